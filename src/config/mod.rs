@@ -1,0 +1,3 @@
+//! The configuration: what was written (`raw`), what it means (`settings`), what is wrong with it (`problem`).
+
+pub mod settings;

@@ -1,0 +1,235 @@
+//! The configuration after validation: final types, nothing left to check.
+//!
+//! Credentials stay sources, not values: they are re-read on use, so that a rotated file is seen without a restart.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use url::Url;
+
+use crate::model::inventory::Inventory;
+use crate::model::policy::Policy;
+use crate::model::rule::{Level, RuleId};
+use crate::model::subject::Name;
+
+/// Everything vedette was told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The machine we run on.
+    pub vantage: Vantage,
+    /// How mail goes out; `None` when nobody is to be mailed.
+    pub mail: Option<Mail>,
+    /// Where heartbeats go.
+    pub heartbeat: Option<Heartbeat>,
+    /// What to watch.
+    pub clusters: Vec<Cluster>,
+    /// Levels changed for all clusters.
+    pub levels: BTreeMap<RuleId, Level>,
+    /// Every number that decides.
+    pub policy: Policy,
+}
+
+/// The machine we run on.
+#[derive(Debug, Clone)]
+pub struct Vantage {
+    /// Its name in mails; the host name unless configured.
+    pub name: String,
+    /// Where metrics and health are served.
+    pub listen: SocketAddr,
+    /// The database file.
+    pub store: PathBuf,
+    /// DNS servers to look at.
+    pub resolvers: Vec<NamedAddress>,
+    /// Places that prove our path.
+    pub references: Vec<NamedAddress>,
+}
+
+/// A named place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedAddress {
+    /// Its name.
+    pub name: Name,
+    /// Where it is.
+    pub address: Address,
+}
+
+/// A host, by name or by number, and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The host.
+    pub host: Host,
+    /// The port.
+    pub port: u16,
+}
+
+/// A host as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// A literal address; never resolved.
+    Ip(IpAddr),
+    /// A name; resolved once, pinned, refreshed in the background.
+    Name(String),
+}
+
+/// How mail goes out.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// The relay.
+    pub relay: Address,
+    /// How the connection is protected.
+    pub tls: MailTls,
+    /// Authority for the relay's certificate; the system's store when `None`.
+    pub ca: Option<Source>,
+    /// Login, if the relay wants one.
+    pub login: Option<Login>,
+    /// Envelope and header sender.
+    pub from: String,
+    /// Recipients.
+    pub to: Vec<String>,
+    /// Where answers should go.
+    pub reply_to: Option<String>,
+}
+
+/// Protection of the mail connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailTls {
+    /// Required upgrade after EHLO (port 587 or 25).
+    StartTls,
+    /// TLS from the first byte (port 465).
+    Implicit,
+    /// None; only to loopback.
+    Plain,
+}
+
+/// A login.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// User name.
+    pub username: String,
+    /// Where the password is.
+    pub password: Source,
+}
+
+/// Where heartbeats go.
+#[derive(Debug, Clone)]
+pub struct Heartbeat {
+    /// GET is sent here.
+    pub url: Url,
+    /// How often.
+    pub interval: Duration,
+    /// Authority for the receiver's certificate; the system's store when `None`.
+    pub ca: Option<Source>,
+}
+
+/// One cluster.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// Its name.
+    pub name: Name,
+    /// How we prove who we are to its apiservers, and whom we trust.
+    pub credentials: Credentials,
+    /// The address clients use.
+    pub vip: Option<Endpoint>,
+    /// Whether that address moves by itself when its holder dies.
+    pub vip_fails_over: bool,
+    /// Instances.
+    pub apiservers: Vec<(Name, Endpoint)>,
+    /// etcd clusters.
+    pub etcds: Vec<Etcd>,
+    /// Levels changed for this cluster.
+    pub levels: BTreeMap<RuleId, Level>,
+}
+
+/// One etcd cluster.
+#[derive(Debug, Clone)]
+pub struct Etcd {
+    /// Its name.
+    pub name: Name,
+    /// How we prove who we are, and whom we trust.
+    pub credentials: Credentials,
+    /// Members.
+    pub members: Vec<(Name, Endpoint)>,
+}
+
+/// Where to dial and whom to expect there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Dialled address.
+    pub address: Address,
+    /// Expected name in the certificate; the address's host unless configured.
+    pub server_name: Host,
+}
+
+/// How we prove who we are, and whom we trust.
+#[derive(Debug, Clone, Default)]
+pub struct Credentials {
+    /// Certificate authorities, PEM.
+    pub anchors: Option<Source>,
+    /// Client certificate chain and key, PEM.
+    pub client: Option<ClientPair>,
+    /// Bearer token.
+    pub token: Option<Source>,
+    /// A kubeconfig exec plugin, present only when the configuration allows it.
+    pub exec: Option<ExecPlugin>,
+    /// A proxy every connection goes through (`http`, `https` or `socks5` URL).
+    pub proxy: Option<Url>,
+}
+
+/// A client certificate and its key.
+#[derive(Debug, Clone)]
+pub struct ClientPair {
+    /// Certificate chain, PEM.
+    pub certificate: Source,
+    /// Private key, PEM.
+    pub key: Source,
+}
+
+/// A command that prints a credential, as kubeconfig defines it.
+#[derive(Debug, Clone)]
+pub struct ExecPlugin {
+    /// `client.authentication.k8s.io/v1` or `v1beta1`.
+    pub api_version: String,
+    /// The program.
+    pub command: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Variables added to its environment.
+    pub env: BTreeMap<String, String>,
+    /// Whether it wants to be told about the cluster (`KUBERNETES_EXEC_INFO`).
+    pub provides_cluster_info: bool,
+}
+
+/// Where a credential or certificate comes from; read again on every use.
+#[derive(Clone)]
+pub enum Source {
+    /// A file.
+    File(PathBuf),
+    /// A systemd credential, by name, under `$CREDENTIALS_DIRECTORY`.
+    Credential(String),
+    /// An environment variable.
+    Env(String),
+    /// Bytes embedded in a kubeconfig.
+    Inline(std::sync::Arc<secrecy::SecretSlice<u8>>),
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Credential(name) => write!(f, "credential:{name}"),
+            Self::Env(name) => write!(f, "env:{name}"),
+            Self::Inline(_) => f.write_str("inline:***"),
+        }
+    }
+}
+
+impl Settings {
+    /// What the engine may know of this.
+    #[must_use]
+    pub fn inventory(&self) -> Inventory {
+        Inventory::default()
+    }
+}

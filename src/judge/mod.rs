@@ -1,0 +1,3 @@
+//! What is wrong, and how to say it: one file per rule family.
+
+pub mod words;

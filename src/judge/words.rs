@@ -1,0 +1,36 @@
+//! What every rule must be able to say. The text of mails, page, `explain` and alert annotations comes from here alone.
+
+use std::collections::BTreeMap;
+
+use crate::model::rule::RuleId;
+use crate::model::subject::Subject;
+use crate::model::verdict::Finding;
+
+/// Configured addresses of the subjects that a text may name.
+pub type Addresses = BTreeMap<Subject, String>;
+
+/// The words of one rule. Everything here is read by a person at 3 am.
+pub trait Words: Sync {
+    /// The rule's name.
+    fn id(&self) -> RuleId;
+
+    /// What the rule is about, for tables: `etcd quorum lost or no leader`.
+    fn title(&self) -> &'static str;
+
+    /// The symptom as a mail subject says it after the cluster's name, without anything that changes while the
+    /// incident lasts, at most 50 characters: `etcd has lost its quorum`, `kube-apiserver api-2 is not answering`.
+    fn headline(&self, finding: &Finding) -> String;
+
+    /// One or two sentences: what was seen, where (the dial address too). Timeouts are worded "unreachable from here",
+    /// refusals "down".
+    fn what(&self, finding: &Finding, addresses: &Addresses) -> String;
+
+    /// What stops working for users, and what goes on.
+    fn impact(&self, finding: &Finding) -> String;
+
+    /// The likely cause and why we think so.
+    fn likely_cause(&self, finding: &Finding) -> String;
+
+    /// Commands to copy, with the right hosts, most useful first, at most 5.
+    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String>;
+}

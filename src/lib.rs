@@ -1,0 +1,5 @@
+//! vedette watches Kubernetes control planes from outside them, judges by itself, and mails the person on call.
+
+pub mod config;
+pub mod judge;
+pub mod model;

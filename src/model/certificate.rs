@@ -1,0 +1,128 @@
+//! Certificates as read from a handshake or a file.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::time::UnixTime;
+
+/// SHA-256 over the DER bytes: the identity of a certificate.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Fingerprint(pub [u8; 32]);
+
+/// One certificate, tolerant of faults: dates first, everything else as far as it can be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Identity.
+    pub fingerprint: Fingerprint,
+    /// Subject as an RFC 4514 style text, escaped, at most 256 characters.
+    pub subject: String,
+    /// Issuer, in the same form.
+    pub issuer: String,
+    /// Serial number in hex, at most 64 digits.
+    pub serial: String,
+    /// Start of validity.
+    pub not_before: UnixTime,
+    /// End of validity.
+    pub not_after: UnixTime,
+    /// DNS and IP names from the subject alternative name extension, at most 64, escaped.
+    pub names: Vec<String>,
+    /// Whether basic constraints make it a certificate authority.
+    pub is_ca: bool,
+    /// Whether subject and issuer are the same name.
+    pub is_self_issued: bool,
+}
+
+/// What a TLS endpoint served, kept whether or not it was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Served {
+    /// The certificates in the order they were sent, leaf first, at most [`Served::MAX_CHAIN`].
+    pub chain: Vec<Arc<Certificate>>,
+    /// Certificates in the chain that could not be read.
+    pub unreadable: usize,
+    /// What strict verification against the configured anchors said.
+    pub trust: Trust,
+    /// Names of client authorities the server accepts, as it listed them; only counted.
+    pub client_authorities: usize,
+}
+
+/// Verdict of strict verification; never decides whether a server is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trust {
+    /// Chain, name and dates are fine.
+    Trusted,
+    /// Outside its validity, after the end.
+    Expired,
+    /// Outside its validity, before the start.
+    NotYetValid,
+    /// No path to a configured anchor.
+    UnknownAuthority,
+    /// The expected name is not in the certificate.
+    WrongName,
+    /// Anything else: bad signature, unsupported algorithm, wrong usage.
+    Invalid,
+    /// No anchor is configured, so nothing was verified.
+    Unverified,
+}
+
+impl Served {
+    /// Bound on certificates kept of one chain.
+    pub const MAX_CHAIN: usize = 16;
+
+    /// The server's own certificate.
+    #[must_use]
+    pub fn leaf(&self) -> Option<&Arc<Certificate>> {
+        self.chain.first()
+    }
+
+    /// The certificate whose end comes first among those a client needs: the leaf and the intermediates, but not a
+    /// self-issued root that the server sends along (clients use their own copy of it).
+    #[must_use]
+    pub fn earliest(&self) -> Option<&Arc<Certificate>> {
+        self.chain
+            .iter()
+            .enumerate()
+            .filter(|(position, certificate)| *position == 0 || !certificate.is_self_issued)
+            .map(|(_, certificate)| certificate)
+            .min_by_key(|certificate| certificate.not_after)
+    }
+}
+
+impl Trust {
+    /// Bounded label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Trusted => "trusted",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::UnknownAuthority => "unknown_authority",
+            Self::WrongName => "wrong_name",
+            Self::Invalid => "invalid",
+            Self::Unverified => "unverified",
+        }
+    }
+}
+
+impl Fingerprint {
+    /// The first 16 hex digits: enough to tell certificates apart on a screen and in a label.
+    #[must_use]
+    pub fn short(&self) -> String {
+        self.to_string().chars().take(16).collect()
+    }
+}
+
+/// Lower-case hex.
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}

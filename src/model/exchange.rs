@@ -1,0 +1,105 @@
+//! The engine's whole interface: everything that can change its state, everything it may ask for.
+//!
+//! A recorded list of `(Input, Now)` replays an incident exactly; a list of [`Action`]s is what tests assert.
+
+use serde::{Deserialize, Serialize};
+
+use super::incident::{Alarm, Incident, IncidentId};
+use super::message::{Delivery, MessageId, Receipt};
+use super::observation::Observation;
+use super::probe::Look;
+use super::verdict::FindingKey;
+
+/// Everything that can change the engine's state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// What the store held at start, or why nothing could be read.
+    Restored(Result<Memory, String>),
+    /// A look ended, or a standing one reported.
+    Observed(Box<Observation>),
+    /// A persist ended.
+    Persisted {
+        /// Which.
+        sequence: u64,
+        /// How; the text is for people.
+        result: Result<(), String>,
+    },
+    /// An attempt to send ended.
+    Delivered {
+        /// Which message.
+        message: MessageId,
+        /// How.
+        receipt: Receipt,
+    },
+    /// A heartbeat was sent, or failed to be.
+    Beaten {
+        /// Whether the receiver accepted it.
+        accepted: bool,
+    },
+    /// Nothing happened until the engine's own deadline.
+    Elapsed,
+    /// The daemon is about to stop: nothing new is started, what must be kept is persisted.
+    Stopping,
+}
+
+/// Everything the engine may ask for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Look at something.
+    Look(Look),
+    /// Make these changes durable, all or none.
+    Persist {
+        /// Identity, echoed in [`Input::Persisted`]; rises by one.
+        sequence: u64,
+        /// The changes, in order.
+        changes: Vec<Change>,
+    },
+    /// Try to deliver this message once.
+    Send(Box<Delivery>),
+    /// Send a heartbeat.
+    Beat,
+}
+
+/// One durable change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Insert or replace an alarm.
+    Alarm(Box<Alarm>),
+    /// An alarm has ended.
+    AlarmOver(FindingKey),
+    /// Insert or replace an incident.
+    Incident(Box<Incident>),
+    /// Insert or replace a message that is owed.
+    Owed(Box<Delivery>),
+    /// A message is settled: accepted, or replaced by a later one.
+    Settled {
+        /// Which message.
+        message: MessageId,
+        /// Whether a server accepted it.
+        accepted: bool,
+    },
+}
+
+/// What the store held at start.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Memory {
+    /// Alarms that had not ended.
+    pub alarms: Vec<Alarm>,
+    /// Incidents that were not over, or for which a message is still owed.
+    pub incidents: Vec<Incident>,
+    /// Messages owed, oldest first.
+    pub owed: Vec<Delivery>,
+    /// Recently ended incidents, newest first, for the status page.
+    pub ended: Vec<Incident>,
+}
+
+impl Memory {
+    /// Whether `incident` is known and not over.
+    #[must_use]
+    pub fn is_open(&self, incident: &IncidentId) -> bool {
+        self.incidents.iter().any(|known| known.id == *incident && known.over.is_none())
+    }
+}

@@ -1,0 +1,49 @@
+//! What an apiserver says about itself.
+
+use serde::{Deserialize, Serialize};
+
+use super::time::UnixTime;
+
+/// Answer of `/livez` or `/readyz?verbose`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// HTTP status code. It decides; the names below only explain.
+    pub status: u16,
+    /// Names of the checks that failed, in the server's order, at most [`Health::MAX_PARTS`].
+    pub failing: Vec<String>,
+    /// How many checks were listed at all; 0 when the body was not a check list.
+    pub listed: usize,
+    /// The server's `Date` header: one-second resolution.
+    pub server_date: Option<UnixTime>,
+    /// Seconds the server asks to stay away (`Retry-After`), as it comes with 429.
+    pub retry_after_secs: Option<u32>,
+}
+
+impl Health {
+    /// Bound on remembered failing parts; an apiserver has about 40 checks.
+    pub const MAX_PARTS: usize = 64;
+
+    /// Whether a failing part is about the apiserver's own etcd connection.
+    #[must_use]
+    pub fn blames_etcd(&self) -> bool {
+        self.failing.iter().any(|part| part == "etcd" || part == "etcd-readiness")
+    }
+
+    /// Failing parts that are not about etcd.
+    pub fn other_parts(&self) -> impl Iterator<Item = &str> {
+        self.failing.iter().map(String::as_str).filter(|part| *part != "etcd" && *part != "etcd-readiness")
+    }
+}
+
+/// Answer of `/version`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// HTTP status code.
+    pub status: u16,
+    /// `gitVersion`, such as `v1.36.3`; `None` when the body was not the expected document.
+    pub git_version: Option<String>,
+    /// The server's `Date` header.
+    pub server_date: Option<UnixTime>,
+    /// Seconds the server asks to stay away.
+    pub retry_after_secs: Option<u32>,
+}

@@ -1,0 +1,139 @@
+//! The life of what is wrong: alarms (one finding each) and incidents (what one mail thread is about).
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::rule::Level;
+use super::subject::Name;
+use super::time::UnixTime;
+use super::verdict::{Finding, FindingKey};
+
+/// Stable identity of an incident: hash of cluster, rule, subject and first bad look.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IncidentId(pub String);
+
+/// One finding on its way through the stages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// What is wrong, as last judged bad.
+    pub finding: Finding,
+    /// Where it stands.
+    pub stage: Stage,
+    /// The incident that speaks for it; `None` until something is to be said.
+    pub incident: Option<IncidentId>,
+}
+
+/// Stages of an alarm. Each carries exactly its own times; what has ended is no longer an alarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "stage")]
+pub enum Stage {
+    /// Confirmed, waiting out its hold.
+    Pending {
+        /// When it was confirmed.
+        since: UnixTime,
+        /// Time it has been observed bad; stands still while nobody could look.
+        held: Duration,
+    },
+    /// Its hold is over.
+    Firing {
+        /// When the hold ended.
+        since: UnixTime,
+    },
+    /// Good looks come in; not yet for long enough.
+    Clearing {
+        /// When the hold ended.
+        since: UnixTime,
+        /// Scheduled start of the first good look.
+        good_since: UnixTime,
+        /// Time it has been observed good.
+        held: Duration,
+    },
+}
+
+/// What one mail thread is about: a root finding and everything folded into it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Identity.
+    pub id: IncidentId,
+    /// The cluster; `None` for an incident of the vantage.
+    pub cluster: Option<Name>,
+    /// Wall time of the scheduled start of the first bad look.
+    pub opened: UnixTime,
+    /// The finding the thread is named after; constant for its life.
+    pub headline: Finding,
+    /// The deepest cause known, when it is not the headline.
+    pub cause: Option<Finding>,
+    /// Everything that belongs to it, the headline and cause included, each with whether it still stands.
+    pub parts: Vec<Part>,
+    /// The loudest level it has reached.
+    pub level: Level,
+    /// What has been said of it so far.
+    pub told: Told,
+    /// End, once everything in it has recovered.
+    pub over: Option<Ending>,
+}
+
+/// One finding inside an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The finding, as last judged bad.
+    pub finding: Finding,
+    /// When it recovered; `None` while it stands.
+    pub over: Option<UnixTime>,
+}
+
+/// How far an incident has been told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Messages composed so far; numbers the next one.
+    pub messages: u32,
+    /// When the last one was composed.
+    pub last: Option<UnixTime>,
+    /// The level the last one had.
+    pub level: Option<Level>,
+}
+
+/// How an incident ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// Scheduled start of the first good look of the part that recovered last.
+    pub at: UnixTime,
+    /// Whether it ended because its subject is no longer watched, rather than by good looks.
+    pub withdrawn: bool,
+}
+
+impl Alarm {
+    /// Identity of the alarm.
+    #[must_use]
+    pub fn key(&self) -> FindingKey {
+        self.finding.key()
+    }
+
+    /// Whether its hold is over, clearing included.
+    #[must_use]
+    pub const fn is_firing(&self) -> bool {
+        matches!(self.stage, Stage::Firing { .. } | Stage::Clearing { .. })
+    }
+}
+
+impl Incident {
+    /// The finding that names the cause: the deepest known.
+    #[must_use]
+    pub fn root(&self) -> &Finding {
+        self.cause.as_ref().unwrap_or(&self.headline)
+    }
+
+    /// Findings that still stand.
+    pub fn standing(&self) -> impl Iterator<Item = &Finding> {
+        self.parts.iter().filter(|part| part.over.is_none()).map(|part| &part.finding)
+    }
+}
+
+impl fmt::Display for IncidentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

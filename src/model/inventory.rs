@@ -1,0 +1,139 @@
+//! What should exist, as the configuration says: the engine's only knowledge of the world before it looks.
+//!
+//! Holds no credential and resolves no name.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::rule::{Level, RuleId};
+use super::subject::{Name, Subject};
+
+/// Everything to watch.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Inventory {
+    /// Name of this vantage, as mails show it.
+    pub vantage: String,
+    /// Clusters by name.
+    pub clusters: BTreeMap<Name, Cluster>,
+    /// Places that prove our path.
+    pub references: Vec<Reference>,
+    /// DNS servers looked at.
+    pub resolvers: Vec<Reference>,
+    /// Levels changed by the configuration, for all clusters.
+    pub levels: BTreeMap<RuleId, Level>,
+    /// Whether mail is configured; without it nothing is composed.
+    pub mails: bool,
+    /// Whether a heartbeat is configured.
+    pub heartbeat: bool,
+}
+
+/// One cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Cluster {
+    /// The address clients use.
+    pub vip: Option<Endpoint>,
+    /// Whether the address moves by itself when its holder dies (keepalived); such an address waits 10 s.
+    pub vip_fails_over: bool,
+    /// Instances by name.
+    pub apiservers: BTreeMap<Name, Endpoint>,
+    /// etcd clusters by name.
+    pub etcds: BTreeMap<Name, Etcd>,
+    /// Levels changed for this cluster.
+    pub levels: BTreeMap<RuleId, Level>,
+}
+
+/// One etcd cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Etcd {
+    /// Members by name.
+    pub members: BTreeMap<Name, Endpoint>,
+}
+
+/// Where something is dialled, as the configuration writes it, and whom we expect there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// `host:port`, with brackets around IPv6.
+    pub address: String,
+    /// Expected name in the certificate; equal to the host unless configured.
+    pub server_name: String,
+    /// Whether the address is on this machine, so that it proves nothing about our path.
+    pub is_loopback: bool,
+}
+
+/// A reference point or resolver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reference {
+    /// Its name.
+    pub name: Name,
+    /// `host:port`.
+    pub address: String,
+    /// Whether the address is on this machine.
+    pub is_loopback: bool,
+}
+
+impl Inventory {
+    /// The address configured for `subject`, as a person would write it; empty for what has none of its own.
+    #[must_use]
+    pub fn address(&self, subject: &Subject) -> &str {
+        self.endpoint(subject).map_or_else(
+            || {
+                let named = |references: &'_ [Reference], name: &Name| {
+                    references.iter().position(|reference| reference.name == *name)
+                };
+                match subject {
+                    Subject::Reference(name) => {
+                        named(&self.references, name).map_or("", |at| self.references[at].address.as_str())
+                    }
+                    Subject::Resolver(name) => {
+                        named(&self.resolvers, name).map_or("", |at| self.resolvers[at].address.as_str())
+                    }
+                    Subject::Vantage
+                    | Subject::Cluster(_)
+                    | Subject::Vip(_)
+                    | Subject::Apiserver(..)
+                    | Subject::Etcd(..)
+                    | Subject::EtcdMember(..) => "",
+                }
+            },
+            |endpoint| endpoint.address.as_str(),
+        )
+    }
+
+    /// The endpoint behind `subject`, for subjects that are one.
+    #[must_use]
+    pub fn endpoint(&self, subject: &Subject) -> Option<&Endpoint> {
+        let cluster = self.clusters.get(subject.cluster()?)?;
+        match subject {
+            Subject::Vip(_) => cluster.vip.as_ref(),
+            Subject::Apiserver(_, name) => cluster.apiservers.get(name),
+            Subject::EtcdMember(_, etcd, member) => cluster.etcds.get(etcd)?.members.get(member),
+            Subject::Vantage
+            | Subject::Reference(_)
+            | Subject::Resolver(_)
+            | Subject::Cluster(_)
+            | Subject::Etcd(..) => None,
+        }
+    }
+
+    /// Whether any configured place outside the machine could prove our path besides the clusters themselves.
+    #[must_use]
+    pub fn has_remote_reference(&self) -> bool {
+        let remote = |reference: &Reference| !reference.is_loopback;
+        self.references.iter().any(remote) || self.resolvers.iter().any(remote) || self.clusters.len() > 1
+    }
+}
+
+impl Cluster {
+    /// Subjects of all instances.
+    pub fn apiserver_subjects<'a>(&'a self, cluster: &'a Name) -> impl Iterator<Item = Subject> + 'a {
+        self.apiservers.keys().map(|name| Subject::Apiserver(cluster.clone(), name.clone()))
+    }
+}
+
+impl Etcd {
+    /// Subjects of all members.
+    pub fn member_subjects<'a>(&'a self, cluster: &'a Name, etcd: &'a Name) -> impl Iterator<Item = Subject> + 'a {
+        self.members.keys().map(|name| Subject::EtcdMember(cluster.clone(), etcd.clone(), name.clone()))
+    }
+}

@@ -1,0 +1,209 @@
+//! Something to say to people, and how saying it went.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::incident::{Incident, IncidentId};
+use super::observation::{Phases, Unseen};
+use super::probe::Probe;
+use super::rule::Level;
+use super::subject::Subject;
+use super::time::{Mono, UnixTime};
+
+/// Identity of a message; becomes the left part of its Message-ID, so a repeat is recognised by mail programs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MessageId(pub String);
+
+/// One thing to say, complete: rendering it later needs nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Identity.
+    pub id: MessageId,
+    /// The first message of the thread; equal to `id` for the first.
+    pub thread: MessageId,
+    /// Why it is said now.
+    pub reason: MessageReason,
+    /// How loud it is.
+    pub level: Level,
+    /// When it was composed.
+    pub composed: UnixTime,
+    /// The incident as it stood then.
+    pub incident: Incident,
+    /// Addresses, as configured, of the subjects concerned.
+    pub addresses: BTreeMap<Subject, String>,
+    /// What the looks at the subjects concerned saw last.
+    pub looks: Vec<LookLine>,
+    /// Name of the vantage that speaks.
+    pub vantage: String,
+    /// Things the reader must know about the message itself.
+    pub caveats: Vec<Caveat>,
+}
+
+/// Why a message is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageReason {
+    /// Nothing was said of this incident before.
+    First,
+    /// The level rose, or a certificate crossed into a later band.
+    Escalated,
+    /// A deeper cause was found.
+    CauseFound,
+    /// Still open after the repeat interval.
+    Repeated,
+    /// The cause ended but other findings of it stand.
+    Remains,
+    /// Everything in it has recovered.
+    Resolved,
+    /// It came and went while nothing could be sent.
+    HappenedWhileMute,
+    /// A marked test through the real path.
+    Drill,
+}
+
+/// Something about the message itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Caveat {
+    /// The store did not confirm in time: after a crash this message may come twice or its end may be missing.
+    NotStored,
+    /// vedette started without its memory.
+    StartedEmpty,
+}
+
+/// One line of the evidence table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookLine {
+    /// What was looked at; a member of a round is named itself.
+    pub probe: Probe,
+    /// The address dialled, as configured.
+    pub address: String,
+    /// Scheduled start.
+    pub at: UnixTime,
+    /// Where the time went.
+    pub phases: Phases,
+    /// One-line summary of what was seen (`200`, `500: etcd`, `leader 8e9e…, term 3`), or why nothing was.
+    pub outcome: Result<String, Unseen>,
+}
+
+/// A message on its way to one channel. The outbox is made of these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// What is said.
+    pub message: Message,
+    /// Attempts that have ended.
+    pub attempts: u32,
+    /// How the last attempt failed.
+    pub last_failure: Option<DeliveryFailure>,
+}
+
+/// Result of one attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Receipt {
+    /// The server took responsibility for it.
+    Accepted,
+    /// Not now.
+    Retry(DeliveryFailure),
+    /// Not ever in this form: a permanent refusal. Tried again all the same, rarely, since a human may mend the relay.
+    Rejected(DeliveryFailure),
+}
+
+/// How an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryFailure {
+    /// Bounded class, a label value.
+    pub class: FailureClass,
+    /// One line for people, without secrets: what was being done and what the other side said.
+    pub text: String,
+}
+
+/// Classes of delivery failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// No connection to the relay.
+    Connect,
+    /// TLS or certificate trouble.
+    Tls,
+    /// Login refused.
+    Auth,
+    /// A deadline passed.
+    Timeout,
+    /// 4xx.
+    Temporary,
+    /// 5xx.
+    Permanent,
+    /// Anything else: broken talk, own fault.
+    Other,
+}
+
+/// The oldest undelivered message and the number of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Backlog {
+    /// Messages not yet accepted.
+    pub waiting: usize,
+    /// When the oldest of them was composed.
+    pub oldest: Option<UnixTime>,
+    /// When the next attempt is due.
+    pub next_attempt: Option<Mono>,
+    /// How the latest attempt failed.
+    pub last_failure: Option<DeliveryFailure>,
+}
+
+impl Message {
+    /// The incident this message is about.
+    #[must_use]
+    pub const fn incident_id(&self) -> &IncidentId {
+        &self.incident.id
+    }
+
+    /// Duration of the incident, once over.
+    #[must_use]
+    pub fn lasted(&self) -> Option<Duration> {
+        self.incident.over.map(|ending| ending.at.since(self.incident.opened))
+    }
+}
+
+impl FailureClass {
+    /// Bounded label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Auth => "auth",
+            Self::Timeout => "timeout",
+            Self::Temporary => "temporary",
+            Self::Permanent => "permanent",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl MessageReason {
+    /// Bounded label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Escalated => "escalated",
+            Self::CauseFound => "cause_found",
+            Self::Repeated => "repeated",
+            Self::Remains => "remains",
+            Self::Resolved => "resolved",
+            Self::HappenedWhileMute => "happened_while_mute",
+            Self::Drill => "drill",
+        }
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,22 @@
+//! The vocabulary: what the rest of the house says to each other.
+//!
+//! Plain values with no behaviour beyond their own arithmetic and text form. Imports nothing of ours; every
+//! other folder imports this one. No clock, no I/O, no policy decision lives here.
+
+pub mod certificate;
+pub mod digest;
+pub mod etcd;
+pub mod exchange;
+pub mod health;
+pub mod incident;
+pub mod inventory;
+pub mod message;
+pub mod observation;
+pub mod policy;
+pub mod probe;
+pub mod rule;
+pub mod snapshot;
+pub mod subject;
+pub mod time;
+pub mod vantage;
+pub mod verdict;

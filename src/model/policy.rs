@@ -1,0 +1,161 @@
+//! Every number that decides, in one place, with its source.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Intervals, deadlines, holds. The defaults are design.md's section 4 ("default timing"), unless said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Exempt look at each instance over a new connection. The etcd check behind it is cached for 1 s by the server.
+    pub readyz_interval: Duration,
+    /// Exempt look at the shared address over a new connection.
+    pub vip_interval: Duration,
+    /// `/livez` and `/version` over the reused connection.
+    pub ordinary_interval: Duration,
+    /// Maintenance.Status round.
+    pub etcd_status_interval: Duration,
+    /// Linearizable read.
+    pub etcd_read_interval: Duration,
+    /// Alarm list; the Status round carries alarms as well, this is the second source.
+    pub etcd_alarms_interval: Duration,
+    /// Member list.
+    pub etcd_members_interval: Duration,
+    /// Redial of etcd members for their chain.
+    pub chain_interval: Duration,
+    /// Reference points and resolvers, outside bursts.
+    pub reference_interval: Duration,
+    /// The kernel's clock state.
+    pub own_clock_interval: Duration,
+    /// Heartbeat.
+    pub heartbeat_interval: Duration,
+
+    /// Deadline for name and TCP.
+    pub dial_deadline: Duration,
+    /// Deadline for the handshake.
+    pub tls_deadline: Duration,
+    /// Deadline for the answer: a real apiserver without etcd names its failing parts only after 2 or 4 s.
+    pub answer_deadline: Duration,
+    /// A look that lasts longer is a first bad sign, and a slow one if it ends well.
+    pub slow_after: Duration,
+    /// An etcd member that stays silent for this long counts as silent in its round.
+    pub member_deadline: Duration,
+    /// A round whose own sends spread wider is thrown away.
+    pub round_spread: Duration,
+
+    /// Bad looks in a row that confirm a fault.
+    pub confirm_looks: u32,
+    /// Time their scheduled starts must span.
+    pub confirm_span: Duration,
+    /// Without any remote reference a fault is confirmed after this, as "path unproven".
+    pub unproven_after: Duration,
+    /// A subject gets at most one burst in this time.
+    pub burst_pause: Duration,
+
+    /// Findings of one cluster inside this window are one incident.
+    pub settle: Duration,
+    /// Hold of a lost redundancy.
+    pub redundancy_hold: Duration,
+    /// Without tolerance for a further loss for this long, a lost redundancy is critical.
+    pub redundancy_critical: Duration,
+    /// Hold where there is only one instance or member, or an address that fails over.
+    pub sole_hold: Duration,
+    /// A leader must be missing for this long; an election takes 1 to 2 s.
+    pub leaderless_hold: Duration,
+    /// Good looks must last this long to end something.
+    pub recovery_hold: Duration,
+    /// And be this many.
+    pub recovery_looks: u32,
+    /// Consequences that outlive their cause by this are named. Source: control-plane.md, root-cause graph.
+    pub remains_after: Duration,
+    /// Blindness shorter than this is only recorded.
+    pub blind_record: Duration,
+    /// Blindness is mailed after this.
+    pub blind_mail: Duration,
+    /// Open critical incidents are said again after this.
+    pub repeat_after: Duration,
+
+    /// A wake-up later than this voids the looks it covered.
+    pub loop_lag: Duration,
+    /// A gap between the clocks wider than this does as well.
+    pub clock_gap: Duration,
+    /// Servers' `Date` farther off than this suspends expiry verdicts.
+    pub expiry_clock_error: Duration,
+
+    /// A send waits for its persist at most this long.
+    pub persist_wait: Duration,
+    /// First delay after a failed delivery; doubles.
+    pub retry_first: Duration,
+    /// Longest delay between deliveries: a relay that returns gets its mail inside a minute.
+    pub retry_most: Duration,
+    /// Deadline of one delivery attempt as a whole.
+    pub delivery_deadline: Duration,
+    /// A critical mail unaccepted for this long withholds the heartbeat.
+    pub mute_after: Duration,
+    /// Holds are written down this often.
+    pub hold_renewal: Duration,
+    /// The snapshot is rebuilt at most this often.
+    pub snapshot_pause: Duration,
+
+    /// Requests per second and cluster that are never exceeded. Source: control-plane.md section 3.
+    pub ceiling_per_second: u32,
+    /// Looks under way at one endpoint, bursts not counted.
+    pub in_flight: usize,
+    /// Looks of bursts under way at one endpoint.
+    pub burst_in_flight: usize,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        const fn seconds(n: u64) -> Duration {
+            Duration::from_secs(n)
+        }
+        Self {
+            readyz_interval: seconds(3),
+            vip_interval: seconds(2),
+            ordinary_interval: seconds(10),
+            etcd_status_interval: seconds(3),
+            etcd_read_interval: seconds(10),
+            etcd_alarms_interval: seconds(30),
+            etcd_members_interval: seconds(60),
+            chain_interval: seconds(60),
+            reference_interval: seconds(10),
+            own_clock_interval: seconds(10),
+            heartbeat_interval: seconds(30),
+            dial_deadline: seconds(1),
+            tls_deadline: seconds(2),
+            answer_deadline: seconds(5),
+            slow_after: seconds(1),
+            member_deadline: seconds(1),
+            round_spread: seconds(1),
+            confirm_looks: 3,
+            confirm_span: seconds(1),
+            unproven_after: seconds(30),
+            burst_pause: seconds(10),
+            settle: Duration::from_millis(500),
+            redundancy_hold: seconds(30),
+            redundancy_critical: seconds(600),
+            sole_hold: seconds(10),
+            leaderless_hold: seconds(3),
+            recovery_hold: seconds(15),
+            recovery_looks: 3,
+            remains_after: seconds(60),
+            blind_record: seconds(10),
+            blind_mail: seconds(60),
+            repeat_after: seconds(4 * 3600),
+            loop_lag: seconds(1),
+            clock_gap: seconds(2),
+            expiry_clock_error: seconds(10),
+            persist_wait: seconds(2),
+            retry_first: seconds(2),
+            retry_most: seconds(30),
+            delivery_deadline: seconds(20),
+            mute_after: seconds(60),
+            hold_renewal: seconds(5),
+            snapshot_pause: Duration::from_millis(250),
+            ceiling_per_second: 10,
+            in_flight: 4,
+            burst_in_flight: 3,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What is looked at, and one request to look at it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::subject::Subject;
+use super::time::Now;
+
+/// The kind of question a look asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeKind {
+    /// `GET /readyz?verbose`, exempt from priority and fairness.
+    Readyz,
+    /// `GET /livez`, exempt as well.
+    Livez,
+    /// `GET /version`, ordinary traffic that needs no etcd: tells that the process lives.
+    Version,
+    /// Maintenance.Status of every member of an etcd cluster, one start for all.
+    EtcdStatus,
+    /// A linearizable one-key count on every member: proves a quorum round.
+    EtcdRead,
+    /// Maintenance.Alarm GET on every member.
+    EtcdAlarms,
+    /// Cluster.MemberList (not linearizable) on every member.
+    EtcdMembers,
+    /// A TLS handshake and nothing else, for the served chain.
+    Chain,
+    /// An open reused connection that broke without announcement. Never asked for: it reports by itself.
+    Tripwire,
+    /// A TCP connection to a reference point.
+    Reference,
+    /// One DNS query to a resolver.
+    Resolver,
+    /// The kernel's own view of its clock (adjtimex).
+    OwnClock,
+}
+
+/// Whether a look dials anew or rides an open connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Connection {
+    /// Dial, handshake, ask, close.
+    New,
+    /// Ask over the connection that is kept open; dial only when there is none.
+    Reused,
+}
+
+/// A recurring question: which subject, what kind, over which connection.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Probe {
+    /// Whom it is asked of. Rounds name the etcd cluster, not a member.
+    pub subject: Subject,
+    /// What is asked.
+    pub kind: ProbeKind,
+    /// Over which connection.
+    pub connection: Connection,
+}
+
+/// Identifies one look within the life of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LookId(pub u64);
+
+/// One request to look, as the engine hands it to the collectors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// Identity, echoed in the observation.
+    pub id: LookId,
+    /// What to look at.
+    pub probe: Probe,
+    /// When it was due; the observation is dated from here, however late the collector starts.
+    pub scheduled: Now,
+}
+
+impl ProbeKind {
+    /// Bounded label value, also used in texts.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Readyz => "readyz",
+            Self::Livez => "livez",
+            Self::Version => "version",
+            Self::EtcdStatus => "etcd_status",
+            Self::EtcdRead => "etcd_read",
+            Self::EtcdAlarms => "etcd_alarms",
+            Self::EtcdMembers => "etcd_members",
+            Self::Chain => "chain",
+            Self::Tripwire => "tripwire",
+            Self::Reference => "reference",
+            Self::Resolver => "resolver",
+            Self::OwnClock => "own_clock",
+        }
+    }
+
+    /// Whether one look asks every member of an etcd cluster at once.
+    #[must_use]
+    pub const fn is_round(self) -> bool {
+        match self {
+            Self::EtcdStatus | Self::EtcdRead | Self::EtcdAlarms | Self::EtcdMembers => true,
+            Self::Readyz
+            | Self::Livez
+            | Self::Version
+            | Self::Chain
+            | Self::Tripwire
+            | Self::Reference
+            | Self::Resolver
+            | Self::OwnClock => false,
+        }
+    }
+}
+
+impl Connection {
+    /// Bounded label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Reused => "reused",
+        }
+    }
+}
+
+impl Probe {
+    /// A probe over a new connection.
+    #[must_use]
+    pub const fn anew(subject: Subject, kind: ProbeKind) -> Self {
+        Self { subject, kind, connection: Connection::New }
+    }
+
+    /// A probe over the open connection.
+    #[must_use]
+    pub const fn reused(subject: Subject, kind: ProbeKind) -> Self {
+        Self { subject, kind, connection: Connection::Reused }
+    }
+}
+
+/// `prod/apiserver/api-1 readyz new`: also the text that phases and seeds are hashed from.
+impl fmt::Display for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.subject, self.kind.as_str(), self.connection.as_str())
+    }
+}

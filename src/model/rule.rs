@@ -1,0 +1,121 @@
+//! Names of rules and levels. What a rule says and how it judges lives in `judge`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Identity of a rule, as people quote it: `F01`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum RuleId {
+    /// etcd quorum lost, or no leader.
+    F01,
+    /// One etcd member down.
+    F02,
+    /// The vantage is cut off.
+    F04,
+    /// etcd raised NOSPACE.
+    F09,
+    /// One of several apiservers bad.
+    F22,
+    /// The address clients use is dead while instances are fine.
+    F23,
+    /// Every apiserver down.
+    F24,
+    /// An apiserver cannot reach an etcd that is fine.
+    F25,
+    /// A served certificate ends soon or has ended.
+    F26,
+    /// Answers, but slowly.
+    F49,
+    /// Not ready for a reason that is not etcd.
+    F50,
+    /// The monitor's own credential is refused.
+    F52,
+}
+
+/// How loud a finding is. Ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Listed, never mailed on its own.
+    Info,
+    /// Mailed after its hold.
+    Warning,
+    /// Mailed at once.
+    Critical,
+}
+
+/// Why a text names no rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no such rule; the rules are {}", RuleId::ALL.map(RuleId::as_str).join(", "))]
+pub struct NoSuchRule;
+
+impl RuleId {
+    /// Every rule, in the order of their names.
+    pub const ALL: [Self; 12] = [
+        Self::F01,
+        Self::F02,
+        Self::F04,
+        Self::F09,
+        Self::F22,
+        Self::F23,
+        Self::F24,
+        Self::F25,
+        Self::F26,
+        Self::F49,
+        Self::F50,
+        Self::F52,
+    ];
+
+    /// The rule's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::F01 => "F01",
+            Self::F02 => "F02",
+            Self::F04 => "F04",
+            Self::F09 => "F09",
+            Self::F22 => "F22",
+            Self::F23 => "F23",
+            Self::F24 => "F24",
+            Self::F25 => "F25",
+            Self::F26 => "F26",
+            Self::F49 => "F49",
+            Self::F50 => "F50",
+            Self::F52 => "F52",
+        }
+    }
+}
+
+impl FromStr for RuleId {
+    type Err = NoSuchRule;
+
+    fn from_str(text: &str) -> Result<Self, NoSuchRule> {
+        Self::ALL.into_iter().find(|rule| rule.as_str() == text).ok_or(NoSuchRule)
+    }
+}
+
+impl fmt::Display for RuleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Level {
+    /// Bounded label value, and Prometheus's severity.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

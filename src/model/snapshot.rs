@@ -1,0 +1,203 @@
+//! An immutable picture of what the engine believes, for everything that only reads: page, metrics, heartbeat, CLI.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::certificate::Served;
+use super::incident::{Alarm, Incident};
+use super::inventory::Inventory;
+use super::message::{Backlog, FailureClass};
+use super::observation::{Observation, Phase};
+use super::probe::{Connection, Probe, ProbeKind};
+use super::rule::Level;
+use super::subject::{Name, Subject};
+use super::time::{Now, UnixTime};
+
+/// The picture. Unchanged parts are shared with the one before.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// When it was taken.
+    pub at: Now,
+    /// When the engine started.
+    pub started: Now,
+    /// What should exist.
+    pub inventory: Arc<Inventory>,
+    /// Each cluster by name.
+    pub clusters: BTreeMap<Name, Arc<ClusterPicture>>,
+    /// Latest look at each reference point, resolver and the own clock.
+    pub vantage: BTreeMap<Probe, Arc<Observation>>,
+    /// Whether the vantage is blind, since when.
+    pub blind_since: Option<UnixTime>,
+    /// Alarms that stand, pending ones included.
+    pub alarms: Vec<Alarm>,
+    /// Incidents that are open, and up to 50 recent ones that are over, newest first.
+    pub incidents: Vec<Arc<Incident>>,
+    /// Mail waiting.
+    pub backlog: Backlog,
+    /// Whether the next heartbeat will be sent, and if not, why.
+    pub heartbeat: HeartbeatState,
+    /// Counters of the engine's own doings since start.
+    pub counters: Counters,
+    /// Largest lateness of a wake-up seen in the last minute.
+    pub loop_lag: Duration,
+    /// Median of (server date − own wall clock) over fresh answers, milliseconds.
+    pub clock_offset_millis: Option<i64>,
+    /// Whether the last persist succeeded; `None` before the first.
+    pub store_works: Option<bool>,
+    /// Whether every probe has been looked at once since start.
+    pub is_first_round_done: bool,
+}
+
+/// One cluster.
+#[derive(Debug, Clone, Default)]
+pub struct ClusterPicture {
+    /// Latest look by probe (latest scheduled; late arrivals do not replace it).
+    pub looks: BTreeMap<Probe, Arc<Observation>>,
+    /// Chain last served at each endpoint, and when it was seen.
+    pub served: BTreeMap<Subject, (UnixTime, Arc<Served>)>,
+    /// Latency and outcome counts.
+    pub histograms: BTreeMap<SeriesKey, Histogram>,
+    /// Outcomes of looks.
+    pub outcomes: BTreeMap<OutcomeKey, u64>,
+    /// Requests per second that the schedule spends on this cluster.
+    pub planned_per_second: f64,
+}
+
+/// Identity of one latency series.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SeriesKey {
+    /// Endpoint; members of rounds are named themselves.
+    pub subject: Subject,
+    /// Kind of look.
+    pub kind: ProbeKind,
+    /// New or reused connection.
+    pub connection: Connection,
+    /// The phase.
+    pub phase: Phase,
+    /// `ok`, `not_ready`, or the cause of the failure when this phase is the one that failed.
+    pub outcome: &'static str,
+}
+
+/// Identity of one outcome counter.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OutcomeKey {
+    /// Endpoint.
+    pub subject: Subject,
+    /// Kind of look.
+    pub kind: ProbeKind,
+    /// New or reused connection.
+    pub connection: Connection,
+    /// As in [`SeriesKey`].
+    pub outcome: &'static str,
+}
+
+/// Cumulative counts over [`Histogram::BOUNDS`].
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Histogram {
+    /// Samples at or below each bound; not cumulative.
+    pub counts: [u64; Self::BOUNDS.len()],
+    /// Samples above the last bound.
+    pub above: u64,
+    /// Sum in seconds.
+    pub sum: f64,
+}
+
+/// Whether the heartbeat goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeartbeatState {
+    /// None is configured.
+    Off,
+    /// It goes out.
+    Beating,
+    /// Withheld: the vantage is blind.
+    Blind,
+    /// Withheld: the scheduler stalls.
+    Stalled,
+    /// Withheld: a critical mail has stayed unaccepted for too long.
+    Mute,
+}
+
+/// Counters since start.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Looks asked for.
+    pub looks: u64,
+    /// Ticks skipped because too many looks were under way at the endpoint.
+    pub skipped: u64,
+    /// Looks asked for by bursts.
+    pub burst_looks: u64,
+    /// Bursts not started or cut short for the ceiling.
+    pub bursts_shed: u64,
+    /// Observations voided by loop lag or a clock gap.
+    pub voided: u64,
+    /// Observations that came after a later scheduled one.
+    pub late: u64,
+    /// Looks that never came back and were given up.
+    pub lost: u64,
+    /// Messages accepted.
+    pub accepted: u64,
+    /// Failed attempts by class.
+    pub delivery_failures: BTreeMap<FailureClass, u64>,
+    /// Messages dropped because the outbox was full.
+    pub outbox_dropped: u64,
+    /// Persists that failed.
+    pub persist_failures: u64,
+    /// Heartbeats accepted.
+    pub beats: u64,
+    /// Heartbeats that failed.
+    pub beats_failed: u64,
+    /// Inputs handled: the scheduler's progress.
+    pub inputs: u64,
+}
+
+impl Histogram {
+    /// Upper bounds in seconds: 1 ms to 8 s, doubling, which brackets a loopback handshake and the longest deadline.
+    pub const BOUNDS: [f64; 14] =
+        [0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 4.0, 8.0];
+
+    /// Counts one sample.
+    pub fn observe(&mut self, sample: Duration) {
+        let seconds = sample.as_secs_f64();
+        self.sum += seconds;
+        match Self::BOUNDS.iter().position(|bound| seconds <= *bound) {
+            Some(bucket) => self.counts[bucket] += 1,
+            None => self.above += 1,
+        }
+    }
+
+    /// Number of samples.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum::<u64>() + self.above
+    }
+}
+
+impl Snapshot {
+    /// The loudest level that fires for `cluster`; `None` when nothing does.
+    #[must_use]
+    pub fn worst(&self, cluster: &Name) -> Option<Level> {
+        self.alarms
+            .iter()
+            .filter(|alarm| alarm.is_firing() && alarm.finding.subject.cluster() == Some(cluster))
+            .map(|alarm| alarm.finding.level)
+            .max()
+    }
+}
+
+impl HeartbeatState {
+    /// Bounded label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Beating => "beating",
+            Self::Blind => "blind",
+            Self::Stalled => "stalled",
+            Self::Mute => "mute",
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! What a statement is about: cluster / component / instance, ordered, with one stable text form.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// A name from the configuration: 1 to 63 of `A-Z a-z 0-9 . _ : -`, starting with a letter or digit.
+///
+/// The alphabet keeps `/` free as the separator of a [`Subject`] and makes names safe in headers and labels.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Name(Arc<str>);
+
+/// Why a text is not a [`Name`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a name has 1 to 63 letters, digits, '.', '_', ':' or '-', and starts with a letter or digit")]
+pub struct BadName;
+
+/// A subject: the thing that a look, a verdict or an incident is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Subject {
+    /// The machine vedette runs on, with its own path to the world.
+    Vantage,
+    /// A place outside every watched cluster that proves our path.
+    Reference(Name),
+    /// A DNS server the vantage relies on.
+    Resolver(Name),
+    /// A whole cluster.
+    Cluster(Name),
+    /// The address clients use: a balancer or a floating address in front of the instances.
+    Vip(Name),
+    /// One kube-apiserver instance.
+    Apiserver(Name, Name),
+    /// One etcd cluster: cluster, etcd name.
+    Etcd(Name, Name),
+    /// One member of an etcd cluster: cluster, etcd name, member.
+    EtcdMember(Name, Name, Name),
+}
+
+/// Why a text is not a [`Subject`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is no subject; write CLUSTER, CLUSTER/vip, CLUSTER/apiserver/NAME or CLUSTER/etcd/NAME[/MEMBER]")]
+pub struct BadSubject(String);
+
+/// The first part of every subject that belongs to no cluster; no cluster may bear this name.
+pub const VANTAGE: &str = "vantage";
+
+impl Name {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Name {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '-');
+        let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if starts_well && text.len() <= 63 && text.chars().all(allowed) { Ok(Self(text.into())) } else { Err(BadName) }
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = BadName;
+
+    fn try_from(text: String) -> Result<Self, BadName> {
+        text.parse()
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        name.0.as_ref().to_owned()
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Subject {
+    /// The cluster this subject belongs to; `None` for the vantage and what belongs to it.
+    #[must_use]
+    pub const fn cluster(&self) -> Option<&Name> {
+        match self {
+            Self::Vantage | Self::Reference(_) | Self::Resolver(_) => None,
+            Self::Cluster(cluster)
+            | Self::Vip(cluster)
+            | Self::Apiserver(cluster, _)
+            | Self::Etcd(cluster, _)
+            | Self::EtcdMember(cluster, _, _) => Some(cluster),
+        }
+    }
+
+    /// The component as a bounded label value: `vantage`, `reference`, `resolver`, `cluster`, `vip`, `apiserver`, `etcd`.
+    #[must_use]
+    pub const fn component(&self) -> &'static str {
+        match self {
+            Self::Vantage => VANTAGE,
+            Self::Reference(_) => "reference",
+            Self::Resolver(_) => "resolver",
+            Self::Cluster(_) => "cluster",
+            Self::Vip(_) => "vip",
+            Self::Apiserver(..) => "apiserver",
+            Self::Etcd(..) | Self::EtcdMember(..) => "etcd",
+        }
+    }
+
+    /// The last name of the subject, the one a person would say: `api-1`, `etcd-2`, `vip`.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        match self {
+            Self::Vantage => VANTAGE,
+            Self::Vip(_) => "vip",
+            Self::Reference(name) | Self::Resolver(name) | Self::Cluster(name) | Self::Apiserver(_, name) => {
+                name.as_str()
+            }
+            Self::Etcd(_, name) | Self::EtcdMember(_, _, name) => name.as_str(),
+        }
+    }
+
+    /// The etcd cluster that a member belongs to, or the etcd cluster itself.
+    #[must_use]
+    pub fn etcd(&self) -> Option<Self> {
+        match self {
+            Self::Etcd(cluster, etcd) | Self::EtcdMember(cluster, etcd, _) => {
+                Some(Self::Etcd(cluster.clone(), etcd.clone()))
+            }
+            Self::Vantage
+            | Self::Reference(_)
+            | Self::Resolver(_)
+            | Self::Cluster(_)
+            | Self::Vip(_)
+            | Self::Apiserver(..) => None,
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vantage => f.write_str(VANTAGE),
+            Self::Reference(name) => write!(f, "{VANTAGE}/reference/{name}"),
+            Self::Resolver(name) => write!(f, "{VANTAGE}/resolver/{name}"),
+            Self::Cluster(cluster) => write!(f, "{cluster}"),
+            Self::Vip(cluster) => write!(f, "{cluster}/vip"),
+            Self::Apiserver(cluster, name) => write!(f, "{cluster}/apiserver/{name}"),
+            Self::Etcd(cluster, etcd) => write!(f, "{cluster}/etcd/{etcd}"),
+            Self::EtcdMember(cluster, etcd, member) => write!(f, "{cluster}/etcd/{etcd}/{member}"),
+        }
+    }
+}
+
+impl FromStr for Subject {
+    type Err = BadSubject;
+
+    fn from_str(text: &str) -> Result<Self, BadSubject> {
+        let bad = || BadSubject(text.chars().take(80).collect());
+        let name = |part: &str| part.parse::<Name>().map_err(|_| bad());
+        let parts: Vec<&str> = text.split('/').collect();
+        match parts.as_slice() {
+            [VANTAGE] => Ok(Self::Vantage),
+            [VANTAGE, "reference", reference] => Ok(Self::Reference(name(reference)?)),
+            [VANTAGE, "resolver", resolver] => Ok(Self::Resolver(name(resolver)?)),
+            [VANTAGE, ..] => Err(bad()),
+            [cluster] => Ok(Self::Cluster(name(cluster)?)),
+            [cluster, "vip"] => Ok(Self::Vip(name(cluster)?)),
+            [cluster, "apiserver", instance] => Ok(Self::Apiserver(name(cluster)?, name(instance)?)),
+            [cluster, "etcd", etcd] => Ok(Self::Etcd(name(cluster)?, name(etcd)?)),
+            [cluster, "etcd", etcd, member] => Ok(Self::EtcdMember(name(cluster)?, name(etcd)?, name(member)?)),
+            _ => Err(bad()),
+        }
+    }
+}
+
+impl TryFrom<String> for Subject {
+    type Error = BadSubject;
+
+    fn try_from(text: String) -> Result<Self, BadSubject> {
+        text.parse()
+    }
+}
+
+impl From<Subject> for String {
+    fn from(subject: Subject) -> Self {
+        subject.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_subject_reads_back_from_its_text() {
+        for text in [
+            "vantage",
+            "vantage/reference/relay",
+            "vantage/resolver/10.0.0.53:53",
+            "prod-eu1",
+            "prod-eu1/vip",
+            "prod-eu1/apiserver/api-1",
+            "prod-eu1/etcd/main",
+            "prod-eu1/etcd/main/etcd-1",
+        ] {
+            let subject: Subject = text.parse().unwrap();
+
+            assert_eq!(subject.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn texts_that_name_nothing_are_refused() {
+        for text in ["", "/", "vantage/x", "a/b", "a/etcd", "a/etcd/b/c/d", "a b", "-a"] {
+            assert!(text.parse::<Subject>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! What a rule says of a subject: good, bad or unknown. Silence is never good.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::certificate::{Fingerprint, Trust};
+use super::etcd::AlarmKind;
+use super::observation::{Phase, Unseen};
+use super::rule::{Level, RuleId};
+use super::subject::Subject;
+use super::time::{Now, UnixTime};
+
+/// A rule's statement about one subject at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// A fresh look proves that all is well. `since` is the scheduled start of the first good look in a row,
+    /// `looks` how many there were.
+    Good {
+        /// Scheduled start of the first of these good looks.
+        since: Now,
+        /// Good looks in a row.
+        looks: u32,
+    },
+    /// Confirmed bad.
+    Bad(Finding),
+    /// Cannot tell. Never clears anything, never raises anything.
+    Unknown(Why),
+}
+
+/// Why a rule cannot tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Bad looks, not yet confirmed; `since` is the scheduled start of the first.
+    Suspected {
+        /// Scheduled start of the first bad look.
+        since: Now,
+    },
+    /// No look has ended yet.
+    NeverSeen,
+    /// The last look is too old to speak for now.
+    Stale,
+    /// The last look could not tell: refused credential, shed load, own fault.
+    Unclear,
+    /// The vantage is blind or its clock cannot be trusted.
+    Vantage,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The rule that says so.
+    pub rule: RuleId,
+    /// What it is about.
+    pub subject: Subject,
+    /// How loud it is.
+    pub level: Level,
+    /// Wall time of the scheduled start of the first bad look.
+    pub since: UnixTime,
+    /// How long it must last, confirmed and observed, before anything is said.
+    pub hold: Duration,
+    /// Whether it was confirmed without proof that our own path works.
+    pub path_unproven: bool,
+    /// What was seen.
+    pub evidence: Evidence,
+}
+
+/// Typed evidence; the words are made from it at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// etcd members by what they answer.
+    Quorum {
+        /// Voters that must answer and agree.
+        needed: usize,
+        /// Members that answered and follow the agreed leader, or answered at all when none is agreed.
+        answering: Vec<Subject>,
+        /// Members that did not answer, and why.
+        silent: Vec<(Subject, Unseen)>,
+        /// Whether a majority answers but agrees on no leader.
+        leaderless: bool,
+    },
+    /// One look that failed.
+    Silent {
+        /// Why the last look saw nothing.
+        unseen: Unseen,
+        /// Members or instances of the same kind that still work.
+        remaining: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// Everything that should answer and does not.
+    AllBad {
+        /// Each with what it did instead.
+        parts: Vec<(Subject, Symptom)>,
+    },
+    /// One instance that is bad while others are not.
+    Partial {
+        /// What it does.
+        symptom: Symptom,
+        /// Instances that are ready.
+        ready: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// The shared address is dead.
+    Vip {
+        /// What it does.
+        symptom: Symptom,
+        /// Instances that are ready when asked directly.
+        ready: Vec<Subject>,
+    },
+    /// Failing parts as the instances name them.
+    NotReady {
+        /// Each instance with its failing parts.
+        parts: Vec<(Subject, Vec<String>)>,
+        /// Number of instances in the cluster.
+        of: usize,
+        /// Whether etcd, asked directly, agrees on a leader; `None` when it is not watched or not seen.
+        etcd_agrees: Option<bool>,
+    },
+    /// An alarm raised inside etcd.
+    Alarm {
+        /// Its kind.
+        kind: AlarmKind,
+        /// Members that raised it, by configured name where known.
+        raised_by: Vec<String>,
+        /// Backend size in bytes of the largest member.
+        db_size_bytes: Option<u64>,
+        /// Quota in bytes.
+        db_quota_bytes: Option<u64>,
+    },
+    /// Slow answers.
+    Slow {
+        /// The latest slow look's total.
+        total: Duration,
+        /// The phase in which most of it went.
+        dominating: Option<Phase>,
+        /// Slow looks in a row.
+        looks: u32,
+        /// Instances that are slow.
+        slow: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// A certificate's end.
+    Expiry {
+        /// The certificate that ends first.
+        fingerprint: Fingerprint,
+        /// Its subject.
+        holder: String,
+        /// Its issuer.
+        issuer: String,
+        /// Its end.
+        not_after: UnixTime,
+        /// The band of the ladder it is in.
+        band: Band,
+        /// What strict verification of the served chain says.
+        trust: Trust,
+        /// Everywhere in this cluster where the same certificate is served.
+        places: Vec<Subject>,
+    },
+    /// Our own credential is refused.
+    Refused {
+        /// How it was refused.
+        unseen: Unseen,
+    },
+    /// Nothing outside answers.
+    Blind {
+        /// Subjects that do not answer.
+        silent: usize,
+        /// Reference points among them.
+        references: usize,
+    },
+}
+
+/// What a bad instance does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Symptom {
+    /// It gives no answer.
+    Silent(Unseen),
+    /// It answers an HTTP status that is no health verdict (a balancer's 503, a proxy's 502).
+    Status(u16),
+    /// It names failing parts.
+    NotReady(Vec<String>),
+}
+
+/// Bands of the expiry ladder, ordered from early to late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Band {
+    /// Plan the renewal.
+    Notice,
+    /// Renew soon.
+    Warning,
+    /// Renew now.
+    Urgent,
+    /// Renew today.
+    Page,
+    /// Over.
+    Expired,
+}
+
+impl Finding {
+    /// Identity of what is wrong, whatever its level and evidence.
+    #[must_use]
+    pub fn key(&self) -> FindingKey {
+        FindingKey { rule: self.rule, subject: self.subject.clone() }
+    }
+}
+
+/// A rule and a subject: the identity of an alarm.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FindingKey {
+    /// The rule.
+    pub rule: RuleId,
+    /// The subject.
+    pub subject: Subject,
+}
+
+impl Band {
+    /// The word people read.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Urgent => "urgent",
+            Self::Page => "page",
+            Self::Expired => "expired",
+        }
+    }
+}

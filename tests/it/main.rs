@@ -1,0 +1,1 @@
+//! One integration binary: claims about the house as a whole.

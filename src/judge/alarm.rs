@@ -1,0 +1,90 @@
+//! F09: alarms that etcd raises by itself.
+
+use crate::model::rule::RuleId;
+use crate::model::subject::Subject;
+use crate::model::verdict::{Evidence, Finding};
+
+use super::phrases;
+use super::quorum::etcd_name;
+use super::words::{Addresses, Words};
+
+/// F09: the backend reached its quota and etcd takes no writes.
+pub struct NoSpace;
+
+impl Words for NoSpace {
+    fn id(&self) -> RuleId {
+        RuleId::F09
+    }
+
+    fn title(&self) -> &'static str {
+        "etcd raised NOSPACE"
+    }
+
+    fn headline(&self, finding: &Finding) -> String {
+        format!("{} is full (NOSPACE)", etcd_name(&finding.subject))
+    }
+
+    fn what(&self, finding: &Finding, _: &Addresses) -> String {
+        let etcd = etcd_name(&finding.subject);
+        let Evidence::Alarm { raised_by, db_size_bytes, db_quota_bytes, .. } = &finding.evidence else {
+            return format!("{etcd} has raised NOSPACE and takes no writes.");
+        };
+        let by = if raised_by.is_empty() { String::new() } else { format!(", raised by {}", phrases::list(raised_by)) };
+        let size = match (db_size_bytes, db_quota_bytes) {
+            (Some(size), Some(quota)) => {
+                format!(" The largest backend has {} of its {} quota.", bytes(*size), bytes(*quota))
+            }
+            (Some(size), None) => format!(" The largest backend has {}; its quota is not told.", bytes(*size)),
+            (None, _) => String::new(),
+        };
+        format!("{etcd} stands under its NOSPACE alarm{by}: it takes no writes.{size}")
+    }
+
+    fn impact(&self, _: &Finding) -> String {
+        "Every write fails with \"database space exceeded\": deploys, scaling, leader elections, node heartbeats. \
+         Deletes and reads still work. It does not heal by itself, even when space is freed: the alarm must be disarmed."
+            .into()
+    }
+
+    fn likely_cause(&self, _: &Finding) -> String {
+        "Something writes too much (events, leases, a controller in a loop, large custom resources), or old space was \
+         never given back by defragmentation."
+            .into()
+    }
+
+    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+        let mut members = phrases::members(&finding.subject, addresses);
+        if members.is_empty() {
+            members.push(finding.subject.clone());
+        }
+        let one: &[Subject] = members.get(..1).unwrap_or_default();
+        vec![
+            phrases::etcdctl(&members, addresses, "endpoint status -w table"),
+            phrases::etcdctl(one, addresses, "get / --keys-only --limit=1 -w fields | grep Revision"),
+            phrases::etcdctl(one, addresses, "compact REVISION # the number from above"),
+            phrases::etcdctl(one, addresses, "--command-timeout=5m defrag # one member at a time, the leader last"),
+            phrases::etcdctl(one, addresses, "alarm disarm # only when every member is well under its quota"),
+        ]
+    }
+}
+
+/// A size in binary units with one decimal, as etcdctl prints it.
+fn bytes(size: u64) -> String {
+    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    UNITS.iter().find(|(_, unit)| size >= *unit).map_or_else(
+        || format!("{size} B"),
+        |(name, unit)| format!("{}.{} {name}", size / unit, (size % unit).saturating_mul(10) / unit),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_said_in_binary_units() {
+        for (size, text) in [(512, "512 B"), (16 << 20, "16.0 MiB"), ((2 << 30) + (1 << 29), "2.5 GiB")] {
+            assert_eq!(bytes(size), text);
+        }
+    }
+}

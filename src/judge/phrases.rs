@@ -1,0 +1,226 @@
+//! Turns of phrase that the words of several rules share, so that the same thing is always said the same way.
+//!
+//! Decides nothing and cleans nothing: texts from targets are made harmless where they are rendered.
+
+use std::time::Duration;
+
+use crate::model::digest::stable_hash;
+use crate::model::observation::{Cause, Phase, Unseen};
+use crate::model::subject::Subject;
+use crate::model::verdict::Symptom;
+
+use super::words::Addresses;
+
+/// Names listed before "and N more": a line that still reads.
+const LISTED: usize = 8;
+
+/// Where kubeadm keeps what etcdctl needs; other installers differ, and the person sees it in the command.
+const ETCD_FILES: &str = "--cacert=/etc/kubernetes/pki/etcd/ca.crt \
+     --cert=/etc/kubernetes/pki/etcd/healthcheck-client.crt \
+     --key=/etc/kubernetes/pki/etcd/healthcheck-client.key";
+
+/// The name a person would say, and where it is dialled: `api-1 (10.0.0.11:6443)`.
+pub(super) fn place(subject: &Subject, addresses: &Addresses) -> String {
+    match addresses.get(subject).filter(|address| !address.is_empty()) {
+        Some(address) => format!("{} ({address})", name(subject)),
+        None => name(subject),
+    }
+}
+
+/// The name a person would say.
+pub(super) fn name(subject: &Subject) -> String {
+    match subject {
+        Subject::Vip(_) => "the shared address".into(),
+        Subject::Vantage => "the vantage".into(),
+        Subject::Cluster(name) => format!("cluster {name}"),
+        Subject::Reference(_)
+        | Subject::Resolver(_)
+        | Subject::Apiserver(..)
+        | Subject::Etcd(..)
+        | Subject::EtcdMember(..) => subject.short().to_owned(),
+    }
+}
+
+/// `text` in at most `most` characters: start and end are kept, and a short hash keeps different texts different.
+///
+/// Names are ASCII; for anything else the count is in characters and the result may be shorter than it could be.
+#[must_use]
+pub fn fit(text: &str, most: usize) -> String {
+    let length = text.chars().count();
+    if length <= most {
+        return text.to_owned();
+    }
+    let mark = format!("~{:04x}~", stable_hash(&[text]) & 0xffff);
+    let room = most.saturating_sub(mark.len());
+    let tail = room / 2;
+    let start: String = text.chars().take(room - tail).collect();
+    let end: String = text.chars().skip(length - tail).collect();
+    format!("{start}{mark}{end}")
+}
+
+/// `a`, `a and b`, `a, b and c`, at most eight of them.
+#[must_use]
+pub fn list(items: &[String]) -> String {
+    let more = items.len().saturating_sub(LISTED);
+    let shown = &items[..items.len() - more];
+    match (shown, more) {
+        ([], _) => "none".into(),
+        ([only], 0) => only.clone(),
+        ([first @ .., last], 0) => format!("{} and {last}", first.join(", ")),
+        (shown, more) => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// What an endpoint that gave no answer is: `down` only when its own kernel said so, else `unreachable from here`.
+pub(super) fn state(unseen: Unseen) -> String {
+    let text = match (unseen.phase, unseen.cause) {
+        (_, Cause::Refused) => "down: the connection is refused, nothing listens there",
+        (Phase::Dial, Cause::Timeout) => "unreachable from here: no answer to the connection attempt",
+        (Phase::Tls, Cause::Timeout) => "hanging: it accepts the connection, then says nothing in the TLS handshake",
+        (Phase::FirstByte | Phase::Body, Cause::Timeout) => "hanging: connected, but no answer to the request",
+        (Phase::Idle, Cause::Reset | Cause::Closed) => "gone: it dropped an open connection without a word",
+        (_, Cause::Reset | Cause::Closed) => "failing: it drops the connection",
+        (_, Cause::Unreachable) => "unreachable from here: the network knows no way there",
+        (_, Cause::Unavailable) => "up, but says that it cannot serve",
+        _ => return format!("failing ({unseen})"),
+    };
+    text.into()
+}
+
+/// What a bad instance does, as the rest of "it is ...".
+pub(super) fn symptom(symptom: &Symptom) -> String {
+    match symptom {
+        Symptom::Silent(unseen) => state(*unseen),
+        Symptom::Status(status) => format!("answering HTTP {status} instead of its health"),
+        Symptom::NotReady(parts) => format!("not ready: {}", failing(parts)),
+    }
+}
+
+/// Failing parts of a health answer.
+pub(super) fn failing(parts: &[String]) -> String {
+    match parts {
+        [] => "it names no failing part".into(),
+        [only] => format!("check {only} fails"),
+        several => format!("checks {} fail", list(several)),
+    }
+}
+
+/// A length of time as a person says it, two units at most: `8 s`, `14 min`, `2 h 5 min`, `3 d 4 h`.
+#[must_use]
+pub fn lasting(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    let pair = |big: u64, unit: &str, small: u64, sub: &str| {
+        if small == 0 { format!("{big} {unit}") } else { format!("{big} {unit} {small} {sub}") }
+    };
+    match (days, hours, minutes) {
+        (0, 0, 0) if time < Duration::from_secs(1) => format!("{} ms", time.as_millis()),
+        (0, 0, 0) if time < Duration::from_secs(10) && time.subsec_millis() >= 100 => {
+            format!("{}.{} s", seconds, time.subsec_millis() / 100)
+        }
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => pair(minutes, "min", seconds % 60, "s"),
+        (0, _, _) => pair(hours, "h", minutes % 60, "min"),
+        _ => pair(days, "d", hours % 24, "h"),
+    }
+}
+
+/// The address of `subject`, or its name where none is known: the command then shows what to fill in.
+pub(super) fn address(subject: &Subject, addresses: &Addresses) -> String {
+    match addresses.get(subject).filter(|address| !address.is_empty()) {
+        Some(address) => address.clone(),
+        None => subject.short().to_owned(),
+    }
+}
+
+/// The host of a `host:port`, without the brackets of IPv6, as ssh wants it.
+pub(super) fn host(address: &str) -> &str {
+    let host = match address.rsplit_once(':') {
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => address,
+    };
+    host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host)
+}
+
+/// The host of `subject`, as ssh wants it.
+pub(super) fn host_of(subject: &Subject, addresses: &Addresses) -> String {
+    host(&address(subject, addresses)).to_owned()
+}
+
+/// Known members of the etcd cluster that `subject` is or belongs to, in order.
+pub(super) fn members(subject: &Subject, addresses: &Addresses) -> Vec<Subject> {
+    let etcd = subject.etcd();
+    addresses.keys().filter(|known| matches!(known, Subject::EtcdMember(..)) && known.etcd() == etcd).cloned().collect()
+}
+
+/// An etcdctl call against `members` with kubeadm's files: to be run on one of the etcd hosts.
+pub(super) fn etcdctl(members: &[Subject], addresses: &Addresses, call: &str) -> String {
+    let endpoints: Vec<String> =
+        members.iter().map(|member| format!("https://{}", address(member, addresses))).collect();
+    format!("etcdctl --endpoints={} {ETCD_FILES} {call}", endpoints.join(","))
+}
+
+/// The containers of `component` on the machine of `subject`, dead ones included.
+pub(super) fn containers(subject: &Subject, addresses: &Addresses, component: &str) -> String {
+    format!("ssh {} crictl ps -a --name {component}", host_of(subject, addresses))
+}
+
+/// The last words of the newest container of `component` on the machine of `subject`.
+pub(super) fn logs(subject: &Subject, addresses: &Addresses, component: &str) -> String {
+    format!("ssh {} 'crictl logs --tail 50 $(crictl ps -aq --name {component} | head -1)'", host_of(subject, addresses))
+}
+
+/// The detailed health of an apiserver, which needs no credential on a default cluster.
+pub(super) fn readyz(subject: &Subject, addresses: &Addresses) -> String {
+    format!("curl -sk --max-time 10 'https://{}/readyz?verbose'", address(subject, addresses))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_read_like_speech() {
+        for (millis, text) in [
+            (0, "0 ms"),
+            (450, "450 ms"),
+            (1800, "1.8 s"),
+            (2000, "2 s"),
+            (59_999, "59 s"),
+            (60_000, "1 min"),
+            (845_000, "14 min 5 s"),
+            (7_500_000, "2 h 5 min"),
+            (273_600_000, "3 d 4 h"),
+        ] {
+            assert_eq!(lasting(Duration::from_millis(millis)), text);
+        }
+    }
+
+    #[test]
+    fn long_names_are_cut_to_different_texts() {
+        let one = fit(&"a".repeat(63), 20);
+        let other = fit(&format!("{}b{}", "a".repeat(31), "a".repeat(31)), 20);
+
+        assert_eq!(one.len(), 20);
+        assert_ne!(one, other);
+        assert_eq!(fit("api-1", 20), "api-1");
+    }
+
+    #[test]
+    fn hosts_lose_port_and_brackets() {
+        for (address, expected) in
+            [("10.0.0.1:6443", "10.0.0.1"), ("[fd00::1]:2379", "fd00::1"), ("api.example", "api.example")]
+        {
+            assert_eq!(host(address), expected);
+        }
+    }
+
+    #[test]
+    fn long_lists_say_how_many_are_left_out() {
+        let names = |count: usize| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();
+
+        assert_eq!(list(&names(1)), "0");
+        assert_eq!(list(&names(3)), "0, 1 and 2");
+        assert_eq!(list(&names(10)), "0, 1, 2, 3, 4, 5, 6, 7 and 2 more");
+    }
+}

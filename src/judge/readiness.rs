@@ -1,0 +1,192 @@
+//! F25 and F50: apiservers that run and say themselves that they are not ready.
+
+use crate::model::rule::RuleId;
+use crate::model::subject::Subject;
+use crate::model::verdict::{Evidence, Finding};
+
+use super::phrases;
+use super::words::{Addresses, Words};
+
+/// F25: an apiserver cannot reach etcd, while etcd itself is fine.
+pub struct EtcdUnreachable;
+
+/// F50: an apiserver is not ready for a reason that is not etcd.
+pub struct NotReady;
+
+impl Words for EtcdUnreachable {
+    fn id(&self) -> RuleId {
+        RuleId::F25
+    }
+
+    fn title(&self) -> &'static str {
+        "apiserver cannot reach an etcd that is fine"
+    }
+
+    fn headline(&self, finding: &Finding) -> String {
+        match &finding.subject {
+            Subject::Apiserver(_, name) => {
+                format!("kube-apiserver {} cannot reach etcd", phrases::fit(name.as_str(), 17))
+            }
+            Subject::Vantage
+            | Subject::Reference(_)
+            | Subject::Resolver(_)
+            | Subject::Cluster(_)
+            | Subject::Vip(_)
+            | Subject::Etcd(..)
+            | Subject::EtcdMember(..) => "kube-apiserver cannot reach etcd".into(),
+        }
+    }
+
+    fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
+        let Evidence::NotReady { parts, of, etcd_agrees } = &finding.evidence else {
+            return "kube-apiserver reports that it cannot reach etcd.".into();
+        };
+        let etcd = match etcd_agrees {
+            Some(true) => "etcd, asked directly, answers and agrees on a leader",
+            Some(false) => "etcd, asked directly, does not agree on a leader either",
+            None => "etcd itself is not seen from here",
+        };
+        format!("{}; {etcd}.", who_fails(parts, *of, addresses))
+    }
+
+    fn impact(&self, finding: &Finding) -> String {
+        how_much(finding, "Calls to it fail with HTTP 500 or hang")
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "special words for some cases, a general sentence for all others"
+    )]
+    fn likely_cause(&self, finding: &Finding) -> String {
+        let text = match &finding.evidence {
+            Evidence::NotReady { etcd_agrees: Some(true), .. } => {
+                "What lies between apiserver and etcd: the client certificate apiserver-etcd-client has ended or its \
+                 authority changed, --etcd-servers names the wrong place, or port 2379 is blocked between them."
+            }
+            Evidence::NotReady { etcd_agrees: Some(false), .. } => "etcd itself; look there first.",
+            _ => {
+                "etcd, or what lies between it and the apiserver: certificate apiserver-etcd-client, --etcd-servers, port 2379."
+            }
+        };
+        text.into()
+    }
+
+    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+        let instance = first_instance(finding);
+        let host = phrases::host_of(&instance, addresses);
+        vec![
+            format!("ssh {host} openssl x509 -noout -enddate -in /etc/kubernetes/pki/apiserver-etcd-client.crt"),
+            format!("ssh {host} grep -e --etcd /etc/kubernetes/manifests/kube-apiserver.yaml"),
+            format!(
+                "ssh {host} 'crictl logs --tail 500 $(crictl ps -aq --name kube-apiserver | head -1) 2>&1 | grep -i etcd | tail'"
+            ),
+            phrases::readyz(&instance, addresses),
+            format!(
+                "ssh {host} kubeadm certs renew apiserver-etcd-client # if it has ended; then restart the apiserver"
+            ),
+        ]
+    }
+}
+
+impl Words for NotReady {
+    fn id(&self) -> RuleId {
+        RuleId::F50
+    }
+
+    fn title(&self) -> &'static str {
+        "apiserver not ready, not because of etcd"
+    }
+
+    fn headline(&self, finding: &Finding) -> String {
+        match &finding.subject {
+            Subject::Apiserver(_, name) => format!("kube-apiserver {} is not ready", phrases::fit(name.as_str(), 21)),
+            Subject::Vantage
+            | Subject::Reference(_)
+            | Subject::Resolver(_)
+            | Subject::Cluster(_)
+            | Subject::Vip(_)
+            | Subject::Etcd(..)
+            | Subject::EtcdMember(..) => "kube-apiserver is not ready".into(),
+        }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "special words for some cases, a general sentence for all others"
+    )]
+    fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
+        match &finding.evidence {
+            Evidence::NotReady { parts, of, .. } => format!("{}.", who_fails(parts, *of, addresses)),
+            _ => "kube-apiserver answers that it is not ready.".into(),
+        }
+    }
+
+    fn impact(&self, finding: &Finding) -> String {
+        how_much(finding, "It answers, but what depends on the failing checks does not work")
+    }
+
+    fn likely_cause(&self, finding: &Finding) -> String {
+        let Evidence::NotReady { parts, .. } = &finding.evidence else {
+            return "A part of the apiserver, as its own readiness checks say.".into();
+        };
+        let fails = |wanted: &str| parts.iter().any(|(_, checks)| checks.iter().any(|check| check.starts_with(wanted)));
+        let text = if fails("kms-provider") {
+            "The key management plugin that decrypts Secrets does not answer: its socket, its pod, or the key service behind it."
+        } else if fails("shutdown") {
+            "It is shutting down: a drain or restart is under way."
+        } else if fails("informer-sync") || fails("poststarthook") {
+            "It is still starting, or its start-up tasks cannot finish because a part they need fails."
+        } else if fails("log") {
+            "The audit log cannot be written: a full disk or a dead audit webhook."
+        } else {
+            "A part of the apiserver, as its own readiness checks name it; the log has the reason."
+        };
+        text.into()
+    }
+
+    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+        let instance = first_instance(finding);
+        let host = phrases::host_of(&instance, addresses);
+        vec![
+            phrases::readyz(&instance, addresses),
+            phrases::logs(&instance, addresses, "kube-apiserver"),
+            format!("ssh {host} ls -l --time-style=full-iso /etc/kubernetes/manifests"),
+            format!("ssh {host} df -h / /var/log"),
+        ]
+    }
+}
+
+/// `api-1 (10.0.0.11:6443) says that check etcd fails`, for every instance concerned.
+fn who_fails(parts: &[(Subject, Vec<String>)], of: usize, addresses: &Addresses) -> String {
+    let each: Vec<String> = parts
+        .iter()
+        .map(|(instance, checks)| {
+            format!("{} says that it is not ready: {}", phrases::place(instance, addresses), phrases::failing(checks))
+        })
+        .collect();
+    format!("{} of {of} kube-apiservers not ready: {}", parts.len(), each.join("; "))
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "special words for some cases, a general sentence for all others")]
+fn how_much(finding: &Finding, effect: &str) -> String {
+    match &finding.evidence {
+        Evidence::NotReady { parts, of, .. } if parts.len() >= *of => {
+            "The API as a whole is affected: kubectl, deploys and scaling fail or hang. Running pods keep running and \
+             serving."
+                .into()
+        }
+        _ => format!(
+            "{effect}. The other instances serve; balancers that ask /readyz take this one out, clients pinned to it \
+             suffer."
+        ),
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "special words for some cases, a general sentence for all others")]
+fn first_instance(finding: &Finding) -> Subject {
+    match &finding.evidence {
+        Evidence::NotReady { parts, .. } => parts.first().map(|(instance, _)| instance.clone()),
+        _ => None,
+    }
+    .unwrap_or_else(|| finding.subject.clone())
+}

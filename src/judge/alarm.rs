@@ -1,12 +1,18 @@
-//! F09: alarms that etcd raises by itself.
+//! F09: etcd raised NOSPACE.
 
-use crate::model::rule::RuleId;
+use std::time::Duration;
+
+use crate::model::etcd::AlarmKind;
+use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding};
+use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::observe::view::Aspect;
 
-use super::phrases;
+use super::edges::Edge;
 use super::quorum::etcd_name;
+use super::scene::{Scene, Standing};
 use super::words::{Addresses, Words};
+use super::{Rule, phrases};
 
 /// F09: the backend reached its quota and etcd takes no writes.
 pub struct NoSpace;
@@ -87,4 +93,49 @@ mod tests {
             assert_eq!(bytes(size), text);
         }
     }
+}
+
+impl Rule for NoSpace {
+    fn explains(&self) -> &'static [Edge] {
+        &[]
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        scene.etcds().into_iter().map(|etcd| (etcd.clone(), judge_alarm(scene, etcd))).collect()
+    }
+}
+
+fn judge_alarm(scene: &Scene<'_>, etcd: Subject) -> Verdict {
+    let standing = scene.standing(&etcd, Aspect::Alarm);
+    let Standing::Bad { bad, path_unproven } = standing else { return standing.unless_bad() };
+    let Some((_, count)) = scene.view.count(&etcd) else { return Verdict::Unknown(Why::NeverSeen) };
+    let raised: Vec<u64> =
+        count.alarms.iter().filter(|alarm| alarm.kind == AlarmKind::NoSpace).map(|alarm| alarm.member_id).collect();
+    // Another kind of alarm is another rule's matter; it hides nothing here, but it is no all-clear either.
+    if raised.is_empty() {
+        return Verdict::Unknown(Why::Unclear);
+    }
+    let statuses: Vec<_> =
+        scene.members(&etcd).iter().filter_map(|member| Some((member.clone(), scene.view.status(member)?))).collect();
+    let name_of = |id: &u64| {
+        statuses
+            .iter()
+            .find(|(_, (_, status))| status.member_id == *id)
+            .map_or_else(|| format!("member {id:x}"), |(member, _)| member.short().to_owned())
+    };
+    let raised_by = raised.iter().map(name_of).collect();
+    Verdict::Bad(Finding {
+        rule: RuleId::F09,
+        subject: etcd,
+        level: Level::Critical,
+        since: bad.run.first.wall,
+        hold: Duration::ZERO,
+        path_unproven,
+        evidence: Evidence::Alarm {
+            kind: AlarmKind::NoSpace,
+            raised_by,
+            db_size_bytes: statuses.iter().map(|(_, (_, status))| status.db_size_bytes).max(),
+            db_quota_bytes: statuses.iter().filter_map(|(_, (_, status))| status.db_quota_bytes).min(),
+        },
+    })
 }

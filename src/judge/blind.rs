@@ -1,10 +1,15 @@
-//! F04: the vantage itself sees nothing.
+//! F04: the vantage is cut off. Nothing outside answers, reference points included.
 
-use crate::model::rule::RuleId;
-use crate::model::verdict::{Evidence, Finding};
+use crate::model::rule::{Level, RuleId};
+use crate::model::subject::Subject;
+use crate::model::time::{Mono, Now};
+use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::observe::track::Track;
 
-use super::phrases;
+use super::edges::{Edge, Relation};
+use super::scene::Scene;
 use super::words::{Addresses, Words};
+use super::{Rule, phrases};
 
 /// F04: nothing outside answers, reference points included.
 pub struct Blind;
@@ -54,5 +59,65 @@ impl Words for Blind {
         commands.push("nft list ruleset | head -50".to_owned());
         commands.push("vedette probe --once".to_owned());
         commands
+    }
+}
+
+impl Rule for Blind {
+    fn explains(&self) -> &'static [Edge] {
+        const EDGES: [Edge; 1] = [Edge { effect: None, relation: Relation::Vantage }];
+        &EDGES
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        if scene.cluster.is_some() || !scene.view.inventory().has_remote_reference() {
+            return Vec::new();
+        }
+        vec![(Subject::Vantage, judge_path(scene))]
+    }
+}
+
+fn judge_path(scene: &Scene<'_>) -> Verdict {
+    let path = scene.view.path();
+    let proof = path.last();
+    let remote: Vec<(&Subject, &Track)> =
+        scene.view.answering().filter(|(subject, _)| scene.view.inventory().is_remote(subject)).collect();
+    // Reference points decide where there are any; else every endpoint must be silent.
+    let is_reference = |subject: &Subject| matches!(subject, Subject::Reference(_) | Subject::Resolver(_));
+    let references = remote.iter().filter(|(subject, _)| is_reference(subject)).count();
+    let witnesses = remote.iter().filter(|(subject, _)| references == 0 || is_reference(subject));
+
+    let mut since: Option<Now> = None;
+    for (_, track) in witnesses {
+        match silent_since(scene, track, proof) {
+            Some(first) => since = since.filter(|known| known.mono <= first.mono).or(Some(first)),
+            None => return not_blind(scene),
+        }
+    }
+    let Some(since) = since else { return Verdict::Unknown(Why::NeverSeen) };
+    Verdict::Bad(Finding {
+        rule: RuleId::F04,
+        subject: Subject::Vantage,
+        level: Level::Critical,
+        since: since.wall,
+        hold: scene.policy().blind_mail,
+        path_unproven: false,
+        evidence: Evidence::Blind { silent: remote.len(), references },
+    })
+}
+
+/// Scheduled start of the first of enough bad looks since the last proof of our path.
+fn silent_since(scene: &Scene<'_>, track: &Track, proof: Option<Mono>) -> Option<Now> {
+    let bad = track.bad()?;
+    let enough = bad.run.looks >= scene.policy().confirm_looks
+        && bad.run.last.mono.since(bad.run.first.mono) >= scene.policy().confirm_span;
+    let after_proof = proof.is_none_or(|proof| bad.noticed > proof);
+    (enough && after_proof).then_some(bad.run.first)
+}
+
+fn not_blind(scene: &Scene<'_>) -> Verdict {
+    let path = scene.view.path();
+    match path.since_blind() {
+        Some((since, looks)) => Verdict::Good { since, looks },
+        None => Verdict::Unknown(Why::NeverSeen),
     }
 }

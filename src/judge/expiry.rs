@@ -1,12 +1,20 @@
-//! F26: served certificates that end soon or have ended.
+//! F26: a served certificate ends soon, or has ended. By the ladder, class manual.
+//!
+//! Judged from the served chain whether or not it was accepted: verification drops the chain exactly when it matters.
 
-use crate::model::certificate::Trust;
-use crate::model::rule::RuleId;
+use std::time::Duration;
+
+use crate::model::certificate::{Certificate, Trust};
+use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Band, Evidence, Finding};
+use crate::model::time::{Now, UnixTime};
+use crate::model::verdict::{Band, Evidence, Finding, Verdict, Why};
+use crate::observe::view::ServedSeen;
 
-use super::phrases;
+use super::edges::Edge;
+use super::scene::Scene;
 use super::words::{Addresses, Words};
+use super::{Rule, phrases};
 
 /// F26: a certificate in a served chain reaches the end of its life.
 pub struct CertificateEnds;
@@ -122,4 +130,164 @@ impl Words for CertificateEnds {
 /// Whether the certificate that ends names itself as its issuer: a root, not a leaf.
 fn is_authority(finding: &Finding) -> bool {
     matches!(&finding.evidence, Evidence::Expiry { holder, issuer, .. } if holder == issuer)
+}
+
+/// Handshakes that must have served the same ended certificate. Source: design.md section 4, hard faults.
+const HANDSHAKES: u32 = 2;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl Rule for CertificateEnds {
+    fn explains(&self) -> &'static [Edge] {
+        const EDGES: [Edge; 6] = [
+            Edge::at_subject(RuleId::F02),
+            Edge::at_subject(RuleId::F22),
+            Edge::at_subject(RuleId::F23),
+            Edge::at_subject(RuleId::F25),
+            Edge::at_subject(RuleId::F49),
+            Edge::at_subject(RuleId::F50),
+        ];
+        &EDGES
+    }
+
+    /// A certificate that still works explains nothing.
+    fn is_cause(&self, finding: &Finding) -> bool {
+        matches!(finding.evidence, Evidence::Expiry { band: Band::Expired, .. })
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        let Some((name, cluster)) = scene.cluster else { return Vec::new() };
+        let instances: Vec<Subject> = cluster.apiserver_subjects(name).collect();
+        let vip = cluster.vip.iter().map(|_| Subject::Vip(name.clone()));
+        let members = cluster.etcds.iter().flat_map(|(etcd, known)| known.member_subjects(name, etcd));
+        let endpoints: Vec<Subject> = instances.iter().cloned().chain(vip).chain(members).collect();
+        endpoints
+            .iter()
+            .map(|endpoint| (endpoint.clone(), judge_endpoint(scene, endpoint, &endpoints, &instances)))
+            .collect()
+    }
+}
+
+fn judge_endpoint(scene: &Scene<'_>, endpoint: &Subject, endpoints: &[Subject], instances: &[Subject]) -> Verdict {
+    let Some(seen) = scene.view.served(endpoint) else { return Verdict::Unknown(Why::NeverSeen) };
+    let Some(first_to_end) = seen.served.earliest() else { return Verdict::Unknown(Why::Unclear) };
+    let good = Verdict::Good { since: seen.since, looks: seen.repeats };
+    let offset = scene.view.clock_offset_millis(scene.now.mono).unwrap_or_default();
+    if Duration::from_millis(offset.unsigned_abs()) > scene.policy().expiry_clock_error {
+        return Verdict::Unknown(Why::Vantage);
+    }
+    // A balancer shows its instances' certificates in turn; those are judged where they are served.
+    let is_an_instance_s = |other: &Subject| shows_same_leaf(scene, other, seen);
+    if matches!(endpoint, Subject::Vip(_)) && instances.iter().any(is_an_instance_s) {
+        return good;
+    }
+    let Some(band) = band(first_to_end, scene.now.wall) else { return good };
+    if band == Band::Expired && seen.repeats < HANDSHAKES {
+        return Verdict::Unknown(Why::Suspected { since: seen.since });
+    }
+    let places = endpoints.iter().filter(|other| shows_same_leaf(scene, other, seen)).cloned().collect();
+    Verdict::Bad(Finding {
+        rule: RuleId::F26,
+        subject: endpoint.clone(),
+        level: level(band),
+        since: since(band, first_to_end, seen.since),
+        hold: Duration::ZERO,
+        path_unproven: false,
+        evidence: Evidence::Expiry {
+            fingerprint: first_to_end.fingerprint,
+            holder: first_to_end.subject.clone(),
+            issuer: first_to_end.issuer.clone(),
+            not_after: first_to_end.not_after,
+            band,
+            trust: seen.served.trust,
+            places,
+        },
+    })
+}
+
+fn shows_same_leaf(scene: &Scene<'_>, endpoint: &Subject, seen: &ServedSeen) -> bool {
+    let leaf = |seen: &ServedSeen| seen.served.leaf().map(|leaf| leaf.fingerprint);
+    scene.view.served(endpoint).is_some_and(|other| leaf(other) == leaf(seen))
+}
+
+/// The fault is as old as what was seen, not as old as the certificate's end.
+fn since(band: Band, certificate: &Certificate, seen: Now) -> UnixTime {
+    match band {
+        Band::Expired => seen.wall.max(certificate.not_after),
+        Band::Notice | Band::Warning | Band::Urgent | Band::Page => seen.wall,
+    }
+}
+
+/// The band of a manually renewed certificate at `now`; `None` while there is nothing to say.
+///
+/// 30, 14, 7 and 1 days before the end; for lives under 90 days a third, sixth, twelfth and twenty-fourth of the life.
+/// Source: certificates.md section 6, recommended default 1.
+#[must_use]
+pub fn band(certificate: &Certificate, now: UnixTime) -> Option<Band> {
+    let life = certificate.not_after.since(certificate.not_before);
+    let [notice, warning, urgent, page] =
+        if life < DAY * 90 { [life / 3, life / 6, life / 12, life / 24] } else { [DAY * 30, DAY * 14, DAY * 7, DAY] };
+    let left = certificate.not_after.since(now);
+    let reached = |rung: Duration| left <= rung;
+    match () {
+        () if certificate.not_after < now => Some(Band::Expired),
+        () if reached(page) => Some(Band::Page),
+        () if reached(urgent) => Some(Band::Urgent),
+        () if reached(warning) => Some(Band::Warning),
+        () if reached(notice) => Some(Band::Notice),
+        () => None,
+    }
+}
+
+const fn level(band: Band) -> Level {
+    match band {
+        Band::Notice => Level::Info,
+        Band::Warning | Band::Urgent => Level::Warning,
+        Band::Page | Band::Expired => Level::Critical,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::certificate::Fingerprint;
+
+    fn certificate(life: Duration) -> Certificate {
+        let not_before = UnixTime::from_secs(1_700_000_000);
+        Certificate {
+            fingerprint: Fingerprint([7; 32]),
+            subject: "CN=kube-apiserver".into(),
+            issuer: "CN=kubernetes".into(),
+            serial: "01".into(),
+            not_before,
+            not_after: not_before.plus(life),
+            names: Vec::new(),
+            is_ca: false,
+            is_self_issued: false,
+        }
+    }
+
+    #[test]
+    fn every_rung_is_entered_to_the_second() {
+        let second = Duration::from_secs(1);
+        let year = certificate(DAY * 365);
+        let short = certificate(DAY * 24);
+        for (certificate, left, before, at) in [
+            (&year, DAY * 30, None, Some(Band::Notice)),
+            (&year, DAY * 14, Some(Band::Notice), Some(Band::Warning)),
+            (&year, DAY * 7, Some(Band::Warning), Some(Band::Urgent)),
+            (&year, DAY, Some(Band::Urgent), Some(Band::Page)),
+            (&short, DAY * 8, None, Some(Band::Notice)),
+            (&short, DAY * 4, Some(Band::Notice), Some(Band::Warning)),
+            (&short, DAY * 2, Some(Band::Warning), Some(Band::Urgent)),
+            (&short, DAY, Some(Band::Urgent), Some(Band::Page)),
+        ] {
+            let rung = certificate.not_after.minus(left);
+
+            assert_eq!(band(certificate, rung.minus(second)), before, "{left:?} and a second left");
+            assert_eq!(band(certificate, rung), at, "{left:?} left");
+        }
+        assert_eq!(band(&year, year.not_after), Some(Band::Page));
+        assert_eq!(band(&year, year.not_after.plus(second)), Some(Band::Expired));
+    }
 }

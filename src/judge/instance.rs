@@ -1,12 +1,17 @@
-//! F22 and F24: kube-apiserver instances, one bad and all bad.
+//! F22 one of several apiservers bad, F24 every apiserver down.
+
+use std::time::Duration;
 
 use crate::model::observation::Cause;
-use crate::model::rule::RuleId;
+use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding, Symptom};
+use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
+use crate::observe::view::Aspect;
 
-use super::phrases;
+use super::edges::{Edge, Relation};
+use super::scene::{Scene, Standing, any_good, gravest, is_down};
 use super::words::{Addresses, Words};
+use super::{Rule, phrases};
 
 /// F22: one of several instances is bad.
 pub struct OneBad;
@@ -177,4 +182,94 @@ pub(super) fn instance_commands(instance: &Subject, addresses: &Addresses) -> Ve
         format!("ssh {host} 'journalctl -u kubelet --since -15min | tail -50'"),
         format!("ssh {host} ls -l --time-style=full-iso /etc/kubernetes/manifests"),
     ]
+}
+
+impl Rule for OneBad {
+    fn explains(&self) -> &'static [Edge] {
+        // A balancer in front of a bad instance fails in part: that is no fault of its own.
+        const EDGES: [Edge; 2] = [
+            Edge { effect: Some(RuleId::F23), relation: Relation::VipOfCluster },
+            Edge { effect: Some(RuleId::F49), relation: Relation::VipOfCluster },
+        ];
+        &EDGES
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        let instances = scene.instances();
+        if instances.len() < 2 {
+            return Vec::new();
+        }
+        instances.iter().map(|instance| (instance.clone(), judge_one(scene, instance, &instances))).collect()
+    }
+}
+
+fn judge_one(scene: &Scene<'_>, instance: &Subject, instances: &[Subject]) -> Verdict {
+    let standing = scene.standing(instance, Aspect::Answer);
+    let Standing::Bad { bad, path_unproven } = standing else { return standing.unless_bad() };
+    // What it is not ready for is said by F25 and F50.
+    if !is_down(&bad.symptom) {
+        return Verdict::Unknown(Why::Unclear);
+    }
+    let ready = instances.iter().filter(|other| scene.standing(other, Aspect::Answer).good().is_some()).count();
+    let lasted = scene.now.mono.since(bad.run.first.mono);
+    let level =
+        if ready <= 1 && lasted >= scene.policy().redundancy_critical { Level::Critical } else { Level::Warning };
+    Verdict::Bad(Finding {
+        rule: RuleId::F22,
+        subject: instance.clone(),
+        level,
+        since: bad.run.first.wall,
+        hold: scene.policy().redundancy_hold,
+        path_unproven,
+        evidence: Evidence::Partial { symptom: bad.symptom.clone(), ready, of: instances.len() },
+    })
+}
+
+impl Rule for AllDown {
+    fn explains(&self) -> &'static [Edge] {
+        const EDGES: [Edge; 3] =
+            [Edge::in_cluster(RuleId::F22), Edge::in_cluster(RuleId::F23), Edge::in_cluster(RuleId::F49)];
+        &EDGES
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        scene
+            .whole()
+            .filter(|_| !scene.instances().is_empty())
+            .map(|whole| (whole.clone(), judge_all(scene, whole)))
+            .into_iter()
+            .collect()
+    }
+}
+
+fn judge_all(scene: &Scene<'_>, whole: Subject) -> Verdict {
+    let instances = scene.instances();
+    let standings: Vec<Standing<'_>> =
+        instances.iter().map(|instance| scene.standing(instance, Aspect::Answer)).collect();
+    if let Some(good) = any_good(standings.iter().filter_map(Standing::good)) {
+        return good;
+    }
+    let bad: Vec<_> = standings.iter().filter_map(Standing::bad).collect();
+    let youngest = bad.iter().map(|bad| bad.run.first).max_by_key(|first| first.mono);
+    let (Some(since), true) = (youngest, bad.len() == instances.len()) else {
+        return Verdict::Unknown(gravest(standings.iter().filter_map(|standing| match standing {
+            Standing::Unknown(why) => Some(*why),
+            Standing::Good(_) | Standing::Bad { .. } => None,
+        })));
+    };
+    // All alive and none ready is said by F25 and F50, which know why.
+    if !bad.iter().any(|bad| is_down(&bad.symptom)) {
+        return Verdict::Unknown(Why::Unclear);
+    }
+    let parts: Vec<(Subject, Symptom)> =
+        instances.iter().cloned().zip(bad.iter().map(|bad| bad.symptom.clone())).collect();
+    Verdict::Bad(Finding {
+        rule: RuleId::F24,
+        subject: whole,
+        level: Level::Critical,
+        since: since.wall,
+        hold: if instances.len() == 1 { scene.policy().sole_hold } else { Duration::ZERO },
+        path_unproven: standings.iter().any(Standing::is_unproven),
+        evidence: Evidence::AllBad { parts },
+    })
 }

@@ -1,4 +1,11 @@
-//! What is wrong, and how to say it: one file per rule family.
+//! What is wrong, and how to say it: one file per rule family, one table [`RULES`].
+//!
+//! Pure: a view and `now` in, verdicts out. A rule decides what an unseen look means to it: bad for availability,
+//! unknown for expiry. Nothing here knows of holds, incidents or mails; a finding only carries the hold it asks for.
+
+pub mod edges;
+pub mod scene;
+pub mod words;
 
 pub mod alarm;
 pub mod blind;
@@ -10,4 +17,86 @@ pub mod readiness;
 pub mod refused;
 pub mod slow;
 pub mod vip;
-pub mod words;
+
+use crate::model::rule::{Level, RuleId};
+use crate::model::subject::Subject;
+use crate::model::verdict::{Finding, FindingKey, Verdict, Why};
+
+use edges::Edge;
+use scene::Scene;
+use words::Words;
+
+/// A rule: its words, its judgement, and what it explains.
+pub trait Rule: Words {
+    /// Findings of other rules that follow from a finding of this one.
+    fn explains(&self) -> &'static [Edge];
+
+    /// Whether this finding is grave enough to be a cause at all.
+    fn is_cause(&self, _finding: &Finding) -> bool {
+        true
+    }
+
+    /// A verdict for every subject of the scene that the rule is about.
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)>;
+}
+
+/// Every rule. Tables, `explain`, edges and judging all come from here.
+pub static RULES: [&dyn Rule; RuleId::ALL.len()] = [
+    &quorum::QuorumLost,
+    &quorum::MemberDown,
+    &blind::Blind,
+    &alarm::NoSpace,
+    &instance::OneBad,
+    &vip::VipDead,
+    &instance::AllDown,
+    &readiness::EtcdUnreachable,
+    &expiry::CertificateEnds,
+    &slow::Slow,
+    &readiness::NotReady,
+    &refused::Refused,
+];
+
+/// The rule of that name.
+#[must_use]
+pub fn rule(id: RuleId) -> &'static dyn Rule {
+    let position = RuleId::ALL.iter().position(|known| *known == id).unwrap_or_default();
+    RULES[position]
+}
+
+/// All verdicts about one cluster, or about the vantage.
+///
+/// While the vantage is blind nothing bad is believed of any cluster.
+#[must_use]
+pub fn judge(scene: &Scene<'_>) -> Vec<(FindingKey, Verdict)> {
+    let is_blind = scene.view.path().is_blind() && scene.cluster.is_some();
+    let mut verdicts = Vec::new();
+    for rule in RULES {
+        for (subject, verdict) in rule.judge(scene) {
+            let verdict = match verdict {
+                Verdict::Bad(_) | Verdict::Unknown(_) if is_blind => Verdict::Unknown(Why::Vantage),
+                Verdict::Bad(finding) => Verdict::Bad(with_configured_level(finding, scene)),
+                Verdict::Good { .. } | Verdict::Unknown(_) => verdict,
+            };
+            verdicts.push((FindingKey { rule: rule.id(), subject }, verdict));
+        }
+    }
+    verdicts
+}
+
+fn with_configured_level(finding: Finding, scene: &Scene<'_>) -> Finding {
+    let own = scene.cluster.and_then(|(_, cluster)| cluster.levels.get(&finding.rule));
+    let configured: Option<Level> = own.or_else(|| scene.view.inventory().levels.get(&finding.rule)).copied();
+    Finding { level: configured.unwrap_or(finding.level), ..finding }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_holds_every_rule_once_in_the_order_of_their_names() {
+        let ids: Vec<RuleId> = RULES.iter().map(|rule| rule.id()).collect();
+
+        assert_eq!(ids, RuleId::ALL);
+    }
+}

@@ -1,11 +1,20 @@
-//! F01 and F02: etcd as a body that must agree, and its members one by one.
+//! F01 etcd quorum lost or no leader, F02 one member down.
 
-use crate::model::rule::RuleId;
+use std::time::Duration;
+
+use crate::model::observation::{Cause, Phase, Unseen};
+use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding};
+use crate::model::time::Now;
+use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::observe::quorum::majority;
+use crate::observe::track::BadRun;
+use crate::observe::view::Aspect;
 
-use super::phrases;
+use super::edges::Edge;
+use super::scene::{Scene, Standing};
 use super::words::{Addresses, Words};
+use super::{Rule, phrases};
 
 /// F01: fewer than a majority of the voters answer, or those that answer agree on no leader.
 pub struct QuorumLost;
@@ -82,8 +91,7 @@ impl Words for QuorumLost {
                     are too slow, or their clocks or peer certificates are off."
                 .into();
         }
-        let refused =
-            silent.iter().filter(|(_, unseen)| unseen.cause == crate::model::observation::Cause::Refused).count();
+        let refused = silent.iter().filter(|(_, unseen)| unseen.cause == Cause::Refused).count();
         if refused == silent.len() {
             "The silent members refuse connections: their processes are not running, for instance after a full disk, \
              an expired certificate or a bad rollout. Their machines are up."
@@ -207,3 +215,109 @@ impl Words for MemberDown {
         ]
     }
 }
+
+impl Rule for QuorumLost {
+    fn explains(&self) -> &'static [Edge] {
+        const EDGES: [Edge; 6] = [
+            Edge::in_cluster(RuleId::F02),
+            Edge::in_cluster(RuleId::F22),
+            Edge::in_cluster(RuleId::F24),
+            Edge::in_cluster(RuleId::F25),
+            Edge::in_cluster(RuleId::F49),
+            Edge::in_cluster(RuleId::F50),
+        ];
+        &EDGES
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        scene.etcds().into_iter().map(|etcd| (etcd.clone(), judge_quorum(scene, etcd))).collect()
+    }
+}
+
+fn judge_quorum(scene: &Scene<'_>, etcd: Subject) -> Verdict {
+    let standing = scene.standing(&etcd, Aspect::Leader);
+    let Standing::Bad { bad, path_unproven } = standing else { return standing.unless_bad() };
+    let Some((_, count)) = scene.view.count(&etcd) else { return Verdict::Unknown(Why::NeverSeen) };
+
+    let needed = majority(count.voters);
+    let is_leaderless = count.answering >= needed;
+    let lasted = bad.run.last.mono.since(bad.run.first.mono);
+    if is_leaderless && lasted < scene.policy().leaderless_hold {
+        return Verdict::Unknown(Why::Suspected { since: bad.run.first });
+    }
+    Verdict::Bad(Finding {
+        rule: RuleId::F01,
+        level: Level::Critical,
+        since: first_bad(scene, &etcd, bad).wall,
+        hold: if count.voters <= 1 { scene.policy().sole_hold } else { Duration::ZERO },
+        path_unproven,
+        evidence: quorum_evidence(scene, &etcd, needed, is_leaderless),
+        subject: etcd,
+    })
+}
+
+/// The quorum was lost when the member died that made the difference: the youngest of the silent members' first bad
+/// looks, if it came before the first round without a leader.
+fn first_bad(scene: &Scene<'_>, etcd: &Subject, bad: &BadRun) -> Now {
+    let members = scene.members(etcd);
+    let youngest = members
+        .iter()
+        .filter_map(|member| scene.view.track(member, Aspect::Answer)?.bad().map(|bad| bad.run.first))
+        .max_by_key(|first| first.mono);
+    youngest.filter(|first| first.mono < bad.run.first.mono).unwrap_or(bad.run.first)
+}
+
+fn quorum_evidence(scene: &Scene<'_>, etcd: &Subject, needed: usize, leaderless: bool) -> Evidence {
+    let mut answering = Vec::new();
+    let mut silent = Vec::new();
+    for member in scene.members(etcd) {
+        match scene.view.member_unseen(&member) {
+            Some(unseen) => silent.push((member, unseen)),
+            None => answering.push(member),
+        }
+    }
+    Evidence::Quorum { needed, answering, silent, leaderless }
+}
+
+impl Rule for MemberDown {
+    fn explains(&self) -> &'static [Edge] {
+        &[]
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        let mut verdicts = Vec::new();
+        for etcd in scene.etcds() {
+            let members = scene.members(&etcd);
+            // The loss of a sole member is the loss of the quorum.
+            if members.len() < 2 {
+                continue;
+            }
+            for member in &members {
+                verdicts.push((member.clone(), judge_member(scene, member, &members)));
+            }
+        }
+        verdicts
+    }
+}
+
+fn judge_member(scene: &Scene<'_>, member: &Subject, members: &[Subject]) -> Verdict {
+    let standing = scene.standing(member, Aspect::Answer);
+    let Standing::Bad { bad, path_unproven } = standing else { return standing.unless_bad() };
+    let remaining = members.iter().filter(|other| scene.standing(other, Aspect::Answer).good().is_some()).count();
+    let lasted = scene.now.mono.since(bad.run.first.mono);
+    let is_on_the_edge = remaining <= majority(members.len());
+    let level =
+        if is_on_the_edge && lasted >= scene.policy().redundancy_critical { Level::Critical } else { Level::Warning };
+    let unseen = scene.view.member_unseen(member).unwrap_or(NO_ANSWER);
+    Verdict::Bad(Finding {
+        rule: RuleId::F02,
+        subject: member.clone(),
+        level,
+        since: bad.run.first.wall,
+        hold: scene.policy().redundancy_hold,
+        path_unproven,
+        evidence: Evidence::Silent { unseen, remaining, of: members.len() },
+    })
+}
+
+const NO_ANSWER: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::Timeout };

@@ -1,11 +1,20 @@
-//! F25 and F50: apiservers that run and say themselves that they are not ready.
+//! F25 an apiserver cannot reach an etcd that is fine, F50 not ready for a reason that is not etcd.
+//!
+//! One finding per cluster each: all instances usually say the same, and one mail says it better than three.
 
-use crate::model::rule::RuleId;
+use std::time::Duration;
+
+use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding};
+use crate::model::time::Now;
+use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
+use crate::observe::track::Confirmation;
+use crate::observe::view::Aspect;
 
-use super::phrases;
+use super::edges::Edge;
+use super::scene::{Scene, Standing, all_good, gravest};
 use super::words::{Addresses, Words};
+use super::{Rule, phrases};
 
 /// F25: an apiserver cannot reach etcd, while etcd itself is fine.
 pub struct EtcdUnreachable;
@@ -189,4 +198,116 @@ fn first_instance(finding: &Finding) -> Subject {
         _ => None,
     }
     .unwrap_or_else(|| finding.subject.clone())
+}
+
+impl Rule for EtcdUnreachable {
+    fn explains(&self) -> &'static [Edge] {
+        const EDGES: [Edge; 2] = [Edge::in_cluster(RuleId::F49), Edge::in_cluster(RuleId::F50)];
+        &EDGES
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        judge_both(scene, RuleId::F25, blames_etcd)
+    }
+}
+
+impl Rule for NotReady {
+    fn explains(&self) -> &'static [Edge] {
+        &[]
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        judge_both(scene, RuleId::F50, |parts| !blames_etcd(parts))
+    }
+}
+
+fn blames_etcd(parts: &[String]) -> bool {
+    parts.iter().any(|part| part == "etcd" || part == "etcd-readiness")
+}
+
+fn judge_both(scene: &Scene<'_>, rule: RuleId, concerns: impl Fn(&[String]) -> bool) -> Vec<(Subject, Verdict)> {
+    let instances = scene.instances();
+    let Some(whole) = scene.whole().filter(|_| !instances.is_empty()) else { return Vec::new() };
+
+    let standings: Vec<_> =
+        instances.iter().map(|instance| (instance, scene.standing(instance, Aspect::Answer))).collect();
+    let mut parts = Vec::new();
+    let mut oldest: Option<Now> = None;
+    let mut path_unproven = false;
+    for (instance, standing) in &standings {
+        let Standing::Bad { bad, path_unproven: unproven } = standing else { continue };
+        if let Symptom::NotReady(failing) = &bad.symptom
+            && concerns(failing)
+        {
+            parts.push(((*instance).clone(), failing.clone()));
+            oldest = oldest.filter(|oldest| oldest.mono <= bad.run.first.mono).or(Some(bad.run.first));
+            path_unproven |= *unproven;
+        }
+    }
+    let verdict = match oldest {
+        None => unconcerned(&standings),
+        Some(since) if rule == RuleId::F25 && !is_etcd_judged(scene, since) => {
+            Verdict::Unknown(Why::Suspected { since })
+        }
+        Some(since) => {
+            let all = parts.len() == instances.len();
+            let policy = scene.policy();
+            Verdict::Bad(Finding {
+                rule,
+                subject: whole.clone(),
+                level: if all { Level::Critical } else { Level::Warning },
+                since: since.wall,
+                hold: match (all, instances.len()) {
+                    (true, 1) => policy.sole_hold,
+                    (true, _) => Duration::ZERO,
+                    (false, _) => policy.redundancy_hold,
+                },
+                path_unproven,
+                evidence: Evidence::NotReady { parts, of: instances.len(), etcd_agrees: etcd_agrees(scene, since) },
+            })
+        }
+    };
+    vec![(whole, verdict)]
+}
+
+/// Good when every instance that answers is ready, and at least one does.
+fn unconcerned(standings: &[(&Subject, Standing<'_>)]) -> Verdict {
+    let good = all_good(standings.iter().filter_map(|(_, standing)| standing.good()));
+    let suspected = standings.iter().filter_map(|(_, standing)| match standing {
+        Standing::Unknown(why @ Why::Suspected { .. }) => Some(*why),
+        Standing::Unknown(_) | Standing::Good(_) | Standing::Bad { .. } => None,
+    });
+    match (suspected.clone().next(), good) {
+        (None, Some(good)) => good,
+        (None, None) => Verdict::Unknown(Why::Unclear),
+        (Some(_), _) => Verdict::Unknown(gravest(suspected)),
+    }
+}
+
+/// Whether every watched etcd cluster has been judged by a look that was scheduled after `since`.
+fn is_etcd_judged(scene: &Scene<'_>, since: Now) -> bool {
+    scene.etcds().iter().all(|etcd| {
+        let Some(track) = scene.view.track(etcd, Aspect::Leader) else { return false };
+        let is_later = track.latest().is_some_and(|latest| latest.mono > since.mono);
+        is_later && scene.view.confirmation(etcd, Aspect::Leader, scene.now.mono) != Confirmation::Suspected
+    })
+}
+
+/// What etcd says when asked directly; `None` when it is not watched or not seen.
+fn etcd_agrees(scene: &Scene<'_>, since: Now) -> Option<bool> {
+    let etcds = scene.etcds();
+    if etcds.is_empty() {
+        return None;
+    }
+    let mut agrees = Some(true);
+    for etcd in &etcds {
+        let track = scene.view.track(etcd, Aspect::Leader)?;
+        let is_good = track.good().is_some_and(|good| good.last.mono > since.mono);
+        match (is_good, track.bad().is_some()) {
+            (true, _) => {}
+            (false, true) => return Some(false),
+            (false, false) => agrees = None,
+        }
+    }
+    agrees
 }

@@ -1,11 +1,15 @@
-//! F52: the watched server is alive but refuses us.
+//! F52: the monitor's own credential is refused. The server is alive; this part of it is unseen.
 
 use crate::model::observation::Cause;
-use crate::model::rule::RuleId;
-use crate::model::verdict::{Evidence, Finding};
+use crate::model::rule::{Level, RuleId};
+use crate::model::subject::Subject;
+use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::observe::view::Aspect;
 
-use super::phrases;
+use super::edges::Edge;
+use super::scene::{Scene, all_good};
 use super::words::{Addresses, Words};
+use super::{Rule, phrases};
 
 /// F52: the monitor's own credential is refused.
 pub struct Refused;
@@ -89,4 +93,49 @@ fn who(finding: &Finding) -> String {
         "vip" => "the VIP".into(),
         _ => finding.subject.short().to_owned(),
     }
+}
+
+impl Rule for Refused {
+    fn explains(&self) -> &'static [Edge] {
+        &[]
+    }
+
+    /// One finding for the apiservers of a cluster and one for each etcd cluster: each has one credential.
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        let mut verdicts = Vec::new();
+        let instances = scene.instances();
+        if let Some(whole) = scene.whole().filter(|_| !instances.is_empty()) {
+            verdicts.push((whole.clone(), judge_credential(scene, whole, &instances)));
+        }
+        for etcd in scene.etcds() {
+            let members = scene.members(&etcd);
+            verdicts.push((etcd.clone(), judge_credential(scene, etcd, &members)));
+        }
+        verdicts
+    }
+}
+
+fn judge_credential(scene: &Scene<'_>, subject: Subject, endpoints: &[Subject]) -> Verdict {
+    let tracks = || {
+        endpoints
+            .iter()
+            .flat_map(|endpoint| [Aspect::Answer, Aspect::Ordinary].map(|aspect| scene.view.track(endpoint, aspect)))
+            .flatten()
+    };
+    let refused = tracks().filter_map(|track| track.refused()).max_by_key(|(_, run)| run.looks);
+    let Some((unseen, run)) = refused else {
+        return all_good(tracks().filter_map(|track| track.good())).unwrap_or(Verdict::Unknown(Why::Unclear));
+    };
+    if run.looks < scene.policy().confirm_looks {
+        return Verdict::Unknown(Why::Suspected { since: run.first });
+    }
+    Verdict::Bad(Finding {
+        rule: RuleId::F52,
+        subject,
+        level: Level::Warning,
+        since: run.first.wall,
+        hold: scene.policy().redundancy_hold,
+        path_unproven: false,
+        evidence: Evidence::Refused { unseen },
+    })
 }

@@ -1,13 +1,18 @@
-//! F49: it answers, but slowly.
+//! F49: answers, but slowly.
 
 use crate::model::observation::Phase;
-use crate::model::rule::RuleId;
+use crate::model::probe::{Probe, ProbeKind};
+use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding};
+use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::observe::track::Track;
+use crate::observe::view::Aspect;
 
-use super::phrases;
+use super::edges::Edge;
 use super::quorum::etcd_name;
+use super::scene::{Scene, all_good};
 use super::words::{Addresses, Words};
+use super::{Rule, phrases};
 
 /// F49: answers take longer than a second, several looks in a row.
 pub struct Slow;
@@ -39,10 +44,11 @@ impl Words for Slow {
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
-        let place = phrases::place(&finding.subject, addresses);
-        let Evidence::Slow { total, dominating, looks, slow, of } = &finding.evidence else {
-            return format!("{place} answers slowly.");
+        let Evidence::Slow { total, dominating, looks, slow, of, parts } = &finding.evidence else {
+            return format!("{} answers slowly.", phrases::place(&finding.subject, addresses));
         };
+        let place =
+            parts.iter().map(|(endpoint, _)| phrases::place(endpoint, addresses)).collect::<Vec<_>>().join(", ");
         let most = dominating.map(|phase| format!(", most of it in {}", phase_name(phase))).unwrap_or_default();
         format!(
             "{place} answers, but took {}{most}; {looks} looks in a row were slow. {slow} of {of} instances are slow.",
@@ -115,4 +121,87 @@ const fn phase_name(phase: Phase) -> &'static str {
         Phase::Body => "reading the answer",
         Phase::Idle => "idling",
     }
+}
+
+/// Slow looks in a row that make a finding. Source: design.md section 4, F49.
+const LOOKS: u32 = 3;
+
+impl Rule for Slow {
+    fn explains(&self) -> &'static [Edge] {
+        &[]
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        let Some((name, cluster)) = scene.cluster else { return Vec::new() };
+        let whole = Subject::Cluster(name.clone());
+        let instances = scene.instances();
+        let mut endpoints = instances.clone();
+        if cluster.vip.is_some() && !cluster.apiservers.is_empty() {
+            endpoints.push(Subject::Vip(name.clone()));
+        }
+        if endpoints.is_empty() {
+            return Vec::new();
+        }
+        let slow: Vec<(&Subject, &Track, Aspect)> =
+            endpoints.iter().filter_map(|endpoint| slow_track(scene, endpoint)).collect();
+        let verdict = if slow.is_empty() { brisk(scene, &endpoints) } else { found(scene, &whole, &slow, &instances) };
+        vec![(whole, verdict)]
+    }
+}
+
+fn slow_track<'a>(scene: &Scene<'a>, endpoint: &'a Subject) -> Option<(&'a Subject, &'a Track, Aspect)> {
+    [Aspect::Answer, Aspect::Ordinary].into_iter().find_map(|aspect| {
+        let track = scene.view.track(endpoint, aspect)?;
+        track.slow().filter(|run| run.looks >= LOOKS).map(|_| (endpoint, track, aspect))
+    })
+}
+
+fn found(scene: &Scene<'_>, whole: &Subject, slow: &[(&Subject, &Track, Aspect)], instances: &[Subject]) -> Verdict {
+    let runs = || slow.iter().filter_map(|(_, track, _)| track.slow());
+    let Some(since) = runs().map(|run| run.first).min_by_key(|first| first.mono) else {
+        return Verdict::Unknown(Why::Unclear);
+    };
+    let parts: Vec<_> =
+        slow.iter().map(|(endpoint, _, aspect)| ((*endpoint).clone(), phases(scene, endpoint, *aspect))).collect();
+    let worst = parts.iter().max_by_key(|(_, (total, _))| *total);
+    let slow_instances = parts.iter().filter(|(endpoint, _)| instances.contains(endpoint)).count();
+    let all = slow_instances == instances.len();
+    let policy = scene.policy();
+    Verdict::Bad(Finding {
+        rule: RuleId::F49,
+        subject: whole.clone(),
+        level: if all { Level::Critical } else { Level::Warning },
+        since: since.wall,
+        hold: if all { policy.sole_hold } else { policy.redundancy_hold },
+        path_unproven: false,
+        evidence: Evidence::Slow {
+            total: worst.map(|(_, (total, _))| *total).unwrap_or_default(),
+            dominating: worst.and_then(|(_, (_, dominating))| *dominating),
+            looks: runs().map(|run| run.looks).max().unwrap_or_default(),
+            slow: slow_instances,
+            of: instances.len(),
+            parts: parts.into_iter().map(|(endpoint, (total, _))| (endpoint, total)).collect(),
+        },
+    })
+}
+
+fn phases(scene: &Scene<'_>, endpoint: &Subject, aspect: Aspect) -> (std::time::Duration, Option<Phase>) {
+    let probe = match aspect {
+        Aspect::Ordinary => Probe::reused(endpoint.clone(), ProbeKind::Version),
+        Aspect::Answer | Aspect::Leader | Aspect::Alarm => Probe::anew(endpoint.clone(), ProbeKind::Readyz),
+    };
+    let picture = endpoint.cluster().and_then(|cluster| scene.view.picture(cluster));
+    let look = picture.and_then(|picture| picture.looks.get(&probe));
+    look.map(|look| (look.phases.total(), look.phases.dominating())).unwrap_or_default()
+}
+
+fn brisk(scene: &Scene<'_>, endpoints: &[Subject]) -> Verdict {
+    let runs = endpoints.iter().flat_map(|endpoint| {
+        [Aspect::Answer, Aspect::Ordinary]
+            .into_iter()
+            .filter_map(|aspect| scene.view.track(endpoint, aspect))
+            .filter(|track| track.is_freshly_good(scene.policy(), scene.now.mono))
+            .filter_map(Track::brisk)
+    });
+    all_good(runs).unwrap_or(Verdict::Unknown(Why::Unclear))
 }

@@ -1,12 +1,17 @@
-//! F23: the address clients use is dead while instances behind it are fine.
+//! F23: the address clients use is dead while instances are fine.
+
+use std::time::Duration;
 
 use crate::model::observation::Cause;
-use crate::model::rule::RuleId;
+use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding, Symptom};
+use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
+use crate::observe::view::Aspect;
 
-use super::phrases;
+use super::edges::Edge;
+use super::scene::{Scene, Standing, is_down};
 use super::words::{Addresses, Words};
+use super::{Rule, phrases};
 
 /// F23: the shared address gives no answer, yet an instance asked directly is ready.
 pub struct VipDead;
@@ -95,4 +100,62 @@ impl Words for VipDead {
         }
         commands
     }
+}
+
+/// With a bad instance behind it, the address must be wholly dead for this long before it is blamed itself: a balancer
+/// that takes turns lets every second look through, so 15 bad looks in a row (2 s apart) are no chance.
+const PARTLY_FAILING: Duration = Duration::from_secs(30);
+
+impl Rule for VipDead {
+    fn explains(&self) -> &'static [Edge] {
+        const EDGES: [Edge; 1] = [Edge::at_subject(RuleId::F49)];
+        &EDGES
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        let Some((name, cluster)) = scene.cluster else { return Vec::new() };
+        if cluster.vip.is_none() || cluster.apiservers.is_empty() {
+            return Vec::new();
+        }
+        let vip = Subject::Vip(name.clone());
+        vec![(vip.clone(), judge_vip(scene, vip, cluster.vip_fails_over))]
+    }
+}
+
+fn judge_vip(scene: &Scene<'_>, vip: Subject, fails_over: bool) -> Verdict {
+    let standing = scene.standing(&vip, Aspect::Answer);
+    let Standing::Bad { bad, path_unproven } = standing else { return standing.unless_bad() };
+    let suspected = Verdict::Unknown(Why::Suspected { since: bad.run.first });
+    if !is_down(&bad.symptom) {
+        // It leads to an instance that is not ready: the address itself works.
+        return Verdict::Unknown(Why::Unclear);
+    }
+    let instances = scene.instances();
+    let freshly_ready: Vec<Subject> = instances
+        .iter()
+        .filter(|instance| {
+            let good = scene.view.track(instance, Aspect::Answer).and_then(|track| track.good().copied());
+            good.is_some_and(|good| good.last.mono > bad.run.first.mono)
+        })
+        .cloned()
+        .collect();
+    if freshly_ready.is_empty() {
+        return suspected;
+    }
+    let is_instance_bad = instances
+        .iter()
+        .any(|instance| scene.view.track(instance, Aspect::Answer).is_some_and(|track| track.bad().is_some()));
+    let lasted = bad.run.last.mono.since(bad.run.first.mono);
+    if is_instance_bad && lasted < PARTLY_FAILING {
+        return suspected;
+    }
+    Verdict::Bad(Finding {
+        rule: RuleId::F23,
+        subject: vip,
+        level: Level::Critical,
+        since: bad.run.first.wall,
+        hold: if fails_over { scene.policy().sole_hold } else { Duration::ZERO },
+        path_unproven,
+        evidence: Evidence::Vip { symptom: bad.symptom.clone(), ready: freshly_ready },
+    })
 }

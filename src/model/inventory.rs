@@ -24,6 +24,8 @@ pub struct Inventory {
     pub levels: BTreeMap<RuleId, Level>,
     /// Whether mail is configured; without it nothing is composed.
     pub mails: bool,
+    /// Whether the mail relay is on this machine: then mail can be handed over while the vantage is blind.
+    pub relay_is_local: bool,
     /// Whether a heartbeat is configured.
     pub heartbeat: bool,
 }
@@ -113,6 +115,22 @@ impl Inventory {
             | Subject::Resolver(_)
             | Subject::Cluster(_)
             | Subject::Etcd(..) => None,
+        }
+    }
+
+    /// Whether an answer of `subject` proves that our path to the outside works.
+    #[must_use]
+    pub fn is_remote(&self, subject: &Subject) -> bool {
+        let remote = |references: &[Reference], name: &Name| {
+            references.iter().any(|reference| reference.name == *name && !reference.is_loopback)
+        };
+        match subject {
+            Subject::Reference(name) => remote(&self.references, name),
+            Subject::Resolver(name) => remote(&self.resolvers, name),
+            Subject::Vip(_) | Subject::Apiserver(..) | Subject::EtcdMember(..) => {
+                self.endpoint(subject).is_some_and(|endpoint| !endpoint.is_loopback)
+            }
+            Subject::Vantage | Subject::Cluster(_) | Subject::Etcd(..) => false,
         }
     }
 

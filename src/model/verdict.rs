@@ -132,13 +132,15 @@ pub enum Evidence {
     },
     /// Slow answers.
     Slow {
+        /// The endpoints that are slow, with the latest slow look's total.
+        parts: Vec<(Subject, Duration)>,
         /// The latest slow look's total.
         total: Duration,
         /// The phase in which most of it went.
         dominating: Option<Phase>,
         /// Slow looks in a row.
         looks: u32,
-        /// Instances that are slow.
+        /// Instances that are slow, the shared address not counted.
         slow: usize,
         /// Of how many.
         of: usize,

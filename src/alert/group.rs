@@ -1,0 +1,301 @@
+//! Incidents: which alarms are told together, what names the thread, and when something is to be said.
+//!
+//! A finding whose cause is active is folded into the cause's incident and never told on its own; a deeper cause found
+//! later is told in the same thread; several findings of one cluster inside the settle window are one incident.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::model::digest::stable_hash;
+use crate::model::incident::{Ending, Incident, IncidentId, Part, Told};
+use crate::model::message::MessageReason;
+use crate::model::policy::Policy;
+use crate::model::rule::Level;
+use crate::model::time::{Mono, Now, UnixTime};
+use crate::model::verdict::{Finding, FindingKey};
+
+/// Whether the first finding explains the second.
+pub type Explains = fn(&Finding, &Finding) -> bool;
+
+/// Incidents that have ended and are kept for people to read.
+const KEPT: usize = 50;
+
+/// All incidents.
+#[derive(Debug, Clone)]
+pub struct Incidents {
+    open: BTreeMap<IncidentId, Open>,
+    ended: VecDeque<Arc<Incident>>,
+    explains: Explains,
+}
+
+/// An open incident with its clocks.
+#[derive(Debug, Clone)]
+struct Open {
+    incident: Arc<Incident>,
+    /// Until when it may still be joined and is not yet told; `None` once told or not worth telling.
+    settles: Option<Mono>,
+    /// When it is to be said again.
+    repeats: Option<Mono>,
+    /// When its cause had ended while other parts still stood.
+    outlived: Option<Mono>,
+}
+
+/// Something to be said of an incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Utterance {
+    /// Of which incident.
+    pub incident: IncidentId,
+    /// Why now.
+    pub reason: MessageReason,
+}
+
+impl Incidents {
+    /// No incidents; `explains` tells which finding follows from which.
+    #[must_use]
+    pub fn new(explains: Explains) -> Self {
+        Self { open: BTreeMap::new(), ended: VecDeque::new(), explains }
+    }
+
+    /// Takes back an incident from before a restart.
+    pub fn restore(&mut self, incident: Incident, policy: &Policy, now: Mono) {
+        if incident.over.is_some() {
+            self.keep_ended(Arc::new(incident));
+            return;
+        }
+        let is_told = incident.told.messages > 0;
+        let repeats = is_told.then(|| now.plus(policy.repeat_after));
+        let settles = (!is_told).then(|| now.plus(policy.settle));
+        let id = incident.id.clone();
+        self.open.insert(id, Open { incident: Arc::new(incident), settles, repeats, outlived: None });
+    }
+
+    /// An alarm's hold is over and no cause of it is active: it opens an incident, or joins one. Returns the incident
+    /// that speaks for it, and what is to be said at once.
+    pub fn join_or_open(&mut self, finding: &Finding, policy: &Policy, now: Now) -> (IncidentId, Option<Utterance>) {
+        if let Some(id) = self.still_settling(finding) {
+            self.add(&id, finding);
+            return (id, None);
+        }
+        if let Some(id) = self.explained_by(finding) {
+            self.add(&id, finding);
+            let said = self.open.get_mut(&id).and_then(|open| open.deepen(finding));
+            return (id, said);
+        }
+        (self.open_new(finding, policy, now), None)
+    }
+
+    /// Folds a finding into the incident of its cause.
+    pub fn fold(&mut self, incident: &IncidentId, finding: &Finding) {
+        self.add(incident, finding);
+    }
+
+    /// A finding of an incident became louder, or its evidence changed. Returns what is to be said.
+    pub fn worsen(&mut self, incident: &IncidentId, finding: &Finding) -> Option<Utterance> {
+        let open = self.open.get_mut(incident)?;
+        open.refresh(finding);
+        let told = open.incident.told.level?;
+        let is_root = open.incident.root().key() == finding.key() || open.incident.headline.key() == finding.key();
+        (is_root || open.incident.level > told).then(|| open.say(MessageReason::Escalated))
+    }
+
+    /// Takes in newer evidence of a finding without saying anything.
+    pub fn refresh(&mut self, incident: &IncidentId, finding: &Finding) {
+        if let Some(open) = self.open.get_mut(incident) {
+            open.refresh(finding);
+        }
+    }
+
+    /// A finding has recovered, at the scheduled start of its first good look. Returns whether the incident is over.
+    pub fn recover(
+        &mut self,
+        incident: &IncidentId,
+        key: &FindingKey,
+        at: UnixTime,
+        withdrawn: bool,
+        now: Mono,
+    ) -> bool {
+        let Some(open) = self.open.get_mut(incident) else { return false };
+        let known = Arc::make_mut(&mut open.incident);
+        for part in known.parts.iter_mut().filter(|part| part.finding.key() == *key && part.over.is_none()) {
+            part.over = Some(at);
+        }
+        if known.standing().next().is_none() {
+            let at = known.parts.iter().filter_map(|part| part.over).max().unwrap_or(at);
+            known.over = Some(Ending { at, withdrawn });
+            let ended = Arc::clone(&open.incident);
+            self.open.remove(incident);
+            self.keep_ended(ended);
+            return true;
+        }
+        let is_standing = |wanted: &Finding| known.standing().any(|finding| finding.key() == wanted.key());
+        if !is_standing(known.root()) && !is_standing(&known.headline) {
+            open.outlived.get_or_insert(now);
+        }
+        false
+    }
+
+    /// What is to be said at `now` because of time alone. `is_mute` tells that nothing may be said of clusters now.
+    pub fn due(&mut self, policy: &Policy, now: Mono, is_mute: bool) -> Vec<Utterance> {
+        let mut said = Vec::new();
+        for open in self.open.values_mut() {
+            if is_mute && open.incident.cluster.is_some() {
+                continue;
+            }
+            if open.settles.is_some_and(|at| at <= now) {
+                open.settles = None;
+                if open.incident.level > Level::Info {
+                    said.push(open.say(MessageReason::First));
+                    open.repeats = Some(now.plus(policy.repeat_after));
+                }
+            }
+            if open.outlived.is_some_and(|at| now.since(at) >= policy.remains_after) {
+                open.outlived = None;
+                open.promote_remaining();
+                if open.incident.told.messages > 0 {
+                    said.push(open.say(MessageReason::Remains));
+                }
+            }
+            if open.repeats.is_some_and(|at| at <= now) {
+                open.repeats = Some(now.plus(policy.repeat_after));
+                if open.incident.level == Level::Critical {
+                    said.push(open.say(MessageReason::Repeated));
+                }
+            }
+        }
+        said
+    }
+
+    /// When something is next to be said because of time alone.
+    #[must_use]
+    pub fn next(&self, policy: &Policy, is_mute: bool) -> Option<Mono> {
+        let is_heard = |open: &&Open| !is_mute || open.incident.cluster.is_none();
+        let times = |open: &Open| {
+            [open.settles, open.repeats, open.outlived.map(|at| at.plus(policy.remains_after))]
+                .into_iter()
+                .flatten()
+                .min()
+        };
+        self.open.values().filter(is_heard).filter_map(times).min()
+    }
+
+    /// Notes that a message was composed, and returns its number within the incident, from 0.
+    pub fn note_told(&mut self, id: &IncidentId, now: UnixTime) -> Option<u32> {
+        let tell = |incident: &mut Incident| {
+            let number = incident.told.messages;
+            incident.told = Told { messages: number.saturating_add(1), last: Some(now), level: Some(incident.level) };
+            number
+        };
+        if let Some(open) = self.open.get_mut(id) {
+            return Some(tell(Arc::make_mut(&mut open.incident)));
+        }
+        let ended = self.ended.iter_mut().find(|ended| ended.id == *id)?;
+        Some(tell(Arc::make_mut(ended)))
+    }
+
+    /// One incident, open or ended.
+    #[must_use]
+    pub fn incident(&self, id: &IncidentId) -> Option<&Arc<Incident>> {
+        self.open.get(id).map(|open| &open.incident).or_else(|| self.ended.iter().find(|ended| ended.id == *id))
+    }
+
+    /// Open incidents, then ended ones, newest first.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Incident>> {
+        self.open.values().map(|open| &open.incident).chain(&self.ended)
+    }
+
+    /// Open incidents.
+    pub fn open(&self) -> impl Iterator<Item = &Arc<Incident>> {
+        self.open.values().map(|open| &open.incident)
+    }
+
+    fn still_settling(&self, finding: &Finding) -> Option<IncidentId> {
+        let cluster = finding.subject.cluster();
+        let mut settling = self.open.values().filter(|open| open.settles.is_some());
+        settling.find(|open| open.incident.cluster.as_ref() == cluster).map(|open| open.incident.id.clone())
+    }
+
+    fn explained_by(&self, cause: &Finding) -> Option<IncidentId> {
+        let is_effect = |open: &&Open| (self.explains)(cause, open.incident.root());
+        self.open.values().find(is_effect).map(|open| open.incident.id.clone())
+    }
+
+    fn add(&mut self, id: &IncidentId, finding: &Finding) {
+        let explains = self.explains;
+        if let Some(open) = self.open.get_mut(id) {
+            let incident = Arc::make_mut(&mut open.incident);
+            incident.parts.retain(|part| part.finding.key() != finding.key());
+            incident.parts.push(Part { finding: finding.clone(), over: None });
+            incident.level = incident.level.max(finding.level);
+            incident.opened = incident.opened.min(finding.since);
+            // Not told yet: the thread is named after the cause rather than after what came first.
+            if open.settles.is_some() && explains(finding, &incident.headline) {
+                incident.headline = finding.clone();
+            }
+        }
+    }
+
+    fn open_new(&mut self, finding: &Finding, policy: &Policy, now: Now) -> IncidentId {
+        let id = identity(finding);
+        let incident = Incident {
+            id: id.clone(),
+            cluster: finding.subject.cluster().cloned(),
+            opened: finding.since,
+            headline: finding.clone(),
+            cause: None,
+            parts: vec![Part { finding: finding.clone(), over: None }],
+            level: finding.level,
+            told: Told { messages: 0, last: None, level: None },
+            over: None,
+        };
+        let settles = Some(now.mono.plus(policy.settle));
+        self.open.insert(id.clone(), Open { incident: Arc::new(incident), settles, repeats: None, outlived: None });
+        id
+    }
+
+    fn keep_ended(&mut self, incident: Arc<Incident>) {
+        self.ended.push_front(incident);
+        self.ended.truncate(KEPT);
+    }
+}
+
+impl Open {
+    fn say(&self, reason: MessageReason) -> Utterance {
+        Utterance { incident: self.incident.id.clone(), reason }
+    }
+
+    /// A deeper cause of what was told.
+    fn deepen(&mut self, cause: &Finding) -> Option<Utterance> {
+        let incident = Arc::make_mut(&mut self.incident);
+        incident.cause = Some(cause.clone());
+        self.outlived = None;
+        (self.incident.told.messages > 0).then(|| self.say(MessageReason::CauseFound))
+    }
+
+    fn refresh(&mut self, finding: &Finding) {
+        let incident = Arc::make_mut(&mut self.incident);
+        for part in incident.parts.iter_mut().filter(|part| part.finding.key() == finding.key()) {
+            part.finding = finding.clone();
+        }
+        if incident.headline.key() == finding.key() {
+            incident.headline = finding.clone();
+        }
+        if incident.cause.as_ref().is_some_and(|cause| cause.key() == finding.key()) {
+            incident.cause = Some(finding.clone());
+        }
+        incident.level = incident.level.max(finding.level);
+    }
+
+    /// The cause is over and something still stands: it is now the cause.
+    fn promote_remaining(&mut self) {
+        let incident = Arc::make_mut(&mut self.incident);
+        let loudest = incident.standing().max_by_key(|finding| finding.level).cloned();
+        incident.cause = loudest.or_else(|| incident.cause.clone());
+    }
+}
+
+/// Hash of cluster, rule, subject and first bad look: the same after a restart, different for the next time.
+fn identity(finding: &Finding) -> IncidentId {
+    let subject = finding.subject.to_string();
+    let since = finding.since.as_millis().to_string();
+    IncidentId(format!("{:016x}", stable_hash(&[finding.rule.as_str(), &subject, &since])))
+}

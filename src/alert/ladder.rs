@@ -1,0 +1,210 @@
+//! Alarms on their way: pending, firing, clearing, gone. One per rule and subject.
+//!
+//! Hold clocks count observed time only. While a verdict is unknown they stand still, so neither blindness nor a
+//! restart raises or clears anything.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::model::incident::{Alarm, IncidentId, Stage};
+use crate::model::policy::Policy;
+use crate::model::time::{Mono, Now, UnixTime};
+use crate::model::verdict::{Band, Evidence, Finding, FindingKey, Verdict, Why};
+
+/// All alarms.
+#[derive(Debug, Clone, Default)]
+pub struct Ladder {
+    rungs: BTreeMap<FindingKey, Rung>,
+    suspected: BTreeMap<FindingKey, Mono>,
+}
+
+/// One alarm with its accounting.
+#[derive(Debug, Clone)]
+struct Rung {
+    alarm: Alarm,
+    /// Until when the time has been booked.
+    booked: Mono,
+    /// When it was last written down.
+    written: Mono,
+}
+
+/// What a verdict did to an alarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing that anybody must know of.
+    None,
+    /// A new alarm waits out its hold.
+    Raised,
+    /// Its hold is over.
+    Fired,
+    /// It fires louder than before, or crossed into a later band.
+    Worsened,
+    /// It stands as it stood; its evidence or stage changed and is worth writing down.
+    Changed,
+    /// It has recovered; the scheduled start of the first good look.
+    Recovered(UnixTime),
+    /// It was good again before its hold was over: nothing was or will be said.
+    Dropped,
+}
+
+impl Ladder {
+    /// Takes in a verdict.
+    pub fn take(&mut self, key: &FindingKey, verdict: Verdict, policy: &Policy, now: Now) -> Step {
+        match &verdict {
+            Verdict::Unknown(Why::Suspected { .. }) => {
+                self.suspected.entry(key.clone()).or_insert(now.mono);
+            }
+            Verdict::Good { .. } | Verdict::Bad(_) | Verdict::Unknown(_) => {
+                self.suspected.remove(key);
+            }
+        }
+        let Some(rung) = self.rungs.get_mut(key) else {
+            return match verdict {
+                Verdict::Bad(finding) => self.raise(key, finding, now),
+                Verdict::Good { .. } | Verdict::Unknown(_) => Step::None,
+            };
+        };
+        let passed = now.mono.since(rung.booked);
+        rung.booked = now.mono;
+        let step = match verdict {
+            Verdict::Bad(finding) => rung.stand(finding, passed, now),
+            Verdict::Good { since, looks } => rung.clear(since, looks, policy, now),
+            Verdict::Unknown(why) => rung.doubt(why),
+        };
+        if matches!(step, Step::Recovered(_) | Step::Dropped) {
+            self.rungs.remove(key);
+        } else if step == Step::None && rung.is_due_for_writing(policy, now.mono) {
+            rung.written = now.mono;
+            return Step::Changed;
+        }
+        step
+    }
+
+    /// Takes back an alarm that was written down before a restart. The gap is not booked.
+    pub fn restore(&mut self, alarm: Alarm, now: Mono) {
+        self.rungs.insert(alarm.key(), Rung { alarm, booked: now, written: now });
+    }
+
+    /// Forgets an alarm whose subject is no longer watched.
+    pub fn withdraw(&mut self, key: &FindingKey) -> Option<Alarm> {
+        self.suspected.remove(key);
+        self.rungs.remove(key).map(|rung| rung.alarm)
+    }
+
+    /// Notes which incident speaks for an alarm.
+    pub fn set_incident(&mut self, key: &FindingKey, incident: Option<IncidentId>) {
+        if let Some(rung) = self.rungs.get_mut(key) {
+            rung.alarm.incident = incident;
+        }
+    }
+
+    /// One alarm.
+    #[must_use]
+    pub fn alarm(&self, key: &FindingKey) -> Option<&Alarm> {
+        self.rungs.get(key).map(|rung| &rung.alarm)
+    }
+
+    /// All alarms.
+    pub fn alarms(&self) -> impl Iterator<Item = &Alarm> {
+        self.rungs.values().map(|rung| &rung.alarm)
+    }
+
+    /// Suspicions that are not older than `within`.
+    pub fn suspected(&self, now: Mono, within: Duration) -> impl Iterator<Item = &FindingKey> {
+        self.suspected.iter().filter(move |(_, since)| now.since(**since) <= within).map(|(key, _)| key)
+    }
+
+    /// When the next hold or recovery could end, if all stays as it is.
+    #[must_use]
+    pub fn next(&self, policy: &Policy) -> Option<(Mono, &FindingKey)> {
+        self.rungs.iter().filter_map(|(key, rung)| Some((rung.ends(policy)?, key))).min_by_key(|(at, _)| *at)
+    }
+
+    fn raise(&mut self, key: &FindingKey, finding: Finding, now: Now) -> Step {
+        // From the first bad look on it has been observed bad, look by look.
+        let held = now.wall.since(finding.since).min(MOST_BEFORE_CONFIRMATION);
+        let fires = held >= finding.hold;
+        let stage = if fires { Stage::Firing { since: now.wall } } else { Stage::Pending { since: now.wall, held } };
+        let alarm = Alarm { finding, stage, incident: None };
+        self.rungs.insert(key.clone(), Rung { alarm, booked: now.mono, written: now.mono });
+        if fires { Step::Fired } else { Step::Raised }
+    }
+}
+
+/// Longest time from the first bad look to its confirmation that counts towards a hold: bounds what a wall clock that
+/// stepped in between could add.
+const MOST_BEFORE_CONFIRMATION: Duration = Duration::from_secs(60);
+
+/// While a verdict cannot tell, what is left of a hold stays; this keeps the engine from asking without pause.
+const SHORTEST_WAIT: Duration = Duration::from_millis(50);
+
+impl Rung {
+    fn stand(&mut self, finding: Finding, passed: Duration, now: Now) -> Step {
+        let worsened = finding.level > self.alarm.finding.level || band(&finding) > band(&self.alarm.finding);
+        let since = self.alarm.finding.since.min(finding.since);
+        self.alarm.finding = Finding { since, ..finding };
+        match self.alarm.stage {
+            Stage::Pending { since, held } => {
+                let held = held.saturating_add(passed);
+                if held >= self.alarm.finding.hold {
+                    self.alarm.stage = Stage::Firing { since: now.wall };
+                    self.written = now.mono;
+                    return Step::Fired;
+                }
+                self.alarm.stage = Stage::Pending { since, held };
+                Step::None
+            }
+            Stage::Firing { .. } if worsened => Step::Worsened,
+            Stage::Firing { .. } => Step::None,
+            Stage::Clearing { since, .. } => {
+                self.alarm.stage = Stage::Firing { since };
+                Step::Changed
+            }
+        }
+    }
+
+    fn clear(&mut self, since: Now, looks: u32, policy: &Policy, now: Now) -> Step {
+        let fired = match self.alarm.stage {
+            Stage::Pending { .. } => return Step::Dropped,
+            Stage::Firing { since } | Stage::Clearing { since, .. } => since,
+        };
+        let held = now.mono.since(since.mono);
+        if held >= policy.recovery_hold && looks >= policy.recovery_looks {
+            return Step::Recovered(since.wall);
+        }
+        let was_firing = matches!(self.alarm.stage, Stage::Firing { .. });
+        self.alarm.stage = Stage::Clearing { since: fired, good_since: since.wall, held };
+        if was_firing { Step::Changed } else { Step::None }
+    }
+
+    /// A suspicion breaks a recovery: good looks must come in a row. Other doubts only stop the clocks.
+    fn doubt(&mut self, why: Why) -> Step {
+        match (why, self.alarm.stage) {
+            (Why::Suspected { .. }, Stage::Clearing { since, .. }) => {
+                self.alarm.stage = Stage::Firing { since };
+                Step::Changed
+            }
+            _ => Step::None,
+        }
+    }
+
+    fn ends(&self, policy: &Policy) -> Option<Mono> {
+        let left = match self.alarm.stage {
+            Stage::Pending { held, .. } => self.alarm.finding.hold.saturating_sub(held),
+            // Long enough, but not yet enough looks: the next look decides, not the clock.
+            Stage::Clearing { held, .. } if held >= policy.recovery_hold => return None,
+            Stage::Clearing { held, .. } => policy.recovery_hold.saturating_sub(held),
+            Stage::Firing { .. } => return None,
+        };
+        Some(self.booked.plus(left.max(SHORTEST_WAIT)))
+    }
+
+    fn is_due_for_writing(&self, policy: &Policy, now: Mono) -> bool {
+        let counts = matches!(self.alarm.stage, Stage::Pending { .. } | Stage::Clearing { .. });
+        counts && now.since(self.written) >= policy.hold_renewal
+    }
+}
+
+fn band(finding: &Finding) -> Option<Band> {
+    if let Evidence::Expiry { band, .. } = finding.evidence { Some(band) } else { None }
+}

@@ -1,0 +1,91 @@
+//! Taking up what was known before a restart.
+
+use crate::alert::group::Utterance;
+use crate::model::exchange::{Change, Memory};
+use crate::model::incident::Alarm;
+use crate::model::inventory::Inventory;
+use crate::model::message::MessageReason;
+use crate::model::subject::Subject;
+use crate::model::time::Now;
+
+use super::{Engine, MemoryState};
+
+impl Engine {
+    /// Takes up alarms, incidents and owed messages. The gap since they were written is not booked on any hold;
+    /// what was pending or firing is looked at again at once.
+    pub(super) fn restore(&mut self, memory: Result<Memory, String>, now: Now) {
+        let was_awaited = matches!(self.memory, MemoryState::Awaited { .. });
+        self.touched.extend(self.view.inventory().clusters.keys().cloned().map(Some));
+        self.touched.insert(None);
+        self.is_snapshot_stale = true;
+        let Ok(memory) = memory else {
+            self.memory = MemoryState::Empty;
+            self.store_works = Some(false);
+            return;
+        };
+        self.store_works = Some(true);
+        for delivery in memory.owed {
+            self.outbox.restore(delivery, now.mono);
+        }
+        // Judging has begun without it: alarms raised since then would be told twice. Only what is owed counts.
+        if !was_awaited {
+            return;
+        }
+        self.memory = MemoryState::Known;
+        let policy = self.view.policy().clone();
+        for incident in memory.ended.into_iter().rev().chain(memory.incidents) {
+            self.incidents.restore(incident, &policy, now.mono);
+        }
+        for alarm in memory.alarms {
+            self.restore_alarm(alarm, now);
+        }
+        self.settle_leftovers(now);
+    }
+
+    fn restore_alarm(&mut self, alarm: Alarm, now: Now) {
+        let key = alarm.key();
+        if is_watched(self.view.inventory(), &key.subject) {
+            self.burst(&key.subject, now, now);
+            self.ladder.restore(alarm, now.mono);
+        } else {
+            self.changes.push(Change::AlarmOver(key.clone()));
+            self.recover_everywhere(&key, now.wall, true, now);
+        }
+    }
+
+    /// Incidents whose last part ended in the very moment of the crash, and first messages that outlived their cause.
+    fn settle_leftovers(&mut self, now: Now) {
+        let known: Vec<_> = self.incidents.all().cloned().collect();
+        for incident in known {
+            let orphans: Vec<_> = incident
+                .standing()
+                .map(crate::model::verdict::Finding::key)
+                .filter(|key| self.ladder.alarm(key).is_none())
+                .collect();
+            for key in orphans {
+                self.recover_everywhere(&key, now.wall, false, now);
+            }
+            self.collapse(&incident.id, now);
+            let was_resolved_silently = incident.over.is_some()
+                && incident.told.messages > 0
+                && incident.told.last.zip(incident.over).is_some_and(|(last, over)| last < over.at)
+                && !self.outbox.owes(&incident.id);
+            if was_resolved_silently {
+                let reason = MessageReason::Resolved;
+                self.say(Some(Utterance { incident: incident.id.clone(), reason }), now);
+            }
+        }
+    }
+}
+
+fn is_watched(inventory: &Inventory, subject: &Subject) -> bool {
+    let cluster = |name| inventory.clusters.get(name);
+    match subject {
+        Subject::Vantage => true,
+        Subject::Reference(name) => inventory.references.iter().any(|known| known.name == *name),
+        Subject::Resolver(name) => inventory.resolvers.iter().any(|known| known.name == *name),
+        Subject::Cluster(name) => cluster(name).is_some(),
+        Subject::Etcd(name, etcd) => cluster(name).is_some_and(|known| known.etcds.contains_key(etcd)),
+        Subject::Vip(_) | Subject::Apiserver(..) | Subject::EtcdMember(..) => inventory.endpoint(subject).is_some(),
+    }
+}

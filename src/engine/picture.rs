@@ -1,0 +1,95 @@
+//! The snapshot: rebuilt at most every quarter of a second, unchanged clusters shared with the one before.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::alert::outbox::Outbox;
+use crate::model::inventory::Inventory;
+use crate::model::message::Backlog;
+use crate::model::snapshot::{Counters, HeartbeatState, Snapshot};
+use crate::model::time::{Now, UnixTime};
+use crate::model::verdict::FindingKey;
+
+use super::{Engine, blind_key};
+
+/// A stall withholds the heartbeat for this long: a scheduler that stalls once a second must not look alive.
+const STALL_SHOWS: Duration = Duration::from_secs(10);
+
+/// The picture before anything is known.
+pub(super) fn empty(inventory: Arc<Inventory>, now: Now) -> Snapshot {
+    Snapshot {
+        at: now,
+        started: now,
+        heartbeat: if inventory.heartbeat { HeartbeatState::Beating } else { HeartbeatState::Off },
+        inventory,
+        clusters: BTreeMap::new(),
+        vantage: BTreeMap::new(),
+        blind_since: None,
+        alarms: Vec::new(),
+        incidents: Vec::new(),
+        backlog: Backlog::default(),
+        counters: Counters::default(),
+        loop_lag: Duration::ZERO,
+        clock_offset_millis: None,
+        store_works: None,
+        is_first_round_done: false,
+    }
+}
+
+impl Engine {
+    pub(super) fn renew_snapshot(&mut self, now: Now) {
+        let age = now.since(self.snapshot.at);
+        if !self.is_snapshot_stale || age < self.view.policy().snapshot_pause {
+            return;
+        }
+        self.is_snapshot_stale = false;
+        self.snapshot = Arc::new(Snapshot {
+            at: now,
+            started: self.pulse.started,
+            inventory: Arc::clone(self.view.inventory()),
+            clusters: self.view.pictures().clone(),
+            vantage: self.view.vantage().clone(),
+            blind_since: self.blind_since(),
+            alarms: self.ladder.alarms().cloned().collect(),
+            incidents: self.incidents.all().cloned().collect(),
+            backlog: Outbox::backlog(&self.outbox),
+            heartbeat: self.heartbeat_state(now),
+            counters: self.counters.clone(),
+            loop_lag: self.pulse.lags.iter().map(|(_, lag)| *lag).max().unwrap_or_default(),
+            clock_offset_millis: self.view.clock_offset_millis(now.mono),
+            store_works: self.store_works,
+            is_first_round_done: self.is_first_round_done(),
+        });
+    }
+
+    pub(super) fn heartbeat_state(&self, now: Now) -> HeartbeatState {
+        let is_recent = |at| now.mono.since(at) < STALL_SHOWS;
+        let is_old = |since| now.mono.since(since) >= self.view.policy().mute_after;
+        if !self.view.inventory().heartbeat {
+            HeartbeatState::Off
+        } else if self.view.path().is_blind() {
+            HeartbeatState::Blind
+        } else if self.pulse.stalled_at.is_some_and(is_recent) {
+            HeartbeatState::Stalled
+        } else if self.outbox.oldest_critical().is_some_and(is_old) {
+            HeartbeatState::Mute
+        } else {
+            HeartbeatState::Beating
+        }
+    }
+
+    fn blind_since(&self) -> Option<UnixTime> {
+        let key: FindingKey = blind_key();
+        self.ladder.alarm(&key).filter(|_| self.view.path().is_blind()).map(|alarm| alarm.finding.since)
+    }
+
+    /// Chains of etcd members are redialled every minute; everything else is seen within its first interval.
+    fn is_first_round_done(&self) -> bool {
+        self.snapshot.is_first_round_done
+            || self.schedule.probes().all(|(probe, _)| match probe.subject.cluster() {
+                Some(cluster) => self.view.picture(cluster).is_some_and(|picture| picture.looks.contains_key(probe)),
+                None => self.view.vantage().contains_key(probe),
+            })
+    }
+}

@@ -1,0 +1,249 @@
+//! From alarms to messages: which incident speaks for an alarm, what is composed, what is sent.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::alert::group::Utterance;
+use crate::alert::outbox::Settlement;
+use crate::judge::edges::{could_explain, explains};
+use crate::model::exchange::{Action, Change};
+use crate::model::incident::{Incident, IncidentId};
+use crate::model::message::{Caveat, Delivery, Message, MessageId, MessageReason, Receipt};
+use crate::model::rule::Level;
+use crate::model::subject::Subject;
+use crate::model::time::{Now, UnixTime};
+use crate::model::verdict::{Finding, FindingKey};
+use crate::observe::lines;
+
+use super::{Engine, MemoryState};
+
+/// A finding waits this long for a suspected cause to be confirmed or cleared: a burst ends within 8 s.
+const CAUSE_WAIT: Duration = Duration::from_secs(10);
+
+/// Notes in a message that the store did not confirm it in time.
+pub(super) fn mark_unstored(message: &mut Message) {
+    if !message.caveats.contains(&Caveat::NotStored) {
+        message.caveats.push(Caveat::NotStored);
+    }
+}
+
+/// What is to become of an alarm that nobody speaks for yet.
+enum Voice {
+    Fold(IncidentId),
+    Wait,
+    Own,
+}
+
+impl Engine {
+    /// Gives every firing alarm an incident that speaks for it, and says what is due.
+    pub(super) fn tell(&mut self, now: Now) {
+        let is_blind = self.view.path().is_blind();
+        let silent: Vec<FindingKey> = self
+            .ladder
+            .alarms()
+            .filter(|alarm| alarm.is_firing() && alarm.incident.is_none())
+            .filter(|alarm| !is_blind || alarm.finding.subject.cluster().is_none())
+            .map(crate::model::incident::Alarm::key)
+            .collect();
+        for key in silent {
+            self.give_voice(&key, now);
+        }
+        let due = self.incidents.due(&self.view.policy().clone(), now.mono, is_blind);
+        for utterance in due {
+            self.say(Some(utterance), now);
+        }
+    }
+
+    /// The incident that speaks for an alarm, and the alarm's finding.
+    pub(super) fn spoken_for(&self, key: &FindingKey) -> Option<(IncidentId, Finding)> {
+        let alarm = self.ladder.alarm(key)?;
+        Some((alarm.incident.clone()?, alarm.finding.clone()))
+    }
+
+    pub(super) fn note_incident(&mut self, id: &IncidentId) {
+        if let Some(incident) = self.incidents.incident(id) {
+            self.changes.push(Change::Incident(Box::new(Incident::clone(incident))));
+        }
+    }
+
+    /// A finding is over in every incident it is part of.
+    pub(super) fn recover_everywhere(&mut self, key: &FindingKey, at: UnixTime, withdrawn: bool, now: Now) {
+        let concerned: Vec<IncidentId> = self
+            .incidents
+            .open()
+            .filter(|incident| incident.standing().any(|finding| finding.key() == *key))
+            .map(|incident| incident.id.clone())
+            .collect();
+        for id in concerned {
+            let is_over = self.incidents.recover(&id, key, at, withdrawn, now.mono);
+            if is_over && self.is_told(&id) {
+                self.say(Some(Utterance { incident: id.clone(), reason: MessageReason::Resolved }), now);
+                self.collapse(&id, now);
+            }
+            self.note_incident(&id);
+        }
+    }
+
+    /// Composes what is to be said and owes it.
+    pub(super) fn say(&mut self, utterance: Option<Utterance>, now: Now) {
+        let Some(Utterance { incident: id, reason }) = utterance else { return };
+        if !self.view.inventory().mails {
+            return;
+        }
+        let current: Vec<Finding> = self
+            .ladder
+            .alarms()
+            .filter(|alarm| alarm.incident.as_ref() == Some(&id))
+            .map(|alarm| alarm.finding.clone())
+            .collect();
+        for finding in &current {
+            self.incidents.refresh(&id, finding);
+        }
+        let Some(number) = self.incidents.note_told(&id, now.wall) else { return };
+        let Some(incident) = self.incidents.incident(&id).map(Arc::clone) else { return };
+        let message = self.compose(&incident, number, reason, now);
+        self.note_incident(&id);
+        let delivery = Delivery { message, attempts: 0, last_failure: None };
+        self.changes.push(Change::Owed(Box::new(delivery.clone())));
+        let until = now.mono.plus(self.view.policy().persist_wait);
+        if let Some(dropped) = self.outbox.owe(delivery, self.sequence + 1, until, now.mono) {
+            self.counters.outbox_dropped += 1;
+            self.changes.push(Change::Settled { message: dropped.message.id, accepted: false });
+        }
+        self.is_snapshot_stale = true;
+    }
+
+    /// Whether a message may be attempted now.
+    pub(super) fn may_go(&self, message: &Message) -> bool {
+        if self.view.inventory().relay_is_local {
+            return true;
+        }
+        // The vantage's own blindness is told once, when it is over; nothing gets out before anyway.
+        let of_open_vantage = message.incident.cluster.is_none()
+            && message.reason != MessageReason::Drill
+            && self.incidents.incident(&message.incident.id).is_some_and(|incident| incident.over.is_none());
+        !self.view.path().is_blind() && !of_open_vantage
+    }
+
+    pub(super) fn send_due(&mut self, now: Now) {
+        loop {
+            let mut outbox = std::mem::take(&mut self.outbox);
+            let next = outbox.pop(now.mono, |message| self.may_go(message), mark_unstored);
+            self.outbox = outbox;
+            let Some(delivery) = next else { return };
+            self.actions.push_back(Action::Send(Box::new(delivery)));
+        }
+    }
+
+    pub(super) fn delivered(&mut self, message: &MessageId, receipt: Receipt, now: Now) {
+        if let Receipt::Retry(failure) | Receipt::Rejected(failure) = &receipt {
+            *self.counters.delivery_failures.entry(failure.class).or_default() += 1;
+        }
+        let policy = self.view.policy().clone();
+        match self.outbox.settle(message, receipt, &policy, now.mono) {
+            Settlement::Accepted(_) => {
+                self.counters.accepted += 1;
+                self.changes.push(Change::Settled { message: message.clone(), accepted: true });
+            }
+            Settlement::Owed(delivery) => {
+                let incident = delivery.message.incident.id.clone();
+                self.changes.push(Change::Owed(delivery));
+                self.collapse(&incident, now);
+            }
+            Settlement::Unknown => {}
+        }
+        self.is_snapshot_stale = true;
+    }
+
+    /// What began and ended before anything of it could be told becomes one message that says so.
+    pub(super) fn collapse(&mut self, id: &IncidentId, now: Now) {
+        let is_over = self.incidents.incident(id).is_some_and(|incident| incident.over.is_some());
+        if !is_over || !self.outbox.is_untold(id) {
+            return;
+        }
+        for message in self.outbox.withdraw(id) {
+            self.changes.push(Change::Settled { message, accepted: false });
+        }
+        self.say(Some(Utterance { incident: id.clone(), reason: MessageReason::HappenedWhileMute }), now);
+    }
+
+    fn is_told(&self, id: &IncidentId) -> bool {
+        self.incidents.incident(id).is_some_and(|incident| incident.told.messages > 0)
+    }
+
+    fn give_voice(&mut self, key: &FindingKey, now: Now) {
+        let Some(finding) = self.ladder.alarm(key).map(|alarm| alarm.finding.clone()) else { return };
+        let policy = self.view.policy().clone();
+        let (incident, said) = match self.voice(&finding, now) {
+            Voice::Wait => return,
+            Voice::Fold(incident) => {
+                self.incidents.fold(&incident, &finding);
+                (incident, None)
+            }
+            Voice::Own => self.incidents.join_or_open(&finding, &policy, now),
+        };
+        self.ladder.set_incident(key, Some(incident.clone()));
+        self.note_alarm(key);
+        self.note_incident(&incident);
+        self.say(said, now);
+    }
+
+    fn voice(&self, finding: &Finding, now: Now) -> Voice {
+        let mut causes = self.ladder.alarms().filter(|alarm| explains(&alarm.finding, finding)).peekable();
+        if causes.peek().is_some() {
+            let told = causes.find_map(|cause| {
+                cause
+                    .incident
+                    .clone()
+                    .filter(|id| self.incidents.incident(id).is_some_and(|known| known.over.is_none()))
+            });
+            return told.map_or(Voice::Wait, Voice::Fold);
+        }
+        let is_doubtful = self
+            .ladder
+            .suspected(now.mono, CAUSE_WAIT)
+            .any(|suspect| could_explain(suspect.rule, &suspect.subject, finding));
+        if is_doubtful && finding.level > Level::Info { Voice::Wait } else { Voice::Own }
+    }
+
+    fn compose(&self, incident: &Incident, number: u32, reason: MessageReason, now: Now) -> Message {
+        let inventory = self.view.inventory();
+        let mut caveats = Vec::new();
+        if self.memory == MemoryState::Empty {
+            caveats.push(Caveat::StartedEmpty);
+        }
+        Message {
+            id: MessageId(format!("{}.{number}", incident.id)),
+            thread: MessageId(format!("{}.0", incident.id)),
+            reason,
+            level: incident.standing().map(|finding| finding.level).max().unwrap_or(incident.level),
+            composed: now.wall,
+            addresses: addresses(&self.view, incident),
+            looks: lines::lines(&self.view, incident.cluster.as_ref()),
+            vantage: inventory.vantage.clone(),
+            caveats,
+            incident: incident.clone(),
+        }
+    }
+}
+
+/// Addresses of everything in the incident's cluster: whoever reads the mail needs to reach more than the dead.
+fn addresses(view: &crate::observe::view::View, incident: &Incident) -> BTreeMap<Subject, String> {
+    let inventory = view.inventory();
+    let Some((name, cluster)) = incident.cluster.as_ref().and_then(|name| inventory.clusters.get_key_value(name))
+    else {
+        let references =
+            inventory.references.iter().map(|known| (Subject::Reference(known.name.clone()), &known.address));
+        let resolvers = inventory.resolvers.iter().map(|known| (Subject::Resolver(known.name.clone()), &known.address));
+        return references.chain(resolvers).map(|(subject, address)| (subject, address.clone())).collect();
+    };
+    let vip = cluster.vip.iter().map(|_| Subject::Vip(name.clone()));
+    let members = cluster.etcds.iter().flat_map(|(etcd, known)| known.member_subjects(name, etcd));
+    cluster
+        .apiserver_subjects(name)
+        .chain(vip)
+        .chain(members)
+        .map(|subject| (subject.clone(), inventory.address(&subject).to_owned()))
+        .collect()
+}

@@ -1,0 +1,98 @@
+//! Root causes: which finding follows from which, and by which relation.
+//!
+//! Suppression touches only what is said, never measuring and never resolving.
+
+use crate::model::rule::RuleId;
+use crate::model::subject::Subject;
+use crate::model::verdict::Finding;
+
+use super::rule;
+
+/// A finding of `effect` follows from a finding of the rule that owns this edge, if their subjects are so related.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edge {
+    /// The rule whose findings follow; `None` for every rule.
+    pub effect: Option<RuleId>,
+    /// How the subjects must be related.
+    pub relation: Relation,
+}
+
+/// Relations between the subject of a cause and that of its effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// The same subject.
+    SameSubject,
+    /// The same cluster.
+    SameCluster,
+    /// The effect is about the shared address of the cause's cluster.
+    VipOfCluster,
+    /// The cause is the vantage: everything else follows.
+    Vantage,
+}
+
+impl Edge {
+    /// An edge to findings of `effect` in the same cluster.
+    #[must_use]
+    pub const fn in_cluster(effect: RuleId) -> Self {
+        Self { effect: Some(effect), relation: Relation::SameCluster }
+    }
+
+    /// An edge to findings of `effect` about the same subject.
+    #[must_use]
+    pub const fn at_subject(effect: RuleId) -> Self {
+        Self { effect: Some(effect), relation: Relation::SameSubject }
+    }
+}
+
+/// Whether `effect` follows from `cause`.
+#[must_use]
+pub fn explains(cause: &Finding, effect: &Finding) -> bool {
+    let owner = rule(cause.rule);
+    cause.key() != effect.key()
+        && owner.is_cause(cause)
+        && owner.explains().iter().any(|edge| {
+            edge.effect.is_none_or(|rule| rule == effect.rule) && holds(edge.relation, &cause.subject, &effect.subject)
+        })
+}
+
+/// Whether a finding of rule `cause` about `subject` would explain `effect`: for causes that are only suspected.
+#[must_use]
+pub fn could_explain(cause: RuleId, subject: &Subject, effect: &Finding) -> bool {
+    rule(cause).explains().iter().any(|edge| {
+        edge.effect.is_none_or(|rule| rule == effect.rule) && holds(edge.relation, subject, &effect.subject)
+    })
+}
+
+fn holds(relation: Relation, cause: &Subject, effect: &Subject) -> bool {
+    match relation {
+        Relation::SameSubject => cause == effect,
+        Relation::SameCluster => cause.cluster().is_some() && cause.cluster() == effect.cluster(),
+        Relation::VipOfCluster => matches!(effect, Subject::Vip(cluster) if cause.cluster() == Some(cluster)),
+        Relation::Vantage => effect.cluster().is_some(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_rule_explains_itself_by_a_detour() {
+        for start in RuleId::ALL {
+            let mut reached = BTreeSet::new();
+            let mut next = vec![start];
+            while let Some(id) = next.pop() {
+                for edge in rule(id).explains() {
+                    for effect in edge.effect.into_iter() {
+                        assert_ne!(effect, start, "{start} explains itself");
+                        if reached.insert(effect) {
+                            next.push(effect);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What a rule looks at: one cluster, or the vantage, at one time.
+
+use crate::model::inventory::Cluster;
+use crate::model::policy::Policy;
+use crate::model::subject::{Name, Subject};
+use crate::model::time::Now;
+use crate::model::verdict::{Symptom, Verdict, Why};
+use crate::observe::track::{BadRun, Confirmation, Run};
+use crate::observe::view::{Aspect, View};
+
+/// One cluster, or the vantage, at one time.
+#[derive(Debug, Clone, Copy)]
+pub struct Scene<'a> {
+    /// Everything believed.
+    pub view: &'a View,
+    /// The cluster; `None` for the vantage.
+    pub cluster: Option<(&'a Name, &'a Cluster)>,
+    /// The time of judgement.
+    pub now: Now,
+}
+
+/// How one subject stands under one aspect.
+#[derive(Debug, Clone, Copy)]
+pub enum Standing<'a> {
+    /// Freshly good.
+    Good(&'a Run),
+    /// Confirmed bad.
+    Bad {
+        /// The bad looks.
+        bad: &'a BadRun,
+        /// Whether our own path could not be proven.
+        path_unproven: bool,
+    },
+    /// Cannot tell.
+    Unknown(Why),
+}
+
+impl<'a> Scene<'a> {
+    /// The numbers that decide.
+    #[must_use]
+    pub const fn policy(&self) -> &'a Policy {
+        self.view.policy()
+    }
+
+    /// The instances of the cluster; its shared address stands in for them where none is configured.
+    #[must_use]
+    pub fn instances(&self) -> Vec<Subject> {
+        let Some((name, cluster)) = self.cluster else { return Vec::new() };
+        let instances: Vec<Subject> = cluster.apiserver_subjects(name).collect();
+        match (instances.is_empty(), &cluster.vip) {
+            (true, Some(_)) => vec![Subject::Vip(name.clone())],
+            _ => instances,
+        }
+    }
+
+    /// The etcd clusters.
+    #[must_use]
+    pub fn etcds(&self) -> Vec<Subject> {
+        let Some((name, cluster)) = self.cluster else { return Vec::new() };
+        cluster.etcds.keys().map(|etcd| Subject::Etcd(name.clone(), etcd.clone())).collect()
+    }
+
+    /// The members of one etcd cluster.
+    #[must_use]
+    pub fn members(&self, etcd: &Subject) -> Vec<Subject> {
+        let (Some((_, cluster)), Subject::Etcd(name, etcd)) = (self.cluster, etcd) else { return Vec::new() };
+        cluster.etcds.get(etcd).map(|known| known.member_subjects(name, etcd).collect()).unwrap_or_default()
+    }
+
+    /// The subject of statements about the whole cluster.
+    #[must_use]
+    pub fn whole(&self) -> Option<Subject> {
+        self.cluster.map(|(name, _)| Subject::Cluster(name.clone()))
+    }
+
+    /// How `subject` stands.
+    #[must_use]
+    pub fn standing(&self, subject: &Subject, aspect: Aspect) -> Standing<'a> {
+        let Some(track) = self.view.track(subject, aspect) else { return Standing::Unknown(Why::NeverSeen) };
+        if let (Confirmation::Confirmed { path_unproven }, Some(bad)) =
+            (self.view.confirmation(subject, aspect, self.now.mono), track.bad())
+        {
+            return Standing::Bad { bad, path_unproven };
+        }
+        match track.good() {
+            Some(run) if track.is_freshly_good(self.policy(), self.now.mono) => Standing::Good(run),
+            _ => Standing::Unknown(track.why(self.now.mono, self.policy())),
+        }
+    }
+}
+
+impl Standing<'_> {
+    /// A verdict that needs no more than this standing, for what is not bad.
+    #[must_use]
+    pub const fn unless_bad(&self) -> Verdict {
+        match self {
+            Self::Good(run) => Verdict::Good { since: run.first, looks: run.looks },
+            Self::Bad { bad, .. } => Verdict::Unknown(Why::Suspected { since: bad.run.first }),
+            Self::Unknown(why) => Verdict::Unknown(*why),
+        }
+    }
+
+    /// The good run.
+    #[must_use]
+    pub const fn good(&self) -> Option<&Run> {
+        match self {
+            Self::Good(run) => Some(run),
+            Self::Bad { .. } | Self::Unknown(_) => None,
+        }
+    }
+
+    /// The confirmed bad run.
+    #[must_use]
+    pub const fn bad(&self) -> Option<&BadRun> {
+        match self {
+            Self::Bad { bad, .. } => Some(bad),
+            Self::Good(_) | Self::Unknown(_) => None,
+        }
+    }
+
+    /// Whether it was confirmed without proof of our path.
+    #[must_use]
+    pub const fn is_unproven(&self) -> bool {
+        matches!(self, Self::Bad { path_unproven: true, .. })
+    }
+}
+
+/// A good verdict from several runs that must all be good: it lasts since the youngest of them.
+#[must_use]
+pub fn all_good<'r>(runs: impl IntoIterator<Item = &'r Run>) -> Option<Verdict> {
+    let merged = runs.into_iter().copied().reduce(|all, run| Run {
+        first: if run.first.mono > all.first.mono { run.first } else { all.first },
+        last: all.last,
+        looks: all.looks.min(run.looks),
+    });
+    merged.map(|run| Verdict::Good { since: run.first, looks: run.looks })
+}
+
+/// A good verdict from several runs of which one suffices: it lasts since the oldest of them.
+#[must_use]
+pub fn any_good<'r>(runs: impl IntoIterator<Item = &'r Run>) -> Option<Verdict> {
+    let oldest = runs.into_iter().min_by_key(|run| run.first.mono)?;
+    Some(Verdict::Good { since: oldest.first, looks: oldest.looks })
+}
+
+/// The gravest of several reasons for not knowing: a suspicion outranks everything, the oldest one first.
+#[must_use]
+pub fn gravest(reasons: impl IntoIterator<Item = Why>) -> Why {
+    let rank = |why: &Why| match why {
+        Why::Suspected { .. } => 0,
+        Why::Vantage => 1,
+        Why::Unclear => 2,
+        Why::Stale => 3,
+        Why::NeverSeen => 4,
+    };
+    reasons.into_iter().min_by_key(rank).unwrap_or(Why::NeverSeen)
+}
+
+/// Whether the instance gives no usable answer, as against one that names what it is not ready for.
+#[must_use]
+pub const fn is_down(symptom: &Symptom) -> bool {
+    match symptom {
+        Symptom::Silent(_) | Symptom::Status(_) => true,
+        Symptom::NotReady(_) => false,
+    }
+}

@@ -1,0 +1,140 @@
+//! Confirmation bursts: after a first bad sign, the same look again on new connections, the subjects of every cause,
+//! and the reference points. So a page takes seconds, not intervals, and one bad sample is never a page.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::model::inventory::Inventory;
+use crate::model::policy::Policy;
+use crate::model::probe::{Probe, ProbeKind};
+use crate::model::subject::{Name, Subject};
+use crate::model::time::{Mono, Now};
+
+/// The looks of a burst at its own subject follow each other by at least this.
+const PACE: Duration = Duration::from_millis(250);
+
+/// A little more than the span that confirms, so that rounding never costs a look.
+const MARGIN: Duration = Duration::from_millis(20);
+
+/// Planned looks of all bursts.
+#[derive(Debug, Clone, Default)]
+pub struct Bursts {
+    due: BTreeSet<(Mono, Probe)>,
+    last: BTreeMap<Subject, Mono>,
+    spent: BTreeMap<Option<Name>, VecDeque<Mono>>,
+    shed: u64,
+}
+
+impl Bursts {
+    /// Starts a burst for `subject`, whose first bad look was scheduled at `first`; at most one per subject in the
+    /// policy's pause. Returns whether it was started.
+    pub fn start(&mut self, subject: &Subject, first: Now, inventory: &Inventory, policy: &Policy, now: Mono) -> bool {
+        if self.last.get(subject).is_some_and(|last| now.since(*last) < policy.burst_pause) {
+            return false;
+        }
+        self.last.insert(subject.clone(), now);
+        let spanning = first.mono.plus(policy.confirm_span).plus(MARGIN);
+        let third = spanning.max(now.plus(PACE * 2));
+        if let Some(own) = own_look(subject) {
+            for at in [now, now.plus(PACE), third] {
+                self.plan(at, own.clone());
+            }
+            if matches!(own.kind, ProbeKind::EtcdStatus) {
+                self.plan(first.mono.plus(policy.leaderless_hold).plus(MARGIN), own);
+            }
+        }
+        for cause in cause_looks(subject, inventory) {
+            self.plan(now, cause.clone());
+            self.plan(third, cause);
+        }
+        for reference in reference_looks(inventory) {
+            self.plan(now, reference.clone());
+            self.plan(third, reference);
+        }
+        true
+    }
+
+    /// Plans one more handshake with an endpoint whose chain is in doubt.
+    pub fn second_handshake(&mut self, subject: &Subject, now: Mono) {
+        self.plan(now.plus(PACE), Probe::anew(subject.clone(), ProbeKind::Chain));
+    }
+
+    /// When the next look is due.
+    #[must_use]
+    pub fn next(&self) -> Option<Mono> {
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// Takes the next look due at `now`, with the time it was due. Looks above the cluster's ceiling are shed.
+    pub fn pop(&mut self, policy: &Policy, now: Mono) -> Option<(Probe, Mono)> {
+        loop {
+            let (due, probe) = self.due.first().filter(|(due, _)| *due <= now).cloned()?;
+            self.due.pop_first();
+            if self.afford(probe.subject.cluster().cloned(), policy, now) {
+                return Some((probe, due));
+            }
+            self.shed += 1;
+        }
+    }
+
+    /// Looks shed for the ceiling since start.
+    #[must_use]
+    pub const fn shed(&self) -> u64 {
+        self.shed
+    }
+
+    /// Bursts share looks: one that is planned within half a pace serves both.
+    fn plan(&mut self, at: Mono, probe: Probe) {
+        let near = |due: &Mono| due.since(at).max(at.since(*due)) < PACE / 2;
+        if !self.due.iter().any(|(due, planned)| *planned == probe && near(due)) {
+            self.due.insert((at, probe));
+        }
+    }
+
+    fn afford(&mut self, cluster: Option<Name>, policy: &Policy, now: Mono) -> bool {
+        let spent = self.spent.entry(cluster).or_default();
+        while spent.front().is_some_and(|at| now.since(*at) >= Duration::from_secs(1)) {
+            spent.pop_front();
+        }
+        let affordable = spent.len() < usize::try_from(policy.ceiling_per_second).unwrap_or(usize::MAX);
+        if affordable {
+            spent.push_back(now);
+        }
+        affordable
+    }
+}
+
+/// The look that decides about `subject`, over a new connection.
+fn own_look(subject: &Subject) -> Option<Probe> {
+    let kind = match subject {
+        Subject::Apiserver(..) | Subject::Vip(_) => ProbeKind::Readyz,
+        Subject::Reference(_) => ProbeKind::Reference,
+        Subject::Resolver(_) => ProbeKind::Resolver,
+        Subject::Etcd(..) | Subject::EtcdMember(..) => {
+            return subject.etcd().map(|etcd| Probe::anew(etcd, ProbeKind::EtcdStatus));
+        }
+        Subject::Vantage | Subject::Cluster(_) => return None,
+    };
+    Some(Probe::anew(subject.clone(), kind))
+}
+
+/// Looks at everything that could be the cause, or that a statement about `subject` rests on: in one cluster these are
+/// all instances, the shared address and the etcd members.
+fn cause_looks(subject: &Subject, inventory: &Inventory) -> Vec<Probe> {
+    let Some((name, cluster)) = subject.cluster().and_then(|name| inventory.clusters.get_key_value(name)) else {
+        return Vec::new();
+    };
+    let is_etcd = subject.etcd().is_some();
+    let etcds = cluster.etcds.keys().map(|etcd| Subject::Etcd(name.clone(), etcd.clone()));
+    let apiservers = cluster.apiserver_subjects(name).chain(cluster.vip.iter().map(|_| Subject::Vip(name.clone())));
+    let subjects: Vec<Subject> = if is_etcd { Vec::new() } else { etcds.chain(apiservers).collect() };
+    subjects.iter().filter(|other| *other != subject).filter_map(own_look).collect()
+}
+
+fn reference_looks(inventory: &Inventory) -> impl Iterator<Item = Probe> + '_ {
+    let references = inventory.references.iter().filter(|reference| !reference.is_loopback);
+    let resolvers = inventory.resolvers.iter().filter(|resolver| !resolver.is_loopback);
+    references
+        .map(|reference| Probe::anew(Subject::Reference(reference.name.clone()), ProbeKind::Reference))
+        .chain(resolvers.map(|resolver| Probe::anew(Subject::Resolver(resolver.name.clone()), ProbeKind::Resolver)))
+}

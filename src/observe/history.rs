@@ -1,0 +1,78 @@
+//! Bounded aggregates: latency and outcome counts per endpoint, kind and phase. Failed looks count too.
+//!
+//! The number of series is fixed by the inventory and the closed sets of kinds, phases and causes.
+
+use crate::model::etcd::MemberAnswer;
+use crate::model::health::Health;
+use crate::model::observation::{Observation, Phase, Phases, Reading, Unseen};
+use crate::model::probe::Connection;
+use crate::model::snapshot::{ClusterPicture, OutcomeKey, SeriesKey};
+use crate::model::subject::Subject;
+
+/// Adds one observation to the counts of its cluster.
+pub fn count(picture: &mut ClusterPicture, observation: &Observation) {
+    match &observation.outcome {
+        Ok(Reading::EtcdStatus(answers)) => count_round(picture, observation, answers),
+        Ok(Reading::EtcdRead(answers)) => count_round(picture, observation, answers),
+        Ok(Reading::EtcdAlarms(answers)) => count_round(picture, observation, answers),
+        Ok(Reading::EtcdMembers(answers)) => count_round(picture, observation, answers),
+        Ok(reading) => add(picture, observation, &observation.probe.subject, &observation.phases, Ok(word(reading))),
+        Err(unseen) => add(picture, observation, &observation.probe.subject, &observation.phases, Err(*unseen)),
+    }
+}
+
+fn count_round<T>(picture: &mut ClusterPicture, observation: &Observation, answers: &[MemberAnswer<T>]) {
+    let Subject::Etcd(cluster, etcd) = &observation.probe.subject else { return };
+    for answer in answers {
+        let member = Subject::EtcdMember(cluster.clone(), etcd.clone(), answer.member.clone());
+        let outcome = answer.answer.as_ref().map(|_| OK).map_err(|unseen| *unseen);
+        add(picture, observation, &member, &answer.phases, outcome);
+    }
+}
+
+fn add(
+    picture: &mut ClusterPicture,
+    observation: &Observation,
+    subject: &Subject,
+    phases: &Phases,
+    outcome: Result<&'static str, Unseen>,
+) {
+    let kind = observation.probe.kind;
+    let connection: Connection = observation.probe.connection;
+    let word = outcome.unwrap_or_else(|unseen| unseen.cause.as_str());
+    *picture.outcomes.entry(OutcomeKey { subject: subject.clone(), kind, connection, outcome: word }).or_default() += 1;
+
+    let failed = outcome.err().map(|unseen| unseen.phase);
+    for (phase, spent) in phases.reached() {
+        let outcome = phase_outcome(phase, failed, word);
+        let key = SeriesKey { subject: subject.clone(), kind, connection, phase, outcome };
+        picture.histograms.entry(key).or_default().observe(spent);
+    }
+}
+
+/// Phases before the one that failed went well.
+fn phase_outcome(phase: Phase, failed: Option<Phase>, word: &'static str) -> &'static str {
+    match failed {
+        Some(failed) if phase < failed => OK,
+        Some(_) | None => word,
+    }
+}
+
+const OK: &str = "ok";
+
+fn word(reading: &Reading) -> &'static str {
+    match reading {
+        Reading::Health(Health { status: 200, .. }) => OK,
+        Reading::Health(_) => "not_ready",
+        Reading::Version(version) if version.status != 200 => "bad_status",
+        Reading::Version(_)
+        | Reading::EtcdStatus(_)
+        | Reading::EtcdRead(_)
+        | Reading::EtcdAlarms(_)
+        | Reading::EtcdMembers(_)
+        | Reading::Chain
+        | Reading::Reference
+        | Reading::Resolver(_)
+        | Reading::OwnClock(_) => OK,
+    }
+}

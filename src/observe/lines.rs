@@ -1,0 +1,103 @@
+//! The evidence table of a message: what the latest looks at a cluster, or at the vantage, saw.
+
+use crate::model::etcd::MemberAnswer;
+use crate::model::message::LookLine;
+use crate::model::observation::{Observation, Reading, Unseen};
+use crate::model::probe::{Probe, ProbeKind};
+use crate::model::subject::{Name, Subject};
+
+use super::view::View;
+
+/// Rows that a mail can hold without burying its point.
+const MOST: usize = 24;
+
+/// The latest deciding looks at everything in `cluster`, or at what belongs to the vantage.
+#[must_use]
+pub fn lines(view: &View, cluster: Option<&Name>) -> Vec<LookLine> {
+    let looks: Vec<&Observation> = match cluster {
+        Some(cluster) => {
+            view.picture(cluster).iter().flat_map(|picture| picture.looks.values()).map(AsRef::as_ref).collect()
+        }
+        None => view.vantage().values().map(AsRef::as_ref).collect(),
+    };
+    let decides = |look: &&Observation| {
+        matches!(
+            look.probe.kind,
+            ProbeKind::Readyz
+                | ProbeKind::Version
+                | ProbeKind::EtcdStatus
+                | ProbeKind::EtcdRead
+                | ProbeKind::Reference
+                | ProbeKind::Resolver
+        )
+    };
+    let mut lines: Vec<LookLine> = looks.into_iter().filter(decides).flat_map(|look| lines_of(view, look)).collect();
+    // Two looks of one kind at one endpoint, over a new and over the reused connection: the later one speaks.
+    lines.sort_by(|a, b| (&a.probe.subject, a.probe.kind, b.at).cmp(&(&b.probe.subject, b.probe.kind, a.at)));
+    lines.dedup_by(|a, b| a.probe.subject == b.probe.subject && a.probe.kind == b.probe.kind);
+    lines.truncate(MOST);
+    lines
+}
+
+fn lines_of(view: &View, look: &Observation) -> Vec<LookLine> {
+    match &look.outcome {
+        Ok(Reading::EtcdStatus(answers)) => members(view, look, answers, |status| {
+            let leader = status.leader.map_or_else(|| "no leader".to_owned(), |leader| format!("leader {leader:x}"));
+            let errors: Vec<&str> = status.errors.iter().map(String::as_str).collect();
+            let alarms: Vec<&str> = status.alarms.iter().map(|alarm| alarm.kind.as_str()).collect();
+            let trouble = [errors, alarms].concat();
+            let trouble = if trouble.is_empty() { String::new() } else { format!("; {}", trouble.join(", ")) };
+            format!("{leader}, term {}{trouble}", status.raft_term)
+        }),
+        Ok(Reading::EtcdRead(answers)) => {
+            members(view, look, answers, |read| format!("linearizable read at revision {}", read.revision))
+        }
+        Ok(reading) => vec![line(view, look, &look.probe.subject, Ok(reading_text(reading)))],
+        Err(unseen) => vec![line(view, look, &look.probe.subject, Err(*unseen))],
+    }
+}
+
+fn reading_text(reading: &Reading) -> String {
+    match reading {
+        Reading::Health(health) if health.failing.is_empty() => health.status.to_string(),
+        Reading::Health(health) => format!("{}: {}", health.status, health.failing.join(", ")),
+        Reading::Version(version) => {
+            version.git_version.clone().unwrap_or_else(|| format!("status {}", version.status))
+        }
+        Reading::Resolver(answer) => format!("response code {}", answer.rcode),
+        Reading::Reference => "answers".to_owned(),
+        Reading::EtcdStatus(_)
+        | Reading::EtcdRead(_)
+        | Reading::EtcdAlarms(_)
+        | Reading::EtcdMembers(_)
+        | Reading::Chain
+        | Reading::OwnClock(_) => "answers".to_owned(),
+    }
+}
+
+fn members<T>(
+    view: &View,
+    look: &Observation,
+    answers: &[MemberAnswer<T>],
+    text: impl Fn(&T) -> String,
+) -> Vec<LookLine> {
+    let Subject::Etcd(cluster, etcd) = &look.probe.subject else { return Vec::new() };
+    answers
+        .iter()
+        .map(|answer| {
+            let member = Subject::EtcdMember(cluster.clone(), etcd.clone(), answer.member.clone());
+            let outcome = answer.answer.as_ref().map(&text).map_err(|unseen| *unseen);
+            LookLine { phases: answer.phases, ..line(view, look, &member, outcome) }
+        })
+        .collect()
+}
+
+fn line(view: &View, look: &Observation, subject: &Subject, outcome: Result<String, Unseen>) -> LookLine {
+    LookLine {
+        probe: Probe { subject: subject.clone(), ..look.probe.clone() },
+        address: view.inventory().address(subject).to_owned(),
+        at: look.scheduled.wall,
+        phases: look.phases,
+        outcome,
+    }
+}

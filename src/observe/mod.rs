@@ -1,0 +1,16 @@
+//! What we believe now: the latest of every look, runs of good and bad ones, proof of our own path, and what to look
+//! at next.
+//!
+//! Pure: observations and `now` come in, beliefs and due looks come out. Says nothing about right or wrong; that is
+//! `judge`.
+
+pub mod burst;
+pub mod flight;
+pub mod history;
+pub mod lines;
+pub mod path;
+pub mod quorum;
+pub mod schedule;
+pub mod sign;
+pub mod track;
+pub mod view;

@@ -1,0 +1,68 @@
+//! Proof that our own path works: when something outside this machine last answered or refused.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::model::time::{Mono, Now};
+
+/// Scheduled starts of looks that proved the path, thinned to one in 50 ms and kept for a minute.
+#[derive(Debug, Clone, Default)]
+pub struct Path {
+    proofs: VecDeque<Mono>,
+    first_since_blind: Option<Now>,
+    proofs_since_blind: u32,
+    blind: bool,
+}
+
+const THINNING: Duration = Duration::from_millis(50);
+const KEPT: Duration = Duration::from_secs(60);
+
+impl Path {
+    /// A look scheduled at `scheduled` proved the path.
+    pub fn prove(&mut self, scheduled: Now) {
+        if self.proofs_since_blind == 0 {
+            self.first_since_blind = Some(scheduled);
+        }
+        self.proofs_since_blind = self.proofs_since_blind.saturating_add(1);
+        if self.proofs.back().is_some_and(|last| scheduled.mono < last.plus(THINNING)) {
+            return;
+        }
+        self.proofs.push_back(scheduled.mono);
+        while self.proofs.front().is_some_and(|oldest| scheduled.mono.since(*oldest) > KEPT) {
+            self.proofs.pop_front();
+        }
+    }
+
+    /// Whether a look scheduled between the two instants, both included, proved the path.
+    #[must_use]
+    pub fn is_proven_between(&self, from: Mono, to: Mono) -> bool {
+        self.proofs.iter().rev().any(|proof| from <= *proof && *proof <= to)
+    }
+
+    /// Scheduled start of the latest proof.
+    #[must_use]
+    pub fn last(&self) -> Option<Mono> {
+        self.proofs.back().copied()
+    }
+
+    /// The vantage is blind, or sees again.
+    pub const fn set_blind(&mut self, blind: bool) {
+        if blind && !self.blind {
+            self.first_since_blind = None;
+            self.proofs_since_blind = 0;
+        }
+        self.blind = blind;
+    }
+
+    /// Whether the vantage is blind.
+    #[must_use]
+    pub const fn is_blind(&self) -> bool {
+        self.blind
+    }
+
+    /// The first proof after the last blindness (or since start), and how many came since.
+    #[must_use]
+    pub fn since_blind(&self) -> Option<(Now, u32)> {
+        self.first_since_blind.map(|first| (first, self.proofs_since_blind))
+    }
+}

@@ -1,0 +1,113 @@
+//! One Status round, read as a vote: who answers, which leader a majority of the configured voters agrees on.
+//!
+//! The leader is never taken from responders alone: two of five members agreeing is no leader.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::model::etcd::{Alarm, MemberAnswer, MemberStatus};
+use crate::model::observation::{Cause, Phase, Unseen};
+use crate::model::subject::Name;
+use crate::model::verdict::Symptom;
+
+use super::sign::Sign;
+
+/// A round, counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// Sign of each member.
+    pub members: BTreeMap<Name, Sign>,
+    /// Sign for the leader: good when a majority of voters follows one.
+    pub leader: Sign,
+    /// Sign for alarms: bad when any member reports one, good only when a majority reports none.
+    pub alarm: Sign,
+    /// The agreed leader's member id.
+    pub agreed: Option<u64>,
+    /// Alarms that any member reports.
+    pub alarms: Vec<Alarm>,
+    /// Voters among the configured members.
+    pub voters: usize,
+    /// Members that answered.
+    pub answering: usize,
+}
+
+/// Voters that make a majority of `voters`.
+#[must_use]
+pub const fn majority(voters: usize) -> usize {
+    voters / 2 + 1
+}
+
+/// Whether our own requests of a round left so far apart that the answers cannot be compared.
+#[must_use]
+pub fn is_spread<T>(answers: &[MemberAnswer<T>], most: Duration) -> bool {
+    let sent = answers.iter().filter(|answer| answer.answer.is_ok()).map(|answer| answer.sent_after);
+    let (first, last) = (sent.clone().min(), sent.max());
+    first.zip(last).is_some_and(|(first, last)| last.saturating_sub(first) > most)
+}
+
+/// Counts a round. `is_learner` tells of members known from earlier rounds to have no vote.
+#[must_use]
+pub fn count(answers: &[MemberAnswer<MemberStatus>], is_learner: impl Fn(&Name) -> bool) -> Count {
+    let votes = |answer: &&MemberAnswer<MemberStatus>| match &answer.answer {
+        Ok(status) => !status.is_learner,
+        Err(_) => !is_learner(&answer.member),
+    };
+    let voters: Vec<_> = answers.iter().filter(votes).collect();
+    let needed = majority(voters.len());
+    let seen = || voters.iter().filter_map(|answer| answer.answer.as_ref().ok());
+
+    let mut followers: BTreeMap<u64, usize> = BTreeMap::new();
+    for leader in seen().filter_map(|status| status.leader) {
+        *followers.entry(leader).or_default() += 1;
+    }
+    let agreed = followers.into_iter().find(|(_, count)| *count >= needed).map(|(leader, _)| leader);
+
+    let alarms = alarms_of(answers);
+    let refused = voters.iter().filter(|answer| is_refused(answer)).count();
+    let quiet = seen().filter(|status| status.alarms.is_empty()).count();
+    // Refused members may well agree; with them in doubt nothing bad is said.
+    let undecided = seen().count() + refused >= needed && refused > 0;
+    Count {
+        members: answers.iter().map(|answer| (answer.member.clone(), member_sign(answer))).collect(),
+        leader: match agreed {
+            Some(_) => Sign::Good,
+            None if undecided => Sign::Unclear,
+            None => Sign::Bad(Symptom::Silent(NO_LEADER)),
+        },
+        alarm: if !alarms.is_empty() {
+            Sign::Bad(Symptom::Status(0))
+        } else if quiet >= needed {
+            Sign::Good
+        } else {
+            Sign::Unclear
+        },
+        agreed,
+        alarms,
+        voters: voters.len(),
+        answering: answers.iter().filter(|answer| answer.answer.is_ok()).count(),
+    }
+}
+
+const NO_LEADER: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::Unavailable };
+
+fn member_sign(answer: &MemberAnswer<MemberStatus>) -> Sign {
+    match &answer.answer {
+        Ok(_) => Sign::Good,
+        Err(unseen) => Sign::of_unseen(*unseen),
+    }
+}
+
+fn is_refused(answer: &MemberAnswer<MemberStatus>) -> bool {
+    matches!(&answer.answer, Err(unseen) if unseen.cause.is_refusal())
+}
+
+fn alarms_of(answers: &[MemberAnswer<MemberStatus>]) -> Vec<Alarm> {
+    let mut alarms: Vec<Alarm> = answers
+        .iter()
+        .filter_map(|answer| answer.answer.as_ref().ok())
+        .flat_map(|status| status.alarms.clone())
+        .collect();
+    alarms.sort_unstable();
+    alarms.dedup();
+    alarms
+}

@@ -1,0 +1,154 @@
+//! When each probe is due: fixed intervals on its own clock, phases spread by a hash, never moved by slow answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::model::digest::stable_hash;
+use crate::model::inventory::Inventory;
+use crate::model::policy::Policy;
+use crate::model::probe::{Probe, ProbeKind};
+use crate::model::subject::{Name, Subject};
+use crate::model::time::Mono;
+
+/// The first look of every probe comes within this time of the start.
+const FIRST_WITHIN: Duration = Duration::from_secs(3);
+
+/// All probes and when they are due.
+#[derive(Debug, Clone, Default)]
+pub struct Schedule {
+    intervals: BTreeMap<Probe, Duration>,
+    due: BTreeSet<(Mono, Probe)>,
+}
+
+impl Schedule {
+    /// Every probe that the inventory calls for.
+    #[must_use]
+    pub fn new(inventory: &Inventory, policy: &Policy, start: Mono) -> Self {
+        let mut schedule = Self::default();
+        let mut add = |probe: Probe, interval: Duration| {
+            let within = interval.min(FIRST_WITHIN);
+            let phase = phase(&inventory.vantage, &probe, within);
+            schedule.due.insert((start.plus(phase), probe.clone()));
+            schedule.intervals.insert(probe, interval);
+        };
+        for (name, cluster) in &inventory.clusters {
+            for subject in cluster.apiserver_subjects(name) {
+                add(Probe::anew(subject.clone(), ProbeKind::Readyz), policy.readyz_interval);
+                add(Probe::reused(subject.clone(), ProbeKind::Livez), policy.ordinary_interval);
+                add(Probe::reused(subject, ProbeKind::Version), policy.ordinary_interval);
+            }
+            if cluster.vip.is_some() {
+                let vip = Subject::Vip(name.clone());
+                add(Probe::anew(vip.clone(), ProbeKind::Readyz), policy.vip_interval);
+                add(Probe::reused(vip, ProbeKind::Version), policy.ordinary_interval);
+            }
+            for (etcd_name, etcd) in &cluster.etcds {
+                let subject = Subject::Etcd(name.clone(), etcd_name.clone());
+                add(Probe::reused(subject.clone(), ProbeKind::EtcdStatus), policy.etcd_status_interval);
+                add(Probe::reused(subject.clone(), ProbeKind::EtcdRead), policy.etcd_read_interval);
+                add(Probe::reused(subject.clone(), ProbeKind::EtcdAlarms), policy.etcd_alarms_interval);
+                add(Probe::reused(subject, ProbeKind::EtcdMembers), policy.etcd_members_interval);
+                for member in etcd.member_subjects(name, etcd_name) {
+                    add(Probe::anew(member, ProbeKind::Chain), policy.chain_interval);
+                }
+            }
+        }
+        for reference in &inventory.references {
+            add(
+                Probe::anew(Subject::Reference(reference.name.clone()), ProbeKind::Reference),
+                policy.reference_interval,
+            );
+        }
+        for resolver in &inventory.resolvers {
+            add(Probe::anew(Subject::Resolver(resolver.name.clone()), ProbeKind::Resolver), policy.reference_interval);
+        }
+        add(Probe::anew(Subject::Vantage, ProbeKind::OwnClock), policy.own_clock_interval);
+        schedule
+    }
+
+    /// When the next probe is due.
+    #[must_use]
+    pub fn next(&self) -> Option<Mono> {
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// Takes the next probe that is due at `now`, with the time it was due, and sets its next tick.
+    ///
+    /// Ticks that lie in the past because nobody asked in time are skipped, not caught up: a burst of old looks would
+    /// measure our own stall. The number of them comes back as well.
+    pub fn pop(&mut self, now: Mono) -> Option<(Probe, Mono, u64)> {
+        let (due, probe) = self.due.first().filter(|(due, _)| *due <= now).cloned()?;
+        self.due.pop_first();
+        let interval = self.intervals.get(&probe).copied()?;
+        let mut next = due.plus(interval);
+        let mut missed = 0;
+        if next <= now {
+            let behind = u32::try_from(now.since(due).as_nanos() / interval.as_nanos().max(1)).unwrap_or(u32::MAX);
+            missed = u64::from(behind);
+            next = due.plus(interval.saturating_mul(behind)).plus(interval);
+        }
+        self.due.insert((next, probe.clone()));
+        Some((probe, due, missed))
+    }
+
+    /// Every probe with its interval.
+    pub fn probes(&self) -> impl Iterator<Item = (&Probe, Duration)> {
+        self.intervals.iter().map(|(probe, interval)| (probe, *interval))
+    }
+
+    /// Requests per second that the schedule sends to `cluster`; a round counts once a member.
+    #[must_use]
+    pub fn planned_per_second(&self, inventory: &Inventory, cluster: &Name) -> f64 {
+        self.probes()
+            .filter(|(probe, _)| probe.subject.cluster() == Some(cluster))
+            .map(|(probe, interval)| requests(inventory, probe) / interval.as_secs_f64())
+            .sum()
+    }
+}
+
+fn requests(inventory: &Inventory, probe: &Probe) -> f64 {
+    let Subject::Etcd(cluster, etcd) = &probe.subject else { return 1.0 };
+    let members = inventory.clusters.get(cluster).and_then(|cluster| cluster.etcds.get(etcd));
+    members.map_or(0.0, |etcd| f64::from(u32::try_from(etcd.members.len()).unwrap_or(u32::MAX)))
+}
+
+/// A fixed part of `within` for each probe, so that many probes never start together.
+fn phase(vantage: &str, probe: &Probe, within: Duration) -> Duration {
+    let hash = stable_hash(&[vantage, &probe.to_string()]);
+    let thousandth = u32::try_from(hash % 1000).unwrap_or(0);
+    within * thousandth / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule_of_one(interval: Duration) -> Schedule {
+        let probe = Probe::anew(Subject::Vantage, ProbeKind::OwnClock);
+        Schedule {
+            intervals: BTreeMap::from([(probe.clone(), interval)]),
+            due: BTreeSet::from([(Mono::ORIGIN, probe)]),
+        }
+    }
+
+    #[test]
+    fn a_late_wake_up_skips_ticks_and_keeps_the_grid() {
+        let mut schedule = schedule_of_one(Duration::from_secs(3));
+
+        let (_, due, missed) = schedule.pop(Mono(Duration::from_secs(10))).unwrap();
+
+        assert_eq!(due, Mono::ORIGIN);
+        assert_eq!(missed, 3);
+        assert_eq!(schedule.next(), Some(Mono(Duration::from_secs(12))));
+    }
+
+    #[test]
+    fn a_tick_on_time_misses_nothing() {
+        let mut schedule = schedule_of_one(Duration::from_secs(3));
+
+        let (_, _, missed) = schedule.pop(Mono(Duration::from_millis(5))).unwrap();
+
+        assert_eq!(missed, 0);
+        assert_eq!(schedule.next(), Some(Mono(Duration::from_secs(3))));
+    }
+}

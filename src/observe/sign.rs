@@ -1,0 +1,77 @@
+//! One observation, read as a sign: good, bad, or unable to tell.
+
+use crate::model::health::{Health, Version};
+use crate::model::observation::{Cause, Observation, Phase, Reading, Unseen};
+use crate::model::verdict::Symptom;
+
+/// What one look says of its subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sign {
+    /// All is well, as far as this look can see.
+    Good,
+    /// Not well.
+    Bad(Symptom),
+    /// Alive, but our credential is refused.
+    Refused(Unseen),
+    /// Alive, but sheds load (429).
+    Shed,
+    /// Our own side failed: says nothing.
+    Unclear,
+}
+
+impl Sign {
+    /// The sign of a look that asks one endpoint. Rounds are read member by member in `quorum`.
+    #[must_use]
+    pub fn of(observation: &Observation) -> Self {
+        match &observation.outcome {
+            Err(unseen) => Self::of_unseen(*unseen),
+            Ok(Reading::Health(health)) => Self::of_health(health),
+            Ok(Reading::Version(version)) => Self::of_version(version),
+            Ok(Reading::Resolver(answer)) if answer.rcode == SERVFAIL => Self::Bad(Symptom::Status(answer.rcode)),
+            Ok(
+                Reading::Resolver(_)
+                | Reading::Chain
+                | Reading::Reference
+                | Reading::OwnClock(_)
+                | Reading::EtcdStatus(_)
+                | Reading::EtcdRead(_)
+                | Reading::EtcdAlarms(_)
+                | Reading::EtcdMembers(_),
+            ) => Self::Good,
+        }
+    }
+
+    /// The sign of a look that saw nothing.
+    #[must_use]
+    pub const fn of_unseen(unseen: Unseen) -> Self {
+        if unseen.cause.is_refusal() {
+            return Self::Refused(unseen);
+        }
+        if matches!(unseen.cause, Cause::OwnFault) { Self::Unclear } else { Self::Bad(Symptom::Silent(unseen)) }
+    }
+
+    fn of_health(health: &Health) -> Self {
+        match health.status {
+            200 => Self::Good,
+            401 | 403 => Self::Refused(REFUSED),
+            429 => Self::Shed,
+            // A health verdict lists its checks; a balancer's or proxy's error page does not.
+            _ if !health.failing.is_empty() => Self::Bad(Symptom::NotReady(health.failing.clone())),
+            status => Self::Bad(Symptom::Status(status)),
+        }
+    }
+
+    fn of_version(version: &Version) -> Self {
+        match version.status {
+            200 => Self::Good,
+            401 | 403 => Self::Refused(REFUSED),
+            429 => Self::Shed,
+            status => Self::Bad(Symptom::Status(status)),
+        }
+    }
+}
+
+/// DNS response code of a resolver that cannot answer (RFC 1035 section 4.1.1).
+const SERVFAIL: u16 = 2;
+
+const REFUSED: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRefused };

@@ -1,0 +1,249 @@
+//! One subject under one aspect: what the last looks said, in runs.
+//!
+//! The run is what confirms: three bad looks, no good one between them, whose scheduled starts span at least a second,
+//! with proof that our own path worked in between. What arrives late never changes the verdict; a late bad look only
+//! adds to a run it belongs to.
+
+use crate::model::observation::Unseen;
+use crate::model::policy::Policy;
+use crate::model::time::{Mono, Now};
+use crate::model::verdict::{Symptom, Why};
+
+use super::path::Path;
+use super::sign::Sign;
+
+/// Looks of the same kind in a row, by scheduled start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// The first of them.
+    pub first: Now,
+    /// The last of them.
+    pub last: Now,
+    /// How many.
+    pub looks: u32,
+}
+
+/// Bad looks in a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadRun {
+    /// The looks.
+    pub run: Run,
+    /// When the first of them was noticed, which is when its burst started: only a path proven after this counts.
+    pub noticed: Mono,
+    /// Whether a bad look was scheduled at or after a proof of our path that was itself scheduled after `noticed`.
+    pub path_proven: bool,
+    /// What the latest of them showed.
+    pub symptom: Symptom,
+}
+
+/// The history that decides.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Track {
+    latest: Option<(Now, Sign)>,
+    good: Option<Run>,
+    bad: Option<BadRun>,
+    last_good: Option<Now>,
+    suspected: Option<Mono>,
+    slow: Option<Run>,
+    brisk: Option<Run>,
+    refused: Option<Run>,
+}
+
+/// What a sign did to a track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// The first bad look after something else.
+    TurnedBad,
+    /// The first look that is not bad after bad ones.
+    TurnedGood,
+    /// Nothing turned.
+    Same,
+    /// It came after a later scheduled look.
+    Late,
+}
+
+/// How a bad run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirmation {
+    /// No bad look.
+    None,
+    /// Bad looks, but not enough of them, or no proof of our path.
+    Suspected,
+    /// Confirmed.
+    Confirmed {
+        /// Without proof that our path works, because there is nothing that could prove it.
+        path_unproven: bool,
+    },
+}
+
+impl Track {
+    /// Takes in what a look scheduled at `scheduled` said; `now` is when we learned of it.
+    pub fn take(&mut self, scheduled: Now, sign: Sign, path: &Path, now: Mono) -> Effect {
+        if self.latest.as_ref().is_some_and(|(latest, _)| scheduled.mono < latest.mono) {
+            self.take_late(scheduled, &sign);
+            return Effect::Late;
+        }
+        let was_bad = self.bad.is_some();
+        self.refused = matches!(sign, Sign::Refused(_)).then(|| Run::extended(self.refused, scheduled));
+        match &sign {
+            Sign::Good => {
+                self.good = Some(Run::extended(self.good, scheduled));
+                self.last_good = Some(scheduled);
+                self.bad = None;
+                self.suspected = None;
+            }
+            Sign::Bad(symptom) => {
+                self.good = None;
+                self.take_bad(scheduled, symptom.clone(), path, now);
+            }
+            // Alive, though not for us: neither a good look nor a bad one.
+            Sign::Refused(_) | Sign::Shed => {
+                self.good = None;
+                self.bad = None;
+                self.suspected = None;
+            }
+            Sign::Unclear => {}
+        }
+        self.latest = Some((scheduled, sign));
+        match (was_bad, self.bad.is_some()) {
+            (false, true) => Effect::TurnedBad,
+            (true, false) => Effect::TurnedGood,
+            _ => Effect::Same,
+        }
+    }
+
+    /// Notes how long a good look took: slow and brisk ones in a row are counted.
+    pub fn take_pace(&mut self, scheduled: Now, is_slow: bool) {
+        self.slow = is_slow.then(|| Run::extended(self.slow, scheduled));
+        self.brisk = (!is_slow).then(|| Run::extended(self.brisk, scheduled));
+    }
+
+    /// Notes that a look is under way for too long. Returns whether that is the first sign of trouble.
+    pub const fn take_overdue(&mut self, now: Mono) -> bool {
+        let is_first = self.bad.is_none() && self.suspected.is_none() && self.slow.is_none();
+        if self.suspected.is_none() {
+            self.suspected = Some(now);
+        }
+        is_first
+    }
+
+    /// Forgets bad looks: they were made while we could not see.
+    pub fn forget_bad(&mut self) {
+        self.bad = None;
+        self.suspected = None;
+    }
+
+    /// How the bad run stands.
+    #[must_use]
+    pub fn confirmation(&self, policy: &Policy, has_remote_reference: bool, now: Mono) -> Confirmation {
+        let Some(bad) = &self.bad else { return Confirmation::None };
+        let enough =
+            bad.run.looks >= policy.confirm_looks && bad.run.last.mono.since(bad.run.first.mono) >= policy.confirm_span;
+        if enough && bad.path_proven {
+            return Confirmation::Confirmed { path_unproven: false };
+        }
+        let waited = now.since(bad.run.first.mono) >= policy.unproven_after;
+        if enough && waited && !has_remote_reference {
+            return Confirmation::Confirmed { path_unproven: true };
+        }
+        Confirmation::Suspected
+    }
+
+    /// The bad run, if the latest looks were bad.
+    #[must_use]
+    pub const fn bad(&self) -> Option<&BadRun> {
+        self.bad.as_ref()
+    }
+
+    /// The good run, if the latest looks were good.
+    #[must_use]
+    pub const fn good(&self) -> Option<&Run> {
+        self.good.as_ref()
+    }
+
+    /// Scheduled start of the last good look, however long ago.
+    #[must_use]
+    pub const fn last_good(&self) -> Option<Now> {
+        self.last_good
+    }
+
+    /// Scheduled start of the latest look.
+    #[must_use]
+    pub fn latest(&self) -> Option<Now> {
+        self.latest.as_ref().map(|(scheduled, _)| *scheduled)
+    }
+
+    /// Slow but good looks in a row.
+    #[must_use]
+    pub const fn slow(&self) -> Option<&Run> {
+        self.slow.as_ref()
+    }
+
+    /// Good looks in a row that were not slow.
+    #[must_use]
+    pub const fn brisk(&self) -> Option<&Run> {
+        self.brisk.as_ref()
+    }
+
+    /// How our credential is refused, with the looks in a row that say so.
+    #[must_use]
+    pub const fn refused(&self) -> Option<(Unseen, Run)> {
+        match (&self.latest, self.refused) {
+            (Some((_, Sign::Refused(unseen))), Some(run)) => Some((*unseen, run)),
+            _ => None,
+        }
+    }
+
+    /// Whether there is a fresh good look at `now`.
+    #[must_use]
+    pub fn is_freshly_good(&self, policy: &Policy, now: Mono) -> bool {
+        self.good.is_some_and(|run| now.since(run.last.mono) <= freshness(policy))
+    }
+
+    /// Why this track cannot tell, when it is neither good nor confirmed bad.
+    #[must_use]
+    pub fn why(&self, now: Mono, policy: &Policy) -> Why {
+        match (&self.latest, &self.bad) {
+            (_, Some(bad)) => Why::Suspected { since: bad.run.first },
+            (None, None) => Why::NeverSeen,
+            (Some((latest, _)), None) if now.since(latest.mono) > freshness(policy) => Why::Stale,
+            (Some(_), None) => Why::Unclear,
+        }
+    }
+
+    fn take_bad(&mut self, scheduled: Now, symptom: Symptom, path: &Path, now: Mono) {
+        let noticed = self.bad.as_ref().map_or_else(|| self.suspected.unwrap_or(now), |bad| bad.noticed);
+        let proven_before = self.bad.as_ref().is_some_and(|bad| bad.path_proven);
+        self.bad = Some(BadRun {
+            run: Run::extended(self.bad.as_ref().map(|bad| bad.run), scheduled),
+            noticed,
+            path_proven: proven_before || path.is_proven_between(noticed, scheduled.mono),
+            symptom,
+        });
+    }
+
+    fn take_late(&mut self, scheduled: Now, sign: &Sign) {
+        let after_good = self.last_good.is_none_or(|good| scheduled.mono > good.mono);
+        if let (Some(bad), Sign::Bad(_), true) = (&mut self.bad, sign, after_good) {
+            bad.run.looks = bad.run.looks.saturating_add(1);
+            if scheduled.mono < bad.run.first.mono {
+                bad.run.first = scheduled;
+            }
+        }
+    }
+}
+
+impl Run {
+    fn extended(run: Option<Self>, scheduled: Now) -> Self {
+        run.map_or(Self { first: scheduled, last: scheduled, looks: 1 }, |run| Self {
+            last: scheduled,
+            looks: run.looks.saturating_add(1),
+            ..run
+        })
+    }
+}
+
+/// A look older than this says nothing about now: three of the longest interval at which anything decides.
+fn freshness(policy: &Policy) -> std::time::Duration {
+    policy.readyz_interval.max(policy.etcd_status_interval).max(policy.reference_interval).saturating_mul(3)
+}

@@ -1,0 +1,374 @@
+//! Everything believed, updated by one observation at a time.
+//!
+//! A belief is never deleted by a failed look: the last known reading stays, with its age.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::certificate::Served;
+use crate::model::etcd::{MemberAnswer, MemberStatus};
+use crate::model::inventory::Inventory;
+use crate::model::observation::{Observation, Reading, Unseen};
+use crate::model::policy::Policy;
+use crate::model::probe::{Probe, ProbeKind};
+use crate::model::snapshot::ClusterPicture;
+use crate::model::subject::{Name, Subject};
+use crate::model::time::{Mono, Now, UnixTime};
+use crate::model::verdict::Symptom;
+
+use super::history;
+use super::path::Path;
+use super::quorum::{self, Count};
+use super::sign::Sign;
+use super::track::{Confirmation, Effect, Track};
+
+/// Under which aspect a subject is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Aspect {
+    /// Whether it answers the look that decides: exempt health, Status, a reference's handshake.
+    Answer,
+    /// Whether it answers ordinary traffic.
+    Ordinary,
+    /// Whether an etcd cluster agrees on a leader.
+    Leader,
+    /// Whether an etcd cluster is free of alarms.
+    Alarm,
+}
+
+/// The chain an endpoint serves.
+#[derive(Debug, Clone)]
+pub struct ServedSeen {
+    /// When it was last seen.
+    pub at: Now,
+    /// What was served.
+    pub served: Arc<Served>,
+    /// Handshakes in a row that served the same leaf.
+    pub repeats: u32,
+    /// When this leaf was first seen in this row.
+    pub since: Now,
+}
+
+/// What one observation changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// The cluster whose beliefs changed.
+    pub touched: Option<Name>,
+    /// Subjects that showed their first bad sign, with its scheduled start.
+    pub turned_bad: Vec<(Subject, Now)>,
+    /// An endpoint that served an ended certificate for the first time: worth a second handshake.
+    pub doubtful_chain: Option<Subject>,
+    /// It came after a later scheduled look and changed nothing.
+    pub is_late: bool,
+    /// It was made while we could not see, and is not believed.
+    pub is_void: bool,
+}
+
+/// Everything believed.
+#[derive(Debug, Clone)]
+pub struct View {
+    inventory: Arc<Inventory>,
+    policy: Policy,
+    tracks: BTreeMap<(Subject, Aspect), Track>,
+    pictures: BTreeMap<Name, Arc<ClusterPicture>>,
+    vantage: BTreeMap<Probe, Arc<Observation>>,
+    served: BTreeMap<Subject, ServedSeen>,
+    counts: BTreeMap<Subject, (Now, Count)>,
+    statuses: BTreeMap<Subject, (Now, MemberStatus)>,
+    offsets: BTreeMap<Subject, (Mono, i64)>,
+    path: Path,
+    void_until: Option<Mono>,
+}
+
+impl View {
+    /// Nothing believed yet.
+    #[must_use]
+    pub fn new(inventory: Arc<Inventory>, policy: Policy) -> Self {
+        let pictures = inventory.clusters.keys().map(|name| (name.clone(), Arc::default())).collect();
+        Self {
+            inventory,
+            policy,
+            tracks: BTreeMap::new(),
+            pictures,
+            vantage: BTreeMap::new(),
+            served: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            statuses: BTreeMap::new(),
+            offsets: BTreeMap::new(),
+            path: Path::default(),
+            void_until: None,
+        }
+    }
+
+    /// Takes in one observation; `now` is when we learned of it.
+    pub fn take(&mut self, observation: &Arc<Observation>, now: Now) -> Taken {
+        let mut taken = Taken { touched: observation.probe.subject.cluster().cloned(), ..Taken::default() };
+        if observation.proves_path {
+            self.path.prove(observation.scheduled);
+        }
+        self.keep(observation, &mut taken);
+        if self.is_void(observation) {
+            taken.is_void = true;
+            return taken;
+        }
+        match &observation.outcome {
+            Ok(Reading::EtcdStatus(answers)) => self.take_status(observation, answers, now, &mut taken),
+            _ => self.take_sign(observation, now, &mut taken),
+        }
+        self.take_served(observation, &mut taken);
+        self.take_offset(observation);
+        taken
+    }
+
+    /// Notes that a look at `subject` is under way for too long. Returns whether that is its first sign of trouble.
+    pub fn take_overdue(&mut self, probe: &Probe, now: Mono) -> bool {
+        let is_first = |track: &mut Track| track.take_overdue(now);
+        // Members of a round have a deadline of their own, and everything else decides nothing alone.
+        let decides = matches!(probe.kind, ProbeKind::Readyz | ProbeKind::Reference);
+        decides && is_first(self.tracks.entry((probe.subject.clone(), Aspect::Answer)).or_default())
+    }
+
+    /// The vantage became blind, or sees again: what was bad meanwhile is not believed.
+    pub fn set_blind(&mut self, blind: bool, now: Mono) {
+        self.path.set_blind(blind);
+        if !blind {
+            self.void_until = Some(now);
+            self.tracks.values_mut().for_each(Track::forget_bad);
+        }
+    }
+
+    /// Looks scheduled before `until` are void: our own side stood still.
+    pub fn void_until(&mut self, until: Mono) {
+        self.void_until = Some(until);
+        self.tracks.values_mut().for_each(Track::forget_bad);
+    }
+
+    /// What should exist.
+    #[must_use]
+    pub const fn inventory(&self) -> &Arc<Inventory> {
+        &self.inventory
+    }
+
+    /// The numbers that decide.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Proof of our own path.
+    #[must_use]
+    pub const fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// One subject under one aspect; `None` before its first look.
+    #[must_use]
+    pub fn track(&self, subject: &Subject, aspect: Aspect) -> Option<&Track> {
+        self.tracks.get(&(subject.clone(), aspect))
+    }
+
+    /// How the bad run of a subject stands.
+    #[must_use]
+    pub fn confirmation(&self, subject: &Subject, aspect: Aspect, now: Mono) -> Confirmation {
+        self.track(subject, aspect).map_or(Confirmation::None, |track| {
+            track.confirmation(&self.policy, self.inventory.has_remote_reference(), now)
+        })
+    }
+
+    /// What a subject does while its latest looks are bad.
+    #[must_use]
+    pub fn symptom(&self, subject: &Subject) -> Option<&Symptom> {
+        self.track(subject, Aspect::Answer)?.bad().map(|bad| &bad.symptom)
+    }
+
+    /// The chain an endpoint served last.
+    #[must_use]
+    pub fn served(&self, subject: &Subject) -> Option<&ServedSeen> {
+        self.served.get(subject)
+    }
+
+    /// The last Status round of an etcd cluster.
+    #[must_use]
+    pub fn count(&self, etcd: &Subject) -> Option<&(Now, Count)> {
+        self.counts.get(etcd)
+    }
+
+    /// A member's last Status, however old.
+    #[must_use]
+    pub fn status(&self, member: &Subject) -> Option<&(Now, MemberStatus)> {
+        self.statuses.get(member)
+    }
+
+    /// Why a member was not seen in the last round.
+    #[must_use]
+    pub fn member_unseen(&self, member: &Subject) -> Option<Unseen> {
+        match self.symptom(member)? {
+            Symptom::Silent(unseen) => Some(*unseen),
+            Symptom::Status(_) | Symptom::NotReady(_) => None,
+        }
+    }
+
+    /// The latest look of each probe of a cluster.
+    #[must_use]
+    pub fn picture(&self, cluster: &Name) -> Option<&Arc<ClusterPicture>> {
+        self.pictures.get(cluster)
+    }
+
+    /// All clusters' pictures.
+    #[must_use]
+    pub const fn pictures(&self) -> &BTreeMap<Name, Arc<ClusterPicture>> {
+        &self.pictures
+    }
+
+    /// The latest look at each reference point, resolver and the own clock.
+    #[must_use]
+    pub const fn vantage(&self) -> &BTreeMap<Probe, Arc<Observation>> {
+        &self.vantage
+    }
+
+    /// Every subject followed under the aspect `Answer`, with its track.
+    pub fn answering(&self) -> impl Iterator<Item = (&Subject, &Track)> {
+        self.tracks
+            .iter()
+            .filter(|((_, aspect), _)| *aspect == Aspect::Answer)
+            .map(|((subject, _), track)| (subject, track))
+    }
+
+    /// Median of (server date − own wall clock) in milliseconds over answers of the last minute.
+    ///
+    /// `Date` has a resolution of one second, so the value is good to half a second at best.
+    #[must_use]
+    pub fn clock_offset_millis(&self, now: Mono) -> Option<i64> {
+        let recent = std::time::Duration::from_secs(60);
+        let mut offsets: Vec<i64> =
+            self.offsets.values().filter(|(at, _)| now.since(*at) <= recent).map(|(_, offset)| *offset).collect();
+        offsets.sort_unstable();
+        offsets.get(offsets.len() / 2).copied()
+    }
+
+    /// Sets the planned request rate of a cluster, for the snapshot.
+    pub fn set_planned(&mut self, cluster: &Name, per_second: f64) {
+        if let Some(picture) = self.pictures.get_mut(cluster) {
+            Arc::make_mut(picture).planned_per_second = per_second;
+        }
+    }
+
+    fn is_void(&self, observation: &Observation) -> bool {
+        self.void_until.is_some_and(|until| observation.scheduled.mono < until) && observation.outcome.is_err()
+    }
+
+    fn keep(&mut self, observation: &Arc<Observation>, taken: &mut Taken) {
+        let latest = match observation.probe.subject.cluster() {
+            Some(cluster) => {
+                let Some(picture) = self.pictures.get_mut(cluster) else { return };
+                let picture = Arc::make_mut(picture);
+                history::count(picture, observation);
+                &mut picture.looks
+            }
+            None => &mut self.vantage,
+        };
+        let known = latest.get(&observation.probe);
+        if known.is_some_and(|known| known.scheduled.mono > observation.scheduled.mono) {
+            taken.is_late = true;
+        } else {
+            latest.insert(observation.probe.clone(), Arc::clone(observation));
+        }
+    }
+
+    fn take_sign(&mut self, observation: &Observation, now: Now, taken: &mut Taken) {
+        let aspect = match observation.probe.kind {
+            ProbeKind::Readyz | ProbeKind::Tripwire | ProbeKind::Reference | ProbeKind::Resolver => Aspect::Answer,
+            ProbeKind::Version => Aspect::Ordinary,
+            // Rounds that were lost as a whole say nothing of their members; the rest decides nothing by itself.
+            ProbeKind::Livez
+            | ProbeKind::EtcdStatus
+            | ProbeKind::EtcdRead
+            | ProbeKind::EtcdAlarms
+            | ProbeKind::EtcdMembers
+            | ProbeKind::Chain
+            | ProbeKind::OwnClock => return,
+        };
+        let sign = Sign::of(observation);
+        let slow = (sign == Sign::Good).then(|| observation.phases.total() > self.policy.slow_after);
+        self.note(observation.probe.subject.clone(), aspect, observation.scheduled, sign, now, taken);
+        if let (Some(slow), Some(track)) = (slow, self.tracks.get_mut(&(observation.probe.subject.clone(), aspect))) {
+            track.take_pace(observation.scheduled, slow);
+        }
+    }
+
+    fn take_status(
+        &mut self,
+        observation: &Observation,
+        answers: &[MemberAnswer<MemberStatus>],
+        now: Now,
+        taken: &mut Taken,
+    ) {
+        let Subject::Etcd(cluster, etcd) = observation.probe.subject.clone() else { return };
+        if quorum::is_spread(answers, self.policy.round_spread) {
+            taken.is_void = true;
+            return;
+        }
+        let member = |name: &Name| Subject::EtcdMember(cluster.clone(), etcd.clone(), name.clone());
+        let count = quorum::count(answers, |name| {
+            self.statuses.get(&member(name)).is_some_and(|(_, status)| status.is_learner)
+        });
+        for answer in answers {
+            if let Ok(status) = &answer.answer {
+                self.statuses.insert(member(&answer.member), (observation.scheduled, status.clone()));
+            }
+        }
+        for (name, sign) in &count.members {
+            self.note(member(name), Aspect::Answer, observation.scheduled, sign.clone(), now, taken);
+        }
+        let subject = observation.probe.subject.clone();
+        self.note(subject.clone(), Aspect::Leader, observation.scheduled, count.leader.clone(), now, taken);
+        self.note(subject.clone(), Aspect::Alarm, observation.scheduled, count.alarm.clone(), now, taken);
+        let is_latest = self.counts.get(&subject).is_none_or(|(at, _)| at.mono <= observation.scheduled.mono);
+        if is_latest {
+            self.counts.insert(subject, (observation.scheduled, count));
+        }
+    }
+
+    fn note(&mut self, subject: Subject, aspect: Aspect, scheduled: Now, sign: Sign, now: Now, taken: &mut Taken) {
+        let track = self.tracks.entry((subject.clone(), aspect)).or_default();
+        match track.take(scheduled, sign, &self.path, now.mono) {
+            Effect::TurnedBad => taken.turned_bad.push((subject, scheduled)),
+            Effect::Late => taken.is_late = true,
+            Effect::TurnedGood | Effect::Same => {}
+        }
+    }
+
+    fn take_served(&mut self, observation: &Observation, taken: &mut Taken) {
+        let Some(served) = &observation.served else { return };
+        let subject = &observation.probe.subject;
+        let Some(leaf) = served.leaf() else { return };
+        let known = self.served.get(subject);
+        if known.is_some_and(|known| known.at.mono > observation.scheduled.mono) {
+            return;
+        }
+        let same = known.filter(|known| known.served.leaf().map(|leaf| leaf.fingerprint) == Some(leaf.fingerprint));
+        let (repeats, since) =
+            same.map_or((1, observation.scheduled), |same| (same.repeats.saturating_add(1), same.since));
+        let has_ended = served.earliest().is_some_and(|first| first.not_after < observation.scheduled.wall);
+        if has_ended && repeats == 1 {
+            taken.doubtful_chain = Some(subject.clone());
+        }
+        let seen = ServedSeen { at: observation.scheduled, served: Arc::clone(served), repeats, since };
+        if let Some(picture) = subject.cluster().and_then(|cluster| self.pictures.get_mut(cluster)) {
+            Arc::make_mut(picture).served.insert(subject.clone(), (seen.at.wall, Arc::clone(served)));
+        }
+        self.served.insert(subject.clone(), seen);
+    }
+
+    fn take_offset(&mut self, observation: &Observation) {
+        let date: Option<UnixTime> = match &observation.outcome {
+            Ok(Reading::Health(health)) => health.server_date,
+            Ok(Reading::Version(version)) => version.server_date,
+            _ => None,
+        };
+        let Some(date) = date else { return };
+        let half = observation.finished.mono.since(observation.scheduled.mono) / 2;
+        // The server cut its fraction off: on average half a second.
+        let offset = date.millis_since(observation.scheduled.wall.plus(half)).saturating_add(500);
+        self.offsets.insert(observation.probe.subject.clone(), (observation.scheduled.mono, offset));
+    }
+}

@@ -202,9 +202,18 @@ impl Engine {
         }
         let is_doubtful = self
             .ladder
-            .suspected(now.mono, CAUSE_WAIT)
+            .suspected(now.mono, self.cause_wait())
             .any(|suspect| could_explain(suspect.rule, &suspect.subject, finding));
         if is_doubtful && finding.level > Level::Info { Voice::Wait } else { Voice::Own }
+    }
+
+    /// Without a reference point even a plain fault stays a suspicion for as long as that takes.
+    fn cause_wait(&self) -> Duration {
+        if self.view.inventory().has_remote_reference() {
+            CAUSE_WAIT
+        } else {
+            self.view.policy().unproven_after.saturating_add(CAUSE_WAIT)
+        }
     }
 
     fn compose(&self, incident: &Incident, number: u32, reason: MessageReason, now: Now) -> Message {

@@ -9,7 +9,7 @@ use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::{Now, UnixTime};
 use crate::model::verdict::{Band, Evidence, Finding, Verdict, Why};
-use crate::observe::view::ServedSeen;
+use crate::observe::view::{Aspect, ServedSeen};
 
 use super::edges::Edge;
 use super::scene::Scene;
@@ -176,13 +176,17 @@ fn judge_endpoint(scene: &Scene<'_>, endpoint: &Subject, endpoints: &[Subject], 
     if Duration::from_millis(offset.unsigned_abs()) > scene.policy().expiry_clock_error {
         return Verdict::Unknown(Why::Vantage);
     }
-    // A balancer shows its instances' certificates in turn; those are judged where they are served.
-    let is_an_instance_s = |other: &Subject| shows_same_leaf(scene, other, seen);
-    if matches!(endpoint, Subject::Vip(_)) && instances.iter().any(is_an_instance_s) {
+    // One certificate is one finding, at the first place that serves it. A balancer shows its instances'
+    // certificates in turn; those are judged where they are served.
+    let is_elsewhere = |other: &Subject| shows_same_leaf(scene, other, seen);
+    let earlier = endpoints.iter().take_while(|other| *other != endpoint);
+    if earlier.into_iter().any(is_elsewhere) {
         return good;
     }
     let Some(band) = band(first_to_end, scene.now.wall) else { return good };
-    if band == Band::Expired && seen.repeats < HANDSHAKES {
+    let may_be_an_instance_s =
+        matches!(endpoint, Subject::Vip(_)) && instances.iter().any(|other| is_behind(scene, other, seen));
+    if may_be_an_instance_s || band == Band::Expired && seen.repeats < HANDSHAKES {
         return Verdict::Unknown(Why::Suspected { since: seen.since });
     }
     let places = endpoints.iter().filter(|other| shows_same_leaf(scene, other, seen)).cloned().collect();
@@ -203,6 +207,12 @@ fn judge_endpoint(scene: &Scene<'_>, endpoint: &Subject, endpoints: &[Subject], 
             places,
         },
     })
+}
+
+/// Whether an instance that answers has not been looked at since the balancer first showed this certificate.
+fn is_behind(scene: &Scene<'_>, instance: &Subject, seen: &ServedSeen) -> bool {
+    let answers = scene.view.track(instance, Aspect::Answer).is_some_and(|track| track.bad().is_none());
+    answers && scene.view.served(instance).is_none_or(|own| own.at.mono <= seen.since.mono)
 }
 
 fn shows_same_leaf(scene: &Scene<'_>, endpoint: &Subject, seen: &ServedSeen) -> bool {

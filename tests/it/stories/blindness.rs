@@ -1,0 +1,83 @@
+//! The vantage's own troubles are never a cluster's.
+
+use std::time::Duration;
+
+use vedette::model::message::MessageReason::{First, HappenedWhileMute, Resolved};
+use vedette::model::rule::RuleId;
+
+use super::world::{Doing, World, api, seconds};
+
+#[test]
+fn cut_off_for_minutes_sends_one_mail_about_itself_after_return() {
+    for millis in [0, 400, 700, 1100, 1900, 2600] {
+        let mut world = World::new();
+        let cut = seconds(60) + Duration::from_millis(millis);
+        world.at(cut, |world| world.cut_off = true);
+        world.at(cut + seconds(90), World::heal);
+
+        world.run_until(seconds(400));
+
+        assert_eq!(world.told(), [(RuleId::F04, HappenedWhileMute)], "cut at {cut:?}");
+        let after_return = world.mails[0].at - cut - seconds(90);
+        assert!(after_return <= seconds(60), "{after_return:?}");
+        let in_the_gap = world.beats.iter().filter(|beat| **beat > cut + seconds(10) && **beat < cut + seconds(90));
+        assert_eq!(in_the_gap.count(), 0, "the heartbeat is withheld");
+    }
+}
+
+#[test]
+fn a_short_blindness_is_only_recorded() {
+    let mut world = World::new();
+    world.at(seconds(60), |world| world.cut_off = true);
+    world.at(seconds(95), World::heal);
+
+    world.run_until(seconds(300));
+
+    assert!(world.mails.is_empty(), "{:?}", world.told());
+}
+
+#[test]
+fn an_outage_that_began_before_the_blindness_is_resolved_only_by_good_looks() {
+    let mut world = World::new();
+    world.at(seconds(60), |world| {
+        world.slay(&api(1));
+        world.slay(&api(2));
+    });
+    world.at(seconds(80), |world| world.cut_off = true);
+    world.at(seconds(110), |world| world.cut_off = false);
+    world.at(seconds(160), World::heal);
+
+    world.run_until(seconds(300));
+
+    assert_eq!(world.told(), [(RuleId::F24, First), (RuleId::F24, Resolved)]);
+    assert!(world.mails[1].at > seconds(160));
+}
+
+#[test]
+fn an_outage_during_the_blindness_is_told_after_it() {
+    let mut world = World::new();
+    world.at(seconds(60), |world| world.cut_off = true);
+    world.at(seconds(70), |world| {
+        world.set(&api(1), Doing::Refusing);
+        world.set(&api(2), Doing::Refusing);
+    });
+    world.at(seconds(90), |world| world.cut_off = false);
+
+    world.run_until(seconds(200));
+
+    assert_eq!(world.told(), [(RuleId::F24, First)]);
+    assert!(world.mails[0].at > seconds(90) && world.mails[0].at < seconds(105), "{:?}", world.mails[0].at);
+}
+
+#[test]
+fn a_wall_clock_that_steps_neither_raises_nor_clears() {
+    let mut world = World::new();
+    world.at(seconds(60), |world| world.slay(&api(2)));
+    world.at(seconds(70), |world| world.step_wall(3_600_000));
+    world.at(seconds(75), |world| world.step_wall(-7_200_000));
+
+    world.run_until(seconds(120));
+
+    assert_eq!(world.told(), [(RuleId::F22, First)]);
+    assert!(world.mails[0].at >= seconds(88), "{:?}", world.mails[0].at);
+}

@@ -1,0 +1,248 @@
+//! Each fault: exactly the expected incident, one thread with the right cause, one all-clear, nothing else.
+
+use std::time::Duration;
+
+use vedette::model::message::MessageReason::{CauseFound, First, Resolved};
+use vedette::model::rule::{Level, RuleId};
+
+use super::world::{Doing, World, api, etcd, inventory, seconds, vip};
+
+/// Runs a fault from 60 s to 120 s and expects one thread named after `rule`: first mail within `within`, all-clear
+/// within a minute of healing, nothing else.
+fn check(rule: RuleId, within: Duration, fault: impl Fn(&mut World) + 'static) -> World {
+    check_lasting(rule, seconds(60), within, fault)
+}
+
+fn check_lasting(rule: RuleId, lasting: Duration, within: Duration, fault: impl Fn(&mut World) + 'static) -> World {
+    let mut world = World::new();
+    world.at(seconds(60), fault);
+    world.at(seconds(60) + lasting, World::heal);
+
+    world.run_until(seconds(60) + lasting + seconds(300));
+
+    assert_eq!(world.told(), [(rule, First), (rule, Resolved)]);
+    assert_eq!(world.threads().len(), 1);
+    assert!(world.open().is_empty(), "{:?}", world.open());
+    let first = world.mails[0].at - seconds(60);
+    assert!(first <= within, "first mail after {first:?}");
+    let clear = world.mails[1].at - seconds(60) - lasting;
+    assert!(clear <= seconds(60), "all-clear after {clear:?}");
+    world
+}
+
+#[test]
+fn a_healthy_hour_is_silent() {
+    let mut world = World::new();
+
+    world.run_until(seconds(3600));
+
+    assert!(world.mails.is_empty(), "{:?}", world.told());
+    assert_eq!(world.counters().burst_looks, 0);
+    assert!(world.beats.len() > 700, "{} beats", world.beats.len());
+}
+
+#[test]
+fn killed_apiservers_are_one_incident_within_three_seconds() {
+    let world = check(RuleId::F24, seconds(3), |world| {
+        world.slay(&api(1));
+        world.slay(&api(2));
+    });
+
+    assert_eq!(world.mails[0].message.level, Level::Critical);
+}
+
+#[test]
+fn apiservers_that_freeze_are_one_incident_within_eight_seconds() {
+    check(RuleId::F24, seconds(8), |world| {
+        world.set(&api(1), Doing::Frozen);
+        world.set(&api(2), Doing::Frozen);
+    });
+}
+
+#[test]
+fn one_frozen_apiserver_is_a_warning_after_its_hold() {
+    let world = check(RuleId::F22, seconds(35), |world| world.set(&api(2), Doing::Frozen));
+
+    assert_eq!(world.mails[0].message.level, Level::Warning);
+    assert!(world.mails[0].at >= seconds(90), "not before its hold");
+}
+
+#[test]
+fn one_lost_apiserver_becomes_critical_when_it_lasts() {
+    let mut world = World::new();
+    world.at(seconds(60), |world| world.slay(&api(2)));
+
+    world.run_until(seconds(60 + 700));
+
+    let levels: Vec<Level> = world.mails.iter().map(|mail| mail.message.level).collect();
+    assert_eq!(levels, [Level::Warning, Level::Critical]);
+    assert_eq!(world.threads().len(), 1);
+}
+
+#[test]
+fn a_dead_address_with_live_instances_is_blamed_itself() {
+    check(RuleId::F23, seconds(8), |world| world.set(&vip(), Doing::Frozen));
+    check(RuleId::F23, seconds(5), |world| world.slay(&vip()));
+}
+
+#[test]
+fn a_lost_quorum_is_the_cause_of_everything_that_follows() {
+    let world = check(RuleId::F01, seconds(8), |world| {
+        world.set(&etcd(1), Doing::Frozen);
+        world.set(&etcd(2), Doing::Frozen);
+        world.set(&api(1), Doing::NotReady(&["etcd", "etcd-readiness"]));
+        world.set(&api(2), Doing::NotReady(&["etcd", "etcd-readiness"]));
+    });
+
+    let folded: Vec<RuleId> = world.mails[1].message.incident.parts.iter().map(|part| part.finding.rule).collect();
+    assert!(folded.contains(&RuleId::F25), "{folded:?}");
+    assert!(folded.contains(&RuleId::F02), "{folded:?}");
+}
+
+#[test]
+fn killed_etcd_members_are_told_within_three_seconds() {
+    check(RuleId::F01, seconds(3), |world| {
+        world.slay(&etcd(1));
+        world.slay(&etcd(2));
+    });
+}
+
+#[test]
+fn one_dead_member_is_a_warning_after_its_hold() {
+    check(RuleId::F02, seconds(35), |world| world.slay(&etcd(3)));
+}
+
+#[test]
+fn an_election_of_two_seconds_is_not_worth_a_mail() {
+    let mut world = World::new();
+    world.at(seconds(60), |world| world.leaderless = true);
+    world.at(seconds(62), World::heal);
+
+    world.run_until(seconds(300));
+
+    assert!(world.mails.is_empty(), "{:?}", world.told());
+}
+
+#[test]
+fn a_cluster_without_leader_is_told_after_the_election_time() {
+    check(RuleId::F01, seconds(8), |world| world.leaderless = true);
+}
+
+#[test]
+fn a_full_database_is_told_though_readyz_is_green() {
+    check(RuleId::F09, seconds(8), |world| world.nospace = true);
+}
+
+#[test]
+fn apiservers_that_cannot_reach_a_sound_etcd_are_told_with_that_cause() {
+    check(RuleId::F25, seconds(12), |world| {
+        world.set(&api(1), Doing::NotReady(&["etcd"]));
+        world.set(&api(2), Doing::NotReady(&["etcd"]));
+    });
+}
+
+#[test]
+fn instances_not_ready_for_another_reason_are_told_as_such() {
+    check(RuleId::F50, seconds(12), |world| {
+        world.set(&api(1), Doing::NotReady(&["poststarthook/rbac/bootstrap-roles"]));
+        world.set(&api(2), Doing::NotReady(&["poststarthook/rbac/bootstrap-roles"]));
+    });
+}
+
+#[test]
+fn an_expired_certificate_is_one_mail_about_the_certificate() {
+    let world = check(RuleId::F26, seconds(12), |world| drop(world.expired.insert(api(1))));
+
+    assert_eq!(world.mails[0].message.level, Level::Critical);
+}
+
+#[test]
+fn slow_instances_are_slow_and_not_down() {
+    let world = check_lasting(RuleId::F49, seconds(120), seconds(40), |world| {
+        world.set(&api(1), Doing::Slow(Duration::from_millis(1500)));
+        world.set(&api(2), Doing::Slow(Duration::from_millis(1500)));
+    });
+
+    assert!(world.counters().burst_looks < 40, "slow answers start no storm: {}", world.counters().burst_looks);
+}
+
+#[test]
+fn a_refused_credential_is_no_outage() {
+    check(RuleId::F52, seconds(45), |world| {
+        world.set(&api(1), Doing::Unwelcoming);
+        world.set(&api(2), Doing::Unwelcoming);
+    });
+}
+
+#[test]
+fn a_restart_of_one_apiserver_within_ten_seconds_mails_nothing() {
+    let mut world = World::new();
+    world.at(seconds(60), |world| world.slay(&api(1)));
+    world.at(seconds(68), |world| {
+        world.set(&api(1), Doing::NotReady(&["poststarthook/start-apiextensions-controllers"]))
+    });
+    world.at(seconds(70), World::heal);
+
+    world.run_until(seconds(300));
+
+    assert!(world.mails.is_empty(), "{:?}", world.told());
+}
+
+#[test]
+fn a_lost_packet_burst_mails_nothing_at_whatever_moment_it_comes() {
+    for millis in (0..3000).step_by(37) {
+        for lasting in [1000, 2500] {
+            let mut world = World::new();
+            world.at(seconds(60) + Duration::from_millis(millis), |world| world.cut_off = true);
+            world.at(seconds(60) + Duration::from_millis(millis + lasting), World::heal);
+
+            world.run_until(seconds(200));
+
+            assert!(world.mails.is_empty(), "{lasting} ms at {millis} ms: {:?}", world.told());
+        }
+    }
+}
+
+#[test]
+fn a_deeper_cause_found_later_is_told_in_the_same_thread() {
+    let mut world = World::new();
+    world.at(seconds(60), |world| world.slay(&api(2)));
+    world.at(seconds(120), |world| world.slay(&api(1)));
+    world.at(seconds(180), World::heal);
+
+    world.run_until(seconds(400));
+
+    assert_eq!(world.told(), [(RuleId::F22, First), (RuleId::F24, CauseFound), (RuleId::F24, Resolved)]);
+    assert_eq!(world.threads().len(), 1);
+}
+
+#[test]
+fn a_sole_apiserver_gets_ten_seconds_to_restart() {
+    let mut alone = inventory();
+    let cluster = alone.clusters.values_mut().next().unwrap();
+    cluster.apiservers.pop_last();
+    cluster.vip = None;
+    let mut world = World::with(alone);
+    world.at(seconds(60), |world| world.slay(&api(1)));
+    world.at(seconds(68), World::heal);
+    world.at(seconds(200), |world| world.slay(&api(1)));
+
+    world.run_until(seconds(230));
+
+    assert_eq!(world.told(), [(RuleId::F24, First)]);
+    assert!(world.mails[0].at >= seconds(210));
+}
+
+#[test]
+fn without_a_reference_point_an_unreachable_cluster_is_told_as_unproven() {
+    let mut alone = inventory();
+    alone.references.clear();
+    let mut world = World::with(alone);
+    world.at(seconds(60), |world| world.cut_off = true);
+    world.at(seconds(100), |world| world.cut_off = false);
+
+    world.run_until(seconds(200));
+
+    assert_eq!(world.mails.len(), 1, "{:?}", world.told());
+    assert!(world.mails[0].message.incident.headline.path_unproven);
+}

@@ -1,0 +1,10 @@
+//! Scripted worlds on virtual time: "at 30 s api-2 dies; expect one mail; at 90 s it is back; expect its all-clear".
+//!
+//! The engine is real, the world is a script. Nothing sleeps and no clock is read; an hour takes milliseconds.
+
+mod blindness;
+mod chance;
+mod delivery;
+mod faults;
+mod restarts;
+mod world;

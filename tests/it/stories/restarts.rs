@@ -1,0 +1,84 @@
+//! kill -9 at any instant: one page, one all-clear, no hold forgotten.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use vedette::model::message::MessageReason::{First, Resolved};
+use vedette::model::rule::RuleId;
+
+use super::world::{Relay, World, api, seconds};
+
+#[test]
+fn a_hold_survives_a_restart() {
+    let mut world = World::new();
+    world.at(seconds(60), |world| world.slay(&api(2)));
+    world.at(seconds(80), World::kill);
+    world.at(seconds(82), World::restart);
+    world.at(seconds(200), World::heal);
+
+    world.run_until(seconds(400));
+
+    assert_eq!(world.told(), [(RuleId::F22, First), (RuleId::F22, Resolved)]);
+    let first = world.mails[0].at;
+    // Booked every 5 s, the gap is not booked: 60 + 30 + 2 + at most 5, and the confirmation.
+    assert!(first >= seconds(90) && first <= seconds(101), "{first:?}");
+}
+
+#[test]
+fn a_message_owed_at_the_crash_is_sent_after_it_and_once() {
+    let mut world = World::new();
+    world.at(seconds(59), |world| world.relay = Relay::Stalled);
+    world.at(seconds(60), |world| {
+        world.slay(&api(1));
+        world.slay(&api(2));
+    });
+    world.at(seconds(65), World::kill);
+    world.at(seconds(66), |world| {
+        world.relay = Relay::Accepting;
+        world.restart();
+    });
+    world.at(seconds(150), World::heal);
+
+    world.run_until(seconds(300));
+
+    assert_eq!(world.told(), [(RuleId::F24, First), (RuleId::F24, Resolved)]);
+}
+
+#[test]
+fn a_fault_that_ended_while_we_were_dead_gets_its_all_clear() {
+    let mut world = World::new();
+    world.at(seconds(60), |world| {
+        world.slay(&api(1));
+        world.slay(&api(2));
+    });
+    world.at(seconds(90), World::kill);
+    world.at(seconds(100), World::heal);
+    world.at(seconds(110), World::restart);
+
+    world.run_until(seconds(300));
+
+    assert_eq!(world.told(), [(RuleId::F24, First), (RuleId::F24, Resolved)]);
+}
+
+#[test]
+fn killed_at_any_instant_of_an_outage_it_pages_once_and_clears_once() {
+    for tenths in (595..1200).step_by(7) {
+        let mut world = World::new();
+        let at = Duration::from_millis(tenths * 100);
+        world.at(seconds(60), |world| {
+            world.slay(&api(1));
+            world.slay(&api(2));
+        });
+        world.at(seconds(100), World::heal);
+        world.at(at, World::kill);
+        world.at(at + seconds(2), World::restart);
+
+        world.run_until(seconds(300));
+
+        let ids: BTreeSet<_> =
+            world.mails.iter().map(|mail| (mail.message.id.clone(), mail.message.reason.as_str())).collect();
+        let reasons: Vec<_> = ids.iter().map(|(_, reason)| *reason).collect();
+        assert_eq!(reasons, ["first", "resolved"], "killed at {at:?}");
+        assert_eq!(world.threads().len(), 1, "killed at {at:?}");
+    }
+}

@@ -1,0 +1,571 @@
+//! A scripted cluster (three etcd members, two apiservers, an address in front), a relay, a resolver-free vantage, and
+//! the engine between them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use vedette::engine::Engine;
+use vedette::model::certificate::{Certificate, Fingerprint, Served, Trust};
+use vedette::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberStatus, ReadAnswer};
+use vedette::model::exchange::{Action, Change, Input, Memory};
+use vedette::model::health::{Health, Version};
+use vedette::model::incident::{Alarm as Raised, Incident, IncidentId};
+use vedette::model::inventory::{Cluster, Endpoint, Etcd, Inventory, Reference};
+use vedette::model::message::{Delivery, DeliveryFailure, FailureClass, Message, MessageId, MessageReason, Receipt};
+use vedette::model::observation::{Cause, Observation, Phase, Phases, Reading, Unseen};
+use vedette::model::policy::Policy;
+use vedette::model::probe::{Connection, Look, Probe, ProbeKind};
+use vedette::model::rule::RuleId;
+use vedette::model::subject::{Name, Subject};
+use vedette::model::time::{Mono, Now, UnixTime};
+use vedette::model::vantage::OwnClock;
+use vedette::model::verdict::FindingKey;
+
+/// What an endpoint does.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Doing {
+    Well,
+    /// The process is gone: the kernel refuses.
+    Refusing,
+    /// Accepts and never answers.
+    Frozen,
+    /// Answers 500 and names these parts.
+    NotReady(&'static [&'static str]),
+    /// Answers well, but only after this.
+    Slow(Duration),
+    /// Alive, and refuses our credential.
+    Unwelcoming,
+}
+
+/// What the mail relay does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Relay {
+    Accepting,
+    /// Accepts the connection and says nothing; the attempt ends at its deadline.
+    Stalled,
+    /// Takes the mail and cuts before its answer.
+    CutsBeforeAnswer,
+}
+
+/// A message that reached people.
+#[derive(Debug, Clone)]
+pub(super) struct Mail {
+    pub(super) at: Duration,
+    pub(super) message: Message,
+}
+
+type Script = Box<dyn FnOnce(&mut World)>;
+
+pub(super) struct World {
+    engine: Engine,
+    inventory: Arc<Inventory>,
+    policy: Policy,
+    start: Now,
+    elapsed: Duration,
+    wall_step: i64,
+    pending: BTreeMap<(Duration, u64), Input>,
+    script: BTreeMap<(Duration, u64), Script>,
+    counter: u64,
+    daemon_up: bool,
+
+    pub(super) doing: BTreeMap<Subject, Doing>,
+    pub(super) nospace: bool,
+    pub(super) leaderless: bool,
+    pub(super) cut_off: bool,
+    pub(super) relay: Relay,
+    pub(super) expired: BTreeSet<Subject>,
+    pub(super) store_fails: bool,
+    pub(super) store_hangs: bool,
+    durable: Durable,
+
+    pub(super) mails: Vec<Mail>,
+    pub(super) attempts: usize,
+    pub(super) beats: Vec<Duration>,
+    pub(super) looks: Vec<(Duration, Probe)>,
+    pub(super) records: bool,
+    pub(super) actions: Vec<String>,
+}
+
+/// What the store holds.
+#[derive(Default, Clone)]
+struct Durable {
+    alarms: BTreeMap<FindingKey, Raised>,
+    incidents: BTreeMap<IncidentId, Incident>,
+    owed: Vec<Delivery>,
+}
+
+pub(super) fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+pub(super) fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+pub(super) fn api(n: u8) -> Subject {
+    Subject::Apiserver(name("prod"), name(&format!("api-{n}")))
+}
+
+pub(super) fn vip() -> Subject {
+    Subject::Vip(name("prod"))
+}
+
+pub(super) fn etcd(n: u8) -> Subject {
+    Subject::EtcdMember(name("prod"), name("main"), name(&format!("etcd-{n}")))
+}
+
+fn endpoint(address: &str) -> Endpoint {
+    Endpoint { address: address.into(), server_name: "server".into(), is_loopback: false }
+}
+
+pub(super) fn inventory() -> Inventory {
+    let cluster = Cluster {
+        vip: Some(endpoint("10.0.0.10:6443")),
+        apiservers: [("api-1", "10.0.0.11:6443"), ("api-2", "10.0.0.12:6443")]
+            .map(|(known, address)| (name(known), endpoint(address)))
+            .into(),
+        etcds: BTreeMap::from([(
+            name("main"),
+            Etcd {
+                members: [("etcd-1", "10.0.0.21:2379"), ("etcd-2", "10.0.0.22:2379"), ("etcd-3", "10.0.0.23:2379")]
+                    .map(|(known, address)| (name(known), endpoint(address)))
+                    .into(),
+            },
+        )]),
+        ..Cluster::default()
+    };
+    Inventory {
+        vantage: "bastion-1".into(),
+        clusters: BTreeMap::from([(name("prod"), cluster)]),
+        references: vec![Reference { name: name("relay"), address: "10.0.9.9:25".into(), is_loopback: false }],
+        mails: true,
+        heartbeat: true,
+        ..Inventory::default()
+    }
+}
+
+impl World {
+    /// A healthy world with the default policy.
+    pub(super) fn new() -> Self {
+        Self::with(inventory())
+    }
+
+    pub(super) fn with(inventory: Inventory) -> Self {
+        let start = Now { wall: UnixTime::from_secs(1_790_000_000), mono: Mono(seconds(1_000)) };
+        let policy = Policy { heartbeat_interval: seconds(5), ..Policy::default() };
+        let inventory = Arc::new(inventory);
+        let engine = Engine::new(Arc::clone(&inventory), policy.clone(), start);
+        let mut world = Self {
+            engine,
+            inventory,
+            policy,
+            start,
+            elapsed: Duration::ZERO,
+            wall_step: 0,
+            pending: BTreeMap::new(),
+            script: BTreeMap::new(),
+            counter: 0,
+            daemon_up: true,
+            doing: BTreeMap::new(),
+            nospace: false,
+            leaderless: false,
+            cut_off: false,
+            relay: Relay::Accepting,
+            expired: BTreeSet::new(),
+            store_fails: false,
+            store_hangs: false,
+            durable: Durable::default(),
+            mails: Vec::new(),
+            attempts: 0,
+            beats: Vec::new(),
+            looks: Vec::new(),
+            records: false,
+            actions: Vec::new(),
+        };
+        world.push(Duration::ZERO, Input::Restored(Ok(Memory::default())));
+        world
+    }
+
+    /// At `at` after the start, do this.
+    pub(super) fn at(&mut self, at: Duration, act: impl FnOnce(&mut Self) + 'static) {
+        self.counter += 1;
+        self.script.insert((at, self.counter), Box::new(act));
+    }
+
+    /// Lets time pass until `end` after the start.
+    pub(super) fn run_until(&mut self, end: Duration) {
+        loop {
+            let deadline = self.deadline();
+            let next_input = self.pending.keys().next().map(|(at, _)| *at);
+            let next_script = self.script.keys().next().map(|(at, _)| *at);
+            let next = [deadline, next_input, next_script].into_iter().flatten().min();
+            let Some(next) = next.filter(|next| *next <= end) else { break };
+            self.elapsed = self.elapsed.max(next);
+            if next_script == Some(next) {
+                let (_, act) = self.script.pop_first().unwrap();
+                act(self);
+            } else if next_input == Some(next) {
+                let (_, input) = self.pending.pop_first().unwrap();
+                self.feed(input);
+            } else {
+                self.feed(Input::Elapsed);
+            }
+        }
+        self.elapsed = end;
+    }
+
+    /// The process dies without a word. What was under way is lost; what was durable stays.
+    pub(super) fn kill(&mut self) {
+        self.daemon_up = false;
+        self.pending.clear();
+    }
+
+    /// The process starts again, with what the store holds.
+    pub(super) fn restart(&mut self) {
+        self.daemon_up = true;
+        self.engine = Engine::new(Arc::clone(&self.inventory), self.policy.clone(), self.now());
+        let (ended, incidents) =
+            self.durable.incidents.values().cloned().partition(|incident: &Incident| incident.over.is_some());
+        let memory = Memory {
+            alarms: self.durable.alarms.values().cloned().collect(),
+            incidents,
+            owed: self.durable.owed.clone(),
+            ended,
+        };
+        self.push(Duration::from_millis(5), Input::Restored(Ok(memory)));
+    }
+
+    /// Kills the process behind an endpoint: open connections break at once.
+    pub(super) fn slay(&mut self, subject: &Subject) {
+        self.doing.insert(subject.clone(), Doing::Refusing);
+        let now = self.now();
+        let tripwire = Observation {
+            look: None,
+            probe: Probe { subject: subject.clone(), kind: ProbeKind::Tripwire, connection: Connection::Reused },
+            scheduled: now,
+            finished: now,
+            phases: Phases::default(),
+            served: None,
+            proves_path: !self.cut_off,
+            outcome: Err(Unseen { phase: Phase::Idle, cause: Cause::Reset }),
+        };
+        if !self.cut_off {
+            self.push(Duration::from_millis(1), Input::Observed(Box::new(tripwire)));
+        }
+    }
+
+    pub(super) fn set(&mut self, subject: &Subject, doing: Doing) {
+        self.doing.insert(subject.clone(), doing);
+    }
+
+    pub(super) fn heal(&mut self) {
+        self.doing.clear();
+        self.nospace = false;
+        self.leaderless = false;
+        self.cut_off = false;
+        self.expired.clear();
+        self.relay = Relay::Accepting;
+    }
+
+    /// Steps the wall clock.
+    pub(super) fn step_wall(&mut self, millis: i64) {
+        self.wall_step += millis;
+    }
+
+    /// The rules that name open incidents.
+    pub(super) fn open(&self) -> Vec<RuleId> {
+        let snapshot = self.engine.snapshot();
+        let mut open: Vec<RuleId> = snapshot
+            .incidents
+            .iter()
+            .filter(|incident| incident.over.is_none())
+            .map(|incident| incident.headline.rule)
+            .collect();
+        open.sort_unstable();
+        open
+    }
+
+    pub(super) fn counters(&self) -> vedette::model::snapshot::Counters {
+        self.engine.snapshot().counters.clone()
+    }
+
+    pub(super) fn heartbeat(&self) -> vedette::model::snapshot::HeartbeatState {
+        self.engine.snapshot().heartbeat
+    }
+
+    /// Everything that reached people: rule of the root cause, why it was said.
+    pub(super) fn told(&self) -> Vec<(RuleId, MessageReason)> {
+        self.mails.iter().map(|mail| (mail.message.incident.root().rule, mail.message.reason)).collect()
+    }
+
+    /// Threads that reached people.
+    pub(super) fn threads(&self) -> BTreeSet<MessageId> {
+        self.mails.iter().map(|mail| mail.message.thread.clone()).collect()
+    }
+
+    fn now(&self) -> Now {
+        let now = self.start.plus(self.elapsed);
+        Now { wall: UnixTime::from_millis(now.wall.as_millis() + self.wall_step), ..now }
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        let deadline = self.engine.next_deadline().filter(|_| self.daemon_up)?;
+        Some(deadline.since(self.start.mono).max(self.elapsed))
+    }
+
+    fn push(&mut self, after: Duration, input: Input) {
+        self.counter += 1;
+        self.pending.insert((self.elapsed + after, self.counter), input);
+    }
+
+    fn feed(&mut self, input: Input) {
+        if !self.daemon_up {
+            return;
+        }
+        let now = self.now();
+        self.engine.handle(input, now);
+        while let Some(action) = self.engine.next_action() {
+            if self.records {
+                self.actions.push(format!("{:?} {action:?}", self.elapsed));
+            }
+            match action {
+                Action::Look(look) => self.look(look),
+                Action::Persist { sequence, changes } => self.persist(sequence, changes),
+                Action::Send(delivery) => self.send(*delivery),
+                Action::Beat => {
+                    let accepted = !self.cut_off;
+                    if accepted {
+                        self.beats.push(self.elapsed);
+                    }
+                    self.push(Duration::from_millis(20), Input::Beaten { accepted });
+                }
+            }
+        }
+    }
+
+    fn persist(&mut self, sequence: u64, changes: Vec<Change>) {
+        if self.store_hangs {
+            return;
+        }
+        if self.store_fails {
+            self.push(Duration::from_millis(2), Input::Persisted { sequence, result: Err("disk full".into()) });
+            return;
+        }
+        for change in changes {
+            match change {
+                Change::Alarm(alarm) => drop(self.durable.alarms.insert(alarm.key(), *alarm)),
+                Change::AlarmOver(key) => drop(self.durable.alarms.remove(&key)),
+                Change::Incident(incident) => {
+                    drop(self.durable.incidents.insert(incident.id.clone(), *incident));
+                }
+                Change::Owed(delivery) => {
+                    self.durable.owed.retain(|owed| owed.message.id != delivery.message.id);
+                    self.durable.owed.push(*delivery);
+                }
+                Change::Settled { message, .. } => self.durable.owed.retain(|owed| owed.message.id != message),
+            }
+        }
+        self.push(Duration::from_millis(2), Input::Persisted { sequence, result: Ok(()) });
+    }
+
+    fn send(&mut self, delivery: Delivery) {
+        self.attempts += 1;
+        let message = delivery.message.id.clone();
+        let failed = |class| Receipt::Retry(DeliveryFailure { class, text: "test".into() });
+        if self.cut_off || self.relay == Relay::Stalled {
+            let after = self.policy.delivery_deadline;
+            self.push(after, Input::Delivered { message, receipt: failed(FailureClass::Timeout) });
+            return;
+        }
+        self.mails.push(Mail { at: self.elapsed, message: delivery.message });
+        let receipt = if self.relay == Relay::Accepting { Receipt::Accepted } else { failed(FailureClass::Other) };
+        self.push(Duration::from_millis(20), Input::Delivered { message, receipt });
+    }
+
+    fn look(&mut self, look: Look) {
+        self.looks.push((self.elapsed, look.probe.clone()));
+        let (after, mut observation) = self.observe(&look);
+        let finished = self.now().plus(after);
+        observation.finished = finished;
+        self.push(after, Input::Observed(Box::new(observation)));
+    }
+
+    fn observe(&self, look: &Look) -> (Duration, Observation) {
+        let (after, phases, outcome) = self.outcome(look);
+        let answered =
+            !matches!(&outcome, Err(unseen) if unseen.cause == Cause::Timeout && unseen.phase == Phase::Dial);
+        let is_frozen_peer = matches!(&outcome, Err(unseen) if unseen.phase == Phase::Tls);
+        let is_round_answered = match &outcome {
+            Ok(Reading::EtcdStatus(answers)) => answers.iter().any(|answer| {
+                answer
+                    .answer
+                    .as_ref()
+                    .map_or_else(|unseen| unseen.phase != Phase::Dial || unseen.cause == Cause::Refused, |_| true)
+            }),
+            _ => true,
+        };
+        let observation = Observation {
+            look: Some(look.id),
+            probe: look.probe.clone(),
+            scheduled: look.scheduled,
+            finished: look.scheduled,
+            phases,
+            served: self.served(&look.probe.subject).filter(|_| outcome.is_ok()),
+            proves_path: !self.cut_off
+                && look.probe.kind != ProbeKind::OwnClock
+                && (answered || is_frozen_peer)
+                && is_round_answered,
+            outcome,
+        };
+        (after, observation)
+    }
+
+    fn served(&self, subject: &Subject) -> Option<Arc<Served>> {
+        let expired = self.expired.contains(subject);
+        let shown = if matches!(subject, Subject::Vip(_)) { api(1) } else { subject.clone() };
+        let expired = expired || self.expired.contains(&shown);
+        let mut id = [u8::from(expired); 32];
+        for (at, byte) in shown.to_string().bytes().rev().take(31).enumerate() {
+            id[at + 1] = byte;
+        }
+        let now = self.now().wall;
+        let day = seconds(86_400);
+        let certificate = Certificate {
+            fingerprint: Fingerprint(id),
+            subject: "CN=kube-apiserver".into(),
+            issuer: "CN=kubernetes".into(),
+            serial: "1".into(),
+            not_before: now.minus(day * 100),
+            not_after: if expired { now.minus(day) } else { now.plus(day * 265) },
+            names: Vec::new(),
+            is_ca: false,
+            is_self_issued: false,
+        };
+        let trust = if expired { Trust::Expired } else { Trust::Trusted };
+        Some(Arc::new(Served { chain: vec![Arc::new(certificate)], unreadable: 0, trust, client_authorities: 1 }))
+    }
+
+    fn outcome(&self, look: &Look) -> (Duration, Phases, Result<Reading, Unseen>) {
+        let subject = &look.probe.subject;
+        let quick = Duration::from_millis(5);
+        let phases = |total: Duration| Phases { first_byte: Some(total), ..Phases::default() };
+        if self.cut_off && look.probe.kind != ProbeKind::OwnClock && !look.probe.kind.is_round() {
+            return (seconds(1), Phases::default(), Err(Unseen { phase: Phase::Dial, cause: Cause::Timeout }));
+        }
+        match look.probe.kind {
+            ProbeKind::Readyz | ProbeKind::Livez | ProbeKind::Version | ProbeKind::Chain => {
+                self.ask(subject, look.probe.kind)
+            }
+            ProbeKind::EtcdStatus => {
+                let answers: Vec<_> = (1..=3).map(|n| self.member(n, |id| self.status(id))).collect();
+                let waits = answers.iter().any(|(wait, _)| *wait > quick);
+                let wait = if waits { seconds(1) } else { quick };
+                (
+                    wait,
+                    Phases::default(),
+                    Ok(Reading::EtcdStatus(answers.into_iter().map(|(_, answer)| answer).collect())),
+                )
+            }
+            ProbeKind::EtcdRead => {
+                let answers = (1..=3).map(|n| self.member(n, |_| ReadAnswer { revision: 7 }).1).collect();
+                (quick, Phases::default(), Ok(Reading::EtcdRead(answers)))
+            }
+            ProbeKind::EtcdAlarms => (
+                quick,
+                Phases::default(),
+                Ok(Reading::EtcdAlarms((1..=3).map(|n| self.member(n, |_| Vec::new()).1).collect())),
+            ),
+            ProbeKind::EtcdMembers => (
+                quick,
+                Phases::default(),
+                Ok(Reading::EtcdMembers((1..=3).map(|n| self.member(n, |_| Vec::new()).1).collect())),
+            ),
+            ProbeKind::Reference => (quick, phases(quick), Ok(Reading::Reference)),
+            ProbeKind::OwnClock => {
+                let clock = OwnClock { is_synchronised: true, max_error: quick };
+                (quick, phases(quick), Ok(Reading::OwnClock(clock)))
+            }
+            ProbeKind::Resolver | ProbeKind::Tripwire => unreachable!("not in this world"),
+        }
+    }
+
+    fn ask(&self, subject: &Subject, kind: ProbeKind) -> (Duration, Phases, Result<Reading, Unseen>) {
+        let quick = Duration::from_millis(5);
+        let phases = |total: Duration| Phases { first_byte: Some(total), ..Phases::default() };
+        let fail = |after, phase, cause| (after, Phases::default(), Err(Unseen { phase, cause }));
+        let healthy = |failing: &[&str], status| {
+            let failing: Vec<String> = failing.iter().map(|part| (*part).to_owned()).collect();
+            Reading::Health(Health { status, listed: 40, failing, server_date: None, retry_after_secs: None })
+        };
+        let reading = |failing: &[&str], status| match kind {
+            ProbeKind::Version => Reading::Version(Version {
+                status: if status == 500 { 200 } else { status },
+                git_version: Some("v1.36.3".into()),
+                server_date: None,
+                retry_after_secs: None,
+            }),
+            ProbeKind::Chain => Reading::Chain,
+            _ => healthy(failing, status),
+        };
+        match self.behaviour(subject) {
+            Doing::Well => (quick, phases(quick), Ok(reading(&[], 200))),
+            Doing::Refusing => fail(Duration::from_millis(1), Phase::Dial, Cause::Refused),
+            Doing::Frozen => fail(seconds(2), Phase::Tls, Cause::Timeout),
+            Doing::NotReady(_) if kind == ProbeKind::Version => (quick, phases(quick), Ok(reading(&[], 200))),
+            Doing::NotReady(parts) => (seconds(2), phases(seconds(2)), Ok(reading(parts, 500))),
+            Doing::Slow(by) => (by, phases(by), Ok(reading(&[], 200))),
+            Doing::Unwelcoming => (quick, phases(quick), Ok(reading(&[], 401))),
+        }
+    }
+
+    /// The balancer leads to an instance: in turn where both are worth a try, as one that checks ports does.
+    fn behaviour(&self, subject: &Subject) -> Doing {
+        let own = self.doing.get(subject).cloned().unwrap_or(Doing::Well);
+        if !matches!(subject, Subject::Vip(_)) || own != Doing::Well {
+            return own;
+        }
+        let instances = [api(1), api(2)].map(|one| self.doing.get(&one).cloned().unwrap_or(Doing::Well));
+        let alive: Vec<&Doing> = instances.iter().filter(|doing| **doing != Doing::Refusing).collect();
+        let turn = usize::try_from(self.counter % 2).unwrap();
+        alive.get(turn % alive.len().max(1)).map_or(Doing::Refusing, |doing| (*doing).clone())
+    }
+
+    fn member<T>(&self, n: u8, answer: impl Fn(u64) -> T) -> (Duration, MemberAnswer<T>) {
+        let quick = Duration::from_millis(3);
+        let fail = |phase, cause| Err(Unseen { phase, cause });
+        let (wait, result) = if self.cut_off {
+            (seconds(1), fail(Phase::Dial, Cause::Timeout))
+        } else {
+            match self.doing.get(&etcd(n)).cloned().unwrap_or(Doing::Well) {
+                Doing::Refusing => (quick, fail(Phase::Dial, Cause::Refused)),
+                Doing::Frozen | Doing::NotReady(_) => (seconds(1), fail(Phase::FirstByte, Cause::Timeout)),
+                Doing::Unwelcoming => (quick, fail(Phase::FirstByte, Cause::CredentialRefused)),
+                Doing::Well | Doing::Slow(_) => (quick, Ok(answer(u64::from(n)))),
+            }
+        };
+        let member = name(&format!("etcd-{n}"));
+        (wait, MemberAnswer { member, sent_after: Duration::ZERO, phases: Phases::default(), answer: result })
+    }
+
+    fn status(&self, id: u64) -> MemberStatus {
+        let up = (1..=3).filter(|n| !matches!(self.doing.get(&etcd(*n)), Some(Doing::Refusing | Doing::Frozen)));
+        let leader = up.clone().next().map(u64::from).filter(|_| up.count() >= 2 && !self.leaderless);
+        MemberStatus {
+            version: "3.6.16".into(),
+            cluster_id: 1,
+            member_id: id,
+            leader,
+            raft_term: 3,
+            raft_index: 100,
+            raft_applied_index: Some(100),
+            revision: 50,
+            db_size_bytes: 20 << 20,
+            db_in_use_bytes: Some(10 << 20),
+            db_quota_bytes: Some(2 << 30),
+            is_learner: false,
+            alarms: if self.nospace { vec![Alarm { member_id: 2, kind: AlarmKind::NoSpace }] } else { Vec::new() },
+            errors: if leader.is_none() { vec!["etcdserver: no leader".into()] } else { Vec::new() },
+        }
+    }
+}

@@ -55,10 +55,16 @@ pub(crate) fn instance(n: u8, program: &Path, pki: &Pki, logs: &Path) -> Server 
     Server::new(&name, place, program, arguments, log)
 }
 
-/// Waits until `address` answers its readiness check with 200, as seen from the bastion.
-pub(crate) fn wait_ready(network: &Network, place: Place, credentials: &Credentials, limit: Duration) -> Result<()> {
-    let url = format!("https://{}:6443/readyz", place.ip());
-    clock::wait_for(&format!("{} to be ready", place.name()), limit, || {
+/// Waits until the apiserver or VIP at `place` answers `path` with 200, as seen from the bastion.
+pub(crate) fn wait_answer(
+    network: &Network,
+    place: Place,
+    path: &str,
+    credentials: &Credentials,
+    limit: Duration,
+) -> Result<()> {
+    let url = format!("https://{}:6443{path}", place.ip());
+    clock::wait_for(&format!("{} to answer {path}", place.name()), limit, || {
         let answer = network.inside(Place::Bastion, || http::get(&url, Some(credentials)))?;
         if answer.status != 200 {
             bail!("{} answers {}: {}", url, answer.status, answer.body);

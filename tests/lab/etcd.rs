@@ -17,7 +17,7 @@ use crate::process::Server;
 /// Number of members.
 pub(crate) const MEMBERS: u8 = 3;
 
-/// Quota of the lab's etcd: a fresh cluster uses 2 MiB of it, and `World::fill_etcd` reaches the
+/// Quota of the lab's etcd: a fresh cluster uses less than 1 MiB of it, and `World::fill_etcd` reaches the
 /// NOSPACE alarm in seconds. etcd's own default, 2 GiB, would take minutes and memory.
 pub(crate) const QUOTA_BYTES: u64 = 64 << 20;
 

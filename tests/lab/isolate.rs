@@ -89,10 +89,16 @@ async fn supervise(folder: &Path, flags: &[&str], arguments: &[String]) -> Resul
                     tokio::io::copy_bidirectional(&mut outside, &mut inside).await
                 });
             }
-            _ = interrupt.recv() => child.start_kill()?,
-            _ = terminate.recv() => child.start_kill()?,
+            _ = interrupt.recv() => return end(child).await,
+            _ = terminate.recv() => return end(child).await,
         }
     }
+}
+
+/// Takes the lab down at a signal: the kernel ends everything inside with the process namespace.
+async fn end(mut child: tokio::process::Child) -> Result<ExitCode> {
+    child.kill().await?;
+    Ok(ExitCode::from(130))
 }
 
 /// What `unshare` has to make, tried once.
@@ -120,9 +126,12 @@ fn probe(flags: &[&str]) -> Result<()> {
 /// Notes the process number by which the host knows the inner process, for the scripts in `bin`.
 fn note_inner_pid(unshare: u32, file: &Path) -> Result<()> {
     let children = format!("/proc/{unshare}/task/{unshare}/children");
+    let ours = env::current_exe()?;
     let pid = clock::wait_for("the inner process", Duration::from_secs(10), || {
         let text = fs::read_to_string(&children)?;
-        Ok(text.split_whitespace().next().map(str::to_owned))
+        // `unshare` has a short-lived child of its own while it maps users.
+        let mut pids = text.split_whitespace();
+        Ok(pids.find(|pid| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == ours)).map(str::to_owned))
     })?;
     Ok(fs::write(file, pid)?)
 }
@@ -130,13 +139,18 @@ fn note_inner_pid(unshare: u32, file: &Path) -> Result<()> {
 /// Removes folders of labs that were killed: nobody holds their lock.
 fn remove_dead_labs() {
     for entry in fs::read_dir(env::temp_dir()).into_iter().flatten().flatten() {
-        let is_lab = entry.file_name().to_string_lossy().starts_with(PREFIX);
-        let lock = File::open(entry.path().join("lock"));
-        if is_lab && lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) && is_dead(&entry.path()).unwrap_or(false) {
             // Another user's folder stays; that is theirs to remove.
             drop(fs::remove_dir_all(entry.path()));
         }
     }
+}
+
+fn is_dead(folder: &Path) -> Result<bool> {
+    let lock = File::open(folder.join("lock"))?;
+    // A lab that is just being made may not hold its lock yet.
+    let age = clock::wall().duration_since(lock.metadata()?.modified()?)?;
+    Ok(age > Duration::from_secs(60) && lock.try_lock().is_ok())
 }
 
 /// Inside: mounts a memory file system for what must be fast, may be foreign-owned, and must vanish.

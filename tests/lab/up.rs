@@ -29,11 +29,12 @@ use crate::world::World;
 /// How often mailboxes are looked at.
 const GLANCE: Duration = Duration::from_millis(300);
 
-const KEYS: &str = "\
-  1 kill both apiservers      2 freeze api-2           3 stop the VIP
-  4 freeze two etcd members   5 fill etcd (NOSPACE)    6 cut the bastion off
-  7 expired certificate on api-1                       0 heal everything
-  q quit                      (each followed by Enter)";
+const KEYS: &str = concat!(
+    "  1 kill both apiservers      2 freeze api-2           3 stop the VIP\n",
+    "  4 freeze two etcd members   5 fill etcd (NOSPACE)    6 cut the bastion off\n",
+    "  7 expired certificate on api-1                       0 heal everything\n",
+    "  q quit                      (each followed by Enter)",
+);
 
 /// What `up` was asked for.
 #[derive(Clone, Debug, Default)]
@@ -124,25 +125,25 @@ fn stay(world: &mut World) -> Result<()> {
 
 /// Does what a key stands for, and says when it took effect; nothing for an unknown key.
 fn press(world: &mut World, key: &str) -> Result<Option<Instant>> {
-    let at = match key {
+    let (what, at) = match key {
         "1" => {
             let at = world.kill9("api-1")?;
             world.kill9("api-2")?;
-            at
+            ("both apiservers are killed", at)
         }
-        "2" => world.freeze("api-2")?,
-        "3" => world.stop("vip")?,
+        "2" => ("api-2 is frozen: it accepts connections and answers nothing", world.freeze("api-2")?),
+        "3" => ("the VIP is stopped, its instances are not", world.stop("vip")?),
         "4" => {
             world.freeze("etcd-1")?;
-            world.freeze("etcd-2")?
+            ("etcd has lost its quorum: etcd-1 and etcd-2 are frozen", world.freeze("etcd-2")?)
         }
-        "5" => world.fill_etcd()?,
-        "6" => world.network.cut(Place::Bastion)?,
-        "7" => world.replace_certificate(1, Life::Expired)?,
-        "0" => heal(world)?,
+        "5" => ("etcd is full and takes no more writes", world.fill_etcd()?),
+        "6" => ("the bastion is cut off", world.network.cut(Place::Bastion)?),
+        "7" => ("api-1 serves an expired certificate", world.replace_certificate(1, Life::Expired)?),
+        "0" => ("all is well again", heal(world)?),
         _ => return Ok(None),
     };
-    println!("lab: done");
+    println!("lab: {what}");
     Ok(Some(at))
 }
 
@@ -175,21 +176,19 @@ fn announce(world: &World, mail: &Mail, number: usize, fault: Instant) -> Result
 
 fn directions(world: &World, config: &Path) -> String {
     let here = world.folder.display();
-    let postfix = world.no_postfix.as_ref().map_or_else(
-        || "Postfix takes mail on 10.89.0.50:25; each one is announced here and".to_owned(),
-        |why| format!("no Postfix ({why}); mail goes to 10.89.0.50:2525, each one is announced here and"),
-    );
+    let mails = match &world.no_postfix {
+        None => "Postfix (10.89.0.50:25)".to_owned(),
+        Some(why) => format!("the programmable server (10.89.0.50:2525), for want of Postfix: {why}"),
+    };
     format!(
-        "kubectl      {here}/bin/kubectl get namespaces        (contexts vip, api-1, api-2)\n\
-         etcdctl      {here}/bin/etcdctl endpoint status -w table\n\
-         on the bastion  {here}/bin/bastion COMMAND...\n\
-         vedette      {here}/bin/bastion {BINARY} run --config {}\n\
-         config       {}\n\
-         kubeconfigs  {here}/admin.kubeconfig {here}/vedette.kubeconfig\n\
-         certificates {here}/pki\n\
-         logs         {here}/logs\n\
-         mails        {postfix} copied to {here}/mail",
-        config.display(),
+        "kubectl        {here}/bin/kubectl get namespaces      (contexts vip, api-1, api-2)\n\
+         etcdctl        {here}/bin/etcdctl endpoint status -w table\n\
+         any command    {here}/bin/bastion COMMAND...          (runs it on the bastion)\n\
+         vedette        {here}/bin/bastion {BINARY} run --config {}\n\
+         kubeconfigs    {here}/admin.kubeconfig  {here}/vedette.kubeconfig\n\
+         certificates   {here}/pki\n\
+         logs           {here}/logs\n\
+         mails          {here}/mail, taken by {mails}",
         config.display(),
     )
 }
@@ -219,7 +218,7 @@ fn write_scripts(world: &World) -> Result<()> {
         world.network.handle(Place::Bastion).display()
     );
     let kubectl = format!(
-        "#!/bin/sh\nKUBECONFIG=${{KUBECONFIG:-{here}/admin.kubeconfig}} KUBECACHEDIR={here}/kubectl-cache \\\n    exec {here}/bin/bastion {} \"$@\"\n",
+        "#!/bin/sh\nKUBECONFIG={here}/admin.kubeconfig KUBECACHEDIR={here}/kubectl-cache \\\n    exec {here}/bin/bastion {} \"$@\"\n",
         world.tools.path("kubectl")?.display()
     );
     let etcdctl = format!(

@@ -90,11 +90,16 @@ impl World {
         server.start(&self.network)
     }
 
-    /// Everything in order and answering: members, instances, VIP.
+    /// Waits until all is in order: members, instances and VIP are ready.
     pub(crate) fn wait_ready(&self, limit: Duration) -> Result<()> {
         etcd::wait_ready(&self.network, limit)?;
+        self.wait_answers("/readyz", limit)
+    }
+
+    fn wait_answers(&self, path: &str, limit: Duration) -> Result<()> {
+        let credentials = self.credentials("vedette");
         for place in [Place::Api(1), Place::Api(2), Place::Vip] {
-            apiserver::wait_ready(&self.network, place, &self.credentials("vedette"), limit)?;
+            apiserver::wait_answer(&self.network, place, path, &credentials, limit)?;
         }
         Ok(())
     }
@@ -117,6 +122,12 @@ impl World {
     /// Mails in the mailbox Postfix delivers to, in order of arrival; none without Postfix.
     pub(crate) fn postfix_mails(&self) -> Result<Vec<Mail>> {
         self.postfix.as_ref().map_or_else(|| Ok(Vec::new()), Postfix::mails)
+    }
+
+    /// Waits until the programmable server has acknowledged at least `count` mails, and returns all.
+    pub(crate) fn await_mails(&self, count: usize, limit: Duration) -> Result<Vec<Mail>> {
+        let what = format!("mail number {count}");
+        clock::wait_for(&what, limit, || Ok(Some(self.mails()).filter(|mails| mails.len() >= count)))
     }
 
     /// Watches that no further mail comes for `span`.
@@ -183,7 +194,9 @@ impl World {
         let admin = rbac::admin(&self.folder);
         rbac::kubeconfig(&admin, &self.pki, "admin")?;
         rbac::kubeconfig(&rbac::vedette(&self.folder), &self.pki, "vedette")?;
-        rbac::grant(&mut self.kubectl()?).context("granting vedette its rights")
+        rbac::grant(&mut self.kubectl()?).context("granting vedette its rights")?;
+        // Each instance learns of the grant on its own.
+        self.wait_answers("/metrics/slis", PATIENCE)
     }
 
     /// Adds the last words of every server that has ended by itself.

@@ -28,7 +28,7 @@ fn keeping(world: &mut World) -> Result<()> {
     post(world, STARTTLS_PORT, Security::Clear, "one")?;
     post(world, STARTTLS_PORT, Security::StartTls, "two")?;
     post(world, IMPLICIT_PORT, Security::Implicit, "three")?;
-    let mails = world.mails();
+    let mails = world.await_mails(3, PATIENCE)?;
     ensure!(mails.len() == 3, "{mails:?}");
     for (mail, (subject, secure)) in mails.iter().zip([("one", false), ("two", true), ("three", true)]) {
         ensure!(mail.subject == subject && mail.message_id == format!("{subject}@lab"), "{mail:?}");

@@ -15,11 +15,11 @@ use crate::clock;
 use crate::drills::DRILLS;
 use crate::table::Table;
 use crate::tools::Tools;
-use crate::world::World;
+use crate::world::{Extent, World};
 
 /// When a drill is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tier {
+enum Tier {
     /// Always.
     Short,
     /// With `--full` only.
@@ -28,12 +28,29 @@ pub(crate) enum Tier {
 
 /// One drill.
 pub(crate) struct Drill {
-    /// Its name, as claimed fact: `a_frozen_apiserver_is_mailed_once`.
+    /// The fact it claims.
     pub(crate) name: &'static str,
-    /// When it is run.
-    pub(crate) tier: Tier,
-    /// What it does.
-    pub(crate) run: fn(&mut World) -> Result<()>,
+    run: fn(&mut World) -> Result<()>,
+    tier: Tier,
+    extent: Extent,
+}
+
+impl Drill {
+    /// A drill on a whole world, run always. The name is the fact it claims:
+    /// `a_frozen_apiserver_is_mailed_once`.
+    pub(crate) const fn new(name: &'static str, run: fn(&mut World) -> Result<()>) -> Self {
+        Self { name, run, tier: Tier::Short, extent: Extent::Whole }
+    }
+
+    /// The same, run with `--full` only.
+    pub(crate) const fn when_full(self) -> Self {
+        Self { tier: Tier::Full, ..self }
+    }
+
+    /// The same, in a world whose control plane is not started, which is up at once.
+    pub(crate) const fn without_cluster(self) -> Self {
+        Self { extent: Extent::MailOnly, ..self }
+    }
 }
 
 /// Something is missing on this machine, and what.
@@ -121,7 +138,7 @@ pub(crate) fn skip_all(choice: &Choice, why: &Skipped) -> ExitCode {
 }
 
 fn run_one(drill: &Drill, folder: &Path, volatile: &Path, tools: &Tools, table: &mut Table) -> Result<()> {
-    let mut world = World::up(folder, volatile, tools)?;
+    let mut world = World::up(folder, volatile, tools, drill.extent)?;
     let outcome = (drill.run)(&mut world);
     table.append(&mut world.table);
     if let Err(error) = &outcome

@@ -24,7 +24,7 @@ use crate::net::{self, Place};
 use crate::pki::Life;
 use crate::tools::Tools;
 use crate::vedette::{BINARY, LISTEN, Options, Relay};
-use crate::world::World;
+use crate::world::{Extent, World};
 
 /// How often mailboxes are looked at.
 const GLANCE: Duration = Duration::from_millis(300);
@@ -49,7 +49,7 @@ pub(crate) struct Request {
 pub(crate) fn run(request: &Request, folder: &Path, volatile: &Path, tools: &Tools) -> Result<ExitCode> {
     println!("lab: bringing up etcd, kube-apiserver, HAProxy and mail servers");
     let start = clock::now();
-    let mut world = World::up(folder, volatile, tools)?;
+    let mut world = World::up(folder, volatile, tools, Extent::Whole)?;
     println!("lab: up after {:.1} s\n", clock::since(start).as_secs_f64());
     let relay = if world.no_postfix.is_some() { Relay::StartTls } else { Relay::Postfix };
     let config = world.write_vedette_config(&Options { relay, ..Options::default() })?;

@@ -27,6 +27,15 @@ use crate::{apiserver, etcd, rbac, vip};
 /// Bound on every wait while the world comes up. It takes about five seconds on two idle cores.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// How much of a world is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Everything.
+    Whole,
+    /// The network and what is in the mail place; the control plane's servers exist, stopped.
+    MailOnly,
+}
+
 /// A running lab.
 pub(crate) struct World {
     /// Kubeconfigs, certificates, logs and vedette's files.
@@ -50,7 +59,7 @@ pub(crate) struct World {
 
 impl World {
     /// Brings everything up: files below `folder`, what may be large or foreign-owned below `volatile`.
-    pub(crate) fn up(folder: &Path, volatile: &Path, tools: &Tools) -> Result<Self> {
+    pub(crate) fn up(folder: &Path, volatile: &Path, tools: &Tools, extent: Extent) -> Result<Self> {
         let logs = folder.join("logs");
         fs::create_dir_all(&logs)?;
         let network = Network::lay(&volatile.join("netns")).context("making the network")?;
@@ -70,7 +79,10 @@ impl World {
             servers: BTreeMap::new(),
         };
         world.add_servers(volatile, &logs)?;
-        world.settle()?;
+        world.start_mail()?;
+        if extent == Extent::Whole {
+            world.start_cluster()?;
+        }
         Ok(world)
     }
 
@@ -180,17 +192,22 @@ impl World {
         Ok(())
     }
 
-    fn settle(&mut self) -> Result<()> {
-        let names: Vec<String> = self.servers.keys().cloned().collect();
+    fn start_mail(&mut self) -> Result<()> {
+        if self.postfix.is_none() {
+            return Ok(());
+        }
+        self.start("postfix")?;
+        let ready = self.postfix.as_ref().map_or(Ok(()), |postfix| postfix.wait_ready(&self.network, PATIENCE));
+        self.explain(ready)
+    }
+
+    fn start_cluster(&mut self) -> Result<()> {
+        let names: Vec<String> = self.servers.keys().filter(|name| *name != "postfix").cloned().collect();
         for name in &names {
             self.start(name)?;
         }
         let ready = self.wait_ready(PATIENCE);
         self.explain(ready)?;
-        if let Some(postfix) = &self.postfix {
-            let ready = postfix.wait_ready(&self.network, PATIENCE);
-            self.explain(ready)?;
-        }
         let admin = rbac::admin(&self.folder);
         rbac::kubeconfig(&admin, &self.pki, "admin")?;
         rbac::kubeconfig(&rbac::vedette(&self.folder), &self.pki, "vedette")?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use crate::clock::{self, wait_until};
-use crate::drill::{Drill, Tier};
+use crate::drill::Drill;
 use crate::http::{self, Answer};
 use crate::net::{Place, output};
 use crate::pki::Life;
@@ -18,12 +18,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The family.
 pub(crate) const DRILLS: &[Drill] = &[
-    Drill { name: "selftest_vedette_may_read_health_and_nothing_else", tier: Tier::Short, run: rights },
-    Drill { name: "selftest_servers_die_freeze_and_come_back", tier: Tier::Short, run: processes },
-    Drill { name: "selftest_links_are_cut_and_healed", tier: Tier::Short, run: links },
-    Drill { name: "selftest_etcd_fills_up_and_is_freed", tier: Tier::Short, run: space },
-    Drill { name: "selftest_an_expired_certificate_is_served", tier: Tier::Short, run: certificate },
-    Drill { name: "selftest_any_member_of_etcd_may_die", tier: Tier::Full, run: members },
+    Drill::new("selftest_vedette_may_read_health_and_nothing_else", rights),
+    Drill::new("selftest_servers_die_freeze_and_come_back", processes),
+    Drill::new("selftest_links_are_cut_and_healed", links),
+    Drill::new("selftest_etcd_fills_up_and_is_freed", space),
+    Drill::new("selftest_an_expired_certificate_is_served", certificate),
+    Drill::new("selftest_any_member_of_etcd_may_die", members).when_full(),
 ];
 
 fn rights(world: &mut World) -> Result<()> {

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 use super::post::{Security, post};
 use crate::clock::{self, stays, wait_until};
-use crate::drill::{Drill, Skipped, Tier};
+use crate::drill::{Drill, Skipped};
 use crate::heartbeat;
 use crate::http;
 use crate::net::Place;
@@ -18,10 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The family.
 pub(crate) const DRILLS: &[Drill] = &[
-    Drill { name: "selftest_mail_is_kept_as_it_came", tier: Tier::Short, run: keeping },
-    Drill { name: "selftest_the_mail_server_misbehaves_on_demand", tier: Tier::Short, run: misbehaving },
-    Drill { name: "selftest_postfix_delivers", tier: Tier::Short, run: postfix },
-    Drill { name: "selftest_beats_are_noted", tier: Tier::Short, run: beats },
+    Drill::new("selftest_mail_is_kept_as_it_came", keeping).without_cluster(),
+    Drill::new("selftest_the_mail_server_misbehaves_on_demand", misbehaving).without_cluster(),
+    Drill::new("selftest_postfix_delivers", postfix).without_cluster(),
+    Drill::new("selftest_beats_are_noted", beats).without_cluster(),
 ];
 
 fn keeping(world: &mut World) -> Result<()> {

@@ -78,7 +78,7 @@ impl Place {
 
 /// Packets the bridge drops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Drop {
+enum Loss {
     /// IPv4 packets of one direction of one link.
     OneWay { from: Place, to: Place },
     /// Every frame from or to a place, address resolution included.
@@ -90,7 +90,7 @@ enum Drop {
 /// The namespaces and what is currently dropped between them.
 pub(crate) struct Network {
     folder: PathBuf,
-    drops: BTreeSet<Drop>,
+    drops: BTreeSet<Loss>,
 }
 
 impl Network {
@@ -154,28 +154,28 @@ impl Network {
 
     /// Drops IPv4 packets from one place to another, not the answers' direction.
     pub(crate) fn drop_one_way(&mut self, from: Place, to: Place) -> Result<Instant> {
-        self.drops.insert(Drop::OneWay { from, to });
+        self.drops.insert(Loss::OneWay { from, to });
         self.apply()
     }
 
     /// Cuts a place off from all others; its loopback stays.
     pub(crate) fn cut(&mut self, place: Place) -> Result<Instant> {
-        self.drops.insert(Drop::AllOf(place));
+        self.drops.insert(Loss::AllOf(place));
         self.apply()
     }
 
     /// Connects a place again that was cut off.
     pub(crate) fn reconnect(&mut self, place: Place) -> Result<Instant> {
-        self.drops.remove(&Drop::AllOf(place));
+        self.drops.remove(&Loss::AllOf(place));
         self.apply()
     }
 
     /// Drops every frame, or no longer.
     pub(crate) fn drop_everything(&mut self, drop: bool) -> Result<Instant> {
         if drop {
-            self.drops.insert(Drop::Everything);
+            self.drops.insert(Loss::Everything);
         } else {
-            self.drops.remove(&Drop::Everything);
+            self.drops.remove(&Loss::Everything);
         }
         self.apply()
     }
@@ -187,7 +187,7 @@ impl Network {
     }
 
     fn apply(&self) -> Result<Instant> {
-        let rules: String = self.drops.iter().map(Drop::rules).collect();
+        let rules: String = self.drops.iter().map(Loss::rules).collect();
         // Declaring a table before deleting it makes the deletion valid the first time as well.
         let text = format!(
             "table bridge lab {{\n}}\ndelete table bridge lab\n\
@@ -205,7 +205,7 @@ impl Network {
     }
 }
 
-impl Drop {
+impl Loss {
     fn rules(&self) -> String {
         match *self {
             Self::OneWay { from, to } => {

@@ -82,7 +82,7 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
     if let Order::Drill(choice) = &order
         && choice.drills().is_empty()
     {
-        println!("\nrunning 0 drills\n\ntest result: ok. 0 passed; 0 failed");
+        println!("\nrunning 0 drills\n\ntest result: ok. 0 passed; 0 failed; 0 ignored\n0 passed, 0 failed");
         return Ok(ExitCode::SUCCESS);
     }
     let outcome = isolate::run_inside(arguments);

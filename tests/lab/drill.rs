@@ -1,0 +1,169 @@
+//! Runs drills one after the other, each in a fresh world, and reports as a test harness does.
+//!
+//! A drill is a function that gets a running world and fails by an error. What it cannot have makes it
+//! skip, by returning [`Skipped`]; on a build server, where CI=true, a skip is a failure.
+
+use std::env;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::clock;
+use crate::drills::DRILLS;
+use crate::table::Table;
+use crate::tools::Tools;
+use crate::world::{Extent, World};
+
+/// When a drill is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tier {
+    /// Always.
+    Short,
+    /// With `--full` only.
+    Full,
+}
+
+/// One drill.
+pub(crate) struct Drill {
+    /// The fact it claims.
+    pub(crate) name: &'static str,
+    run: fn(&mut World) -> Result<()>,
+    tier: Tier,
+    extent: Extent,
+}
+
+impl Drill {
+    /// A drill on a whole world, run always. The name is the fact it claims:
+    /// `a_frozen_apiserver_is_mailed_once`.
+    pub(crate) const fn new(name: &'static str, run: fn(&mut World) -> Result<()>) -> Self {
+        Self { name, run, tier: Tier::Short, extent: Extent::Whole }
+    }
+
+    /// The same, run with `--full` only.
+    pub(crate) const fn when_full(self) -> Self {
+        Self { tier: Tier::Full, ..self }
+    }
+
+    /// The same, in a world whose control plane is not started, which is up at once.
+    pub(crate) const fn without_cluster(self) -> Self {
+        Self { extent: Extent::MailOnly, ..self }
+    }
+}
+
+/// Something is missing on this machine, and what.
+#[derive(Debug)]
+pub(crate) struct Skipped(pub(crate) String);
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "skipped: {}", self.0)
+    }
+}
+
+impl std::error::Error for Skipped {}
+
+/// Which drills to run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Choice {
+    /// Parts of names, any of which must match; none means all.
+    pub(crate) names: Vec<String>,
+    /// Whether [`Tier::Full`] counts.
+    pub(crate) full: bool,
+}
+
+impl Choice {
+    /// The chosen drills.
+    pub(crate) fn drills(&self) -> Vec<&'static Drill> {
+        DRILLS
+            .iter()
+            .flat_map(|family| family.iter())
+            .filter(|drill| self.full || drill.tier == Tier::Short)
+            .filter(|drill| self.names.is_empty() || self.names.iter().any(|name| drill.name.contains(name.as_str())))
+            .collect()
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    passed: u32,
+    failed: Vec<&'static str>,
+    skipped: u32,
+}
+
+/// Runs the chosen drills and prints the outcome. `folder` is the lab's, `volatile` its hidden part.
+pub(crate) fn run(choice: &Choice, folder: &Path, volatile: &Path, tools: &Tools) -> ExitCode {
+    let mut tally = Tally::default();
+    let mut table = Table::default();
+    let drills = choice.drills();
+    println!("\nrunning {} drills", drills.len());
+    for (number, drill) in drills.into_iter().enumerate() {
+        let name = format!("drill-{number}");
+        let start = clock::now();
+        let outcome = run_one(drill, &folder.join(&name), &volatile.join(&name), tools, &mut table);
+        let secs = clock::since(start).as_secs_f64();
+        let Err(error) = outcome else {
+            println!("test drill::{} ... ok ({secs:.1} s)", drill.name);
+            tally.passed += 1;
+            continue;
+        };
+        if error.downcast_ref::<Skipped>().is_some() && !skip_is_failure() {
+            println!("test drill::{} ... ignored, {error}", drill.name);
+            tally.skipped += 1;
+        } else {
+            println!("test drill::{} ... FAILED ({secs:.1} s)\n    {error:#}\n", drill.name);
+            tally.failed.push(drill.name);
+        }
+    }
+    if !table.is_empty() {
+        println!("\nseconds from cause to effect\n{table}");
+    }
+    tally.conclude()
+}
+
+/// Prints that nothing could be run; a failure on a build server only.
+pub(crate) fn skip_all(choice: &Choice, why: &Skipped) -> ExitCode {
+    println!("{why}");
+    let mut tally = Tally::default();
+    for drill in choice.drills() {
+        if skip_is_failure() {
+            tally.failed.push(drill.name);
+        } else {
+            tally.skipped += 1;
+        }
+    }
+    tally.conclude()
+}
+
+fn run_one(drill: &Drill, folder: &Path, volatile: &Path, tools: &Tools, table: &mut Table) -> Result<()> {
+    let mut world = World::up(folder, volatile, tools, drill.extent)?;
+    let outcome = (drill.run)(&mut world);
+    table.append(&mut world.table);
+    if let Err(error) = &outcome
+        && error.downcast_ref::<Skipped>().is_none()
+    {
+        print!("{}", world.what_vedette_said());
+    }
+    drop(world);
+    // Junk and databases of a finished drill would add up on the memory file system.
+    fs::remove_dir_all(volatile)?;
+    outcome
+}
+
+fn skip_is_failure() -> bool {
+    env::var("CI").is_ok_and(|value| value == "true" || value == "1")
+}
+
+impl Tally {
+    fn conclude(self) -> ExitCode {
+        for name in &self.failed {
+            println!("failed: drill::{name}");
+        }
+        let (verdict, failed) = (if self.failed.is_empty() { "ok" } else { "FAILED" }, self.failed.len());
+        println!("\ntest result: {verdict}. {} passed; {failed} failed; {} ignored", self.passed, self.skipped);
+        println!("{} passed, {failed} failed", self.passed);
+        if self.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}

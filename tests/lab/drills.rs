@@ -1,0 +1,10 @@
+//! The drills, by family. One file per family, one line here.
+
+mod post;
+mod selftest;
+mod selftest_mail;
+
+use crate::drill::Drill;
+
+/// All families, in the order they are run.
+pub(crate) const DRILLS: &[&[Drill]] = &[selftest::DRILLS, selftest_mail::DRILLS];

@@ -1,0 +1,268 @@
+//! The lab's network: one bridge, and a network namespace with one address for every server.
+//!
+//! The bridge lives in the namespace of the lab process itself and has no address, so nothing can
+//! come to depend on it. Faults are nftables rules on the bridge, replaced as one transaction, so a
+//! fault over many links takes effect at once. A dropped packet is dropped silently, as a dead
+//! switch would; senders see neither an error nor a lost carrier.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow, bail};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::clock;
+
+/// A namespace of the lab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    /// Where vedette, kubectl and a person's commands run.
+    Bastion,
+    /// Member 1 to 3 of the etcd cluster.
+    Etcd(u8),
+    /// kube-apiserver 1 or 2.
+    Api(u8),
+    /// The load balancer in front of the apiservers.
+    Vip,
+    /// Postfix, the programmable mail server and the heartbeat receiver.
+    Mail,
+}
+
+/// All places, in the order they are made.
+pub(crate) const PLACES: [Place; 8] = [
+    Place::Bastion,
+    Place::Etcd(1),
+    Place::Etcd(2),
+    Place::Etcd(3),
+    Place::Api(1),
+    Place::Api(2),
+    Place::Vip,
+    Place::Mail,
+];
+
+impl Place {
+    /// The name used for namespaces, links, certificates and servers.
+    pub(crate) fn name(self) -> String {
+        match self {
+            Self::Bastion => "bastion".to_owned(),
+            Self::Etcd(n) => format!("etcd-{n}"),
+            Self::Api(n) => format!("api-{n}"),
+            Self::Vip => "vip".to_owned(),
+            Self::Mail => "mail".to_owned(),
+        }
+    }
+
+    /// The address on the lab's network, 10.89.0.0/24.
+    pub(crate) fn ip(self) -> Ipv4Addr {
+        let host = match self {
+            Self::Bastion => 10,
+            Self::Etcd(n) => 20 + n,
+            Self::Api(n) => 30 + n,
+            Self::Vip => 40,
+            Self::Mail => 50,
+        };
+        Ipv4Addr::new(10, 89, 0, host)
+    }
+
+    fn link(self) -> String {
+        format!("v-{}", self.name())
+    }
+}
+
+/// Packets the bridge drops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Loss {
+    /// IPv4 packets of one direction of one link.
+    OneWay { from: Place, to: Place },
+    /// Every frame from or to a place, address resolution included.
+    AllOf(Place),
+    /// Every frame of everybody.
+    Everything,
+}
+
+/// The namespaces and what is currently dropped between them.
+pub(crate) struct Network {
+    folder: PathBuf,
+    drops: BTreeSet<Loss>,
+}
+
+impl Network {
+    /// Makes the bridge and all namespaces; their handles are files under `folder`.
+    ///
+    /// # Errors
+    /// When `ip` or `unshare` refuse; the message is theirs.
+    pub(crate) fn lay(folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        let here = |text: &str| run(words("ip", text));
+        here("link set lo up")?;
+        here("link add br0 type bridge forward_delay 0 mcast_snooping 0")?;
+        here("link set br0 up")?;
+        let network = Self { folder: folder.to_owned(), drops: BTreeSet::new() };
+        for place in PLACES {
+            let handle = network.handle(place);
+            File::create(&handle)?;
+            run(Command::new("unshare").arg(joined("--net=", &handle)).arg("true"))?;
+            let (link, ip) = (place.link(), place.ip());
+            here(&format!("link add {link} type veth peer name eth0 netns {}", handle.display()))?;
+            here(&format!("link set {link} master br0 up"))?;
+            for text in
+                ["link set lo up".to_owned(), format!("addr add {ip}/24 dev eth0"), "link set eth0 up".to_owned()]
+            {
+                run(network.command(place, "ip").args(text.split_whitespace()))?;
+            }
+        }
+        Ok(network)
+    }
+
+    /// Removes bridge and namespaces; nothing may run in them any more.
+    pub(crate) fn remove(&self) -> Result<()> {
+        for place in PLACES {
+            let handle = self.handle(place);
+            run(words("ip", &format!("link del {}", place.link())))?;
+            run(Command::new("umount").arg(&handle))?;
+            fs::remove_file(handle)?;
+        }
+        run(words("ip", "link del br0"))
+    }
+
+    /// A command that runs `program` in `place`.
+    pub(crate) fn command(&self, place: Place, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(joined("--net=", &self.handle(place))).arg("--").arg(program.as_ref());
+        command
+    }
+
+    /// Runs `work` on a thread of this process that is in `place`: sockets made there stay there.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered, or `work` fails.
+    pub(crate) fn inside<T: Send>(&self, place: Place, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        inside(&self.handle(place), work)
+    }
+
+    /// The file that holds the namespace of `place`, as `nsenter --net=` takes it.
+    pub(crate) fn handle(&self, place: Place) -> PathBuf {
+        self.folder.join(place.name())
+    }
+
+    /// Drops IPv4 packets from one place to another, not the answers' direction.
+    pub(crate) fn drop_one_way(&mut self, from: Place, to: Place) -> Result<Instant> {
+        self.drops.insert(Loss::OneWay { from, to });
+        self.apply()
+    }
+
+    /// Cuts a place off from all others; its loopback stays.
+    pub(crate) fn cut(&mut self, place: Place) -> Result<Instant> {
+        self.drops.insert(Loss::AllOf(place));
+        self.apply()
+    }
+
+    /// Connects a place again that was cut off.
+    pub(crate) fn reconnect(&mut self, place: Place) -> Result<Instant> {
+        self.drops.remove(&Loss::AllOf(place));
+        self.apply()
+    }
+
+    /// Drops every frame, or no longer.
+    pub(crate) fn drop_everything(&mut self, drop: bool) -> Result<Instant> {
+        if drop {
+            self.drops.insert(Loss::Everything);
+        } else {
+            self.drops.remove(&Loss::Everything);
+        }
+        self.apply()
+    }
+
+    /// Drops nothing any more.
+    pub(crate) fn heal(&mut self) -> Result<Instant> {
+        self.drops.clear();
+        self.apply()
+    }
+
+    fn apply(&self) -> Result<Instant> {
+        let rules: String = self.drops.iter().map(Loss::rules).collect();
+        // Declaring a table before deleting it makes the deletion valid the first time as well.
+        let text = format!(
+            "table bridge lab {{\n}}\ndelete table bridge lab\n\
+             table bridge lab {{\nchain forward {{\n\
+             type filter hook forward priority 0; policy accept;\n{rules}}}\n}}\n"
+        );
+        let mut nft = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().context("starting nft")?;
+        if let Some(mut stdin) = nft.stdin.take() {
+            stdin.write_all(text.as_bytes())?;
+        }
+        if !nft.wait()?.success() {
+            bail!("nft refused:\n{text}");
+        }
+        Ok(clock::now())
+    }
+}
+
+impl Loss {
+    fn rules(&self) -> String {
+        match *self {
+            Self::OneWay { from, to } => {
+                format!("ip saddr {} ip daddr {} drop\n", from.ip(), to.ip())
+            }
+            Self::AllOf(place) => {
+                let link = place.link();
+                format!("iifname \"{link}\" drop\noifname \"{link}\" drop\n")
+            }
+            Self::Everything => "drop\n".to_owned(),
+        }
+    }
+}
+
+/// Runs `work` on a thread of this process inside the network namespace of a handle.
+///
+/// # Errors
+/// When the namespace cannot be entered, or `work` fails.
+pub(crate) fn inside<T: Send>(handle: &Path, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let namespace = File::open(handle)?;
+    let enter_and_work = move || {
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+            .context("entering a network namespace")?;
+        work()
+    };
+    thread::scope(|scope| {
+        let thread = scope.spawn(enter_and_work);
+        thread.join().unwrap_or_else(|_| Err(anyhow!("a thread inside {} panicked", handle.display())))
+    })
+}
+
+fn words(program: &str, text: &str) -> Command {
+    let mut command = Command::new(program);
+    command.args(text.split_whitespace());
+    command
+}
+
+fn joined(option: &str, path: &Path) -> String {
+    format!("{option}{}", path.display())
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// When it cannot be started or fails; its error output is the message.
+pub(crate) fn run(mut command: impl std::borrow::BorrowMut<Command>) -> Result<()> {
+    output(command.borrow_mut()).map(drop)
+}
+
+/// Runs a command to its end and returns what it printed.
+///
+/// # Errors
+/// When it cannot be started or fails; its error output is the message.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let done = command.stdin(Stdio::null()).output().with_context(|| format!("{command:?}"))?;
+    if !done.status.success() {
+        bail!("{command:?}: {}", String::from_utf8_lossy(&done.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+}

@@ -1,0 +1,128 @@
+#!/bin/sh
+# Finds the lab's etcd and Kubernetes programs, builds what is missing, and prints one line
+# `NAME PATH` for each on standard output (progress goes to standard error).
+#
+# Where it looks, in envtest's order:
+#   1. $KUBEBUILDER_ASSETS/NAME, taken as it is;
+#   2. NAME on PATH, if it is at least the minor version pinned below;
+#   3. the cache, ${VEDETTE_LAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vedette-lab}, keyed by version;
+#   4. a build from the pinned Go modules beside this file into that cache: about four minutes for
+#      Kubernetes on two cores, once.
+# What cannot be had is named in the last line: `skipped: no NAME: why`, and the exit code is 3.
+#
+# Usage: build.sh [--no-build]
+set -eu
+
+KUBERNETES=1.36.3
+ETCD=3.6.16
+
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${VEDETTE_LAB_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/vedette-lab}
+may_build=yes
+[ "${1:-}" = --no-build ] && may_build=no
+
+say() { echo "lab: $*" >&2; }
+
+skip() {
+    echo "skipped: no $1: $2"
+    exit 3
+}
+
+# The version a program prints, as MAJOR.MINOR.PATCH, or nothing.
+version_of() {
+    case $1 in
+    kubectl) "$2" version --client 2>/dev/null ;;
+    etcdctl | etcdutl) "$2" version 2>/dev/null ;;
+    *) "$2" --version 2>/dev/null ;;
+    esac | sed -n 's/.*[v ]\([0-9][0-9]*\.[0-9][0-9]*\.[0-9][0-9]*\).*/\1/p' | head -n 1
+}
+
+# at_least HAVE WANT: compares major and minor only.
+at_least() {
+    [ -n "$1" ] || return 1
+    have_major=${1%%.*} have_rest=${1#*.} want_major=${2%%.*} want_rest=${2#*.}
+    [ "$have_major" -gt "$want_major" ] ||
+        { [ "$have_major" -eq "$want_major" ] && [ "${have_rest%%.*}" -ge "${want_rest%%.*}" ]; }
+}
+
+# Prints where NAME is without building anything; fails if it is nowhere.
+found() {
+    name=$1 pinned=$2 kept=$3
+    if [ -n "${KUBEBUILDER_ASSETS:-}" ] && [ -x "$KUBEBUILDER_ASSETS/$name" ]; then
+        echo "$KUBEBUILDER_ASSETS/$name"
+        return
+    fi
+    if [ -x "$kept/$name" ]; then
+        on_path=$(command -v "$name" || true)
+        if [ -n "$on_path" ] && at_least "$(version_of "$name" "$on_path")" "$pinned"; then
+            echo "$on_path"
+        else
+            echo "$kept/$name"
+        fi
+        return
+    fi
+    on_path=$(command -v "$name") || return 1
+    at_least "$(version_of "$name" "$on_path")" "$pinned" || return 1
+    echo "$on_path"
+}
+
+# build FOLDER DIRECTORY NAME=PACKAGE... : builds all of a module's programs, then moves them into
+# place at once, so that an interrupted build leaves nothing that looks finished.
+build() {
+    folder=$1 kept=$2
+    shift 2
+    command -v go >/dev/null || return 1
+    mkdir -p "$cache"
+    exec 9>"$cache/$folder.lock"
+    if ! flock -n 9; then
+        say "waiting for another build of $folder"
+        flock 9
+        [ -d "$kept" ] && return 0
+    fi
+    work=$(mktemp -d "$cache/$folder.XXXXXX")
+    say "building $folder into $kept (once; minutes)"
+    for target in "$@"; do
+        (cd "$here/$folder" && CGO_ENABLED=0 GOWORK=off nice go build -mod=readonly -trimpath \
+            -buildvcs=false -ldflags "$ldflags" -o "$work/${target%%=*}" "${target#*=}" >&2) || {
+            rm -rf "$work"
+            return 1
+        }
+    done
+    chmod 755 "$work"
+    rm -rf "$kept"
+    mv "$work" "$kept"
+}
+
+# provide FOLDER PINNED NAME=PACKAGE...
+provide() {
+    folder=$1 pinned=$2
+    shift 2
+    kept=$cache/$folder-v$pinned
+    for target in "$@"; do
+        found "${target%%=*}" "$pinned" "$kept" >/dev/null && continue
+        [ "$may_build" = yes ] || skip "${target%%=*}" "not in KUBEBUILDER_ASSETS, on PATH or in $cache"
+        build "$folder" "$kept" "$@" || {
+            command -v go >/dev/null ||
+                skip "${target%%=*}" "not in KUBEBUILDER_ASSETS, on PATH or in $cache, and there is no Go to build it"
+            skip "${target%%=*}" "the Go build of tests/lab/tools/$folder failed (its messages are above)"
+        }
+        break
+    done
+    for target in "$@"; do
+        echo "${target%%=*} $(found "${target%%=*}" "$pinned" "$kept")"
+    done
+}
+
+ldflags="-s -w"
+provide etcd "$ETCD" \
+    etcd=go.etcd.io/etcd/server/v3 \
+    etcdctl=go.etcd.io/etcd/etcdctl/v3 \
+    etcdutl=go.etcd.io/etcd/etcdutl/v3
+
+minor=${KUBERNETES#*.}
+version=k8s.io/component-base/version
+ldflags="-s -w -X $version.gitVersion=v$KUBERNETES -X $version.gitMajor=${KUBERNETES%%.*} \
+-X $version.gitMinor=${minor%%.*} -X $version.gitTreeState=clean"
+provide kubernetes "$KUBERNETES" \
+    kube-apiserver=k8s.io/kubernetes/cmd/kube-apiserver \
+    kubectl=k8s.io/kubernetes/cmd/kubectl

@@ -1,0 +1,11 @@
+//go:build tools
+
+// Package tools names the commands the lab builds, so that `go mod tidy` records the checksum of
+// everything they need. The build tag keeps it out of every build.
+package tools
+
+import (
+	_ "go.etcd.io/etcd/etcdctl/v3"
+	_ "go.etcd.io/etcd/etcdutl/v3"
+	_ "go.etcd.io/etcd/server/v3"
+)

@@ -1,0 +1,35 @@
+//! The VIP: HAProxy in TCP mode in front of the apiservers.
+//!
+//! Its health check only opens a connection, as common setups do. So it takes a killed apiserver out
+//! after two seconds and keeps sending connections to a frozen one, which still accepts.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::apiserver::INSTANCES;
+use crate::net::Place;
+use crate::pki;
+use crate::process::Server;
+
+/// The load balancer, not started; writes its configuration into `folder`.
+pub(crate) fn balancer(folder: &Path, logs: &Path) -> Result<Server> {
+    let mut text = format!(
+        "global\n  log stderr format raw local0 notice\n  maxconn 2000\n\
+         defaults\n  log global\n  mode tcp\n  option dontlognull\n  option redispatch\n  retries 2\n  \
+         timeout connect 4s\n  timeout client 1h\n  timeout server 1h\n\
+         frontend apiserver\n  bind {}:6443\n  default_backend instances\n\
+         backend instances\n  balance roundrobin\n  default-server check inter 1s fall 2 rise 1\n",
+        Place::Vip.ip()
+    );
+    for n in 1..=INSTANCES {
+        let place = Place::Api(n);
+        writeln!(text, "  server {} {}:6443", place.name(), place.ip())?;
+    }
+    let config = folder.join("haproxy.cfg");
+    pki::write(&config, &text, 0o644)?;
+    // -db: one process in the foreground, so that a signal reaches all of it.
+    let arguments = vec!["-db".to_owned(), "-f".to_owned(), config.display().to_string()];
+    Ok(Server::new("vip", Place::Vip, "haproxy", arguments, logs.join("vip.log")))
+}

@@ -1,0 +1,241 @@
+//! The whole: a control plane, a bastion and a mail server, up and answering.
+//!
+//! One world is one network, one set of certificates and one set of servers; drills get a fresh one
+//! each. It is taken down when dropped. Faults are in `faults.rs`, vedette on the bastion in `vedette.rs`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::clock;
+use crate::heartbeat::Heartbeat;
+use crate::http::Credentials;
+use crate::mail::Mail;
+use crate::net::{Network, Place};
+use crate::pki::Pki;
+use crate::postfix::Postfix;
+use crate::process::Server;
+use crate::smtp::SmtpServer;
+use crate::table::Table;
+use crate::tools::Tools;
+use crate::{apiserver, etcd, rbac, vip};
+
+/// Bound on every wait while the world comes up. It takes about five seconds on two idle cores.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// How much of a world is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Everything.
+    Whole,
+    /// The network and what is in the mail place; the control plane's servers exist, stopped.
+    MailOnly,
+}
+
+/// A running lab.
+pub(crate) struct World {
+    /// Kubeconfigs, certificates, logs and vedette's files.
+    pub(crate) folder: PathBuf,
+    /// Links between the places.
+    pub(crate) network: Network,
+    /// Certificates of this world.
+    pub(crate) pki: Pki,
+    /// The mail server that misbehaves.
+    pub(crate) smtp: SmtpServer,
+    /// The heartbeat receiver.
+    pub(crate) heartbeat: Heartbeat,
+    /// Why there is no Postfix, if there is none.
+    pub(crate) no_postfix: Option<String>,
+    /// Figures for the table at the end.
+    pub(crate) table: Table,
+    pub(crate) tools: Tools,
+    postfix: Option<Postfix>,
+    servers: BTreeMap<String, Server>,
+}
+
+impl World {
+    /// Brings everything up: files below `folder`, what may be large or foreign-owned below `volatile`.
+    pub(crate) fn up(folder: &Path, volatile: &Path, tools: &Tools, extent: Extent) -> Result<Self> {
+        let logs = folder.join("logs");
+        fs::create_dir_all(&logs)?;
+        let network = Network::lay(&volatile.join("netns")).context("making the network")?;
+        let pki = Pki::make(&folder.join("pki")).context("issuing certificates")?;
+        let smtp = SmtpServer::listen(&network, &pki.leaf("mail/server"))?;
+        let heartbeat = Heartbeat::listen(&network)?;
+        let mut world = Self {
+            folder: folder.to_owned(),
+            network,
+            pki,
+            smtp,
+            heartbeat,
+            no_postfix: None,
+            table: Table::default(),
+            tools: tools.clone(),
+            postfix: None,
+            servers: BTreeMap::new(),
+        };
+        world.add_servers(volatile, &logs)?;
+        world.start_mail()?;
+        if extent == Extent::Whole {
+            world.start_cluster()?;
+        }
+        Ok(world)
+    }
+
+    /// Adds a server, stopped.
+    pub(crate) fn add(&mut self, server: Server) {
+        self.servers.insert(server.name.clone(), server);
+    }
+
+    /// A server by its name: `etcd-1`, `api-2`, `vip`, `postfix`, `vedette`.
+    pub(crate) fn server(&mut self, name: &str) -> Result<&mut Server> {
+        self.servers.get_mut(name).ok_or_else(|| anyhow!("no server {name} in this world"))
+    }
+
+    /// Starts a server that does not run.
+    pub(crate) fn start(&mut self, name: &str) -> Result<Instant> {
+        let server = self.servers.get_mut(name).ok_or_else(|| anyhow!("no server {name} in this world"))?;
+        server.start(&self.network)
+    }
+
+    /// Waits until all is in order: members, instances and VIP are ready.
+    pub(crate) fn wait_ready(&self, limit: Duration) -> Result<()> {
+        etcd::wait_ready(&self.network, limit)?;
+        self.wait_answers("/readyz", limit)
+    }
+
+    fn wait_answers(&self, path: &str, limit: Duration) -> Result<()> {
+        let credentials = self.credentials("vedette");
+        for place in [Place::Api(1), Place::Api(2), Place::Vip] {
+            apiserver::wait_answer(&self.network, place, path, &credentials, limit)?;
+        }
+        Ok(())
+    }
+
+    /// What a client needs that presents the cluster's leaf `user`.
+    pub(crate) fn credentials(&self, user: &str) -> Credentials {
+        Credentials { ca: self.pki.file("ca", "crt"), client: Some(self.pki.leaf(user)) }
+    }
+
+    /// Mails the programmable server acknowledged, in order of arrival.
+    pub(crate) fn mails(&self) -> Vec<Mail> {
+        self.programmable(true)
+    }
+
+    /// Mails the programmable server has, although their senders cannot know it.
+    pub(crate) fn unacknowledged_mails(&self) -> Vec<Mail> {
+        self.programmable(false)
+    }
+
+    /// Mails in the mailbox Postfix delivers to, in order of arrival; none without Postfix.
+    pub(crate) fn postfix_mails(&self) -> Result<Vec<Mail>> {
+        self.postfix.as_ref().map_or_else(|| Ok(Vec::new()), Postfix::mails)
+    }
+
+    /// Waits until the programmable server has acknowledged at least `count` mails, and returns all.
+    pub(crate) fn await_mails(&self, count: usize, limit: Duration) -> Result<Vec<Mail>> {
+        let what = format!("mail number {count}");
+        clock::wait_for(&what, limit, || Ok(Some(self.mails()).filter(|mails| mails.len() >= count)))
+    }
+
+    /// Watches that no further mail comes for `span`.
+    ///
+    /// # Errors
+    /// As soon as one comes; its subject is in the error.
+    pub(crate) fn quiet_for(&self, span: Duration) -> Result<()> {
+        let before = self.mails().len();
+        let quiet = clock::stays("no further mail", span, || self.mails().len() == before);
+        quiet.with_context(|| self.mails().last().map(|mail| mail.subject.clone()).unwrap_or_default())
+    }
+
+    /// A `kubectl` on the bastion with the administrator's rights, through the VIP.
+    pub(crate) fn kubectl(&self) -> Result<Command> {
+        let mut command = self.network.command(Place::Bastion, self.tools.path("kubectl")?);
+        command.arg(format!("--kubeconfig={}", rbac::admin(&self.folder).display()));
+        // It caches what it discovers below HOME; the lab leaves nothing there.
+        command.env("KUBECACHEDIR", self.folder.join("kubectl-cache"));
+        Ok(command)
+    }
+
+    fn programmable(&self, acknowledged: bool) -> Vec<Mail> {
+        let received = self.smtp.received().into_iter().filter(|mail| mail.acknowledged == acknowledged);
+        received
+            .map(|mail| Mail {
+                from: mail.from,
+                to: mail.to,
+                encrypted: Some(mail.encrypted),
+                account: mail.account,
+                ..Mail::parse(&mail.bytes, mail.arrived)
+            })
+            .collect()
+    }
+
+    fn add_servers(&mut self, volatile: &Path, logs: &Path) -> Result<()> {
+        for n in 1..=etcd::MEMBERS {
+            self.add(etcd::member(n, self.tools.path("etcd")?, &self.pki, volatile, logs));
+        }
+        for n in 1..=apiserver::INSTANCES {
+            self.add(apiserver::instance(n, self.tools.path("kube-apiserver")?, &self.pki, logs));
+        }
+        self.add(vip::balancer(&self.folder, logs)?);
+        match Postfix::prepare(&volatile.join("postfix"), &self.pki, logs) {
+            Ok((postfix, server)) => {
+                self.add(server);
+                self.postfix = Some(postfix);
+            }
+            Err(why) => self.no_postfix = Some(format!("{why:#}")),
+        }
+        Ok(())
+    }
+
+    fn start_mail(&mut self) -> Result<()> {
+        if self.postfix.is_none() {
+            return Ok(());
+        }
+        self.start("postfix")?;
+        let ready = self.postfix.as_ref().map_or(Ok(()), |postfix| postfix.wait_ready(&self.network, PATIENCE));
+        self.explain(ready)
+    }
+
+    fn start_cluster(&mut self) -> Result<()> {
+        let names: Vec<String> = self.servers.keys().filter(|name| *name != "postfix").cloned().collect();
+        for name in &names {
+            self.start(name)?;
+        }
+        let ready = self.wait_ready(PATIENCE);
+        self.explain(ready)?;
+        let admin = rbac::admin(&self.folder);
+        rbac::kubeconfig(&admin, &self.pki, "admin")?;
+        rbac::kubeconfig(&rbac::vedette(&self.folder), &self.pki, "vedette")?;
+        rbac::grant(&mut self.kubectl()?).context("granting vedette its rights")?;
+        // Each instance learns of the grant on its own.
+        self.wait_answers("/metrics/slis", PATIENCE)
+    }
+
+    /// Adds the last words of every server that has ended by itself.
+    fn explain(&mut self, outcome: Result<()>) -> Result<()> {
+        let Err(error) = outcome else { return Ok(()) };
+        let mut dead = String::new();
+        for server in self.servers.values_mut() {
+            if !server.is_running() {
+                dead.push_str(&format!("\n{} has ended; its log says:\n{}", server.name, server.last_words()));
+            }
+        }
+        Err(error.context(format!("bringing the lab up{dead}")))
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // Errors cannot be mended here, and the namespaces' end takes along whatever is left.
+        for server in self.servers.values_mut() {
+            let ended = if server.name == "postfix" { server.stop() } else { server.kill9() };
+            drop(ended);
+        }
+        drop(self.network.remove());
+    }
+}

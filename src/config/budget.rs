@@ -18,8 +18,7 @@ pub struct Planned {
     pub apiservers: f64,
     /// To etcd members, handshakes for their chain included.
     pub etcd: f64,
-    /// What we promise to stay below for apiservers: 0.6 for each, and 2. Source: knowledge of what a control plane
-    /// does not notice; a kubelet or controller asks as much.
+    /// What we promise to stay below for apiservers: 0.6 for each, and 2.
     pub apiservers_goal: f64,
     /// What we promise to stay below for etcd: 0.5 for each member.
     pub etcd_goal: f64,

@@ -10,7 +10,7 @@ use super::raw::{Section, Wrong};
 use super::settings::{Address, Cluster, Credentials, Endpoint, Etcd};
 use crate::model::subject::{Name, VANTAGE};
 use crate::parse::flaw::Flaw;
-use crate::parse::yaml::{Mark, Node};
+use crate::parse::yaml::{Mark, Node, Value};
 
 pub(super) const KEYS: [&str; 7] = ["name", "kubeconfig", "credentials", "vip", "apiservers", "etcd", "levels"];
 pub(super) const CREDENTIALS_KEYS: [&str; 5] = ["ca", "client_certificate", "client_key", "token", "proxy"];
@@ -58,77 +58,101 @@ impl Desk<'_> {
             names.take(self, "cluster", name.as_str(), mark);
         }
         let mut addresses = Taken::default();
+        let vip = section.find("vip").and_then(|node| self.vip(node, &mut addresses));
         let apiservers = self.endpoints(&section, "apiservers", "apiserver", &mut addresses);
         let etcds = self.etcds(&section, &mut addresses);
-        let (credentials, vip, vip_fails_over) = self.access(&section, &apiservers, &mut addresses);
         let levels = self.levels(&section);
-        let is_empty = ["vip", "kubeconfig", "apiservers", "etcd"].iter().all(|key| section.find(key).is_none());
-        if is_empty {
+        let has = |key: &str| section.find(key).is_some_and(|node| node.value != Value::List(Vec::new()));
+        if !["vip", "kubeconfig", "apiservers", "etcd"].into_iter().any(has) {
             let hint = "give at least one of kubeconfig, vip, apiservers and etcd";
             self.complaints.add(Flaw::error(mark, "the cluster has nothing to watch").hint(hint));
         }
+        let vip_fails_over = vip.as_ref().is_some_and(|vip| vip.fails_over);
+        let (credentials, vip) = match section.find("kubeconfig") {
+            Some(node) => self.through_kubeconfig(&section, node, vip, &apiservers),
+            None => self.written_out(&section, vip, has("apiservers")),
+        };
         let cluster = Cluster { name: name?, credentials, vip, vip_fails_over, apiservers, etcds, levels };
         Some(Written { mark, cluster })
     }
 
-    /// Credentials and the address clients use: written here, or out of the kubeconfig.
-    fn access(
+    /// Credentials and the address clients use as they stand here.
+    fn written_out(
         &self,
         section: &Section<'_>,
+        vip: Option<Vip>,
+        has_instances: bool,
+    ) -> (Credentials, Option<Endpoint>) {
+        let node = section.find("credentials");
+        let has_authority = node.is_some_and(|node| node.field("ca").is_some());
+        if !has_authority && (has_instances || vip.is_some()) {
+            let mark = node.map_or(section.mark, |node| node.mark);
+            let flaw = Flaw::warning(mark, "no CA, so certificates served by the apiservers cannot be verified");
+            self.complaints.add(flaw.hint("give the cluster's CA as 'ca' under 'credentials'"));
+        }
+        if let Some(vip) = vip.as_ref().filter(|vip| !vip.has_address) {
+            let flaw = Flaw::error(vip.mark, "'address' is missing");
+            self.complaints.add(flaw.hint("only a kubeconfig can stand in for it"));
+        }
+        let credentials = node.map(|node| self.credentials(node)).unwrap_or_default();
+        (credentials, vip.and_then(|vip| Some(Endpoint::new(vip.address?, vip.server_name))))
+    }
+
+    /// Credentials out of the kubeconfig in `node`, and the address clients use unless it is written here.
+    fn through_kubeconfig(
+        &self,
+        section: &Section<'_>,
+        node: &Node,
+        vip: Option<Vip>,
         apiservers: &[(Name, Endpoint)],
-        addresses: &mut Taken,
-    ) -> (Credentials, Option<Endpoint>, bool) {
-        let literal = section.find("credentials").map(|node| self.credentials(node));
-        let given = section.find("kubeconfig").and_then(|node| self.kubeconfig(node));
-        if let (Some(node), true) = (section.find("credentials"), section.find("kubeconfig").is_some()) {
-            self.complaints
-                .add(Flaw::error(node.mark, "both 'kubeconfig' and 'credentials'").hint("keep one of the two"));
+    ) -> (Credentials, Option<Endpoint>) {
+        if let Some(node) = section.find("credentials") {
+            let flaw = Flaw::error(node.mark, "both 'kubeconfig' and 'credentials'").hint("keep one of the two");
+            self.complaints.add(flaw);
+            self.credentials(node);
         }
-        let vip_section = section.find("vip").and_then(|node| Section::open(node, &VIP_KEYS, self.complaints));
-        let vip = vip_section.map(|vip| Vip {
-            address: vip.read("address", load::address),
-            server_name: vip.read("server_name", load::host),
-            has_address: vip.find("address").is_some(),
-            fails_over: vip.flag("failover"),
-            mark: vip.find("address").map_or(vip.mark, |node| node.mark),
-        });
-        if let Some(Vip { address: Some(address), mark, .. }) = &vip {
-            addresses.take(self, "address", &address.to_string(), *mark);
+        let given = self.kubeconfig(node);
+        let (credentials, server, detour) = given.map_or_else(
+            || (Credentials::default(), None, None),
+            |given| (given.credentials, given.endpoint, given.detour),
+        );
+        if let Some(Vip { has_address: true, address, server_name, .. }) = vip {
+            return (credentials, address.map(|address| Endpoint::new(address, server_name)));
         }
-        if let (Some(vip), None) = (&vip, section.find("kubeconfig"))
-            && !vip.has_address
-        {
-            self.complaints
-                .add(Flaw::error(vip.mark, "'address' is missing").hint("only a kubeconfig can stand in for it"));
-        }
-        let fails_over = vip.as_ref().is_some_and(|vip| vip.fails_over);
-        let (credentials, mut default, detour) = match given {
-            Some(given) => (given.credentials, given.endpoint, given.detour),
-            None => (literal.unwrap_or_default(), None, None),
-        };
-        let wants_default = vip.as_ref().is_none_or(|vip| !vip.has_address);
-        if let (true, Some((file, flaw))) = (wants_default, detour) {
+        if let Some((file, flaw)) = detour {
             self.complaints.add_in(&file, flaw);
-            default = None;
+            return (credentials, None);
         }
         // A kubeconfig often points at one of the instances; then there is no shared address to watch.
-        let is_instance = |endpoint: &Endpoint| apiservers.iter().any(|(_, known)| known.address == endpoint.address);
-        let default = default.filter(|default| wants_default && !is_instance(default));
-        let watches_apiservers = !apiservers.is_empty() || vip.is_some() || default.is_some();
-        if credentials.anchors.is_none() && watches_apiservers && self.examines() {
-            let hint = "give the cluster's CA (certificate-authority in a kubeconfig, 'ca' in credentials)";
+        let is_instance =
+            server.as_ref().is_some_and(|server| apiservers.iter().any(|(_, known)| known.address == server.address));
+        if let (Some(vip), true) = (&vip, is_instance) {
             let flaw =
-                Flaw::warning(section.mark, "no CA, so certificates served by the apiservers cannot be verified");
-            self.complaints.add(flaw.hint(hint));
+                Flaw::error(vip.mark, "'address' is missing, and the kubeconfig's server is one of the apiservers");
+            self.complaints.add(flaw.hint("give the address that clients use, or leave 'vip' out"));
         }
-        let endpoint = match vip {
-            Some(Vip { address: Some(address), server_name, .. }) => Some(Endpoint::new(address, server_name)),
-            Some(Vip { server_name, .. }) => {
-                default.map(|default| Endpoint { server_name: server_name.unwrap_or(default.server_name), ..default })
-            }
-            None => default,
-        };
-        (credentials, endpoint, fails_over)
+        let server_name = vip.and_then(|vip| vip.server_name);
+        let endpoint = server
+            .filter(|_| !is_instance)
+            .map(|server| Endpoint { server_name: server_name.unwrap_or(server.server_name), ..server });
+        (credentials, endpoint)
+    }
+
+    fn vip(&self, node: &Node, addresses: &mut Taken) -> Option<Vip> {
+        let section = Section::open(node, &VIP_KEYS, self.complaints)?;
+        let address = section.read("address", load::address);
+        let written = section.find("address");
+        let mark = written.map_or(section.mark, |node| node.mark);
+        if let Some(address) = &address {
+            addresses.take(self, "address", &address.to_string(), mark);
+        }
+        Some(Vip {
+            address,
+            server_name: section.read("server_name", load::host),
+            has_address: written.is_some(),
+            fails_over: section.flag("failover"),
+            mark,
+        })
     }
 
     fn credentials(&self, node: &Node) -> Credentials {

@@ -45,7 +45,14 @@ impl Desk<'_> {
         let file = path.display().to_string();
         let (chosen, flaws) = kubeconfig::choose(contents.bytes.expose_secret(), context.as_deref());
         for flaw in flaws {
-            self.complaints.add_in(&file, flaw);
+            match flaw.mark {
+                Some(_) => self.complaints.add_in(&file, flaw),
+                // Not about a place in it, but about what was asked of it.
+                None => {
+                    let asked = section.find("context").map_or(named, |node| node.mark);
+                    self.complaints.add(Flaw { mark: Some(asked), what: format!("{file}: {}", flaw.what), ..flaw });
+                }
+            }
         }
         let chosen = chosen?;
         let embeds = |material: Option<&Sited<Material>>| {

@@ -19,7 +19,7 @@ use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Name;
 use crate::parse::flaw::Flaw;
 use crate::parse::text;
-use crate::parse::yaml::{self, Node};
+use crate::parse::yaml::{self, Mark, Node};
 
 pub(super) const KEYS: [&str; 6] = ["vantage", "mail", "heartbeat", "levels", "clusters", "timing"];
 
@@ -87,7 +87,9 @@ impl Desk<'_> {
         let [root] = documents.as_slice() else {
             self.complaints.add(match documents.get(1) {
                 Some(second) => Flaw::error(second.mark, "a second document").hint("one file describes one vedette"),
-                None => Flaw::error(None, "the file is empty").hint("start from config/minimal.yaml"),
+                None => {
+                    Flaw::error(Mark { line: 1, column: 1 }, "the file is empty").hint("start from config/minimal.yaml")
+                }
             });
             return None;
         };
@@ -145,9 +147,12 @@ impl Desk<'_> {
         };
         for entry in section.entries() {
             let rule = entry.key.parse::<RuleId>().map_err(|_| {
-                let known = RuleId::ALL.map(RuleId::as_str).join(", ");
-                let flaw = Flaw::error(entry.mark, format!("no rule '{}'", shortened(&entry.key)));
-                self.complaints.add(flaw.hint(format!("the rules are {known}")));
+                let known = RuleId::ALL.map(RuleId::as_str);
+                let hint = match known.iter().find(|rule| rule.eq_ignore_ascii_case(&entry.key)) {
+                    Some(meant) => format!("did you mean '{meant}'?"),
+                    None => format!("the rules are {}", known.join(", ")),
+                };
+                self.complaints.add(Flaw::error(entry.mark, format!("no rule '{}'", shortened(&entry.key))).hint(hint));
             });
             if let (Ok(rule), Some(level)) = (rule, section.scalar(&entry.node, level)) {
                 levels.insert(rule, level);

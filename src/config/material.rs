@@ -79,13 +79,14 @@ impl Desk<'_> {
         if node.scalar().is_some() {
             // It may well be the secret itself, so it is not repeated.
             let hint = "write '{ file: PATH }', '{ credential: NAME }' or '{ env: VARIABLE }'";
-            self.complaints.add(Flaw::error(node.mark, "expected where it is, found a text").hint(hint));
+            self.complaints
+                .add(Flaw::error(node.mark, "expected a mapping that says where it is, found a text").hint(hint));
             return None;
         }
         let section = Section::open(node, &SOURCE_KEYS, self.complaints)?;
         let given: Vec<&str> = SOURCE_KEYS.into_iter().filter(|key| section.find(key).is_some()).collect();
         let [key] = given.as_slice() else {
-            let flaw = Flaw::error(node.mark, format!("{} places for one thing", given.len()));
+            let flaw = Flaw::error(node.mark, format!("expected one source, found {}", given.len()));
             self.complaints.add(flaw.hint("give exactly one of file, credential and env"));
             return None;
         };

@@ -20,3 +20,32 @@ pub mod source;
 pub mod surroundings;
 mod timing;
 mod vantage;
+
+#[cfg(test)]
+mod tests {
+    use super::{cluster, kubeconfig, load, material, outlets, timing, vantage};
+
+    #[test]
+    fn the_example_mentions_every_key() {
+        let example = include_str!("../../config/vedette.example.yaml");
+        let knobs = timing::KNOBS.map(|knob| knob.key);
+        let sections: [&[&str]; 13] = [
+            &load::KEYS,
+            &vantage::KEYS,
+            &vantage::REFERENCE_KEYS,
+            &outlets::MAIL_KEYS,
+            &outlets::HEARTBEAT_KEYS,
+            &material::SOURCE_KEYS,
+            &cluster::KEYS,
+            &cluster::CREDENTIALS_KEYS,
+            &cluster::VIP_KEYS,
+            &cluster::ENDPOINT_KEYS,
+            &cluster::ETCD_KEYS,
+            &kubeconfig::KEYS,
+            &knobs,
+        ];
+        for key in sections.into_iter().flatten() {
+            assert!(example.contains(&format!("{key}: ")) || example.contains(&format!("{key}:\n")), "{key}");
+        }
+    }
+}

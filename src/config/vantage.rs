@@ -71,7 +71,7 @@ impl Desk<'_> {
             let server = section.scalar(node, |text| match load::address(text)? {
                 Address { host: Host::Ip(ip), port } => Ok(SocketAddr::new(ip, port)),
                 Address { host: Host::Name(_), .. } => {
-                    Err(Wrong::new("a resolver needs an IP address", "who should look up its name?"))
+                    Err(Wrong::new("a resolver needs an IP address", "nothing could look up its name"))
                 }
             })?;
             taken.take(self, "resolver", &server.to_string(), node.mark);

@@ -152,7 +152,17 @@ impl<'a> Reading<'a> {
         }
         chosen.server_name = self.text(cluster, "tls-server-name").filter(|name| !name.value.is_empty());
         chosen.authorities = self.material(cluster, "certificate-authority-data", "certificate-authority");
-        if let Some(node) = cluster.field("insecure-skip-tls-verify").filter(|node| node.scalar() == Some("true")) {
+        let insecure = cluster.field("insecure-skip-tls-verify").filter(|node| node.scalar() == Some("true"));
+        let has_authority = ["certificate-authority-data", "certificate-authority"]
+            .iter()
+            .any(|key| cluster.field(key).is_some_and(|node| node.scalar() != Some("")));
+        if !has_authority && insecure.is_none() {
+            self.flaws.push(
+                Flaw::warning(cluster.mark, "no certificate-authority, so certificates served cannot be verified")
+                    .hint("kubectl trusts this machine's authorities here; vedette trusts none it was not given"),
+            );
+        }
+        if let Some(node) = insecure {
             chosen.authorities = None;
             self.flaws.push(
                 Flaw::warning(node.mark, "certificate verification is switched off, so nothing is known of the chain")

@@ -135,6 +135,11 @@ fn complaints_name_the_place_and_the_way_out() {
     check(&PLAIN.replace("https://", ""), None, "12:13 the server is no https URL");
     check(&PLAIN.replace("server:", "served:"), None, "12:5 the cluster has no server");
     check(
+        &PLAIN.replace("certificate-authority-data: Y2E=", ""),
+        None,
+        "12:5 no certificate-authority, so certificates served cannot be verified; kubectl trusts this machine's authorities here; vedette trusts none it was not given",
+    );
+    check(
         &PLAIN.replace("Y2E=", "/etc/ca.pem"),
         None,
         "13:33 'certificate-authority-data' is not base64; for a file name use 'certificate-authority'",
@@ -146,7 +151,7 @@ fn complaints_name_the_place_and_the_way_out() {
         "13:31 certificate verification is switched off, so nothing is known of the chain; give certificate-authority(-data) instead of insecure-skip-tls-verify",
     );
     check(
-        &PLAIN.replace("certificate-authority-data: Y2E=", "proxy-url: ftp://x"),
+        &PLAIN.replace("certificate-authority-data", "proxy-url: ftp://x\n    certificate-authority-data"),
         None,
         "13:16 proxy-url is no http, https or socks5 URL",
     );

@@ -1,8 +1,10 @@
 //! vedette watches Kubernetes control planes from outside them, judges by itself, and mails the person on call.
 
 pub mod alert;
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod judge;
 pub mod model;
 pub mod observe;
+pub mod parse;

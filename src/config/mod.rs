@@ -1,3 +1,51 @@
-//! The configuration: what was written (`raw`), what it means (`settings`), what is wrong with it (`problem`).
+//! The configuration: a file to [`settings`], with everything that is wrong said at once.
+//!
+//! The file is a tree ([`crate::parse::yaml`]) that one reader per section walks (`raw` knows its keys, the
+//! sections their meaning). Complaints gather in [`problem`]; only at the end it is decided whether there are
+//! settings. Nothing here dials or resolves anything, and no secret is kept: [`source`] reads each on use.
 
+pub mod address;
+pub mod budget;
+mod cluster;
+mod duration;
+mod inventory;
+mod kubeconfig;
+mod load;
+mod material;
+mod outlets;
+pub mod problem;
+mod raw;
 pub mod settings;
+pub mod source;
+pub mod surroundings;
+mod timing;
+mod vantage;
+
+#[cfg(test)]
+mod tests {
+    use super::{cluster, kubeconfig, load, material, outlets, timing, vantage};
+
+    #[test]
+    fn the_example_mentions_every_key() {
+        let example = include_str!("../../config/vedette.example.yaml");
+        let knobs = timing::KNOBS.map(|knob| knob.key);
+        let sections: [&[&str]; 13] = [
+            &load::KEYS,
+            &vantage::KEYS,
+            &vantage::REFERENCE_KEYS,
+            &outlets::MAIL_KEYS,
+            &outlets::HEARTBEAT_KEYS,
+            &material::SOURCE_KEYS,
+            &cluster::KEYS,
+            &cluster::CREDENTIALS_KEYS,
+            &cluster::VIP_KEYS,
+            &cluster::ENDPOINT_KEYS,
+            &cluster::ETCD_KEYS,
+            &kubeconfig::KEYS,
+            &knobs,
+        ];
+        for key in sections.into_iter().flatten() {
+            assert!(example.contains(&format!("{key}: ")) || example.contains(&format!("{key}:\n")), "{key}");
+        }
+    }
+}

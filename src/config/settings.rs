@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use url::Url;
 
-use crate::model::inventory::Inventory;
 use crate::model::policy::Policy;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Name;
@@ -223,13 +222,5 @@ impl std::fmt::Debug for Source {
             Self::Env(name) => write!(f, "env:{name}"),
             Self::Inline(_) => f.write_str("inline:***"),
         }
-    }
-}
-
-impl Settings {
-    /// What the engine may know of this.
-    #[must_use]
-    pub fn inventory(&self) -> Inventory {
-        Inventory::default()
     }
 }

@@ -1,0 +1,105 @@
+//! `vedette check`: everything that is wrong with a configuration, before the daemon meets it.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::CONFIG;
+use crate::config::budget::Planned;
+use crate::config::problem::Problem;
+use crate::config::settings::Settings;
+use crate::config::surroundings::{Sources, Surroundings};
+
+/// Check a configuration and say everything that is wrong with it
+///
+/// Dials nothing. Problems go to stderr as FILE:LINE:COLUMN: error|warning: WHAT; hint: HINT. Exits 0 when the
+/// configuration can be used, and 78 when it cannot.
+#[derive(Debug, clap::Args)]
+pub(super) struct Check {
+    /// The configuration, or several
+    #[arg(value_name = "FILE", default_value = "/etc/vedette/vedette.yaml")]
+    files: Vec<PathBuf>,
+    /// Open no file, credential or variable that the configuration names
+    #[arg(long)]
+    offline: bool,
+    /// Exit 78 on warnings as well
+    #[arg(long)]
+    deny_warnings: bool,
+}
+
+impl Check {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let sources = if self.offline { Sources::Untouched } else { Sources::Examined };
+        let surroundings = Surroundings::here(sources);
+        let mut code = ExitCode::SUCCESS;
+        for file in &self.files {
+            let (settings, problems) = match Settings::load_in(file, &surroundings) {
+                Ok((settings, warnings)) => (Some(settings), warnings),
+                Err(problems) => (None, problems),
+            };
+            for problem in &problems {
+                // A lost stderr changes nothing about the verdict.
+                writeln!(io::stderr().lock(), "{problem}").ok();
+            }
+            if settings.is_none() || (self.deny_warnings && !problems.is_empty()) {
+                code = ExitCode::from(CONFIG);
+            }
+            let file = file.display();
+            match settings {
+                Some(settings) => writeln!(io::stdout().lock(), "{file}: ok: {}", summary(&settings, &problems))?,
+                None => writeln!(io::stderr().lock(), "{file}: {}", counted(&problems)).unwrap_or_default(),
+            }
+        }
+        Ok(code)
+    }
+}
+
+/// `2 clusters, 9 endpoints, 3 reference points; planned requests/s: prod 2.8 (apiservers 1.3, etcd 1.5)`.
+fn summary(settings: &Settings, warnings: &[Problem]) -> String {
+    let inventory = settings.inventory();
+    let endpoints: usize = inventory
+        .clusters
+        .values()
+        .map(|cluster| {
+            let members: usize = cluster.etcds.values().map(|etcd| etcd.members.len()).sum();
+            usize::from(cluster.vip.is_some()) + cluster.apiservers.len() + members
+        })
+        .sum();
+    let references: BTreeSet<&str> = inventory
+        .references
+        .iter()
+        .chain(&inventory.resolvers)
+        .filter(|reference| !reference.is_loopback)
+        .map(|reference| reference.address.as_str())
+        .collect();
+    let planned: Vec<String> = settings
+        .clusters
+        .iter()
+        .map(|cluster| {
+            let planned = Planned::new(cluster, &settings.policy);
+            let (total, apiservers, etcd) = (planned.total(), planned.apiservers, planned.etcd);
+            format!("{} {total:.1} (apiservers {apiservers:.1}, etcd {etcd:.1})", cluster.name)
+        })
+        .collect();
+    let mut parts = vec![
+        plural(inventory.clusters.len(), "cluster"),
+        plural(endpoints, "endpoint"),
+        plural(references.len(), "reference point"),
+    ];
+    if !warnings.is_empty() {
+        parts.push(counted(warnings));
+    }
+    format!("{}; planned requests/s: {}", parts.join(", "), planned.join(", "))
+}
+
+/// `2 errors, 1 warning`.
+fn counted(problems: &[Problem]) -> String {
+    let errors = problems.iter().filter(|problem| problem.is_error()).count();
+    let counts = [(errors, "error"), (problems.len() - errors, "warning")];
+    counts.into_iter().filter(|(n, _)| *n > 0).map(|(n, word)| plural(n, word)).collect::<Vec<_>>().join(", ")
+}
+
+fn plural(n: usize, word: &str) -> String {
+    format!("{n} {word}{}", if n == 1 { "" } else { "s" })
+}

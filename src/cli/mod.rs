@@ -1,0 +1,78 @@
+//! The command line: one file per command, one variant each.
+//!
+//! A command is a struct of arguments with `run(self) -> anyhow::Result<ExitCode>`. It writes results to stdout
+//! through `std::io::Write`, so that a closed pipe comes back as an error, which ends quietly here. Called by `main`.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod check;
+
+/// The arguments make no sense (sysexits' `EX_USAGE`).
+pub const USAGE: u8 = 64;
+/// The configuration cannot be used (sysexits' `EX_CONFIG`); the systemd unit does not restart on it.
+pub const CONFIG: u8 = 78;
+
+/// Watches Kubernetes control planes from outside them, and mails the person on call.
+#[derive(Debug, Parser)]
+#[command(name = "vedette", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Check),
+}
+
+impl Command {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Check(check) => check.run(),
+        }
+    }
+}
+
+/// Runs the command that `arguments` name, the program's own name first.
+#[must_use]
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let parsed = match Arguments::try_parse_from(arguments) {
+        Ok(parsed) => parsed,
+        Err(answer) => {
+            // Help and version are answers on stdout, everything else is a complaint on stderr.
+            let code = if answer.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+            return answer.print().map_or_else(|error| failed(&error.into()), |()| code);
+        }
+    };
+    parsed.command.run().unwrap_or_else(|error| failed(&error))
+}
+
+/// `vedette … | head` closes our stdout when it has seen enough: that is not a failure.
+fn failed(error: &anyhow::Error) -> ExitCode {
+    let is_closed_pipe = |cause: &(dyn Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(is_closed_pipe) {
+        return ExitCode::SUCCESS;
+    }
+    // Nobody is left to tell when stderr is gone as well.
+    writeln!(io::stderr().lock(), "vedette: {error:#}").ok();
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,94 @@
+//! What the configured looks ask of a cluster per second, against what we promise never to ask.
+//!
+//! Counts what is planned at steady state. Bursts come on top and are held below the ceiling by the scheduler.
+//! Called by the configuration check, which refuses a plan that could not be kept, and by `vedette check`.
+
+use std::time::Duration;
+
+use super::load::Desk;
+use super::settings::Cluster;
+use crate::model::policy::Policy;
+use crate::parse::flaw::Flaw;
+use crate::parse::yaml::Mark;
+
+/// Planned requests per second to one cluster.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Planned {
+    /// To apiservers, through the shared address or directly.
+    pub apiservers: f64,
+    /// To etcd members, handshakes for their chain included.
+    pub etcd: f64,
+    /// What we promise to stay below for apiservers: 0.6 for each, and 2.
+    pub apiservers_goal: f64,
+    /// What we promise to stay below for etcd: 0.5 for each member.
+    pub etcd_goal: f64,
+}
+
+/// Slack for sums of fractions; the default plan meets the goal for etcd exactly.
+const ROUNDING: f64 = 1e-9;
+
+impl Planned {
+    /// The plan for `cluster` under `policy`.
+    #[must_use]
+    pub fn new(cluster: &Cluster, policy: &Policy) -> Self {
+        let ordinary = 2.0 * per_second(policy.ordinary_interval);
+        let instances = count(cluster.apiservers.len());
+        let vips = count(usize::from(cluster.vip.is_some()));
+        let members = count(cluster.etcds.iter().map(|etcd| etcd.members.len()).sum());
+        let rounds = [
+            policy.etcd_status_interval,
+            policy.etcd_read_interval,
+            policy.etcd_alarms_interval,
+            policy.etcd_members_interval,
+            policy.chain_interval,
+        ];
+        Self {
+            apiservers: instances * (per_second(policy.readyz_interval) + ordinary)
+                + vips * (per_second(policy.vip_interval) + ordinary),
+            etcd: members * rounds.map(per_second).iter().sum::<f64>(),
+            apiservers_goal: 0.6 * instances + 2.0,
+            etcd_goal: 0.5 * members,
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn total(&self) -> f64 {
+        self.apiservers + self.etcd
+    }
+}
+
+impl Desk<'_> {
+    /// Complains when the plan for `cluster`, written at `mark`, asks too much.
+    pub(super) fn budget(&self, cluster: &Cluster, mark: Mark, policy: &Policy) {
+        let planned = Planned::new(cluster, policy);
+        let name = &cluster.name;
+        let ceiling = f64::from(policy.ceiling_per_second);
+        if planned.total() > ceiling + ROUNDING {
+            let total = planned.total();
+            let flaw = Flaw::error(
+                mark,
+                format!("{total:.1} requests/s are planned for '{name}', at most {ceiling:.0} are sent"),
+            );
+            self.complaints.add(flaw.hint("lengthen the intervals under 'timing', or split the cluster's instances"));
+            return;
+        }
+        for (what, asked, goal) in
+            [("apiservers", planned.apiservers, planned.apiservers_goal), ("etcd", planned.etcd, planned.etcd_goal)]
+        {
+            if asked > goal + ROUNDING {
+                let text =
+                    format!("{asked:.1} requests/s are planned for {what} of '{name}', and {goal:.1} are enough");
+                self.complaints.add(Flaw::warning(mark, text).hint("lengthen the intervals under 'timing'"));
+            }
+        }
+    }
+}
+
+fn per_second(interval: Duration) -> f64 {
+    1.0 / interval.as_secs_f64()
+}
+
+fn count(n: usize) -> f64 {
+    f64::from(u32::try_from(n).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,230 @@
+//! One cluster as written: how to prove who we are, where its parts are, and that no part is named twice.
+
+use std::collections::BTreeMap;
+
+use url::Url;
+
+use super::load::{self, Desk};
+use super::material::Use;
+use super::raw::{Section, Wrong};
+use super::settings::{Address, Cluster, Credentials, Endpoint, Etcd};
+use crate::model::subject::{Name, VANTAGE};
+use crate::parse::flaw::Flaw;
+use crate::parse::yaml::{Mark, Node, Value};
+
+pub(super) const KEYS: [&str; 7] = ["name", "kubeconfig", "credentials", "vip", "apiservers", "etcd", "levels"];
+pub(super) const CREDENTIALS_KEYS: [&str; 5] = ["ca", "client_certificate", "client_key", "token", "proxy"];
+pub(super) const VIP_KEYS: [&str; 3] = ["address", "server_name", "failover"];
+pub(super) const ENDPOINT_KEYS: [&str; 3] = ["name", "address", "server_name"];
+pub(super) const ETCD_KEYS: [&str; 5] = ["name", "ca", "client_certificate", "client_key", "members"];
+
+/// A cluster and where it stands.
+pub(super) struct Written {
+    pub(super) mark: Mark,
+    pub(super) cluster: Cluster,
+}
+
+/// What has been used up already, by its text.
+#[derive(Default)]
+pub(super) struct Taken(BTreeMap<String, Mark>);
+
+impl Taken {
+    /// Complains when `text` was there before.
+    pub(super) fn take(&mut self, desk: &Desk<'_>, what: &str, text: &str, mark: Mark) {
+        match self.0.get(text) {
+            Some(first) => {
+                desk.complaints.add(Flaw::error(mark, format!("{what} '{text}' is already in line {}", first.line)));
+            }
+            None => {
+                self.0.insert(text.to_owned(), mark);
+            }
+        }
+    }
+}
+
+impl Desk<'_> {
+    /// The cluster in `node`. Without a usable name there is none.
+    pub(super) fn cluster(&self, node: &Node, names: &mut Taken) -> Option<Written> {
+        let section = Section::open(node, &KEYS, self.complaints)?;
+        let name = section.read_required("name", |text| match load::name(text)? {
+            name if name.as_str() == VANTAGE => Err(Wrong::new(
+                format!("no cluster can be called '{VANTAGE}'"),
+                "that name stands for the machine vedette runs on",
+            )),
+            name => Ok(name),
+        });
+        let mark = section.find("name").map_or(section.mark, |node| node.mark);
+        if let Some(name) = &name {
+            names.take(self, "cluster", name.as_str(), mark);
+        }
+        let mut addresses = Taken::default();
+        let vip = section.find("vip").and_then(|node| self.vip(node, &mut addresses));
+        let apiservers = self.endpoints(&section, "apiservers", "apiserver", &mut addresses);
+        let etcds = self.etcds(&section, &mut addresses);
+        let levels = self.levels(&section);
+        let has = |key: &str| section.find(key).is_some_and(|node| node.value != Value::List(Vec::new()));
+        if !["vip", "kubeconfig", "apiservers", "etcd"].into_iter().any(has) {
+            let hint = "give at least one of kubeconfig, vip, apiservers and etcd";
+            self.complaints.add(Flaw::error(mark, "the cluster has nothing to watch").hint(hint));
+        }
+        let vip_fails_over = vip.as_ref().is_some_and(|vip| vip.fails_over);
+        let (credentials, vip) = match section.find("kubeconfig") {
+            Some(node) => self.through_kubeconfig(&section, node, vip, &apiservers),
+            None => self.written_out(&section, vip, has("apiservers")),
+        };
+        let cluster = Cluster { name: name?, credentials, vip, vip_fails_over, apiservers, etcds, levels };
+        Some(Written { mark, cluster })
+    }
+
+    /// Credentials and the address clients use as they stand here.
+    fn written_out(
+        &self,
+        section: &Section<'_>,
+        vip: Option<Vip>,
+        has_instances: bool,
+    ) -> (Credentials, Option<Endpoint>) {
+        let node = section.find("credentials");
+        let has_authority = node.is_some_and(|node| node.field("ca").is_some());
+        if !has_authority && (has_instances || vip.is_some()) {
+            let mark = node.map_or(section.mark, |node| node.mark);
+            let flaw = Flaw::warning(mark, "no CA, so certificates served by the apiservers cannot be verified");
+            self.complaints.add(flaw.hint("give the cluster's CA as 'ca' under 'credentials'"));
+        }
+        if let Some(vip) = vip.as_ref().filter(|vip| !vip.has_address) {
+            let flaw = Flaw::error(vip.mark, "'address' is missing");
+            self.complaints.add(flaw.hint("only a kubeconfig can stand in for it"));
+        }
+        let credentials = node.map(|node| self.credentials(node)).unwrap_or_default();
+        (credentials, vip.and_then(|vip| Some(Endpoint::new(vip.address?, vip.server_name))))
+    }
+
+    /// Credentials out of the kubeconfig in `node`, and the address clients use unless it is written here.
+    fn through_kubeconfig(
+        &self,
+        section: &Section<'_>,
+        node: &Node,
+        vip: Option<Vip>,
+        apiservers: &[(Name, Endpoint)],
+    ) -> (Credentials, Option<Endpoint>) {
+        if let Some(node) = section.find("credentials") {
+            let flaw = Flaw::error(node.mark, "both 'kubeconfig' and 'credentials'").hint("keep one of the two");
+            self.complaints.add(flaw);
+            self.credentials(node);
+        }
+        let given = self.kubeconfig(node);
+        let (credentials, server, detour) = given.map_or_else(
+            || (Credentials::default(), None, None),
+            |given| (given.credentials, given.endpoint, given.detour),
+        );
+        if let Some(Vip { has_address: true, address, server_name, .. }) = vip {
+            return (credentials, address.map(|address| Endpoint::new(address, server_name)));
+        }
+        if let Some((file, flaw)) = detour {
+            self.complaints.add_in(&file, flaw);
+            return (credentials, None);
+        }
+        // A kubeconfig often points at one of the instances; then there is no shared address to watch.
+        let is_instance =
+            server.as_ref().is_some_and(|server| apiservers.iter().any(|(_, known)| known.address == server.address));
+        if let (Some(vip), true) = (&vip, is_instance) {
+            let flaw =
+                Flaw::error(vip.mark, "'address' is missing, and the kubeconfig's server is one of the apiservers");
+            self.complaints.add(flaw.hint("give the address that clients use, or leave 'vip' out"));
+        }
+        let server_name = vip.and_then(|vip| vip.server_name);
+        let endpoint = server
+            .filter(|_| !is_instance)
+            .map(|server| Endpoint { server_name: server_name.unwrap_or(server.server_name), ..server });
+        (credentials, endpoint)
+    }
+
+    fn vip(&self, node: &Node, addresses: &mut Taken) -> Option<Vip> {
+        let section = Section::open(node, &VIP_KEYS, self.complaints)?;
+        let address = section.read("address", load::address);
+        let written = section.find("address");
+        let mark = written.map_or(section.mark, |node| node.mark);
+        if let Some(address) = &address {
+            addresses.take(self, "address", &address.to_string(), mark);
+        }
+        Some(Vip {
+            address,
+            server_name: section.read("server_name", load::host),
+            has_address: written.is_some(),
+            fails_over: section.flag("failover"),
+            mark,
+        })
+    }
+
+    fn credentials(&self, node: &Node) -> Credentials {
+        let Some(section) = Section::open(node, &CREDENTIALS_KEYS, self.complaints) else {
+            return Credentials::default();
+        };
+        let proxy = |text: &str| {
+            let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https" | "socks5"));
+            url.filter(Url::has_host).ok_or_else(|| {
+                Wrong::new("no http, https or socks5 URL", "write for example 'http://proxy.example.com:3128'")
+            })
+        };
+        Credentials {
+            anchors: self.source(&section, "ca", Use::Authorities),
+            client: self.client_pair(&section),
+            token: self.source(&section, "token", Use::Token),
+            exec: None,
+            proxy: section.read("proxy", proxy),
+        }
+    }
+
+    fn etcds(&self, section: &Section<'_>, addresses: &mut Taken) -> Vec<Etcd> {
+        let mut names = Taken::default();
+        let read = |node| {
+            let section = Section::open(node, &ETCD_KEYS, self.complaints)?;
+            let name = section.read_required("name", load::name);
+            if let (Some(name), Some(node)) = (&name, section.find("name")) {
+                names.take(self, "etcd", name.as_str(), node.mark);
+            }
+            let credentials = Credentials {
+                anchors: self.source(&section, "ca", Use::Authorities),
+                client: self.client_pair(&section),
+                ..Credentials::default()
+            };
+            if section.find("ca").is_none() {
+                let flaw = Flaw::warning(section.mark, "no 'ca', so certificates served by etcd cannot be verified");
+                self.complaints.add(flaw.hint("give etcd's CA, on kubeadm clusters /etc/kubernetes/pki/etcd/ca.crt"));
+            }
+            if section.find("members").is_none() {
+                self.complaints.add(Flaw::error(section.mark, "'members' is missing"));
+            }
+            let members = self.endpoints(&section, "members", "member", addresses);
+            Some(Etcd { name: name?, credentials, members })
+        };
+        section.list("etcd").unwrap_or_default().iter().filter_map(read).collect()
+    }
+
+    /// The named endpoints under `key`.
+    fn endpoints(&self, section: &Section<'_>, key: &str, what: &str, addresses: &mut Taken) -> Vec<(Name, Endpoint)> {
+        let mut names = Taken::default();
+        let read = |node| {
+            let section = Section::open(node, &ENDPOINT_KEYS, self.complaints)?;
+            let name = section.read_required("name", load::name);
+            let address = section.read_required("address", load::address);
+            let server_name = section.read("server_name", load::host);
+            if let (Some(name), Some(node)) = (&name, section.find("name")) {
+                names.take(self, what, name.as_str(), node.mark);
+            }
+            if let (Some(address), Some(node)) = (&address, section.find("address")) {
+                addresses.take(self, "address", &address.to_string(), node.mark);
+            }
+            Some((name?, Endpoint::new(address?, server_name)))
+        };
+        section.list(key).unwrap_or_default().iter().filter_map(read).collect()
+    }
+}
+
+/// The `vip` section as written.
+struct Vip {
+    address: Option<Address>,
+    server_name: Option<super::settings::Host>,
+    has_address: bool,
+    fails_over: bool,
+    mark: Mark,
+}

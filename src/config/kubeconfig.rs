@@ -1,0 +1,141 @@
+//! A kubeconfig that the configuration names, to credentials and the address clients use.
+//!
+//! Complaints about its content are placed in the kubeconfig itself. Called by the reader of clusters.
+
+use std::path::Path;
+
+use super::load::Desk;
+use super::material::{Named, Use, chain, open_to_everyone};
+use super::raw::{Section, Wrong};
+use super::settings::{Address, ClientPair, Credentials, Endpoint, ExecPlugin, Host, Source};
+use super::source;
+use crate::parse::flaw::Flaw;
+use crate::parse::kubeconfig::{self, Chosen, Exec, Material, Server, Sited};
+use crate::parse::yaml::Node;
+use secrecy::ExposeSecret as _;
+
+pub(super) const KEYS: [&str; 3] = ["path", "context", "allow_exec"];
+
+/// What a kubeconfig gave.
+#[derive(Default)]
+pub(super) struct Given {
+    pub(super) credentials: Credentials,
+    /// Where its server URL points.
+    pub(super) endpoint: Option<Endpoint>,
+    /// The flaw to report if that endpoint is to be used: it stands for more than one cluster.
+    pub(super) detour: Option<(String, Flaw)>,
+}
+
+impl Desk<'_> {
+    /// Reads `node`; `None` when nothing useful is known, also because files are not to be touched.
+    pub(super) fn kubeconfig(&self, node: &Node) -> Option<Given> {
+        let section = Section::open(node, &KEYS, self.complaints)?;
+        let path = section.read_required("path", |text| Ok(self.folder.join(text)));
+        let context = section.read("context", |text| Ok(text.to_owned()));
+        let allows_exec = section.flag("allow_exec");
+        let path = path.filter(|_| self.examines())?;
+        let named = section.find("path").map_or(section.mark, |node| node.mark);
+        let contents = match source::read_file(&path) {
+            Ok(contents) => contents,
+            Err(error) => {
+                self.complaints.add(Flaw::error(named, chain(&error)));
+                return None;
+            }
+        };
+        let file = path.display().to_string();
+        let (chosen, flaws) = kubeconfig::choose(contents.bytes.expose_secret(), context.as_deref());
+        for flaw in flaws {
+            match flaw.mark {
+                Some(_) => self.complaints.add_in(&file, flaw),
+                // Not about a place in it, but about what was asked of it.
+                None => {
+                    let asked = section.find("context").map_or(named, |node| node.mark);
+                    self.complaints.add(Flaw { mark: Some(asked), what: format!("{file}: {}", flaw.what), ..flaw });
+                }
+            }
+        }
+        let chosen = chosen?;
+        let embeds = |material: Option<&Sited<Material>>| {
+            material.is_some_and(|material| matches!(material.value, Material::Inline(_)))
+        };
+        if (embeds(chosen.key.as_ref()) || embeds(chosen.token.as_ref()))
+            && let Some(flaw) = open_to_everyone(&path, contents.mode, named)
+        {
+            self.complaints.add(flaw);
+        }
+        Some(self.given(chosen, &path, &file, allows_exec))
+    }
+
+    fn given(&self, chosen: Chosen, path: &Path, file: &str, allows_exec: bool) -> Given {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let source = |material: Option<Sited<Material>>, purpose: Use| {
+            let Sited { mark, value } = material?;
+            let source = match value {
+                Material::Inline(bytes) => Source::Inline(bytes),
+                Material::File(name) => Source::File(folder.join(name)),
+            };
+            self.examine(&source, purpose, Named { file: Some(file), mark });
+            Some(source)
+        };
+        let say = |flaw: Flaw| self.complaints.add_in(file, flaw);
+        match (&chosen.certificate, &chosen.key) {
+            (Some(alone), None) => say(Flaw::error(alone.mark, "a client certificate without its key")),
+            (None, Some(alone)) => say(Flaw::error(alone.mark, "a client key without its certificate")),
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        let exec = chosen.exec.and_then(|Sited { mark, value }| {
+            if allows_exec {
+                return Some(plugin(value, folder));
+            }
+            let what = format!("the credential comes from a command, '{}', which is not allowed to run", value.command);
+            let hint = "set 'allow_exec: true' beside the kubeconfig's path, or give vedette a credential of its own";
+            say(Flaw::error(mark, what).hint(hint));
+            None
+        });
+        let certificate = source(chosen.certificate, Use::Certificate);
+        let key = source(chosen.key, Use::Key);
+        let credentials = Credentials {
+            anchors: source(chosen.authorities, Use::Authorities),
+            client: certificate.zip(key).map(|(certificate, key)| ClientPair { certificate, key }),
+            token: source(chosen.token, Use::Token),
+            exec,
+            proxy: chosen.proxy.map(|proxy| proxy.value),
+        };
+        let detour = chosen.server.as_ref().filter(|server| !server.path.is_empty()).map(|server| {
+            let what =
+                format!("the server URL has the path '{}', so it leads to a proxy, not to the cluster", server.path);
+            let hint = "give the cluster's own address as 'vip: { address: ... }'";
+            (file.to_owned(), Flaw::error(server.mark, what).hint(hint))
+        });
+        let server_name = chosen.server_name.and_then(|name| {
+            let parsed = name.value.parse::<Host>().map_err(|bad| Wrong::new(bad.what, bad.hint).at(name.mark));
+            parsed.map_err(say).ok()
+        });
+        let endpoint = chosen.server.as_ref().and_then(|server| {
+            let address = address(server).map_err(say).ok()?;
+            Some(Endpoint::new(address, server_name))
+        });
+        Given { credentials, endpoint, detour }
+    }
+}
+
+fn address(server: &Server) -> Result<Address, Flaw> {
+    let host = match &server.host {
+        url::Host::Domain(name) => {
+            name.parse().map_err(|bad: super::address::BadAddress| Wrong::new(bad.what, bad.hint).at(server.mark))?
+        }
+        url::Host::Ipv4(ip) => Host::Ip((*ip).into()),
+        url::Host::Ipv6(ip) => Host::Ip((*ip).into()),
+    };
+    if server.port == 0 {
+        return Err(Flaw::error(server.mark, "'0' is no port"));
+    }
+    Ok(Address { host, port: server.port })
+}
+
+/// A command with a slash starts at the kubeconfig's folder, as with kubectl; a bare one is looked up in `PATH`.
+fn plugin(exec: Exec, folder: &Path) -> ExecPlugin {
+    let Exec { api_version, command, args, env, provides_cluster_info } = exec;
+    let command = if command.contains('/') { folder.join(command) } else { command.into() };
+    ExecPlugin { api_version, command, args, env, provides_cluster_info }
+}

@@ -1,0 +1,204 @@
+//! The way from a file to [`Settings`]: read all, complain about all, decide at the end.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+
+use super::cluster::{Taken, Written};
+use super::duration;
+use super::material::chain;
+use super::problem::{Complaints, Problem};
+use super::raw::{Section, Wrong, nearest, shortened};
+use super::settings::{Address, Host, Settings};
+use super::source;
+use super::surroundings::{Sources, Surroundings};
+use crate::model::policy::Policy;
+use crate::model::rule::{Level, RuleId};
+use crate::model::subject::Name;
+use crate::parse::flaw::Flaw;
+use crate::parse::text;
+use crate::parse::yaml::{self, Mark, Node};
+
+pub(super) const KEYS: [&str; 6] = ["vantage", "mail", "heartbeat", "levels", "clusters", "timing"];
+
+/// What every reader of a section has at hand.
+pub(super) struct Desk<'a> {
+    pub(super) complaints: &'a Complaints,
+    /// Where relative paths start: the configuration's folder.
+    pub(super) folder: &'a Path,
+    pub(super) surroundings: &'a Surroundings,
+}
+
+impl Settings {
+    /// Reads the file at `path` on this machine, with all that it names.
+    ///
+    /// # Errors
+    /// Everything that is wrong, warnings included, when anything is an error.
+    pub fn load(path: &Path) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        Self::load_in(path, &Surroundings::here(Sources::Examined))
+    }
+
+    /// Reads the file at `path` as on a machine like `surroundings`. Warnings come with the settings.
+    ///
+    /// # Errors
+    /// Everything that is wrong, warnings included, when anything is an error.
+    pub fn load_in(path: &Path, surroundings: &Surroundings) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        match source::read_file(path) {
+            Ok(contents) => Self::from_text(&text::decode(contents.bytes.expose_secret()).0, path, surroundings),
+            Err(error) => {
+                let flaw = Flaw::error(None, chain(&error));
+                Err(vec![Problem { file: path.display().to_string(), flaw }])
+            }
+        }
+    }
+
+    /// Reads `text`, the content of `file`; the file itself is not opened.
+    ///
+    /// # Errors
+    /// Everything that is wrong, warnings included, when anything is an error.
+    pub fn from_text(
+        text: &str,
+        file: &Path,
+        surroundings: &Surroundings,
+    ) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        let complaints = Complaints::about(file.display().to_string());
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let settings = Desk { complaints: &complaints, folder, surroundings }.settings(text);
+        let problems = complaints.sorted();
+        match settings {
+            Some(settings) if !problems.iter().any(Problem::is_error) => Ok((settings, problems)),
+            Some(_) | None => Err(problems),
+        }
+    }
+}
+
+impl Desk<'_> {
+    /// Whether files, credentials and variables may be looked at.
+    pub(super) fn examines(&self) -> bool {
+        self.surroundings.sources == Sources::Examined
+    }
+
+    /// `None` only together with an error among the complaints; settings may still be incomplete beside errors.
+    fn settings(&self, text: &str) -> Option<Settings> {
+        let documents = yaml::documents(text).map_err(|fault| self.complaints.add(Flaw::error(fault.mark, fault.what)));
+        let documents = documents.ok()?;
+        let [root] = documents.as_slice() else {
+            self.complaints.add(match documents.get(1) {
+                Some(second) => Flaw::error(second.mark, "a second document").hint("one file describes one vedette"),
+                None => {
+                    Flaw::error(Mark { line: 1, column: 1 }, "the file is empty").hint("start from config/minimal.yaml")
+                }
+            });
+            return None;
+        };
+        let section = Section::open(root, &KEYS, self.complaints)?;
+        let mut policy = Policy::default();
+        if let Some(node) = section.find("timing") {
+            self.timing(node, &mut policy);
+        }
+        let mail = section.find("mail").and_then(|node| self.mail(node));
+        let vantage = self.vantage(section.find("vantage"), mail.as_ref());
+        let heartbeat = section.find("heartbeat").and_then(|node| self.heartbeat(node, policy.heartbeat_interval));
+        if let Some(heartbeat) = &heartbeat {
+            policy.heartbeat_interval = heartbeat.interval;
+        }
+        let levels = self.levels(&section);
+        let clusters = self.clusters(&section, &policy);
+        if section.find("mail").is_none() {
+            let flaw = Flaw::warning(root.mark, "no 'mail': whatever happens, nobody is told");
+            self.complaints.add(flaw.hint("add a 'mail' section; without one vedette only serves metrics"));
+        }
+        let settings = Settings { vantage, mail, heartbeat, clusters, levels, policy };
+        self.path_proof(&settings, root);
+        Some(settings)
+    }
+
+    fn clusters(&self, section: &Section<'_>, policy: &Policy) -> Vec<super::settings::Cluster> {
+        let Some(items) = section.list_required("clusters") else { return Vec::new() };
+        if let (Some(node), true) = (section.find("clusters"), items.is_empty()) {
+            self.complaints.add(Flaw::error(node.mark, "'clusters' is empty: there is nothing to watch"));
+        }
+        let mut names = Taken::default();
+        let written: Vec<Written> = items.iter().filter_map(|node| self.cluster(node, &mut names)).collect();
+        for Written { mark, cluster } in &written {
+            self.budget(cluster, *mark, policy);
+        }
+        written.into_iter().map(|written| written.cluster).collect()
+    }
+
+    /// Without proof that our own path works, a silent cluster and a pulled cable look alike.
+    fn path_proof(&self, settings: &Settings, root: &Node) {
+        if self.complaints.has_errors() || settings.inventory().has_remote_reference() {
+            return;
+        }
+        let what = "no reference point outside this machine: faults can only be confirmed after";
+        let what = format!("{what} {}, as path unproven", duration::show(settings.policy.unproven_after));
+        let hint = "list places that answer when the cluster does not under 'references' of 'vantage'";
+        self.complaints.add(Flaw::warning(root.mark, what).hint(hint));
+    }
+
+    /// The `levels` of a section.
+    pub(super) fn levels(&self, section: &Section<'_>) -> BTreeMap<RuleId, Level> {
+        let mut levels = BTreeMap::new();
+        let Some(section) = section.find("levels").and_then(|node| Section::open_any(node, self.complaints)) else {
+            return levels;
+        };
+        for entry in section.entries() {
+            let rule = entry.key.parse::<RuleId>().map_err(|_| {
+                let known = RuleId::ALL.map(RuleId::as_str);
+                let hint = match known.iter().find(|rule| rule.eq_ignore_ascii_case(&entry.key)) {
+                    Some(meant) => format!("did you mean '{meant}'?"),
+                    None => format!("the rules are {}", known.join(", ")),
+                };
+                self.complaints.add(Flaw::error(entry.mark, format!("no rule '{}'", shortened(&entry.key))).hint(hint));
+            });
+            if let (Ok(rule), Some(level)) = (rule, section.scalar(&entry.node, level)) {
+                levels.insert(rule, level);
+            }
+        }
+        levels
+    }
+}
+
+fn level(text: &str) -> Result<Level, Wrong> {
+    const KNOWN: [Level; 3] = [Level::Info, Level::Warning, Level::Critical];
+    let known = KNOWN.map(Level::as_str);
+    KNOWN.into_iter().find(|level| level.as_str() == text).ok_or_else(|| {
+        let hint = nearest(text, &known);
+        let hint = hint.map_or(format!("one of {}", known.join(", ")), |near| format!("did you mean '{near}'?"));
+        Wrong::new(format!("'{}' is no level", shortened(text)), hint)
+    })
+}
+
+pub(super) fn name(text: &str) -> Result<Name, Wrong> {
+    text.parse().map_err(|bad: crate::model::subject::BadName| {
+        Wrong::new(format!("'{}' cannot be a name", shortened(text)), bad.to_string())
+    })
+}
+
+pub(super) fn address(text: &str) -> Result<Address, Wrong> {
+    text.parse().map_err(|bad: super::address::BadAddress| {
+        Wrong::new(format!("'{}' is no address: {}", shortened(text), shortened(&bad.what)), shortened(&bad.hint))
+    })
+}
+
+pub(super) fn host(text: &str) -> Result<Host, Wrong> {
+    let has_port = text.parse::<Address>().is_ok();
+    text.parse().map_err(|bad: super::address::BadAddress| {
+        let hint = if has_port { "a server name has no port".to_owned() } else { bad.hint };
+        Wrong::new(shortened(&bad.what), hint)
+    })
+}
+
+/// A duration from `least` to `most`.
+pub(super) fn duration_within(text: &str, least: Duration, most: Duration) -> Result<Duration, Wrong> {
+    let duration = duration::parse(text).map_err(|what| Wrong::new(shortened(&what), duration::FORM))?;
+    if (least..=most).contains(&duration) {
+        return Ok(duration);
+    }
+    let range = format!("from {} to {} is possible", duration::show(least), duration::show(most));
+    let word = if duration < least { "short" } else { "long" };
+    Err(Wrong::new(format!("'{}' is too {word}", shortened(text)), range))
+}

@@ -1,0 +1,207 @@
+//! Sources of credentials and certificates as written, and whether what is there can do its job.
+//!
+//! Decodes certificates' PEM, never keys; whether a certificate is still valid is judged from what servers accept.
+//! Called by the readers of mail, heartbeat, clusters and kubeconfigs.
+
+use std::error::Error;
+use std::path::Path;
+
+use secrecy::ExposeSecret as _;
+
+use super::load::Desk;
+use super::raw::{Section, shortened};
+use super::settings::{ClientPair, Source};
+use super::source::{self, SourceError};
+use crate::parse::flaw::Flaw;
+use crate::parse::pem;
+use crate::parse::yaml::{Mark, Node};
+
+/// What a source is for, and so what must be in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Certificate authorities.
+    Authorities,
+    /// A client certificate chain.
+    Certificate,
+    /// A private key.
+    Key,
+    /// A password.
+    Password,
+    /// A bearer token.
+    Token,
+}
+
+/// Where a complaint about a source goes: the file and the place that name it.
+#[derive(Clone, Copy)]
+pub(super) struct Named<'a> {
+    /// `None` for the configuration itself.
+    pub(super) file: Option<&'a str>,
+    pub(super) mark: Mark,
+}
+
+pub(super) const SOURCE_KEYS: [&str; 3] = ["file", "credential", "env"];
+
+impl Use {
+    const fn is_secret(self) -> bool {
+        match self {
+            Self::Authorities | Self::Certificate => false,
+            Self::Key | Self::Password | Self::Token => true,
+        }
+    }
+}
+
+impl Desk<'_> {
+    /// The source under `key`, examined; `None` when absent or unusable.
+    pub(super) fn source(&self, section: &Section<'_>, key: &str, purpose: Use) -> Option<Source> {
+        let node = section.find(key)?;
+        let source = self.written_source(node)?;
+        self.examine(&source, purpose, Named { file: None, mark: node.mark });
+        Some(source)
+    }
+
+    /// The client certificate and key of a section that has both or neither.
+    pub(super) fn client_pair(&self, section: &Section<'_>) -> Option<ClientPair> {
+        let certificate = self.source(section, "client_certificate", Use::Certificate);
+        let key = self.source(section, "client_key", Use::Key);
+        let (has_certificate, has_key) =
+            (section.find("client_certificate").is_some(), section.find("client_key").is_some());
+        if has_certificate != has_key {
+            let (present, absent) =
+                if has_key { ("client_key", "client_certificate") } else { ("client_certificate", "client_key") };
+            let mark = section.find(present).map_or(section.mark, |node| node.mark);
+            self.complaints
+                .add(Flaw::error(mark, format!("'{present}' without '{absent}'")).hint("give both or neither"));
+        }
+        Some(ClientPair { certificate: certificate?, key: key? })
+    }
+
+    fn written_source(&self, node: &Node) -> Option<Source> {
+        if node.scalar().is_some() {
+            // It may well be the secret itself, so it is not repeated.
+            let hint = "write '{ file: PATH }', '{ credential: NAME }' or '{ env: VARIABLE }'";
+            self.complaints
+                .add(Flaw::error(node.mark, "expected a mapping that says where it is, found a text").hint(hint));
+            return None;
+        }
+        let section = Section::open(node, &SOURCE_KEYS, self.complaints)?;
+        let given: Vec<&str> = SOURCE_KEYS.into_iter().filter(|key| section.find(key).is_some()).collect();
+        let [key] = given.as_slice() else {
+            let flaw = Flaw::error(node.mark, format!("expected one source, found {}", given.len()));
+            self.complaints.add(flaw.hint("give exactly one of file, credential and env"));
+            return None;
+        };
+        let text = section.read(key, |text| Ok(text.to_owned()))?;
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        let is_name = !text.is_empty() && text.chars().all(is_plain) && !text.starts_with('.');
+        match *key {
+            "file" => Some(Source::File(self.folder.join(text))),
+            _ if !is_name => {
+                let what = format!("'{}' cannot be the name of a {key}", shortened(&text));
+                let hint = "letters, digits, '_', '-' and '.' only; for a path use 'file'";
+                self.complaints.add(Flaw::error(node.mark, what).hint(hint));
+                None
+            }
+            "credential" => Some(Source::Credential(text)),
+            _ => Some(Source::Env(text)),
+        }
+    }
+
+    /// Complains when `source` cannot be read, is open to everyone, or does not hold what it is for.
+    pub(super) fn examine(&self, source: &Source, purpose: Use, named: Named<'_>) {
+        if !self.examines() {
+            return;
+        }
+        let say = |flaw: Flaw| match named.file {
+            Some(file) => self.complaints.add_in(file, flaw),
+            None => self.complaints.add(flaw),
+        };
+        let bytes = match source {
+            Source::File(path) => source::read_file(path).map(|contents| {
+                if purpose.is_secret()
+                    && let Some(flaw) = open_to_everyone(path, contents.mode, named.mark)
+                {
+                    say(flaw);
+                }
+                contents.bytes
+            }),
+            Source::Credential(_) | Source::Env(_) | Source::Inline(_) => source.read(),
+        };
+        let bytes = match bytes {
+            Ok(bytes) => bytes,
+            // A person who checks the file by hand does not have the environment that the unit has.
+            Err(error @ (SourceError::Unset { .. } | SourceError::NoCredentials { .. })) => {
+                return say(Flaw::warning(named.mark, error.to_string()).hint("the unit that runs vedette must set it"));
+            }
+            Err(error) => return say(Flaw::error(named.mark, chain(&error))),
+        };
+        let place = match source {
+            Source::File(path) => path.display().to_string(),
+            Source::Credential(name) => format!("credential '{name}'"),
+            Source::Env(name) => format!("environment variable {name}"),
+            Source::Inline(_) => "the embedded text".to_owned(),
+        };
+        for flaw in content_flaws(bytes.expose_secret(), purpose, &place, named.mark) {
+            say(flaw);
+        }
+    }
+}
+
+/// The flaw of a file with a secret in it that everyone on the machine may read or replace.
+pub(super) fn open_to_everyone(path: &Path, mode: u32, mark: Mark) -> Option<Flaw> {
+    (mode & 0o007 != 0).then(|| {
+        let path = path.display();
+        Flaw::error(mark, format!("{path} is open to everyone on this machine (mode {mode:04o})"))
+            .hint(format!("chmod o= {path}"))
+    })
+}
+
+fn content_flaws(bytes: &[u8], purpose: Use, place: &str, mark: Mark) -> Vec<Flaw> {
+    if matches!(purpose, Use::Password | Use::Token) {
+        let text = std::str::from_utf8(bytes).unwrap_or_default().trim_end_matches(['\r', '\n']);
+        let is_line = !text.is_empty() && !text.contains(['\r', '\n', '\0']);
+        return if is_line {
+            vec![]
+        } else {
+            vec![Flaw::error(mark, format!("{place} does not hold exactly one line of text"))]
+        };
+    }
+    let scan = pem::scan(bytes);
+    let damaged = scan
+        .faults
+        .iter()
+        .take(8)
+        .map(|fault| Flaw::warning(mark, format!("{place} is damaged at line {}: {}", fault.line, fault.kind)));
+    let mut flaws: Vec<Flaw> = damaged.collect();
+    let is_der = bytes.first() == Some(&0x30) && scan.markers == 0;
+    let other = scan.others.first().map(|other| format!("it holds {}", other.label));
+    let hint =
+        if is_der { Some("it looks like DER; convert it with openssl x509 -inform der".to_owned()) } else { other };
+    let mut miss = |what: &str, hint: Option<String>| {
+        flaws.push(Flaw { hint, ..Flaw::error(mark, format!("{place} holds no {what}")) });
+    };
+    if purpose == Use::Key {
+        match scan.keys.first() {
+            None => miss("private key in PEM form", hint),
+            Some(key) if key.is_encrypted => miss(
+                "private key that can be used without a passphrase",
+                Some("decrypt it with openssl pkey, and protect the file instead".to_owned()),
+            ),
+            Some(_) => {}
+        }
+    } else if scan.certificates.is_empty() {
+        let hint = if scan.keys.is_empty() { hint } else { Some("it holds a private key".to_owned()) };
+        miss("certificate in PEM form", hint);
+    }
+    flaws
+}
+
+/// An error with its causes, outermost first.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,129 @@
+//! Mail and heartbeat as written.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lettre::message::Mailbox;
+use url::Url;
+
+use super::load::{self, Desk};
+use super::material::Use;
+use super::raw::{Section, Wrong, nearest, shortened};
+use super::settings::{Heartbeat, Login, Mail, MailTls};
+use crate::parse::flaw::Flaw;
+use crate::parse::yaml::Node;
+
+pub(super) const MAIL_KEYS: [&str; 8] = ["relay", "tls", "ca", "username", "password", "from", "to", "reply_to"];
+pub(super) const HEARTBEAT_KEYS: [&str; 3] = ["url", "interval", "ca"];
+
+impl Desk<'_> {
+    /// The mail section in `node`.
+    pub(super) fn mail(&self, node: &Node) -> Option<Mail> {
+        let section = Section::open(node, &MAIL_KEYS, self.complaints)?;
+        let relay = section.read_required("relay", load::address);
+        let tls = section.find("tls").map_or(Some(MailTls::StartTls), |node| section.scalar(node, mail_tls));
+        let ca = self.source(&section, "ca", Use::Authorities);
+        let login = self.login(&section);
+        let from = section.read_required("from", mailbox);
+        let to = self.recipients(&section);
+        let reply_to = section.read("reply_to", mailbox);
+        let (relay, tls) = (relay?, tls?);
+        let mark = section.find("tls").map_or(section.mark, |node| node.mark);
+        if tls == MailTls::Plain && !relay.host.is_loopback() {
+            let flaw = Flaw::error(mark, format!("'tls: none' to {relay}, which is not this machine"));
+            self.complaints.add(flaw.hint("use starttls or implicit"));
+        }
+        let usual = match relay.port {
+            465 => Some(MailTls::Implicit),
+            25 | 587 => Some(MailTls::StartTls),
+            _ => None,
+        };
+        if usual.is_some_and(|usual| tls != MailTls::Plain && tls != usual) {
+            let (port, usual) = (relay.port, if tls == MailTls::Implicit { "starttls" } else { "implicit" });
+            let flaw = Flaw::warning(mark, format!("port {port} usually wants 'tls: {usual}'"));
+            self.complaints.add(flaw.hint("a relay that waits for the other kind answers nothing until the deadline"));
+        }
+        Some(Mail { relay, tls, ca, login, from: from?, to, reply_to })
+    }
+
+    fn login(&self, section: &Section<'_>) -> Option<Login> {
+        let username = section.read("username", |text| Ok(text.to_owned()));
+        let password = self.source(section, "password", Use::Password);
+        match (section.find("username"), section.find("password")) {
+            (Some(node), None) => {
+                self.complaints
+                    .add(Flaw::error(node.mark, "'username' without 'password'").hint("give both or neither"));
+            }
+            (None, Some(node)) => {
+                self.complaints
+                    .add(Flaw::error(node.mark, "'password' without 'username'").hint("give both or neither"));
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        Some(Login { username: username?, password: password? })
+    }
+
+    fn recipients(&self, section: &Section<'_>) -> Vec<String> {
+        let Some(items) = section.list_required("to") else { return Vec::new() };
+        if let (Some(node), true) = (section.find("to"), items.is_empty()) {
+            self.complaints.add(Flaw::error(node.mark, "'to' is empty: nobody would be mailed"));
+        }
+        let mut seen = BTreeSet::new();
+        let read = |node: &Node| {
+            let recipient = section.scalar(node, mailbox)?;
+            if !seen.insert(recipient.to_lowercase()) {
+                let what = format!("'{}' is already a recipient", shortened(&recipient));
+                self.complaints.add(Flaw::error(node.mark, what));
+            }
+            Some(recipient)
+        };
+        items.iter().filter_map(read).collect()
+    }
+
+    /// The heartbeat section in `node`.
+    pub(super) fn heartbeat(&self, node: &Node, default_interval: Duration) -> Option<Heartbeat> {
+        let section = Section::open(node, &HEARTBEAT_KEYS, self.complaints)?;
+        let url = section.read_required("url", |text| {
+            let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+            // Its path is often a secret, so it is not repeated.
+            url.ok_or_else(|| Wrong::new("no http or https URL", "write for example 'https://beats.example.com/ID'"))
+        });
+        let interval = section.find("interval").map_or(Some(default_interval), |node| {
+            section.scalar(node, |text| load::duration_within(text, Duration::from_secs(5), Duration::from_secs(3600)))
+        });
+        let ca = self.source(&section, "ca", Use::Authorities);
+        let url = url?;
+        let is_local =
+            url.host_str().and_then(|host| host.trim_matches(['[', ']']).parse::<super::settings::Host>().ok());
+        if url.scheme() == "http" && !is_local.is_some_and(|host| host.is_loopback()) {
+            let mark = section.find("url").map_or(section.mark, |node| node.mark);
+            let flaw =
+                Flaw::warning(mark, "the heartbeat goes out unprotected: whoever reads it on the way can send it too");
+            self.complaints.add(flaw.hint("use https"));
+        }
+        Some(Heartbeat { url, interval: interval?, ca })
+    }
+}
+
+fn mail_tls(text: &str) -> Result<MailTls, Wrong> {
+    const KNOWN: [&str; 3] = ["starttls", "implicit", "none"];
+    match text {
+        "starttls" => Ok(MailTls::StartTls),
+        "implicit" => Ok(MailTls::Implicit),
+        "none" => Ok(MailTls::Plain),
+        _ => {
+            let hint = nearest(text, &KNOWN)
+                .map_or(format!("one of {}", KNOWN.join(", ")), |near| format!("did you mean '{near}'?"));
+            Err(Wrong::new(format!("'{}' is no protection", shortened(text)), hint))
+        }
+    }
+}
+
+fn mailbox(text: &str) -> Result<String, Wrong> {
+    let is_mailbox = text.parse::<Mailbox>().is_ok() && !text.chars().any(char::is_control);
+    let wrong = || {
+        let hint = "write 'name@example.com' or 'Name <name@example.com>'";
+        Wrong::new(format!("'{}' is no mail address", shortened(text)), hint)
+    };
+    if is_mailbox { Ok(text.to_owned()) } else { Err(wrong()) }
+}

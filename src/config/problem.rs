@@ -1,0 +1,81 @@
+//! What is wrong with the configuration or a file it names, in one form: `file:line:col: error: what; hint: …`.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use crate::parse::flaw::{Flaw, Severity};
+
+/// A flaw and the file it is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file, as the person named it.
+    pub file: String,
+    /// What is wrong and where.
+    pub flaw: Flaw,
+}
+
+impl Problem {
+    /// Whether the configuration cannot be used because of it.
+    #[must_use]
+    pub const fn is_error(&self) -> bool {
+        matches!(self.flaw.severity, Severity::Error)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Flaw { mark, severity, what, hint } = &self.flaw;
+        write!(f, "{}:", self.file)?;
+        if let Some(mark) = mark {
+            write!(f, "{mark}:")?;
+        }
+        write!(f, " {}: {what}", severity.as_str())?;
+        if let Some(hint) = hint {
+            write!(f, "; hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Problems as they are found, in any order. Shared by all readers of one configuration, hence the cell.
+#[derive(Debug, Default)]
+pub(super) struct Complaints {
+    file: String,
+    problems: RefCell<Vec<Problem>>,
+}
+
+impl Complaints {
+    /// None yet; those without a file of their own are about `file`.
+    pub(super) fn about(file: impl Into<String>) -> Self {
+        Self { file: file.into(), problems: RefCell::default() }
+    }
+
+    /// Adds a flaw of the configuration itself.
+    pub(super) fn add(&self, flaw: Flaw) {
+        self.add_in(&self.file, flaw);
+    }
+
+    /// Adds a flaw of a file that the configuration names.
+    pub(super) fn add_in(&self, file: &str, flaw: Flaw) {
+        self.problems.borrow_mut().push(Problem { file: file.to_owned(), flaw });
+    }
+
+    /// Whether any of them so far is an error.
+    pub(super) fn has_errors(&self) -> bool {
+        self.problems.borrow().iter().any(Problem::is_error)
+    }
+
+    /// All of them in the order a person reads: the configuration from top to bottom, then the other files.
+    /// What two readers found alike is said once.
+    pub(super) fn sorted(self) -> Vec<Problem> {
+        let mut problems = self.problems.into_inner();
+        problems.sort_by(|a, b| {
+            let order = |problem: &Problem| {
+                (problem.file != self.file, problem.file.clone(), problem.flaw.mark, problem.flaw.severity)
+            };
+            order(a).cmp(&order(b))
+        });
+        problems.dedup();
+        problems
+    }
+}

@@ -1,0 +1,151 @@
+//! The machine we run on, as written: name, listener, store, resolvers, and the places that prove our path.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::cluster::Taken;
+use super::load::{self, Desk};
+use super::raw::{Section, Wrong, shortened};
+use super::settings::{Address, Host, Mail, NamedAddress, Vantage};
+use crate::model::subject::Name;
+use crate::parse::flaw::Flaw;
+use crate::parse::yaml::Node;
+
+pub(super) const KEYS: [&str; 6] = ["name", "listen", "allow_insecure_listen", "store", "resolvers", "references"];
+pub(super) const REFERENCE_KEYS: [&str; 2] = ["name", "address"];
+
+/// Where metrics and health are served unless configured.
+const LISTEN: &str = "127.0.0.1:9876";
+/// Folder of the store without systemd's `StateDirectory=`.
+const STATE_DIRECTORY: &str = "/var/lib/vedette";
+/// The file in it.
+const STORE: &str = "vedette.db";
+
+impl Desk<'_> {
+    /// The vantage in `node`, defaults where it is silent. The mail relay is a reference point by default.
+    pub(super) fn vantage(&self, node: Option<&Node>, mail: Option<&Mail>) -> Vantage {
+        let section = node.and_then(|node| Section::open(node, &KEYS, self.complaints));
+        let section = section.as_ref();
+        let name = section.and_then(|section| section.read("name", load::name)).map(String::from);
+        let store = section.and_then(|section| section.read("store", |text| Ok(self.folder.join(text))));
+        let resolvers = section
+            .and_then(|section| self.resolvers(section))
+            .unwrap_or_else(|| self.surroundings.resolvers.iter().map(|server| resolver(*server)).collect());
+        let mut references = section.map(|section| self.references(section)).unwrap_or_default();
+        add_defaults(&mut references, mail, &resolvers);
+        Vantage {
+            name: name.unwrap_or_else(|| self.surroundings.host_name.clone()),
+            listen: section.and_then(|section| self.listen(section)).unwrap_or_else(default_listen),
+            store: store.unwrap_or_else(|| self.default_store()),
+            resolvers,
+            references,
+        }
+    }
+
+    fn listen(&self, section: &Section<'_>) -> Option<SocketAddr> {
+        let listen = section.read("listen", |text| {
+            let hint = format!("write an IP address of this machine and a port, such as '{LISTEN}'");
+            let parsed = text.parse::<SocketAddr>().ok().filter(|listen| listen.port() > 0);
+            parsed.ok_or_else(|| Wrong::new(format!("'{}' is nothing to listen on", shortened(text)), hint))
+        })?;
+        let is_allowed = section.flag("allow_insecure_listen");
+        if !is_allowed && !listen.ip().to_canonical().is_loopback() {
+            let mark = section.find("listen").map_or(section.mark, |node| node.mark);
+            let flaw = Flaw::error(
+                mark,
+                format!("'{listen}' can be reached from outside, and the endpoints ask nobody who they are"),
+            );
+            self.complaints
+                .add(flaw.hint("listen on 127.0.0.1, or set 'allow_insecure_listen: true' behind a firewall"));
+        }
+        Some(listen)
+    }
+
+    fn default_store(&self) -> PathBuf {
+        self.surroundings.state_directory.as_deref().unwrap_or(Path::new(STATE_DIRECTORY)).join(STORE)
+    }
+
+    fn resolvers(&self, section: &Section<'_>) -> Option<Vec<NamedAddress>> {
+        let mut taken = Taken::default();
+        let read = |node: &Node| {
+            let server = section.scalar(node, |text| match load::address(text)? {
+                Address { host: Host::Ip(ip), port } => Ok(SocketAddr::new(ip, port)),
+                Address { host: Host::Name(_), .. } => {
+                    Err(Wrong::new("a resolver needs an IP address", "nothing could look up its name"))
+                }
+            })?;
+            taken.take(self, "resolver", &server.to_string(), node.mark);
+            Some(resolver(server))
+        };
+        Some(section.list("resolvers")?.iter().filter_map(read).collect())
+    }
+
+    fn references(&self, section: &Section<'_>) -> Vec<NamedAddress> {
+        let (mut names, mut addresses) = (Taken::default(), Taken::default());
+        let read = |node: &Node| {
+            let section = Section::open(node, &REFERENCE_KEYS, self.complaints)?;
+            let name = section.read_required("name", load::name);
+            let address = section.read_required("address", load::address);
+            if let (Some(name), Some(node)) = (&name, section.find("name")) {
+                names.take(self, "reference point", name.as_str(), node.mark);
+            }
+            if let (Some(address), Some(node)) = (&address, section.find("address")) {
+                addresses.take(self, "address", &address.to_string(), node.mark);
+            }
+            Some(NamedAddress { name: name?, address: address? })
+        };
+        section.list("references").unwrap_or_default().iter().filter_map(read).collect()
+    }
+}
+
+/// The mail relay and the resolvers prove our path as well, unless they are on this machine or already listed.
+fn add_defaults(references: &mut Vec<NamedAddress>, mail: Option<&Mail>, resolvers: &[NamedAddress]) {
+    let relay = mail.map(|mail| NamedAddress { name: fixed_name("relay"), address: mail.relay.clone() });
+    for candidate in relay.into_iter().chain(resolvers.iter().cloned()) {
+        let is_known = references.iter().any(|r| r.name == candidate.name || r.address == candidate.address);
+        if !is_known && !candidate.address.host.is_loopback() {
+            references.push(candidate);
+        }
+    }
+}
+
+/// A resolver is called by its address. Names have no brackets, so an IPv6 address and its port are parted by a dot,
+/// and one that begins with a colon gets the zero that the colon stands for.
+fn resolver(server: SocketAddr) -> NamedAddress {
+    let name = match server {
+        SocketAddr::V4(server) => server.to_string(),
+        SocketAddr::V6(server) => {
+            let ip = server.ip().to_string();
+            let zero = if ip.starts_with(':') { "0" } else { "" };
+            format!("{zero}{ip}.{}", server.port())
+        }
+    };
+    NamedAddress { name: fixed_name(&name), address: Address { host: Host::Ip(server.ip()), port: server.port() } }
+}
+
+fn fixed_name(text: &str) -> Name {
+    text.parse().expect("letters, digits, dots and colons, at most 51")
+}
+
+fn default_listen() -> SocketAddr {
+    LISTEN.parse().expect("a literal address")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_resolver_has_a_name() {
+        for (server, name) in [
+            ("10.0.0.53:53", "10.0.0.53:53"),
+            ("[2001:db8::53]:53", "2001:db8::53.53"),
+            ("[::1]:5353", "0::1.5353"),
+            ("[2001:db8:1111:2222:3333:4444:5555:6666]:65535", "2001:db8:1111:2222:3333:4444:5555:6666.65535"),
+            ("[::ffff:255.255.255.255]:65535", "0::ffff:255.255.255.255.65535"),
+        ] {
+            assert_eq!(resolver(server.parse().unwrap()).name.as_str(), name);
+        }
+        assert!(default_listen().ip().is_loopback());
+    }
+}

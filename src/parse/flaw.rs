@@ -1,0 +1,54 @@
+//! Something wrong with a text that a person wrote: what, where, how bad, and what to do about it.
+
+use super::yaml::Mark;
+
+/// Something wrong with a text that a person wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// Where; `None` when it is about the text as a whole.
+    pub mark: Option<Mark>,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong, in lower case, without a full stop. Never shows a secret.
+    pub what: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// How bad a flaw is. Ordered, so that errors come first at one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Nothing can be done with this text.
+    Error,
+    /// It works, though perhaps not as meant.
+    Warning,
+}
+
+impl Flaw {
+    /// A flaw that makes the text unusable.
+    pub fn error(mark: impl Into<Option<Mark>>, what: impl Into<String>) -> Self {
+        Self { mark: mark.into(), severity: Severity::Error, what: what.into(), hint: None }
+    }
+
+    /// A flaw that does not.
+    pub fn warning(mark: impl Into<Option<Mark>>, what: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(mark, what) }
+    }
+
+    /// The same with advice.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl Severity {
+    /// The word people read.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}

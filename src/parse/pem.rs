@@ -1,0 +1,332 @@
+//! PEM as it is found in the wild: every certificate that can be had, and one fault for every block that cannot.
+//!
+//! Ordinary readers lose certificates without a word behind a byte order mark, indentation, UTF-16 or a missing END
+//! line. This one counts BEGIN markers and accounts for each. It never decodes a key: it says that one is there, and
+//! the TLS stack reads it itself. What the DER says is not looked at. Called by the configuration check and by
+//! everything that reads certificates from files.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use super::text::{self, Encoding};
+
+/// Longest input that is scanned, in bytes; what lies behind is not looked at.
+///
+/// The largest bundle in use, a whole public trust store, has 0.3 MB.
+pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Everything found in a PEM text. `markers` equals the sum of the lengths of the four lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scan {
+    /// How the bytes were laid out.
+    pub encoding: Encoding,
+    /// Certificates in the order of the text.
+    pub certificates: Vec<Certificate>,
+    /// Private keys; never decoded.
+    pub keys: Vec<Key>,
+    /// Whole blocks of other kinds, not decoded either.
+    pub others: Vec<Other>,
+    /// Blocks that could not be read.
+    pub faults: Vec<Fault>,
+    /// BEGIN markers in the text.
+    pub markers: usize,
+    /// Whether the input was longer than [`MAX_BYTES`].
+    pub is_truncated: bool,
+}
+
+/// A decoded certificate block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// Line of its BEGIN marker, from 1.
+    pub line: u64,
+    /// Content. OpenSSL's `TRUSTED CERTIFICATE` carries more data behind the certificate itself.
+    pub der: Vec<u8>,
+}
+
+/// That a private key is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// Line of its BEGIN marker, from 1.
+    pub line: u64,
+    /// Whether a passphrase is needed to use it.
+    pub is_encrypted: bool,
+}
+
+/// A block that is neither certificate nor key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Other {
+    /// Line of its BEGIN marker, from 1.
+    pub line: u64,
+    /// Its label.
+    pub label: String,
+}
+
+/// A block that could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// Line of its BEGIN marker, from 1.
+    pub line: u64,
+    /// What is wrong with it.
+    pub kind: FaultKind,
+}
+
+/// What is wrong with a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum FaultKind {
+    /// The BEGIN marker has no dashes behind its label on the same line.
+    #[error("the BEGIN line is cut short")]
+    BadMarker,
+    /// Another block begins, or the text ends, before END.
+    #[error("the block has no END line")]
+    NoEnd,
+    /// Nothing between BEGIN and END.
+    #[error("the block is empty")]
+    Empty,
+    /// The content is not base64.
+    #[error("the block is not base64")]
+    NotBase64,
+}
+
+/// Labels are far shorter; a longer one is a damaged line.
+const MAX_LABEL: usize = 64;
+
+/// Padding and stray trailing bits are forgiven: the content is what counts, and DER carries its own length.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Everything in `bytes` that PEM markers enclose.
+#[must_use]
+pub fn scan(bytes: &[u8]) -> Scan {
+    let is_truncated = bytes.len() > MAX_BYTES;
+    let (text, encoding) = text::decode(&bytes[..bytes.len().min(MAX_BYTES)]);
+    let mut scan = Scan {
+        encoding,
+        certificates: Vec::new(),
+        keys: Vec::new(),
+        others: Vec::new(),
+        faults: Vec::new(),
+        markers: 0,
+        is_truncated,
+    };
+    let marks = marks(&text);
+    let mut lines = Lines { text: &text, at: 0, line: 1 };
+    for (index, mark) in marks.iter().enumerate().filter(|(_, mark)| mark.begins) {
+        scan.markers += 1;
+        scan.block(&text[mark.label_at..], marks.get(index + 1), mark.label_at, lines.line_of(mark.label_at));
+    }
+    scan
+}
+
+/// A BEGIN or END marker: where its label starts, which is right behind the keyword and its blank.
+struct Marker {
+    label_at: usize,
+    begins: bool,
+}
+
+const BEGIN: &str = "-----BEGIN ";
+const END: &str = "-----END ";
+
+/// All markers in order. One pass for each keyword, so that a text of nothing but BEGIN lines costs no more.
+fn marks(text: &str) -> Vec<Marker> {
+    let find = |marker: &'static str, begins: bool| {
+        // The keyword is searched and the dashes checked backwards: six dashes in front are as good as five.
+        let keyword = marker.trim_start_matches('-');
+        text.match_indices(keyword)
+            .filter(|(at, _)| text[..*at].ends_with("-----"))
+            .map(move |(at, _)| Marker { label_at: at + keyword.len(), begins })
+    };
+    let mut marks: Vec<Marker> = find(BEGIN, true).chain(find(END, false)).collect();
+    marks.sort_by_key(|mark| mark.label_at);
+    marks
+}
+
+impl Scan {
+    /// Files the block whose label starts `rest`; `next` is the marker behind it.
+    fn block(&mut self, rest: &str, next: Option<&Marker>, label_at: usize, line: u64) {
+        let first_line = rest.split(['\r', '\n']).next().unwrap_or_default();
+        let Some(label) =
+            first_line.split_once("-----").map(|(label, _)| label.trim()).filter(|l| l.len() <= MAX_LABEL)
+        else {
+            return self.faults.push(Fault { line, kind: FaultKind::BadMarker });
+        };
+        let Some(end) = next.filter(|next| !next.begins) else {
+            return self.faults.push(Fault { line, kind: FaultKind::NoEnd });
+        };
+        let body_from = first_line.find("-----").map_or(rest.len(), |dashes| dashes + 5);
+        let body_to = (end.label_at - label_at).saturating_sub(END.len());
+        let body = rest.get(body_from..body_to).unwrap_or_default();
+        match label {
+            "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE" => match decode(body) {
+                Ok(der) => self.certificates.push(Certificate { line, der }),
+                Err(kind) => self.faults.push(Fault { line, kind }),
+            },
+            _ if label.ends_with("PRIVATE KEY") => {
+                let is_encrypted = label.starts_with("ENCRYPTED") || body.contains("4,ENCRYPTED");
+                self.keys.push(Key { line, is_encrypted });
+            }
+            _ => self.others.push(Other { line, label: label.escape_debug().to_string() }),
+        }
+    }
+}
+
+/// The content of a block, without RFC 1421 headers (which have a colon, unlike base64), blanks and NUL padding.
+fn decode(body: &str) -> Result<Vec<u8>, FaultKind> {
+    let is_filler = |c: &char| c.is_whitespace() || *c == '\0' || *c == '\u{feff}';
+    let content: String = body
+        .split(['\r', '\n'])
+        .filter(|line| !line.contains(':'))
+        .flat_map(str::chars)
+        .filter(|c| !is_filler(c))
+        .collect();
+    if content.is_empty() {
+        return Err(FaultKind::Empty);
+    }
+    BASE64.decode(content).map_err(|_| FaultKind::NotBase64)
+}
+
+/// Line numbers for rising offsets; CR, LF and CRLF all end a line.
+struct Lines<'a> {
+    text: &'a str,
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    fn line_of(&mut self, offset: usize) -> u64 {
+        let passed = &self.text.as_bytes()[self.at..offset];
+        for (index, byte) in passed.iter().enumerate() {
+            let next = self.text.as_bytes().get(self.at + index + 1);
+            if *byte == b'\n' || (*byte == b'\r' && next != Some(&b'\n')) {
+                self.line += 1;
+            }
+        }
+        self.at = offset;
+        self.line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ONE: &str = "-----BEGIN CERTIFICATE-----\nAQID\nBAUG\n-----END CERTIFICATE-----\n";
+    const TWO: &str = "-----BEGIN CERTIFICATE-----\nBwgJ\n-----END CERTIFICATE-----\n";
+
+    #[test]
+    fn both_certificates_are_found_whatever_the_dress() {
+        let plain = format!("{ONE}{TWO}");
+        let indented: String = plain.lines().map(|line| format!("    {line}\n")).collect();
+        for dressed in [
+            plain.clone(),
+            format!("\u{feff}{plain}"),
+            plain.replace('\n', "\r\n"),
+            plain.replace('\n', "\r"),
+            indented,
+            plain.replace("AQID\nBAUG", "AQIDBAUG"),
+            plain.replace("-----END CERTIFICATE-----\n", "-----END CERTIFICATE-----"),
+            format!("subject=CN = x\n{ONE}issuer: y\n\n{TWO}trailing"),
+            format!("ca: {ONE}{TWO}"),
+            format!("{ONE}\0\0\0\0{TWO}"),
+            plain.replace("CERTIFICATE", "X509 CERTIFICATE"),
+            plain.replace("CERTIFICATE", "TRUSTED CERTIFICATE"),
+            plain.replace("END CERTIFICATE", "END CERT"),
+            plain.replace("AQID", "Comment: a header\nAnother: one\n\nAQID"),
+            plain.replace("BAUG", "BAUG\n\n"),
+            plain.replace("-----BEGIN", "------BEGIN"),
+        ] {
+            let scan = scan(dressed.as_bytes());
+
+            let ders: Vec<&[u8]> = scan.certificates.iter().map(|found| found.der.as_slice()).collect();
+            assert_eq!(ders, [&[1, 2, 3, 4, 5, 6][..], &[7, 8, 9]], "{dressed:?}");
+            assert_eq!(scan.faults, [], "{dressed:?}");
+        }
+    }
+
+    #[test]
+    fn utf_16_is_read_and_said() {
+        let wide: Vec<u8> = ONE.encode_utf16().flat_map(u16::to_le_bytes).collect();
+
+        let scan = scan(&[&[0xff, 0xfe], wide.as_slice()].concat());
+
+        assert_eq!(scan.encoding, Encoding::Utf16);
+        assert_eq!(scan.certificates.len(), 1);
+    }
+
+    #[test]
+    fn a_damaged_block_costs_only_itself() {
+        use FaultKind::{BadMarker, Empty, NoEnd, NotBase64};
+        check(&format!("{}{TWO}", ONE.replace("-----END CERTIFICATE-----\n", "")), &[(1, NoEnd)], 1);
+        check(&format!("{}{TWO}", ONE.replace("AQID", "AQ*D")), &[(1, NotBase64)], 1);
+        check(&format!("{TWO}{}", ONE.replace("AQID\nBAUG\n", "")), &[(4, Empty)], 1);
+        check(&format!("{TWO}-----BEGIN CERTIFICATE\n{ONE}"), &[(4, BadMarker)], 2);
+        check(&format!("{TWO}-----BEGIN CERTIFICATE-----\nAQID"), &[(4, NoEnd)], 1);
+        check("-----BEGIN CERTIFICATE-----END CERTIFICATE-----", &[(1, Empty)], 0);
+        check("-----BEGIN -----BEGIN -----", &[(1, NoEnd), (1, NoEnd)], 0);
+    }
+
+    #[test]
+    fn keys_are_named_and_never_decoded() {
+        let text = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\n!!!\n-----END RSA PRIVATE KEY-----\n\
+            -----BEGIN PRIVATE KEY-----\n***\n-----END PRIVATE KEY-----\n\
+            -----BEGIN ENCRYPTED PRIVATE KEY-----\n***\n-----END ENCRYPTED PRIVATE KEY-----\n\
+            -----BEGIN PKCS7-----\n***\n-----END PKCS7-----\n";
+
+        let scan = scan(format!("{text}{ONE}").as_bytes());
+
+        let keys: Vec<(u64, bool)> = scan.keys.iter().map(|key| (key.line, key.is_encrypted)).collect();
+        assert_eq!(keys, [(1, true), (6, false), (9, true)]);
+        assert_eq!(scan.others, [Other { line: 12, label: "PKCS7".to_owned() }]);
+        assert_eq!((scan.certificates.len(), scan.faults.len()), (1, 0));
+    }
+
+    #[test]
+    fn what_is_no_pem_holds_nothing() {
+        for bytes in [&b""[..], b"hello", b"\x30\x82\x01\x00", &[0xff; 1000], b"-----BEGIN", b"BEGIN CERTIFICATE"] {
+            assert_eq!(scan(bytes).markers, 0);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_marker_is_accounted_for(pieces in proptest::collection::vec(piece(), 0..40)) {
+            let scan = scan(&pieces.concat());
+
+            let found = scan.certificates.len() + scan.keys.len() + scan.others.len();
+            prop_assert_eq!(found + scan.faults.len(), scan.markers);
+        }
+
+        #[test]
+        fn a_whole_certificate_behind_anything_is_found(rubbish in proptest::collection::vec(piece(), 0..20)) {
+            // UTF-16 rubbish turns the rest into another text altogether.
+            let bytes = [b"x".to_vec(), rubbish.concat(), b"\n".to_vec(), ONE.as_bytes().to_vec()].concat();
+            prop_assume!(text::decode(&bytes).1 == Encoding::Utf8);
+
+            let scan = scan(&bytes);
+
+            prop_assert_eq!(&scan.certificates.last().expect("the last one").der, &[1, 2, 3, 4, 5, 6]);
+        }
+    }
+
+    /// Fragments that meet each other in every order, with bytes of any kind between them.
+    fn piece() -> impl Strategy<Value = Vec<u8>> {
+        let known =
+            [BEGIN, END, "-----", "CERTIFICATE", "PRIVATE KEY", "AQID", "\n", "\r", " ", "A: b", "\u{feff}", ONE];
+        prop_oneof![
+            4 => proptest::sample::select(known.map(|text| text.as_bytes().to_vec()).to_vec()),
+            1 => proptest::collection::vec(any::<u8>(), 0..8),
+        ]
+    }
+
+    fn check(text: &str, faults: &[(u64, FaultKind)], certificates: usize) {
+        let scan = scan(text.as_bytes());
+        let found: Vec<(u64, FaultKind)> = scan.faults.iter().map(|fault| (fault.line, fault.kind)).collect();
+        assert_eq!((found.as_slice(), scan.certificates.len()), (faults, certificates), "{text:?}");
+    }
+}

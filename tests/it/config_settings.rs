@@ -1,0 +1,169 @@
+//! What a usable configuration means: defaults, kubeconfigs, and the engine's view of it.
+
+use std::path::Path;
+
+use secrecy::ExposeSecret as _;
+use vedette::config::budget::Planned;
+use vedette::config::settings::{Settings, Source};
+use vedette::config::surroundings::{Sources, Surroundings};
+use vedette::model::policy::Policy;
+
+use crate::config_errors::machine;
+
+const MAIL: &str = "mail: { relay: smtp.example.com:587, from: vedette@example.com, to: [oncall@example.com] }\n";
+
+#[test]
+fn a_kubeconfig_gives_credentials_and_the_address_clients_use() {
+    let folder = machine();
+    let settings = load(
+        "clusters: [{ name: prod, kubeconfig: { path: prod.kubeconfig }, vip: { failover: true } }]",
+        folder.path(),
+    );
+    let cluster = &settings.clusters[0];
+    let vip = cluster.vip.as_ref().unwrap();
+
+    assert_eq!(
+        (vip.address.to_string().as_str(), vip.server_name.to_string().as_str()),
+        ("10.0.0.10:6443", "10.0.0.10")
+    );
+    assert!(cluster.vip_fails_over);
+    let anchors = cluster.credentials.anchors.as_ref().unwrap().read().unwrap();
+    assert!(anchors.expose_secret().starts_with(b"-----BEGIN CERTIFICATE-----"));
+    assert!(cluster.credentials.client.is_some());
+}
+
+#[test]
+fn a_written_address_goes_before_the_kubeconfigs() {
+    let folder = machine();
+    let settings = load(
+        "clusters: [{ name: prod, kubeconfig: { path: path.kubeconfig }, vip: { address: 'api.example.com:443' } }]",
+        folder.path(),
+    );
+    let vip = settings.clusters[0].vip.as_ref().unwrap();
+
+    assert_eq!(vip.server_name.to_string(), "api.example.com");
+}
+
+#[test]
+fn a_kubeconfig_that_points_at_an_instance_names_no_vip() {
+    let folder = machine();
+    let settings = load(
+        "clusters: [{ name: prod, kubeconfig: { path: prod.kubeconfig }, \
+            apiservers: [{ name: api-1, address: '10.0.0.10:6443' }] }]",
+        folder.path(),
+    );
+
+    assert!(settings.clusters[0].vip.is_none());
+}
+
+#[test]
+fn files_of_a_kubeconfig_start_at_its_own_folder() {
+    let folder = machine();
+    let moved = folder.path().join("folder/files.kubeconfig");
+    let text = std::fs::read_to_string(folder.path().join("files.kubeconfig")).unwrap();
+    std::fs::write(moved, text.replace("client.crt", "../client.crt").replace("open.key", "../client.key")).unwrap();
+    let settings = load("clusters: [{ name: prod, kubeconfig: { path: folder/files.kubeconfig } }]", folder.path());
+
+    let client = settings.clusters[0].credentials.client.as_ref().unwrap();
+    assert!(matches!(&client.key, Source::File(path) if *path == folder.path().join("folder/../client.key")));
+}
+
+#[test]
+fn a_plugin_is_kept_only_when_it_may_run() {
+    let folder = machine();
+    let settings =
+        load("clusters: [{ name: prod, kubeconfig: { path: exec.kubeconfig, allow_exec: true } }]", folder.path());
+
+    let plugin = settings.clusters[0].credentials.exec.as_ref().unwrap();
+    assert_eq!((plugin.command.to_str().unwrap(), plugin.args.join(" ").as_str()), ("aws", "eks get-token"));
+}
+
+#[test]
+fn even_and_missing_members_are_no_mistake() {
+    let folder = machine();
+    let settings = load(
+        "clusters: [{ name: prod, etcd: [{ name: main, ca: { file: ca.pem }, members: [] }, { name: events, \
+            ca: { file: ca.pem }, members: [{ name: a, address: '10.0.0.1:1' }, { name: b, address: '10.0.0.2:1' }] }] }]",
+        folder.path(),
+    );
+
+    let members: Vec<usize> =
+        settings.inventory().clusters.values().flat_map(|c| c.etcds.values()).map(|e| e.members.len()).collect();
+    assert_eq!(members, [2, 0]);
+}
+
+#[test]
+fn references_are_the_listed_the_relay_and_the_resolvers_as_far_as_remote() {
+    let cluster = "clusters: [{ name: prod, etcd: [{ name: main, ca: { file: ca.pem }, members: [] }] }]\n";
+    let folder = machine();
+    let references = |text: &str| {
+        let settings = load(&format!("{cluster}{text}"), folder.path());
+        settings.inventory().references.iter().map(|r| format!("{}={}", r.name, r.address)).collect::<Vec<_>>()
+    };
+
+    assert_eq!(references(""), ["relay=smtp.example.com:587", "10.0.0.53:53=10.0.0.53:53"]);
+    assert_eq!(references("vantage: { resolvers: ['127.0.0.53:53'] }"), ["relay=smtp.example.com:587"]);
+    assert_eq!(
+        references("vantage: { resolvers: [], references: [{ name: mx, address: 'smtp.example.com:587' }] }"),
+        ["mx=smtp.example.com:587"]
+    );
+}
+
+#[test]
+fn the_store_lies_where_systemd_says() {
+    let text = format!("{MAIL}clusters: [{{ name: a, kubeconfig: {{ path: x }} }}]");
+    let store = |state_directory: Option<&str>| {
+        let surroundings = Surroundings {
+            state_directory: state_directory.map(Into::into),
+            sources: Sources::Untouched,
+            ..surroundings()
+        };
+        Settings::from_text(&text, Path::new("vedette.yaml"), &surroundings).unwrap().0.vantage.store
+    };
+
+    assert_eq!(store(None), Path::new("/var/lib/vedette/vedette.db"));
+    assert_eq!(store(Some("/run/x")), Path::new("/run/x/vedette.db"));
+}
+
+#[test]
+fn the_default_timing_keeps_every_promise_of_load() {
+    let folder = machine();
+    for (apiservers, members) in (0..8).flat_map(|a| (0..8).map(move |m| (a, m))) {
+        let list = |n: usize, net: u8| {
+            (0..n).map(|i| format!("{{ name: n{i}, address: '10.{net}.0.{i}:1' }}")).collect::<Vec<_>>().join(", ")
+        };
+        let settings = load(
+            &format!(
+                "clusters: [{{ name: prod, credentials: {{ ca: {{ file: ca.pem }} }}, vip: {{ address: 'vip:1' }}, \
+                    apiservers: [{}], etcd: [{{ name: main, ca: {{ file: ca.pem }}, members: [{}] }}] }}]",
+                list(apiservers, 1),
+                list(members, 2)
+            ),
+            folder.path(),
+        );
+
+        let planned = Planned::new(&settings.clusters[0], &Policy::default());
+        assert!(planned.apiservers <= planned.apiservers_goal, "{apiservers}: {planned:?}");
+        assert!(planned.etcd <= planned.etcd_goal + 1e-9, "{members}: {planned:?}");
+    }
+}
+
+/// The settings of a configuration with nothing to complain about.
+fn load(text: &str, folder: &Path) -> Settings {
+    let result = Settings::from_text(&format!("{MAIL}{text}"), &folder.join("vedette.yaml"), &surroundings());
+    match result {
+        Ok((settings, warnings)) if warnings.is_empty() => settings,
+        Ok((_, problems)) | Err(problems) => {
+            panic!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        }
+    }
+}
+
+fn surroundings() -> Surroundings {
+    Surroundings {
+        host_name: "bastion".to_owned(),
+        state_directory: None,
+        resolvers: vec!["10.0.0.53:53".parse().unwrap()],
+        sources: Sources::Examined,
+    }
+}

@@ -5,3 +5,4 @@
 pub mod metrics;
 #[cfg(test)]
 pub(crate) mod specimen;
+pub mod table;

@@ -136,7 +136,11 @@ fn status(id: u64, leader: Option<u64>) -> MemberStatus {
 }
 
 fn answer(number: u64, answer: Result<MemberStatus, Unseen>) -> MemberAnswer<MemberStatus> {
-    let phases = Phases { first_byte: Some(millis(number)), ..Phases::default() };
+    let spent = Some(millis(number));
+    let phases = match answer {
+        Ok(_) => Phases { first_byte: spent, ..Phases::default() },
+        Err(_) => Phases { dial: Some(millis(1000)), ..Phases::default() },
+    };
     MemberAnswer { member: name(&format!("etcd-{number}")), sent_after: millis(1), phases, answer }
 }
 
@@ -173,6 +177,7 @@ pub(crate) fn looks() -> Vec<Observation> {
     for own in &mut all[5..] {
         own.phases = Phases { dial: Some(millis(3)), ..Phases::default() };
     }
+    all[7].phases = Phases::default();
     all
 }
 

@@ -1,6 +1,7 @@
 //! vedette watches Kubernetes control planes from outside them, judges by itself, and mails the person on call.
 
 pub mod config;
+pub mod daemon;
 pub mod expose;
 pub mod judge;
 pub mod model;

@@ -188,8 +188,8 @@ mod tests {
     fn written(format: Format, reader: Reader) -> String {
         let sink = Sink::default();
         let lines = Arc::clone(&sink.0);
-        let subscriber = super::subscriber(format, reader, EnvFilter::new("info"), move || sink.clone());
-        tracing::subscriber::with_default(subscriber, || {
+        let subscriber_to_sink = subscriber(format, reader, EnvFilter::new("info"), move || sink.clone());
+        tracing::subscriber::with_default(subscriber_to_sink, || {
             tracing::warn!(target: "api", waiting = 3, "mail is late");
             tracing::debug!(target: "api", "not asked for");
         });

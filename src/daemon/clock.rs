@@ -1,4 +1,4 @@
-//! The only reader of clocks. Everybody else is handed a [`Clock`] or a [`Now`](crate::model::time::Now).
+//! The only reader of clocks. Everybody else is handed a [`Clock`] or a [`Now`].
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -3,8 +3,11 @@
 pub mod alert;
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod engine;
+pub mod expose;
 pub mod judge;
 pub mod model;
 pub mod observe;
 pub mod parse;
+pub mod render;

@@ -14,6 +14,7 @@ impl Settings {
             resolvers: self.vantage.resolvers.iter().map(|resolver| resolver.listed()).collect(),
             levels: self.levels.clone(),
             mails: self.mail.is_some(),
+            relay_is_local: self.mail.as_ref().is_some_and(|mail| mail.relay.host.is_loopback()),
             heartbeat: self.heartbeat.is_some(),
         }
     }

@@ -91,6 +91,17 @@ impl Served {
 }
 
 impl Trust {
+    /// Every verdict.
+    pub const ALL: [Self; 7] = [
+        Self::Trusted,
+        Self::Expired,
+        Self::NotYetValid,
+        Self::UnknownAuthority,
+        Self::WrongName,
+        Self::Invalid,
+        Self::Unverified,
+    ];
+
     /// Bounded label value.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

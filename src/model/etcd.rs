@@ -95,6 +95,9 @@ pub struct MemberListing {
 }
 
 impl AlarmKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::NoSpace, Self::Corrupt, Self::Other];
+
     /// etcd's own spelling.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

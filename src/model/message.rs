@@ -170,6 +170,10 @@ impl Message {
 }
 
 impl FailureClass {
+    /// Every class.
+    pub const ALL: [Self; 7] =
+        [Self::Connect, Self::Tls, Self::Auth, Self::Timeout, Self::Temporary, Self::Permanent, Self::Other];
+
     /// Bounded label value.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -189,6 +189,9 @@ impl Snapshot {
 }
 
 impl HeartbeatState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [Self::Off, Self::Beating, Self::Blind, Self::Stalled, Self::Mute];
+
     /// Bounded label value.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

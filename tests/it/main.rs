@@ -1,8 +1,11 @@
 //! One integration binary: claims about the house as a whole.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers as well")]
 
+mod bans;
 mod command_line;
 mod config_errors;
 mod config_files;
 mod config_settings;
+mod layers;
 mod stories;
+mod unit;

@@ -1,0 +1,212 @@
+//! Where log lines go and what they look like.
+//!
+//! To standard error, so that standard output stays the command's own. Plain text unless told otherwise; colours only
+//! for a terminal; a priority in front of each line when the journal reads it, which also stamps the time itself.
+//! `VEDETTE_LOG` filters, as `info` or `warn,vedette=debug`. Called once, by `cli`.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::str::FromStr;
+
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, JsonFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
+
+/// The variable that holds the filter.
+pub const FILTER_VARIABLE: &str = "VEDETTE_LOG";
+/// The filter unless the variable says otherwise.
+const DEFAULT_FILTER: &str = "info";
+/// Set by the service manager to `device:inode` of the stream it reads into the journal.
+const JOURNAL_VARIABLE: &str = "JOURNAL_STREAM";
+
+/// The shape of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Plain,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LoggingError {
+    /// The filter is not understood.
+    #[error("reading {FILTER_VARIABLE}")]
+    Filter(#[source] tracing_subscriber::filter::ParseError),
+    /// Somebody else set it up before.
+    #[error("logging was set up twice")]
+    Twice(#[source] tracing_subscriber::util::TryInitError),
+}
+
+/// The text is no [`Format`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no such log format; write plain or json")]
+pub struct NoSuchFormat;
+
+/// Sends the process's log lines to standard error.
+///
+/// # Errors
+///
+/// When the filter in `VEDETTE_LOG` is not understood, or on a second call.
+pub fn start(format: Format) -> Result<(), LoggingError> {
+    use tracing_subscriber::util::SubscriberInitExt;
+
+    let filter = std::env::var(FILTER_VARIABLE).unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
+    let filter = EnvFilter::try_new(filter).map_err(LoggingError::Filter)?;
+    let reader = Reader::of_stderr();
+    subscriber(format, reader, filter, io::stderr).try_init().map_err(LoggingError::Twice)
+}
+
+/// Who reads standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    Terminal,
+    Journal,
+    Other,
+}
+
+impl Reader {
+    fn of_stderr() -> Self {
+        let stderr = io::stderr();
+        if stderr.is_terminal() {
+            return Self::Terminal;
+        }
+        let stream = std::env::var(JOURNAL_VARIABLE).unwrap_or_default();
+        let file = stderr.as_fd().try_clone_to_owned().map(File::from).and_then(|file| file.metadata());
+        match file {
+            Ok(file) if stream == format!("{}:{}", file.dev(), file.ino()) => Self::Journal,
+            Ok(_) | Err(_) => Self::Other,
+        }
+    }
+}
+
+fn subscriber<W>(format: Format, reader: Reader, filter: EnvFilter, writer: W) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let builder = builder.with_ansi(reader == Reader::Terminal);
+    let shape = tracing_subscriber::fmt::format().with_ansi(reader == Reader::Terminal);
+    match (format, reader) {
+        (Format::Plain, Reader::Journal) => Box::new(builder.event_format(Prioritised(shape.without_time())).finish()),
+        (Format::Plain, Reader::Terminal | Reader::Other) => Box::new(builder.event_format(shape).finish()),
+        (Format::Json, Reader::Journal) => {
+            Box::new(builder.fmt_fields(JsonFields::new()).event_format(Prioritised(shape.json())).finish())
+        }
+        (Format::Json, Reader::Terminal | Reader::Other) => {
+            Box::new(builder.fmt_fields(JsonFields::new()).event_format(shape.json()).finish())
+        }
+    }
+}
+
+/// Lines with the priority that the journal takes off again: `<4>…` (sd-daemon(3)).
+struct Prioritised<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for Prioritised<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        write!(writer, "<{}>", priority(*event.metadata().level()))?;
+        self.0.format_event(context, writer, event)
+    }
+}
+
+/// syslog(3)'s numbers: error 3, warning 4, info 6, debug 7.
+const fn priority(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        Level::DEBUG | Level::TRACE => 7,
+    }
+}
+
+impl FromStr for Format {
+    type Err = NoSuchFormat;
+
+    fn from_str(text: &str) -> Result<Self, NoSuchFormat> {
+        match text {
+            "plain" => Ok(Self::Plain),
+            "json" => Ok(Self::Json),
+            _ => Err(NoSuchFormat),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[test]
+    fn the_journal_gets_a_priority_and_no_time() {
+        assert_eq!(written(Format::Plain, Reader::Journal), "<4> WARN api: mail is late waiting=3\n");
+    }
+
+    #[test]
+    fn a_pipe_gets_a_time_and_no_colours() {
+        let line = written(Format::Plain, Reader::Other);
+
+        assert!(line.ends_with(" WARN api: mail is late waiting=3\n"), "{line}");
+        assert!(line.starts_with("20") && !line.contains('\u{1b}'), "{line}");
+    }
+
+    #[test]
+    fn a_terminal_gets_colours() {
+        assert!(written(Format::Plain, Reader::Terminal).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn json_is_one_object_per_line() {
+        let line = written(Format::Json, Reader::Other);
+
+        let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(object["level"], "WARN");
+        assert_eq!(object["fields"]["message"], "mail is late");
+        assert_eq!(object["fields"]["waiting"], 3);
+        assert!(written(Format::Json, Reader::Journal).starts_with("<4>{"));
+    }
+
+    #[test]
+    fn formats_are_named() {
+        assert_eq!("json".parse(), Ok(Format::Json));
+        assert_eq!("plain".parse(), Ok(Format::Plain));
+        assert_eq!("xml".parse::<Format>(), Err(NoSuchFormat));
+    }
+
+    fn written(format: Format, reader: Reader) -> String {
+        let sink = Sink::default();
+        let lines = Arc::clone(&sink.0);
+        let subscriber_to_sink = subscriber(format, reader, EnvFilter::new("info"), move || sink.clone());
+        tracing::subscriber::with_default(subscriber_to_sink, || {
+            tracing::warn!(target: "api", waiting = 3, "mail is late");
+            tracing::debug!(target: "api", "not asked for");
+        });
+        String::from_utf8(lines.lock().unwrap().clone()).unwrap()
+    }
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+}

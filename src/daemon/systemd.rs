@@ -1,0 +1,174 @@
+//! What the service manager is told: ready, a line of status, stopping, and that the scheduler is alive.
+//!
+//! Without `NOTIFY_SOCKET` every call does nothing. The watchdog is fed from the engine's progress and by its own loop,
+//! never from a timer of its own: a timer would beat on while the scheduler hangs.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+use crate::model::time::{Mono, Now};
+
+/// Says that everything is bound and looking, with a line for `systemctl status`.
+pub fn ready(text: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(&one_line(text))]);
+}
+
+/// Sets the line that `systemctl status` shows.
+pub fn status(text: &str) {
+    tell(&[NotifyState::Status(&one_line(text))]);
+}
+
+/// Says that the process is on its way out.
+pub fn stopping(text: &str) {
+    tell(&[NotifyState::Stopping, NotifyState::Status(&one_line(text))]);
+}
+
+/// The service manager's watchdog, seen from the one who must feed it.
+#[derive(Debug)]
+pub struct Watchdog {
+    pause: Duration,
+    last: Option<(Mono, u64)>,
+}
+
+/// How the engine gets on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Inputs handled since the start ([`Counters::inputs`](crate::model::snapshot::Counters::inputs)).
+    pub inputs: u64,
+    /// Whether anything was due since the last call: without it, no input is no sign of a stall.
+    pub was_due: bool,
+}
+
+impl Watchdog {
+    /// The watchdog of this service; `None` when the unit sets none or it is meant for another process.
+    #[must_use]
+    pub fn of_service() -> Option<Self> {
+        sd_notify::watchdog_enabled().map(Self::with_limit)
+    }
+
+    /// A watchdog that bites after `limit` without a ping, and so is to be fed at half of it, as sd_watchdog_enabled(3)
+    /// recommends.
+    #[must_use]
+    pub fn with_limit(limit: Duration) -> Self {
+        Self { pause: limit / 2, last: None }
+    }
+
+    /// When [`Watchdog::feed`] is to be called next; calling it earlier does no harm.
+    #[must_use]
+    pub fn next_meal(&self) -> Mono {
+        self.last.map_or(Mono::ORIGIN, |(fed, _)| fed.plus(self.pause))
+    }
+
+    /// Pings the watchdog if a ping is due and the engine has moved, and says whether it did.
+    pub fn feed(&mut self, progress: Progress, now: Now) -> bool {
+        let deserves = self.deserves(progress, now.mono);
+        if deserves {
+            self.last = Some((now.mono, progress.inputs));
+            tell(&[NotifyState::Watchdog]);
+        }
+        deserves
+    }
+
+    fn deserves(&self, progress: Progress, mono: Mono) -> bool {
+        match self.last {
+            None => true,
+            Some((fed, inputs)) => mono.since(fed) >= self.pause && (progress.inputs > inputs || !progress.was_due),
+        }
+    }
+}
+
+/// A service manager that cannot be reached is a reason for a line in the log, not to stop watching.
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "telling the service manager: {error}");
+    }
+}
+
+/// A line break would start a new assignment in the protocol.
+fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+    use crate::daemon::rebirth;
+    use crate::model::time::UnixTime;
+
+    const MOVED: fn(u64) -> Progress = |inputs| Progress { inputs, was_due: true };
+
+    #[test]
+    fn the_watchdog_is_fed_at_half_its_limit_and_only_after_progress() {
+        let mut watchdog = Watchdog::with_limit(Duration::from_secs(30));
+
+        assert!(watchdog.feed(MOVED(10), at(100)));
+        assert_eq!(watchdog.next_meal(), at(115).mono);
+        assert!(!watchdog.feed(MOVED(11), at(114)));
+        assert!(watchdog.feed(MOVED(12), at(115)));
+        assert!(!watchdog.feed(MOVED(12), at(130)));
+        assert!(!watchdog.feed(MOVED(12), at(145)));
+        assert!(watchdog.feed(MOVED(13), at(146)));
+    }
+
+    #[test]
+    fn an_engine_with_nothing_due_is_alive() {
+        let mut watchdog = Watchdog::with_limit(Duration::from_secs(30));
+        assert!(watchdog.feed(MOVED(10), at(100)));
+
+        assert!(watchdog.feed(Progress { inputs: 10, was_due: false }, at(115)));
+    }
+
+    /// The socket's address comes from the environment of a whole process, so the one that talks is a second run of
+    /// this test.
+    #[test]
+    fn the_service_manager_hears_every_word() {
+        if rebirth::is_child() {
+            let mut watchdog = Watchdog::of_service().unwrap();
+            ready("2 clusters,\nall quiet");
+            watchdog.feed(MOVED(1), at(0));
+            status("1 incident");
+            return stopping("draining");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+
+        let mut command = rebirth::command("daemon::systemd::tests::the_service_manager_hears_every_word");
+        let child = command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "30000000").env_remove("WATCHDOG_PID");
+        assert!(child.output().unwrap().status.success());
+
+        socket.set_nonblocking(true).unwrap();
+        let heard: Vec<String> = std::iter::from_fn(|| {
+            let mut datagram = [0; 256];
+            let length = socket.recv(&mut datagram).ok()?;
+            Some(String::from_utf8_lossy(&datagram[..length]).into_owned())
+        })
+        .collect();
+        assert_eq!(
+            heard,
+            [
+                "READY=1\nSTATUS=2 clusters, all quiet\n",
+                "WATCHDOG=1\n",
+                "STATUS=1 incident\n",
+                "STOPPING=1\nSTATUS=draining\n",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_service_manager_that_is_gone_stops_nobody() {
+        if rebirth::is_child() {
+            return ready("alone");
+        }
+        let mut command = rebirth::command("daemon::systemd::tests::a_service_manager_that_is_gone_stops_nobody");
+
+        assert!(command.env("NOTIFY_SOCKET", "/nonexistent/notify").output().unwrap().status.success());
+    }
+
+    fn at(seconds: u64) -> Now {
+        Now { wall: UnixTime::from_secs(0), mono: Mono(Duration::from_secs(seconds)) }
+    }
+}

@@ -1,0 +1,153 @@
+//! What each path answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
+use tokio::sync::Semaphore;
+
+use crate::model::policy::Policy;
+use crate::model::snapshot::Snapshot;
+use crate::model::time::{Clock, Now};
+use crate::render::metrics::{self, Family, Page};
+
+use super::Shared;
+
+/// A snapshot older than this belongs to an engine that stands still: the fastest ticks of the schedule, 2 and 3 s
+/// apart, renew it even when every look fails.
+const STANDSTILL: Duration = Duration::from_secs(5);
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+const WELCOME: &str = "vedette watches control planes from outside them and mails the person on call. \
+     /metrics is for Prometheus, /healthz answers while the process lives, /readyz tells whether it has looked at \
+     everything once and keeps looking.\n";
+
+/// What the pages are made from.
+#[derive(Debug, Clone)]
+pub struct Pages {
+    snapshot: Shared,
+    policy: Arc<Policy>,
+    clock: Clock,
+    process: Arc<ProcessCollector>,
+    drawing: Arc<Semaphore>,
+    refused: Arc<AtomicU64>,
+}
+
+impl Pages {
+    /// Pages about the latest of `snapshot`; freshness is judged by `policy` and `clock`.
+    #[must_use]
+    pub fn new(snapshot: Shared, policy: Arc<Policy>, clock: Clock) -> Self {
+        Self {
+            snapshot,
+            policy,
+            clock,
+            process: Arc::new(ProcessCollector::for_self()),
+            drawing: Arc::new(Semaphore::new(1)),
+            refused: Arc::default(),
+        }
+    }
+
+    pub(super) fn refused(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.refused)
+    }
+
+    fn metrics(&self) -> prometheus::Result<Vec<u8>> {
+        let snapshot = self.snapshot.load_full();
+        let now = self.clock.now();
+        let mut families = metrics::families(Page { snapshot: &snapshot, policy: &self.policy, now });
+        families.extend(self.refused_family().finish());
+        families.extend(self.process.collect().into_iter().filter(is_known));
+        metrics::encode(&families)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "samples are f64")]
+    fn refused_family(&self) -> Family {
+        Family::counter(
+            "vedette_listener_refused_connections_total",
+            "Connections to this listener that were closed at once because too many were open.",
+        )
+        .alone(Some(self.refused.load(Ordering::Relaxed) as f64))
+    }
+}
+
+/// All paths. Every answer forbids caches and guessing of types.
+pub(super) fn router(pages: Pages) -> Router {
+    Router::new()
+        .route("/", get(async || text(StatusCode::OK, WELCOME)))
+        .route("/healthz", get(async || text(StatusCode::OK, "ok\n")))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(page))
+        .fallback(async || text(StatusCode::NOT_FOUND, "no such page; try /metrics, /healthz or /readyz\n"))
+        .layer(middleware::from_fn(refuse_bodies))
+        .with_state(pages)
+}
+
+/// Drawn off the runtime's threads and one at a time: a page of thousands of series must delay no look.
+async fn page(State(pages): State<Pages>) -> Response {
+    let drawing = Arc::clone(&pages.drawing);
+    let Ok(_turn) = drawing.acquire().await else { return broken("the listener is closing") };
+    match tokio::task::spawn_blocking(move || pages.metrics()).await {
+        Ok(Ok(drawn)) => ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], drawn).into_response(),
+        Ok(Err(error)) => broken(&error.to_string()),
+        Err(error) => broken(&error.to_string()),
+    }
+}
+
+async fn ready(State(pages): State<Pages>) -> Response {
+    let reasons = unready(&pages.snapshot.load(), pages.clock.now());
+    if reasons.is_empty() {
+        text(StatusCode::OK, "ok\n")
+    } else {
+        text(StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
+    }
+}
+
+/// Why we should not be relied on right now; empty when there is no reason.
+fn unready(snapshot: &Snapshot, now: Now) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if !snapshot.is_first_round_done {
+        reasons.push("first round: not everything has been looked at once".to_owned());
+    }
+    let age = now.since(snapshot.at);
+    if age >= STANDSTILL {
+        reasons.push(format!("scheduler: the latest picture is {} s old", age.as_secs()));
+    }
+    reasons
+}
+
+async fn refuse_bodies(request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    if hyper::body::Body::is_end_stream(&body) {
+        let mut answer = next.run(Request::from_parts(head, body)).await;
+        let headers = answer.headers_mut();
+        headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+        headers.insert(HeaderName::from_static("x-content-type-options"), header::HeaderValue::from_static("nosniff"));
+        answer
+    } else {
+        text(StatusCode::PAYLOAD_TOO_LARGE, "requests here have no body\n")
+    }
+}
+
+fn text(status: StatusCode, text: impl Into<String>) -> Response {
+    (status, [(header::CONTENT_TYPE, PLAIN)], text.into()).into_response()
+}
+
+fn broken(why: &str) -> Response {
+    tracing::error!(why, "drawing the metrics page: {why}");
+    text(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be drawn\n")
+}
+
+/// The process collector reports a start time of 0 where `/proc/stat` is hidden from us, as our unit does.
+fn is_known(family: &MetricFamily) -> bool {
+    let zero = |metric: &prometheus::proto::Metric| metric.get_gauge().get_value() == 0.0;
+    family.name() != "process_start_time_seconds" || !family.get_metric().iter().any(zero)
+}

@@ -1,0 +1,174 @@
+//! Claims about the door, by real requests over TCP.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Expose, Limits, Pages, Shared};
+use crate::model::policy::Policy;
+use crate::model::snapshot::Snapshot;
+use crate::model::time::Clock;
+use crate::render::specimen;
+
+#[tokio::test]
+async fn metrics_show_the_snapshot_and_the_process() {
+    let door = Door::open(Limits::default()).await;
+
+    let answer = door.ask("GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await;
+
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("content-type: text/plain; version=0.0.4\r\n"), "{answer}");
+    assert!(answer.contains("\nvedette_etcd_raft_term{"));
+    assert!(answer.contains("\nvedette_listener_refused_connections_total 0\n"));
+    assert!(answer.contains("\nprocess_cpu_seconds_total "));
+}
+
+#[tokio::test]
+async fn a_replaced_snapshot_is_seen_by_the_next_request() {
+    let door = Door::open(Limits::default()).await;
+    let mut later = specimen::snapshot();
+    later.counters.looks = 4711;
+
+    door.snapshot.store(Arc::new(later));
+
+    assert!(door.get("/metrics").await.contains("\nvedette_looks_total 4711\n"));
+}
+
+#[tokio::test]
+async fn ready_needs_a_first_round_and_a_fresh_picture_and_healthy_needs_neither() {
+    let door = Door::open(Limits::default()).await;
+    assert!(door.get("/readyz").await.ends_with("\r\n\r\nok\n"));
+
+    let old = specimen::now().minus(Duration::from_secs(7));
+    door.snapshot.store(Arc::new(Snapshot { at: old, is_first_round_done: false, ..specimen::snapshot() }));
+    let answer = door.get("/readyz").await;
+
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains("first round: ") && answer.contains("is 7 s old"), "{answer}");
+    assert!(door.get("/healthz").await.starts_with("HTTP/1.1 200 OK"));
+}
+
+#[tokio::test]
+async fn a_picture_is_fresh_until_it_is_five_seconds_old() {
+    let door = Door::open(Limits::default()).await;
+
+    for (millis, status) in [(4999, "200"), (5000, "503")] {
+        let at = specimen::now().minus(Duration::from_millis(millis));
+        door.snapshot.store(Arc::new(Snapshot { at, ..specimen::snapshot() }));
+
+        assert_eq!(&door.get("/readyz").await[9..12], status);
+    }
+}
+
+#[tokio::test]
+async fn only_known_paths_only_reading_and_no_bodies() {
+    let door = Door::open(Limits::default()).await;
+
+    for (request, status) in [
+        ("GET / HTTP/1.1\r\nhost: x\r\n\r\n", "200"),
+        ("HEAD /metrics HTTP/1.1\r\nhost: x\r\n\r\n", "200"),
+        ("GET /probe?target=http://10.0.0.1/ HTTP/1.1\r\nhost: x\r\n\r\n", "404"),
+        ("GET /metrics/ HTTP/1.1\r\nhost: x\r\n\r\n", "404"),
+        ("GET //metrics HTTP/1.1\r\nhost: x\r\n\r\n", "404"),
+        ("POST /metrics HTTP/1.1\r\nhost: x\r\n\r\n", "405"),
+        ("DELETE /healthz HTTP/1.1\r\nhost: x\r\n\r\n", "405"),
+        ("GET /metrics HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc", "413"),
+        ("GET /metrics HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n", "413"),
+        ("nonsense\r\n\r\n", "400"),
+    ] {
+        assert_eq!(door.ask(request).await.get(9..12), Some(status), "{request}");
+    }
+    assert!(door.ask("HEAD /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.ends_with("\r\n\r\n"));
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_long_is_refused() {
+    let door = Door::open(Limits::default()).await;
+
+    let answer = door.ask(&format!("GET / HTTP/1.1\r\nhost: x\r\nlong: {}\r\n\r\n", "a".repeat(20_000))).await;
+
+    assert_eq!(answer.get(9..12), Some("431"));
+}
+
+#[tokio::test]
+async fn who_says_nothing_is_dismissed() {
+    let door = Door::open(Limits { head: Duration::from_millis(30), ..Limits::default() }).await;
+
+    assert_eq!(door.ask("GET / HT").await, "");
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_closed_at_once_and_counted() {
+    let door = Door::open(Limits { connections: 1, ..Limits::default() }).await;
+    let mut first = TcpStream::connect(door.address).await.unwrap();
+    first.write_all(b"GET /metrics HTTP/1.1\r\n").await.unwrap();
+
+    let mut second = TcpStream::connect(door.address).await.unwrap();
+    assert_eq!(second.read_u8().await.map_err(|error| error.kind()), Err(std::io::ErrorKind::UnexpectedEof));
+    first.write_all(b"host: x\r\n\r\n").await.unwrap();
+
+    let mut answer = String::new();
+    first.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("\nvedette_listener_refused_connections_total 1\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn stopping_frees_the_port_and_waits_for_nobody_who_is_silent() {
+    let door = Door::open(Limits::default()).await;
+    let mut silent = TcpStream::connect(door.address).await.unwrap();
+    assert!(door.get("/healthz").await.ends_with("ok\n"));
+
+    door.stop.cancel();
+    door.serving.await.unwrap();
+
+    assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
+    assert!(TcpStream::connect(door.address).await.is_err());
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_named() {
+    let first = Expose::bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+    let address = first.address().unwrap();
+
+    let error = Expose::bind(address).await.unwrap_err();
+
+    assert_eq!(error.to_string(), format!("listening on {address}"));
+}
+
+struct Door {
+    address: SocketAddr,
+    snapshot: Shared,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl Door {
+    async fn open(limits: Limits) -> Self {
+        let mut expose = Expose::bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        expose.limits = limits;
+        let address = expose.address().unwrap();
+        let snapshot: Shared = Arc::new(ArcSwap::from_pointee(specimen::snapshot()));
+        let pages = Pages::new(Arc::clone(&snapshot), Arc::new(Policy::default()), Clock::new(specimen::now));
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(expose.serve(pages, stop.clone()));
+        Self { address, snapshot, stop, serving }
+    }
+
+    async fn get(&self, path: &str) -> String {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await
+    }
+
+    async fn ask(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+}

@@ -1,0 +1,53 @@
+//! Families about served certificates.
+//!
+//! Dates stay on the page for as long as the chain is the last one seen there, with the time of that look beside them:
+//! an end date does not go stale, only our knowledge that it is still in use.
+
+use crate::model::certificate::{Certificate, Trust};
+
+use super::Page;
+use super::family::{Family, Labels, instant, len};
+
+pub(super) fn families(page: Page<'_>) -> Vec<Family> {
+    let mut not_before = Family::gauge(
+        "vedette_certificate_not_before_timestamp_seconds",
+        "Start of validity of each certificate last served at an endpoint.",
+    );
+    let mut not_after = Family::gauge(
+        "vedette_certificate_not_after_timestamp_seconds",
+        "End of validity of each certificate last served at an endpoint, by its position in the chain.",
+    );
+    let mut last_seen = Family::gauge(
+        "vedette_certificate_last_seen_timestamp_seconds",
+        "When the chain was last served to us; new handshakes alone can tell.",
+    );
+    let mut trust = Family::gauge(
+        "vedette_certificate_trust",
+        "What strict verification of the served chain says: 1 for the verdict that holds, 0 for the others.",
+    );
+    let mut unreadable =
+        Family::gauge("vedette_certificate_unreadable", "Certificates in the served chain that could not be read.");
+    for (subject, (seen, served)) in page.snapshot.clusters.values().flat_map(|picture| &picture.served) {
+        let labels = Labels::of(subject);
+        for (position, certificate) in served.chain.iter().enumerate() {
+            let labels =
+                labels.clone().with("role", role(position, certificate)).with("position", position.to_string());
+            not_before.sample(&labels, instant(certificate.not_before));
+            not_after.sample(&labels, instant(certificate.not_after));
+        }
+        last_seen.sample(&labels, instant(*seen));
+        trust.states(&labels, "trust", &Trust::ALL.map(Trust::as_str), served.trust.as_str());
+        unreadable.sample(&labels, len(served.unreadable));
+    }
+    vec![not_before, not_after, last_seen, trust, unreadable]
+}
+
+const fn role(position: usize, certificate: &Certificate) -> &'static str {
+    if position == 0 {
+        "leaf"
+    } else if certificate.is_self_issued {
+        "root"
+    } else {
+        "intermediate"
+    }
+}

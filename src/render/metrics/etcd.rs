@@ -1,0 +1,117 @@
+//! Families about etcd, from the latest round of statuses and alarms.
+
+use std::collections::BTreeSet;
+
+use crate::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberStatus};
+use crate::model::observation::{Observation, Reading, Unseen};
+use crate::model::probe::ProbeKind;
+use crate::model::subject::Subject;
+
+use super::Page;
+use super::family::{Family, Labels, count, flag};
+use super::fresh::is_fresh;
+
+pub(super) fn families(page: Page<'_>) -> Vec<Family> {
+    let mut all = members(page);
+    all.push(alarms(page));
+    all
+}
+
+fn members(page: Page<'_>) -> Vec<Family> {
+    let mut leader = Family::gauge("vedette_etcd_member_leader", "Whether the member says that it leads.");
+    let mut led = Family::gauge("vedette_etcd_has_leader", "Whether the member knows a leader.");
+    let mut learner = Family::gauge("vedette_etcd_member_learner", "Whether the member has no vote.");
+    let mut term = Family::gauge("vedette_etcd_raft_term", "Raft term as the member tells it.");
+    let mut size = Family::gauge("vedette_etcd_db_size_bytes", "Size of the member's backend file.");
+    let mut used = Family::gauge("vedette_etcd_db_in_use_bytes", "Part of the backend file that holds live pages.");
+    let mut quota = Family::gauge(
+        "vedette_etcd_db_quota_bytes",
+        "Size at which the member stops taking writes. Absent before etcd 3.6, which does not tell.",
+    );
+    for (_, look) in fresh_rounds(page, ProbeKind::EtcdStatus) {
+        for (member, answer) in statuses(look) {
+            let Ok(status) = answer else { continue };
+            let labels = Labels::of(&member);
+            leader.sample(&labels, flag(status.leader == Some(status.member_id)));
+            led.sample(&labels, flag(status.leader.is_some()));
+            learner.sample(&labels, flag(status.is_learner));
+            term.sample(&labels, count(status.raft_term));
+            size.sample(&labels, count(status.db_size_bytes));
+            used.known(&labels, status.db_in_use_bytes.map(count));
+            quota.known(&labels, status.db_quota_bytes.map(count));
+        }
+    }
+    vec![leader, led, learner, term, size, used, quota]
+}
+
+/// One gauge per etcd cluster and kind. 1 as soon as one member reports the alarm; 0 only when a majority of the
+/// configured members reports none, because a member cut off from the others may not know of it.
+fn alarms(page: Page<'_>) -> Family {
+    let mut raised = Family::gauge(
+        "vedette_etcd_alarm",
+        "Whether an alarm is raised inside the etcd cluster. Absent when too few members answer to rule it out.",
+    );
+    for (subject, needed) in etcds(page) {
+        let mut told: BTreeSet<Subject> = BTreeSet::new();
+        let mut kinds: BTreeSet<AlarmKind> = BTreeSet::new();
+        let rounds = [ProbeKind::EtcdStatus, ProbeKind::EtcdAlarms].into_iter();
+        for (_, look) in rounds.flat_map(|kind| fresh_rounds(page, kind)).filter(|(of, _)| **of == subject) {
+            for (member, known) in reported(look) {
+                told.insert(member);
+                kinds.extend(known.iter().map(|alarm| alarm.kind));
+            }
+        }
+        for kind in AlarmKind::ALL {
+            let value = if kinds.contains(&kind) { Some(1.0) } else { (told.len() >= needed).then_some(0.0) };
+            raised.known(&Labels::of(&subject).with("kind", kind.as_str()), value);
+        }
+    }
+    raised
+}
+
+/// What each member of a round of statuses said; nothing for other looks.
+pub(super) fn statuses(look: &Observation) -> Vec<(Subject, Result<&MemberStatus, &Unseen>)> {
+    match &look.outcome {
+        Ok(Reading::EtcdStatus(answers)) => {
+            answers.iter().filter_map(|answer| Some((member(look, answer)?, answer.answer.as_ref()))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Members that answered, each with the alarms it knows.
+fn reported(look: &Observation) -> Vec<(Subject, &[Alarm])> {
+    match &look.outcome {
+        Ok(Reading::EtcdStatus(answers)) => answers
+            .iter()
+            .filter_map(|answer| Some((member(look, answer)?, answer.answer.as_ref().ok()?.alarms.as_slice())))
+            .collect(),
+        Ok(Reading::EtcdAlarms(answers)) => answers
+            .iter()
+            .filter_map(|answer| Some((member(look, answer)?, answer.answer.as_ref().ok()?.as_slice())))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn member<T>(look: &Observation, answer: &MemberAnswer<T>) -> Option<Subject> {
+    let Subject::Etcd(cluster, etcd) = &look.probe.subject else { return None };
+    Some(Subject::EtcdMember(cluster.clone(), etcd.clone(), answer.member.clone()))
+}
+
+fn fresh_rounds(page: Page<'_>, kind: ProbeKind) -> impl Iterator<Item = (&Subject, &Observation)> {
+    let looks = page.snapshot.clusters.values().flat_map(|picture| &picture.looks);
+    looks
+        .filter(move |(probe, look)| probe.kind == kind && is_fresh(page, look))
+        .map(|(probe, look)| (&probe.subject, look.as_ref()))
+}
+
+/// Configured etcd clusters, each with the number of members that make a majority.
+fn etcds(page: Page<'_>) -> impl Iterator<Item = (Subject, usize)> {
+    page.snapshot.inventory.clusters.iter().flat_map(|(name, cluster)| {
+        cluster
+            .etcds
+            .iter()
+            .map(|(etcd, parts)| (Subject::Etcd(name.clone(), etcd.clone()), parts.members.len() / 2 + 1))
+    })
+}

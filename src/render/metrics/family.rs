@@ -1,0 +1,187 @@
+//! One metric family under construction, and the labels of its samples.
+
+use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
+
+use crate::model::snapshot::Histogram;
+use crate::model::subject::Subject;
+use crate::model::time::UnixTime;
+
+/// A metric family that collects its samples.
+#[derive(Debug)]
+pub struct Family {
+    name: &'static str,
+    help: &'static str,
+    kind: MetricType,
+    metrics: Vec<Metric>,
+}
+
+/// Labels of one sample, in reading order.
+#[derive(Debug, Clone, Default)]
+pub struct Labels(Vec<(&'static str, String)>);
+
+impl Family {
+    /// A value that goes up and down.
+    #[must_use]
+    pub const fn gauge(name: &'static str, help: &'static str) -> Self {
+        Self::new(name, help, MetricType::GAUGE)
+    }
+
+    /// A value that only rises while the process lives.
+    #[must_use]
+    pub const fn counter(name: &'static str, help: &'static str) -> Self {
+        Self::new(name, help, MetricType::COUNTER)
+    }
+
+    /// Distributions over [`Histogram::BOUNDS`].
+    #[must_use]
+    pub const fn histogram(name: &'static str, help: &'static str) -> Self {
+        Self::new(name, help, MetricType::HISTOGRAM)
+    }
+
+    const fn new(name: &'static str, help: &'static str, kind: MetricType) -> Self {
+        Self { name, help, kind, metrics: Vec::new() }
+    }
+
+    /// Adds one sample of a gauge or counter.
+    pub fn sample(&mut self, labels: &Labels, value: f64) {
+        let mut metric = Metric::from_label(labels.pairs());
+        if self.kind == MetricType::COUNTER {
+            let mut counter = proto::Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        } else {
+            let mut gauge = proto::Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        }
+        self.metrics.push(metric);
+    }
+
+    /// Adds one sample if its value is known.
+    pub fn known(&mut self, labels: &Labels, value: Option<f64>) {
+        if let Some(value) = value {
+            self.sample(labels, value);
+        }
+    }
+
+    /// Adds one sample for each state: 1 for `current`, 0 for the others.
+    pub fn states(&mut self, labels: &Labels, label: &'static str, all: &[&'static str], current: &str) {
+        for state in all {
+            self.sample(&labels.clone().with(label, *state), flag(*state == current));
+        }
+    }
+
+    /// Adds one distribution.
+    pub fn distribution(&mut self, labels: &Labels, histogram: &Histogram) {
+        let mut cumulative = 0;
+        let buckets = Histogram::BOUNDS.iter().zip(histogram.counts).map(|(bound, count)| {
+            cumulative += count;
+            let mut bucket = proto::Bucket::default();
+            bucket.set_upper_bound(*bound);
+            bucket.set_cumulative_count(cumulative);
+            bucket
+        });
+        let mut drawn = proto::Histogram::default();
+        drawn.set_bucket(buckets.collect());
+        drawn.set_sample_count(histogram.count());
+        drawn.set_sample_sum(histogram.sum);
+        let mut metric = Metric::from_label(labels.pairs());
+        metric.set_histogram(drawn);
+        self.metrics.push(metric);
+    }
+
+    /// This family with one sample that has no labels.
+    #[must_use]
+    pub fn alone(mut self, value: Option<f64>) -> Self {
+        self.known(&Labels::default(), value);
+        self
+    }
+
+    /// The family for the encoder; `None` when it got no sample.
+    #[must_use]
+    pub fn finish(self) -> Option<MetricFamily> {
+        if self.metrics.is_empty() {
+            return None;
+        }
+        let mut family = MetricFamily::default();
+        family.set_name(self.name.to_owned());
+        family.set_help(self.help.to_owned());
+        family.set_field_type(self.kind);
+        family.set_metric(self.metrics);
+        Some(family)
+    }
+}
+
+impl Labels {
+    /// The identity of a subject: cluster, component, etcd cluster, instance, as far as it has them.
+    ///
+    /// A member bears the name of its etcd cluster as well, because two of them may use the same member names.
+    #[must_use]
+    pub fn of(subject: &Subject) -> Self {
+        let mut labels = Self::default();
+        if let Some(cluster) = subject.cluster() {
+            labels = labels.with("cluster", cluster.as_str());
+        }
+        labels = labels.with("component", subject.component());
+        match subject {
+            Subject::Etcd(_, etcd) => labels.with("etcd", etcd.as_str()),
+            Subject::EtcdMember(_, etcd, member) => {
+                labels.with("etcd", etcd.as_str()).with("instance", member.as_str())
+            }
+            Subject::Vip(_) | Subject::Apiserver(..) | Subject::Reference(_) | Subject::Resolver(_) => {
+                labels.with("instance", subject.short())
+            }
+            Subject::Vantage | Subject::Cluster(_) => labels,
+        }
+    }
+
+    /// These labels and one more.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.0.push((name, value.into()));
+        self
+    }
+
+    fn pairs(&self) -> Vec<LabelPair> {
+        self.0
+            .iter()
+            .map(|(name, value)| {
+                let mut pair = LabelPair::default();
+                pair.set_name((*name).to_owned());
+                pair.set_value(value.clone());
+                pair
+            })
+            .collect()
+    }
+}
+
+/// 1 for true, 0 for false.
+pub(super) const fn flag(fact: bool) -> f64 {
+    if fact { 1.0 } else { 0.0 }
+}
+
+/// A count as a sample.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "samples are f64; a count beyond 2^53 loses its last digits there anyway"
+)]
+pub(super) const fn count(value: u64) -> f64 {
+    value as f64
+}
+
+/// A length as a sample.
+pub(super) fn len(value: usize) -> f64 {
+    count(u64::try_from(value).unwrap_or(u64::MAX))
+}
+
+/// An instant in seconds since 1970, with its milliseconds.
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of the years 0 to 9999 stay below 2^53")]
+pub(super) const fn instant(time: UnixTime) -> f64 {
+    time.as_millis() as f64 / 1000.0
+}
+
+/// Milliseconds in seconds.
+#[expect(clippy::cast_precision_loss, reason = "an offset between clocks beyond 2^53 milliseconds does not exist")]
+pub(super) const fn seconds(millis: i64) -> f64 {
+    millis as f64 / 1000.0
+}

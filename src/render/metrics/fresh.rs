@@ -1,0 +1,37 @@
+//! When a look is too old to speak for now.
+
+use std::time::Duration;
+
+use crate::model::observation::Observation;
+use crate::model::policy::Policy;
+use crate::model::probe::{Probe, ProbeKind};
+use crate::model::subject::Subject;
+
+use super::Page;
+
+/// Ticks that may be missed before a value disappears.
+const TICKS: u32 = 3;
+
+/// Whether `observation` still speaks for the time of the scrape: at most three ticks and one look at all its
+/// deadlines have gone by since it was due.
+pub(super) fn is_fresh(page: Page<'_>, observation: &Observation) -> bool {
+    let policy = page.policy;
+    let longest = policy.dial_deadline + policy.tls_deadline + policy.answer_deadline;
+    page.now.since(observation.scheduled) <= interval(&observation.probe, policy) * TICKS + longest
+}
+
+fn interval(probe: &Probe, policy: &Policy) -> Duration {
+    match probe.kind {
+        ProbeKind::Readyz if matches!(probe.subject, Subject::Vip(_)) => policy.vip_interval,
+        ProbeKind::Readyz => policy.readyz_interval,
+        ProbeKind::Livez | ProbeKind::Version => policy.ordinary_interval,
+        ProbeKind::EtcdStatus => policy.etcd_status_interval,
+        ProbeKind::EtcdRead => policy.etcd_read_interval,
+        ProbeKind::EtcdAlarms => policy.etcd_alarms_interval,
+        ProbeKind::EtcdMembers => policy.etcd_members_interval,
+        ProbeKind::Chain => policy.chain_interval,
+        ProbeKind::Reference | ProbeKind::Resolver => policy.reference_interval,
+        ProbeKind::OwnClock => policy.own_clock_interval,
+        ProbeKind::Tripwire => Duration::ZERO,
+    }
+}

@@ -1,0 +1,129 @@
+//! Families about looks: how long they took, how they ended, what the latest of them says of its subject.
+
+use crate::model::observation::{Cause, Observation, Reading, Unseen};
+use crate::model::probe::{Connection, Probe, ProbeKind};
+use crate::model::subject::Subject;
+
+use super::family::{Family, Labels, count, flag, instant};
+use super::fresh::is_fresh;
+use super::{Page, etcd};
+
+/// HTTP status of shed load: the server lives, and says nothing of its health.
+const TOO_MANY_REQUESTS: u16 = 429;
+/// DNS response codes that are an answer: NOERROR and NXDOMAIN.
+const RESOLVER_ANSWERS: [u16; 2] = [0, 3];
+
+pub(super) fn families(page: Page<'_>) -> Vec<Family> {
+    let mut durations = Family::histogram(
+        "vedette_probe_duration_seconds",
+        "Time one phase of a look took. Phases are disjoint; one that was not reached has no sample. \
+         A failed phase bears the cause of the failure as its outcome.",
+    );
+    let mut probes = Family::counter("vedette_probes_total", "Looks that ended, by outcome.");
+    for picture in page.snapshot.clusters.values() {
+        for (key, histogram) in &picture.histograms {
+            let labels = asked(&key.subject, key.kind, key.connection)
+                .with("phase", key.phase.as_str())
+                .with("outcome", key.outcome);
+            durations.distribution(&labels, histogram);
+        }
+        for (key, times) in &picture.outcomes {
+            let labels = asked(&key.subject, key.kind, key.connection).with("outcome", key.outcome);
+            probes.sample(&labels, count(*times));
+        }
+    }
+    let mut all = vec![durations, probes, last_looks(page)];
+    all.extend(states(page));
+    all
+}
+
+fn last_looks(page: Page<'_>) -> Family {
+    let mut last = Family::gauge(
+        "vedette_last_look_timestamp_seconds",
+        "When the latest look that ended was due. Rounds stand for all members of their etcd cluster.",
+    );
+    for (probe, look) in observed(page) {
+        last.sample(&asked(&probe.subject, probe.kind, probe.connection), instant(look.scheduled.wall));
+    }
+    last
+}
+
+fn states(page: Page<'_>) -> [Family; 2] {
+    let mut up = Family::gauge(
+        "vedette_instance_up",
+        "Whether the latest look got an answer from the instance itself: a single sample, not the confirmed verdict \
+         that vedette_incidents counts. Absent when unknown: no fresh look, own fault, or the vantage is blind.",
+    );
+    let mut ready = Family::gauge(
+        "vedette_instance_ready",
+        "Whether the instance calls itself ready. Absent when unknown: shed load, refused credential, no fresh look.",
+    );
+    for (probe, look) in observed(page).filter(|(_, look)| is_fresh(page, look)) {
+        let labels = Labels::of(&probe.subject);
+        match (probe.kind, probe.connection) {
+            (ProbeKind::Readyz, Connection::New) => {
+                let answered = answered(page, look.outcome.as_ref().map(|_| ()));
+                up.known(&labels, answered.map(flag));
+                ready.known(&labels, readiness(look).or(answered.filter(|answered| !answered)).map(flag));
+            }
+            (ProbeKind::Reference, _) => up.known(&labels, answered(page, look.outcome.as_ref().map(|_| ())).map(flag)),
+            (ProbeKind::Resolver, _) => up.known(&labels, resolves(page, look).map(flag)),
+            (ProbeKind::EtcdStatus, _) => {
+                for (member, answer) in etcd::statuses(look) {
+                    up.known(&Labels::of(&member), answered(page, answer.map(|_| ())).map(flag));
+                }
+            }
+            _ => {}
+        }
+    }
+    [up, ready]
+}
+
+/// Whether somebody answered; `None` when the look cannot tell.
+fn answered(page: Page<'_>, outcome: Result<(), &Unseen>) -> Option<bool> {
+    match outcome {
+        Ok(()) => Some(true),
+        Err(unseen) => match unseen.cause {
+            Cause::CredentialRefused | Cause::ClientCertificateRefused => Some(true),
+            Cause::OwnCredential | Cause::OwnFault | Cause::ProxyRefused => None,
+            Cause::Timeout
+            | Cause::Refused
+            | Cause::Reset
+            | Cause::Closed
+            | Cause::Unreachable
+            | Cause::NoSuchName
+            | Cause::ResolverFailed
+            | Cause::TlsBroken
+            | Cause::TlsAlert
+            | Cause::ProtocolBroken
+            | Cause::TooLarge
+            | Cause::Unavailable
+            | Cause::ServerError => page.snapshot.blind_since.is_none().then_some(false),
+        },
+    }
+}
+
+/// What the answer says of readiness; `None` when there is no answer or it says nothing.
+fn readiness(look: &Observation) -> Option<bool> {
+    match &look.outcome {
+        Ok(Reading::Health(health)) if health.status != TOO_MANY_REQUESTS => Some(health.status == 200),
+        _ => None,
+    }
+}
+
+fn resolves(page: Page<'_>, look: &Observation) -> Option<bool> {
+    match &look.outcome {
+        Ok(Reading::Resolver(answer)) => Some(RESOLVER_ANSWERS.contains(&answer.rcode)),
+        outcome => answered(page, outcome.as_ref().map(|_| ())),
+    }
+}
+
+/// The latest look of every probe, clusters first.
+fn observed(page: Page<'_>) -> impl Iterator<Item = (&Probe, &Observation)> {
+    let clusters = page.snapshot.clusters.values().flat_map(|picture| &picture.looks);
+    clusters.chain(&page.snapshot.vantage).map(|(probe, look)| (probe, look.as_ref()))
+}
+
+fn asked(subject: &Subject, kind: ProbeKind, connection: Connection) -> Labels {
+    Labels::of(subject).with("probe", kind.as_str()).with("connection", connection.as_str())
+}

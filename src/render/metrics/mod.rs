@@ -1,0 +1,69 @@
+//! The metrics page: one [`Snapshot`] as Prometheus metric families.
+//!
+//! Every family is built anew from the snapshot on every scrape, so what left the inventory leaves the page with it.
+//! What is not known is absent: no `-1`, no `NaN`, no value that outlived the look it came from. Labels come from the
+//! configuration and from closed enums; error texts, names in certificates and serials never become one.
+//! Called by `expose` for `/metrics`; reads no clock and no process state.
+
+mod certificate;
+mod etcd;
+mod family;
+mod fresh;
+mod incident;
+mod looks;
+mod own;
+
+use prometheus::proto::MetricFamily;
+use prometheus::{Encoder, TextEncoder};
+
+use crate::model::policy::Policy;
+use crate::model::snapshot::Snapshot;
+use crate::model::time::Now;
+
+pub use family::{Family, Labels};
+
+/// Everything a family is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<'a> {
+    /// What the engine believes.
+    pub snapshot: &'a Snapshot,
+    /// Intervals, from which follows when a look is too old to speak, and the ceiling.
+    pub policy: &'a Policy,
+    /// The time of the scrape. An engine that stands still thereby loses its values instead of freezing them.
+    pub now: Now,
+}
+
+/// All families, sorted by name; families without a sample are left out.
+#[must_use]
+pub fn families(page: Page<'_>) -> Vec<MetricFamily> {
+    let mut all: Vec<MetricFamily> = [
+        looks::families(page),
+        etcd::families(page),
+        certificate::families(page),
+        incident::families(page),
+        own::families(page),
+    ]
+    .into_iter()
+    .flatten()
+    .filter_map(Family::finish)
+    .collect();
+    all.sort_by(|one, other| one.name().cmp(other.name()));
+    all
+}
+
+/// The families in the Prometheus text format 0.0.4.
+///
+/// # Errors
+///
+/// When a family has no name or no sample, which [`families`] never yields.
+pub fn encode(families: &[MetricFamily]) -> prometheus::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    TextEncoder::new().encode(families, &mut text)?;
+    Ok(text)
+}
+
+/// The media type of [`encode`]'s text.
+pub const MEDIA_TYPE: &str = prometheus::TEXT_FORMAT;
+
+#[cfg(test)]
+mod tests;

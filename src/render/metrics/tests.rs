@@ -1,0 +1,220 @@
+//! Claims about the metrics page as a whole.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::proto::MetricType;
+
+use super::{Page, encode, families};
+use crate::model::inventory::Inventory;
+use crate::model::message::Backlog;
+use crate::model::observation::{Cause, Phase, Unseen};
+use crate::model::policy::Policy;
+use crate::model::probe::ProbeKind;
+use crate::model::snapshot::{ClusterPicture, Snapshot};
+use crate::model::time::Now;
+use crate::render::specimen;
+
+#[test]
+fn the_page_looks_like_this() {
+    let page = text(&specimen::snapshot(), specimen::now());
+
+    insta::assert_snapshot!(page.replace(env!("CARGO_PKG_VERSION"), "VERSION"));
+}
+
+#[test]
+fn two_scrapes_of_one_snapshot_are_the_same() {
+    let snapshot = specimen::snapshot();
+
+    assert_eq!(text(&snapshot, specimen::now()), text(&snapshot, specimen::now()));
+}
+
+#[test]
+fn every_line_is_a_comment_or_a_sample_with_a_finite_value_and_no_sample_comes_twice() {
+    let page = text(&specimen::snapshot(), specimen::now());
+    let mut seen = BTreeSet::new();
+
+    for line in page.lines().filter(|line| !line.starts_with("# HELP ") && !line.starts_with("# TYPE ")) {
+        let (series, value) = line.rsplit_once(' ').expect("a sample has a value");
+        let name = series.split('{').next().unwrap();
+
+        assert!(name.starts_with("vedette_"), "{line}");
+        assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{line}");
+        assert!(value.parse::<f64>().unwrap().is_finite(), "{line}");
+        assert!(seen.insert(series), "{series} comes twice");
+        if let Some((_, labels)) = series.split_once('{') {
+            assert!(labels.ends_with("\"}") && labels.matches('"').count().is_multiple_of(2), "{line}");
+        }
+    }
+}
+
+#[test]
+fn names_follow_the_conventions() {
+    for family in families(page(&specimen::snapshot(), &Policy::default(), specimen::now())) {
+        let name = family.name();
+
+        assert!(family.help().ends_with('.'), "{name}");
+        match family.get_field_type() {
+            MetricType::COUNTER => assert!(name.ends_with("_total"), "{name}"),
+            MetricType::HISTOGRAM => assert!(name.ends_with("_seconds"), "{name}"),
+            MetricType::GAUGE => assert!(!name.ends_with("_total"), "{name}"),
+            MetricType::SUMMARY | MetricType::UNTYPED => panic!("{name}"),
+        }
+        assert!(!name.contains("timestamp") || name.ends_with("_timestamp_seconds"), "{name}");
+        for unit in ["_millis", "_ms", "_minutes", "_days", "_kb", "_percent"] {
+            assert!(!name.contains(unit), "{name}");
+        }
+    }
+}
+
+#[test]
+fn labels_are_from_a_closed_list_and_hold_nothing_that_a_peer_sent() {
+    let allowed = [
+        "cluster",
+        "component",
+        "etcd",
+        "instance",
+        "probe",
+        "connection",
+        "phase",
+        "outcome",
+        "kind",
+        "role",
+        "position",
+        "trust",
+        "rule",
+        "level",
+        "stage",
+        "state",
+        "class",
+        "result",
+        "version",
+    ];
+    let snapshot = specimen::snapshot();
+
+    for family in families(page(&snapshot, &Policy::default(), specimen::now())) {
+        for pair in family.get_metric().iter().flat_map(|metric| metric.get_label().iter()) {
+            assert!(allowed.contains(&pair.name()), "{} in {}", pair.name(), family.name());
+        }
+    }
+    let page = text(&snapshot, specimen::now());
+    for peers in ["secret.example", "0badcafe", "CN=", "3.6.16", "informer-sync"] {
+        assert!(!page.contains(peers), "{peers}");
+    }
+}
+
+#[test]
+fn what_was_never_seen_is_absent() {
+    let mut snapshot = specimen::snapshot();
+    snapshot.clusters = [(specimen::name("prod"), Arc::new(ClusterPicture::default()))].into();
+    snapshot.vantage.clear();
+    snapshot.backlog = Backlog::default();
+    snapshot.store_works = None;
+    snapshot.clock_offset_millis = None;
+
+    let page = text(&snapshot, specimen::now());
+
+    for absent in [
+        "vedette_instance_up",
+        "vedette_instance_ready",
+        "vedette_etcd_",
+        "vedette_certificate_",
+        "vedette_last_look",
+        "vedette_outbox_oldest",
+        "vedette_store_up",
+        "vedette_vantage_clock",
+        "vedette_probe",
+    ] {
+        assert!(!page.contains(absent), "{absent}");
+    }
+}
+
+#[test]
+fn values_of_looks_that_are_too_old_disappear_and_end_dates_stay() {
+    let snapshot = specimen::snapshot();
+
+    let page = text(&snapshot, specimen::now().plus(Duration::from_secs(120)));
+
+    for absent in ["vedette_instance_up", "vedette_etcd_", "vedette_vantage_clock_synchronised"] {
+        assert!(!page.contains(absent), "{absent}");
+    }
+    assert!(page.contains("vedette_certificate_not_after_timestamp_seconds{"));
+    assert!(page.contains("vedette_last_look_timestamp_seconds{"));
+}
+
+#[test]
+fn a_blind_vantage_calls_nothing_down_but_what_answers_up() {
+    let mut snapshot = specimen::snapshot();
+    snapshot.blind_since = Some(specimen::now().wall);
+
+    let page = text(&snapshot, specimen::now());
+
+    assert!(!page.contains(r#"instance="etcd-3"} 0"#));
+    assert!(
+        page.contains("vedette_instance_up{cluster=\"prod\",component=\"etcd\",etcd=\"main\",instance=\"etcd-1\"} 1")
+    );
+}
+
+#[test]
+fn a_refused_credential_is_up_and_not_known_to_be_ready_and_our_own_fault_is_neither() {
+    for (cause, up) in [(Cause::CredentialRefused, Some("1")), (Cause::OwnFault, None), (Cause::Timeout, Some("0"))] {
+        let page = text(&with_api_1(Err(Unseen { phase: Phase::FirstByte, cause })), specimen::now());
+
+        assert_eq!(value(&page, r#"vedette_instance_up{cluster="prod",component="apiserver",instance="api-1"}"#), up);
+        let ready = value(&page, r#"vedette_instance_ready{cluster="prod",component="apiserver",instance="api-1"}"#);
+        assert_eq!(ready, up.filter(|up| *up == "0"), "{cause:?}");
+    }
+}
+
+#[test]
+fn shed_load_says_nothing_of_readiness() {
+    let page = text(&with_api_1(Ok(specimen::health(429, &[]))), specimen::now());
+
+    assert_eq!(
+        value(&page, r#"vedette_instance_up{cluster="prod",component="apiserver",instance="api-1"}"#),
+        Some("1")
+    );
+    assert_eq!(value(&page, r#"vedette_instance_ready{cluster="prod",component="apiserver",instance="api-1"}"#), None);
+}
+
+#[test]
+fn an_alarm_is_ruled_out_only_by_a_majority() {
+    let nospace = r#"vedette_etcd_alarm{cluster="prod",component="etcd",etcd="main",kind="NOSPACE"}"#;
+    let corrupt = r#"vedette_etcd_alarm{cluster="prod",component="etcd",etcd="main",kind="CORRUPT"}"#;
+    let mut snapshot = specimen::snapshot();
+
+    let page = text(&snapshot, specimen::now());
+    assert_eq!((value(&page, nospace), value(&page, corrupt)), (Some("1"), Some("0")));
+
+    let mut inventory = Inventory::clone(&snapshot.inventory);
+    let members = &mut inventory.clusters.get_mut(&specimen::name("prod")).unwrap().etcds;
+    let members = &mut members.get_mut(&specimen::name("main")).unwrap().members;
+    let endpoint = members[&specimen::name("etcd-1")].clone();
+    members.extend(["etcd-4", "etcd-5"].map(|name| (specimen::name(name), endpoint.clone())));
+    snapshot.inventory = Arc::new(inventory);
+    let page = text(&snapshot, specimen::now());
+    assert_eq!((value(&page, nospace), value(&page, corrupt)), (Some("1"), None));
+}
+
+fn with_api_1(outcome: Result<crate::model::observation::Reading, Unseen>) -> Snapshot {
+    let mut snapshot = specimen::snapshot();
+    let look = specimen::look(specimen::subject("prod/apiserver/api-1"), ProbeKind::Readyz, outcome);
+    let mut picture = ClusterPicture::clone(&snapshot.clusters[&specimen::name("prod")]);
+    picture.looks.insert(look.probe.clone(), Arc::new(look));
+    snapshot.clusters.insert(specimen::name("prod"), Arc::new(picture));
+    snapshot
+}
+
+fn value<'a>(page: &'a str, series: &str) -> Option<&'a str> {
+    page.lines().find_map(|line| line.strip_prefix(series)).map(str::trim)
+}
+
+fn text(snapshot: &Snapshot, now: Now) -> String {
+    let policy = Policy::default();
+    String::from_utf8(encode(&families(page(snapshot, &policy, now))).unwrap()).unwrap()
+}
+
+const fn page<'a>(snapshot: &'a Snapshot, policy: &'a Policy, now: Now) -> Page<'a> {
+    Page { snapshot, policy, now }
+}

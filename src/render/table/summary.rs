@@ -1,0 +1,140 @@
+//! The worst state, in one line and one exit code.
+
+use std::collections::BTreeSet;
+
+use crate::model::rule::Level;
+use crate::model::subject::Subject;
+use crate::model::verdict::{Finding, Why};
+
+use super::row::{Row, Saw, rows};
+use super::{Pass, printable};
+
+/// Findings or subjects that the line names before it counts the rest.
+const NAMED: usize = 3;
+
+/// The worst state of a pass, by the monitoring-plugins contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Everything was seen, and nothing above `info` is wrong.
+    Ok,
+    /// A finding of level `warning`.
+    Warning,
+    /// A finding of level `critical`.
+    Critical,
+    /// Nothing is known to be wrong, but something could not be told, or nothing was looked at.
+    Unknown,
+}
+
+impl State {
+    /// The worst state of `pass`. What is known to be wrong outweighs what is not known.
+    #[must_use]
+    pub fn of(pass: Pass<'_>) -> Self {
+        match pass.findings.iter().map(|finding| finding.level).max() {
+            Some(Level::Critical) => Self::Critical,
+            Some(Level::Warning) => Self::Warning,
+            Some(Level::Info) | None if pass.unknowns.is_empty() && !pass.looks.is_empty() => Self::Ok,
+            Some(Level::Info) | None => Self::Unknown,
+        }
+    }
+
+    /// The word that begins the line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Warning => "WARNING",
+            Self::Critical => "CRITICAL",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+
+    /// The exit code.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Warning => 1,
+            Self::Critical => 2,
+            Self::Unknown => 3,
+        }
+    }
+}
+
+/// `STATE - text | label=value …`, on one line.
+#[must_use]
+pub fn summary(pass: Pass<'_>) -> String {
+    let state = State::of(pass);
+    format!("{} - {} | {}", state.as_str(), printable(&said(pass, state)), figures(pass).join(" "))
+}
+
+/// The text of the line: the loudest findings, or what could not be told.
+pub(super) fn said(pass: Pass<'_>, state: State) -> String {
+    match state {
+        State::Ok => format!("{} looks, nothing is wrong", rows(pass).len()),
+        State::Warning => findings(pass, Level::Warning),
+        State::Critical => findings(pass, Level::Critical),
+        State::Unknown if pass.looks.is_empty() => "nothing was looked at".to_owned(),
+        State::Unknown => {
+            let subjects: BTreeSet<String> =
+                pass.unknowns.iter().map(|unknown| format!("{} ({})", unknown.subject, reason(unknown.why))).collect();
+            format!("cannot tell: {}", named(subjects.into_iter().collect()))
+        }
+    }
+}
+
+/// The finding in words, with the cluster in front.
+pub(super) fn sentence(pass: Pass<'_>, finding: &Finding) -> String {
+    let place = finding.subject.cluster().map_or(pass.inventory.vantage.as_str(), |cluster| cluster.as_str());
+    format!("{place}: {}", (pass.headline)(finding))
+}
+
+/// Why nothing can be told, in a bounded word.
+pub(super) const fn reason(why: Why) -> &'static str {
+    match why {
+        Why::Suspected { .. } => "suspected",
+        Why::NeverSeen => "never seen",
+        Why::Stale => "stale",
+        Why::Unclear => "unclear",
+        Why::Vantage => "vantage",
+    }
+}
+
+fn findings(pass: Pass<'_>, level: Level) -> String {
+    let loud = pass.findings.iter().filter(|finding| finding.level == level);
+    named(loud.map(|finding| sentence(pass, finding)).collect())
+}
+
+fn named(mut texts: Vec<String>) -> String {
+    let rest = texts.len().saturating_sub(NAMED);
+    texts.truncate(NAMED);
+    if rest > 0 {
+        texts.push(format!("{rest} more"));
+    }
+    texts.join("; ")
+}
+
+/// Figures as plugins read them: `label=value[unit];warn;crit;min`.
+fn figures(pass: Pass<'_>) -> Vec<String> {
+    let rows = rows(pass);
+    let level = |level: Level| pass.findings.iter().filter(|finding| finding.level == level).count();
+    let unknown: BTreeSet<&Subject> = pass.unknowns.iter().map(|unknown| &unknown.subject).collect();
+    let not_ok = rows.iter().filter(|row| row.saw != Saw::Ok).count();
+    let mut figures = vec![
+        format!("looks={};;;0", rows.len()),
+        format!("not_ok={not_ok};;;0"),
+        format!("critical={};;;0", level(Level::Critical)),
+        format!("warning={};;;0", level(Level::Warning)),
+        format!("unknown={};;;0", unknown.len()),
+    ];
+    if let Some(slowest) = rows.iter().map(|row| row.phases.total()).max() {
+        figures.push(format!("slowest={:.3}s;;;0", slowest.as_secs_f64()));
+    }
+    if let Some(days) = days_left(&rows) {
+        figures.push(format!("certificate_days={days:.1}"));
+    }
+    figures
+}
+
+fn days_left(rows: &[Row]) -> Option<f64> {
+    rows.iter().filter_map(|row| row.end.as_ref()).map(|end| end.days_left).min_by(f64::total_cmp)
+}

@@ -26,6 +26,8 @@ struct Rung {
     booked: Mono,
     /// When it was last written down.
     written: Mono,
+    /// When it was last judged bad: good looks from before that are no recovery.
+    stood: Now,
 }
 
 /// What a verdict did to an alarm.
@@ -81,8 +83,8 @@ impl Ladder {
     }
 
     /// Takes back an alarm that was written down before a restart. The gap is not booked.
-    pub fn restore(&mut self, alarm: Alarm, now: Mono) {
-        self.rungs.insert(alarm.key(), Rung { alarm, booked: now, written: now });
+    pub fn restore(&mut self, alarm: Alarm, now: Now) {
+        self.rungs.insert(alarm.key(), Rung { alarm, booked: now.mono, written: now.mono, stood: now });
     }
 
     /// Forgets an alarm whose subject is no longer watched.
@@ -126,7 +128,7 @@ impl Ladder {
         let fires = held >= finding.hold;
         let stage = if fires { Stage::Firing { since: now.wall } } else { Stage::Pending { since: now.wall, held } };
         let alarm = Alarm { finding, stage, incident: None };
-        self.rungs.insert(key.clone(), Rung { alarm, booked: now.mono, written: now.mono });
+        self.rungs.insert(key.clone(), Rung { alarm, booked: now.mono, written: now.mono, stood: now });
         if fires { Step::Fired } else { Step::Raised }
     }
 }
@@ -140,6 +142,7 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 
 impl Rung {
     fn stand(&mut self, finding: Finding, passed: Duration, now: Now) -> Step {
+        self.stood = now;
         let worsened = finding.level > self.alarm.finding.level || band(&finding) > band(&self.alarm.finding);
         let since = self.alarm.finding.since.min(finding.since);
         self.alarm.finding = Finding { since, ..finding };
@@ -168,6 +171,7 @@ impl Rung {
             Stage::Pending { .. } => return Step::Dropped,
             Stage::Firing { since } | Stage::Clearing { since, .. } => since,
         };
+        let since = if since.mono < self.stood.mono { self.stood } else { since };
         let held = now.mono.since(since.mono);
         if held >= policy.recovery_hold && looks >= policy.recovery_looks {
             return Step::Recovered(since.wall);

@@ -46,7 +46,7 @@ impl Engine {
         let key = alarm.key();
         if is_watched(self.view.inventory(), &key.subject) {
             self.burst(&key.subject, now, now);
-            self.ladder.restore(alarm, now.mono);
+            self.ladder.restore(alarm, now);
         } else {
             self.changes.push(Change::AlarmOver(key.clone()));
             self.recover_everywhere(&key, now.wall, true, now);

@@ -159,7 +159,8 @@ impl Engine {
             MemoryState::Known | MemoryState::Empty => None,
         };
         let heart = self.view.inventory().heartbeat.then_some(self.heart.due);
-        let snapshot = self.is_snapshot_stale.then(|| self.snapshot.at.mono.plus(policy.snapshot_pause));
+        let renewal = if self.is_snapshot_stale { policy.snapshot_pause } else { SNAPSHOT_AGE };
+        let snapshot = Some(self.snapshot.at.mono.plus(renewal));
         let ladder = self.ladder.next(policy).map(|(at, _)| at).filter(|_| self.is_awake());
         let outbox = self.outbox.next(|message| self.may_go(message));
         let incidents = self.incidents.next(policy, self.view.path().is_blind());
@@ -426,6 +427,9 @@ impl Engine {
 
 /// The first heartbeat comes within this time of the start.
 const FIRST_BEAT: Duration = Duration::from_secs(5);
+
+/// A picture older than this means that the scheduler stands still, even where there is little to look at.
+const SNAPSHOT_AGE: Duration = Duration::from_secs(2);
 
 /// Lateness is remembered for this long.
 const LAG_WINDOW: Duration = Duration::from_secs(60);

@@ -11,7 +11,7 @@ use crate::model::snapshot::{Counters, HeartbeatState, Snapshot};
 use crate::model::time::{Now, UnixTime};
 use crate::model::verdict::FindingKey;
 
-use super::{Engine, blind_key};
+use super::{Engine, SNAPSHOT_AGE, blind_key};
 
 /// A stall withholds the heartbeat for this long: a scheduler that stalls once a second must not look alive.
 const STALL_SHOWS: Duration = Duration::from_secs(10);
@@ -40,7 +40,8 @@ pub(super) fn empty(inventory: Arc<Inventory>, now: Now) -> Snapshot {
 impl Engine {
     pub(super) fn renew_snapshot(&mut self, now: Now) {
         let age = now.since(self.snapshot.at);
-        if !self.is_snapshot_stale || age < self.view.policy().snapshot_pause {
+        let is_due = self.is_snapshot_stale && age >= self.view.policy().snapshot_pause;
+        if !is_due && age < SNAPSHOT_AGE {
             return;
         }
         self.is_snapshot_stale = false;

@@ -270,18 +270,15 @@ fn judge_both(scene: &Scene<'_>, rule: RuleId, concerns: impl Fn(&[String]) -> b
     vec![(whole, verdict)]
 }
 
-/// Good when every instance that answers is ready, and at least one does.
+/// Good only when every instance is ready: one that has died since may be the one that was not.
 fn unconcerned(standings: &[(&Subject, Standing<'_>)]) -> Verdict {
-    let good = all_good(standings.iter().filter_map(|(_, standing)| standing.good()));
-    let suspected = standings.iter().filter_map(|(_, standing)| match standing {
-        Standing::Unknown(why @ Why::Suspected { .. }) => Some(*why),
-        Standing::Unknown(_) | Standing::Good(_) | Standing::Bad { .. } => None,
+    let runs: Option<Vec<_>> = standings.iter().map(|(_, standing)| standing.good()).collect();
+    let doubts = standings.iter().filter_map(|(_, standing)| match standing {
+        Standing::Unknown(why) => Some(*why),
+        Standing::Bad { .. } => Some(Why::Unclear),
+        Standing::Good(_) => None,
     });
-    match (suspected.clone().next(), good) {
-        (None, Some(good)) => good,
-        (None, None) => Verdict::Unknown(Why::Unclear),
-        (Some(_), _) => Verdict::Unknown(gravest(suspected)),
-    }
+    runs.and_then(all_good).unwrap_or_else(|| Verdict::Unknown(gravest(doubts)))
 }
 
 /// Whether every watched etcd cluster has been judged by a look that was scheduled after `since`.

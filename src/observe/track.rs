@@ -52,7 +52,7 @@ pub struct Track {
 /// What a sign did to a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// The first bad look after something else.
+    /// The first bad look after something else, or after another kind of bad.
     TurnedBad,
     /// The first look that is not bad after bad ones.
     TurnedGood,
@@ -83,7 +83,7 @@ impl Track {
             self.take_late(scheduled, &sign);
             return Effect::Late;
         }
-        let was_bad = self.bad.is_some();
+        let mut was_bad = self.bad.is_some();
         self.refused = matches!(sign, Sign::Refused(_)).then(|| Run::extended(self.refused, scheduled));
         match &sign {
             Sign::Good => {
@@ -94,6 +94,10 @@ impl Track {
             }
             Sign::Bad(symptom) => {
                 self.good = None;
+                if self.changes_kind(symptom) {
+                    self.forget_bad();
+                    was_bad = false;
+                }
                 self.take_bad(scheduled, symptom.clone(), path, now);
             }
             // Alive, though not for us: neither a good look nor a bad one.
@@ -209,6 +213,12 @@ impl Track {
             (Some((latest, _)), None) if now.since(latest.mono) > freshness(policy) => Why::Stale,
             (Some(_), None) => Why::Unclear,
         }
+    }
+
+    /// An instance that named what it is not ready for and now is gone is in another kind of trouble: a new run.
+    fn changes_kind(&self, symptom: &Symptom) -> bool {
+        let is_answer = |symptom: &Symptom| matches!(symptom, Symptom::NotReady(_));
+        self.bad.as_ref().is_some_and(|bad| is_answer(&bad.symptom) != is_answer(symptom))
     }
 
     fn take_bad(&mut self, scheduled: Now, symptom: Symptom, path: &Path, now: Mono) {

@@ -66,7 +66,7 @@ fn play(events: &[(u16, Event)], records: bool) -> World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 50, ..ProptestConfig::default() })]
 
     #[test]
     fn everything_told_is_ended_and_nothing_is_told_twice(

@@ -243,6 +243,7 @@ fn without_a_reference_point_an_unreachable_cluster_is_told_as_unproven() {
 
     world.run_until(seconds(200));
 
-    assert_eq!(world.mails.len(), 1, "{:?}", world.told());
+    assert_eq!(world.threads().len(), 1, "{:?}", world.told());
+    assert_eq!(world.mails[0].message.incident.headline.rule, RuleId::F01);
     assert!(world.mails[0].message.incident.headline.path_unproven);
 }

@@ -1,0 +1,244 @@
+//! `vedette probe --once`: one pass over everything, one table, and an exit code by the monitoring-plugins contract.
+//!
+//! The same collectors and rules as the daemon. What looks bad is looked at again until it is confirmed or well, so
+//! that the answer is as sound as a page; nothing is stored and nobody is mailed.
+
+use std::collections::BTreeSet;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::mpsc;
+
+use crate::collect::Collectors;
+use crate::config::settings::Settings;
+use crate::daemon::clock;
+use crate::judge::scene::Scene;
+use crate::judge::{self, words};
+use crate::model::inventory::Inventory;
+use crate::model::observation::Observation;
+use crate::model::probe::{Connection, Look, LookId, Probe, ProbeKind};
+use crate::model::rule::RuleId;
+use crate::model::subject::Subject;
+use crate::model::time::Clock;
+use crate::model::verdict::{Finding, Verdict};
+use crate::observe::schedule::Schedule;
+use crate::observe::view::View;
+use crate::render::table::{self, Pass, State, Unknown};
+
+use super::CONFIG;
+
+/// Looks again at what was bad, this often, with this pause: three looks that span more than a second confirm.
+const AGAIN: usize = 2;
+const PAUSE: Duration = Duration::from_millis(600);
+
+/// Look once at everything and print it
+#[derive(Debug, clap::Args)]
+pub(super) struct ProbeOnce {
+    /// The configuration
+    #[arg(default_value = super::DEFAULT_CONFIG)]
+    file: PathBuf,
+
+    /// One pass, then end (the daemon is `vedette run`)
+    #[arg(long, required = true)]
+    once: bool,
+
+    /// Print JSON instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+impl ProbeOnce {
+    /// Looks; 0, 1, 2 or 3 for OK, WARNING, CRITICAL and UNKNOWN, which is also the answer to a bad configuration.
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let settings = match Settings::load(&self.file) {
+            Ok((settings, _)) => settings,
+            Err(problems) => {
+                let mut stdout = io::stdout().lock();
+                writeln!(stdout, "UNKNOWN - {} cannot be used ({CONFIG})", self.file.display())?;
+                for problem in problems {
+                    writeln!(stdout, "{problem}")?;
+                }
+                return Ok(ExitCode::from(State::Unknown.exit_code()));
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let seen = runtime.block_on(look_at_all(&settings))?;
+        runtime.shutdown_background();
+
+        let inventory = settings.inventory();
+        let pass = Pass {
+            now: seen.view_at,
+            inventory: &inventory,
+            looks: &seen.looks,
+            findings: &seen.findings,
+            unknowns: &seen.unknowns,
+            headline: &|finding| words::of(finding.rule).headline(finding),
+        };
+        let mut stdout = io::stdout().lock();
+        if self.json {
+            writeln!(stdout, "{}", table::json(pass))?;
+        } else {
+            write!(stdout, "{}", table::text(pass, terminal_width()))?;
+        }
+        Ok(ExitCode::from(State::of(pass).exit_code()))
+    }
+}
+
+struct Seen {
+    view_at: crate::model::time::Now,
+    looks: Vec<Observation>,
+    findings: Vec<Finding>,
+    unknowns: Vec<Unknown>,
+}
+
+async fn look_at_all(settings: &Settings) -> anyhow::Result<Seen> {
+    let clock = clock::system();
+    // Tripwires report here; one pass has no use for them.
+    let (observe, _standing) = mpsc::channel(64);
+    let collectors = Collectors::new(settings, clock.clone(), observe)?;
+    let inventory = Arc::new(settings.inventory());
+    let mut view = View::new(Arc::clone(&inventory), settings.policy.clone());
+    let mut looks: Vec<Observation> = Vec::new();
+
+    // New connections first: they make the reused ones neither faster nor slower.
+    for connection in [Connection::New, Connection::Reused] {
+        let probes: Vec<Probe> =
+            probes(&inventory, settings, &clock).into_iter().filter(|probe| probe.connection == connection).collect();
+        looks.extend(look(&collectors, &clock, &mut view, probes).await.0);
+    }
+    let mut bad: BTreeSet<Probe> = doubtful(&looks, &inventory);
+    for _ in 0..AGAIN {
+        if bad.is_empty() {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+        let again: Vec<Probe> = bad.iter().cloned().chain(references(&inventory)).collect();
+        let (seen, _) = look(&collectors, &clock, &mut view, again).await;
+        bad = doubtful(&seen, &inventory);
+        for newer in seen {
+            looks.retain(|older| older.probe != newer.probe);
+            looks.push(newer);
+        }
+    }
+    collectors.shutdown().await;
+
+    let now = clock.now();
+    let scopes = std::iter::once(None).chain(inventory.clusters.iter().map(Some));
+    let mut findings = Vec::new();
+    let mut unknowns = Vec::new();
+    for cluster in scopes {
+        for (key, verdict) in judge::judge(&Scene { view: &view, cluster, now }) {
+            match verdict {
+                Verdict::Bad(finding) => findings.push(finding),
+                Verdict::Unknown(why) if matches!(key.rule, RuleId::F01 | RuleId::F24) => {
+                    unknowns.push(Unknown { subject: key.subject, why });
+                }
+                Verdict::Good { .. } | Verdict::Unknown(_) => {}
+            }
+        }
+    }
+    // A consequence is no second fault, and what is known to be bad is not unknown.
+    let causes = findings.clone();
+    findings.retain(|finding| !causes.iter().any(|cause| judge::edges::explains(cause, finding)));
+    unknowns.retain(|unknown| !causes.iter().any(|cause| cause.subject.cluster() == unknown.subject.cluster()));
+    looks.sort_by(|a, b| a.probe.cmp(&b.probe));
+    Ok(Seen { view_at: now, looks, findings, unknowns })
+}
+
+async fn look(
+    collectors: &Collectors,
+    clock: &Clock,
+    view: &mut View,
+    probes: Vec<Probe>,
+) -> (Vec<Observation>, ()) {
+    let looks = probes.into_iter().map(|probe| {
+        let look = Look { id: LookId(0), probe, scheduled: clock.now() };
+        collectors.look(look)
+    });
+    let seen: Vec<Observation> = join_all(looks).await;
+    let now = clock.now();
+    // In the order of their dates, as the daemon would see them; proof of the path comes before what rests on it.
+    let mut ordered: Vec<&Observation> = seen.iter().collect();
+    ordered.sort_by_key(|observation| (!observation.proves_path, observation.scheduled.mono));
+    for observation in ordered {
+        view.take(&Arc::new(observation.clone()), now);
+    }
+    (seen, ())
+}
+
+/// Everything the daemon looks at, and both kinds of connection where it uses only one.
+fn probes(inventory: &Inventory, settings: &Settings, clock: &Clock) -> BTreeSet<Probe> {
+    let schedule = Schedule::new(inventory, &settings.policy, clock.now().mono);
+    schedule
+        .probes()
+        .flat_map(|(probe, _)| {
+            let both = matches!(probe.subject, Subject::Apiserver(..) | Subject::Vip(_));
+            let kinds: &[ProbeKind] = if both {
+                &[ProbeKind::Livez, ProbeKind::Readyz, ProbeKind::Version]
+            } else {
+                std::slice::from_ref(&probe.kind)
+            };
+            let connections: &[Connection] =
+                if both { &[Connection::New, Connection::Reused] } else { std::slice::from_ref(&probe.connection) };
+            kinds
+                .iter()
+                .flat_map(move |kind| connections.iter().map(move |connection| (*kind, *connection)))
+                .map(|(kind, connection)| Probe { subject: probe.subject.clone(), kind, connection })
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// The deciding looks that must be made again: bad ones, and chains whose end has come.
+fn doubtful(looks: &[Observation], inventory: &Inventory) -> BTreeSet<Probe> {
+    use crate::observe::sign::Sign;
+    let is_bad = |look: &&Observation| {
+        let has_ended = look
+            .served
+            .as_ref()
+            .and_then(|served| served.earliest().map(|first| first.not_after < look.scheduled.wall))
+            .unwrap_or_default();
+        let members_bad = match &look.outcome {
+            Ok(crate::model::observation::Reading::EtcdStatus(answers)) => answers.iter().any(|answer| {
+                answer.answer.as_ref().map_or(true, |status| status.leader.is_none() || !status.alarms.is_empty())
+            }),
+            Ok(_) | Err(_) => false,
+        };
+        has_ended || members_bad || matches!(Sign::of(look), Sign::Bad(_) | Sign::Refused(_))
+    };
+    let decides = |kind: ProbeKind| {
+        matches!(
+            kind,
+            ProbeKind::Readyz | ProbeKind::EtcdStatus | ProbeKind::Chain | ProbeKind::Version | ProbeKind::Reference
+        )
+    };
+    let mut again: BTreeSet<Probe> =
+        looks.iter().filter(|look| decides(look.probe.kind)).filter(is_bad).map(|look| look.probe.clone()).collect();
+    // Statements such as "etcd agrees" or "an instance is ready" need looks after the first bad one.
+    let clusters: BTreeSet<_> = again.iter().filter_map(|probe| probe.subject.cluster().cloned()).collect();
+    for look in looks {
+        let concerned = look.probe.subject.cluster().is_some_and(|cluster| clusters.contains(cluster));
+        if concerned && matches!(look.probe.kind, ProbeKind::Readyz | ProbeKind::EtcdStatus) {
+            again.insert(look.probe.clone());
+        }
+    }
+    again.retain(|probe| inventory.clusters.is_empty() || !matches!(probe.subject, Subject::Vantage));
+    again
+}
+
+fn references(inventory: &Inventory) -> impl Iterator<Item = Probe> + '_ {
+    let references = inventory.references.iter();
+    references.map(|reference| Probe::anew(Subject::Reference(reference.name.clone()), ProbeKind::Reference))
+}
+
+/// Columns to wrap at: what the terminal says, everything on one line in a pipe.
+fn terminal_width() -> Option<u16> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok())
+}

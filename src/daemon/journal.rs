@@ -1,0 +1,82 @@
+//! What the log says of incidents: one line for each step of an alarm, whatever else is written down meanwhile.
+
+use std::collections::BTreeMap;
+
+use crate::judge::words;
+use crate::model::exchange::{Change, Input, Memory};
+use crate::model::incident::{Alarm, Stage};
+use crate::model::message::Receipt;
+use crate::model::verdict::FindingKey;
+
+/// Remembers what was logged, so that a hold written down every 5 s is one line.
+#[derive(Debug, Default)]
+pub struct Journal {
+    stages: BTreeMap<FindingKey, &'static str>,
+}
+
+impl Journal {
+    /// Says what was taken up from before the start.
+    pub fn note_memory(memory: &Result<Memory, String>) {
+        match memory {
+            Ok(memory) => tracing::info!(
+                alarms = memory.alarms.len(),
+                incidents = memory.incidents.len(),
+                owed = memory.owed.len(),
+                "taken up from the store: {} alarms, {} open incidents, {} messages owed",
+                memory.alarms.len(),
+                memory.incidents.len(),
+                memory.owed.len()
+            ),
+            Err(error) => tracing::error!("started without memory: {error}"),
+        }
+    }
+
+    /// Says what became of a delivery.
+    pub fn note_input(&self, input: &Input) {
+        if let Input::Delivered { message, receipt: Receipt::Rejected(failure) } = input {
+            tracing::error!(%message, "the relay refuses message {message} for good: {}", failure.text);
+        }
+    }
+
+    /// Says what the changes mean.
+    pub fn note_changes(&mut self, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::Alarm(alarm) => self.note_alarm(alarm),
+                Change::AlarmOver(key) => {
+                    self.stages.remove(key);
+                    tracing::info!(rule = %key.rule, subject = %key.subject, "{} {}: over", key.rule, key.subject);
+                }
+                Change::Incident(incident) if incident.over.is_some() => {
+                    tracing::info!(incident = %incident.id, "incident {} is over", incident.id);
+                }
+                Change::Owed(delivery) if delivery.attempts == 0 => {
+                    let message = &delivery.message;
+                    let reason = message.reason.as_str();
+                    tracing::info!(message = %message.id, reason, "message {} composed: {reason}", message.id);
+                }
+                Change::Incident(_) | Change::Owed(_) | Change::Settled { .. } => {}
+            }
+        }
+    }
+
+    fn note_alarm(&mut self, alarm: &Alarm) {
+        let stage = match alarm.stage {
+            Stage::Pending { .. } => "pending",
+            Stage::Firing { .. } => "firing",
+            Stage::Clearing { .. } => "clearing",
+        };
+        let key = alarm.key();
+        if self.stages.get(&key) == Some(&stage) {
+            return;
+        }
+        let finding = &alarm.finding;
+        let headline = words::of(finding.rule).headline(finding);
+        let incident = alarm.incident.as_ref().map_or("", |incident| incident.0.as_str());
+        tracing::info!(
+            rule = %finding.rule, subject = %finding.subject, level = %finding.level, incident, stage,
+            "{} {} {stage}: {headline}", finding.rule, finding.subject
+        );
+        self.stages.insert(key, stage);
+    }
+}

@@ -25,14 +25,14 @@ impl Words for OneBad {
 
     fn headline(&self, finding: &Finding) -> String {
         match &finding.subject {
-            Subject::Vip(_) => "the shared API address fails in part".into(),
+            Subject::Vip(_) => "shared API address fails in part".into(),
             subject @ (Subject::Vantage
             | Subject::Reference(_)
             | Subject::Resolver(_)
             | Subject::Cluster(_)
             | Subject::Apiserver(..)
             | Subject::Etcd(..)
-            | Subject::EtcdMember(..)) => format!("kube-apiserver {} is failing", phrases::fit(subject.short(), 24)),
+            | Subject::EtcdMember(..)) => format!("apiserver {} is failing", phrases::fit(subject.short(), 24)),
         }
     }
 
@@ -86,7 +86,7 @@ impl Words for AllDown {
     }
 
     fn headline(&self, _: &Finding) -> String {
-        "every kube-apiserver is down".into()
+        "every apiserver is down".into()
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {

@@ -21,18 +21,18 @@ impl Words for VipDead {
     }
 
     fn headline(&self, _: &Finding) -> String {
-        "the shared API address is dead".into()
+        "shared API address is dead".into()
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
-        let place = phrases::place(&finding.subject, addresses);
+        let place = phrases::address(&finding.subject, addresses);
         let Evidence::Vip { symptom, ready } = &finding.evidence else {
-            return format!("Clients cannot use {place}.");
+            return format!("The shared API address {place} is dead.");
         };
         let ready: Vec<String> = ready.iter().map(|instance| phrases::place(instance, addresses)).collect();
         let verb = if ready.len() == 1 { "is" } else { "are" };
         format!(
-            "The address clients use, {place}, is {}. Asked directly, {} {verb} ready.",
+            "The shared API address {place} is {}. Asked directly, {} {verb} ready.",
             phrases::symptom(symptom),
             phrases::list(&ready)
         )

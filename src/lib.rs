@@ -4,3 +4,4 @@ pub mod config;
 pub mod judge;
 pub mod model;
 pub mod render;
+pub mod store;

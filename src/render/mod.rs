@@ -10,6 +10,4 @@ pub mod subject_line;
 pub mod text;
 
 #[cfg(test)]
-pub(crate) mod samples;
-#[cfg(test)]
 mod tests;

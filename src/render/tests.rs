@@ -6,12 +6,12 @@ use super::harmless;
 use super::html::{self, html};
 use super::mail::parts;
 use super::message::document;
-use super::samples::{delivery, finding, subject};
 use super::subject_line;
 use super::text::text;
 use crate::judge::words;
 use crate::model::message::{Caveat, Delivery, DeliveryFailure, FailureClass, MessageReason};
 use crate::model::rule::{Level, RuleId};
+use crate::model::samples::{delivery, finding, subject};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Band, Evidence, Symptom};
 

@@ -1,18 +1,18 @@
-//! One plausible incident per rule, for tests of everything that renders or sends.
+//! One plausible incident per rule, for tests of everything that stores, renders or sends.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::certificate::{Fingerprint, Trust};
-use crate::model::etcd::AlarmKind;
-use crate::model::incident::{Ending, Incident, IncidentId, Part, Told};
-use crate::model::message::{Delivery, LookLine, Message, MessageId, MessageReason};
-use crate::model::observation::{Cause, Phase, Phases, Unseen};
-use crate::model::probe::{Probe, ProbeKind};
-use crate::model::rule::{Level, RuleId};
-use crate::model::subject::Subject;
-use crate::model::time::UnixTime;
-use crate::model::verdict::{Band, Evidence, Finding, Symptom};
+use super::certificate::{Fingerprint, Trust};
+use super::etcd::AlarmKind;
+use super::incident::{Ending, Incident, IncidentId, Part, Told};
+use super::message::{Delivery, LookLine, Message, MessageId, MessageReason};
+use super::observation::{Cause, Phase, Phases, Unseen};
+use super::probe::{Probe, ProbeKind};
+use super::rule::{Level, RuleId};
+use super::subject::Subject;
+use super::time::UnixTime;
+use super::verdict::{Band, Evidence, Finding, Symptom};
 
 /// 2026-03-01T03:14:00Z.
 pub(crate) const OPENED: UnixTime = UnixTime::from_secs(1_772_334_840);

@@ -3,5 +3,6 @@
 pub mod config;
 pub mod judge;
 pub mod model;
+pub mod notify;
 pub mod render;
 pub mod store;

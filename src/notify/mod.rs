@@ -11,7 +11,7 @@ mod pin;
 mod secret;
 mod talk;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Makes aws-lc-rs the process's TLS provider where nothing else was chosen: lettre and reqwest take it from there.
 pub(crate) fn install_provider() {

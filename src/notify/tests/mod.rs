@@ -1,7 +1,7 @@
 //! Claims about talks with relays and heartbeat receivers that do not always behave.
 
 mod heartbeat;
-mod relay;
+pub(crate) mod relay;
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ use crate::config::settings::{Address, Host, Mail, MailTls, Source};
 
 /// Points at which the server can be told to do something else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum At {
+pub(crate) enum At {
     Handshake,
     Greeting,
     Ehlo,
@@ -30,7 +30,7 @@ pub(super) enum At {
 
 /// What it does.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Act {
+pub(crate) enum Act {
     AsUsual,
     Reply(&'static str),
     Stall,
@@ -39,21 +39,21 @@ pub(super) enum Act {
 
 /// A mail it took.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Taken {
-    pub(super) hello: String,
-    pub(super) login: Option<String>,
-    pub(super) is_encrypted: bool,
-    pub(super) from: String,
-    pub(super) to: Vec<String>,
-    pub(super) content: Vec<u8>,
+pub(crate) struct Taken {
+    pub(crate) hello: String,
+    pub(crate) login: Option<String>,
+    pub(crate) is_encrypted: bool,
+    pub(crate) from: String,
+    pub(crate) to: Vec<String>,
+    pub(crate) content: Vec<u8>,
 }
 
-pub(super) type Script = Arc<dyn Fn(At, &str) -> Act + Send + Sync>;
+pub(crate) type Script = Arc<dyn Fn(At, &str) -> Act + Send + Sync>;
 
-pub(super) struct Relay {
-    pub(super) address: SocketAddr,
-    pub(super) ca: PathBuf,
-    pub(super) taken: Arc<Mutex<Vec<Taken>>>,
+pub(crate) struct Relay {
+    pub(crate) address: SocketAddr,
+    pub(crate) ca: PathBuf,
+    pub(crate) taken: Arc<Mutex<Vec<Taken>>>,
     home: tempfile::TempDir,
     tls: MailTls,
 }
@@ -65,7 +65,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 struct Over;
 
 impl Relay {
-    pub(super) async fn start(tls: MailTls, script: impl Fn(At, &str) -> Act + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(tls: MailTls, script: impl Fn(At, &str) -> Act + Send + Sync + 'static) -> Self {
         crate::notify::install_provider();
         let home = tempfile::tempdir().unwrap();
         let ca = home.path().join("ca.pem");
@@ -88,7 +88,7 @@ impl Relay {
     }
 
     /// Settings that reach this relay.
-    pub(super) fn settings(&self) -> Mail {
+    pub(crate) fn settings(&self) -> Mail {
         Mail {
             relay: Address { host: Host::Ip(self.address.ip()), port: self.address.port() },
             tls: self.tls,
@@ -101,13 +101,13 @@ impl Relay {
     }
 
     /// A file of this relay's own directory.
-    pub(super) fn file(&self, name: &str, content: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.home.path().join(name);
         std::fs::write(&path, content).unwrap();
         path
     }
 
-    pub(super) fn only(&self) -> Taken {
+    pub(crate) fn only(&self) -> Taken {
         let taken = self.taken.lock().unwrap();
         assert_eq!(taken.len(), 1);
         taken[0].clone()
@@ -115,7 +115,7 @@ impl Relay {
 }
 
 /// An authority of its own each time, and a server certificate for 127.0.0.1.
-pub(super) fn certificate() -> (String, TlsAcceptor) {
+pub(crate) fn certificate() -> (String, TlsAcceptor) {
     let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
     parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let issuer = rcgen::CertifiedIssuer::self_signed(parameters, rcgen::KeyPair::generate().unwrap()).unwrap();

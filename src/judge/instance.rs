@@ -117,7 +117,7 @@ impl Words for AllDown {
         };
         let all = |test: fn(&Symptom) -> bool| !parts.is_empty() && parts.iter().all(|(_, symptom)| test(symptom));
         if all(|symptom| matches!(symptom, Symptom::Silent(unseen) if unseen.cause == Cause::Refused)) {
-            "Every instance refuses connections: the processes are not running while the machines are. A change to all \
+            "Every instance refuses connections: the machines are up, the processes are not running. A change to all \
              of them at once is the usual reason: manifest, certificate, image, rollout. etcd is not named as the cause."
                 .into()
         } else if all(|symptom| matches!(symptom, Symptom::Silent(unseen) if unseen.cause == Cause::Timeout)) {

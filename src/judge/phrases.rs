@@ -18,7 +18,7 @@ const LISTED: usize = 8;
 /// Endpoints stay a flag: etcdctl refuses to run when one thing is given both ways.
 pub(super) const ETCDCTL_FILES: &str = "export ETCDCTL_CACERT=/etc/kubernetes/pki/etcd/ca.crt \
      ETCDCTL_CERT=/etc/kubernetes/pki/etcd/healthcheck-client.crt \
-     ETCDCTL_KEY=/etc/kubernetes/pki/etcd/healthcheck-client.key # on an etcd host";
+     ETCDCTL_KEY=/etc/kubernetes/pki/etcd/healthcheck-client.key # on an etcd host, for the etcdctl commands below";
 
 /// The name a person would say, and where it is dialled: `api-1 (10.0.0.11:6443)`.
 pub(super) fn place(subject: &Subject, addresses: &Addresses) -> String {

@@ -61,7 +61,7 @@ impl Words for QuorumLost {
             );
         }
         format!(
-            "Only {} of {total} members of {etcd} answer, and {needed} must. {}.",
+            "Only {} of {total} members of {etcd} answer; {needed} are needed. {}.",
             answering.len(),
             silent.join("; ")
         )

@@ -96,7 +96,7 @@ impl Words for Slow {
         }
         vec![
             format!(
-                "curl -sk -o /dev/null -w 'tcp %{{time_connect}} tls %{{time_appconnect}} answer %{{time_starttransfer}}\\n' https://{address}/readyz"
+                "curl -sk -o /dev/null -w 'tcp %{{time_connect}} tls %{{time_appconnect}} answer %{{time_starttransfer}}\\n' 'https://{address}/readyz'"
             ),
             format!(
                 "kubectl --server=https://{address} get --raw /debug/api_priority_and_fairness/dump_priority_levels"

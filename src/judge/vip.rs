@@ -74,14 +74,14 @@ impl Words for VipDead {
     fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
         let address = phrases::address(&finding.subject, addresses);
         let vip = phrases::host(&address).to_owned();
-        let mut commands = vec![format!("curl -vk --max-time 5 https://{address}/readyz")];
+        let mut commands = vec![format!("curl -vk --max-time 5 'https://{address}/readyz'")];
         let ready: &[Subject] = match &finding.evidence {
             Evidence::Vip { ready, .. } => ready,
             _ => &[],
         };
         if let Some(instance) = ready.first() {
             let direct = phrases::address(instance, addresses);
-            commands.push(format!("kubectl --server=https://{direct} get nodes # the API works here"));
+            commands.push(format!("kubectl --server=https://{direct} get nodes # past the shared address"));
         }
         for instance in ready.iter().take(2) {
             let host = phrases::host_of(instance, addresses);

@@ -57,9 +57,18 @@ pub enum Block {
     /// Items.
     Items(Vec<String>),
     /// Commands to copy, one each.
-    Commands(Vec<String>),
+    Commands(Vec<Command>),
     /// What the looks saw.
     Looks(Vec<Look>),
+}
+
+/// A command to copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The command itself.
+    pub line: String,
+    /// What to know about it, without a `#`.
+    pub note: Option<String>,
 }
 
 /// One line of evidence.
@@ -79,6 +88,28 @@ pub struct Look {
     pub took: String,
     /// Whether something was seen at all.
     pub answered: bool,
+}
+
+impl Command {
+    /// Takes the shell comment, if there is one, apart from the command.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let mut quote = None;
+        let mut before = ' ';
+        for (at, c) in text.char_indices() {
+            match (c, quote) {
+                ('#', None) if before == ' ' => {
+                    let note = text[at + 1..].trim().to_owned();
+                    return Self { line: text[..at].trim_end().to_owned(), note: Some(note) };
+                }
+                ('\'' | '"', None) => quote = Some(c),
+                (c, Some(open)) if c == open => quote = None,
+                _ => {}
+            }
+            before = c;
+        }
+        Self { line: text.to_owned(), note: None }
+    }
 }
 
 impl Section {

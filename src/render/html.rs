@@ -107,9 +107,15 @@ fn block(out: &mut String, block: &Block) {
         }
         Block::Commands(commands) => {
             for command in commands {
+                if let Some(note) = &command.note {
+                    out.push_str(&format!(
+                        "<div class=\"dim\" style=\"margin:8px 0 3px;color:#56616b;font-size:13px;line-height:1.4\">{}:</div>\n",
+                        safe(note)
+                    ));
+                }
                 out.push_str(&format!(
                     "<div class=\"code\" style=\"margin:0 0 6px;padding:7px 9px;background:#f4f6f7;border:1px solid #dfe3e6;color:#14181c;{MONO}font-size:12.5px;line-height:1.45;white-space:pre-wrap;word-break:break-word;overflow-wrap:anywhere\">{}</div>\n",
-                    safe(command)
+                    safe(&command.line)
                 ));
             }
         }

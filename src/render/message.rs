@@ -11,7 +11,7 @@ use crate::model::rule::Level;
 use crate::model::time::UnixTime;
 use crate::model::verdict::{Evidence, Finding};
 
-use super::document::{Block, Document, Section, Tone};
+use super::document::{Block, Command, Document, Section, Tone};
 use super::evidence;
 use super::harmless::{LONGEST, line};
 use super::subject_line::{self, latest, level_word};
@@ -131,11 +131,11 @@ fn place(message: &Message) -> String {
 }
 
 fn next(message: &Message, root: &Finding, words: &dyn Words) -> Option<Section> {
-    let commands: Vec<String> = words
+    let commands: Vec<Command> = words
         .next_commands(root, &message.addresses)
         .into_iter()
         .take(5)
-        .map(|command| line(&command, LONGEST))
+        .map(|command| Command::new(&line(&command, LONGEST)))
         .collect();
     (!commands.is_empty()).then(|| Section::of("Next", Block::Commands(commands)))
 }

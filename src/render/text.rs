@@ -1,6 +1,6 @@
 //! A document as plain text of at most 78 columns, complete on its own: many people on call read only this part.
 
-use super::document::{Block, Document, Look, Section};
+use super::document::{Block, Command, Document, Look, Section};
 
 /// Columns of a line, where the words allow it. Source: RFC 5322 section 2.1.1.
 const WIDTH: usize = 78;
@@ -96,12 +96,11 @@ fn push(out: &mut String, first: &str, text: &str, rest: &str) {
 }
 
 /// A command over several lines that a shell still takes as one: broken only at spaces outside quotes, before a pipe
-/// where there is one. A comment that does not fit behind it goes above it.
-fn fold(command: &str) -> String {
-    let (words, comment) = shell_words(command);
+/// where there is one. A note that does not fit behind it goes above it.
+fn fold(command: &Command) -> String {
     let mut lines: Vec<String> = Vec::new();
     let mut line = "  ".to_owned();
-    for (at, word) in words.iter().enumerate() {
+    for (at, word) in shell_words(&command.line).iter().enumerate() {
         let needed = line.chars().count() + 1 + word.chars().count() + CONTINUED.len();
         if at == 0 {
             line.push_str(word);
@@ -113,26 +112,24 @@ fn fold(command: &str) -> String {
             line = format!("    {word}");
         }
     }
-    match comment {
-        Some(comment) if line.chars().count() + 1 + comment.chars().count() <= WIDTH => {
-            line.push(' ');
-            line.push_str(comment);
+    match &command.note {
+        Some(note) if lines.is_empty() && line.chars().count() + 3 + note.chars().count() <= WIDTH => {
+            line.push_str(&format!(" # {note}"));
         }
-        Some(comment) => lines.insert(0, format!("  {comment}")),
+        Some(note) => lines.insert(0, format!("  # {note}")),
         None => {}
     }
     lines.push(line);
     lines.join("\n")
 }
 
-/// The words of a command, quotes kept, a pipe joined to what follows it, and its comment.
-fn shell_words(command: &str) -> (Vec<String>, Option<&str>) {
+/// The words of a command: quotes kept, a pipe joined to what follows it.
+fn shell_words(command: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut word = String::new();
     let mut quote: Option<char> = None;
-    for (at, c) in command.char_indices() {
+    for c in command.chars() {
         match (c, quote) {
-            ('#', None) if word.is_empty() => return (words, Some(&command[at..])),
             (' ', None) if word == "|" => {}
             (' ', None) => {
                 words.push(std::mem::take(&mut word));
@@ -145,7 +142,7 @@ fn shell_words(command: &str) -> (Vec<String>, Option<&str>) {
         word.push(c);
     }
     words.push(word);
-    (words, None)
+    words
 }
 
 #[cfg(test)]
@@ -154,17 +151,14 @@ mod tests {
 
     #[test]
     fn long_commands_stay_one_command_for_the_shell() {
-        let command = format!(
-            "ssh 10.0.0.1 'echo {}' | tail --flag={} # why it is done at all",
-            "a b ".repeat(20),
-            "x".repeat(40)
-        );
+        let line = format!("ssh 10.0.0.1 'echo {}' | tail --flag={} '#1'", "a b ".repeat(20), "x".repeat(40));
+        let command = Command::new(&format!("{line} # why it is done at all"));
 
         let folded = fold(&command);
 
-        let unfolded = folded.replace(" \\\n    ", " ");
-        let (comment, rest) = unfolded.split_once('\n').unwrap();
-        assert_eq!(format!("{} {}", rest.trim(), comment.trim()), command);
+        let (note, rest) = folded.split_once('\n').unwrap();
+        assert_eq!(note, "  # why it is done at all");
+        assert_eq!(rest.replace(" \\\n    ", " ").trim(), line);
         assert!(folded.contains(&"a b ".repeat(20)), "a quoted part is broken: {folded}");
     }
 

@@ -1,6 +1,6 @@
 //! Texts that others wrote (certificates, health checks, addresses) made harmless before they are shown.
 //!
-//! Every text of a document passes through [`line`] when the document is made, so no renderer behind it meets a line
+//! Every text of a document passes through [`line()`] when the document is made, so no renderer behind it meets a line
 //! break it did not make itself; [`html`] is applied on top by the one renderer that needs it.
 
 /// Longest text kept of anything that is not ours, in characters: a paragraph, not a page.

@@ -1,6 +1,6 @@
 //! The subject line of a mail.
 //!
-//! Mail programs group by the subject without what stands in [brackets] at its start (RFC 5256, section 2.1), so the
+//! Mail programs group by the subject without what stands in brackets at its start (RFC 5256, section 2.1), so the
 //! base (cluster and symptom) is constant for an incident, and everything that changes stands in the brackets.
 
 use std::time::Duration;

@@ -64,12 +64,17 @@ impl Words for NoSpace {
             members.push(finding.subject.clone());
         }
         let one: &[Subject] = members.get(..1).unwrap_or_default();
+        let revision = phrases::etcdctl(one, addresses, "get / --limit=1 --keys-only -w fields");
         vec![
+            phrases::ETCDCTL_FILES.into(),
             phrases::etcdctl(&members, addresses, "endpoint status -w table"),
-            phrases::etcdctl(one, addresses, "get / --keys-only --limit=1 -w fields | grep Revision"),
-            phrases::etcdctl(one, addresses, "compact REVISION # the number from above"),
-            phrases::etcdctl(one, addresses, "--command-timeout=5m defrag # one member at a time, the leader last"),
-            phrases::etcdctl(one, addresses, "alarm disarm # only when every member is well under its quota"),
+            phrases::etcdctl(one, addresses, &format!("compact $({revision} | awk '/\"Revision\"/ {{print $3}}')")),
+            phrases::etcdctl(
+                one,
+                addresses,
+                "--command-timeout=5m defrag # each member, one at a time, the leader last",
+            ),
+            phrases::etcdctl(one, addresses, "alarm disarm # when every member is well under its quota"),
         ]
     }
 }

@@ -37,7 +37,7 @@ impl Words for CertificateEnds {
             | Subject::Resolver(_)
             | Subject::Apiserver(..)
             | Subject::Etcd(..)
-            | Subject::EtcdMember(..)) => phrases::fit(subject.short(), 24),
+            | Subject::EtcdMember(..)) => phrases::fit(subject.short(), 22),
         };
         format!("TLS certificate of {of} expires")
     }

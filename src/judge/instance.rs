@@ -30,14 +30,14 @@ impl Words for OneBad {
 
     fn headline(&self, finding: &Finding) -> String {
         match &finding.subject {
-            Subject::Vip(_) => "the shared API address fails in part".into(),
+            Subject::Vip(_) => "shared API address fails in part".into(),
             subject @ (Subject::Vantage
             | Subject::Reference(_)
             | Subject::Resolver(_)
             | Subject::Cluster(_)
             | Subject::Apiserver(..)
             | Subject::Etcd(..)
-            | Subject::EtcdMember(..)) => format!("kube-apiserver {} is failing", phrases::fit(subject.short(), 24)),
+            | Subject::EtcdMember(..)) => format!("apiserver {} is failing", phrases::fit(subject.short(), 24)),
         }
     }
 
@@ -91,7 +91,7 @@ impl Words for AllDown {
     }
 
     fn headline(&self, _: &Finding) -> String {
-        "every kube-apiserver is down".into()
+        "every apiserver is down".into()
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
@@ -122,7 +122,7 @@ impl Words for AllDown {
         };
         let all = |test: fn(&Symptom) -> bool| !parts.is_empty() && parts.iter().all(|(_, symptom)| test(symptom));
         if all(|symptom| matches!(symptom, Symptom::Silent(unseen) if unseen.cause == Cause::Refused)) {
-            "Every instance refuses connections: the processes are not running while the machines are. A change to all \
+            "Every instance refuses connections: the machines are up, the processes are not running. A change to all \
              of them at once is the usual reason: manifest, certificate, image, rollout. etcd is not named as the cause."
                 .into()
         } else if all(|symptom| matches!(symptom, Symptom::Silent(unseen) if unseen.cause == Cause::Timeout)) {

@@ -15,9 +15,10 @@ use super::words::Addresses;
 const LISTED: usize = 8;
 
 /// Where kubeadm keeps what etcdctl needs; other installers differ, and the person sees it in the command.
-const ETCD_FILES: &str = "--cacert=/etc/kubernetes/pki/etcd/ca.crt \
-     --cert=/etc/kubernetes/pki/etcd/healthcheck-client.crt \
-     --key=/etc/kubernetes/pki/etcd/healthcheck-client.key";
+/// Endpoints stay a flag: etcdctl refuses to run when one thing is given both ways.
+pub(super) const ETCDCTL_FILES: &str = "export ETCDCTL_CACERT=/etc/kubernetes/pki/etcd/ca.crt \
+     ETCDCTL_CERT=/etc/kubernetes/pki/etcd/healthcheck-client.crt \
+     ETCDCTL_KEY=/etc/kubernetes/pki/etcd/healthcheck-client.key # on an etcd host, for the etcdctl commands below";
 
 /// The name a person would say, and where it is dialled: `api-1 (10.0.0.11:6443)`.
 pub(super) fn place(subject: &Subject, addresses: &Addresses) -> String {
@@ -153,11 +154,11 @@ pub(super) fn members(subject: &Subject, addresses: &Addresses) -> Vec<Subject> 
     addresses.keys().filter(|known| matches!(known, Subject::EtcdMember(..)) && known.etcd() == etcd).cloned().collect()
 }
 
-/// An etcdctl call against `members` with kubeadm's files: to be run on one of the etcd hosts.
+/// An etcdctl call against `members`, to be run after [`ETCDCTL_FILES`].
 pub(super) fn etcdctl(members: &[Subject], addresses: &Addresses, call: &str) -> String {
     let endpoints: Vec<String> =
         members.iter().map(|member| format!("https://{}", address(member, addresses))).collect();
-    format!("etcdctl --endpoints={} {ETCD_FILES} {call}", endpoints.join(","))
+    format!("etcdctl --endpoints={} {call}", endpoints.join(","))
 }
 
 /// The containers of `component` on the machine of `subject`, dead ones included.
@@ -167,7 +168,11 @@ pub(super) fn containers(subject: &Subject, addresses: &Addresses, component: &s
 
 /// The last words of the newest container of `component` on the machine of `subject`.
 pub(super) fn logs(subject: &Subject, addresses: &Addresses, component: &str) -> String {
-    format!("ssh {} 'crictl logs --tail 50 $(crictl ps -aq --name {component} | head -1)'", host_of(subject, addresses))
+    let otherwise = if component == "etcd" { " || journalctl -u etcd -n 50" } else { "" };
+    format!(
+        "ssh {} 'crictl logs --tail 50 $(crictl ps -aq --name {component} | head -1){otherwise}'",
+        host_of(subject, addresses)
+    )
 }
 
 /// The detailed health of an apiserver, which needs no credential on a default cluster.

@@ -26,7 +26,7 @@ pub struct MemberDown;
 pub(super) fn etcd_name(subject: &Subject) -> String {
     match subject {
         Subject::Etcd(_, name) | Subject::EtcdMember(_, name, _) if !matches!(name.as_str(), "etcd" | "main") => {
-            format!("etcd {}", phrases::fit(name.as_str(), 20))
+            format!("etcd {}", phrases::fit(name.as_str(), 14))
         }
         Subject::Etcd(..)
         | Subject::EtcdMember(..)
@@ -63,16 +63,16 @@ impl Words for QuorumLost {
             .map(|(member, unseen)| format!("{} is {}", phrases::place(member, addresses), phrases::state(*unseen)))
             .collect();
         if *leaderless {
-            let rest = if silent.is_empty() { String::new() } else { format!(" {}.", phrases::list(&silent)) };
+            let rest = if silent.is_empty() { String::new() } else { format!(" {}.", silent.join("; ")) };
             return format!(
                 "{} of {total} members of {etcd} answer, but they agree on no leader ({needed} must).{rest}",
                 answering.len()
             );
         }
         format!(
-            "Only {} of {total} members of {etcd} answer, and {needed} must. {}.",
+            "Only {} of {total} members of {etcd} answer; {needed} are needed. {}.",
             answering.len(),
-            phrases::list(&silent)
+            silent.join("; ")
         )
     }
 
@@ -120,14 +120,14 @@ impl Words for QuorumLost {
         };
         let mut all: Vec<Subject> = answering.iter().chain(&silent).cloned().collect();
         all.sort();
-        let mut commands = vec![phrases::etcdctl(&all, addresses, "endpoint status -w table")];
+        let mut commands = Vec::new();
         if let Some(first) = silent.first().or_else(|| answering.first()) {
-            let host = phrases::host_of(first, addresses);
             commands.push(phrases::containers(first, addresses, "etcd"));
             commands.push(phrases::logs(first, addresses, "etcd"));
-            commands.push(format!("ssh {host} df -h /var/lib/etcd"));
-            commands.push(format!("ssh {host} 'journalctl -u kubelet -u etcd --since -30min | tail -50'"));
+            commands.push(format!("ssh {} df -h /var/lib/etcd", phrases::host_of(first, addresses)));
         }
+        commands.push(phrases::ETCDCTL_FILES.into());
+        commands.push(phrases::etcdctl(&all, addresses, "endpoint status -w table"));
         commands
     }
 }
@@ -210,7 +210,7 @@ impl Words for MemberDown {
             phrases::containers(&finding.subject, addresses, "etcd"),
             phrases::logs(&finding.subject, addresses, "etcd"),
             format!("ssh {host} df -h /var/lib/etcd"),
-            format!("ssh {host} 'journalctl -u kubelet -u etcd --since -30min | tail -50'"),
+            phrases::ETCDCTL_FILES.into(),
             phrases::etcdctl(&members, addresses, "endpoint status -w table"),
         ]
     }

@@ -34,7 +34,7 @@ impl Words for EtcdUnreachable {
     fn headline(&self, finding: &Finding) -> String {
         match &finding.subject {
             Subject::Apiserver(_, name) => {
-                format!("kube-apiserver {} cannot reach etcd", phrases::fit(name.as_str(), 17))
+                format!("apiserver {} cannot reach etcd", phrases::fit(name.as_str(), 17))
             }
             Subject::Vantage
             | Subject::Reference(_)
@@ -42,7 +42,7 @@ impl Words for EtcdUnreachable {
             | Subject::Cluster(_)
             | Subject::Vip(_)
             | Subject::Etcd(..)
-            | Subject::EtcdMember(..) => "kube-apiserver cannot reach etcd".into(),
+            | Subject::EtcdMember(..) => "apiservers cannot reach etcd".into(),
         }
     }
 
@@ -108,14 +108,14 @@ impl Words for NotReady {
 
     fn headline(&self, finding: &Finding) -> String {
         match &finding.subject {
-            Subject::Apiserver(_, name) => format!("kube-apiserver {} is not ready", phrases::fit(name.as_str(), 21)),
+            Subject::Apiserver(_, name) => format!("apiserver {} is not ready", phrases::fit(name.as_str(), 21)),
             Subject::Vantage
             | Subject::Reference(_)
             | Subject::Resolver(_)
             | Subject::Cluster(_)
             | Subject::Vip(_)
             | Subject::Etcd(..)
-            | Subject::EtcdMember(..) => "kube-apiserver is not ready".into(),
+            | Subject::EtcdMember(..) => "apiservers are not ready".into(),
         }
     }
 

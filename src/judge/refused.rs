@@ -24,7 +24,7 @@ impl Words for Refused {
     }
 
     fn headline(&self, finding: &Finding) -> String {
-        format!("vedette's credential is refused by {}", phrases::fit(&who(finding), 14))
+        format!("{} refuses vedette's credential", phrases::fit(&who(finding), 20))
     }
 
     #[expect(
@@ -90,7 +90,7 @@ impl Words for Refused {
 
 fn who(finding: &Finding) -> String {
     match finding.subject.component() {
-        "vip" => "the VIP".into(),
+        "vip" => "shared API address".into(),
         _ => finding.subject.short().to_owned(),
     }
 }

@@ -28,13 +28,13 @@ impl Words for Slow {
 
     fn headline(&self, finding: &Finding) -> String {
         match &finding.subject {
-            Subject::Vip(_) => "the shared API address answers slowly".into(),
+            Subject::Vip(_) => "shared API address answers slowly".into(),
             Subject::Cluster(_) => "the API answers slowly".into(),
-            Subject::Apiserver(_, name) => format!("kube-apiserver {} answers slowly", phrases::fit(name.as_str(), 20)),
+            Subject::Apiserver(_, name) => format!("apiserver {} answers slowly", phrases::fit(name.as_str(), 20)),
             Subject::EtcdMember(_, _, member) => {
                 let etcd = etcd_name(&finding.subject);
-                let room = 50 - " member  answers slowly".len() - etcd.len();
-                format!("{etcd} member {} answers slowly", phrases::fit(member.as_str(), room))
+                let room = 50 - " member  is slow".len() - etcd.len();
+                format!("{etcd} member {} is slow", phrases::fit(member.as_str(), room))
             }
             Subject::Etcd(..) => format!("{} answers slowly", etcd_name(&finding.subject)),
             Subject::Vantage | Subject::Reference(_) | Subject::Resolver(_) => {
@@ -94,6 +94,7 @@ impl Words for Slow {
         if finding.subject.component() == "etcd" {
             let members = phrases::members(&finding.subject, addresses);
             return vec![
+                phrases::ETCDCTL_FILES.into(),
                 phrases::etcdctl(&members, addresses, "endpoint status -w table"),
                 format!("ssh {host} 'uptime; iostat -x 1 3'"),
                 phrases::logs(&finding.subject, addresses, "etcd"),
@@ -101,7 +102,7 @@ impl Words for Slow {
         }
         vec![
             format!(
-                "curl -sk -o /dev/null -w 'tcp %{{time_connect}} tls %{{time_appconnect}} answer %{{time_starttransfer}}\\n' https://{address}/readyz"
+                "curl -sk -o /dev/null -w 'tcp %{{time_connect}} tls %{{time_appconnect}} answer %{{time_starttransfer}}\\n' 'https://{address}/readyz'"
             ),
             format!(
                 "kubectl --server=https://{address} get --raw /debug/api_priority_and_fairness/dump_priority_levels"

@@ -26,18 +26,18 @@ impl Words for VipDead {
     }
 
     fn headline(&self, _: &Finding) -> String {
-        "the shared API address is dead".into()
+        "shared API address is dead".into()
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
-        let place = phrases::place(&finding.subject, addresses);
+        let place = phrases::address(&finding.subject, addresses);
         let Evidence::Vip { symptom, ready } = &finding.evidence else {
-            return format!("Clients cannot use {place}.");
+            return format!("The shared API address {place} is dead.");
         };
         let ready: Vec<String> = ready.iter().map(|instance| phrases::place(instance, addresses)).collect();
         let verb = if ready.len() == 1 { "is" } else { "are" };
         format!(
-            "The address clients use, {place}, is {}. Asked directly, {} {verb} ready.",
+            "The shared API address {place} is {}. Asked directly, {} {verb} ready.",
             phrases::symptom(symptom),
             phrases::list(&ready)
         )
@@ -79,14 +79,14 @@ impl Words for VipDead {
     fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
         let address = phrases::address(&finding.subject, addresses);
         let vip = phrases::host(&address).to_owned();
-        let mut commands = vec![format!("curl -vk --max-time 5 https://{address}/readyz")];
+        let mut commands = vec![format!("curl -vk --max-time 5 'https://{address}/readyz'")];
         let ready: &[Subject] = match &finding.evidence {
             Evidence::Vip { ready, .. } => ready,
             _ => &[],
         };
         if let Some(instance) = ready.first() {
             let direct = phrases::address(instance, addresses);
-            commands.push(format!("kubectl --server=https://{direct} get nodes # the API works here"));
+            commands.push(format!("kubectl --server=https://{direct} get nodes # past the shared address"));
         }
         for instance in ready.iter().take(2) {
             let host = phrases::host_of(instance, addresses);

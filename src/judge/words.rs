@@ -20,7 +20,7 @@ pub trait Words: Sync {
     fn title(&self) -> &'static str;
 
     /// The symptom as a mail subject says it after the cluster's name, without anything that changes while the
-    /// incident lasts, at most 50 characters: `etcd has lost its quorum`, `kube-apiserver api-2 is not answering`.
+    /// incident lasts, at most 50 characters: `etcd has lost its quorum`, `apiserver api-2 is failing`.
     fn headline(&self, finding: &Finding) -> String;
 
     /// One or two sentences: what was seen, where (the dial address too). Timeouts are worded "unreachable from here",

@@ -15,6 +15,8 @@ pub mod observation;
 pub mod policy;
 pub mod probe;
 pub mod rule;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod snapshot;
 pub mod subject;
 pub mod time;

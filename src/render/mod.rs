@@ -1,8 +1,18 @@
-//! Words and pictures from model values: metrics, tables, messages.
+//! Words and pictures from model values: mails, tables, the metrics page.
 //!
 //! Pure: no clock, no I/O, no decision. Whoever has a reader asks here: `expose`, `notify` and `cli`.
 
+pub mod document;
+pub mod evidence;
+pub mod harmless;
+pub mod html;
+pub mod mail;
+pub mod message;
 pub mod metrics;
 #[cfg(test)]
 pub(crate) mod specimen;
+pub mod subject_line;
 pub mod table;
+#[cfg(test)]
+mod tests;
+pub mod text;

@@ -1,0 +1,216 @@
+//! `vedette drill mail`: a marked test mail through the real path, so that the first real one is no surprise.
+//!
+//! Uses the configured relay, login and recipients exactly as the daemon does. Neither stored nor retried.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::config::settings::{Address, Cluster, Host, Settings};
+use crate::model::digest::stable_hash;
+use crate::model::incident::{Incident, IncidentId, Part, Told};
+use crate::model::message::{Delivery, DeliveryFailure, LookLine, Message, MessageId, MessageReason};
+use crate::model::observation::{Cause, Phase, Phases, Unseen};
+use crate::model::probe::{Probe, ProbeKind};
+use crate::model::rule::{Level, RuleId};
+use crate::model::subject::{Name, Subject};
+use crate::model::time::Now;
+use crate::model::verdict::{Evidence, Finding, Symptom};
+use crate::notify::email::{BadAddress, Email};
+
+/// How long before the mail the sample fault began: what a hard fault takes to be confirmed.
+const CONFIRMED_AFTER: Duration = Duration::from_secs(3);
+
+const REFUSED: Unseen = Unseen { phase: Phase::Dial, cause: Cause::Refused };
+
+/// Why the test mail did not go out.
+#[derive(Debug, thiserror::Error)]
+pub enum DrillError {
+    /// Nobody is to be mailed.
+    #[error("the configuration has no mail section, so nothing can be sent")]
+    NoMail,
+    /// A configured or given address cannot be used.
+    #[error("preparing the mail")]
+    Address(#[from] BadAddress),
+    /// The relay did not take it.
+    #[error("{} ({})", .0.text, .0.class.as_str())]
+    NotTaken(DeliveryFailure),
+}
+
+/// Sends the test mail to `to`, or to all configured recipients, and returns one line with the relay's own answer.
+///
+/// # Errors
+/// Why it did not go out; the text of [`DrillError::NotTaken`] is what the daemon would log.
+pub async fn mail(settings: &Settings, to: Option<&str>, now: Now) -> Result<String, DrillError> {
+    let mut mail = settings.mail.clone().ok_or(DrillError::NoMail)?;
+    if let Some(to) = to {
+        mail.to = vec![to.to_owned()];
+    }
+    let email = Email::new(&mail, &settings.vantage.name)?;
+    let delivery = sample(settings, now);
+    let answer = email
+        .send(&delivery, settings.policy.delivery_deadline)
+        .await
+        .map_err(|failure| DrillError::NotTaken(DeliveryFailure { class: failure.class, text: failure.text }))?;
+    Ok(format!("accepted by {} for {}: {answer}", written(&mail.relay), mail.to.join(", ")))
+}
+
+/// A message such as the daemon would send if every apiserver of the first cluster were down.
+fn sample(settings: &Settings, now: Now) -> Delivery {
+    let composed = now.wall;
+    let opened = composed.minus(CONFIRMED_AFTER);
+    let (cluster, instances) = settings.clusters.first().map_or_else(example, instances);
+    let parts = instances.keys().map(|instance| (instance.clone(), Symptom::Silent(REFUSED))).collect();
+    let finding = Finding {
+        rule: RuleId::F24,
+        subject: Subject::Cluster(cluster.clone()),
+        level: Level::Critical,
+        since: opened,
+        hold: Duration::ZERO,
+        path_unproven: false,
+        evidence: Evidence::AllBad { parts },
+    };
+    let hash = stable_hash(&["drill", &settings.vantage.name, &composed.as_millis().to_string()]);
+    let incident = IncidentId(format!("drill-{hash:016x}"));
+    let id = MessageId(format!("{incident}.1"));
+    let looks = instances
+        .iter()
+        .map(|(instance, address)| LookLine {
+            probe: Probe::anew(instance.clone(), ProbeKind::Readyz),
+            address: address.clone(),
+            at: composed.minus(Duration::from_secs(1)),
+            phases: Phases { dial: Some(Duration::from_micros(400)), ..Phases::default() },
+            outcome: Err(REFUSED),
+        })
+        .collect();
+    Delivery {
+        message: Message {
+            thread: id.clone(),
+            id,
+            reason: MessageReason::Drill,
+            level: Level::Critical,
+            composed,
+            incident: Incident {
+                id: incident,
+                cluster: Some(cluster),
+                opened,
+                parts: vec![Part { finding: finding.clone(), over: None }],
+                headline: finding,
+                cause: None,
+                level: Level::Critical,
+                told: Told { messages: 1, last: None, level: None },
+                over: None,
+            },
+            addresses: instances,
+            looks,
+            vantage: settings.vantage.name.clone(),
+            caveats: Vec::new(),
+        },
+        attempts: 0,
+        last_failure: None,
+    }
+}
+
+/// The instances of `cluster`, or its shared address where none are configured.
+fn instances(cluster: &Cluster) -> (Name, BTreeMap<Subject, String>) {
+    let name = &cluster.name;
+    let direct = cluster
+        .apiservers
+        .iter()
+        .map(|(instance, endpoint)| (Subject::Apiserver(name.clone(), instance.clone()), written(&endpoint.address)));
+    let mut instances: BTreeMap<Subject, String> = direct.collect();
+    if instances.is_empty() {
+        instances.extend(cluster.vip.iter().map(|vip| (Subject::Vip(name.clone()), written(&vip.address))));
+    }
+    (name.clone(), instances)
+}
+
+/// For a configuration without clusters: an address of RFC 5737, which is nobody's.
+fn example() -> (Name, BTreeMap<Subject, String>) {
+    let name = |text: &str| text.parse::<Name>().expect("a literal of letters and digits is a name");
+    let (cluster, instance) = (name("example"), name("api-1"));
+    let subject = Subject::Apiserver(cluster.clone(), instance);
+    (cluster, BTreeMap::from([(subject, "192.0.2.11:6443".to_owned())]))
+}
+
+/// `host:port`, with brackets around IPv6.
+fn written(address: &Address) -> String {
+    match &address.host {
+        Host::Ip(ip) => std::net::SocketAddr::new(*ip, address.port).to_string(),
+        Host::Name(name) => format!("{name}:{}", address.port),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mail_parser::MessageParser;
+
+    use super::*;
+    use crate::config::settings::{Credentials, Endpoint, Mail, MailTls, Vantage};
+    use crate::model::policy::Policy;
+    use crate::model::time::{Mono, UnixTime};
+    use crate::notify::tests::relay::{Act, At, Relay};
+
+    const NOW: Now = Now { wall: UnixTime::from_secs(1_772_334_840), mono: Mono(Duration::from_secs(9)) };
+
+    fn settings(mail: Option<Mail>) -> Settings {
+        let address = Address { host: Host::Ip("fd00::11".parse().unwrap()), port: 6443 };
+        let endpoint = Endpoint { server_name: address.host.clone(), address };
+        Settings {
+            vantage: Vantage {
+                name: "bastion-1".into(),
+                listen: "127.0.0.1:0".parse().unwrap(),
+                store: "vedette.db".into(),
+                resolvers: Vec::new(),
+                references: Vec::new(),
+            },
+            mail,
+            heartbeat: None,
+            clusters: vec![Cluster {
+                name: "prod-eu1".parse().unwrap(),
+                credentials: Credentials::default(),
+                vip: None,
+                vip_fails_over: false,
+                apiservers: vec![("api-1".parse().unwrap(), endpoint)],
+                etcds: Vec::new(),
+                levels: BTreeMap::new(),
+            }],
+            levels: BTreeMap::new(),
+            policy: Policy::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_drill_is_marked_and_the_relays_answer_is_told() {
+        let relay = Relay::start(MailTls::StartTls, |_, _| Act::AsUsual).await;
+
+        let told = mail(&settings(Some(relay.settings())), Some("me@example.org"), NOW).await.unwrap();
+
+        let expected = format!("accepted by {} for me@example.org: 250 2.0.0 Ok: queued as 4F2A", relay.address);
+        assert_eq!(told, expected);
+        let taken = relay.only();
+        assert_eq!(taken.to, ["me@example.org"]);
+        let parsed = MessageParser::default().parse(&taken.content).unwrap();
+        assert_eq!(parsed.subject(), Some("[DRILL] prod-eu1: every apiserver is down"));
+        let text = parsed.body_text(0).unwrap();
+        assert!(text.contains("This is a test mail"), "{text}");
+        assert!(text.contains("[fd00::11]:6443"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told_in_the_relays_words() {
+        let script =
+            |at, _: &str| if at == At::Content { Act::Reply("550 5.7.1 no drills here") } else { Act::AsUsual };
+        let relay = Relay::start(MailTls::Plain, script).await;
+        let mut settings = settings(Some(relay.settings()));
+        settings.clusters.clear();
+
+        let error = mail(&settings, None, NOW).await.unwrap_err();
+
+        assert_eq!(error.to_string(), "handing over the message: 550 5.7.1 no drills here (permanent)");
+    }
+
+    #[tokio::test]
+    async fn without_a_mail_section_nothing_can_be_sent() {
+        assert!(matches!(mail(&settings(None), None, NOW).await, Err(DrillError::NoMail)));
+    }
+}

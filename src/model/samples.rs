@@ -1,0 +1,233 @@
+//! One plausible incident per rule, for tests of everything that stores, renders or sends.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::certificate::{Fingerprint, Trust};
+use super::etcd::AlarmKind;
+use super::incident::{Ending, Incident, IncidentId, Part, Told};
+use super::message::{Delivery, LookLine, Message, MessageId, MessageReason};
+use super::observation::{Cause, Phase, Phases, Unseen};
+use super::probe::{Probe, ProbeKind};
+use super::rule::{Level, RuleId};
+use super::subject::Subject;
+use super::time::UnixTime;
+use super::verdict::{Band, Evidence, Finding, Symptom};
+
+/// 2026-03-01T03:14:00Z.
+pub(crate) const OPENED: UnixTime = UnixTime::from_secs(1_772_334_840);
+
+pub(crate) const REFUSED: Unseen = Unseen { phase: Phase::Dial, cause: Cause::Refused };
+pub(crate) const MUTE: Unseen = Unseen { phase: Phase::Dial, cause: Cause::Timeout };
+
+pub(crate) fn subject(text: &str) -> Subject {
+    text.parse().unwrap()
+}
+
+pub(crate) fn addresses() -> BTreeMap<Subject, String> {
+    [
+        ("prod-eu1/vip", "10.0.0.10:6443"),
+        ("prod-eu1/apiserver/api-1", "10.0.0.11:6443"),
+        ("prod-eu1/apiserver/api-2", "[fd00::12]:6443"),
+        ("prod-eu1/etcd/etcd/etcd-1", "10.0.0.21:2379"),
+        ("prod-eu1/etcd/etcd/etcd-2", "10.0.0.22:2379"),
+        ("prod-eu1/etcd/etcd/etcd-3", "10.0.0.23:2379"),
+    ]
+    .into_iter()
+    .map(|(name, address)| (subject(name), address.to_owned()))
+    .collect()
+}
+
+fn about(rule: RuleId) -> (&'static str, Evidence) {
+    let api = |name: &str| subject(&format!("prod-eu1/apiserver/{name}"));
+    let member = |name: &str| subject(&format!("prod-eu1/etcd/etcd/{name}"));
+    match rule {
+        RuleId::F01 => (
+            "prod-eu1/etcd/etcd",
+            Evidence::Quorum {
+                needed: 2,
+                answering: vec![member("etcd-1")],
+                silent: vec![(member("etcd-2"), REFUSED), (member("etcd-3"), MUTE)],
+                leaderless: false,
+            },
+        ),
+        RuleId::F02 => ("prod-eu1/etcd/etcd/etcd-2", Evidence::Silent { unseen: REFUSED, remaining: 2, of: 3 }),
+        RuleId::F04 => ("vantage", Evidence::Blind { silent: 9, references: 2 }),
+        RuleId::F09 => (
+            "prod-eu1/etcd/etcd",
+            Evidence::Alarm {
+                kind: AlarmKind::NoSpace,
+                raised_by: vec!["etcd-2".into()],
+                db_size_bytes: Some(2_147_500_032),
+                db_quota_bytes: Some(2_147_483_648),
+            },
+        ),
+        RuleId::F22 => {
+            ("prod-eu1/apiserver/api-2", Evidence::Partial { symptom: Symptom::Silent(REFUSED), ready: 1, of: 2 })
+        }
+        RuleId::F23 => {
+            ("prod-eu1/vip", Evidence::Vip { symptom: Symptom::Silent(MUTE), ready: vec![api("api-1"), api("api-2")] })
+        }
+        RuleId::F24 => (
+            "prod-eu1",
+            Evidence::AllBad {
+                parts: vec![(api("api-1"), Symptom::Silent(REFUSED)), (api("api-2"), Symptom::Silent(REFUSED))],
+            },
+        ),
+        RuleId::F25 => (
+            "prod-eu1/apiserver/api-1",
+            Evidence::NotReady {
+                parts: vec![(api("api-1"), vec!["etcd".into(), "etcd-readiness".into()])],
+                of: 2,
+                etcd_agrees: Some(true),
+            },
+        ),
+        RuleId::F26 => (
+            "prod-eu1/apiserver/api-1",
+            Evidence::Expiry {
+                fingerprint: Fingerprint([0x5a; 32]),
+                holder: "CN=kube-apiserver".into(),
+                issuer: "CN=kubernetes".into(),
+                not_after: OPENED.minus(Duration::from_secs(3600)),
+                band: Band::Expired,
+                trust: Trust::Expired,
+                places: vec![api("api-1"), subject("prod-eu1/vip")],
+            },
+        ),
+        RuleId::F49 => (
+            "prod-eu1/apiserver/api-1",
+            Evidence::Slow {
+                total: Duration::from_millis(2340),
+                dominating: Some(Phase::FirstByte),
+                looks: 3,
+                slow: 1,
+                of: 2,
+            },
+        ),
+        RuleId::F50 => (
+            "prod-eu1/apiserver/api-1",
+            Evidence::NotReady {
+                parts: vec![(api("api-1"), vec!["kms-provider-0".into()])],
+                of: 2,
+                etcd_agrees: Some(true),
+            },
+        ),
+        RuleId::F52 => (
+            "prod-eu1/etcd/etcd/etcd-1",
+            Evidence::Refused { unseen: Unseen { phase: Phase::Tls, cause: Cause::ClientCertificateRefused } },
+        ),
+    }
+}
+
+pub(crate) fn finding(rule: RuleId) -> Finding {
+    let (subject, evidence) = about(rule);
+    let level = match rule {
+        RuleId::F02 | RuleId::F22 | RuleId::F25 | RuleId::F49 | RuleId::F50 | RuleId::F52 => Level::Warning,
+        RuleId::F01 | RuleId::F04 | RuleId::F09 | RuleId::F23 | RuleId::F24 | RuleId::F26 => Level::Critical,
+    };
+    Finding {
+        rule,
+        subject: self::subject(subject),
+        level,
+        since: OPENED,
+        hold: Duration::ZERO,
+        path_unproven: false,
+        evidence,
+    }
+}
+
+fn looks(rule: RuleId) -> Vec<LookLine> {
+    let spent = |dial: u64, tls: Option<u64>, answer: Option<u64>| Phases {
+        dial: Some(Duration::from_micros(dial)),
+        tls: tls.map(Duration::from_micros),
+        first_byte: answer.map(Duration::from_micros),
+        ..Phases::default()
+    };
+    let look = |of: &str, kind: ProbeKind, after: u64, phases: Phases, outcome: Result<&str, Unseen>| LookLine {
+        probe: Probe::anew(subject(of), kind),
+        address: addresses().get(&subject(of)).cloned().unwrap_or_default(),
+        at: OPENED.plus(Duration::from_secs(after)),
+        phases,
+        outcome: outcome.map(str::to_owned),
+    };
+    match rule {
+        RuleId::F04 => Vec::new(),
+        RuleId::F01 | RuleId::F02 | RuleId::F09 | RuleId::F52 => vec![
+            look(
+                "prod-eu1/etcd/etcd/etcd-1",
+                ProbeKind::EtcdStatus,
+                2,
+                spent(300, Some(2100), Some(900)),
+                Ok("no leader, term 7"),
+            ),
+            look("prod-eu1/etcd/etcd/etcd-2", ProbeKind::EtcdStatus, 2, spent(200, None, None), Err(REFUSED)),
+            look("prod-eu1/etcd/etcd/etcd-3", ProbeKind::EtcdStatus, 2, spent(1_000_000, None, None), Err(MUTE)),
+        ],
+        RuleId::F22 | RuleId::F23 | RuleId::F24 | RuleId::F25 | RuleId::F26 | RuleId::F49 | RuleId::F50 => vec![
+            look(
+                "prod-eu1/apiserver/api-1",
+                ProbeKind::Readyz,
+                2,
+                spent(400, Some(3100), Some(2_100_000)),
+                Ok("500: etcd"),
+            ),
+            look("prod-eu1/apiserver/api-2", ProbeKind::Readyz, 2, spent(300, None, None), Err(REFUSED)),
+            look("prod-eu1/vip", ProbeKind::Readyz, 3, spent(1_000_000, None, None), Err(MUTE)),
+        ],
+    }
+}
+
+/// The incident of `rule`, and one consequence folded in where there is a natural one.
+pub(crate) fn incident(rule: RuleId) -> Incident {
+    let headline = finding(rule);
+    let mut parts = vec![Part { finding: headline.clone(), over: None }];
+    if rule == RuleId::F01 {
+        parts.push(Part { finding: finding(RuleId::F25), over: None });
+        parts.push(Part { finding: finding(RuleId::F49), over: Some(OPENED.plus(Duration::from_secs(5))) });
+    }
+    Incident {
+        id: IncidentId(format!("{:016x}", 0x4f2a_9c1d_u64 + u64::from(rule as u8))),
+        cluster: headline.subject.cluster().cloned(),
+        opened: OPENED,
+        level: headline.level,
+        headline,
+        cause: None,
+        parts,
+        told: Told { messages: 0, last: None, level: None },
+        over: None,
+    }
+}
+
+/// A delivery of a message on the incident of `rule`.
+pub(crate) fn delivery(rule: RuleId, reason: MessageReason) -> Delivery {
+    let mut incident = incident(rule);
+    let (after, number) = match reason {
+        MessageReason::First | MessageReason::Drill => (4, 1),
+        MessageReason::Escalated | MessageReason::CauseFound | MessageReason::Remains => (600, 2),
+        MessageReason::Repeated => (4 * 3600, 2),
+        MessageReason::Resolved => (863, 2),
+        MessageReason::HappenedWhileMute => (863, 1),
+    };
+    if matches!(reason, MessageReason::Resolved | MessageReason::HappenedWhileMute) {
+        let at = OPENED.plus(Duration::from_secs(845));
+        incident.over = Some(Ending { at, withdrawn: false });
+        incident.parts.iter_mut().for_each(|part| part.over = Some(part.over.unwrap_or(at)));
+    }
+    let id = |number: u32| MessageId(format!("{}.{number}", incident.id));
+    Delivery {
+        message: Message {
+            id: id(number),
+            thread: id(1),
+            reason,
+            level: incident.level,
+            composed: OPENED.plus(Duration::from_secs(after)),
+            addresses: addresses(),
+            looks: looks(rule),
+            vantage: "bastion-1".into(),
+            caveats: Vec::new(),
+            incident,
+        },
+        attempts: 0,
+        last_failure: None,
+    }
+}

@@ -1,0 +1,160 @@
+//! A sign of life to a machine elsewhere that raises the alarm when it stops.
+//!
+//! Whether to send is decided by the engine, which withholds it while vedette itself cannot do its work.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, Url};
+use secrecy::ExposeSecret;
+
+use crate::config::settings::{self, Address, Host};
+use crate::model::message::{DeliveryFailure, FailureClass};
+use crate::render::harmless;
+
+use super::pin::Pin;
+use super::{innermost, secret};
+
+/// Deadline of one heartbeat as a whole: the receivers in use expect one a minute.
+const OVERALL: Duration = Duration::from_secs(10);
+
+/// Redirects followed, on the same host only.
+const REDIRECTS: usize = 3;
+
+/// Sends heartbeats.
+pub struct Heartbeat {
+    url: Url,
+    ca: Option<settings::Source>,
+    names: Names,
+    overall: Duration,
+    /// The client in use and the authority it was made with: made anew when the file has changed.
+    client: Mutex<Option<(Vec<u8>, Client)>>,
+}
+
+impl Heartbeat {
+    /// A sender for these settings.
+    #[must_use]
+    pub fn new(heartbeat: &settings::Heartbeat) -> Self {
+        super::install_provider();
+        Self {
+            url: heartbeat.url.clone(),
+            ca: heartbeat.ca.clone(),
+            names: Names::default(),
+            overall: OVERALL,
+            client: Mutex::default(),
+        }
+    }
+
+    /// Sends one; good only when the receiver answers 2xx within 10 s.
+    ///
+    /// # Errors
+    /// How it failed. The text names no URL, since its path is often the receiver's secret.
+    pub async fn beat(&self) -> Result<(), DeliveryFailure> {
+        let client = self.client()?;
+        let answer = match tokio::time::timeout(self.overall, client.get(self.url.clone()).send()).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Err(classify(error)),
+            Err(_) => return Err(failure(FailureClass::Timeout, &format!("no answer within {:?}", self.overall))),
+        };
+        let status = answer.status();
+        let class = match status.as_u16() {
+            200..=299 => return Ok(()),
+            401 | 403 => FailureClass::Auth,
+            408 | 429 | 500..=599 => FailureClass::Temporary,
+            _ => FailureClass::Permanent,
+        };
+        Err(failure(class, &format!("the receiver answers {status}")))
+    }
+
+    fn client(&self) -> Result<Client, DeliveryFailure> {
+        let authority = match &self.ca {
+            None => Vec::new(),
+            Some(source) => secret::read_bytes(source)
+                .map_err(|error| {
+                    failure(FailureClass::Tls, &format!("reading the authority from {source:?}: {error}"))
+                })?
+                .expose_secret()
+                .to_vec(),
+        };
+        let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((made_with, client)) = kept.as_ref()
+            && *made_with == authority
+        {
+            return Ok(client.clone());
+        }
+        let tls = |error: reqwest::Error| failure(FailureClass::Tls, &innermost(&error));
+        let mut builder = Client::builder()
+            .user_agent(concat!("vedette/", env!("CARGO_PKG_VERSION")))
+            .redirect(same_host())
+            // A connection that was kept open proves less than a new one.
+            .pool_max_idle_per_host(0)
+            .dns_resolver(self.names.clone());
+        if self.ca.is_some() {
+            builder = builder.tls_certs_only(Certificate::from_pem_bundle(&authority).map_err(tls)?);
+        }
+        let client = builder.build().map_err(tls)?;
+        *kept = Some((authority, client.clone()));
+        Ok(client)
+    }
+
+    /// A shorter deadline, for tests against receivers that stall.
+    #[cfg(test)]
+    pub(super) const fn with_overall(mut self, overall: Duration) -> Self {
+        self.overall = overall;
+        self
+    }
+}
+
+/// Follows redirects to the same host and scheme: `http` may not become the way out of `https`.
+fn same_host() -> Policy {
+    Policy::custom(|attempt| {
+        let from = attempt.previous().first();
+        let is_home =
+            from.is_some_and(|from| from.host() == attempt.url().host() && from.scheme() == attempt.url().scheme());
+        if is_home && attempt.previous().len() <= REDIRECTS { attempt.follow() } else { attempt.stop() }
+    })
+}
+
+fn classify(error: reqwest::Error) -> DeliveryFailure {
+    let error = error.without_url();
+    let class = if super::is_tls(&error) {
+        FailureClass::Tls
+    } else if error.is_timeout() {
+        FailureClass::Timeout
+    } else if error.is_connect() {
+        FailureClass::Connect
+    } else {
+        FailureClass::Other
+    };
+    failure(class, &innermost(&error))
+}
+
+fn failure(class: FailureClass, why: &str) -> DeliveryFailure {
+    DeliveryFailure { class, text: format!("sending the heartbeat: {}", harmless::line(why, 240)) }
+}
+
+/// Resolves through pins: the receiver's name, and that of a proxy where one is set.
+#[derive(Clone, Default)]
+struct Names {
+    pins: Arc<Mutex<BTreeMap<String, Pin>>>,
+}
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let name = name.as_str().to_owned();
+        let pin = self
+            .pins
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(name.clone())
+            .or_insert_with(|| Pin::new(&Address { host: Host::Name(name), port: 0 }))
+            .clone();
+        Box::pin(async move {
+            let addresses = pin.addresses().await?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}

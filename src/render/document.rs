@@ -1,0 +1,121 @@
+//! A message in neutral form: what is said, in which order, before it becomes text or HTML.
+
+use crate::model::message::MessageId;
+
+/// Everything a channel needs to say one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// The subject line, at most 78 ASCII characters.
+    pub subject: String,
+    /// This message.
+    pub id: MessageId,
+    /// The first message of the thread; equal to `id` for the first.
+    pub thread: MessageId,
+    /// Headers by which machines sort mail: name and value, both without control characters.
+    pub headers: Vec<(&'static str, String)>,
+    /// How it looks: what the coloured bar says.
+    pub tone: Tone,
+    /// The word in the bar: `CRITICAL`, `RESOLVED after 14 min`.
+    pub badge: String,
+    /// The subject without its brackets.
+    pub heading: String,
+    /// What is said, in order.
+    pub sections: Vec<Section>,
+}
+
+/// Colours a document can have; the badge says the same in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// Something is broken now.
+    Critical,
+    /// Something will break.
+    Warning,
+    /// It is over.
+    Over,
+    /// Nothing is wrong.
+    Neutral,
+}
+
+/// One part of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Section {
+    /// Its title; empty for the opening.
+    pub title: &'static str,
+    /// What it says.
+    pub blocks: Vec<Block>,
+}
+
+/// Kinds of content. Every text in them is one harmless line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Block {
+    /// A paragraph.
+    Text(String),
+    /// The sentence that matters most.
+    Strong(String),
+    /// Named values.
+    Facts(Vec<(&'static str, String)>),
+    /// Items.
+    Items(Vec<String>),
+    /// Commands to copy, one each.
+    Commands(Vec<Command>),
+    /// What the looks saw.
+    Looks(Vec<Look>),
+}
+
+/// A command to copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The command itself.
+    pub line: String,
+    /// What to know about it, without a `#`.
+    pub note: Option<String>,
+}
+
+/// One line of evidence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// What was looked at.
+    pub target: String,
+    /// The dialled address.
+    pub address: String,
+    /// The kind of look.
+    pub kind: &'static str,
+    /// Time of day, UTC.
+    pub at: String,
+    /// What was seen, or why nothing was.
+    pub saw: String,
+    /// Where the time went: `dial 1 ms, tls 3 ms`; empty when nothing was reached.
+    pub took: String,
+    /// Whether something was seen at all.
+    pub answered: bool,
+}
+
+impl Command {
+    /// Takes the shell comment, if there is one, apart from the command.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let mut quote = None;
+        let mut before = ' ';
+        for (at, c) in text.char_indices() {
+            match (c, quote) {
+                ('#', None) if before == ' ' => {
+                    let note = text[at + 1..].trim().to_owned();
+                    return Self { line: text[..at].trim_end().to_owned(), note: Some(note) };
+                }
+                ('\'' | '"', None) => quote = Some(c),
+                (c, Some(open)) if c == open => quote = None,
+                _ => {}
+            }
+            before = c;
+        }
+        Self { line: text.to_owned(), note: None }
+    }
+}
+
+impl Section {
+    /// A section with one block.
+    #[must_use]
+    pub fn of(title: &'static str, block: Block) -> Self {
+        Self { title, blocks: vec![block] }
+    }
+}

@@ -1,0 +1,130 @@
+//! The parts of a document that show what was seen: the table of looks, the facts of a certificate.
+
+use std::time::Duration;
+
+use crate::judge::phrases;
+use crate::model::message::{LookLine, Message};
+use crate::model::observation::{Phase, Phases};
+use crate::model::probe::ProbeKind;
+use crate::model::verdict::{Evidence, Finding};
+
+use super::document::{Block, Look, Section};
+use super::harmless::{LONGEST, line};
+use super::message::moment;
+
+/// Lines of evidence shown: two screens on a phone.
+const SHOWN: usize = 24;
+
+/// Longest text in one cell.
+const CELL: usize = 160;
+
+/// The table of looks; `None` when the message carries none.
+pub(super) fn looks(message: &Message) -> Option<Section> {
+    if message.looks.is_empty() {
+        return None;
+    }
+    let mut blocks = vec![Block::Looks(message.looks.iter().take(SHOWN).map(look).collect())];
+    if message.looks.len() > SHOWN {
+        blocks.push(Block::Text(format!("and {} more looks", message.looks.len() - SHOWN)));
+    }
+    Some(Section { title: "What was seen last", blocks })
+}
+
+fn look(seen: &LookLine) -> Look {
+    let at = seen.at.to_string();
+    let (answered, saw) = match &seen.outcome {
+        Ok(summary) => (true, summary.clone()),
+        Err(unseen) => (false, unseen.to_string()),
+    };
+    Look {
+        target: line(seen.probe.subject.short(), 63),
+        address: line(&seen.address, CELL),
+        kind: kind(seen.probe.kind),
+        at: line(at.split_once('T').map_or(at.as_str(), |(_, time)| time), CELL),
+        saw: line(&saw, CELL),
+        took: took(&seen.phases),
+        answered,
+    }
+}
+
+/// The kind of look as a person says it.
+const fn kind(kind: ProbeKind) -> &'static str {
+    match kind {
+        ProbeKind::Readyz => "readyz",
+        ProbeKind::Livez => "livez",
+        ProbeKind::Version => "version",
+        ProbeKind::EtcdStatus => "status",
+        ProbeKind::EtcdRead => "read",
+        ProbeKind::EtcdAlarms => "alarms",
+        ProbeKind::EtcdMembers => "members",
+        ProbeKind::Chain => "certificate",
+        ProbeKind::Tripwire => "open conn.",
+        ProbeKind::Reference => "connect",
+        ProbeKind::Resolver => "DNS",
+        ProbeKind::OwnClock => "clock",
+    }
+}
+
+fn took(phases: &Phases) -> String {
+    let reached: Vec<String> =
+        phases.reached().map(|(phase, spent)| format!("{} {}", phase_word(phase), short(spent))).collect();
+    reached.join(", ")
+}
+
+const fn phase_word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Resolve => "dns",
+        Phase::Dial => "dial",
+        Phase::Tls => "tls",
+        Phase::FirstByte => "answer",
+        Phase::Body => "body",
+        Phase::Idle => "idle",
+    }
+}
+
+/// A phase's time: under 10 ms with one decimal, since that is where loopback and far away differ.
+fn short(spent: Duration) -> String {
+    if spent < Duration::from_millis(10) {
+        let tenths = spent.as_micros() / 100;
+        format!("{}.{} ms", tenths / 10, tenths % 10)
+    } else {
+        phrases::lasting(spent)
+    }
+}
+
+/// Everything about the certificate that an incident is about.
+pub(super) fn certificate(message: &Message, root: &Finding) -> Option<Section> {
+    let Evidence::Expiry { fingerprint, holder, issuer, not_after, places, .. } = &root.evidence else {
+        return None;
+    };
+    let renew = if holder == issuer {
+        "a person, by rotating this authority: new authority first, then everything it has signed"
+    } else if places.iter().any(|place| place.component() == "etcd") {
+        "a person, on each etcd host: kubeadm certs renew etcd-server, then restart etcd there"
+    } else {
+        "a person, on each control-plane host: kubeadm certs renew apiserver, then restart kube-apiserver there"
+    };
+    let mut blocks = vec![Block::Facts(vec![
+        ("Holder", line(holder, LONGEST)),
+        ("Issuer", line(issuer, LONGEST)),
+        ("Ends", moment(*not_after, message.composed)),
+        ("SHA-256", fingerprint.to_string()),
+        ("Renewed by", renew.to_owned()),
+    ])];
+    let at: Vec<String> = places
+        .iter()
+        .take(SHOWN)
+        .map(|place| match message.addresses.get(place).filter(|address| !address.is_empty()) {
+            Some(address) => line(&format!("{place} at {address}"), LONGEST),
+            None => place.to_string(),
+        })
+        .collect();
+    if !at.is_empty() {
+        blocks.push(Block::Text("Served at:".into()));
+        blocks.push(Block::Items(at));
+    }
+    if places.len() > SHOWN {
+        blocks.push(Block::Text(format!("and {} more places", places.len() - SHOWN)));
+    }
+    Some(Section { title: "The certificate", blocks })
+}

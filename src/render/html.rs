@@ -1,0 +1,150 @@
+//! A document as HTML for mail programs: tables and inline styles, 600 px at most, light and dark.
+//!
+//! Outlook renders with Word and ignores most of CSS, so every colour stands inline on a table cell; the `<style>`
+//! block only turns colours for dark mode and is dispensable. No image, no link, no script, nothing fetched.
+
+use super::document::{Block, Document, Look, Section, Tone};
+use super::harmless::html as safe;
+
+/// Gmail clips a mail near 102 kB; encoded quoted-printable adds a little to this.
+pub const LARGEST: usize = 90 * 1024;
+
+const FONT: &str = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;";
+const MONO: &str = "font-family:ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;";
+
+/// Colours for dark mode. The light ones stand inline. Contrast of every pair is at least 4.5:1 (WCAG 2.2, 1.4.3).
+const DARK: &str = "@media (prefers-color-scheme:dark){\
+    .page{background:#0f1317!important}.card{background:#191e24!important;border-color:#343c45!important}\
+    .ink{color:#e6e9ec!important}.dim{color:#a5afb9!important}\
+    .code{background:#10151a!important;color:#e6e9ec!important;border-color:#343c45!important}\
+    .rule{border-color:#343c45!important}.bad{color:#ff9a90!important}}\
+    @media (max-width:480px){.wide{padding:14px!important}}";
+
+/// The HTML part.
+#[must_use]
+pub fn html(document: &Document) -> String {
+    let (bar, word) = colours(document.tone);
+    let mut out = String::with_capacity(16 * 1024);
+    out.push_str("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n");
+    out.push_str("<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n");
+    out.push_str("<meta name=\"color-scheme\" content=\"light dark\">\n");
+    out.push_str("<meta name=\"supported-color-schemes\" content=\"light dark\">\n");
+    out.push_str(&format!(
+        "<title>{}</title>\n<style>:root{{color-scheme:light dark}}{DARK}</style></head>\n",
+        safe(&document.subject)
+    ));
+    out.push_str(&format!("<body class=\"page\" style=\"margin:0;padding:0;background:#eef0f2;{FONT}\">\n"));
+    out.push_str("<table role=\"presentation\" class=\"page\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" style=\"background:#eef0f2\"><tr><td align=\"center\" style=\"padding:12px 6px\">\n");
+    out.push_str("<table role=\"presentation\" class=\"card\" width=\"600\" cellpadding=\"0\" cellspacing=\"0\" style=\"width:100%;max-width:600px;background:#ffffff;border:1px solid #d5dade;border-collapse:separate;table-layout:fixed\">\n");
+    out.push_str(&format!(
+        "<tr><td class=\"wide\" style=\"padding:14px 22px;background:{bar};color:{word};{FONT}font-size:13px;font-weight:700;letter-spacing:.4px\">{}</td></tr>\n",
+        safe(&document.badge)
+    ));
+    out.push_str(&format!(
+        "<tr><td class=\"wide ink\" style=\"padding:16px 22px 0;color:#14181c;{FONT}font-size:20px;line-height:26px;font-weight:700;word-wrap:break-word;overflow-wrap:anywhere\">{}</td></tr>\n",
+        safe(&document.heading)
+    ));
+    for section in &document.sections {
+        self::section(&mut out, section);
+    }
+    out.push_str("<tr><td style=\"height:16px;line-height:16px;font-size:1px\">&nbsp;</td></tr>\n</table>\n</td></tr></table>\n</body></html>\n");
+    out
+}
+
+/// Bar and the word on it.
+const fn colours(tone: Tone) -> (&'static str, &'static str) {
+    match tone {
+        Tone::Critical => ("#b3261e", "#ffffff"),
+        Tone::Warning => ("#f2b84b", "#241a02"),
+        Tone::Over => ("#1e6f43", "#ffffff"),
+        Tone::Neutral => ("#46525e", "#ffffff"),
+    }
+}
+
+fn section(out: &mut String, section: &Section) {
+    let is_footer = section.title == "About this mail";
+    out.push_str(&format!(
+        "<tr><td class=\"wide {}\" style=\"padding:14px 22px 0;color:{};{FONT}font-size:{};line-height:1.5;word-wrap:break-word;overflow-wrap:anywhere\">\n",
+        if is_footer { "dim" } else { "ink" },
+        if is_footer { "#56616b" } else { "#14181c" },
+        if is_footer { "13px" } else { "15px" },
+    ));
+    if !section.title.is_empty() {
+        out.push_str(&format!(
+            "<div class=\"dim rule\" style=\"margin:0 0 6px;padding-top:10px;border-top:1px solid #dfe3e6;color:#56616b;font-size:12px;font-weight:700;letter-spacing:.6px;text-transform:uppercase\">{}</div>\n",
+            safe(section.title)
+        ));
+    }
+    for block in &section.blocks {
+        self::block(out, block);
+    }
+    out.push_str("</td></tr>\n");
+}
+
+fn block(out: &mut String, block: &Block) {
+    match block {
+        Block::Text(text) => out.push_str(&format!("<p style=\"margin:0 0 8px\">{}</p>\n", safe(text))),
+        Block::Strong(text) => {
+            out.push_str(&format!("<p style=\"margin:0 0 8px;font-weight:600\">{}</p>\n", safe(text)))
+        }
+        Block::Items(items) => {
+            out.push_str("<ul style=\"margin:0 0 8px;padding-left:20px\">");
+            items.iter().for_each(|item| out.push_str(&format!("<li style=\"margin:0 0 4px\">{}</li>", safe(item))));
+            out.push_str("</ul>\n");
+        }
+        Block::Facts(facts) => {
+            out.push_str(
+                "<table role=\"presentation\" cellpadding=\"0\" cellspacing=\"0\" style=\"margin:0 0 8px;width:100%\">",
+            );
+            for (name, value) in facts {
+                out.push_str(&format!(
+                    "<tr><td class=\"dim\" width=\"84\" valign=\"top\" style=\"padding:1px 12px 1px 0;color:#56616b;font-size:13px;line-height:1.5;white-space:nowrap\">{}</td><td valign=\"top\" style=\"padding:1px 0;font-size:13px;line-height:1.5;word-break:break-word;overflow-wrap:anywhere\">{}</td></tr>",
+                    safe(name),
+                    safe(value)
+                ));
+            }
+            out.push_str("</table>\n");
+        }
+        Block::Commands(commands) => {
+            for command in commands {
+                if let Some(note) = &command.note {
+                    out.push_str(&format!(
+                        "<div class=\"dim\" style=\"margin:8px 0 3px;color:#56616b;font-size:13px;line-height:1.4\">{}:</div>\n",
+                        safe(note)
+                    ));
+                }
+                out.push_str(&format!(
+                    "<div class=\"code\" style=\"margin:0 0 6px;padding:7px 9px;background:#f4f6f7;border:1px solid #dfe3e6;color:#14181c;{MONO}font-size:12.5px;line-height:1.45;white-space:pre-wrap;word-break:break-word;overflow-wrap:anywhere\">{}</div>\n",
+                    safe(&command.line)
+                ));
+            }
+        }
+        Block::Looks(looks) => table(out, looks),
+    }
+}
+
+/// Three columns that still stand side by side on a phone: where, how, what.
+fn table(out: &mut String, looks: &[Look]) {
+    out.push_str(
+        "<table cellpadding=\"0\" cellspacing=\"0\" style=\"width:100%;border-collapse:collapse;margin:0 0 8px\">\n",
+    );
+    for look in looks {
+        let (class, colour) = if look.answered { ("ink", "#14181c") } else { ("bad", "#b3261e") };
+        out.push_str(&format!(
+            "<tr><td class=\"ink rule\" width=\"34%\" valign=\"top\" style=\"padding:6px 8px 6px 0;border-bottom:1px solid #eceff1;color:#14181c;font-size:13px;line-height:1.4;overflow-wrap:anywhere\"><b>{}</b><br><span class=\"dim\" style=\"color:#56616b;{MONO}font-size:12px\">{}</span></td>",
+            safe(&look.target),
+            safe(&look.address)
+        ));
+        out.push_str(&format!(
+            "<td class=\"dim rule\" width=\"20%\" valign=\"top\" style=\"padding:6px 8px 6px 0;border-bottom:1px solid #eceff1;color:#56616b;font-size:13px;line-height:1.4\">{}<br><span style=\"font-size:12px;white-space:nowrap\">{}</span></td>",
+            safe(look.kind),
+            safe(&look.at)
+        ));
+        out.push_str(&format!(
+            "<td class=\"{class} rule\" valign=\"top\" style=\"padding:6px 0;border-bottom:1px solid #eceff1;color:{colour};font-size:13px;line-height:1.4;overflow-wrap:anywhere\">{}<br><span class=\"dim\" style=\"color:#56616b;font-size:12px\">{}</span></td></tr>\n",
+            safe(&look.saw),
+            safe(&look.took)
+        ));
+    }
+    out.push_str("</table>\n");
+}

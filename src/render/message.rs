@@ -1,0 +1,251 @@
+//! A [`Message`] becomes a [`Document`]: which words, in which order.
+//!
+//! The order answers the questions of a person woken at 3 am: what, since when, what it means, how we know, why, what
+//! next, what else. Knows nothing of mail formats, and takes every fact from the message itself, so that a message
+//! sent again reads the same.
+
+use crate::judge::phrases;
+use crate::judge::words::{self, Words};
+use crate::model::message::{Caveat, Delivery, Message, MessageReason};
+use crate::model::rule::Level;
+use crate::model::time::UnixTime;
+use crate::model::verdict::{Evidence, Finding};
+
+use super::document::{Block, Command, Document, Section, Tone};
+use super::evidence;
+use super::harmless::{LONGEST, line};
+use super::subject_line::{self, latest, level_word};
+
+/// Findings described one by one; the rest is counted.
+const DESCRIBED: usize = 12;
+
+/// Release that made the message.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The document for one delivery.
+#[must_use]
+pub fn document(delivery: &Delivery) -> Document {
+    let message = &delivery.message;
+    let is_over = is_over(message);
+    let root = latest(&message.incident, message.incident.root());
+    let words = words::of(root.rule);
+
+    let mut sections = vec![opening(message)];
+    if message.reason != MessageReason::Resolved {
+        let title = if is_over { "What it meant" } else { "Impact" };
+        sections.push(Section::of(title, text(&words.impact(root))));
+    }
+    sections.extend(evidence::looks(message));
+    sections.push(Section {
+        title: "Likely cause",
+        blocks: vec![text(&words.likely_cause(root)), text(&format!("Rule {}: {}.", root.rule, words.title()))],
+    });
+    if !is_over {
+        sections.extend(next(message, root, words));
+    }
+    sections.extend(evidence::certificate(message, root));
+    sections.extend(folded(message));
+    sections.push(about(delivery));
+
+    Document {
+        subject: subject_line::subject(message),
+        id: message.id.clone(),
+        thread: message.thread.clone(),
+        headers: headers(message),
+        tone: tone(message),
+        badge: badge(message),
+        heading: subject_line::base(message),
+        sections,
+    }
+}
+
+/// What, since when, still true or not.
+fn opening(message: &Message) -> Section {
+    let incident = &message.incident;
+    let what = |finding: &Finding| line(&words::of(finding.rule).what(finding, &message.addresses), LONGEST);
+    let headline = latest(incident, &incident.headline);
+
+    let mut blocks: Vec<Block> = lead(message).into_iter().map(|lead| Block::Strong(line(&lead, LONGEST))).collect();
+    if message.reason == MessageReason::Remains {
+        let standing: Vec<String> = incident.standing().take(DESCRIBED).map(what).collect();
+        blocks.push(Block::Items(standing));
+    } else if blocks.is_empty() {
+        blocks.push(Block::Strong(what(headline)));
+    } else {
+        blocks.push(Block::Text(what(headline)));
+    }
+    if let Some(cause) = incident.cause.as_ref().filter(|cause| cause.key() != incident.headline.key()) {
+        blocks.push(text(&format!("The deeper cause: {}", what(latest(incident, cause)))));
+    }
+    if headline.path_unproven {
+        blocks.push(text(
+            "No place outside the cluster could be asked at that time, so the path from here may be at fault as well.",
+        ));
+    }
+    blocks.push(Block::Facts(times(message)));
+    Section { title: "", blocks }
+}
+
+/// Why this message comes now, where that is not plain from what it says.
+fn lead(message: &Message) -> Option<String> {
+    let incident = &message.incident;
+    let lasted = || phrases::lasting(message.lasted().unwrap_or_default());
+    Some(match message.reason {
+        MessageReason::First => return None,
+        MessageReason::Escalated => format!("It has become more serious: {} now.", level_word(message.level)),
+        MessageReason::CauseFound => {
+            format!("The deeper cause is known now: {}.", words::of(incident.root().rule).title())
+        }
+        MessageReason::Repeated => "It is still open.".into(),
+        MessageReason::Remains => "The cause has ended, but not everything has recovered with it:".into(),
+        MessageReason::Resolved if incident.over.is_some_and(|over| over.withdrawn) => {
+            "Closed because it is no longer watched. Nothing proves that it has recovered.".into()
+        }
+        MessageReason::Resolved => format!("It is over, after {}. What it was:", lasted()),
+        MessageReason::HappenedWhileMute => {
+            format!("This happened and is over. It lasted {}, and no mail could be sent meanwhile.", lasted())
+        }
+        MessageReason::Drill => "This is a test mail on request. Nothing is wrong; what follows is a sample.".into(),
+    })
+}
+
+fn times(message: &Message) -> Vec<(&'static str, String)> {
+    let incident = &message.incident;
+    let mut facts = vec![("Since", moment(incident.opened, message.composed))];
+    match (incident.over, message.reason) {
+        (Some(over), _) => facts.push(("Until", moment(over.at, message.composed))),
+        (None, MessageReason::Drill) => {}
+        (None, _) => facts.push(("Still so", format!("at {}, when this mail was written", message.composed))),
+    }
+    facts.push(("Where", line(&place(message), LONGEST)));
+    facts
+}
+
+fn place(message: &Message) -> String {
+    let subject = &message.incident.headline.subject;
+    match message.addresses.get(subject).filter(|address| !address.is_empty()) {
+        Some(address) => format!("{subject}, dialled at {address} from {}", message.vantage),
+        None if message.incident.cluster.is_some() => format!("{subject}, seen from {}", message.vantage),
+        None => message.vantage.clone(),
+    }
+}
+
+fn next(message: &Message, root: &Finding, words: &dyn Words) -> Option<Section> {
+    let commands: Vec<Command> = words
+        .next_commands(root, &message.addresses)
+        .into_iter()
+        .take(5)
+        .map(|command| Command::new(&line(&command, LONGEST)))
+        .collect();
+    (!commands.is_empty()).then(|| Section::of("Next", Block::Commands(commands)))
+}
+
+/// What belongs to the incident besides its headline and its cause.
+fn folded(message: &Message) -> Option<Section> {
+    let incident = &message.incident;
+    let root = incident.root();
+    let others: Vec<_> = incident
+        .parts
+        .iter()
+        .filter(|part| part.finding.key() != incident.headline.key() && part.finding.key() != root.key())
+        .collect();
+    let mut items: Vec<String> = others
+        .iter()
+        .take(DESCRIBED)
+        .map(|part| {
+            let finding = &part.finding;
+            let state = part.over.map_or_else(|| "stands".to_owned(), |over| format!("over at {over}"));
+            let headline = words::of(finding.rule).headline(finding);
+            line(&format!("{}: {headline}; since {}, {state}", finding.rule, finding.since), LONGEST)
+        })
+        .collect();
+    if others.len() > DESCRIBED {
+        items.push(format!("and {} more", others.len() - DESCRIBED));
+    }
+    (!items.is_empty()).then(|| Section::of("Follows from it, no mail of its own", Block::Items(items)))
+}
+
+/// Why you got this, and what to know about the message itself.
+fn about(delivery: &Delivery) -> Section {
+    let message = &delivery.message;
+    let mut blocks = vec![Block::Facts(vec![
+        ("Incident", format!("{}, message {}", message.incident.id, message.id)),
+        ("Written", message.composed.to_string()),
+        ("By", line(&format!("vedette {VERSION} on {}", message.vantage), LONGEST)),
+        ("Why you", "your address stands under mail.to in its configuration".to_owned()),
+    ])];
+    if delivery.attempts > 0 {
+        let failure = delivery.last_failure.as_ref().map(|failure| format!(" ({})", failure.text)).unwrap_or_default();
+        blocks.push(text(&format!(
+            "This mail is late: {} earlier attempts to send it failed{failure}.",
+            delivery.attempts
+        )));
+    }
+    for caveat in &message.caveats {
+        blocks.push(text(match caveat {
+            Caveat::NotStored => {
+                "The store did not confirm in time: after a crash this mail may come twice, or its end may be missing."
+            }
+            Caveat::StartedEmpty => "vedette started without its memory: earlier mails on the same fault are possible.",
+        }));
+    }
+    Section { title: "About this mail", blocks }
+}
+
+fn headers(message: &Message) -> Vec<(&'static str, String)> {
+    let incident = &message.incident;
+    let cluster = incident.cluster.as_ref().map_or(crate::model::subject::VANTAGE, |cluster| cluster.as_str());
+    vec![
+        ("X-Vedette-Cluster", cluster.to_owned()),
+        ("X-Vedette-Rule", incident.headline.rule.to_string()),
+        ("X-Vedette-Level", message.level.to_string()),
+        ("X-Vedette-Reason", message.reason.as_str().to_owned()),
+        ("X-Vedette-Incident", line(&incident.id.0, 128)),
+    ]
+}
+
+const fn is_over(message: &Message) -> bool {
+    matches!(message.reason, MessageReason::Resolved | MessageReason::HappenedWhileMute)
+}
+
+const fn tone(message: &Message) -> Tone {
+    match (message.reason, message.level) {
+        (MessageReason::Resolved | MessageReason::HappenedWhileMute, _) => Tone::Over,
+        (MessageReason::Drill, _) | (_, Level::Info) => Tone::Neutral,
+        (_, Level::Warning) => Tone::Warning,
+        (_, Level::Critical) => Tone::Critical,
+    }
+}
+
+fn badge(message: &Message) -> String {
+    let after = || phrases::lasting(message.lasted().unwrap_or_default());
+    match message.reason {
+        MessageReason::Resolved if message.incident.over.is_some_and(|over| over.withdrawn) => "CLOSED".into(),
+        MessageReason::Resolved => format!("RESOLVED after {}", after()),
+        MessageReason::HappenedWhileMute => format!("OVER, lasted {}", after()),
+        MessageReason::Drill => "DRILL: a test, nothing is wrong".into(),
+        MessageReason::Repeated => format!("STILL {}", level_word(message.level)),
+        MessageReason::Remains => format!("REMAINS {}", level_word(message.level)),
+        MessageReason::First | MessageReason::Escalated | MessageReason::CauseFound => {
+            let expired = matches!(
+                latest(&message.incident, &message.incident.headline).evidence,
+                Evidence::Expiry { band: crate::model::verdict::Band::Expired, .. }
+            );
+            let ended = if expired { ", EXPIRED" } else { "" };
+            format!("{}{ended}", level_word(message.level))
+        }
+    }
+}
+
+/// An instant and how far it is from the writing of the message.
+pub(super) fn moment(at: UnixTime, composed: UnixTime) -> String {
+    if at > composed {
+        format!("{at} (in {})", phrases::lasting(at.since(composed)))
+    } else {
+        format!("{at} ({} before this mail)", phrases::lasting(composed.since(at)))
+    }
+}
+
+fn text(text: &str) -> Block {
+    Block::Text(line(text, LONGEST))
+}

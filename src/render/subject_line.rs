@@ -1,0 +1,167 @@
+//! The subject line of a mail.
+//!
+//! Mail programs group by the subject without what stands in brackets at its start (RFC 5256, section 2.1), so the
+//! base (cluster and symptom) is constant for an incident, and everything that changes stands in the brackets.
+
+use std::time::Duration;
+
+use crate::judge::phrases;
+use crate::judge::words;
+use crate::model::incident::Incident;
+use crate::model::message::{Message, MessageReason};
+use crate::model::rule::{Level, RuleId};
+use crate::model::time::UnixTime;
+use crate::model::verdict::{Band, Evidence, Finding};
+
+use super::harmless;
+
+/// RFC 5322 section 2.1.1: lines should not be longer. The word `Subject: ` is not counted, as mail programs show it apart.
+pub const LONGEST: usize = 78;
+
+/// Longest base: leaves room for the longest bracket that must be shown, `[REMAINS CRITICAL 23h] `.
+pub const LONGEST_BASE: usize = 54;
+
+/// A longer name of a cluster keeps at least this much.
+const SHORTEST_PLACE: usize = 12;
+
+/// The whole subject line.
+#[must_use]
+pub fn subject(message: &Message) -> String {
+    let base = base(message);
+    let status = status(message);
+    let room = LONGEST - base.len() - "[] ".len();
+    let level = level_word(message.level);
+    let bracket = cause(message)
+        .into_iter()
+        .flatten()
+        .flat_map(|cause| [format!("{status}; cause: {cause}"), format!("{level}; cause: {cause}")])
+        .enumerate()
+        .filter(|(at, _)| message.reason == MessageReason::CauseFound || at % 2 == 0)
+        .map(|(_, bracket)| bracket)
+        .find(|bracket| bracket.len() <= room)
+        .unwrap_or(status);
+    format!("[{bracket}] {base}")
+}
+
+/// The subject without brackets: depends on where the incident is and what its thread is named after, on nothing else.
+#[must_use]
+pub fn base(message: &Message) -> String {
+    let incident = &message.incident;
+    let headline = ascii(&words::of(incident.headline.rule).headline(&incident.headline));
+    let place = match &incident.cluster {
+        Some(cluster) => cluster.as_str().to_owned(),
+        None => ascii(&message.vantage),
+    };
+    let place = if place.is_empty() { "vantage".to_owned() } else { place };
+    let headline = phrases::fit(&headline, LONGEST_BASE - place.len().min(SHORTEST_PLACE) - ": ".len());
+    let place = phrases::fit(&place, LONGEST_BASE - ": ".len() - headline.len());
+    format!("{place}: {headline}")
+}
+
+/// What stands in the brackets before any cause.
+fn status(message: &Message) -> String {
+    let level = level_word(message.level);
+    let incident = &message.incident;
+    let age = |until: UnixTime| compact(until.since(incident.opened));
+    match message.reason {
+        MessageReason::First | MessageReason::Escalated | MessageReason::CauseFound => {
+            match ending(incident, message.composed) {
+                Some(ending) => format!("{level}: {ending}"),
+                None => level.to_owned(),
+            }
+        }
+        MessageReason::Repeated => format!("STILL {level} {}", age(message.composed)),
+        MessageReason::Remains => format!("REMAINS {level} {}", age(message.composed)),
+        MessageReason::Resolved => {
+            let word = if incident.over.is_some_and(|over| over.withdrawn) { "CLOSED" } else { "RESOLVED" };
+            format!("{word} {}", compact(message.lasted().unwrap_or_default()))
+        }
+        MessageReason::HappenedWhileMute => format!("OVER {}", compact(message.lasted().unwrap_or_default())),
+        MessageReason::Drill => "DRILL".into(),
+    }
+}
+
+/// How far a certificate is from its end, for incidents that are about one.
+fn ending(incident: &Incident, now: UnixTime) -> Option<String> {
+    let latest = latest(incident, &incident.headline);
+    let Evidence::Expiry { not_after, band, .. } = &latest.evidence else { return None };
+    Some(match band {
+        Band::Expired => "EXPIRED".into(),
+        Band::Notice | Band::Warning | Band::Urgent | Band::Page => {
+            format!("{} left", compact(not_after.since(now)))
+        }
+    })
+}
+
+/// The latest judgement of `finding`: the headline keeps what was seen first, the parts what was seen last.
+pub(super) fn latest<'a>(incident: &'a Incident, finding: &'a Finding) -> &'a Finding {
+    incident
+        .parts
+        .iter()
+        .map(|part| &part.finding)
+        .find(|part| part.rule == finding.rule && part.subject == finding.subject)
+        .unwrap_or(finding)
+}
+
+/// The deeper cause, longest form first.
+fn cause(message: &Message) -> Option<[String; 2]> {
+    let cause = message.incident.cause.as_ref()?;
+    if cause.key() == message.incident.headline.key() || message.reason == MessageReason::Drill {
+        return None;
+    }
+    Some([in_short(cause.rule).to_owned(), cause.rule.as_str().to_owned()])
+}
+
+/// A cause in three words.
+const fn in_short(rule: RuleId) -> &'static str {
+    match rule {
+        RuleId::F01 => "etcd quorum lost",
+        RuleId::F02 => "etcd member down",
+        RuleId::F04 => "vantage blind",
+        RuleId::F09 => "etcd full",
+        RuleId::F22 => "one apiserver bad",
+        RuleId::F23 => "shared address dead",
+        RuleId::F24 => "all apiservers down",
+        RuleId::F25 => "etcd unreachable",
+        RuleId::F26 => "certificate",
+        RuleId::F49 => "slow",
+        RuleId::F50 => "not ready",
+        RuleId::F52 => "credential refused",
+    }
+}
+
+/// The word people filter by.
+pub(super) const fn level_word(level: Level) -> &'static str {
+    match level {
+        Level::Info => "INFO",
+        Level::Warning => "WARNING",
+        Level::Critical => "CRITICAL",
+    }
+}
+
+/// One unit, rounded down: `45s`, `14m`, `4h`, `3d`.
+#[must_use]
+pub fn compact(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86400),
+    }
+}
+
+/// Printable ASCII without brackets: nothing to encode, and nothing that a mail program could strip as a bracket.
+fn ascii(text: &str) -> String {
+    let plain: String = text
+        .chars()
+        .map(|c| match c {
+            '[' => '(',
+            ']' => ')',
+            ' '..='~' => c,
+            _ if c.is_control() => ' ',
+            _ => '?',
+        })
+        .collect();
+    harmless::line(&plain, harmless::LONGEST)
+}

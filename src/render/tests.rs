@@ -1,0 +1,302 @@
+//! Claims about documents, subjects and both parts of a mail.
+
+use proptest::prelude::*;
+
+use super::harmless;
+use super::html::{self, html};
+use super::mail::parts;
+use super::message::document;
+use super::subject_line;
+use super::text::text;
+use crate::judge::words;
+use crate::model::message::{Caveat, Delivery, DeliveryFailure, FailureClass, MessageReason};
+use crate::model::rule::{Level, RuleId};
+use crate::model::samples::{delivery, finding, subject};
+use crate::model::subject::Subject;
+use crate::model::verdict::{Band, Evidence, Symptom};
+
+const REASONS: [MessageReason; 8] = [
+    MessageReason::First,
+    MessageReason::Escalated,
+    MessageReason::CauseFound,
+    MessageReason::Repeated,
+    MessageReason::Remains,
+    MessageReason::Resolved,
+    MessageReason::HappenedWhileMute,
+    MessageReason::Drill,
+];
+
+/// What a mail program groups by: RFC 5256 section 2.1, the steps for leading blobs and reply prefixes.
+fn base_subject(subject: &str) -> &str {
+    let mut rest = subject.trim();
+    loop {
+        let before = rest;
+        let lower = rest.to_ascii_lowercase();
+        for prefix in ["re:", "fw:", "fwd:"] {
+            if lower.starts_with(prefix) {
+                rest = rest[prefix.len()..].trim_start();
+            }
+        }
+        if let Some((_, after)) = rest.strip_prefix('[').and_then(|inner| inner.split_once(']'))
+            && !after.trim().is_empty()
+        {
+            rest = after.trim_start();
+        }
+        if rest == before {
+            return rest;
+        }
+    }
+}
+
+/// The version changes with every release; snapshots should not.
+fn check(name: &str, shown: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"vedette \d+\.\d+\.\d+", "vedette VERSION");
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, shown));
+}
+
+#[test]
+fn every_rule_tells_its_beginning_and_its_end() {
+    for rule in RuleId::ALL {
+        for reason in [MessageReason::First, MessageReason::Resolved] {
+            let document = document(&delivery(rule, reason));
+
+            check(
+                &format!("{rule}_{}", reason.as_str()),
+                &format!("Subject: {}\n\n{}", document.subject, text(&document)),
+            );
+        }
+    }
+}
+
+#[test]
+fn html_of_an_outage_a_certificate_and_an_end() {
+    for (rule, reason) in [
+        (RuleId::F01, MessageReason::First),
+        (RuleId::F26, MessageReason::First),
+        (RuleId::F24, MessageReason::Resolved),
+    ] {
+        check(&format!("html_{rule}_{}", reason.as_str()), &html(&document(&delivery(rule, reason))));
+    }
+}
+
+#[test]
+fn subjects_in_every_situation() {
+    let mut lines = Vec::new();
+    for reason in REASONS {
+        let mut delivery = delivery(RuleId::F23, reason);
+        if reason == MessageReason::CauseFound {
+            delivery.message.incident.cause = Some(finding(RuleId::F24));
+        }
+        lines.push(document(&delivery).subject);
+    }
+    for rule in RuleId::ALL {
+        lines.push(document(&delivery(rule, MessageReason::First)).subject);
+    }
+    check("subjects", &lines.join("\n"));
+}
+
+#[test]
+fn the_text_part_says_when_it_is_late_and_what_it_lacks() {
+    let mut delivery = delivery(RuleId::F24, MessageReason::CauseFound);
+    delivery.message.incident.cause = Some(finding(RuleId::F01));
+    delivery.message.incident.headline.path_unproven = true;
+    delivery.message.incident.parts[0].finding.path_unproven = true;
+    delivery.message.caveats = vec![Caveat::NotStored, Caveat::StartedEmpty];
+    delivery.attempts = 3;
+    delivery.last_failure =
+        Some(DeliveryFailure { class: FailureClass::Connect, text: "dialling the relay: connection refused".into() });
+
+    check("cause_found_late", &text(&document(&delivery)));
+}
+
+#[test]
+fn headlines_fit_and_do_not_depend_on_what_was_seen() {
+    let long = "n".repeat(63);
+    for rule in RuleId::ALL {
+        for of in [
+            "vantage".to_owned(),
+            "c".into(),
+            "c/vip".into(),
+            format!("c/apiserver/{long}"),
+            format!("c/etcd/{long}"),
+            format!("c/etcd/{long}/{long}"),
+            format!("vantage/resolver/{long}"),
+        ] {
+            let mut finding = finding(rule);
+            finding.subject = subject(&of);
+            let before = words::of(rule).headline(&finding);
+            finding.evidence = Evidence::Partial { symptom: Symptom::Status(502), ready: 1, of: 3 };
+
+            let after = words::of(rule).headline(&finding);
+
+            assert_eq!(before, after, "{rule} {of}");
+            assert!(after.len() <= 50, "{rule} {of}: {after}");
+        }
+    }
+}
+
+#[test]
+fn a_certificate_that_ends_later_says_so_in_brackets_only() {
+    let expired = document(&delivery(RuleId::F26, MessageReason::First)).subject;
+    let mut early = delivery(RuleId::F26, MessageReason::First);
+    early.message.level = Level::Warning;
+    for finding in
+        std::iter::once(&mut early.message.incident.headline).chain([&mut early.message.incident.parts[0].finding])
+    {
+        if let Evidence::Expiry { band, not_after, .. } = &mut finding.evidence {
+            *band = Band::Warning;
+            *not_after = not_after.plus(std::time::Duration::from_secs(13 * 86_400 + 7200));
+        }
+    }
+
+    let early = document(&early).subject;
+
+    assert_eq!(early, "[WARNING: 13d left] prod-eu1: TLS certificate of api-1 expires");
+    assert_eq!(expired, "[CRITICAL: EXPIRED] prod-eu1: TLS certificate of api-1 expires");
+}
+
+/// Plants `hostile` wherever a target or a person can put text.
+fn poisoned(rule: RuleId, reason: MessageReason, hostile: &str) -> Delivery {
+    let mut delivery = delivery(rule, reason);
+    delivery.attempts = 1;
+    delivery.last_failure = Some(DeliveryFailure { class: FailureClass::Other, text: hostile.into() });
+    let message = &mut delivery.message;
+    message.vantage = hostile.into();
+    message.addresses.values_mut().for_each(|address| *address = hostile.into());
+    message.looks.iter_mut().for_each(|look| {
+        look.address = hostile.into();
+        look.outcome = Ok(hostile.into());
+    });
+    let incident = &mut message.incident;
+    for finding in
+        std::iter::once(&mut incident.headline).chain(incident.parts.iter_mut().map(|part| &mut part.finding))
+    {
+        poison(&mut finding.evidence, hostile);
+    }
+    delivery
+}
+
+fn poison(evidence: &mut Evidence, hostile: &str) {
+    match evidence {
+        Evidence::Expiry { holder, issuer, .. } => {
+            *holder = hostile.into();
+            *issuer = format!("{hostile}x");
+        }
+        Evidence::NotReady { parts, .. } => {
+            parts.iter_mut().for_each(|(_, checks)| *checks = vec![hostile.into(); 64]);
+        }
+        Evidence::AllBad { parts } => {
+            parts.iter_mut().for_each(|(_, symptom)| *symptom = Symptom::NotReady(vec![hostile.into(); 64]));
+        }
+        Evidence::Alarm { raised_by, .. } => *raised_by = vec![hostile.into()],
+        Evidence::Quorum { .. }
+        | Evidence::Silent { .. }
+        | Evidence::Partial { .. }
+        | Evidence::Vip { .. }
+        | Evidence::Slow { .. }
+        | Evidence::Refused { .. }
+        | Evidence::Blind { .. } => {}
+    }
+}
+
+fn hostile() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("\r\nBcc: all@example.org\r\n\r\n".to_owned()),
+        Just("<script>alert(1)</script>".to_owned()),
+        Just("\" onmouseover='x' <img src=http://e/>".to_owned()),
+        Just("\u{1b}[31m\u{1b}]0;x\u{7}".to_owned()),
+        Just("\u{202e}\u{200b}\u{2028}\u{85}".to_owned()),
+        Just("[RESOLVED] ".to_owned()),
+        Just("=?utf-8?q?x?=".to_owned()),
+        any::<String>(),
+        "[a-z.:/ ]{0,900}",
+    ];
+    prop::collection::vec(piece, 0..5).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 160, ..ProptestConfig::default() })]
+
+    #[test]
+    fn hostile_texts_inject_nothing(rule in 0..12usize, reason in 0..8usize, hostile in hostile()) {
+        let document = document(&poisoned(RuleId::ALL[rule], REASONS[reason], &hostile));
+        let parts = parts(&document);
+
+        let is_plain = |text: &str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+        prop_assert!(is_plain(&document.subject), "{:?}", document.subject);
+        prop_assert!(document.subject.len() <= subject_line::LONGEST, "{}", document.subject);
+        for (_, value) in &document.headers {
+            prop_assert!(!value.chars().any(char::is_control), "{value:?}");
+        }
+        let is_calm = |c: char| c == '\n' || !(c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c));
+        prop_assert!(parts.text.chars().all(is_calm), "{:?}", parts.text);
+        prop_assert!(parts.html.chars().all(is_calm));
+        let calm = html(&super::message::document(&poisoned(RuleId::ALL[rule], REASONS[reason], "x")));
+        if parts.html.contains("<table") {
+            let tags = |html: &str| html.matches('<').count();
+            let quotes = |html: &str| html.matches('"').count();
+            prop_assert!(tags(&parts.html) <= tags(&calm), "{}", parts.html);
+            prop_assert!(quotes(&parts.html) <= quotes(&calm));
+        }
+        prop_assert!(parts.html.len() <= html::LARGEST);
+    }
+
+    #[test]
+    fn the_base_subject_is_one_per_incident_and_differs_across_symptoms(
+        cluster in "[a-z0-9][a-z0-9.-]{0,62}",
+        name in "[a-z0-9][a-z0-9.-]{0,62}",
+        other in "[a-z0-9][a-z0-9.-]{0,62}",
+    ) {
+        prop_assume!(name != other);
+        let mut seen = std::collections::BTreeMap::new();
+        for rule in RuleId::ALL {
+            for instance in [&name, &other] {
+                let mut bases = std::collections::BTreeSet::new();
+                for reason in REASONS {
+                    let mut delivery = delivery(rule, reason);
+                    let incident = &mut delivery.message.incident;
+                    let moved = move_to(&incident.headline.subject, &cluster, instance);
+                    incident.headline.subject = moved;
+                    incident.cluster = incident.headline.subject.cluster().cloned();
+                    incident.cause = (reason == MessageReason::CauseFound).then(|| finding(RuleId::F24));
+
+                    let subject = subject_line::subject(&delivery.message);
+
+                    prop_assert!(subject.len() <= subject_line::LONGEST, "{subject}");
+                    prop_assert!(
+                        reason != MessageReason::CauseFound || rule == RuleId::F24 || subject.contains("cause: "),
+                        "{subject}"
+                    );
+                    bases.insert(base_subject(&subject).to_owned());
+                }
+                prop_assert_eq!(bases.len(), 1, "{:?}", bases);
+                let base = bases.pop_first().unwrap();
+                let what = (rule, move_to(&finding(rule).subject, &cluster, instance));
+                let before = seen.insert(base.clone(), what.clone());
+                prop_assert!(before.is_none() || before == Some(what), "{base}");
+            }
+        }
+    }
+
+    #[test]
+    fn escaped_text_is_inert(text in any::<String>()) {
+        let escaped = harmless::html(&text);
+
+        prop_assert!(!escaped.contains(['<', '>', '"', '\'']));
+    }
+}
+
+/// `subject`'s kind in another cluster, under another name.
+fn move_to(subject: &Subject, cluster: &str, name: &str) -> Subject {
+    let (cluster, name) = (cluster.parse().unwrap(), name.parse().unwrap());
+    match subject {
+        Subject::Apiserver(..) => Subject::Apiserver(cluster, name),
+        Subject::EtcdMember(_, etcd, _) => Subject::EtcdMember(cluster, etcd.clone(), name),
+        Subject::Etcd(_, etcd) => Subject::Etcd(cluster, etcd.clone()),
+        Subject::Vip(_) => Subject::Vip(cluster),
+        Subject::Cluster(_) => Subject::Cluster(cluster),
+        Subject::Vantage | Subject::Reference(_) | Subject::Resolver(_) => subject.clone(),
+    }
+}

@@ -1,0 +1,173 @@
+//! A document as plain text of at most 78 columns, complete on its own: many people on call read only this part.
+
+use super::document::{Block, Command, Document, Look, Section};
+
+/// Columns of a line, where the words allow it. Source: RFC 5322 section 2.1.1.
+const WIDTH: usize = 78;
+
+/// Characters that show where a command goes on in the next line.
+const CONTINUED: &str = " \\";
+
+/// The text part.
+#[must_use]
+pub fn text(document: &Document) -> String {
+    let mut out = String::new();
+    push(&mut out, "", &format!("{}: {}", document.badge, document.heading), "");
+    for section in &document.sections {
+        out.push('\n');
+        self::section(&mut out, section);
+    }
+    out
+}
+
+fn section(out: &mut String, section: &Section) {
+    if !section.title.is_empty() {
+        out.push_str(&section.title.to_uppercase());
+        out.push('\n');
+    }
+    for block in &section.blocks {
+        match block {
+            Block::Text(text) | Block::Strong(text) => push(out, "", text, ""),
+            Block::Items(items) => items.iter().for_each(|item| push(out, "- ", item, "  ")),
+            Block::Facts(facts) => {
+                let widest = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+                for (name, value) in facts {
+                    let first = format!("{name:<widest$}  ");
+                    push(out, &first, value, &" ".repeat(widest + 2));
+                }
+            }
+            Block::Commands(commands) => commands.iter().for_each(|command| {
+                out.push_str(&fold(command));
+                out.push('\n');
+            }),
+            Block::Looks(looks) => table(out, looks),
+        }
+    }
+}
+
+/// The evidence: aligned columns, each outcome on a line of its own below them when one of them is too long.
+fn table(out: &mut String, looks: &[Look]) {
+    let widest = |column: fn(&Look) -> &str| looks.iter().map(|look| column(look).chars().count()).max().unwrap_or(0);
+    let (target, address) = (widest(|look| &look.target), widest(|look| &look.address));
+    let (kind, at) = (widest(|look| look.kind), widest(|look| &look.at));
+    let before = target + address + kind + at + 8;
+    let fits = looks.iter().all(|look| before + saw(look).chars().count() <= WIDTH);
+    for look in looks {
+        let mark = if look.answered { ' ' } else { '!' };
+        let columns =
+            format!("{:<target$}  {:<address$}  {:<kind$}  {:<at$}", look.target, look.address, look.kind, look.at);
+        if fits {
+            out.push_str(&format!("{columns} {mark}{}", saw(look)));
+            out.push('\n');
+        } else {
+            out.push_str(columns.trim_end());
+            out.push('\n');
+            push(out, &format!("  {mark} "), &saw(look), "    ");
+        }
+    }
+}
+
+fn saw(look: &Look) -> String {
+    if look.took.is_empty() { look.saw.clone() } else { format!("{} ({})", look.saw, look.took) }
+}
+
+/// Writes `text` after `first`, broken at spaces; further lines start with `rest`.
+fn push(out: &mut String, first: &str, text: &str, rest: &str) {
+    let mut column = first.chars().count();
+    let mut at_start = true;
+    out.push_str(first);
+    for word in text.split(' ') {
+        let width = word.chars().count();
+        if !at_start && column + 1 + width > WIDTH {
+            out.push('\n');
+            out.push_str(rest);
+            column = rest.chars().count();
+            at_start = true;
+        }
+        if !at_start {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += width;
+        at_start = false;
+    }
+    out.push('\n');
+}
+
+/// A command over several lines that a shell still takes as one: broken only at spaces outside quotes, before a pipe
+/// where there is one. A note that does not fit behind it goes above it.
+fn fold(command: &Command) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let mut line = "  ".to_owned();
+    for (at, word) in shell_words(&command.line).iter().enumerate() {
+        let needed = line.chars().count() + 1 + word.chars().count() + CONTINUED.len();
+        if at == 0 {
+            line.push_str(word);
+        } else if needed <= WIDTH {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(format!("{line}{CONTINUED}"));
+            line = format!("    {word}");
+        }
+    }
+    match &command.note {
+        Some(note) if lines.is_empty() && line.chars().count() + 3 + note.chars().count() <= WIDTH => {
+            line.push_str(&format!(" # {note}"));
+        }
+        Some(note) => lines.insert(0, format!("  # {note}")),
+        None => {}
+    }
+    lines.push(line);
+    lines.join("\n")
+}
+
+/// The words of a command: quotes kept, a pipe joined to what follows it.
+fn shell_words(command: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut word = String::new();
+    let mut quote: Option<char> = None;
+    for c in command.chars() {
+        match (c, quote) {
+            (' ', None) if word == "|" => {}
+            (' ', None) => {
+                words.push(std::mem::take(&mut word));
+                continue;
+            }
+            ('\'' | '"', None) => quote = Some(c),
+            (c, Some(open)) if c == open => quote = None,
+            _ => {}
+        }
+        word.push(c);
+    }
+    words.push(word);
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_commands_stay_one_command_for_the_shell() {
+        let line = format!("ssh 10.0.0.1 'echo {}' | tail --flag={} '#1'", "a b ".repeat(20), "x".repeat(40));
+        let command = Command::new(&format!("{line} # why it is done at all"));
+
+        let folded = fold(&command);
+
+        let (note, rest) = folded.split_once('\n').unwrap();
+        assert_eq!(note, "  # why it is done at all");
+        assert_eq!(rest.replace(" \\\n    ", " ").trim(), line);
+        assert!(folded.contains(&"a b ".repeat(20)), "a quoted part is broken: {folded}");
+    }
+
+    #[test]
+    fn paragraphs_keep_to_the_width() {
+        let mut out = String::new();
+
+        push(&mut out, "- ", &"word ".repeat(60), "  ");
+
+        assert!(out.lines().all(|line| line.chars().count() <= WIDTH));
+    }
+}

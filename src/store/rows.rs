@@ -1,0 +1,172 @@
+//! Values of the model to rows and back.
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::model::exchange::{Change, Memory};
+use crate::model::incident::{Alarm, Incident, Stage};
+use crate::model::message::Delivery;
+
+use super::database::StoreError;
+use super::{KEPT, RECALLED};
+
+/// Applies one change inside `transaction`.
+pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), StoreError> {
+    match change {
+        Change::Alarm(alarm) => put_alarm(transaction, alarm),
+        Change::AlarmOver(key) => {
+            let mut delete = transaction.prepare_cached("DELETE FROM alarms WHERE rule = ?1 AND subject = ?2")?;
+            delete.execute(params![key.rule.as_str(), key.subject.to_string()])?;
+            Ok(())
+        }
+        Change::Incident(incident) => put_incident(transaction, incident),
+        Change::Owed(delivery) => put_owed(transaction, delivery),
+        Change::Settled { message, .. } => {
+            transaction.prepare_cached("DELETE FROM outbox WHERE message = ?1")?.execute(params![message.0])?;
+            Ok(())
+        }
+    }
+}
+
+fn put_alarm(transaction: &Transaction<'_>, alarm: &Alarm) -> Result<(), StoreError> {
+    let (stage, since) = match alarm.stage {
+        Stage::Pending { since, .. } => ("pending", since),
+        Stage::Firing { since } => ("firing", since),
+        Stage::Clearing { since, .. } => ("clearing", since),
+    };
+    let finding = &alarm.finding;
+    transaction
+        .prepare_cached(
+            "INSERT INTO alarms (rule, subject, level, stage, since, json) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (rule, subject) DO UPDATE SET
+             level = excluded.level, stage = excluded.stage, since = excluded.since, json = excluded.json",
+        )?
+        .execute(params![
+            finding.rule.as_str(),
+            finding.subject.to_string(),
+            finding.level.as_str(),
+            stage,
+            since.to_string(),
+            json(alarm)?
+        ])?;
+    Ok(())
+}
+
+fn put_incident(transaction: &Transaction<'_>, incident: &Incident) -> Result<(), StoreError> {
+    let ended = incident.over.map(|over| over.at);
+    transaction
+        .prepare_cached(
+            "INSERT INTO incidents (id, cluster, rule, subject, level, opened, ended, opened_ms, ended_ms, json)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             ON CONFLICT (id) DO UPDATE SET
+             cluster = excluded.cluster, rule = excluded.rule, subject = excluded.subject, level = excluded.level,
+             opened = excluded.opened, ended = excluded.ended, opened_ms = excluded.opened_ms,
+             ended_ms = excluded.ended_ms, json = excluded.json",
+        )?
+        .execute(params![
+            incident.id.0,
+            incident.cluster.as_ref().map(|cluster| cluster.as_str()),
+            incident.headline.rule.as_str(),
+            incident.headline.subject.to_string(),
+            incident.level.as_str(),
+            incident.opened.to_string(),
+            ended.map(|at| at.to_string()),
+            incident.opened.as_millis(),
+            ended.map(|at| at.as_millis()),
+            json(incident)?
+        ])?;
+    if ended.is_some() { prune(transaction) } else { Ok(()) }
+}
+
+/// Drops the oldest ended incidents beyond those that are kept, except where a message is still owed.
+fn prune(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    let kept = i64::try_from(KEPT).unwrap_or(i64::MAX);
+    let oldest: Option<i64> = transaction
+        .prepare_cached(
+            "SELECT ended_ms FROM incidents WHERE ended_ms IS NOT NULL ORDER BY ended_ms DESC LIMIT 1 OFFSET ?1",
+        )?
+        .query_row(params![kept], |row| row.get(0))
+        .optional()?;
+    if let Some(oldest) = oldest {
+        transaction
+            .prepare_cached("DELETE FROM incidents WHERE ended_ms <= ?1 AND id NOT IN (SELECT incident FROM outbox)")?
+            .execute(params![oldest])?;
+    }
+    Ok(())
+}
+
+fn put_owed(transaction: &Transaction<'_>, delivery: &Delivery) -> Result<(), StoreError> {
+    let message = &delivery.message;
+    transaction
+        .prepare_cached(
+            "INSERT INTO outbox (message, incident, reason, level, composed, attempts, last_failure, composed_ms, json)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT (message) DO UPDATE SET
+             incident = excluded.incident, reason = excluded.reason, level = excluded.level,
+             composed = excluded.composed, attempts = excluded.attempts, last_failure = excluded.last_failure,
+             composed_ms = excluded.composed_ms, json = excluded.json",
+        )?
+        .execute(params![
+            message.id.0,
+            message.incident.id.0,
+            message.reason.as_str(),
+            message.level.as_str(),
+            message.composed.to_string(),
+            delivery.attempts,
+            delivery.last_failure.as_ref().map(|failure| failure.text.as_str()),
+            message.composed.as_millis(),
+            json(delivery)?
+        ])?;
+    Ok(())
+}
+
+/// Everything that is to be remembered, and one line per row that could not be read.
+pub(super) fn recall(connection: &Connection) -> Result<(Memory, Vec<String>), StoreError> {
+    let mut problems = Vec::new();
+    let owed = "SELECT message, json FROM outbox ORDER BY composed_ms, number";
+    let open = "SELECT id, json FROM incidents WHERE ended_ms IS NULL OR id IN (SELECT incident FROM outbox)
+                ORDER BY opened_ms, id";
+    let ended = format!(
+        "SELECT id, json FROM incidents WHERE ended_ms IS NOT NULL AND id NOT IN (SELECT incident FROM outbox)
+         ORDER BY ended_ms DESC, id LIMIT {RECALLED}"
+    );
+    let memory = Memory {
+        alarms: read(
+            connection,
+            "SELECT rule || ' ' || subject, json FROM alarms ORDER BY rule, subject",
+            &mut problems,
+        )?,
+        incidents: read(connection, open, &mut problems)?,
+        owed: read(connection, owed, &mut problems)?,
+        ended: read(connection, &ended, &mut problems)?,
+    };
+    Ok((memory, problems))
+}
+
+fn read<T: DeserializeOwned>(
+    connection: &Connection,
+    query: &str,
+    problems: &mut Vec<String>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = connection.prepare(query)?;
+    let texts = |row: &Row<'_>| Ok((row.get::<_, String>(0), row.get::<_, String>(1)));
+    let mut values = Vec::new();
+    for row in statement.query_map([], texts)? {
+        let (name, json) = row?;
+        let name = name.unwrap_or_else(|_| "a row without a name".into());
+        match json.map_err(|error| error.to_string()).and_then(|json| parse(&json)) {
+            Ok(value) => values.push(value),
+            Err(problem) => problems.push(format!("{name}: {problem}")),
+        }
+    }
+    Ok(values)
+}
+
+fn parse<T: DeserializeOwned>(json: &str) -> Result<T, String> {
+    serde_json::from_str(json).map_err(|error| error.to_string())
+}
+
+fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(StoreError::Encode)
+}

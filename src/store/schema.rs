@@ -1,0 +1,60 @@
+//! The tables, and the way from older ones to them.
+//!
+//! Each row holds the model's value as JSON, which alone is read back; the other columns are for people with an
+//! SQLite shell and for sorting. Migrations only add, so that an older release still reads a newer database.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+/// Steps from each `user_version` to the next.
+const STEPS: [&str; 1] = ["
+    CREATE TABLE alarms (
+        rule    TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        level   TEXT NOT NULL,
+        stage   TEXT NOT NULL,
+        since   TEXT NOT NULL,
+        json    TEXT NOT NULL,
+        PRIMARY KEY (rule, subject)
+    ) WITHOUT ROWID;
+    CREATE TABLE incidents (
+        id        TEXT NOT NULL PRIMARY KEY,
+        cluster   TEXT,
+        rule      TEXT NOT NULL,
+        subject   TEXT NOT NULL,
+        level     TEXT NOT NULL,
+        opened    TEXT NOT NULL,
+        ended     TEXT,
+        opened_ms INTEGER NOT NULL,
+        ended_ms  INTEGER,
+        json      TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX incidents_by_end ON incidents (ended_ms);
+    CREATE TABLE outbox (
+        number       INTEGER PRIMARY KEY,
+        message      TEXT NOT NULL UNIQUE,
+        incident     TEXT NOT NULL,
+        reason       TEXT NOT NULL,
+        level        TEXT NOT NULL,
+        composed     TEXT NOT NULL,
+        attempts     INTEGER NOT NULL,
+        last_failure TEXT,
+        composed_ms  INTEGER NOT NULL,
+        json         TEXT NOT NULL
+    );
+"];
+
+/// Brings the database to this release's tables. A database of a newer release is left as it is.
+pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    let at: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let done = usize::try_from(at).unwrap_or(0);
+    if done > STEPS.len() {
+        tracing::warn!("the store was written by a newer release (version {at}); using it as far as it is understood");
+    }
+    for (step, version) in STEPS.iter().zip(1_i64..).skip(done) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

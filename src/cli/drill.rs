@@ -3,9 +3,13 @@
 //! Uses the configured relay, login and recipients exactly as the daemon does. Neither stored nor retried.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::config::settings::{Address, Cluster, Host, Settings};
+use crate::daemon::clock;
 use crate::model::digest::stable_hash;
 use crate::model::incident::{Incident, IncidentId, Part, Told};
 use crate::model::message::{Delivery, DeliveryFailure, LookLine, Message, MessageId, MessageReason};
@@ -21,6 +25,51 @@ use crate::notify::email::{BadAddress, Email};
 const CONFIRMED_AFTER: Duration = Duration::from_secs(3);
 
 const REFUSED: Unseen = Unseen { phase: Phase::Dial, cause: Cause::Refused };
+
+/// Try a part of the alarm path on purpose
+#[derive(Debug, clap::Args)]
+pub(super) struct Drill {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    Mail(MailDrill),
+}
+
+/// Send a marked test mail through the configured relay
+#[derive(Debug, clap::Args)]
+struct MailDrill {
+    /// The configuration
+    #[arg(default_value = super::DEFAULT_CONFIG)]
+    file: PathBuf,
+
+    /// Send to this address alone, instead of the configured recipients
+    #[arg(long)]
+    to: Option<String>,
+}
+
+impl Drill {
+    /// Sends; 0 when the relay took it, 1 when not, 78 when the configuration cannot be used.
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let What::Mail(drill) = self.what;
+        let settings = match Settings::load(&drill.file) {
+            Ok((settings, _)) => settings,
+            Err(problems) => {
+                let mut stderr = io::stderr().lock();
+                for problem in problems {
+                    writeln!(stderr, "{problem}")?;
+                }
+                return Ok(ExitCode::from(super::CONFIG));
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let answer = runtime.block_on(mail(&settings, drill.to.as_deref(), clock::system().now()))?;
+        writeln!(io::stdout().lock(), "{answer}")?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
 
 /// Why the test mail did not go out.
 #[derive(Debug, thiserror::Error)]

@@ -11,9 +11,15 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod check;
+pub mod drill;
+mod probe;
+mod run;
 
 /// The arguments make no sense (sysexits' `EX_USAGE`).
 pub const USAGE: u8 = 64;
+/// Where the packages put the configuration.
+const DEFAULT_CONFIG: &str = "/etc/vedette/vedette.yaml";
+
 /// The configuration cannot be used (sysexits' `EX_CONFIG`); the systemd unit does not restart on it.
 pub const CONFIG: u8 = 78;
 
@@ -27,13 +33,19 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Run),
     Check(check::Check),
+    Probe(probe::ProbeOnce),
+    Drill(drill::Drill),
 }
 
 impl Command {
     fn run(self) -> anyhow::Result<ExitCode> {
         match self {
+            Self::Run(run) => run.run(),
             Self::Check(check) => check.run(),
+            Self::Probe(probe) => probe.run(),
+            Self::Drill(drill) => drill.run(),
         }
     }
 }

@@ -149,12 +149,7 @@ async fn look_at_all(settings: &Settings) -> anyhow::Result<Seen> {
     Ok(Seen { view_at: now, looks, findings, unknowns })
 }
 
-async fn look(
-    collectors: &Collectors,
-    clock: &Clock,
-    view: &mut View,
-    probes: Vec<Probe>,
-) -> (Vec<Observation>, ()) {
+async fn look(collectors: &Collectors, clock: &Clock, view: &mut View, probes: Vec<Probe>) -> (Vec<Observation>, ()) {
     let looks = probes.into_iter().map(|probe| {
         let look = Look { id: LookId(0), probe, scheduled: clock.now() };
         collectors.look(look)

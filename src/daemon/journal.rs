@@ -10,13 +10,13 @@ use crate::model::verdict::FindingKey;
 
 /// Remembers what was logged, so that a hold written down every 5 s is one line.
 #[derive(Debug, Default)]
-pub struct Journal {
+pub(super) struct Journal {
     stages: BTreeMap<FindingKey, &'static str>,
 }
 
 impl Journal {
     /// Says what was taken up from before the start.
-    pub fn note_memory(memory: &Result<Memory, String>) {
+    pub(super) fn note_memory(memory: &Result<Memory, String>) {
         match memory {
             Ok(memory) => tracing::info!(
                 alarms = memory.alarms.len(),
@@ -32,14 +32,14 @@ impl Journal {
     }
 
     /// Says what became of a delivery.
-    pub fn note_input(&self, input: &Input) {
+    pub(super) fn note_input(&self, input: &Input) {
         if let Input::Delivered { message, receipt: Receipt::Rejected(failure) } = input {
             tracing::error!(%message, "the relay refuses message {message} for good: {}", failure.text);
         }
     }
 
     /// Says what the changes mean.
-    pub fn note_changes(&mut self, changes: &[Change]) {
+    pub(super) fn note_changes(&mut self, changes: &[Change]) {
         for change in changes {
             match change {
                 Change::Alarm(alarm) => self.note_alarm(alarm),

@@ -3,8 +3,10 @@
 //! Everything impure that belongs to no edge lives here. Called by `cli`.
 
 pub mod clock;
+mod journal;
 pub mod logging;
 #[cfg(test)]
 mod rebirth;
+pub mod run;
 pub mod shutdown;
 pub mod systemd;

@@ -24,10 +24,10 @@ use crate::notify::email::Email;
 use crate::notify::heartbeat::Heartbeat;
 use crate::store::Store;
 
+use super::clock;
 use super::journal::Journal;
 use super::shutdown::{Demand, Signals};
 use super::systemd::{self, Progress, Watchdog};
-use super::clock;
 
 /// Observations waiting for the loop: two seconds of the busiest vantage planned for (1,000 looks a second).
 const OBSERVED: usize = 2048;

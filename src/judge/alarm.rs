@@ -88,18 +88,6 @@ fn bytes(size: u64) -> String {
     )
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_said_in_binary_units() {
-        for (size, text) in [(512, "512 B"), (16 << 20, "16.0 MiB"), ((2 << 30) + (1 << 29), "2.5 GiB")] {
-            assert_eq!(bytes(size), text);
-        }
-    }
-}
-
 impl Rule for NoSpace {
     fn explains(&self) -> &'static [Edge] {
         &[]
@@ -143,4 +131,16 @@ fn judge_alarm(scene: &Scene<'_>, etcd: Subject) -> Verdict {
             db_quota_bytes: statuses.iter().filter_map(|(_, (_, status))| status.db_quota_bytes).min(),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_said_in_binary_units() {
+        for (size, text) in [(512, "512 B"), (16 << 20, "16.0 MiB"), ((2 << 30) + (1 << 29), "2.5 GiB")] {
+            assert_eq!(bytes(size), text);
+        }
+    }
 }

@@ -75,7 +75,7 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
             },
         ),
         RuleId::F25 => (
-            "prod-eu1/apiserver/api-1",
+            "prod-eu1",
             Evidence::NotReady {
                 parts: vec![(api("api-1"), vec!["etcd".into(), "etcd-readiness".into()])],
                 of: 2,
@@ -95,8 +95,9 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
             },
         ),
         RuleId::F49 => (
-            "prod-eu1/apiserver/api-1",
+            "prod-eu1",
             Evidence::Slow {
+                parts: vec![(api("api-1"), Duration::from_millis(2340))],
                 total: Duration::from_millis(2340),
                 dominating: Some(Phase::FirstByte),
                 looks: 3,
@@ -105,7 +106,7 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
             },
         ),
         RuleId::F50 => (
-            "prod-eu1/apiserver/api-1",
+            "prod-eu1",
             Evidence::NotReady {
                 parts: vec![(api("api-1"), vec!["kms-provider-0".into()])],
                 of: 2,

@@ -18,7 +18,6 @@ use crate::model::message::{Delivery, FailureClass, MessageId, Receipt};
 
 use super::letter::{Correspondence, letter};
 use super::pin::Pin;
-use super::secret;
 use super::talk::{self, Errand, Failure, Protection, Taken};
 
 /// Deadline of one step of the talk. A healthy relay answers in milliseconds; one that greylists by delay takes
@@ -178,7 +177,7 @@ impl Email {
 
     fn credentials(&self) -> Result<Option<Credentials>, Failure> {
         let Some(login) = &self.login else { return Ok(None) };
-        let password = secret::read_source(&login.password).map_err(|error| Failure {
+        let password = login.password.read_line().map_err(|error| Failure {
             class: FailureClass::Auth,
             is_permanent: false,
             text: format!("reading the relay's password from {:?}: {error}", login.password),
@@ -200,7 +199,7 @@ impl Email {
         let mut builder = TlsParameters::builder(host(&self.relay.host));
         if let Some(source) = &self.ca {
             let why = |error: &dyn std::error::Error| format!("reading the relay's authority from {source:?}: {error}");
-            let pem = secret::read_bytes(source).map_err(|error| why(&error))?;
+            let pem = source.read().map_err(|error| why(&error))?;
             let authority = Certificate::from_pem(pem.expose_secret()).map_err(|error| why(&error))?;
             builder = builder.certificate_store(CertificateStore::None).add_root_certificate(authority);
         }

@@ -15,8 +15,8 @@ use crate::config::settings::{self, Address, Host};
 use crate::model::message::{DeliveryFailure, FailureClass};
 use crate::render::harmless;
 
+use super::innermost;
 use super::pin::Pin;
-use super::{innermost, secret};
 
 /// Deadline of one heartbeat as a whole: the receivers in use expect one a minute.
 const OVERALL: Duration = Duration::from_secs(10);
@@ -72,7 +72,8 @@ impl Heartbeat {
     fn client(&self) -> Result<Client, DeliveryFailure> {
         let authority = match &self.ca {
             None => Vec::new(),
-            Some(source) => secret::read_bytes(source)
+            Some(source) => source
+                .read()
                 .map_err(|error| {
                     failure(FailureClass::Tls, &format!("reading the authority from {source:?}: {error}"))
                 })?

@@ -8,7 +8,6 @@ pub mod heartbeat;
 
 mod letter;
 mod pin;
-mod secret;
 mod talk;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,9 +1,16 @@
-//! Bytes to values: pure, bounded, total. What is wrong comes back beside what could be read.
+//! Bytes from elsewhere to values: pure, bounded, total. What is wrong comes back beside what could be read.
 //!
-//! Nothing here opens a file, knows a path's meaning or reads a clock; callers hand in bytes.
+//! Nothing here opens, dials, knows a path's meaning or asks for the time. What comes from a peer is shortened and
+//! escaped, so that it can go on a screen or into a mail as it is.
 
+pub mod etcd;
 pub mod flaw;
+pub mod health;
 pub mod kubeconfig;
 pub mod pem;
+mod shown;
 pub mod text;
+mod tlv;
+pub mod version;
+pub mod x509;
 pub mod yaml;

@@ -7,5 +7,6 @@ mod config_errors;
 mod config_files;
 mod config_settings;
 mod layers;
+mod rpc_in_sync;
 mod stories;
 mod unit;

@@ -330,7 +330,7 @@ impl World {
                 self.actions.push(format!("{:?} {action:?}", self.elapsed));
             }
             match action {
-                Action::Look(look) => self.look(look),
+                Action::Look(look) => self.look(&look),
                 Action::Persist { sequence, changes } => self.persist(sequence, changes),
                 Action::Send(delivery) => self.send(*delivery),
                 Action::Beat => {
@@ -383,9 +383,9 @@ impl World {
         self.push(Duration::from_millis(20), Input::Delivered { message, receipt });
     }
 
-    fn look(&mut self, look: Look) {
+    fn look(&mut self, look: &Look) {
         self.looks.push((self.elapsed, look.probe.clone()));
-        let (after, mut observation) = self.observe(&look);
+        let (after, mut observation) = self.observe(look);
         let finished = self.now().plus(after);
         observation.finished = finished;
         self.push(after, Input::Observed(Box::new(observation)));
@@ -506,7 +506,15 @@ impl World {
                 retry_after_secs: None,
             }),
             ProbeKind::Chain => Reading::Chain,
-            _ => healthy(failing, status),
+            ProbeKind::Readyz | ProbeKind::Livez => healthy(failing, status),
+            ProbeKind::EtcdStatus
+            | ProbeKind::EtcdRead
+            | ProbeKind::EtcdAlarms
+            | ProbeKind::EtcdMembers
+            | ProbeKind::Tripwire
+            | ProbeKind::Reference
+            | ProbeKind::Resolver
+            | ProbeKind::OwnClock => unreachable!("no apiserver is asked this"),
         };
         match self.behaviour(subject) {
             Doing::Well => (quick, phases(quick), Ok(reading(&[], 200))),

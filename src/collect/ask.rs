@@ -1,0 +1,190 @@
+//! One GET over an open HTTP/1.1 connection: bounded, redirects not followed.
+//!
+//! Knows statuses and headers, not what they mean for a health check.
+
+use std::pin::pin;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http1::{Connection, SendRequest};
+use hyper_util::rt::TokioIo;
+
+use super::fault;
+use super::journey::Journey;
+use super::kit::Kit;
+use super::site::Secured;
+use super::watched::Watch;
+use crate::model::observation::{Cause, Phase};
+use crate::model::time::UnixTime;
+
+/// Octets read of a body: a verbose readyz has about 3 KiB, a version 0.4 KiB.
+const MAX_BODY: usize = 64 * 1024;
+/// Octets of headers, all together.
+const MAX_HEAD: usize = 64 * 1024;
+/// Name and version, as audit logs show it.
+pub(crate) const USER_AGENT: &str = concat!("vedette/", env!("CARGO_PKG_VERSION"));
+
+/// Questions have no body.
+pub(crate) type Sender = SendRequest<Empty<Bytes>>;
+/// The connection under a [`Sender`].
+pub(crate) type Driver = Connection<TokioIo<Secured>, Empty<Bytes>>;
+
+/// A question.
+pub(crate) struct Question<'a> {
+    pub(crate) authority: &'a Uri,
+    /// Path and query.
+    pub(crate) target: &'static str,
+    pub(crate) accept: Option<&'static str>,
+    pub(crate) token: Option<&'a HeaderValue>,
+    /// Whether the server is told that nothing follows.
+    pub(crate) is_last: bool,
+}
+
+/// An answer, whatever its status.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) date: Option<UnixTime>,
+    pub(crate) retry_after_secs: Option<u32>,
+    pub(crate) body: Vec<u8>,
+    /// Whether the server announced that it closes the connection.
+    pub(crate) closes: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Http(hyper::Error),
+    TooLarge,
+    OwnFault,
+}
+
+impl Failure {
+    /// The cause, of which the connection's own memory knows more than HTTP does.
+    pub(crate) fn cause(&self, watch: &Watch) -> Cause {
+        match self {
+            Self::TooLarge => Cause::TooLarge,
+            Self::OwnFault => Cause::OwnFault,
+            Self::Http(error) if error.is_parse() => fault::of_http(error),
+            Self::Http(error) => watch.cause().unwrap_or_else(|| fault::of_http(error)),
+        }
+    }
+}
+
+/// Starts HTTP/1.1 on `stream`. Nothing is sent yet.
+pub(crate) async fn begin(stream: Secured) -> Result<(Sender, Driver), Failure> {
+    hyper::client::conn::http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(Failure::Http)
+}
+
+/// Asks, and reads the whole answer. Stamps the first byte and the body.
+pub(crate) async fn over(sender: &mut Sender, question: &Question<'_>, journey: &Journey) -> Result<Answer, Failure> {
+    journey.enter(Phase::FirstByte);
+    let request = question.request().ok_or(Failure::OwnFault)?;
+    let response = sender.send_request(request).await.map_err(Failure::Http)?;
+    journey.enter(Phase::Body);
+    let (head, mut rest) = response.into_parts();
+    let mut body = Vec::new();
+    while let Some(frame) = rest.frame().await {
+        let frame = frame.map_err(Failure::Http)?;
+        let Some(octets) = frame.data_ref() else { continue };
+        if body.len() + octets.len() > MAX_BODY {
+            return Err(Failure::TooLarge);
+        }
+        body.extend_from_slice(octets);
+    }
+    journey.end();
+    Ok(Answer {
+        status: head.status,
+        date: date(&head.headers),
+        retry_after_secs: retry_after(&head.headers),
+        closes: head.version < http::Version::HTTP_11 || announces_close(&head.headers),
+        body,
+    })
+}
+
+/// Asks once over a connection of its own, and says goodbye. The connection is driven by the same task as the question,
+/// so that no scheduling comes between an octet's arrival and its stamp.
+pub(crate) async fn once(
+    kit: &Kit,
+    stream: Secured,
+    question: &Question<'_>,
+    journey: &Journey,
+) -> Result<Answer, Cause> {
+    let watch = stream.watch();
+    let (mut sender, mut driver) = begin(stream).await.map_err(|failure| failure.cause(&watch))?;
+    let answer = {
+        let mut asking = pin!(over(&mut sender, question, journey));
+        let mut is_over = false;
+        std::future::poll_fn(|cx| {
+            is_over = is_over || driver.poll_without_shutdown(cx).is_ready();
+            asking.as_mut().poll(cx)
+        })
+        .await
+    };
+    let answer = answer.map_err(|failure| failure.cause(&watch));
+    kit.farewell(driver.into_parts().io.into_inner());
+    answer
+}
+
+impl Question<'_> {
+    fn request(&self) -> Option<Request<Empty<Bytes>>> {
+        let host = self.authority.authority()?.as_str();
+        let mut request = Request::get(self.target)
+            .header(header::HOST, host)
+            .header(header::USER_AGENT, USER_AGENT)
+            .body(Empty::new())
+            .ok()?;
+        let headers = request.headers_mut();
+        if let Some(accept) = self.accept {
+            headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+        }
+        if let Some(token) = self.token {
+            headers.insert(header::AUTHORIZATION, token.clone());
+        }
+        if self.is_last {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Some(request)
+    }
+}
+
+fn date(headers: &HeaderMap) -> Option<UnixTime> {
+    let date = httpdate::parse_http_date(headers.get(header::DATE)?.to_str().ok()?).ok()?;
+    let since_epoch = date.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    i64::try_from(since_epoch.as_secs()).ok().map(UnixTime::from_secs)
+}
+
+/// Seconds only; the date form is not used by apiservers.
+fn retry_after(headers: &HeaderMap) -> Option<u32> {
+    headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
+}
+
+fn announces_close(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|option| option.trim().eq_ignore_ascii_case("close"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_read_or_absent() {
+        let mut headers = HeaderMap::new();
+        assert_eq!((date(&headers), retry_after(&headers), announces_close(&headers)), (None, None, false));
+        headers.insert(header::DATE, HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"));
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        headers.append(header::CONNECTION, HeaderValue::from_static("keep-alive, Close"));
+
+        assert_eq!(date(&headers), Some(UnixTime::from_secs(784_111_777)));
+        assert_eq!(retry_after(&headers), Some(5));
+        assert!(announces_close(&headers));
+    }
+}

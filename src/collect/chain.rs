@@ -1,0 +1,132 @@
+//! What an endpoint served last, and what strict verification said of it.
+//!
+//! Reading and verifying a chain costs more than the rest of a look, and a chain changes a few times a year, so both
+//! are done again only when its bytes, the anchors or the validity of any part of it change. Never decides whether a
+//! server is up.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{CertificateError, Error};
+
+use super::handshake::Record;
+use crate::model::certificate::{Served, Trust};
+use crate::model::time::UnixTime;
+use crate::parse::x509;
+
+/// Last chain of one endpoint.
+#[derive(Debug, Default)]
+pub(crate) struct ChainMemory {
+    last: Mutex<Option<Known>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    chain: Vec<CertificateDer<'static>>,
+    proved_key: bool,
+    /// Which set of credentials it was verified with.
+    generation: u64,
+    /// The span of time in which the verdict on the dates cannot change.
+    valid: (UnixTime, UnixTime),
+    served: Arc<Served>,
+}
+
+/// What to verify against.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Expected<'a> {
+    /// `None` when no anchor is configured.
+    pub(crate) strict: Option<&'a WebPkiServerVerifier>,
+    /// Changes when the anchors change.
+    pub(crate) generation: u64,
+    /// The name that must be in the certificate.
+    pub(crate) name: &'a ServerName<'static>,
+    /// Wall time.
+    pub(crate) now: UnixTime,
+}
+
+impl ChainMemory {
+    /// The served chain in the model's words; `None` when no certificate came.
+    pub(crate) fn served(&self, record: Record, expected: Expected<'_>) -> Option<Arc<Served>> {
+        if record.chain.is_empty() {
+            return None;
+        }
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = last.as_ref().filter(|known| known.speaks_for(&record, expected)) {
+            return Some(Arc::clone(&known.served));
+        }
+        let known = Known::read(record, expected);
+        let served = Arc::clone(&known.served);
+        *last = Some(known);
+        Some(served)
+    }
+}
+
+impl Known {
+    fn speaks_for(&self, record: &Record, expected: Expected<'_>) -> bool {
+        self.generation == expected.generation
+            && self.proved_key == record.proved_key
+            && self.served.client_authorities == record.client_authorities
+            && (self.valid.0..self.valid.1).contains(&expected.now)
+            && self.chain == record.chain
+    }
+
+    fn read(record: Record, expected: Expected<'_>) -> Self {
+        let chain: Vec<_> = record.chain.iter().filter_map(|der| x509::certificate(der)).map(Arc::new).collect();
+        let mut valid = (UnixTime::from_millis(i64::MIN), UnixTime::from_millis(i64::MAX));
+        // `not_after` itself is still inside, RFC 5280 section 4.1.2.5, and dates have whole seconds.
+        let ends = chain.iter().map(|certificate| certificate.not_after.plus(Duration::from_secs(1)));
+        for edge in chain.iter().map(|certificate| certificate.not_before).chain(ends) {
+            if edge <= expected.now {
+                valid.0 = valid.0.max(edge);
+            } else {
+                valid.1 = valid.1.min(edge);
+            }
+        }
+        let served = Served {
+            unreadable: record.chain.len() - chain.len(),
+            chain,
+            trust: if record.proved_key { verify(&record.chain, expected) } else { unproven(expected) },
+            client_authorities: record.client_authorities,
+        };
+        Self {
+            chain: record.chain,
+            proved_key: record.proved_key,
+            generation: expected.generation,
+            valid,
+            served: Arc::new(served),
+        }
+    }
+}
+
+/// A chain whose holder did not prove the key, because the handshake ended before or webpki cannot read the key: the
+/// verdict on dates and names may be told, but it is never trusted.
+const fn unproven(expected: Expected<'_>) -> Trust {
+    if expected.strict.is_some() { Trust::Invalid } else { Trust::Unverified }
+}
+
+fn verify(chain: &[CertificateDer<'static>], expected: Expected<'_>) -> Trust {
+    let (Some(strict), Some((leaf, rest))) = (expected.strict, chain.split_first()) else {
+        return Trust::Unverified;
+    };
+    let since_epoch = Duration::from_millis(u64::try_from(expected.now.as_millis()).unwrap_or(0));
+    let now = rustls::pki_types::UnixTime::since_unix_epoch(since_epoch);
+    match strict.verify_server_cert(leaf, rest, expected.name, &[], now) {
+        Ok(_) => Trust::Trusted,
+        Err(Error::InvalidCertificate(fault)) => trust_of(&fault),
+        Err(_) => Trust::Invalid,
+    }
+}
+
+fn trust_of(fault: &CertificateError) -> Trust {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "foreign enum that grows; the rest is one word for us")]
+    match fault {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Trust::Expired,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Trust::NotYetValid,
+        CertificateError::UnknownIssuer => Trust::UnknownAuthority,
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Trust::WrongName,
+        _ => Trust::Invalid,
+    }
+}

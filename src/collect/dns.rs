@@ -1,0 +1,110 @@
+//! One question to one resolver: who serves the root zone?
+//!
+//! The question is the same for everybody and belongs to no cluster, any resolver answers it from its cache, and a
+//! resolver that cannot answer it can answer nothing. No search lists, no retries: what is asked is whether this very
+//! server answers now.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
+use hickory_proto::rr::{Name, RecordType};
+use hickory_proto::serialize::binary::{BinDecodable, BinEncodable};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+
+use super::fault;
+use super::journey::Journey;
+use crate::model::observation::{Cause, Phase, Unseen};
+use crate::model::vantage::ResolverAnswer;
+
+/// Largest answer by UDP that passes every network unfragmented (DNS flag day 2020).
+const UDP_OCTETS: u16 = 1232;
+/// Response codes that are answers, not excuses: NOERROR and NXDOMAIN.
+const ANSWERS: [u16; 2] = [0, 3];
+
+/// Asks the resolver at `place`; by TCP again when the answer does not fit.
+///
+/// # Errors
+///
+/// After at most `limit` by UDP and as long again by TCP.
+pub(crate) async fn ask(place: SocketAddr, limit: Duration, journey: &Journey) -> Result<ResolverAnswer, Unseen> {
+    let question = Question::new().map_err(|cause| journey.unseen(cause))?;
+    let mut answer = journey.step(Phase::FirstByte, limit, by_udp(place, &question)).await?;
+    if answer.metadata.truncation {
+        let mut stream = journey
+            .step(Phase::Dial, limit, async { TcpStream::connect(place).await.map_err(|error| fault::of_io(&error)) })
+            .await?;
+        answer = journey.step(Phase::FirstByte, limit, by_tcp(&mut stream, &question)).await?;
+    }
+    let rcode = u16::from(answer.metadata.response_code);
+    // A resolver that only says that it cannot reach anybody may itself sit on our side of a cut.
+    if ANSWERS.contains(&rcode) {
+        journey.heard_from(place.ip());
+    }
+    Ok(ResolverAnswer { rcode, addresses: answer.answers.len() })
+}
+
+/// A question and the octets it is asked by.
+struct Question {
+    id: u16,
+    query: Query,
+    octets: Vec<u8>,
+}
+
+impl Question {
+    fn new() -> Result<Self, Cause> {
+        let mut id = [0; 2];
+        aws_lc_rs::rand::fill(&mut id).map_err(|_| Cause::OwnFault)?;
+        let id = u16::from_be_bytes(id);
+        let query = Query::query(Name::root(), RecordType::NS);
+        let mut message = Message::new(id, MessageType::Query, OpCode::Query);
+        message.metadata.recursion_desired = true;
+        message.add_query(query.clone());
+        let mut edns = Edns::new();
+        edns.set_max_payload(UDP_OCTETS);
+        message.edns = Some(edns);
+        let octets = message.to_bytes().map_err(|_| Cause::OwnFault)?;
+        Ok(Self { id, query, octets })
+    }
+
+    /// `None` for what does not answer this question: late answers to others, and forgeries.
+    fn answer(&self, octets: &[u8]) -> Option<Result<Message, Cause>> {
+        if octets.get(..2)? != self.id.to_be_bytes() {
+            return None;
+        }
+        let Ok(message) = Message::from_bytes(octets) else {
+            return Some(Err(Cause::ProtocolBroken));
+        };
+        // Servers that refuse before parsing leave the question out.
+        let is_ours = message.queries.is_empty() || message.queries == [self.query.clone()];
+        (is_ours && message.metadata.message_type == MessageType::Response).then_some(Ok(message))
+    }
+}
+
+async fn by_udp(place: SocketAddr, question: &Question) -> Result<Message, Cause> {
+    let any: SocketAddr = if place.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
+    let failed = |error| fault::of_io(&error);
+    let socket = UdpSocket::bind(any).await.map_err(failed)?;
+    // Connected, so that answers from elsewhere are dropped and a refusal by ICMP is heard.
+    socket.connect(place).await.map_err(failed)?;
+    socket.send(&question.octets).await.map_err(failed)?;
+    let mut buffer = [0; 4096];
+    loop {
+        let length = socket.recv(&mut buffer).await.map_err(failed)?;
+        if let Some(answer) = question.answer(&buffer[..length]) {
+            return answer;
+        }
+    }
+}
+
+async fn by_tcp(stream: &mut TcpStream, question: &Question) -> Result<Message, Cause> {
+    let failed = |error| fault::of_io(&error);
+    let length = u16::try_from(question.octets.len()).map_err(|_| Cause::OwnFault)?;
+    let framed = [&length.to_be_bytes()[..], &question.octets].concat();
+    stream.write_all(&framed).await.map_err(failed)?;
+    let length = stream.read_u16().await.map_err(failed)?;
+    let mut octets = vec![0; usize::from(length)];
+    stream.read_exact(&mut octets).await.map_err(failed)?;
+    question.answer(&octets).unwrap_or(Err(Cause::ProtocolBroken))
+}

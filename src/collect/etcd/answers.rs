@@ -1,0 +1,217 @@
+//! The four questions a member is asked, and its answers in the model's words.
+//!
+//! Absent in protobuf is zero; where etcd added a field later, zero means unknown. An answer without a header is none.
+
+use std::future::Future;
+
+use http::Uri;
+use tonic::{Code, Response};
+
+use super::channel::Channel;
+use super::rpc::alarm_request::AlarmAction;
+use super::rpc::cluster_client::ClusterClient;
+use super::rpc::kv_client::KvClient;
+use super::rpc::maintenance_client::MaintenanceClient;
+use super::rpc::{
+    AlarmRequest, AlarmResponse, AlarmType, MemberListRequest, MemberListResponse, RangeRequest, RangeResponse,
+    StatusRequest, StatusResponse,
+};
+use crate::model::etcd::{Alarm, AlarmKind, MemberListing, MemberStatus, ReadAnswer};
+use crate::model::observation::Cause;
+use crate::parse::etcd as texts;
+
+/// Octets of one answer; a status has some hundred.
+const MAX_ANSWER: usize = 1024 * 1024;
+/// A key nobody uses: what is proved is the quorum round, not the key.
+const KEY: &[u8] = b"vedette";
+/// Members kept of a list; etcd advises seven.
+const MAX_MEMBERS: usize = 64;
+/// Client URLs kept of one member.
+const MAX_URLS: usize = 8;
+
+/// A question to one member.
+pub(super) trait Question {
+    /// Its answer.
+    type Answer: Send;
+    /// Its answer on the wire.
+    type Wire: Send;
+
+    /// Asks over `channel`, at `origin`.
+    fn ask(channel: Channel, origin: Uri) -> impl Future<Output = Result<Response<Self::Wire>, tonic::Status>> + Send;
+
+    /// The wire's answer in the model's words; `None` when it is none.
+    fn read(wire: Self::Wire) -> Option<Self::Answer>;
+}
+
+/// Maintenance.Status.
+pub(super) struct Status;
+/// A linearizable count of one key.
+pub(super) struct Read;
+/// Maintenance.Alarm, asked only.
+pub(super) struct Alarms;
+/// Cluster.MemberList from the member's own memory, so that it answers without a quorum.
+pub(super) struct Members;
+
+impl Question for Status {
+    type Answer = MemberStatus;
+    type Wire = StatusResponse;
+
+    async fn ask(channel: Channel, origin: Uri) -> Result<Response<StatusResponse>, tonic::Status> {
+        let mut client = MaintenanceClient::with_origin(channel, origin).max_decoding_message_size(MAX_ANSWER);
+        client.status(StatusRequest {}).await
+    }
+
+    fn read(wire: StatusResponse) -> Option<MemberStatus> {
+        let header = wire.header?;
+        let errors = texts::errors(&wire.errors);
+        let known = |value: i64| u64::try_from(value).ok().filter(|value| *value != 0);
+        Some(MemberStatus {
+            version: texts::label(&wire.version),
+            cluster_id: header.cluster_id,
+            member_id: header.member_id,
+            leader: (wire.leader != 0).then_some(wire.leader),
+            raft_term: wire.raft_term,
+            raft_index: wire.raft_index,
+            raft_applied_index: (wire.raft_applied_index != 0).then_some(wire.raft_applied_index),
+            revision: header.revision,
+            db_size_bytes: known(wire.db_size).unwrap_or(0),
+            db_in_use_bytes: known(wire.db_size_in_use),
+            db_quota_bytes: known(wire.db_size_quota),
+            is_learner: wire.is_learner,
+            alarms: errors.alarms,
+            errors: errors.others,
+        })
+    }
+}
+
+impl Question for Read {
+    type Answer = ReadAnswer;
+    type Wire = RangeResponse;
+
+    async fn ask(channel: Channel, origin: Uri) -> Result<Response<RangeResponse>, tonic::Status> {
+        let mut client = KvClient::with_origin(channel, origin).max_decoding_message_size(MAX_ANSWER);
+        client.range(RangeRequest { key: KEY.to_vec(), limit: 1, serializable: false, count_only: true }).await
+    }
+
+    fn read(wire: RangeResponse) -> Option<ReadAnswer> {
+        Some(ReadAnswer { revision: wire.header?.revision })
+    }
+}
+
+impl Question for Alarms {
+    type Answer = Vec<Alarm>;
+    type Wire = AlarmResponse;
+
+    async fn ask(channel: Channel, origin: Uri) -> Result<Response<AlarmResponse>, tonic::Status> {
+        let mut client = MaintenanceClient::with_origin(channel, origin).max_decoding_message_size(MAX_ANSWER);
+        client.alarm(AlarmRequest { action: AlarmAction::Get.into() }).await
+    }
+
+    fn read(wire: AlarmResponse) -> Option<Vec<Alarm>> {
+        wire.header?;
+        let raised = wire.alarms.iter().filter(|raised| raised.alarm != i32::from(AlarmType::None));
+        let alarm = |raised: &super::rpc::AlarmMember| {
+            let kind = match AlarmType::try_from(raised.alarm) {
+                Ok(AlarmType::Nospace) => AlarmKind::NoSpace,
+                Ok(AlarmType::Corrupt) => AlarmKind::Corrupt,
+                Ok(AlarmType::None) | Err(_) => AlarmKind::Other,
+            };
+            Alarm { member_id: raised.member_id, kind }
+        };
+        Some(raised.take(texts::MAX_ALARMS).map(alarm).collect())
+    }
+}
+
+impl Question for Members {
+    type Answer = Vec<MemberListing>;
+    type Wire = MemberListResponse;
+
+    async fn ask(channel: Channel, origin: Uri) -> Result<Response<MemberListResponse>, tonic::Status> {
+        let mut client = ClusterClient::with_origin(channel, origin).max_decoding_message_size(MAX_ANSWER);
+        client.member_list(MemberListRequest { linearizable: false }).await
+    }
+
+    fn read(wire: MemberListResponse) -> Option<Vec<MemberListing>> {
+        wire.header?;
+        let listing = |member: super::rpc::Member| MemberListing {
+            id: member.id,
+            name: texts::label(&member.name),
+            is_learner: member.is_learner,
+            client_urls: member.client_urls.iter().take(MAX_URLS).map(|url| texts::label(url)).collect(),
+        };
+        Some(wire.members.into_iter().take(MAX_MEMBERS).map(listing).collect())
+    }
+}
+
+/// What a refusal by the server itself means.
+pub(super) const fn cause_of(code: Code) -> Cause {
+    match code {
+        Code::Unavailable => Cause::Unavailable,
+        // With RBAC on, a caller whom etcd cannot name gets InvalidArgument ("user name is empty"); nothing else in
+        // our questions can be invalid.
+        Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument => Cause::CredentialRefused,
+        Code::DeadlineExceeded => Cause::Timeout,
+        // Said by our own side about an answer beyond its bound; etcd says it of compacted revisions, which are not
+        // asked for.
+        Code::OutOfRange => Cause::TooLarge,
+        Code::Unimplemented => Cause::ProtocolBroken,
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::Internal
+        | Code::DataLoss => Cause::ServerError,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rpc::{AlarmMember, ResponseHeader};
+    use super::*;
+
+    const HEADER: ResponseHeader = ResponseHeader { cluster_id: 1, member_id: 2, revision: 3, raft_term: 4 };
+
+    #[test]
+    fn what_an_old_member_does_not_tell_is_unknown_not_zero() {
+        let wire =
+            StatusResponse { header: Some(HEADER), version: "3.3.27".into(), db_size: 20_480, ..Default::default() };
+
+        let status = Status::read(wire).unwrap();
+
+        assert_eq!((status.member_id, status.revision, status.db_size_bytes), (2, 3, 20_480));
+        assert_eq!((status.leader, status.raft_applied_index), (None, None));
+        assert_eq!((status.db_in_use_bytes, status.db_quota_bytes), (None, None));
+    }
+
+    #[test]
+    fn status_errors_become_alarms() {
+        let errors = vec!["memberID:7 alarm:NOSPACE ".to_owned(), "etcdserver: no leader".to_owned()];
+
+        let status = Status::read(StatusResponse { header: Some(HEADER), errors, ..Default::default() }).unwrap();
+
+        assert_eq!(status.alarms, [Alarm { member_id: 7, kind: AlarmKind::NoSpace }]);
+        assert_eq!(status.errors, ["etcdserver: no leader"]);
+    }
+
+    #[test]
+    fn an_answer_without_a_header_is_none() {
+        assert_eq!(Status::read(StatusResponse::default()), None);
+        assert_eq!(Read::read(RangeResponse::default()), None);
+        assert_eq!(Alarms::read(AlarmResponse::default()), None);
+        assert_eq!(Members::read(MemberListResponse::default()), None);
+    }
+
+    #[test]
+    fn alarms_of_unknown_kinds_are_kept_and_absent_ones_dropped() {
+        let alarms = [0, 1, 2, 9].map(|alarm| AlarmMember { member_id: 5, alarm }).to_vec();
+
+        let alarms = Alarms::read(AlarmResponse { header: Some(HEADER), alarms }).unwrap();
+
+        let kinds: Vec<_> = alarms.iter().map(|alarm| alarm.kind).collect();
+        assert_eq!(kinds, [AlarmKind::NoSpace, AlarmKind::Corrupt, AlarmKind::Other]);
+    }
+}

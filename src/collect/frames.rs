@@ -1,0 +1,72 @@
+//! Watches HTTP/2 frames go by for one thing: whether the peer announced that it is leaving.
+//!
+//! hyper keeps this to itself, but it decides whether the end of an open connection is a sign of trouble. Reads frame
+//! headers (RFC 9113 section 4.1) and skips what is inside; changes nothing.
+
+/// GOAWAY's frame type, RFC 9113 section 6.8.
+const GOAWAY: u8 = 0x07;
+/// Octets of a frame header.
+const HEADER: usize = 9;
+
+/// Position in the stream of frames that comes from the peer.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    header: [u8; HEADER],
+    filled: usize,
+    /// Octets of payload still to skip.
+    skip: usize,
+}
+
+impl Frames {
+    /// Takes the next octets; whether a GOAWAY frame began among them.
+    pub(crate) fn passes_goaway(&mut self, mut octets: &[u8]) -> bool {
+        let mut seen = false;
+        while !octets.is_empty() {
+            let skipped = self.skip.min(octets.len());
+            self.skip -= skipped;
+            octets = &octets[skipped..];
+            let taken = (HEADER - self.filled).min(octets.len());
+            self.header[self.filled..self.filled + taken].copy_from_slice(&octets[..taken]);
+            self.filled += taken;
+            octets = &octets[taken..];
+            if self.filled == HEADER {
+                let [a, b, c, kind, ..] = self.header;
+                self.skip = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+                self.filled = 0;
+                seen |= kind == GOAWAY;
+            }
+        }
+        seen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn frame(kind: u8, length: usize) -> Vec<u8> {
+        let size = u32::try_from(length).unwrap().to_be_bytes();
+        // The payload is full of octets that would read as GOAWAY if it were not skipped.
+        [&size[1..], &[kind, 0, 0, 0, 0, 0], &vec![GOAWAY; length]].concat()
+    }
+
+    proptest! {
+        #[test]
+        fn only_a_goaway_frame_counts_however_the_octets_are_cut(
+            frames in proptest::collection::vec((0_u8..12, 0_usize..300), 0..12), cut in 1_usize..50,
+        ) {
+            let wire: Vec<u8> = frames.iter().flat_map(|(kind, length)| frame(*kind, *length)).collect();
+
+            let mut watcher = Frames::default();
+            let seen = wire.chunks(cut).fold(false, |seen, octets| seen | watcher.passes_goaway(octets));
+
+            prop_assert_eq!(seen, frames.iter().any(|(kind, _)| *kind == GOAWAY));
+        }
+
+        #[test]
+        fn any_octets_pass(octets in proptest::collection::vec(any::<u8>(), 0..400)) {
+            Frames::default().passes_goaway(&octets);
+        }
+    }
+}

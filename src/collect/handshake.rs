@@ -1,0 +1,213 @@
+//! TLS to an endpoint: record everything, reject only what proves nothing.
+//!
+//! A monitor must see expired, unknown and misnamed certificates, so the chain is written down inside the verifier
+//! (after a failed handshake nobody can be asked for it) and judged afterwards, in `chain.rs`. What is asserted is that
+//! the peer holds the key of the certificate it shows. Session resumption is off, because a resumed session shows no
+//! certificate.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ClientConfig, ResolvesClientCert, Resumption};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
+use rustls::{AlertDescription, CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::dial::Wire;
+use super::fault;
+use crate::model::certificate::Served;
+use crate::model::observation::Cause;
+
+/// The protocol that is spoken after the handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alpn {
+    /// `http/1.1`.
+    Http1,
+    /// `h2`.
+    Http2,
+}
+
+/// What every handshake has in common: the crypto provider and the settings that need no credential.
+#[derive(Debug, Clone)]
+pub(crate) struct Tls {
+    provider: Arc<CryptoProvider>,
+    base: ClientConfig,
+}
+
+/// What one handshake showed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Record {
+    /// The chain as it was sent, leaf first; empty when no certificate came.
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// Names of client authorities the server listed.
+    pub(crate) client_authorities: usize,
+    /// Whether the server asked for a client certificate.
+    pub(crate) asked_client: bool,
+    /// Whether the peer proved that it holds the key of the first certificate.
+    pub(crate) proved_key: bool,
+}
+
+/// Verifier, client certificate and notebook of one handshake.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    algorithms: WebPkiSupportedAlgorithms,
+    client: Option<Arc<CertifiedKey>>,
+    record: Mutex<Record>,
+}
+
+impl Tls {
+    /// TLS 1.2 and 1.3 by aws-lc-rs: another provider cannot see servers with P-521 keys.
+    pub(crate) fn new() -> Self {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let nobody = Arc::new(Recorder::new(&provider, None));
+        let mut base = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .expect("aws-lc-rs has cipher suites for TLS 1.2 and 1.3")
+            .dangerous()
+            .with_custom_certificate_verifier(nobody)
+            .with_no_client_auth();
+        base.resumption = Resumption::disabled();
+        Self { provider, base }
+    }
+
+    /// The provider all keys and verifiers are made with.
+    pub(crate) fn provider(&self) -> &Arc<CryptoProvider> {
+        &self.provider
+    }
+
+    /// The notebook for one handshake that shows `client` when asked.
+    pub(crate) fn recorder(&self, client: Option<Arc<CertifiedKey>>) -> Arc<Recorder> {
+        Arc::new(Recorder::new(&self.provider, client))
+    }
+
+    /// Shakes hands over `wire`. The name is sent only when it is one: some servers mint certificates for names they
+    /// are asked for, so nothing but the configured name is ever sent.
+    ///
+    /// # Errors
+    ///
+    /// The cause; what the peer had shown until then is in the recorder.
+    pub(crate) async fn shake(
+        &self,
+        recorder: &Arc<Recorder>,
+        alpn: Alpn,
+        name: ServerName<'static>,
+        wire: Box<dyn Wire>,
+    ) -> Result<TlsStream<Box<dyn Wire>>, Cause> {
+        let mut config = self.base.clone();
+        config.dangerous().set_certificate_verifier(Arc::<Recorder>::clone(recorder));
+        config.client_auth_cert_resolver = Arc::<Recorder>::clone(recorder);
+        config.alpn_protocols = vec![match alpn {
+            Alpn::Http1 => b"http/1.1".to_vec(),
+            Alpn::Http2 => b"h2".to_vec(),
+        }];
+        let shaken = TlsConnector::from(Arc::new(config)).connect(name, wire).await;
+        shaken.map_err(|error| recorder.cause(&error))
+    }
+}
+
+impl Recorder {
+    fn new(provider: &CryptoProvider, client: Option<Arc<CertifiedKey>>) -> Self {
+        Self { algorithms: provider.signature_verification_algorithms, client, record: Mutex::default() }
+    }
+
+    /// What was shown so far.
+    pub(crate) fn record(&self) -> Record {
+        self.lock().clone()
+    }
+
+    fn cause(&self, error: &std::io::Error) -> Cause {
+        let missing = self.lock().asked_client && self.client.is_none();
+        let alert = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+        match alert {
+            // OpenSSL's way of saying under TLS 1.2 that it wanted a certificate.
+            Some(Error::AlertReceived(AlertDescription::HandshakeFailure)) if missing => {
+                Cause::ClientCertificateRefused
+            }
+            Some(tls) => fault::of_tls(tls),
+            None => fault::of_io(error),
+        }
+    }
+
+    fn check(&self, result: Result<HandshakeSignatureValid, Error>) -> Result<HandshakeSignatureValid, Error> {
+        match result {
+            Ok(valid) => {
+                self.lock().proved_key = true;
+                Ok(valid)
+            }
+            // Version 1 certificates and keys of kinds that webpki does not read: seen, never trusted.
+            Err(Error::InvalidCertificate(fault)) if fault != CertificateError::BadSignature => {
+                Ok(HandshakeSignatureValid::assertion())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ServerCertVerifier for Recorder {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let sent = std::iter::once(end_entity).chain(intermediates).take(Served::MAX_CHAIN);
+        self.lock().chain = sent.map(|certificate| certificate.clone().into_owned()).collect();
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.check(verify_tls12_signature(message, certificate, signature, &self.algorithms))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.check(verify_tls13_signature(message, certificate, signature, &self.algorithms))
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+            SignatureScheme::ECDSA_NISTP384_SHA384,
+            SignatureScheme::ECDSA_NISTP521_SHA512,
+            SignatureScheme::ED25519,
+            SignatureScheme::RSA_PSS_SHA256,
+            SignatureScheme::RSA_PSS_SHA384,
+            SignatureScheme::RSA_PSS_SHA512,
+            SignatureScheme::RSA_PKCS1_SHA256,
+            SignatureScheme::RSA_PKCS1_SHA384,
+            SignatureScheme::RSA_PKCS1_SHA512,
+            SignatureScheme::ED448,
+        ]
+    }
+}
+
+impl ResolvesClientCert for Recorder {
+    fn resolve(&self, authorities: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let mut record = self.lock();
+        record.asked_client = true;
+        record.client_authorities = authorities.len();
+        self.client.clone()
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}

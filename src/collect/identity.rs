@@ -1,0 +1,319 @@
+//! Who we are to a cluster, and whom we trust: credentials understood, kept ready, renewed when their files change.
+//!
+//! A credential that cannot be read never stops a look: it goes on without, because chains and health are told to
+//! anybody, and a refusal is then put down to ourselves. Dials nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::HeaderValue;
+use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use secrecy::{ExposeSecret as _, SecretSlice};
+use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
+
+use super::credentials::{self, Mark};
+use super::exec::{self, ClusterHint, Issued};
+use super::handshake::Tls;
+use crate::config::settings::{Credentials, Source};
+use crate::model::observation::Cause;
+use crate::model::time::{Clock, Mono, Now};
+use crate::parse::pem::{self, Scan};
+
+/// Files are looked at for changes at most this often.
+const CHECK_AFTER: Duration = Duration::from_secs(1);
+/// A file system that does not answer for this long leaves us with what we had.
+const FILES_DEADLINE: Duration = Duration::from_secs(1);
+/// A plugin that failed is run again after this.
+const PLUGIN_RETRY: Duration = Duration::from_secs(30);
+/// A plugin's credential is renewed this long before its end.
+const RENEW_BEFORE: Duration = Duration::from_secs(60);
+
+/// Credentials ready for use.
+#[derive(Clone)]
+pub(crate) struct Passport {
+    /// Changes when the anchors or the client certificate change; open connections of another generation are left.
+    pub(crate) generation: u64,
+    /// Strict verification; `None` without anchors.
+    pub(crate) strict: Option<Arc<WebPkiServerVerifier>>,
+    /// Client certificate.
+    pub(crate) client: Option<Arc<CertifiedKey>>,
+    /// `Bearer …`, marked sensitive. Sent only to a trusted server.
+    pub(crate) token: Option<HeaderValue>,
+    /// Whether something that is configured could not be read or understood.
+    pub(crate) is_flawed: bool,
+}
+
+impl Passport {
+    /// The cause to report when the server answered `cause`: a refusal is our own fault when a credential is missing.
+    pub(crate) fn blame(&self, cause: Cause) -> Cause {
+        if self.is_flawed && cause.is_refusal() { Cause::OwnCredential } else { cause }
+    }
+}
+
+/// One set of credentials.
+pub(crate) struct Identity {
+    credentials: Credentials,
+    cluster: String,
+    tls: Tls,
+    clock: Clock,
+    state: tokio::sync::Mutex<State>,
+    was_refused: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    checked: Option<Mono>,
+    marks: Vec<Mark>,
+    tls_key: (Vec<Mark>, Option<u64>),
+    plugin: Plugin,
+    passport: Option<Arc<Passport>>,
+    complaints: Vec<String>,
+}
+
+#[derive(Default)]
+struct Plugin {
+    issued: Option<Issued>,
+    failure: Option<exec::Failed>,
+    /// Counts what was issued.
+    serial: u64,
+    ended: Option<Mono>,
+    running: Option<JoinHandle<Result<Issued, exec::Failed>>>,
+}
+
+/// Everything one load reads, so that it can run on a thread that may block.
+struct Load {
+    credentials: Credentials,
+    tls: Tls,
+    issued: Option<Issued>,
+    flaw: Option<exec::Failed>,
+    generation: u64,
+}
+
+impl Identity {
+    /// `cluster` is the URL that an exec plugin is told.
+    pub(crate) fn new(credentials: Credentials, cluster: String, tls: Tls, clock: Clock) -> Self {
+        let state = tokio::sync::Mutex::default();
+        Self { credentials, cluster, tls, clock, state, was_refused: AtomicBool::new(false) }
+    }
+
+    /// A server refused the credential; a plugin is asked for another one.
+    pub(crate) fn refused(&self) {
+        self.was_refused.store(true, Ordering::Relaxed);
+    }
+
+    /// The credentials as they are now.
+    ///
+    /// Waits for a plugin only the first time, then at most [`exec::DEADLINE`]; files may cost [`FILES_DEADLINE`].
+    pub(crate) async fn current(&self) -> Arc<Passport> {
+        let mut state = self.state.lock().await;
+        let now = self.clock.now();
+        let is_fresh = state.checked.is_some_and(|checked| now.mono.since(checked) < CHECK_AFTER);
+        if let Some(passport) = state.passport.as_ref().filter(|_| is_fresh) {
+            return Arc::clone(passport);
+        }
+        let issued_before = state.plugin.serial;
+        self.ask_plugin(&mut state.plugin, now).await;
+        state.checked = Some(now.mono);
+
+        let credentials = self.credentials.clone();
+        let marks =
+            on_files(move || sources(&credentials).into_iter().map(credentials::mark).collect::<Vec<_>>()).await;
+        let is_same = marks.as_ref().is_none_or(|marks| *marks == state.marks)
+            && state.plugin.serial == issued_before
+            && state.plugin.failure.is_none();
+        if let Some(passport) = state.passport.as_ref().filter(|passport| is_same && !passport.is_flawed) {
+            return Arc::clone(passport);
+        }
+        let passport = self.load(&mut state, marks.unwrap_or_default()).await;
+        state.passport = Some(Arc::clone(&passport));
+        passport
+    }
+
+    async fn load(&self, state: &mut State, marks: Vec<Mark>) -> Arc<Passport> {
+        let key = self.tls_key(&marks, &state.plugin);
+        let generation = match &state.passport {
+            Some(passport) => passport.generation + u64::from(state.tls_key != key),
+            None => 0,
+        };
+        let load = Load {
+            credentials: self.credentials.clone(),
+            tls: self.tls.clone(),
+            issued: state.plugin.issued.clone(),
+            flaw: state.plugin.failure,
+            generation,
+        };
+        let Some((passport, complaints)) = on_files(move || load.run()).await else {
+            let nothing = Passport { generation, strict: None, client: None, token: None, is_flawed: true };
+            return state.passport.clone().unwrap_or_else(|| Arc::new(nothing));
+        };
+        if complaints != state.complaints {
+            for complaint in &complaints {
+                tracing::warn!("a credential cannot be used: {complaint}");
+            }
+            state.complaints = complaints;
+        }
+        state.marks = marks;
+        state.tls_key = key;
+        Arc::new(passport)
+    }
+
+    /// The state of everything but the token: a new token alone leaves connections and verdicts as they are.
+    fn tls_key(&self, marks: &[Mark], plugin: &Plugin) -> (Vec<Mark>, Option<u64>) {
+        let without_token = marks.len().saturating_sub(usize::from(self.credentials.token.is_some()));
+        let issued = plugin.issued.as_ref().is_some_and(|issued| issued.client.is_some());
+        (marks.iter().take(without_token).cloned().collect(), issued.then_some(plugin.serial))
+    }
+
+    async fn ask_plugin(&self, plugin: &mut Plugin, now: Now) {
+        let Some(command) = &self.credentials.exec else { return };
+        let hint = || ClusterHint { server: self.cluster.clone(), anchors: self.anchors_text() };
+        if plugin.ended.is_none() {
+            let result = exec::run(command, &hint()).await;
+            plugin.take(result, self.clock.now().mono);
+            return;
+        }
+        if plugin.running.as_ref().is_some_and(JoinHandle::is_finished)
+            && let Some(running) = plugin.running.take()
+        {
+            plugin.take(running.await.unwrap_or(Err(exec::Failed::Start)), now.mono);
+        }
+        if plugin.running.is_none() && plugin.is_due(now, self.was_refused.load(Ordering::Relaxed)) {
+            self.was_refused.store(false, Ordering::Relaxed);
+            let (command, hint) = (command.clone(), hint());
+            plugin.running = Some(tokio::spawn(async move { exec::run(&command, &hint).await }));
+        }
+        if plugin.issued.as_ref().is_some_and(|issued| issued.expires.is_some_and(|end| end <= now.wall)) {
+            plugin.issued = None;
+            plugin.serial += 1;
+        }
+    }
+
+    fn anchors_text(&self) -> Vec<u8> {
+        let anchors = self.credentials.anchors.as_ref().and_then(|source| source.read().ok());
+        anchors.map(|octets| octets.expose_secret().to_vec()).unwrap_or_default()
+    }
+}
+
+impl Plugin {
+    fn take(&mut self, result: Result<Issued, exec::Failed>, now: Mono) {
+        self.ended = Some(now);
+        self.serial += 1;
+        match result {
+            Ok(issued) => {
+                self.issued = Some(issued);
+                self.failure = None;
+            }
+            // What was issued before stays until its own end.
+            Err(failed) => self.failure = Some(failed),
+        }
+    }
+
+    fn is_due(&self, now: Now, was_refused: bool) -> bool {
+        let ends = self.issued.as_ref().and_then(|issued| issued.expires);
+        let ends_soon = ends.is_some_and(|end| end <= now.wall.plus(RENEW_BEFORE));
+        let waited = self.ended.is_none_or(|ended| now.mono.since(ended) >= PLUGIN_RETRY);
+        waited && (self.failure.is_some() || self.issued.is_none() || ends_soon || was_refused)
+    }
+}
+
+impl Load {
+    fn run(self) -> (Passport, Vec<String>) {
+        let mut complaints = Vec::new();
+        let strict = self
+            .credentials
+            .anchors
+            .as_ref()
+            .and_then(|source| self.verifier(source).map_err(|complaint| complaints.push(complaint)).ok());
+        let client = match (&self.credentials.client, self.issued.as_ref().and_then(|issued| issued.client.as_ref())) {
+            (Some(pair), _) => Some(read(&pair.certificate).and_then(|chain| Ok((chain, read(&pair.key)?)))),
+            (None, Some((chain, key))) => Some(Ok((chain.to_vec().into(), key.to_vec().into()))),
+            (None, None) => None,
+        };
+        let client = client.and_then(|pair| {
+            pair.and_then(|(chain, key)| self.certified(chain.expose_secret(), key.expose_secret()))
+                .map_err(|complaint| complaints.push(complaint))
+                .ok()
+        });
+        let token = match (&self.credentials.token, self.issued.as_ref().and_then(|issued| issued.token.as_ref())) {
+            (Some(source), _) => Some(read(source).and_then(|octets| bearer(octets.expose_secret()))),
+            (None, Some(token)) => Some(bearer(token.as_bytes())),
+            (None, None) => None,
+        };
+        let token = token.and_then(|token| token.map_err(|complaint| complaints.push(complaint)).ok());
+        // A failed renewal is only a flaw once nothing is left of what was issued before.
+        if let Some(failed) = self.flaw.filter(|_| self.issued.is_none()) {
+            complaints.push(failed.to_string());
+        } else if self.credentials.exec.is_some() && self.issued.is_none() {
+            complaints.push("the exec plugin's credential has ended".to_owned());
+        }
+        let is_flawed = !complaints.is_empty();
+        (Passport { generation: self.generation, strict, client, token, is_flawed }, complaints)
+    }
+
+    fn verifier(&self, source: &Source) -> Result<Arc<WebPkiServerVerifier>, String> {
+        let found = pem::scan(read(source)?.expose_secret());
+        let mut roots = RootCertStore::empty();
+        let (added, refused) = roots.add_parsable_certificates(certificates(&found));
+        if added == 0 {
+            return Err(format!("{source:?} holds no certificate authority"));
+        }
+        if refused + found.faults.len() > 0 {
+            tracing::warn!("{source:?}: {} of its certificates cannot be used", refused + found.faults.len());
+        }
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(self.tls.provider()))
+            .build()
+            .map_err(|error| format!("{source:?}: {error}"))
+    }
+
+    fn certified(&self, chain: &[u8], key: &[u8]) -> Result<Arc<CertifiedKey>, String> {
+        let chain: Vec<_> = certificates(&pem::scan(chain)).collect();
+        if chain.is_empty() {
+            return Err("the client certificate's source holds no certificate".to_owned());
+        }
+        let key = PrivateKeyDer::from_pem_slice(key)
+            .map_err(|_| "the client key's source holds no private key that is not encrypted".to_owned())?;
+        CertifiedKey::from_der(chain, key, self.tls.provider())
+            .map(Arc::new)
+            // rustls' text names the kind of fault and holds nothing of the key.
+            .map_err(|error| format!("client certificate and key: {error}"))
+    }
+}
+
+fn certificates(found: &Scan) -> impl Iterator<Item = CertificateDer<'static>> + '_ {
+    found.certificates.iter().map(|certificate| CertificateDer::from(certificate.der.clone()))
+}
+
+fn bearer(token: &[u8]) -> Result<HeaderValue, String> {
+    let token = token.trim_ascii();
+    if token.is_empty() {
+        return Err("the token is empty".to_owned());
+    }
+    let value = Zeroizing::new([b"Bearer ", token].concat());
+    let mut value =
+        HeaderValue::from_bytes(&value).map_err(|_| "the token holds characters that no token has".to_owned())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn read(source: &Source) -> Result<SecretSlice<u8>, String> {
+    source.read().map_err(|error| match std::error::Error::source(&error) {
+        Some(why) => format!("{error}: {why}"),
+        None => error.to_string(),
+    })
+}
+
+/// Sources in a fixed order, the token last.
+fn sources(credentials: &Credentials) -> Vec<&Source> {
+    let client = credentials.client.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
+    credentials.anchors.iter().chain(client).chain(&credentials.token).collect()
+}
+
+async fn on_files<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::time::timeout(FILES_DEADLINE, tokio::task::spawn_blocking(work)).await.ok()?.ok()
+}

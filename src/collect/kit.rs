@@ -1,0 +1,124 @@
+//! What every look needs: the clock, the numbers, the names, and where to report.
+//!
+//! Owns the background work of the input edge, so that shutting down waits for polite goodbyes and for nothing else.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use super::handshake::Tls;
+use super::journey::{Journey, proves_path};
+use super::names::Names;
+use crate::model::certificate::Served;
+use crate::model::observation::{Cause, Observation, Phase, Phases, Reading, Unseen};
+use crate::model::policy::Policy;
+use crate::model::probe::{Look, Probe, ProbeKind};
+use crate::model::subject::Subject;
+use crate::model::time::Clock;
+
+/// Time for goodbyes: our close_notify goes out and the peer's is read, so that neither side sees a reset.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Shared by all looks.
+#[derive(Debug, Clone)]
+pub(crate) struct Kit {
+    pub(crate) clock: Clock,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) names: Arc<Names>,
+    pub(crate) tls: Tls,
+    pub(crate) tasks: TaskTracker,
+    observed: mpsc::Sender<Observation>,
+}
+
+/// What came of one look, before it is dated.
+#[derive(Debug)]
+pub(crate) struct Sight {
+    pub(crate) phases: Phases,
+    pub(crate) served: Option<Arc<Served>>,
+    pub(crate) proves_path: bool,
+    pub(crate) outcome: Result<Reading, Unseen>,
+}
+
+impl Sight {
+    /// What came of `journey`.
+    pub(crate) fn of(journey: &Journey, served: Option<Arc<Served>>, outcome: Result<Reading, Unseen>) -> Self {
+        Self { phases: journey.phases(), served, proves_path: journey.proves_path(), outcome }
+    }
+
+    /// A look that could not even begin, by a fault of our own side.
+    pub(crate) fn nothing() -> Self {
+        let outcome = Err(Unseen { phase: Phase::Dial, cause: Cause::OwnFault });
+        Self { phases: Phases::default(), served: None, proves_path: false, outcome }
+    }
+}
+
+impl Kit {
+    pub(crate) fn new(clock: Clock, policy: Policy, observed: mpsc::Sender<Observation>) -> Self {
+        let tasks = TaskTracker::new();
+        let names = Arc::new(Names::new(clock.clone(), tasks.clone()));
+        Self { clock, policy: Arc::new(policy), names, tls: Tls::new(), tasks, observed }
+    }
+
+    /// Dates what `look` saw.
+    pub(crate) fn dated(&self, look: Look, sight: Sight) -> Observation {
+        Observation {
+            look: Some(look.id),
+            probe: look.probe,
+            scheduled: look.scheduled,
+            finished: self.clock.now(),
+            phases: sight.phases,
+            served: sight.served,
+            proves_path: sight.proves_path,
+            outcome: sight.outcome,
+        }
+    }
+
+    /// Hands an observation on. When nobody listens any more, the process is on its way out.
+    pub(crate) async fn report(&self, observation: Observation) {
+        if self.observed.send(observation).await.is_err() {
+            tracing::debug!("an observation came after the last listener had gone");
+        }
+    }
+
+    /// Reports that the open connection to `subject` broke without announcement.
+    pub(crate) async fn trip(&self, subject: Subject, peer: IpAddr, cause: Cause) {
+        let now = self.clock.now();
+        self.report(Observation {
+            look: None,
+            probe: Probe::reused(subject, ProbeKind::Tripwire),
+            scheduled: now,
+            finished: now,
+            phases: Phases::default(),
+            served: None,
+            proves_path: matches!(cause, Cause::Reset | Cause::Closed) && proves_path(peer),
+            outcome: Err(Unseen { phase: Phase::Idle, cause }),
+        })
+        .await;
+    }
+
+    /// Says goodbye on `stream` in the background: outside every measured time, bounded, whatever the peer does.
+    pub(crate) fn farewell<S>(&self, mut stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.tasks.spawn(async move {
+            let goodbye = async {
+                stream.shutdown().await?;
+                let mut rest = [0; 1024];
+                while stream.read(&mut rest).await? > 0 {}
+                std::io::Result::Ok(())
+            };
+            // Whether the peer was polite as well says nothing about its health.
+            drop(tokio::time::timeout(FAREWELL, goodbye).await);
+        });
+    }
+
+    /// Lets `connection` end by itself after its last user is gone, but not for ever.
+    pub(crate) async fn wind_down(&self, connection: impl Future) {
+        drop(tokio::time::timeout(FAREWELL, connection).await.map(drop));
+    }
+}

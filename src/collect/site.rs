@@ -1,0 +1,135 @@
+//! One TLS endpoint: where it is dialled, whom we expect there, what it served last.
+//!
+//! Opens connections; what is asked over them is the business of `apiserver.rs` and `etcd/`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use tokio_rustls::client::TlsStream;
+
+use super::chain::{ChainMemory, Expected};
+use super::dial::{self, Proxy, Wire};
+use super::handshake::{Alpn, Record};
+use super::identity::{Identity, Passport};
+use super::journey::Journey;
+use super::kit::{Kit, Sight};
+use super::watched::Watched;
+use crate::config::settings::{Address, Endpoint, Host};
+use crate::model::certificate::{Served, Trust};
+use crate::model::observation::{Cause, Phase, Reading, Unseen};
+use crate::model::subject::Subject;
+
+/// TLS over whatever leads there, with a memory of its end.
+pub(crate) type Secured = Watched<TlsStream<Box<dyn Wire>>>;
+
+/// A TLS endpoint.
+pub(crate) struct Site {
+    pub(crate) subject: Subject,
+    pub(crate) identity: Arc<Identity>,
+    /// The expected name as HTTP wants it: `name:port`.
+    pub(crate) authority: http::Uri,
+    address: Address,
+    name: ServerName<'static>,
+    proxy: Option<Arc<Proxy>>,
+    chain: ChainMemory,
+}
+
+/// The expected name is neither a DNS name nor an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BadName;
+
+/// What came of opening a connection: the chain is there also when the connection is not.
+pub(crate) struct Opening {
+    pub(crate) served: Option<Arc<Served>>,
+    pub(crate) result: Result<Opened, Unseen>,
+}
+
+/// An open connection.
+pub(crate) struct Opened {
+    pub(crate) stream: Secured,
+    pub(crate) peer: IpAddr,
+    /// Whether strict verification of this very handshake found nothing wrong.
+    pub(crate) is_trusted: bool,
+}
+
+impl Site {
+    pub(crate) fn new(
+        subject: Subject,
+        endpoint: &Endpoint,
+        identity: Arc<Identity>,
+        proxy: Option<Arc<Proxy>>,
+    ) -> Result<Self, BadName> {
+        let name = match &endpoint.server_name {
+            Host::Ip(ip) => ServerName::from(*ip),
+            Host::Name(name) => ServerName::try_from(name.clone()).map_err(|_| BadName)?,
+        };
+        let expected = Address { host: endpoint.server_name.clone(), port: endpoint.address.port };
+        let authority = dial::authority(&expected).ok_or(BadName)?;
+        let address = endpoint.address.clone();
+        Ok(Self { subject, identity, authority, address, name, proxy, chain: ChainMemory::default() })
+    }
+
+    /// Resolves, dials, shakes hands.
+    pub(crate) async fn open(&self, kit: &Kit, passport: &Passport, alpn: Alpn, journey: &Journey) -> Opening {
+        let dialled =
+            dial::dial(&kit.names, &self.address, self.proxy.as_deref(), kit.policy.dial_deadline, journey).await;
+        let dialled = match dialled {
+            Ok(dialled) => dialled,
+            Err(unseen) => return Opening { served: None, result: Err(unseen) },
+        };
+        let recorder = kit.tls.recorder(passport.client.clone());
+        let shake = kit.tls.shake(&recorder, alpn, self.name.clone(), dialled.wire);
+        let shaken = journey.step(Phase::Tls, kit.policy.tls_deadline, shake).await;
+        let served = self.served(kit, passport, recorder.record());
+        let result = shaken
+            .map(|stream| Opened {
+                stream: Watched::new(stream, alpn == Alpn::Http2),
+                peer: dialled.peer,
+                is_trusted: served.as_ref().is_some_and(|served| served.trust == Trust::Trusted),
+            })
+            .map_err(|unseen| Unseen { cause: passport.blame(unseen.cause), ..unseen });
+        Opening { served, result }
+    }
+
+    fn served(&self, kit: &Kit, passport: &Passport, record: Record) -> Option<Arc<Served>> {
+        let expected = Expected {
+            strict: passport.strict.as_deref(),
+            generation: passport.generation,
+            name: &self.name,
+            now: kit.clock.now().wall,
+        };
+        self.chain.served(record, expected)
+    }
+
+    /// A handshake and nothing else. A server that shows its chain and then refuses us has been seen.
+    pub(crate) async fn look_at_chain(&self, kit: &Kit) -> Sight {
+        let alpn = match self.subject {
+            Subject::EtcdMember(..) => Alpn::Http2,
+            Subject::Vantage
+            | Subject::Reference(_)
+            | Subject::Resolver(_)
+            | Subject::Cluster(_)
+            | Subject::Vip(_)
+            | Subject::Apiserver(..)
+            | Subject::Etcd(..) => Alpn::Http1,
+        };
+        let passport = self.identity.current().await;
+        let journey = Journey::new(&kit.clock);
+        let opening = self.open(kit, &passport, alpn, &journey).await;
+        let outcome = match opening.result {
+            Ok(opened) => {
+                // Under TLS 1.3 a refusal of our certificate arrives now; the farewell reads it, and it changes nothing.
+                kit.farewell(opened.stream);
+                Ok(Reading::Chain)
+            }
+            Err(unseen) if opening.served.is_some() && is_refusal(unseen.cause) => Ok(Reading::Chain),
+            Err(unseen) => Err(unseen),
+        };
+        Sight::of(&journey, opening.served, outcome)
+    }
+}
+
+fn is_refusal(cause: Cause) -> bool {
+    cause.is_refusal() || cause == Cause::TlsAlert
+}

@@ -1,0 +1,246 @@
+//! What is not an endpoint of a cluster: reference points, resolvers, proxies, the machine itself.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
+use hickory_proto::rr::rdata::NS;
+use hickory_proto::rr::{Name as DnsName, RData, Record};
+use hickory_proto::serialize::binary::{BinDecodable, BinEncodable};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+
+use super::farm::{Bench, Server, TRUSTED, answer, endpoint, head, health, look, name, unseen};
+use crate::collect::{BadProxy, Collectors, Hopeless};
+use crate::config::settings::{Address, Host, NamedAddress};
+use crate::model::observation::{Cause, Observation, Phase, Reading, Unseen};
+use crate::model::probe::{Probe, ProbeKind};
+use crate::model::subject::Subject;
+use crate::model::vantage::ResolverAnswer;
+
+#[tokio::test]
+async fn a_reference_point_proves_by_accepting_and_by_refusing() {
+    let accepting = Server::raw(|mut stream| async move {
+        stream.write_all(b"220 mail.example ESMTP\r\n").await.ok();
+        stream.read_to_end(&mut Vec::new()).await.ok();
+    })
+    .await;
+    let refusing = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
+
+    for address in [accepting.address, refusing] {
+        let seen = see(address, ProbeKind::Reference).await;
+
+        assert_eq!(seen.outcome, Ok(Reading::Reference));
+        assert!(seen.phases.dial.is_some());
+        assert!(!seen.proves_path, "loopback proves nothing about the path");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_from_another_machines_address_proves_the_path() {
+    let Some(own) = outward_address().await else {
+        eprintln_skip("this machine has no address but loopback");
+        return;
+    };
+    let refusing = TcpListener::bind((own, 0)).await.unwrap().local_addr().unwrap();
+
+    assert!(see(refusing, ProbeKind::Reference).await.proves_path);
+}
+
+#[tokio::test]
+async fn a_resolver_is_asked_and_only_its_own_answer_counts() {
+    let address = resolver(|query, octets| {
+        let mut answers = vec![octets[..2].iter().map(|octet| !octet).chain(octets[2..].iter().copied()).collect()];
+        answers.push(reply(&query, ResponseCode::NoError, 3, false));
+        answers
+    })
+    .await;
+
+    let seen = see(address, ProbeKind::Resolver).await;
+
+    assert_eq!(seen.outcome, Ok(Reading::Resolver(ResolverAnswer { rcode: 0, addresses: 3 })));
+    assert!(seen.phases.first_byte.is_some() && seen.phases.dial.is_none());
+}
+
+#[tokio::test]
+async fn a_resolver_that_fails_says_so_by_its_code() {
+    let address = resolver(|query, _| vec![reply(&query, ResponseCode::ServFail, 0, false)]).await;
+
+    let seen = see(address, ProbeKind::Resolver).await;
+
+    assert_eq!(seen.outcome, Ok(Reading::Resolver(ResolverAnswer { rcode: 2, addresses: 0 })));
+    assert!(!seen.proves_path);
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_fit_is_fetched_by_tcp() {
+    let address = resolver(|query, _| vec![reply(&query, ResponseCode::NoError, 0, true)]).await;
+    let listener = TcpListener::bind(address).await.unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let length = stream.read_u16().await.unwrap();
+        let mut octets = vec![0; usize::from(length)];
+        stream.read_exact(&mut octets).await.unwrap();
+        let answer = reply(&Message::from_bytes(&octets).unwrap(), ResponseCode::NoError, 13, false);
+        stream.write_u16(u16::try_from(answer.len()).unwrap()).await.unwrap();
+        stream.write_all(&answer).await.unwrap();
+    });
+
+    let seen = see(address, ProbeKind::Resolver).await;
+
+    assert_eq!(seen.outcome, Ok(Reading::Resolver(ResolverAnswer { rcode: 0, addresses: 13 })));
+    assert!(seen.phases.dial.is_some());
+}
+
+#[tokio::test]
+async fn a_silent_and_an_absent_resolver_differ() {
+    let silent = resolver(|_, _| Vec::new()).await;
+    let absent = UdpSocket::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
+
+    for (address, cause) in [(silent, Cause::Timeout), (absent, Cause::Refused)] {
+        let seen = see(address, ProbeKind::Resolver).await;
+
+        assert_eq!(unseen(&seen), Unseen { phase: Phase::FirstByte, cause });
+    }
+}
+
+#[tokio::test]
+async fn a_proxys_tunnel_leads_to_the_endpoint_and_counts_as_dialling() {
+    let (server, _heads) = Server::answering(&TRUSTED.server(), answer("200 OK", "ok")).await;
+    let proxy = Server::raw(|mut stream| async move {
+        let head = head(&mut stream).await.unwrap();
+        assert!(head.contains("proxy-authorization: basic "), "{head}");
+        let target = head.split(' ').nth(1).unwrap().to_owned();
+        let mut onward = TcpStream::connect(target).await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        tokio::io::copy_bidirectional(&mut stream, &mut onward).await.ok();
+    })
+    .await;
+    let socks = Server::raw(|mut stream| async move {
+        let mut greeting = [0; 2];
+        stream.read_exact(&mut greeting).await.unwrap();
+        stream.read_exact(&mut vec![0; usize::from(greeting[1])]).await.unwrap();
+        stream.write_all(&[5, 0]).await.unwrap();
+        let mut request = [0; 10];
+        stream.read_exact(&mut request).await.unwrap();
+        assert_eq!(request[..4], [5, 1, 0, 1], "connect to an IPv4 address");
+        let target = SocketAddr::from((
+            <[u8; 4]>::try_from(&request[4..8]).unwrap(),
+            u16::from_be_bytes([request[8], request[9]]),
+        ));
+        let mut onward = TcpStream::connect(target).await.unwrap();
+        stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await.unwrap();
+        tokio::io::copy_bidirectional(&mut stream, &mut onward).await.ok();
+    })
+    .await;
+
+    for url in [format!("http://me:secret@{}", proxy.address), format!("socks5://{}", socks.address)] {
+        let bench = Bench::new().apiserver(server.address).credentials(|c| c.proxy = Some(url.parse().unwrap()));
+
+        let seen = bench.see(ProbeKind::Readyz).await;
+
+        assert_eq!(health(&seen).status, 200, "{url}");
+        assert!(seen.phases.dial.is_some());
+    }
+    assert_eq!((proxy.accepted(), socks.accepted(), server.accepted()), (1, 1, 2));
+}
+
+#[tokio::test]
+async fn a_proxys_refusal_is_not_the_endpoints() {
+    let refusing = Server::raw(|mut stream| async move {
+        head(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await.ok();
+    })
+    .await;
+    let absent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
+
+    for proxy in [refusing.address, absent] {
+        let url = format!("http://{proxy}").parse().unwrap();
+        let bench = Bench::new().apiserver(refusing.address).credentials(|c| c.proxy = Some(url));
+
+        let seen = bench.see(ProbeKind::Readyz).await;
+
+        assert_eq!(unseen(&seen), Unseen { phase: Phase::Dial, cause: Cause::ProxyRefused });
+    }
+}
+
+#[tokio::test]
+async fn what_can_never_work_is_refused_before_anything_is_dialled() {
+    let address: SocketAddr = ([127, 0, 0, 1], 1).into();
+    let mut bench = Bench::new().apiserver(address);
+    bench.settings.clusters[0].apiservers[0].1 = endpoint(address, "not a name");
+    let ftp = Bench::new().apiserver(address).credentials(|c| c.proxy = Some("ftp://x".parse().unwrap()));
+
+    let refused = |bench: &Bench| {
+        let (observed, _observations) = tokio::sync::mpsc::channel(1);
+        Collectors::new(&bench.settings, super::test_clock(), observed).unwrap_err()
+    };
+
+    assert!(matches!(refused(&bench), Hopeless::ServerName(_)));
+    assert!(matches!(refused(&ftp), Hopeless::Proxy(_, BadProxy::Scheme(_))));
+}
+
+#[tokio::test]
+async fn an_impossible_look_still_gives_its_one_observation() {
+    let (collectors, mut observations) = Bench::new().collectors();
+
+    collectors.start(look(Probe::anew(Subject::Cluster(name("c")), ProbeKind::Readyz)));
+    collectors.start(look(Probe::anew(Subject::Vantage, ProbeKind::OwnClock)));
+
+    let mut seen = [observations.recv().await.unwrap(), observations.recv().await.unwrap()];
+    seen.sort_by_key(|observation| observation.probe.kind);
+    assert_eq!(unseen(&seen[0]).cause, Cause::OwnFault);
+    assert!(matches!(seen[1].outcome, Ok(Reading::OwnClock(_))));
+}
+
+async fn see(address: SocketAddr, kind: ProbeKind) -> Observation {
+    let mut bench = Bench::new().policy(|p| p.dial_deadline = Duration::from_millis(400));
+    let place =
+        NamedAddress { name: name("x"), address: Address { host: Host::Ip(address.ip()), port: address.port() } };
+    bench.settings.vantage.references.push(place.clone());
+    bench.settings.vantage.resolvers.push(place);
+    let is_resolver = kind == ProbeKind::Resolver;
+    let subject = if is_resolver { Subject::Resolver(name("x")) } else { Subject::Reference(name("x")) };
+    bench.collectors().0.look(look(Probe::anew(subject, kind))).await
+}
+
+/// A DNS server that answers each query with whatever `answers` says.
+async fn resolver(answers: impl Fn(Message, &[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
+    let socket = UdpSocket::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut buffer = [0; 2048];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+            let octets = &buffer[..length];
+            for answer in answers(Message::from_bytes(octets).unwrap(), octets) {
+                socket.send_to(&answer, from).await.unwrap();
+            }
+        }
+    });
+    address
+}
+
+fn reply(query: &Message, code: ResponseCode, answers: u8, is_cut: bool) -> Vec<u8> {
+    let mut message = Message::new(query.metadata.id, MessageType::Response, OpCode::Query);
+    message.metadata.response_code = code;
+    message.metadata.truncation = is_cut;
+    message.queries = query.queries.clone();
+    for n in 0..answers {
+        let server = DnsName::from_ascii(format!("{n}.root.example.")).unwrap();
+        message.answers.push(Record::from_rdata(DnsName::root(), 60, RData::NS(NS(server))));
+    }
+    message.to_bytes().unwrap()
+}
+
+/// The address this machine would use towards others. A datagram socket that is connected sends nothing.
+async fn outward_address() -> Option<std::net::IpAddr> {
+    let socket = UdpSocket::bind(("0.0.0.0", 0)).await.ok()?;
+    socket.connect(("192.0.2.1", 9)).await.ok()?;
+    let own = socket.local_addr().ok()?.ip();
+    (!own.is_loopback() && !own.is_unspecified()).then_some(own)
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+fn eprintln_skip(why: &str) {
+    eprintln!("skipped: {why}");
+}

@@ -1,10 +1,13 @@
 //! The drills, by family. One file per family, one line here.
 
+mod mute;
+mod outages;
 mod post;
 mod selftest;
 mod selftest_mail;
+mod watch;
 
 use crate::drill::Drill;
 
 /// All families, in the order they are run.
-pub(crate) const DRILLS: &[&[Drill]] = &[selftest::DRILLS, selftest_mail::DRILLS];
+pub(crate) const DRILLS: &[&[Drill]] = &[selftest::DRILLS, selftest_mail::DRILLS, outages::DRILLS, mute::DRILLS];

@@ -85,7 +85,7 @@ fn watch(world: &mut World, config: &Path) -> Result<()> {
         world.folder.display()
     );
     let mut probe = world.network.command(Place::Bastion, BINARY);
-    probe.args(["probe", "--once", "--config"]).arg(config).status()?;
+    probe.args(["probe", "--once"]).arg(config).status()?;
     Ok(())
 }
 

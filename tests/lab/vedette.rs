@@ -64,7 +64,7 @@ impl World {
     /// Starts `vedette run` on the bastion; it counts as one of the world's servers, under [`NAME`].
     pub(crate) fn start_vedette(&mut self, config: &Path) -> Result<Instant> {
         let log = self.folder.join("logs/vedette.log");
-        let arguments = vec!["run".to_owned(), "--config".to_owned(), config.display().to_string()];
+        let arguments = vec!["run".to_owned(), config.display().to_string()];
         self.add(Server::new(NAME, Place::Bastion, BINARY, arguments, log));
         self.start(NAME)
     }

@@ -1,0 +1,149 @@
+//! Outages of the watched: exactly the expected incident, one thread with the right cause, one all-clear.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
+use crate::clock;
+use crate::drill::Drill;
+use crate::pki::Life;
+use crate::vedette::{Options, Relay};
+use crate::world::World;
+
+use super::watch::{self, AFTER_HOLD, Fault, TOO_LATE};
+
+pub(crate) const DRILLS: &[Drill] = &[
+    Drill::new("killed_apiservers_are_one_thread", killed_apiservers),
+    Drill::new("a_frozen_apiserver_is_a_warning_of_its_own", frozen_apiserver),
+    Drill::new("a_dead_vip_is_blamed_itself", dead_vip),
+    Drill::new("a_frozen_quorum_is_the_cause_of_all", frozen_quorum),
+    Drill::new("a_killed_quorum_is_told_by_tripwires", killed_quorum),
+    Drill::new("a_full_etcd_is_told_though_readyz_is_green", full_etcd),
+    Drill::new("an_expired_certificate_is_one_mail_about_it", expired_certificate),
+    Drill::new("a_restart_and_a_packet_burst_mail_nothing", nothing_worth_a_mail),
+    Drill::new("dead_dns_and_an_unsynchronised_clock_mute_nothing", dead_dns),
+];
+
+const fn hard(what: &'static str, symptom: &'static str) -> Fault {
+    Fault { what, symptom, level: "[CRITICAL", within: TOO_LATE }
+}
+
+fn kill_apiservers(world: &mut World) -> Result<Instant> {
+    let at = world.kill9("api-1")?;
+    world.kill9("api-2")?;
+    Ok(at)
+}
+
+fn start_apiservers(world: &mut World) -> Result<Instant> {
+    let at = world.start("api-1")?;
+    world.start("api-2")?;
+    world.wait_ready(Duration::from_secs(60))?;
+    Ok(at)
+}
+
+fn killed_apiservers(world: &mut World) -> Result<()> {
+    watch::start(world, &Options::default())?;
+    let fault = hard("all apiservers killed", "every apiserver is down");
+    let mails = watch::drill(world, &fault, kill_apiservers, start_apiservers)?;
+
+    ensure!(mails[0].text.contains("10.89.0.31:6443"), "the dial address is missing:\n{}", mails[0].text);
+    ensure!(!mails[0].html.is_empty(), "no HTML part");
+    ensure!(mails[0].encrypted == Some(true) && mails[0].account.is_some(), "sent in the clear or without login");
+    Ok(())
+}
+
+fn frozen_apiserver(world: &mut World) -> Result<()> {
+    watch::start(world, &Options::default())?;
+    let fault = Fault {
+        what: "one apiserver frozen (30 s hold)",
+        symptom: "apiserver api-2",
+        level: "[WARNING",
+        within: AFTER_HOLD,
+    };
+    watch::drill(world, &fault, |world| world.freeze("api-2"), |world| world.thaw("api-2"))?;
+    Ok(())
+}
+
+fn dead_vip(world: &mut World) -> Result<()> {
+    watch::start(world, &Options { relay: Relay::Implicit, ..Options::default() })?;
+    let fault = hard("VIP dead, instances alive", "shared API address is dead");
+    watch::drill(world, &fault, |world| world.kill9("vip"), |world| world.start("vip"))?;
+    Ok(())
+}
+
+fn frozen_quorum(world: &mut World) -> Result<()> {
+    watch::start(world, &Options::default())?;
+    let fault = hard("etcd quorum frozen", "etcd has lost its quorum");
+    let freeze = |world: &mut World| {
+        let at = world.freeze("etcd-1")?;
+        world.freeze("etcd-2")?;
+        Ok(at)
+    };
+    let thaw = |world: &mut World| {
+        world.thaw("etcd-1")?;
+        world.thaw("etcd-2")
+    };
+    watch::drill(world, &fault, freeze, thaw)?;
+    Ok(())
+}
+
+fn killed_quorum(world: &mut World) -> Result<()> {
+    watch::start(world, &Options::default())?;
+    let fault = hard("etcd quorum killed", "etcd has lost its quorum");
+    let kill = |world: &mut World| {
+        let at = world.kill9("etcd-2")?;
+        world.kill9("etcd-3")?;
+        Ok(at)
+    };
+    let revive = |world: &mut World| {
+        world.start("etcd-2")?;
+        world.start("etcd-3")
+    };
+    watch::drill(world, &fault, kill, revive)?;
+    Ok(())
+}
+
+fn full_etcd(world: &mut World) -> Result<()> {
+    watch::start(world, &Options::default())?;
+    let fault = hard("etcd NOSPACE", "etcd is full (NOSPACE)");
+    watch::drill(world, &fault, |world| world.fill_etcd(), |world| world.free_etcd())?;
+    Ok(())
+}
+
+fn expired_certificate(world: &mut World) -> Result<()> {
+    watch::start(world, &Options::default())?;
+    let fault = hard("expired certificate served", "certificate of api-1");
+    let mails = watch::drill(
+        world,
+        &fault,
+        |world| world.replace_certificate(1, Life::Expired),
+        |world| world.replace_certificate(1, Life::Year),
+    )?;
+    ensure!(mails[0].text.contains("10.89.0.31:6443"), "the place is missing:\n{}", mails[0].text);
+    Ok(())
+}
+
+fn nothing_worth_a_mail(world: &mut World) -> Result<()> {
+    watch::start(world, &Options::default())?;
+    let start = clock::now();
+    world.kill9("api-1")?;
+    world.start("api-1")?;
+    world.wait_ready(Duration::from_secs(60))?;
+    let took = clock::since(start);
+    world.quiet_for(watch::SETTLED)?;
+
+    world.packet_burst(Duration::from_secs(1))?;
+    // A hold would end 30 s after the restart began: look past it.
+    world.quiet_for(Duration::from_secs(35).saturating_sub(took))?;
+    ensure!(world.mails().is_empty(), "something was mailed");
+    Ok(())
+}
+
+/// The kernel clock of a machine without NTP is unsynchronised by itself; the resolver is an address where nobody is.
+fn dead_dns(world: &mut World) -> Result<()> {
+    let resolvers = vec!["10.89.0.99:53".to_owned()];
+    watch::start(world, &Options { resolvers, ..Options::default() })?;
+    let fault = hard("all apiservers killed, DNS dead", "every apiserver is down");
+    watch::drill(world, &fault, kill_apiservers, start_apiservers)?;
+    Ok(())
+}

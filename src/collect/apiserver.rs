@@ -4,6 +4,7 @@
 //! connection measure new ones without noticing. A bearer token goes only to a server that strict verification trusts;
 //! to anybody else the same question goes anonymously, which the health paths answer as well.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -33,6 +34,7 @@ pub(crate) struct Apiserver {
 struct Kept {
     sender: Sender,
     watch: Arc<Watch>,
+    peer: IpAddr,
     is_trusted: bool,
     generation: u64,
     /// Whether it has answered once; before that its end belongs to the look that opened it.
@@ -145,7 +147,12 @@ impl Apiserver {
             };
             let question = self.question(page, passport, line.is_trusted, false);
             let asking = ask::over(&mut line.sender, &question, journey);
-            answer = match tokio::time::timeout(kit.policy.answer_deadline, asking).await {
+            let asked = tokio::time::timeout(kit.policy.answer_deadline, asking).await;
+            if asked.is_ok() {
+                // An answer or an end: both came over the path.
+                journey.heard_from(line.peer);
+            }
+            answer = match asked {
                 Ok(Ok(answer)) => {
                     line.has_answered.store(true, Ordering::Release);
                     if answer.closes {
@@ -182,6 +189,7 @@ impl Apiserver {
         let kept = Kept {
             sender,
             watch: Arc::clone(&watch),
+            peer: opened.peer,
             is_trusted: opened.is_trusted,
             generation: passport.generation,
             has_answered: Arc::clone(&has_answered),

@@ -228,3 +228,37 @@ impl<S> Service<Uri> for Already<S> {
         ready(self.0.take().ok_or_else(|| std::io::ErrorKind::NotConnected.into()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::test_clock;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dead_first_address_does_not_hide_a_living_second_one() {
+        let dead = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
+        let living = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let places = [dead, living.local_addr().unwrap()];
+        let journey = Journey::new(&test_clock());
+
+        let (stream, _) = connect(&places, Duration::from_secs(20), &journey).await.unwrap();
+
+        assert_eq!(stream.peer_addr().unwrap(), places[1]);
+        assert_eq!(connect(&places[..1], Duration::from_secs(20), &journey).await.err(), Some(Cause::Refused));
+    }
+
+    #[test]
+    fn proxies_are_read_from_their_urls() {
+        let proxy = |url: &str| Proxy::new(&url.parse().unwrap());
+
+        let plain = proxy("http://me:pw@proxy.example:3128").unwrap();
+        assert_eq!((plain.kind, plain.address.port), (Kind::Http, 3128));
+        assert_eq!(plain.basic().unwrap(), "Basic bWU6cHc=");
+        assert_eq!(proxy("https://[::1]").unwrap().address.host, Host::Ip("::1".parse().unwrap()));
+        assert_eq!(
+            proxy("socks5://10.0.0.1").unwrap().address,
+            Address { host: Host::Ip("10.0.0.1".parse().unwrap()), port: 1080 }
+        );
+        assert_eq!(proxy("ftp://x").unwrap_err(), BadProxy::Scheme("ftp".into()));
+    }
+}

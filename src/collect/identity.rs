@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::credentials::{self, Mark};
 use super::exec::{self, ClusterHint, Issued};
 use super::handshake::Tls;
-use crate::config::settings::{Credentials, Source};
+use crate::config::settings::{Credentials, ExecPlugin, Source};
 use crate::model::observation::Cause;
 use crate::model::time::{Clock, Mono, Now};
 use crate::parse::pem::{self, Scan};
@@ -154,7 +154,7 @@ impl Identity {
         };
         if complaints != state.complaints {
             for complaint in &complaints {
-                tracing::warn!("a credential cannot be used: {complaint}");
+                tracing::warn!("credentials: {complaint}");
             }
             state.complaints = complaints;
         }
@@ -172,7 +172,7 @@ impl Identity {
 
     async fn ask_plugin(&self, plugin: &mut Plugin, now: Now) {
         let Some(command) = &self.credentials.exec else { return };
-        let hint = || ClusterHint { server: self.cluster.clone(), anchors: self.anchors_text() };
+        let hint = || ClusterHint { server: self.cluster.clone(), anchors: self.anchors_text(command) };
         if plugin.ended.is_none() {
             let result = exec::run(command, &hint()).await;
             plugin.take(result, self.clock.now().mono);
@@ -194,8 +194,13 @@ impl Identity {
         }
     }
 
-    fn anchors_text(&self) -> Vec<u8> {
-        let anchors = self.credentials.anchors.as_ref().and_then(|source| source.read().ok());
+    fn anchors_text(&self, plugin: &ExecPlugin) -> Vec<u8> {
+        let anchors = self
+            .credentials
+            .anchors
+            .as_ref()
+            .filter(|_| plugin.provides_cluster_info)
+            .and_then(|source| source.read().ok());
         anchors.map(|octets| octets.expose_secret().to_vec()).unwrap_or_default()
     }
 }
@@ -225,11 +230,10 @@ impl Plugin {
 impl Load {
     fn run(self) -> (Passport, Vec<String>) {
         let mut complaints = Vec::new();
-        let strict = self
-            .credentials
-            .anchors
-            .as_ref()
-            .and_then(|source| self.verifier(source).map_err(|complaint| complaints.push(complaint)).ok());
+        let mut remarks = Vec::new();
+        let strict = self.credentials.anchors.as_ref().and_then(|source| {
+            self.verifier(source, &mut remarks).map_err(|complaint| complaints.push(complaint)).ok()
+        });
         let client = match (&self.credentials.client, self.issued.as_ref().and_then(|issued| issued.client.as_ref())) {
             (Some(pair), _) => Some(read(&pair.certificate).and_then(|chain| Ok((chain, read(&pair.key)?)))),
             (None, Some((chain, key))) => Some(Ok((chain.to_vec().into(), key.to_vec().into()))),
@@ -253,10 +257,11 @@ impl Load {
             complaints.push("the exec plugin's credential has ended".to_owned());
         }
         let is_flawed = !complaints.is_empty();
+        complaints.append(&mut remarks);
         (Passport { generation: self.generation, strict, client, token, is_flawed }, complaints)
     }
 
-    fn verifier(&self, source: &Source) -> Result<Arc<WebPkiServerVerifier>, String> {
+    fn verifier(&self, source: &Source, remarks: &mut Vec<String>) -> Result<Arc<WebPkiServerVerifier>, String> {
         let found = pem::scan(read(source)?.expose_secret());
         let mut roots = RootCertStore::empty();
         let (added, refused) = roots.add_parsable_certificates(certificates(&found));
@@ -264,7 +269,7 @@ impl Load {
             return Err(format!("{source:?} holds no certificate authority"));
         }
         if refused + found.faults.len() > 0 {
-            tracing::warn!("{source:?}: {} of its certificates cannot be used", refused + found.faults.len());
+            remarks.push(format!("{source:?}: {} of its certificates are left out", refused + found.faults.len()));
         }
         WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(self.tls.provider()))
             .build()

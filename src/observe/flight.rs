@@ -8,8 +8,8 @@ use crate::model::probe::{Look, LookId, Probe};
 use crate::model::subject::Subject;
 use crate::model::time::{Mono, Now};
 
-/// A look that has not come back after this is given up: all deadlines together are 8 s, a proxy may add a dial.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(20);
+/// A look that has not come back after this is given up: a look over the kept connection may queue and redial, 23 s in all.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(25);
 
 /// Looks under way.
 #[derive(Debug, Clone, Default)]

@@ -4,6 +4,7 @@
 //! up on it says where it hung, and the next round finds the connection open.
 
 use std::error::Error;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -51,6 +52,7 @@ struct Dialling {
 struct Open {
     sender: SendRequest<Body>,
     watch: Arc<Watch>,
+    peer: IpAddr,
     generation: u64,
     /// Whether it has answered once; before that its end belongs to the round that opened it.
     has_answered: Arc<AtomicBool>,
@@ -140,6 +142,8 @@ impl Line {
         };
         let asked = Q::ask(channel, self.site.authority.clone()).await;
         journey.end();
+        // An answer or an end: both came over the path.
+        journey.heard_from(open.peer);
         let answer = match asked {
             Ok(wire) => Q::read(wire.into_inner()).ok_or_else(|| Failed::by_server(journey, Cause::ProtocolBroken)),
             Err(status) => {
@@ -274,6 +278,7 @@ async fn open(site: &Site, kit: &Kit, passport: &Passport, journey: &Journey) ->
     let open = Open {
         sender,
         watch: Arc::clone(&watch),
+        peer: opened.peer,
         generation: passport.generation,
         has_answered: Arc::clone(&has_answered),
         _end: end.clone().drop_guard(),

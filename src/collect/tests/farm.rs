@@ -1,7 +1,7 @@
 //! Authorities, servers and settings for the tests of looking.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
@@ -132,7 +132,14 @@ impl Server {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        Self::raw_at([127, 0, 0, 1].into(), serve).await
+    }
+
+    async fn raw_at<F>(own: IpAddr, serve: impl Fn(TcpStream) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind((own, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let accepted = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&accepted);
@@ -155,7 +162,18 @@ impl Server {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Self::raw(move |stream| {
+        Self::tls_at([127, 0, 0, 1].into(), config, serve).await
+    }
+
+    async fn tls_at<F>(
+        own: IpAddr,
+        config: Arc<ServerConfig>,
+        serve: impl Fn(TlsStream<TcpStream>) -> F + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self::raw_at(own, move |stream| {
             let (acceptor, serve) = (TlsAcceptor::from(Arc::clone(&config)), serve.clone());
             async move {
                 if let Ok(stream) = acceptor.accept(stream).await {
@@ -168,9 +186,18 @@ impl Server {
 
     /// A good server that answers every request with `answer`, over and over, and reports each request's head.
     pub(crate) async fn answering(pair: &Pair, answer: impl Into<Vec<u8>>) -> (Self, mpsc::UnboundedReceiver<String>) {
+        Self::answering_at([127, 0, 0, 1].into(), pair, answer).await
+    }
+
+    /// The same, reachable at `own`, an address of this machine.
+    pub(crate) async fn answering_at(
+        own: IpAddr,
+        pair: &Pair,
+        answer: impl Into<Vec<u8>>,
+    ) -> (Self, mpsc::UnboundedReceiver<String>) {
         let answer: Arc<Vec<u8>> = Arc::new(answer.into());
         let (heads, seen) = mpsc::unbounded_channel();
-        let server = Self::tls(tls(pair, None, b"http/1.1"), move |mut stream| {
+        let server = Self::tls_at(own, tls(pair, None, b"http/1.1"), move |mut stream| {
             let (answer, heads) = (Arc::clone(&answer), heads.clone());
             async move {
                 while let Some(head) = head(&mut stream).await {
@@ -315,4 +342,12 @@ pub(crate) fn unseen(observation: &Observation) -> Unseen {
 pub(crate) fn health(observation: &Observation) -> &crate::model::health::Health {
     let Ok(Reading::Health(health)) = &observation.outcome else { panic!("{observation:?}") };
     health
+}
+
+/// The address this machine would use towards others. A datagram socket that is connected sends nothing.
+pub(crate) async fn outward_address() -> Option<IpAddr> {
+    let socket = tokio::net::UdpSocket::bind(("0.0.0.0", 0)).await.ok()?;
+    socket.connect(("192.0.2.1", 9)).await.ok()?;
+    let own = socket.local_addr().ok()?.ip();
+    (!own.is_loopback() && !own.is_unspecified()).then_some(own)
 }

@@ -10,7 +10,9 @@ use hickory_proto::serialize::binary::{BinDecodable, BinEncodable};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
-use super::farm::{Bench, Server, TRUSTED, answer, endpoint, head, health, look, name, unseen};
+use super::farm::{
+    Bench, Server, TRUSTED, answer, endpoint, head, health, instance, look, name, outward_address, unseen,
+};
 use crate::collect::{BadProxy, Collectors, Hopeless};
 use crate::config::settings::{Address, Host, NamedAddress};
 use crate::model::observation::{Cause, Observation, Phase, Reading, Unseen};
@@ -37,14 +39,19 @@ async fn a_reference_point_proves_by_accepting_and_by_refusing() {
 }
 
 #[tokio::test]
-async fn an_answer_from_another_machines_address_proves_the_path() {
+async fn whatever_comes_from_an_address_that_is_not_loopback_proves_the_path() {
     let Some(own) = outward_address().await else {
-        eprintln_skip("this machine has no address but loopback");
+        skip("this machine has no address but loopback");
         return;
     };
     let refusing = TcpListener::bind((own, 0)).await.unwrap().local_addr().unwrap();
+    let (server, _heads) = Server::answering_at(own, &TRUSTED.server(), answer("200 OK", "ok")).await;
+    let (collectors, _observations) = Bench::new().apiserver(server.address).collectors();
+    let livez = || look(Probe::reused(instance(), ProbeKind::Livez));
 
-    assert!(see(refusing, ProbeKind::Reference).await.proves_path);
+    assert!(see(refusing, ProbeKind::Reference).await.proves_path, "a refusal");
+    assert!(collectors.look(livez()).await.proves_path, "a connection and an answer");
+    assert!(collectors.look(livez()).await.proves_path, "an answer over the kept connection");
 }
 
 #[tokio::test]
@@ -232,15 +239,7 @@ fn reply(query: &Message, code: ResponseCode, answers: u8, is_cut: bool) -> Vec<
     message.to_bytes().unwrap()
 }
 
-/// The address this machine would use towards others. A datagram socket that is connected sends nothing.
-async fn outward_address() -> Option<std::net::IpAddr> {
-    let socket = UdpSocket::bind(("0.0.0.0", 0)).await.ok()?;
-    socket.connect(("192.0.2.1", 9)).await.ok()?;
-    let own = socket.local_addr().ok()?.ip();
-    (!own.is_loopback() && !own.is_unspecified()).then_some(own)
-}
-
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-fn eprintln_skip(why: &str) {
+fn skip(why: &str) {
     eprintln!("skipped: {why}");
 }

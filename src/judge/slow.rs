@@ -9,7 +9,6 @@ use crate::observe::track::Track;
 use crate::observe::view::Aspect;
 
 use super::edges::Edge;
-use super::quorum::etcd_name;
 use super::scene::{Scene, all_good};
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
@@ -26,21 +25,9 @@ impl Words for Slow {
         "answers, but slowly"
     }
 
-    fn headline(&self, finding: &Finding) -> String {
-        match &finding.subject {
-            Subject::Vip(_) => "shared API address answers slowly".into(),
-            Subject::Cluster(_) => "the API answers slowly".into(),
-            Subject::Apiserver(_, name) => format!("apiserver {} answers slowly", phrases::fit(name.as_str(), 20)),
-            Subject::EtcdMember(_, _, member) => {
-                let etcd = etcd_name(&finding.subject);
-                let room = 50 - " member  is slow".len() - etcd.len();
-                format!("{etcd} member {} is slow", phrases::fit(member.as_str(), room))
-            }
-            Subject::Etcd(..) => format!("{} answers slowly", etcd_name(&finding.subject)),
-            Subject::Vantage | Subject::Reference(_) | Subject::Resolver(_) => {
-                format!("{} answers slowly", phrases::fit(finding.subject.short(), 30))
-            }
-        }
+    /// One finding per cluster: whoever is slow, people call the API slow.
+    fn headline(&self, _finding: &Finding) -> String {
+        "the API answers slowly".into()
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
@@ -89,17 +76,10 @@ impl Words for Slow {
     }
 
     fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
-        let address = phrases::address(&finding.subject, addresses);
+        let Evidence::Slow { parts, .. } = &finding.evidence else { return Vec::new() };
+        let slowest = parts.iter().max_by_key(|(_, total)| *total).map_or(&finding.subject, |(endpoint, _)| endpoint);
+        let address = phrases::address(slowest, addresses);
         let host = phrases::host(&address);
-        if finding.subject.component() == "etcd" {
-            let members = phrases::members(&finding.subject, addresses);
-            return vec![
-                phrases::ETCDCTL_FILES.into(),
-                phrases::etcdctl(&members, addresses, "endpoint status -w table"),
-                format!("ssh {host} 'uptime; iostat -x 1 3'"),
-                phrases::logs(&finding.subject, addresses, "etcd"),
-            ];
-        }
         vec![
             format!(
                 "curl -sk -o /dev/null -w 'tcp %{{time_connect}} tls %{{time_appconnect}} answer %{{time_starttransfer}}\\n' 'https://{address}/readyz'"
@@ -108,7 +88,7 @@ impl Words for Slow {
                 "kubectl --server=https://{address} get --raw /debug/api_priority_and_fairness/dump_priority_levels"
             ),
             format!("ssh {host} 'uptime; free -m; iostat -x 1 3'"),
-            phrases::logs(&finding.subject, addresses, "kube-apiserver"),
+            phrases::logs(slowest, addresses, "kube-apiserver"),
         ]
     }
 }

@@ -6,8 +6,6 @@ use crate::model::rule::RuleId;
 use crate::model::subject::Subject;
 use crate::model::verdict::Finding;
 
-use super::{alarm, blind, expiry, instance, quorum, readiness, refused, slow, vip};
-
 /// Configured addresses of the subjects that a text may name.
 pub type Addresses = BTreeMap<Subject, String>;
 
@@ -40,18 +38,5 @@ pub trait Words: Sync {
 /// The words of `rule`.
 #[must_use]
 pub fn of(rule: RuleId) -> &'static dyn Words {
-    match rule {
-        RuleId::F01 => &quorum::QuorumLost,
-        RuleId::F02 => &quorum::MemberDown,
-        RuleId::F04 => &blind::Blind,
-        RuleId::F09 => &alarm::NoSpace,
-        RuleId::F22 => &instance::OneBad,
-        RuleId::F23 => &vip::VipDead,
-        RuleId::F24 => &instance::AllDown,
-        RuleId::F25 => &readiness::EtcdUnreachable,
-        RuleId::F26 => &expiry::CertificateEnds,
-        RuleId::F49 => &slow::Slow,
-        RuleId::F50 => &readiness::NotReady,
-        RuleId::F52 => &refused::Refused,
-    }
+    super::rule(rule)
 }

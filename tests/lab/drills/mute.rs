@@ -1,6 +1,6 @@
 //! The vantage's own troubles: cut off, a stalled relay, kill -9. Nothing lost, nothing doubled, no false page.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -11,7 +11,7 @@ use crate::smtp::{Fault as Mischief, Step};
 use crate::vedette::{NAME, Options, Relay};
 use crate::world::World;
 
-use super::watch::{self, AFTER_HOLD, Fault, SETTLED, TOO_LATE};
+use super::watch::{self, AFTER_HOLD, Fault, SETTLED, TOO_LATE, kill_apiservers, start_apiservers};
 
 pub(crate) const DRILLS: &[Drill] = &[
     Drill::new("cut_off_from_everything_is_told_once_after_return", cut_off),
@@ -28,19 +28,6 @@ const DOWN: Fault = Fault {
     level: "[CRITICAL",
     within: TOO_LATE,
 };
-
-fn kill_both(world: &mut World) -> Result<Instant> {
-    let at = world.kill9("api-1")?;
-    world.kill9("api-2")?;
-    Ok(at)
-}
-
-fn start_both(world: &mut World) -> Result<Instant> {
-    let at = world.start("api-1")?;
-    world.start("api-2")?;
-    world.wait_ready(Duration::from_secs(60))?;
-    Ok(at)
-}
 
 fn cut_off(world: &mut World) -> Result<()> {
     watch::start(world, &Options::default())?;
@@ -65,7 +52,7 @@ fn stalled_relay(world: &mut World) -> Result<()> {
     world.smtp.misbehave(Step::Greeting, Mischief::Stall);
     let ticks = |world: &World| world.page("/metrics").map(|page| page.series("vedette_looks_skipped_total"));
     let before = ticks(world)?;
-    let at = kill_both(world)?;
+    let at = kill_apiservers(world)?;
     clock::wait_until("an attempt to send", TOO_LATE, || world.smtp.reached(Step::Greeting) > 0)
         .with_context(|| world.what_vedette_said())?;
     world.quiet_for(Duration::from_secs(25))?;
@@ -78,7 +65,7 @@ fn stalled_relay(world: &mut World) -> Result<()> {
     let due = seconds * (2.0 / 3.0 + 0.5);
     ensure!(made >= due - 4.0, "{made} looks in {seconds:.1} s, {due:.1} were due");
     ensure!(ticks(world)? == before, "ticks were skipped");
-    start_both(world)?;
+    start_apiservers(world)?;
     clock::wait_until("the incident to be over", watch::CLEARED, || {
         world.page("/metrics").is_ok_and(|page| !page.body.contains("vedette_alarms{"))
     })
@@ -127,7 +114,7 @@ fn killed_in_hold(world: &mut World) -> Result<()> {
 fn killed_before_send(world: &mut World) -> Result<()> {
     watch::start(world, &Options::default())?;
     world.smtp.misbehave(Step::Greeting, Mischief::Stall);
-    let at = kill_both(world)?;
+    let at = kill_apiservers(world)?;
     // The talk has begun, so the message is durable; it has not been taken.
     clock::wait_until("an attempt to send", TOO_LATE, || world.smtp.reached(Step::Greeting) > 0)
         .with_context(|| world.what_vedette_said())?;
@@ -136,19 +123,19 @@ fn killed_before_send(world: &mut World) -> Result<()> {
     world.start(NAME)?;
 
     watch::told(world, &Fault { what: "killed before send, restarted", ..DOWN }, at)?;
-    let mended = start_both(world)?;
+    let mended = start_apiservers(world)?;
     watch::cleared(world, &Fault { what: "killed before send", ..DOWN }, mended)?;
     Ok(())
 }
 
 fn killed_in_outage(world: &mut World) -> Result<()> {
     watch::start(world, &Options::default())?;
-    let at = kill_both(world)?;
+    let at = kill_apiservers(world)?;
     watch::told(world, &DOWN, at)?;
     world.kill9(NAME)?;
     world.start(NAME)?;
     world.quiet_for(SETTLED)?;
-    let mended = start_both(world)?;
+    let mended = start_apiservers(world)?;
     watch::cleared(world, &Fault { what: "killed in the outage", ..DOWN }, mended)?;
     Ok(())
 }
@@ -168,7 +155,7 @@ fn through_postfix(world: &mut World) -> Result<()> {
     let test = clock::wait_for("the test mail", Duration::from_secs(15), || arrived(1)(world))?;
     ensure!(test[0].subject.starts_with("[DRILL]"), "the test mail is '{}'", test[0].subject);
 
-    let at = kill_both(world)?;
+    let at = kill_apiservers(world)?;
     let mails =
         clock::wait_for("the page", TOO_LATE, || arrived(2)(world)).with_context(|| world.what_vedette_said())?;
     world.table.note("all apiservers killed, to Postfix's mailbox", at, mails[1].arrived);

@@ -1,6 +1,6 @@
 //! Outages of the watched: exactly the expected incident, one thread with the right cause, one all-clear.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
@@ -10,7 +10,7 @@ use crate::pki::Life;
 use crate::vedette::{Options, Relay};
 use crate::world::World;
 
-use super::watch::{self, AFTER_HOLD, Fault, TOO_LATE};
+use super::watch::{self, AFTER_HOLD, Fault, TOO_LATE, kill_apiservers, start_apiservers};
 
 pub(crate) const DRILLS: &[Drill] = &[
     Drill::new("killed_apiservers_are_one_thread", killed_apiservers),
@@ -26,19 +26,6 @@ pub(crate) const DRILLS: &[Drill] = &[
 
 const fn hard(what: &'static str, symptom: &'static str) -> Fault {
     Fault { what, symptom, level: "[CRITICAL", within: TOO_LATE }
-}
-
-fn kill_apiservers(world: &mut World) -> Result<Instant> {
-    let at = world.kill9("api-1")?;
-    world.kill9("api-2")?;
-    Ok(at)
-}
-
-fn start_apiservers(world: &mut World) -> Result<Instant> {
-    let at = world.start("api-1")?;
-    world.start("api-2")?;
-    world.wait_ready(Duration::from_secs(60))?;
-    Ok(at)
 }
 
 fn killed_apiservers(world: &mut World) -> Result<()> {

@@ -94,3 +94,18 @@ pub(crate) fn said(world: &mut World, count: usize, limit: Duration) -> Result<V
 pub(crate) fn base(subject: &str) -> &str {
     subject.split_once("] ").map_or(subject, |(_, base)| base)
 }
+
+/// Kills every apiserver.
+pub(crate) fn kill_apiservers(world: &mut World) -> Result<Instant> {
+    let at = world.kill9("api-1")?;
+    world.kill9("api-2")?;
+    Ok(at)
+}
+
+/// Starts every apiserver and waits until all are ready.
+pub(crate) fn start_apiservers(world: &mut World) -> Result<Instant> {
+    let at = world.start("api-1")?;
+    world.start("api-2")?;
+    world.wait_ready(Duration::from_secs(60))?;
+    Ok(at)
+}

@@ -88,12 +88,13 @@ fn judge_path(scene: &Scene<'_>) -> Verdict {
 
     let mut since: Option<Now> = None;
     for (_, track) in witnesses {
-        match silent_since(scene, track, proof) {
-            Some(first) => since = since.filter(|known| known.mono <= first.mono).or(Some(first)),
-            None => return not_blind(scene),
+        match testimony(scene, track, proof) {
+            Testimony::Silent(first) => since = since.filter(|known| known.mono <= first.mono).or(Some(first)),
+            Testimony::LongDead => {}
+            Testimony::Speaks => return not_blind(scene),
         }
     }
-    let Some(since) = since else { return Verdict::Unknown(Why::NeverSeen) };
+    let Some(since) = since else { return not_blind(scene) };
     Verdict::Bad(Finding {
         rule: RuleId::F04,
         subject: Subject::Vantage,
@@ -105,13 +106,26 @@ fn judge_path(scene: &Scene<'_>) -> Verdict {
     })
 }
 
-/// Scheduled start of the first of enough bad looks since the last proof of our path.
-fn silent_since(scene: &Scene<'_>, track: &Track, proof: Option<Mono>) -> Option<Now> {
-    let bad = track.bad()?;
+/// What one place says of our path.
+enum Testimony {
+    /// Enough bad looks since the last proof of our path; the scheduled start of the first of them.
+    Silent(Now),
+    /// It was silent already while others answered: it says nothing.
+    LongDead,
+    /// It answers, or is not yet confirmed to be silent.
+    Speaks,
+}
+
+fn testimony(scene: &Scene<'_>, track: &Track, proof: Option<Mono>) -> Testimony {
+    let Some(bad) = track.bad() else { return Testimony::Speaks };
     let enough = bad.run.looks >= scene.policy().confirm_looks
         && bad.run.last.mono.since(bad.run.first.mono) >= scene.policy().confirm_span;
     let after_proof = proof.is_none_or(|proof| bad.noticed > proof);
-    (enough && after_proof).then_some(bad.run.first)
+    match (enough, after_proof) {
+        (true, true) => Testimony::Silent(bad.run.first),
+        (_, false) => Testimony::LongDead,
+        (false, true) => Testimony::Speaks,
+    }
 }
 
 fn not_blind(scene: &Scene<'_>) -> Verdict {

@@ -227,8 +227,14 @@ fn judge_one(scene: &Scene<'_>, instance: &Subject, instances: &[Subject]) -> Ve
 
 impl Rule for AllDown {
     fn explains(&self) -> &'static [Edge] {
-        const EDGES: [Edge; 3] =
-            [Edge::in_cluster(RuleId::F22), Edge::in_cluster(RuleId::F23), Edge::in_cluster(RuleId::F49)];
+        // Apiservers that come back are alive before they are ready: F25 and F50 are the tail of the same outage.
+        const EDGES: [Edge; 5] = [
+            Edge::in_cluster(RuleId::F22),
+            Edge::in_cluster(RuleId::F23),
+            Edge::in_cluster(RuleId::F25),
+            Edge::in_cluster(RuleId::F49),
+            Edge::in_cluster(RuleId::F50),
+        ];
         &EDGES
     }
 

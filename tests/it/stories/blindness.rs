@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use vedette::model::inventory::Reference;
 use vedette::model::message::MessageReason::{First, HappenedWhileMute, Resolved};
 use vedette::model::rule::RuleId;
 
-use super::world::{Doing, World, api, seconds};
+use super::world::{Doing, World, api, inventory, name, seconds};
 
 #[test]
 fn cut_off_for_minutes_sends_one_mail_about_itself_after_return() {
@@ -23,6 +24,27 @@ fn cut_off_for_minutes_sends_one_mail_about_itself_after_return() {
         let in_the_gap = world.beats.iter().filter(|beat| **beat > cut + seconds(10) && **beat < cut + seconds(90));
         assert_eq!(in_the_gap.count(), 0, "the heartbeat is withheld");
     }
+}
+
+#[test]
+fn dead_dns_hides_neither_an_outage_nor_a_blindness() {
+    let mut with_dns = inventory();
+    with_dns.resolvers = vec![Reference { name: name("dns"), address: "10.0.9.53:53".into(), is_loopback: false }];
+    let mut world = World::with(with_dns);
+    world.at(seconds(30), |world| world.dead_dns = true);
+    world.at(seconds(120), |world| {
+        world.slay(&api(1));
+        world.slay(&api(2));
+    });
+    world.at(seconds(150), |world| {
+        world.doing.clear();
+    });
+    world.at(seconds(240), |world| world.cut_off = true);
+    world.at(seconds(330), |world| world.cut_off = false);
+
+    world.run_until(seconds(500));
+
+    assert_eq!(world.told(), [(RuleId::F24, First), (RuleId::F24, Resolved), (RuleId::F04, HappenedWhileMute)]);
 }
 
 #[test]

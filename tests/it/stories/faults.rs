@@ -52,6 +52,24 @@ fn killed_apiservers_are_one_incident_within_three_seconds() {
 }
 
 #[test]
+fn apiservers_that_come_back_slowly_are_still_the_same_incident() {
+    let mut world = World::new();
+    world.at(seconds(60), |world| {
+        world.slay(&api(1));
+        world.slay(&api(2));
+    });
+    world.at(seconds(80), |world| {
+        world.set(&api(1), Doing::NotReady(&["poststarthook/rbac/bootstrap-roles"]));
+        world.set(&api(2), Doing::NotReady(&["etcd-readiness"]));
+    });
+    world.at(seconds(100), World::heal);
+
+    world.run_until(seconds(300));
+
+    assert_eq!(world.told(), [(RuleId::F24, First), (RuleId::F24, Resolved)]);
+}
+
+#[test]
 fn apiservers_that_freeze_are_one_incident_within_eight_seconds() {
     check(RuleId::F24, seconds(8), |world| {
         world.set(&api(1), Doing::Frozen);

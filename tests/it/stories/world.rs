@@ -19,7 +19,7 @@ use vedette::model::probe::{Connection, Look, Probe, ProbeKind};
 use vedette::model::rule::RuleId;
 use vedette::model::subject::{Name, Subject};
 use vedette::model::time::{Mono, Now, UnixTime};
-use vedette::model::vantage::OwnClock;
+use vedette::model::vantage::{OwnClock, ResolverAnswer};
 use vedette::model::verdict::FindingKey;
 
 /// What an endpoint does.
@@ -73,6 +73,7 @@ pub(super) struct World {
     pub(super) nospace: bool,
     pub(super) leaderless: bool,
     pub(super) cut_off: bool,
+    pub(super) dead_dns: bool,
     pub(super) relay: Relay,
     pub(super) expired: BTreeSet<Subject>,
     pub(super) store_fails: bool,
@@ -171,6 +172,7 @@ impl World {
             nospace: false,
             leaderless: false,
             cut_off: false,
+            dead_dns: false,
             relay: Relay::Accepting,
             expired: BTreeSet::new(),
             store_fails: false,
@@ -395,6 +397,7 @@ impl World {
         let (after, phases, outcome) = self.outcome(look);
         let answered =
             !matches!(&outcome, Err(unseen) if unseen.cause == Cause::Timeout && unseen.phase == Phase::Dial);
+        let is_dead_resolver = look.probe.kind == ProbeKind::Resolver && self.dead_dns;
         let is_frozen_peer = matches!(&outcome, Err(unseen) if unseen.phase == Phase::Tls);
         let is_round_answered = match &outcome {
             Ok(Reading::EtcdStatus(answers)) => answers.iter().any(|answer| {
@@ -414,6 +417,7 @@ impl World {
             served: self.served(&look.probe.subject).filter(|_| outcome.is_ok()),
             proves_path: !self.cut_off
                 && look.probe.kind != ProbeKind::OwnClock
+                && !is_dead_resolver
                 && (answered || is_frozen_peer)
                 && is_round_answered,
             outcome,
@@ -486,7 +490,13 @@ impl World {
                 let clock = OwnClock { is_synchronised: true, max_error: quick };
                 (quick, phases(quick), Ok(Reading::OwnClock(clock)))
             }
-            ProbeKind::Resolver | ProbeKind::Tripwire => unreachable!("not in this world"),
+            ProbeKind::Resolver if self.dead_dns => {
+                (seconds(1), Phases::default(), Err(Unseen { phase: Phase::FirstByte, cause: Cause::Timeout }))
+            }
+            ProbeKind::Resolver => {
+                (quick, phases(quick), Ok(Reading::Resolver(ResolverAnswer { rcode: 0, addresses: 13 })))
+            }
+            ProbeKind::Tripwire => unreachable!("tripwires are not asked for"),
         }
     }
 

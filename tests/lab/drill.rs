@@ -1,4 +1,4 @@
-//! Runs drills one after the other, each in a fresh world, and reports as a test harness does.
+//! Runs drills, each in a fresh world, and reports as a test harness does. `lanes.rs` runs two at a time.
 //!
 //! A drill is a function that gets a running world and fails by an error. What it cannot have makes it
 //! skip, by returning [`Skipped`]; on a build server, where CI=true, a skip is a failure.
@@ -72,25 +72,32 @@ pub(crate) struct Choice {
     pub(crate) names: Vec<String>,
     /// Whether [`Tier::Full`] counts.
     pub(crate) full: bool,
+    /// Whether this run is one lane of a larger one, which prints the sum.
+    pub(crate) is_lane: bool,
 }
 
 impl Choice {
+    fn matches(&self, drill: &Drill, name: &str) -> bool {
+        if self.is_lane { drill.name == name } else { drill.name.contains(name) }
+    }
+
     /// The chosen drills.
     pub(crate) fn drills(&self) -> Vec<&'static Drill> {
         DRILLS
             .iter()
             .flat_map(|family| family.iter())
             .filter(|drill| self.full || drill.tier == Tier::Short)
-            .filter(|drill| self.names.is_empty() || self.names.iter().any(|name| drill.name.contains(name.as_str())))
+            .filter(|drill| self.names.is_empty() || self.names.iter().any(|name| self.matches(drill, name)))
             .collect()
     }
 }
 
-#[derive(Default)]
-struct Tally {
-    passed: u32,
-    failed: Vec<&'static str>,
-    skipped: u32,
+/// How many drills ended how.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) passed: u32,
+    pub(crate) failed: Vec<&'static str>,
+    pub(crate) skipped: u32,
 }
 
 /// Runs the chosen drills and prints the outcome. `folder` is the lab's, `volatile` its hidden part.
@@ -98,7 +105,9 @@ pub(crate) fn run(choice: &Choice, folder: &Path, volatile: &Path, tools: &Tools
     let mut tally = Tally::default();
     let mut table = Table::default();
     let drills = choice.drills();
-    println!("\nrunning {} drills", drills.len());
+    if !choice.is_lane {
+        println!("\nrunning {} drills", drills.len());
+    }
     for (number, drill) in drills.into_iter().enumerate() {
         let name = format!("drill-{number}");
         let start = clock::now();
@@ -117,10 +126,11 @@ pub(crate) fn run(choice: &Choice, folder: &Path, volatile: &Path, tools: &Tools
             tally.failed.push(drill.name);
         }
     }
-    if !table.is_empty() {
-        println!("\nseconds from cause to effect\n{table}");
+    if choice.is_lane {
+        table.lines().for_each(|line| println!("{line}"));
+        return if tally.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    tally.conclude()
+    tally.conclude(&table)
 }
 
 /// Prints that nothing could be run; a failure on a build server only.
@@ -134,7 +144,7 @@ pub(crate) fn skip_all(choice: &Choice, why: &Skipped) -> ExitCode {
             tally.skipped += 1;
         }
     }
-    tally.conclude()
+    tally.conclude(&Table::default())
 }
 
 fn run_one(drill: &Drill, folder: &Path, volatile: &Path, tools: &Tools, table: &mut Table) -> Result<()> {
@@ -157,7 +167,10 @@ fn skip_is_failure() -> bool {
 }
 
 impl Tally {
-    fn conclude(self) -> ExitCode {
+    pub(crate) fn conclude(self, table: &Table) -> ExitCode {
+        if !table.is_empty() {
+            println!("\nseconds from cause to effect\n{table}");
+        }
         for name in &self.failed {
             println!("failed: drill::{name}");
         }

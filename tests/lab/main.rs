@@ -15,7 +15,7 @@
 //! The map: `main` arguments; `isolate` namespaces of the whole; `tools` programs; `world` the parts put
 //! together: `net`, `process`, `pki`, `etcd`, `apiserver`, `vip`, `rbac`, `smtp`, `postfix`, `heartbeat`,
 //! `vedette`; `faults` what can be done to it; `mail`, `http`, `clock`, `table` to see and measure;
-//! `drill` the runner; `drills` the drills; `up` the prompt.
+//! `drill` the runner, `lanes` two of them at a time; `drills` the drills; `up` the prompt.
 #![expect(clippy::print_stdout, reason = "the lab's output is for the person or the CI job that started it")]
 
 mod apiserver;
@@ -27,6 +27,7 @@ mod faults;
 mod heartbeat;
 mod http;
 mod isolate;
+mod lanes;
 mod mail;
 mod net;
 mod pki;
@@ -85,7 +86,10 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
         println!("\nrunning 0 drills\n\ntest result: ok. 0 passed; 0 failed; 0 ignored\n0 passed, 0 failed");
         return Ok(ExitCode::SUCCESS);
     }
-    let outcome = isolate::run_inside(arguments);
+    let outcome = match &order {
+        Order::Drill(choice) if !choice.is_lane => lanes::run(choice),
+        Order::Drill(_) | Order::Up(_) | Order::List => isolate::run_inside(arguments),
+    };
     match (&order, outcome) {
         (Order::Drill(choice), Err(error)) => match error.downcast::<Skipped>() {
             Ok(why) => Ok(drill::skip_all(choice, &why)),
@@ -127,6 +131,7 @@ fn parse(arguments: &[String]) -> Result<Order> {
     for word in words {
         match word {
             "--full" => choice.full = true,
+            lanes::LANE => choice.is_lane = true,
             "--list" => return Ok(Order::List),
             // `cargo test` hands the harness options meant for all test binaries to this one as well.
             _ if word.starts_with('-') => {}

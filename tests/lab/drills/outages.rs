@@ -10,7 +10,7 @@ use crate::pki::Life;
 use crate::vedette::{Options, Relay};
 use crate::world::World;
 
-use super::watch::{self, AFTER_HOLD, Fault, TOO_LATE, kill_apiservers, start_apiservers};
+use super::watch::{self, AFTER_HOLD, CRITICAL, Fault, TOO_LATE, kill_apiservers, start_apiservers};
 
 pub(crate) const DRILLS: &[Drill] = &[
     Drill::new("killed_apiservers_are_one_thread", killed_apiservers),
@@ -25,7 +25,7 @@ pub(crate) const DRILLS: &[Drill] = &[
 ];
 
 const fn hard(what: &'static str, symptom: &'static str) -> Fault {
-    Fault { what, symptom, level: "[CRITICAL", within: TOO_LATE }
+    Fault { what, symptom, level: CRITICAL, within: TOO_LATE }
 }
 
 fn killed_apiservers(world: &mut World) -> Result<()> {

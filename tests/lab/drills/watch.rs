@@ -9,6 +9,8 @@ use crate::mail::Mail;
 use crate::vedette::Options;
 use crate::world::World;
 
+/// What the subject of a hard fault begins with.
+pub(crate) const CRITICAL: &str = "[CRITICAL";
 /// Drills fail above this; below it they print their figure (design.md section 6).
 pub(crate) const TOO_LATE: Duration = Duration::from_secs(30);
 /// The hold of a lost redundancy, and half of [`TOO_LATE`] on top.
@@ -62,7 +64,11 @@ pub(crate) fn drill(
 pub(crate) fn told(world: &mut World, fault: &Fault, at: Instant) -> Result<Mail> {
     let said = said(world, 1, fault.within)?;
     let first = said[0].clone();
-    world.table.note(fault.what, at, first.arrived);
+    if fault.level == CRITICAL {
+        world.table.note_page(fault.what, at, first.arrived);
+    } else {
+        world.table.note(fault.what, at, first.arrived);
+    }
     ensure!(first.subject.contains(fault.symptom), "subject '{}' says not '{}'", first.subject, fault.symptom);
     ensure!(first.subject.contains(fault.level), "subject '{}' says not '{}'", first.subject, fault.level);
     let late = first.arrived.saturating_duration_since(at);

@@ -1,0 +1,80 @@
+//! Two drills at a time: they mostly wait, for holds and for silence, so two share the cores without harm.
+//!
+//! Each drill is a process of its own with namespaces of its own; this one hands them out and adds up.
+
+use std::collections::VecDeque;
+use std::env;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Mutex;
+use std::thread;
+
+use anyhow::{Context, Result};
+
+use crate::drill::{Choice, Drill, Tally};
+use crate::table::Table;
+use crate::tools::Tools;
+
+/// The option that makes a run one lane of a larger one.
+pub(crate) const LANE: &str = "--lane";
+
+/// Drills at a time, unless the variable says otherwise; timing is best with 1.
+const LANES: usize = 2;
+const LANES_VARIABLE: &str = "VEDETTE_LAB_LANES";
+
+/// Runs the chosen drills and prints the sum.
+pub(crate) fn run(choice: &Choice) -> Result<ExitCode> {
+    // Once, and before the first drill: what is missing is built here.
+    Tools::find()?;
+    let program = env::current_exe().context("finding this program")?;
+    let drills = choice.drills();
+    println!("\nrunning {} drills", drills.len());
+    let lanes = env::var(LANES_VARIABLE).ok().and_then(|text| text.parse().ok()).unwrap_or(LANES);
+    let queue: Mutex<VecDeque<&'static Drill>> = Mutex::new(drills.into());
+    let sum = Mutex::new((Tally::default(), Table::default()));
+    thread::scope(|scope| {
+        for _ in 0..lanes {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().ok().and_then(|mut queue| queue.pop_front());
+                    let Some(drill) = next else { break };
+                    let mut command = Command::new(&program);
+                    command.args(["drill", LANE, drill.name]);
+                    if choice.full {
+                        command.arg("--full");
+                    }
+                    run_one(drill, &mut command, &sum);
+                }
+            });
+        }
+    });
+    let (tally, table) = sum.into_inner().unwrap_or_default();
+    Ok(tally.conclude(&table))
+}
+
+/// Runs one drill; its lines are printed together when it has ended.
+fn run_one(drill: &'static Drill, command: &mut Command, sum: &Mutex<(Tally, Table)>) {
+    let mut lines = Vec::new();
+    let mut figures = Table::default();
+    let ended = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().and_then(|mut child| {
+        if let Some(stdout) = child.stdout.take() {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if !figures.read(&line) {
+                    lines.push(line);
+                }
+            }
+        }
+        child.wait()
+    });
+    let is_good = ended.is_ok_and(|status| status.success());
+    let was_skipped = lines.iter().any(|line| line.contains("... ignored"));
+    println!("{}", lines.join("\n"));
+    if let Ok(mut sum) = sum.lock() {
+        sum.1.append(&mut figures);
+        match (is_good, was_skipped) {
+            (true, true) => sum.0.skipped += 1,
+            (true, false) => sum.0.passed += 1,
+            (false, _) => sum.0.failed.push(drill.name),
+        }
+    }
+}

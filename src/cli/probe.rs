@@ -19,13 +19,15 @@ use crate::daemon::clock;
 use crate::judge::scene::Scene;
 use crate::judge::{self, words};
 use crate::model::inventory::Inventory;
-use crate::model::observation::Observation;
+use crate::model::observation::{Observation, Reading};
+use crate::model::policy::Policy;
 use crate::model::probe::{Connection, Look, LookId, Probe, ProbeKind};
 use crate::model::rule::RuleId;
 use crate::model::subject::Subject;
-use crate::model::time::Clock;
+use crate::model::time::{Clock, Now};
 use crate::model::verdict::{Finding, Verdict};
 use crate::observe::schedule::Schedule;
+use crate::observe::sign::Sign;
 use crate::observe::view::View;
 use crate::render::table::{self, Pass, State, Unknown};
 
@@ -89,7 +91,7 @@ impl ProbeOnce {
 }
 
 struct Seen {
-    view_at: crate::model::time::Now,
+    view_at: Now,
     looks: Vec<Observation>,
     findings: Vec<Finding>,
     unknowns: Vec<Unknown>,
@@ -101,14 +103,16 @@ async fn look_at_all(settings: &Settings) -> anyhow::Result<Seen> {
     let (observe, _standing) = mpsc::channel(64);
     let collectors = Collectors::new(settings, clock.clone(), observe)?;
     let inventory = Arc::new(settings.inventory());
-    let mut view = View::new(Arc::clone(&inventory), settings.policy.clone());
+    // Nobody waits half a minute for one pass: without a reference point the answer says "unproven" at once.
+    let policy = Policy { unproven_after: settings.policy.confirm_span, ..settings.policy.clone() };
+    let mut view = View::new(Arc::clone(&inventory), policy);
     let mut looks: Vec<Observation> = Vec::new();
 
     // New connections first: they make the reused ones neither faster nor slower.
     for connection in [Connection::New, Connection::Reused] {
         let probes: Vec<Probe> =
             probes(&inventory, settings, &clock).into_iter().filter(|probe| probe.connection == connection).collect();
-        looks.extend(look(&collectors, &clock, &mut view, probes).await.0);
+        looks.extend(look(&collectors, &clock, &mut view, probes).await);
     }
     let mut bad: BTreeSet<Probe> = doubtful(&looks, &inventory);
     for _ in 0..AGAIN {
@@ -117,7 +121,7 @@ async fn look_at_all(settings: &Settings) -> anyhow::Result<Seen> {
         }
         tokio::time::sleep(PAUSE).await;
         let again: Vec<Probe> = bad.iter().cloned().chain(references(&inventory)).collect();
-        let (seen, _) = look(&collectors, &clock, &mut view, again).await;
+        let seen = look(&collectors, &clock, &mut view, again).await;
         bad = doubtful(&seen, &inventory);
         for newer in seen {
             looks.retain(|older| older.probe != newer.probe);
@@ -149,7 +153,7 @@ async fn look_at_all(settings: &Settings) -> anyhow::Result<Seen> {
     Ok(Seen { view_at: now, looks, findings, unknowns })
 }
 
-async fn look(collectors: &Collectors, clock: &Clock, view: &mut View, probes: Vec<Probe>) -> (Vec<Observation>, ()) {
+async fn look(collectors: &Collectors, clock: &Clock, view: &mut View, probes: Vec<Probe>) -> Vec<Observation> {
     let looks = probes.into_iter().map(|probe| {
         let look = Look { id: LookId(0), probe, scheduled: clock.now() };
         collectors.look(look)
@@ -162,7 +166,7 @@ async fn look(collectors: &Collectors, clock: &Clock, view: &mut View, probes: V
     for observation in ordered {
         view.take(&Arc::new(observation.clone()), now);
     }
-    (seen, ())
+    seen
 }
 
 /// Everything the daemon looks at, and both kinds of connection where it uses only one.
@@ -190,7 +194,6 @@ fn probes(inventory: &Inventory, settings: &Settings, clock: &Clock) -> BTreeSet
 
 /// The deciding looks that must be made again: bad ones, and chains whose end has come.
 fn doubtful(looks: &[Observation], inventory: &Inventory) -> BTreeSet<Probe> {
-    use crate::observe::sign::Sign;
     let is_bad = |look: &&Observation| {
         let has_ended = look
             .served
@@ -198,7 +201,7 @@ fn doubtful(looks: &[Observation], inventory: &Inventory) -> BTreeSet<Probe> {
             .and_then(|served| served.earliest().map(|first| first.not_after < look.scheduled.wall))
             .unwrap_or_default();
         let members_bad = match &look.outcome {
-            Ok(crate::model::observation::Reading::EtcdStatus(answers)) => answers.iter().any(|answer| {
+            Ok(Reading::EtcdStatus(answers)) => answers.iter().any(|answer| {
                 answer.answer.as_ref().map_or(true, |status| status.leader.is_none() || !status.alarms.is_empty())
             }),
             Ok(_) | Err(_) => false,

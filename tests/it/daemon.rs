@@ -1,0 +1,136 @@
+//! The daemon as a service manager and a scraper see it: ready when it is, drained when told, honest when misled.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A vedette that watches an apiserver which refuses, on this machine.
+struct Daemon {
+    child: Child,
+    address: String,
+    notify: UnixDatagram,
+    _folder: tempfile::TempDir,
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn configuration(folder: &Path, address: &str) -> PathBuf {
+    let file = folder.join("vedette.yaml");
+    let text = format!(
+        "vantage:\n  name: here\n  listen: {address}\n  store: {}\n  resolvers: []\n\
+         clusters:\n  - name: prod\n    credentials: {{}}\n    apiservers:\n      - {{ name: api-1, address: \"127.0.0.1:{}\" }}\n",
+        folder.join("vedette.db").display(),
+        free_port(),
+    );
+    fs::write(&file, text).unwrap();
+    file
+}
+
+fn start() -> Daemon {
+    let folder = tempfile::tempdir().unwrap();
+    let address = format!("127.0.0.1:{}", free_port());
+    let socket = folder.path().join("notify");
+    let notify = UnixDatagram::bind(&socket).unwrap();
+    notify.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_vedette"))
+        .arg("run")
+        .arg(configuration(folder.path(), &address))
+        .env("NOTIFY_SOCKET", &socket)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    Daemon { child, address, notify, _folder: folder }
+}
+
+impl Daemon {
+    /// Waits for a message of the daemon to its service manager that holds `text`.
+    fn hears(&self, text: &str) -> bool {
+        let mut bytes = [0; 1024];
+        while let Ok(count) = self.notify.recv(&mut bytes) {
+            if String::from_utf8_lossy(&bytes[..count]).contains(text) {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+}
+
+#[test]
+fn it_is_ready_when_it_answers_and_drains_when_told() {
+    let mut daemon = start();
+
+    assert!(daemon.hears("READY=1"));
+    assert!(daemon.get("/healthz").starts_with("HTTP/1.1 200"));
+    assert!(daemon.get("/metrics").contains("vedette_build_info"));
+    daemon.signal(Signal::TERM);
+
+    assert!(daemon.hears("STOPPING=1"));
+    assert!(daemon.child.wait().unwrap().success());
+}
+
+#[test]
+fn a_taken_port_is_an_error_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+
+    let output = Command::new(env!("CARGO_BIN_EXE_vedette"))
+        .arg("run")
+        .arg(configuration(folder.path(), &address))
+        .output()
+        .unwrap();
+
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert!(stderr.contains(&address), "{stderr}");
+}
+
+#[test]
+fn a_bad_configuration_ends_with_78_and_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("vedette.yaml");
+    fs::write(&file, "clusters:\n  - nam: prod\n").unwrap();
+
+    let output = Command::new(env!("CARGO_BIN_EXE_vedette")).arg("run").arg(&file).output().unwrap();
+
+    assert_eq!(output.status.code(), Some(78));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("vedette.yaml:2:"));
+}
+
+#[test]
+fn one_pass_over_a_dead_apiserver_is_critical_by_the_plugin_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = configuration(folder.path(), "127.0.0.1:9876");
+    let probe = |more: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_vedette")).args(["probe", "--once"]).arg(&file).args(more).output().unwrap()
+    };
+
+    let text = probe(&[]);
+    let json = probe(&["--json"]);
+
+    assert_eq!((text.status.code(), json.status.code()), (Some(2), Some(2)));
+    assert!(String::from_utf8_lossy(&text.stdout).starts_with("CRITICAL - "), "{text:?}");
+    let parsed: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert!(parsed.is_object());
+}

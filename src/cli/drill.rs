@@ -203,7 +203,7 @@ mod tests {
 
     fn settings(mail: Option<Mail>) -> Settings {
         let address = Address { host: Host::Ip("fd00::11".parse().unwrap()), port: 6443 };
-        let endpoint = Endpoint { server_name: address.host.clone(), address };
+        let endpoint = Endpoint::new(address, None);
         Settings {
             vantage: Vantage {
                 name: "bastion-1".into(),

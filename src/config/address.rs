@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use super::settings::{Address, Endpoint, Host, NamedAddress};
+use crate::model::certificate::Class;
 use crate::model::inventory;
 
 /// Why a text is no address, and what to write instead.
@@ -133,11 +134,11 @@ impl Host {
 }
 
 impl Endpoint {
-    /// An endpoint that is expected to bear the name it is dialled by.
+    /// An endpoint that is expected to bear the name it is dialled by, with certificates renewed by a person.
     #[must_use]
     pub fn new(address: Address, server_name: Option<Host>) -> Self {
         let server_name = server_name.unwrap_or_else(|| address.host.clone());
-        Self { address, server_name }
+        Self { address, server_name, certificates: Class::Manual }
     }
 
     /// The engine's view of it.
@@ -147,6 +148,7 @@ impl Endpoint {
             address: self.address.to_string(),
             server_name: self.server_name.to_string(),
             is_loopback: self.address.host.is_loopback(),
+            certificates: self.certificates,
         }
     }
 }

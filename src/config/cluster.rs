@@ -6,17 +6,19 @@ use url::Url;
 
 use super::load::{self, Desk};
 use super::material::Use;
-use super::raw::{Section, Wrong};
+use super::raw::{Section, Wrong, nearest, shortened};
 use super::settings::{Address, Cluster, Credentials, Endpoint, Etcd};
+use crate::model::certificate::Class;
 use crate::model::subject::{Name, VANTAGE};
 use crate::parse::flaw::Flaw;
 use crate::parse::yaml::{Mark, Node, Value};
 
-pub(super) const KEYS: [&str; 7] = ["name", "kubeconfig", "credentials", "vip", "apiservers", "etcd", "levels"];
+pub(super) const KEYS: [&str; 8] =
+    ["name", "kubeconfig", "credentials", "certificates", "vip", "apiservers", "etcd", "levels"];
 pub(super) const CREDENTIALS_KEYS: [&str; 5] = ["ca", "client_certificate", "client_key", "token", "proxy"];
-pub(super) const VIP_KEYS: [&str; 3] = ["address", "server_name", "failover"];
-pub(super) const ENDPOINT_KEYS: [&str; 3] = ["name", "address", "server_name"];
-pub(super) const ETCD_KEYS: [&str; 5] = ["name", "ca", "client_certificate", "client_key", "members"];
+pub(super) const VIP_KEYS: [&str; 4] = ["address", "server_name", "failover", "certificates"];
+pub(super) const ENDPOINT_KEYS: [&str; 4] = ["name", "address", "server_name", "certificates"];
+pub(super) const ETCD_KEYS: [&str; 6] = ["name", "ca", "client_certificate", "client_key", "certificates", "members"];
 
 /// A cluster and where it stands.
 pub(super) struct Written {
@@ -58,9 +60,10 @@ impl Desk<'_> {
             names.take(self, "cluster", name.as_str(), mark);
         }
         let mut addresses = Taken::default();
-        let vip = section.find("vip").and_then(|node| self.vip(node, &mut addresses));
-        let apiservers = self.endpoints(&section, "apiservers", "apiserver", &mut addresses);
-        let etcds = self.etcds(&section, &mut addresses);
+        let class = section.read("certificates", class).unwrap_or_default();
+        let vip = section.find("vip").and_then(|node| self.vip(node, class, &mut addresses));
+        let apiservers = self.endpoints(&section, "apiservers", "apiserver", class, &mut addresses);
+        let etcds = self.etcds(&section, class, &mut addresses);
         let levels = self.levels(&section);
         let has = |key: &str| section.find(key).is_some_and(|node| node.value != Value::List(Vec::new()));
         if !["vip", "kubeconfig", "apiservers", "etcd"].into_iter().any(has) {
@@ -68,10 +71,12 @@ impl Desk<'_> {
             self.complaints.add(Flaw::error(mark, "the cluster has nothing to watch").hint(hint));
         }
         let vip_fails_over = vip.as_ref().is_some_and(|vip| vip.fails_over);
+        let class = vip.as_ref().map_or(class, |vip| vip.certificates);
         let (credentials, vip) = match section.find("kubeconfig") {
             Some(node) => self.through_kubeconfig(&section, node, vip, &apiservers),
             None => self.written_out(&section, vip, has("apiservers")),
         };
+        let vip = vip.map(|vip| Endpoint { certificates: class, ..vip });
         let cluster = Cluster { name: name?, credentials, vip, vip_fails_over, apiservers, etcds, levels };
         Some(Written { mark, cluster })
     }
@@ -138,7 +143,7 @@ impl Desk<'_> {
         (credentials, endpoint)
     }
 
-    fn vip(&self, node: &Node, addresses: &mut Taken) -> Option<Vip> {
+    fn vip(&self, node: &Node, inherited: Class, addresses: &mut Taken) -> Option<Vip> {
         let section = Section::open(node, &VIP_KEYS, self.complaints)?;
         let address = section.read("address", load::address);
         let written = section.find("address");
@@ -151,6 +156,7 @@ impl Desk<'_> {
             server_name: section.read("server_name", load::host),
             has_address: written.is_some(),
             fails_over: section.flag("failover"),
+            certificates: section.read("certificates", class).unwrap_or(inherited),
             mark,
         })
     }
@@ -174,7 +180,7 @@ impl Desk<'_> {
         }
     }
 
-    fn etcds(&self, section: &Section<'_>, addresses: &mut Taken) -> Vec<Etcd> {
+    fn etcds(&self, section: &Section<'_>, inherited: Class, addresses: &mut Taken) -> Vec<Etcd> {
         let mut names = Taken::default();
         let read = |node| {
             let section = Section::open(node, &ETCD_KEYS, self.complaints)?;
@@ -194,30 +200,49 @@ impl Desk<'_> {
             if section.find("members").is_none() {
                 self.complaints.add(Flaw::error(section.mark, "'members' is missing"));
             }
-            let members = self.endpoints(&section, "members", "member", addresses);
+            let class = section.read("certificates", class).unwrap_or(inherited);
+            let members = self.endpoints(&section, "members", "member", class, addresses);
             Some(Etcd { name: name?, credentials, members })
         };
         section.list("etcd").unwrap_or_default().iter().filter_map(read).collect()
     }
 
     /// The named endpoints under `key`.
-    fn endpoints(&self, section: &Section<'_>, key: &str, what: &str, addresses: &mut Taken) -> Vec<(Name, Endpoint)> {
+    fn endpoints(
+        &self,
+        section: &Section<'_>,
+        key: &str,
+        what: &str,
+        inherited: Class,
+        addresses: &mut Taken,
+    ) -> Vec<(Name, Endpoint)> {
         let mut names = Taken::default();
         let read = |node| {
             let section = Section::open(node, &ENDPOINT_KEYS, self.complaints)?;
             let name = section.read_required("name", load::name);
             let address = section.read_required("address", load::address);
             let server_name = section.read("server_name", load::host);
+            let certificates = section.read("certificates", class).unwrap_or(inherited);
             if let (Some(name), Some(node)) = (&name, section.find("name")) {
                 names.take(self, what, name.as_str(), node.mark);
             }
             if let (Some(address), Some(node)) = (&address, section.find("address")) {
                 addresses.take(self, "address", &address.to_string(), node.mark);
             }
-            Some((name?, Endpoint::new(address?, server_name)))
+            Some((name?, Endpoint { certificates, ..Endpoint::new(address?, server_name) }))
         };
         section.list(key).unwrap_or_default().iter().filter_map(read).collect()
     }
+}
+
+/// Who renews, as the configuration says it.
+fn class(text: &str) -> Result<Class, Wrong> {
+    let known = Class::ALL.map(Class::as_str);
+    Class::ALL.into_iter().find(|class| class.as_str() == text).ok_or_else(|| {
+        let hint = nearest(text, &known);
+        let hint = hint.map_or(format!("one of {}", known.join(", ")), |near| format!("did you mean '{near}'?"));
+        Wrong::new(format!("'{}' is no way to renew certificates", shortened(text)), hint)
+    })
 }
 
 /// The `vip` section as written.
@@ -226,5 +251,6 @@ struct Vip {
     server_name: Option<super::settings::Host>,
     has_address: bool,
     fails_over: bool,
+    certificates: Class,
     mark: Mark,
 }

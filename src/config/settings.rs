@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use url::Url;
 
+use crate::model::certificate::Class;
 use crate::model::policy::Policy;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Name;
@@ -160,6 +161,8 @@ pub struct Endpoint {
     pub address: Address,
     /// Expected name in the certificate; the address's host unless configured.
     pub server_name: Host,
+    /// Who renews the certificates served there.
+    pub certificates: Class,
 }
 
 /// How we prove who we are, and whom we trust.

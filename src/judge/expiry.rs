@@ -1,15 +1,19 @@
-//! F26: a served certificate ends soon, or has ended. By the ladder, class manual.
+//! F26: a served certificate ends soon, or has ended. The ladder depends on who renews it: [`bands`].
 //!
 //! Judged from the served chain whether or not it was accepted: verification drops the chain exactly when it matters.
 
+pub mod bands;
+
 use std::time::Duration;
 
-use crate::model::certificate::{Certificate, Trust};
+use crate::model::certificate::{Certificate, Class, Trust};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::{Now, UnixTime};
 use crate::model::verdict::{Band, Evidence, Finding, Verdict, Why};
 use crate::observe::view::{Aspect, ServedSeen};
+
+use bands::Ladder;
 
 use super::edges::Edge;
 use super::scene::Scene;
@@ -84,14 +88,29 @@ impl Words for CertificateEnds {
     }
 
     fn likely_cause(&self, finding: &Finding) -> String {
-        if is_authority(finding) {
-            return "It is the authority that ends, not only a leaf: renewing leaves does not help, the authority must be \
-                    rotated, which takes preparation."
-                .into();
+        match ladder(finding) {
+            Ladder::Authority => {
+                "It is the authority that ends, not only a leaf: renewing leaves does not help, the authority must be \
+                 rotated, which takes preparation."
+            }
+            Ladder::Leaf(Class::Manual) => {
+                "Nothing renews it: kubeadm renews serving certificates only during an upgrade or by hand, and a \
+                 renewed file is served only after the process has loaded it."
+            }
+            Ladder::Leaf(Class::Automatic) => {
+                "Its renewal is overdue: by the configuration a program renews it, which is due when a third of its \
+                 life is left. Either that program is stuck, or the server has not loaded the renewed certificate."
+            }
+            Ladder::Leaf(Class::Restart) => {
+                let before =
+                    restart_before(finding).map_or_else(String::new, |end| format!(" Restart it before {end}."));
+                return format!(
+                    "By the configuration the server renews its certificates itself, but only when it starts (k3s and \
+                     RKE2 do), and it has not been started since the renewal fell due.{before}"
+                );
+            }
         }
-        "Nothing renews it: kubeadm renews serving certificates only during an upgrade or by hand, and a renewed file \
-         is served only after the process has loaded it."
-            .into()
+        .into()
     }
 
     #[expect(
@@ -108,34 +127,82 @@ impl Words for CertificateEnds {
         let look = format!(
             "openssl s_client -connect {address} </dev/null 2>/dev/null | openssl x509 -noout -subject -issuer -enddate"
         );
-        let (certificate, component) = match place.component() {
-            "etcd" => ("etcd-server", "etcd"),
-            _ => ("apiserver", "kube-apiserver"),
-        };
         let host = match place {
             Subject::Vip(_) => "CONTROL-PLANE-HOST".to_owned(),
             _ => phrases::host(&address).to_owned(),
         };
-        let mut commands = vec![look, format!("ssh {host} kubeadm certs check-expiration")];
-        if !is_authority(finding) {
-            commands.push(format!("ssh {host} kubeadm certs renew {certificate}"));
-            commands.push(format!(
-                "ssh {host} 'crictl stop $(crictl ps -q --name {component})' # the kubelet starts it again with the new one"
-            ));
+        let (certificate, component, file) = match place.component() {
+            "etcd" => ("etcd-server", "etcd", "/etc/kubernetes/pki/etcd/server.crt"),
+            _ => ("apiserver", "kube-apiserver", "/etc/kubernetes/pki/apiserver.crt"),
+        };
+        let check = format!("ssh {host} kubeadm certs check-expiration");
+        match ladder(finding) {
+            Ladder::Authority => vec![look, check],
+            Ladder::Leaf(Class::Manual) => vec![
+                look,
+                check,
+                format!("ssh {host} kubeadm certs renew {certificate}"),
+                format!(
+                    "ssh {host} 'crictl stop $(crictl ps -q --name {component})' # the kubelet starts it again with the new one"
+                ),
+            ],
+            Ladder::Leaf(Class::Automatic) => vec![
+                look,
+                format!("ssh {host} openssl x509 -noout -enddate -in {file} # a later end than served: not loaded yet"),
+                "kubectl get certificates,certificaterequests -A # if cert-manager renews it".into(),
+            ],
+            Ladder::Leaf(Class::Restart) => {
+                vec![look, format!("ssh {host} systemctl restart k3s # RKE2: rke2-server; one server after the other")]
+            }
         }
-        commands
+    }
+
+    fn renewed_by(&self, finding: &Finding) -> Option<&'static str> {
+        let is_etcd = matches!(&finding.evidence, Evidence::Expiry { places, .. }
+            if places.iter().any(|place| place.component() == "etcd"));
+        Some(match (ladder(finding), is_etcd) {
+            (Ladder::Authority, _) => {
+                "a person, by rotating this authority: new authority first, then everything it has signed"
+            }
+            (Ladder::Leaf(Class::Manual), true) => {
+                "a person, on each etcd host: kubeadm certs renew etcd-server, then restart etcd there"
+            }
+            (Ladder::Leaf(Class::Manual), false) => {
+                "a person, on each control-plane host: kubeadm certs renew apiserver, then restart kube-apiserver there"
+            }
+            (Ladder::Leaf(Class::Automatic), _) => {
+                "a program (class automatic in the configuration), which is late: find out why"
+            }
+            (Ladder::Leaf(Class::Restart), _) => {
+                "the server itself when it starts (class restart in the configuration): a person, by restarting it"
+            }
+        })
     }
 }
 
-/// Whether the certificate that ends names itself as its issuer: a root, not a leaf.
-fn is_authority(finding: &Finding) -> bool {
-    matches!(&finding.evidence, Evidence::Expiry { holder, issuer, .. } if holder == issuer)
+/// The last moment for a restart; `None` once it has passed.
+#[expect(clippy::wildcard_enum_match_arm, reason = "other evidence is of other rules")]
+const fn restart_before(finding: &Finding) -> Option<UnixTime> {
+    match finding.evidence {
+        Evidence::Expiry { band: Band::Notice | Band::Warning | Band::Urgent | Band::Page, not_after, .. } => {
+            Some(not_after)
+        }
+        _ => None,
+    }
+}
+
+/// The ladder a finding was judged by.
+#[expect(clippy::wildcard_enum_match_arm, reason = "other evidence is of other rules")]
+const fn ladder(finding: &Finding) -> Ladder {
+    match finding.evidence {
+        Evidence::Expiry { is_authority: true, .. } => Ladder::Authority,
+        Evidence::Expiry { class, .. } => Ladder::Leaf(class),
+        _ => Ladder::Leaf(Class::Manual),
+    }
 }
 
 /// Handshakes that must have served the same ended certificate. Source: design.md section 4, hard faults.
 const HANDSHAKES: u32 = 2;
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 impl Rule for CertificateEnds {
     fn explains(&self) -> &'static [Edge] {
@@ -183,7 +250,9 @@ fn judge_endpoint(scene: &Scene<'_>, endpoint: &Subject, endpoints: &[Subject], 
     if earlier.into_iter().any(is_elsewhere) {
         return good;
     }
-    let Some(band) = band(first_to_end, scene.now.wall) else { return good };
+    let class = scene.view.inventory().endpoint(endpoint).map(|known| known.certificates).unwrap_or_default();
+    let ladder = Ladder::of(first_to_end, &seen.served, class);
+    let Some(band) = ladder.band(first_to_end, scene.now.wall) else { return good };
     let may_be_an_instance_s =
         matches!(endpoint, Subject::Vip(_)) && instances.iter().any(|other| is_behind(scene, other, seen));
     if may_be_an_instance_s || band == Band::Expired && seen.repeats < HANDSHAKES {
@@ -203,6 +272,8 @@ fn judge_endpoint(scene: &Scene<'_>, endpoint: &Subject, endpoints: &[Subject], 
             issuer: first_to_end.issuer.clone(),
             not_after: first_to_end.not_after,
             band,
+            class,
+            is_authority: ladder == Ladder::Authority,
             trust: seen.served.trust,
             places,
         },
@@ -228,27 +299,6 @@ fn since(band: Band, certificate: &Certificate, seen: Now) -> UnixTime {
     }
 }
 
-/// The band of a manually renewed certificate at `now`; `None` while there is nothing to say.
-///
-/// 30, 14, 7 and 1 days before the end; for lives under 90 days a third, sixth, twelfth and twenty-fourth of the life.
-/// Source: certificates.md section 6, recommended default 1.
-#[must_use]
-pub fn band(certificate: &Certificate, now: UnixTime) -> Option<Band> {
-    let life = certificate.not_after.since(certificate.not_before);
-    let [notice, warning, urgent, page] =
-        if life < DAY * 90 { [life / 3, life / 6, life / 12, life / 24] } else { [DAY * 30, DAY * 14, DAY * 7, DAY] };
-    let left = certificate.not_after.since(now);
-    let reached = |rung: Duration| left <= rung;
-    match () {
-        () if certificate.not_after < now => Some(Band::Expired),
-        () if reached(page) => Some(Band::Page),
-        () if reached(urgent) => Some(Band::Urgent),
-        () if reached(warning) => Some(Band::Warning),
-        () if reached(notice) => Some(Band::Notice),
-        () => None,
-    }
-}
-
 const fn level(band: Band) -> Level {
     match band {
         Band::Notice => Level::Info,
@@ -260,44 +310,35 @@ const fn level(band: Band) -> Level {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::certificate::Fingerprint;
+    use crate::model::samples;
 
-    fn certificate(life: Duration) -> Certificate {
-        let not_before = UnixTime::from_secs(1_700_000_000);
-        Certificate {
-            fingerprint: Fingerprint([7; 32]),
-            subject: "CN=kube-apiserver".into(),
-            issuer: "CN=kubernetes".into(),
-            serial: "01".into(),
-            not_before,
-            not_after: not_before.plus(life),
-            names: Vec::new(),
-            is_ca: false,
-            is_self_issued: false,
+    #[test]
+    fn the_words_say_who_has_to_renew() {
+        for (class, is_authority, who, command) in [
+            (Class::Manual, false, "a person, on each control-plane host", "kubeadm certs renew apiserver"),
+            (Class::Automatic, false, "a program", "kubectl get certificates"),
+            (Class::Restart, false, "the server itself when it starts", "systemctl restart k3s"),
+            (Class::Automatic, true, "a person, by rotating this authority", "kubeadm certs check-expiration"),
+        ] {
+            let mut finding = samples::finding(RuleId::F26);
+            if let Evidence::Expiry { class: of, is_authority: rotates, .. } = &mut finding.evidence {
+                (*of, *rotates) = (class, is_authority);
+            }
+
+            let words = CertificateEnds;
+            let commands = words.next_commands(&finding, &Addresses::new());
+            assert!(words.renewed_by(&finding).unwrap().starts_with(who), "{class:?}");
+            assert!(commands.iter().any(|line| line.contains(command)), "{class:?}: {commands:?}");
         }
     }
 
     #[test]
-    fn every_rung_is_entered_to_the_second() {
-        let second = Duration::from_secs(1);
-        let year = certificate(DAY * 365);
-        let short = certificate(DAY * 24);
-        for (certificate, left, before, at) in [
-            (&year, DAY * 30, None, Some(Band::Notice)),
-            (&year, DAY * 14, Some(Band::Notice), Some(Band::Warning)),
-            (&year, DAY * 7, Some(Band::Warning), Some(Band::Urgent)),
-            (&year, DAY, Some(Band::Urgent), Some(Band::Page)),
-            (&short, DAY * 8, None, Some(Band::Notice)),
-            (&short, DAY * 4, Some(Band::Notice), Some(Band::Warning)),
-            (&short, DAY * 2, Some(Band::Warning), Some(Band::Urgent)),
-            (&short, DAY, Some(Band::Urgent), Some(Band::Page)),
-        ] {
-            let rung = certificate.not_after.minus(left);
+    fn a_server_that_renews_when_it_starts_is_to_be_restarted_before_the_end() {
+        let mut finding = samples::finding(RuleId::F26);
+        let Evidence::Expiry { class, band, not_after, .. } = &mut finding.evidence else { panic!("{finding:?}") };
+        (*class, *band) = (Class::Restart, Band::Notice);
+        let end = not_after.to_string();
 
-            assert_eq!(band(certificate, rung.minus(second)), before, "{left:?} and a second left");
-            assert_eq!(band(certificate, rung), at, "{left:?} left");
-        }
-        assert_eq!(band(&year, year.not_after), Some(Band::Page));
-        assert_eq!(band(&year, year.not_after.plus(second)), Some(Band::Expired));
+        assert!(CertificateEnds.likely_cause(&finding).ends_with(&format!("Restart it before {end}.")));
     }
 }

@@ -33,6 +33,11 @@ pub trait Words: Sync {
 
     /// Commands to copy, with the right hosts, most useful first, at most 5.
     fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String>;
+
+    /// Who has to renew what a finding is about, and how, as the rest of "renewed by"; only for things that end.
+    fn renewed_by(&self, _finding: &Finding) -> Option<&'static str> {
+        None
+    }
 }
 
 /// The words of `rule`.

@@ -34,6 +34,21 @@ pub struct Certificate {
     pub is_self_issued: bool,
 }
 
+/// Who renews the certificates of an endpoint, as the configuration says: the ladder of warnings depends on it.
+///
+/// Authorities are of no class: renewing one is always the work of months, whoever does it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// A person (kubeadm, kubespray, files copied by hand).
+    #[default]
+    Manual,
+    /// A program, long before the end (cert-manager, Talos, OpenShift, ACME).
+    Automatic,
+    /// The server itself, but only when it starts (k3s, RKE2).
+    Restart,
+}
+
 /// What a TLS endpoint served, kept whether or not it was accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Served {
@@ -87,6 +102,21 @@ impl Served {
             .filter(|(position, certificate)| *position == 0 || !certificate.is_self_issued)
             .map(|(_, certificate)| certificate)
             .min_by_key(|certificate| certificate.not_after)
+    }
+}
+
+impl Class {
+    /// Every class.
+    pub const ALL: [Self; 3] = [Self::Manual, Self::Automatic, Self::Restart];
+
+    /// The word of the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Automatic => "automatic",
+            Self::Restart => "restart",
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::certificate::Class;
 use super::rule::{Level, RuleId};
 use super::subject::{Name, Subject};
 
@@ -61,6 +62,8 @@ pub struct Endpoint {
     pub server_name: String,
     /// Whether the address is on this machine, so that it proves nothing about our path.
     pub is_loopback: bool,
+    /// Who renews the certificates served there.
+    pub certificates: Class,
 }
 
 /// A reference point or resolver.

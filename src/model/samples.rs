@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::certificate::{Fingerprint, Trust};
+use super::certificate::{Class, Fingerprint, Trust};
 use super::etcd::AlarmKind;
 use super::incident::{Ending, Incident, IncidentId, Part, Told};
 use super::message::{Delivery, LookLine, Message, MessageId, MessageReason};
@@ -90,6 +90,8 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
                 issuer: "CN=kubernetes".into(),
                 not_after: OPENED.minus(Duration::from_secs(3600)),
                 band: Band::Expired,
+                class: Class::Manual,
+                is_authority: false,
                 trust: Trust::Expired,
                 places: vec![api("api-1"), subject("prod-eu1/vip")],
             },

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::certificate::{Fingerprint, Trust};
+use super::certificate::{Class, Fingerprint, Trust};
 use super::etcd::AlarmKind;
 use super::observation::{Phase, Unseen};
 use super::rule::{Level, RuleId};
@@ -157,6 +157,10 @@ pub enum Evidence {
         not_after: UnixTime,
         /// The band of the ladder it is in.
         band: Band,
+        /// Who renews it.
+        class: Class,
+        /// Whether it is an authority that the server's own certificate depends on and that ends before it.
+        is_authority: bool,
         /// What strict verification of the served chain says.
         trust: Trust,
         /// Everywhere in this cluster where the same certificate is served.

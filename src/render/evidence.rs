@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::judge::phrases;
+use crate::judge::{phrases, words};
 use crate::model::message::{LookLine, Message};
 use crate::model::observation::{Phase, Phases};
 use crate::model::probe::ProbeKind;
@@ -97,20 +97,14 @@ pub(super) fn certificate(message: &Message, root: &Finding) -> Option<Section> 
     let Evidence::Expiry { fingerprint, holder, issuer, not_after, places, .. } = &root.evidence else {
         return None;
     };
-    let renew = if holder == issuer {
-        "a person, by rotating this authority: new authority first, then everything it has signed"
-    } else if places.iter().any(|place| place.component() == "etcd") {
-        "a person, on each etcd host: kubeadm certs renew etcd-server, then restart etcd there"
-    } else {
-        "a person, on each control-plane host: kubeadm certs renew apiserver, then restart kube-apiserver there"
-    };
-    let mut blocks = vec![Block::Facts(vec![
+    let mut facts = vec![
         ("Holder", line(holder, LONGEST)),
         ("Issuer", line(issuer, LONGEST)),
         ("Ends", moment(*not_after, message.composed)),
         ("SHA-256", fingerprint.to_string()),
-        ("Renewed by", renew.to_owned()),
-    ])];
+    ];
+    facts.extend(words::of(root.rule).renewed_by(root).map(|who| ("Renewed by", who.to_owned())));
+    let mut blocks = vec![Block::Facts(facts)];
     let at: Vec<String> = places
         .iter()
         .take(SHOWN)

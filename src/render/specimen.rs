@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::certificate::{Certificate, Fingerprint, Served, Trust};
+use crate::model::certificate::{Certificate, Class, Fingerprint, Served, Trust};
 use crate::model::etcd::{Alarm as EtcdAlarm, AlarmKind, MemberAnswer, MemberStatus};
 use crate::model::health::Health;
 use crate::model::incident::{Alarm, Incident, IncidentId, Part, Stage, Told};
@@ -44,8 +44,12 @@ pub(crate) fn millis(millis: u64) -> Duration {
 pub(crate) const TIMEOUT: Unseen = Unseen { phase: Phase::Dial, cause: Cause::Timeout };
 
 pub(crate) fn inventory() -> Inventory {
-    let endpoint =
-        |address: &str| Endpoint { address: address.to_owned(), server_name: address.to_owned(), is_loopback: false };
+    let endpoint = |address: &str| Endpoint {
+        address: address.to_owned(),
+        server_name: address.to_owned(),
+        is_loopback: false,
+        certificates: Class::Manual,
+    };
     let member = |number: u8| (name(&format!("etcd-{number}")), endpoint(&format!("10.0.0.2{number}:2379")));
     let instance = |number: u8| (name(&format!("api-{number}")), endpoint(&format!("10.0.0.1{number}:6443")));
     let reference =

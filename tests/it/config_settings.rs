@@ -6,6 +6,7 @@ use secrecy::ExposeSecret as _;
 use vedette::config::budget::Planned;
 use vedette::config::settings::{Settings, Source};
 use vedette::config::surroundings::{Sources, Surroundings};
+use vedette::model::certificate::Class;
 use vedette::model::policy::Policy;
 
 use crate::config_errors::machine;
@@ -145,6 +146,38 @@ fn the_default_timing_keeps_every_promise_of_load() {
         let planned = Planned::new(&settings.clusters[0], &Policy::default());
         assert!(planned.apiservers <= planned.apiservers_goal, "{apiservers}: {planned:?}");
         assert!(planned.etcd <= planned.etcd_goal + 1e-9, "{members}: {planned:?}");
+    }
+}
+
+#[test]
+fn who_renews_certificates_is_inherited_until_it_is_said_anew() {
+    let folder = machine();
+    let settings = load(
+        "clusters:\n\
+         - name: prod\n  kubeconfig: { path: prod.kubeconfig }\n  certificates: restart\n\
+         \x20 apiservers:\n\
+         \x20 - { name: api-1, address: '10.0.0.11:6443' }\n\
+         \x20 - { name: api-2, address: '10.0.0.12:6443', certificates: manual }\n\
+         \x20 etcd:\n\
+         \x20 - { name: a, ca: { file: ca.pem }, members: [{ name: m, address: 'a:1' }] }\n\
+         \x20 - { name: b, ca: { file: ca.pem }, certificates: automatic, members: [{ name: m, address: 'b:1' }] }\n\
+         - { name: plain, kubeconfig: { path: prod.kubeconfig } }\n\
+         - { name: own, kubeconfig: { path: prod.kubeconfig }, vip: { certificates: automatic } }",
+        folder.path(),
+    );
+
+    let inventory = settings.inventory();
+    let class = |subject: &str| inventory.endpoint(&subject.parse().unwrap()).unwrap().certificates;
+    for (subject, renewed) in [
+        ("prod/vip", Class::Restart),
+        ("prod/apiserver/api-1", Class::Restart),
+        ("prod/apiserver/api-2", Class::Manual),
+        ("prod/etcd/a/m", Class::Restart),
+        ("prod/etcd/b/m", Class::Automatic),
+        ("plain/vip", Class::Manual),
+        ("own/vip", Class::Automatic),
+    ] {
+        assert_eq!(class(subject), renewed, "{subject}");
     }
 }
 

@@ -319,7 +319,7 @@ pub(crate) fn client(pair: &Pair) -> ClientPair {
 
 pub(crate) fn endpoint(address: SocketAddr, expected: &str) -> Endpoint {
     let server_name = expected.parse().map_or_else(|_| Host::Name(expected.to_owned()), Host::Ip);
-    Endpoint { address: Address { host: Host::Ip(address.ip()), port: address.port() }, server_name }
+    Endpoint::new(Address { host: Host::Ip(address.ip()), port: address.port() }, Some(server_name))
 }
 
 pub(crate) fn name(text: &str) -> Name {

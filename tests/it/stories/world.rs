@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vedette::engine::Engine;
-use vedette::model::certificate::{Certificate, Fingerprint, Served, Trust};
+use vedette::model::certificate::{Certificate, Class, Fingerprint, Served, Trust};
 use vedette::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberStatus, ReadAnswer};
 use vedette::model::exchange::{Action, Change, Input, Memory};
 use vedette::model::health::{Health, Version};
@@ -117,7 +117,8 @@ pub(super) fn etcd(n: u8) -> Subject {
 }
 
 fn endpoint(address: &str) -> Endpoint {
-    Endpoint { address: address.into(), server_name: "server".into(), is_loopback: false }
+    let certificates = Class::Manual;
+    Endpoint { address: address.into(), server_name: "server".into(), is_loopback: false, certificates }
 }
 
 pub(super) fn inventory() -> Inventory {

@@ -280,10 +280,15 @@ fn judge_endpoint(scene: &Scene<'_>, endpoint: &Subject, endpoints: &[Subject], 
     })
 }
 
-/// Whether an instance that answers has not been looked at since the balancer first showed this certificate.
+/// Whether what the balancer showed may be the certificate of an instance that answers: that was not looked at since,
+/// or it may have had another one when the balancer was last looked at.
 fn is_behind(scene: &Scene<'_>, instance: &Subject, seen: &ServedSeen) -> bool {
     let answers = scene.view.track(instance, Aspect::Answer).is_some_and(|track| track.bad().is_none());
-    answers && scene.view.served(instance).is_none_or(|own| own.at.mono <= seen.since.mono)
+    // A look is dated from its start, and its handshake ends at most this much later.
+    let handshake = scene.policy().dial_deadline + scene.policy().tls_deadline;
+    let may_be_its_own =
+        |own: &ServedSeen| own.at.mono <= seen.since.mono || seen.at.mono <= own.since.mono.plus(handshake);
+    answers && scene.view.served(instance).is_none_or(may_be_its_own)
 }
 
 fn shows_same_leaf(scene: &Scene<'_>, endpoint: &Subject, seen: &ServedSeen) -> bool {

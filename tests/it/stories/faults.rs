@@ -168,6 +168,17 @@ fn instances_not_ready_for_another_reason_are_told_as_such() {
 }
 
 #[test]
+fn a_renewed_certificate_is_not_told_once_more_of_the_balancer_that_showed_it_last() {
+    for lasting in 20..26 {
+        check_lasting(RuleId::F26, seconds(lasting), seconds(12), |world| {
+            world.expired.insert(api(1));
+            // The balancer has only the one with the expired certificate left.
+            world.set(&api(2), Doing::Frozen);
+        });
+    }
+}
+
+#[test]
 fn an_expired_certificate_is_one_mail_about_the_certificate() {
     let world = check(RuleId::F26, seconds(12), |world| {
         world.expired.insert(api(1));

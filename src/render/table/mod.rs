@@ -8,6 +8,8 @@ mod json;
 mod row;
 mod summary;
 
+use std::time::Duration;
+
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::model::inventory::Inventory;
@@ -50,9 +52,21 @@ pub struct Unknown {
 
 /// The summary line, an empty line, the table.
 ///
-/// With `width` (columns of the terminal) long cells are wrapped; without it every look stays on one line.
+/// Every look stays on one line unless that is wider than `width`, the columns of the terminal: then the milliseconds
+/// are not told by phase, and what is too long even so is wrapped.
 #[must_use]
 pub fn text(pass: Pass<'_>, width: Option<u16>) -> String {
+    let whole = listed(pass, None);
+    let widest = whole.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+    let table = match width {
+        Some(width) if widest > usize::from(width) => listed(pass, Some(width)),
+        Some(_) | None => whole,
+    };
+    format!("{}\n\n{table}", summary(pass))
+}
+
+/// The table; with `width` in its short form.
+fn listed(pass: Pass<'_>, width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     match width {
@@ -69,14 +83,14 @@ pub fn text(pass: Pass<'_>, width: Option<u16>) -> String {
             row.probe.connection.as_str().to_owned(),
             row.saw.as_str().to_owned(),
             row.result.clone(),
-            milliseconds(&row.phases),
+            if width.is_some() { total(&row.phases) } else { milliseconds(&row.phases) },
             days,
         ]);
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    let mut text = format!("{}\n\n", summary(pass));
+    let mut text = String::new();
     for line in table.lines() {
         text.push_str(line.trim_end());
         text.push('\n');
@@ -86,14 +100,22 @@ pub fn text(pass: Pass<'_>, width: Option<u16>) -> String {
 
 /// `dial 1.0 + tls 4.6 = 5.6`; empty when no phase was reached.
 fn milliseconds(phases: &Phases) -> String {
-    let figure = |spent: std::time::Duration| format!("{:.1}", spent.as_secs_f64() * 1000.0);
     let reached: Vec<String> =
         phases.reached().map(|(phase, spent)| format!("{} {}", phase.as_str(), figure(spent))).collect();
     match reached.as_slice() {
         [] => String::new(),
         [only] => only.clone(),
-        several => format!("{} = {}", several.join(" + "), figure(phases.total())),
+        several => format!("{} = {}", several.join(" + "), total(phases)),
     }
+}
+
+/// `5.6`; empty when no phase was reached.
+fn total(phases: &Phases) -> String {
+    phases.reached().next().map_or_else(String::new, |_| figure(phases.total()))
+}
+
+fn figure(spent: Duration) -> String {
+    format!("{:.1}", spent.as_secs_f64() * 1000.0)
 }
 
 /// `text` without what would break a terminal or the plugin contract: control characters and `|`.

@@ -6,8 +6,8 @@
 # says how to install it, and exits with 1.
 set -eu
 
-# program:package, for the programs the lab calls.
-needs="haproxy:haproxy postfix:postfix nft:nftables ip:iproute2 unshare:util-linux
+# program:package, for the programs the lab calls; a C compiler because aws-lc and SQLite are C.
+needs="cc:build-essential haproxy:haproxy postfix:postfix nft:nftables ip:iproute2 unshare:util-linux
 nsenter:util-linux setpriv:util-linux mount:mount flock:util-linux"
 # Only without root: newuidmap lets the lab map more than one user, which Postfix needs.
 [ "$(id -u)" -eq 0 ] || needs="$needs newuidmap:uidmap"

@@ -30,11 +30,15 @@ use crate::world::{Extent, World};
 const GLANCE: Duration = Duration::from_millis(300);
 
 const KEYS: &str = concat!(
+    "Break something: a digit and Enter, and watch the mail arrive below.\n\n",
     "  1 kill both apiservers      2 freeze api-2           3 stop the VIP\n",
     "  4 freeze two etcd members   5 fill etcd (NOSPACE)    6 cut the bastion off\n",
     "  7 expired certificate on api-1                       0 heal everything\n",
-    "  q quit                      (each followed by Enter)",
+    "  q quit (or Ctrl-C); nothing is left behind",
 );
+
+/// Sets a mail off from what the lab says itself.
+const RULE: &str = "------------------------------------------------------------------------";
 
 /// What `up` was asked for.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +59,7 @@ pub(crate) fn run(request: &Request, folder: &Path, volatile: &Path, tools: &Too
     let config = world.write_vedette_config(&Options { relay, ..Options::default() })?;
     write_scripts(&world)?;
     open_window(&world)?;
-    println!("{}", directions(&world, &config));
+    println!("{}\n", directions(&world, &config, request.vedette));
     if request.vedette {
         watch(&mut world, &config)?;
     }
@@ -79,11 +83,7 @@ fn watch(world: &mut World, config: &Path) -> Result<()> {
     if let Err(error) = started {
         return Err(error.context(world.what_vedette_said()));
     }
-    let address = env::var(WINDOW_ADDRESS).unwrap_or_default();
-    println!(
-        "metrics      http://{address}/metrics (vedette runs; its log is {}/logs/vedette.log)\n",
-        world.folder.display()
-    );
+    println!("vedette probe --once {}\n", config.display());
     let mut probe = world.network.command(Place::Bastion, BINARY);
     probe.args(["probe", "--once"]).arg(config).status()?;
     Ok(())
@@ -131,16 +131,25 @@ fn press(world: &mut World, key: &str) -> Result<Option<Instant>> {
             world.kill9("api-2")?;
             ("both apiservers are killed", at)
         }
-        "2" => ("api-2 is frozen: it accepts connections and answers nothing", world.freeze("api-2")?),
+        "2" => (
+            "api-2 is frozen: it accepts connections and answers nothing (a warning, mailed after 30 s)",
+            world.freeze("api-2")?,
+        ),
         "3" => ("the VIP is stopped, its instances are not", world.stop("vip")?),
         "4" => {
             world.freeze("etcd-1")?;
             ("etcd has lost its quorum: etcd-1 and etcd-2 are frozen", world.freeze("etcd-2")?)
         }
         "5" => ("etcd is full and takes no more writes", world.fill_etcd()?),
-        "6" => ("the bastion is cut off", world.network.cut(Place::Bastion)?),
+        "6" => (
+            "the bastion is cut off: vedette is mute now, and tells of it after its return if that took a minute",
+            world.network.cut(Place::Bastion)?,
+        ),
         "7" => ("api-1 serves an expired certificate", world.replace_certificate(1, Life::Expired)?),
-        "0" => ("all is well again", heal(world)?),
+        "0" => {
+            println!("lab: healing");
+            ("all is well again; the all-clear waits for 15 s of good looks", heal(world)?)
+        }
         _ => return Ok(None),
     };
     println!("lab: {what}");
@@ -164,32 +173,42 @@ fn heal(world: &mut World) -> Result<Instant> {
     Ok(clock::now())
 }
 
-/// Prints the subject of a mail and leaves the mail as a file.
+/// Prints a mail as a person would read it, and leaves it as a file.
 fn announce(world: &World, mail: &Mail, number: usize, fault: Instant) -> Result<()> {
     let file = world.folder.join(format!("mail/{:03}.txt", number + 1));
     let text = format!("Subject: {}\nMessage-ID: {}\n\n{}", mail.subject, mail.message_id, mail.text);
     crate::pki::write(&file, &text, 0o644)?;
     let after = mail.arrived.saturating_duration_since(fault).as_secs_f64();
-    println!("mail ({after:.1} s after the last key): {}\n     {}", mail.subject, file.display());
+    println!("\nlab: mail {} arrived {after:.1} s after the last key took effect; {}", number + 1, file.display());
+    println!("{RULE}\nSubject: {}\n\n{}\n{RULE}\n", mail.subject, mail.text.trim());
     Ok(())
 }
 
-fn directions(world: &World, config: &Path) -> String {
+fn directions(world: &World, config: &Path, is_watched: bool) -> String {
     let here = world.folder.display();
     let mails = match &world.no_postfix {
         None => "Postfix (10.89.0.50:25)".to_owned(),
         Some(why) => format!("the programmable server (10.89.0.50:2525), for want of Postfix: {why}"),
     };
+    let config = config.display();
+    let vedette = if is_watched {
+        let address = env::var(WINDOW_ADDRESS).unwrap_or_default();
+        format!(
+            "metrics        http://{address}/metrics      (of the vedette that runs here)\n\
+             vedette        {here}/bin/vedette probe --once {config}"
+        )
+    } else {
+        format!("vedette        {here}/bin/vedette run {config}")
+    };
     format!(
-        "kubectl        {here}/bin/kubectl get namespaces      (contexts vip, api-1, api-2)\n\
+        "{vedette}\n\
+         mails          {here}/mail      (taken by {mails})\n\
+         kubectl        {here}/bin/kubectl get namespaces      (contexts vip, api-1, api-2)\n\
          etcdctl        {here}/bin/etcdctl endpoint status -w table\n\
-         any command    {here}/bin/bastion COMMAND...          (runs it on the bastion)\n\
-         vedette        {here}/bin/bastion {BINARY} run --config {}\n\
+         any command    {here}/bin/bastion COMMAND...      (runs it on the bastion)\n\
          kubeconfigs    {here}/admin.kubeconfig  {here}/vedette.kubeconfig\n\
          certificates   {here}/pki\n\
-         logs           {here}/logs\n\
-         mails          {here}/mail, taken by {mails}",
-        config.display(),
+         logs           {here}/logs"
     )
 }
 
@@ -226,7 +245,8 @@ fn write_scripts(world: &World) -> Result<()> {
         world.tools.path("etcdctl")?.display(),
         etcdctl_flags(&world.pki).join(" ")
     );
-    for (name, text) in [("bastion", bastion), ("kubectl", kubectl), ("etcdctl", etcdctl)] {
+    let vedette = format!("#!/bin/sh\nexec {here}/bin/bastion {BINARY} \"$@\"\n");
+    for (name, text) in [("bastion", bastion), ("kubectl", kubectl), ("etcdctl", etcdctl), ("vedette", vedette)] {
         crate::pki::write(&world.folder.join("bin").join(name), &text, 0o755)?;
     }
     Ok(())

@@ -7,6 +7,7 @@ mod config_errors;
 mod config_files;
 mod config_settings;
 mod daemon;
+mod docs_in_sync;
 mod layers;
 mod rpc_in_sync;
 mod stories;

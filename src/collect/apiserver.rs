@@ -148,12 +148,9 @@ impl Apiserver {
             let question = self.question(page, passport, line.is_trusted, false);
             let asking = ask::over(&mut line.sender, &question, journey);
             let asked = tokio::time::timeout(kit.policy.answer_deadline, asking).await;
-            if asked.is_ok() {
-                // An answer or an end: both came over the path.
-                journey.heard_from(line.peer);
-            }
             answer = match asked {
                 Ok(Ok(answer)) => {
+                    journey.ended_with(line.peer, None);
                     line.has_answered.store(true, Ordering::Release);
                     if answer.closes {
                         line.watch.announce();
@@ -164,6 +161,7 @@ impl Apiserver {
                 }
                 Ok(Err(failure)) => {
                     let cause = failure.cause(&line.watch);
+                    journey.ended_with(line.peer, Some(cause));
                     let may_redial = line.watch.is_announced() && journey.phase() == Phase::FirstByte;
                     if may_redial && !is_last_turn {
                         continue;

@@ -47,7 +47,7 @@ pub enum BadProxy {
 }
 
 /// A proxy every connection of a cluster goes through.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Proxy {
     kind: Kind,
     address: Address,
@@ -62,6 +62,13 @@ enum Kind {
     Https,
     /// SOCKS version 5, names resolved by the proxy.
     Socks,
+}
+
+/// Without the login.
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proxy").field("kind", &self.kind).field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 impl Proxy {
@@ -254,6 +261,7 @@ mod tests {
         let plain = proxy("http://me:pw@proxy.example:3128").unwrap();
         assert_eq!((plain.kind, plain.address.port), (Kind::Http, 3128));
         assert_eq!(plain.basic().unwrap(), "Basic bWU6cHc=");
+        assert!(!format!("{plain:?}").contains("pw"));
         assert_eq!(proxy("https://[::1]").unwrap().address.host, Host::Ip("::1".parse().unwrap()));
         assert_eq!(
             proxy("socks5://10.0.0.1").unwrap().address,

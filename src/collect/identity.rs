@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use super::credentials::{self, Mark};
 use super::exec::{self, ClusterHint, Issued};
 use super::handshake::Tls;
+use crate::config::aside::Aside;
 use crate::config::settings::{Credentials, ExecPlugin, Source};
 use crate::model::observation::Cause;
 use crate::model::time::{Clock, Mono, Now};
@@ -62,6 +63,7 @@ pub(crate) struct Identity {
     cluster: String,
     tls: Tls,
     clock: Clock,
+    files: Aside,
     state: tokio::sync::Mutex<State>,
     was_refused: AtomicBool,
 }
@@ -99,7 +101,7 @@ impl Identity {
     /// `cluster` is the URL that an exec plugin is told.
     pub(crate) fn new(credentials: Credentials, cluster: String, tls: Tls, clock: Clock) -> Self {
         let state = tokio::sync::Mutex::default();
-        Self { credentials, cluster, tls, clock, state, was_refused: AtomicBool::new(false) }
+        Self { credentials, cluster, tls, clock, files: Aside::new(1), state, was_refused: AtomicBool::new(false) }
     }
 
     /// A server refused the credential; a plugin is asked for another one.
@@ -122,8 +124,8 @@ impl Identity {
         state.checked = Some(now.mono);
 
         let credentials = self.credentials.clone();
-        let marks =
-            on_files(move || sources(&credentials).into_iter().map(credentials::mark).collect::<Vec<_>>()).await;
+        let mark = move || sources(&credentials).into_iter().map(credentials::mark).collect::<Vec<_>>();
+        let marks = self.files.run(FILES_DEADLINE, mark).await;
         let is_same = marks.as_ref().is_none_or(|marks| *marks == state.marks)
             && state.plugin.serial == issued_before
             && state.plugin.failure.is_none();
@@ -148,7 +150,7 @@ impl Identity {
             flaw: state.plugin.failure,
             generation,
         };
-        let Some((passport, complaints)) = on_files(move || load.run()).await else {
+        let Some((passport, complaints)) = self.files.run(FILES_DEADLINE, move || load.run()).await else {
             let nothing = Passport { generation, strict: None, client: None, token: None, is_flawed: true };
             return state.passport.clone().unwrap_or_else(|| Arc::new(nothing));
         };
@@ -172,9 +174,8 @@ impl Identity {
 
     async fn ask_plugin(&self, plugin: &mut Plugin, now: Now) {
         let Some(command) = &self.credentials.exec else { return };
-        let hint = || ClusterHint { server: self.cluster.clone(), anchors: self.anchors_text(command) };
         if plugin.ended.is_none() {
-            let result = exec::run(command, &hint()).await;
+            let result = exec::run(command, &self.hint(command).await).await;
             plugin.take(result, self.clock.now().mono);
             return;
         }
@@ -185,7 +186,7 @@ impl Identity {
         }
         if plugin.running.is_none() && plugin.is_due(now, self.was_refused.load(Ordering::Relaxed)) {
             self.was_refused.store(false, Ordering::Relaxed);
-            let (command, hint) = (command.clone(), hint());
+            let (command, hint) = (command.clone(), self.hint(command).await);
             plugin.running = Some(tokio::spawn(async move { exec::run(&command, &hint).await }));
         }
         if plugin.issued.as_ref().is_some_and(|issued| issued.expires.is_some_and(|end| end <= now.wall)) {
@@ -194,14 +195,13 @@ impl Identity {
         }
     }
 
-    fn anchors_text(&self, plugin: &ExecPlugin) -> Vec<u8> {
-        let anchors = self
-            .credentials
-            .anchors
-            .as_ref()
-            .filter(|_| plugin.provides_cluster_info)
-            .and_then(|source| source.read().ok());
-        anchors.map(|octets| octets.expose_secret().to_vec()).unwrap_or_default()
+    async fn hint(&self, plugin: &ExecPlugin) -> ClusterHint {
+        let server = self.cluster.clone();
+        let Some(source) = self.credentials.anchors.clone().filter(|_| plugin.provides_cluster_info) else {
+            return ClusterHint { server, anchors: Vec::new() };
+        };
+        let read = move || source.read().map(|octets| octets.expose_secret().to_vec()).unwrap_or_default();
+        ClusterHint { server, anchors: self.files.run(FILES_DEADLINE, read).await.unwrap_or_default() }
     }
 }
 
@@ -317,8 +317,4 @@ fn read(source: &Source) -> Result<SecretSlice<u8>, String> {
 fn sources(credentials: &Credentials) -> Vec<&Source> {
     let client = credentials.client.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
     credentials.anchors.iter().chain(client).chain(&credentials.token).collect()
-}
-
-async fn on_files<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    tokio::time::timeout(FILES_DEADLINE, tokio::task::spawn_blocking(work)).await.ok()?.ok()
 }

@@ -70,6 +70,14 @@ impl Journey {
         self.lock().proves_path |= proves_path(peer);
     }
 
+    /// Notes how a question over an open connection to `peer` ended: an answer and the peer's own end of the
+    /// connection came over the path, while `Some` of these causes may have come from our own kernel.
+    pub(crate) fn ended_with(&self, peer: IpAddr, cause: Option<Cause>) {
+        if !matches!(cause, Some(Cause::Timeout | Cause::Unreachable | Cause::OwnFault)) {
+            self.heard_from(peer);
+        }
+    }
+
     /// Whether anything came back from a peer that is not on this machine.
     pub(crate) fn proves_path(&self) -> bool {
         self.lock().proves_path

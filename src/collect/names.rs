@@ -81,14 +81,12 @@ impl Names {
         Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, address.port)).collect())
     }
 
-    async fn first(self: &Arc<Self>, name: &str, pin: &Pin) -> Result<Vec<IpAddr>, Cause> {
+    async fn first(self: &Arc<Self>, name: &str, pin: &Arc<Pin>) -> Result<Vec<IpAddr>, Cause> {
         let _turn = pin.asking.lock().await;
         if let Some(addresses) = pin.addresses() {
             return Ok(addresses);
         }
-        let addresses = self.look_up(name).await?;
-        pin.keep(addresses.clone(), self.clock.now().mono);
-        Ok(addresses)
+        self.look_up(name, pin).await
     }
 
     fn refresh_if_old(self: &Arc<Self>, name: &str, pin: &Arc<Pin>) {
@@ -100,21 +98,27 @@ impl Names {
         let (names, name, pin) = (Arc::clone(self), name.to_owned(), Arc::clone(pin));
         self.tasks.spawn(async move {
             let Ok(_turn) = pin.asking.try_lock() else { return };
-            match names.look_up(&name).await {
-                Ok(addresses) => pin.keep(addresses, names.clock.now().mono),
-                Err(cause) => tracing::debug!(%name, ?cause, "refreshing {name}: no answer, the known addresses stay"),
+            if let Err(cause) = names.look_up(&name, &pin).await {
+                tracing::debug!(%name, ?cause, "refreshing {name}: no answer, the known addresses stay");
             }
         });
     }
 
-    async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, Cause> {
+    /// Asks on a thread of its own, which keeps what it finds also when nobody waits any more: with a dead first
+    /// resolver every answer takes 5 s, longer than any look waits, and still is the answer.
+    async fn look_up(&self, name: &str, pin: &Arc<Pin>) -> Result<Vec<IpAddr>, Cause> {
         let permit = Arc::clone(&self.threads).acquire_owned().await.map_err(|_| Cause::OwnFault)?;
         let (answer, answered) = oneshot::channel();
-        let asked = name.to_owned();
+        let (asked, pin, clock) = (name.to_owned(), Arc::clone(pin), self.clock.clone());
         std::thread::Builder::new()
             .name("resolve".to_owned())
             .spawn(move || {
                 let found = (asked.as_str(), 0).to_socket_addrs().map(|places| distinct(places.map(|p| p.ip())));
+                if let Ok(addresses) = &found
+                    && !addresses.is_empty()
+                {
+                    pin.keep(addresses.clone(), clock.now().mono);
+                }
                 // Nobody waits any more when the deadline has passed.
                 drop(answer.send(found));
                 drop(permit);
@@ -174,6 +178,8 @@ fn cause_of(error: &io::Error) -> Cause {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::super::tests::test_clock;
     use super::*;
 
@@ -200,6 +206,19 @@ mod tests {
         assert_eq!(places, again);
         assert!(first.phases().resolve.is_some());
         assert_eq!(second.phases().resolve, None);
+    }
+
+    #[tokio::test]
+    async fn an_answer_after_the_deadline_serves_the_next_look() {
+        let (names, first) = names();
+        let address = address(Host::Name("localhost".to_owned()));
+
+        // Asked, and given up at once.
+        drop(names.places(&address, Duration::from_secs(5), &first).now_or_never());
+
+        let all_threads = u32::try_from(THREADS).unwrap();
+        drop(names.threads.acquire_many(all_threads).await.unwrap());
+        assert!(names.places(&address, Duration::ZERO, &Journey::new(&test_clock())).await.is_ok());
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 //! settings. Nothing here dials or resolves anything, and no secret is kept: [`source`] reads each on use.
 
 pub mod address;
+pub mod aside;
 pub mod budget;
 mod cluster;
 mod duration;

@@ -114,7 +114,7 @@ pub struct Login {
 }
 
 /// Where heartbeats go.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Heartbeat {
     /// GET is sent here.
     pub url: Url,
@@ -166,7 +166,7 @@ pub struct Endpoint {
 }
 
 /// How we prove who we are, and whom we trust.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Credentials {
     /// Certificate authorities, PEM.
     pub anchors: Option<Source>,
@@ -190,7 +190,7 @@ pub struct ClientPair {
 }
 
 /// A command that prints a credential, as kubeconfig defines it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ExecPlugin {
     /// `client.authentication.k8s.io/v1` or `v1beta1`.
     pub api_version: String,
@@ -215,6 +215,34 @@ pub enum Source {
     Env(String),
     /// Bytes embedded in a kubeconfig.
     Inline(std::sync::Arc<secrecy::SecretSlice<u8>>),
+}
+
+/// Without the path, which is often the receiver's secret.
+impl std::fmt::Debug for Heartbeat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let host = self.url.host_str().unwrap_or_default();
+        f.debug_struct("Heartbeat").field("host", &host).field("interval", &self.interval).finish_non_exhaustive()
+    }
+}
+
+/// Without the proxy's login.
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials")
+            .field("anchors", &self.anchors)
+            .field("client", &self.client)
+            .field("token", &self.token)
+            .field("exec", &self.exec)
+            .field("proxy", &self.proxy.as_ref().and_then(Url::host_str))
+            .finish()
+    }
+}
+
+/// Without arguments and environment, where people put tokens.
+impl std::fmt::Debug for ExecPlugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExecPlugin").field("command", &self.command).finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for Source {

@@ -13,6 +13,7 @@ use lettre::transport::smtp::client::{Certificate, CertificateStore, TlsParamete
 use lettre::transport::smtp::extension::ClientId;
 use secrecy::ExposeSecret;
 
+use crate::config::aside::Aside;
 use crate::config::settings::{self, Host, MailTls};
 use crate::model::message::{Delivery, FailureClass, MessageId, Receipt};
 
@@ -26,6 +27,9 @@ const STEP: Duration = Duration::from_secs(10);
 
 /// Time given to a polite end after the message was accepted.
 const QUIT: Duration = Duration::from_secs(1);
+
+/// Reads of the password and the authority at a time: one for each mail under way.
+const READS: usize = 4;
 
 /// Messages of which some recipients have been served and others not yet.
 const HALF_DONE: usize = 64;
@@ -48,6 +52,7 @@ pub struct Email {
     login: Option<settings::Login>,
     who: Correspondence,
     hello: ClientId,
+    files: Aside,
     step: Duration,
     /// Recipients already served, by message: the next attempt is only for the others.
     served: Mutex<BTreeMap<MessageId, BTreeSet<String>>>,
@@ -73,6 +78,7 @@ impl Email {
             login: mail.login.clone(),
             who,
             hello: hello(vantage),
+            files: Aside::new(READS),
             step: STEP,
             served: Mutex::default(),
         })
@@ -144,8 +150,8 @@ impl Email {
 
     async fn attempt(&self, delivery: &Delivery) -> Result<Taken, Failure> {
         let letter = letter(delivery, &self.who).map_err(|error| Failure::own(format!("writing the mail: {error}")))?;
-        let protection = self.protection()?;
-        let login = self.credentials()?;
+        let protection = self.protection().await?;
+        let login = self.credentials().await?;
         let addresses = tokio::time::timeout(self.step, self.pin.addresses())
             .await
             .unwrap_or_else(|_| Err(format!("no answer within {:?}", self.step)))
@@ -175,35 +181,33 @@ impl Email {
         self.who.to.iter().map(|to| to.email.clone()).filter(is_open).collect()
     }
 
-    fn credentials(&self) -> Result<Option<Credentials>, Failure> {
+    async fn credentials(&self) -> Result<Option<Credentials>, Failure> {
         let Some(login) = &self.login else { return Ok(None) };
-        let password = login.password.read_line().map_err(|error| Failure {
+        let source = login.password.clone();
+        let read = self.files.run(self.step, move || source.read_line().map_err(|error| error.to_string())).await;
+        let password = read.unwrap_or_else(|| Err(self.late())).map_err(|why| Failure {
             class: FailureClass::Auth,
             is_permanent: false,
-            text: format!("reading the relay's password from {:?}: {error}", login.password),
+            text: format!("reading the relay's password from {:?}: {why}", login.password),
         })?;
         Ok(Some(Credentials::new(login.username.clone(), password.expose_secret().to_owned())))
     }
 
-    fn protection(&self) -> Result<Protection, Failure> {
-        let tls = || self.parameters().map_err(|text| Failure { class: FailureClass::Tls, is_permanent: false, text });
-        Ok(match self.tls {
-            MailTls::StartTls => Protection::StartTls(tls()?),
-            MailTls::Implicit => Protection::Implicit(tls()?),
-            MailTls::Plain => Protection::Plain,
-        })
+    async fn protection(&self) -> Result<Protection, Failure> {
+        let wrap = match self.tls {
+            MailTls::StartTls => Protection::StartTls,
+            MailTls::Implicit => Protection::Implicit,
+            MailTls::Plain => return Ok(Protection::Plain),
+        };
+        let (host, ca) = (host(&self.relay.host), self.ca.clone());
+        let made = self.files.run(self.step, move || parameters(host, ca.as_ref())).await;
+        made.unwrap_or_else(|| Err(format!("reading the authorities to trust: {}", self.late())))
+            .map(wrap)
+            .map_err(|text| Failure { class: FailureClass::Tls, is_permanent: false, text })
     }
 
-    /// Strict verification, by the configured authority alone or by the system's.
-    fn parameters(&self) -> Result<TlsParameters, String> {
-        let mut builder = TlsParameters::builder(host(&self.relay.host));
-        if let Some(source) = &self.ca {
-            let why = |error: &dyn std::error::Error| format!("reading the relay's authority from {source:?}: {error}");
-            let pem = source.read().map_err(|error| why(&error))?;
-            let authority = Certificate::from_pem(pem.expose_secret()).map_err(|error| why(&error))?;
-            builder = builder.certificate_store(CertificateStore::None).add_root_certificate(authority);
-        }
-        builder.build().map_err(|error| format!("preparing TLS: {error}"))
+    fn late(&self) -> String {
+        format!("the file system does not answer within {:?}", self.step)
     }
 
     /// A shorter deadline for each step, for tests against relays that stall.
@@ -212,6 +216,18 @@ impl Email {
         self.step = step;
         self
     }
+}
+
+/// Strict verification, by the configured authority alone or by the system's. Blocks on files.
+fn parameters(host: String, ca: Option<&settings::Source>) -> Result<TlsParameters, String> {
+    let mut builder = TlsParameters::builder(host);
+    if let Some(source) = ca {
+        let why = |error: &dyn std::error::Error| format!("reading the relay's authority from {source:?}: {error}");
+        let pem = source.read().map_err(|error| why(&error))?;
+        let authority = Certificate::from_pem(pem.expose_secret()).map_err(|error| why(&error))?;
+        builder = builder.certificate_store(CertificateStore::None).add_root_certificate(authority);
+    }
+    builder.build().map_err(|error| format!("preparing TLS: {error}"))
 }
 
 fn mailbox(address: &str) -> Result<Mailbox, BadAddress> {

@@ -11,6 +11,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Url};
 use secrecy::ExposeSecret;
 
+use crate::config::aside::Aside;
 use crate::config::settings::{self, Address, Host};
 use crate::model::message::{DeliveryFailure, FailureClass};
 use crate::render::harmless;
@@ -29,6 +30,7 @@ pub struct Heartbeat {
     url: Url,
     ca: Option<settings::Source>,
     names: Names,
+    files: Aside,
     overall: Duration,
     /// The client in use and the authority it was made with: made anew when the file has changed.
     client: Mutex<Option<(Vec<u8>, Client)>>,
@@ -43,6 +45,7 @@ impl Heartbeat {
             url: heartbeat.url.clone(),
             ca: heartbeat.ca.clone(),
             names: Names::default(),
+            files: Aside::new(1),
             overall: OVERALL,
             client: Mutex::default(),
         }
@@ -53,7 +56,7 @@ impl Heartbeat {
     /// # Errors
     /// How it failed. The text names no URL, since its path is often the receiver's secret.
     pub async fn beat(&self) -> Result<(), DeliveryFailure> {
-        let client = self.client()?;
+        let client = self.client(self.authority().await?)?;
         let answer = match tokio::time::timeout(self.overall, client.get(self.url.clone()).send()).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(classify(error)),
@@ -69,17 +72,19 @@ impl Heartbeat {
         Err(failure(class, &format!("the receiver answers {status}")))
     }
 
-    fn client(&self) -> Result<Client, DeliveryFailure> {
-        let authority = match &self.ca {
-            None => Vec::new(),
-            Some(source) => source
-                .read()
-                .map_err(|error| {
-                    failure(FailureClass::Tls, &format!("reading the authority from {source:?}: {error}"))
-                })?
-                .expose_secret()
-                .to_vec(),
-        };
+    /// What the receiver is verified by, anew each time; empty for the system's authorities.
+    async fn authority(&self) -> Result<Vec<u8>, DeliveryFailure> {
+        let Some(source) = self.ca.clone() else { return Ok(Vec::new()) };
+        let place = format!("{source:?}");
+        let read = move || source.read().map(|pem| pem.expose_secret().to_vec()).map_err(|error| error.to_string());
+        self.files
+            .run(self.overall, read)
+            .await
+            .unwrap_or_else(|| Err("the file system does not answer".into()))
+            .map_err(|why| failure(FailureClass::Tls, &format!("reading the authority from {place}: {why}")))
+    }
+
+    fn client(&self, authority: Vec<u8>) -> Result<Client, DeliveryFailure> {
         let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((made_with, client)) = kept.as_ref()
             && *made_with == authority

@@ -142,8 +142,6 @@ impl Line {
         };
         let asked = Q::ask(channel, self.site.authority.clone()).await;
         journey.end();
-        // An answer or an end: both came over the path.
-        journey.heard_from(open.peer);
         let answer = match asked {
             Ok(wire) => Q::read(wire.into_inner()).ok_or_else(|| Failed::by_server(journey, Cause::ProtocolBroken)),
             Err(status) => {
@@ -162,6 +160,8 @@ impl Line {
                 })
             }
         };
+        let silent = answer.as_ref().err().filter(|failed| !failed.is_answer);
+        journey.ended_with(open.peer, silent.map(|failed| failed.unseen.cause));
         if answer.as_ref().map_or_else(|failed| failed.is_answer, |_| true) {
             open.has_answered.store(true, Ordering::Release);
         }
@@ -196,7 +196,10 @@ impl Line {
 
     fn join_dial(self: &Arc<Self>, kit: &Kit, passport: &Arc<Passport>, attempt: &Attempt) -> Dialling {
         let mut slot = self.lock();
-        if let Slot::Dialling(dialling) = &*slot {
+        // Without a sender, the task that dialled has died, and nobody would ever answer.
+        if let Slot::Dialling(dialling) = &*slot
+            && (dialling.done.borrow().is_some() || dialling.done.has_changed().is_ok())
+        {
             // Somebody else's way; ours is the waiting, in the phase in which it was met.
             attempt.journey.enter(dialling.journey.phase());
             return dialling.clone();

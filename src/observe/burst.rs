@@ -20,6 +20,8 @@ const MARGIN: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone, Default)]
 pub struct Bursts {
     due: BTreeSet<(Mono, Probe)>,
+    /// The same looks by probe, so that sharing needs no search through a storm.
+    planned: BTreeMap<Probe, BTreeSet<Mono>>,
     last: BTreeMap<Subject, Mono>,
     spent: BTreeMap<Option<Name>, VecDeque<Mono>>,
     shed: u64,
@@ -70,6 +72,7 @@ impl Bursts {
         loop {
             let (due, probe) = self.due.first().filter(|(due, _)| *due <= now).cloned()?;
             self.due.pop_first();
+            self.forget(&probe, due);
             if self.afford(probe.subject.cluster().cloned(), policy, now) {
                 return Some((probe, due));
             }
@@ -85,9 +88,20 @@ impl Bursts {
 
     /// Bursts share looks: one that is planned within half a pace serves both.
     fn plan(&mut self, at: Mono, probe: Probe) {
-        let near = |due: &Mono| due.since(at).max(at.since(*due)) < PACE / 2;
-        if !self.due.iter().any(|(due, planned)| *planned == probe && near(due)) {
+        let times = self.planned.entry(probe.clone()).or_default();
+        let is_near = times.range(at.minus(PACE / 2)..at.plus(PACE / 2)).next().is_some();
+        if !is_near {
+            times.insert(at);
             self.due.insert((at, probe));
+        }
+    }
+
+    fn forget(&mut self, probe: &Probe, due: Mono) {
+        if let Some(times) = self.planned.get_mut(probe) {
+            times.remove(&due);
+            if times.is_empty() {
+                self.planned.remove(probe);
+            }
         }
     }
 

@@ -73,29 +73,34 @@ impl Incidents {
     /// that speaks for it, and what is to be said at once.
     pub fn join_or_open(&mut self, finding: &Finding, policy: &Policy, now: Now) -> (IncidentId, Option<Utterance>) {
         if let Some(id) = self.still_settling(finding) {
-            self.add(&id, finding);
+            self.add(&id, finding, now.mono);
             return (id, None);
         }
         if let Some(id) = self.explained_by(finding) {
-            self.add(&id, finding);
+            self.add(&id, finding, now.mono);
             let said = self.open.get_mut(&id).and_then(|open| open.deepen(finding));
             return (id, said);
         }
         (self.open_new(finding, policy, now), None)
     }
 
-    /// Folds a finding into the incident of its cause.
-    pub fn fold(&mut self, incident: &IncidentId, finding: &Finding) {
-        self.add(incident, finding);
+    /// Folds a finding into the incident of its cause. Returns what is to be said because it is graver than the cause.
+    pub fn fold(&mut self, incident: &IncidentId, finding: &Finding, now: Mono) -> Option<Utterance> {
+        self.add(incident, finding, now);
+        let open = self.open.get(incident)?;
+        (finding.level > open.incident.told.level?).then(|| open.say(MessageReason::Escalated))
     }
 
     /// A finding of an incident became louder, or its evidence changed. Returns what is to be said.
-    pub fn worsen(&mut self, incident: &IncidentId, finding: &Finding) -> Option<Utterance> {
+    ///
+    /// Only what is worse than everything told before is said: a level that goes up and down is not news each time.
+    pub fn worsen(&mut self, incident: &IncidentId, finding: &Finding, now: Mono) -> Option<Utterance> {
         let open = self.open.get_mut(incident)?;
         open.refresh(finding);
-        let told = open.incident.told.level?;
-        let is_root = open.incident.root().key() == finding.key() || open.incident.headline.key() == finding.key();
-        (is_root || open.incident.level > told).then(|| open.say(MessageReason::Escalated))
+        open.wake(now);
+        let told = open.incident.told;
+        let is_worse = finding.level > told.level? || finding.band() > told.band;
+        is_worse.then(|| open.say(MessageReason::Escalated))
     }
 
     /// Takes in newer evidence of a finding without saying anything.
@@ -182,7 +187,9 @@ impl Incidents {
     pub fn note_told(&mut self, id: &IncidentId, now: UnixTime) -> Option<u32> {
         let tell = |incident: &mut Incident| {
             let number = incident.told.messages;
-            incident.told = Told { messages: number.saturating_add(1), last: Some(now), level: Some(incident.level) };
+            let band = incident.standing().filter_map(Finding::band).max().max(incident.told.band);
+            let level = Some(incident.level).max(incident.told.level);
+            incident.told = Told { messages: number.saturating_add(1), last: Some(now), level, band };
             number
         };
         if let Some(open) = self.open.get_mut(id) {
@@ -215,11 +222,13 @@ impl Incidents {
     }
 
     fn explained_by(&self, cause: &Finding) -> Option<IncidentId> {
-        let is_effect = |open: &&Open| (self.explains)(cause, open.incident.root());
+        let cluster = cause.subject.cluster();
+        let is_effect =
+            |open: &&Open| open.incident.cluster.as_ref() == cluster && (self.explains)(cause, open.incident.root());
         self.open.values().find(is_effect).map(|open| open.incident.id.clone())
     }
 
-    fn add(&mut self, id: &IncidentId, finding: &Finding) {
+    fn add(&mut self, id: &IncidentId, finding: &Finding, now: Mono) {
         let explains = self.explains;
         if let Some(open) = self.open.get_mut(id) {
             let incident = Arc::make_mut(&mut open.incident);
@@ -231,6 +240,7 @@ impl Incidents {
             if open.settles.is_some() && explains(finding, &incident.headline) {
                 incident.headline = finding.clone();
             }
+            open.wake(now);
         }
     }
 
@@ -244,7 +254,7 @@ impl Incidents {
             cause: None,
             parts: vec![Part { finding: finding.clone(), over: None }],
             level: finding.level,
-            told: Told { messages: 0, last: None, level: None },
+            told: Told::default(),
             over: None,
         };
         let settles = Some(now.mono.plus(policy.settle));
@@ -261,6 +271,13 @@ impl Incidents {
 impl Open {
     fn say(&self, reason: MessageReason) -> Utterance {
         Utterance { incident: self.incident.id.clone(), reason }
+    }
+
+    /// What was only listed so far has become worth a mail.
+    fn wake(&mut self, now: Mono) {
+        if self.incident.told.messages == 0 && self.settles.is_none() && self.incident.level > Level::Info {
+            self.settles = Some(now);
+        }
     }
 
     /// A deeper cause of what was told.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::model::incident::{Alarm, IncidentId, Stage};
 use crate::model::policy::Policy;
 use crate::model::time::{Mono, Now, UnixTime};
-use crate::model::verdict::{Band, Evidence, Finding, FindingKey, Verdict, Why};
+use crate::model::verdict::{Finding, FindingKey, Verdict, Why};
 
 /// All alarms.
 #[derive(Debug, Clone, Default)]
@@ -70,7 +70,7 @@ impl Ladder {
         rung.booked = now.mono;
         let step = match verdict {
             Verdict::Bad(finding) => rung.stand(finding, passed, now),
-            Verdict::Good { since, looks } => rung.clear(since, looks, policy, now),
+            Verdict::Good { since, until, looks } => rung.clear(since, until, looks, policy),
             Verdict::Unknown(why) => rung.doubt(why),
         };
         if matches!(step, Step::Recovered(_) | Step::Dropped) {
@@ -116,10 +116,10 @@ impl Ladder {
         self.suspected.iter().filter(move |(_, since)| now.since(**since) <= within).map(|(key, _)| key)
     }
 
-    /// When the next hold or recovery could end, if all stays as it is.
+    /// When the next hold could end, if all stays as it is.
     #[must_use]
-    pub fn next(&self, policy: &Policy) -> Option<(Mono, &FindingKey)> {
-        self.rungs.iter().filter_map(|(key, rung)| Some((rung.ends(policy)?, key))).min_by_key(|(at, _)| *at)
+    pub fn next(&self) -> Option<(Mono, &FindingKey)> {
+        self.rungs.iter().filter_map(|(key, rung)| Some((rung.ends()?, key))).min_by_key(|(at, _)| *at)
     }
 
     fn raise(&mut self, key: &FindingKey, finding: Finding, now: Now) -> Step {
@@ -143,7 +143,7 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 impl Rung {
     fn stand(&mut self, finding: Finding, passed: Duration, now: Now) -> Step {
         self.stood = now;
-        let worsened = finding.level > self.alarm.finding.level || band(&finding) > band(&self.alarm.finding);
+        let worsened = finding.level > self.alarm.finding.level || finding.band() > self.alarm.finding.band();
         let since = self.alarm.finding.since.min(finding.since);
         self.alarm.finding = Finding { since, ..finding };
         match self.alarm.stage {
@@ -166,13 +166,15 @@ impl Rung {
         }
     }
 
-    fn clear(&mut self, since: Now, looks: u32, policy: &Policy, now: Now) -> Step {
+    /// The time from the first good look to the last counts, not the time that has passed since: what comes after the
+    /// last look is not known yet.
+    fn clear(&mut self, since: Now, until: Now, looks: u32, policy: &Policy) -> Step {
         let fired = match self.alarm.stage {
             Stage::Pending { .. } => return Step::Dropped,
             Stage::Firing { since } | Stage::Clearing { since, .. } => since,
         };
         let since = if since.mono < self.stood.mono { self.stood } else { since };
-        let held = now.mono.since(since.mono);
+        let held = until.mono.since(since.mono);
         if held >= policy.recovery_hold && looks >= policy.recovery_looks {
             return Step::Recovered(since.wall);
         }
@@ -192,13 +194,11 @@ impl Rung {
         }
     }
 
-    fn ends(&self, policy: &Policy) -> Option<Mono> {
+    fn ends(&self) -> Option<Mono> {
         let left = match self.alarm.stage {
             Stage::Pending { held, .. } => self.alarm.finding.hold.saturating_sub(held),
-            // Long enough, but not yet enough looks: the next look decides, not the clock.
-            Stage::Clearing { held, .. } if held >= policy.recovery_hold => return None,
-            Stage::Clearing { held, .. } => policy.recovery_hold.saturating_sub(held),
-            Stage::Firing { .. } => return None,
+            // The next look decides, not the clock.
+            Stage::Clearing { .. } | Stage::Firing { .. } => return None,
         };
         Some(self.booked.plus(left.max(SHORTEST_WAIT)))
     }
@@ -207,8 +207,4 @@ impl Rung {
         let counts = matches!(self.alarm.stage, Stage::Pending { .. } | Stage::Clearing { .. });
         counts && now.since(self.written) >= policy.hold_renewal
     }
-}
-
-fn band(finding: &Finding) -> Option<Band> {
-    if let Evidence::Expiry { band, .. } = finding.evidence { Some(band) } else { None }
 }

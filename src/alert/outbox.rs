@@ -147,6 +147,12 @@ impl Outbox {
         self.owed.iter().any(|entry| entry.delivery.message.incident.id == *incident)
     }
 
+    /// Everything owed, oldest first.
+    #[must_use]
+    pub fn owed(&self) -> Vec<Delivery> {
+        self.owed.iter().map(|entry| entry.delivery.clone()).collect()
+    }
+
     /// Everything may be tried at once: the path is back.
     pub fn hurry(&mut self, now: Mono) {
         for entry in &mut self.owed {

@@ -146,7 +146,7 @@ fn sample(settings: &Settings, now: Now) -> Delivery {
                 headline: finding,
                 cause: None,
                 level: Level::Critical,
-                told: Told { messages: 1, last: None, level: None },
+                told: Told { messages: 1, ..Told::default() },
                 over: None,
             },
             addresses: instances,

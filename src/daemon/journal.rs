@@ -55,6 +55,7 @@ impl Journal {
                     let reason = message.reason.as_str();
                     tracing::info!(message = %message.id, reason, "message {} composed: {reason}", message.id);
                 }
+                Change::Everything(_) => tracing::info!("the store works again: everything is written anew"),
                 Change::Incident(_) | Change::Owed(_) | Change::Settled { .. } => {}
             }
         }

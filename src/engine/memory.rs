@@ -2,11 +2,12 @@
 
 use crate::alert::group::Utterance;
 use crate::model::exchange::{Change, Memory};
-use crate::model::incident::Alarm;
+use crate::model::incident::{Alarm, Ending, Incident};
 use crate::model::inventory::Inventory;
 use crate::model::message::MessageReason;
 use crate::model::subject::Subject;
 use crate::model::time::Now;
+use crate::model::verdict::Finding;
 
 use super::{Engine, MemoryState};
 
@@ -24,15 +25,17 @@ impl Engine {
             return;
         };
         self.store_works = Some(true);
-        for delivery in memory.owed {
-            self.outbox.restore(delivery, now.mono);
-        }
-        // Judging has begun without it: alarms raised since then would be told twice. Only what is owed counts.
-        if !was_awaited {
-            return;
+        for delivery in memory.owed.clone() {
+            if self.view.inventory().mails {
+                self.outbox.restore(delivery, now.mono);
+            } else {
+                // Nobody is to be mailed any more.
+                self.changes.push(Change::Settled { message: delivery.message.id, accepted: false });
+            }
         }
         self.memory = MemoryState::Known;
         let policy = self.view.policy().clone();
+        let memory = if was_awaited { memory } else { self.without_known(memory, now) };
         for incident in memory.ended.into_iter().rev().chain(memory.incidents) {
             self.incidents.restore(incident, &policy, now.mono);
         }
@@ -40,6 +43,20 @@ impl Engine {
             self.restore_alarm(alarm, now);
         }
         self.settle_leftovers(now);
+    }
+
+    /// Judging has begun without this memory: what was raised since then speaks for itself, and the incident that
+    /// spoke for it before is closed without a word.
+    fn without_known(&mut self, mut memory: Memory, now: Now) -> Memory {
+        let is_known = |finding: &Finding| self.ladder.alarm(&finding.key()).is_some();
+        memory.alarms.retain(|alarm| !is_known(&alarm.finding));
+        let (doubled, incidents) =
+            memory.incidents.into_iter().partition(|incident: &Incident| incident.standing().any(is_known));
+        for incident in doubled {
+            let over = Some(Ending { at: now.wall, withdrawn: true });
+            self.changes.push(Change::Incident(Box::new(Incident { over, ..incident })));
+        }
+        Memory { incidents, owed: Vec::new(), ..memory }
     }
 
     fn restore_alarm(&mut self, alarm: Alarm, now: Now) {
@@ -57,16 +74,13 @@ impl Engine {
     fn settle_leftovers(&mut self, now: Now) {
         let known: Vec<_> = self.incidents.all().cloned().collect();
         for incident in known {
-            let orphans: Vec<_> = incident
-                .standing()
-                .map(crate::model::verdict::Finding::key)
-                .filter(|key| self.ladder.alarm(key).is_none())
-                .collect();
+            let orphans: Vec<_> =
+                incident.standing().map(Finding::key).filter(|key| self.ladder.alarm(key).is_none()).collect();
             for key in orphans {
                 self.recover_everywhere(&key, now.wall, false, now);
             }
             self.collapse(&incident.id, now);
-            let was_resolved_silently = incident.over.is_some()
+            let was_resolved_silently = incident.over.is_some_and(|ending| !ending.withdrawn)
                 && incident.told.messages > 0
                 && incident.told.last.zip(incident.over).is_some_and(|(last, over)| last < over.at)
                 && !self.outbox.owes(&incident.id);

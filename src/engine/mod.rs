@@ -18,7 +18,8 @@ use crate::alert::outbox::Outbox;
 use crate::judge;
 use crate::judge::edges::explains;
 use crate::judge::scene::Scene;
-use crate::model::exchange::{Action, Change, Input};
+use crate::model::exchange::{Action, Change, Input, Memory};
+use crate::model::incident::{Alarm, Incident};
 use crate::model::inventory::Inventory;
 use crate::model::observation::Observation;
 use crate::model::policy::Policy;
@@ -56,6 +57,7 @@ pub struct Engine {
     pulse: Pulse,
     counters: Counters,
     store_works: Option<bool>,
+    rewrite: Rewrite,
     is_stopping: bool,
 
     snapshot: Arc<Snapshot>,
@@ -78,6 +80,13 @@ enum MemoryState {
 struct Heart {
     due: Mono,
     is_under_way: bool,
+}
+
+/// Writing everything anew after a failed persist: what it would have written or deleted is not known one by one.
+#[derive(Debug, Clone, Copy, Default)]
+struct Rewrite {
+    due: Option<Mono>,
+    under_way: Option<u64>,
 }
 
 /// The engine's own regularity.
@@ -121,6 +130,7 @@ impl Engine {
             pulse,
             counters: Counters::default(),
             store_works: None,
+            rewrite: Rewrite::default(),
             is_stopping: false,
             is_snapshot_stale: true,
         }
@@ -161,7 +171,7 @@ impl Engine {
         let heart = self.view.inventory().heartbeat.then_some(self.heart.due);
         let renewal = if self.is_snapshot_stale { policy.snapshot_pause } else { SNAPSHOT_AGE };
         let snapshot = Some(self.snapshot.at.mono.plus(renewal));
-        let ladder = self.ladder.next(policy).map(|(at, _)| at).filter(|_| self.is_awake());
+        let ladder = self.ladder.next().map(|(at, _)| at).filter(|_| self.is_awake());
         let outbox = self.outbox.next(|message| self.may_go(message));
         let incidents = self.incidents.next(policy, self.view.path().is_blind());
         [
@@ -174,6 +184,7 @@ impl Engine {
             ladder,
             outbox,
             incidents,
+            self.rewrite.due.filter(|_| self.rewrite.under_way.is_none()),
         ]
         .into_iter()
         .flatten()
@@ -201,7 +212,7 @@ impl Engine {
             self.judge_touched(now);
             self.tell(now);
         }
-        self.flush();
+        self.flush(now);
         if !self.is_stopping {
             self.send_due(now);
             self.beat_due(now);
@@ -237,10 +248,8 @@ impl Engine {
     }
 
     fn observe(&mut self, observation: Observation, now: Now) {
-        if let Some(id) = observation.look
-            && !self.flight.land(id)
-        {
-            self.counters.late += 1;
+        if let Some(id) = observation.look {
+            self.flight.land(id);
         }
         let observation = Arc::new(observation);
         let taken = self.view.take(&observation, now);
@@ -267,10 +276,11 @@ impl Engine {
     }
 
     fn notice_overdue(&mut self, now: Now) {
-        while let Some(attention) = self.flight.pop(now.mono) {
+        let policy = self.view.policy().clone();
+        while let Some(attention) = self.flight.pop(&policy, now.mono) {
             match attention {
                 Attention::Overdue(probe, scheduled) => {
-                    if self.view.take_overdue(&probe, now.mono) {
+                    if self.view.take_overdue(&probe, scheduled.mono, now.mono) {
                         self.burst(&probe.subject, scheduled, now);
                     }
                 }
@@ -305,7 +315,7 @@ impl Engine {
 
     fn judge_touched(&mut self, now: Now) {
         let policy = self.view.policy().clone();
-        while let Some((at, key)) = self.ladder.next(&policy).filter(|(at, _)| *at <= now.mono) {
+        while let Some((at, key)) = self.ladder.next().filter(|(at, _)| *at <= now.mono) {
             let scope = key.subject.cluster().cloned();
             // Judged already in this turn and still due: its verdict cannot tell, so its clock stands still.
             if !self.touched.insert(scope) || at > now.mono {
@@ -325,12 +335,25 @@ impl Engine {
             return;
         }
         let verdicts = judge::judge(&Scene { view: &self.view, cluster, now });
+        self.withdraw_unjudged(scope, &verdicts, now);
         for (key, verdict) in verdicts {
             if key == blind_key() {
                 self.set_blind(&verdict, now);
             }
             let step = self.ladder.take(&key, verdict, policy, now);
             self.follow(&key, step, now);
+        }
+    }
+
+    /// What no rule speaks of any more, because the configuration changed, would stay open for ever.
+    fn withdraw_unjudged(&mut self, scope: Option<&Name>, verdicts: &[(FindingKey, Verdict)], now: Now) {
+        let of_scope = self.ladder.alarms().map(Alarm::key).filter(|key| key.subject.cluster() == scope);
+        let unjudged: Vec<FindingKey> =
+            of_scope.filter(|key| !verdicts.iter().any(|(judged, _)| judged == key)).collect();
+        for key in unjudged {
+            self.ladder.withdraw(&key);
+            self.changes.push(Change::AlarmOver(key.clone()));
+            self.recover_everywhere(&key, now.wall, true, now);
         }
     }
 
@@ -364,7 +387,7 @@ impl Engine {
             Step::Worsened => {
                 self.note_alarm(key);
                 if let Some((incident, finding)) = self.spoken_for(key) {
-                    let said = self.incidents.worsen(&incident, &finding);
+                    let said = self.incidents.worsen(&incident, &finding, now.mono);
                     self.note_incident(&incident);
                     self.say(said, now);
                 }
@@ -384,7 +407,12 @@ impl Engine {
         }
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self, now: Now) {
+        if self.rewrite.due.is_some_and(|due| due <= now.mono) && self.rewrite.under_way.is_none() {
+            self.rewrite = Rewrite { due: None, under_way: Some(self.sequence + 1) };
+            let everything = self.everything();
+            self.changes.push(Change::Everything(Box::new(everything)));
+        }
         if !self.changes.is_empty() {
             self.sequence += 1;
             let changes = std::mem::take(&mut self.changes);
@@ -393,10 +421,23 @@ impl Engine {
     }
 
     fn persisted(&mut self, sequence: u64, result: &Result<(), String>, now: Now) {
+        if self.rewrite.under_way == Some(sequence) {
+            self.rewrite.under_way = None;
+        }
+        if result.is_err() {
+            self.rewrite.due.get_or_insert(now.mono.plus(self.view.policy().hold_renewal));
+        }
         self.store_works = Some(result.is_ok());
         self.counters.persist_failures += u64::from(result.is_err());
         self.outbox.written(sequence, result.is_ok(), now.mono, tell::mark_unstored);
         self.is_snapshot_stale = true;
+    }
+
+    /// All that must survive, as of now.
+    fn everything(&self) -> Memory {
+        let (ended, incidents) =
+            self.incidents.all().map(|known| Incident::clone(known)).partition(|known: &Incident| known.over.is_some());
+        Memory { alarms: self.ladder.alarms().cloned().collect(), incidents, owed: self.outbox.owed(), ended }
     }
 
     fn beaten(&mut self, accepted: bool) {

@@ -8,9 +8,9 @@ use crate::alert::group::Utterance;
 use crate::alert::outbox::Settlement;
 use crate::judge::edges::{could_explain, explains};
 use crate::model::exchange::{Action, Change};
-use crate::model::incident::{Incident, IncidentId};
+use crate::model::incident::{Alarm, Incident, IncidentId};
 use crate::model::message::{Caveat, Delivery, Message, MessageId, MessageReason, Receipt};
-use crate::model::rule::Level;
+use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::{Now, UnixTime};
 use crate::model::verdict::{Finding, FindingKey};
@@ -44,7 +44,7 @@ impl Engine {
             .alarms()
             .filter(|alarm| alarm.is_firing() && alarm.incident.is_none())
             .filter(|alarm| !is_blind || alarm.finding.subject.cluster().is_none())
-            .map(crate::model::incident::Alarm::key)
+            .map(Alarm::key)
             .collect();
         for key in silent {
             self.give_voice(&key, now);
@@ -178,8 +178,8 @@ impl Engine {
         let (incident, said) = match self.voice(&finding, now) {
             Voice::Wait => return,
             Voice::Fold(incident) => {
-                self.incidents.fold(&incident, &finding);
-                (incident, None)
+                let said = self.incidents.fold(&incident, &finding, now.mono);
+                (incident, said)
             }
             Voice::Own => self.incidents.join_or_open(&finding, &policy, now),
         };
@@ -190,7 +190,10 @@ impl Engine {
     }
 
     fn voice(&self, finding: &Finding, now: Now) -> Voice {
-        let mut causes = self.ladder.alarms().filter(|alarm| explains(&alarm.finding, finding)).peekable();
+        // Once the vantage sees again, what it sees is no consequence of its blindness.
+        let is_past = |alarm: &Alarm| alarm.finding.rule == RuleId::F04 && !self.view.path().is_blind();
+        let mut causes =
+            self.ladder.alarms().filter(|alarm| explains(&alarm.finding, finding) && !is_past(alarm)).peekable();
         if causes.peek().is_some() {
             let told = causes.find_map(|cause| {
                 cause

@@ -131,7 +131,7 @@ fn testimony(scene: &Scene<'_>, track: &Track, proof: Option<Mono>) -> Testimony
 fn not_blind(scene: &Scene<'_>) -> Verdict {
     let path = scene.view.path();
     match path.since_blind() {
-        Some((since, looks)) => Verdict::Good { since, looks },
+        Some((since, until, looks)) => Verdict::Good { since, until, looks },
         None => Verdict::Unknown(Why::NeverSeen),
     }
 }

@@ -24,8 +24,6 @@ pub enum Relation {
     SameSubject,
     /// The same cluster.
     SameCluster,
-    /// The effect is about the shared address of the cause's cluster.
-    VipOfCluster,
     /// The cause is the vantage: everything else follows.
     Vantage,
 }
@@ -67,7 +65,6 @@ fn holds(relation: Relation, cause: &Subject, effect: &Subject) -> bool {
     match relation {
         Relation::SameSubject => cause == effect,
         Relation::SameCluster => cause.cluster().is_some() && cause.cluster() == effect.cluster(),
-        Relation::VipOfCluster => matches!(effect, Subject::Vip(cluster) if cause.cluster() == Some(cluster)),
         Relation::Vantage => effect.cluster().is_some(),
     }
 }

@@ -206,14 +206,8 @@ const HANDSHAKES: u32 = 2;
 
 impl Rule for CertificateEnds {
     fn explains(&self) -> &'static [Edge] {
-        const EDGES: [Edge; 6] = [
-            Edge::at_subject(RuleId::F02),
-            Edge::at_subject(RuleId::F22),
-            Edge::at_subject(RuleId::F23),
-            Edge::at_subject(RuleId::F25),
-            Edge::at_subject(RuleId::F49),
-            Edge::at_subject(RuleId::F50),
-        ];
+        const EDGES: [Edge; 3] =
+            [Edge::at_subject(RuleId::F02), Edge::at_subject(RuleId::F22), Edge::at_subject(RuleId::F23)];
         &EDGES
     }
 
@@ -238,7 +232,7 @@ impl Rule for CertificateEnds {
 fn judge_endpoint(scene: &Scene<'_>, endpoint: &Subject, endpoints: &[Subject], instances: &[Subject]) -> Verdict {
     let Some(seen) = scene.view.served(endpoint) else { return Verdict::Unknown(Why::NeverSeen) };
     let Some(first_to_end) = seen.served.earliest() else { return Verdict::Unknown(Why::Unclear) };
-    let good = Verdict::Good { since: seen.since, looks: seen.repeats };
+    let good = Verdict::Good { since: seen.since, until: seen.at, looks: seen.repeats };
     let offset = scene.view.clock_offset_millis(scene.now.mono).unwrap_or_default();
     if Duration::from_millis(offset.unsigned_abs()) > scene.policy().expiry_clock_error {
         return Verdict::Unknown(Why::Vantage);

@@ -8,7 +8,7 @@ use crate::model::subject::Subject;
 use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
 use crate::observe::view::Aspect;
 
-use super::edges::{Edge, Relation};
+use super::edges::Edge;
 use super::scene::{Scene, Standing, any_good, gravest, is_down};
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
@@ -186,12 +186,8 @@ pub(super) fn instance_commands(instance: &Subject, addresses: &Addresses) -> Ve
 
 impl Rule for OneBad {
     fn explains(&self) -> &'static [Edge] {
-        // A balancer in front of a bad instance fails in part: that is no fault of its own.
-        const EDGES: [Edge; 2] = [
-            Edge { effect: Some(RuleId::F23), relation: Relation::VipOfCluster },
-            Edge { effect: Some(RuleId::F49), relation: Relation::VipOfCluster },
-        ];
-        &EDGES
+        // A balancer in front of a bad instance fails in part; F23 waits until it is wholly dead for longer.
+        &[]
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
@@ -211,14 +207,14 @@ fn judge_one(scene: &Scene<'_>, instance: &Subject, instances: &[Subject]) -> Ve
         return Verdict::Unknown(Why::Unclear);
     }
     let ready = instances.iter().filter(|other| scene.standing(other, Aspect::Answer).good().is_some()).count();
-    let lasted = scene.now.mono.since(bad.run.first.mono);
+    let lasted = scene.now.mono.since(bad.kind.first.mono);
     let level =
         if ready <= 1 && lasted >= scene.policy().redundancy_critical { Level::Critical } else { Level::Warning };
     Verdict::Bad(Finding {
         rule: RuleId::F22,
         subject: instance.clone(),
         level,
-        since: bad.run.first.wall,
+        since: bad.kind.first.wall,
         hold: scene.policy().redundancy_hold,
         path_unproven,
         evidence: Evidence::Partial { symptom: bad.symptom.clone(), ready, of: instances.len() },

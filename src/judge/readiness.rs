@@ -240,7 +240,7 @@ fn judge_both(scene: &Scene<'_>, rule: RuleId, concerns: impl Fn(&[String]) -> b
             && concerns(failing)
         {
             parts.push(((*instance).clone(), failing.clone()));
-            oldest = oldest.filter(|oldest| oldest.mono <= bad.run.first.mono).or(Some(bad.run.first));
+            oldest = oldest.filter(|oldest| oldest.mono <= bad.kind.first.mono).or(Some(bad.kind.first));
             path_unproven |= *unproven;
         }
     }

@@ -124,7 +124,10 @@ fn judge_credential(scene: &Scene<'_>, subject: Subject, endpoints: &[Subject]) 
     };
     let refused = tracks().filter_map(|track| track.refused()).max_by_key(|(_, run)| run.looks);
     let Some((unseen, run)) = refused else {
-        return all_good(tracks().filter_map(|track| track.good())).unwrap_or(Verdict::Unknown(Why::Unclear));
+        let answering = endpoints.iter().map(|endpoint| scene.standing(endpoint, Aspect::Answer));
+        let standings: Vec<_> = answering.collect();
+        let runs: Option<Vec<_>> = standings.iter().map(|standing| standing.good()).collect();
+        return runs.and_then(all_good).unwrap_or(Verdict::Unknown(Why::Unclear));
     };
     if run.looks < scene.policy().confirm_looks {
         return Verdict::Unknown(Why::Suspected { since: run.first });

@@ -94,7 +94,7 @@ impl Standing<'_> {
     #[must_use]
     pub const fn unless_bad(&self) -> Verdict {
         match self {
-            Self::Good(run) => Verdict::Good { since: run.first, looks: run.looks },
+            Self::Good(run) => Verdict::Good { since: run.first, until: run.last, looks: run.looks },
             Self::Bad { bad, .. } => Verdict::Unknown(Why::Suspected { since: bad.run.first }),
             Self::Unknown(why) => Verdict::Unknown(*why),
         }
@@ -130,17 +130,17 @@ impl Standing<'_> {
 pub fn all_good<'r>(runs: impl IntoIterator<Item = &'r Run>) -> Option<Verdict> {
     let merged = runs.into_iter().copied().reduce(|all, run| Run {
         first: if run.first.mono > all.first.mono { run.first } else { all.first },
-        last: all.last,
+        last: if run.last.mono < all.last.mono { run.last } else { all.last },
         looks: all.looks.min(run.looks),
     });
-    merged.map(|run| Verdict::Good { since: run.first, looks: run.looks })
+    merged.map(|run| Verdict::Good { since: run.first, until: run.last, looks: run.looks })
 }
 
 /// A good verdict from several runs of which one suffices: it lasts since the oldest of them.
 #[must_use]
 pub fn any_good<'r>(runs: impl IntoIterator<Item = &'r Run>) -> Option<Verdict> {
     let oldest = runs.into_iter().min_by_key(|run| run.first.mono)?;
-    Some(Verdict::Good { since: oldest.first, looks: oldest.looks })
+    Some(Verdict::Good { since: oldest.first, until: oldest.last, looks: oldest.looks })
 }
 
 /// The gravest of several reasons for not knowing: a suspicion outranks everything, the oldest one first.

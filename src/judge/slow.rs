@@ -130,7 +130,11 @@ impl Rule for Slow {
     }
 }
 
+/// What does not answer at all is not slow: that is said by F22 to F24.
 fn slow_track<'a>(scene: &Scene<'a>, endpoint: &'a Subject) -> Option<(&'a Subject, &'a Track, Aspect)> {
+    if scene.view.track(endpoint, Aspect::Answer).is_some_and(|track| track.bad().is_some()) {
+        return None;
+    }
     [Aspect::Answer, Aspect::Ordinary].into_iter().find_map(|aspect| {
         let track = scene.view.track(endpoint, aspect)?;
         track.slow().filter(|run| run.looks >= LOOKS).map(|_| (endpoint, track, aspect))

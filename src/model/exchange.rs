@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::incident::{Alarm, Incident, IncidentId};
+use super::incident::{Alarm, Incident};
 use super::message::{Delivery, MessageId, Receipt};
 use super::observation::Observation;
 use super::probe::Look;
@@ -66,6 +66,8 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
+    /// Replace all alarms, open incidents and owed messages by these; ended incidents are added.
+    Everything(Box<Memory>),
     /// Insert or replace an alarm.
     Alarm(Box<Alarm>),
     /// An alarm has ended.
@@ -94,12 +96,4 @@ pub struct Memory {
     pub owed: Vec<Delivery>,
     /// Recently ended incidents, newest first, for the status page.
     pub ended: Vec<Incident>,
-}
-
-impl Memory {
-    /// Whether `incident` is known and not over.
-    #[must_use]
-    pub fn is_open(&self, incident: &IncidentId) -> bool {
-        self.incidents.iter().any(|known| known.id == *incident && known.over.is_none())
-    }
 }

@@ -22,17 +22,6 @@ pub struct Health {
 impl Health {
     /// Bound on remembered failing parts; an apiserver has about 40 checks.
     pub const MAX_PARTS: usize = 64;
-
-    /// Whether a failing part is about the apiserver's own etcd connection.
-    #[must_use]
-    pub fn blames_etcd(&self) -> bool {
-        self.failing.iter().any(|part| part == "etcd" || part == "etcd-readiness")
-    }
-
-    /// Failing parts that are not about etcd.
-    pub fn other_parts(&self) -> impl Iterator<Item = &str> {
-        self.failing.iter().map(String::as_str).filter(|part| *part != "etcd" && *part != "etcd-readiness")
-    }
 }
 
 /// Answer of `/version`.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::rule::Level;
 use super::subject::Name;
 use super::time::UnixTime;
-use super::verdict::{Finding, FindingKey};
+use super::verdict::{Band, Finding, FindingKey};
 
 /// Stable identity of an incident: hash of cluster, rule, subject and first bad look.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -86,14 +86,17 @@ pub struct Part {
 }
 
 /// How far an incident has been told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Told {
     /// Messages composed so far; numbers the next one.
     pub messages: u32,
     /// When the last one was composed.
     pub last: Option<UnixTime>,
-    /// The level the last one had.
+    /// The loudest level told.
     pub level: Option<Level>,
+    /// The latest band of the expiry ladder told.
+    #[serde(default)]
+    pub band: Option<Band>,
 }
 
 /// How an incident ended.

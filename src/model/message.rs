@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::incident::{Incident, IncidentId};
+use super::incident::Incident;
 use super::observation::{Phases, Unseen};
 use super::probe::Probe;
 use super::rule::Level;
@@ -156,12 +156,6 @@ pub struct Backlog {
 }
 
 impl Message {
-    /// The incident this message is about.
-    #[must_use]
-    pub const fn incident_id(&self) -> &IncidentId {
-        &self.incident.id
-    }
-
     /// Duration of the incident, once over.
     #[must_use]
     pub fn lasted(&self) -> Option<Duration> {

@@ -68,8 +68,6 @@ pub struct Policy {
     pub recovery_looks: u32,
     /// Consequences that outlive their cause by this are named. Source: control-plane.md, root-cause graph.
     pub remains_after: Duration,
-    /// Blindness shorter than this is only recorded.
-    pub blind_record: Duration,
     /// Blindness is mailed after this.
     pub blind_mail: Duration,
     /// Open critical incidents are said again after this.
@@ -140,7 +138,6 @@ impl Default for Policy {
             recovery_hold: seconds(15),
             recovery_looks: 3,
             remains_after: seconds(60),
-            blind_record: seconds(10),
             blind_mail: seconds(60),
             repeat_after: seconds(4 * 3600),
             loop_lag: seconds(1),

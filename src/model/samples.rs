@@ -196,7 +196,7 @@ pub(crate) fn incident(rule: RuleId) -> Incident {
         headline,
         cause: None,
         parts,
-        told: Told { messages: 0, last: None, level: None },
+        told: Told::default(),
         over: None,
     }
 }

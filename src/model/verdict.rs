@@ -14,11 +14,12 @@ use super::time::{Now, UnixTime};
 /// A rule's statement about one subject at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// A fresh look proves that all is well. `since` is the scheduled start of the first good look in a row,
-    /// `looks` how many there were.
+    /// A fresh look proves that all is well.
     Good {
         /// Scheduled start of the first of these good looks.
         since: Now,
+        /// Scheduled start of the last of them.
+        until: Now,
         /// Good looks in a row.
         looks: u32,
     },
@@ -213,6 +214,14 @@ impl Finding {
     #[must_use]
     pub fn key(&self) -> FindingKey {
         FindingKey { rule: self.rule, subject: self.subject.clone() }
+    }
+}
+
+impl Finding {
+    /// The band of the expiry ladder it is in; `None` for what has nothing to do with certificates.
+    #[must_use]
+    pub const fn band(&self) -> Option<Band> {
+        if let Evidence::Expiry { band, .. } = self.evidence { Some(band) } else { None }
     }
 }
 

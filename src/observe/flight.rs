@@ -8,9 +8,6 @@ use crate::model::probe::{Look, LookId, Probe};
 use crate::model::subject::Subject;
 use crate::model::time::{Mono, Now};
 
-/// A look that has not come back after this is given up: a look over the kept connection may queue and redial, 23 s in all.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(25);
-
 /// Looks under way.
 #[derive(Debug, Clone, Default)]
 pub struct Flight {
@@ -67,7 +64,7 @@ impl Flight {
     }
 
     /// Takes the next look that needs attention at `now`.
-    pub fn pop(&mut self, now: Mono) -> Option<Attention> {
+    pub fn pop(&mut self, policy: &Policy, now: Mono) -> Option<Attention> {
         loop {
             let (at, id) = self.checks.first().copied().filter(|(at, _)| *at <= now)?;
             self.checks.remove(&(at, id));
@@ -79,7 +76,7 @@ impl Flight {
             }
             airborne.is_overdue = true;
             let attention = Attention::Overdue(airborne.probe.clone(), airborne.scheduled);
-            self.checks.insert((airborne.scheduled.mono.plus(GIVEN_UP_AFTER), id));
+            self.checks.insert((airborne.scheduled.mono.plus(given_up_after(policy)), id));
             return Some(attention);
         }
     }
@@ -102,4 +99,10 @@ impl Flight {
             *count = count.saturating_sub(1);
         }
     }
+}
+
+/// A look that has not come back after this is given up: one over the kept connection may queue for an answer and then
+/// dial and ask twice.
+fn given_up_after(policy: &Policy) -> Duration {
+    (policy.dial_deadline + policy.tls_deadline + policy.answer_deadline).saturating_mul(3)
 }

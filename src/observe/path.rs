@@ -10,6 +10,7 @@ use crate::model::time::{Mono, Now};
 pub struct Path {
     proofs: VecDeque<Mono>,
     first_since_blind: Option<Now>,
+    last_proof: Option<Now>,
     proofs_since_blind: u32,
     blind: bool,
 }
@@ -24,6 +25,9 @@ impl Path {
             self.first_since_blind = Some(scheduled);
         }
         self.proofs_since_blind = self.proofs_since_blind.saturating_add(1);
+        if self.last_proof.is_none_or(|last| last.mono < scheduled.mono) {
+            self.last_proof = Some(scheduled);
+        }
         if self.proofs.back().is_some_and(|last| scheduled.mono < last.plus(THINNING)) {
             return;
         }
@@ -60,9 +64,9 @@ impl Path {
         self.blind
     }
 
-    /// The first proof after the last blindness (or since start), and how many came since.
+    /// The first proof after the last blindness (or since start), the last one, and how many there were.
     #[must_use]
-    pub fn since_blind(&self) -> Option<(Now, u32)> {
-        self.first_since_blind.map(|first| (first, self.proofs_since_blind))
+    pub fn since_blind(&self) -> Option<(Now, Now, u32)> {
+        Some((self.first_since_blind?, self.last_proof?, self.proofs_since_blind))
     }
 }

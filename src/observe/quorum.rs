@@ -27,7 +27,7 @@ pub struct Count {
     pub alarms: Vec<Alarm>,
     /// Voters among the configured members.
     pub voters: usize,
-    /// Members that answered.
+    /// Voters that answered.
     pub answering: usize,
 }
 
@@ -84,7 +84,7 @@ pub fn count(answers: &[MemberAnswer<MemberStatus>], is_learner: impl Fn(&Name) 
         agreed,
         alarms,
         voters: voters.len(),
-        answering: answers.iter().filter(|answer| answer.answer.is_ok()).count(),
+        answering: seen().count(),
     }
 }
 

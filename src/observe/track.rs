@@ -28,6 +28,8 @@ pub struct Run {
 pub struct BadRun {
     /// The looks.
     pub run: Run,
+    /// Those at its end that showed the same kind of trouble: no usable answer, or an answer that names what fails.
+    pub kind: Run,
     /// When the first of them was noticed, which is when its burst started: only a path proven after this counts.
     pub noticed: Mono,
     /// Whether a bad look was scheduled at or after a proof of our path that was itself scheduled after `noticed`.
@@ -94,10 +96,7 @@ impl Track {
             }
             Sign::Bad(symptom) => {
                 self.good = None;
-                if self.changes_kind(symptom) {
-                    self.forget_bad();
-                    was_bad = false;
-                }
+                was_bad &= !self.changes_kind(symptom);
                 self.take_bad(scheduled, symptom.clone(), path, now);
             }
             // Alive, though not for us: neither a good look nor a bad one.
@@ -120,6 +119,12 @@ impl Track {
     pub fn take_pace(&mut self, scheduled: Now, is_slow: bool) {
         self.slow = is_slow.then(|| Run::extended(self.slow, scheduled));
         self.brisk = (!is_slow).then(|| Run::extended(self.brisk, scheduled));
+    }
+
+    /// The latest look had no pace: what was slow or brisk before says nothing of now.
+    pub const fn forget_pace(&mut self) {
+        self.slow = None;
+        self.brisk = None;
     }
 
     /// Notes that a look is under way for too long. Returns whether that is the first sign of trouble.
@@ -215,7 +220,7 @@ impl Track {
         }
     }
 
-    /// An instance that named what it is not ready for and now is gone is in another kind of trouble: a new run.
+    /// An instance that named what it is not ready for and now is gone is in another kind of trouble.
     fn changes_kind(&self, symptom: &Symptom) -> bool {
         let is_answer = |symptom: &Symptom| matches!(symptom, Symptom::NotReady(_));
         self.bad.as_ref().is_some_and(|bad| is_answer(&bad.symptom) != is_answer(symptom))
@@ -223,9 +228,11 @@ impl Track {
 
     fn take_bad(&mut self, scheduled: Now, symptom: Symptom, path: &Path, now: Mono) {
         let noticed = self.bad.as_ref().map_or_else(|| self.suspected.unwrap_or(now), |bad| bad.noticed);
+        let kind = if self.changes_kind(&symptom) { None } else { self.bad.as_ref().map(|bad| bad.kind) };
         let proven_before = self.bad.as_ref().is_some_and(|bad| bad.path_proven);
         self.bad = Some(BadRun {
             run: Run::extended(self.bad.as_ref().map(|bad| bad.run), scheduled),
+            kind: Run::extended(kind, scheduled),
             noticed,
             path_proven: proven_before || path.is_proven_between(noticed, scheduled.mono),
             symptom,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::model::certificate::Served;
 use crate::model::etcd::{MemberAnswer, MemberStatus};
 use crate::model::inventory::Inventory;
-use crate::model::observation::{Observation, Reading, Unseen};
+use crate::model::observation::{Cause, Observation, Phase, Reading, Unseen};
 use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::snapshot::ClusterPicture;
@@ -120,11 +120,12 @@ impl View {
     }
 
     /// Notes that a look at `subject` is under way for too long. Returns whether that is its first sign of trouble.
-    pub fn take_overdue(&mut self, probe: &Probe, now: Mono) -> bool {
+    pub fn take_overdue(&mut self, probe: &Probe, scheduled: Mono, now: Mono) -> bool {
         let is_first = |track: &mut Track| track.take_overdue(now);
         // Members of a round have a deadline of their own, and everything else decides nothing alone.
         let decides = matches!(probe.kind, ProbeKind::Readyz | ProbeKind::Reference);
-        decides && is_first(self.tracks.entry((probe.subject.clone(), Aspect::Answer)).or_default())
+        let is_void = self.void_until.is_some_and(|until| scheduled < until);
+        decides && !is_void && is_first(self.tracks.entry((probe.subject.clone(), Aspect::Answer)).or_default())
     }
 
     /// The vantage became blind, or sees again: what was bad meanwhile is not believed.
@@ -253,7 +254,11 @@ impl View {
     }
 
     fn is_void(&self, observation: &Observation) -> bool {
-        self.void_until.is_some_and(|until| observation.scheduled.mono < until) && observation.outcome.is_err()
+        let saw_all = match &observation.outcome {
+            Ok(Reading::EtcdStatus(answers)) => answers.iter().all(|answer| answer.answer.is_ok()),
+            outcome => outcome.is_ok(),
+        };
+        self.void_until.is_some_and(|until| observation.scheduled.mono < until) && !saw_all
     }
 
     fn keep(&mut self, observation: &Arc<Observation>, taken: &mut Taken) {
@@ -288,10 +293,17 @@ impl View {
             | ProbeKind::OwnClock => return,
         };
         let sign = Sign::of(observation);
-        let slow = (sign == Sign::Good).then(|| observation.phases.total() > self.policy.slow_after);
+        // Ordinary requests that queue until their deadline are the slowest of all.
+        let queued = aspect == Aspect::Ordinary
+            && matches!(&observation.outcome, Err(unseen) if unseen.cause == Cause::Timeout && unseen.phase >= Phase::FirstByte);
+        let slow =
+            (sign == Sign::Good || queued).then(|| queued || observation.phases.total() > self.policy.slow_after);
         self.note(observation.probe.subject.clone(), aspect, observation.scheduled, sign, now, taken);
-        if let (Some(slow), Some(track)) = (slow, self.tracks.get_mut(&(observation.probe.subject.clone(), aspect))) {
-            track.take_pace(observation.scheduled, slow);
+        if let Some(track) = self.tracks.get_mut(&(observation.probe.subject.clone(), aspect)) {
+            match slow {
+                Some(slow) => track.take_pace(observation.scheduled, slow),
+                None => track.forget_pace(),
+            }
         }
     }
 

@@ -211,7 +211,7 @@ fn incident() -> Incident {
         headline,
         cause: None,
         level: Level::Warning,
-        told: Told { messages: 1, last: None, level: Some(Level::Warning) },
+        told: Told { messages: 1, last: None, level: Some(Level::Warning), band: None },
         over: None,
     }
 }

@@ -14,6 +14,7 @@ use super::{KEPT, RECALLED};
 /// Applies one change inside `transaction`.
 pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), StoreError> {
     match change {
+        Change::Everything(memory) => put_everything(transaction, memory),
         Change::Alarm(alarm) => put_alarm(transaction, alarm),
         Change::AlarmOver(key) => {
             let mut delete = transaction.prepare_cached("DELETE FROM alarms WHERE rule = ?1 AND subject = ?2")?;
@@ -27,6 +28,15 @@ pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<()
             Ok(())
         }
     }
+}
+
+fn put_everything(transaction: &Transaction<'_>, memory: &Memory) -> Result<(), StoreError> {
+    for table in ["DELETE FROM alarms", "DELETE FROM outbox", "DELETE FROM incidents WHERE ended IS NULL"] {
+        transaction.prepare_cached(table)?.execute([])?;
+    }
+    memory.alarms.iter().try_for_each(|alarm| put_alarm(transaction, alarm))?;
+    memory.incidents.iter().chain(&memory.ended).try_for_each(|incident| put_incident(transaction, incident))?;
+    memory.owed.iter().try_for_each(|delivery| put_owed(transaction, delivery))
 }
 
 fn put_alarm(transaction: &Transaction<'_>, alarm: &Alarm) -> Result<(), StoreError> {

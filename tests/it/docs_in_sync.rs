@@ -38,7 +38,6 @@ fn consequences(rule: &dyn Rule) -> String {
     let relations = [
         (Relation::SameCluster, " of its cluster"),
         (Relation::SameSubject, " of the same endpoint"),
-        (Relation::VipOfCluster, " of the shared address"),
         (Relation::Vantage, " of every cluster"),
     ];
     let part = |(relation, whose): (Relation, &str)| {

@@ -7,4 +7,5 @@ mod chance;
 mod delivery;
 mod faults;
 mod restarts;
+mod second_thoughts;
 mod world;

@@ -36,6 +36,10 @@ pub(super) enum Doing {
     Slow(Duration),
     /// Alive, and refuses our credential.
     Unwelcoming,
+    /// Overloaded: now names etcd as failing, now does not answer in time.
+    Wavering,
+    /// The exempt paths answer, everything else hangs.
+    Queueing,
 }
 
 /// What the mail relay does.
@@ -76,6 +80,8 @@ pub(super) struct World {
     pub(super) dead_dns: bool,
     pub(super) relay: Relay,
     pub(super) expired: BTreeSet<Subject>,
+    /// Certificates that end this long after the start of the world, 20 minutes after they began.
+    pub(super) ends: BTreeMap<Subject, Duration>,
     pub(super) store_fails: bool,
     pub(super) store_hangs: bool,
     durable: Durable,
@@ -176,6 +182,7 @@ impl World {
             dead_dns: false,
             relay: Relay::Accepting,
             expired: BTreeSet::new(),
+            ends: BTreeMap::new(),
             store_fails: false,
             store_hangs: false,
             durable: Durable::default(),
@@ -226,6 +233,15 @@ impl World {
 
     /// The process starts again, with what the store holds.
     pub(super) fn restart(&mut self) {
+        self.restart_remembering_after(Duration::from_millis(5));
+    }
+
+    /// The configuration is changed while the process is down.
+    pub(super) fn reconfigure(&mut self, inventory: Inventory) {
+        self.inventory = Arc::new(inventory);
+    }
+
+    pub(super) fn restart_remembering_after(&mut self, wait: Duration) {
         self.daemon_up = true;
         self.engine = Engine::new(Arc::clone(&self.inventory), self.policy.clone(), self.now());
         let (ended, incidents) =
@@ -236,7 +252,7 @@ impl World {
             owed: self.durable.owed.clone(),
             ended,
         };
-        self.push(Duration::from_millis(5), Input::Restored(Ok(memory)));
+        self.push(wait, Input::Restored(Ok(memory)));
     }
 
     /// Kills the process behind an endpoint: open connections break at once.
@@ -357,6 +373,13 @@ impl World {
         }
         for change in changes {
             match change {
+                Change::Everything(memory) => {
+                    self.durable.alarms = memory.alarms.into_iter().map(|alarm| (alarm.key(), alarm)).collect();
+                    self.durable.owed = memory.owed;
+                    self.durable.incidents.retain(|_, known| known.over.is_some());
+                    let incidents = memory.incidents.into_iter().chain(memory.ended);
+                    self.durable.incidents.extend(incidents.map(|known| (known.id.clone(), known)));
+                }
                 Change::Alarm(alarm) => drop(self.durable.alarms.insert(alarm.key(), *alarm)),
                 Change::AlarmOver(key) => drop(self.durable.alarms.remove(&key)),
                 Change::Incident(incident) => {
@@ -447,6 +470,13 @@ impl World {
             is_ca: false,
             is_self_issued: false,
         };
+        let certificate = match self.ends.get(subject) {
+            Some(end) => {
+                let not_after = self.start.wall.plus(*end);
+                Certificate { not_before: not_after.minus(seconds(1200)), not_after, ..certificate }
+            }
+            None => certificate,
+        };
         let trust = if expired { Trust::Expired } else { Trust::Trusted };
         Some(Arc::new(Served { chain: vec![Arc::new(certificate)], unreadable: 0, trust, client_authorities: 1 }))
     }
@@ -486,6 +516,9 @@ impl World {
                 Phases::default(),
                 Ok(Reading::EtcdMembers((1..=3).map(|n| self.member(n, |_| Vec::new()).1).collect())),
             ),
+            ProbeKind::Reference if self.doing.get(subject) == Some(&Doing::Frozen) => {
+                (seconds(1), Phases::default(), Err(Unseen { phase: Phase::Dial, cause: Cause::Timeout }))
+            }
             ProbeKind::Reference => (quick, phases(quick), Ok(Reading::Reference)),
             ProbeKind::OwnClock => {
                 let clock = OwnClock { is_synchronised: true, max_error: quick };
@@ -534,6 +567,12 @@ impl World {
             Doing::NotReady(_) if kind == ProbeKind::Version => (quick, phases(quick), Ok(reading(&[], 200))),
             Doing::NotReady(parts) => (seconds(2), phases(seconds(2)), Ok(reading(parts, 500))),
             Doing::Slow(by) => (by, phases(by), Ok(reading(&[], 200))),
+            Doing::Wavering if self.counter.is_multiple_of(2) => {
+                (seconds(2), phases(seconds(2)), Ok(reading(&["etcd"], 500)))
+            }
+            Doing::Wavering => fail(seconds(2), Phase::Tls, Cause::Timeout),
+            Doing::Queueing if kind == ProbeKind::Version => fail(seconds(5), Phase::FirstByte, Cause::Timeout),
+            Doing::Queueing => (quick, phases(quick), Ok(reading(&[], 200))),
             Doing::Unwelcoming => (quick, phases(quick), Ok(reading(&[], 401))),
         }
     }
@@ -560,7 +599,7 @@ impl World {
                 Doing::Refusing => (quick, fail(Phase::Dial, Cause::Refused)),
                 Doing::Frozen | Doing::NotReady(_) => (seconds(1), fail(Phase::FirstByte, Cause::Timeout)),
                 Doing::Unwelcoming => (quick, fail(Phase::FirstByte, Cause::CredentialRefused)),
-                Doing::Well | Doing::Slow(_) => (quick, Ok(answer(u64::from(n)))),
+                Doing::Well | Doing::Slow(_) | Doing::Wavering | Doing::Queueing => (quick, Ok(answer(u64::from(n)))),
             }
         };
         let member = name(&format!("etcd-{n}"));

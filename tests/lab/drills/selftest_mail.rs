@@ -60,7 +60,8 @@ fn misbehaving(world: &mut World) -> Result<()> {
     })?;
     world.quiet_for(Duration::from_millis(200))?;
     post(world, STARTTLS_PORT, Security::Clear, "well")?;
-    ensure!(world.mails().len() == 1, "the server does not behave again");
+    let mails = world.await_mails(1, PATIENCE)?;
+    ensure!(mails.len() == 1, "the server does not behave again: {mails:?}");
     Ok(())
 }
 

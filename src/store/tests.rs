@@ -235,11 +235,18 @@ fn what_is_queued_is_answered_in_order_and_finished_on_close() {
 
 #[test]
 fn everything_acknowledged_survives_kill_9_and_groups_are_whole() {
+    if let Some(path) = std::env::var_os("VEDETTE_TEST_STORE") {
+        return write_on(path.into());
+    }
     let home = tempfile::tempdir().unwrap();
     let mut next = 0;
     for round in 1..=6 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "store::tests::writes_until_it_is_killed", "--ignored", "--nocapture"])
+            .args([
+                "--exact",
+                "store::tests::everything_acknowledged_survives_kill_9_and_groups_are_whole",
+                "--nocapture",
+            ])
             .env("VEDETTE_TEST_STORE", home.path().join("vedette.db"))
             .env("VEDETTE_TEST_STORE_FROM", next.to_string())
             .stdout(Stdio::piped())
@@ -266,13 +273,10 @@ fn everything_acknowledged_survives_kill_9_and_groups_are_whole() {
     }
 }
 
-/// Not a claim of its own: the process that the test above kills.
-#[test]
-#[ignore = "runs only as the child of everything_acknowledged_survives_kill_9_and_groups_are_whole"]
-fn writes_until_it_is_killed() {
-    let Some(path) = std::env::var_os("VEDETTE_TEST_STORE") else { return };
+/// What the child does until it is killed.
+fn write_on(path: PathBuf) {
     let from: u64 = std::env::var("VEDETTE_TEST_STORE_FROM").unwrap().parse().unwrap();
-    let (reports, store) = opened(path.into());
+    let (reports, store) = opened(path);
     assert!(matches!(reports.recv().unwrap(), Input::Restored(Ok(_))));
     for number in (from..).step_by(2) {
         store.persist(number + 1, [number, number + 1].map(|number| Change::Owed(Box::new(owed(number)))).to_vec());

@@ -16,7 +16,7 @@ use crate::config::settings::Settings;
 use crate::engine::Engine;
 use crate::expose::{Expose, Pages, Shared};
 use crate::model::exchange::{Action, Input};
-use crate::model::message::Delivery;
+use crate::model::message::{Delivery, DeliveryFailure, FailureClass, MessageId, Receipt};
 use crate::model::observation::Observation;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Clock;
@@ -218,12 +218,11 @@ impl Daemon {
         let Some(email) = self.email.clone() else { return };
         self.sending += 1;
         let (reports, mails, deadline) = (self.reports.clone(), Arc::clone(&self.mails), self.delivery_deadline);
+        let mut attempt = Attempt { message: Some(delivery.message.id.clone()), reports };
         self.tasks.spawn(async move {
             let _place = mails.acquire_owned().await;
             let receipt = email.deliver(&delivery, deadline).await;
-            let message = delivery.message.id;
-            // The loop is gone only when the process is about to end.
-            reports.send(Input::Delivered { message, receipt }).await.ok();
+            attempt.report(receipt).await;
         });
     }
 
@@ -263,6 +262,33 @@ impl Daemon {
         match snapshot.blind_since {
             Some(since) => format!("blind since {since}; {open} open incidents; {clusters} clusters"),
             None => format!("{open} open incidents; {clusters} clusters; {} mails waiting", snapshot.backlog.waiting),
+        }
+    }
+}
+
+/// One attempt to send, which reports how it ended even when its task dies: a message that stayed under way for ever
+/// would be a page lost.
+struct Attempt {
+    message: Option<MessageId>,
+    reports: mpsc::Sender<Input>,
+}
+
+impl Attempt {
+    async fn report(&mut self, receipt: Receipt) {
+        if let Some(message) = self.message.take() {
+            // The loop is gone only when the process is about to end.
+            self.reports.send(Input::Delivered { message, receipt }).await.ok();
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let Some(message) = self.message.take() else { return };
+        let text = "the attempt died without an answer".to_owned();
+        let receipt = Receipt::Retry(DeliveryFailure { class: FailureClass::Other, text });
+        if self.reports.try_send(Input::Delivered { message, receipt }).is_err() {
+            tracing::error!("an attempt to send died, and nobody could be told");
         }
     }
 }

@@ -6,3 +6,6 @@
 pub mod group;
 pub mod ladder;
 pub mod outbox;
+
+#[cfg(test)]
+mod tests;

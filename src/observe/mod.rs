@@ -14,3 +14,6 @@ pub mod schedule;
 pub mod sign;
 pub mod track;
 pub mod view;
+
+#[cfg(test)]
+mod tests;

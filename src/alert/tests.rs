@@ -1,0 +1,21 @@
+//! Holds, incidents and what is owed, one part at a time; how they play together is told in `tests/it/stories`.
+
+mod incidents;
+mod ladder;
+mod outbox;
+
+use std::time::Duration;
+
+use crate::model::rule::{Level, RuleId};
+use crate::model::samples;
+use crate::model::time::{Mono, Now};
+use crate::model::verdict::Finding;
+
+fn at(seconds: u64) -> Now {
+    Now { wall: samples::OPENED, mono: Mono(Duration::from_secs(1_000)) }.plus(Duration::from_secs(seconds))
+}
+
+/// A finding that began at second 0.
+fn finding(rule: RuleId, level: Level, hold: u64) -> Finding {
+    Finding { level, hold: Duration::from_secs(hold), ..samples::finding(rule) }
+}

@@ -1,0 +1,285 @@
+//! What is owed to people.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::at;
+use crate::alert::outbox::{Outbox, Settlement};
+use crate::model::incident::IncidentId;
+use crate::model::message::MessageReason::{self, Escalated, First, Resolved};
+use crate::model::message::{Caveat, Delivery, DeliveryFailure, FailureClass, Message, MessageId, Receipt};
+use crate::model::policy::Policy;
+use crate::model::rule::{Level, RuleId};
+use crate::model::samples;
+use crate::model::time::Mono;
+
+fn delivery(incident: &str, number: u32, reason: MessageReason, level: Level) -> Delivery {
+    let mut delivery = samples::delivery(RuleId::F24, reason);
+    delivery.message.incident.id = IncidentId(incident.into());
+    delivery.message.id = MessageId(format!("{incident}.{number}"));
+    delivery.message.level = level;
+    delivery
+}
+
+fn critical(incident: &str, number: u32) -> Delivery {
+    delivery(incident, number, if number == 0 { First } else { Escalated }, Level::Critical)
+}
+
+/// Owes critical messages that are durable already.
+fn owing(messages: &[(&str, u32)]) -> Outbox {
+    let mut outbox = Outbox::default();
+    for (incident, number) in messages {
+        outbox.restore(critical(incident, *number), at(0).mono);
+    }
+    outbox
+}
+
+fn pop(outbox: &mut Outbox, now: Mono) -> Option<String> {
+    outbox.pop(now, |_| true, mark).map(|delivery| delivery.message.id.0)
+}
+
+fn mark(message: &mut Message) {
+    message.caveats.push(Caveat::NotStored);
+}
+
+fn settle(outbox: &mut Outbox, id: &str, receipt: Receipt, now: Mono) -> Settlement {
+    outbox.settle(&MessageId(id.into()), receipt, &Policy::default(), now)
+}
+
+fn failure() -> DeliveryFailure {
+    DeliveryFailure { class: FailureClass::Connect, text: "connecting to relay: refused".into() }
+}
+
+#[test]
+fn messages_of_one_incident_go_one_after_the_other_and_incidents_do_not_wait_for_each_other() {
+    let now = at(0).mono;
+    let mut outbox = owing(&[("a", 0), ("a", 1), ("b", 0)]);
+
+    assert_eq!(pop(&mut outbox, now).as_deref(), Some("a.0"));
+    assert_eq!(pop(&mut outbox, now).as_deref(), Some("b.0"));
+    assert_eq!(pop(&mut outbox, now), None);
+    settle(&mut outbox, "a.0", Receipt::Retry(failure()), now);
+    assert_eq!(pop(&mut outbox, now), None, "the second never overtakes the first");
+    settle(&mut outbox, "a.0", Receipt::Accepted, now);
+    assert_eq!(pop(&mut outbox, now).as_deref(), Some("a.1"));
+}
+
+#[test]
+fn the_delay_doubles_up_to_half_a_minute() {
+    let mut outbox = owing(&[("a", 0)]);
+    let mut now = at(0).mono;
+    for seconds in [2, 4, 8, 16, 30, 30, 30] {
+        assert!(pop(&mut outbox, now).is_some());
+        settle(&mut outbox, "a.0", Receipt::Retry(failure()), now);
+
+        let due = now.plus(Duration::from_secs(seconds));
+        assert_eq!(outbox.next(|_| true), Some(due));
+        assert_eq!(pop(&mut outbox, due.minus(Duration::from_millis(1))), None);
+        now = due;
+    }
+}
+
+#[test]
+fn what_was_rejected_waits_for_five_minutes_and_stays_owed() {
+    let mut outbox = owing(&[("a", 0)]);
+    pop(&mut outbox, at(0).mono);
+
+    let settled = settle(&mut outbox, "a.0", Receipt::Rejected(failure()), at(0).mono);
+
+    assert!(matches!(settled, Settlement::Owed(delivery) if delivery.attempts == 1));
+    assert_eq!(pop(&mut outbox, at(299).mono), None);
+    assert!(pop(&mut outbox, at(300).mono).is_some());
+}
+
+#[test]
+fn with_the_path_back_everything_that_waits_may_go_at_once() {
+    let mut outbox = owing(&[("a", 0), ("b", 0)]);
+    pop(&mut outbox, at(0).mono);
+    pop(&mut outbox, at(0).mono);
+    settle(&mut outbox, "a.0", Receipt::Rejected(failure()), at(0).mono);
+
+    outbox.hurry(at(10).mono);
+
+    assert_eq!(pop(&mut outbox, at(10).mono).as_deref(), Some("a.0"));
+    assert_eq!(pop(&mut outbox, at(10).mono), None, "what is under way is not sent twice");
+}
+
+#[test]
+fn a_message_waits_for_its_persist_and_no_longer_than_promised() {
+    let owe = || {
+        let mut outbox = Outbox::default();
+        outbox.owe(critical("a", 0), 7, at(2).mono, at(0).mono);
+        outbox
+    };
+    let caveats = |outbox: &mut Outbox, now| outbox.pop(now, |_| true, mark).map(|sent| sent.message.caveats);
+
+    let mut early = owe();
+    early.written(6, true, at(1).mono, mark);
+    assert_eq!(caveats(&mut early, at(1).mono), None, "an earlier persist is not its own");
+    early.written(7, true, at(1).mono, mark);
+    assert_eq!(caveats(&mut early, at(1).mono), Some(vec![]));
+
+    let mut failed = owe();
+    failed.written(7, false, at(1).mono, mark);
+    assert_eq!(caveats(&mut failed, at(1).mono), Some(vec![Caveat::NotStored]));
+
+    let mut hung = owe();
+    assert_eq!(hung.next(|_| true), Some(at(2).mono));
+    assert_eq!(caveats(&mut hung, at(2).mono), Some(vec![Caveat::NotStored]));
+}
+
+#[test]
+fn what_may_not_go_holds_back_only_itself() {
+    let mut outbox = owing(&[("a", 0), ("b", 0)]);
+
+    let sent = outbox.pop(at(0).mono, |message| message.incident.id.0 != "a", mark);
+
+    assert_eq!(sent.map(|sent| sent.message.id.0).as_deref(), Some("b.0"));
+}
+
+#[test]
+fn the_five_hundred_and_first_drops_the_oldest_of_the_least_grave() {
+    let owe = |outbox: &mut Outbox, n: usize, level| {
+        outbox.owe(delivery(&format!("i{n:03}"), 0, First, level), 1, at(2).mono, at(0).mono)
+    };
+    let mut outbox = Outbox::default();
+    for n in 0..500 {
+        let level = if (10..12).contains(&n) { Level::Warning } else { Level::Critical };
+        assert_eq!(owe(&mut outbox, n, level), None);
+    }
+
+    let dropped: Vec<String> = (500..504).map(|n| owe(&mut outbox, n, Level::Critical).unwrap().message.id.0).collect();
+
+    assert_eq!(dropped, ["i010.0", "i011.0", "i000.0", "i001.0"]);
+    assert_eq!(outbox.backlog().waiting, 500);
+    let late_warning = owe(&mut outbox, 504, Level::Warning).unwrap();
+    assert_eq!(late_warning.message.id.0, "i504.0");
+}
+
+#[test]
+fn what_is_under_way_is_not_dropped() {
+    let mut outbox = Outbox::default();
+    for n in 0..500 {
+        outbox.restore(delivery(&format!("i{n:03}"), 0, First, Level::Warning), at(0).mono);
+    }
+    assert_eq!(pop(&mut outbox, at(0).mono).as_deref(), Some("i000.0"));
+
+    let dropped = outbox.owe(critical("z", 0), 1, at(2).mono, at(0).mono);
+
+    assert_eq!(dropped.map(|dropped| dropped.message.id.0).as_deref(), Some("i001.0"));
+}
+
+#[test]
+fn an_incident_is_untold_while_its_first_message_waits_and_none_is_under_way() {
+    let id = IncidentId("a".into());
+    let mut outbox = owing(&[("a", 0)]);
+    outbox.restore(delivery("a", 1, Resolved, Level::Critical), at(0).mono);
+    assert!(outbox.is_untold(&id));
+    assert!(!outbox.is_untold(&IncidentId("b".into())));
+
+    pop(&mut outbox, at(0).mono);
+    assert!(!outbox.is_untold(&id), "the relay may have it already");
+    settle(&mut outbox, "a.0", Receipt::Retry(failure()), at(0).mono);
+    assert!(outbox.is_untold(&id));
+    settle(&mut outbox, "a.0", Receipt::Accepted, at(0).mono);
+    assert!(!outbox.is_untold(&id), "somebody knows");
+    assert!(outbox.owes(&id));
+    assert_eq!(outbox.withdraw(&id), [MessageId("a.1".into())]);
+    assert!(!outbox.owes(&id));
+}
+
+#[test]
+fn the_age_of_critical_mail_is_that_of_the_oldest() {
+    let mut outbox = Outbox::default();
+    outbox.restore(delivery("w", 0, First, Level::Warning), at(1).mono);
+    assert_eq!(outbox.oldest_critical(), None);
+
+    outbox.restore(critical("a", 0), at(2).mono);
+    outbox.restore(critical("b", 0), at(3).mono);
+    assert_eq!(outbox.oldest_critical(), Some(at(2).mono));
+    settle(&mut outbox, "a.0", Receipt::Accepted, at(4).mono);
+    assert_eq!(outbox.oldest_critical(), Some(at(3).mono));
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    Owe(u8),
+    Written(bool),
+    Pop,
+    Settle(u8, u8),
+    Withdraw(u8),
+    Hurry,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        3 => (0_u8..4).prop_map(Act::Owe),
+        1 => any::<bool>().prop_map(Act::Written),
+        3 => Just(Act::Pop),
+        3 => (0_u8..4, 0_u8..3).prop_map(|(pick, how)| Act::Settle(pick, how)),
+        1 => (0_u8..4).prop_map(Act::Withdraw),
+        1 => Just(Act::Hurry),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_message_is_accepted_withdrawn_or_owed_and_goes_in_order(
+        acts in proptest::collection::vec((0_u64..40, act()), 1..80)
+    ) {
+        let (mut outbox, mut second, mut sequence) = (Outbox::default(), 0, 0);
+        let mut known: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut under_way: BTreeSet<String> = BTreeSet::new();
+        for (wait, act) in acts {
+            second += wait;
+            let now = at(second).mono;
+            match act {
+                Act::Owe(incident) => {
+                    sequence += 1;
+                    let delivery = critical(&format!("i{incident}"), sequence);
+                    known.entry(format!("i{incident}")).or_default().push(delivery.message.id.0.clone());
+                    prop_assert_eq!(outbox.owe(delivery, u64::from(sequence), now.plus(Duration::from_secs(2)), now), None);
+                }
+                Act::Written(works) => outbox.written(u64::from(sequence), works, now, mark),
+                Act::Pop => {
+                    if let Some(sent) = outbox.pop(now, |_| true, mark) {
+                        let Message { id, incident, .. } = sent.message;
+                        prop_assert_eq!(known[&incident.id.0].first(), Some(&id.0), "the oldest of its incident");
+                        prop_assert!(under_way.insert(id.0), "sent twice at a time");
+                    }
+                }
+                Act::Settle(pick, how) => {
+                    let Some(id) = under_way.iter().nth(usize::from(pick)).cloned() else { continue };
+                    under_way.remove(&id);
+                    let receipt = [Receipt::Accepted, Receipt::Retry(failure()), Receipt::Rejected(failure())];
+                    let is_known = known.values().flatten().any(|owed| *owed == id);
+                    let settled = settle(&mut outbox, &id, receipt[usize::from(how)].clone(), now);
+                    prop_assert_eq!(settled == Settlement::Unknown, !is_known, "only what was withdrawn is unknown");
+                    if how == 0 {
+                        known.values_mut().for_each(|owed| owed.retain(|owed| *owed != id));
+                    }
+                }
+                Act::Withdraw(incident) => {
+                    let withdrawn = outbox.withdraw(&IncidentId(format!("i{incident}")));
+                    let expected = known.remove(&format!("i{incident}")).unwrap_or_default();
+                    prop_assert_eq!(withdrawn.into_iter().map(|id| id.0).collect::<Vec<_>>(), expected);
+                }
+                Act::Hurry => outbox.hurry(now),
+            }
+            prop_assert_eq!(outbox.backlog().waiting, known.values().map(Vec::len).sum::<usize>());
+        }
+        under_way.iter().for_each(|id| drop(settle(&mut outbox, id, Receipt::Retry(failure()), at(second).mono)));
+
+        // Whatever is still owed goes out in the end.
+        while let Some(next) = outbox.next(|_| true) {
+            let id = pop(&mut outbox, next).unwrap();
+            settle(&mut outbox, &id, Receipt::Accepted, next);
+            known.values_mut().for_each(|owed| owed.retain(|owed| *owed != id));
+        }
+        prop_assert_eq!(known.values().flatten().count(), 0);
+    }
+}

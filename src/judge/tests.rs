@@ -1,0 +1,22 @@
+//! Every rule as a table: looks in, verdicts out. What a whole outage leads to is told in `tests/it/stories`.
+
+mod apiservers;
+mod confirmation;
+mod edges;
+mod etcd;
+mod levels;
+mod refused;
+mod slow;
+mod stage;
+mod vantage;
+
+use crate::model::rule::RuleId;
+
+use super::RULES;
+
+#[test]
+fn the_table_holds_every_rule_once_in_the_order_of_their_names() {
+    let ids: Vec<RuleId> = RULES.iter().map(|rule| rule.id()).collect();
+
+    assert_eq!(ids, RuleId::ALL);
+}

@@ -1,0 +1,88 @@
+//! Who explains whom, as one table; and that only related subjects count.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::judge::edges::{could_explain, explains};
+use crate::model::rule::RuleId::{self, F01, F02, F04, F09, F22, F23, F24, F25, F26, F49, F50, F52};
+use crate::model::samples;
+use crate::model::subject::Subject;
+use crate::model::verdict::{Band, Evidence, Finding};
+
+/// What each rule explains when everything is about one cluster.
+const TABLE: [(RuleId, &[RuleId]); 12] = [
+    (F01, &[F02, F22, F24, F25, F49, F50]),
+    (F02, &[]),
+    (F04, &[F01, F02, F09, F22, F23, F24, F25, F26, F49, F50, F52]),
+    (F09, &[]),
+    (F22, &[]),
+    (F23, &[]),
+    (F24, &[F22, F23, F25, F49, F50]),
+    (F25, &[F49, F50]),
+    (F26, &[]), // Explains only what is about the very endpoint that serves the certificate.
+    (F49, &[]),
+    (F50, &[]),
+    (F52, &[]),
+];
+
+#[test]
+fn the_table_of_causes_is_this_one() {
+    let found: BTreeMap<RuleId, BTreeSet<RuleId>> =
+        RuleId::ALL.map(|cause| (cause, explained_by(&samples::finding(cause)))).into();
+
+    let expected: BTreeMap<RuleId, BTreeSet<RuleId>> =
+        TABLE.iter().map(|(cause, effects)| (*cause, effects.iter().copied().collect())).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn nothing_is_explained_across_clusters_except_by_the_vantage() {
+    for (cause, effects) in TABLE {
+        for effect in effects.iter().map(|effect| elsewhere(samples::finding(*effect))) {
+            assert_eq!(explains(&samples::finding(cause), &effect), cause == F04, "{cause} and {}", effect.rule);
+        }
+    }
+}
+
+#[test]
+fn a_certificate_that_has_ended_explains_what_its_own_endpoint_suffers() {
+    let with = |band| {
+        let mut finding = samples::finding(F26);
+        if let Evidence::Expiry { band: known, .. } = &mut finding.evidence {
+            *known = band;
+        }
+        finding
+    };
+    let there = |rule, subject| Finding { subject: samples::subject(subject), ..samples::finding(rule) };
+    let own = there(F22, "prod-eu1/apiserver/api-1");
+
+    assert!(explains(&with(Band::Expired), &own));
+    assert!(!explains(&with(Band::Page), &own), "it still works");
+    assert!(!explains(&with(Band::Expired), &there(F22, "prod-eu1/apiserver/api-2")));
+    assert!(!explains(&with(Band::Expired), &samples::finding(F24)));
+}
+
+#[test]
+fn no_finding_explains_itself() {
+    for rule in RuleId::ALL {
+        assert!(!explains(&samples::finding(rule), &samples::finding(rule)), "{rule}");
+    }
+}
+
+#[test]
+fn what_is_suspected_could_explain_what_it_would_explain_once_confirmed() {
+    for (cause, effects) in TABLE {
+        let subject = samples::finding(cause).subject;
+        for effect in effects {
+            assert!(could_explain(cause, &subject, &samples::finding(*effect)), "{cause} and {effect}");
+        }
+    }
+}
+
+fn explained_by(cause: &Finding) -> BTreeSet<RuleId> {
+    RuleId::ALL.into_iter().filter(|effect| explains(cause, &samples::finding(*effect))).collect()
+}
+
+fn elsewhere(finding: Finding) -> Finding {
+    let moved = finding.subject.to_string().replace("prod-eu1", "test-eu1");
+    Finding { subject: moved.parse::<Subject>().unwrap(), ..finding }
+}

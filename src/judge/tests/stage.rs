@@ -1,0 +1,270 @@
+//! A small cluster, looks at it, and the one check that all tables share.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::judge::judge;
+use crate::judge::scene::Scene;
+use crate::model::certificate::Class;
+use crate::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberStatus};
+use crate::model::health::{Health, Version};
+use crate::model::inventory::{Cluster, Endpoint, Etcd, Inventory, Reference};
+use crate::model::observation::{Cause, Observation, Phase, Phases, Reading, Unseen};
+use crate::model::policy::Policy;
+use crate::model::probe::{Probe, ProbeKind};
+use crate::model::rule::{Level, RuleId};
+use crate::model::subject::{Name, Subject};
+use crate::model::time::{Mono, Now, UnixTime};
+use crate::model::verdict::{FindingKey, Verdict, Why};
+use crate::observe::view::View;
+
+/// What a rule says of a subject; `Bad` with its level and the hold it asks for, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Says {
+    Good,
+    Bad(Level, u64),
+    Suspected,
+    Unclear,
+    Stale,
+    NeverSeen,
+    Vantage,
+    /// The rule has no such subject.
+    Nothing,
+}
+
+/// One look and what it saw.
+#[derive(Clone)]
+pub(super) struct Seen {
+    probe: Probe,
+    outcome: Result<Reading, Unseen>,
+    took: Duration,
+    proves_path: bool,
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.outcome {
+            Ok(Reading::EtcdStatus(answers)) => {
+                let words = answers.iter().map(|answer| answer.answer.as_ref().map(|status| status.leader));
+                write!(f, "{}: {:?}", self.probe, words.collect::<Vec<_>>())
+            }
+            outcome => write!(f, "{}: {outcome:?}", self.probe),
+        }
+    }
+}
+
+/// What a member does in a round.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Member {
+    Up,
+    Leaderless,
+    Learner,
+    Full,
+    Corrupt,
+    Gone,
+    Hung,
+    Unwelcoming,
+}
+
+/// Lets `looks` happen at their milliseconds in the standard cluster, judges at the last of them, and expects each of
+/// `expected`; nothing else may be bad. `None` is no look, only time.
+pub(super) fn check(looks: &[(u64, Option<Seen>)], expected: &[(RuleId, &str, Says)]) {
+    check_in(inventory(2, 3), looks, expected);
+}
+
+pub(super) fn check_in(inventory: Inventory, looks: &[(u64, Option<Seen>)], expected: &[(RuleId, &str, Says)]) {
+    let verdicts = verdicts(&view(inventory, looks), end(looks));
+    let latest = &looks[looks.len().saturating_sub(12)..];
+
+    for (rule, subject, says) in expected {
+        assert_eq!(said(&verdicts, *rule, subject), *says, "{rule} of {subject} after {latest:?}");
+    }
+    for (key, verdict) in verdicts.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Bad(_))) {
+        let is_expected = expected.iter().any(|(rule, subject, _)| *rule == key.rule && key.subject == of(subject));
+        assert!(is_expected, "nobody expects {verdict:?} after {latest:?}");
+    }
+}
+
+/// What is believed after `looks`.
+pub(super) fn view(inventory: Inventory, looks: &[(u64, Option<Seen>)]) -> View {
+    let mut view = View::new(Arc::new(inventory), Policy::default());
+    for (millis, seen) in looks {
+        if let Some(seen) = seen {
+            view.take(&Arc::new(observation(*millis, seen)), at(*millis));
+        }
+    }
+    view
+}
+
+pub(super) fn verdicts(view: &View, now: Now) -> Vec<(FindingKey, Verdict)> {
+    let inventory = Arc::clone(view.inventory());
+    let clusters = inventory.clusters.iter().map(Some);
+    clusters.chain([None]).flat_map(|cluster| judge(&Scene { view, cluster, now })).collect()
+}
+
+pub(super) fn said(verdicts: &[(FindingKey, Verdict)], rule: RuleId, subject: &str) -> Says {
+    let key = FindingKey { rule, subject: of(subject) };
+    match verdicts.iter().find(|(known, _)| *known == key).map(|(_, verdict)| verdict) {
+        Some(Verdict::Good { .. }) => Says::Good,
+        Some(Verdict::Bad(finding)) => Says::Bad(finding.level, finding.hold.as_secs()),
+        Some(Verdict::Unknown(Why::Suspected { .. })) => Says::Suspected,
+        Some(Verdict::Unknown(Why::NeverSeen)) => Says::NeverSeen,
+        Some(Verdict::Unknown(Why::Stale)) => Says::Stale,
+        Some(Verdict::Unknown(Why::Unclear)) => Says::Unclear,
+        Some(Verdict::Unknown(Why::Vantage)) => Says::Vantage,
+        None => Says::Nothing,
+    }
+}
+
+pub(super) fn at(millis: u64) -> Now {
+    let start = Now { wall: UnixTime::from_secs(1_790_000_000), mono: Mono(Duration::from_secs(1_000)) };
+    start.plus(Duration::from_millis(millis))
+}
+
+pub(super) fn end(looks: &[(u64, Option<Seen>)]) -> Now {
+    at(looks.last().map_or(0, |(millis, _)| *millis))
+}
+
+/// The same look at each of these milliseconds.
+pub(super) fn each(times: &[u64], seen: Option<Seen>) -> Vec<(u64, Option<Seen>)> {
+    times.iter().copied().zip(std::iter::repeat(seen)).collect()
+}
+
+/// Several looks, in the order of their times.
+pub(super) fn together(groups: &[Vec<(u64, Option<Seen>)>]) -> Vec<(u64, Option<Seen>)> {
+    let mut looks = groups.concat();
+    looks.sort_by_key(|(millis, _)| *millis);
+    looks
+}
+
+/// Cluster `prod` with an address in front and etcd `main`, and the reference point `relay`.
+pub(super) fn inventory(apiservers: u8, members: u8) -> Inventory {
+    let certificates = Class::Manual;
+    let endpoint =
+        || Endpoint { address: "10.0.0.1:1".into(), server_name: "server".into(), is_loopback: false, certificates };
+    let named = |kind: &str, count: u8| (1..=count).map(|n| (name(&format!("{kind}-{n}")), endpoint())).collect();
+    let members: BTreeMap<Name, Endpoint> = named("etcd", members);
+    let etcds = (!members.is_empty()).then(|| (name("main"), Etcd { members })).into_iter().collect();
+    let cluster = Cluster { vip: Some(endpoint()), apiservers: named("api", apiservers), etcds, ..Cluster::default() };
+    Inventory {
+        clusters: BTreeMap::from([(name("prod"), cluster)]),
+        references: vec![Reference { name: name("relay"), address: "10.0.9.9:25".into(), is_loopback: false }],
+        ..Inventory::default()
+    }
+}
+
+pub(super) const REFUSED: Unseen = Unseen { phase: Phase::Dial, cause: Cause::Refused };
+pub(super) const MUTE: Unseen = Unseen { phase: Phase::Dial, cause: Cause::Timeout };
+
+pub(super) fn ready(subject: &str) -> Option<Seen> {
+    answered(subject, 200, &[])
+}
+
+pub(super) fn not_ready(subject: &str, failing: &[&str]) -> Option<Seen> {
+    answered(subject, 500, failing)
+}
+
+pub(super) fn answered(subject: &str, status: u16, failing: &[&str]) -> Option<Seen> {
+    let failing: Vec<String> = failing.iter().map(|part| (*part).to_owned()).collect();
+    let health = Health { status, listed: failing.len(), failing, server_date: None, retry_after_secs: None };
+    seen(Probe::anew(of(subject), ProbeKind::Readyz), Ok(Reading::Health(health)))
+}
+
+pub(super) fn took(millis: u64, seen: Option<Seen>) -> Option<Seen> {
+    seen.map(|seen| Seen { took: Duration::from_millis(millis), ..seen })
+}
+
+pub(super) fn version(subject: &str) -> Option<Seen> {
+    let version = Version { status: 200, git_version: None, server_date: None, retry_after_secs: None };
+    seen(Probe::reused(of(subject), ProbeKind::Version), Ok(Reading::Version(version)))
+}
+
+/// The peer's kernel refuses, which proves our path.
+pub(super) fn dead(subject: &str) -> Option<Seen> {
+    unseen(subject, REFUSED)
+}
+
+/// Nothing comes back.
+pub(super) fn mute(subject: &str) -> Option<Seen> {
+    unseen(subject, MUTE)
+}
+
+pub(super) fn unseen(subject: &str, unseen: Unseen) -> Option<Seen> {
+    let kind = if subject.starts_with("vantage/") { ProbeKind::Reference } else { ProbeKind::Readyz };
+    seen(Probe::anew(of(subject), kind), Err(unseen))
+}
+
+/// The reference point answers: our path works.
+pub(super) fn path_works() -> Option<Seen> {
+    seen(Probe::anew(of("vantage/reference/relay"), ProbeKind::Reference), Ok(Reading::Reference))
+}
+
+/// One Status round of `prod/etcd/main`: `etcd-1` does the first of these, and so on.
+pub(super) fn round(members: &[Member]) -> Option<Seen> {
+    let answers = members.iter().zip(1_u8..).map(|(member, n)| answer(*member, n)).collect();
+    let is_any_heard = members.iter().any(|member| *member != Member::Hung);
+    let probe = Probe::reused(of("prod/etcd/main"), ProbeKind::EtcdStatus);
+    let outcome = Ok(Reading::EtcdStatus(answers));
+    Some(Seen { probe, outcome, took: Duration::ZERO, proves_path: is_any_heard })
+}
+
+fn seen(probe: Probe, outcome: Result<Reading, Unseen>) -> Option<Seen> {
+    let proves_path = outcome.as_ref().err().is_none_or(|unseen| unseen.cause != Cause::Timeout);
+    Some(Seen { probe, outcome, took: Duration::from_millis(5), proves_path })
+}
+
+fn answer(member: Member, n: u8) -> MemberAnswer<MemberStatus> {
+    let alarm = |kind| vec![Alarm { member_id: u64::from(n), kind }];
+    let status = MemberStatus {
+        version: "3.6.16".into(),
+        cluster_id: 1,
+        member_id: u64::from(n),
+        leader: (member != Member::Leaderless).then_some(1),
+        raft_term: 3,
+        raft_index: 100,
+        raft_applied_index: Some(100),
+        revision: 50,
+        db_size_bytes: 20 << 20,
+        db_in_use_bytes: None,
+        db_quota_bytes: None,
+        is_learner: member == Member::Learner,
+        alarms: match member {
+            Member::Full => alarm(AlarmKind::NoSpace),
+            Member::Corrupt => alarm(AlarmKind::Corrupt),
+            Member::Up | Member::Leaderless | Member::Learner | Member::Gone | Member::Hung | Member::Unwelcoming => {
+                Vec::new()
+            }
+        },
+        errors: Vec::new(),
+    };
+    let answer = match member {
+        Member::Gone => Err(REFUSED),
+        Member::Hung => Err(MUTE),
+        Member::Unwelcoming => Err(Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRefused }),
+        Member::Up | Member::Leaderless | Member::Learner | Member::Full | Member::Corrupt => Ok(status),
+    };
+    MemberAnswer { member: name(&format!("etcd-{n}")), sent_after: Duration::ZERO, phases: Phases::default(), answer }
+}
+
+fn observation(millis: u64, seen: &Seen) -> Observation {
+    Observation {
+        look: None,
+        probe: seen.probe.clone(),
+        scheduled: at(millis),
+        finished: at(millis).plus(seen.took),
+        phases: Phases { first_byte: Some(seen.took), ..Phases::default() },
+        served: None,
+        proves_path: seen.proves_path,
+        outcome: seen.outcome.clone(),
+    }
+}
+
+pub(super) fn of(subject: &str) -> Subject {
+    subject.parse().unwrap()
+}
+
+pub(super) fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}

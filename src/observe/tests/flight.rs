@@ -1,0 +1,105 @@
+//! Looks under way: bounded, noticed, given up.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::{at, of};
+use crate::model::policy::Policy;
+use crate::model::probe::{LookId, Probe, ProbeKind};
+use crate::observe::flight::{Attention, Flight};
+
+fn readyz(subject: &str) -> Probe {
+    Probe::anew(of(subject), ProbeKind::Readyz)
+}
+
+const API: &str = "prod/apiserver/api-1";
+
+#[test]
+fn an_endpoint_has_four_looks_under_way_and_three_more_of_a_burst() {
+    let policy = Policy::default();
+    let mut flight = Flight::default();
+    let mut start = |subject: &str, in_burst| flight.start(readyz(subject), at(0), in_burst, &policy).is_some();
+
+    let ordinary = (0..10).filter(|_| start(API, false)).count();
+    let burst = (0..10).filter(|_| start(API, true)).count();
+
+    assert_eq!((ordinary, burst), (4, 3));
+    assert!(start("prod/apiserver/api-2", false), "each endpoint by itself");
+    assert_eq!(flight.len(), 8);
+}
+
+#[test]
+fn a_look_that_comes_back_makes_room_once() {
+    let policy = Policy::default();
+    let mut flight = Flight::default();
+    let start = |flight: &mut Flight| flight.start(readyz(API), at(0), false, &policy);
+    let first = start(&mut flight).unwrap();
+    while start(&mut flight).is_some() {}
+
+    assert!(flight.land(first.id));
+    assert!(!flight.land(first.id), "it has come back already");
+    assert!(start(&mut flight).is_some());
+    assert!(start(&mut flight).is_none());
+}
+
+#[test]
+fn a_look_is_overdue_after_a_second_and_given_up_after_three_times_its_deadlines() {
+    let mut flight = Flight::default();
+    let look = flight.start(readyz(API), at(0), false, &Policy::default()).unwrap();
+
+    assert_eq!(flight.pop(&Policy::default(), at(999).mono), None);
+    assert_eq!(flight.next(), Some(at(1000).mono));
+    assert_eq!(flight.pop(&Policy::default(), at(1000).mono), Some(Attention::Overdue(readyz(API), at(0))));
+    assert_eq!(flight.pop(&Policy::default(), at(23_999).mono), None, "said once");
+    assert_eq!(flight.pop(&Policy::default(), at(24_000).mono), Some(Attention::GivenUp(readyz(API))));
+    assert!(flight.is_empty());
+    assert!(!flight.land(look.id), "nobody waits for it any more");
+    assert_eq!(flight.next(), None);
+}
+
+#[test]
+fn a_look_that_is_given_up_makes_room() {
+    let policy = Policy::default();
+    let mut flight = Flight::default();
+    while flight.start(readyz(API), at(0), true, &policy).is_some() {}
+    while flight.pop(&Policy::default(), at(24_000).mono).is_some() {}
+
+    assert!(flight.start(readyz(API), at(24_000), true, &policy).is_some());
+}
+
+#[test]
+fn a_look_that_came_back_in_time_needs_no_attention() {
+    let mut flight = Flight::default();
+    let look = flight.start(readyz(API), at(0), false, &Policy::default()).unwrap();
+    flight.land(look.id);
+
+    assert_eq!(flight.pop(&Policy::default(), at(60_000).mono), None);
+}
+
+proptest! {
+    #[test]
+    fn room_is_never_lost_and_never_gained(steps in proptest::collection::vec((0_u8..4, 0_u64..40), 0..200)) {
+        let policy = Policy::default();
+        let mut flight = Flight::default();
+        let mut now = at(0);
+        for (step, pick) in steps {
+            match step {
+                0 | 1 => drop(flight.start(readyz(API), now, step == 1, &policy)),
+                2 => drop(flight.land(LookId(pick))),
+                _ => {
+                    now = now.plus(Duration::from_secs(pick));
+                    while flight.pop(&Policy::default(), now.mono).is_some() {}
+                }
+            }
+            prop_assert!(flight.len() <= policy.in_flight + policy.burst_in_flight);
+        }
+        while flight.pop(&Policy::default(), now.plus(Duration::from_secs(100)).mono).is_some() {}
+
+        prop_assert!(flight.is_empty());
+        for in_burst in [false, true] {
+            let room = std::iter::from_fn(|| flight.start(readyz(API), now, in_burst, &policy)).count();
+            prop_assert_eq!(room, if in_burst { policy.burst_in_flight } else { policy.in_flight });
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! One Status round as a vote.
+
+use std::time::Duration;
+
+use super::name;
+use crate::model::etcd::{MemberAnswer, MemberStatus};
+use crate::model::observation::{Cause, Phase, Phases, Unseen};
+use crate::observe::quorum::{count, is_spread, majority};
+use crate::observe::sign::Sign;
+
+/// Follows leader `id`, knows of none (0), is silent, or refuses us.
+#[derive(Debug, Clone, Copy)]
+enum Does {
+    Follows(u64),
+    Learns,
+    Mute,
+    Refuses,
+}
+use Does::{Follows, Learns, Mute, Refuses};
+
+fn answer(n: usize, does: Does, sent_after: Duration) -> MemberAnswer<MemberStatus> {
+    let unseen = |cause| Err(Unseen { phase: Phase::FirstByte, cause });
+    let status = |leader: u64, is_learner| MemberStatus {
+        version: "3.6.16".into(),
+        cluster_id: 1,
+        member_id: 1,
+        leader: (leader != 0).then_some(leader),
+        raft_term: 3,
+        raft_index: 100,
+        raft_applied_index: None,
+        revision: 50,
+        db_size_bytes: 1,
+        db_in_use_bytes: None,
+        db_quota_bytes: None,
+        is_learner,
+        alarms: Vec::new(),
+        errors: Vec::new(),
+    };
+    let answer = match does {
+        Follows(leader) => Ok(status(leader, false)),
+        Learns => Ok(status(1, true)),
+        Mute => unseen(Cause::Timeout),
+        Refuses => unseen(Cause::CredentialRefused),
+    };
+    MemberAnswer { member: name(&format!("etcd-{n}")), sent_after, phases: Phases::default(), answer }
+}
+
+fn round(does: &[Does]) -> Vec<MemberAnswer<MemberStatus>> {
+    does.iter().enumerate().map(|(n, does)| answer(n, *does, Duration::ZERO)).collect()
+}
+
+#[test]
+fn majorities_are_more_than_half() {
+    let majorities: Vec<usize> = (1..=5).map(majority).collect();
+
+    assert_eq!(majorities, [1, 2, 2, 3, 3]);
+}
+
+#[test]
+fn a_leader_is_agreed_by_exactly_a_majority_of_one_to_five_voters() {
+    for voters in 1..=5 {
+        for followers in 0..=voters {
+            for rest in [Mute, Follows(0), Follows(2)] {
+                let mut does = vec![Follows(1); followers];
+                does.resize(voters, rest);
+                let counted = count(&round(&does), |_| false);
+
+                let expected = match rest {
+                    _ if followers >= majority(voters) => Some(1),
+                    Follows(2) if voters - followers >= majority(voters) => Some(2),
+                    Follows(_) | Learns | Mute | Refuses => None,
+                };
+                assert_eq!(counted.agreed, expected, "{does:?}");
+                assert_eq!(counted.leader == Sign::Good, expected.is_some(), "{does:?}");
+                assert_eq!(counted.voters, voters);
+            }
+        }
+    }
+}
+
+#[test]
+fn members_that_refuse_us_leave_it_open_only_as_far_as_they_could_decide() {
+    for (does, is_open) in [
+        (&[Refuses, Refuses, Refuses][..], true),
+        (&[Follows(1), Refuses, Mute][..], true),
+        (&[Mute, Mute, Refuses][..], false),
+        (&[Follows(1), Mute, Mute, Refuses, Mute][..], false),
+        (&[Follows(0), Follows(0), Follows(0)][..], false),
+    ] {
+        let counted = count(&round(does), |_| false);
+
+        assert_eq!(counted.leader == Sign::Unclear, is_open, "{does:?}: {:?}", counted.leader);
+    }
+}
+
+#[test]
+fn a_learner_neither_votes_nor_raises_what_is_needed() {
+    let counted = count(&round(&[Follows(1), Learns, Learns]), |_| false);
+    assert_eq!((counted.agreed, counted.voters, counted.answering), (Some(1), 1, 1));
+
+    let counted = count(&round(&[Follows(1), Mute, Learns]), |_| false);
+    assert_eq!((counted.agreed, counted.voters, counted.answering), (None, 2, 1));
+
+    let silent_learner = count(&round(&[Follows(1), Follows(1), Mute, Mute]), |member| *member == name("etcd-3"));
+    assert_eq!((silent_learner.agreed, silent_learner.voters), (Some(1), 3));
+}
+
+#[test]
+fn a_round_is_void_when_our_own_sends_went_apart_by_more_than_allowed() {
+    let most = Duration::from_secs(1);
+    let sent = |millis: &[u64]| -> Vec<_> {
+        let answers = millis.iter().enumerate();
+        answers.map(|(n, millis)| answer(n, Follows(1), Duration::from_millis(*millis))).collect()
+    };
+    for (millis, is_void) in
+        [(&[][..], false), (&[7000], false), (&[0, 1000], false), (&[0, 1001], true), (&[9000, 9500, 10_000], false)]
+    {
+        assert_eq!(is_spread(&sent(millis), most), is_void, "{millis:?}");
+    }
+}
+
+#[test]
+fn a_member_that_never_answered_spreads_no_round() {
+    let late = answer(0, Mute, Duration::from_secs(5));
+
+    assert!(!is_spread(&[late, answer(1, Follows(1), Duration::ZERO)], Duration::from_secs(1)));
+}

@@ -84,6 +84,12 @@ fn judge_path(scene: &Scene<'_>) -> Verdict {
     // Reference points decide where there are any; else every endpoint must be silent.
     let is_reference = |subject: &Subject| matches!(subject, Subject::Reference(_) | Subject::Resolver(_));
     let references = remote.iter().filter(|(subject, _)| is_reference(subject)).count();
+    // A burst looks at every reference point at once: until then one silent endpoint is no blindness.
+    let inventory = scene.view.inventory();
+    let expected = inventory.references.iter().chain(&inventory.resolvers).filter(|known| !known.is_loopback).count();
+    if references < expected && !path.is_blind() {
+        return not_blind(scene);
+    }
     let witnesses = remote.iter().filter(|(subject, _)| references == 0 || is_reference(subject));
 
     let mut since: Option<Now> = None;

@@ -1,0 +1,226 @@
+//! What the scripted servers answer: one look in, one observation out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use vedette::model::certificate::{Certificate, Fingerprint, Served, Trust};
+use vedette::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberStatus, ReadAnswer};
+use vedette::model::health::{Health, Version};
+use vedette::model::observation::{Cause, Observation, Phase, Phases, Reading, Unseen};
+use vedette::model::probe::{Look, ProbeKind};
+use vedette::model::subject::Subject;
+use vedette::model::vantage::{OwnClock, ResolverAnswer};
+
+use super::world::{Doing, World, api, etcd, name, seconds};
+
+impl World {
+    pub(super) fn observe(&self, look: &Look) -> (Duration, Observation) {
+        let (after, phases, outcome) = self.outcome(look);
+        let answered =
+            !matches!(&outcome, Err(unseen) if unseen.cause == Cause::Timeout && unseen.phase == Phase::Dial);
+        let is_dead_resolver = look.probe.kind == ProbeKind::Resolver && self.dead_dns;
+        let is_frozen_peer = matches!(&outcome, Err(unseen) if unseen.phase == Phase::Tls);
+        let is_round_answered = match &outcome {
+            Ok(Reading::EtcdStatus(answers)) => answers.iter().any(|answer| {
+                answer
+                    .answer
+                    .as_ref()
+                    .map_or_else(|unseen| unseen.phase != Phase::Dial || unseen.cause == Cause::Refused, |_| true)
+            }),
+            _ => true,
+        };
+        let observation = Observation {
+            look: Some(look.id),
+            probe: look.probe.clone(),
+            scheduled: look.scheduled,
+            finished: look.scheduled,
+            phases,
+            served: self.served(&look.probe.subject).filter(|_| outcome.is_ok()),
+            proves_path: !self.cut_off
+                && look.probe.kind != ProbeKind::OwnClock
+                && !is_dead_resolver
+                && (answered || is_frozen_peer)
+                && is_round_answered,
+            outcome,
+        };
+        (after, observation)
+    }
+
+    fn served(&self, subject: &Subject) -> Option<Arc<Served>> {
+        let expired = self.expired.contains(subject);
+        let shown = if matches!(subject, Subject::Vip(_)) { api(1) } else { subject.clone() };
+        let expired = expired || self.expired.contains(&shown);
+        let mut id = [u8::from(expired); 32];
+        for (at, byte) in shown.to_string().bytes().rev().take(31).enumerate() {
+            id[at + 1] = byte;
+        }
+        let now = self.now().wall;
+        let day = seconds(86_400);
+        let certificate = Certificate {
+            fingerprint: Fingerprint(id),
+            subject: "CN=kube-apiserver".into(),
+            issuer: "CN=kubernetes".into(),
+            serial: "1".into(),
+            not_before: now.minus(day * 100),
+            not_after: if expired { now.minus(day) } else { now.plus(day * 265) },
+            names: Vec::new(),
+            is_ca: false,
+            is_self_issued: false,
+        };
+        let certificate = match self.ends.get(subject) {
+            Some(end) => {
+                let not_after = self.start.wall.plus(*end);
+                Certificate { not_before: not_after.minus(seconds(1200)), not_after, ..certificate }
+            }
+            None => certificate,
+        };
+        let trust = if expired { Trust::Expired } else { Trust::Trusted };
+        Some(Arc::new(Served { chain: vec![Arc::new(certificate)], unreadable: 0, trust, client_authorities: 1 }))
+    }
+
+    fn outcome(&self, look: &Look) -> (Duration, Phases, Result<Reading, Unseen>) {
+        let subject = &look.probe.subject;
+        let quick = Duration::from_millis(5);
+        let phases = |total: Duration| Phases { first_byte: Some(total), ..Phases::default() };
+        if self.cut_off && look.probe.kind != ProbeKind::OwnClock && !look.probe.kind.is_round() {
+            return (seconds(1), Phases::default(), Err(Unseen { phase: Phase::Dial, cause: Cause::Timeout }));
+        }
+        match look.probe.kind {
+            ProbeKind::Readyz | ProbeKind::Livez | ProbeKind::Version | ProbeKind::Chain => {
+                self.ask(subject, look.probe.kind)
+            }
+            ProbeKind::EtcdStatus => {
+                let answers: Vec<_> = (1..=3).map(|n| self.member(n, |id| self.status(id))).collect();
+                let waits = answers.iter().any(|(wait, _)| *wait > quick);
+                let wait = if waits { seconds(1) } else { quick };
+                (
+                    wait,
+                    Phases::default(),
+                    Ok(Reading::EtcdStatus(answers.into_iter().map(|(_, answer)| answer).collect())),
+                )
+            }
+            ProbeKind::EtcdRead => {
+                let answers = (1..=3).map(|n| self.member(n, |_| ReadAnswer { revision: 7 }).1).collect();
+                (quick, Phases::default(), Ok(Reading::EtcdRead(answers)))
+            }
+            ProbeKind::EtcdAlarms => (
+                quick,
+                Phases::default(),
+                Ok(Reading::EtcdAlarms((1..=3).map(|n| self.member(n, |_| Vec::new()).1).collect())),
+            ),
+            ProbeKind::EtcdMembers => (
+                quick,
+                Phases::default(),
+                Ok(Reading::EtcdMembers((1..=3).map(|n| self.member(n, |_| Vec::new()).1).collect())),
+            ),
+            ProbeKind::Reference if self.doing.get(subject) == Some(&Doing::Frozen) => {
+                (seconds(1), Phases::default(), Err(Unseen { phase: Phase::Dial, cause: Cause::Timeout }))
+            }
+            ProbeKind::Reference => (quick, phases(quick), Ok(Reading::Reference)),
+            ProbeKind::OwnClock => {
+                let clock = OwnClock { is_synchronised: true, max_error: quick };
+                (quick, phases(quick), Ok(Reading::OwnClock(clock)))
+            }
+            ProbeKind::Resolver if self.dead_dns => {
+                (seconds(1), Phases::default(), Err(Unseen { phase: Phase::FirstByte, cause: Cause::Timeout }))
+            }
+            ProbeKind::Resolver => {
+                (quick, phases(quick), Ok(Reading::Resolver(ResolverAnswer { rcode: 0, addresses: 13 })))
+            }
+            ProbeKind::Tripwire => unreachable!("tripwires are not asked for"),
+        }
+    }
+
+    fn ask(&self, subject: &Subject, kind: ProbeKind) -> (Duration, Phases, Result<Reading, Unseen>) {
+        let quick = Duration::from_millis(5);
+        let phases = |total: Duration| Phases { first_byte: Some(total), ..Phases::default() };
+        let fail = |after, phase, cause| (after, Phases::default(), Err(Unseen { phase, cause }));
+        let healthy = |failing: &[&str], status| {
+            let failing: Vec<String> = failing.iter().map(|part| (*part).to_owned()).collect();
+            Reading::Health(Health { status, listed: 40, failing, server_date: None, retry_after_secs: None })
+        };
+        let reading = |failing: &[&str], status| match kind {
+            ProbeKind::Version => Reading::Version(Version {
+                status: if status == 500 { 200 } else { status },
+                git_version: Some("v1.36.3".into()),
+                server_date: None,
+                retry_after_secs: None,
+            }),
+            ProbeKind::Chain => Reading::Chain,
+            ProbeKind::Readyz | ProbeKind::Livez => healthy(failing, status),
+            ProbeKind::EtcdStatus
+            | ProbeKind::EtcdRead
+            | ProbeKind::EtcdAlarms
+            | ProbeKind::EtcdMembers
+            | ProbeKind::Tripwire
+            | ProbeKind::Reference
+            | ProbeKind::Resolver
+            | ProbeKind::OwnClock => unreachable!("no apiserver is asked this"),
+        };
+        match self.behaviour(subject) {
+            Doing::Well => (quick, phases(quick), Ok(reading(&[], 200))),
+            Doing::Refusing => fail(Duration::from_millis(1), Phase::Dial, Cause::Refused),
+            Doing::Frozen => fail(seconds(2), Phase::Tls, Cause::Timeout),
+            Doing::NotReady(_) if kind == ProbeKind::Version => (quick, phases(quick), Ok(reading(&[], 200))),
+            Doing::NotReady(parts) => (seconds(2), phases(seconds(2)), Ok(reading(parts, 500))),
+            Doing::Slow(by) => (by, phases(by), Ok(reading(&[], 200))),
+            Doing::Wavering if self.counter.is_multiple_of(2) => {
+                (seconds(2), phases(seconds(2)), Ok(reading(&["etcd"], 500)))
+            }
+            Doing::Wavering => fail(seconds(2), Phase::Tls, Cause::Timeout),
+            Doing::Queueing if kind == ProbeKind::Version => fail(seconds(5), Phase::FirstByte, Cause::Timeout),
+            Doing::Queueing => (quick, phases(quick), Ok(reading(&[], 200))),
+            Doing::Unwelcoming => (quick, phases(quick), Ok(reading(&[], 401))),
+        }
+    }
+
+    /// The balancer leads to an instance: in turn where both are worth a try, as one that checks ports does.
+    fn behaviour(&self, subject: &Subject) -> Doing {
+        let own = self.doing.get(subject).cloned().unwrap_or(Doing::Well);
+        if !matches!(subject, Subject::Vip(_)) || own != Doing::Well {
+            return own;
+        }
+        let instances = [api(1), api(2)].map(|one| self.doing.get(&one).cloned().unwrap_or(Doing::Well));
+        let alive: Vec<&Doing> = instances.iter().filter(|doing| **doing != Doing::Refusing).collect();
+        let turn = usize::try_from(self.counter % 2).unwrap();
+        alive.get(turn % alive.len().max(1)).map_or(Doing::Refusing, |doing| (*doing).clone())
+    }
+
+    fn member<T>(&self, n: u8, answer: impl Fn(u64) -> T) -> (Duration, MemberAnswer<T>) {
+        let quick = Duration::from_millis(3);
+        let fail = |phase, cause| Err(Unseen { phase, cause });
+        let (wait, result) = if self.cut_off {
+            (seconds(1), fail(Phase::Dial, Cause::Timeout))
+        } else {
+            match self.doing.get(&etcd(n)).cloned().unwrap_or(Doing::Well) {
+                Doing::Refusing => (quick, fail(Phase::Dial, Cause::Refused)),
+                Doing::Frozen | Doing::NotReady(_) => (seconds(1), fail(Phase::FirstByte, Cause::Timeout)),
+                Doing::Unwelcoming => (quick, fail(Phase::FirstByte, Cause::CredentialRefused)),
+                Doing::Well | Doing::Slow(_) | Doing::Wavering | Doing::Queueing => (quick, Ok(answer(u64::from(n)))),
+            }
+        };
+        let member = name(&format!("etcd-{n}"));
+        (wait, MemberAnswer { member, sent_after: Duration::ZERO, phases: Phases::default(), answer: result })
+    }
+
+    fn status(&self, id: u64) -> MemberStatus {
+        let up = (1..=3).filter(|n| !matches!(self.doing.get(&etcd(*n)), Some(Doing::Refusing | Doing::Frozen)));
+        let leader = up.clone().next().map(u64::from).filter(|_| up.count() >= 2 && !self.leaderless);
+        MemberStatus {
+            version: "3.6.16".into(),
+            cluster_id: 1,
+            member_id: id,
+            leader,
+            raft_term: 3,
+            raft_index: 100,
+            raft_applied_index: Some(100),
+            revision: 50,
+            db_size_bytes: 20 << 20,
+            db_in_use_bytes: Some(10 << 20),
+            db_quota_bytes: Some(2 << 30),
+            is_learner: false,
+            alarms: if self.nospace { vec![Alarm { member_id: 2, kind: AlarmKind::NoSpace }] } else { Vec::new() },
+            errors: if leader.is_none() { vec!["etcdserver: no leader".into()] } else { Vec::new() },
+        }
+    }
+}

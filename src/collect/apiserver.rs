@@ -14,7 +14,7 @@ use super::ask::{self, Answer, Question, Sender};
 use super::handshake::Alpn;
 use super::identity::Passport;
 use super::journey::Journey;
-use super::kit::{Kit, Sight};
+use super::kit::{Kit, Sight, Wire};
 use super::site::{Opened, Site};
 use super::watched::{Ending, Watch};
 use crate::model::certificate::Served;
@@ -193,19 +193,8 @@ impl Apiserver {
             has_answered: Arc::clone(&has_answered),
             _end: end.clone().drop_guard(),
         };
-        let (kit, subject, peer) = (kit.clone(), self.site.subject.clone(), opened.peer);
-        kit.tasks.clone().spawn(async move {
-            let mut driver = std::pin::pin!(driver);
-            tokio::select! {
-                _ = &mut driver => {}
-                () = end.cancelled() => kit.wind_down(driver).await,
-            }
-            if let Ending::Broken(cause) = watch.ending()
-                && has_answered.load(Ordering::Acquire)
-            {
-                kit.trip(subject, peer, cause).await;
-            }
-        });
+        let wire = Wire { subject: self.site.subject.clone(), peer: opened.peer, watch, has_answered };
+        kit.keep_alive(wire, driver, end);
         Ok(kept)
     }
 

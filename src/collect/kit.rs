@@ -4,15 +4,18 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::handshake::Tls;
 use super::journey::{Journey, proves_path};
 use super::names::Names;
+use super::watched::{Ending, Watch};
 use crate::model::certificate::Served;
 use crate::model::observation::{Cause, Observation, Phase, Phases, Reading, Unseen};
 use crate::model::policy::Policy;
@@ -22,6 +25,15 @@ use crate::model::time::Clock;
 
 /// Time for goodbyes: our close_notify goes out and the peer's is read, so that neither side sees a reset.
 const FAREWELL: Duration = Duration::from_millis(500);
+
+/// What must be known of a kept connection to tell how it ended.
+pub(crate) struct Wire {
+    pub(crate) subject: Subject,
+    pub(crate) peer: IpAddr,
+    pub(crate) watch: Arc<Watch>,
+    /// Whether it has answered a look.
+    pub(crate) has_answered: Arc<AtomicBool>,
+}
 
 /// Shared by all looks.
 #[derive(Debug, Clone)]
@@ -85,7 +97,7 @@ impl Kit {
     }
 
     /// Reports that the open connection to `subject` broke without announcement.
-    pub(crate) async fn trip(&self, subject: Subject, peer: IpAddr, cause: Cause) {
+    async fn trip(&self, subject: Subject, peer: IpAddr, cause: Cause) {
         let now = self.clock.now();
         self.report(Observation {
             look: None,
@@ -117,8 +129,32 @@ impl Kit {
         });
     }
 
+    /// Lets a kept connection live until it ends or `end` is cancelled, and reports it when it broke.
+    ///
+    /// A connection that has not answered once is no sign of anything: its look tells of it.
+    pub(crate) fn keep_alive(
+        &self,
+        wire: Wire,
+        driver: impl Future<Output: Send> + Send + 'static,
+        end: CancellationToken,
+    ) {
+        let kit = self.clone();
+        self.tasks.spawn(async move {
+            let mut driver = std::pin::pin!(driver);
+            tokio::select! {
+                _ = &mut driver => {}
+                () = end.cancelled() => kit.wind_down(driver).await,
+            }
+            if let Ending::Broken(cause) = wire.watch.ending()
+                && wire.has_answered.load(Ordering::Acquire)
+            {
+                kit.trip(wire.subject, wire.peer, cause).await;
+            }
+        });
+    }
+
     /// Lets `connection` end by itself after its last user is gone, but not for ever.
-    pub(crate) async fn wind_down(&self, connection: impl Future) {
+    async fn wind_down(&self, connection: impl Future) {
         drop(tokio::time::timeout(FAREWELL, connection).await.map(drop));
     }
 }

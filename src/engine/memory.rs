@@ -19,13 +19,13 @@ impl Engine {
         self.touched.extend(self.view.inventory().clusters.keys().cloned().map(Some));
         self.touched.insert(None);
         self.is_snapshot_stale = true;
-        let Ok(memory) = memory else {
+        let Ok(mut memory) = memory else {
             self.memory = MemoryState::Empty;
             self.store_works = Some(false);
             return;
         };
         self.store_works = Some(true);
-        for delivery in memory.owed.clone() {
+        for delivery in std::mem::take(&mut memory.owed) {
             if self.view.inventory().mails {
                 self.outbox.restore(delivery, now.mono);
             } else {

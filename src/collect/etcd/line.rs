@@ -20,7 +20,7 @@ use super::super::fault;
 use super::super::handshake::Alpn;
 use super::super::identity::Passport;
 use super::super::journey::Journey;
-use super::super::kit::Kit;
+use super::super::kit::{Kit, Wire};
 use super::super::site::Site;
 use super::super::watched::{Ending, Watch};
 use super::Attempt;
@@ -286,18 +286,7 @@ async fn open(site: &Site, kit: &Kit, passport: &Passport, journey: &Journey) ->
         has_answered: Arc::clone(&has_answered),
         _end: end.clone().drop_guard(),
     };
-    let (kit, subject, peer) = (kit.clone(), site.subject.clone(), opened.peer);
-    kit.tasks.clone().spawn(async move {
-        let mut driver = std::pin::pin!(driver);
-        tokio::select! {
-            _ = &mut driver => {}
-            () = end.cancelled() => kit.wind_down(driver).await,
-        }
-        if let Ending::Broken(cause) = watch.ending()
-            && has_answered.load(Ordering::Acquire)
-        {
-            kit.trip(subject, peer, cause).await;
-        }
-    });
+    let wire = Wire { subject: site.subject.clone(), peer: opened.peer, watch, has_answered };
+    kit.keep_alive(wire, driver, end);
     Ok(open)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::alert::outbox::Outbox;
 use crate::model::inventory::Inventory;
 use crate::model::message::Backlog;
+use crate::model::reload::Configured;
 use crate::model::snapshot::{Counters, HeartbeatState, Snapshot};
 use crate::model::time::{Now, UnixTime};
 use crate::model::verdict::FindingKey;
@@ -28,6 +29,8 @@ pub(super) fn empty(inventory: Arc<Inventory>, now: Now) -> Snapshot {
         blind_since: None,
         alarms: Vec::new(),
         incidents: Vec::new(),
+        silences: Vec::new(),
+        configured: Configured::at_start(now.wall),
         backlog: Backlog::default(),
         counters: Counters::default(),
         loop_lag: Duration::ZERO,
@@ -54,6 +57,8 @@ impl Engine {
             blind_since: self.blind_since(),
             alarms: self.ladder.alarms().cloned().collect(),
             incidents: self.incidents.all().cloned().collect(),
+            silences: self.snapshot.silences.clone(),
+            configured: self.snapshot.configured.clone(),
             backlog: Outbox::backlog(&self.outbox),
             heartbeat: self.heartbeat_state(now),
             counters: self.counters.clone(),

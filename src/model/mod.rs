@@ -14,9 +14,11 @@ pub mod message;
 pub mod observation;
 pub mod policy;
 pub mod probe;
+pub mod reload;
 pub mod rule;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod silence;
 pub mod snapshot;
 pub mod subject;
 pub mod time;

@@ -12,7 +12,9 @@ use super::inventory::Inventory;
 use super::message::{Backlog, FailureClass};
 use super::observation::{Observation, Phase};
 use super::probe::{Connection, Probe, ProbeKind};
+use super::reload::Configured;
 use super::rule::Level;
+use super::silence::Silence;
 use super::subject::{Name, Subject};
 use super::time::{Now, UnixTime};
 
@@ -35,6 +37,10 @@ pub struct Snapshot {
     pub alarms: Vec<Alarm>,
     /// Incidents that are open, and up to 50 recent ones that are over, newest first.
     pub incidents: Vec<Arc<Incident>>,
+    /// Clusters about which nothing is said, until when and why.
+    pub silences: Vec<Silence>,
+    /// How the configuration in use came to be.
+    pub configured: Configured,
     /// Mail waiting.
     pub backlog: Backlog,
     /// Whether the next heartbeat will be sent, and if not, why.

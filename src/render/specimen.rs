@@ -15,6 +15,7 @@ use crate::model::inventory::{Cluster, Endpoint, Etcd, Inventory, Reference};
 use crate::model::message::{Backlog, FailureClass};
 use crate::model::observation::{Cause, Observation, Phase, Phases, Reading, Unseen};
 use crate::model::probe::{Connection, LookId, Probe, ProbeKind};
+use crate::model::reload::Configured;
 use crate::model::rule::{Level, RuleId};
 use crate::model::snapshot::{ClusterPicture, Counters, HeartbeatState, Histogram, OutcomeKey, SeriesKey, Snapshot};
 use crate::model::subject::{Name, Subject};
@@ -259,6 +260,8 @@ pub(crate) fn snapshot() -> Snapshot {
             alarm(not_ready, Stage::Pending { since, held: Duration::from_secs(4) }),
         ],
         incidents: vec![Arc::new(incident())],
+        silences: Vec::new(),
+        configured: Configured::at_start(since),
         backlog: Backlog { waiting: 1, oldest: Some(since), next_attempt: None, last_failure: None },
         heartbeat: HeartbeatState::Beating,
         counters: Counters {

@@ -3,6 +3,8 @@
 //! A finding whose cause is active is folded into the cause's incident and never told on its own; a deeper cause found
 //! later is told in the same thread; several findings of one cluster inside the settle window are one incident.
 
+mod withheld;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -64,7 +66,8 @@ impl Incidents {
         }
         let is_told = incident.told.messages > 0;
         let repeats = is_told.then(|| now.plus(policy.repeat_after));
-        let settles = (!is_told).then(|| now.plus(policy.settle));
+        // What a silence held back waits for its end, not for company.
+        let settles = (!is_told && withheld::of(&incident).is_none()).then(|| now.plus(policy.settle));
         let id = incident.id.clone();
         self.open.insert(id, Open { incident: Arc::new(incident), settles, repeats, outlived: None });
     }
@@ -190,13 +193,10 @@ impl Incidents {
             let band = incident.standing().filter_map(Finding::band).max().max(incident.told.band);
             let level = Some(incident.level).max(incident.told.level);
             incident.told = Told { messages: number.saturating_add(1), last: Some(now), level, band };
+            withheld::settle(incident);
             number
         };
-        if let Some(open) = self.open.get_mut(id) {
-            return Some(tell(Arc::make_mut(&mut open.incident)));
-        }
-        let ended = self.ended.iter_mut().find(|ended| ended.id == *id)?;
-        Some(tell(Arc::make_mut(ended)))
+        self.incident_mut(id).map(tell)
     }
 
     /// One incident, open or ended.
@@ -213,6 +213,12 @@ impl Incidents {
     /// Open incidents.
     pub fn open(&self) -> impl Iterator<Item = &Arc<Incident>> {
         self.open.values().map(|open| &open.incident)
+    }
+
+    fn incident_mut(&mut self, id: &IncidentId) -> Option<&mut Incident> {
+        let open = self.open.get_mut(id).map(|open| &mut open.incident);
+        let known = open.or_else(|| self.ended.iter_mut().find(|ended| ended.id == *id))?;
+        Some(Arc::make_mut(known))
     }
 
     fn still_settling(&self, finding: &Finding) -> Option<IncidentId> {
@@ -237,7 +243,8 @@ impl Incidents {
             incident.level = incident.level.max(finding.level);
             incident.opened = incident.opened.min(finding.since);
             // Not told yet: the thread is named after the cause rather than after what came first.
-            if open.settles.is_some() && explains(finding, &incident.headline) {
+            let is_untold = open.settles.is_some() || withheld::of(incident) == Some(MessageReason::First);
+            if is_untold && explains(finding, &incident.headline) {
                 incident.headline = finding.clone();
             }
             open.wake(now);
@@ -255,6 +262,7 @@ impl Incidents {
             parts: vec![Part { finding: finding.clone(), over: None }],
             level: finding.level,
             told: Told::default(),
+            silenced: None,
             over: None,
         };
         let settles = Some(now.mono.plus(policy.settle));
@@ -275,7 +283,8 @@ impl Open {
 
     /// What was only listed so far has become worth a mail.
     fn wake(&mut self, now: Mono) {
-        if self.incident.told.messages == 0 && self.settles.is_none() && self.incident.level > Level::Info {
+        let is_quiet = self.settles.is_none() && withheld::of(&self.incident).is_none();
+        if self.incident.told.messages == 0 && is_quiet && self.incident.level > Level::Info {
             self.settles = Some(now);
         }
     }

@@ -147,6 +147,7 @@ fn sample(settings: &Settings, now: Now) -> Delivery {
                 cause: None,
                 level: Level::Critical,
                 told: Told { messages: 1, ..Told::default() },
+                silenced: None,
                 over: None,
             },
             addresses: instances,

@@ -6,6 +6,7 @@ use crate::judge::words;
 use crate::model::exchange::{Change, Input, Memory};
 use crate::model::incident::{Alarm, Stage};
 use crate::model::message::Receipt;
+use crate::model::silence::Silence;
 use crate::model::verdict::FindingKey;
 
 /// Remembers what was logged, so that a hold written down every 5 s is one line.
@@ -55,6 +56,12 @@ impl Journal {
                     let reason = message.reason.as_str();
                     tracing::info!(message = %message.id, reason, "message {} composed: {reason}", message.id);
                 }
+                Change::Silence(silence) => {
+                    let Silence { cluster, until, reason, by, even_if_dead, .. } = silence;
+                    let dead = if *even_if_dead { ", even if it dies" } else { "" };
+                    tracing::info!(%cluster, %until, by, reason, "{cluster} is silenced until {until}{dead} by {by}: {reason}");
+                }
+                Change::SilenceOver(cluster) => tracing::info!(%cluster, "the silence of {cluster} is over"),
                 Change::Everything(_) => tracing::info!("the store works again: everything is written anew"),
                 Change::Incident(_) | Change::Owed(_) | Change::Settled { .. } => {}
             }

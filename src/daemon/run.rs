@@ -190,7 +190,7 @@ impl Daemon {
             Input::Delivered { .. } => self.sending = self.sending.saturating_sub(1),
             Input::Persisted { sequence, .. } => self.persisted = self.persisted.max(*sequence),
             Input::Restored(memory) => Journal::note_memory(memory),
-            Input::Observed(_) | Input::Beaten { .. } | Input::Elapsed | Input::Stopping => {}
+            Input::Observed(_) | Input::Ordered(_) | Input::Beaten { .. } | Input::Elapsed | Input::Stopping => {}
         }
         self.journal.note_input(&input);
         self.engine.handle(input, self.clock.now());

@@ -25,6 +25,9 @@ impl Engine {
             return;
         };
         self.store_works = Some(true);
+        for silence in std::mem::take(&mut memory.silences) {
+            self.restore_silence(silence, now);
+        }
         for delivery in std::mem::take(&mut memory.owed) {
             if self.view.inventory().mails {
                 self.outbox.restore(delivery, now.mono);

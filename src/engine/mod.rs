@@ -4,6 +4,7 @@
 //! [`Engine::snapshot`]. No clock, no randomness, no I/O: time comes in with every input, looks go out as actions and
 //! come back as observations. The same inputs give the same actions.
 
+mod hush;
 mod memory;
 mod picture;
 mod tell;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use crate::alert::group::Incidents;
 use crate::alert::ladder::{Ladder, Step};
 use crate::alert::outbox::Outbox;
+use crate::alert::silence::Silences;
 use crate::judge;
 use crate::judge::edges::explains;
 use crate::judge::scene::Scene;
@@ -46,6 +48,7 @@ pub struct Engine {
     ladder: Ladder,
     incidents: Incidents,
     outbox: Outbox,
+    silences: Silences,
 
     touched: BTreeSet<Scope>,
     actions: VecDeque<Action>,
@@ -121,6 +124,7 @@ impl Engine {
             ladder: Ladder::default(),
             incidents: Incidents::new(explains),
             outbox: Outbox::default(),
+            silences: Silences::default(),
             touched: BTreeSet::new(),
             actions: VecDeque::new(),
             changes: Vec::new(),
@@ -145,6 +149,7 @@ impl Engine {
             Input::Observed(observation) => self.observe(*observation, now),
             Input::Persisted { sequence, result } => self.persisted(sequence, &result, now),
             Input::Delivered { message, receipt } => self.delivered(&message, receipt, now),
+            Input::Ordered(order) => self.order(order, now),
             Input::Beaten { accepted } => self.beaten(accepted),
             Input::Elapsed => {}
             Input::Stopping => self.stop(),
@@ -184,6 +189,7 @@ impl Engine {
             ladder,
             outbox,
             incidents,
+            self.silences.next(),
             self.rewrite.due.filter(|_| self.rewrite.under_way.is_none()),
         ]
         .into_iter()
@@ -208,6 +214,7 @@ impl Engine {
             self.notice_overdue(now);
             self.look_due(now);
         }
+        self.end_silences(now);
         if self.is_awake() {
             self.judge_touched(now);
             self.tell(now);
@@ -437,7 +444,13 @@ impl Engine {
     fn everything(&self) -> Memory {
         let (ended, incidents) =
             self.incidents.all().map(|known| Incident::clone(known)).partition(|known: &Incident| known.over.is_some());
-        Memory { alarms: self.ladder.alarms().cloned().collect(), incidents, owed: self.outbox.owed(), ended }
+        Memory {
+            alarms: self.ladder.alarms().cloned().collect(),
+            incidents,
+            owed: self.outbox.owed(),
+            ended,
+            silences: self.silences.all().cloned().collect(),
+        }
     }
 
     fn beaten(&mut self, accepted: bool) {

@@ -57,7 +57,7 @@ impl Engine {
             blind_since: self.blind_since(),
             alarms: self.ladder.alarms().cloned().collect(),
             incidents: self.incidents.all().cloned().collect(),
-            silences: self.snapshot.silences.clone(),
+            silences: self.silences.all().cloned().collect(),
             configured: self.snapshot.configured.clone(),
             backlog: Outbox::backlog(&self.outbox),
             heartbeat: self.heartbeat_state(now),

@@ -53,6 +53,9 @@ impl Engine {
         for utterance in due {
             self.say(Some(utterance), now);
         }
+        if !is_blind {
+            self.release_withheld(now);
+        }
     }
 
     /// The incident that speaks for an alarm, and the alarm's finding.
@@ -99,6 +102,9 @@ impl Engine {
             .collect();
         for finding in &current {
             self.incidents.refresh(&id, finding);
+        }
+        if self.hushes(&id, reason) {
+            return;
         }
         let Some(number) = self.incidents.note_told(&id, now.wall) else { return };
         let Some(incident) = self.incidents.incident(&id).map(Arc::clone) else { return };

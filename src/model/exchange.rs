@@ -8,6 +8,8 @@ use super::incident::{Alarm, Incident};
 use super::message::{Delivery, MessageId, Receipt};
 use super::observation::Observation;
 use super::probe::Look;
+use super::silence::{Order, Silence};
+use super::subject::Name;
 use super::verdict::FindingKey;
 
 /// Everything that can change the engine's state.
@@ -32,6 +34,8 @@ pub enum Input {
         /// How.
         receipt: Receipt,
     },
+    /// A person on the machine asks for something.
+    Ordered(Order),
     /// A heartbeat was sent, or failed to be.
     Beaten {
         /// Whether the receiver accepted it.
@@ -66,7 +70,7 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
-    /// Replace all alarms, open incidents and owed messages by these; ended incidents are added.
+    /// Replace all alarms, open incidents, silences and owed messages by these; ended incidents are added.
     Everything(Box<Memory>),
     /// Insert or replace an alarm.
     Alarm(Box<Alarm>),
@@ -83,6 +87,10 @@ pub enum Change {
         /// Whether a server accepted it.
         accepted: bool,
     },
+    /// Insert or replace the silence of a cluster.
+    Silence(Silence),
+    /// The silence of this cluster has ended.
+    SilenceOver(Name),
 }
 
 /// What the store held at start.
@@ -96,4 +104,7 @@ pub struct Memory {
     pub owed: Vec<Delivery>,
     /// Recently ended incidents, newest first, for the status page.
     pub ended: Vec<Incident>,
+    /// Silences that had not been ended.
+    #[serde(default)]
+    pub silences: Vec<Silence>,
 }

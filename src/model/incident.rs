@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::rule::Level;
+use super::silence::Hushed;
 use super::subject::Name;
 use super::time::UnixTime;
 use super::verdict::{Band, Finding, FindingKey};
@@ -72,6 +73,9 @@ pub struct Incident {
     pub level: Level,
     /// What has been said of it so far.
     pub told: Told,
+    /// The latest silence that stood between it and people; `None` when there was none.
+    #[serde(default)]
+    pub silenced: Option<Hushed>,
     /// End, once everything in it has recovered.
     pub over: Option<Ending>,
 }

@@ -197,6 +197,7 @@ pub(crate) fn incident(rule: RuleId) -> Incident {
         cause: None,
         parts,
         told: Told::default(),
+        silenced: None,
         over: None,
     }
 }

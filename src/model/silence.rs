@@ -1,9 +1,21 @@
 //! Silences: for one cluster nothing is said until a time. Looking, judging and resolving go on.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
+use super::message::MessageReason;
 use super::subject::Name;
 use super::time::UnixTime;
+
+/// The longest silence: one that outlasts its maintenance hides the next outage. Source: ux-and-scale.md, C6.
+pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// The shortest: under a minute nothing would be held back, since most holds are as long.
+pub const SHORTEST: Duration = Duration::from_secs(60);
+
+/// Characters of a reason that are kept: it stands in a line of the page and of a mail.
+pub const LONGEST_REASON: usize = 200;
 
 /// One silence. A cluster has one at most; a new one replaces the one before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +32,16 @@ pub struct Silence {
     pub by: String,
     /// Whether even the death of the whole cluster is not to be said.
     pub even_if_dead: bool,
+}
+
+/// What a silence did to an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hushed {
+    /// The silence that was in force when something of the incident was to be said; its `until` is moved to when it
+    /// really ended.
+    pub silence: Silence,
+    /// The gravest thing that it held back and that is still to be said; `None` when nothing is.
+    pub withheld: Option<MessageReason>,
 }
 
 /// What a person on the machine asks for.

@@ -14,6 +14,7 @@ use crate::model::verdict::{Evidence, Finding};
 use super::document::{Block, Command, Document, Section, Tone};
 use super::evidence;
 use super::harmless::{LONGEST, line};
+use super::hush;
 use super::subject_line::{self, latest, level_word};
 
 /// Findings described one by one; the rest is counted.
@@ -82,6 +83,7 @@ fn opening(message: &Message) -> Section {
             "No place outside the cluster could be asked at that time, so the path from here may be at fault as well.",
         ));
     }
+    blocks.extend(hush::sentence(message).map(|sentence| text(&sentence)));
     blocks.push(Block::Facts(times(message)));
     Section { title: "", blocks }
 }

@@ -6,6 +6,7 @@ pub mod document;
 pub mod evidence;
 pub mod harmless;
 pub mod html;
+mod hush;
 pub mod mail;
 pub mod message;
 pub mod metrics;

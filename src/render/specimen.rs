@@ -213,6 +213,7 @@ fn incident() -> Incident {
         cause: None,
         level: Level::Warning,
         told: Told { messages: 1, last: None, level: Some(Level::Warning), band: None },
+        silenced: None,
         over: None,
     }
 }

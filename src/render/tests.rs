@@ -1,5 +1,7 @@
 //! Claims about documents, subjects and both parts of a mail.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::harmless;
@@ -12,6 +14,7 @@ use crate::judge::words;
 use crate::model::message::{Caveat, Delivery, DeliveryFailure, FailureClass, MessageReason};
 use crate::model::rule::{Level, RuleId};
 use crate::model::samples::{delivery, finding, subject};
+use crate::model::silence::{Hushed, Silence};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Band, Evidence, Symptom};
 
@@ -98,6 +101,36 @@ fn subjects_in_every_situation() {
 }
 
 #[test]
+fn a_mail_says_what_a_silence_has_to_do_with_it() {
+    let mut lines = Vec::new();
+    for (reason, ended) in [
+        (MessageReason::First, true),
+        (MessageReason::First, false),
+        (MessageReason::Escalated, true),
+        (MessageReason::Resolved, false),
+        (MessageReason::Resolved, true),
+    ] {
+        let mut delivery = delivery(RuleId::F24, reason);
+        let composed = delivery.message.composed;
+        let until =
+            if ended { composed.minus(Duration::from_secs(1)) } else { composed.plus(Duration::from_secs(3600)) };
+        let silence = Silence {
+            cluster: "prod-eu1".parse().unwrap(),
+            since: composed.minus(Duration::from_secs(7200)),
+            until,
+            reason: "etcd is defragmented.".into(),
+            by: "anna (uid 1000)".into(),
+            even_if_dead: false,
+        };
+        delivery.message.incident.silenced = Some(Hushed { silence, withheld: None });
+        let told = text(&document(&delivery)).replace('\n', " ");
+        let sentence = told.find("silenced").map(|at| &told[at.saturating_sub(60)..(at + 190).min(told.len())]);
+        lines.push(format!("{} ended={ended}: {}", reason.as_str(), sentence.unwrap_or("nothing")));
+    }
+    check("silences", &lines.join("\n"));
+}
+
+#[test]
 fn the_text_part_says_when_it_is_late_and_what_it_lacks() {
     let mut delivery = delivery(RuleId::F24, MessageReason::CauseFound);
     delivery.message.incident.cause = Some(finding(RuleId::F01));
@@ -147,7 +180,7 @@ fn a_certificate_that_ends_later_says_so_in_brackets_only() {
     {
         if let Evidence::Expiry { band, not_after, .. } = &mut finding.evidence {
             *band = Band::Warning;
-            *not_after = not_after.plus(std::time::Duration::from_secs(13 * 86_400 + 7200));
+            *not_after = not_after.plus(Duration::from_secs(13 * 86_400 + 7200));
         }
     }
 

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::model::exchange::{Change, Memory};
 use crate::model::incident::{Alarm, Incident, Stage};
 use crate::model::message::Delivery;
+use crate::model::silence::Silence;
 
 use super::database::StoreError;
 use super::{KEPT, RECALLED};
@@ -27,16 +28,50 @@ pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<()
             transaction.prepare_cached("DELETE FROM outbox WHERE message = ?1")?.execute(params![message.0])?;
             Ok(())
         }
+        Change::Silence(silence) => put_silence(transaction, silence),
+        Change::SilenceOver(cluster) => {
+            let mut delete = transaction.prepare_cached("DELETE FROM silences WHERE cluster = ?1")?;
+            delete.execute(params![cluster.as_str()])?;
+            Ok(())
+        }
     }
 }
 
 fn put_everything(transaction: &Transaction<'_>, memory: &Memory) -> Result<(), StoreError> {
-    for table in ["DELETE FROM alarms", "DELETE FROM outbox", "DELETE FROM incidents WHERE ended IS NULL"] {
+    let tables = [
+        "DELETE FROM alarms",
+        "DELETE FROM outbox",
+        "DELETE FROM silences",
+        "DELETE FROM incidents WHERE ended IS NULL",
+    ];
+    for table in tables {
         transaction.prepare_cached(table)?.execute([])?;
     }
     memory.alarms.iter().try_for_each(|alarm| put_alarm(transaction, alarm))?;
     memory.incidents.iter().chain(&memory.ended).try_for_each(|incident| put_incident(transaction, incident))?;
+    memory.silences.iter().try_for_each(|silence| put_silence(transaction, silence))?;
     memory.owed.iter().try_for_each(|delivery| put_owed(transaction, delivery))
+}
+
+fn put_silence(transaction: &Transaction<'_>, silence: &Silence) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO silences (cluster, since, until, reason, by, even_if_dead, json)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (cluster) DO UPDATE SET
+             since = excluded.since, until = excluded.until, reason = excluded.reason, by = excluded.by,
+             even_if_dead = excluded.even_if_dead, json = excluded.json",
+        )?
+        .execute(params![
+            silence.cluster.as_str(),
+            silence.since.to_string(),
+            silence.until.to_string(),
+            silence.reason,
+            silence.by,
+            silence.even_if_dead,
+            json(silence)?
+        ])?;
+    Ok(())
 }
 
 fn put_alarm(transaction: &Transaction<'_>, alarm: &Alarm) -> Result<(), StoreError> {
@@ -150,6 +185,7 @@ pub(super) fn recall(connection: &Connection) -> Result<(Memory, Vec<String>), S
         incidents: read(connection, open, &mut problems)?,
         owed: read(connection, owed, &mut problems)?,
         ended: read(connection, &ended, &mut problems)?,
+        silences: read(connection, "SELECT cluster, json FROM silences ORDER BY cluster", &mut problems)?,
     };
     Ok((memory, problems))
 }

@@ -6,7 +6,8 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Steps from each `user_version` to the next.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE alarms (
         rule    TEXT NOT NULL,
         subject TEXT NOT NULL,
@@ -41,7 +42,19 @@ const STEPS: [&str; 1] = ["
         composed_ms  INTEGER NOT NULL,
         json         TEXT NOT NULL
     );
-"];
+",
+    "
+    CREATE TABLE silences (
+        cluster      TEXT NOT NULL PRIMARY KEY,
+        since        TEXT NOT NULL,
+        until        TEXT NOT NULL,
+        reason       TEXT NOT NULL,
+        by           TEXT NOT NULL,
+        even_if_dead INTEGER NOT NULL,
+        json         TEXT NOT NULL
+    ) WITHOUT ROWID;
+",
+];
 
 /// Brings the database to this release's tables. A database of a newer release is left as it is.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {

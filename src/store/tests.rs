@@ -14,6 +14,7 @@ use crate::model::incident::{Alarm, Ending, Incident, IncidentId, Stage};
 use crate::model::message::{Delivery, MessageId, MessageReason};
 use crate::model::rule::RuleId;
 use crate::model::samples;
+use crate::model::silence::Silence;
 use crate::model::time::UnixTime;
 
 const NOW: UnixTime = UnixTime::from_secs(1_772_334_840);
@@ -39,7 +40,7 @@ fn what_is_persisted_comes_back_and_what_is_over_does_not() {
     database.persist(&[changes]).unwrap();
 
     let expected =
-        Memory { alarms: vec![alarm], incidents: vec![incident], owed: vec![early, late], ended: Vec::new() };
+        Memory { alarms: vec![alarm], incidents: vec![incident], owed: vec![early, late], ..Memory::default() };
     assert_eq!(reopened(home.path()), expected);
 }
 
@@ -299,7 +300,7 @@ fn migrations_run_once() {
     schema::migrate(&mut connection).unwrap();
 
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!(version, 1);
+    assert_eq!(version, 2);
 }
 
 fn opened(path: PathBuf) -> (Receiver<Input>, Store) {
@@ -332,4 +333,49 @@ fn ended(number: u64) -> Incident {
     incident.id = IncidentId(format!("{number:05}"));
     incident.over = Some(Ending { at: samples::OPENED.plus(Duration::from_secs(number)), withdrawn: false });
     incident
+}
+
+#[test]
+fn a_silence_comes_back_until_it_is_over_and_is_replaced_by_the_next_of_its_cluster() {
+    let home = tempfile::tempdir().unwrap();
+    let (first, other) = (silence("prod", 1), silence("test", 1));
+    let second = silence("prod", 2);
+    let mut database = Database::new(home.path().join("vedette.db"), NOW);
+    let changes = [first, other.clone(), second.clone()].map(Change::Silence);
+    database.persist(&[changes.to_vec()]).unwrap();
+    assert_eq!(reopened(home.path()).silences, [second.clone(), other.clone()]);
+
+    database.persist(&[vec![Change::SilenceOver(second.cluster)]]).unwrap();
+    assert_eq!(reopened(home.path()).silences, [other]);
+
+    let third = silence("stage", 3);
+    let memory = Memory { silences: vec![third.clone()], ..Memory::default() };
+    database.persist(&[vec![Change::Everything(Box::new(memory))]]).unwrap();
+    assert_eq!(reopened(home.path()).silences, [third]);
+}
+
+#[test]
+fn a_database_of_the_release_before_silences_is_taken_up() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("vedette.db");
+    let mut database = Database::new(path.clone(), NOW);
+    database.persist(&[vec![Change::Incident(Box::new(ended(1)))]]).unwrap();
+    database.raw().execute_batch("DROP TABLE silences; PRAGMA user_version = 1").unwrap();
+    database.raw().execute("UPDATE incidents SET json = json_remove(json, '$.silenced')", []).unwrap();
+    drop(database);
+
+    let memory = reopened(home.path());
+
+    assert_eq!((memory.ended, memory.silences), (vec![ended(1)], Vec::new()));
+}
+
+fn silence(cluster: &str, hours: u64) -> Silence {
+    Silence {
+        cluster: cluster.parse().unwrap(),
+        since: NOW,
+        until: NOW.plus(Duration::from_secs(hours * 3600)),
+        reason: "etcd is defragmented".into(),
+        by: "anna (uid 1000)".into(),
+        even_if_dead: hours > 1,
+    }
 }

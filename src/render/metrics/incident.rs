@@ -8,7 +8,7 @@ use crate::model::snapshot::Snapshot;
 use crate::model::subject::Name;
 
 use super::Page;
-use super::family::{Family, Labels, count};
+use super::family::{Family, Labels, count, instant};
 
 type Key<'a> = (Option<&'a Name>, RuleId, Level, &'static str);
 
@@ -22,6 +22,14 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
         let finding = &alarm.finding;
         (finding.subject.cluster(), finding.rule, finding.level, name(alarm.stage))
     });
+    let mut silences = Family::gauge(
+        "vedette_silence_end_timestamp_seconds",
+        "When the silence of a cluster ends by itself. No sample: everything about it is said.",
+    );
+    for silence in &snapshot.silences {
+        let labels = Labels::default().with("cluster", silence.cluster.as_str());
+        silences.sample(&labels, instant(silence.until));
+    }
     vec![
         counted("vedette_incidents", "Open incidents by the rule that named them. No sample: none is open.", incidents),
         counted(
@@ -29,6 +37,7 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
             "Findings that stand, by stage; those folded into the incident of their cause included.",
             alarms,
         ),
+        silences,
     ]
 }
 

@@ -12,8 +12,9 @@ use crate::model::message::Backlog;
 use crate::model::observation::{Cause, Phase, Unseen};
 use crate::model::policy::Policy;
 use crate::model::probe::ProbeKind;
+use crate::model::silence::Silence;
 use crate::model::snapshot::{ClusterPicture, Snapshot};
-use crate::model::time::Now;
+use crate::model::time::{Now, UnixTime};
 use crate::render::specimen;
 
 #[test]
@@ -217,4 +218,24 @@ fn text(snapshot: &Snapshot, now: Now) -> String {
 
 const fn page<'a>(snapshot: &'a Snapshot, policy: &'a Policy, now: Now) -> Page<'a> {
     Page { snapshot, policy, now }
+}
+
+#[test]
+fn a_silence_shows_when_it_ends() {
+    let mut snapshot = specimen::snapshot();
+    assert!(!text(&snapshot, specimen::now()).contains("vedette_silence_"));
+    let since = UnixTime::from_secs(1_790_000_000);
+    snapshot.silences = vec![Silence {
+        cluster: specimen::name("prod"),
+        since,
+        until: since.plus(Duration::from_secs(3600)),
+        reason: "secret.example is moved".into(),
+        by: "anna".into(),
+        even_if_dead: false,
+    }];
+
+    let page = text(&snapshot, specimen::now());
+
+    assert!(page.contains("vedette_silence_end_timestamp_seconds{cluster=\"prod\"} 1790003600\n"), "{page}");
+    assert!(!page.contains("secret.example"), "words of people are no labels");
 }

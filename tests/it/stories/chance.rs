@@ -15,6 +15,7 @@ enum Event {
     CutOff,
     Stall,
     Crash,
+    Silence(bool),
     Heal,
 }
 
@@ -27,6 +28,7 @@ fn event() -> impl Strategy<Value = Event> {
         Just(Event::CutOff),
         Just(Event::Stall),
         Just(Event::Crash),
+        any::<bool>().prop_map(Event::Silence),
         Just(Event::Heal),
     ]
 }
@@ -48,6 +50,7 @@ fn apply(world: &mut World, event: Event) {
             world.kill();
             world.restart();
         }
+        Event::Silence(even_if_dead) => world.silence(seconds(90), even_if_dead),
         Event::Heal => world.heal(),
     }
 }

@@ -9,4 +9,5 @@ mod delivery;
 mod faults;
 mod restarts;
 mod second_thoughts;
+mod silences;
 mod world;

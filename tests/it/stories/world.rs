@@ -15,6 +15,8 @@ use vedette::model::observation::{Cause, Observation, Phase, Phases, Unseen};
 use vedette::model::policy::Policy;
 use vedette::model::probe::{Connection, Look, Probe, ProbeKind};
 use vedette::model::rule::RuleId;
+use vedette::model::silence::{Order, Silence};
+use vedette::model::snapshot::Snapshot;
 use vedette::model::subject::{Name, Subject};
 use vedette::model::time::{Mono, Now, UnixTime};
 use vedette::model::verdict::FindingKey;
@@ -97,6 +99,7 @@ struct Durable {
     alarms: BTreeMap<FindingKey, Raised>,
     incidents: BTreeMap<IncidentId, Incident>,
     owed: Vec<Delivery>,
+    silences: BTreeMap<Name, Silence>,
 }
 
 pub(super) fn seconds(n: u64) -> Duration {
@@ -248,6 +251,7 @@ impl World {
             incidents,
             owed: self.durable.owed.clone(),
             ended,
+            silences: self.durable.silences.values().cloned().collect(),
         };
         self.push(wait, Input::Restored(Ok(memory)));
     }
@@ -282,6 +286,30 @@ impl World {
         self.cut_off = false;
         self.expired.clear();
         self.relay = Relay::Accepting;
+    }
+
+    /// A person silences the cluster.
+    pub(super) fn silence(&mut self, lasting: Duration, even_if_dead: bool) {
+        let since = self.now().wall;
+        let (cluster, until) = (name("prod"), since.plus(lasting));
+        let (reason, by) = ("etcd is defragmented".into(), "anna (uid 1000)".into());
+        let silence = Silence { cluster, since, until, reason, by, even_if_dead };
+        self.push(Duration::ZERO, Input::Ordered(Order::Silence(silence)));
+    }
+
+    /// A person ends the silence of the cluster.
+    pub(super) fn end_silence(&mut self) {
+        self.push(Duration::ZERO, Input::Ordered(Order::EndSilence(name("prod"))));
+    }
+
+    /// What everybody may see.
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.engine.snapshot()
+    }
+
+    /// Silences that the store holds.
+    pub(super) fn durable_silences(&self) -> Vec<Silence> {
+        self.durable.silences.values().cloned().collect()
     }
 
     /// Steps the wall clock.
@@ -373,6 +401,8 @@ impl World {
                 Change::Everything(memory) => {
                     self.durable.alarms = memory.alarms.into_iter().map(|alarm| (alarm.key(), alarm)).collect();
                     self.durable.owed = memory.owed;
+                    self.durable.silences =
+                        memory.silences.into_iter().map(|silence| (silence.cluster.clone(), silence)).collect();
                     self.durable.incidents.retain(|_, known| known.over.is_some());
                     let incidents = memory.incidents.into_iter().chain(memory.ended);
                     self.durable.incidents.extend(incidents.map(|known| (known.id.clone(), known)));
@@ -386,6 +416,8 @@ impl World {
                     self.durable.owed.retain(|owed| owed.message.id != delivery.message.id);
                     self.durable.owed.push(*delivery);
                 }
+                Change::Silence(silence) => drop(self.durable.silences.insert(silence.cluster.clone(), silence)),
+                Change::SilenceOver(cluster) => drop(self.durable.silences.remove(&cluster)),
                 Change::Settled { message, .. } => self.durable.owed.retain(|owed| owed.message.id != message),
             }
         }

@@ -1,0 +1,97 @@
+//! What a silence held back of an incident: remembered with the incident, so that it outlives a restart, and said once
+//! when nothing holds it back any more. Which incidents are silenced is decided by the engine.
+
+use crate::model::incident::{Incident, IncidentId};
+use crate::model::message::MessageReason;
+use crate::model::policy::Policy;
+use crate::model::silence::{Hushed, Silence};
+use crate::model::subject::Name;
+use crate::model::time::Mono;
+use crate::model::verdict::Finding;
+
+use super::{Incidents, Utterance};
+
+impl Incidents {
+    /// Something of an incident was to be said, and `silence` stands in its way.
+    pub fn withhold(&mut self, id: &IncidentId, reason: MessageReason, silence: &Silence) {
+        if let Some(incident) = self.incident_mut(id) {
+            let withheld = of(incident).filter(|known| rank(*known) > rank(reason)).or(Some(reason));
+            incident.silenced = Some(Hushed { silence: silence.clone(), withheld });
+        }
+    }
+
+    /// Something of an incident is said in spite of `silence`.
+    pub fn said_in_spite(&mut self, id: &IncidentId, silence: &Silence) {
+        if let Some(incident) = self.incident_mut(id) {
+            incident.silenced = Some(Hushed { silence: silence.clone(), withheld: of(incident) });
+        }
+    }
+
+    /// Open incidents of which something was held back.
+    pub fn withheld(&self) -> impl Iterator<Item = &Incident> {
+        self.open.values().map(|open| open.incident.as_ref()).filter(|incident| of(incident).is_some())
+    }
+
+    /// Nothing holds an incident back any more. Returns what is to be said at once; what was never told settles first.
+    pub fn release(&mut self, id: &IncidentId, policy: &Policy, now: Mono) -> Option<Utterance> {
+        let reason = of(self.incident_mut(id)?)?;
+        settle(self.incident_mut(id)?);
+        let open = self.open.get_mut(id)?;
+        let incident = &open.incident;
+        let is_worse = incident
+            .standing()
+            .any(|finding| Some(finding.level) > incident.told.level || finding.band() > incident.told.band);
+        let stands = |cause: &Finding| incident.standing().any(|finding| finding.key() == cause.key());
+        match reason {
+            MessageReason::First => {
+                open.settles = Some(now.plus(policy.settle));
+                None
+            }
+            MessageReason::CauseFound if incident.cause.as_ref().is_some_and(stands) => Some(open.say(reason)),
+            // What became worse and better again is not worth a mail afterwards.
+            MessageReason::CauseFound | MessageReason::Escalated => {
+                is_worse.then(|| open.say(MessageReason::Escalated))
+            }
+            MessageReason::Remains | MessageReason::Repeated => Some(open.say(reason)),
+            MessageReason::Resolved | MessageReason::HappenedWhileMute | MessageReason::Drill => None,
+        }
+    }
+
+    /// Changes the silence that stands with open incidents of `cluster`. Returns the incidents that it stands with.
+    pub fn amend_silence(&mut self, cluster: &Name, amend: impl Fn(&mut Silence)) -> Vec<IncidentId> {
+        let mut amended = Vec::new();
+        let ids: Vec<IncidentId> = self.withheld().map(|incident| incident.id.clone()).collect();
+        for id in ids {
+            let silenced = self.incident_mut(&id).and_then(|incident| incident.silenced.as_mut());
+            if let Some(hushed) = silenced.filter(|hushed| hushed.silence.cluster == *cluster) {
+                amend(&mut hushed.silence);
+                amended.push(id);
+            }
+        }
+        amended
+    }
+}
+
+/// What is held back of an incident.
+pub(super) fn of(incident: &Incident) -> Option<MessageReason> {
+    incident.silenced.as_ref().and_then(|hushed| hushed.withheld)
+}
+
+/// Whatever was held back is part of what is said now.
+pub(super) fn settle(incident: &mut Incident) {
+    if let Some(hushed) = &mut incident.silenced {
+        hushed.withheld = None;
+    }
+}
+
+/// Of several things held back only the gravest is said: it shows the incident as it stands then, with all the others.
+const fn rank(reason: MessageReason) -> u8 {
+    match reason {
+        MessageReason::Drill | MessageReason::Resolved | MessageReason::HappenedWhileMute => 0,
+        MessageReason::Repeated => 1,
+        MessageReason::Remains => 2,
+        MessageReason::Escalated => 3,
+        MessageReason::CauseFound => 4,
+        MessageReason::First => 5,
+    }
+}

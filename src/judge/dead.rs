@@ -1,0 +1,19 @@
+//! Which findings mean that a whole cluster is dead: what a silence does not hold back.
+
+use crate::model::rule::{Level, RuleId};
+use crate::model::verdict::Finding;
+
+/// Whether the cluster as a whole is of no use any more: nothing can be read from its API or written to it, by the
+/// address that clients use, on every instance, or in etcd behind them.
+///
+/// These are the hard faults of design.md, section 4, without the expired certificate, which one endpoint serves.
+/// What is configured to be less than critical kills nobody.
+#[must_use]
+pub fn is_dead(finding: &Finding) -> bool {
+    finding.level == Level::Critical
+        && match finding.rule {
+            // F25 and F50 are critical when every instance is concerned, and not before.
+            RuleId::F01 | RuleId::F09 | RuleId::F23 | RuleId::F24 | RuleId::F25 | RuleId::F50 => true,
+            RuleId::F02 | RuleId::F04 | RuleId::F22 | RuleId::F26 | RuleId::F49 | RuleId::F52 => false,
+        }
+}

@@ -1,0 +1,35 @@
+//! What a message says of a silence: that it comes late because of one, or in spite of one.
+
+use std::time::Duration;
+
+use crate::model::message::{Message, MessageReason};
+
+/// What was held back is said within this time of the silence's end, unless vedette was down.
+const JUST_ENDED: Duration = Duration::from_secs(60);
+
+/// The sentence; `None` when no silence has to do with this message.
+pub(super) fn sentence(message: &Message) -> Option<String> {
+    let silence = &message.incident.silenced.as_ref()?.silence;
+    let (cluster, until, by) = (&silence.cluster, silence.until, &silence.by);
+    let why = format!("by {by}: {}", silence.reason.trim_end_matches('.'));
+    if until > message.composed {
+        let in_spite = match message.reason {
+            MessageReason::Resolved | MessageReason::HappenedWhileMute => "you were told of its beginning",
+            MessageReason::First
+            | MessageReason::Escalated
+            | MessageReason::CauseFound
+            | MessageReason::Repeated
+            | MessageReason::Remains
+            | MessageReason::Drill => "it concerns the cluster as a whole",
+        };
+        return Some(format!(
+            "{cluster} is silenced until {until} {why}. This is said all the same, because {in_spite}."
+        ));
+    }
+    let was = format!("{cluster} was silenced from {} to {until} {why}.", silence.since);
+    if message.reason == MessageReason::First {
+        return Some(format!("It was not told when it began, because {was}"));
+    }
+    let is_late = message.composed.since(until) <= JUST_ENDED && message.reason != MessageReason::Resolved;
+    is_late.then(|| format!("This comes late, because {was}"))
+}

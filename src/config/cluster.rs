@@ -8,6 +8,7 @@ use super::load::{self, Desk};
 use super::material::Use;
 use super::raw::{Section, Wrong, nearest, shortened};
 use super::settings::{Address, Cluster, Credentials, Endpoint, Etcd};
+use super::size;
 use crate::model::certificate::Class;
 use crate::model::subject::{Name, VANTAGE};
 use crate::parse::flaw::Flaw;
@@ -18,7 +19,8 @@ pub(super) const KEYS: [&str; 8] =
 pub(super) const CREDENTIALS_KEYS: [&str; 5] = ["ca", "client_certificate", "client_key", "token", "proxy"];
 pub(super) const VIP_KEYS: [&str; 4] = ["address", "server_name", "failover", "certificates"];
 pub(super) const ENDPOINT_KEYS: [&str; 4] = ["name", "address", "server_name", "certificates"];
-pub(super) const ETCD_KEYS: [&str; 6] = ["name", "ca", "client_certificate", "client_key", "certificates", "members"];
+pub(super) const ETCD_KEYS: [&str; 7] =
+    ["name", "ca", "client_certificate", "client_key", "certificates", "quota", "members"];
 
 /// A cluster and where it stands.
 pub(super) struct Written {
@@ -202,7 +204,8 @@ impl Desk<'_> {
             }
             let class = section.read("certificates", class).unwrap_or(inherited);
             let members = self.endpoints(&section, "members", "member", class, addresses);
-            Some(Etcd { name: name?, credentials, members })
+            let quota_bytes = section.read("quota", quota);
+            Some(Etcd { name: name?, credentials, quota_bytes, members })
         };
         section.list("etcd").unwrap_or_default().iter().filter_map(read).collect()
     }
@@ -243,6 +246,10 @@ fn class(text: &str) -> Result<Class, Wrong> {
         let hint = hint.map_or(format!("one of {}", known.join(", ")), |near| format!("did you mean '{near}'?"));
         Wrong::new(format!("'{}' is no way to renew certificates", shortened(text)), hint)
     })
+}
+
+fn quota(text: &str) -> Result<u64, Wrong> {
+    size::parse(text).map_err(|what| Wrong::new(shortened(&what), size::FORM))
 }
 
 /// The `vip` section as written.

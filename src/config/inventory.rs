@@ -30,7 +30,7 @@ fn listed(cluster: &Cluster) -> inventory::Cluster {
             .iter()
             .map(|etcd| {
                 let members = etcd.members.iter().map(|(name, endpoint)| (name.clone(), endpoint.listed())).collect();
-                (etcd.name.clone(), inventory::Etcd { members })
+                (etcd.name.clone(), inventory::Etcd { members, quota_bytes: etcd.quota_bytes })
             })
             .collect(),
         levels: cluster.levels.clone(),

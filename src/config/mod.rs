@@ -17,6 +17,7 @@ mod outlets;
 pub mod problem;
 mod raw;
 pub mod settings;
+mod size;
 pub mod source;
 pub mod surroundings;
 mod timing;

@@ -150,6 +150,8 @@ pub struct Etcd {
     pub name: Name,
     /// How we prove who we are, and whom we trust.
     pub credentials: Credentials,
+    /// Backend quota in bytes, where it is written.
+    pub quota_bytes: Option<u64>,
     /// Members.
     pub members: Vec<(Name, Endpoint)>,
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::alert::group::Utterance;
 use crate::alert::outbox::Settlement;
 use crate::judge::edges::{could_explain, explains};
+use crate::judge::rule;
 use crate::model::exchange::{Action, Change};
 use crate::model::incident::{Alarm, Incident, IncidentId};
 use crate::model::message::{Caveat, Delivery, Message, MessageId, MessageReason, Receipt};
@@ -42,7 +43,7 @@ impl Engine {
         let silent: Vec<FindingKey> = self
             .ladder
             .alarms()
-            .filter(|alarm| alarm.is_firing() && alarm.incident.is_none())
+            .filter(|alarm| alarm.is_firing() && alarm.incident.is_none() && is_told(&alarm.finding))
             .filter(|alarm| !is_blind || alarm.finding.subject.cluster().is_none())
             .map(Alarm::key)
             .collect();
@@ -244,6 +245,11 @@ impl Engine {
             incident: incident.clone(),
         }
     }
+}
+
+/// Whether a finding is ever worth an incident: what tells of the set-up is so only where the configuration made it loud.
+fn is_told(finding: &Finding) -> bool {
+    finding.level > Level::Info || !rule(finding.rule).is_listed_only()
 }
 
 /// Addresses of everything in the incident's cluster: whoever reads the mail needs to reach more than the dead.

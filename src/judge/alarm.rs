@@ -38,9 +38,9 @@ impl Words for NoSpace {
         let by = if raised_by.is_empty() { String::new() } else { format!(", raised by {}", phrases::list(raised_by)) };
         let size = match (db_size_bytes, db_quota_bytes) {
             (Some(size), Some(quota)) => {
-                format!(" The largest backend has {} of its {} quota.", bytes(*size), bytes(*quota))
+                format!(" The largest backend has {} of its {} quota.", phrases::bytes(*size), phrases::bytes(*quota))
             }
-            (Some(size), None) => format!(" The largest backend has {}; its quota is not told.", bytes(*size)),
+            (Some(size), None) => format!(" The largest backend has {}; its quota is not told.", phrases::bytes(*size)),
             (None, _) => String::new(),
         };
         format!("{etcd} stands under its NOSPACE alarm{by}: it takes no writes.{size}")
@@ -64,11 +64,10 @@ impl Words for NoSpace {
             members.push(finding.subject.clone());
         }
         let one: &[Subject] = members.get(..1).unwrap_or_default();
-        let revision = phrases::etcdctl(one, addresses, "get / --limit=1 --keys-only -w fields");
         vec![
             phrases::ETCDCTL_FILES.into(),
             phrases::etcdctl(&members, addresses, "endpoint status -w table"),
-            phrases::etcdctl(one, addresses, &format!("compact $({revision} | awk '/\"Revision\"/ {{print $3}}')")),
+            phrases::compact(one, addresses),
             phrases::etcdctl(
                 one,
                 addresses,
@@ -79,18 +78,10 @@ impl Words for NoSpace {
     }
 }
 
-/// A size in binary units with one decimal, as etcdctl prints it.
-fn bytes(size: u64) -> String {
-    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    UNITS.iter().find(|(_, unit)| size >= *unit).map_or_else(
-        || format!("{size} B"),
-        |(name, unit)| format!("{}.{} {name}", size / unit, (size % unit).saturating_mul(10) / unit),
-    )
-}
-
 impl Rule for NoSpace {
     fn explains(&self) -> &'static [Edge] {
-        &[]
+        const EDGES: [Edge; 1] = [Edge::at_subject(RuleId::F08)];
+        &EDGES
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
@@ -108,15 +99,8 @@ fn judge_alarm(scene: &Scene<'_>, etcd: Subject) -> Verdict {
     if raised.is_empty() {
         return Verdict::Unknown(Why::Unclear);
     }
-    let statuses: Vec<_> =
-        scene.members(&etcd).iter().filter_map(|member| Some((member.clone(), scene.view.status(member)?))).collect();
-    let name_of = |id: &u64| {
-        statuses
-            .iter()
-            .find(|(_, (_, status))| status.member_id == *id)
-            .map_or_else(|| format!("member {id:x}"), |(member, _)| member.short().to_owned())
-    };
-    let raised_by = raised.iter().map(name_of).collect();
+    let statuses: Vec<_> = scene.members(&etcd).iter().filter_map(|member| scene.view.status(member)).collect();
+    let raised_by = raised.iter().map(|id| scene.member_name(&etcd, *id)).collect();
     Verdict::Bad(Finding {
         rule: RuleId::F09,
         subject: etcd,
@@ -127,20 +111,8 @@ fn judge_alarm(scene: &Scene<'_>, etcd: Subject) -> Verdict {
         evidence: Evidence::Alarm {
             kind: AlarmKind::NoSpace,
             raised_by,
-            db_size_bytes: statuses.iter().map(|(_, (_, status))| status.db_size_bytes).max(),
-            db_quota_bytes: statuses.iter().filter_map(|(_, (_, status))| status.db_quota_bytes).min(),
+            db_size_bytes: statuses.iter().map(|(_, status)| status.db_size_bytes).max(),
+            db_quota_bytes: statuses.iter().filter_map(|(_, status)| status.db_quota_bytes).min(),
         },
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_said_in_binary_units() {
-        for (size, text) in [(512, "512 B"), (16 << 20, "16.0 MiB"), ((2 << 30) + (1 << 29), "2.5 GiB")] {
-            assert_eq!(bytes(size), text);
-        }
-    }
 }

@@ -14,6 +14,16 @@ pub fn is_dead(finding: &Finding) -> bool {
         && match finding.rule {
             // F25 and F50 are critical when every instance is concerned, and not before.
             RuleId::F01 | RuleId::F09 | RuleId::F23 | RuleId::F24 | RuleId::F25 | RuleId::F50 => true,
-            RuleId::F02 | RuleId::F04 | RuleId::F22 | RuleId::F26 | RuleId::F49 | RuleId::F52 => false,
+            RuleId::F02
+            | RuleId::F03
+            | RuleId::F04
+            | RuleId::F05
+            | RuleId::F08
+            | RuleId::F22
+            | RuleId::F26
+            | RuleId::F49
+            | RuleId::F51
+            | RuleId::F52
+            | RuleId::F53 => false,
         }
 }

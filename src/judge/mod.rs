@@ -10,13 +10,18 @@ pub mod words;
 
 pub mod alarm;
 pub mod blind;
+pub mod coverage;
 pub mod expiry;
+pub mod flapping;
 pub mod instance;
 pub mod phrases;
 pub mod quorum;
+pub mod quota;
 pub mod readiness;
 pub mod refused;
+pub mod single;
 pub mod slow;
+pub mod split;
 pub mod vip;
 
 use crate::model::rule::{Level, RuleId};
@@ -37,6 +42,12 @@ pub trait Rule: Words {
         true
     }
 
+    /// Whether its findings tell of the set-up rather than of a fault: at level info they stand in lists and open no
+    /// incident.
+    fn is_listed_only(&self) -> bool {
+        false
+    }
+
     /// A verdict for every subject of the scene that the rule is about.
     fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)>;
 }
@@ -45,7 +56,10 @@ pub trait Rule: Words {
 pub static RULES: [&dyn Rule; RuleId::ALL.len()] = [
     &quorum::QuorumLost,
     &quorum::MemberDown,
+    &split::Split,
     &blind::Blind,
+    &flapping::Flapping,
+    &quota::NearQuota,
     &alarm::NoSpace,
     &instance::OneBad,
     &vip::VipDead,
@@ -54,7 +68,9 @@ pub static RULES: [&dyn Rule; RuleId::ALL.len()] = [
     &expiry::CertificateEnds,
     &slow::Slow,
     &readiness::NotReady,
+    &single::SinglePoints,
     &refused::Refused,
+    &coverage::Coverage,
 ];
 
 /// The rule of that name.

@@ -126,6 +126,15 @@ pub fn lasting(time: Duration) -> String {
     }
 }
 
+/// A size in binary units with one decimal, as etcdctl prints it.
+pub(super) fn bytes(size: u64) -> String {
+    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    UNITS.iter().find(|(_, unit)| size >= *unit).map_or_else(
+        || format!("{size} B"),
+        |(name, unit)| format!("{}.{} {name}", size / unit, (size % unit).saturating_mul(10) / unit),
+    )
+}
+
 /// The address of `subject`, or its name where none is known: the command then shows what to fill in.
 pub(super) fn address(subject: &Subject, addresses: &Addresses) -> String {
     match addresses.get(subject).filter(|address| !address.is_empty()) {
@@ -159,6 +168,12 @@ pub(super) fn etcdctl(members: &[Subject], addresses: &Addresses, call: &str) ->
     let endpoints: Vec<String> =
         members.iter().map(|member| format!("https://{}", address(member, addresses))).collect();
     format!("etcdctl --endpoints={} {call}", endpoints.join(","))
+}
+
+/// The call that compacts the key space up to its present revision, through the member in `one`.
+pub(super) fn compact(one: &[Subject], addresses: &Addresses) -> String {
+    let revision = etcdctl(one, addresses, "get / --limit=1 --keys-only -w fields");
+    etcdctl(one, addresses, &format!("compact $({revision} | awk '/\"Revision\"/ {{print $3}}')"))
 }
 
 /// The containers of `component` on the machine of `subject`, dead ones included.
@@ -198,6 +213,13 @@ mod tests {
             (273_600_000, "3 d 4 h"),
         ] {
             assert_eq!(lasting(Duration::from_millis(millis)), text);
+        }
+    }
+
+    #[test]
+    fn sizes_are_said_in_binary_units() {
+        for (size, text) in [(512, "512 B"), (16 << 20, "16.0 MiB"), ((2 << 30) + (1 << 29), "2.5 GiB")] {
+            assert_eq!(bytes(size), text);
         }
     }
 

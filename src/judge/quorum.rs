@@ -218,8 +218,10 @@ impl Words for MemberDown {
 
 impl Rule for QuorumLost {
     fn explains(&self) -> &'static [Edge] {
-        const EDGES: [Edge; 6] = [
+        const EDGES: [Edge; 8] = [
             Edge::in_cluster(RuleId::F02),
+            Edge::in_cluster(RuleId::F03),
+            Edge::in_cluster(RuleId::F05),
             Edge::in_cluster(RuleId::F22),
             Edge::in_cluster(RuleId::F24),
             Edge::in_cluster(RuleId::F25),
@@ -281,7 +283,9 @@ fn quorum_evidence(scene: &Scene<'_>, etcd: &Subject, needed: usize, leaderless:
 
 impl Rule for MemberDown {
     fn explains(&self) -> &'static [Edge] {
-        &[]
+        // A member that comes and goes takes the leadership with it whenever it had it.
+        const EDGES: [Edge; 1] = [Edge::in_cluster(RuleId::F05)];
+        &EDGES
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {

@@ -67,6 +67,22 @@ impl<'a> Scene<'a> {
         cluster.etcds.get(etcd).map(|known| known.member_subjects(name, etcd).collect()).unwrap_or_default()
     }
 
+    /// The configured quota of an etcd cluster in bytes.
+    #[must_use]
+    pub fn quota(&self, etcd: &Subject) -> Option<u64> {
+        let (Some((_, cluster)), Subject::Etcd(_, etcd)) = (self.cluster, etcd) else { return None };
+        cluster.etcds.get(etcd)?.quota_bytes
+    }
+
+    /// The configured name of the member with that id, or the id as etcdctl prints it.
+    #[must_use]
+    pub fn member_name(&self, etcd: &Subject, id: u64) -> String {
+        let members = self.members(etcd);
+        let named =
+            members.iter().find(|member| self.view.status(member).is_some_and(|(_, status)| status.member_id == id));
+        named.map_or_else(|| format!("member {id:x}"), |member| member.short().to_owned())
+    }
+
     /// The subject of statements about the whole cluster.
     #[must_use]
     pub fn whole(&self) -> Option<Subject> {

@@ -173,7 +173,9 @@ fn found(scene: &Scene<'_>, whole: &Subject, slow: &[(&Subject, &Track, Aspect)]
 fn phases(scene: &Scene<'_>, endpoint: &Subject, aspect: Aspect) -> (std::time::Duration, Option<Phase>) {
     let probe = match aspect {
         Aspect::Ordinary => Probe::reused(endpoint.clone(), ProbeKind::Version),
-        Aspect::Answer | Aspect::Leader | Aspect::Alarm => Probe::anew(endpoint.clone(), ProbeKind::Readyz),
+        Aspect::Answer | Aspect::Leader | Aspect::Alarm | Aspect::Mind | Aspect::Read => {
+            Probe::anew(endpoint.clone(), ProbeKind::Readyz)
+        }
     };
     let picture = endpoint.cluster().and_then(|cluster| scene.view.picture(cluster));
     let look = picture.and_then(|picture| picture.looks.get(&probe));

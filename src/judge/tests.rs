@@ -2,11 +2,16 @@
 
 mod apiservers;
 mod confirmation;
+mod coverage;
 mod edges;
 mod etcd;
+mod flapping;
 mod levels;
+mod quota;
 mod refused;
+mod single;
 mod slow;
+mod split;
 mod stage;
 mod vantage;
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::observation::{Phases, Unseen};
-use super::subject::Name;
+use super::subject::{Name, Subject};
+use super::time::UnixTime;
 
 /// One member's answer to Maintenance.Status. Absent values are unknown, never zero.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +93,87 @@ pub struct MemberListing {
     pub is_learner: bool,
     /// Client URLs it advertises, at most 8.
     pub client_urls: Vec<String>,
+}
+
+/// A member that answers, but is not of one mind with the majority.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Apart {
+    /// The member.
+    pub member: Subject,
+    /// In what it differs.
+    pub how: Apartness,
+}
+
+/// How a member differs from the majority.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Apartness {
+    /// It knows no leader.
+    NoLeader {
+        /// Its raft term.
+        term: u64,
+    },
+    /// It follows another leader.
+    OtherLeader {
+        /// Whom it follows, by configured name where known.
+        leader: String,
+        /// Its raft term.
+        term: u64,
+    },
+    /// It belongs to another etcd cluster.
+    OtherCluster {
+        /// That cluster's id.
+        cluster_id: u64,
+    },
+    /// It follows the majority's leader, but linearizable reads on it fail.
+    ReadsFail(Unseen),
+}
+
+/// How full one member's database is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fill {
+    /// The member.
+    pub member: Subject,
+    /// Its backend file in bytes, free space inside it included: this is what the quota limits.
+    pub size_bytes: u64,
+    /// The quota in bytes.
+    pub quota_bytes: u64,
+    /// Whether the member told its quota; else it is the configured one.
+    pub is_quota_told: bool,
+    /// Bytes of the file in use, where known.
+    pub in_use_bytes: Option<u64>,
+    /// Bytes it grows by in an hour, where half an hour or more has been seen.
+    pub growth_per_hour: Option<u64>,
+    /// When it is full at that rate; `None` when it does not grow or that is a month away.
+    pub full_in: Option<Duration>,
+}
+
+impl Fill {
+    /// Size in thousandths of the quota, rounded down.
+    #[must_use]
+    pub const fn permille(&self) -> u64 {
+        match self.size_bytes.saturating_mul(1000).checked_div(self.quota_bytes) {
+            Some(permille) => permille,
+            None => 0,
+        }
+    }
+
+    /// Size in hundredths of the quota, rounded down.
+    #[must_use]
+    pub const fn percent(&self) -> u64 {
+        self.permille() / 10
+    }
+}
+
+/// A leader that a majority was seen to follow for the first time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Election {
+    /// Scheduled start of the first round that saw it.
+    pub at: UnixTime,
+    /// Its raft term.
+    pub term: u64,
+    /// Who was elected, by configured name where known.
+    pub leader: String,
 }
 
 impl AlarmKind {

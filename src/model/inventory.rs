@@ -51,6 +51,8 @@ pub struct Cluster {
 pub struct Etcd {
     /// Members by name.
     pub members: BTreeMap<Name, Endpoint>,
+    /// Backend quota in bytes as configured, for members that do not tell theirs.
+    pub quota_bytes: Option<u64>,
 }
 
 /// Where something is dialled, as the configuration writes it, and whom we expect there.

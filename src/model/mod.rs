@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod digest;
 pub mod etcd;
 pub mod exchange;
+pub mod gap;
 pub mod health;
 pub mod incident;
 pub mod inventory;

@@ -4,6 +4,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::rule::Level;
+
+/// How full an etcd database must be, or how soon full, for a level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaTier {
+    /// The level.
+    pub level: Level,
+    /// Thousandths of the quota.
+    pub permille: u64,
+    /// Or full within this time at the present rate.
+    pub full_within: Option<Duration>,
+}
+
 /// Intervals, deadlines, holds. The defaults are design.md's section 4 ("default timing"), unless said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
@@ -62,6 +75,16 @@ pub struct Policy {
     pub sole_hold: Duration,
     /// A leader must be missing for this long; an election takes 1 to 2 s.
     pub leaderless_hold: Duration,
+    /// Elections are counted over this time. Source: control-plane.md, F05; the mixin's window is the same.
+    pub flap_window: Duration,
+    /// So many elections in that time are a warning: one is a failover, two are a failover and back.
+    pub flap_warning: usize,
+    /// So many are critical: a leader lasts 2.5 min at most.
+    pub flap_critical: usize,
+    /// Tiers of the database quota. Source: control-plane.md, F08.
+    pub quota_tiers: [QuotaTier; 3],
+    /// A tier must be held this long: a defragmentation under way or one odd answer is no news.
+    pub quota_hold: Duration,
     /// Good looks must last this long to end something.
     pub recovery_hold: Duration,
     /// And be this many.
@@ -135,6 +158,15 @@ impl Default for Policy {
             redundancy_critical: seconds(600),
             sole_hold: seconds(10),
             leaderless_hold: seconds(3),
+            flap_window: seconds(15 * 60),
+            flap_warning: 3,
+            flap_critical: 6,
+            quota_tiers: [
+                QuotaTier { level: Level::Info, permille: 650, full_within: None },
+                QuotaTier { level: Level::Warning, permille: 750, full_within: Some(seconds(24 * 3600)) },
+                QuotaTier { level: Level::Critical, permille: 850, full_within: Some(seconds(4 * 3600)) },
+            ],
+            quota_hold: seconds(30),
             recovery_hold: seconds(15),
             recovery_looks: 3,
             remains_after: seconds(60),

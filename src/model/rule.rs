@@ -12,8 +12,14 @@ pub enum RuleId {
     F01,
     /// One etcd member down.
     F02,
+    /// etcd members split from each other while the vantage sees them all.
+    F03,
     /// The vantage is cut off.
     F04,
+    /// etcd changes its leader again and again.
+    F05,
+    /// The etcd database is close to its quota.
+    F08,
     /// etcd raised NOSPACE.
     F09,
     /// One of several apiservers bad.
@@ -30,8 +36,12 @@ pub enum RuleId {
     F49,
     /// Not ready for a reason that is not etcd.
     F50,
+    /// Parts of which there is only one.
+    F51,
     /// The monitor's own credential is refused.
     F52,
+    /// Parts that cannot be seen.
+    F53,
 }
 
 /// How loud a finding is. Ordered.
@@ -53,10 +63,13 @@ pub struct NoSuchRule;
 
 impl RuleId {
     /// Every rule, in the order of their names.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::F01,
         Self::F02,
+        Self::F03,
         Self::F04,
+        Self::F05,
+        Self::F08,
         Self::F09,
         Self::F22,
         Self::F23,
@@ -65,7 +78,9 @@ impl RuleId {
         Self::F26,
         Self::F49,
         Self::F50,
+        Self::F51,
         Self::F52,
+        Self::F53,
     ];
 
     /// The rule's name.
@@ -74,7 +89,10 @@ impl RuleId {
         match self {
             Self::F01 => "F01",
             Self::F02 => "F02",
+            Self::F03 => "F03",
             Self::F04 => "F04",
+            Self::F05 => "F05",
+            Self::F08 => "F08",
             Self::F09 => "F09",
             Self::F22 => "F22",
             Self::F23 => "F23",
@@ -83,7 +101,9 @@ impl RuleId {
             Self::F26 => "F26",
             Self::F49 => "F49",
             Self::F50 => "F50",
+            Self::F51 => "F51",
             Self::F52 => "F52",
+            Self::F53 => "F53",
         }
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::certificate::{Class, Fingerprint, Trust};
-use super::etcd::AlarmKind;
+use super::etcd::{AlarmKind, Apart, Apartness, Election, Fill};
+use super::gap::{Gap, Single};
 use super::incident::{Ending, Incident, IncidentId, Part, Told};
 use super::message::{Delivery, LookLine, Message, MessageId, MessageReason};
 use super::observation::{Cause, Phase, Phases, Unseen};
@@ -52,6 +53,49 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
             },
         ),
         RuleId::F02 => ("prod-eu1/etcd/etcd/etcd-2", Evidence::Silent { unseen: REFUSED, remaining: 2, of: 3 }),
+        RuleId::F03 => (
+            "prod-eu1/etcd/etcd",
+            Evidence::Split {
+                leader: "etcd-1".into(),
+                term: 8,
+                following: 2,
+                of: 3,
+                apart: vec![Apart { member: member("etcd-3"), how: Apartness::NoLeader { term: 7 } }],
+            },
+        ),
+        RuleId::F05 => {
+            let elected = |after: u64, term, leader: &str| Election {
+                at: OPENED.plus(Duration::from_secs(after)),
+                term,
+                leader: leader.into(),
+            };
+            let latest = vec![elected(0, 8, "etcd-2"), elected(95, 9, "etcd-1"), elected(212, 11, "etcd-2")];
+            ("prod-eu1/etcd/etcd", Evidence::Elections { count: 3, window: Duration::from_secs(900), latest })
+        }
+        RuleId::F08 => (
+            "prod-eu1/etcd/etcd",
+            Evidence::Quota(Fill {
+                member: member("etcd-2"),
+                size_bytes: 1_717_986_918,
+                quota_bytes: 2_147_483_648,
+                is_quota_told: true,
+                in_use_bytes: Some(1_610_612_736),
+                growth_per_hour: Some(62_914_560),
+                full_in: Some(Duration::from_secs(24_576)),
+            }),
+        ),
+        RuleId::F51 => (
+            "prod-eu1",
+            Evidence::SinglePoints {
+                points: vec![Single::EvenVoters { etcd: subject("prod-eu1/etcd/etcd"), voters: 4 }],
+            },
+        ),
+        RuleId::F53 => (
+            "prod-eu1",
+            Evidence::Coverage {
+                gaps: vec![Gap::NeverSeen(vec![member("etcd-3")]), Gap::QuotaUnknown(subject("prod-eu1/etcd/etcd"))],
+            },
+        ),
         RuleId::F04 => ("vantage", Evidence::Blind { silent: 9, references: 2 }),
         RuleId::F09 => (
             "prod-eu1/etcd/etcd",
@@ -125,7 +169,16 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
 pub(crate) fn finding(rule: RuleId) -> Finding {
     let (subject, evidence) = about(rule);
     let level = match rule {
-        RuleId::F02 | RuleId::F22 | RuleId::F25 | RuleId::F49 | RuleId::F50 | RuleId::F52 => Level::Warning,
+        RuleId::F51 | RuleId::F53 => Level::Info,
+        RuleId::F02
+        | RuleId::F03
+        | RuleId::F05
+        | RuleId::F08
+        | RuleId::F22
+        | RuleId::F25
+        | RuleId::F49
+        | RuleId::F50
+        | RuleId::F52 => Level::Warning,
         RuleId::F01 | RuleId::F04 | RuleId::F09 | RuleId::F23 | RuleId::F24 | RuleId::F26 => Level::Critical,
     };
     Finding {
@@ -154,8 +207,15 @@ fn looks(rule: RuleId) -> Vec<LookLine> {
         outcome: outcome.map(str::to_owned),
     };
     match rule {
-        RuleId::F04 => Vec::new(),
-        RuleId::F01 | RuleId::F02 | RuleId::F09 | RuleId::F52 => vec![
+        RuleId::F04 | RuleId::F51 => Vec::new(),
+        RuleId::F01
+        | RuleId::F02
+        | RuleId::F03
+        | RuleId::F05
+        | RuleId::F08
+        | RuleId::F09
+        | RuleId::F52
+        | RuleId::F53 => vec![
             look(
                 "prod-eu1/etcd/etcd/etcd-1",
                 ProbeKind::EtcdStatus,

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::{Class, Fingerprint, Trust};
-use super::etcd::AlarmKind;
+use super::etcd::{AlarmKind, Apart, Election, Fill};
+use super::gap::{Gap, Single};
 use super::observation::{Phase, Unseen};
 use super::rule::{Level, RuleId};
 use super::subject::Subject;
@@ -90,6 +91,30 @@ pub enum Evidence {
         /// Of how many.
         of: usize,
     },
+    /// etcd members that answer, but are not of one mind with the majority.
+    Split {
+        /// The leader that the majority follows, by configured name where known.
+        leader: String,
+        /// The majority's raft term.
+        term: u64,
+        /// Voters that follow it and can be read.
+        following: usize,
+        /// Voters.
+        of: usize,
+        /// The others.
+        apart: Vec<Apart>,
+    },
+    /// The fullest member of an etcd cluster.
+    Quota(Fill),
+    /// Leaders elected one after the other.
+    Elections {
+        /// How many were seen within `window`; several between two rounds count once.
+        count: usize,
+        /// The time they are counted over.
+        window: Duration,
+        /// The latest of them, oldest first.
+        latest: Vec<Election>,
+    },
     /// Everything that should answer and does not.
     AllBad {
         /// Each with what it did instead.
@@ -171,6 +196,16 @@ pub enum Evidence {
     Refused {
         /// How it was refused.
         unseen: Unseen,
+    },
+    /// What cannot be seen of a cluster.
+    Coverage {
+        /// Each gap, the widest first.
+        gaps: Vec<Gap>,
+    },
+    /// What there is only one of.
+    SinglePoints {
+        /// Each of them.
+        points: Vec<Single>,
     },
     /// Nothing outside answers.
     Blind {

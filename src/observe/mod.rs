@@ -5,6 +5,7 @@
 //! `judge`.
 
 pub mod burst;
+pub mod elections;
 pub mod flight;
 pub mod history;
 pub mod lines;
@@ -12,6 +13,7 @@ pub mod path;
 pub mod quorum;
 pub mod schedule;
 pub mod sign;
+pub mod sizes;
 pub mod track;
 pub mod view;
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::etcd::{Alarm, MemberAnswer, MemberStatus};
+use crate::model::etcd::{Alarm, MemberAnswer, MemberStatus, ReadAnswer};
 use crate::model::observation::{Cause, Phase, Unseen};
 use crate::model::subject::Name;
 use crate::model::verdict::Symptom;
@@ -17,12 +17,17 @@ use super::sign::Sign;
 pub struct Count {
     /// Sign of each member.
     pub members: BTreeMap<Name, Sign>,
+    /// Sign of each member's mind: good when it follows the agreed leader, bad when it answers and does not. While no
+    /// leader is agreed nobody can be told to differ.
+    pub minds: BTreeMap<Name, Sign>,
     /// Sign for the leader: good when a majority of voters follows one.
     pub leader: Sign,
     /// Sign for alarms: bad when any member reports one, good only when a majority reports none.
     pub alarm: Sign,
     /// The agreed leader's member id.
     pub agreed: Option<u64>,
+    /// The raft term in which it leads.
+    pub term: Option<u64>,
     /// Alarms that any member reports.
     pub alarms: Vec<Alarm>,
     /// Voters among the configured members.
@@ -62,6 +67,9 @@ pub fn count(answers: &[MemberAnswer<MemberStatus>], is_learner: impl Fn(&Name) 
     }
     let agreed = followers.into_iter().find(|(_, count)| *count >= needed).map(|(leader, _)| leader);
 
+    let term = agreed
+        .and_then(|leader| seen().filter(|status| status.leader == Some(leader)).map(|status| status.raft_term).max());
+
     let alarms = alarms_of(answers);
     let refused = voters.iter().filter(|answer| is_refused(answer)).count();
     let quiet = seen().filter(|status| status.alarms.is_empty()).count();
@@ -69,6 +77,7 @@ pub fn count(answers: &[MemberAnswer<MemberStatus>], is_learner: impl Fn(&Name) 
     let undecided = seen().count() + refused >= needed && refused > 0;
     Count {
         members: answers.iter().map(|answer| (answer.member.clone(), member_sign(answer))).collect(),
+        minds: answers.iter().map(|answer| (answer.member.clone(), mind(answer, agreed))).collect(),
         leader: match agreed {
             Some(_) => Sign::Good,
             None if undecided => Sign::Unclear,
@@ -82,9 +91,35 @@ pub fn count(answers: &[MemberAnswer<MemberStatus>], is_learner: impl Fn(&Name) 
             Sign::Unclear
         },
         agreed,
+        term,
         alarms,
         voters: voters.len(),
         answering: seen().count(),
+    }
+}
+
+/// The sign of each member's linearizable read. A read that fails says something of one member only where a majority
+/// of the members can be read, and only when the member took the question.
+#[must_use]
+pub fn reads(answers: &[MemberAnswer<ReadAnswer>], is_learner: impl Fn(&Name) -> bool) -> BTreeMap<Name, Sign> {
+    let is_served = answers.iter().filter(|answer| answer.answer.is_ok()).count() >= majority(answers.len());
+    let sign = |answer: &MemberAnswer<ReadAnswer>| match &answer.answer {
+        Ok(_) => Sign::Good,
+        Err(unseen) if unseen.cause.is_refusal() => Sign::Refused(*unseen),
+        // Learners serve no such reads.
+        Err(unseen) if is_served && unseen.phase >= Phase::FirstByte && !is_learner(&answer.member) => {
+            Sign::of_unseen(*unseen)
+        }
+        Err(_) => Sign::Unclear,
+    };
+    answers.iter().map(|answer| (answer.member.clone(), sign(answer))).collect()
+}
+
+fn mind(answer: &MemberAnswer<MemberStatus>, agreed: Option<u64>) -> Sign {
+    match (&answer.answer, agreed) {
+        (Ok(status), Some(_)) if status.leader == agreed => Sign::Good,
+        (Ok(_), Some(_)) => Sign::Bad(Symptom::Silent(NO_LEADER)),
+        (Ok(_), None) | (Err(_), _) => Sign::Unclear,
     }
 }
 

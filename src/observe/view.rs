@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::certificate::Served;
-use crate::model::etcd::{MemberAnswer, MemberStatus};
+use crate::model::etcd::{MemberAnswer, MemberStatus, ReadAnswer};
 use crate::model::inventory::Inventory;
 use crate::model::observation::{Cause, Observation, Phase, Reading, Unseen};
 use crate::model::policy::Policy;
@@ -16,10 +16,12 @@ use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::verdict::Symptom;
 
+use super::elections::Elections;
 use super::history;
 use super::path::Path;
 use super::quorum::{self, Count};
 use super::sign::Sign;
+use super::sizes::Sizes;
 use super::track::{Confirmation, Effect, Track};
 
 /// Under which aspect a subject is followed.
@@ -33,6 +35,10 @@ pub enum Aspect {
     Leader,
     /// Whether an etcd cluster is free of alarms.
     Alarm,
+    /// Whether an etcd member follows the leader that the majority follows.
+    Mind,
+    /// Whether an etcd member serves linearizable reads.
+    Read,
 }
 
 /// The chain an endpoint serves.
@@ -74,6 +80,8 @@ pub struct View {
     served: BTreeMap<Subject, ServedSeen>,
     counts: BTreeMap<Subject, (Now, Count)>,
     statuses: BTreeMap<Subject, (Now, MemberStatus)>,
+    elections: BTreeMap<Subject, Elections>,
+    sizes: BTreeMap<Subject, Sizes>,
     offsets: BTreeMap<Subject, (Mono, i64)>,
     path: Path,
     void_until: Option<Mono>,
@@ -93,6 +101,8 @@ impl View {
             served: BTreeMap::new(),
             counts: BTreeMap::new(),
             statuses: BTreeMap::new(),
+            elections: BTreeMap::new(),
+            sizes: BTreeMap::new(),
             offsets: BTreeMap::new(),
             path: Path::default(),
             void_until: None,
@@ -112,6 +122,7 @@ impl View {
         }
         match &observation.outcome {
             Ok(Reading::EtcdStatus(answers)) => self.take_status(observation, answers, now, &mut taken),
+            Ok(Reading::EtcdRead(answers)) => self.take_reads(observation, answers, now, &mut taken),
             _ => self.take_sign(observation, now, &mut taken),
         }
         self.take_served(observation, &mut taken);
@@ -199,6 +210,18 @@ impl View {
         self.statuses.get(member)
     }
 
+    /// The leaders an etcd cluster has had.
+    #[must_use]
+    pub fn elections(&self, etcd: &Subject) -> Option<&Elections> {
+        self.elections.get(etcd)
+    }
+
+    /// How an etcd member's database has grown.
+    #[must_use]
+    pub fn sizes(&self, member: &Subject) -> Option<&Sizes> {
+        self.sizes.get(member)
+    }
+
     /// Why a member was not seen in the last round.
     #[must_use]
     pub fn member_unseen(&self, member: &Subject) -> Option<Unseen> {
@@ -256,6 +279,7 @@ impl View {
     fn is_void(&self, observation: &Observation) -> bool {
         let saw_all = match &observation.outcome {
             Ok(Reading::EtcdStatus(answers)) => answers.iter().all(|answer| answer.answer.is_ok()),
+            Ok(Reading::EtcdRead(answers)) => answers.iter().all(|answer| answer.answer.is_ok()),
             outcome => outcome.is_ok(),
         };
         self.void_until.is_some_and(|until| observation.scheduled.mono < until) && !saw_all
@@ -325,18 +349,44 @@ impl View {
         });
         for answer in answers {
             if let Ok(status) = &answer.answer {
+                let sizes = self.sizes.entry(member(&answer.member)).or_default();
+                sizes.take(observation.scheduled.mono, status.db_size_bytes);
                 self.statuses.insert(member(&answer.member), (observation.scheduled, status.clone()));
             }
         }
         for (name, sign) in &count.members {
             self.note(member(name), Aspect::Answer, observation.scheduled, sign.clone(), now, taken);
         }
+        for (name, sign) in &count.minds {
+            self.note(member(name), Aspect::Mind, observation.scheduled, sign.clone(), now, taken);
+        }
         let subject = observation.probe.subject.clone();
         self.note(subject.clone(), Aspect::Leader, observation.scheduled, count.leader.clone(), now, taken);
         self.note(subject.clone(), Aspect::Alarm, observation.scheduled, count.alarm.clone(), now, taken);
         let is_latest = self.counts.get(&subject).is_none_or(|(at, _)| at.mono <= observation.scheduled.mono);
         if is_latest {
+            if let (Some(leader), Some(term)) = (count.agreed, count.term) {
+                let window = self.policy.flap_window;
+                self.elections.entry(subject.clone()).or_default().take(observation.scheduled, term, leader, window);
+            }
             self.counts.insert(subject, (observation.scheduled, count));
+        }
+    }
+
+    fn take_reads(
+        &mut self,
+        observation: &Observation,
+        answers: &[MemberAnswer<ReadAnswer>],
+        now: Now,
+        taken: &mut Taken,
+    ) {
+        let Subject::Etcd(cluster, etcd) = observation.probe.subject.clone() else { return };
+        let member = |name: &Name| Subject::EtcdMember(cluster.clone(), etcd.clone(), name.clone());
+        let signs = quorum::reads(answers, |name| {
+            self.statuses.get(&member(name)).is_some_and(|(_, status)| status.is_learner)
+        });
+        for (name, sign) in signs {
+            self.note(member(&name), Aspect::Read, observation.scheduled, sign, now, taken);
         }
     }
 

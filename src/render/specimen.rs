@@ -58,7 +58,7 @@ pub(crate) fn inventory() -> Inventory {
     let prod = Cluster {
         vip: Some(endpoint("10.0.0.10:6443")),
         apiservers: [instance(1), instance(2)].into(),
-        etcds: [(name("main"), Etcd { members: [member(1), member(2), member(3)].into() })].into(),
+        etcds: [(name("main"), Etcd { members: [member(1), member(2), member(3)].into(), ..Etcd::default() })].into(),
         ..Cluster::default()
     };
     Inventory {

@@ -117,7 +117,10 @@ const fn in_short(rule: RuleId) -> &'static str {
     match rule {
         RuleId::F01 => "etcd quorum lost",
         RuleId::F02 => "etcd member down",
+        RuleId::F03 => "etcd members split",
         RuleId::F04 => "vantage blind",
+        RuleId::F05 => "etcd elections",
+        RuleId::F08 => "etcd filling up",
         RuleId::F09 => "etcd full",
         RuleId::F22 => "one apiserver bad",
         RuleId::F23 => "shared address dead",
@@ -126,7 +129,9 @@ const fn in_short(rule: RuleId) -> &'static str {
         RuleId::F26 => "certificate",
         RuleId::F49 => "slow",
         RuleId::F50 => "not ready",
+        RuleId::F51 => "single points",
         RuleId::F52 => "credential refused",
+        RuleId::F53 => "coverage",
     }
 }
 

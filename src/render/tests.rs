@@ -226,6 +226,11 @@ fn poison(evidence: &mut Evidence, hostile: &str) {
         Evidence::Alarm { raised_by, .. } => *raised_by = vec![hostile.into()],
         Evidence::Quorum { .. }
         | Evidence::Silent { .. }
+        | Evidence::Split { .. }
+        | Evidence::Quota(_)
+        | Evidence::Coverage { .. }
+        | Evidence::SinglePoints { .. }
+        | Evidence::Elections { .. }
         | Evidence::Partial { .. }
         | Evidence::Vip { .. }
         | Evidence::Slow { .. }

@@ -280,7 +280,12 @@ impl Bench {
     pub(crate) fn etcd(mut self, addresses: &[SocketAddr]) -> Self {
         let members = addresses.iter().enumerate().map(|(n, at)| (name(&format!("m{n}")), endpoint(*at, SERVER)));
         let credentials = self.settings.clusters[0].credentials.clone();
-        self.settings.clusters[0].etcds.push(Etcd { name: name("e"), credentials, members: members.collect() });
+        self.settings.clusters[0].etcds.push(Etcd {
+            name: name("e"),
+            credentials,
+            quota_bytes: None,
+            members: members.collect(),
+        });
         self
     }
 

@@ -3,17 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::judge::edges::{could_explain, explains};
-use crate::model::rule::RuleId::{self, F01, F02, F04, F09, F22, F23, F24, F25, F26, F49, F50, F52};
+use crate::model::rule::RuleId::{
+    self, F01, F02, F03, F04, F05, F08, F09, F22, F23, F24, F25, F26, F49, F50, F51, F52, F53,
+};
 use crate::model::samples;
 use crate::model::subject::Subject;
 use crate::model::verdict::{Band, Evidence, Finding};
 
 /// What each rule explains when everything is about one cluster.
-const TABLE: [(RuleId, &[RuleId]); 12] = [
-    (F01, &[F02, F22, F24, F25, F49, F50]),
-    (F02, &[]),
-    (F04, &[F01, F02, F09, F22, F23, F24, F25, F26, F49, F50, F52]),
-    (F09, &[]),
+const TABLE: [(RuleId, &[RuleId]); 17] = [
+    (F01, &[F02, F03, F05, F22, F24, F25, F49, F50]),
+    (F02, &[F05]),
+    (F03, &[F05, F22, F25, F49, F50]),
+    (F04, &[F01, F02, F03, F05, F08, F09, F22, F23, F24, F25, F26, F49, F50, F51, F52, F53]),
+    (F05, &[F25, F49, F50]),
+    (F08, &[]),
+    (F09, &[F08]),
     (F22, &[]),
     (F23, &[]),
     (F24, &[F22, F23, F25, F49, F50]),
@@ -21,7 +26,9 @@ const TABLE: [(RuleId, &[RuleId]); 12] = [
     (F26, &[]), // Explains only what is about the very endpoint that serves the certificate.
     (F49, &[]),
     (F50, &[]),
+    (F51, &[]),
     (F52, &[]),
+    (F53, &[]),
 ];
 
 #[test]

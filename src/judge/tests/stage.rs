@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::judge::judge;
 use crate::judge::scene::Scene;
 use crate::model::certificate::Class;
-use crate::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberStatus};
+use crate::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberStatus, ReadAnswer};
 use crate::model::health::{Health, Version};
 use crate::model::inventory::{Cluster, Endpoint, Etcd, Inventory, Reference};
 use crate::model::observation::{Cause, Observation, Phase, Phases, Reading, Unseen};
@@ -60,6 +60,10 @@ impl fmt::Debug for Seen {
 pub(super) enum Member {
     Up,
     Leaderless,
+    /// Follows a leader of its own.
+    Apart,
+    /// A member of another etcd cluster.
+    Stray,
     Learner,
     Full,
     Corrupt,
@@ -69,7 +73,7 @@ pub(super) enum Member {
 }
 
 /// Lets `looks` happen at their milliseconds in the standard cluster, judges at the last of them, and expects each of
-/// `expected`; nothing else may be bad. `None` is no look, only time.
+/// `expected`; no other fault may be found. `None` is no look, only time.
 pub(super) fn check(looks: &[(u64, Option<Seen>)], expected: &[(RuleId, &str, Says)]) {
     check_in(inventory(2, 3), looks, expected);
 }
@@ -81,7 +85,9 @@ pub(super) fn check_in(inventory: Inventory, looks: &[(u64, Option<Seen>)], expe
     for (rule, subject, says) in expected {
         assert_eq!(said(&verdicts, *rule, subject), *says, "{rule} of {subject} after {latest:?}");
     }
-    for (key, verdict) in verdicts.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Bad(_))) {
+    // What a table's few looks leave unseen is no fault.
+    let is_fault = |key: &FindingKey| !crate::judge::rule(key.rule).is_listed_only();
+    for (key, verdict) in verdicts.iter().filter(|(key, verdict)| is_fault(key) && matches!(verdict, Verdict::Bad(_))) {
         let is_expected = expected.iter().any(|(rule, subject, _)| *rule == key.rule && key.subject == of(subject));
         assert!(is_expected, "nobody expects {verdict:?} after {latest:?}");
     }
@@ -146,7 +152,8 @@ pub(super) fn inventory(apiservers: u8, members: u8) -> Inventory {
         || Endpoint { address: "10.0.0.1:1".into(), server_name: "server".into(), is_loopback: false, certificates };
     let named = |kind: &str, count: u8| (1..=count).map(|n| (name(&format!("{kind}-{n}")), endpoint())).collect();
     let members: BTreeMap<Name, Endpoint> = named("etcd", members);
-    let etcds = (!members.is_empty()).then(|| (name("main"), Etcd { members })).into_iter().collect();
+    let etcds =
+        (!members.is_empty()).then(|| (name("main"), Etcd { members, ..Etcd::default() })).into_iter().collect();
     let cluster = Cluster { vip: Some(endpoint()), apiservers: named("api", apiservers), etcds, ..Cluster::default() };
     Inventory {
         clusters: BTreeMap::from([(name("prod"), cluster)]),
@@ -203,11 +210,29 @@ pub(super) fn path_works() -> Option<Seen> {
 
 /// One Status round of `prod/etcd/main`: `etcd-1` does the first of these, and so on.
 pub(super) fn round(members: &[Member]) -> Option<Seen> {
-    let answers = members.iter().zip(1_u8..).map(|(member, n)| answer(*member, n)).collect();
+    round_with(members, |_| {})
+}
+
+/// A Status round in which every answer was changed by `change`.
+pub(super) fn round_with(members: &[Member], change: impl Fn(&mut MemberStatus)) -> Option<Seen> {
+    let mut answers: Vec<_> = members.iter().zip(1_u8..).map(|(member, n)| answer(*member, n)).collect();
+    answers.iter_mut().filter_map(|answer| answer.answer.as_mut().ok()).for_each(change);
     let is_any_heard = members.iter().any(|member| *member != Member::Hung);
     let probe = Probe::reused(of("prod/etcd/main"), ProbeKind::EtcdStatus);
     let outcome = Ok(Reading::EtcdStatus(answers));
     Some(Seen { probe, outcome, took: Duration::ZERO, proves_path: is_any_heard })
+}
+
+/// One round of linearizable reads.
+pub(super) fn reads(members: &[Result<(), Unseen>]) -> Option<Seen> {
+    let answer = |(served, n): (&Result<(), Unseen>, u8)| MemberAnswer {
+        member: name(&format!("etcd-{n}")),
+        sent_after: Duration::ZERO,
+        phases: Phases::default(),
+        answer: served.map(|()| ReadAnswer { revision: 50 }),
+    };
+    let probe = Probe::reused(of("prod/etcd/main"), ProbeKind::EtcdRead);
+    seen(probe, Ok(Reading::EtcdRead(members.iter().zip(1_u8..).map(answer).collect())))
 }
 
 fn seen(probe: Probe, outcome: Result<Reading, Unseen>) -> Option<Seen> {
@@ -219,9 +244,19 @@ fn answer(member: Member, n: u8) -> MemberAnswer<MemberStatus> {
     let alarm = |kind| vec![Alarm { member_id: u64::from(n), kind }];
     let status = MemberStatus {
         version: "3.6.16".into(),
-        cluster_id: 1,
+        cluster_id: if member == Member::Stray { 2 } else { 1 },
         member_id: u64::from(n),
-        leader: (member != Member::Leaderless).then_some(1),
+        leader: match member {
+            Member::Leaderless => None,
+            Member::Apart | Member::Stray => Some(u64::from(n)),
+            Member::Up
+            | Member::Learner
+            | Member::Full
+            | Member::Corrupt
+            | Member::Gone
+            | Member::Hung
+            | Member::Unwelcoming => Some(1),
+        },
         raft_term: 3,
         raft_index: 100,
         raft_applied_index: Some(100),
@@ -233,9 +268,14 @@ fn answer(member: Member, n: u8) -> MemberAnswer<MemberStatus> {
         alarms: match member {
             Member::Full => alarm(AlarmKind::NoSpace),
             Member::Corrupt => alarm(AlarmKind::Corrupt),
-            Member::Up | Member::Leaderless | Member::Learner | Member::Gone | Member::Hung | Member::Unwelcoming => {
-                Vec::new()
-            }
+            Member::Up
+            | Member::Leaderless
+            | Member::Apart
+            | Member::Stray
+            | Member::Learner
+            | Member::Gone
+            | Member::Hung
+            | Member::Unwelcoming => Vec::new(),
         },
         errors: Vec::new(),
     };
@@ -243,7 +283,13 @@ fn answer(member: Member, n: u8) -> MemberAnswer<MemberStatus> {
         Member::Gone => Err(REFUSED),
         Member::Hung => Err(MUTE),
         Member::Unwelcoming => Err(Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRefused }),
-        Member::Up | Member::Leaderless | Member::Learner | Member::Full | Member::Corrupt => Ok(status),
+        Member::Up
+        | Member::Leaderless
+        | Member::Apart
+        | Member::Stray
+        | Member::Learner
+        | Member::Full
+        | Member::Corrupt => Ok(status),
     };
     MemberAnswer { member: name(&format!("etcd-{n}")), sent_after: Duration::ZERO, phases: Phases::default(), answer }
 }

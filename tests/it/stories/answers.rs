@@ -100,8 +100,8 @@ impl World {
                 )
             }
             ProbeKind::EtcdRead => {
-                let answers = (1..=3).map(|n| self.member(n, |_| ReadAnswer { revision: 7 }).1).collect();
-                (quick, Phases::default(), Ok(Reading::EtcdRead(answers)))
+                let read = |n| self.peers.read(n, self.member(n, |_| ReadAnswer { revision: 7 }).1);
+                (quick, Phases::default(), Ok(Reading::EtcdRead((1..=3).map(read).collect())))
             }
             ProbeKind::EtcdAlarms => (
                 quick,
@@ -205,22 +205,24 @@ impl World {
 
     fn status(&self, id: u64) -> MemberStatus {
         let up = (1..=3).filter(|n| !matches!(self.doing.get(&etcd(*n)), Some(Doing::Refusing | Doing::Frozen)));
+        let up = up.filter(|n| !self.peers.is_apart(*n));
         let leader = up.clone().next().map(u64::from).filter(|_| up.count() >= 2 && !self.leaderless);
-        MemberStatus {
+        let status = MemberStatus {
             version: "3.6.16".into(),
             cluster_id: 1,
             member_id: id,
             leader,
-            raft_term: 3,
+            raft_term: self.peers.term,
             raft_index: 100,
             raft_applied_index: Some(100),
             revision: 50,
-            db_size_bytes: 20 << 20,
-            db_in_use_bytes: Some(10 << 20),
-            db_quota_bytes: Some(2 << 30),
+            db_size_bytes: self.peers.db_size_bytes,
+            db_in_use_bytes: Some(self.peers.db_size_bytes / 2),
+            db_quota_bytes: self.peers.db_quota_bytes,
             is_learner: false,
             alarms: if self.nospace { vec![Alarm { member_id: 2, kind: AlarmKind::NoSpace }] } else { Vec::new() },
             errors: if leader.is_none() { vec!["etcdserver: no leader".into()] } else { Vec::new() },
-        }
+        };
+        self.peers.told(status)
     }
 }

@@ -19,7 +19,9 @@ use vedette::model::silence::{Order, Silence};
 use vedette::model::snapshot::Snapshot;
 use vedette::model::subject::{Name, Subject};
 use vedette::model::time::{Mono, Now, UnixTime};
-use vedette::model::verdict::FindingKey;
+use vedette::model::verdict::{Evidence, FindingKey};
+
+use super::peers::Peers;
 
 /// What an endpoint does.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,6 +77,7 @@ pub(super) struct World {
     pub(super) doing: BTreeMap<Subject, Doing>,
     pub(super) nospace: bool,
     pub(super) leaderless: bool,
+    pub(super) peers: Peers,
     pub(super) cut_off: bool,
     pub(super) dead_dns: bool,
     pub(super) relay: Relay,
@@ -139,6 +142,7 @@ pub(super) fn inventory() -> Inventory {
                 members: [("etcd-1", "10.0.0.21:2379"), ("etcd-2", "10.0.0.22:2379"), ("etcd-3", "10.0.0.23:2379")]
                     .map(|(known, address)| (name(known), endpoint(address)))
                     .into(),
+                ..Etcd::default()
             },
         )]),
         ..Cluster::default()
@@ -178,6 +182,7 @@ impl World {
             doing: BTreeMap::new(),
             nospace: false,
             leaderless: false,
+            peers: Peers::default(),
             cut_off: false,
             dead_dns: false,
             relay: Relay::Accepting,
@@ -283,6 +288,7 @@ impl World {
         self.doing.clear();
         self.nospace = false;
         self.leaderless = false;
+        self.peers.heal();
         self.cut_off = false;
         self.expired.clear();
         self.relay = Relay::Accepting;
@@ -328,6 +334,14 @@ impl World {
             .collect();
         open.sort_unstable();
         open
+    }
+
+    /// What is listed of the set-up.
+    pub(super) fn listed(&self) -> Vec<Evidence> {
+        let is_listed = |rule| matches!(rule, RuleId::F51 | RuleId::F53);
+        let snapshot = self.engine.snapshot();
+        let alarms = snapshot.alarms.iter().filter(|alarm| is_listed(alarm.finding.rule));
+        alarms.map(|alarm| alarm.finding.evidence.clone()).collect()
     }
 
     pub(super) fn counters(&self) -> vedette::model::snapshot::Counters {

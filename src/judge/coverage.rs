@@ -1,0 +1,197 @@
+//! F53: what cannot be seen of a cluster. Listed, never mailed on its own, and never taken for green.
+//!
+//! Nothing of it is an outage: what is dead is said by other rules. It tells the reader of a calm page what the calm does
+//! not cover, managed control planes included.
+
+use std::time::Duration;
+
+use crate::model::gap::Gap;
+use crate::model::rule::{Level, RuleId};
+use crate::model::subject::Subject;
+use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::observe::view::Aspect;
+
+use super::edges::Edge;
+use super::scene::{Scene, Standing, all_good, gravest};
+use super::words::{Addresses, Words};
+use super::{Rule, phrases};
+
+/// F53: parts of a cluster that cannot be seen from here.
+pub struct Coverage;
+
+impl Words for Coverage {
+    fn id(&self) -> RuleId {
+        RuleId::F53
+    }
+
+    fn title(&self) -> &'static str {
+        "what cannot be seen of a cluster"
+    }
+
+    fn headline(&self, _: &Finding) -> String {
+        "not everything can be seen from here".into()
+    }
+
+    fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
+        let Evidence::Coverage { gaps } = &finding.evidence else {
+            return "Parts of this cluster cannot be seen from here.".into();
+        };
+        let each: Vec<String> = gaps.iter().map(|gap| unseen(gap, addresses)).collect();
+        format!("{}.", each.join("; "))
+    }
+
+    fn impact(&self, _: &Finding) -> String {
+        "Nothing fails because of it. Faults of what is not seen are told late, by their consequences, or not at all."
+            .into()
+    }
+
+    fn likely_cause(&self, finding: &Finding) -> String {
+        let Evidence::Coverage { gaps } = &finding.evidence else { return FROM_CONFIGURATION.into() };
+        if gaps.iter().any(|gap| matches!(gap, Gap::NeverSeen(_))) {
+            "What was never seen may be dead since before vedette started, or its address in the configuration is wrong, \
+             or a firewall stands between."
+        } else if gaps.iter().any(|gap| matches!(gap, Gap::Refused(_) | Gap::ReadsRefused(_))) {
+            "vedette's credential has too few rights there."
+        } else {
+            FROM_CONFIGURATION
+        }
+        .into()
+    }
+
+    fn next_commands(&self, _: &Finding, _: &Addresses) -> Vec<String> {
+        vec!["vedette check /etc/vedette/vedette.yaml".into(), "vedette probe --once /etc/vedette/vedette.yaml".into()]
+    }
+}
+
+const FROM_CONFIGURATION: &str =
+    "The configuration does not name it, or the provider of a managed control plane does not show it.";
+
+/// One gap as a sentence without its full stop: what is not seen, and what would show it.
+#[must_use]
+pub fn unseen(gap: &Gap, addresses: &Addresses) -> String {
+    let places = |subjects: &[Subject]| {
+        phrases::list(&subjects.iter().map(|subject| phrases::place(subject, addresses)).collect::<Vec<_>>())
+    };
+    match gap {
+        Gap::NoReference => {
+            "no place outside the cluster proves that the path from here works, so faults take 30 s to be \
+                             believed; name one under vantage.references"
+                .into()
+        }
+        Gap::NoEtcd => "etcd is not watched: none is configured".into(),
+        Gap::NoInstances => {
+            "the apiservers behind the shared address are not watched one by one: none is configured, and \
+                             one bad instance shows only in part"
+                .into()
+        }
+        Gap::NoSharedAddress => "the address clients use is not watched: no vip is configured".into(),
+        Gap::NeverSeen(subjects) => format!("{} never answered since vedette started", places(subjects)),
+        Gap::Refused(subjects) => format!("{} refuses our credential and shows nothing but its life", places(subjects)),
+        Gap::ReadsRefused(etcd) => {
+            format!(
+                "reads of {} are refused to our credential, so a one-way cut between its members stays unseen",
+                etcd.short()
+            )
+        }
+        Gap::QuotaUnknown(etcd) => format!(
+            "how full {} is cannot be told: it does not tell its quota (etcd before 3.6), and none is configured under \
+             etcd.quota",
+            etcd.short()
+        ),
+    }
+}
+
+impl Rule for Coverage {
+    fn explains(&self) -> &'static [Edge] {
+        &[]
+    }
+
+    fn is_listed_only(&self) -> bool {
+        true
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        scene.whole().map(|whole| (whole.clone(), judge_gaps(scene, whole))).into_iter().collect()
+    }
+}
+
+fn judge_gaps(scene: &Scene<'_>, whole: Subject) -> Verdict {
+    let gaps = gaps(scene);
+    if gaps.is_empty() {
+        return all_seen(scene);
+    }
+    Verdict::Bad(Finding {
+        rule: RuleId::F53,
+        subject: whole,
+        level: Level::Info,
+        since: scene.now.wall,
+        hold: Duration::ZERO,
+        path_unproven: false,
+        evidence: Evidence::Coverage { gaps },
+    })
+}
+
+fn gaps(scene: &Scene<'_>) -> Vec<Gap> {
+    let Some((_, cluster)) = scene.cluster else { return Vec::new() };
+    let mut gaps = Vec::new();
+    let lacks = [
+        (!scene.view.inventory().has_remote_reference(), Gap::NoReference),
+        (cluster.etcds.is_empty(), Gap::NoEtcd),
+        (cluster.apiservers.is_empty(), Gap::NoInstances),
+        // Of several instances one is not the address of all clients.
+        (cluster.vip.is_none() && cluster.apiservers.len() > 1, Gap::NoSharedAddress),
+    ];
+    gaps.extend(lacks.into_iter().filter(|(lacks, _)| *lacks).map(|(_, gap)| gap));
+
+    let endpoints = endpoints(scene);
+    let chosen = |test: &dyn Fn(&Subject) -> bool| -> Option<Vec<Subject>> {
+        let chosen: Vec<Subject> = endpoints.iter().filter(|endpoint| test(endpoint)).cloned().collect();
+        (!chosen.is_empty()).then_some(chosen)
+    };
+    gaps.extend(chosen(&|endpoint| is_never_seen(scene, endpoint)).map(Gap::NeverSeen));
+    gaps.extend(chosen(&|endpoint| is_refused(scene, endpoint, Aspect::Answer)).map(Gap::Refused));
+    for etcd in scene.etcds() {
+        let members = scene.members(&etcd);
+        if members.iter().any(|member| is_refused(scene, member, Aspect::Read)) {
+            gaps.push(Gap::ReadsRefused(etcd.clone()));
+        }
+        let statuses = || members.iter().filter_map(|member| scene.view.status(member));
+        if scene.quota(&etcd).is_none() && statuses().any(|(_, status)| status.db_quota_bytes.is_none()) {
+            gaps.push(Gap::QuotaUnknown(etcd));
+        }
+    }
+    gaps.sort();
+    gaps
+}
+
+/// Everything of the cluster that is dialled.
+fn endpoints(scene: &Scene<'_>) -> Vec<Subject> {
+    let Some((name, cluster)) = scene.cluster else { return Vec::new() };
+    let vip = cluster.vip.iter().map(|_| Subject::Vip(name.clone()));
+    let members = scene.etcds().into_iter().flat_map(|etcd| scene.members(&etcd));
+    cluster.apiserver_subjects(name).chain(vip).chain(members).collect()
+}
+
+/// Confirmed to be silent, and never anything else.
+fn is_never_seen(scene: &Scene<'_>, endpoint: &Subject) -> bool {
+    let is_silent = scene.standing(endpoint, Aspect::Answer).bad().is_some();
+    is_silent && scene.view.track(endpoint, Aspect::Answer).is_some_and(|track| track.last_good().is_none())
+}
+
+fn is_refused(scene: &Scene<'_>, endpoint: &Subject, aspect: Aspect) -> bool {
+    let refused = scene.view.track(endpoint, aspect).and_then(|track| track.refused());
+    refused.is_some_and(|(_, run)| run.looks >= scene.policy().confirm_looks)
+}
+
+fn all_seen(scene: &Scene<'_>) -> Verdict {
+    let endpoints = endpoints(scene);
+    let standings: Vec<Standing<'_>> =
+        endpoints.iter().map(|endpoint| scene.standing(endpoint, Aspect::Answer)).collect();
+    let doubts = standings.iter().filter_map(|standing| match standing {
+        Standing::Unknown(why) => Some(*why),
+        Standing::Bad { .. } => Some(Why::Unclear),
+        Standing::Good(_) => None,
+    });
+    let runs: Option<Vec<_>> = standings.iter().map(Standing::good).collect();
+    runs.and_then(all_good).unwrap_or_else(|| Verdict::Unknown(gravest(doubts)))
+}

@@ -1,0 +1,136 @@
+//! F05: etcd changes its leader again and again.
+//!
+//! One election is how etcd works and says nothing here; what counts is their number in a quarter of an hour.
+
+use std::time::Duration;
+
+use crate::model::etcd::Election;
+use crate::model::rule::{Level, RuleId};
+use crate::model::subject::Subject;
+use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::observe::elections::Step;
+use crate::observe::view::Aspect;
+
+use super::edges::Edge;
+use super::quorum::etcd_name;
+use super::scene::Scene;
+use super::words::{Addresses, Words};
+use super::{Rule, phrases};
+
+/// F05: a leader that does not last.
+pub struct Flapping;
+
+/// Elections told with their time.
+const TOLD: usize = 8;
+
+impl Words for Flapping {
+    fn id(&self) -> RuleId {
+        RuleId::F05
+    }
+
+    fn title(&self) -> &'static str {
+        "etcd changes its leader again and again"
+    }
+
+    fn headline(&self, finding: &Finding) -> String {
+        format!("{} keeps changing its leader", etcd_name(&finding.subject))
+    }
+
+    fn what(&self, finding: &Finding, _: &Addresses) -> String {
+        let etcd = etcd_name(&finding.subject);
+        let Evidence::Elections { count, window, latest } = &finding.evidence else {
+            return format!("{etcd} elects leader after leader.");
+        };
+        let each: Vec<String> =
+            latest.iter().map(|one| format!("{} in term {} at {}", one.leader, one.term, one.at)).collect();
+        let last = if latest.len() < *count { format!("the last {}: ", latest.len()) } else { String::new() };
+        format!("{etcd} elected {count} leaders in {}: {last}{}.", phrases::lasting(*window), each.join("; "))
+    }
+
+    fn impact(&self, _: &Finding) -> String {
+        "Each election stops every write for one to two seconds: requests fail with \"etcdserver: leader changed\" or \
+         time out, and controllers may lose their leases. Between elections the cluster works."
+            .into()
+    }
+
+    fn likely_cause(&self, finding: &Finding) -> String {
+        let Evidence::Elections { latest, .. } = &finding.evidence else { return CAUSES.into() };
+        let mut leaders: Vec<&str> = latest.iter().map(|election| election.leader.as_str()).collect();
+        leaders.sort_unstable();
+        leaders.dedup();
+        match leaders.as_slice() {
+            [only] => format!(
+                "It is {only} that is elected each time: it loses the others and wins them back. Its heartbeats come \
+                 late, by a slow disk, too little CPU or a lossy peer link of its machine."
+            ),
+            _ => CAUSES.into(),
+        }
+    }
+
+    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+        let members = phrases::members(&finding.subject, addresses);
+        let Some(first) = members.first() else { return Vec::new() };
+        let host = phrases::host_of(first, addresses);
+        let pings: Vec<String> = members.iter().map(|peer| phrases::host_of(peer, addresses)).collect();
+        vec![
+            format!(
+                "ssh {host} 'crictl logs --since 15m $(crictl ps -q --name etcd | head -1) 2>&1 | grep -iE \"elect|leader|overloaded|took too long|fdatasync\" | tail -30' # on each member"
+            ),
+            format!("ssh {host} 'iostat -x 1 3; uptime' # on each member: slow disks are the usual reason"),
+            format!("ssh {host} 'for peer in {}; do ping -qc20 -i0.2 $peer; done' # loss and delay", pings.join(" ")),
+            phrases::ETCDCTL_FILES.into(),
+            phrases::etcdctl(&members, addresses, "endpoint status -w table"),
+        ]
+    }
+}
+
+const CAUSES: &str = "Heartbeats between members come too late: a slow disk (fsync), too little CPU, or a slow or lossy \
+                      peer network. A member that restarts again and again does it as well when it is the leader.";
+
+impl Rule for Flapping {
+    fn explains(&self) -> &'static [Edge] {
+        // Every election is a second or two in which apiservers find etcd failing.
+        const EDGES: [Edge; 3] =
+            [Edge::in_cluster(RuleId::F25), Edge::in_cluster(RuleId::F49), Edge::in_cluster(RuleId::F50)];
+        &EDGES
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        let etcds = scene.etcds().into_iter().filter(|etcd| scene.members(etcd).len() > 1);
+        etcds.map(|etcd| (etcd.clone(), judge_elections(scene, etcd))).collect()
+    }
+}
+
+fn judge_elections(scene: &Scene<'_>, etcd: Subject) -> Verdict {
+    let policy = scene.policy();
+    let window = policy.flap_window;
+    let Some(elections) = scene.view.elections(&etcd) else { return Verdict::Unknown(Why::NeverSeen) };
+    let steps: Vec<&Step> = elections.within(scene.now.mono, window).collect();
+    let Some(first) = steps.first().filter(|_| steps.len() >= policy.flap_warning) else {
+        let standing = scene.standing(&etcd, Aspect::Leader);
+        // One below the threshold is neither: else each election at the edge would end one incident and open another.
+        let is_calm = steps.len() + 1 < policy.flap_warning && elections.covers(scene.now.mono, window);
+        return if is_calm { standing.unless_bad() } else { Verdict::Unknown(Why::Unclear) };
+    };
+    let level = if steps.len() >= policy.flap_critical { Level::Critical } else { Level::Warning };
+    let latest = steps.iter().rev().take(TOLD).rev();
+    Verdict::Bad(Finding {
+        rule: RuleId::F05,
+        level,
+        since: first.at.wall,
+        hold: Duration::ZERO,
+        path_unproven: false,
+        evidence: Evidence::Elections {
+            count: steps.len(),
+            window,
+            latest: latest
+                .map(|step| Election {
+                    at: step.at.wall,
+                    term: step.term,
+                    leader: scene.member_name(&etcd, step.leader),
+                })
+                .collect(),
+        },
+        subject: etcd,
+    })
+}

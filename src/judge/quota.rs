@@ -1,0 +1,208 @@
+//! F08: the etcd database comes close to its quota, or will soon at the rate it grows.
+//!
+//! The quota is what the member tells (etcd 3.6 and later), else what the configuration says; etcd's default is assumed
+//! nowhere, because whoever raised it would be called too early and whoever lowered it too late. Without a quota nothing
+//! is said here, and F53 says that.
+
+use std::time::Duration;
+
+use crate::model::etcd::Fill;
+use crate::model::policy::{Policy, QuotaTier};
+use crate::model::rule::{Level, RuleId};
+use crate::model::subject::Subject;
+use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::observe::track::Run;
+use crate::observe::view::Aspect;
+
+use super::edges::Edge;
+use super::quorum::etcd_name;
+use super::scene::{Scene, all_good};
+use super::words::{Addresses, Words};
+use super::{Rule, phrases};
+
+/// F08: little room is left under the quota.
+pub struct NearQuota;
+
+impl Words for NearQuota {
+    fn id(&self) -> RuleId {
+        RuleId::F08
+    }
+
+    fn title(&self) -> &'static str {
+        "etcd database close to its quota"
+    }
+
+    fn headline(&self, finding: &Finding) -> String {
+        format!("{} is filling up", etcd_name(&finding.subject))
+    }
+
+    fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
+        let etcd = etcd_name(&finding.subject);
+        let Evidence::Quota(fill) = &finding.evidence else {
+            return format!("The database of {etcd} is close to its quota.");
+        };
+        let source = if fill.is_quota_told { "" } else { " (the quota as configured; this etcd does not tell it)" };
+        let used = fill.in_use_bytes.map(|used| format!(" {} of the file are in use.", phrases::bytes(used)));
+        let forecast = match (fill.growth_per_hour, fill.full_in) {
+            (_, Some(left)) => format!(
+                " At its growth of {} an hour it is full in {}.",
+                phrases::bytes(fill.growth_per_hour.unwrap_or_default()),
+                roughly(left)
+            ),
+            (Some(_), None) => " It does not grow at present.".to_owned(),
+            (None, None) => " How fast it grows is not known yet.".to_owned(),
+        };
+        format!(
+            "The database of {etcd} is {} % full: {} of {} on {}{source}.{}{forecast}",
+            fill.percent(),
+            phrases::bytes(fill.size_bytes),
+            phrases::bytes(fill.quota_bytes),
+            phrases::place(&fill.member, addresses),
+            used.unwrap_or_default()
+        )
+    }
+
+    fn impact(&self, _: &Finding) -> String {
+        "Nothing fails yet. At 100 % etcd raises NOSPACE and takes no more writes: deploys, scaling, leader elections and \
+         node heartbeats stop, and it does not heal by itself."
+            .into()
+    }
+
+    fn likely_cause(&self, finding: &Finding) -> String {
+        let fill = if let Evidence::Quota(fill) = &finding.evidence { Some(fill) } else { None };
+        match fill.and_then(|fill| Some((fill.in_use_bytes?, fill.size_bytes))) {
+            Some((used, size)) if used.saturating_mul(2) < size => {
+                "More than half of the file is free space inside it: defragmentation gives it back."
+            }
+            Some(_) => {
+                "Most of the file is in use: something writes or keeps too much (events, leases, a controller in a loop, \
+                 large custom resources, no compaction). Find and stop it; defragmentation alone gives back little."
+            }
+            None => {
+                "Something writes or keeps too much, or free space inside the file was never given back by \
+                 defragmentation."
+            }
+        }
+        .into()
+    }
+
+    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+        let mut members = phrases::members(&finding.subject, addresses);
+        if members.is_empty() {
+            members.push(finding.subject.clone());
+        }
+        let one: &[Subject] = members.get(..1).unwrap_or_default();
+        vec![
+            phrases::ETCDCTL_FILES.into(),
+            phrases::etcdctl(&members, addresses, "endpoint status -w table # DB SIZE against IN USE, who leads"),
+            phrases::etcdctl(
+                one,
+                addresses,
+                "get /registry --prefix --keys-only | cut -d/ -f3,4 | sort | uniq -c | sort -rn | head # what fills it",
+            ),
+            format!(
+                "{} # only if no apiserver compacts it; each does so every 5 min",
+                phrases::compact(one, addresses)
+            ),
+            phrases::etcdctl(
+                one,
+                addresses,
+                "--command-timeout=5m defrag # each member, one at a time, the leader last; mute for 10 to 40 s per GB",
+            ),
+        ]
+    }
+}
+
+/// A forecast is no timetable: whole hours, or minutes below two hours.
+fn roughly(left: Duration) -> String {
+    let minutes = left.as_secs() / 60;
+    if minutes < 120 { format!("about {minutes} min") } else { format!("about {} h", minutes / 60) }
+}
+
+impl Rule for NearQuota {
+    fn explains(&self) -> &'static [Edge] {
+        &[]
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        scene.etcds().into_iter().map(|etcd| (etcd.clone(), judge_fill(scene, etcd))).collect()
+    }
+}
+
+fn judge_fill(scene: &Scene<'_>, etcd: Subject) -> Verdict {
+    let members = scene.members(&etcd);
+    let policy = scene.policy();
+    // A member that cannot be seen may be the fullest: it takes no part in a warning, and forbids an all-clear.
+    let runs: Vec<Option<Run>> =
+        members.iter().map(|member| scene.standing(member, Aspect::Answer).good().copied()).collect();
+    let seen = members.iter().zip(&runs).filter(|(_, run)| run.is_some()).map(|(member, _)| member);
+    let fills: Vec<Fill> = seen.filter_map(|member| fill(scene, &etcd, member)).collect();
+    let worst = fills
+        .iter()
+        .filter_map(|fill| Some((tier(policy, fill)?, fill)))
+        .max_by_key(|(level, fill)| (*level, fill.permille()));
+    let Some((level, worst)) = worst else {
+        let all: Option<Vec<&Run>> = runs.iter().map(Option::as_ref).collect();
+        let is_clear = fills.len() == members.len()
+            && fills.iter().zip(&members).all(|(fill, member)| is_clear(scene, fill, member));
+        let good = all.filter(|_| is_clear).and_then(all_good);
+        return good.unwrap_or(Verdict::Unknown(if fills.is_empty() { Why::NeverSeen } else { Why::Unclear }));
+    };
+    Verdict::Bad(Finding {
+        rule: RuleId::F08,
+        subject: etcd,
+        level,
+        since: scene.now.wall,
+        hold: policy.quota_hold,
+        path_unproven: false,
+        evidence: Evidence::Quota(worst.clone()),
+    })
+}
+
+/// How full a member is; `None` without a quota or before its first Status.
+fn fill(scene: &Scene<'_>, etcd: &Subject, member: &Subject) -> Option<Fill> {
+    let (_, status) = scene.view.status(member)?;
+    let configured = scene.quota(etcd);
+    let quota_bytes = status.db_quota_bytes.or(configured)?;
+    let growth = scene.view.sizes(member).and_then(|sizes| sizes.growth_per_hour());
+    let growth_per_hour = growth.map(|growth| u64::try_from(growth).unwrap_or(0));
+    let room = quota_bytes.saturating_sub(status.db_size_bytes);
+    let full_in = growth_per_hour
+        .filter(|growth| *growth > 0)
+        .map(|growth| Duration::from_secs(room.saturating_mul(3600) / growth))
+        .filter(|left| *left <= FARTHEST);
+    Some(Fill {
+        member: member.clone(),
+        size_bytes: status.db_size_bytes,
+        quota_bytes,
+        is_quota_told: status.db_quota_bytes.is_some(),
+        in_use_bytes: status.db_in_use_bytes,
+        growth_per_hour,
+        full_in,
+    })
+}
+
+/// An hour of samples says nothing of what is a month away.
+const FARTHEST: Duration = Duration::from_secs(30 * 86_400);
+
+fn tier(policy: &Policy, fill: &Fill) -> Option<Level> {
+    let reaches = |tier: &&QuotaTier| {
+        let is_soon = tier.full_within.is_some_and(|within| fill.full_in.is_some_and(|left| left < within));
+        fill.permille() >= tier.permille || is_soon
+    };
+    policy.quota_tiers.iter().filter(reaches).map(|tier| tier.level).max()
+}
+
+/// Well below every tier, so that a size or a forecast on the edge is not told each time it crosses it. An unknown growth
+/// clears nothing, except when space was just given back.
+fn is_clear(scene: &Scene<'_>, fill: &Fill, member: &Subject) -> bool {
+    let shrank = scene.view.sizes(member).is_some_and(crate::observe::sizes::Sizes::shrank);
+    (fill.growth_per_hour.is_some() || shrank)
+        && scene.policy().quota_tiers.iter().all(|tier| {
+            let is_soon = tier.full_within.is_some_and(|within| fill.full_in.is_some_and(|left| left < within * 3 / 2));
+            fill.permille() + MARGIN < tier.permille && !is_soon
+        })
+}
+
+/// In thousandths of the quota.
+const MARGIN: u64 = 20;

@@ -1,0 +1,137 @@
+//! F51: parts of which there is only one, or a number that helps nothing. Listed, never mailed on its own.
+//!
+//! Read off the configuration and, for etcd, off who has a vote. A cluster without any has no such subject, so that the
+//! finding ends with the change that ends it.
+
+use std::time::Duration;
+
+use crate::model::gap::Single;
+use crate::model::rule::{Level, RuleId};
+use crate::model::subject::Subject;
+use crate::model::verdict::{Evidence, Finding, Verdict};
+
+use super::edges::Edge;
+use super::scene::Scene;
+use super::words::{Addresses, Words};
+use super::{Rule, phrases};
+
+/// F51: single points of failure.
+pub struct SinglePoints;
+
+impl Words for SinglePoints {
+    fn id(&self) -> RuleId {
+        RuleId::F51
+    }
+
+    fn title(&self) -> &'static str {
+        "single points of failure"
+    }
+
+    fn headline(&self, _: &Finding) -> String {
+        "a single fault can take it down".into()
+    }
+
+    fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
+        let Evidence::SinglePoints { points } = &finding.evidence else {
+            return "There is only one of something that everything needs.".into();
+        };
+        let each: Vec<String> = points.iter().map(|point| point_of(point, addresses)).collect();
+        format!("{}.", each.join("; "))
+    }
+
+    fn impact(&self, _: &Finding) -> String {
+        "Nothing fails because of it. The first fault of such a part is an outage, and so is its maintenance.".into()
+    }
+
+    fn likely_cause(&self, _: &Finding) -> String {
+        "The cluster was built so, or the configuration of vedette does not name every part.".into()
+    }
+
+    fn next_commands(&self, _: &Finding, _: &Addresses) -> Vec<String> {
+        vec!["vedette check /etc/vedette/vedette.yaml".into()]
+    }
+}
+
+/// One point as a sentence without its full stop.
+#[must_use]
+pub fn point_of(point: &Single, addresses: &Addresses) -> String {
+    match point {
+        Single::Apiserver(subject) => format!("one kube-apiserver: {}", phrases::place(subject, addresses)),
+        Single::Voter(subject) => format!("one etcd member: {}", phrases::place(subject, addresses)),
+        Single::EvenVoters { etcd, voters } => format!(
+            "{} has {voters} members with a vote, which survive the loss of no more than {} would",
+            etcd.short(),
+            voters.saturating_sub(1)
+        ),
+        Single::WayIn(subject) => format!("one way to the API: {}", phrases::place(subject, addresses)),
+        Single::Resolver(subject) => format!("one DNS server for this vantage: {}", phrases::place(subject, addresses)),
+    }
+}
+
+impl Rule for SinglePoints {
+    fn explains(&self) -> &'static [Edge] {
+        &[]
+    }
+
+    fn is_listed_only(&self) -> bool {
+        true
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        let (subject, points) = match scene.whole() {
+            Some(whole) => (whole, points(scene)),
+            None => (Subject::Vantage, sole_resolver(scene)),
+        };
+        if points.is_empty() {
+            return Vec::new();
+        }
+        let finding = Finding {
+            rule: RuleId::F51,
+            subject: subject.clone(),
+            level: Level::Info,
+            since: scene.now.wall,
+            hold: Duration::ZERO,
+            path_unproven: false,
+            evidence: Evidence::SinglePoints { points },
+        };
+        vec![(subject, Verdict::Bad(finding))]
+    }
+}
+
+fn points(scene: &Scene<'_>) -> Vec<Single> {
+    let Some((name, cluster)) = scene.cluster else { return Vec::new() };
+    let instances: Vec<Subject> = cluster.apiserver_subjects(name).collect();
+    let mut points = Vec::new();
+    if let [sole] = instances.as_slice() {
+        points.push(Single::Apiserver(sole.clone()));
+    }
+    let ways: Vec<Subject> =
+        instances.into_iter().chain(cluster.vip.iter().map(|_| Subject::Vip(name.clone()))).collect();
+    if let [way] = ways.as_slice() {
+        points.push(Single::WayIn(way.clone()));
+    }
+    for etcd in scene.etcds() {
+        let voters: Vec<Subject> = scene
+            .members(&etcd)
+            .into_iter()
+            .filter(|member| scene.view.status(member).is_none_or(|(_, status)| !status.is_learner))
+            .collect();
+        match voters.as_slice() {
+            [] => {}
+            [sole] => points.push(Single::Voter(sole.clone())),
+            several if several.len().is_multiple_of(2) => {
+                points.push(Single::EvenVoters { etcd, voters: several.len() });
+            }
+            _ => {}
+        }
+    }
+    points
+}
+
+/// A stub on this machine may ask several servers behind it: of that nothing is known.
+fn sole_resolver(scene: &Scene<'_>) -> Vec<Single> {
+    match scene.view.inventory().resolvers.as_slice() {
+        [sole] if !sole.is_loopback => vec![Single::Resolver(Subject::Resolver(sole.name.clone()))],
+        _ => Vec::new(),
+    }
+}

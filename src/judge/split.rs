@@ -1,0 +1,227 @@
+//! F03: etcd members that answer here, but are cut off from each other.
+//!
+//! Never an ordinary election: while no leader is agreed nobody is told to differ, and what differs must do so in three
+//! looks and then through the hold. A member that gives no answer at all is F02, a lost majority F01.
+
+use crate::model::etcd::{Apart, Apartness, MemberStatus};
+use crate::model::rule::{Level, RuleId};
+use crate::model::subject::Subject;
+use crate::model::time::Now;
+use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
+use crate::observe::quorum::{Count, majority};
+use crate::observe::track::BadRun;
+use crate::observe::view::Aspect;
+
+use super::edges::Edge;
+use super::quorum::etcd_name;
+use super::scene::{Scene, Standing, all_good, gravest};
+use super::words::{Addresses, Words};
+use super::{Rule, phrases};
+
+/// F03: every member can be seen from here, yet some do not follow the majority's leader.
+pub struct Split;
+
+impl Words for Split {
+    fn id(&self) -> RuleId {
+        RuleId::F03
+    }
+
+    fn title(&self) -> &'static str {
+        "etcd members split, though all answer here"
+    }
+
+    fn headline(&self, finding: &Finding) -> String {
+        format!("{} members are split", etcd_name(&finding.subject))
+    }
+
+    fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
+        let etcd = etcd_name(&finding.subject);
+        let Evidence::Split { leader, term, following, of, apart } = &finding.evidence else {
+            return format!("Members of {etcd} answer here but do not agree with each other.");
+        };
+        let each: Vec<String> = apart
+            .iter()
+            .map(|apart| format!("{} {}", phrases::place(&apart.member, addresses), differs(&apart.how)))
+            .collect();
+        format!(
+            "All of these members of {etcd} answer here, but not all hold together: {}. {following} of {of} voters \
+             follow {leader} in term {term} and work.",
+            each.join("; ")
+        )
+    }
+
+    fn impact(&self, finding: &Finding) -> String {
+        let Evidence::Split { following, of, apart, .. } = &finding.evidence else {
+            return "The majority works on with less redundancy.".into();
+        };
+        let names: Vec<String> = apart.iter().map(|apart| apart.member.short().to_owned()).collect();
+        let spare = following.saturating_sub(majority(*of));
+        let room = match spare {
+            0 => "The majority works, but it cannot lose one more member: the next loss stops every write.".to_owned(),
+            1 => "The majority works and can lose one more member.".to_owned(),
+            spare => format!("The majority works and can lose {spare} more members."),
+        };
+        format!(
+            "{room} Apiservers that use {} fail or hang: writes and consistent reads there end after 7 s without result, \
+             cached reads and watches show old state.",
+            phrases::list(&names)
+        )
+    }
+
+    fn likely_cause(&self, finding: &Finding) -> String {
+        let Evidence::Split { apart, .. } = &finding.evidence else {
+            return "The peer network (port 2380) between the members.".into();
+        };
+        let is_any = |test: fn(&Apartness) -> bool| apart.iter().any(|apart| test(&apart.how));
+        if is_any(|how| matches!(how, Apartness::OtherCluster { .. })) {
+            "It belongs to another etcd cluster: a data directory restored or begun anew on that machine, or an address \
+             in vedette's configuration that leads to another cluster's member."
+        } else if is_any(|how| matches!(how, Apartness::ReadsFail(_))) {
+            "It hears the leader but does not get through to it: the peer network (port 2380) is cut in one direction, \
+             or the member itself hangs on its disk or CPU."
+        } else {
+            "The peer network (port 2380) between it and the others is cut, while the client port (2379) is reachable \
+             from here: firewall, routing, MTU, or a peer certificate that has ended or is not trusted."
+        }
+        .into()
+    }
+
+    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+        let Evidence::Split { apart, .. } = &finding.evidence else { return Vec::new() };
+        let Some(first) = apart.first().map(|apart| &apart.member) else { return Vec::new() };
+        let host = phrases::host_of(first, addresses);
+        let members = phrases::members(&finding.subject, addresses);
+        let peers: Vec<String> =
+            members.iter().filter(|member| *member != first).map(|peer| phrases::host_of(peer, addresses)).collect();
+        vec![
+            format!("ssh {host} 'for peer in {}; do nc -zvw2 $peer 2380; done'", peers.join(" ")),
+            phrases::logs(first, addresses, "etcd"),
+            format!("ssh {host} openssl x509 -noout -enddate -in /etc/kubernetes/pki/etcd/peer.crt"),
+            phrases::ETCDCTL_FILES.into(),
+            phrases::etcdctl(&members, addresses, "endpoint status -w table"),
+        ]
+    }
+}
+
+fn differs(how: &Apartness) -> String {
+    match how {
+        Apartness::NoLeader { term } => format!("knows no leader (term {term})"),
+        Apartness::OtherLeader { leader, term } => format!("follows {leader} in term {term}"),
+        Apartness::OtherCluster { cluster_id } => format!("is a member of another etcd cluster ({cluster_id:x})"),
+        Apartness::ReadsFail(unseen) => {
+            format!("follows the leader, but linearizable reads on it fail ({unseen}) where the others serve them")
+        }
+    }
+}
+
+impl Rule for Split {
+    fn explains(&self) -> &'static [Edge] {
+        // Which apiserver prefers which member is not known: whatever apiservers suffer meanwhile is told with it.
+        const EDGES: [Edge; 5] = [
+            Edge::in_cluster(RuleId::F05),
+            Edge::in_cluster(RuleId::F22),
+            Edge::in_cluster(RuleId::F25),
+            Edge::in_cluster(RuleId::F49),
+            Edge::in_cluster(RuleId::F50),
+        ];
+        &EDGES
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        // A sole member has nobody to be split from.
+        let etcds = scene.etcds().into_iter().filter(|etcd| scene.members(etcd).len() > 1);
+        etcds.map(|etcd| (etcd.clone(), judge_split(scene, etcd))).collect()
+    }
+}
+
+fn judge_split(scene: &Scene<'_>, etcd: Subject) -> Verdict {
+    let members = scene.members(&etcd);
+    let leader = scene.standing(&etcd, Aspect::Leader);
+    let Some((_, count)) = scene.view.count(&etcd).filter(|_| leader.good().is_some()) else {
+        // Without an agreed leader it is F01's to speak.
+        return Verdict::Unknown(Why::Unclear);
+    };
+    let mut apart = Vec::new();
+    let mut since: Option<Now> = None;
+    let mut path_unproven = false;
+    for member in &members {
+        let Some((bad, is_unproven, how)) = apartness(scene, &etcd, member, count) else { continue };
+        since = since.filter(|known| known.mono <= bad.run.first.mono).or(Some(bad.run.first));
+        path_unproven |= is_unproven;
+        apart.push(Apart { member: member.clone(), how });
+    }
+    let Some(since) = since else { return together(scene, &members) };
+
+    let is_voter = |member: &Subject| scene.view.status(member).is_none_or(|(_, status)| !status.is_learner);
+    let is_apart = |member: &Subject| apart.iter().any(|apart| apart.member == *member);
+    let following = members
+        .iter()
+        .filter(|member| is_voter(member) && !is_apart(member))
+        .filter(|member| scene.standing(member, Aspect::Answer).good().is_some())
+        .count();
+    let lasted = scene.now.mono.since(since.mono);
+    let is_on_the_edge = following <= majority(count.voters) && apart.iter().any(|apart| is_voter(&apart.member));
+    let is_grave = is_on_the_edge && lasted >= scene.policy().redundancy_critical;
+    let leader = count.agreed.map(|id| scene.member_name(&etcd, id)).unwrap_or_default();
+    Verdict::Bad(Finding {
+        rule: RuleId::F03,
+        level: if is_grave { Level::Critical } else { Level::Warning },
+        since: since.wall,
+        hold: scene.policy().redundancy_hold,
+        path_unproven,
+        evidence: Evidence::Split { leader, term: count.term.unwrap_or_default(), following, of: count.voters, apart },
+        subject: etcd,
+    })
+}
+
+/// How a member that answers differs from the majority, confirmed by looks.
+fn apartness<'a>(
+    scene: &Scene<'a>,
+    etcd: &Subject,
+    member: &Subject,
+    count: &Count,
+) -> Option<(&'a BadRun, bool, Apartness)> {
+    scene.standing(member, Aspect::Answer).good()?;
+    if let Standing::Bad { bad, path_unproven } = scene.standing(member, Aspect::Mind) {
+        let (_, status) = scene.view.status(member)?;
+        return Some((bad, path_unproven, mind(scene, etcd, status, count)));
+    }
+    if let Standing::Bad { bad, path_unproven } = scene.standing(member, Aspect::Read)
+        && let Symptom::Silent(unseen) = bad.symptom
+    {
+        return Some((bad, path_unproven, Apartness::ReadsFail(unseen)));
+    }
+    None
+}
+
+fn mind(scene: &Scene<'_>, etcd: &Subject, status: &MemberStatus, count: &Count) -> Apartness {
+    let majority = scene.members(etcd).iter().find_map(|member| {
+        let (_, other) = scene.view.status(member)?;
+        (other.leader == count.agreed).then_some(other.cluster_id)
+    });
+    if majority.is_some_and(|id| id != status.cluster_id) {
+        return Apartness::OtherCluster { cluster_id: status.cluster_id };
+    }
+    match status.leader {
+        Some(leader) => Apartness::OtherLeader { leader: scene.member_name(etcd, leader), term: status.raft_term },
+        None => Apartness::NoLeader { term: status.raft_term },
+    }
+}
+
+/// Good only when every member was seen to follow, and none of them fails its reads.
+fn together(scene: &Scene<'_>, members: &[Subject]) -> Verdict {
+    let minds: Vec<Standing<'_>> = members.iter().map(|member| scene.standing(member, Aspect::Mind)).collect();
+    // Reads that were never served or are refused to us say nothing either way.
+    let reads: Vec<Standing<'_>> = members
+        .iter()
+        .filter(|member| scene.view.track(member, Aspect::Read).is_some_and(|read| read.refused().is_none()))
+        .map(|member| scene.standing(member, Aspect::Read))
+        .collect();
+    let doubts = minds.iter().chain(&reads).filter_map(|standing| match standing {
+        Standing::Unknown(why) => Some(*why),
+        Standing::Bad { bad, .. } => Some(Why::Suspected { since: bad.run.first }),
+        Standing::Good(_) => None,
+    });
+    let runs: Option<Vec<_>> = minds.iter().chain(&reads).map(Standing::good).collect();
+    runs.and_then(all_good).unwrap_or_else(|| Verdict::Unknown(gravest(doubts)))
+}

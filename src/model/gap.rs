@@ -1,0 +1,50 @@
+//! What a cluster's set-up lacks: parts that cannot be seen from here, and parts of which there is only one.
+//!
+//! The evidence of F51 and F53, and what the status page lists. Knows no words: they stand beside the rules.
+
+use serde::{Deserialize, Serialize};
+
+use super::subject::Subject;
+
+/// Something of a cluster that cannot be seen from here. Ordered from the widest to the narrowest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gap {
+    /// No place outside the cluster can prove that our own path works.
+    NoReference,
+    /// No etcd is configured.
+    NoEtcd,
+    /// Only the shared address is known, not the instances behind it.
+    NoInstances,
+    /// The address clients use is not known, only the instances.
+    NoSharedAddress,
+    /// These were never seen to answer since vedette started.
+    NeverSeen(Vec<Subject>),
+    /// These answer, but refuse our credential.
+    Refused(Vec<Subject>),
+    /// This etcd refuses to be read by our credential: whether its members reach each other shows by their Status alone.
+    ReadsRefused(Subject),
+    /// The database quota of this etcd is neither told nor configured.
+    QuotaUnknown(Subject),
+}
+
+/// Something of which there is only one, or a number that helps nothing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Single {
+    /// One kube-apiserver.
+    Apiserver(Subject),
+    /// One voter in this etcd.
+    Voter(Subject),
+    /// An even number of voters: one more machine to fail than the odd number below it, and no more tolerance.
+    EvenVoters {
+        /// The etcd.
+        etcd: Subject,
+        /// Its voters.
+        voters: usize,
+    },
+    /// One address leads to the API.
+    WayIn(Subject),
+    /// The vantage asks one DNS server.
+    Resolver(Subject),
+}

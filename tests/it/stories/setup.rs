@@ -1,0 +1,71 @@
+//! What the set-up lacks: listed, never mailed unless the configuration makes it loud, and gone when it is mended.
+
+use vedette::model::gap::{Gap, Single};
+use vedette::model::message::MessageReason::First;
+use vedette::model::rule::{Level, RuleId};
+use vedette::model::verdict::Evidence;
+
+use super::world::{Doing, World, api, etcd, inventory, seconds};
+
+#[test]
+fn gaps_and_single_points_are_listed_and_open_no_incident() {
+    let mut managed = inventory();
+    let cluster = managed.clusters.values_mut().next().unwrap();
+    cluster.apiservers.clear();
+    cluster.etcds.clear();
+    let mut world = World::with(managed);
+
+    world.run_until(seconds(120));
+
+    assert!(world.mails.is_empty() && world.open().is_empty(), "{:?}", world.open());
+    let listed: Vec<Evidence> = world.listed();
+    assert!(listed.contains(&Evidence::Coverage { gaps: vec![Gap::NoEtcd, Gap::NoInstances] }), "{listed:?}");
+    let way = Single::WayIn("prod/vip".parse().unwrap());
+    assert!(listed.contains(&Evidence::SinglePoints { points: vec![way] }), "{listed:?}");
+}
+
+#[test]
+fn a_complete_cluster_lists_nothing() {
+    let mut world = World::new();
+
+    world.run_until(seconds(120));
+
+    assert_eq!(world.listed(), []);
+}
+
+#[test]
+fn a_member_that_was_never_seen_is_listed_until_it_answers() {
+    let mut world = World::new();
+    world.set(&etcd(3), Doing::Refusing);
+    world.at(seconds(100), World::heal);
+
+    world.run_until(seconds(90));
+    assert!(world.listed().contains(&Evidence::Coverage { gaps: vec![Gap::NeverSeen(vec![etcd(3)])] }));
+
+    world.run_until(seconds(200));
+    assert_eq!(world.listed(), []);
+}
+
+#[test]
+fn a_member_that_was_seen_and_died_is_no_gap() {
+    let mut world = World::new();
+    world.at(seconds(60), |world| world.slay(&etcd(3)));
+    world.at(seconds(60), |world| world.slay(&api(2)));
+
+    world.run_until(seconds(120));
+
+    let is_gap = |evidence: &Evidence| matches!(evidence, Evidence::Coverage { .. });
+    assert!(!world.listed().iter().any(is_gap), "{:?}", world.listed());
+}
+
+#[test]
+fn what_the_configuration_makes_loud_is_mailed() {
+    let mut loud = inventory();
+    loud.levels.insert(RuleId::F51, Level::Warning);
+    loud.clusters.values_mut().next().unwrap().apiservers.pop_last();
+    let mut world = World::with(loud);
+
+    world.run_until(seconds(120));
+
+    assert_eq!(world.told(), [(RuleId::F51, First)]);
+}

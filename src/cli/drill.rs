@@ -209,6 +209,7 @@ mod tests {
             vantage: Vantage {
                 name: "bastion-1".into(),
                 listen: "127.0.0.1:0".parse().unwrap(),
+                control: None,
                 store: "vedette.db".into(),
                 resolvers: Vec::new(),
                 references: Vec::new(),

@@ -10,10 +10,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod ask;
 mod check;
 pub mod drill;
+mod incidents;
 mod probe;
 mod run;
+mod silence;
+mod status;
 
 /// The arguments make no sense (sysexits' `EX_USAGE`).
 pub const USAGE: u8 = 64;
@@ -37,6 +41,9 @@ enum Command {
     Check(check::Check),
     Probe(probe::ProbeOnce),
     Drill(drill::Drill),
+    Status(status::Status),
+    Incidents(incidents::Incidents),
+    Silence(silence::Silence),
 }
 
 impl Command {
@@ -46,6 +53,9 @@ impl Command {
             Self::Check(check) => check.run(),
             Self::Probe(probe) => probe.run(),
             Self::Drill(drill) => drill.run(),
+            Self::Status(status) => status.run(),
+            Self::Incidents(incidents) => incidents.run(),
+            Self::Silence(silence) => silence.run(),
         }
     }
 }

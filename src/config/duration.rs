@@ -9,7 +9,10 @@ const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_0
 pub(super) const FORM: &str = "durations are whole numbers with a unit, such as 500ms, 15s, 2m or 1h30m";
 
 /// Reads a duration: whole numbers with units, each unit at most once, longest first.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// What is wrong with `text`, without a hint; there is no unit of months or years.
+pub fn parse(text: &str) -> Result<Duration, String> {
     let mut millis = 0_u64;
     let mut units = UNITS.iter();
     let mut rest = text;

@@ -8,7 +8,7 @@ pub mod address;
 pub mod aside;
 pub mod budget;
 mod cluster;
-mod duration;
+pub mod duration;
 mod inventory;
 mod kubeconfig;
 mod load;

@@ -41,10 +41,20 @@ pub struct Vantage {
     pub listen: SocketAddr,
     /// The database file.
     pub store: PathBuf,
+    /// The socket for people on this machine; `None` when it is turned off.
+    pub control: Option<PathBuf>,
     /// DNS servers to look at.
     pub resolvers: Vec<NamedAddress>,
     /// Places that prove our path.
     pub references: Vec<NamedAddress>,
+}
+
+impl Vantage {
+    /// The database file, where neither the configuration nor systemd says otherwise.
+    pub const STORE: &str = "/var/lib/vedette/vedette.db";
+
+    /// The control socket, where the configuration says nothing; systemd makes its folder (`RuntimeDirectory=`).
+    pub const CONTROL: &str = "/run/vedette/control.sock";
 }
 
 /// A named place.

@@ -11,13 +11,16 @@ use crate::model::subject::Name;
 use crate::parse::flaw::Flaw;
 use crate::parse::yaml::Node;
 
-pub(super) const KEYS: [&str; 6] = ["name", "listen", "allow_insecure_listen", "store", "resolvers", "references"];
+pub(super) const KEYS: [&str; 7] =
+    ["name", "listen", "allow_insecure_listen", "store", "control", "resolvers", "references"];
 pub(super) const REFERENCE_KEYS: [&str; 2] = ["name", "address"];
 
 /// Where metrics and health are served unless configured.
 const LISTEN: &str = "127.0.0.1:9876";
 /// Folder of the store without systemd's `StateDirectory=`.
 const STATE_DIRECTORY: &str = "/var/lib/vedette";
+/// The control socket that is none.
+const OFF: &str = "off";
 /// The file in it.
 const STORE: &str = "vedette.db";
 
@@ -28,6 +31,8 @@ impl Desk<'_> {
         let section = section.as_ref();
         let name = section.and_then(|section| section.read("name", load::name)).map(String::from);
         let store = section.and_then(|section| section.read("store", |text| Ok(self.folder.join(text))));
+        let control = section
+            .and_then(|section| section.read("control", |text| Ok((text != OFF).then(|| self.folder.join(text)))));
         let resolvers = section
             .and_then(|section| self.resolvers(section))
             .unwrap_or_else(|| self.surroundings.resolvers.iter().map(|server| resolver(*server)).collect());
@@ -37,6 +42,7 @@ impl Desk<'_> {
             name: name.unwrap_or_else(|| self.surroundings.host_name.clone()),
             listen: section.and_then(|section| self.listen(section)).unwrap_or_else(default_listen),
             store: store.unwrap_or_else(|| self.default_store()),
+            control: control.unwrap_or_else(|| Some(PathBuf::from(Vantage::CONTROL))),
             resolvers,
             references,
         }

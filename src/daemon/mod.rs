@@ -5,6 +5,7 @@
 pub mod clock;
 mod journal;
 pub mod logging;
+mod orders;
 #[cfg(test)]
 mod rebirth;
 pub mod run;

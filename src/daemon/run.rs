@@ -3,6 +3,7 @@
 //! The loop waits for nothing but its next input: looks, persists, mails and heartbeats run beside it and report back
 //! through bounded channels. So a slow answer, a stalled relay or a hung disk delays no tick.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::collect::Collectors;
 use crate::config::settings::Settings;
 use crate::engine::Engine;
-use crate::expose::{Expose, Pages, Shared};
+use crate::expose::{Control, Desk, Expose, Pages, Request, Shared};
 use crate::model::exchange::{Action, Input};
 use crate::model::message::{Delivery, DeliveryFailure, FailureClass, MessageId, Receipt};
 use crate::model::observation::Observation;
@@ -26,6 +27,7 @@ use crate::store::Store;
 
 use super::clock;
 use super::journal::Journal;
+use super::orders::Waiting;
 use super::shutdown::{Demand, Signals};
 use super::systemd::{self, Progress, Watchdog};
 
@@ -34,6 +36,9 @@ const OBSERVED: usize = 2048;
 
 /// Results of persists, mails and heartbeats waiting for the loop.
 const REPORTED: usize = 1024;
+
+/// Orders of people waiting for the loop.
+const ORDERED: usize = 16;
 
 /// Mails under way at once. A storm of incidents must not look like an attack to the relay.
 const MAILS_AT_ONCE: usize = 4;
@@ -55,6 +60,7 @@ struct Daemon {
     reports: mpsc::Sender<Input>,
     shared: Shared,
     journal: Journal,
+    waiting: Waiting,
     watchdog: Option<Watchdog>,
     last_persist: u64,
     persisted: u64,
@@ -76,12 +82,17 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let pages = Pages::new(Arc::clone(&daemon.shared), Arc::new(settings.policy.clone()), clock);
     let address = expose.address()?;
+    let control = listen(settings.vantage.control.as_deref());
+    let (orders, mut ordered) = mpsc::channel(ORDERED);
+    let desk = Desk { snapshot: Arc::clone(&daemon.shared), clock: daemon.clock.clone(), orders };
+    let office = control.map(|control| tokio::spawn(control.serve(pages.clone(), desk, stop.clone())));
     let server = tokio::spawn(expose.serve(pages, stop.clone()));
     tracing::info!(%address, clusters = settings.clusters.len(), "looking; metrics at http://{address}/metrics");
 
     daemon.take(Input::Elapsed);
     systemd::ready(&daemon.status());
-    let aborted = daemon.work(&mut signals, &mut observed, &mut reported).await;
+    let aborted = daemon.work(&mut signals, &mut observed, &mut reported, &mut ordered).await;
+    drop(ordered);
 
     systemd::stopping("draining");
     if !aborted {
@@ -91,6 +102,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     // Nothing that is lost here was promised: what must last is in the store.
     tokio::time::timeout(Duration::from_secs(1), daemon.collectors.shutdown()).await.ok();
     tokio::time::timeout(Duration::from_secs(1), server).await.ok();
+    if let Some(office) = office {
+        tokio::time::timeout(Duration::from_secs(1), office).await.ok();
+    }
     Ok(())
 }
 
@@ -128,6 +142,7 @@ impl Daemon {
             tasks: TaskTracker::new(),
             reports,
             journal: Journal::default(),
+            waiting: Waiting::default(),
             watchdog: Watchdog::of_service(),
             last_persist: 0,
             persisted: 0,
@@ -141,6 +156,7 @@ impl Daemon {
         signals: &mut Signals,
         observed: &mut mpsc::Receiver<Observation>,
         reported: &mut mpsc::Receiver<Input>,
+        ordered: &mut mpsc::Receiver<Request>,
     ) -> bool {
         loop {
             let deadline = self.engine.next_deadline().map(|at| clock::instant_of(&self.clock, at));
@@ -156,6 +172,10 @@ impl Daemon {
                     };
                 }
                 Some(input) = reported.recv() => input,
+                Some(request) = ordered.recv() => {
+                    self.order(request);
+                    continue;
+                }
                 Some(observation) = observed.recv() => Input::Observed(Box::new(observation)),
                 () = sleep_until(deadline) => Input::Elapsed,
             };
@@ -188,7 +208,10 @@ impl Daemon {
     fn take(&mut self, input: Input) {
         match &input {
             Input::Delivered { .. } => self.sending = self.sending.saturating_sub(1),
-            Input::Persisted { sequence, .. } => self.persisted = self.persisted.max(*sequence),
+            Input::Persisted { sequence, result } => {
+                self.persisted = self.persisted.max(*sequence);
+                self.waiting.note(*sequence, result);
+            }
             Input::Restored(memory) => Journal::note_memory(memory),
             Input::Observed(_) | Input::Ordered(_) | Input::Beaten { .. } | Input::Elapsed | Input::Stopping => {}
         }
@@ -199,6 +222,18 @@ impl Daemon {
         }
         self.publish();
         self.feed_watchdog();
+    }
+
+    /// Does what a person asked for; they are told once the store has it. What changed nothing needs no store.
+    fn order(&mut self, Request { order, answer }: Request) {
+        let before = self.last_persist;
+        self.take(Input::Ordered(order));
+        if self.last_persist > before {
+            self.waiting.expect(self.last_persist, answer);
+        } else {
+            // Whoever asked may have hung up.
+            answer.send(Ok(())).ok();
+        }
     }
 
     fn act(&mut self, action: Action) {
@@ -259,9 +294,16 @@ impl Daemon {
         let snapshot = self.engine.snapshot();
         let open = snapshot.incidents.iter().filter(|incident| incident.over.is_none()).count();
         let clusters = snapshot.inventory.clusters.len();
+        let silenced = match snapshot.silences.len() {
+            0 => String::new(),
+            number => format!(" ({number} silenced)"),
+        };
         match snapshot.blind_since {
-            Some(since) => format!("blind since {since}; {open} open incidents; {clusters} clusters"),
-            None => format!("{open} open incidents; {clusters} clusters; {} mails waiting", snapshot.backlog.waiting),
+            Some(since) => format!("blind since {since}; {open} open incidents; {clusters} clusters{silenced}"),
+            None => {
+                let waiting = snapshot.backlog.waiting;
+                format!("{open} open incidents; {clusters} clusters{silenced}; {waiting} mails waiting")
+            }
         }
     }
 }
@@ -289,6 +331,21 @@ impl Drop for Attempt {
         let receipt = Receipt::Retry(DeliveryFailure { class: FailureClass::Other, text });
         if self.reports.try_send(Input::Delivered { message, receipt }).is_err() {
             tracing::error!("an attempt to send died, and nobody could be told");
+        }
+    }
+}
+
+/// The socket for people on this machine. A monitor watches on without it, and says that it does.
+fn listen(path: Option<&Path>) -> Option<Control> {
+    let path = path?;
+    match Control::bind(path) {
+        Ok(control) => Some(control),
+        Err(error) => {
+            tracing::error!(
+                "no control socket, so 'vedette silence' and 'vedette status' do not reach this vedette: {:#}",
+                anyhow::Error::from(error)
+            );
+            None
         }
     }
 }

@@ -24,7 +24,7 @@ impl Engine {
             }
             Order::EndSilence(cluster) => self.end_silence(&cluster, now),
         }
-        self.is_snapshot_stale = true;
+        self.is_snapshot_urgent = true;
     }
 
     /// Takes up a silence from before a restart, unless a newer one was asked for since.

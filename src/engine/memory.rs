@@ -27,6 +27,7 @@ impl Engine {
         self.store_works = Some(true);
         for silence in std::mem::take(&mut memory.silences) {
             self.restore_silence(silence, now);
+            self.is_snapshot_urgent = true;
         }
         for delivery in std::mem::take(&mut memory.owed) {
             if self.view.inventory().mails {

@@ -65,6 +65,8 @@ pub struct Engine {
 
     snapshot: Arc<Snapshot>,
     is_snapshot_stale: bool,
+    /// Somebody waits to see what they asked for.
+    is_snapshot_urgent: bool,
 }
 
 /// What is known of the time before this start.
@@ -137,6 +139,7 @@ impl Engine {
             rewrite: Rewrite::default(),
             is_stopping: false,
             is_snapshot_stale: true,
+            is_snapshot_urgent: false,
         }
     }
 

@@ -43,11 +43,12 @@ pub(super) fn empty(inventory: Arc<Inventory>, now: Now) -> Snapshot {
 impl Engine {
     pub(super) fn renew_snapshot(&mut self, now: Now) {
         let age = now.since(self.snapshot.at);
-        let is_due = self.is_snapshot_stale && age >= self.view.policy().snapshot_pause;
+        let is_due = self.is_snapshot_urgent || self.is_snapshot_stale && age >= self.view.policy().snapshot_pause;
         if !is_due && age < SNAPSHOT_AGE {
             return;
         }
         self.is_snapshot_stale = false;
+        self.is_snapshot_urgent = false;
         self.snapshot = Arc::new(Snapshot {
             at: now,
             started: self.pulse.started,

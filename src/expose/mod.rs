@@ -5,11 +5,13 @@
 //! hold is bounded: connections, header bytes, time; bodies are refused. No TLS and no login here: the configuration
 //! keeps the listener on loopback unless told otherwise. Called by `daemon`.
 
+mod control;
+mod orders;
 mod pages;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -17,13 +19,16 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::model::snapshot::Snapshot;
 
+pub use control::{Control, ControlError};
+pub use orders::{Desk, Request};
 pub use pages::Pages;
 
 /// The latest snapshot, replaced by the daemon and read by everybody else.
@@ -93,36 +98,70 @@ impl Expose {
     pub async fn serve(self, pages: Pages, stop: CancellationToken) {
         let refused = pages.refused();
         let router = pages::router(pages);
-        let places = Arc::new(Semaphore::new(self.limits.connections));
-        let open = TaskTracker::new();
-        loop {
-            let accepted = tokio::select! {
-                () = stop.cancelled() => break,
-                accepted = self.listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, _)) => match Arc::clone(&places).try_acquire_owned() {
-                    Ok(place) => {
-                        open.spawn(converse(stream, router.clone(), self.limits, stop.clone(), place));
-                    }
-                    Err(_) => {
-                        refused.fetch_add(1, Ordering::Relaxed);
-                    }
-                },
-                Err(error) => {
-                    tracing::warn!(%error, "accepting a connection to the metrics listener: {error}");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+        answer(&Listener::Tcp(self.listener), &router, &refused, self.limits, stop).await;
+    }
+}
+
+/// A door of either kind.
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// A connection of either kind.
+trait Line: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Line for T {}
+
+impl Listener {
+    /// The next connection, and at the Unix socket the user at its other end.
+    async fn accept(&self) -> std::io::Result<(Box<dyn Line>, Option<u32>)> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| (Box::new(stream) as Box<dyn Line>, None)),
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                let user = stream.peer_cred().ok().map(|peer| peer.uid());
+                Ok((Box::new(stream), user))
             }
         }
-        open.close();
-        open.wait().await;
     }
+}
+
+/// Answers by `router` until `stop` is cancelled, then ends what is under way and returns.
+async fn answer(listener: &Listener, router: &Router, refused: &AtomicU64, limits: Limits, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let open = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, user)) => match Arc::clone(&places).try_acquire_owned() {
+                Ok(place) => {
+                    let router = match listener {
+                        Listener::Tcp(_) => router.clone(),
+                        Listener::Unix(_) => router.clone().layer(control::spoken_by(user)),
+                    };
+                    open.spawn(converse(stream, router, limits, stop.clone(), place));
+                }
+                Err(_) => {
+                    refused.fetch_add(1, Ordering::Relaxed);
+                }
+            },
+            Err(error) => {
+                tracing::warn!(%error, "accepting a connection: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    open.close();
+    open.wait().await;
 }
 
 /// One request, one answer, and the connection is over: nobody holds a place by staying.
 async fn converse(
-    stream: TcpStream,
+    stream: Box<dyn Line>,
     router: Router,
     limits: Limits,
     stop: CancellationToken,
@@ -146,8 +185,8 @@ async fn converse(
     };
     match tokio::time::timeout(limits.whole, talk).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a connection to the metrics listener broke: {error}"),
-        Err(_) => tracing::debug!("a connection to the metrics listener took too long"),
+        Ok(Err(error)) => tracing::debug!(%error, "a connection broke: {error}"),
+        Err(_) => tracing::debug!("a connection took too long"),
     }
     drop(place);
 }

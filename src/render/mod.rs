@@ -10,8 +10,10 @@ mod hush;
 pub mod mail;
 pub mod message;
 pub mod metrics;
+pub mod silence;
 #[cfg(test)]
 pub(crate) mod specimen;
+pub mod story;
 pub mod subject_line;
 pub mod table;
 #[cfg(test)]

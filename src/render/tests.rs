@@ -10,10 +10,12 @@ use super::mail::parts;
 use super::message::document;
 use super::subject_line;
 use super::text::text;
+use super::{silence, story};
 use crate::judge::words;
+use crate::model::incident::Incident;
 use crate::model::message::{Caveat, Delivery, DeliveryFailure, FailureClass, MessageReason};
 use crate::model::rule::{Level, RuleId};
-use crate::model::samples::{delivery, finding, subject};
+use crate::model::samples::{OPENED, addresses, delivery, finding, incident, subject};
 use crate::model::silence::{Hushed, Silence};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Band, Evidence, Symptom};
@@ -336,5 +338,43 @@ fn move_to(subject: &Subject, cluster: &str, name: &str) -> Subject {
         Subject::Vip(_) => Subject::Vip(cluster),
         Subject::Cluster(_) => Subject::Cluster(cluster),
         Subject::Vantage | Subject::Reference(_) | Subject::Resolver(_) => subject.clone(),
+    }
+}
+
+#[test]
+fn incidents_in_a_table_and_one_in_full() {
+    let now = OPENED.plus(Duration::from_secs(7200));
+    let mut open = incident(RuleId::F01);
+    open.silenced = Some(Hushed { silence: maintenance(), withheld: Some(MessageReason::First) });
+    let over = delivery(RuleId::F26, MessageReason::Resolved).message.incident;
+    let told = |incident: &Incident| story::of(incident, &addresses(), now);
+
+    check("incidents_table", &story::table(&[told(&open), told(&over), told(&incident(RuleId::F04))]));
+    check("incidents_story", &story::text(&told(&open)));
+    check("incidents_json", &serde_json::to_string_pretty(&told(&over)).unwrap());
+    assert_eq!(story::table(&[]), "No incidents.\n");
+}
+
+#[test]
+fn silences_in_a_table_and_in_sentences() {
+    let now = OPENED.plus(Duration::from_secs(60));
+    let shown = silence::shown(&maintenance(), now);
+    let replaced = silence::Shown { even_if_dead: true, ..shown.clone() };
+    let answer = silence::Answer { silence: shown.clone(), replaced: Some(replaced.clone()), problem: None };
+    let dead = silence::Answer { silence: replaced.clone(), replaced: None, problem: None };
+
+    let said =
+        [silence::begun(&answer), silence::begun(&dead), silence::ended(&answer), silence::table(&[shown, replaced])];
+    check("silence_answers", &said.join("\n"));
+}
+
+fn maintenance() -> Silence {
+    Silence {
+        cluster: "prod-eu1".parse().unwrap(),
+        since: OPENED,
+        until: OPENED.plus(Duration::from_secs(5400)),
+        reason: "etcd is defragmented".into(),
+        by: "anna (uid 1000)".into(),
+        even_if_dead: false,
     }
 }

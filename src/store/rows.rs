@@ -190,6 +190,13 @@ pub(super) fn recall(connection: &Connection) -> Result<(Memory, Vec<String>), S
     Ok((memory, problems))
 }
 
+/// All incidents, open and ended, and one line per row that could not be read.
+pub(super) fn incidents(connection: &Connection) -> Result<(Vec<Incident>, Vec<String>), StoreError> {
+    let mut problems = Vec::new();
+    let all = "SELECT id, json FROM incidents ORDER BY opened_ms DESC, id";
+    Ok((read(connection, all, &mut problems)?, problems))
+}
+
 fn read<T: DeserializeOwned>(
     connection: &Connection,
     query: &str,

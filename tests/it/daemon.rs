@@ -25,7 +25,7 @@ fn free_port() -> u16 {
 fn configuration(folder: &Path, address: &str) -> PathBuf {
     let file = folder.join("vedette.yaml");
     let text = format!(
-        "vantage:\n  name: here\n  listen: {address}\n  store: {}\n  resolvers: []\n\
+        "vantage:\n  name: here\n  listen: {address}\n  store: {}\n  control: off\n  resolvers: []\n\
          clusters:\n  - name: prod\n    credentials: {{}}\n    apiservers:\n      - {{ name: api-1, address: \"127.0.0.1:{}\" }}\n",
         folder.join("vedette.db").display(),
         free_port(),

@@ -6,6 +6,7 @@ mod command_line;
 mod config_errors;
 mod config_files;
 mod config_settings;
+mod control;
 mod daemon;
 mod docs_in_sync;
 mod layers;

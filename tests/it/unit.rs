@@ -17,6 +17,7 @@ fn a_monitor_that_falls_gets_up_again_unless_its_configuration_is_useless() {
         "WatchdogSec=30s",
         "User=vedette",
         "StateDirectory=vedette",
+        "RuntimeDirectory=vedette",
     ] {
         assert!(unit().lines().any(|known| known == line), "{line}");
     }

@@ -98,7 +98,7 @@ impl World {
         let file = |path: PathBuf| format!("{{ file: {} }}", path.display());
         let resolvers: Vec<String> = options.resolvers.iter().map(|r| format!("\"{r}\"")).collect();
         let mut text = format!(
-            "vantage:\n  name: bastion-1\n  listen: \"{LISTEN}\"\n  store: {here}/vedette.db\n  \
+            "vantage:\n  name: bastion-1\n  listen: \"{LISTEN}\"\n  store: {here}/vedette.db\n  control: {here}/control.sock\n  \
              resolvers: [{}]\n  references: {references}\n\
              mail:\n  relay: \"{mail_ip}:{port}\"\n  tls: {tls}\n  ca: {}\n",
             resolvers.join(", "),

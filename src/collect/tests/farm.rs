@@ -255,6 +255,7 @@ impl Bench {
         let vantage = Vantage {
             name: "bastion".into(),
             listen: ([127, 0, 0, 1], 0).into(),
+            control: None,
             store: "/nonexistent".into(),
             resolvers: Vec::new(),
             references: Vec::new(),

@@ -1,0 +1,94 @@
+//! `vedette silence`: for a while nothing is mailed about a cluster.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use hyper::Method;
+
+use crate::config::duration;
+use crate::render::silence::{Answer, Shown, Wish, begun, ended, table};
+
+use super::ask::Whom;
+
+/// Say nothing about a cluster for a while; looking goes on
+///
+/// What begins while a cluster is silenced is seen, judged and listed as ever. What still stands when the silence ends
+/// is mailed then. A cluster that is dead as a whole is mailed at once all the same, unless --even-if-dead is given, and
+/// so is the end of what was mailed before. A silence ends by itself, after a day at most, and survives restarts.
+///
+/// Exits 0 when it is done and on disk, and 1 otherwise.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  vedette silence prod 2h --reason 'defragmenting etcd'\n  \
+                        vedette silence prod --end\n  vedette silence --list")]
+pub(super) struct Silence {
+    /// The cluster, by its name in the configuration
+    #[arg(required_unless_present = "list")]
+    cluster: Option<String>,
+    /// How long, from 1m to 24h, such as 90m or 1h30m
+    #[arg(required_unless_present_any = ["list", "end"], conflicts_with = "end")]
+    duration: Option<String>,
+    /// Why: stands on the status page, and in the mail that follows if something still stands
+    #[arg(long, value_name = "TEXT", required_unless_present_any = ["list", "end"], conflicts_with = "end")]
+    reason: Option<String>,
+    /// Hold back even that the whole cluster is dead
+    #[arg(long, conflicts_with = "end")]
+    even_if_dead: bool,
+    /// End the silence of the cluster; what still stands is mailed at once
+    #[arg(long)]
+    end: bool,
+    /// List the silences in force
+    #[arg(long, conflicts_with_all = ["cluster", "duration", "reason", "even_if_dead", "end"])]
+    list: bool,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    whom: Whom,
+}
+
+impl Silence {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let Some(cluster) = &self.cluster else { return self.list() };
+        let (path, method, body) = if self.end {
+            (format!("/control/silence/{cluster}"), Method::DELETE, String::new())
+        } else {
+            ("/control/silence".to_owned(), Method::POST, serde_json::to_string(&self.wish(cluster)?)?)
+        };
+        let answer = self.whom.ask(method, &path, body)?;
+        if !answer.status.is_success() {
+            anyhow::bail!("{}", answer.text.trim_end());
+        }
+        let done: Answer = serde_json::from_str(&answer.text).context("the answer cannot be read")?;
+        let shown = match (self.json, self.end) {
+            (true, _) => answer.text,
+            (false, true) => ended(&done),
+            (false, false) => begun(&done),
+        };
+        io::stdout().lock().write_all(shown.as_bytes())?;
+        if let Some(problem) = done.problem {
+            anyhow::bail!("it is done, but not on disk, so a restart may undo it: {problem}");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn list(&self) -> anyhow::Result<ExitCode> {
+        let answer = self.whom.ask(Method::GET, "/api/v1/silences", String::new())?;
+        let silences: Vec<Shown> = serde_json::from_str(&answer.text).context("the answer cannot be read")?;
+        let shown = if self.json { answer.text } else { table(&silences) };
+        io::stdout().lock().write_all(shown.as_bytes())?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn wish(&self, cluster: &str) -> anyhow::Result<Wish> {
+        let text = self.duration.as_deref().unwrap_or_default();
+        let lasting = duration::parse(text).map_err(|what| anyhow::anyhow!("{what}; write 30m, 2h or 1h30m"))?;
+        Ok(Wish {
+            cluster: cluster.to_owned(),
+            lasting_seconds: lasting.as_secs(),
+            reason: self.reason.clone().unwrap_or_default(),
+            even_if_dead: self.even_if_dead,
+            by: ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok()),
+        })
+    }
+}

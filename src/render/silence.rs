@@ -1,0 +1,121 @@
+//! Silences as people and scripts see them.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::{Deserialize, Serialize};
+
+use crate::judge::phrases;
+use crate::model::silence::Silence;
+use crate::model::time::UnixTime;
+
+use super::harmless::line;
+
+/// A silence that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wish {
+    /// The cluster's name.
+    pub cluster: String,
+    /// How long, from now.
+    pub lasting_seconds: u64,
+    /// Why.
+    pub reason: String,
+    /// Whether even the death of the cluster is not to be said.
+    #[serde(default)]
+    pub even_if_dead: bool,
+    /// What who asks calls themselves.
+    pub by: Option<String>,
+}
+
+/// What became of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The silence; ended ones end now.
+    pub silence: Shown,
+    /// The one that it took the place of.
+    pub replaced: Option<Shown>,
+    /// Why a restart could undo it; `None` when it is on disk.
+    pub problem: Option<String>,
+}
+
+/// One silence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// The cluster.
+    pub cluster: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// Until when, RFC 3339.
+    pub until: String,
+    /// How much of it is left.
+    pub seconds_left: u64,
+    /// How long it lasts in all.
+    pub lasting_seconds: u64,
+    /// Why.
+    pub reason: String,
+    /// Who asked for it.
+    pub by: String,
+    /// Whether it holds back even the death of the cluster.
+    pub even_if_dead: bool,
+}
+
+/// What there is to show of `silence`.
+#[must_use]
+pub fn shown(silence: &Silence, now: UnixTime) -> Shown {
+    Shown {
+        cluster: silence.cluster.to_string(),
+        since: silence.since.to_string(),
+        until: silence.until.to_string(),
+        seconds_left: silence.until.since(now).as_secs(),
+        lasting_seconds: silence.until.since(silence.since).as_secs(),
+        reason: line(&silence.reason, 200),
+        by: line(&silence.by, 80),
+        even_if_dead: silence.even_if_dead,
+    }
+}
+
+/// What was achieved, in sentences.
+#[must_use]
+pub fn begun(answer: &Answer) -> String {
+    let Shown { cluster, until, lasting_seconds, by, even_if_dead, .. } = &answer.silence;
+    let lasting = phrases::lasting(std::time::Duration::from_secs(*lasting_seconds));
+    let mut text = format!("{cluster} is silenced until {until} ({lasting}), by {by}.\n");
+    text.push_str(if *even_if_dead {
+        "Nothing about it is mailed, not even its death; the end of what was told before still is.\n"
+    } else {
+        "Nothing about it is mailed, except its death and the end of what was told before.\n"
+    });
+    if let Some(replaced) = &answer.replaced {
+        text.push_str(&format!("This takes the place of a silence until {} by {}.\n", replaced.until, replaced.by));
+    }
+    text
+}
+
+/// That it is over, in a sentence.
+#[must_use]
+pub fn ended(answer: &Answer) -> String {
+    let Shown { cluster, since, by, .. } = &answer.silence;
+    format!("The silence of {cluster} since {since} by {by} is over. What still stands is told now.\n")
+}
+
+/// All silences, one line each.
+#[must_use]
+pub fn table(silences: &[Shown]) -> String {
+    if silences.is_empty() {
+        return "No cluster is silenced.\n".into();
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["CLUSTER", "LEFT", "UNTIL", "IF DEAD", "BY", "REASON"]);
+    for silence in silences {
+        table.add_row([
+            silence.cluster.clone(),
+            phrases::lasting(std::time::Duration::from_secs(silence.seconds_left)),
+            silence.until.clone(),
+            if silence.even_if_dead { "silent" } else { "told" }.into(),
+            silence.by.clone(),
+            silence.reason.clone(),
+        ]);
+    }
+    super::story::lines(table)
+}

@@ -1,0 +1,237 @@
+//! Incidents as people and scripts read them afterwards: one line each, or the whole story of one.
+
+use std::time::Duration;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::{Deserialize, Serialize};
+
+use crate::judge::phrases;
+use crate::judge::words::{self, Addresses};
+use crate::model::incident::Incident;
+use crate::model::inventory::Inventory;
+use crate::model::subject::{Subject, VANTAGE};
+use crate::model::time::UnixTime;
+
+use super::harmless::{LONGEST, line};
+
+/// One incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Story {
+    /// Its identity, as in the mails.
+    pub id: String,
+    /// The cluster, or the vantage.
+    pub cluster: String,
+    /// The loudest level it has reached.
+    pub level: String,
+    /// Whether it is open.
+    pub open: bool,
+    /// The first bad look, RFC 3339.
+    pub since: String,
+    /// The same in seconds since 1970.
+    pub since_seconds: i64,
+    /// The first good look, RFC 3339.
+    pub until: Option<String>,
+    /// The same in seconds since 1970.
+    pub until_seconds: Option<i64>,
+    /// How long it lasted, or has lasted so far.
+    pub lasting_seconds: u64,
+    /// Whether it ended because it is no longer watched.
+    pub withdrawn: bool,
+    /// The finding the thread is named after.
+    pub headline: Chapter,
+    /// The deepest cause, when it is another.
+    pub cause: Option<Chapter>,
+    /// Everything in it, in the order in which it began.
+    pub parts: Vec<Chapter>,
+    /// Mails written about it.
+    pub messages: u32,
+    /// When the last of them was written.
+    pub last_message: Option<String>,
+    /// The silence that held something back, or in spite of which something was said.
+    pub silenced: Option<Hush>,
+}
+
+/// One finding of an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chapter {
+    /// Its rule.
+    pub rule: String,
+    /// What it is about.
+    pub subject: String,
+    /// Its level.
+    pub level: String,
+    /// In a few words.
+    pub title: String,
+    /// What was seen.
+    pub evidence: String,
+    /// Why, most likely.
+    pub likely_cause: String,
+    /// Since when.
+    pub since: String,
+    /// Until when; `None` while it stands.
+    pub until: Option<String>,
+}
+
+/// What a silence did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hush {
+    /// From when.
+    pub since: String,
+    /// Until when.
+    pub until: String,
+    /// Why.
+    pub reason: String,
+    /// Who asked for it.
+    pub by: String,
+    /// What was held back and never said: `first`, `escalated` and so on.
+    pub withheld: Option<String>,
+}
+
+/// The story of `incident` as of `now`.
+#[must_use]
+pub fn of(incident: &Incident, addresses: &Addresses, now: UnixTime) -> Story {
+    let chapter = |finding: &crate::model::verdict::Finding, over: Option<UnixTime>| {
+        let words = words::of(finding.rule);
+        Chapter {
+            rule: finding.rule.to_string(),
+            subject: finding.subject.to_string(),
+            level: finding.level.to_string(),
+            title: line(&words.headline(finding), LONGEST),
+            evidence: line(&words.what(finding, addresses), LONGEST),
+            likely_cause: line(&words.likely_cause(finding), LONGEST),
+            since: finding.since.to_string(),
+            until: over.map(|at| at.to_string()),
+        }
+    };
+    let ended = |key| {
+        let part = incident.parts.iter().find(|part| part.finding.key() == key);
+        part.and_then(|part| part.over)
+    };
+    let named = |finding: &crate::model::verdict::Finding| chapter(finding, ended(finding.key()));
+    let mut parts: Vec<_> = incident.parts.iter().collect();
+    parts.sort_by_key(|part| part.finding.since);
+    let over = incident.over.map(|over| over.at);
+    Story {
+        id: incident.id.to_string(),
+        cluster: incident.cluster.as_ref().map_or_else(|| VANTAGE.to_owned(), ToString::to_string),
+        level: incident.level.to_string(),
+        open: over.is_none(),
+        since: incident.opened.to_string(),
+        since_seconds: incident.opened.as_secs(),
+        until: over.map(|at| at.to_string()),
+        until_seconds: over.map(UnixTime::as_secs),
+        lasting_seconds: over.unwrap_or(now).since(incident.opened).as_secs(),
+        withdrawn: incident.over.is_some_and(|over| over.withdrawn),
+        headline: named(&incident.headline),
+        cause: incident.cause.as_ref().filter(|cause| cause.key() != incident.headline.key()).map(named),
+        parts: parts.into_iter().map(|part| chapter(&part.finding, part.over)).collect(),
+        messages: incident.told.messages,
+        last_message: incident.told.last.map(|at| at.to_string()),
+        silenced: incident.silenced.as_ref().map(|hushed| Hush {
+            since: hushed.silence.since.to_string(),
+            until: hushed.silence.until.to_string(),
+            reason: line(&hushed.silence.reason, LONGEST),
+            by: line(&hushed.silence.by, LONGEST),
+            withheld: hushed.withheld.map(|reason| reason.as_str().to_owned()),
+        }),
+    }
+}
+
+/// The addresses of everything that is watched.
+#[must_use]
+pub fn addresses(inventory: &Inventory) -> Addresses {
+    let clusters = inventory.clusters.iter().flat_map(|(name, cluster)| {
+        let vip = cluster.vip.iter().map(|_| Subject::Vip(name.clone()));
+        let members = cluster.etcds.iter().flat_map(|(etcd, known)| known.member_subjects(name, etcd));
+        cluster.apiserver_subjects(name).chain(vip).chain(members).collect::<Vec<_>>()
+    });
+    clusters.map(|subject| (subject.clone(), inventory.address(&subject).to_owned())).collect()
+}
+
+/// One line for each incident.
+#[must_use]
+pub fn table(stories: &[Story]) -> String {
+    if stories.is_empty() {
+        return "No incidents.\n".into();
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["INCIDENT", "STATE", "SINCE", "LASTED", "LEVEL", "CLUSTER", "RULE", "WHAT", "MAILS"]);
+    for story in stories {
+        let root = story.cause.as_ref().unwrap_or(&story.headline);
+        table.add_row([
+            story.id.clone(),
+            state(story).to_owned(),
+            story.since.clone(),
+            lasted(story),
+            story.level.clone(),
+            story.cluster.clone(),
+            root.rule.clone(),
+            root.title.clone(),
+            mails(story),
+        ]);
+    }
+    lines(table)
+}
+
+/// The whole story of one.
+#[must_use]
+pub fn text(story: &Story) -> String {
+    let mut out = format!("incident {}: {}: {}\n\n", story.id, story.cluster, story.headline.title);
+    let mut fact = |name: &str, value: &str| out.push_str(&format!("  {name:<13} {value}\n"));
+    fact("state", state(story));
+    fact("level", &story.level);
+    fact("since", &story.since);
+    if let Some(until) = &story.until {
+        fact("until", until);
+    }
+    fact(if story.open { "lasts" } else { "lasted" }, &lasted(story));
+    let root = story.cause.as_ref().unwrap_or(&story.headline);
+    if let Some(cause) = &story.cause {
+        fact("deeper cause", &format!("{}: {}", cause.rule, cause.title));
+    }
+    fact("likely cause", &root.likely_cause);
+    match &story.last_message {
+        Some(last) => fact("mails", &format!("{}, the last at {last}", story.messages)),
+        None => fact("mails", "none"),
+    }
+    if let Some(hush) = &story.silenced {
+        fact("silenced", &format!("from {} to {} by {}: {}", hush.since, hush.until, hush.by, hush.reason));
+    }
+    out.push_str("\nWhat was found\n");
+    for part in &story.parts {
+        let until = part.until.as_ref().map_or_else(|| "stands".to_owned(), |until| format!("over at {until}"));
+        let about = format!("{} {} ({})", part.rule, part.subject, part.level);
+        out.push_str(&format!("\n  {about}\n    since {}, {until}\n    {}\n", part.since, part.evidence));
+    }
+    out
+}
+
+fn state(story: &Story) -> &'static str {
+    match (story.open, story.withdrawn) {
+        (true, _) => "open",
+        (false, true) => "closed",
+        (false, false) => "over",
+    }
+}
+
+fn lasted(story: &Story) -> String {
+    phrases::lasting(Duration::from_secs(story.lasting_seconds))
+}
+
+/// Mails about it; an incident without any says whether a silence is the reason.
+fn mails(story: &Story) -> String {
+    match (story.messages, &story.silenced) {
+        (0, Some(_)) => "silenced".into(),
+        (number, _) => number.to_string(),
+    }
+}
+
+/// A table's lines without the blanks at their ends.
+pub(super) fn lines(mut table: Table) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}

@@ -106,7 +106,8 @@
 //! # Holding it together
 //!
 //! `tests/it/layers.rs` holds who imports whom, `tests/it/bans.rs` the lints, `tests/it/docs_in_sync.rs` the README's table
-//! of rules; `tests/it/stories` plays outages on virtual time, `tests/lab` real ones on real servers.
+//! of rules; `tests/it/stories` plays outages on virtual time, `tests/lab` real ones on real servers; `tests/hostile` puts
+//! the daemon among servers that do all they can to hurt it.
 
 pub mod alert;
 pub mod cli;

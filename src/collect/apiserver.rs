@@ -146,7 +146,7 @@ impl Apiserver {
                 }
             };
             let question = self.question(page, passport, line.is_trusted, false);
-            let asking = ask::over(&mut line.sender, &question, journey);
+            let asking = ask::over(&mut line.sender, &line.watch, &question, journey);
             let asked = tokio::time::timeout(kit.policy.answer_deadline, asking).await;
             answer = match asked {
                 Ok(Ok(answer)) => {

@@ -22,8 +22,12 @@ use crate::model::time::UnixTime;
 
 /// Octets read of a body: a verbose readyz has about 3 KiB, a version 0.4 KiB.
 const MAX_BODY: usize = 64 * 1024;
-/// Octets of headers, all together.
-const MAX_HEAD: usize = 64 * 1024;
+/// Pieces in which a body may come: Go writes chunks of 2 KiB, and each piece costs a turn of the runtime.
+const MAX_PIECES: usize = 1024;
+/// Octets of headers, all together; an apiserver sends 1 KiB.
+const MAX_HEAD: usize = 16 * 1024;
+/// Octets granted for an answer: head, body, and what chunks and TLS records add to them.
+const MAX_ANSWER: usize = MAX_HEAD + MAX_BODY + 16 * 1024;
 /// Name and version, as audit logs show it.
 pub(crate) const USER_AGENT: &str = concat!("vedette/", env!("CARGO_PKG_VERSION"));
 
@@ -83,18 +87,27 @@ pub(crate) async fn begin(stream: Secured) -> Result<(Sender, Driver), Failure> 
         .map_err(Failure::Http)
 }
 
-/// Asks, and reads the whole answer. Stamps the first byte and the body.
-pub(crate) async fn over(sender: &mut Sender, question: &Question<'_>, journey: &Journey) -> Result<Answer, Failure> {
+/// Asks over the connection that `watch` watches, and reads the whole answer. Stamps the first byte and the body.
+pub(crate) async fn over(
+    sender: &mut Sender,
+    watch: &Watch,
+    question: &Question<'_>,
+    journey: &Journey,
+) -> Result<Answer, Failure> {
     journey.enter(Phase::FirstByte);
+    watch.expect_answer(MAX_ANSWER);
     let request = question.request().ok_or(Failure::OwnFault)?;
+    // Right after an answer the connection's own task may still have to notice that the answer is complete.
+    sender.ready().await.map_err(Failure::Http)?;
     let response = sender.send_request(request).await.map_err(Failure::Http)?;
     journey.enter(Phase::Body);
     let (head, mut rest) = response.into_parts();
-    let mut body = Vec::new();
+    let (mut body, mut pieces) = (Vec::new(), 0);
     while let Some(frame) = rest.frame().await {
         let frame = frame.map_err(Failure::Http)?;
+        pieces += 1;
         let Some(octets) = frame.data_ref() else { continue };
-        if body.len() + octets.len() > MAX_BODY {
+        if pieces > MAX_PIECES || body.len() + octets.len() > MAX_BODY {
             return Err(Failure::TooLarge);
         }
         body.extend_from_slice(octets);
@@ -120,7 +133,7 @@ pub(crate) async fn once(
     let watch = stream.watch();
     let (mut sender, mut driver) = begin(stream).await.map_err(|failure| failure.cause(&watch))?;
     let answer = {
-        let mut asking = pin!(over(&mut sender, question, journey));
+        let mut asking = pin!(over(&mut sender, &watch, question, journey));
         let mut is_over = false;
         std::future::poll_fn(|cx| {
             is_over = is_over || driver.poll_without_shutdown(cx).is_ready();

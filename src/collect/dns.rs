@@ -20,6 +20,8 @@ use crate::model::vantage::ResolverAnswer;
 
 /// Largest answer by UDP that passes every network unfragmented (DNS flag day 2020).
 const UDP_OCTETS: u16 = 1232;
+/// Datagrams heard that answer nothing we asked. One may be a forgery; a stream of them is how this resolver answers.
+const MAX_STRAYS: usize = 16;
 /// Response codes that are answers, not excuses: NOERROR and NXDOMAIN.
 const ANSWERS: [u16; 2] = [0, 3];
 
@@ -90,12 +92,13 @@ async fn by_udp(place: SocketAddr, question: &Question) -> Result<Message, Cause
     socket.connect(place).await.map_err(failed)?;
     socket.send(&question.octets).await.map_err(failed)?;
     let mut buffer = [0; 4096];
-    loop {
+    for _ in 0..=MAX_STRAYS {
         let length = socket.recv(&mut buffer).await.map_err(failed)?;
         if let Some(answer) = question.answer(&buffer[..length]) {
             return answer;
         }
     }
+    Err(Cause::ProtocolBroken)
 }
 
 async fn by_tcp(stream: &mut TcpStream, question: &Question) -> Result<Message, Cause> {

@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind};
 
 use rustls::AlertDescription;
 
+use super::metered::Flooded;
 use crate::model::observation::Cause;
 
 /// Cause of an error of a socket or of a TLS stream.
@@ -15,6 +16,9 @@ pub(crate) fn of_io(error: &io::Error) -> Cause {
     if let Some(inner) = error.get_ref() {
         if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
             return of_tls(tls);
+        }
+        if inner.is::<Flooded>() {
+            return Cause::TooLarge;
         }
         if let Some(io) = inner.downcast_ref::<io::Error>() {
             return of_io(io);

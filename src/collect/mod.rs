@@ -18,6 +18,7 @@ mod handshake;
 mod identity;
 mod journey;
 mod kit;
+mod metered;
 mod names;
 mod own_clock;
 mod site;

@@ -14,6 +14,7 @@ use super::handshake::{Alpn, Record};
 use super::identity::{Identity, Passport};
 use super::journey::Journey;
 use super::kit::{Kit, Sight};
+use super::metered::{Meter, Metered};
 use super::watched::Watched;
 use crate::config::settings::{Address, Endpoint, Host};
 use crate::model::certificate::{Served, Trust};
@@ -79,12 +80,14 @@ impl Site {
             Err(unseen) => return Opening { served: None, result: Err(unseen) },
         };
         let recorder = kit.tls.recorder(passport.client.clone());
-        let shake = kit.tls.shake(&recorder, alpn, self.name.clone(), dialled.wire);
+        let meter = Meter::for_handshake();
+        let wire = Box::new(Metered::new(dialled.wire, Arc::clone(&meter)));
+        let shake = kit.tls.shake(&recorder, alpn, self.name.clone(), wire);
         let shaken = journey.step(Phase::Tls, kit.policy.tls_deadline, shake).await;
         let served = self.served(kit, passport, recorder.record());
         let result = shaken
             .map(|stream| Opened {
-                stream: Watched::new(stream, alpn == Alpn::Http2),
+                stream: Watched::new(stream, meter, alpn == Alpn::Http2),
                 peer: dialled.peer,
                 is_trusted: served.as_ref().is_some_and(|served| served.trust == Trust::Trusted),
             })

@@ -13,7 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::fault;
 use super::frames::Frames;
+use super::metered::Meter;
 use crate::model::observation::Cause;
+
+/// Octets a peer may send before anything was asked: session tickets and HTTP/2 settings, some hundred each.
+const UNASKED: usize = 16 * 1024;
 
 /// How a connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +39,7 @@ pub(crate) enum Ending {
 pub(crate) struct Watch {
     ending: Mutex<Ending>,
     announced: AtomicBool,
+    meter: Arc<Meter>,
 }
 
 /// A stream and its [`Watch`].
@@ -68,6 +73,16 @@ impl Watch {
         self.announced.load(Ordering::Acquire) || self.ending() == Ending::Announced
     }
 
+    /// Grants the peer `octets` for the answer to the question that is about to be asked.
+    pub(crate) fn expect_answer(&self, octets: usize) {
+        self.meter.grant(octets);
+    }
+
+    /// The peer broke the rules of the protocol spoken inside, as told by the one who speaks it.
+    pub(crate) fn broke(&self, cause: Cause) {
+        self.end(Ending::Broken(cause));
+    }
+
     /// From here on no end of this connection is a sign.
     pub(crate) fn leave(&self) {
         self.end(Ending::Left);
@@ -98,9 +113,11 @@ impl Watch {
 }
 
 impl<S> Watched<S> {
-    /// Watches `stream`; `is_http2` says that frames are to be read along.
-    pub(crate) fn new(stream: S, is_http2: bool) -> Self {
-        let watch = Watch { ending: Mutex::new(Ending::Open), announced: AtomicBool::new(false) };
+    /// Watches `stream`, whose octets `meter` counts. Until something is asked, its peer may only be polite: send
+    /// tickets and settings, and say goodbye. `is_http2` says that frames are to be read along.
+    pub(crate) fn new(stream: S, meter: Arc<Meter>, is_http2: bool) -> Self {
+        meter.grant(UNASKED);
+        let watch = Watch { ending: Mutex::new(Ending::Open), announced: AtomicBool::new(false), meter };
         Self { stream, watch: Arc::new(watch), frames: is_http2.then(Frames::default), unwritten: None }
     }
 

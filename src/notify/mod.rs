@@ -6,6 +6,7 @@
 pub mod email;
 pub mod heartbeat;
 
+mod bounded;
 mod letter;
 mod pin;
 mod talk;

@@ -14,10 +14,12 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 use lettre::transport::smtp::response::Response;
+use tokio::net::TcpStream;
 
 use crate::model::message::{DeliveryFailure, FailureClass, Receipt};
 use crate::render::harmless;
 
+use super::bounded::Bounded;
 use super::innermost;
 
 /// Longest that a connection attempt to one of several addresses lasts, so that a dead first one leaves time.
@@ -115,30 +117,35 @@ pub(super) async fn talk(errand: &Errand<'_>) -> Result<Taken, Failure> {
 
 /// Dials the addresses in turn until one greets.
 async fn connect(errand: &Errand<'_>) -> Result<AsyncSmtpConnection, Failure> {
-    let tls = match &errand.protection {
-        Protection::Implicit(tls) => Some(tls.clone()),
-        Protection::StartTls(_) | Protection::Plain => None,
-    };
     let mut last = Failure::own("the relay has no address to dial".into());
     for address in errand.addresses {
         if matches!(errand.protection, Protection::Plain) && !address.ip().is_loopback() {
             last = Failure::own(format!("{address} is not this machine, and mail without TLS goes only to loopback"));
             continue;
         }
-        let dialled = AsyncSmtpConnection::connect_tokio1(
-            *address,
-            Some(DIAL.min(errand.step)),
-            &errand.hello,
-            tls.clone(),
-            None,
-        );
-        match within(errand.step, Step::Connect(*address), dialled).await {
+        match greet(errand, *address).await {
             Ok(connection) => return Ok(connection),
             Err(failure) if matches!(failure.class, FailureClass::Connect | FailureClass::Timeout) => last = failure,
             Err(failure) => return Err(failure),
         }
     }
     Err(last)
+}
+
+/// Dials one address and exchanges greetings.
+async fn greet(errand: &Errand<'_>, address: SocketAddr) -> Result<AsyncSmtpConnection, Failure> {
+    let (step, limit) = (Step::Connect(address), DIAL.min(errand.step));
+    let failed = |class, why: &str| Failure { class, is_permanent: false, text: format!("{step}: {why}") };
+    if let Protection::Implicit(tls) = &errand.protection {
+        let dialled = AsyncSmtpConnection::connect_tokio1(address, Some(limit), &errand.hello, Some(tls.clone()), None);
+        return within(errand.step, step, dialled).await;
+    }
+    let stream = tokio::time::timeout(limit, TcpStream::connect(address))
+        .await
+        .map_err(|_| failed(FailureClass::Timeout, &format!("no answer within {limit:?}")))?
+        .map_err(|error| failed(FailureClass::Connect, &error.to_string()))?;
+    let greeted = AsyncSmtpConnection::connect_with_transport(Box::new(Bounded::new(stream)), &errand.hello);
+    within(errand.step, step, greeted).await
 }
 
 /// One mistyped or departed recipient must not keep the mail from the others.
@@ -215,6 +222,8 @@ fn connect_class(error: &lettre::transport::smtp::Error) -> FailureClass {
     match io.map(std::io::Error::kind) {
         _ if super::is_tls(error) => FailureClass::Tls,
         Some(std::io::ErrorKind::UnexpectedEof) => FailureClass::Tls,
+        // It answers, but nothing that could be an answer.
+        Some(std::io::ErrorKind::InvalidData) => FailureClass::Other,
         Some(_) => FailureClass::Connect,
         None => FailureClass::Other,
     }

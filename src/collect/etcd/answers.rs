@@ -20,8 +20,8 @@ use crate::model::etcd::{Alarm, AlarmKind, MemberListing, MemberStatus, ReadAnsw
 use crate::model::observation::Cause;
 use crate::parse::etcd as texts;
 
-/// Octets of one answer; a status has some hundred.
-const MAX_ANSWER: usize = 1024 * 1024;
+/// Octets of one answer; a status has some hundred, a list of all members that are kept 20 KiB.
+pub(super) const MAX_ANSWER: usize = 64 * 1024;
 /// A key nobody uses: what is proved is the quorum round, not the key.
 const KEY: &[u8] = b"vedette";
 /// Members kept of a list; etcd advises seven.
@@ -151,9 +151,6 @@ pub(super) const fn cause_of(code: Code) -> Cause {
         // our questions can be invalid.
         Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument => Cause::CredentialRefused,
         Code::DeadlineExceeded => Cause::Timeout,
-        // Said by our own side about an answer beyond its bound; etcd says it of compacted revisions, which are not
-        // asked for.
-        Code::OutOfRange => Cause::TooLarge,
         Code::Unimplemented => Cause::ProtocolBroken,
         Code::Ok
         | Code::Cancelled
@@ -164,6 +161,7 @@ pub(super) const fn cause_of(code: Code) -> Cause {
         | Code::FailedPrecondition
         | Code::Aborted
         | Code::Internal
+        | Code::OutOfRange
         | Code::DataLoss => Cause::ServerError,
     }
 }

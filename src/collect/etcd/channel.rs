@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use http::header::{HeaderValue, USER_AGENT};
-use http::{Request, Response};
-use hyper::body::Incoming;
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderValue, USER_AGENT};
+use http::{Request, Response, StatusCode};
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::client::conn::http2::SendRequest;
 use tonic::body::Body;
 use tower_service::Service;
@@ -27,10 +28,22 @@ pub(super) struct Channel {
     pub(super) clock: Clock,
     pub(super) attempt: Arc<Attempt>,
     pub(super) failed: Arc<AtomicBool>,
+    /// Whether the member itself said how the call ended: what tonic makes of an answer that broke off or that it
+    /// cannot read looks the same.
+    pub(super) told: Arc<AtomicBool>,
 }
 
+/// An answer's body that notes whether the call's status is in its trailers.
+pub(super) struct Heard {
+    body: Incoming,
+    told: Arc<AtomicBool>,
+}
+
+/// Where gRPC says how a call ended.
+const STATUS: &str = "grpc-status";
+
 impl Service<Request<Body>> for Channel {
-    type Response = Response<Incoming>;
+    type Response = Response<Heard>;
     type Error = hyper::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, hyper::Error>> + Send>>;
 
@@ -46,14 +59,45 @@ impl Service<Request<Body>> for Channel {
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(ask::USER_AGENT));
         self.attempt.sends(self.clock.now().mono);
         let sent = self.sender.send_request(request);
-        let (attempt, failed) = (Arc::clone(&self.attempt), Arc::clone(&self.failed));
+        let (attempt, failed, told) = (Arc::clone(&self.attempt), Arc::clone(&self.failed), Arc::clone(&self.told));
         Box::pin(async move {
             let response = sent.await;
             match &response {
-                Ok(_) => attempt.journey.enter(Phase::Body),
+                Ok(response) => {
+                    attempt.journey.enter(Phase::Body);
+                    // Another HTTP status comes from whoever stands before the member, and says enough.
+                    note(&told, response.headers().contains_key(STATUS) || response.status() != StatusCode::OK);
+                }
                 Err(_) => failed.store(true, Ordering::Release),
             }
-            response
+            response.map(|response| response.map(|body| Heard { body, told }))
         })
+    }
+}
+
+impl hyper::body::Body for Heard {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            note(&self.told, frame.trailers_ref().is_some_and(|trailers: &HeaderMap| trailers.contains_key(STATUS)));
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn note(told: &AtomicBool, is_told: bool) {
+    if is_told {
+        told.store(true, Ordering::Release);
     }
 }

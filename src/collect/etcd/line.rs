@@ -29,6 +29,11 @@ use super::channel::Channel;
 use crate::model::observation::{Cause, Phase, Unseen};
 use crate::model::probe::Connection;
 
+/// Octets granted for one answer: the message, its headers, and what frames and TLS records add.
+const GRANT: usize = answers::MAX_ANSWER + 16 * 1024;
+/// Octets of answers that may be on the way, HTTP/2's own default: what a member may make us keep unread.
+const WINDOW: u32 = 65_535;
+
 /// The way to one member.
 pub(super) struct Line {
     site: Arc<Site>,
@@ -133,28 +138,26 @@ impl Line {
     async fn exchange<Q: Question>(&self, kit: &Kit, open: &Open, attempt: &Arc<Attempt>) -> Result<Q::Answer, Failed> {
         let journey = &attempt.journey;
         journey.enter(Phase::FirstByte);
-        let failed = Arc::new(AtomicBool::new(false));
+        let (failed, told) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let channel = Channel {
             sender: open.sender.clone(),
             clock: kit.clock.clone(),
             attempt: Arc::clone(attempt),
             failed: Arc::clone(&failed),
+            told: Arc::clone(&told),
         };
+        open.watch.expect_answer(GRANT);
         let asked = Q::ask(channel, self.site.authority.clone()).await;
         journey.end();
         let answer = match asked {
             Ok(wire) => Q::read(wire.into_inner()).ok_or_else(|| Failed::by_server(journey, Cause::ProtocolBroken)),
             Err(status) => {
-                // Only what our own side made up carries a source; what the server said comes without.
-                let source = status.source();
-                let is_ours = failed.load(Ordering::Acquire) || source.is_some();
+                // What our own side made up: a call that could not be made, an answer that cannot be read.
+                let is_ours = failed.load(Ordering::Acquire) || !told.load(Ordering::Acquire);
                 Err(if is_ours {
-                    let told = source.and_then(fault::in_sources);
-                    let cause = open.watch.cause().or(told).unwrap_or(Cause::ProtocolBroken);
+                    let cause = open.broken_by(&status);
                     let was_announced = open.watch.is_announced() && journey.phase() == Phase::FirstByte;
                     Failed { unseen: journey.unseen(cause), was_announced, is_answer: false }
-                } else if status.code() == Code::Unknown && open.sender.is_closed() {
-                    Failed { unseen: journey.unseen(Cause::Closed), was_announced: false, is_answer: false }
                 } else {
                     Failed::by_server(journey, answers::cause_of(status.code()))
                 })
@@ -253,6 +256,22 @@ impl Failed {
 }
 
 impl Open {
+    /// Why there is no answer that can be read: the connection's own memory knows best.
+    fn broken_by(&self, status: &tonic::Status) -> Cause {
+        let source = status.source();
+        let said = self.watch.cause().or_else(|| source.and_then(fault::in_sources));
+        said.unwrap_or_else(|| {
+            if status.code() == Code::OutOfRange {
+                // A message beyond its bound, by the length it claims.
+                Cause::TooLarge
+            } else if self.watch.is_announced() || (source.is_none() && self.sender.is_closed()) {
+                Cause::Closed
+            } else {
+                Cause::ProtocolBroken
+            }
+        })
+    }
+
     fn is_usable(&self, passport: &Passport) -> bool {
         self.watch.ending() == Ending::Open
             && !self.watch.is_announced()
@@ -273,6 +292,8 @@ async fn open(site: &Site, kit: &Kit, passport: &Passport, journey: &Journey) ->
     let opened = site.open(kit, passport, Alpn::Http2, journey).await.result?;
     let watch = opened.stream.watch();
     let (sender, driver) = Builder::new(Tracked(kit.tasks.clone()))
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
         .handshake(TokioIo::new(opened.stream))
         .await
         .map_err(|_| Unseen { phase: Phase::FirstByte, cause: watch.cause().unwrap_or(Cause::ProtocolBroken) })?;
@@ -286,7 +307,15 @@ async fn open(site: &Site, kit: &Kit, passport: &Passport, journey: &Journey) ->
         has_answered: Arc::clone(&has_answered),
         _end: end.clone().drop_guard(),
     };
+    let spoken = {
+        let watch = Arc::clone(&watch);
+        async move {
+            if let Err(error) = driver.await {
+                watch.broke(fault::of_http(&error));
+            }
+        }
+    };
     let wire = Wire { subject: site.subject.clone(), peer: opened.peer, watch, has_answered };
-    kit.keep_alive(wire, driver, end);
+    kit.keep_alive(wire, spoken, end);
     Ok(open)
 }

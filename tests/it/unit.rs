@@ -15,6 +15,7 @@ fn a_monitor_that_falls_gets_up_again_unless_its_configuration_is_useless() {
         "StartLimitIntervalSec=0",
         "RestartPreventExitStatus=78",
         "WatchdogSec=30s",
+        "TimeoutAbortSec=5s",
         "User=vedette",
         "StateDirectory=vedette",
         "RuntimeDirectory=vedette",

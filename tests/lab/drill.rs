@@ -33,18 +33,25 @@ pub(crate) struct Drill {
     run: fn(&mut World) -> Result<()>,
     tier: Tier,
     extent: Extent,
+    /// Whether it boots a machine of its own.
+    pub(crate) boots: bool,
 }
 
 impl Drill {
     /// A drill on a whole world, run always. The name is the fact it claims:
     /// `a_frozen_apiserver_is_mailed_once`.
     pub(crate) const fn new(name: &'static str, run: fn(&mut World) -> Result<()>) -> Self {
-        Self { name, run, tier: Tier::Short, extent: Extent::Whole }
+        Self { name, run, tier: Tier::Short, extent: Extent::Whole, boots: false }
     }
 
     /// The same, run with `--full` only.
     pub(crate) const fn when_full(self) -> Self {
         Self { tier: Tier::Full, ..self }
+    }
+
+    /// The same, which boots a machine (`machine.rs`), whose root has to be there before.
+    pub(crate) const fn on_a_machine(self) -> Self {
+        Self { boots: true, ..self }
     }
 
     /// The same, in a world whose control plane is not started, which is up at once.

@@ -5,9 +5,11 @@ mod outages;
 mod post;
 mod selftest;
 mod selftest_mail;
+mod service;
 mod watch;
 
 use crate::drill::Drill;
 
 /// All families, in the order they are run.
-pub(crate) const DRILLS: &[&[Drill]] = &[selftest::DRILLS, selftest_mail::DRILLS, outages::DRILLS, mute::DRILLS];
+pub(crate) const DRILLS: &[&[Drill]] =
+    &[selftest::DRILLS, selftest_mail::DRILLS, outages::DRILLS, mute::DRILLS, service::DRILLS];

@@ -12,6 +12,7 @@ use std::thread;
 use anyhow::{Context, Result};
 
 use crate::drill::{Choice, Drill, Tally};
+use crate::machine;
 use crate::table::Table;
 use crate::tools::Tools;
 
@@ -28,6 +29,9 @@ pub(crate) fn run(choice: &Choice) -> Result<ExitCode> {
     Tools::find()?;
     let program = env::current_exe().context("finding this program")?;
     let drills = choice.drills();
+    if drills.iter().any(|drill| drill.boots) {
+        machine::prepare()?;
+    }
     println!("\nrunning {} drills", drills.len());
     let lanes = env::var(LANES_VARIABLE).ok().and_then(|text| text.parse().ok()).unwrap_or(LANES);
     let queue: Mutex<VecDeque<&'static Drill>> = Mutex::new(drills.into());

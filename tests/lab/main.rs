@@ -14,7 +14,7 @@
 //!
 //! The map: `main` arguments; `isolate` namespaces of the whole; `tools` programs; `world` the parts put
 //! together: `net`, `process`, `pki`, `etcd`, `apiserver`, `vip`, `rbac`, `smtp`, `postfix`, `heartbeat`,
-//! `vedette`; `faults` what can be done to it; `mail`, `http`, `clock`, `table` to see and measure;
+//! `vedette`, `machine`; `faults` what can be done to it; `mail`, `http`, `clock`, `table` to see and measure;
 //! `drill` the runner, `lanes` two of them at a time; `drills` the drills; `up` the prompt.
 #![expect(clippy::print_stdout, reason = "the lab's output is for the person or the CI job that started it")]
 
@@ -28,6 +28,7 @@ mod heartbeat;
 mod http;
 mod isolate;
 mod lanes;
+mod machine;
 mod mail;
 mod net;
 mod pki;

@@ -66,6 +66,11 @@ impl Server {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
+    /// Its process number, while it runs.
+    pub(crate) fn id(&self) -> Result<u32> {
+        self.child.as_ref().map(Child::id).ok_or_else(|| anyhow!("{} has no process", self.name))
+    }
+
     /// Ends it with SIGKILL.
     pub(crate) fn kill9(&mut self) -> Result<Instant> {
         self.signal(Signal::KILL)?;

@@ -143,11 +143,18 @@ impl Inventory {
     #[must_use]
     pub fn has_remote_reference(&self) -> bool {
         let remote = |reference: &Reference| !reference.is_loopback;
-        self.references.iter().any(remote) || self.resolvers.iter().any(remote) || self.clusters.len() > 1
+        let other_clusters = self.clusters.values().filter(|cluster| cluster.is_remote()).count();
+        self.references.iter().any(remote) || self.resolvers.iter().any(remote) || other_clusters > 1
     }
 }
 
 impl Cluster {
+    /// Whether anything of it is not on this machine, so that its answers say something of our path.
+    fn is_remote(&self) -> bool {
+        let members = self.etcds.values().flat_map(|etcd| etcd.members.values());
+        self.vip.iter().chain(self.apiservers.values()).chain(members).any(|endpoint| !endpoint.is_loopback)
+    }
+
     /// Subjects of all instances.
     pub fn apiserver_subjects<'a>(&'a self, cluster: &'a Name) -> impl Iterator<Item = Subject> + 'a {
         self.apiservers.keys().map(|name| Subject::Apiserver(cluster.clone(), name.clone()))

@@ -10,6 +10,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Url};
 use secrecy::ExposeSecret;
+use tokio::runtime::Runtime;
 
 use crate::config::aside::Aside;
 use crate::config::settings::{self, Address, Host};
@@ -32,6 +33,7 @@ pub struct Heartbeat {
     names: Names,
     files: Aside,
     overall: Duration,
+    lane: Lane,
     /// The client in use and the authority it was made with: made anew when the file has changed.
     client: Mutex<Option<(Vec<u8>, Client)>>,
 }
@@ -47,6 +49,7 @@ impl Heartbeat {
             names: Names::default(),
             files: Aside::new(1),
             overall: OVERALL,
+            lane: Lane::new(),
             client: Mutex::default(),
         }
     }
@@ -57,10 +60,14 @@ impl Heartbeat {
     /// How it failed. The text names no URL, since its path is often the receiver's secret.
     pub async fn beat(&self) -> Result<(), DeliveryFailure> {
         let client = self.client(self.authority().await?)?;
-        let answer = match tokio::time::timeout(self.overall, client.get(self.url.clone()).send()).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(classify(error)),
-            Err(_) => return Err(failure(FailureClass::Timeout, &format!("no answer within {:?}", self.overall))),
+        let asking = tokio::time::timeout(self.overall, client.get(self.url.clone()).send());
+        let answer = match self.lane.run(asking).await {
+            Some(Ok(Ok(answer))) => answer,
+            Some(Ok(Err(error))) => return Err(classify(error)),
+            None => return Err(failure(FailureClass::Other, "the attempt died")),
+            Some(Err(_)) => {
+                return Err(failure(FailureClass::Timeout, &format!("no answer within {:?}", self.overall)));
+            }
         };
         let status = answer.status();
         let class = match status.as_u16() {
@@ -111,6 +118,35 @@ impl Heartbeat {
     pub(super) const fn with_overall(mut self, overall: Duration) -> Self {
         self.overall = overall;
         self
+    }
+}
+
+/// A thread of its own for whatever the receiver sends. reqwest bounds the time of an answer and what it keeps of it,
+/// but a flood of interim answers occupies the thread that reads it, and looks shall not wait behind that.
+struct Lane(Option<Runtime>);
+
+impl Lane {
+    fn new() -> Self {
+        let mut lane = tokio::runtime::Builder::new_multi_thread();
+        // Without a thread of its own a heartbeat is still better than none.
+        Self(lane.worker_threads(1).thread_name("heartbeat").enable_all().build().ok())
+    }
+
+    /// Runs `work` there; `None` when it panicked.
+    async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        match &self.0 {
+            Some(lane) => lane.spawn(work).await.ok(),
+            None => Some(work.await),
+        }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        // Waiting for it is not allowed inside a runtime, and there is nothing to wait for.
+        if let Some(lane) = self.0.take() {
+            lane.shutdown_background();
+        }
     }
 }
 

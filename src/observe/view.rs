@@ -402,11 +402,15 @@ impl View {
     fn take_served(&mut self, observation: &Observation, taken: &mut Taken) {
         let Some(served) = &observation.served else { return };
         let subject = &observation.probe.subject;
-        let Some(leaf) = served.leaf() else { return };
         let known = self.served.get(subject);
         if known.is_some_and(|known| known.at.mono > observation.scheduled.mono) {
             return;
         }
+        if let Some(picture) = subject.cluster().and_then(|cluster| self.pictures.get_mut(cluster)) {
+            Arc::make_mut(picture).served.insert(subject.clone(), (observation.scheduled.wall, Arc::clone(served)));
+        }
+        // A chain of which nothing can be read is shown, and leaves nothing to judge.
+        let Some(leaf) = served.leaf() else { return };
         let same = known.filter(|known| known.served.leaf().map(|leaf| leaf.fingerprint) == Some(leaf.fingerprint));
         let (repeats, since) =
             same.map_or((1, observation.scheduled), |same| (same.repeats.saturating_add(1), same.since));
@@ -415,9 +419,6 @@ impl View {
             taken.doubtful_chain = Some(subject.clone());
         }
         let seen = ServedSeen { at: observation.scheduled, served: Arc::clone(served), repeats, since };
-        if let Some(picture) = subject.cluster().and_then(|cluster| self.pictures.get_mut(cluster)) {
-            Arc::make_mut(picture).served.insert(subject.clone(), (seen.at.wall, Arc::clone(served)));
-        }
         self.served.insert(subject.clone(), seen);
     }
 

@@ -8,6 +8,7 @@ mod config_files;
 mod config_settings;
 mod control;
 mod daemon;
+mod dashboards;
 mod docs_in_sync;
 mod layers;
 mod rpc_in_sync;

@@ -20,7 +20,7 @@ const NOT_OURS: [&str; 3] = ["job", "le", "severity"];
 const IDENTITY: [&str; 4] = ["cluster", "component", "etcd", "instance"];
 
 /// Metrics on no dashboard and in no rule, each with the reason.
-const UNSHOWN: [(&str, &str); 7] = [
+const UNSHOWN: [(&str, &str); 23] = [
     ("vedette_etcd_member_learner", "learners are few, and the rules know of them"),
     ("vedette_inputs_total", "for those who develop vedette"),
     ("vedette_looks_total", "vedette_probes_total says the same and by whom"),
@@ -28,6 +28,22 @@ const UNSHOWN: [(&str, &str); 7] = [
     ("vedette_delivery_failures_total", "the log has the words; the panel of deliveries shows that they fail"),
     ("vedette_persist_failures_total", "vedette_store_up says it for now"),
     ("vedette_requests_ceiling_per_second", "a dashed line in the panel of the load"),
+    ("vedette_config_reloads_total", "whether the last one succeeded is what matters"),
+    ("vedette_config_last_reload_successful", "of the daemon's own page"),
+    ("vedette_config_last_reload_success_timestamp_seconds", "of the daemon's own page"),
+    ("vedette_config_copy_in_use", "of the daemon's own page"),
+    ("vedette_stored_certificates", "how many there are changes nothing"),
+    ("vedette_stored_not_after_timestamp_seconds", "of the daemon's own page"),
+    ("vedette_stored_files", "how many there are changes nothing"),
+    ("vedette_stored_left_out", "of the daemon's own page"),
+    ("vedette_stored_faults", "of the daemon's own page"),
+    ("vedette_etcd_wal_fsync_p99_seconds", "of the daemon's own page"),
+    ("vedette_etcd_backend_commit_p99_seconds", "of the daemon's own page"),
+    ("vedette_etcd_peer_round_trip_p99_seconds", "of the daemon's own page"),
+    ("vedette_etcd_defragmenting", "of the daemon's own page"),
+    ("vedette_etcd_open_descriptors", "of the daemon's own page"),
+    ("vedette_etcd_max_descriptors", "of the daemon's own page"),
+    ("vedette_etcd_leader_changes_seen", "of the daemon's own page"),
 ];
 
 #[test]

@@ -46,8 +46,9 @@ const EMPTY: [(&str, &str, &[State], &str); 7] = [
 /// What single values must be in each state: healthy, outage, expiring; lowest and highest.
 type Range = (f64, f64);
 const VALUES: [(&str, &str, [Option<Range>; 3]); 16] = [
-    ("overview", "Worst state", [is(0.0), is(3.0), is(2.0)]),
-    ("overview", "State of each cluster", [is(0.0), is(3.0), is(2.0)]),
+    // Information about the lab itself may stand at any time; it is nobody's page.
+    ("overview", "Worst state", [Some((0.0, 1.0)), is(3.0), is(2.0)]),
+    ("overview", "State of each cluster", [Some((0.0, 1.0)), is(3.0), is(2.0)]),
     ("overview", "View", [is(0.0), is(0.0), is(0.0)]),
     ("overview", "Heartbeat", [is(1.0), is(1.0), is(1.0)]),
     ("overview", "Leader", [is(1.0), is(0.0), is(1.0)]),
@@ -93,7 +94,7 @@ fn tell_the_truth(world: &mut World) -> Result<()> {
             seen(&format!("count(sum by (instance) ({rates}) > 0) == 3"))
         };
         ["readyz", "etcd_status", "etcd_read"].into_iter().all(looked_at)
-            && seen("vedette_cluster_level == 0")
+            && seen("vedette_cluster_level <= 1")
             && seen("vedette_heartbeat_state{state=\"beating\"} == 1")
     })?;
 
@@ -114,7 +115,8 @@ fn tell_the_truth(world: &mut World) -> Result<()> {
     world.start("api-2")?;
     world.wait_ready(Duration::from_secs(60))?;
     clock::wait_until("the incident to be over", CLEARED, || {
-        world.page("/metrics").is_ok_and(|page| !page.body.contains("vedette_alarms{"))
+        let is_told = |line: &str| line.starts_with("vedette_alarms{") && !line.contains("level=\"info\"");
+        world.page("/metrics").is_ok_and(|page| !page.body.lines().any(is_told))
     })
     .with_context(|| world.what_vedette_said())?;
 

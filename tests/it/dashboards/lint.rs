@@ -263,8 +263,7 @@ fn known_limits() -> Vec<Vec<f64>> {
         vec![policy.heartbeat_interval.as_secs_f64()],
         // Chains are looked at this often; fifteen in a row that showed none.
         vec![policy.chain_interval.as_secs_f64() * 15.0],
-        // Source: control-plane.md section 4, F08.
-        vec![0.65, 0.75, 0.85],
+        policy.quota_tiers.iter().map(|tier| f64::from(u32::try_from(tier.permille).unwrap()) / 1000.0).collect(),
         bands_by_hand(),
     ]
 }

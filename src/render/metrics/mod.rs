@@ -9,7 +9,7 @@ mod certificate;
 mod cluster;
 mod etcd;
 mod family;
-mod fresh;
+pub(in crate::render) mod fresh;
 mod incident;
 mod looks;
 mod own;

@@ -10,6 +10,7 @@ mod faults;
 mod filling;
 mod minds;
 mod peers;
+mod page;
 mod restarts;
 mod second_thoughts;
 mod setup;

@@ -103,7 +103,6 @@ fn course(page: Page<'_>, incident: &Incident) -> &'static str {
 }
 
 fn told(page: Page<'_>, incident: &Incident) -> String {
-    let silence = page.snapshot.silences.iter().find(|silence| Some(&silence.cluster) == incident.cluster.as_ref());
     let waiting = page.snapshot.backlog.waiting;
     let mut text = match incident.told.messages {
         _ if !page.snapshot.inventory.mails => "nobody: no mail is configured".to_owned(),
@@ -111,10 +110,12 @@ fn told(page: Page<'_>, incident: &Incident) -> String {
         count if waiting == 0 => format!("{} written, all accepted by the relay", several(count as usize, "mail")),
         count => format!("{} written; {} not yet accepted by the relay", several(count as usize, "mail"), waiting),
     };
-    if silence.is_some() {
-        text.push_str("; the cluster is muted");
+    if let Some(hushed) = &incident.silenced {
+        let silence = &hushed.silence;
+        let what = if hushed.withheld.is_some() { "held back something" } else { "stood before it" };
+        text.push_str(&format!("; the silence of {} until {} {what}", silence.by, silence.until));
     }
-    text
+    said(&text)
 }
 
 fn evidence(page: Page<'_>, incident: &Incident) -> Vec<EvidenceLine> {

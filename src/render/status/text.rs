@@ -1,4 +1,4 @@
-//! The page as text of at most 80 columns: for `curl`, for `vedette status`, for a terminal over SSH.
+//! The page as text of at most 80 columns, commands to copy excepted: for `curl`, for `vedette status`, for a terminal over SSH.
 //!
 //! States are words and one mark in front (`!` bad, `~` degraded, `?` unknown), no colours.
 
@@ -6,7 +6,7 @@ use super::facts::{
     Cell, CertificateFacts, ClusterLine, Detail, EvidenceLine, IncidentFacts, Moment, Notice, State, Status,
 };
 
-/// Columns of a line at most.
+/// Columns of a line at most. Only commands, which must be copied whole, may be wider.
 pub const WIDTH: usize = 80;
 
 /// The page.
@@ -79,7 +79,7 @@ fn incident(out: &mut Sheet, incident: &IncidentFacts) {
         if let Some(note) = &command.note {
             out.say("      # ", note);
         }
-        out.say("      ", &command.line);
+        out.whole("      ", &command.line);
     }
     let place = incident.cluster.as_deref().unwrap_or("vantage");
     out.say("    ", &format!("(rule {}, incident {} of {place})", incident.rule, incident.id));
@@ -225,7 +225,7 @@ fn full(moment: &Moment) -> String {
     format!("{} ({})", moment.at, moment.age)
 }
 
-/// Text under construction, no line of it wider than [`WIDTH`].
+/// Text under construction, no line of it wider than [`WIDTH`] but commands.
 #[derive(Default)]
 struct Sheet {
     text: String,
@@ -241,6 +241,13 @@ impl Sheet {
         if !self.text.ends_with("\n\n") {
             self.text.push('\n');
         }
+    }
+
+    /// A line as it is, however long: who copies a broken command types half of it.
+    fn whole(&mut self, first: &str, text: &str) {
+        self.text.push_str(first);
+        self.text.push_str(text);
+        self.text.push('\n');
     }
 
     /// A paragraph after `first`; further lines stand under its first word.

@@ -84,6 +84,7 @@ pub(super) fn outage() -> Snapshot {
             band: None,
         },
         over: None,
+        silenced: None,
     };
     let alarm = |finding: Finding| Alarm { finding, stage: Stage::Firing { since }, incident: Some(id.clone()) };
     Snapshot {
@@ -112,6 +113,7 @@ fn blind() -> Snapshot {
         level: Level::Critical,
         told: Told::default(),
         over: None,
+        silenced: None,
     };
     let mut snapshot = outage();
     snapshot.alarms.push(Alarm { finding, stage: Stage::Firing { since }, incident: Some(id) });

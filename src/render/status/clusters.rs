@@ -1,7 +1,7 @@
 //! The verdict line of each cluster, and everything seen of one.
 
 use crate::judge::words;
-use crate::model::incident::{Alarm, Stage};
+use crate::model::incident::{Alarm, Incident, Stage};
 use crate::model::probe::ProbeKind;
 use crate::model::rule::{Level, RuleId};
 use crate::model::snapshot::ClusterPicture;
@@ -13,6 +13,7 @@ use crate::render::table::row::Saw;
 
 use super::facts::{ClusterLine, Detail, Endpoint, State};
 use super::gaps::Missing;
+use super::incidents::{self, RECOVERING};
 use super::looks::{API, broken, cell_of, latest, never, saw};
 use super::members::members;
 use super::moment::{mono, said, short, wall};
@@ -48,13 +49,16 @@ fn verdict(page: Page<'_>, name: &Name, gaps: &[Missing]) -> (State, String, Opt
         return (State::Unknown, format!("cannot be seen from here; {before}"), Some(wall(since, page.now)));
     }
     if let Some(alarm) = standing {
+        let incident = speaking(page, alarm);
+        let is_recovering = incident.is_some_and(|incident| incidents::course(page, incident) == RECOVERING);
         let held = match alarm.stage {
             Stage::Pending { .. } => " (confirmed, mailed when it lasts)",
-            Stage::Firing { .. } => "",
-            Stage::Clearing { .. } => " (recovering)",
+            Stage::Clearing { .. } if is_recovering || incident.is_none() => " (recovering)",
+            Stage::Firing { .. } | Stage::Clearing { .. } => "",
         };
         let why = format!("{}{held}", headline(page, alarm));
-        return (state(&alarm.finding), why, Some(wall(alarm.finding.since, page.now)));
+        let since = incident.map_or(alarm.finding.since, |incident| incident.opened);
+        return (state(&alarm.finding), why, Some(wall(since, page.now)));
     }
     let mut deciding = gaps.iter().filter(|missing| missing.decides);
     match deciding.next() {
@@ -78,9 +82,17 @@ fn loudest<'a>(page: Page<'a>, name: &Name) -> Option<&'a Alarm> {
 
 /// The cause in words: of the incident that speaks for the alarm, when there is one.
 fn headline(page: Page<'_>, alarm: &Alarm) -> String {
-    let speaking = page.snapshot.incidents.iter().find(|incident| Some(&incident.id) == alarm.incident.as_ref());
-    let finding = speaking.map_or(&alarm.finding, |incident| incident.root());
+    let finding = speaking(page, alarm).map_or(&alarm.finding, |incident| incident.root());
     words::of(finding.rule).headline(finding)
+}
+
+/// The incident that speaks for an alarm.
+fn speaking<'a>(page: Page<'a>, alarm: &Alarm) -> Option<&'a Incident> {
+    page.snapshot
+        .incidents
+        .iter()
+        .map(AsRef::as_ref)
+        .find(|incident: &&Incident| Some(&incident.id) == alarm.incident.as_ref())
 }
 
 /// Whether users are served while `finding` stands.

@@ -18,6 +18,9 @@ use super::moment::{said, several, wall};
 /// Looks and consequences shown of one incident.
 const SHOWN: usize = 8;
 
+/// What is said of an incident of which everything has begun to recover.
+pub(super) const RECOVERING: &str = "recovering";
+
 /// Commands shown: as many as a mail shows.
 const COMMANDS: usize = 5;
 
@@ -84,7 +87,8 @@ fn latest<'a>(page: Page<'a>, incident: &'a Incident, finding: &'a Finding) -> &
     current.or(kept).unwrap_or(finding)
 }
 
-fn course(page: Page<'_>, incident: &Incident) -> &'static str {
+/// Whether it goes on.
+pub(super) fn course(page: Page<'_>, incident: &Incident) -> &'static str {
     let mut stages = page
         .snapshot
         .alarms
@@ -96,7 +100,7 @@ fn course(page: Page<'_>, incident: &Incident) -> &'static str {
     if page.snapshot.blind_since.is_some() && !is_vantage {
         "not seen now: the vantage is blind"
     } else if stages.peek().is_some() && stages.all(|stage| matches!(stage, Stage::Clearing { .. })) {
-        "recovering"
+        RECOVERING
     } else {
         "still so"
     }

@@ -116,7 +116,7 @@ pub(super) fn own(page: Page<'_>) -> Own {
     let values = vec![
         value(
             "scheduler",
-            format!("latest wake-up of the last minute {} late", lasting(lag)),
+            format!("wakes up to {} late in the last minute", lasting(lag)),
             if lag > page.policy.loop_lag { State::Degraded } else { State::Ok },
         ),
         value(

@@ -348,10 +348,6 @@ impl World {
         self.engine.snapshot().counters.clone()
     }
 
-    pub(super) fn snapshot(&self) -> Arc<vedette::model::snapshot::Snapshot> {
-        self.engine.snapshot()
-    }
-
     pub(super) fn heartbeat(&self) -> vedette::model::snapshot::HeartbeatState {
         self.engine.snapshot().heartbeat
     }

@@ -227,6 +227,7 @@ mod tests {
             }],
             levels: BTreeMap::new(),
             policy: Policy::default(),
+            kubeconfigs: Vec::new(),
         }
     }
 

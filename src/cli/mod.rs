@@ -16,6 +16,7 @@ pub mod drill;
 mod incidents;
 mod probe;
 mod run;
+mod schema;
 mod silence;
 mod status;
 
@@ -44,6 +45,7 @@ enum Command {
     Status(status::Status),
     Incidents(incidents::Incidents),
     Silence(silence::Silence),
+    Schema(schema::Schema),
 }
 
 impl Command {
@@ -56,6 +58,7 @@ impl Command {
             Self::Status(status) => status.run(),
             Self::Incidents(incidents) => incidents.run(),
             Self::Silence(silence) => silence.run(),
+            Self::Schema(schema) => schema.run(),
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod schedule;
 pub mod sign;
 pub mod sizes;
 pub mod track;
+pub mod turnover;
 pub mod view;
 
 #[cfg(test)]

@@ -99,6 +99,11 @@ impl Line {
         Self { site, slot: Mutex::new(Slot::Empty) }
     }
 
+    /// Whether it leads to `site`.
+    pub(super) fn is_at(&self, site: &Arc<Site>) -> bool {
+        Arc::ptr_eq(&self.site, site)
+    }
+
     /// Closes the kept connection politely.
     pub(super) fn close(&self) {
         *self.lock() = Slot::Empty;
@@ -116,7 +121,8 @@ impl Line {
             let open = open(&self.site, kit, passport, &attempt.journey).await?;
             return self.exchange::<Q>(kit, &open, attempt).await.map_err(|failed| failed.unseen);
         }
-        let kept = self.kept(passport);
+        // The one that may no longer be used is held until another is open.
+        let (kept, _former) = self.kept(passport);
         let was_open = kept.is_some();
         let first = match kept {
             Some(open) => open,
@@ -171,15 +177,16 @@ impl Line {
         answer
     }
 
-    /// The open connection, if it may be used.
-    fn kept(&self, passport: &Passport) -> Option<Arc<Open>> {
+    /// The open connection, first if it may be used, second if it may not any more.
+    fn kept(&self, passport: &Passport) -> (Option<Arc<Open>>, Option<Arc<Open>>) {
         let mut slot = self.lock();
-        let Slot::Open(open) = &*slot else { return None };
+        let Slot::Open(open) = &*slot else { return (None, None) };
+        let open = Arc::clone(open);
         if open.is_usable(passport) {
-            return Some(Arc::clone(open));
+            return (Some(open), None);
         }
         *slot = Slot::Empty;
-        None
+        (None, Some(open))
     }
 
     /// Dials, or waits for the dial that is under way.

@@ -267,6 +267,7 @@ impl Bench {
             clusters: vec![cluster],
             levels: [].into(),
             policy: Policy::default(),
+            kubeconfigs: Vec::new(),
         };
         Self { settings }
     }

@@ -6,10 +6,9 @@
 //! Called by `expose` for `/metrics`; reads no clock and no process state.
 
 mod certificate;
-mod cluster;
 mod etcd;
 mod family;
-pub(in crate::render) mod fresh;
+mod fresh;
 mod incident;
 mod looks;
 mod own;
@@ -41,7 +40,6 @@ pub fn families(page: Page<'_>) -> Vec<MetricFamily> {
         looks::families(page),
         etcd::families(page),
         certificate::families(page),
-        cluster::families(page),
         incident::families(page),
         own::families(page),
     ]

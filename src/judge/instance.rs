@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::model::observation::Cause;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
+use crate::model::time::Now;
+use crate::model::verdict::{Evidence, Extent, Finding, Symptom, Verdict, Why};
 use crate::observe::view::Aspect;
 
 use super::edges::Edge;
@@ -42,11 +43,22 @@ impl Words for OneBad {
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
-        let instance = phrases::place(&finding.subject, addresses);
-        let Evidence::Partial { symptom, ready, of } = &finding.evidence else {
-            return format!("kube-apiserver {instance} is failing.");
+        let place = phrases::place(&finding.subject, addresses);
+        let kind = if is_vip(finding) { "" } else { "kube-apiserver " };
+        let Evidence::Partial { symptom, ready, of, extent } = &finding.evidence else {
+            return phrases::capital(format!("{kind}{place} is failing."));
         };
-        format!("kube-apiserver {instance} is {}. {ready} of {of} instances are ready.", phrases::symptom(symptom))
+        let state = phrases::symptom(symptom);
+        let said = match extent {
+            Extent::Whole => format!("{kind}{place} is {state}."),
+            Extent::NewConnections => format!("{kind}{place} is {state}.{}", phrases::OPEN_ONES_ANSWER),
+            Extent::AtTimes { failures, window } => format!(
+                "{kind}{place} fails at times: {failures} times within {} it was {state}, and it answered in between.",
+                phrases::lasting(*window)
+            ),
+        };
+        let direct = if is_vip(finding) { "Asked directly, " } else { "" };
+        phrases::capital(format!("{said} {direct}{ready} of {of} instances are ready."))
     }
 
     #[expect(
@@ -54,8 +66,13 @@ impl Words for OneBad {
         reason = "special words for some cases, a general sentence for all others"
     )]
     fn impact(&self, finding: &Finding) -> String {
+        if is_vip(finding) {
+            return "Some calls through this address fail or hang while others work: kubectl and controllers see errors \
+                    that come and go. The instances work when asked directly."
+                .into();
+        }
         let rest = match &finding.evidence {
-            Evidence::Partial { ready: 0 | 1, .. } => " No further instance can be lost.",
+            Evidence::Partial { ready: 0 | 1, extent: Extent::Whole, .. } => " No further instance can be lost.",
             _ => "",
         };
         format!(
@@ -71,14 +88,53 @@ impl Words for OneBad {
     )]
     fn likely_cause(&self, finding: &Finding) -> String {
         match &finding.evidence {
-            Evidence::Partial { symptom, .. } => cause_of(symptom).into(),
-            _ => "The instance's process, machine or network.".into(),
+            Evidence::Partial { extent: Extent::AtTimes { .. }, .. } if is_vip(finding) => {
+                "The balancer leads some connections to a backend that is dead and is none of the instances watched here, \
+                 two machines claim the address, or the balancer itself is overloaded."
+            }
+            Evidence::Partial { extent: Extent::AtTimes { .. }, .. } => {
+                "It restarts in a loop (its liveness probe fails, or it runs out of memory), or packets to its machine \
+                 are lost."
+            }
+            Evidence::Partial { extent: Extent::NewConnections, .. } => {
+                "It takes no new connections: no file descriptors are left, its accept queue is full, its CPU is too busy \
+                 for handshakes, or a firewall drops new flows and lets open ones pass."
+            }
+            Evidence::Partial { symptom, .. } => cause_of(symptom),
+            _ => "The instance's process, machine or network.",
         }
+        .into()
     }
 
     fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+        if is_vip(finding) {
+            return address_commands(&finding.subject, addresses);
+        }
         instance_commands(&finding.subject, addresses)
     }
+}
+
+const fn is_vip(finding: &Finding) -> bool {
+    matches!(finding.subject, Subject::Vip(_))
+}
+
+/// Ask often, since it fails only at times, and look who is behind it.
+fn address_commands(vip: &Subject, addresses: &Addresses) -> Vec<String> {
+    let address = phrases::address(vip, addresses);
+    let host = phrases::host(&address).to_owned();
+    let behind =
+        addresses.keys().find(|known| matches!(known, Subject::Apiserver(..)) && known.cluster() == vip.cluster());
+    let mut commands = vec![format!(
+        "for i in $(seq 20); do curl -sk -o /dev/null --max-time 3 -w '%{{http_code}} in %{{time_total}} s\\n' https://{address}/readyz; done"
+    )];
+    if let Some(instance) = behind {
+        let machine = phrases::host_of(instance, addresses);
+        commands.push(format!("ssh {machine} 'ip -brief address | grep -wF {host}' # on each: who holds the address?"));
+        commands.push(format!(
+            "ssh {machine} 'systemctl status haproxy keepalived; crictl ps -a --name \"haproxy|kube-vip|keepalived\"'"
+        ));
+    }
+    commands
 }
 
 impl Words for AllDown {
@@ -192,24 +248,34 @@ impl Rule for OneBad {
 
     fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
         let instances = scene.instances();
-        if instances.len() < 2 {
-            return Vec::new();
+        let mut verdicts = Vec::new();
+        if instances.len() > 1 {
+            verdicts
+                .extend(instances.iter().map(|instance| (instance.clone(), judge_one(scene, instance, &instances))));
         }
-        instances.iter().map(|instance| (instance.clone(), judge_one(scene, instance, &instances))).collect()
+        if let Some((name, cluster)) = scene.cluster
+            && cluster.vip.is_some()
+            && !cluster.apiservers.is_empty()
+        {
+            let vip = Subject::Vip(name.clone());
+            verdicts.push((vip.clone(), judge_partly(scene, &vip, &instances)));
+        }
+        verdicts
     }
 }
 
 fn judge_one(scene: &Scene<'_>, instance: &Subject, instances: &[Subject]) -> Verdict {
     let standing = scene.standing(instance, Aspect::Answer);
-    let Standing::Bad { bad, path_unproven } = standing else { return standing.unless_bad() };
+    let Standing::Bad { bad, path_unproven } = standing else { return judge_partly(scene, instance, instances) };
     // What it is not ready for is said by F25 and F50.
     if !is_down(&bad.symptom) {
         return Verdict::Unknown(Why::Unclear);
     }
-    let ready = instances.iter().filter(|other| scene.standing(other, Aspect::Answer).good().is_some()).count();
+    let ready = ready(scene, instances);
     let lasted = scene.now.mono.since(bad.kind.first.mono);
     let level =
         if ready <= 1 && lasted >= scene.policy().redundancy_critical { Level::Critical } else { Level::Warning };
+    let is_alive = scene.reused_answers(instance, bad.kind.first);
     Verdict::Bad(Finding {
         rule: RuleId::F22,
         subject: instance.clone(),
@@ -217,7 +283,59 @@ fn judge_one(scene: &Scene<'_>, instance: &Subject, instances: &[Subject]) -> Ve
         since: bad.kind.first.wall,
         hold: scene.policy().redundancy_hold,
         path_unproven,
-        evidence: Evidence::Partial { symptom: bad.symptom.clone(), ready, of: instances.len() },
+        evidence: Evidence::Partial {
+            symptom: bad.symptom.clone(),
+            ready,
+            of: instances.len(),
+            extent: if is_alive { Extent::NewConnections } else { Extent::Whole },
+        },
+    })
+}
+
+fn ready(scene: &Scene<'_>, instances: &[Subject]) -> usize {
+    instances.iter().filter(|other| scene.standing(other, Aspect::Answer).good().is_some()).count()
+}
+
+/// What fails again and again, and works in between, is never three bad looks in a row.
+fn judge_partly(scene: &Scene<'_>, endpoint: &Subject, instances: &[Subject]) -> Verdict {
+    let policy = scene.policy();
+    let standing = scene.standing(endpoint, Aspect::Answer);
+    let Some(own) = scene.view.track(endpoint, Aspect::Answer) else { return standing.unless_bad() };
+    let failures: Vec<&Now> = own.failures(scene.now.mono, policy.partly_window).collect();
+    let (Some(first), Some(symptom), true) =
+        (failures.first(), own.last_failure(), failures.len() >= policy.partly_failures)
+    else {
+        // One below the threshold is no all-clear yet.
+        let is_calm = failures.len() + 1 < policy.partly_failures || standing.good().is_none();
+        return if is_calm { standing.unless_bad() } else { Verdict::Unknown(Why::Unclear) };
+    };
+    let track = |subject: &Subject| scene.view.track(subject, Aspect::Answer);
+    // A balancer fails in part with a bad instance behind it, and for a while after that has come back.
+    let was_bad = |instance: &Subject| {
+        let last = track(instance).and_then(|track| track.last_bad());
+        last.is_some_and(|last| scene.now.mono.since(last) <= policy.partly_window)
+    };
+    // A path of ours that loses packets fails everything in part; a place that has long been dead says nothing of it.
+    let has_failed = |place: &Subject| {
+        track(place).is_some_and(|track| track.failures(scene.now.mono, policy.partly_window).next().is_some())
+    };
+    let is_explained = matches!(endpoint, Subject::Vip(_)) && instances.iter().any(was_bad);
+    if is_explained || scene.references().iter().any(has_failed) {
+        return Verdict::Unknown(Why::Unclear);
+    }
+    Verdict::Bad(Finding {
+        rule: RuleId::F22,
+        subject: endpoint.clone(),
+        level: Level::Warning,
+        since: first.wall,
+        hold: policy.redundancy_hold,
+        path_unproven: false,
+        evidence: Evidence::Partial {
+            symptom: symptom.clone(),
+            ready: ready(scene, instances),
+            of: instances.len(),
+            extent: Extent::AtTimes { failures: failures.len(), window: policy.partly_window },
+        },
     })
 }
 

@@ -88,6 +88,17 @@ pub(super) fn state(unseen: Unseen) -> String {
     text.into()
 }
 
+/// Behind what fails for new connections only.
+pub(super) const OPEN_ONES_ANSWER: &str = " Over a connection opened earlier it still answers.";
+
+/// A sentence that may begin with a turn of phrase; names keep the letters they were given.
+pub(super) fn capital(text: String) -> String {
+    match text.strip_prefix("the ") {
+        Some(rest) => format!("The {rest}"),
+        None => text,
+    }
+}
+
 /// What a bad instance does, as the rest of "it is ...".
 pub(super) fn symptom(symptom: &Symptom) -> String {
     match symptom {

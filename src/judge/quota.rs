@@ -95,11 +95,8 @@ impl Words for NearQuota {
         vec![
             phrases::ETCDCTL_FILES.into(),
             phrases::etcdctl(&members, addresses, "endpoint status -w table # DB SIZE against IN USE, who leads"),
-            phrases::etcdctl(
-                one,
-                addresses,
-                "get /registry --prefix --keys-only | cut -d/ -f3,4 | sort | uniq -c | sort -rn | head # what fills it",
-            ),
+            "kubectl get --raw /metrics | grep -E '^apiserver_(storage|resource)_objects' | sort -k2 -nr | head # what fills it"
+                .into(),
             format!(
                 "{} # only if no apiserver compacts it; each does so every 5 min",
                 phrases::compact(one, addresses)

@@ -67,6 +67,13 @@ impl<'a> Scene<'a> {
         cluster.etcds.get(etcd).map(|known| known.member_subjects(name, etcd).collect()).unwrap_or_default()
     }
 
+    /// Whether an endpoint answered over a connection opened earlier, in a look scheduled after `since`.
+    #[must_use]
+    pub fn reused_answers(&self, endpoint: &Subject, since: Now) -> bool {
+        let good = self.view.track(endpoint, Aspect::Ordinary).and_then(|track| track.good().copied());
+        good.is_some_and(|good| good.last.mono > since.mono)
+    }
+
     /// The configured quota of an etcd cluster in bytes.
     #[must_use]
     pub fn quota(&self, etcd: &Subject) -> Option<u64> {
@@ -81,6 +88,18 @@ impl<'a> Scene<'a> {
         let named =
             members.iter().find(|member| self.view.status(member).is_some_and(|(_, status)| status.member_id == id));
         named.map_or_else(|| format!("member {id:x}"), |member| member.short().to_owned())
+    }
+
+    /// Reference points and resolvers outside this machine.
+    #[must_use]
+    pub fn references(&self) -> Vec<Subject> {
+        let inventory = self.view.inventory();
+        let references = inventory.references.iter().filter(|known| !known.is_loopback);
+        let resolvers = inventory.resolvers.iter().filter(|known| !known.is_loopback);
+        references
+            .map(|known| Subject::Reference(known.name.clone()))
+            .chain(resolvers.map(|known| Subject::Resolver(known.name.clone())))
+            .collect()
     }
 
     /// The subject of statements about the whole cluster.

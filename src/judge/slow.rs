@@ -4,7 +4,7 @@ use crate::model::observation::Phase;
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::model::verdict::{Evidence, Finding, Traffic, Verdict, Why};
 use crate::observe::track::Track;
 use crate::observe::view::Aspect;
 
@@ -31,16 +31,39 @@ impl Words for Slow {
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
-        let Evidence::Slow { total, dominating, looks, slow, of, parts } = &finding.evidence else {
+        let Evidence::Slow { total, dominating, traffic, looks, slow, of, parts } = &finding.evidence else {
             return format!("{} answers slowly.", phrases::place(&finding.subject, addresses));
         };
         let place =
             parts.iter().map(|(endpoint, _)| phrases::place(endpoint, addresses)).collect::<Vec<_>>().join(", ");
         let most = dominating.map(|phase| format!(", most of it in {}", phase_name(phase))).unwrap_or_default();
-        format!(
-            "{place} answers, but took {}{most}; {looks} looks in a row were slow. {slow} of {of} instances are slow.",
-            phrases::lasting(*total)
-        )
+        let took = phrases::lasting(*total);
+        let said = match traffic {
+            Traffic::All => format!("{place} answers, but took {took}{most}; {looks} looks in a row were slow."),
+            Traffic::Ordinary => format!(
+                "{place} lets ordinary requests wait: the last took {took}{most}; {looks} in a row were slow. Health \
+                 checks, which are exempt from queueing, are answered at once."
+            ),
+            Traffic::Shed => format!(
+                "{place} refuses ordinary requests for overload (HTTP 429), {looks} in a row. Health checks, which are \
+                 exempt from that, are answered."
+            ),
+            Traffic::Connecting => format!(
+                "New connections to {place} took {took}{most}; {looks} in a row were slow. Requests over a connection \
+                 opened earlier are quick."
+            ),
+            Traffic::Health => format!(
+                "The readiness checks of {place} took {took}{most}; {looks} in a row were slow. Ordinary requests that \
+                 need no etcd are quick."
+            ),
+        };
+        let rest = if is_address_alone(finding) {
+            format!("Asked directly, none of the {of} instances is slow.")
+        } else {
+            format!("{slow} of {of} instances are slow.")
+        };
+        let text = format!("{said} {rest}");
+        phrases::capital(text)
     }
 
     fn impact(&self, finding: &Finding) -> String {
@@ -48,6 +71,9 @@ impl Words for Slow {
         if all {
             "Everything that uses the API waits: kubectl, deploys, controllers; leases may be lost. Running pods keep \
              running."
+                .into()
+        } else if is_address_alone(finding) {
+            "Every client of this address waits, though the apiservers behind it are quick. Running pods keep running."
                 .into()
         } else {
             "Clients of this instance wait; the others are not affected.".into()
@@ -61,11 +87,30 @@ impl Words for Slow {
     fn likely_cause(&self, finding: &Finding) -> String {
         let text = match &finding.evidence {
             Evidence::Slow { dominating: Some(Phase::Resolve), .. } => "Name resolution on this vantage.",
+            Evidence::Slow { dominating: Some(Phase::Dial), .. } if is_address_alone(finding) => {
+                "The balancer or the way to it: its accept queue is full (too many connections), or the link loses \
+                 packets. The instances are not at fault."
+            }
+            Evidence::Slow { dominating: Some(Phase::Tls), .. } if is_address_alone(finding) => {
+                "The balancer: it lacks CPU, or it waits for a backend before it passes the handshake on. The instances \
+                 are not at fault; a backend that is not watched here may be."
+            }
+            Evidence::Slow { .. } if is_address_alone(finding) => {
+                "The balancer: it queues requests, or leads them to a backend that is not watched here. The instances are \
+                 not at fault."
+            }
+            Evidence::Slow { traffic: Traffic::Ordinary | Traffic::Shed, .. } => {
+                "The server is overloaded by somebody's calls (many LIST or WATCH) and its priority and fairness holds \
+                 back ordinary requests, or what authenticates them (webhook, OIDC) is slow."
+            }
+            Evidence::Slow { traffic: Traffic::Health, dominating: Some(Phase::FirstByte | Phase::Body), .. } => {
+                "etcd behind it, or the way there: the readiness checks wait for it, and what needs no etcd does not."
+            }
             Evidence::Slow { dominating: Some(Phase::Dial), .. } => {
                 "The network between here and there (loss, a full link), or a full accept queue."
             }
             Evidence::Slow { dominating: Some(Phase::Tls), .. } => {
-                "The machine lacks CPU, or an overloaded balancer sits in front: handshakes are the first to wait."
+                "The machine lacks CPU: handshakes are the first to wait, and many clients that reconnect at once cost most."
             }
             Evidence::Slow { dominating: Some(Phase::FirstByte | Phase::Body), .. } => {
                 "The server is overloaded (many LIST or WATCH calls, too little CPU or memory), or etcd behind it is slow."
@@ -91,6 +136,12 @@ impl Words for Slow {
             phrases::logs(slowest, addresses, "kube-apiserver"),
         ]
     }
+}
+
+/// Whether the shared address is slow and no instance is.
+fn is_address_alone(finding: &Finding) -> bool {
+    let Evidence::Slow { parts, slow: 0, .. } = &finding.evidence else { return false };
+    parts.iter().all(|(endpoint, _)| matches!(endpoint, Subject::Vip(_)))
 }
 
 const fn phase_name(phase: Phase) -> &'static str {
@@ -149,6 +200,8 @@ fn found(scene: &Scene<'_>, whole: &Subject, slow: &[(&Subject, &Track, Aspect)]
     let parts: Vec<_> =
         slow.iter().map(|(endpoint, _, aspect)| ((*endpoint).clone(), phases(scene, endpoint, *aspect))).collect();
     let worst = parts.iter().max_by_key(|(_, (total, _))| *total);
+    let dominating = worst.and_then(|(_, (_, dominating))| *dominating);
+    let traffic = worst.map(|(endpoint, _)| traffic(scene, endpoint, dominating)).unwrap_or_default();
     let slow_instances = parts.iter().filter(|(endpoint, _)| instances.contains(endpoint)).count();
     let all = slow_instances == instances.len();
     let policy = scene.policy();
@@ -161,13 +214,34 @@ fn found(scene: &Scene<'_>, whole: &Subject, slow: &[(&Subject, &Track, Aspect)]
         path_unproven: false,
         evidence: Evidence::Slow {
             total: worst.map(|(_, (total, _))| *total).unwrap_or_default(),
-            dominating: worst.and_then(|(_, (_, dominating))| *dominating),
+            dominating,
+            traffic,
             looks: runs().map(|run| run.looks).max().unwrap_or_default(),
             slow: slow_instances,
             of: instances.len(),
             parts: parts.into_iter().map(|(endpoint, (total, _))| (endpoint, total)).collect(),
         },
     })
+}
+
+/// Which looks at an endpoint are slow, by what is quick beside them.
+fn traffic(scene: &Scene<'_>, endpoint: &Subject, dominating: Option<Phase>) -> Traffic {
+    let track = |aspect| scene.view.track(endpoint, aspect);
+    let is_slow = |aspect| track(aspect).is_some_and(|track| track.slow().is_some_and(|run| run.looks >= LOOKS));
+    let is_brisk = |aspect| {
+        track(aspect)
+            .is_some_and(|track| track.brisk().is_some() && track.is_freshly_good(scene.policy(), scene.now.mono))
+    };
+    let (exempt, ordinary) = (Aspect::Answer, Aspect::Ordinary);
+    if is_slow(ordinary) && is_brisk(exempt) {
+        let is_shed = track(ordinary).is_some_and(Track::is_shed);
+        return if is_shed { Traffic::Shed } else { Traffic::Ordinary };
+    }
+    match dominating {
+        Some(Phase::Dial | Phase::Tls) if is_slow(exempt) && is_brisk(ordinary) => Traffic::Connecting,
+        Some(Phase::FirstByte | Phase::Body) if is_slow(exempt) && is_brisk(ordinary) => Traffic::Health,
+        Some(_) | None => Traffic::All,
+    }
 }
 
 fn phases(scene: &Scene<'_>, endpoint: &Subject, aspect: Aspect) -> (std::time::Duration, Option<Phase>) {

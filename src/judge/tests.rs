@@ -7,6 +7,7 @@ mod edges;
 mod etcd;
 mod flapping;
 mod levels;
+mod partial;
 mod quota;
 mod refused;
 mod single;

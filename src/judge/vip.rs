@@ -31,14 +31,15 @@ impl Words for VipDead {
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let place = phrases::address(&finding.subject, addresses);
-        let Evidence::Vip { symptom, ready } = &finding.evidence else {
+        let Evidence::Vip { symptom, ready, reused_answers } = &finding.evidence else {
             return format!("The shared API address {place} is dead.");
         };
         let ready: Vec<String> = ready.iter().map(|instance| phrases::place(instance, addresses)).collect();
         let verb = if ready.len() == 1 { "is" } else { "are" };
         format!(
-            "The shared API address {place} is {}. Asked directly, {} {verb} ready.",
+            "The shared API address {place} is {}.{} Asked directly, {} {verb} ready.",
             phrases::symptom(symptom),
+            if *reused_answers { phrases::OPEN_ONES_ANSWER } else { "" },
             phrases::list(&ready)
         )
     }
@@ -108,7 +109,9 @@ const PARTLY_FAILING: Duration = Duration::from_secs(30);
 
 impl Rule for VipDead {
     fn explains(&self) -> &'static [Edge] {
-        &[]
+        // It failed in part before it failed for good.
+        const EDGES: [Edge; 1] = [Edge::at_subject(RuleId::F22)];
+        &EDGES
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
@@ -150,11 +153,15 @@ fn judge_vip(scene: &Scene<'_>, vip: Subject, fails_over: bool) -> Verdict {
     }
     Verdict::Bad(Finding {
         rule: RuleId::F23,
+        evidence: Evidence::Vip {
+            symptom: bad.symptom.clone(),
+            ready: freshly_ready,
+            reused_answers: scene.reused_answers(&vip, bad.run.first),
+        },
         subject: vip,
         level: Level::Critical,
         since: bad.run.first.wall,
         hold: if fails_over { scene.policy().sole_hold } else { Duration::ZERO },
         path_unproven,
-        evidence: Evidence::Vip { symptom: bad.symptom.clone(), ready: freshly_ready },
     })
 }

@@ -75,6 +75,10 @@ pub struct Policy {
     pub sole_hold: Duration,
     /// A leader must be missing for this long; an election takes 1 to 2 s.
     pub leaderless_hold: Duration,
+    /// Failures of an endpoint that works in between are counted over this time: 30 looks at a shared address.
+    pub partly_window: Duration,
+    /// So many of them make a finding: a restart is one, a restart that fails once is two.
+    pub partly_failures: usize,
     /// Elections are counted over this time. Source: control-plane.md, F05; the mixin's window is the same.
     pub flap_window: Duration,
     /// So many elections in that time are a warning: one is a failover, two are a failover and back.
@@ -158,6 +162,8 @@ impl Default for Policy {
             redundancy_critical: seconds(600),
             sole_hold: seconds(10),
             leaderless_hold: seconds(3),
+            partly_window: seconds(60),
+            partly_failures: 3,
             flap_window: seconds(15 * 60),
             flap_warning: 3,
             flap_critical: 6,

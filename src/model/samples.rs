@@ -13,7 +13,7 @@ use super::probe::{Probe, ProbeKind};
 use super::rule::{Level, RuleId};
 use super::subject::Subject;
 use super::time::UnixTime;
-use super::verdict::{Band, Evidence, Finding, Symptom};
+use super::verdict::{Band, Evidence, Extent, Finding, Symptom, Traffic};
 
 /// 2026-03-01T03:14:00Z.
 pub(crate) const OPENED: UnixTime = UnixTime::from_secs(1_772_334_840);
@@ -106,12 +106,18 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
                 db_quota_bytes: Some(2_147_483_648),
             },
         ),
-        RuleId::F22 => {
-            ("prod-eu1/apiserver/api-2", Evidence::Partial { symptom: Symptom::Silent(REFUSED), ready: 1, of: 2 })
-        }
-        RuleId::F23 => {
-            ("prod-eu1/vip", Evidence::Vip { symptom: Symptom::Silent(MUTE), ready: vec![api("api-1"), api("api-2")] })
-        }
+        RuleId::F22 => (
+            "prod-eu1/apiserver/api-2",
+            Evidence::Partial { symptom: Symptom::Silent(REFUSED), ready: 1, of: 2, extent: Extent::Whole },
+        ),
+        RuleId::F23 => (
+            "prod-eu1/vip",
+            Evidence::Vip {
+                symptom: Symptom::Silent(MUTE),
+                ready: vec![api("api-1"), api("api-2")],
+                reused_answers: false,
+            },
+        ),
         RuleId::F24 => (
             "prod-eu1",
             Evidence::AllBad {
@@ -146,6 +152,7 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
                 parts: vec![(api("api-1"), Duration::from_millis(2340))],
                 total: Duration::from_millis(2340),
                 dominating: Some(Phase::FirstByte),
+                traffic: Traffic::All,
                 looks: 3,
                 slow: 1,
                 of: 2,

@@ -128,6 +128,9 @@ pub enum Evidence {
         ready: usize,
         /// Of how many.
         of: usize,
+        /// What of it is bad.
+        #[serde(default)]
+        extent: Extent,
     },
     /// The shared address is dead.
     Vip {
@@ -135,6 +138,9 @@ pub enum Evidence {
         symptom: Symptom,
         /// Instances that are ready when asked directly.
         ready: Vec<Subject>,
+        /// Whether a connection opened earlier still answers.
+        #[serde(default)]
+        reused_answers: bool,
     },
     /// Failing parts as the instances name them.
     NotReady {
@@ -164,6 +170,9 @@ pub enum Evidence {
         total: Duration,
         /// The phase in which most of it went.
         dominating: Option<Phase>,
+        /// Which looks are slow at the slowest of them.
+        #[serde(default)]
+        traffic: Traffic,
         /// Slow looks in a row.
         looks: u32,
         /// Instances that are slow, the shared address not counted.
@@ -226,6 +235,41 @@ pub enum Symptom {
     Status(u16),
     /// It names failing parts.
     NotReady(Vec<String>),
+}
+
+/// What of an endpoint is bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Extent {
+    /// Nothing of it works, as far as was seen.
+    #[default]
+    Whole,
+    /// New connections fail; one that was opened earlier still answers.
+    NewConnections,
+    /// It works between its failures.
+    AtTimes {
+        /// Failures within the window, each followed or preceded by a good look.
+        failures: usize,
+        /// The time they are counted over.
+        window: Duration,
+    },
+}
+
+/// Which of the looks at an endpoint are slow: what is quick beside them tells where the time goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Traffic {
+    /// All of them, or too little is known to tell.
+    #[default]
+    All,
+    /// Ordinary requests; exempt health checks are quick.
+    Ordinary,
+    /// Ordinary requests are refused for overload (429); exempt health checks are answered.
+    Shed,
+    /// New connections, before anything is asked; requests over an open one are quick.
+    Connecting,
+    /// Health checks, which ask etcd; ordinary requests that need no etcd are quick.
+    Health,
 }
 
 /// Bands of the expiry ladder, ordered from early to late.

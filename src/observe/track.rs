@@ -4,6 +4,9 @@
 //! with proof that our own path worked in between. What arrives late never changes the verdict; a late bad look only
 //! adds to a run it belongs to.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use crate::model::observation::Unseen;
 use crate::model::policy::Policy;
 use crate::model::time::{Mono, Now};
@@ -49,7 +52,13 @@ pub struct Track {
     slow: Option<Run>,
     brisk: Option<Run>,
     refused: Option<Run>,
+    failures: VecDeque<Now>,
+    last_failure: Option<Symptom>,
+    last_bad: Option<Mono>,
 }
+
+/// Failures remembered: a few more than make a finding.
+const FAILURES: usize = 8;
 
 /// What a sign did to a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +105,10 @@ impl Track {
             }
             Sign::Bad(symptom) => {
                 self.good = None;
+                self.last_bad = Some(scheduled.mono);
+                if self.bad.is_none() && self.last_good.is_some() {
+                    self.take_failure(scheduled, symptom);
+                }
                 was_bad &= !self.changes_kind(symptom);
                 self.take_bad(scheduled, symptom.clone(), path, now);
             }
@@ -140,6 +153,30 @@ impl Track {
     pub fn forget_bad(&mut self) {
         self.bad = None;
         self.suspected = None;
+        self.failures.clear();
+    }
+
+    /// When it stopped answering after having answered, within `window` before `now`, oldest first; at most eight.
+    pub fn failures(&self, now: Mono, window: Duration) -> impl Iterator<Item = &Now> {
+        self.failures.iter().filter(move |failure| now.since(failure.mono) <= window)
+    }
+
+    /// What it did when it last stopped answering.
+    #[must_use]
+    pub const fn last_failure(&self) -> Option<&Symptom> {
+        self.last_failure.as_ref()
+    }
+
+    /// Scheduled start of the last bad look, however long ago.
+    #[must_use]
+    pub const fn last_bad(&self) -> Option<Mono> {
+        self.last_bad
+    }
+
+    /// Whether the latest look was refused for overload.
+    #[must_use]
+    pub const fn is_shed(&self) -> bool {
+        matches!(&self.latest, Some((_, Sign::Shed)))
     }
 
     /// How the bad run stands.
@@ -239,6 +276,18 @@ impl Track {
         });
     }
 
+    /// An instance that names what it is not ready for answers.
+    fn take_failure(&mut self, scheduled: Now, symptom: &Symptom) {
+        if matches!(symptom, Symptom::NotReady(_)) {
+            return;
+        }
+        if self.failures.len() == FAILURES {
+            self.failures.pop_front();
+        }
+        self.failures.push_back(scheduled);
+        self.last_failure = Some(symptom.clone());
+    }
+
     fn take_late(&mut self, scheduled: Now, sign: &Sign) {
         let after_good = self.last_good.is_none_or(|good| scheduled.mono > good.mono);
         if let (Some(bad), Sign::Bad(_), true) = (&mut self.bad, sign, after_good) {
@@ -261,6 +310,6 @@ impl Run {
 }
 
 /// A look older than this says nothing about now: three of the longest interval at which anything decides.
-fn freshness(policy: &Policy) -> std::time::Duration {
+fn freshness(policy: &Policy) -> Duration {
     policy.readyz_interval.max(policy.etcd_status_interval).max(policy.reference_interval).saturating_mul(3)
 }

@@ -360,6 +360,8 @@ impl View {
         // Ordinary requests that queue until their deadline are the slowest of all.
         let queued = aspect == Aspect::Ordinary
             && matches!(&observation.outcome, Err(unseen) if unseen.cause == Cause::Timeout && unseen.phase >= Phase::FirstByte);
+        // And so are those that are turned away from a full queue.
+        let queued = queued || (aspect == Aspect::Ordinary && sign == Sign::Shed);
         let slow =
             (sign == Sign::Good || queued).then(|| queued || observation.phases.total() > self.policy.slow_after);
         self.note(observation.probe.subject.clone(), aspect, observation.scheduled, sign, now, taken);

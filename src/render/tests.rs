@@ -18,7 +18,7 @@ use crate::model::rule::{Level, RuleId};
 use crate::model::samples::{OPENED, addresses, delivery, finding, incident, subject};
 use crate::model::silence::{Hushed, Silence};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Band, Evidence, Symptom};
+use crate::model::verdict::{Band, Evidence, Extent, Symptom};
 
 const REASONS: [MessageReason; 8] = [
     MessageReason::First,
@@ -162,7 +162,8 @@ fn headlines_fit_and_do_not_depend_on_what_was_seen() {
             let mut finding = finding(rule);
             finding.subject = subject(&of);
             let before = words::of(rule).headline(&finding);
-            finding.evidence = Evidence::Partial { symptom: Symptom::Status(502), ready: 1, of: 3 };
+            finding.evidence =
+                Evidence::Partial { symptom: Symptom::Status(502), ready: 1, of: 3, extent: Extent::Whole };
 
             let after = words::of(rule).headline(&finding);
 

@@ -40,6 +40,7 @@ pub(super) struct Seen {
     probe: Probe,
     outcome: Result<Reading, Unseen>,
     took: Duration,
+    phase: Phase,
     proves_path: bool,
 }
 
@@ -184,7 +185,11 @@ pub(super) fn took(millis: u64, seen: Option<Seen>) -> Option<Seen> {
 }
 
 pub(super) fn version(subject: &str) -> Option<Seen> {
-    let version = Version { status: 200, git_version: None, server_date: None, retry_after_secs: None };
+    version_status(subject, 200)
+}
+
+pub(super) fn version_status(subject: &str, status: u16) -> Option<Seen> {
+    let version = Version { status, git_version: None, server_date: None, retry_after_secs: None };
     seen(Probe::reused(of(subject), ProbeKind::Version), Ok(Reading::Version(version)))
 }
 
@@ -220,7 +225,7 @@ pub(super) fn round_with(members: &[Member], change: impl Fn(&mut MemberStatus))
     let is_any_heard = members.iter().any(|member| *member != Member::Hung);
     let probe = Probe::reused(of("prod/etcd/main"), ProbeKind::EtcdStatus);
     let outcome = Ok(Reading::EtcdStatus(answers));
-    Some(Seen { probe, outcome, took: Duration::ZERO, proves_path: is_any_heard })
+    Some(Seen { probe, outcome, took: Duration::ZERO, phase: Phase::FirstByte, proves_path: is_any_heard })
 }
 
 /// One round of linearizable reads.
@@ -237,7 +242,7 @@ pub(super) fn reads(members: &[Result<(), Unseen>]) -> Option<Seen> {
 
 fn seen(probe: Probe, outcome: Result<Reading, Unseen>) -> Option<Seen> {
     let proves_path = outcome.as_ref().err().is_none_or(|unseen| unseen.cause != Cause::Timeout);
-    Some(Seen { probe, outcome, took: Duration::from_millis(5), proves_path })
+    Some(Seen { probe, outcome, took: Duration::from_millis(5), phase: Phase::FirstByte, proves_path })
 }
 
 fn answer(member: Member, n: u8) -> MemberAnswer<MemberStatus> {
@@ -294,13 +299,24 @@ fn answer(member: Member, n: u8) -> MemberAnswer<MemberStatus> {
     MemberAnswer { member: name(&format!("etcd-{n}")), sent_after: Duration::ZERO, phases: Phases::default(), answer }
 }
 
+/// The time in the phase that took most of it.
+pub(super) fn took_in(phase: Phase, millis: u64, seen: Option<Seen>) -> Option<Seen> {
+    took(millis, seen).map(|seen| Seen { phase, ..seen })
+}
+
+fn spent(seen: &Seen) -> Phases {
+    let mut phases = Phases::default();
+    phases.record(seen.phase, seen.took);
+    phases
+}
+
 fn observation(millis: u64, seen: &Seen) -> Observation {
     Observation {
         look: None,
         probe: seen.probe.clone(),
         scheduled: at(millis),
         finished: at(millis).plus(seen.took),
-        phases: Phases { first_byte: Some(seen.took), ..Phases::default() },
+        phases: spent(seen),
         served: None,
         proves_path: seen.proves_path,
         outcome: seen.outcome.clone(),

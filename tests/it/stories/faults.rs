@@ -278,3 +278,23 @@ fn without_a_reference_point_an_unreachable_cluster_is_told_as_unproven() {
     assert_eq!(world.mails[0].message.incident.headline.rule, RuleId::F01);
     assert!(world.mails[0].message.incident.headline.path_unproven);
 }
+
+#[test]
+fn an_address_that_fails_in_turns_with_a_bad_instance_is_not_told_when_that_returns() {
+    for lasting in [45, 61, 90, 119] {
+        check_lasting(RuleId::F22, seconds(lasting), seconds(36), |world| world.set(&api(2), Doing::Frozen));
+    }
+}
+
+#[test]
+fn an_instance_that_dies_every_twenty_seconds_is_told_as_failing_at_times() {
+    let mut world = World::new();
+    for turn in 0..10 {
+        world.at(seconds(60 + turn * 20), |world| world.slay(&api(2)));
+        world.at(seconds(64 + turn * 20), World::heal);
+    }
+
+    world.run_until(seconds(500));
+
+    assert_eq!(world.told(), [(RuleId::F22, First), (RuleId::F22, Resolved)]);
+}

@@ -43,9 +43,9 @@
 //! | [`alert`] | `ladder.rs` holds and clears, `group.rs` makes incidents and finds the root cause, `outbox.rs` owes messages until they are accepted, `silence.rs` knows about which clusters nothing is said |
 //! | [`engine`] | the only place that knows the order of the three above: `mod.rs` the turn, `tell.rs` from alarms to messages, `memory.rs` what was known before a restart, `picture.rs` the snapshot |
 //! | [`store`] | alarms, incidents and owed mail in SQLite, on a thread of its own |
-//! | [`render`] | words and pictures from model values, pure: mails, tables, metrics |
+//! | [`render`] | words and pictures from model values, pure: mails, tables, metrics, the status page |
 //! | [`notify`] | the output edge: mail and heartbeat, every step under a deadline |
-//! | [`expose`] | `/metrics`, `/healthz`, `/readyz`, from the snapshot alone; `control.rs` is the Unix socket where people on the machine give orders (`orders.rs`), which enter the engine as inputs |
+//! | [`expose`] | the status page, `/metrics`, `/healthz`, `/readyz`, from the snapshot alone; `control.rs` is the Unix socket where people on the machine give orders (`orders.rs`), which enter the engine as inputs |
 //! | [`daemon`] | the loop, the clock, signals, logs, the service manager |
 //! | [`cli`] | one file per command |
 //!

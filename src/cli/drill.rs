@@ -227,7 +227,6 @@ mod tests {
             }],
             levels: BTreeMap::new(),
             policy: Policy::default(),
-            kubeconfigs: Vec::new(),
         }
     }
 

@@ -16,7 +16,6 @@ pub mod drill;
 mod incidents;
 mod probe;
 mod run;
-mod schema;
 mod silence;
 mod status;
 
@@ -45,7 +44,6 @@ enum Command {
     Status(status::Status),
     Incidents(incidents::Incidents),
     Silence(silence::Silence),
-    Schema(schema::Schema),
 }
 
 impl Command {
@@ -58,7 +56,6 @@ impl Command {
             Self::Status(status) => status.run(),
             Self::Incidents(incidents) => incidents.run(),
             Self::Silence(silence) => silence.run(),
-            Self::Schema(schema) => schema.run(),
         }
     }
 }

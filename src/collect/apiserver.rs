@@ -126,8 +126,9 @@ impl Apiserver {
         let Ok(mut kept) = tokio::time::timeout(kit.policy.answer_deadline, self.kept.lock()).await else {
             return (None, Err(Unseen { phase: Phase::FirstByte, cause: Cause::Timeout }));
         };
-        // Held until another one is open: a rotated identity never leaves us without a connection.
-        let _former = kept.take_if(|kept| !kept.is_usable(passport));
+        if let Some(stale) = kept.take_if(|kept| !kept.is_usable(passport)) {
+            drop(stale);
+        }
         let was_open = kept.is_some();
         let mut served = None;
         let mut answer = Err(Unseen { phase: Phase::FirstByte, cause: Cause::Closed });

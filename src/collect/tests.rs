@@ -4,7 +4,6 @@ pub(crate) mod farm;
 mod kept;
 mod phases;
 mod places;
-mod rotation;
 mod trust;
 
 /// The machine's clocks: these tests talk to real sockets.

@@ -30,8 +30,6 @@ pub struct Settings {
     pub levels: BTreeMap<RuleId, Level>,
     /// Every number that decides.
     pub policy: Policy,
-    /// Kubeconfigs that were read on the way here: what they say is part of this.
-    pub kubeconfigs: Vec<PathBuf>,
 }
 
 /// The machine we run on.
@@ -87,7 +85,7 @@ pub enum Host {
 }
 
 /// How mail goes out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Mail {
     /// The relay.
     pub relay: Address,
@@ -117,7 +115,7 @@ pub enum MailTls {
 }
 
 /// A login.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Login {
     /// User name.
     pub username: String,
@@ -126,7 +124,7 @@ pub struct Login {
 }
 
 /// Where heartbeats go.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Heartbeat {
     /// GET is sent here.
     pub url: Url,
@@ -137,7 +135,7 @@ pub struct Heartbeat {
 }
 
 /// One cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Cluster {
     /// Its name.
     pub name: Name,
@@ -156,7 +154,7 @@ pub struct Cluster {
 }
 
 /// One etcd cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Etcd {
     /// Its name.
     pub name: Name,
@@ -180,7 +178,7 @@ pub struct Endpoint {
 }
 
 /// How we prove who we are, and whom we trust.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Credentials {
     /// Certificate authorities, PEM.
     pub anchors: Option<Source>,
@@ -195,7 +193,7 @@ pub struct Credentials {
 }
 
 /// A client certificate and its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ClientPair {
     /// Certificate chain, PEM.
     pub certificate: Source,
@@ -204,7 +202,7 @@ pub struct ClientPair {
 }
 
 /// A command that prints a credential, as kubeconfig defines it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct ExecPlugin {
     /// `client.authentication.k8s.io/v1` or `v1beta1`.
     pub api_version: String,
@@ -230,21 +228,6 @@ pub enum Source {
     /// Bytes embedded in a kubeconfig.
     Inline(std::sync::Arc<secrecy::SecretSlice<u8>>),
 }
-
-/// Whether the same bytes are read from the same place.
-impl PartialEq for Source {
-    fn eq(&self, other: &Self) -> bool {
-        use secrecy::ExposeSecret as _;
-        match (self, other) {
-            (Self::File(one), Self::File(other)) => one == other,
-            (Self::Credential(one), Self::Credential(other)) | (Self::Env(one), Self::Env(other)) => one == other,
-            (Self::Inline(one), Self::Inline(other)) => one.expose_secret() == other.expose_secret(),
-            (Self::File(_) | Self::Credential(_) | Self::Env(_) | Self::Inline(_), _) => false,
-        }
-    }
-}
-
-impl Eq for Source {}
 
 /// Without the path, which is often the receiver's secret.
 impl std::fmt::Debug for Heartbeat {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::alert::outbox::Outbox;
 use crate::model::inventory::Inventory;
 use crate::model::message::Backlog;
-use crate::model::policy::Policy;
 use crate::model::reload::Configured;
 use crate::model::snapshot::{Counters, HeartbeatState, Snapshot};
 use crate::model::time::{Now, UnixTime};
@@ -19,13 +18,12 @@ use super::{Engine, SNAPSHOT_AGE, blind_key};
 const STALL_SHOWS: Duration = Duration::from_secs(10);
 
 /// The picture before anything is known.
-pub(super) fn empty(inventory: Arc<Inventory>, policy: Arc<Policy>, now: Now) -> Snapshot {
+pub(super) fn empty(inventory: Arc<Inventory>, now: Now) -> Snapshot {
     Snapshot {
         at: now,
         started: now,
         heartbeat: if inventory.heartbeat { HeartbeatState::Beating } else { HeartbeatState::Off },
         inventory,
-        policy,
         clusters: BTreeMap::new(),
         vantage: BTreeMap::new(),
         blind_since: None,
@@ -55,14 +53,13 @@ impl Engine {
             at: now,
             started: self.pulse.started,
             inventory: Arc::clone(self.view.inventory()),
-            policy: Arc::clone(self.view.policy()),
             clusters: self.view.pictures().clone(),
             vantage: self.view.vantage().clone(),
             blind_since: self.blind_since(),
             alarms: self.ladder.alarms().cloned().collect(),
             incidents: self.incidents.all().cloned().collect(),
             silences: self.silences.all().cloned().collect(),
-            configured: self.configured.clone(),
+            configured: self.snapshot.configured.clone(),
             backlog: Outbox::backlog(&self.outbox),
             heartbeat: self.heartbeat_state(now),
             counters: self.counters.clone(),

@@ -1,4 +1,4 @@
-//! The door for machines that look at us: `/metrics`, `/healthz`, `/readyz`.
+//! The door for those who look at us: the status page for people, `/metrics`, `/healthz` and `/readyz` for machines.
 //!
 //! Reads the latest [`Snapshot`] and nothing else: no request starts a look, names a destination or waits for the
 //! engine, so that the pages still answer when mail, DNS and every target are dead. Everything a stranger can make us
@@ -8,6 +8,7 @@
 mod control;
 mod orders;
 mod pages;
+mod status;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,12 +1,11 @@
-//! What each path answers.
+//! What each path answers, apart from the status page (`status.rs`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -15,25 +14,29 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use tokio::sync::Semaphore;
 
+use crate::model::policy::Policy;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{Clock, Now};
 use crate::render::metrics::{self, Family, Page};
 
-use super::Shared;
+use crate::render::status::STANDSTILL;
 
-/// A snapshot older than this belongs to an engine that stands still: the fastest ticks of the schedule, 2 and 3 s
-/// apart, renew it even when every look fails.
-const STANDSTILL: Duration = Duration::from_secs(5);
+use super::{Shared, status};
 
 const PLAIN: &str = "text/plain; charset=utf-8";
-const WELCOME: &str = "vedette watches control planes from outside them and mails the person on call. \
-     /metrics is for Prometheus, /healthz answers while the process lives, /readyz tells whether it has looked at \
-     everything once and keeps looking.\n";
+const ROUTES: &str = "no such page; there are\n\
+     /               the status page, as text for those that do not ask for HTML\n\
+     /status.txt     the same as text\n\
+     /api/v1/status  the same as JSON\n\
+     /metrics        for Prometheus\n\
+     /healthz        answers while the process lives\n\
+     /readyz         whether everything was looked at once and looking goes on\n";
 
 /// What the pages are made from.
 #[derive(Debug, Clone)]
 pub struct Pages {
     snapshot: Shared,
+    policy: Arc<Policy>,
     clock: Clock,
     process: Arc<ProcessCollector>,
     drawing: Arc<Semaphore>,
@@ -41,11 +44,12 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// Pages about the latest of `snapshot`; freshness is judged by its policy and `clock`.
+    /// Pages about the latest of `snapshot`; freshness is judged by `policy` and `clock`.
     #[must_use]
-    pub fn new(snapshot: Shared, clock: Clock) -> Self {
+    pub fn new(snapshot: Shared, policy: Arc<Policy>, clock: Clock) -> Self {
         Self {
             snapshot,
+            policy,
             clock,
             process: Arc::new(ProcessCollector::for_self()),
             drawing: Arc::new(Semaphore::new(1)),
@@ -57,10 +61,19 @@ impl Pages {
         Arc::clone(&self.refused)
     }
 
+    /// The latest snapshot, by what its ages are judged, and the time.
+    pub(super) fn read(&self) -> (Arc<Snapshot>, Arc<Policy>, Now) {
+        (self.snapshot.load_full(), Arc::clone(&self.policy), self.clock.now())
+    }
+
+    /// A turn at drawing: one page at a time, so that no crowd of readers takes the machine from the looks.
+    pub(super) fn drawing(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.drawing)
+    }
+
     fn metrics(&self) -> prometheus::Result<Vec<u8>> {
-        let snapshot = self.snapshot.load_full();
-        let now = self.clock.now();
-        let mut families = metrics::families(Page { snapshot: &snapshot, policy: &snapshot.policy, now });
+        let (snapshot, policy, now) = self.read();
+        let mut families = metrics::families(Page { snapshot: &snapshot, policy: &policy, now });
         families.extend(self.refused_family().finish());
         families.extend(self.process.collect().into_iter().filter(is_known));
         metrics::encode(&families)
@@ -79,11 +92,13 @@ impl Pages {
 /// All paths. Every answer forbids caches and guessing of types.
 pub(super) fn router(pages: Pages) -> Router {
     Router::new()
-        .route("/", get(async || text(StatusCode::OK, WELCOME)))
+        .route("/", get(status::front))
+        .route("/status.txt", get(status::plain))
+        .route("/api/v1/status", get(status::json))
         .route("/healthz", get(async || text(StatusCode::OK, "ok\n")))
         .route("/readyz", get(ready))
         .route("/metrics", get(page))
-        .fallback(async || text(StatusCode::NOT_FOUND, "no such page; try /metrics, /healthz or /readyz\n"))
+        .fallback(async || text(StatusCode::NOT_FOUND, ROUTES))
         .layer(middleware::from_fn(refuse_bodies))
         .with_state(pages)
 }
@@ -127,19 +142,20 @@ async fn refuse_bodies(request: Request, next: Next) -> Response {
         let mut answer = next.run(Request::from_parts(head, body)).await;
         let headers = answer.headers_mut();
         headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
-        headers.insert(HeaderName::from_static("x-content-type-options"), header::HeaderValue::from_static("nosniff"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
+        headers.insert(header::REFERRER_POLICY, header::HeaderValue::from_static("no-referrer"));
         answer
     } else {
         text(StatusCode::PAYLOAD_TOO_LARGE, "requests here have no body\n")
     }
 }
 
-fn text(status: StatusCode, text: impl Into<String>) -> Response {
+pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Response {
     (status, [(header::CONTENT_TYPE, PLAIN)], text.into()).into_response()
 }
 
-fn broken(why: &str) -> Response {
-    tracing::error!(why, "drawing the metrics page: {why}");
+pub(super) fn broken(why: &str) -> Response {
+    tracing::error!(why, "drawing a page: {why}");
     text(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be drawn\n")
 }
 

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Expose, Limits, Pages, Shared};
+use crate::model::policy::Policy;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Clock;
 use crate::render::specimen;
@@ -71,6 +72,15 @@ async fn only_known_paths_only_reading_and_no_bodies() {
 
     for (request, status) in [
         ("GET / HTTP/1.1\r\nhost: x\r\n\r\n", "200"),
+        ("HEAD / HTTP/1.1\r\nhost: x\r\n\r\n", "200"),
+        ("GET /status.txt?cluster=prod HTTP/1.1\r\nhost: x\r\n\r\n", "200"),
+        ("GET /api/v1/status?page=1 HTTP/1.1\r\nhost: x\r\n\r\n", "200"),
+        ("GET /?page=2 HTTP/1.1\r\nhost: x\r\n\r\n", "404"),
+        ("GET /?page=x HTTP/1.1\r\nhost: x\r\n\r\n", "404"),
+        ("GET /api/v1/status?cluster=10.0.0.1:6443 HTTP/1.1\r\nhost: x\r\n\r\n", "404"),
+        ("GET /status.txt?cluster=http://10.0.0.1/ HTTP/1.1\r\nhost: x\r\n\r\n", "404"),
+        ("POST / HTTP/1.1\r\nhost: x\r\n\r\n", "405"),
+        ("PUT /api/v1/status HTTP/1.1\r\nhost: x\r\n\r\n", "405"),
         ("HEAD /metrics HTTP/1.1\r\nhost: x\r\n\r\n", "200"),
         ("GET /probe?target=http://10.0.0.1/ HTTP/1.1\r\nhost: x\r\n\r\n", "404"),
         ("GET /metrics/ HTTP/1.1\r\nhost: x\r\n\r\n", "404"),
@@ -84,6 +94,60 @@ async fn only_known_paths_only_reading_and_no_bodies() {
         assert_eq!(door.ask(request).await.get(9..12), Some(status), "{request}");
     }
     assert!(door.ask("HEAD /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.ends_with("\r\n\r\n"));
+}
+
+#[tokio::test]
+async fn the_front_page_is_html_for_browsers_and_text_for_curl() {
+    let door = Door::open(Limits::default()).await;
+
+    let browser = door.ask("GET / HTTP/1.1\r\nhost: x\r\naccept: text/html,*/*;q=0.8\r\n\r\n").await;
+    let curl = door.ask("GET / HTTP/1.1\r\nhost: x\r\naccept: */*\r\n\r\n").await;
+
+    assert!(browser.contains("content-type: text/html; charset=utf-8\r\n"), "{browser}");
+    assert!(browser.contains("content-security-policy: default-src 'none'; style-src 'sha256-"), "{browser}");
+    assert!(browser.contains("referrer-policy: no-referrer\r\n") && browser.contains("cache-control: no-store\r\n"));
+    assert!(browser.contains("http-equiv=\"refresh\""));
+    assert!(curl.contains("content-type: text/plain; charset=utf-8\r\n"), "{curl}");
+    assert!(curl.contains("\r\n\r\nDEGRADED: prod is degraded: "), "{curl}");
+}
+
+#[tokio::test]
+async fn the_page_holds_still_for_who_asks_for_it() {
+    let door = Door::open(Limits::default()).await;
+
+    for (path, extra) in [("/?refresh=off", ""), ("/", "sec-ch-prefers-reduced-motion: \"reduce\"\r\n")] {
+        let page = door.ask(&format!("GET {path} HTTP/1.1\r\nhost: x\r\naccept: text/html\r\n{extra}\r\n")).await;
+
+        assert!(page.contains("Held still") && !page.contains("http-equiv"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn the_api_has_a_tag_that_lasts_as_long_as_the_picture() {
+    let door = Door::open(Limits::default()).await;
+    let first = door.get("/api/v1/status").await;
+    let tag = first.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().to_owned();
+    let again = format!("GET /api/v1/status HTTP/1.1\r\nhost: x\r\nif-none-match: {tag}\r\n\r\n");
+
+    let body: serde_json::Value = serde_json::from_str(first.split_once("\r\n\r\n").unwrap().1).unwrap();
+    assert_eq!((&body["format"], &body["state"]), (&1.into(), &"degraded".into()));
+    assert!(door.ask(&again).await.starts_with("HTTP/1.1 304 "));
+
+    for millis in [250, 6000] {
+        let at = specimen::now().minus(Duration::from_millis(millis));
+        door.snapshot.store(Arc::new(Snapshot { at, ..specimen::snapshot() }));
+
+        assert!(door.ask(&again).await.starts_with("HTTP/1.1 200 "), "{millis}");
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_answered_with_what_does() {
+    let door = Door::open(Limits::default()).await;
+
+    assert!(door.get("/nowhere").await.contains("/api/v1/status"));
+    assert!(door.get("/?cluster=x").await.ends_with("no cluster of that name is configured; there are\nprod\n"));
+    assert!(door.get("/?page=9").await.ends_with("no such page: there are pages 1 to 1\n"));
 }
 
 #[tokio::test]
@@ -153,7 +217,7 @@ impl Door {
         expose.limits = limits;
         let address = expose.address().unwrap();
         let snapshot: Shared = Arc::new(ArcSwap::from_pointee(specimen::snapshot()));
-        let pages = Pages::new(Arc::clone(&snapshot), Clock::new(specimen::now));
+        let pages = Pages::new(Arc::clone(&snapshot), Arc::new(Policy::default()), Clock::new(specimen::now));
         let stop = CancellationToken::new();
         let serving = tokio::spawn(expose.serve(pages, stop.clone()));
         Self { address, snapshot, stop, serving }

@@ -11,7 +11,6 @@ use super::incident::{Alarm, Incident};
 use super::inventory::Inventory;
 use super::message::{Backlog, FailureClass};
 use super::observation::{Observation, Phase};
-use super::policy::Policy;
 use super::probe::{Connection, Probe, ProbeKind};
 use super::reload::Configured;
 use super::rule::Level;
@@ -28,8 +27,6 @@ pub struct Snapshot {
     pub started: Now,
     /// What should exist.
     pub inventory: Arc<Inventory>,
-    /// The numbers that decide.
-    pub policy: Arc<Policy>,
     /// Each cluster by name.
     pub clusters: BTreeMap<Name, Arc<ClusterPicture>>,
     /// Latest look at each reference point, resolver and the own clock.

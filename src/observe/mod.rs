@@ -15,7 +15,6 @@ pub mod schedule;
 pub mod sign;
 pub mod sizes;
 pub mod track;
-pub mod turnover;
 pub mod view;
 
 #[cfg(test)]

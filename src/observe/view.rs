@@ -23,7 +23,6 @@ use super::quorum::{self, Count};
 use super::sign::Sign;
 use super::sizes::Sizes;
 use super::track::{Confirmation, Effect, Track};
-use super::turnover::{Fate, Turnover};
 
 /// Under which aspect a subject is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,7 +73,7 @@ pub struct Taken {
 #[derive(Debug, Clone)]
 pub struct View {
     inventory: Arc<Inventory>,
-    policy: Arc<Policy>,
+    policy: Policy,
     tracks: BTreeMap<(Subject, Aspect), Track>,
     pictures: BTreeMap<Name, Arc<ClusterPicture>>,
     vantage: BTreeMap<Probe, Arc<Observation>>,
@@ -86,18 +85,16 @@ pub struct View {
     offsets: BTreeMap<Subject, (Mono, i64)>,
     path: Path,
     void_until: Option<Mono>,
-    /// Looks at these that were scheduled before this went elsewhere.
-    moved: BTreeMap<Subject, Mono>,
 }
 
 impl View {
     /// Nothing believed yet.
     #[must_use]
-    pub fn new(inventory: Arc<Inventory>, policy: impl Into<Arc<Policy>>) -> Self {
+    pub fn new(inventory: Arc<Inventory>, policy: Policy) -> Self {
         let pictures = inventory.clusters.keys().map(|name| (name.clone(), Arc::default())).collect();
         Self {
             inventory,
-            policy: policy.into(),
+            policy,
             tracks: BTreeMap::new(),
             pictures,
             vantage: BTreeMap::new(),
@@ -109,44 +106,7 @@ impl View {
             offsets: BTreeMap::new(),
             path: Path::default(),
             void_until: None,
-            moved: BTreeMap::new(),
         }
-    }
-
-    /// Watches something else from `now` on. Beliefs about what stays at its place stay; those about anything else are
-    /// dropped, counts of what is watched excepted.
-    pub fn replace(&mut self, inventory: Arc<Inventory>, policy: Arc<Policy>, now: Mono) {
-        self.policy = policy;
-        let before = std::mem::replace(&mut self.inventory, inventory);
-        let turnover = Turnover::new(&before, &self.inventory);
-        let stays = |subject: &Subject| turnover.fate(subject) == Fate::Stays;
-        self.tracks.retain(|(subject, _), _| stays(subject));
-        self.vantage.retain(|probe, _| stays(&probe.subject));
-        self.served.retain(|subject, _| stays(subject));
-        self.counts.retain(|subject, _| stays(subject));
-        self.statuses.retain(|subject, _| stays(subject));
-        self.sizes.retain(|subject, _| stays(subject));
-        self.elections.retain(|subject, _| self.inventory.watches(subject));
-        self.offsets.retain(|subject, _| stays(subject));
-        self.moved.retain(|subject, _| self.inventory.watches(subject));
-        self.moved.extend(turnover.moved().map(|subject| (subject, now)));
-        self.pictures.retain(|name, _| self.inventory.clusters.contains_key(name));
-        for name in self.inventory.clusters.keys() {
-            let picture = Arc::make_mut(self.pictures.entry(name.clone()).or_default());
-            let is_watched = |subject: &Subject| self.inventory.watches(subject);
-            picture.looks.retain(|probe, _| stays(&probe.subject));
-            picture.served.retain(|subject, _| stays(subject));
-            picture.histograms.retain(|key, _| is_watched(&key.subject));
-            picture.outcomes.retain(|key, _| is_watched(&key.subject));
-        }
-    }
-
-    /// Whether an observation is about something that is watched, at the place where it is watched.
-    #[must_use]
-    pub fn concerns(&self, observation: &Observation) -> bool {
-        let subject = &observation.probe.subject;
-        let went_elsewhere = self.moved.get(subject).is_some_and(|since| observation.scheduled.mono < *since);
-        self.inventory.watches(subject) && !went_elsewhere
     }
 
     /// Takes in one observation; `now` is when we learned of it.
@@ -202,7 +162,7 @@ impl View {
 
     /// The numbers that decide.
     #[must_use]
-    pub const fn policy(&self) -> &Arc<Policy> {
+    pub const fn policy(&self) -> &Policy {
         &self.policy
     }
 

@@ -48,7 +48,7 @@ fn look(seen: &LookLine) -> Look {
 }
 
 /// The kind of look as a person says it.
-const fn kind(kind: ProbeKind) -> &'static str {
+pub(super) const fn kind(kind: ProbeKind) -> &'static str {
     match kind {
         ProbeKind::Readyz => "readyz",
         ProbeKind::Livez => "livez",

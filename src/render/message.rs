@@ -21,7 +21,7 @@ use super::subject_line::{self, latest, level_word};
 const DESCRIBED: usize = 12;
 
 /// Release that made the message.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The document for one delivery.
 #[must_use]

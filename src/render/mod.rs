@@ -1,4 +1,4 @@
-//! Words and pictures from model values: mails, tables, the metrics page.
+//! Words and pictures from model values: mails, tables, the metrics page, the status page.
 //!
 //! Pure: no clock, no I/O, no decision. Whoever has a reader asks here: `expose`, `notify` and `cli`.
 
@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod silence;
 #[cfg(test)]
 pub(crate) mod specimen;
+pub mod status;
 pub mod story;
 pub mod subject_line;
 pub mod table;

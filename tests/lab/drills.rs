@@ -1,5 +1,6 @@
 //! The drills, by family. One file per family, one line here.
 
+mod boards;
 mod mute;
 mod outages;
 mod post;
@@ -12,4 +13,4 @@ use crate::drill::Drill;
 
 /// All families, in the order they are run.
 pub(crate) const DRILLS: &[&[Drill]] =
-    &[selftest::DRILLS, selftest_mail::DRILLS, outages::DRILLS, mute::DRILLS, service::DRILLS];
+    &[selftest::DRILLS, selftest_mail::DRILLS, outages::DRILLS, mute::DRILLS, service::DRILLS, boards::DRILLS];

@@ -36,9 +36,9 @@ pub(crate) const WINDOW_ADDRESS: &str = "VEDETTE_LAB_WINDOW";
 ///
 /// # Errors
 /// [`Skipped`] when the kernel or the system refuses namespaces.
-pub(crate) fn run_inside(arguments: &[String]) -> Result<ExitCode> {
+pub(crate) fn run_inside(arguments: &[String], wants_prometheus: bool) -> Result<ExitCode> {
     let flags = namespace_flags()?;
-    let tools = Tools::find()?;
+    let tools = if wants_prometheus { Tools::find_with_prometheus()? } else { Tools::find()? };
     remove_dead_labs();
     let folder = tempfile::Builder::new()
         .prefix(PREFIX)

@@ -25,8 +25,12 @@ const LANES_VARIABLE: &str = "VEDETTE_LAB_LANES";
 
 /// Runs the chosen drills and prints the sum.
 pub(crate) fn run(choice: &Choice) -> Result<ExitCode> {
-    // Once, and before the first drill: what is missing is built here.
+    // Once, and before the first drill: what is missing is built here. Where Prometheus cannot be had, only the drills
+    // that want it are skipped, each by itself.
     Tools::find()?;
+    if choice.wants_prometheus() {
+        drop(Tools::find_with_prometheus());
+    }
     let program = env::current_exe().context("finding this program")?;
     let drills = choice.drills();
     if drills.iter().any(|drill| drill.boots) {

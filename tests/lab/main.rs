@@ -15,10 +15,12 @@
 //! The map: `main` arguments; `isolate` namespaces of the whole; `tools` programs; `world` the parts put
 //! together: `net`, `process`, `pki`, `etcd`, `apiserver`, `vip`, `rbac`, `smtp`, `postfix`, `heartbeat`,
 //! `vedette`, `machine`; `faults` what can be done to it; `mail`, `http`, `clock`, `table` to see and measure;
-//! `drill` the runner, `lanes` two of them at a time; `drills` the drills; `up` the prompt.
+//! `drill` the runner, `lanes` two of them at a time; `drills` the drills; `boards` and `prometheus` what these need to
+//! ask what the dashboards ask; `up` the prompt.
 #![expect(clippy::print_stdout, reason = "the lab's output is for the person or the CI job that started it")]
 
 mod apiserver;
+mod boards;
 mod clock;
 mod drill;
 mod drills;
@@ -34,6 +36,7 @@ mod net;
 mod pki;
 mod postfix;
 mod process;
+mod prometheus;
 mod rbac;
 mod smtp;
 mod table;
@@ -89,7 +92,8 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
     }
     let outcome = match &order {
         Order::Drill(choice) if !choice.is_lane => lanes::run(choice),
-        Order::Drill(_) | Order::Up(_) | Order::List => isolate::run_inside(arguments),
+        Order::Drill(choice) => isolate::run_inside(arguments, choice.wants_prometheus()),
+        Order::Up(_) | Order::List => isolate::run_inside(arguments, false),
     };
     match (&order, outcome) {
         (Order::Drill(choice), Err(error)) => match error.downcast::<Skipped>() {

@@ -28,6 +28,8 @@ const START: Duration = Duration::minutes(-5);
 pub(crate) enum Life {
     /// From now for one year.
     Year,
+    /// A year that ends in three days.
+    LastDays,
     /// A year that ended one hour ago.
     Expired,
 }
@@ -178,9 +180,11 @@ fn leaf(common_name: &str, group: Option<&str>, role: Use, names: &[String], lif
     };
     params.use_authority_key_identifier_extension = true;
     params.not_before = OffsetDateTime::now_utc() + START;
-    if life == Life::Expired {
-        params.not_before -= YEAR + Duration::hours(1);
-    }
+    params.not_before -= match life {
+        Life::Year => Duration::ZERO,
+        Life::LastDays => YEAR - Duration::days(3),
+        Life::Expired => YEAR + Duration::hours(1),
+    };
     params.not_after = params.not_before + YEAR;
     Ok(params)
 }

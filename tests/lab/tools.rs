@@ -24,16 +24,25 @@ const PACKAGES: [(&str, &str); 7] = [
     ("setpriv", "util-linux"),
 ];
 
-/// Paths of etcd, etcdctl, etcdutl, kube-apiserver and kubectl, by name.
+/// Paths of etcd, etcdctl, etcdutl, kube-apiserver and kubectl by name, and of prometheus and promtool where wanted.
 #[derive(Clone, Debug)]
 pub(crate) struct Tools(BTreeMap<String, PathBuf>);
 
 impl Tools {
-    /// Finds everything, building what has to be built.
+    /// Finds what every world needs, building what has to be built.
     ///
     /// # Errors
     /// [`Skipped`] with the first thing that cannot be had.
     pub(crate) fn find() -> Result<Self> {
+        Self::find_with(&[])
+    }
+
+    /// The same, and Prometheus.
+    pub(crate) fn find_with_prometheus() -> Result<Self> {
+        Self::find_with(&["--prometheus"])
+    }
+
+    fn find_with(options: &[&str]) -> Result<Self> {
         let path = search_path();
         for (program, package) in PACKAGES {
             if !env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
@@ -45,6 +54,7 @@ impl Tools {
         }
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/tools/build.sh");
         let done = Command::new(&script)
+            .args(options)
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
             .output()

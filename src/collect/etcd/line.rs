@@ -99,11 +99,6 @@ impl Line {
         Self { site, slot: Mutex::new(Slot::Empty) }
     }
 
-    /// Whether it leads to `site`.
-    pub(super) fn is_at(&self, site: &Arc<Site>) -> bool {
-        Arc::ptr_eq(&self.site, site)
-    }
-
     /// Closes the kept connection politely.
     pub(super) fn close(&self) {
         *self.lock() = Slot::Empty;
@@ -121,8 +116,7 @@ impl Line {
             let open = open(&self.site, kit, passport, &attempt.journey).await?;
             return self.exchange::<Q>(kit, &open, attempt).await.map_err(|failed| failed.unseen);
         }
-        // The one that may no longer be used is held until another is open.
-        let (kept, _former) = self.kept(passport);
+        let kept = self.kept(passport);
         let was_open = kept.is_some();
         let first = match kept {
             Some(open) => open,
@@ -177,16 +171,15 @@ impl Line {
         answer
     }
 
-    /// The open connection, first if it may be used, second if it may not any more.
-    fn kept(&self, passport: &Passport) -> (Option<Arc<Open>>, Option<Arc<Open>>) {
+    /// The open connection, if it may be used.
+    fn kept(&self, passport: &Passport) -> Option<Arc<Open>> {
         let mut slot = self.lock();
-        let Slot::Open(open) = &*slot else { return (None, None) };
-        let open = Arc::clone(open);
+        let Slot::Open(open) = &*slot else { return None };
         if open.is_usable(passport) {
-            return (Some(open), None);
+            return Some(Arc::clone(open));
         }
         *slot = Slot::Empty;
-        (None, Some(open))
+        None
     }
 
     /// Dials, or waits for the dial that is under way.

@@ -44,22 +44,11 @@ impl Member {
     pub(crate) fn new(name: Name, site: Arc<Site>) -> Self {
         Self { name, line: Arc::new(Line::new(site)) }
     }
-
-    /// The same member under another round, with the connection that is open.
-    fn shared(&self) -> Self {
-        Self { name: self.name.clone(), line: Arc::clone(&self.line) }
-    }
 }
 
 impl Etcd {
     pub(crate) const fn new(identity: Arc<Identity>, members: Vec<Member>) -> Self {
         Self { identity, members }
-    }
-
-    /// The member that is looked at through `site`, with the connection that is open.
-    pub(crate) fn member_at(&self, name: &Name, site: &Arc<Site>) -> Option<Member> {
-        let mut members = self.members.iter();
-        members.find(|member| member.name == *name && member.line.is_at(site)).map(Member::shared)
     }
 
     /// Asks all members; `None` for kinds that no etcd is asked.

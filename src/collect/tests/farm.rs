@@ -267,7 +267,6 @@ impl Bench {
             clusters: vec![cluster],
             levels: [].into(),
             policy: Policy::default(),
-            kubeconfigs: Vec::new(),
         };
         Self { settings }
     }

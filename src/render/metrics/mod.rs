@@ -6,9 +6,10 @@
 //! Called by `expose` for `/metrics`; reads no clock and no process state.
 
 mod certificate;
+mod cluster;
 mod etcd;
 mod family;
-mod fresh;
+pub(in crate::render) mod fresh;
 mod incident;
 mod looks;
 mod own;
@@ -40,6 +41,7 @@ pub fn families(page: Page<'_>) -> Vec<MetricFamily> {
         looks::families(page),
         etcd::families(page),
         certificate::families(page),
+        cluster::families(page),
         incident::families(page),
         own::families(page),
     ]

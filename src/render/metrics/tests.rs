@@ -137,7 +137,9 @@ fn values_of_looks_that_are_too_old_disappear_and_end_dates_stay() {
 
     let page = text(&snapshot, specimen::now().plus(Duration::from_secs(120)));
 
-    for absent in ["vedette_instance_up", "vedette_etcd_", "vedette_vantage_clock_synchronised"] {
+    for absent in
+        ["vedette_instance_up", "vedette_cluster_level", "vedette_etcd_", "vedette_vantage_clock_synchronised"]
+    {
         assert!(!page.contains(absent), "{absent}");
     }
     assert!(page.contains("vedette_certificate_not_after_timestamp_seconds{"));
@@ -152,6 +154,7 @@ fn a_blind_vantage_calls_nothing_down_but_what_answers_up() {
     let page = text(&snapshot, specimen::now());
 
     assert!(!page.contains(r#"instance="etcd-3"} 0"#));
+    assert!(!page.contains("vedette_cluster_level"));
     assert!(
         page.contains("vedette_instance_up{cluster=\"prod\",component=\"etcd\",etcd=\"main\",instance=\"etcd-1\"} 1")
     );

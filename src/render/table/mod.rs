@@ -5,7 +5,7 @@
 //! told come in as values. No colours, and no `|` behind the first line, where plugins read figures. Called by `cli`.
 
 mod json;
-mod row;
+pub(in crate::render) mod row;
 mod summary;
 
 use std::time::Duration;

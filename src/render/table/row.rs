@@ -17,20 +17,20 @@ const NAMED_PARTS: usize = 6;
 const MIBIBYTE: f64 = 1_048_576.0;
 
 /// One row, before it is laid out.
-pub(super) struct Row {
-    pub(super) subject: Subject,
-    pub(super) address: String,
-    pub(super) probe: Probe,
-    pub(super) at: UnixTime,
-    pub(super) saw: Saw,
-    pub(super) result: String,
-    pub(super) unseen: Option<Unseen>,
-    pub(super) phases: Phases,
-    pub(super) end: Option<End>,
+pub(in crate::render) struct Row {
+    pub(in crate::render) subject: Subject,
+    pub(in crate::render) address: String,
+    pub(in crate::render) probe: Probe,
+    pub(in crate::render) at: UnixTime,
+    pub(in crate::render) saw: Saw,
+    pub(in crate::render) result: String,
+    pub(in crate::render) unseen: Option<Unseen>,
+    pub(in crate::render) phases: Phases,
+    pub(in crate::render) end: Option<End>,
 }
 
 /// The end of the served chain.
-pub(super) struct End {
+pub(in crate::render) struct End {
     pub(super) not_after: UnixTime,
     pub(super) days_left: f64,
     pub(super) trust: Trust,
@@ -90,7 +90,8 @@ fn key(row: &Row) -> (bool, &Subject, &Probe) {
     (row.subject.cluster().is_none(), &row.subject, &row.probe)
 }
 
-fn of(pass: Pass<'_>, look: &Observation) -> Vec<Row> {
+/// The rows of one look.
+pub(in crate::render) fn of(pass: Pass<'_>, look: &Observation) -> Vec<Row> {
     match &look.outcome {
         Ok(Reading::Health(health)) => vec![row(pass, look, health_saw(health.status), &healthy(health))],
         Ok(Reading::Version(version)) => {

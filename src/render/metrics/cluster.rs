@@ -1,0 +1,34 @@
+//! The family about each cluster as a whole: how bad it is.
+//!
+//! A count of incidents has no sample while nothing is open, which a page that was never scraped has not either; this
+//! one is zero for a cluster that is seen and fine, and absent for one of which nothing is known.
+
+use crate::model::rule::Level;
+
+use super::Page;
+use super::family::{Family, Labels, count};
+use super::fresh::is_fresh;
+
+pub(super) fn families(page: Page<'_>) -> Vec<Family> {
+    let snapshot = page.snapshot;
+    let mut level = Family::gauge(
+        "vedette_cluster_level",
+        "Loudest level that fires for the cluster: 0 none, 1 info, 2 warning, 3 critical. Absent while the vantage is \
+         blind or has not seen the cluster lately.",
+    );
+    for (name, picture) in &snapshot.clusters {
+        let is_seen = picture.looks.values().any(|look| is_fresh(page, look));
+        let is_known = is_seen && snapshot.is_first_round_done && snapshot.blind_since.is_none();
+        let number = snapshot.worst(name).map_or(0, number);
+        level.known(&Labels::default().with("cluster", name.as_str()), is_known.then(|| count(number)));
+    }
+    vec![level]
+}
+
+const fn number(level: Level) -> u64 {
+    match level {
+        Level::Info => 1,
+        Level::Warning => 2,
+        Level::Critical => 3,
+    }
+}

@@ -1,0 +1,191 @@
+//! The verdict line of each cluster, and everything seen of one.
+
+use crate::judge::words;
+use crate::model::incident::{Alarm, Incident, Stage};
+use crate::model::probe::ProbeKind;
+use crate::model::rule::{Level, RuleId};
+use crate::model::snapshot::ClusterPicture;
+use crate::model::subject::{Name, Subject};
+use crate::model::time::Now;
+use crate::model::verdict::{Evidence, Finding};
+use crate::render::metrics::Page;
+use crate::render::table::row::Saw;
+
+use super::facts::{ClusterLine, Detail, Endpoint, State};
+use super::gaps::Missing;
+use super::incidents::{self, RECOVERING};
+use super::looks::{API, broken, cell_of, latest, never, saw};
+use super::members::members;
+use super::moment::{mono, said, short, wall};
+
+/// What stands for a count while the vantage is blind.
+const NOT_SEEN: &str = "cannot be seen";
+
+/// The verdict line.
+pub(super) fn line(page: Page<'_>, name: &Name, picture: &ClusterPicture, gaps: &[Missing]) -> ClusterLine {
+    let (state, why, since) = verdict(page, name, gaps);
+    let silence = page.snapshot.silences.iter().find(|silence| silence.cluster == *name);
+    ClusterLine {
+        name: name.to_string(),
+        state,
+        why: said(&why),
+        since,
+        muted: silence.map(|silence| wall(silence.until, page.now)),
+        instances: instances(page, name, picture),
+        members: answering(page, name, picture),
+        vip: vip(page, name, picture),
+        seen: oldest(page, name, picture).map(|at| mono(at, page.now)),
+    }
+}
+
+/// How a cluster stands. What was confirmed speaks first; without it, everything that decides must be fresh and good.
+fn verdict(page: Page<'_>, name: &Name, gaps: &[Missing]) -> (State, String, Option<super::facts::Moment>) {
+    let standing = loudest(page, name);
+    if let Some(since) = page.snapshot.blind_since {
+        let before = standing.map_or_else(
+            || "nothing was wrong before".to_owned(),
+            |alarm| format!("before: {}, {}", state(&alarm.finding).as_str(), headline(page, alarm)),
+        );
+        return (State::Unknown, format!("cannot be seen from here; {before}"), Some(wall(since, page.now)));
+    }
+    if let Some(alarm) = standing {
+        let incident = speaking(page, alarm);
+        let is_recovering = incident.is_some_and(|incident| incidents::course(page, incident) == RECOVERING);
+        let held = match alarm.stage {
+            Stage::Pending { .. } => " (confirmed, mailed when it lasts)",
+            Stage::Clearing { .. } if is_recovering || incident.is_none() => " (recovering)",
+            Stage::Firing { .. } | Stage::Clearing { .. } => "",
+        };
+        let why = format!("{}{held}", headline(page, alarm));
+        let since = incident.map_or(alarm.finding.since, |incident| incident.opened);
+        return (state(&alarm.finding), why, Some(wall(since, page.now)));
+    }
+    let mut deciding = gaps.iter().filter(|missing| missing.decides);
+    match deciding.next() {
+        Some(first) => {
+            let rest = deciding.count();
+            let more = if rest > 0 { format!("; and {rest} more") } else { String::new() };
+            (State::Unknown, format!("{}: {}{more}", first.gap.about, first.gap.text), first.gap.seen.clone())
+        }
+        None => (State::Ok, "everything that decides was seen and is good".to_owned(), None),
+    }
+}
+
+/// The alarm that says most about how the cluster stands.
+fn loudest<'a>(page: Page<'a>, name: &Name) -> Option<&'a Alarm> {
+    page.snapshot
+        .alarms
+        .iter()
+        .filter(|alarm| alarm.finding.subject.cluster() == Some(name) && alarm.finding.level > Level::Info)
+        .max_by_key(|alarm| (state(&alarm.finding), alarm.is_firing(), alarm.finding.level))
+}
+
+/// The cause in words: of the incident that speaks for the alarm, when there is one.
+fn headline(page: Page<'_>, alarm: &Alarm) -> String {
+    let finding = speaking(page, alarm).map_or(&alarm.finding, |incident| incident.root());
+    words::of(finding.rule).headline(finding)
+}
+
+/// The incident that speaks for an alarm.
+fn speaking<'a>(page: Page<'a>, alarm: &Alarm) -> Option<&'a Incident> {
+    page.snapshot
+        .incidents
+        .iter()
+        .map(AsRef::as_ref)
+        .find(|incident: &&Incident| Some(&incident.id) == alarm.incident.as_ref())
+}
+
+/// Whether users are served while `finding` stands.
+pub(super) fn state(finding: &Finding) -> State {
+    let is_dead = matches!(finding.rule, RuleId::F01 | RuleId::F09 | RuleId::F23 | RuleId::F24);
+    let is_everywhere =
+        matches!(&finding.evidence, Evidence::NotReady { parts, of, .. } if *of > 0 && parts.len() >= *of);
+    if is_dead || is_everywhere { State::Down } else { State::Degraded }
+}
+
+/// Everything seen of `name`.
+pub(super) fn detail(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> Detail {
+    Detail {
+        cluster: name.to_string(),
+        planned: format!("{:.1} requests per second", picture.planned_per_second),
+        endpoints: subjects(page, name).iter().map(|subject| endpoint(page, subject, picture)).collect(),
+        members: members(page, name, picture),
+    }
+}
+
+fn endpoint(page: Page<'_>, subject: &Subject, picture: &ClusterPicture) -> Endpoint {
+    let is_vip = matches!(subject, Subject::Vip(_));
+    // Nothing looks at /livez through the shared address: which instance answers is the balancer's choice.
+    let kinds = API.iter().filter(|kind| !(is_vip && **kind == ProbeKind::Livez));
+    let mut cells: Vec<_> = kinds
+        .map(|kind| {
+            let look = latest(picture, subject, *kind);
+            look.and_then(|look| cell_of(page, look, subject)).unwrap_or_else(|| never(*kind))
+        })
+        .collect();
+    cells.extend(broken(picture, subject).and_then(|look| cell_of(page, look, subject)));
+    Endpoint {
+        name: if is_vip { "shared address".to_owned() } else { subject.short().to_owned() },
+        address: short(page.snapshot.inventory.address(subject)),
+        cells,
+    }
+}
+
+/// The shared address and the instances.
+fn subjects(page: Page<'_>, name: &Name) -> Vec<Subject> {
+    let Some(cluster) = page.snapshot.inventory.clusters.get(name) else { return Vec::new() };
+    cluster.vip.iter().map(|_| Subject::Vip(name.clone())).chain(cluster.apiserver_subjects(name)).collect()
+}
+
+fn word(page: Page<'_>, picture: &ClusterPicture, subject: &Subject) -> Option<Saw> {
+    let look = latest(picture, subject, ProbeKind::Readyz)?;
+    saw(page, look).into_iter().next().map(|(_, saw, _)| saw)
+}
+
+fn instances(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> String {
+    let all: Vec<Subject> =
+        subjects(page, name).into_iter().filter(|subject| matches!(subject, Subject::Apiserver(..))).collect();
+    if page.snapshot.blind_since.is_some() && !all.is_empty() {
+        return NOT_SEEN.to_owned();
+    }
+    let ready = all.iter().filter(|subject| word(page, picture, subject) == Some(Saw::Ok)).count();
+    if all.is_empty() { "not watched".to_owned() } else { format!("{ready} of {} ready", all.len()) }
+}
+
+fn answering(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> String {
+    let Some(cluster) = page.snapshot.inventory.clusters.get(name) else { return String::new() };
+    let all: usize = cluster.etcds.values().map(|etcd| etcd.members.len()).sum();
+    let rounds = cluster.etcds.keys().map(|etcd| Subject::Etcd(name.clone(), etcd.clone()));
+    let answered: usize = rounds
+        .filter_map(|round| latest(picture, &round, ProbeKind::EtcdStatus))
+        .flat_map(|look| saw(page, look))
+        .filter(|(subject, saw, _)| {
+            matches!(subject, Subject::EtcdMember(..)) && matches!(saw, Saw::Ok | Saw::Alarm | Saw::NoLeader)
+        })
+        .count();
+    match all {
+        0 => "not watched".to_owned(),
+        _ if page.snapshot.blind_since.is_some() => NOT_SEEN.to_owned(),
+        all => format!("{answered} of {all} answer"),
+    }
+}
+
+fn vip(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> String {
+    let has_one = page.snapshot.inventory.clusters.get(name).is_some_and(|cluster| cluster.vip.is_some());
+    match word(page, picture, &Subject::Vip(name.clone())) {
+        Some(_) if page.snapshot.blind_since.is_some() => NOT_SEEN.to_owned(),
+        Some(saw) => saw.as_str().to_owned(),
+        None if has_one => "never seen".to_owned(),
+        None => "none configured".to_owned(),
+    }
+}
+
+/// Scheduled start of the oldest among the latest deciding looks; `None` when one of them was never made.
+fn oldest(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> Option<Now> {
+    let cluster = page.snapshot.inventory.clusters.get(name)?;
+    let rounds = cluster.etcds.keys().map(|etcd| (Subject::Etcd(name.clone(), etcd.clone()), ProbeKind::EtcdStatus));
+    let asked = subjects(page, name).into_iter().map(|subject| (subject, ProbeKind::Readyz));
+    let looks: Option<Vec<Now>> =
+        asked.chain(rounds).map(|(subject, kind)| Some(latest(picture, &subject, kind)?.scheduled)).collect();
+    looks?.into_iter().min_by_key(|at| at.mono)
+}

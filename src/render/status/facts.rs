@@ -1,0 +1,393 @@
+//! What the status page says, as values: the one model behind HTML, text and JSON.
+//!
+//! Every text here is one harmless line and is shown as it stands, so the three renderings cannot disagree; a number
+//! stands beside the text it became and is only for machines. Field names are the API: new ones may be added, none
+//! changes its meaning. Times are RFC 3339 in UTC, and each carries its age.
+
+use serde::Serialize;
+
+use crate::model::rule::Level;
+
+/// The whole page.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Status {
+    /// Version of this form; rises only when a field changes its meaning.
+    pub format: u32,
+    /// The worst state of anything.
+    pub state: State,
+    /// That state in one sentence.
+    pub headline: String,
+    /// Since when.
+    pub since: Option<Moment>,
+    /// The machine that looks.
+    pub vantage: String,
+    /// Version of vedette.
+    pub version: &'static str,
+    /// When the picture was taken that all of this is read from.
+    pub picture: Moment,
+    /// Whether that picture is so old that the scheduler must be standing still.
+    pub is_stale: bool,
+    /// Whether nothing outside the vantage answers, so that looks say nothing of the clusters.
+    pub is_blind: bool,
+    /// What to know before believing the rest: blindness, refused configuration, silences, mail that waits.
+    pub notices: Vec<Notice>,
+    /// Open incidents, loudest first.
+    pub incidents: Vec<IncidentFacts>,
+    /// Open incidents that found no room above, one line each.
+    pub more_incidents: Vec<String>,
+    /// Clusters in each state.
+    pub tally: Tally,
+    /// Which part of all clusters this page is about.
+    pub extent: Extent,
+    /// One line per cluster of this page, worst first.
+    pub clusters: Vec<ClusterLine>,
+    /// Everything seen of the worst of them, as many as fit; ask for one by name to see any other.
+    pub details: Vec<Detail>,
+    /// Served certificates of this page, what ends first on top.
+    pub certificates: Vec<CertificateFacts>,
+    /// Certificates that found no room.
+    pub more_certificates: usize,
+    /// What is not known.
+    pub gaps: Vec<Gap>,
+    /// Gaps that found no room.
+    pub more_gaps: usize,
+    /// What vedette knows of itself and its surroundings.
+    pub own: Own,
+    /// Incidents that are over, newest first.
+    pub ended: Vec<Ended>,
+}
+
+/// How something stands. Ordered from best to worst: what is known to be wrong outweighs what is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Fresh looks prove that all is well.
+    Ok,
+    /// Nothing is known to be wrong, but something that decides could not be seen.
+    Unknown,
+    /// Something is wrong; users are served.
+    Degraded,
+    /// Users are not served.
+    Down,
+}
+
+/// An instant and its distance from now.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Moment {
+    /// The instant.
+    pub at: String,
+    /// Its distance in words: `3.2 s ago`, `in 40 d`.
+    pub age: String,
+    /// Its distance in seconds; negative in the future.
+    pub age_seconds: f64,
+}
+
+/// Something to know before believing the rest.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Notice {
+    /// A bounded word for machines: `stale`, `blind`, `starting`, `configuration`, `silence`, `mail`, `heartbeat`,
+    /// `store`.
+    pub kind: &'static str,
+    /// How bad it is.
+    pub state: State,
+    /// What it is.
+    pub text: String,
+    /// Particulars, one line each.
+    pub lines: Vec<String>,
+    /// Since when.
+    pub since: Option<Moment>,
+    /// Until when.
+    pub until: Option<Moment>,
+}
+
+/// An open incident.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct IncidentFacts {
+    /// Its identity, as in the mails.
+    pub id: String,
+    /// Its cluster; the vantage when there is none.
+    pub cluster: Option<String>,
+    /// The loudest level it has reached.
+    pub level: Level,
+    /// The rule that names the deepest known cause.
+    pub rule: String,
+    /// Cluster and symptom, as in the subject of the mails.
+    pub headline: String,
+    /// Scheduled start of the first bad look.
+    pub opened: Moment,
+    /// Whether it goes on: `still so`, `recovering`.
+    pub course: &'static str,
+    /// What was seen.
+    pub what: String,
+    /// The deeper cause, when it is not the headline.
+    pub cause: Option<String>,
+    /// What stops working and what goes on.
+    pub impact: String,
+    /// The likely cause and why we think so.
+    pub likely: String,
+    /// Who was told.
+    pub told: String,
+    /// When the last message was composed.
+    pub told_at: Option<Moment>,
+    /// The latest looks that were not good.
+    pub evidence: Vec<EvidenceLine>,
+    /// What follows from it.
+    pub follows: Vec<String>,
+    /// Commands to copy.
+    pub next: Vec<CommandLine>,
+}
+
+/// A command to copy.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CommandLine {
+    /// The command.
+    pub line: String,
+    /// What to know about it.
+    pub note: Option<String>,
+}
+
+/// One look that was not good.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EvidenceLine {
+    /// What was looked at.
+    pub target: String,
+    /// The dialled address.
+    pub address: String,
+    /// The look.
+    pub cell: Cell,
+}
+
+/// Clusters in each state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Tally {
+    /// All is well.
+    pub ok: usize,
+    /// Cannot tell.
+    pub unknown: usize,
+    /// Something is wrong.
+    pub degraded: usize,
+    /// Users are not served.
+    pub down: usize,
+    /// Of all of them: nothing is said about them.
+    pub muted: usize,
+}
+
+/// Which part of all clusters a page is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Extent {
+    /// This page, from 1.
+    pub page: usize,
+    /// Of how many.
+    pub pages: usize,
+    /// Clusters in all.
+    pub clusters: usize,
+    /// The one cluster that was asked for.
+    pub only: Option<String>,
+}
+
+/// One cluster in one line.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClusterLine {
+    /// Its name.
+    pub name: String,
+    /// How it stands.
+    pub state: State,
+    /// Why.
+    pub why: String,
+    /// Since when it is not well.
+    pub since: Option<Moment>,
+    /// Until when nothing is said about it.
+    pub muted: Option<Moment>,
+    /// Instances that were ready at their latest look, and of how many.
+    pub instances: String,
+    /// etcd members that answered, and of how many; `not watched` when none is configured.
+    pub members: String,
+    /// The shared address: its latest look in one word.
+    pub vip: String,
+    /// The oldest of the latest deciding looks; `None` when one was never made.
+    pub seen: Option<Moment>,
+}
+
+/// Everything seen of one cluster.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Detail {
+    /// Its name.
+    pub cluster: String,
+    /// Requests per second that the schedule spends on it.
+    pub planned: String,
+    /// The shared address and the instances, each with its latest looks.
+    pub endpoints: Vec<Endpoint>,
+    /// etcd members.
+    pub members: Vec<Member>,
+}
+
+/// One row of the matrix.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Endpoint {
+    /// Its name.
+    pub name: String,
+    /// The dialled address.
+    pub address: String,
+    /// One cell per kind of look.
+    pub cells: Vec<Cell>,
+}
+
+/// The latest look of one kind.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Cell {
+    /// The kind of look.
+    pub look: &'static str,
+    /// Over a new or the reused connection.
+    pub connection: &'static str,
+    /// Good, bad, or no judge of it.
+    pub state: State,
+    /// What it saw, in one word.
+    pub saw: &'static str,
+    /// What it saw in full.
+    pub result: String,
+    /// When it was due; `None` when there was none yet.
+    pub seen: Option<Moment>,
+    /// Whether it still speaks for now.
+    pub is_fresh: bool,
+    /// Where the time went.
+    pub phases: Vec<PhaseShare>,
+    /// The sum: `7.6 ms`; empty when no phase was reached.
+    pub total: String,
+}
+
+/// Time spent in one phase.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PhaseShare {
+    /// The phase.
+    pub phase: &'static str,
+    /// Milliseconds, as shown.
+    pub millis: String,
+    /// Seconds.
+    pub seconds: f64,
+}
+
+/// One etcd member.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Member {
+    /// Its name, after its etcd cluster's where there are several.
+    pub name: String,
+    /// The dialled address.
+    pub address: String,
+    /// Status, read, and what else was looked at.
+    pub cells: Vec<Cell>,
+    /// `leads`, `follows etcd-1`, `learner`; empty when it did not answer.
+    pub role: String,
+    /// Server version.
+    pub version: String,
+    /// `term 3, index 1200, 0 to apply`.
+    pub raft: String,
+    /// The backend; `None` when it did not answer.
+    pub backend: Option<Backend>,
+    /// Alarms and errors it names.
+    pub alarms: Vec<String>,
+}
+
+/// A member's backend file.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Backend {
+    /// `8.0 MiB in use, file 20.0 MiB of 2.0 GiB (1 %)`.
+    pub text: String,
+    /// Which tier of the quota is reached: `below 65 %`, `65 %`, `75 %`, `85 %`, `quota not told`.
+    pub tier: &'static str,
+    /// How bad that is.
+    pub state: State,
+    /// File size.
+    pub size_bytes: u64,
+    /// Live pages.
+    pub in_use_bytes: Option<u64>,
+    /// Size at which it stops taking writes.
+    pub quota_bytes: Option<u64>,
+}
+
+/// One served certificate.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CertificateFacts {
+    /// The cluster.
+    pub cluster: String,
+    /// The band of the ladder it is in; empty when there is nothing to do.
+    pub band: &'static str,
+    /// How bad that is.
+    pub state: State,
+    /// When it ends.
+    pub ends: Moment,
+    /// Its subject.
+    pub holder: String,
+    /// Its issuer.
+    pub issuer: String,
+    /// The start of its fingerprint.
+    pub fingerprint: String,
+    /// Who renews it.
+    pub class: &'static str,
+    /// What strict verification says.
+    pub trust: &'static str,
+    /// Where it is served.
+    pub places: Vec<String>,
+    /// When it was last seen there.
+    pub seen: Moment,
+}
+
+/// Something that is not known.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Gap {
+    /// About what.
+    pub about: String,
+    /// What is not known, and why.
+    pub text: String,
+    /// The last time it was.
+    pub seen: Option<Moment>,
+}
+
+/// What vedette knows of itself and its surroundings.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Own {
+    /// Start of the process.
+    pub started: Moment,
+    /// When the configuration in use was read.
+    pub configured: Moment,
+    /// Named values: loop lag, clock, store, heartbeat, mail.
+    pub values: Vec<Value>,
+    /// Its clock, its resolvers, its reference points.
+    pub looks: Vec<EvidenceLine>,
+}
+
+/// A named value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Value {
+    /// Its name.
+    pub name: &'static str,
+    /// The value.
+    pub text: String,
+    /// How it stands.
+    pub state: State,
+}
+
+/// An incident that is over.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ended {
+    /// Cluster and symptom.
+    pub headline: String,
+    /// The rule.
+    pub rule: String,
+    /// When it ended.
+    pub over: Moment,
+    /// How long it lasted.
+    pub lasted: String,
+}
+
+impl State {
+    /// The word people read.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Unknown => "unknown",
+            Self::Degraded => "degraded",
+            Self::Down => "down",
+        }
+    }
+}

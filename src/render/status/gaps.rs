@@ -1,0 +1,146 @@
+//! What is not known: looks that never ended or are too old, refused credentials, signs not yet confirmed.
+//!
+//! A gap that *decides* keeps its cluster from being called ok.
+
+use crate::judge::words;
+use crate::model::incident::Alarm;
+use crate::model::probe::ProbeKind;
+use crate::model::rule::Level;
+use crate::model::snapshot::ClusterPicture;
+use crate::model::subject::{Name, Subject};
+use crate::render::metrics::Page;
+use crate::render::metrics::fresh::is_fresh;
+use crate::render::table::row::Saw;
+
+use super::facts::Gap;
+use super::looks::{latest, saw};
+use super::members::statuses;
+use super::moment::{mono, said, wall};
+
+/// A gap of one cluster.
+pub(super) struct Missing {
+    pub(super) gap: Gap,
+    pub(super) decides: bool,
+}
+
+/// All gaps of one cluster, those that decide first.
+pub(super) fn of(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> Vec<Missing> {
+    let mut all = Vec::new();
+    for (subject, kind, decides) in expected(page, name) {
+        match latest(picture, &subject, kind) {
+            None => all.push(missing(&subject, &format!("{}: never seen since the start", kind.as_str()), decides)),
+            Some(look) if !is_fresh(page, look) => {
+                let mut gap = missing(&subject, &format!("{}: the last look is too old", kind.as_str()), decides);
+                gap.gap.seen = Some(mono(look.scheduled, page.now));
+                all.push(gap);
+            }
+            Some(look) if decides => {
+                for (of, saw, result) in saw(page, look) {
+                    if let Some(text) = doubt(page, &of, saw, &result) {
+                        let mut gap = missing(&of, &text, true);
+                        gap.gap.seen = Some(mono(look.scheduled, page.now));
+                        all.push(gap);
+                    }
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    all.extend(untold_quotas(page, name, picture));
+    all.extend(listed(page, name));
+    all.sort_by_key(|missing| !missing.decides);
+    all
+}
+
+/// Every look that should exist, and whether it decides.
+fn expected(page: Page<'_>, name: &Name) -> Vec<(Subject, ProbeKind, bool)> {
+    let Some(cluster) = page.snapshot.inventory.clusters.get(name) else { return Vec::new() };
+    let mut all = Vec::new();
+    if cluster.vip.is_some() {
+        all.push((Subject::Vip(name.clone()), ProbeKind::Readyz, true));
+        all.push((Subject::Vip(name.clone()), ProbeKind::Version, false));
+    }
+    for subject in cluster.apiserver_subjects(name) {
+        all.push((subject.clone(), ProbeKind::Readyz, true));
+        all.push((subject.clone(), ProbeKind::Livez, false));
+        all.push((subject, ProbeKind::Version, false));
+    }
+    for (etcd, parts) in &cluster.etcds {
+        let round = Subject::Etcd(name.clone(), etcd.clone());
+        all.push((round.clone(), ProbeKind::EtcdStatus, true));
+        for kind in [ProbeKind::EtcdRead, ProbeKind::EtcdAlarms, ProbeKind::EtcdMembers] {
+            all.push((round.clone(), kind, false));
+        }
+        all.extend(parts.member_subjects(name, etcd).map(|member| (member, ProbeKind::Chain, false)));
+    }
+    all
+}
+
+/// Why a fresh look leaves its subject in doubt; `None` when it is good, or when an alarm speaks of it already.
+fn doubt(page: Page<'_>, subject: &Subject, saw: Saw, result: &str) -> Option<String> {
+    match saw {
+        Saw::Ok | Saw::Alarm => None,
+        Saw::Refused => Some(format!("alive, but our own credential is refused ({result})")),
+        Saw::Unknown => Some(format!("our own side failed ({result})")),
+        Saw::Shed => Some(format!("alive, but sheds load ({result})")),
+        Saw::NotReady | Saw::NoLeader | Saw::Unreachable | Saw::Down if page.snapshot.blind_since.is_some() => {
+            Some(format!("cannot be seen from here ({result})"))
+        }
+        Saw::NotReady | Saw::NoLeader | Saw::Unreachable | Saw::Down => {
+            let is_told = page.snapshot.alarms.iter().any(|alarm| speaks_of(alarm, subject));
+            (!is_told).then(|| format!("the latest look is bad ({result}), not confirmed"))
+        }
+    }
+}
+
+fn speaks_of(alarm: &Alarm, subject: &Subject) -> bool {
+    let about = &alarm.finding.subject;
+    about == subject
+        || about.cluster() == subject.cluster()
+            && (matches!(about, Subject::Cluster(_))
+                || matches!(about, Subject::Etcd(..)) && about.etcd() == subject.etcd())
+}
+
+fn untold_quotas(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> Vec<Missing> {
+    let Some(cluster) = page.snapshot.inventory.clusters.get(name) else { return Vec::new() };
+    let mut all = Vec::new();
+    for etcd in cluster.etcds.keys() {
+        let round = Subject::Etcd(name.clone(), etcd.clone());
+        let untold: Vec<String> = statuses(picture, &round)
+            .into_iter()
+            .filter(|(_, status)| status.db_quota_bytes.is_none())
+            .map(|(member, _)| member.to_string())
+            .collect();
+        if !untold.is_empty() {
+            let text = format!("backend quota of {}: not told (etcd tells it from 3.6 on)", untold.join(", "));
+            all.push(missing(&round, &text, false));
+        }
+    }
+    all
+}
+
+/// Findings that are only listed: what cannot be seen or cannot fail over here.
+fn listed(page: Page<'_>, name: &Name) -> Vec<Missing> {
+    let of_cluster = |alarm: &&Alarm| {
+        alarm.finding.level == Level::Info
+            && alarm.finding.band().is_none()
+            && alarm.finding.subject.cluster() == Some(name)
+    };
+    let addresses = super::addresses(page, Some(name));
+    page.snapshot
+        .alarms
+        .iter()
+        .filter(of_cluster)
+        .map(|alarm| {
+            let finding = &alarm.finding;
+            let text = format!("{}: {}", finding.rule, words::of(finding.rule).what(finding, &addresses));
+            let mut gap = missing(&finding.subject, &text, false);
+            gap.gap.seen = Some(wall(finding.since, page.now));
+            gap
+        })
+        .collect()
+}
+
+fn missing(about: &Subject, text: &str, decides: bool) -> Missing {
+    Missing { gap: Gap { about: about.to_string(), text: said(text), seen: None }, decides }
+}

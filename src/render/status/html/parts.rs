@@ -1,0 +1,204 @@
+//! Everything on the page that is no table.
+
+use crate::render::harmless::html;
+use crate::render::status::facts::{Cell, EvidenceLine, IncidentFacts, Moment, Notice, State, Status};
+use crate::render::status::incidents;
+
+use super::tables;
+
+/// A harmless line between tags or inside a quoted attribute.
+pub(super) fn safe(text: &str) -> String {
+    html(text)
+}
+
+/// The sign of a state, so that nobody needs its colour.
+pub(super) const fn sign(state: State) -> &'static str {
+    match state {
+        State::Ok => "\u{2713}",
+        State::Unknown => "?",
+        State::Degraded => "\u{25b2}",
+        State::Down => "\u{2715}",
+    }
+}
+
+/// A word in the colour of a state, with its sign.
+pub(super) fn word(state: State, text: &str) -> String {
+    let hidden = "aria-hidden=\"true\"";
+    format!("<span class=\"s {}\"><span {hidden}>{}</span>&nbsp;{}</span>", state.as_str(), sign(state), safe(text))
+}
+
+/// The age, with the instant behind it.
+pub(super) fn moment(moment: &Moment) -> String {
+    format!("<time datetime=\"{0}\" title=\"{0}\">{1}</time>", safe(&moment.at), safe(&moment.age))
+}
+
+/// The instant and its age.
+pub(super) fn full(at: &Moment) -> String {
+    format!("{} ({})", safe(&at.at), moment(at))
+}
+
+pub(super) fn notices(out: &mut String, status: &Status) {
+    if status.notices.is_empty() {
+        return;
+    }
+    out.push_str("<section aria-labelledby=\"first\"><h2 id=\"first\">To know first</h2>\n");
+    status.notices.iter().for_each(|notice| self::notice(out, notice));
+    out.push_str("</section>\n");
+}
+
+fn notice(out: &mut String, notice: &Notice) {
+    out.push_str(&format!(
+        "<div class=\"card {}\">{} {}",
+        notice.state.as_str(),
+        word(notice.state, notice.kind),
+        safe(&notice.text)
+    ));
+    for (word, at) in [("since", &notice.since), ("until", &notice.until)] {
+        if let Some(at) = at {
+            out.push_str(&format!("<p class=\"dim\">{word} {}</p>", full(at)));
+        }
+    }
+    list(out, &notice.lines);
+    out.push_str("</div>\n");
+}
+
+fn list(out: &mut String, lines: &[String]) {
+    if lines.is_empty() {
+        return;
+    }
+    out.push_str("<ul>");
+    lines.iter().for_each(|line| out.push_str(&format!("<li>{}</li>", safe(line))));
+    out.push_str("</ul>");
+}
+
+pub(super) fn incidents(out: &mut String, status: &Status) {
+    out.push_str("<section aria-labelledby=\"open\"><h2 id=\"open\">Open incidents</h2>\n");
+    if status.incidents.is_empty() {
+        let none =
+            if status.is_blind { word(State::Unknown, "none that could be seen") } else { word(State::Ok, "none") };
+        out.push_str(&format!("<p>{none}</p>"));
+    }
+    status.incidents.iter().for_each(|incident| self::incident(out, incident));
+    list(out, &status.more_incidents);
+    out.push_str("</section>\n");
+}
+
+fn incident(out: &mut String, incident: &IncidentFacts) {
+    let state = incidents::state(incident.level);
+    out.push_str(&format!("<article class=\"card {}\">", state.as_str()));
+    out.push_str(&format!("<h3>{} {}</h3>\n", word(state, incident.level.as_str()), safe(&incident.headline)));
+    out.push_str(&format!("<p>since {}, <b>{}</b></p>\n", full(&incident.opened), safe(incident.course)));
+    out.push_str(&format!("<p>{}</p>\n", safe(&incident.what)));
+    out.push_str("<dl>");
+    let mut fact = |name: &str, text: String| out.push_str(&format!("<dt>{name}</dt><dd>{text}</dd>"));
+    if let Some(cause) = &incident.cause {
+        fact("Deeper cause", safe(cause));
+    }
+    fact("Impact", safe(&incident.impact));
+    fact("Likely", safe(&incident.likely));
+    let at = incident.told_at.as_ref().map_or_else(String::new, |at| format!(", the last {}", full(at)));
+    fact("Told", format!("{}{at}", safe(&incident.told)));
+    out.push_str("</dl>\n");
+    evidence(out, &incident.evidence);
+    if !incident.follows.is_empty() {
+        out.push_str("<p class=\"dim\">Follows from it:</p>");
+        list(out, &incident.follows);
+    }
+    if !incident.next.is_empty() {
+        let commands: Vec<String> = incident
+            .next
+            .iter()
+            .map(|command| {
+                let note = command.note.as_ref().map_or_else(String::new, |note| format!("# {}\n", safe(note)));
+                format!("{note}{}", safe(&command.line))
+            })
+            .collect();
+        out.push_str(&format!("<p class=\"dim\">Next:</p><pre>{}</pre>", commands.join("\n")));
+    }
+    let place = incident.cluster.as_deref().unwrap_or("the vantage");
+    out.push_str(&format!(
+        "<p class=\"dim\">rule {}, incident {} of {}</p></article>\n",
+        safe(&incident.rule),
+        safe(&incident.id),
+        safe(place)
+    ));
+}
+
+/// Looks as a list: target, what it saw, when, where the time went.
+fn evidence(out: &mut String, lines: &[EvidenceLine]) {
+    if lines.is_empty() {
+        return;
+    }
+    out.push_str("<ul>");
+    for line in lines {
+        out.push_str(&format!(
+            "<li><b>{}</b> <span class=\"dim\">{}</span> {} {}</li>",
+            safe(&line.target),
+            safe(&line.address),
+            line.cell.look,
+            inline(&line.cell)
+        ));
+    }
+    out.push_str("</ul>\n");
+}
+
+/// A cell on one line.
+fn inline(cell: &Cell) -> String {
+    let seen = cell.seen.as_ref().map_or_else(String::new, |seen| format!(" <small>{}</small>", moment(seen)));
+    format!("{}{seen}: {} <small>{}</small>", word(cell.state, cell.saw), safe(&cell.result), tables::took(cell))
+}
+
+pub(super) fn gaps(out: &mut String, status: &Status) {
+    out.push_str("<section aria-labelledby=\"gaps\"><h2 id=\"gaps\">What is not known</h2>\n");
+    out.push_str("<div class=\"card plain\">");
+    if status.gaps.is_empty() {
+        out.push_str("Nothing: everything that should be seen was seen lately.");
+    } else {
+        out.push_str("<ul>");
+        for gap in &status.gaps {
+            let seen = gap.seen.as_ref().map_or_else(String::new, |seen| format!(" <small>{}</small>", moment(seen)));
+            out.push_str(&format!("<li><b>{}</b>: {}{seen}</li>", safe(&gap.about), safe(&gap.text)));
+        }
+        if status.more_gaps > 0 {
+            out.push_str(&format!("<li>and {} more</li>", status.more_gaps));
+        }
+        out.push_str("</ul>");
+    }
+    out.push_str("</div></section>\n");
+}
+
+pub(super) fn own(out: &mut String, status: &Status) {
+    let own = &status.own;
+    out.push_str("<section aria-labelledby=\"own\"><h2 id=\"own\">vedette itself</h2>\n<div class=\"card plain\">");
+    out.push_str(&format!(
+        "<p>On {}; started {}; configuration read {}.</p><dl>",
+        safe(&status.vantage),
+        full(&own.started),
+        full(&own.configured)
+    ));
+    for value in &own.values {
+        let sign = word(value.state, "");
+        out.push_str(&format!("<dt>{}</dt><dd>{sign}{}</dd>", safe(value.name), safe(&value.text)));
+    }
+    out.push_str("</dl>");
+    evidence(out, &own.looks);
+    out.push_str("</div></section>\n");
+}
+
+pub(super) fn ended(out: &mut String, status: &Status) {
+    if status.ended.is_empty() {
+        return;
+    }
+    out.push_str("<section aria-labelledby=\"over\"><h2 id=\"over\">Incidents that are over</h2>\n");
+    out.push_str("<div class=\"card plain\"><ul>");
+    for ended in &status.ended {
+        out.push_str(&format!(
+            "<li>{} {}, lasted {}, over {}</li>",
+            safe(&ended.rule),
+            safe(&ended.headline),
+            safe(&ended.lasted),
+            full(&ended.over)
+        ));
+    }
+    out.push_str("</ul></div></section>\n");
+}

@@ -1,0 +1,265 @@
+//! The tables of the page. On a narrow screen each row becomes a card; a table that is still too wide scrolls in its box.
+
+use crate::render::status::facts::{
+    Backend, Cell, CertificateFacts, ClusterLine, Detail, Endpoint, Member, State, Status,
+};
+
+use super::parts::{full, moment, safe, word};
+
+/// Columns of the matrix.
+const LOOKS: [&str; 4] = ["readyz", "livez", "version", "open conn."];
+
+/// Shares of the quota with a mark on the bar, in percent.
+const MARKS: [u32; 3] = [65, 75, 85];
+
+/// Classes of the bar of phases and what they are called.
+const PHASES: [(&str, &str); 5] =
+    [("resolve", "resolve"), ("dial", "dial"), ("tls", "tls"), ("first_byte", "first_byte"), ("body", "body")];
+
+/// Classes of the bar of the backend and what they are called.
+const SHARES: [(&str, &str); 3] =
+    [("used", "in use"), ("free", "free in the file"), ("tick", "65, 75, 85 % of the quota")];
+
+/// What the colours of the bars below mean.
+fn key(parts: &[(&str, &str)]) -> String {
+    let named = |(class, name): &(&str, &str)| {
+        format!(
+            "<svg class=\"key\" viewBox=\"0 0 10 10\" aria-hidden=\"true\"><rect class=\"{class}\" width=\"10\" \
+             height=\"10\"/></svg>{name}"
+        )
+    };
+    format!(" <small>{}</small>", parts.iter().map(named).collect::<Vec<_>>().join(" "))
+}
+
+fn open(out: &mut String, caption: &str, key: &str, headings: &[&str]) {
+    out.push_str(&format!(
+        "<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"{0}\"><table class=\"cards\">\
+         <caption>{0}{key}</caption><thead><tr>",
+        safe(caption)
+    ));
+    headings.iter().for_each(|heading| out.push_str(&format!("<th scope=\"col\">{heading}</th>")));
+    out.push_str("</tr></thead><tbody>\n");
+}
+
+fn close(out: &mut String) {
+    out.push_str("</tbody></table></div>\n");
+}
+
+pub(super) fn clusters(out: &mut String, status: &Status) {
+    let extent = &status.extent;
+    out.push_str("<section aria-labelledby=\"clusters\"><h2 id=\"clusters\">Clusters</h2>\n");
+    let caption = match &extent.only {
+        Some(only) => format!("{only}, one of {}", extent.clusters),
+        None if extent.pages == 1 => format!("{} in all, worst first", extent.clusters),
+        None => format!("{} in all, worst first, page {} of {}", extent.clusters, extent.page, extent.pages),
+    };
+    open(out, &caption, "", &["cluster", "state", "apiservers", "shared address", "etcd", "seen"]);
+    status.clusters.iter().for_each(|line| cluster(out, line));
+    close(out);
+    pages(out, status);
+    out.push_str("</section>\n");
+}
+
+fn cluster(out: &mut String, line: &ClusterLine) {
+    let since = line.since.as_ref().map_or_else(String::new, |since| format!(" <small>{}</small>", moment(since)));
+    let muted =
+        line.muted.as_ref().map_or_else(String::new, |until| format!("<br><small>muted until {}</small>", full(until)));
+    let seen = line.seen.as_ref().map_or_else(|| "not all yet".to_owned(), moment);
+    out.push_str(&format!(
+        "<tr><th scope=\"row\"><a href=\"?cluster={0}\">{0}</a></th><td class=\"all\" data-l=\"state\">{1}{since} {2}{muted}</td>\
+         <td data-l=\"apiservers\">{3}</td><td data-l=\"shared address\">{4}</td><td data-l=\"etcd\">{5}</td>\
+         <td data-l=\"seen\">{seen}</td></tr>\n",
+        safe(&line.name),
+        word(line.state, line.state.as_str()),
+        safe(&line.why),
+        safe(&line.instances),
+        safe(&line.vip),
+        safe(&line.members),
+    ));
+}
+
+fn pages(out: &mut String, status: &Status) {
+    let extent = &status.extent;
+    if extent.only.is_some() {
+        out.push_str("<nav aria-label=\"all clusters\"><a href=\"?\">All clusters</a></nav>\n");
+    } else if extent.pages > 1 {
+        out.push_str("<nav aria-label=\"pages\">");
+        for page in 1..=extent.pages {
+            out.push_str(&if page == extent.page {
+                format!("<b aria-current=\"page\">{page}</b>")
+            } else {
+                format!("<a href=\"?page={page}\">{page}</a>")
+            });
+        }
+        out.push_str("</nav>\n");
+    }
+}
+
+pub(super) fn detail(out: &mut String, detail: &Detail) {
+    let name = safe(&detail.cluster);
+    out.push_str(&format!("<section aria-label=\"{name}\"><h2>{name}: what was seen</h2>\n"));
+    if !detail.endpoints.is_empty() {
+        let looks: Vec<&str> = LOOKS.into_iter().filter(|look| is_used(detail, look)).collect();
+        let mut headings = vec!["apiserver"];
+        headings.extend(&looks);
+        open(out, &format!("apiservers, {}", detail.planned), &key(&PHASES), &headings);
+        detail.endpoints.iter().for_each(|endpoint| self::endpoint(out, endpoint, &looks));
+        close(out);
+    }
+    if !detail.members.is_empty() {
+        open(out, "etcd members", &key(&SHARES), &["member", "says", "backend", "status", "read", "members"]);
+        detail.members.iter().for_each(|member| self::member(out, member));
+        close(out);
+    }
+    out.push_str("</section>\n");
+}
+
+fn is_used(detail: &Detail, look: &str) -> bool {
+    detail.endpoints.iter().any(|endpoint| endpoint.cells.iter().any(|cell| cell.look == look))
+}
+
+fn endpoint(out: &mut String, endpoint: &Endpoint, looks: &[&str]) {
+    row_head(out, &endpoint.name, &endpoint.address);
+    for look in looks {
+        match endpoint.cells.iter().find(|cell| cell.look == *look) {
+            Some(cell) => self::cell(out, cell),
+            None => out.push_str(&format!("<td data-l=\"{look}\"><span class=\"dim\">not looked at</span></td>")),
+        }
+    }
+    out.push_str("</tr>\n");
+}
+
+fn row_head(out: &mut String, name: &str, address: &str) {
+    out.push_str(&format!(
+        "<tr><th scope=\"row\">{}<br><small class=\"addr\">{}</small></th>",
+        safe(name),
+        safe(address)
+    ));
+}
+
+fn cell(out: &mut String, cell: &Cell) {
+    let seen = cell.seen.as_ref().map_or_else(String::new, |seen| format!(" <small>{}</small>", moment(seen)));
+    out.push_str(&format!("<td data-l=\"{}\">{}{seen}", cell.look, word(cell.state, cell.saw)));
+    if !cell.result.is_empty() {
+        out.push_str(&format!("<br>{}", safe(&cell.result)));
+    }
+    bar(out, cell);
+    out.push_str(&format!("<small>{}</small></td>", took(cell)));
+}
+
+/// `new; dial 1.0 + tls 4.6 = 5.6 ms`.
+pub(super) fn took(cell: &Cell) -> String {
+    let phases: Vec<String> = cell.phases.iter().map(|share| format!("{} {}", share.phase, share.millis)).collect();
+    match phases.as_slice() {
+        [] => cell.connection.to_owned(),
+        some => format!("{}: {} = {}", cell.connection, some.join(" + "), cell.total),
+    }
+}
+
+/// Where the time went, as shares of the whole.
+fn bar(out: &mut String, cell: &Cell) {
+    let total: f64 = cell.phases.iter().map(|share| share.seconds).sum();
+    if total <= 0.0 {
+        out.push_str("<br>");
+        return;
+    }
+    out.push_str("<svg class=\"bar\" viewBox=\"0 0 100 6\" preserveAspectRatio=\"none\" aria-hidden=\"true\">");
+    let mut from = 0.0;
+    for share in &cell.phases {
+        let width = share.seconds / total * 100.0;
+        if width >= 0.5 {
+            out.push_str(&format!(
+                "<rect class=\"{}\" x=\"{from:.0}\" width=\"{:.0}\" height=\"6\"/>",
+                share.phase,
+                width.max(1.0)
+            ));
+        }
+        from += width;
+    }
+    out.push_str("</svg>");
+}
+
+fn member(out: &mut String, member: &Member) {
+    row_head(out, &member.name, &member.address);
+    out.push_str("<td data-l=\"says\">");
+    if member.role.is_empty() {
+        out.push_str("<span class=\"dim\">no answer</span>");
+    } else {
+        out.push_str(&format!(
+            "<b>{}</b><br>{}<br><small>{}</small>",
+            safe(&member.role),
+            safe(&member.version),
+            safe(&member.raft)
+        ));
+    }
+    for alarm in &member.alarms {
+        out.push_str(&format!("<br>{}", word(State::Down, alarm)));
+    }
+    out.push_str("</td><td data-l=\"backend\">");
+    match &member.backend {
+        Some(backend) => self::backend(out, backend),
+        None => out.push_str("<span class=\"dim\">no answer</span>"),
+    }
+    out.push_str("</td>");
+    member.cells.iter().for_each(|cell| self::cell(out, cell));
+    out.push_str("</tr>\n");
+}
+
+/// The bar reaches to the quota: live pages, free pages of the file, and the marks of the tiers.
+#[expect(clippy::cast_precision_loss, reason = "drawn on a bar of 220 pixels")]
+fn backend(out: &mut String, backend: &Backend) {
+    out.push_str(&word(backend.state, backend.tier));
+    if let Some(quota) = backend.quota_bytes.filter(|quota| *quota > 0) {
+        let share = |bytes: u64| (bytes as f64 / quota as f64 * 100.0).min(100.0);
+        let (file, used) = (share(backend.size_bytes), share(backend.in_use_bytes.unwrap_or(backend.size_bytes)));
+        out.push_str("<svg class=\"bar\" viewBox=\"0 0 100 6\" preserveAspectRatio=\"none\" aria-hidden=\"true\">");
+        out.push_str(&format!("<rect class=\"free\" width=\"{file:.1}\" height=\"6\"/>"));
+        out.push_str(&format!("<rect class=\"used {}\" width=\"{used:.1}\" height=\"6\"/>", backend.state.as_str()));
+        for mark in MARKS {
+            out.push_str(&format!("<rect class=\"tick\" x=\"{mark}\" width=\"0.6\" height=\"6\"/>"));
+        }
+        out.push_str("</svg>");
+    } else {
+        out.push_str("<br>");
+    }
+    out.push_str(&format!("<small>{}</small>", safe(&backend.text)));
+}
+
+pub(super) fn certificates(out: &mut String, status: &Status) {
+    out.push_str("<section aria-labelledby=\"certificates\"><h2 id=\"certificates\">Certificates</h2>\n");
+    if status.certificates.is_empty() {
+        out.push_str("<p>None seen yet.</p></section>\n");
+        return;
+    }
+    open(out, "what ends first on top", "", &["ends", "holder", "where", "renewal", "trust", "seen"]);
+    status.certificates.iter().for_each(|facts| certificate(out, facts));
+    close(out);
+    if status.more_certificates > 0 {
+        out.push_str(&format!("<p>and {} more</p>", status.more_certificates));
+    }
+    out.push_str("</section>\n");
+}
+
+fn certificate(out: &mut String, facts: &CertificateFacts) {
+    let band = if facts.band.is_empty() { facts.state.as_str() } else { facts.band };
+    out.push_str(&format!(
+        "<tr><th scope=\"row\">{} {}<br><small>{}</small></th>",
+        word(facts.state, band),
+        moment(&facts.ends),
+        safe(&facts.ends.at)
+    ));
+    out.push_str(&format!(
+        "<td class=\"all\" data-l=\"holder\">{}<br><small>issued by {}, sha256 {}</small></td><td class=\"all\" data-l=\"where\">{}: {}</td>",
+        safe(&facts.holder),
+        safe(&facts.issuer),
+        safe(&facts.fingerprint),
+        safe(&facts.cluster),
+        safe(&facts.places.join(", "))
+    ));
+    out.push_str(&format!(
+        "<td data-l=\"renewal\">{}</td><td data-l=\"trust\">{}</td><td data-l=\"seen\">{}</td></tr>\n",
+        facts.class,
+        facts.trust,
+        moment(&facts.seen)
+    ));
+}

@@ -1,0 +1,195 @@
+//! Open incidents with their evidence, and those that are over.
+
+use crate::judge::phrases::lasting;
+use crate::judge::words;
+use crate::model::incident::{Incident, Stage};
+use crate::model::probe::ProbeKind;
+use crate::model::rule::Level;
+use crate::model::subject::{Name, Subject};
+use crate::model::verdict::{Evidence, Finding};
+use crate::render::document::Command;
+use crate::render::metrics::Page;
+use crate::render::metrics::fresh::is_fresh;
+
+use super::facts::{CommandLine, Ended, EvidenceLine, IncidentFacts, State};
+use super::looks::lines;
+use super::moment::{said, several, wall};
+
+/// Looks and consequences shown of one incident.
+const SHOWN: usize = 8;
+
+/// What is said of an incident of which everything has begun to recover.
+pub(super) const RECOVERING: &str = "recovering";
+
+/// Commands shown: as many as a mail shows.
+const COMMANDS: usize = 5;
+
+/// Everything about an open incident.
+pub(super) fn open(page: Page<'_>, incident: &Incident) -> IncidentFacts {
+    let addresses = super::addresses(page, incident.cluster.as_ref());
+    let root = latest(page, incident, incident.root());
+    let shown = latest(page, incident, &incident.headline);
+    let words = words::of(root.rule);
+    let what = |finding: &Finding| said(&words::of(finding.rule).what(finding, &addresses));
+    let mut first = what(shown);
+    if shown.path_unproven {
+        first.push_str(" No place outside the cluster could be asked, so the path from here may be at fault as well.");
+    }
+    IncidentFacts {
+        id: said(&incident.id.0),
+        cluster: incident.cluster.as_ref().map(ToString::to_string),
+        level: incident.level,
+        rule: root.rule.to_string(),
+        headline: headline(page, incident),
+        opened: wall(incident.opened, page.now),
+        course: course(page, incident),
+        what: first,
+        cause: incident.cause.as_ref().filter(|cause| cause.key() != incident.headline.key()).map(|_| what(root)),
+        impact: said(&words.impact(root)),
+        likely: said(&words.likely_cause(root)),
+        told: told(page, incident),
+        told_at: incident.told.last.map(|at| wall(at, page.now)),
+        evidence: evidence(page, incident),
+        follows: follows(incident),
+        next: words
+            .next_commands(root, &addresses)
+            .iter()
+            .take(COMMANDS)
+            .map(|command| Command::new(&said(command)))
+            .map(|command| CommandLine { line: command.line, note: command.note })
+            .collect(),
+    }
+}
+
+/// Cluster and symptom.
+pub(super) fn headline(page: Page<'_>, incident: &Incident) -> String {
+    let place = incident.cluster.as_ref().map_or(page.snapshot.inventory.vantage.as_str(), Name::as_str);
+    said(&format!("{place}: {}", words::of(incident.headline.rule).headline(&incident.headline)))
+}
+
+/// An incident that is over; `None` while it is open.
+pub(super) fn ended(page: Page<'_>, incident: &Incident) -> Option<Ended> {
+    let over = incident.over?;
+    let how = if over.withdrawn { ", closed because it is no longer watched" } else { "" };
+    Some(Ended {
+        headline: headline(page, incident),
+        rule: incident.root().rule.to_string(),
+        over: wall(over.at, page.now),
+        lasted: format!("{}{how}", lasting(over.at.since(incident.opened))),
+    })
+}
+
+/// The finding as the alarm holds it now: the incident's copy is renewed only when something is said.
+fn latest<'a>(page: Page<'a>, incident: &'a Incident, finding: &'a Finding) -> &'a Finding {
+    let key = finding.key();
+    let current = page.snapshot.alarms.iter().map(|alarm| &alarm.finding).find(|finding| finding.key() == key);
+    let kept = incident.parts.iter().map(|part| &part.finding).find(|finding| finding.key() == key);
+    current.or(kept).unwrap_or(finding)
+}
+
+/// Whether it goes on.
+pub(super) fn course(page: Page<'_>, incident: &Incident) -> &'static str {
+    let mut stages = page
+        .snapshot
+        .alarms
+        .iter()
+        .filter(|alarm| alarm.incident.as_ref() == Some(&incident.id))
+        .map(|alarm| alarm.stage)
+        .peekable();
+    let is_vantage = incident.cluster.is_none();
+    if page.snapshot.blind_since.is_some() && !is_vantage {
+        "not seen now: the vantage is blind"
+    } else if stages.peek().is_some() && stages.all(|stage| matches!(stage, Stage::Clearing { .. })) {
+        RECOVERING
+    } else {
+        "still so"
+    }
+}
+
+fn told(page: Page<'_>, incident: &Incident) -> String {
+    let waiting = page.snapshot.backlog.waiting;
+    let mut text = match incident.told.messages {
+        _ if !page.snapshot.inventory.mails => "nobody: no mail is configured".to_owned(),
+        0 => "nobody yet".to_owned(),
+        count if waiting == 0 => format!("{} written, all accepted by the relay", several(count as usize, "mail")),
+        count => format!("{} written; {} not yet accepted by the relay", several(count as usize, "mail"), waiting),
+    };
+    if let Some(hushed) = &incident.silenced {
+        let silence = &hushed.silence;
+        let what = if hushed.withheld.is_some() { "held back something" } else { "stood before it" };
+        text.push_str(&format!("; the silence of {} until {} {what}", silence.by, silence.until));
+    }
+    said(&text)
+}
+
+fn evidence(page: Page<'_>, incident: &Incident) -> Vec<EvidenceLine> {
+    let concerned = |subject: &Subject| incident.standing().any(|finding| is_about(finding, subject));
+    let decides = |kind: ProbeKind| {
+        matches!(kind, ProbeKind::Readyz | ProbeKind::EtcdStatus | ProbeKind::Reference | ProbeKind::Resolver)
+    };
+    let looks: Vec<_> = match &incident.cluster {
+        Some(cluster) => page.snapshot.clusters.get(cluster).iter().flat_map(|picture| &picture.looks).collect(),
+        None => page.snapshot.vantage.iter().collect(),
+    };
+    let mut found: Vec<EvidenceLine> = looks
+        .into_iter()
+        .filter(|(probe, _)| decides(probe.kind) && (incident.cluster.is_none() || concerned(&probe.subject)))
+        .filter(|(_, look)| is_fresh(page, look))
+        .flat_map(|(_, look)| lines(page, look))
+        .filter(|line| line.cell.state != State::Ok)
+        .collect();
+    // Two looks of one kind, over a new and over the reused connection: the later one speaks.
+    let age = |line: &EvidenceLine| line.cell.seen.as_ref().map_or(f64::MAX, |seen| seen.age_seconds);
+    found.sort_by(|a, b| (&a.target, a.cell.look).cmp(&(&b.target, b.cell.look)).then(age(a).total_cmp(&age(b))));
+    found.dedup_by(|a, b| a.target == b.target && a.cell.look == b.cell.look);
+    found.truncate(SHOWN);
+    found
+}
+
+/// Whether a look at `subject` is evidence of `finding`.
+fn is_about(finding: &Finding, subject: &Subject) -> bool {
+    let parts: Vec<&Subject> = if let Evidence::AllBad { parts } = &finding.evidence {
+        parts.iter().map(|(part, _)| part).collect()
+    } else if let Evidence::NotReady { parts, .. } = &finding.evidence {
+        parts.iter().map(|(part, _)| part).collect()
+    } else if let Evidence::Slow { parts, .. } = &finding.evidence {
+        parts.iter().map(|(part, _)| part).collect()
+    } else {
+        Vec::new()
+    };
+    parts.contains(&subject)
+        || finding.subject == *subject
+        || finding.subject.etcd().is_some() && finding.subject.etcd() == subject.etcd()
+}
+
+/// What belongs to the incident besides its headline and its cause.
+fn follows(incident: &Incident) -> Vec<String> {
+    let root = incident.root().key();
+    let headline = incident.headline.key();
+    let mut others: Vec<String> = incident
+        .parts
+        .iter()
+        .filter(|part| part.finding.key() != headline && part.finding.key() != root)
+        .map(|part| {
+            let finding = &part.finding;
+            let state = part.over.map_or_else(|| "stands".to_owned(), |over| format!("over at {over}"));
+            let words = words::of(finding.rule).headline(finding);
+            said(&format!("{}: {words}; since {}, {state}", finding.rule, finding.since))
+        })
+        .collect();
+    let more = others.len().saturating_sub(SHOWN);
+    others.truncate(SHOWN);
+    if more > 0 {
+        others.push(format!("and {more} more"));
+    }
+    others
+}
+
+/// How an incident colours the page.
+pub(super) const fn state(level: Level) -> State {
+    match level {
+        Level::Critical => State::Down,
+        Level::Warning => State::Degraded,
+        Level::Info => State::Ok,
+    }
+}

@@ -1,0 +1,143 @@
+//! Cells of the matrix: the latest look of each kind at each subject.
+
+use std::sync::Arc;
+
+use crate::model::observation::{Observation, Phases};
+use crate::model::probe::{Connection, Probe, ProbeKind};
+use crate::model::snapshot::ClusterPicture;
+use crate::model::subject::Subject;
+use crate::render::evidence::kind;
+use crate::render::metrics::Page;
+use crate::render::metrics::fresh::is_fresh;
+use crate::render::table::Pass;
+use crate::render::table::row::{self, Row, Saw};
+
+use super::facts::{Cell, EvidenceLine, PhaseShare, State};
+use super::moment::{mono, short};
+
+/// Kinds of looks at an endpoint that serves an API, in the order of the matrix.
+pub(super) const API: [ProbeKind; 3] = [ProbeKind::Readyz, ProbeKind::Livez, ProbeKind::Version];
+
+/// The latest look of `kind` at `subject`, over whichever connection.
+pub(super) fn latest<'a>(
+    picture: &'a ClusterPicture,
+    subject: &Subject,
+    kind: ProbeKind,
+) -> Option<&'a Arc<Observation>> {
+    let of = |connection| picture.looks.get(&Probe { subject: subject.clone(), kind, connection });
+    let both = [of(Connection::New), of(Connection::Reused)];
+    both.into_iter().flatten().max_by_key(|look| look.scheduled.mono)
+}
+
+/// The look at the open connection, when it broke and nothing has gone well over a connection since.
+pub(super) fn broken<'a>(picture: &'a ClusterPicture, subject: &Subject) -> Option<&'a Arc<Observation>> {
+    let tripped = latest(picture, subject, ProbeKind::Tripwire)?;
+    let is_later = |kind: &ProbeKind| {
+        latest(picture, subject, *kind).is_some_and(|look| look.scheduled.mono >= tripped.scheduled.mono)
+    };
+    (!API.iter().any(is_later)).then_some(tripped)
+}
+
+/// A cell for each member or subject that `look` tells of.
+pub(super) fn cells(page: Page<'_>, look: &Observation) -> Vec<(Subject, Cell)> {
+    let is_fresh = is_fresh(page, look);
+    rows(page, look)
+        .into_iter()
+        .map(|row| {
+            let subject = row.subject.clone();
+            (subject, cell(page, look, &row, is_fresh))
+        })
+        .collect()
+}
+
+/// The cell of `subject` in `look`.
+pub(super) fn cell_of(page: Page<'_>, look: &Observation, subject: &Subject) -> Option<Cell> {
+    cells(page, look).into_iter().find(|(of, _)| of == subject).map(|(_, cell)| cell)
+}
+
+/// A look that has never ended.
+pub(super) fn never(of: ProbeKind) -> Cell {
+    Cell {
+        look: kind(of),
+        connection: "",
+        state: State::Unknown,
+        saw: "never seen",
+        result: String::new(),
+        seen: None,
+        is_fresh: false,
+        phases: Vec::new(),
+        total: String::new(),
+    }
+}
+
+/// A line of evidence from each row of `look`.
+pub(super) fn lines(page: Page<'_>, look: &Observation) -> Vec<EvidenceLine> {
+    let named = |(subject, cell): (Subject, Cell)| EvidenceLine {
+        target: subject.short().to_owned(),
+        address: short(page.snapshot.inventory.address(&subject)),
+        cell,
+    };
+    cells(page, look).into_iter().map(named).collect()
+}
+
+/// What a look saw of each subject, in one word.
+pub(super) fn saw(page: Page<'_>, look: &Observation) -> Vec<(Subject, Saw, String)> {
+    rows(page, look).into_iter().map(|row| (row.subject, row.saw, short(&row.result))).collect()
+}
+
+fn rows(page: Page<'_>, look: &Observation) -> Vec<Row> {
+    let pass = Pass {
+        now: page.now,
+        inventory: &page.snapshot.inventory,
+        looks: &[],
+        findings: &[],
+        unknowns: &[],
+        headline: &|_| String::new(),
+    };
+    row::of(pass, look)
+}
+
+fn cell(page: Page<'_>, look: &Observation, row: &Row, is_fresh: bool) -> Cell {
+    Cell {
+        look: kind(row.probe.kind),
+        connection: row.probe.connection.as_str(),
+        state: if is_fresh { seen(page, row.saw, &row.subject) } else { State::Unknown },
+        saw: if is_fresh { row.saw.as_str() } else { "too old" },
+        result: short(&row.result),
+        seen: Some(mono(look.scheduled, page.now)),
+        is_fresh,
+        phases: shares(&row.phases),
+        total: total(&row.phases),
+    }
+}
+
+/// While the vantage is blind, no answer from a cluster says nothing of the cluster.
+fn seen(page: Page<'_>, saw: Saw, subject: &Subject) -> State {
+    let is_blind = page.snapshot.blind_since.is_some() && subject.cluster().is_some();
+    if is_blind && saw != Saw::Ok { State::Unknown } else { state(saw) }
+}
+
+const fn state(saw: Saw) -> State {
+    match saw {
+        Saw::Ok => State::Ok,
+        Saw::Shed | Saw::Alarm => State::Degraded,
+        Saw::Refused | Saw::Unknown => State::Unknown,
+        Saw::NotReady | Saw::NoLeader | Saw::Unreachable | Saw::Down => State::Down,
+    }
+}
+
+fn shares(phases: &Phases) -> Vec<PhaseShare> {
+    phases
+        .reached()
+        .map(|(phase, spent)| PhaseShare {
+            phase: phase.as_str(),
+            millis: format!("{:.1}", spent.as_secs_f64() * 1000.0),
+            seconds: spent.as_secs_f64(),
+        })
+        .collect()
+}
+
+fn total(phases: &Phases) -> String {
+    let reached = phases.reached().next();
+    reached.map_or_else(String::new, |_| format!("{:.1} ms", phases.total().as_secs_f64() * 1000.0))
+}

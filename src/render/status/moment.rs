@@ -1,0 +1,58 @@
+//! Instants with their age, and the small words every part of the page shares.
+
+use std::time::Duration;
+
+use crate::judge::phrases::lasting;
+use crate::model::time::{Now, UnixTime};
+use crate::render::harmless::{LONGEST, line};
+
+use super::facts::Moment;
+
+/// Longest text in one cell.
+const CELL: usize = 160;
+
+/// An instant by the wall clock.
+pub(super) fn wall(at: UnixTime, now: Now) -> Moment {
+    let millis = now.wall.millis_since(at);
+    let distance = Duration::from_millis(millis.unsigned_abs());
+    let age = if millis < 0 { format!("in {}", lasting(distance)) } else { format!("{} ago", lasting(distance)) };
+    Moment { at: at.to_string(), age, age_seconds: seconds(millis) }
+}
+
+/// An instant whose age the monotonic clock tells, so that a stepped wall clock cannot make it older or younger.
+pub(super) fn mono(at: Now, now: Now) -> Moment {
+    let age = now.since(at);
+    Moment { at: at.wall.to_string(), age: format!("{} ago", lasting(age)), age_seconds: age.as_secs_f64() }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of the years 0 to 9999 stay below 2^53")]
+fn seconds(millis: i64) -> f64 {
+    millis as f64 / 1000.0
+}
+
+/// `text` as one harmless line.
+pub(super) fn said(text: &str) -> String {
+    line(text, LONGEST)
+}
+
+/// `text` as one harmless line for a cell.
+pub(super) fn short(text: &str) -> String {
+    line(text, CELL)
+}
+
+/// `1 mail`, `3 mails`.
+pub(super) fn several(count: usize, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}
+
+/// A size in binary units with one decimal.
+#[expect(clippy::cast_precision_loss, reason = "shown with one digit behind the point")]
+pub(super) fn bytes(bytes: u64) -> String {
+    const KIB: f64 = 1024.0;
+    let bytes = bytes as f64;
+    match bytes {
+        _ if bytes < KIB * KIB => format!("{:.1} KiB", bytes / KIB),
+        _ if bytes < KIB * KIB * KIB => format!("{:.1} MiB", bytes / KIB / KIB),
+        _ => format!("{:.1} GiB", bytes / KIB / KIB / KIB),
+    }
+}

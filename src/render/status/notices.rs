@@ -1,0 +1,170 @@
+//! What to know before believing the rest, loudest first, and what vedette knows of itself.
+
+use crate::judge::phrases::lasting;
+use crate::model::message::Backlog;
+use crate::model::snapshot::HeartbeatState;
+use crate::render::metrics::Page;
+
+use super::facts::{Notice, Own, State, Value};
+use super::looks::lines;
+use super::moment::{mono, said, several, wall};
+
+/// Silences shown one by one.
+const SILENCES: usize = 20;
+
+/// All notices.
+pub(super) fn all(page: Page<'_>, is_stale: bool) -> Vec<Notice> {
+    let mut all = Vec::new();
+    if is_stale {
+        let mut notice = plain("stale", State::Down, "vedette stands still: nothing below has changed since then");
+        notice.since = Some(mono(page.snapshot.at, page.now));
+        all.push(notice);
+    }
+    if let Some(since) = page.snapshot.blind_since {
+        let text = "cannot see: nothing outside this machine answers, reference points included; \
+                    what follows is from before, and nothing is mailed about clusters meanwhile";
+        all.push(Notice { since: Some(wall(since, page.now)), ..plain("blind", State::Unknown, text) });
+    }
+    if !page.snapshot.is_first_round_done {
+        let text = "starting: not everything has been looked at once";
+        all.push(Notice {
+            since: Some(mono(page.snapshot.started, page.now)),
+            ..plain("starting", State::Unknown, text)
+        });
+    }
+    all.extend(configuration(page));
+    all.extend(mail(page));
+    all.extend(heartbeat(page.snapshot.heartbeat));
+    if page.snapshot.store_works == Some(false) {
+        let text = "the store does not take what it is given: after a crash mails may come twice, \
+                    and silences or open incidents may be forgotten";
+        all.push(plain("store", State::Degraded, text));
+    }
+    all.extend(silences(page));
+    all
+}
+
+fn plain(kind: &'static str, state: State, text: &str) -> Notice {
+    Notice { kind, state, text: text.to_owned(), lines: Vec::new(), since: None, until: None }
+}
+
+fn configuration(page: Page<'_>) -> Option<Notice> {
+    let refusal = page.snapshot.configured.refused.as_ref()?;
+    let text = format!("a newer configuration was refused; the one from {} stays in use", page.snapshot.configured.at);
+    Some(Notice {
+        lines: refusal.mistakes.iter().map(|mistake| said(mistake)).collect(),
+        since: Some(wall(refusal.at, page.now)),
+        ..plain("configuration", State::Degraded, &text)
+    })
+}
+
+fn mail(page: Page<'_>) -> Option<Notice> {
+    let backlog: &Backlog = &page.snapshot.backlog;
+    if !page.snapshot.inventory.mails {
+        return Some(plain("mail", State::Degraded, "no mail is configured: nobody is told of anything"));
+    }
+    if backlog.waiting == 0 {
+        return None;
+    }
+    let text = format!("{} not yet accepted by the relay", several(backlog.waiting, "mail"));
+    let next = backlog.next_attempt.map(|at| {
+        let wait = at.since(page.now.mono);
+        if wait.is_zero() { "next attempt: now".to_owned() } else { format!("next attempt: in {}", lasting(wait)) }
+    });
+    let failure = backlog.last_failure.as_ref().map(|failure| said(&format!("last failure: {}", failure.text)));
+    Some(Notice {
+        lines: failure.into_iter().chain(next).collect(),
+        since: backlog.oldest.map(|at| wall(at, page.now)),
+        ..plain("mail", State::Degraded, &text)
+    })
+}
+
+fn heartbeat(state: HeartbeatState) -> Option<Notice> {
+    let text = match state {
+        HeartbeatState::Off | HeartbeatState::Beating => return None,
+        HeartbeatState::Blind => "the heartbeat is withheld: the vantage is blind",
+        HeartbeatState::Stalled => "the heartbeat is withheld: the scheduler stalls",
+        HeartbeatState::Mute => "the heartbeat is withheld: a critical mail has stayed unaccepted for too long",
+    };
+    Some(plain("heartbeat", State::Degraded, text))
+}
+
+fn silences(page: Page<'_>) -> Vec<Notice> {
+    page.snapshot
+        .silences
+        .iter()
+        .take(SILENCES)
+        .map(|silence| {
+            let dead = if silence.even_if_dead { ", not even its death" } else { ", except its death" };
+            let text = format!("{} is muted: nothing is said about it{dead}; looking goes on", silence.cluster);
+            Notice {
+                lines: vec![said(&format!("by {}: {}", silence.by, silence.reason))],
+                since: Some(wall(silence.since, page.now)),
+                until: Some(wall(silence.until, page.now)),
+                ..plain("silence", State::Ok, &text)
+            }
+        })
+        .collect()
+}
+
+/// What vedette knows of itself and its surroundings.
+pub(super) fn own(page: Page<'_>) -> Own {
+    let snapshot = page.snapshot;
+    let value = |name, text: String, state| Value { name, text, state };
+    let lag = snapshot.loop_lag;
+    let offset = snapshot.clock_offset_millis;
+    let values = vec![
+        value(
+            "scheduler",
+            format!("wakes up to {} late in the last minute", lasting(lag)),
+            if lag > page.policy.loop_lag { State::Degraded } else { State::Ok },
+        ),
+        value(
+            "clock",
+            offset.map_or_else(
+                || "not compared: no server has told its date".to_owned(),
+                |millis| format!("servers' dates are {millis} ms from ours (they tell whole seconds)"),
+            ),
+            match offset {
+                None => State::Unknown,
+                Some(millis) if millis.unsigned_abs() > 2000 => State::Degraded,
+                Some(_) => State::Ok,
+            },
+        ),
+        match snapshot.store_works {
+            Some(true) => value("store", "takes what it is given".to_owned(), State::Ok),
+            Some(false) => value("store", "fails".to_owned(), State::Degraded),
+            None => value("store", "nothing to write yet".to_owned(), State::Unknown),
+        },
+        value(
+            "mail",
+            format!("{} accepted, {} waiting", several_of(snapshot.counters.accepted), snapshot.backlog.waiting),
+            if snapshot.backlog.waiting == 0 && snapshot.inventory.mails { State::Ok } else { State::Degraded },
+        ),
+        value(
+            "heartbeat",
+            snapshot.heartbeat.as_str().to_owned(),
+            match snapshot.heartbeat {
+                HeartbeatState::Beating => State::Ok,
+                HeartbeatState::Off => State::Unknown,
+                HeartbeatState::Blind | HeartbeatState::Stalled | HeartbeatState::Mute => State::Degraded,
+            },
+        ),
+        value("looks", format!("{} since the start", snapshot.counters.looks), State::Ok),
+        value(
+            "configuration",
+            format!("replaced {} times, refused {} times", snapshot.configured.reloads, snapshot.configured.refusals),
+            if snapshot.configured.refused.is_some() { State::Degraded } else { State::Ok },
+        ),
+    ];
+    Own {
+        started: mono(snapshot.started, page.now),
+        configured: wall(snapshot.configured.at, page.now),
+        values,
+        looks: snapshot.vantage.values().flat_map(|look| lines(page, look)).collect(),
+    }
+}
+
+fn several_of(count: u64) -> String {
+    if count == 1 { "1 mail".to_owned() } else { format!("{count} mails") }
+}

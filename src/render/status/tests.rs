@@ -1,0 +1,290 @@
+//! Claims about the page: one model, three renderings that say the same, harmless and bounded.
+
+mod states;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Choice, NoSuchPage, POLICY, STYLE, State, Status, WIDTH, html, text};
+use crate::model::policy::Policy;
+use crate::model::snapshot::Snapshot;
+use crate::model::subject::{Name, Subject};
+use crate::render::harmless;
+use crate::render::metrics::Page;
+use crate::render::specimen::{name, now};
+
+#[test]
+fn the_page_in_each_state() {
+    for (state, snapshot) in states::all() {
+        let status = status(&snapshot);
+
+        insta::assert_snapshot!(format!("{state}_text"), text(&status));
+        insta::assert_snapshot!(format!("{state}_json"), status.json());
+        insta::assert_snapshot!(format!("{state}_html"), html(&status, true).replace(STYLE, "STYLE"));
+    }
+}
+
+#[test]
+fn each_state_is_called_by_its_name() {
+    let expected = [
+        ("healthy", State::Ok, "prod is ok"),
+        ("specimen", State::Degraded, "prod is degraded: etcd member etcd-3 is down"),
+        ("outage", State::Down, "prod is down: etcd has lost its quorum"),
+        ("blind", State::Unknown, "bastion-1 cannot see: what follows is from before 2026-11-20T11:59:00Z"),
+        ("starting", State::Unknown, "prod is not known: prod/vip: readyz: never seen since the start; and 3 more"),
+        ("refused", State::Ok, "prod is ok"),
+        ("silenced", State::Down, "prod is down: etcd has lost its quorum"),
+        ("stale", State::Down, "vedette on bastion-1 stands still"),
+        ("mute", State::Down, "prod is down: etcd has lost its quorum"),
+    ];
+    let seen: Vec<(&str, State, String)> = states::all()
+        .into_iter()
+        .map(|(named, snapshot)| (named, status(&snapshot)))
+        .map(|(named, status)| (named, status.state, status.headline))
+        .collect();
+
+    let seen: Vec<(&str, State, &str)> =
+        seen.iter().map(|(named, state, text)| (*named, *state, text.as_str())).collect();
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn every_fact_of_the_model_is_in_all_three_renderings() {
+    for (state, snapshot) in states::all() {
+        let status = status(&snapshot);
+        let plain = squeezed(&text(&status));
+        let page = squeezed(&html(&status, true));
+        let facts = facts(&serde_json::to_value(&status).unwrap());
+        assert!(facts.len() > 30, "{state}: {facts:?}");
+
+        for (path, fact) in facts {
+            assert!(page.contains(&squeezed(&harmless::html(&fact))), "{state}: {path} is not in the page: {fact}");
+            let is_instant = path.ends_with(".at");
+            assert!(is_instant || plain.contains(&squeezed(&fact)), "{state}: {path} is not in the text: {fact}");
+        }
+    }
+}
+
+#[test]
+fn every_value_seen_has_an_age() {
+    let status = status(&states::outage());
+
+    for detail in &status.details {
+        let cells = detail.endpoints.iter().flat_map(|endpoint| &endpoint.cells);
+        let cells: Vec<_> = cells.chain(detail.members.iter().flat_map(|member| &member.cells)).collect();
+        assert!(cells.len() > 10);
+        assert!(cells.iter().all(|cell| cell.seen.is_some() != (cell.saw == "never seen")));
+    }
+    assert!(status.clusters.iter().all(|line| line.seen.is_some()));
+}
+
+#[test]
+fn the_text_keeps_to_eighty_columns_whatever_it_is_fed() {
+    for snapshot in states::all().into_iter().map(|(_, snapshot)| snapshot).chain([states::hostile()]) {
+        let status = status(&snapshot);
+        let commands: BTreeSet<&str> =
+            status.incidents.iter().flat_map(|incident| &incident.next).map(|command| command.line.as_str()).collect();
+        let text = text(&status);
+
+        let lines = text.lines().filter(|line| !commands.contains(line.trim_start()));
+        let widest = lines.max_by_key(|line| text::columns(line)).unwrap();
+        assert!(text::columns(widest) <= WIDTH, "{widest}");
+    }
+}
+
+#[test]
+fn the_page_asks_for_nothing_and_runs_nothing() {
+    for snapshot in states::all().into_iter().map(|(_, snapshot)| snapshot).chain([states::hostile()]) {
+        let page = html(&status(&snapshot), true);
+
+        for banned in [
+            "<script",
+            "<link rel=\"stylesheet",
+            "<img",
+            "<iframe",
+            "<form",
+            " style=\"",
+            " onclick=\"",
+            "@import",
+            "url(",
+        ] {
+            assert!(!page.contains(banned), "{banned}");
+        }
+        for link in page.split(" href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+            let is_own = link.starts_with('?') || link.starts_with("data:image/svg+xml;base64,");
+            assert!(is_own || ["status.txt", "api/v1/status", "metrics"].contains(&link), "{link}");
+        }
+        assert!(!page.contains(" src=\""));
+    }
+}
+
+#[test]
+fn what_others_wrote_stays_text() {
+    let status = status(&states::hostile());
+    let (page, plain) = (html(&status, true), text(&status));
+
+    assert!(page.contains("CN=&lt;script&gt;alert(1)&lt;/script&gt;"), "{page}");
+    for trick in ['\u{202e}', '\u{1b}', '\u{7}', '\u{200b}'] {
+        assert!(!page.contains(trick) && !plain.contains(trick) && !status.json().contains(trick), "{trick:?}");
+    }
+    assert_eq!(page.matches("</title>").count(), 1);
+}
+
+#[test]
+fn the_policy_allows_this_sheet_and_nothing_else() {
+    assert!(POLICY.starts_with("default-src 'none'; style-src 'sha256-"), "{}", *POLICY);
+    assert!(!POLICY.contains("unsafe") && !POLICY.contains('*') && !POLICY.contains("http"));
+    let page = html(&status(&states::outage()), true);
+    assert!(page.contains(&format!("<style>{STYLE}</style>")));
+}
+
+#[test]
+fn a_page_that_is_held_still_does_not_load_itself() {
+    let status = status(&states::healthy());
+
+    assert!(html(&status, true).contains("http-equiv=\"refresh\" content=\"5\""));
+    assert!(!html(&status, false).contains("http-equiv"));
+}
+
+#[test]
+fn fifty_clusters_fit_into_150_kilobytes_also_when_all_are_down() {
+    for snapshot in [states::many(0..50, &states::healthy()), states::many(0..50, &states::outage())] {
+        let page = html(&status(&snapshot), true);
+
+        assert!(page.len() <= 150 * 1024, "{} bytes", page.len());
+    }
+}
+
+#[test]
+fn a_thousand_clusters_come_in_pages_with_the_failing_first() {
+    let mut snapshot = states::many(0..1000, &states::healthy());
+    let broken = states::many(777..778, &states::outage());
+    let bad = name("c-0777");
+    snapshot.clusters.insert(bad.clone(), Arc::clone(&broken.clusters[&bad]));
+    snapshot.alarms.extend(broken.alarms.into_iter().filter(|alarm| alarm.finding.subject.cluster() == Some(&bad)));
+
+    let first = status(&snapshot);
+
+    assert_eq!((first.clusters.len(), first.extent.pages), (50, 20));
+    assert_eq!((first.clusters[0].name.as_str(), first.clusters[0].state), ("c-0777", State::Down));
+    assert_eq!(first.details[0].cluster, "c-0777");
+    let mut names: BTreeSet<String> = first.clusters.into_iter().map(|line| line.name).collect();
+    let last = chosen(&snapshot, &Choice::Page(20)).unwrap();
+    assert!(html(&last, true).len() <= 150 * 1024);
+    names.extend(last.clusters.into_iter().map(|line| line.name));
+    assert_eq!(names.len(), 100);
+    assert_eq!(chosen(&snapshot, &Choice::Page(21)), Err(NoSuchPage::Page(20)));
+    assert_eq!(chosen(&snapshot, &Choice::Page(0)), Err(NoSuchPage::Page(20)));
+}
+
+#[test]
+fn one_cluster_can_be_asked_for_and_no_other() {
+    let snapshot = states::many(0..60, &states::healthy());
+
+    let one = chosen(&snapshot, &Choice::Only(name("c-0042"))).unwrap();
+
+    assert_eq!(one.clusters.len(), 1);
+    assert_eq!(one.details[0].cluster, "c-0042");
+    assert_eq!(chosen(&snapshot, &Choice::Only(name("elsewhere"))), Err(NoSuchPage::Cluster));
+}
+
+#[test]
+fn a_bad_look_that_nothing_confirmed_is_not_called_ok() {
+    let mut snapshot = states::outage();
+    snapshot.alarms.clear();
+
+    let status = status(&snapshot);
+
+    assert_eq!(status.state, State::Unknown);
+    assert!(status.gaps[0].text.contains("not confirmed"), "{:?}", status.gaps[0]);
+}
+
+#[test]
+fn looks_that_grow_old_take_the_verdict_with_them() {
+    let mut snapshot = states::healthy();
+    let late = now().plus(Duration::from_secs(60));
+    snapshot.at = late;
+    let page = Page { snapshot: &snapshot, policy: &Policy::default(), now: late };
+
+    let status = Status::of(page, &Choice::Page(1)).unwrap();
+
+    assert_eq!(status.state, State::Unknown);
+    let cells = status.details[0].endpoints.iter().flat_map(|endpoint| &endpoint.cells);
+    assert!(cells.into_iter().all(|cell| cell.saw == "too old" && cell.state == State::Unknown));
+}
+
+#[test]
+fn a_snapshot_older_than_the_fastest_ticks_makes_the_whole_page_stale() {
+    let policy = Policy::default();
+    let snapshot = states::healthy();
+    for (millis, is_stale) in [(4999, false), (5000, true)] {
+        let page = Page { snapshot: &snapshot, policy: &policy, now: now().plus(Duration::from_millis(millis)) };
+
+        let status = Status::of(page, &Choice::Page(1)).unwrap();
+
+        assert_eq!(status.is_stale, is_stale);
+        assert_eq!(html(&status, true).contains("<body class=\"stale\">"), is_stale);
+        assert_eq!(text(&status).contains("STANDS STILL"), is_stale);
+    }
+}
+
+#[test]
+fn the_quota_bar_names_the_tier() {
+    for (share, tier) in [(64, "below 65 %"), (65, "65 %"), (75, "75 %"), (84, "75 %"), (85, "85 %"), (100, "85 %")] {
+        let status = status(&states::filled(share));
+
+        let backend = status.details[0].members[0].backend.as_ref().unwrap();
+        assert_eq!(backend.tier, tier, "{share}");
+        assert!(backend.text.ends_with(&format!("({share} %)")), "{}", backend.text);
+    }
+}
+
+fn status(snapshot: &Snapshot) -> Status {
+    chosen(snapshot, &Choice::Page(1)).unwrap()
+}
+
+fn chosen(snapshot: &Snapshot, choice: &Choice) -> Result<Status, NoSuchPage> {
+    let policy = Policy::default();
+    Status::of(Page { snapshot, policy: &policy, now: now() }, choice)
+}
+
+/// Every text of the model with its path. Words of closed enums are shown as signs and words of their own.
+fn facts(value: &Value) -> Vec<(String, String)> {
+    fn walk(value: &Value, path: &str, found: &mut Vec<(String, String)>) {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields.iter().filter(|(name, _)| *name != "state") {
+                    walk(value, &format!("{path}.{name}"), found);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| walk(item, path, found)),
+            Value::String(text) if path.ends_with(".level") => found.push((path.to_owned(), text.to_uppercase())),
+            Value::String(text) if path.ends_with(".band") => found.push((path.to_owned(), text.to_uppercase())),
+            Value::String(text) => found.push((path.to_owned(), text.clone())),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    let mut found = Vec::new();
+    walk(value, "", &mut found);
+    found
+}
+
+/// Without any white space and in capitals: how a rendering breaks lines is its own affair.
+fn squeezed(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_uppercase).collect()
+}
+
+/// The same subject in another cluster.
+fn moved(subject: &Subject, to: &Name) -> Subject {
+    match subject {
+        Subject::Vantage | Subject::Reference(_) | Subject::Resolver(_) => subject.clone(),
+        Subject::Cluster(_) => Subject::Cluster(to.clone()),
+        Subject::Vip(_) => Subject::Vip(to.clone()),
+        Subject::Apiserver(_, name) => Subject::Apiserver(to.clone(), name.clone()),
+        Subject::Etcd(_, name) => Subject::Etcd(to.clone(), name.clone()),
+        Subject::EtcdMember(_, etcd, member) => Subject::EtcdMember(to.clone(), etcd.clone(), member.clone()),
+    }
+}

@@ -1,0 +1,101 @@
+//! The status page in a real browser without scripts: on a desk and on a phone, in the light and in the dark, while all
+//! is well, while everything is down, and while vedette cannot see.
+//!
+//! Without Chromium the test says so and is skipped, except in CI. `VEDETTE_PICTURES=FOLDER` keeps a picture of each.
+
+mod browser;
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use vedette::expose::{Expose, Pages};
+use vedette::model::policy::Policy;
+use vedette::model::time::Clock;
+
+use super::world::{Doing, World, etcd, seconds};
+use browser::{Browser, Loaded, Screen};
+
+const WIDTHS: [u32; 2] = [1280, 360];
+const SCHEMES: [&str; 2] = ["light", "dark"];
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
+fn the_page_needs_no_script_no_other_host_and_no_wide_screen() {
+    let Some(program) = chromium() else {
+        assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "no chromium, and CI must have one");
+        eprintln!("skipped: no chromium in PATH (tests/lab/setup.sh installs it)");
+        return;
+    };
+    let mut browser = Browser::start(&program);
+
+    for (state, title, world) in worlds() {
+        let runtime = Runtime::new().unwrap();
+        let address = serve(&runtime, &world);
+        for screen in WIDTHS.into_iter().flat_map(|width| SCHEMES.map(|scheme| Screen { width, scheme })) {
+            let url = format!("http://{address}/");
+
+            let page = browser.load(&url, screen);
+
+            check(&page, &url, title, screen);
+            keep(&mut browser, state, screen);
+        }
+    }
+}
+
+fn check(page: &Loaded, url: &str, title: &str, screen: Screen) {
+    assert!(page.title.starts_with(title), "{screen:?}: {page:?}");
+    assert!(page.content_width <= f64::from(screen.width), "{screen:?}: {page:?}");
+    let is_own = |request: &String| request == url || request.starts_with("data:image/svg+xml;base64,");
+    assert!(page.requests.iter().all(is_own), "{screen:?}: {page:?}");
+    assert!(page.requests.contains(&url.to_owned()), "{screen:?}: {page:?}");
+    assert!(page.complaints.is_empty(), "{screen:?}: {page:?}");
+}
+
+/// Each state with the beginning of its title.
+fn worlds() -> Vec<(&'static str, &'static str, World)> {
+    let mut healthy = World::new();
+    healthy.run_until(seconds(90));
+    let mut outage = World::new();
+    outage.at(seconds(60), |world| {
+        world.set(&etcd(1), Doing::Refusing);
+        world.set(&etcd(2), Doing::Refusing);
+    });
+    outage.run_until(seconds(90));
+    let mut blind = World::new();
+    blind.at(seconds(60), |world| world.cut_off = true);
+    blind.run_until(seconds(120));
+    vec![("healthy", "OK ", healthy), ("outage", "DOWN prod is down", outage), ("blind", "UNKNOWN ", blind)]
+}
+
+/// Serves what the world's engine knows, at the time it has there.
+fn serve(runtime: &Runtime, world: &World) -> SocketAddr {
+    let now = world.now();
+    let snapshot = Arc::new(ArcSwap::new(world.snapshot()));
+    let pages = Pages::new(snapshot, Arc::new(Policy::default()), Clock::new(move || now));
+    let expose = runtime.block_on(Expose::bind((Ipv4Addr::LOCALHOST, 0).into())).unwrap();
+    let address = expose.address().unwrap();
+    runtime.spawn(expose.serve(pages, CancellationToken::new()));
+    address
+}
+
+fn keep(browser: &mut Browser, state: &str, screen: Screen) {
+    if let Some(folder) = env::var_os("VEDETTE_PICTURES") {
+        let name = format!("{state}-{}-{}.png", screen.width, screen.scheme);
+        fs::write(PathBuf::from(folder).join(name), browser.picture()).unwrap();
+    }
+}
+
+fn chromium() -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    let named = |folder: PathBuf, name: &str| Some(folder.join(OsStr::new(name))).filter(|file| file.is_file());
+    env::split_paths(&path).find_map(|folder| {
+        ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(|name| named(folder.clone(), name))
+    })
+}

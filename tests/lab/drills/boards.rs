@@ -1,0 +1,239 @@
+//! Dashboards and alerts on a real Prometheus that scrapes the real daemon: healthy, in an outage, with a certificate
+//! that ends soon. Every query of every panel returns what it should, and the right alerts fire.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::boards::{self, Query};
+use crate::clock;
+use crate::drill::Drill;
+use crate::net;
+use crate::pki::Life;
+use crate::prometheus::Series;
+use crate::vedette::Options;
+use crate::world::World;
+
+use super::watch::{self, CLEARED, TOO_LATE};
+
+pub(crate) const DRILLS: &[Drill] = &[
+    Drill::new("dashboards_and_alerts_tell_the_truth_in_every_state", tell_the_truth).with_prometheus(),
+    Drill::new("alerts_pass_their_unit_tests", unit_tests).with_prometheus().without_cluster(),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Healthy,
+    Outage,
+    Expiring,
+}
+use State::{Expiring, Healthy, Outage};
+
+/// Panels that rightly show nothing, when, and what they say then.
+const EMPTY: [(&str, &str, &[State], &str); 7] = [
+    ("overview", "Open incidents", &[Healthy], "no incident is open"),
+    ("overview", "Findings over time", &[Healthy], "no finding stood"),
+    ("overview", "Silences", &[Healthy, Outage, Expiring], "nothing is silenced"),
+    ("apiserver", "Failed looks by endpoint and cause", &[Healthy, Expiring], "no look failed"),
+    ("etcd", "Failed looks by member and cause", &[Healthy, Expiring], "no look failed"),
+    // Two of three members are frozen: too few to rule an alarm out, once the last whole round has grown old.
+    ("etcd", "Alarm", &[Outage], "too few members answer"),
+    // Without a quorum no read is answered.
+    ("etcd", "Linearizable read, time to the answer", &[Outage], "no answer"),
+];
+
+/// What single values must be in each state: healthy, outage, expiring; lowest and highest.
+type Range = (f64, f64);
+const VALUES: [(&str, &str, [Option<Range>; 3]); 16] = [
+    // Information about the lab itself may stand at any time; it is nobody's page.
+    ("overview", "Worst state", [Some((0.0, 1.0)), is(3.0), is(2.0)]),
+    ("overview", "State of each cluster", [Some((0.0, 1.0)), is(3.0), is(2.0)]),
+    ("overview", "View", [is(0.0), is(0.0), is(0.0)]),
+    ("overview", "Heartbeat", [is(1.0), is(1.0), is(1.0)]),
+    ("overview", "Leader", [is(1.0), is(0.0), is(1.0)]),
+    ("overview", "First certificate to end", [days(360.0, 366.0), days(360.0, 366.0), days(2.9, 3.0)]),
+    ("apiserver", "Instances that answer", [is(1.0), is(0.5), is(1.0)]),
+    ("apiserver", "Instances that are ready", [is(1.0), is(0.0), is(1.0)]),
+    ("apiserver", "Shared address", [is(1.0), is(0.0), is(1.0)]),
+    ("etcd", "Members that answer", [is(1.0), Some((0.3, 0.4)), is(1.0)]),
+    ("etcd", "Leaders", [is(1.0), is(0.0), is(1.0)]),
+    ("etcd", "Alarm", [is(0.0), None, is(0.0)]),
+    ("etcd", "Largest share of quota", [Some((0.001, 0.9)), Some((0.001, 0.9)), Some((0.001, 0.9))]),
+    ("certificates", "First to end", [days(360.0, 366.0), days(360.0, 366.0), days(2.9, 3.0)]),
+    ("certificates", "Endpoints with an ended certificate", [is(0.0), is(0.0), is(0.0)]),
+    ("certificates", "Endpoints that do not verify", [is(0.0), is(0.0), is(0.0)]),
+];
+
+const fn is(value: f64) -> Option<Range> {
+    Some((value, value))
+}
+
+const fn days(low: f64, high: f64) -> Option<Range> {
+    Some((low * 86_400.0, high * 86_400.0))
+}
+
+/// Alerts whose expressions hold, beside the watchdog's.
+const FIRING: [(State, &[&str]); 3] =
+    [(Healthy, &[]), (Outage, &["VedetteF01"]), (Expiring, &["VedetteF26", "VedetteCertificateEndsSoon"])];
+/// A machine that does too much at once makes the loop late; that is not what is asked here.
+const OF_THE_MACHINE: [&str; 2] = ["VedetteLoopStalls", "VedetteLooksLost"];
+
+fn tell_the_truth(world: &mut World) -> Result<()> {
+    watch::start(world, &Options::default())?;
+    let storage = world.folder.join("prometheus");
+    world.start_prometheus(&storage)?;
+    let mut report = Report::new()?;
+
+    report.look(world, Healthy, |world| {
+        // Rates need a sample before and one after a look; the slowest looks go every ten seconds.
+        let seen = |query: &str| world.ask(query).is_ok_and(|series| !series.is_empty());
+        let looked_at = |probe: &str| {
+            let rates =
+                format!("rate(vedette_probe_duration_seconds_count{{probe=\"{probe}\",phase=\"first_byte\"}}[16s])");
+            seen(&format!("count(sum by (instance) ({rates}) > 0) == 3"))
+        };
+        ["readyz", "etcd_status", "etcd_read"].into_iter().all(looked_at)
+            && seen("vedette_cluster_level <= 1")
+            && seen("vedette_heartbeat_state{state=\"beating\"} == 1")
+    })?;
+
+    world.freeze("etcd-1")?;
+    world.freeze("etcd-2")?;
+    world.kill9("api-2")?;
+    report.look(world, Outage, |world| {
+        let holds = |query: &str| world.ask(query).is_ok_and(|series| !series.is_empty());
+        holds("vedette_cluster_level == 3")
+            && holds("vedette_incidents{rule=\"F01\", stage=\"firing\"}")
+            && holds("sum(vedette_etcd_member_leader) == 0")
+            && holds("sum(vedette_instance_up{component=\"etcd\"}) == 1")
+            && holds("sum(vedette_instance_ready{component=~\"apiserver|vip\"}) == 0")
+    })?;
+
+    world.thaw("etcd-1")?;
+    world.thaw("etcd-2")?;
+    world.start("api-2")?;
+    world.wait_ready(Duration::from_secs(60))?;
+    clock::wait_until("the incident to be over", CLEARED, || {
+        let is_told = |line: &str| line.starts_with("vedette_alarms{") && !line.contains("level=\"info\"");
+        world.page("/metrics").is_ok_and(|page| !page.body.lines().any(is_told))
+    })
+    .with_context(|| world.what_vedette_said())?;
+
+    world.pki.serve(1, Life::LastDays)?;
+    report.look(world, Expiring, |world| {
+        let holds = |query: &str| world.ask(query).is_ok_and(|series| !series.is_empty());
+        holds("vedette_cluster_level == 2")
+            && holds("vedette_incidents{rule=\"F26\", stage=\"firing\"}")
+            && holds("sum(vedette_etcd_member_leader) == 1")
+            && !holds("sum by (instance) (rate(vedette_probes_total{outcome!=\"ok\"}[16s])) > 0")
+    })?;
+    report.conclude()
+}
+
+fn unit_tests(world: &mut World) -> Result<()> {
+    net::run(world.promtool()?.args(["check", "rules", "../incidents.rules.yaml", "../vedette.rules.yaml"]))?;
+    net::run(world.promtool()?.args(["test", "rules", "incidents.test.yaml", "vedette.test.yaml"]))
+}
+
+/// How many series each query returned in each state, and what was wrong.
+struct Report {
+    queries: Vec<Query>,
+    series: Vec<Vec<usize>>,
+    faults: Vec<String>,
+}
+
+impl Report {
+    fn new() -> Result<Self> {
+        let queries = boards::queries()?;
+        Ok(Self { series: vec![Vec::new(); queries.len()], queries, faults: Vec::new() })
+    }
+
+    /// Waits until Prometheus has seen the state, then asks everything.
+    fn look(&mut self, world: &mut World, state: State, is_there: fn(&World) -> bool) -> Result<()> {
+        let seen = clock::wait_until(&format!("{state:?} on Prometheus"), TOO_LATE * 3, || is_there(world));
+        seen.with_context(|| world.what_vedette_said())?;
+        for number in 0..self.queries.len() {
+            let query = self.queries[number].clone();
+            let series =
+                if query.is_range { world.ask_range(&query.expression) } else { world.ask(&query.expression) }?;
+            self.series[number].push(series.len());
+            let faults = check(&query, state, &series);
+            self.faults.extend(
+                faults.into_iter().map(|fault| format!("{state:?}: {} / {}: {fault}", query.board, query.panel)),
+            );
+        }
+        self.alerts(world, state)
+    }
+
+    fn alerts(&mut self, world: &World, state: State) -> Result<()> {
+        let mut firing: BTreeSet<String> = BTreeSet::new();
+        for rule in world.rules()? {
+            let holds = !world.ask(&rule.expression)?.is_empty();
+            if !rule.is_alert && !holds {
+                self.faults.push(format!("{state:?}: {} records nothing", rule.name));
+            }
+            if rule.is_alert && holds && !OF_THE_MACHINE.contains(&rule.name.as_str()) {
+                firing.insert(rule.name);
+            }
+        }
+        let expected = FIRING.iter().filter(|(of, _)| *of == state).flat_map(|(_, names)| names.iter());
+        let expected: BTreeSet<String> = expected.chain(&["VedetteWatchdog"]).map(|&name| name.to_owned()).collect();
+        if firing != expected {
+            self.faults.push(format!("{state:?}: the alerts {firing:?} fire, {expected:?} should"));
+        }
+        Ok(())
+    }
+
+    /// Prints the table of queries and states.
+    ///
+    /// # Errors
+    /// Everything that was wrong.
+    fn conclude(self) -> Result<()> {
+        println!("series returned: healthy, outage, expiring");
+        for (query, series) in self.queries.iter().zip(&self.series) {
+            let counts: Vec<String> = series.iter().map(|count| format!("{count:4}")).collect();
+            println!("{}  {} / {}", counts.concat(), query.board, query.panel);
+        }
+        ensure!(self.faults.is_empty(), "{}", self.faults.join("\n    "));
+        Ok(())
+    }
+}
+
+fn check(query: &Query, state: State, series: &[Series]) -> Vec<String> {
+    let of_query = |board: &str, panel: &str| board == query.board && panel == query.panel;
+    let mut faults = Vec::new();
+    let empty = EMPTY.iter().find(|(board, panel, states, _)| of_query(board, panel) && states.contains(&state));
+    if series.is_empty() {
+        match empty {
+            None => faults.push("no series".to_owned()),
+            Some((.., word)) if !query.nothing.contains(word) => {
+                faults.push(format!("it shows nothing and says '{}', not '{word}'", query.nothing));
+            }
+            Some(_) => {}
+        }
+    }
+    for one in series {
+        for label in &query.labels {
+            if one.labels.get(label).is_none_or(String::is_empty) {
+                faults.push(format!("no label {label} in {:?}", one.labels));
+            }
+        }
+        if !one.value.is_finite() {
+            faults.push(format!("{} in {:?}", one.value, one.labels));
+        }
+    }
+    let expected = VALUES.iter().find(|(board, panel, _)| of_query(board, panel)).and_then(|(.., ranges)| {
+        ranges[match state {
+            Healthy => 0,
+            Outage => 1,
+            Expiring => 2,
+        }]
+    });
+    if let Some((low, high)) = expected {
+        for one in series.iter().filter(|one| one.value < low || one.value > high) {
+            faults.push(format!("{} is not between {low} and {high}", one.value));
+        }
+    }
+    faults
+}

@@ -1,8 +1,10 @@
 //! The drills, by family. One file per family, one line here.
 
+mod adverse;
 mod boards;
 mod mute;
 mod outages;
+mod partial;
 mod post;
 mod selftest;
 mod selftest_mail;
@@ -12,5 +14,13 @@ mod watch;
 use crate::drill::Drill;
 
 /// All families, in the order they are run.
-pub(crate) const DRILLS: &[&[Drill]] =
-    &[selftest::DRILLS, selftest_mail::DRILLS, outages::DRILLS, mute::DRILLS, service::DRILLS, boards::DRILLS];
+pub(crate) const DRILLS: &[&[Drill]] = &[
+    selftest::DRILLS,
+    selftest_mail::DRILLS,
+    outages::DRILLS,
+    partial::DRILLS,
+    adverse::DRILLS,
+    mute::DRILLS,
+    service::DRILLS,
+    boards::DRILLS,
+];

@@ -97,6 +97,20 @@ impl World {
         output(&mut self.etcdctl(&["alarm", "list"])?)
     }
 
+    /// The number of the member that leads.
+    pub(crate) fn etcd_leader(&self) -> Result<u8> {
+        let text = output(&mut self.etcdctl(&["endpoint", "status", "--write-out=json"])?)?;
+        let members: Vec<serde_json::Value> = serde_json::from_str(&text)?;
+        let leads = |member: &&serde_json::Value| {
+            let status = &member["Status"];
+            !status["leader"].is_null() && status["leader"] == status["header"]["member_id"]
+        };
+        let leader = members.iter().find(leads).ok_or_else(|| anyhow!("no member leads: {text}"))?;
+        let endpoint = leader["Endpoint"].as_str().unwrap_or_default();
+        let is_at = |n: &u8| endpoint.contains(&format!("//{}:", Place::Etcd(*n).ip()));
+        (1..=etcd::MEMBERS).find(is_at).ok_or_else(|| anyhow!("no member has the endpoint {endpoint}"))
+    }
+
     /// An `etcdctl` on the bastion, with a credential of its own and all members as endpoints.
     pub(crate) fn etcdctl(&self, arguments: &[&str]) -> Result<std::process::Command> {
         let mut command = self.network.command(Place::Bastion, self.tools.path("etcdctl")?);

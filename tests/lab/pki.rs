@@ -34,6 +34,15 @@ pub(crate) enum Life {
     Expired,
 }
 
+/// Who signs a client certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Issuer {
+    /// The authority that the server trusts.
+    Own,
+    /// One that it does not.
+    Stranger,
+}
+
 /// What a leaf is for.
 #[derive(Clone, Copy)]
 enum Use {
@@ -129,6 +138,13 @@ impl Pki {
             params.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(ip)));
         }
         self.issue(&format!("{}/apiserver", Place::Api(n).name()), &params, &self.cluster)
+    }
+
+    /// Issues the client certificate `vedette` or `etcd/vedette` anew, on the key it already has.
+    pub(crate) fn client(&self, name: &str, issuer: Issuer) -> Result<()> {
+        let own = if name.starts_with("etcd/") { &self.etcd } else { &self.cluster };
+        let issuer = if issuer == Issuer::Own { own } else { &self.mail };
+        self.issue(name, &leaf("vedette", None, Use::Client, &[], Life::Year)?, issuer)
     }
 
     /// The files of a leaf by the name it was issued under.

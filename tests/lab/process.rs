@@ -4,6 +4,7 @@
 //! starts it. Output goes to a log file that grows over restarts. All servers live in the lab's
 //! process namespace and die with it, whatever happens to the lab.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ pub(crate) struct Server {
     place: Place,
     program: PathBuf,
     arguments: Vec<String>,
+    variables: BTreeMap<String, String>,
     /// Standard output and error of all its runs.
     pub(crate) log: PathBuf,
     child: Option<Child>,
@@ -40,7 +42,15 @@ impl Server {
         arguments: Vec<String>,
         log: PathBuf,
     ) -> Self {
-        Self { name: name.to_owned(), place, program: program.into(), arguments, log, child: None }
+        Self {
+            name: name.to_owned(),
+            place,
+            program: program.into(),
+            arguments,
+            variables: BTreeMap::new(),
+            log,
+            child: None,
+        }
     }
 
     /// Starts it; returns when the process exists, not when it serves.
@@ -52,6 +62,7 @@ impl Server {
         let mut command: Command = network.command(self.place, &self.program);
         command
             .args(&self.arguments)
+            .envs(&self.variables)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -69,6 +80,22 @@ impl Server {
     /// Its process number, while it runs.
     pub(crate) fn id(&self) -> Result<u32> {
         self.child.as_ref().map(Child::id).ok_or_else(|| anyhow!("{} has no process", self.name))
+    }
+
+    /// Adds an argument for the next start.
+    pub(crate) fn add_argument(&mut self, argument: impl Into<String>) {
+        self.arguments.push(argument.into());
+    }
+
+    /// Sets an environment variable for the next start.
+    pub(crate) fn set_variable(&mut self, name: &str, value: impl Into<String>) {
+        self.variables.insert(name.to_owned(), value.into());
+    }
+
+    /// Sends SIGTERM and does not wait for the end.
+    pub(crate) fn terminate(&mut self) -> Result<Instant> {
+        self.signal(Signal::TERM)?;
+        Ok(clock::now())
     }
 
     /// Ends it with SIGKILL.

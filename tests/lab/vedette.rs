@@ -45,11 +45,13 @@ pub(crate) struct Options {
     pub(crate) references: bool,
     /// Whether heartbeats are sent.
     pub(crate) heartbeat: bool,
+    /// Whether the servers of the cluster are named rather than numbered; takes a resolver that knows them.
+    pub(crate) by_name: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { relay: Relay::StartTls, resolvers: Vec::new(), references: true, heartbeat: true }
+        Self { relay: Relay::StartTls, resolvers: Vec::new(), references: true, heartbeat: true, by_name: false }
     }
 }
 
@@ -63,10 +65,15 @@ impl World {
 
     /// Starts `vedette run` on the bastion; it counts as one of the world's servers, under [`NAME`].
     pub(crate) fn start_vedette(&mut self, config: &Path) -> Result<Instant> {
+        self.add_vedette(config);
+        self.start(NAME)
+    }
+
+    /// Adds `vedette run` to the servers, stopped.
+    pub(crate) fn add_vedette(&mut self, config: &Path) {
         let log = self.folder.join("logs/vedette.log");
         let arguments = vec!["run".to_owned(), config.display().to_string()];
         self.add(Server::new(NAME, Place::Bastion, BINARY, arguments, log));
-        self.start(NAME)
     }
 
     /// Gets a page of the running vedette, such as `/metrics`.
@@ -114,14 +121,15 @@ impl World {
             writeln!(text, "heartbeat:\n  url: \"http://{mail_ip}:{}/beat\"\n  interval: 5s", heartbeat::PORT)?;
         }
         let kubeconfig = crate::rbac::vedette(&self.folder);
+        let host = |place: Place| if options.by_name { place.name() } else { place.ip().to_string() };
         writeln!(
             text,
             "clusters:\n  - name: lab\n    kubeconfig: {{ path: {} }}\n    vip: {{ address: \"{}:6443\" }}\n    apiservers:",
             kubeconfig.display(),
-            Place::Vip.ip()
+            host(Place::Vip)
         )?;
         for place in (1..=INSTANCES).map(Place::Api) {
-            writeln!(text, "      - {{ name: {}, address: \"{}:6443\" }}", place.name(), place.ip())?;
+            writeln!(text, "      - {{ name: {}, address: \"{}:6443\" }}", place.name(), host(place))?;
         }
         let client = self.pki.leaf("etcd/vedette");
         writeln!(
@@ -132,7 +140,7 @@ impl World {
             file(client.key)
         )?;
         for place in (1..=MEMBERS).map(Place::Etcd) {
-            writeln!(text, "          - {{ name: {}, address: \"{}:2379\" }}", place.name(), place.ip())?;
+            writeln!(text, "          - {{ name: {}, address: \"{}:2379\" }}", place.name(), host(place))?;
         }
         Ok(text)
     }

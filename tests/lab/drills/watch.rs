@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::clock;
 use crate::mail::Mail;
-use crate::vedette::Options;
+use crate::vedette::{NAME, Options};
 use crate::world::World;
 
 /// What the subject of a hard fault begins with.
@@ -34,9 +34,16 @@ pub(crate) struct Fault {
 
 /// Starts vedette and waits until it has seen everything once.
 pub(crate) fn start(world: &mut World, options: &Options) -> Result<()> {
-    let config = world.write_vedette_config(options)?;
-    world.start_vedette(&config)?;
+    prepare(world, options)?;
+    world.start(NAME)?;
     ready(world)
+}
+
+/// Writes vedette's configuration and adds it to the servers, stopped.
+pub(crate) fn prepare(world: &mut World, options: &Options) -> Result<()> {
+    let config = world.write_vedette_config(options)?;
+    world.add_vedette(&config);
+    Ok(())
 }
 
 /// Waits until vedette has seen everything once.

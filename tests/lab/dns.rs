@@ -1,0 +1,53 @@
+//! A resolver in the mail place that knows the lab's servers by name: dnsmasq, without any server behind it.
+//!
+//! Its drill makes it the machine's resolver, for the processes of this lab alone.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::drill::Skipped;
+use crate::net::{self, PLACES, Place};
+use crate::pki;
+use crate::process::Server;
+use crate::world::World;
+
+/// Its name among the world's servers.
+pub(crate) const NAME: &str = "resolver";
+
+/// Where it listens.
+pub(crate) fn address() -> String {
+    format!("{}:53", Place::Mail.ip())
+}
+
+/// Adds it, stopped, and makes it the only resolver of this lab.
+///
+/// # Errors
+/// [`Skipped`] without dnsmasq; else what the mount said.
+pub(crate) fn add(world: &mut World) -> Result<()> {
+    if Command::new("dnsmasq").arg("--version").output().is_err() {
+        return Err(Skipped("no dnsmasq (Debian: dnsmasq-base)".into()).into());
+    }
+    let mut arguments: Vec<String> = [
+        "--keep-in-foreground",
+        "--no-resolv",
+        "--no-hosts",
+        "--bind-interfaces",
+        "--log-facility=-",
+        "--user=root",
+        "--group=root",
+        "--pid-file=",
+        "--conf-file=/dev/null",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    arguments.push(format!("--listen-address={}", Place::Mail.ip()));
+    arguments.extend(PLACES.iter().map(|place| format!("--host-record={},{}", place.name(), place.ip())));
+    let log = world.folder.join("logs/resolver.log");
+    world.add(Server::new(NAME, Place::Mail, "dnsmasq", arguments, log));
+
+    let list = world.folder.join("resolv.conf");
+    pki::write(&list, &format!("nameserver {}\noptions timeout:1 attempts:1\n", Place::Mail.ip()), 0o644)?;
+    // The lab has a mount namespace of its own, so nobody else sees this.
+    net::run(Command::new("mount").arg("--bind").arg(&list).arg("/etc/resolv.conf"))
+}

@@ -241,7 +241,11 @@ impl Engine {
         let lag = self.pulse.promised.map_or(Duration::ZERO, |promised| now.mono.since(promised));
         let monotonic = i64::try_from(now.mono.since(self.pulse.last.mono).as_millis()).unwrap_or(i64::MAX);
         let gap = now.wall.millis_since(self.pulse.last.wall).saturating_sub(monotonic).unsigned_abs();
-        let is_stalled = lag > policy.loop_lag || Duration::from_millis(gap) > policy.clock_gap;
+        let is_clock_set = Duration::from_millis(gap) > policy.clock_gap;
+        let is_stalled = lag > policy.loop_lag || is_clock_set;
+        if is_clock_set {
+            self.view.set_clock(now.mono);
+        }
         if is_stalled {
             self.pulse.stalled_at = Some(now.mono);
             self.view.void_until(now.mono);

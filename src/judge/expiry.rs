@@ -233,8 +233,7 @@ fn judge_endpoint(scene: &Scene<'_>, endpoint: &Subject, endpoints: &[Subject], 
     let Some(seen) = scene.view.served(endpoint) else { return Verdict::Unknown(Why::NeverSeen) };
     let Some(first_to_end) = seen.served.earliest() else { return Verdict::Unknown(Why::Unclear) };
     let good = Verdict::Good { since: seen.since, until: seen.at, looks: seen.repeats };
-    let offset = scene.view.clock_offset_millis(scene.now.mono).unwrap_or_default();
-    if Duration::from_millis(offset.unsigned_abs()) > scene.policy().expiry_clock_error {
+    if !scene.view.is_wall_clock_trusted(scene.now.mono) {
         return Verdict::Unknown(Why::Vantage);
     }
     // One certificate is one finding, at the first place that serves it. A balancer shows its instances'

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::certificate::Served;
 use crate::model::etcd::{MemberAnswer, MemberStatus, ReadAnswer};
@@ -85,7 +86,13 @@ pub struct View {
     offsets: BTreeMap<Subject, (Mono, i64)>,
     path: Path,
     void_until: Option<Mono>,
+    /// When the wall clock was last set, or read for the first time: nobody has confirmed it since.
+    clock_set: Mono,
 }
+
+/// Dates that servers sent are compared with the wall clock for this long, and a clock that was just set is given as
+/// much time to be confirmed by one. Several of the fast intervals.
+const DATES_LAST: Duration = Duration::from_secs(60);
 
 impl View {
     /// Nothing believed yet.
@@ -106,6 +113,7 @@ impl View {
             offsets: BTreeMap::new(),
             path: Path::default(),
             void_until: None,
+            clock_set: Mono::ORIGIN,
         }
     }
 
@@ -262,11 +270,25 @@ impl View {
     /// `Date` has a resolution of one second, so the value is good to half a second at best.
     #[must_use]
     pub fn clock_offset_millis(&self, now: Mono) -> Option<i64> {
-        let recent = std::time::Duration::from_secs(60);
         let mut offsets: Vec<i64> =
-            self.offsets.values().filter(|(at, _)| now.since(*at) <= recent).map(|(_, offset)| *offset).collect();
+            self.offsets.values().filter(|(at, _)| now.since(*at) <= DATES_LAST).map(|(_, offset)| *offset).collect();
         offsets.sort_unstable();
         offsets.get(offsets.len() / 2).copied()
+    }
+
+    /// Whether expiry may be judged by the wall clock: servers' dates agree with it, or there are none to ask.
+    #[must_use]
+    pub fn is_wall_clock_trusted(&self, now: Mono) -> bool {
+        self.clock_offset_millis(now).map_or_else(
+            || now.since(self.clock_set) > DATES_LAST,
+            |offset| Duration::from_millis(offset.unsigned_abs()) <= self.policy.expiry_clock_error,
+        )
+    }
+
+    /// The wall clock was set: what was known of its error is void.
+    pub fn set_clock(&mut self, now: Mono) {
+        self.clock_set = now;
+        self.offsets.clear();
     }
 
     /// Sets the planned request rate of a cluster, for the snapshot.
@@ -430,7 +452,7 @@ impl View {
             Ok(Reading::Version(version)) => version.server_date,
             _ => None,
         };
-        let Some(date) = date else { return };
+        let Some(date) = date.filter(|_| observation.scheduled.mono >= self.clock_set) else { return };
         let half = observation.finished.mono.since(observation.scheduled.mono) / 2;
         // The server cut its fraction off: on average half a second.
         let offset = date.millis_since(observation.scheduled.wall.plus(half)).saturating_add(500);

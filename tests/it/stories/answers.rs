@@ -9,6 +9,7 @@ use vedette::model::health::{Health, Version};
 use vedette::model::observation::{Cause, Observation, Phase, Phases, Reading, Unseen};
 use vedette::model::probe::{Look, ProbeKind};
 use vedette::model::subject::Subject;
+use vedette::model::time::UnixTime;
 use vedette::model::vantage::{OwnClock, ResolverAnswer};
 
 use super::world::{Doing, World, api, etcd, name, seconds};
@@ -46,6 +47,11 @@ impl World {
         (after, observation)
     }
 
+    /// As HTTP has it: whole seconds.
+    fn date(&self) -> UnixTime {
+        UnixTime::from_secs(self.true_time().as_millis().div_euclid(1000))
+    }
+
     fn served(&self, subject: &Subject) -> Option<Arc<Served>> {
         let expired = self.expired.contains(subject);
         let shown = if matches!(subject, Subject::Vip(_)) { api(1) } else { subject.clone() };
@@ -54,7 +60,7 @@ impl World {
         for (at, byte) in shown.to_string().bytes().rev().take(31).enumerate() {
             id[at + 1] = byte;
         }
-        let now = self.now().wall;
+        let now = self.true_time();
         let day = seconds(86_400);
         let certificate = Certificate {
             fingerprint: Fingerprint(id),
@@ -137,13 +143,19 @@ impl World {
         let fail = |after, phase, cause| (after, Phases::default(), Err(Unseen { phase, cause }));
         let healthy = |failing: &[&str], status| {
             let failing: Vec<String> = failing.iter().map(|part| (*part).to_owned()).collect();
-            Reading::Health(Health { status, listed: 40, failing, server_date: None, retry_after_secs: None })
+            Reading::Health(Health {
+                status,
+                listed: 40,
+                failing,
+                server_date: Some(self.date()),
+                retry_after_secs: None,
+            })
         };
         let reading = |failing: &[&str], status| match kind {
             ProbeKind::Version => Reading::Version(Version {
                 status: if status == 500 { 200 } else { status },
                 git_version: Some("v1.36.3".into()),
-                server_date: None,
+                server_date: Some(self.date()),
                 retry_after_secs: None,
             }),
             ProbeKind::Chain => Reading::Chain,

@@ -103,3 +103,27 @@ fn a_wall_clock_that_steps_neither_raises_nor_clears() {
     assert_eq!(world.told(), [(RuleId::F22, First)]);
     assert!(world.mails[0].at >= seconds(88), "{:?}", world.mails[0].at);
 }
+
+#[test]
+fn a_wall_clock_set_past_the_end_of_every_certificate_ends_none() {
+    const DAYS_400: i64 = 400 * 86_400_000;
+    for back in [75, 150, 400] {
+        let mut world = World::new();
+        world.at(seconds(60), |world| world.step_wall(DAYS_400));
+        world.at(seconds(back), |world| world.step_wall(-DAYS_400));
+
+        world.run_until(seconds(600));
+
+        assert!(world.mails.is_empty(), "back after {back} s: {:?}", world.told());
+    }
+}
+
+#[test]
+fn a_machine_that_starts_with_a_wrong_clock_ends_no_certificate() {
+    let mut world = World::new();
+    world.step_wall(400 * 86_400_000);
+
+    world.run_until(seconds(300));
+
+    assert!(world.mails.is_empty(), "{:?}", world.told());
+}

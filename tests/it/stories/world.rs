@@ -363,8 +363,15 @@ impl World {
     }
 
     pub(super) fn now(&self) -> Now {
-        let now = self.start.plus(self.elapsed);
-        Now { wall: UnixTime::from_millis(now.wall.as_millis() + self.wall_step), ..now }
+        Now {
+            wall: UnixTime::from_millis(self.true_time().as_millis() + self.wall_step),
+            ..self.start.plus(self.elapsed)
+        }
+    }
+
+    /// The time that servers and certificates go by, whatever vedette's own clock says.
+    pub(super) fn true_time(&self) -> UnixTime {
+        self.start.plus(self.elapsed).wall
     }
 
     fn deadline(&self) -> Option<Duration> {

@@ -105,10 +105,11 @@ fn draining_apiserver(world: &mut World) -> Result<()> {
     world.wait_ready(Duration::from_secs(60))?;
     watch::start(world, &Options::default())?;
 
-    let fault = lost_redundancy("one apiserver draining (30 s hold)", "apiserver api-2 is not ready");
+    let fault = lost_redundancy("one apiserver draining (30 s hold)", "apiservers are not ready");
     let at = world.server("api-2")?.terminate()?;
     let mail = watch::told(world, &fault, at)?;
     ensure!(mail.text.contains("shutdown"), "the failing check is not named:\n{}", mail.text);
+    ensure!(mail.text.contains("api-2"), "the instance is not named:\n{}", mail.text);
     world.kill9("api-2")?;
     let mended = world.start("api-2")?;
     watch::cleared(world, &fault, mended)?;

@@ -1,0 +1,135 @@
+//! What a probe costs: vedette on a farm of TLS servers, beside a bare rustls loop on the same farm in the same run.
+//!
+//! ```text
+//! cargo bench --bench load                   the whole table, about four minutes
+//! cargo bench --bench load -- 100            only the rows of 100 targets
+//! ```
+//!
+//! Every probe is a full one: TCP, a TLS 1.3 handshake without resumption, the client certificate where the row says
+//! so, `GET /readyz?verbose`, the answer read, the chain read and verified, the result judged and kept. CPU is what the
+//! kernel books on the process divided by the probes that the farm served, so other load on the machine moves it
+//! little; ratios are what counts. The farm is a process of its own and is not booked on anybody.
+#![expect(clippy::print_stdout, reason = "the table is for whoever started it")]
+#![expect(clippy::disallowed_methods, reason = "a bench reads the clock; it decides nothing")]
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "figures for people, far from the ends of their types"
+)]
+
+mod bare;
+mod farm;
+mod pki;
+mod process;
+mod watcher;
+
+use std::env;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::farm::{Farm, Ticks};
+use crate::pki::Pki;
+
+/// One row: how many targets, how often each is probed, whether a client certificate is asked for.
+struct Row {
+    targets: u32,
+    interval: Duration,
+    mutual: bool,
+}
+
+const ROWS: [Row; 5] = [
+    Row { targets: 100, interval: Duration::from_secs(1), mutual: true },
+    Row { targets: 1_000, interval: Duration::from_secs(5), mutual: true },
+    Row { targets: 10_000, interval: Duration::from_secs(50), mutual: true },
+    Row { targets: 500, interval: Duration::from_secs(1), mutual: true },
+    Row { targets: 1_000, interval: Duration::from_secs(1), mutual: false },
+];
+
+/// How long a row is measured, at least; two intervals where that is longer.
+const WINDOW: Duration = Duration::from_secs(20);
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let done = match arguments.first().map(String::as_str) {
+        Some(farm::ROLE) => farm::serve(&arguments[1..]),
+        Some(bare::ROLE) => bare::run(&arguments[1..]),
+        only => table(only.and_then(|text| text.parse().ok())),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("load: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn table(only: Option<u32>) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let pki = Pki::make(folder.path())?;
+    println!(
+        "{:>7} {:>8} {:>6} | {:>8} {:>8} {:>6} | {:>9} {:>8} {:>8} | {:>8} {:>9} {:>9} {:>8}",
+        "targets",
+        "interval",
+        "mTLS",
+        "vedette",
+        "bare",
+        "ratio",
+        "RSS",
+        "probes/s",
+        "asked/s",
+        "missed",
+        "late p50",
+        "late p99",
+        "late max"
+    );
+    for row in ROWS.iter().filter(|row| only.is_none_or(|only| only == row.targets)) {
+        measure(row, &pki).with_context(|| format!("{} targets", row.targets))?;
+    }
+    println!(
+        "\nCPU in ms for a probe; late: how far a probe of a target came from one interval after the one before.\n\
+         Goals (design.md section 6): ratio at most 1.4 with client certificates; 40 MiB at 1,000 and 150 MiB at 10,000\n\
+         targets; 1,000 probes/s without client certificates with even ticks and none missed."
+    );
+    Ok(())
+}
+
+fn measure(row: &Row, pki: &Pki) -> Result<()> {
+    let farm = Farm::start(pki, row.mutual)?;
+    let bare = bare::measure(pki, farm.port(), row.targets, row.mutual)?;
+
+    let window = WINDOW.max(row.interval * 2);
+    let mut watcher = watcher::Watcher::start(pki, farm.port(), row.targets, row.interval, row.mutual)?;
+    watcher.wait_seen_everything(row.interval)?;
+    farm.forget()?;
+    let before = watcher.cpu()?;
+    std::thread::sleep(window);
+    let spent = watcher.cpu()?.saturating_sub(before);
+    let Ticks { served, missed, late_p50, late_p99, late_max } = farm.ticks(row.interval, window)?;
+    let rss = watcher.resident_bytes()?;
+    let own = watcher.self_report()?;
+    watcher.stop()?;
+
+    let mine = spent.as_secs_f64() * 1e3 / f64::from(served);
+    println!(
+        "{:>7} {:>7.0}s {:>6} | {:>8.3} {:>8.3} {:>6.2} | {:>5.1} MiB {:>8.0} {:>8.0} | {:>8} {:>6.0} ms {:>6.0} ms {:>5.0} ms{}",
+        row.targets,
+        row.interval.as_secs_f64(),
+        if row.mutual { "yes" } else { "no" },
+        mine,
+        bare,
+        mine / bare,
+        rss as f64 / f64::from(1 << 20),
+        f64::from(served) / window.as_secs_f64(),
+        f64::from(row.targets) / row.interval.as_secs_f64(),
+        missed,
+        late_p50.as_secs_f64() * 1e3,
+        late_p99.as_secs_f64() * 1e3,
+        late_max.as_secs_f64() * 1e3,
+        own
+    );
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! `vedette run` on the farm, as a user would start it: its configuration, its process, its own figures.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::farm;
+use crate::pki::{Pki, SERVER};
+use crate::process;
+
+/// Endpoints of one cluster; the rest of a cluster's work (judging, its picture) is done once for all of them.
+const PER_CLUSTER: u32 = 5;
+
+/// The running daemon.
+pub(crate) struct Watcher {
+    child: Child,
+    listen: String,
+}
+
+impl Watcher {
+    /// Starts it on `targets` targets.
+    pub(crate) fn start(pki: &Pki, port: u16, targets: u32, interval: Duration, mutual: bool) -> Result<Self> {
+        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let store = tempfile::Builder::new().prefix("load-").tempdir_in(pki.folder())?.keep();
+        let config = store.join("vedette.yaml");
+        fs::write(
+            &config,
+            configuration(pki, port, targets, interval, mutual, &listen, &store.display().to_string())?,
+        )?;
+        let log = fs::File::create(store.join("log"))?;
+        let child = Command::new(env!("CARGO_BIN_EXE_vedette"))
+            .arg("run")
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("starting vedette")?;
+        Ok(Self { child, listen })
+    }
+
+    /// Waits until every probe was made once.
+    pub(crate) fn wait_seen_everything(&mut self, interval: Duration) -> Result<()> {
+        let (start, limit) = (Instant::now(), interval * 3 + Duration::from_secs(30));
+        while start.elapsed() < limit {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("vedette ended: {status}");
+            }
+            if self.page("/readyz").is_ok_and(|page| page.starts_with("HTTP/1.1 200")) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        bail!("vedette was not ready after {limit:?}")
+    }
+
+    /// CPU booked on it so far.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        process::cpu(self.child.id())
+    }
+
+    /// Its resident memory.
+    pub(crate) fn resident_bytes(&self) -> Result<u64> {
+        process::resident_bytes(self.child.id())
+    }
+
+    /// What it says of itself when something is not as it should be; empty else.
+    pub(crate) fn self_report(&self) -> Result<String> {
+        let page = self.page("/metrics")?;
+        let value = |name: &str| {
+            page.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok()).unwrap_or_default()
+        };
+        let mut text = String::new();
+        for name in ["vedette_looks_skipped_total ", "vedette_looks_lost_total ", "vedette_looks_voided_total "] {
+            if value(name) > 0.0 {
+                write!(text, "  {name}{}", value(name))?;
+            }
+        }
+        let bad = page.lines().filter(|line| line.starts_with("vedette_alarms{")).count();
+        if bad > 0 {
+            write!(text, "  {bad} alarms")?;
+        }
+        Ok(text)
+    }
+
+    /// Ends it as systemd would.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
+        rustix::process::kill_process(pid.ok_or_else(|| anyhow!("no pid"))?, rustix::process::Signal::TERM)?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    fn page(&self, path: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(&self.listen)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: load\r\nConnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text)
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn configuration(
+    pki: &Pki,
+    port: u16,
+    targets: u32,
+    interval: Duration,
+    mutual: bool,
+    listen: &str,
+    store: &str,
+) -> Result<String> {
+    let file = |name: &str| format!("{{ file: {} }}", pki.file(name).display());
+    let mut text = format!(
+        "vantage: {{ name: bench, listen: \"{listen}\", store: {store}/vedette.db, resolvers: [] }}\n\
+         timing: {{ readyz_interval: {}ms, ordinary_interval: 1h }}\nclusters:\n",
+        interval.as_millis()
+    );
+    for cluster in 0..targets.div_ceil(PER_CLUSTER) {
+        write!(text, "  - name: c{cluster}\n    credentials: {{ ca: {}", file("ca.crt"))?;
+        if mutual {
+            write!(text, ", client_certificate: {}, client_key: {}", file("client.crt"), file("client.key"))?;
+        }
+        text.push_str(" }\n    apiservers:\n");
+        for n in (cluster * PER_CLUSTER..(cluster + 1) * PER_CLUSTER).take_while(|n| *n < targets) {
+            writeln!(
+                text,
+                "      - {{ name: t{n}, address: \"{}:{port}\", server_name: {SERVER} }}",
+                farm::address(n)
+            )?;
+        }
+    }
+    Ok(text)
+}

@@ -223,8 +223,10 @@ mod tests {
                 vip_fails_over: false,
                 apiservers: vec![("api-1".parse().unwrap(), endpoint)],
                 etcds: Vec::new(),
+                files: Vec::new(),
                 levels: BTreeMap::new(),
             }],
+            files: Vec::new(),
             levels: BTreeMap::new(),
             policy: Policy::default(),
         }

@@ -18,6 +18,7 @@ mod probe;
 mod run;
 mod silence;
 mod status;
+mod stored;
 
 /// The arguments make no sense (sysexits' `EX_USAGE`).
 pub const USAGE: u8 = 64;

@@ -69,7 +69,8 @@ impl Apiserver {
             | ProbeKind::Tripwire
             | ProbeKind::Reference
             | ProbeKind::Resolver
-            | ProbeKind::OwnClock => return None,
+            | ProbeKind::OwnClock
+            | ProbeKind::Files => return None,
         };
         let passport = self.site.identity.current().await;
         let journey = Journey::new(&kit.clock);

@@ -13,6 +13,7 @@ mod dns;
 mod etcd;
 mod exec;
 mod fault;
+pub mod files;
 mod frames;
 mod handshake;
 mod identity;
@@ -38,6 +39,7 @@ use self::apiserver::Apiserver;
 pub use self::dial::BadProxy;
 use self::dial::Proxy;
 use self::etcd::{Etcd, Member};
+use self::files::Files;
 use self::identity::Identity;
 use self::journey::Journey;
 use self::kit::{Kit, Sight};
@@ -56,6 +58,8 @@ const SHUTDOWN: Duration = Duration::from_secs(1);
 pub struct Collectors {
     kit: Kit,
     targets: Arc<BTreeMap<Subject, Target>>,
+    /// Files, by the cluster they belong to, or the vantage.
+    files: Arc<BTreeMap<Subject, Files>>,
 }
 
 /// What can never work.
@@ -94,10 +98,12 @@ impl Collectors {
         for NamedAddress { name, address } in settings.vantage.resolvers.clone() {
             targets.insert(Subject::Resolver(name), Target::Resolver(address));
         }
+        let mut files = BTreeMap::from([(Subject::Vantage, Files::new(settings.watched_files()))]);
         for cluster in &settings.clusters {
             add_cluster(&kit, cluster, &mut targets)?;
+            files.insert(Subject::Cluster(cluster.name.clone()), Files::new(cluster.watched_files()));
         }
-        Ok(Self { kit, targets: Arc::new(targets) })
+        Ok(Self { kit, targets: Arc::new(targets), files: Arc::new(files) })
     }
 
     /// Starts a look; exactly one observation comes back for it through the channel, in bounded time.
@@ -113,9 +119,11 @@ impl Collectors {
 
     /// The same, awaited: the observation does not go through the channel.
     pub async fn look(&self, look: Look) -> Observation {
-        let sight = match self.targets.get(&look.probe.subject) {
-            Some(target) => target.look(&self.kit, &look.probe).await,
-            None => None,
+        let (subject, kind) = (&look.probe.subject, look.probe.kind);
+        let sight = match (self.targets.get(subject), self.files.get(subject)) {
+            (_, Some(files)) if kind == ProbeKind::Files => Some(files.look(&self.kit).await),
+            (Some(target), _) => target.look(&self.kit, &look.probe).await,
+            (None, _) => None,
         };
         let sight = sight.unwrap_or_else(|| {
             tracing::error!(probe = %look.probe, "asked to look at {}, which cannot be done", look.probe);

@@ -115,7 +115,8 @@ impl Site {
             | Subject::Cluster(_)
             | Subject::Vip(_)
             | Subject::Apiserver(..)
-            | Subject::Etcd(..) => Alpn::Http1,
+            | Subject::Etcd(..)
+            | Subject::Stored(..) => Alpn::Http1,
         };
         let passport = self.identity.current().await;
         let journey = Journey::new(&kit.clock);

@@ -14,8 +14,8 @@ use crate::model::subject::{Name, VANTAGE};
 use crate::parse::flaw::Flaw;
 use crate::parse::yaml::{Mark, Node, Value};
 
-pub(super) const KEYS: [&str; 8] =
-    ["name", "kubeconfig", "credentials", "certificates", "vip", "apiservers", "etcd", "levels"];
+pub(super) const KEYS: [&str; 9] =
+    ["name", "kubeconfig", "credentials", "certificates", "vip", "apiservers", "etcd", "files", "levels"];
 pub(super) const CREDENTIALS_KEYS: [&str; 5] = ["ca", "client_certificate", "client_key", "token", "proxy"];
 pub(super) const VIP_KEYS: [&str; 4] = ["address", "server_name", "failover", "certificates"];
 pub(super) const ENDPOINT_KEYS: [&str; 4] = ["name", "address", "server_name", "certificates"];
@@ -68,8 +68,8 @@ impl Desk<'_> {
         let etcds = self.etcds(&section, class, &mut addresses);
         let levels = self.levels(&section);
         let has = |key: &str| section.find(key).is_some_and(|node| node.value != Value::List(Vec::new()));
-        if !["vip", "kubeconfig", "apiservers", "etcd"].into_iter().any(has) {
-            let hint = "give at least one of kubeconfig, vip, apiservers and etcd";
+        if !["vip", "kubeconfig", "apiservers", "etcd", "files"].into_iter().any(has) {
+            let hint = "give at least one of kubeconfig, vip, apiservers, etcd and files";
             self.complaints.add(Flaw::error(mark, "the cluster has nothing to watch").hint(hint));
         }
         let vip_fails_over = vip.as_ref().is_some_and(|vip| vip.fails_over);
@@ -79,7 +79,9 @@ impl Desk<'_> {
             None => self.written_out(&section, vip, has("apiservers")),
         };
         let vip = vip.map(|vip| Endpoint { certificates: class, ..vip });
-        let cluster = Cluster { name: name?, credentials, vip, vip_fails_over, apiservers, etcds, levels };
+        let files = Vec::new();
+        let mut cluster = Cluster { name: name?, credentials, vip, vip_fails_over, apiservers, etcds, files, levels };
+        cluster.files = self.files(&section, Some(&cluster));
         Some(Written { mark, cluster })
     }
 
@@ -239,7 +241,7 @@ impl Desk<'_> {
 }
 
 /// Who renews, as the configuration says it.
-fn class(text: &str) -> Result<Class, Wrong> {
+pub(super) fn class(text: &str) -> Result<Class, Wrong> {
     let known = Class::ALL.map(Class::as_str);
     Class::ALL.into_iter().find(|class| class.as_str() == text).ok_or_else(|| {
         let hint = nearest(text, &known);

@@ -1,7 +1,8 @@
 //! Settings to the engine's view of the world: what should exist, without credentials.
 
-use super::settings::{Cluster, Settings};
-use crate::model::inventory::{self, Inventory};
+use super::settings::{Cluster, FilePlace, Settings, WatchedFiles};
+use crate::model::inventory::{self, FileWatch, Inventory};
+use crate::model::subject::Name;
 
 impl Settings {
     /// What the engine may know of this.
@@ -12,6 +13,7 @@ impl Settings {
             clusters: self.clusters.iter().map(|cluster| (cluster.name.clone(), listed(cluster))).collect(),
             references: self.vantage.references.iter().map(|reference| reference.listed()).collect(),
             resolvers: self.vantage.resolvers.iter().map(|resolver| resolver.listed()).collect(),
+            files: self.watched_files().iter().map(listed_files).collect(),
             levels: self.levels.clone(),
             mails: self.mail.is_some(),
             relay_is_local: self.mail.as_ref().is_some_and(|mail| mail.relay.host.is_loopback()),
@@ -33,6 +35,27 @@ fn listed(cluster: &Cluster) -> inventory::Cluster {
                 (etcd.name.clone(), inventory::Etcd { members, quota_bytes: etcd.quota_bytes })
             })
             .collect(),
+        files: cluster.watched_files().iter().map(listed_files).collect(),
         levels: cluster.levels.clone(),
     }
+}
+
+fn listed_files(files: &WatchedFiles) -> (Name, FileWatch) {
+    let path = match &files.place {
+        FilePlace::Pattern(path) => shown(&path.display().to_string()),
+        FilePlace::Source(source) => shown(&format!("{source:?}")),
+    };
+    let watch = FileWatch {
+        path,
+        certificates: files.certificates,
+        renewed_at_permille: files.renewed_at_permille,
+        serves: files.serves.clone(),
+        own: files.own.clone(),
+    };
+    (files.name.clone(), watch)
+}
+
+/// A path as it is shown: what does not print is escaped.
+fn shown(path: &str) -> String {
+    path.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }

@@ -21,7 +21,7 @@ use crate::parse::flaw::Flaw;
 use crate::parse::text;
 use crate::parse::yaml::{self, Mark, Node};
 
-pub(super) const KEYS: [&str; 6] = ["vantage", "mail", "heartbeat", "levels", "clusters", "timing"];
+pub(super) const KEYS: [&str; 7] = ["vantage", "mail", "heartbeat", "levels", "files", "clusters", "timing"];
 
 /// What every reader of a section has at hand.
 pub(super) struct Desk<'a> {
@@ -110,7 +110,8 @@ impl Desk<'_> {
             let flaw = Flaw::warning(root.mark, "no 'mail': whatever happens, nobody is told");
             self.complaints.add(flaw.hint("add a 'mail' section; without one vedette only serves metrics"));
         }
-        let settings = Settings { vantage, mail, heartbeat, clusters, levels, policy };
+        let files = self.files(&section, None);
+        let settings = Settings { vantage, mail, heartbeat, clusters, files, levels, policy };
         self.path_proof(&settings, root);
         Some(settings)
     }

@@ -9,6 +9,7 @@ pub mod aside;
 pub mod budget;
 mod cluster;
 pub mod duration;
+pub mod files;
 mod inventory;
 mod kubeconfig;
 mod load;
@@ -25,13 +26,13 @@ mod vantage;
 
 #[cfg(test)]
 mod tests {
-    use super::{cluster, kubeconfig, load, material, outlets, timing, vantage};
+    use super::{cluster, files, kubeconfig, load, material, outlets, timing, vantage};
 
     #[test]
     fn the_example_mentions_every_key() {
         let example = include_str!("../../config/vedette.example.yaml");
         let knobs = timing::KNOBS.map(|knob| knob.key);
-        let sections: [&[&str]; 13] = [
+        let sections: [&[&str]; 14] = [
             &load::KEYS,
             &vantage::KEYS,
             &vantage::REFERENCE_KEYS,
@@ -43,6 +44,7 @@ mod tests {
             &cluster::VIP_KEYS,
             &cluster::ENDPOINT_KEYS,
             &cluster::ETCD_KEYS,
+            &files::KEYS,
             &kubeconfig::KEYS,
             &knobs,
         ];

@@ -11,9 +11,11 @@ use std::net::SocketAddr;
 use url::Url;
 
 use crate::model::certificate::Class;
+use crate::model::inventory::Own;
 use crate::model::policy::Policy;
 use crate::model::rule::{Level, RuleId};
-use crate::model::subject::Name;
+use crate::model::subject::{Name, Subject};
+use crate::parse::yaml::Mark;
 
 /// Everything vedette was told.
 #[derive(Debug, Clone)]
@@ -26,6 +28,8 @@ pub struct Settings {
     pub heartbeat: Option<Heartbeat>,
     /// What to watch.
     pub clusters: Vec<Cluster>,
+    /// Files with certificates and tokens that belong to no cluster.
+    pub files: Vec<WatchedFiles>,
     /// Levels changed for all clusters.
     pub levels: BTreeMap<RuleId, Level>,
     /// Every number that decides.
@@ -149,6 +153,8 @@ pub struct Cluster {
     pub apiservers: Vec<(Name, Endpoint)>,
     /// etcd clusters.
     pub etcds: Vec<Etcd>,
+    /// Files with certificates and tokens, without those that vedette uses itself.
+    pub files: Vec<WatchedFiles>,
     /// Levels changed for this cluster.
     pub levels: BTreeMap<RuleId, Level>,
 }
@@ -190,6 +196,34 @@ pub struct Credentials {
     pub exec: Option<ExecPlugin>,
     /// A proxy every connection goes through (`http`, `https` or `socks5` URL).
     pub proxy: Option<Url>,
+}
+
+/// Files with certificates and tokens, or a credential of our own that is watched like them.
+#[derive(Debug, Clone)]
+pub struct WatchedFiles {
+    /// Its name in the inventory.
+    pub name: Name,
+    /// Where it stands in the configuration; `None` for our own, which stand elsewhere.
+    pub mark: Option<Mark>,
+    /// Where to look.
+    pub place: FilePlace,
+    /// Who renews what is there.
+    pub certificates: Class,
+    /// When a program renews it, in thousandths of its life; `None` for two thirds.
+    pub renewed_at_permille: Option<u16>,
+    /// The endpoint that should serve the newest certificate in it.
+    pub serves: Option<Subject>,
+    /// What we use it for ourselves.
+    pub own: Option<Own>,
+}
+
+/// Where certificates and tokens are looked for.
+#[derive(Debug, Clone)]
+pub enum FilePlace {
+    /// A file, a directory, or a glob.
+    Pattern(PathBuf),
+    /// A credential or authority of ours.
+    Source(Source),
 }
 
 /// A client certificate and its key.

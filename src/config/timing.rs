@@ -30,7 +30,7 @@ const HOLD: (u64, u64) = (1_000, 86_400_000);
 
 /// All of them. A half second between looks is the shortest that a burst still adds anything to; an hour is the
 /// longest that can be called watching.
-pub(super) const KNOBS: [Knob; 24] = [
+pub(super) const KNOBS: [Knob; 26] = [
     knob("readyz_interval", INTERVAL, |policy| &mut policy.readyz_interval),
     knob("vip_interval", INTERVAL, |policy| &mut policy.vip_interval),
     knob("ordinary_interval", INTERVAL, |policy| &mut policy.ordinary_interval),
@@ -40,6 +40,7 @@ pub(super) const KNOBS: [Knob; 24] = [
     knob("etcd_members_interval", INTERVAL, |policy| &mut policy.etcd_members_interval),
     knob("chain_interval", INTERVAL, |policy| &mut policy.chain_interval),
     knob("reference_interval", INTERVAL, |policy| &mut policy.reference_interval),
+    knob("files_interval", INTERVAL, |policy| &mut policy.files_interval),
     knob("dial_deadline", DEADLINE, |policy| &mut policy.dial_deadline),
     knob("tls_deadline", DEADLINE, |policy| &mut policy.tls_deadline),
     knob("answer_deadline", DEADLINE, |policy| &mut policy.answer_deadline),
@@ -52,6 +53,7 @@ pub(super) const KNOBS: [Knob; 24] = [
     knob("leaderless_hold", HOLD, |policy| &mut policy.leaderless_hold),
     knob("recovery_hold", HOLD, |policy| &mut policy.recovery_hold),
     knob("remains_after", HOLD, |policy| &mut policy.remains_after),
+    knob("stale_after", HOLD, |policy| &mut policy.stale_after),
     knob("blind_mail", HOLD, |policy| &mut policy.blind_mail),
     knob("repeat_after", HOLD, |policy| &mut policy.repeat_after),
     knob("mute_after", HOLD, |policy| &mut policy.mute_after),

@@ -104,6 +104,7 @@ fn is_watched(inventory: &Inventory, subject: &Subject) -> bool {
         Subject::Resolver(name) => inventory.resolvers.iter().any(|known| known.name == *name),
         Subject::Cluster(name) => cluster(name).is_some(),
         Subject::Etcd(name, etcd) => cluster(name).is_some_and(|known| known.etcds.contains_key(etcd)),
+        Subject::Stored(scope, _) => inventory.files(scope.as_ref()).is_some_and(|files| !files.is_empty()),
         Subject::Vip(_) | Subject::Apiserver(..) | Subject::EtcdMember(..) => inventory.endpoint(subject).is_some(),
     }
 }

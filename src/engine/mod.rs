@@ -365,9 +365,15 @@ impl Engine {
         let unjudged: Vec<FindingKey> =
             of_scope.filter(|key| !verdicts.iter().any(|(judged, _)| judged == key)).collect();
         for key in unjudged {
+            let is_stored = matches!(key.subject, Subject::Stored(..));
+            // Not yet looked at, or not readable now: it may still be there.
+            if is_stored && !self.view.knows_all_files(scope) {
+                continue;
+            }
             self.ladder.withdraw(&key);
             self.changes.push(Change::AlarmOver(key.clone()));
-            self.recover_everywhere(&key, now.wall, true, now);
+            // What is in no file any more was replaced or taken away, and that is the end of it.
+            self.recover_everywhere(&key, now.wall, !is_stored, now);
         }
     }
 

@@ -127,7 +127,7 @@ impl Engine {
             return true;
         }
         // The vantage's own blindness is told once, when it is over; nothing gets out before anyway.
-        let of_open_vantage = message.incident.cluster.is_none()
+        let of_open_vantage = message.incident.parts.iter().any(|part| part.finding.rule == RuleId::F04)
             && message.reason != MessageReason::Drill
             && self.incidents.incident(&message.incident.id).is_some_and(|incident| incident.over.is_none());
         !self.view.path().is_blind() && !of_open_vantage
@@ -232,6 +232,10 @@ impl Engine {
         if self.memory == MemoryState::Empty {
             caveats.push(Caveat::StartedEmpty);
         }
+        let mut looks = lines::lines(&self.view, incident.cluster.as_ref());
+        if incident.parts.iter().any(|part| matches!(part.finding.rule, RuleId::F26 | RuleId::F28 | RuleId::F54)) {
+            looks.extend(lines::stored(&self.view, incident.cluster.as_ref()));
+        }
         Message {
             id: MessageId(format!("{}.{number}", incident.id)),
             thread: MessageId(format!("{}.0", incident.id)),
@@ -239,7 +243,7 @@ impl Engine {
             level: incident.standing().map(|finding| finding.level).max().unwrap_or(incident.level),
             composed: now.wall,
             addresses: addresses(&self.view, incident),
-            looks: lines::lines(&self.view, incident.cluster.as_ref()),
+            looks,
             vantage: inventory.vantage.clone(),
             caveats,
             incident: incident.clone(),

@@ -21,9 +21,11 @@ pub fn is_dead(finding: &Finding) -> bool {
             | RuleId::F08
             | RuleId::F22
             | RuleId::F26
+            | RuleId::F28
             | RuleId::F49
             | RuleId::F51
             | RuleId::F52
-            | RuleId::F53 => false,
+            | RuleId::F53
+            | RuleId::F54 => false,
         }
 }

@@ -41,7 +41,8 @@ impl Words for CertificateEnds {
             | Subject::Resolver(_)
             | Subject::Apiserver(..)
             | Subject::Etcd(..)
-            | Subject::EtcdMember(..)) => phrases::fit(subject.short(), 22),
+            | Subject::EtcdMember(..)
+            | Subject::Stored(..)) => phrases::fit(subject.short(), 22),
         };
         format!("TLS certificate of {of} expires")
     }
@@ -219,9 +220,7 @@ impl Rule for CertificateEnds {
     fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
         let Some((name, cluster)) = scene.cluster else { return Vec::new() };
         let instances: Vec<Subject> = cluster.apiserver_subjects(name).collect();
-        let vip = cluster.vip.iter().map(|_| Subject::Vip(name.clone()));
-        let members = cluster.etcds.iter().flat_map(|(etcd, known)| known.member_subjects(name, etcd));
-        let endpoints: Vec<Subject> = instances.iter().cloned().chain(vip).chain(members).collect();
+        let endpoints = scene.served_endpoints();
         endpoints
             .iter()
             .map(|endpoint| (endpoint.clone(), judge_endpoint(scene, endpoint, &endpoints, &instances)))
@@ -269,8 +268,16 @@ fn judge_endpoint(scene: &Scene<'_>, endpoint: &Subject, endpoints: &[Subject], 
             is_authority: ladder == Ladder::Authority,
             trust: seen.served.trust,
             places,
+            stored: stored_paths(scene, first_to_end),
         },
     })
+}
+
+/// Watched files with the same certificate: it is one finding, wherever it lies.
+fn stored_paths(scene: &Scene<'_>, certificate: &Certificate) -> Vec<String> {
+    const MAX_PATHS: usize = 8;
+    let shelf = scene.cluster.and_then(|(name, _)| scene.view.shelf(Some(name)));
+    shelf.map_or_else(Vec::new, |shelf| shelf.paths(certificate.fingerprint, certificate.not_after, MAX_PATHS).0)
 }
 
 /// Whether what the balancer showed may be the certificate of an instance that answers: that was not looked at since,
@@ -297,7 +304,7 @@ fn since(band: Band, certificate: &Certificate, seen: Now) -> UnixTime {
     }
 }
 
-const fn level(band: Band) -> Level {
+pub(super) const fn level(band: Band) -> Level {
     match band {
         Band::Notice => Level::Info,
         Band::Warning | Band::Urgent => Level::Warning,

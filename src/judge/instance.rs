@@ -38,7 +38,8 @@ impl Words for OneBad {
             | Subject::Cluster(_)
             | Subject::Apiserver(..)
             | Subject::Etcd(..)
-            | Subject::EtcdMember(..)) => format!("apiserver {} is failing", phrases::fit(subject.short(), 24)),
+            | Subject::EtcdMember(..)
+            | Subject::Stored(..)) => format!("apiserver {} is failing", phrases::fit(subject.short(), 24)),
         }
     }
 

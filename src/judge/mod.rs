@@ -22,6 +22,8 @@ pub mod refused;
 pub mod single;
 pub mod slow;
 pub mod split;
+pub mod stale;
+pub mod stored;
 pub mod vip;
 
 use crate::model::rule::{Level, RuleId};
@@ -66,11 +68,13 @@ pub static RULES: [&dyn Rule; RuleId::ALL.len()] = [
     &instance::AllDown,
     &readiness::EtcdUnreachable,
     &expiry::CertificateEnds,
+    &stored::StoredEnds,
     &slow::Slow,
     &readiness::NotReady,
     &single::SinglePoints,
     &refused::Refused,
     &coverage::Coverage,
+    &stale::ServedStale,
 ];
 
 /// The rule of that name.

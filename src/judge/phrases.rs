@@ -38,7 +38,8 @@ pub(super) fn name(subject: &Subject) -> String {
         | Subject::Resolver(_)
         | Subject::Apiserver(..)
         | Subject::Etcd(..)
-        | Subject::EtcdMember(..) => subject.short().to_owned(),
+        | Subject::EtcdMember(..)
+        | Subject::Stored(..) => subject.short().to_owned(),
     }
 }
 

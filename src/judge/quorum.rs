@@ -35,7 +35,8 @@ pub(super) fn etcd_name(subject: &Subject) -> String {
         | Subject::Resolver(_)
         | Subject::Cluster(_)
         | Subject::Vip(_)
-        | Subject::Apiserver(..) => "etcd".into(),
+        | Subject::Apiserver(..)
+        | Subject::Stored(..) => "etcd".into(),
     }
 }
 

@@ -42,7 +42,8 @@ impl Words for EtcdUnreachable {
             | Subject::Cluster(_)
             | Subject::Vip(_)
             | Subject::Etcd(..)
-            | Subject::EtcdMember(..) => "apiservers cannot reach etcd".into(),
+            | Subject::EtcdMember(..)
+            | Subject::Stored(..) => "apiservers cannot reach etcd".into(),
         }
     }
 
@@ -115,7 +116,8 @@ impl Words for NotReady {
             | Subject::Cluster(_)
             | Subject::Vip(_)
             | Subject::Etcd(..)
-            | Subject::EtcdMember(..) => "apiservers are not ready".into(),
+            | Subject::EtcdMember(..)
+            | Subject::Stored(..) => "apiservers are not ready".into(),
         }
     }
 

@@ -53,6 +53,13 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// Every endpoint of the cluster that serves a certificate: instances, the shared address, etcd members.
+    #[must_use]
+    pub fn served_endpoints(&self) -> Vec<Subject> {
+        let Some((name, cluster)) = self.cluster else { return Vec::new() };
+        cluster.served_subjects(name).collect()
+    }
+
     /// The etcd clusters.
     #[must_use]
     pub fn etcds(&self) -> Vec<Subject> {

@@ -14,6 +14,7 @@ mod single;
 mod slow;
 mod split;
 mod stage;
+mod stored;
 mod vantage;
 
 use crate::model::rule::RuleId;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::digest::stable_hash;
 use super::time::UnixTime;
 
 /// SHA-256 over the DER bytes: the identity of a certificate.
@@ -102,6 +103,17 @@ impl Served {
             .filter(|(position, certificate)| *position == 0 || !certificate.is_self_issued)
             .map(|(_, certificate)| certificate)
             .min_by_key(|certificate| certificate.not_after)
+    }
+}
+
+impl Certificate {
+    /// Hash of holder, issuer and names: equal for this certificate and the one that replaces it.
+    #[must_use]
+    pub fn identity(&self) -> u64 {
+        let mut names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        names.sort_unstable();
+        let parts: Vec<&str> = [self.subject.as_str(), self.issuer.as_str()].into_iter().chain(names).collect();
+        stable_hash(&parts)
     }
 }
 

@@ -21,6 +21,9 @@ pub struct Inventory {
     pub references: Vec<Reference>,
     /// DNS servers looked at.
     pub resolvers: Vec<Reference>,
+    /// Files with certificates and tokens that belong to no cluster, by name of their source.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<Name, FileWatch>,
     /// Levels changed by the configuration, for all clusters.
     pub levels: BTreeMap<RuleId, Level>,
     /// Whether mail is configured; without it nothing is composed.
@@ -42,6 +45,9 @@ pub struct Cluster {
     pub apiservers: BTreeMap<Name, Endpoint>,
     /// etcd clusters by name.
     pub etcds: BTreeMap<Name, Etcd>,
+    /// Files with certificates and tokens, by name of their source.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<Name, FileWatch>,
     /// Levels changed for this cluster.
     pub levels: BTreeMap<RuleId, Level>,
 }
@@ -66,6 +72,56 @@ pub struct Endpoint {
     pub is_loopback: bool,
     /// Who renews the certificates served there.
     pub certificates: Class,
+}
+
+/// A source of stored certificates and tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileWatch {
+    /// What the configuration names: a path, a glob, or in words where a credential comes from.
+    pub path: String,
+    /// Who renews what is in it.
+    pub certificates: Class,
+    /// When a program renews it, in thousandths of its life; `None` for two thirds.
+    pub renewed_at_permille: Option<u16>,
+    /// The endpoint that should serve the newest certificate in it.
+    pub serves: Option<Subject>,
+    /// What we use it for ourselves.
+    pub own: Option<Own>,
+}
+
+/// What vedette itself uses a stored item for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Own {
+    /// In which part.
+    pub part: OwnPart,
+    /// Towards whom.
+    pub towards: Towards,
+}
+
+/// The part a stored item plays for vedette.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnPart {
+    /// Proves who we are: a client certificate.
+    Client,
+    /// Proves who we are: a bearer token.
+    Token,
+    /// Whom we trust.
+    Authority,
+}
+
+/// The other side of a credential or authority of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Towards {
+    /// The apiservers of the cluster.
+    Apiservers,
+    /// One etcd cluster of it.
+    Etcd(Name),
+    /// The mail relay.
+    Relay,
+    /// The receiver of heartbeats.
+    Heartbeat,
 }
 
 /// A reference point or resolver.
@@ -100,7 +156,8 @@ impl Inventory {
                     | Subject::Vip(_)
                     | Subject::Apiserver(..)
                     | Subject::Etcd(..)
-                    | Subject::EtcdMember(..) => "",
+                    | Subject::EtcdMember(..)
+                    | Subject::Stored(..) => "",
                 }
             },
             |endpoint| endpoint.address.as_str(),
@@ -119,7 +176,17 @@ impl Inventory {
             | Subject::Reference(_)
             | Subject::Resolver(_)
             | Subject::Cluster(_)
-            | Subject::Etcd(..) => None,
+            | Subject::Etcd(..)
+            | Subject::Stored(..) => None,
+        }
+    }
+
+    /// The sources of stored items of a cluster, or of the vantage.
+    #[must_use]
+    pub fn files(&self, cluster: Option<&Name>) -> Option<&BTreeMap<Name, FileWatch>> {
+        match cluster {
+            Some(name) => self.clusters.get(name).map(|cluster| &cluster.files),
+            None => Some(&self.files),
         }
     }
 
@@ -135,7 +202,7 @@ impl Inventory {
             Subject::Vip(_) | Subject::Apiserver(..) | Subject::EtcdMember(..) => {
                 self.endpoint(subject).is_some_and(|endpoint| !endpoint.is_loopback)
             }
-            Subject::Vantage | Subject::Cluster(_) | Subject::Etcd(..) => false,
+            Subject::Vantage | Subject::Cluster(_) | Subject::Etcd(..) | Subject::Stored(..) => false,
         }
     }
 
@@ -153,6 +220,13 @@ impl Cluster {
     fn is_remote(&self) -> bool {
         let members = self.etcds.values().flat_map(|etcd| etcd.members.values());
         self.vip.iter().chain(self.apiservers.values()).chain(members).any(|endpoint| !endpoint.is_loopback)
+    }
+
+    /// Subjects of everything that serves a certificate: instances, the shared address, etcd members.
+    pub fn served_subjects<'a>(&'a self, cluster: &'a Name) -> impl Iterator<Item = Subject> + 'a {
+        let vip = self.vip.iter().map(|_| Subject::Vip(cluster.clone()));
+        let members = self.etcds.iter().flat_map(|(etcd, known)| known.member_subjects(cluster, etcd));
+        self.apiserver_subjects(cluster).chain(vip).chain(members)
     }
 
     /// Subjects of all instances.

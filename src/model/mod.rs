@@ -21,6 +21,7 @@ pub mod rule;
 pub(crate) mod samples;
 pub mod silence;
 pub mod snapshot;
+pub mod stored;
 pub mod subject;
 pub mod time;
 pub mod vantage;

@@ -13,6 +13,7 @@ use super::certificate::Served;
 use super::etcd::{Alarm, MemberAnswer, MemberListing, MemberStatus, ReadAnswer};
 use super::health::{Health, Version};
 use super::probe::{LookId, Probe};
+use super::stored::FilesReading;
 use super::time::Now;
 use super::vantage::{OwnClock, ResolverAnswer};
 
@@ -61,6 +62,8 @@ pub enum Reading {
     Resolver(ResolverAnswer),
     /// The kernel told of its clock.
     OwnClock(OwnClock),
+    /// Files told what they hold.
+    Files(Arc<FilesReading>),
 }
 
 /// Why nothing was seen: how far the look came, and what ended it.

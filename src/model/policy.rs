@@ -40,6 +40,9 @@ pub struct Policy {
     pub reference_interval: Duration,
     /// The kernel's clock state.
     pub own_clock_interval: Duration,
+    /// Files with certificates and tokens. Source: what is written there changes by hand or by a timer, and a minute is
+    /// a tenth of the guard of F54.
+    pub files_interval: Duration,
     /// Heartbeat.
     pub heartbeat_interval: Duration,
 
@@ -53,6 +56,8 @@ pub struct Policy {
     pub slow_after: Duration,
     /// An etcd member that stays silent for this long counts as silent in its round.
     pub member_deadline: Duration,
+    /// A look at files ends after this, whatever the file system does; a hundred thousand certificates are read in less.
+    pub files_deadline: Duration,
     /// A round whose own sends spread wider is thrown away.
     pub round_spread: Duration,
 
@@ -95,6 +100,11 @@ pub struct Policy {
     pub recovery_looks: u32,
     /// Consequences that outlive their cause by this are named. Source: control-plane.md, root-cause graph.
     pub remains_after: Duration,
+    /// An older certificate must be served for this long beside a newer one on disk. Source: certificates.md 4.1, two
+    /// looks ten minutes apart.
+    pub stale_after: Duration,
+    /// Looks in a row that must find a watched file missing or unreadable. Source: certificates.md section 6, 6.
+    pub unread_looks: u32,
     /// Blindness is mailed after this.
     pub blind_mail: Duration,
     /// Open critical incidents are said again after this.
@@ -146,12 +156,14 @@ impl Default for Policy {
             chain_interval: seconds(60),
             reference_interval: seconds(10),
             own_clock_interval: seconds(10),
+            files_interval: seconds(60),
             heartbeat_interval: seconds(30),
             dial_deadline: seconds(1),
             tls_deadline: seconds(2),
             answer_deadline: seconds(5),
             slow_after: seconds(1),
             member_deadline: seconds(1),
+            files_deadline: seconds(20),
             round_spread: seconds(1),
             confirm_looks: 3,
             confirm_span: seconds(1),
@@ -176,6 +188,8 @@ impl Default for Policy {
             recovery_hold: seconds(15),
             recovery_looks: 3,
             remains_after: seconds(60),
+            stale_after: seconds(600),
+            unread_looks: 3,
             blind_mail: seconds(60),
             repeat_after: seconds(4 * 3600),
             loop_lag: seconds(1),

@@ -35,6 +35,8 @@ pub enum ProbeKind {
     Resolver,
     /// The kernel's own view of its clock (adjtimex).
     OwnClock,
+    /// The files of a cluster, or of the vantage, that hold certificates and tokens.
+    Files,
 }
 
 /// Whether a look dials anew or rides an open connection.
@@ -91,6 +93,7 @@ impl ProbeKind {
             Self::Reference => "reference",
             Self::Resolver => "resolver",
             Self::OwnClock => "own_clock",
+            Self::Files => "files",
         }
     }
 
@@ -106,7 +109,8 @@ impl ProbeKind {
             | Self::Tripwire
             | Self::Reference
             | Self::Resolver
-            | Self::OwnClock => false,
+            | Self::OwnClock
+            | Self::Files => false,
         }
     }
 }

@@ -32,6 +32,8 @@ pub enum RuleId {
     F25,
     /// A served certificate ends soon or has ended.
     F26,
+    /// A certificate or token in a file ends soon, has ended, or cannot be read.
+    F28,
     /// Answers, but slowly.
     F49,
     /// Not ready for a reason that is not etcd.
@@ -42,6 +44,8 @@ pub enum RuleId {
     F52,
     /// Parts that cannot be seen.
     F53,
+    /// A certificate was renewed on disk, and the old one is still served.
+    F54,
 }
 
 /// How loud a finding is. Ordered.
@@ -63,7 +67,7 @@ pub struct NoSuchRule;
 
 impl RuleId {
     /// Every rule, in the order of their names.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::F01,
         Self::F02,
         Self::F03,
@@ -76,11 +80,13 @@ impl RuleId {
         Self::F24,
         Self::F25,
         Self::F26,
+        Self::F28,
         Self::F49,
         Self::F50,
         Self::F51,
         Self::F52,
         Self::F53,
+        Self::F54,
     ];
 
     /// The rule's name.
@@ -99,11 +105,13 @@ impl RuleId {
             Self::F24 => "F24",
             Self::F25 => "F25",
             Self::F26 => "F26",
+            Self::F28 => "F28",
             Self::F49 => "F49",
             Self::F50 => "F50",
             Self::F51 => "F51",
             Self::F52 => "F52",
             Self::F53 => "F53",
+            Self::F54 => "F54",
         }
     }
 }

@@ -7,10 +7,12 @@ use super::certificate::{Class, Fingerprint, Trust};
 use super::etcd::{AlarmKind, Apart, Apartness, Election, Fill};
 use super::gap::{Gap, Single};
 use super::incident::{Ending, Incident, IncidentId, Part, Told};
+use super::inventory::{Own, OwnPart, Towards};
 use super::message::{Delivery, LookLine, Message, MessageId, MessageReason};
 use super::observation::{Cause, Phase, Phases, Unseen};
 use super::probe::{Probe, ProbeKind};
 use super::rule::{Level, RuleId};
+use super::stored::ItemKind;
 use super::subject::Subject;
 use super::time::UnixTime;
 use super::verdict::{Band, Evidence, Extent, Finding, Symptom, Traffic};
@@ -144,6 +146,23 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
                 is_authority: false,
                 trust: Trust::Expired,
                 places: vec![api("api-1"), subject("prod-eu1/vip")],
+                stored: vec!["/srv/pki/api-1/apiserver.crt".into()],
+            },
+        ),
+        RuleId::F28 => (
+            "prod-eu1/stored/7c7c7c7c7c7c7c7c",
+            Evidence::Stored {
+                fingerprint: Fingerprint([0x7c; 32]),
+                holder: "CN=vedette".into(),
+                issuer: "CN=kubernetes".into(),
+                not_after: OPENED.plus(Duration::from_secs(6 * 86_400)),
+                band: Band::Urgent,
+                class: Class::Manual,
+                kind: ItemKind::Client,
+                own: Some(Box::new(Own { part: OwnPart::Client, towards: Towards::Apiservers })),
+                paths: vec!["/etc/vedette/prod-eu1/client.crt".into()],
+                more: 0,
+                last_read: None,
             },
         ),
         RuleId::F49 => (
@@ -170,6 +189,16 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
             "prod-eu1/etcd/etcd/etcd-1",
             Evidence::Refused { unseen: Unseen { phase: Phase::Tls, cause: Cause::ClientCertificateRefused } },
         ),
+        RuleId::F54 => (
+            "prod-eu1/apiserver/api-1",
+            Evidence::Stale {
+                served: Fingerprint([0x5a; 32]),
+                stored: Fingerprint([0x5b; 32]),
+                path: "/srv/pki/api-1/apiserver.crt".into(),
+                served_ends: OPENED.plus(Duration::from_secs(6 * 86_400)),
+                stored_ends: OPENED.plus(Duration::from_secs(371 * 86_400)),
+            },
+        ),
     }
 }
 
@@ -183,9 +212,11 @@ pub(crate) fn finding(rule: RuleId) -> Finding {
         | RuleId::F08
         | RuleId::F22
         | RuleId::F25
+        | RuleId::F28
         | RuleId::F49
         | RuleId::F50
-        | RuleId::F52 => Level::Warning,
+        | RuleId::F52
+        | RuleId::F54 => Level::Warning,
         RuleId::F01 | RuleId::F04 | RuleId::F09 | RuleId::F23 | RuleId::F24 | RuleId::F26 => Level::Critical,
     };
     Finding {
@@ -214,7 +245,7 @@ fn looks(rule: RuleId) -> Vec<LookLine> {
         outcome: outcome.map(str::to_owned),
     };
     match rule {
-        RuleId::F04 | RuleId::F51 => Vec::new(),
+        RuleId::F04 | RuleId::F28 | RuleId::F51 => Vec::new(),
         RuleId::F01
         | RuleId::F02
         | RuleId::F03
@@ -233,7 +264,14 @@ fn looks(rule: RuleId) -> Vec<LookLine> {
             look("prod-eu1/etcd/etcd/etcd-2", ProbeKind::EtcdStatus, 2, spent(200, None, None), Err(REFUSED)),
             look("prod-eu1/etcd/etcd/etcd-3", ProbeKind::EtcdStatus, 2, spent(1_000_000, None, None), Err(MUTE)),
         ],
-        RuleId::F22 | RuleId::F23 | RuleId::F24 | RuleId::F25 | RuleId::F26 | RuleId::F49 | RuleId::F50 => vec![
+        RuleId::F22
+        | RuleId::F23
+        | RuleId::F24
+        | RuleId::F25
+        | RuleId::F26
+        | RuleId::F49
+        | RuleId::F50
+        | RuleId::F54 => vec![
             look(
                 "prod-eu1/apiserver/api-1",
                 ProbeKind::Readyz,

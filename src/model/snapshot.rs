@@ -15,6 +15,7 @@ use super::probe::{Connection, Probe, ProbeKind};
 use super::reload::Configured;
 use super::rule::Level;
 use super::silence::Silence;
+use super::stored::FilesReading;
 use super::subject::{Name, Subject};
 use super::time::{Now, UnixTime};
 
@@ -31,6 +32,8 @@ pub struct Snapshot {
     pub clusters: BTreeMap<Name, Arc<ClusterPicture>>,
     /// Latest look at each reference point, resolver and the own clock.
     pub vantage: BTreeMap<Probe, Arc<Observation>>,
+    /// What the files that belong to no cluster hold, and when they were looked at.
+    pub stored: Option<(UnixTime, Arc<FilesReading>)>,
     /// Whether the vantage is blind, since when.
     pub blind_since: Option<UnixTime>,
     /// Alarms that stand, pending ones included.
@@ -64,6 +67,8 @@ pub struct ClusterPicture {
     pub looks: BTreeMap<Probe, Arc<Observation>>,
     /// Chain last served at each endpoint, and when it was seen.
     pub served: BTreeMap<Subject, (UnixTime, Arc<Served>)>,
+    /// What its files hold, and when they were looked at.
+    pub stored: Option<(UnixTime, Arc<FilesReading>)>,
     /// Latency and outcome counts.
     pub histograms: BTreeMap<SeriesKey, Histogram>,
     /// Outcomes of looks.

@@ -38,6 +38,9 @@ pub enum Subject {
     Etcd(Name, Name),
     /// One member of an etcd cluster: cluster, etcd name, member.
     EtcdMember(Name, Name, Name),
+    /// Something in a file: cluster (`None` for the vantage), then the beginning of a fingerprint for a certificate or
+    /// token, or the name of a source of the inventory.
+    Stored(Option<Name>, Name),
 }
 
 /// Why a text is not a [`Subject`].
@@ -97,10 +100,12 @@ impl Subject {
             | Self::Apiserver(cluster, _)
             | Self::Etcd(cluster, _)
             | Self::EtcdMember(cluster, _, _) => Some(cluster),
+            Self::Stored(cluster, _) => cluster.as_ref(),
         }
     }
 
-    /// The component as a bounded label value: `vantage`, `reference`, `resolver`, `cluster`, `vip`, `apiserver`, `etcd`.
+    /// The component as a bounded label value: `vantage`, `reference`, `resolver`, `cluster`, `vip`, `apiserver`, `etcd`,
+    /// `stored`.
     #[must_use]
     pub const fn component(&self) -> &'static str {
         match self {
@@ -111,6 +116,7 @@ impl Subject {
             Self::Vip(_) => "vip",
             Self::Apiserver(..) => "apiserver",
             Self::Etcd(..) | Self::EtcdMember(..) => "etcd",
+            Self::Stored(..) => "stored",
         }
     }
 
@@ -123,7 +129,7 @@ impl Subject {
             Self::Reference(name) | Self::Resolver(name) | Self::Cluster(name) | Self::Apiserver(_, name) => {
                 name.as_str()
             }
-            Self::Etcd(_, name) | Self::EtcdMember(_, _, name) => name.as_str(),
+            Self::Etcd(_, name) | Self::EtcdMember(_, _, name) | Self::Stored(_, name) => name.as_str(),
         }
     }
 
@@ -139,7 +145,8 @@ impl Subject {
             | Self::Resolver(_)
             | Self::Cluster(_)
             | Self::Vip(_)
-            | Self::Apiserver(..) => None,
+            | Self::Apiserver(..)
+            | Self::Stored(..) => None,
         }
     }
 }
@@ -155,6 +162,8 @@ impl fmt::Display for Subject {
             Self::Apiserver(cluster, name) => write!(f, "{cluster}/apiserver/{name}"),
             Self::Etcd(cluster, etcd) => write!(f, "{cluster}/etcd/{etcd}"),
             Self::EtcdMember(cluster, etcd, member) => write!(f, "{cluster}/etcd/{etcd}/{member}"),
+            Self::Stored(None, name) => write!(f, "{VANTAGE}/stored/{name}"),
+            Self::Stored(Some(cluster), name) => write!(f, "{cluster}/stored/{name}"),
         }
     }
 }
@@ -170,12 +179,14 @@ impl FromStr for Subject {
             [VANTAGE] => Ok(Self::Vantage),
             [VANTAGE, "reference", reference] => Ok(Self::Reference(name(reference)?)),
             [VANTAGE, "resolver", resolver] => Ok(Self::Resolver(name(resolver)?)),
+            [VANTAGE, "stored", item] => Ok(Self::Stored(None, name(item)?)),
             [VANTAGE, ..] => Err(bad()),
             [cluster] => Ok(Self::Cluster(name(cluster)?)),
             [cluster, "vip"] => Ok(Self::Vip(name(cluster)?)),
             [cluster, "apiserver", instance] => Ok(Self::Apiserver(name(cluster)?, name(instance)?)),
             [cluster, "etcd", etcd] => Ok(Self::Etcd(name(cluster)?, name(etcd)?)),
             [cluster, "etcd", etcd, member] => Ok(Self::EtcdMember(name(cluster)?, name(etcd)?, name(member)?)),
+            [cluster, "stored", item] => Ok(Self::Stored(Some(name(cluster)?), name(item)?)),
             _ => Err(bad()),
         }
     }
@@ -210,6 +221,8 @@ mod tests {
             "prod-eu1/apiserver/api-1",
             "prod-eu1/etcd/main",
             "prod-eu1/etcd/main/etcd-1",
+            "prod-eu1/stored/5a5a5a5a5a5a5a5a",
+            "vantage/stored/own-mail-ca",
         ] {
             let subject: Subject = text.parse().unwrap();
 

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::certificate::{Class, Fingerprint, Trust};
 use super::etcd::{AlarmKind, Apart, Election, Fill};
 use super::gap::{Gap, Single};
+use super::inventory::Own;
 use super::observation::{Phase, Unseen};
 use super::rule::{Level, RuleId};
+use super::stored::{FileFault, ItemKind};
 use super::subject::Subject;
 use super::time::{Now, UnixTime};
 
@@ -200,6 +202,62 @@ pub enum Evidence {
         trust: Trust,
         /// Everywhere in this cluster where the same certificate is served.
         places: Vec<Subject>,
+        /// Watched files that hold it.
+        #[serde(default)]
+        stored: Vec<String>,
+    },
+    /// The end of something in a file.
+    Stored {
+        /// Which certificate or token.
+        fingerprint: Fingerprint,
+        /// Its subject.
+        holder: String,
+        /// Its issuer.
+        issuer: String,
+        /// Its end.
+        not_after: UnixTime,
+        /// The band of the ladder it is in.
+        band: Band,
+        /// Who renews it.
+        class: Class,
+        /// What it is.
+        kind: ItemKind,
+        /// What vedette itself uses it for.
+        own: Option<Box<Own>>,
+        /// Files that hold it.
+        paths: Vec<String>,
+        /// Files beyond those.
+        more: usize,
+        /// When it was last read, where it cannot be read any more.
+        last_read: Option<UnixTime>,
+    },
+    /// Watched files that cannot be read.
+    Unread {
+        /// What the configuration names.
+        path: String,
+        /// Files and what is wrong with them.
+        faults: Vec<(String, FileFault)>,
+        /// Files beyond those.
+        more: usize,
+        /// What vedette itself uses them for.
+        own: Option<Box<Own>>,
+        /// The first end among what was last read.
+        first_end: Option<UnixTime>,
+        /// When that was.
+        last_read: Option<UnixTime>,
+    },
+    /// An endpoint serves an older certificate than lies in a file.
+    Stale {
+        /// What is served.
+        served: Fingerprint,
+        /// What lies in the file.
+        stored: Fingerprint,
+        /// The file.
+        path: String,
+        /// End of what is served.
+        served_ends: UnixTime,
+        /// End of what lies in the file.
+        stored_ends: UnixTime,
     },
     /// Our own credential is refused.
     Refused {
@@ -300,7 +358,11 @@ impl Finding {
     /// The band of the expiry ladder it is in; `None` for what has nothing to do with certificates.
     #[must_use]
     pub const fn band(&self) -> Option<Band> {
-        if let Evidence::Expiry { band, .. } = self.evidence { Some(band) } else { None }
+        if let Evidence::Expiry { band, .. } | Evidence::Stored { band, .. } = self.evidence {
+            Some(band)
+        } else {
+            None
+        }
     }
 }
 

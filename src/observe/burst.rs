@@ -127,7 +127,7 @@ fn own_look(subject: &Subject) -> Option<Probe> {
         Subject::Etcd(..) | Subject::EtcdMember(..) => {
             return subject.etcd().map(|etcd| Probe::anew(etcd, ProbeKind::EtcdStatus));
         }
-        Subject::Vantage | Subject::Cluster(_) => return None,
+        Subject::Vantage | Subject::Cluster(_) | Subject::Stored(..) => return None,
     };
     Some(Probe::anew(subject.clone(), kind))
 }

@@ -73,6 +73,7 @@ fn word(reading: &Reading) -> &'static str {
         | Reading::Chain
         | Reading::Reference
         | Reading::Resolver(_)
-        | Reading::OwnClock(_) => OK,
+        | Reading::OwnClock(_)
+        | Reading::Files(_) => OK,
     }
 }

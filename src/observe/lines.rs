@@ -2,7 +2,7 @@
 
 use crate::model::etcd::MemberAnswer;
 use crate::model::message::LookLine;
-use crate::model::observation::{Observation, Reading, Unseen};
+use crate::model::observation::{Observation, Phases, Reading, Unseen};
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::subject::{Name, Subject};
 
@@ -39,6 +39,26 @@ pub fn lines(view: &View, cluster: Option<&Name>) -> Vec<LookLine> {
     lines
 }
 
+/// The latest look at the files of `cluster`, or of the vantage: how many items, and which ends first.
+#[must_use]
+pub fn stored(view: &View, cluster: Option<&Name>) -> Option<LookLine> {
+    let shelf = view.shelf(cluster)?;
+    let subject = cluster.map_or(Subject::Vantage, |name| Subject::Cluster(name.clone()));
+    let reading = shelf.reading();
+    let first = reading.held().find(|held| held.item().life.is_some() && !held.is_superseded());
+    let end = first.and_then(|held| {
+        let (_, file, item) = held.places().next()?;
+        Some(format!("; first to end: {} at {} in {}", item.holder, item.life?.not_after, file.path))
+    });
+    Some(LookLine {
+        probe: Probe::anew(subject, ProbeKind::Files),
+        address: String::new(),
+        at: shelf.at().wall,
+        phases: Phases::default(),
+        outcome: Ok(format!("{} certificates and tokens{}", reading.len(), end.unwrap_or_default())),
+    })
+}
+
 fn lines_of(view: &View, look: &Observation) -> Vec<LookLine> {
     match &look.outcome {
         Ok(Reading::EtcdStatus(answers)) => members(view, look, answers, |status| {
@@ -71,7 +91,8 @@ fn reading_text(reading: &Reading) -> String {
         | Reading::EtcdAlarms(_)
         | Reading::EtcdMembers(_)
         | Reading::Chain
-        | Reading::OwnClock(_) => "answers".to_owned(),
+        | Reading::OwnClock(_)
+        | Reading::Files(_) => "answers".to_owned(),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod quorum;
 pub mod schedule;
 pub mod sign;
 pub mod sizes;
+pub mod stored;
 pub mod track;
 pub mod view;
 

@@ -53,6 +53,11 @@ impl Schedule {
                 }
             }
         }
+        let vantage = (!inventory.files.is_empty()).then_some(Subject::Vantage);
+        let with_files = inventory.clusters.iter().filter(|(_, cluster)| !cluster.files.is_empty());
+        for subject in vantage.into_iter().chain(with_files.map(|(name, _)| Subject::Cluster(name.clone()))) {
+            add(Probe::anew(subject, ProbeKind::Files), policy.files_interval);
+        }
         for reference in &inventory.references {
             add(
                 Probe::anew(Subject::Reference(reference.name.clone()), ProbeKind::Reference),
@@ -107,6 +112,9 @@ impl Schedule {
 }
 
 fn requests(inventory: &Inventory, probe: &Probe) -> f64 {
+    if probe.kind == ProbeKind::Files {
+        return 0.0;
+    }
     let Subject::Etcd(cluster, etcd) = &probe.subject else { return 1.0 };
     let members = inventory.clusters.get(cluster).and_then(|cluster| cluster.etcds.get(etcd));
     members.map_or(0.0, |etcd| f64::from(u32::try_from(etcd.members.len()).unwrap_or(u32::MAX)))

@@ -36,7 +36,8 @@ impl Sign {
                 | Reading::EtcdStatus(_)
                 | Reading::EtcdRead(_)
                 | Reading::EtcdAlarms(_)
-                | Reading::EtcdMembers(_),
+                | Reading::EtcdMembers(_)
+                | Reading::Files(_),
             ) => Self::Good,
         }
     }

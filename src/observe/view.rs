@@ -13,6 +13,7 @@ use crate::model::observation::{Cause, Observation, Phase, Reading, Unseen};
 use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::snapshot::ClusterPicture;
+use crate::model::stored::FilesReading;
 use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::verdict::Symptom;
@@ -23,6 +24,7 @@ use super::path::Path;
 use super::quorum::{self, Count};
 use super::sign::Sign;
 use super::sizes::Sizes;
+use super::stored::Shelf;
 use super::track::{Confirmation, Effect, Track};
 
 /// Under which aspect a subject is followed.
@@ -79,6 +81,7 @@ pub struct View {
     pictures: BTreeMap<Name, Arc<ClusterPicture>>,
     vantage: BTreeMap<Probe, Arc<Observation>>,
     served: BTreeMap<Subject, ServedSeen>,
+    shelves: BTreeMap<Option<Name>, Shelf>,
     counts: BTreeMap<Subject, (Now, Count)>,
     statuses: BTreeMap<Subject, (Now, MemberStatus)>,
     elections: BTreeMap<Subject, Elections>,
@@ -106,6 +109,7 @@ impl View {
             pictures,
             vantage: BTreeMap::new(),
             served: BTreeMap::new(),
+            shelves: BTreeMap::new(),
             counts: BTreeMap::new(),
             statuses: BTreeMap::new(),
             elections: BTreeMap::new(),
@@ -131,6 +135,7 @@ impl View {
         match &observation.outcome {
             Ok(Reading::EtcdStatus(answers)) => self.take_status(observation, answers, now, &mut taken),
             Ok(Reading::EtcdRead(answers)) => self.take_reads(observation, answers, now, &mut taken),
+            Ok(Reading::Files(reading)) => self.take_files(observation, reading),
             _ => self.take_sign(observation, now, &mut taken),
         }
         self.take_served(observation, &mut taken);
@@ -204,6 +209,20 @@ impl View {
     #[must_use]
     pub fn served(&self, subject: &Subject) -> Option<&ServedSeen> {
         self.served.get(subject)
+    }
+
+    /// What is believed of the files of a cluster, or of the vantage; `None` before the first look at them.
+    #[must_use]
+    pub fn shelf(&self, cluster: Option<&Name>) -> Option<&Shelf> {
+        self.shelves.get(&cluster.cloned())
+    }
+
+    /// Whether all files of a cluster, or of the vantage, are known as they are now, so that what is not among them is
+    /// gone for good.
+    #[must_use]
+    pub fn knows_all_files(&self, cluster: Option<&Name>) -> bool {
+        let has_none = self.inventory.files(cluster).is_none_or(BTreeMap::is_empty);
+        has_none || self.shelf(cluster).is_some_and(|shelf| shelf.reading().is_complete())
     }
 
     /// The last Status round of an etcd cluster.
@@ -336,7 +355,8 @@ impl View {
             | ProbeKind::EtcdAlarms
             | ProbeKind::EtcdMembers
             | ProbeKind::Chain
-            | ProbeKind::OwnClock => return,
+            | ProbeKind::OwnClock
+            | ProbeKind::Files => return,
         };
         let sign = Sign::of(observation);
         // Ordinary requests that queue until their deadline are the slowest of all.
@@ -421,6 +441,36 @@ impl View {
             Effect::Late => taken.is_late = true,
             Effect::TurnedGood | Effect::Same => {}
         }
+    }
+
+    fn take_files(&mut self, observation: &Observation, reading: &Arc<FilesReading>) {
+        let scope = observation.probe.subject.cluster().cloned();
+        let before = self.shelves.get(&scope);
+        if before.is_some_and(|before| before.at().mono > observation.scheduled.mono) {
+            return;
+        }
+        let Some(watches) = self.inventory.files(scope.as_ref()) else { return };
+        let cluster = scope.as_ref().and_then(|name| self.inventory.clusters.get_key_value(name));
+        // A balancer serves what its instances serve; it is meant only where it stands alone or a source says so.
+        let is_meant = |subject: &Subject, has_instances: bool| {
+            let is_said = watches.values().any(|watch| watch.serves.as_ref() == Some(subject));
+            is_said || !has_instances || !matches!(subject, Subject::Vip(_))
+        };
+        let endpoints = cluster.into_iter().flat_map(|(name, cluster)| {
+            let has_instances = !cluster.apiservers.is_empty();
+            cluster.served_subjects(name).filter(move |subject| is_meant(subject, has_instances))
+        });
+        let served: Vec<_> = endpoints
+            .filter_map(|subject| {
+                let leaf = self.served.get(&subject)?.served.leaf().map(Arc::clone)?;
+                Some((subject, leaf))
+            })
+            .collect();
+        let shelf = Shelf::after(before, reading, observation.scheduled, watches, &served);
+        if let Some(picture) = scope.as_ref().and_then(|cluster| self.pictures.get_mut(cluster)) {
+            Arc::make_mut(picture).stored = Some((observation.scheduled.wall, Arc::clone(reading)));
+        }
+        self.shelves.insert(scope, shelf);
     }
 
     fn take_served(&mut self, observation: &Observation, taken: &mut Taken) {

@@ -3,6 +3,8 @@
 //! Complains only about what the chosen context uses: other contexts may be broken or foreign. Opens no file it
 //! names and runs no program; whether a plugin may run at all is the configuration's decision. Called by it.
 
+pub mod held;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -202,16 +204,19 @@ impl<'a> Reading<'a> {
         }
         chosen.certificate = self.material(user, "client-certificate-data", "client-certificate");
         chosen.key = self.material(user, "client-key-data", "client-key");
-        // tokenFile goes before token, because it is the one that is kept fresh (client-go does the same).
-        let file = self.text(user, "tokenFile").filter(|file| !file.value.is_empty());
-        let token = self.text(user, "token").filter(|token| !token.value.is_empty());
-        chosen.token = file
-            .map(|file| Sited { mark: file.mark, value: Material::File(file.value) })
-            .or_else(|| token.map(|token| Sited { mark: token.mark, value: inline(token.value.into_bytes()) }));
+        chosen.token = self.token(user);
         chosen.exec = user.field("exec").and_then(|node| {
             let value = self.exec(node)?;
             Some(Sited { mark: node.mark, value })
         });
+    }
+
+    /// tokenFile goes before token, because it is the one that is kept fresh (client-go does the same).
+    fn token(&mut self, user: &'a Node) -> Option<Sited<Material>> {
+        let file = self.text(user, "tokenFile").filter(|file| !file.value.is_empty());
+        let token = self.text(user, "token").filter(|token| !token.value.is_empty());
+        file.map(|file| Sited { mark: file.mark, value: Material::File(file.value) })
+            .or_else(|| token.map(|token| Sited { mark: token.mark, value: inline(token.value.into_bytes()) }))
     }
 
     fn exec(&mut self, node: &'a Node) -> Option<Exec> {

@@ -6,9 +6,11 @@
 pub mod etcd;
 pub mod flaw;
 pub mod health;
+pub mod jwt;
 pub mod kubeconfig;
 pub mod pem;
 mod shown;
+pub mod stored;
 pub mod text;
 mod tlv;
 pub mod version;

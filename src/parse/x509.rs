@@ -29,10 +29,23 @@ const MAX_NAME: usize = 253;
 /// here mean unknown.
 #[must_use]
 pub fn certificate(der: &[u8]) -> Option<Certificate> {
+    with_usage(der).map(|(certificate, _)| certificate)
+}
+
+/// The same, and whether its extended key usage names clients alone.
+#[must_use]
+pub fn with_usage(der: &[u8]) -> Option<(Certificate, bool)> {
     match X509Certificate::from_der(der) {
-        Ok((_, read)) => Some(from_read(der, &read)),
-        Err(_) => walk(der),
+        Ok((_, read)) => Some((from_read(der, &read), is_for_clients(&read))),
+        Err(_) => Some((walk(der)?, false)),
     }
+}
+
+fn is_for_clients(read: &X509Certificate<'_>) -> bool {
+    read.extensions().iter().any(|extension| {
+        matches!(extension.parsed_extension(), ParsedExtension::ExtendedKeyUsage(usage)
+            if usage.client_auth && !usage.server_auth && !usage.any)
+    })
 }
 
 /// SHA-256 of the bytes.

@@ -62,6 +62,7 @@ pub(super) const fn kind(kind: ProbeKind) -> &'static str {
         ProbeKind::Reference => "connect",
         ProbeKind::Resolver => "DNS",
         ProbeKind::OwnClock => "clock",
+        ProbeKind::Files => "files",
     }
 }
 
@@ -94,8 +95,25 @@ fn short(spent: Duration) -> String {
 
 /// Everything about the certificate that an incident is about.
 pub(super) fn certificate(message: &Message, root: &Finding) -> Option<Section> {
-    let Evidence::Expiry { fingerprint, holder, issuer, not_after, places, .. } = &root.evidence else {
-        return None;
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all other evidence is about no certificate")]
+    let (fingerprint, holder, issuer, not_after, places, stored, more) = match &root.evidence {
+        Evidence::Expiry { fingerprint, holder, issuer, not_after, places, stored, .. } => {
+            (fingerprint, holder, issuer, not_after, places.as_slice(), stored, 0)
+        }
+        Evidence::Stored { fingerprint, holder, issuer, not_after, paths, more, .. } => {
+            (fingerprint, holder, issuer, not_after, &[][..], paths, *more)
+        }
+        Evidence::Stale { served, stored, path, served_ends, stored_ends } => {
+            let facts = vec![
+                ("Served", served.to_string()),
+                ("It ends", moment(*served_ends, message.composed)),
+                ("On disk", stored.to_string()),
+                ("It ends", moment(*stored_ends, message.composed)),
+                ("File", line(path, LONGEST)),
+            ];
+            return Some(Section { title: "The two certificates", blocks: vec![Block::Facts(facts)] });
+        }
+        _ => return None,
     };
     let mut facts = vec![
         ("Holder", line(holder, LONGEST)),
@@ -107,18 +125,26 @@ pub(super) fn certificate(message: &Message, root: &Finding) -> Option<Section> 
     let mut blocks = vec![Block::Facts(facts)];
     let at: Vec<String> = places
         .iter()
-        .take(SHOWN)
         .map(|place| match message.addresses.get(place).filter(|address| !address.is_empty()) {
             Some(address) => line(&format!("{place} at {address}"), LONGEST),
             None => place.to_string(),
         })
         .collect();
-    if !at.is_empty() {
-        blocks.push(Block::Text("Served at:".into()));
-        blocks.push(Block::Items(at));
-    }
-    if places.len() > SHOWN {
-        blocks.push(Block::Text(format!("and {} more places", places.len() - SHOWN)));
-    }
+    blocks.extend(listed("Served at:", at, 0));
+    blocks.extend(listed("On disk:", stored.iter().map(|path| line(path, LONGEST)).collect(), more));
     Some(Section { title: "The certificate", blocks })
+}
+
+/// Places under a heading, as far as they fit.
+fn listed(heading: &str, mut places: Vec<String>, beyond: usize) -> Vec<Block> {
+    if places.is_empty() {
+        return Vec::new();
+    }
+    let more = places.len().saturating_sub(SHOWN) + beyond;
+    places.truncate(SHOWN);
+    let mut blocks = vec![Block::Text(heading.into()), Block::Items(places)];
+    if more > 0 {
+        blocks.push(Block::Text(format!("and {more} more places")));
+    }
+    blocks
 }

@@ -9,7 +9,7 @@ use crate::judge::words::{self, Words};
 use crate::model::message::{Caveat, Delivery, Message, MessageReason};
 use crate::model::rule::Level;
 use crate::model::time::UnixTime;
-use crate::model::verdict::{Evidence, Finding};
+use crate::model::verdict::Finding;
 
 use super::document::{Block, Command, Document, Section, Tone};
 use super::evidence;
@@ -229,10 +229,8 @@ fn badge(message: &Message) -> String {
         MessageReason::Repeated => format!("STILL {}", level_word(message.level)),
         MessageReason::Remains => format!("REMAINS {}", level_word(message.level)),
         MessageReason::First | MessageReason::Escalated | MessageReason::CauseFound => {
-            let expired = matches!(
-                latest(&message.incident, &message.incident.headline).evidence,
-                Evidence::Expiry { band: crate::model::verdict::Band::Expired, .. }
-            );
+            let headline = latest(&message.incident, &message.incident.headline);
+            let expired = headline.band() == Some(crate::model::verdict::Band::Expired);
             let ended = if expired { ", EXPIRED" } else { "" };
             format!("{}{ended}", level_word(message.level))
         }

@@ -18,6 +18,7 @@ use crate::model::probe::{Connection, LookId, Probe, ProbeKind};
 use crate::model::reload::Configured;
 use crate::model::rule::{Level, RuleId};
 use crate::model::snapshot::{ClusterPicture, Counters, HeartbeatState, Histogram, OutcomeKey, SeriesKey, Snapshot};
+use crate::model::stored::{FileFault, FilesReading, Item, ItemKind, Life, SourceReading, StoredFile};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::vantage::{OwnClock, ResolverAnswer};
@@ -218,6 +219,27 @@ fn incident() -> Incident {
     }
 }
 
+/// A source that was read, and one that could not be.
+fn stored() -> FilesReading {
+    let leaf = Arc::clone(served().leaf().expect("the specimen serves a leaf"));
+    let item = Item {
+        fingerprint: leaf.fingerprint,
+        identity: leaf.identity(),
+        life: Some(Life { not_after: leaf.not_after, not_before: leaf.not_before }),
+        holder: leaf.subject.as_str().into(),
+        issuer: leaf.issuer.as_str().into(),
+        position: 1,
+        kind: ItemKind::Leaf,
+    };
+    let file = StoredFile { path: "/srv/pki/apiserver.crt".into(), items: [item].into(), fault: None, damaged: 0 };
+    let source =
+        |named: &str, files, fault| SourceReading { name: name(named), files, fault, looked_at: 2, left_out: 0 };
+    FilesReading::new(vec![
+        source("srv-pki", vec![Arc::new(file)], None),
+        source("own-etcd-main-client", Vec::new(), Some(FileFault::Missing)),
+    ])
+}
+
 fn picture() -> ClusterPicture {
     let of_prod = |look: &Observation| look.probe.subject.cluster().is_some();
     let api = subject("prod/apiserver/api-1");
@@ -232,6 +254,7 @@ fn picture() -> ClusterPicture {
     ClusterPicture {
         looks: looks().into_iter().filter(of_prod).map(|look| (look.probe.clone(), Arc::new(look))).collect(),
         served: [(subject("prod/vip"), (now().wall.minus(millis(2000)), Arc::new(served())))].into(),
+        stored: Some((now().wall.minus(millis(9000)), Arc::new(stored()))),
         histograms: [
             (series(Phase::Dial, "ok"), histogram(&[1, 1, 3])),
             (series(Phase::Tls, "ok"), histogram(&[5, 6, 9])),
@@ -255,6 +278,7 @@ pub(crate) fn snapshot() -> Snapshot {
         inventory: Arc::new(inventory()),
         clusters: [(name("prod"), Arc::new(picture()))].into(),
         vantage: looks().into_iter().filter(of_vantage).map(|look| (look.probe.clone(), Arc::new(look))).collect(),
+        stored: None,
         blind_since: None,
         alarms: vec![
             alarm(down, Stage::Firing { since }),

@@ -84,7 +84,9 @@ fn status(message: &Message) -> String {
 /// How far a certificate is from its end, for incidents that are about one.
 fn ending(incident: &Incident, now: UnixTime) -> Option<String> {
     let latest = latest(incident, &incident.headline);
-    let Evidence::Expiry { not_after, band, .. } = &latest.evidence else { return None };
+    let (Evidence::Expiry { not_after, band, .. } | Evidence::Stored { not_after, band, .. }) = &latest.evidence else {
+        return None;
+    };
     Some(match band {
         Band::Expired => "EXPIRED".into(),
         Band::Notice | Band::Warning | Band::Urgent | Band::Page => {
@@ -127,11 +129,13 @@ const fn in_short(rule: RuleId) -> &'static str {
         RuleId::F24 => "all apiservers down",
         RuleId::F25 => "etcd unreachable",
         RuleId::F26 => "certificate",
+        RuleId::F28 => "credential or file",
         RuleId::F49 => "slow",
         RuleId::F50 => "not ready",
         RuleId::F51 => "single points",
         RuleId::F52 => "credential refused",
         RuleId::F53 => "coverage",
+        RuleId::F54 => "not reloaded",
     }
 }
 

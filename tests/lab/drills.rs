@@ -2,6 +2,7 @@
 
 mod adverse;
 mod boards;
+mod disk;
 mod mute;
 mod outages;
 mod partial;
@@ -23,4 +24,5 @@ pub(crate) const DRILLS: &[&[Drill]] = &[
     mute::DRILLS,
     service::DRILLS,
     boards::DRILLS,
+    disk::DRILLS,
 ];

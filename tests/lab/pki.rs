@@ -43,6 +43,25 @@ pub(crate) enum Issuer {
     Stranger,
 }
 
+/// A server whose certificate can be renewed beside the one it uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Served {
+    /// An apiserver.
+    Api(u8),
+    /// An etcd member's client port.
+    Etcd(u8),
+}
+
+impl Served {
+    /// The name its leaf was issued under.
+    pub(crate) fn leaf(self) -> String {
+        match self {
+            Self::Api(n) => format!("{}/apiserver", Place::Api(n).name()),
+            Self::Etcd(n) => format!("{}/server", Place::Etcd(n).name()),
+        }
+    }
+}
+
 /// What a leaf is for.
 #[derive(Clone, Copy)]
 enum Use {
@@ -95,8 +114,7 @@ impl Pki {
         for n in 1..=3 {
             let place = Place::Etcd(n);
             for role in ["server", "peer"] {
-                let params = leaf(&place.name(), None, Use::Both, &sans(place, &[]), Life::Year)?;
-                pki.issue(&format!("{}/{role}", place.name()), &params, &pki.etcd)?;
+                pki.issue(&format!("{}/{role}", place.name()), &member(n)?, &pki.etcd)?;
             }
         }
         let masters = Some("kubeadm:cluster-admins");
@@ -123,21 +141,22 @@ impl Pki {
     /// Keeping the key makes the replacement a single rename: the running server can never read a
     /// certificate that does not fit its key.
     pub(crate) fn serve(&self, n: u8, life: Life) -> Result<()> {
-        let names = sans(
-            Place::Api(n),
-            &[
-                "kubernetes",
-                "kubernetes.default",
-                "kubernetes.default.svc",
-                "kubernetes.default.svc.cluster.local",
-                "vip",
-            ],
-        );
-        let mut params = leaf("kube-apiserver", None, Use::Server, &names, life)?;
-        for ip in [Ipv4Addr::new(10, 96, 0, 1), Place::Vip.ip()] {
-            params.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(ip)));
-        }
-        self.issue(&format!("{}/apiserver", Place::Api(n).name()), &params, &self.cluster)
+        self.issue(&Served::Api(n).leaf(), &serving(n, life)?, &self.cluster)
+    }
+
+    /// Renews the certificate of `server` for another year, on the key it has, into the file `to` alone.
+    pub(crate) fn renew(&self, server: Served, to: &Path) -> Result<()> {
+        let key = KeyPair::from_pem(&fs::read_to_string(self.leaf(&server.leaf()).key)?)?;
+        let renewed = match server {
+            Served::Api(n) => serving(n, Life::Year)?.signed_by(&key, &self.cluster)?,
+            Served::Etcd(n) => member(n)?.signed_by(&key, &self.etcd)?,
+        };
+        write(to, &renewed.pem(), 0o644)
+    }
+
+    /// Issues the certificate anew by which vedette is known to etcd.
+    pub(crate) fn own_etcd_client(&self, life: Life) -> Result<()> {
+        self.issue("etcd/vedette", &leaf("vedette", None, Use::Client, &[], life)?, &self.etcd)
     }
 
     /// Issues the client certificate `vedette` or `etcd/vedette` anew, on the key it already has.
@@ -168,6 +187,25 @@ impl Pki {
         };
         write(&files.cert, &params.signed_by(&key, issuer)?.pem(), 0o644)
     }
+}
+
+/// What apiserver `n` serves.
+fn serving(n: u8, life: Life) -> Result<CertificateParams> {
+    let names = sans(
+        Place::Api(n),
+        &["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "vip"],
+    );
+    let mut params = leaf("kube-apiserver", None, Use::Server, &names, life)?;
+    for ip in [Ipv4Addr::new(10, 96, 0, 1), Place::Vip.ip()] {
+        params.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(ip)));
+    }
+    Ok(params)
+}
+
+/// What etcd member `n` serves and shows.
+fn member(n: u8) -> Result<CertificateParams> {
+    let place = Place::Etcd(n);
+    leaf(&place.name(), None, Use::Both, &sans(place, &[]), Life::Year)
 }
 
 fn authority(common_name: &str) -> Result<CertifiedIssuer<'static, KeyPair>> {

@@ -47,11 +47,23 @@ pub(crate) struct Options {
     pub(crate) heartbeat: bool,
     /// Whether the servers of the cluster are named rather than numbered; takes a resolver that knows them.
     pub(crate) by_name: bool,
+    /// Files with certificates of the cluster.
+    pub(crate) files: Vec<PathBuf>,
+    /// Keys under `timing` and their values.
+    pub(crate) timing: Vec<(String, String)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { relay: Relay::StartTls, resolvers: Vec::new(), references: true, heartbeat: true, by_name: false }
+        Self {
+            relay: Relay::StartTls,
+            resolvers: Vec::new(),
+            references: true,
+            heartbeat: true,
+            by_name: false,
+            files: Vec::new(),
+            timing: Vec::new(),
+        }
     }
 }
 
@@ -141,6 +153,18 @@ impl World {
         )?;
         for place in (1..=MEMBERS).map(Place::Etcd) {
             writeln!(text, "          - {{ name: {}, address: \"{}:2379\" }}", place.name(), host(place))?;
+        }
+        if !options.files.is_empty() {
+            writeln!(text, "    files:")?;
+        }
+        for path in &options.files {
+            writeln!(text, "      - path: {}", path.display())?;
+        }
+        if !options.timing.is_empty() {
+            writeln!(text, "timing:")?;
+        }
+        for (key, value) in &options.timing {
+            writeln!(text, "  {key}: {value}")?;
         }
         Ok(text)
     }

@@ -65,7 +65,8 @@ impl Etcd {
             | ProbeKind::Tripwire
             | ProbeKind::Reference
             | ProbeKind::Resolver
-            | ProbeKind::OwnClock => return None,
+            | ProbeKind::OwnClock
+            | ProbeKind::Files => return None,
         })
     }
 

@@ -250,6 +250,7 @@ impl Bench {
             vip_fails_over: false,
             apiservers: Vec::new(),
             etcds: Vec::new(),
+            files: Vec::new(),
             levels: [].into(),
         };
         let vantage = Vantage {
@@ -265,6 +266,7 @@ impl Bench {
             mail: None,
             heartbeat: None,
             clusters: vec![cluster],
+            files: Vec::new(),
             levels: [].into(),
             policy: Policy::default(),
         };

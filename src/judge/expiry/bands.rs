@@ -44,11 +44,30 @@ impl Ladder {
     /// The band that `certificate` is in at `now`; `None` while there is nothing to say.
     #[must_use]
     pub fn band(self, certificate: &Certificate, now: UnixTime) -> Option<Band> {
-        let rungs = self.rungs(certificate.not_after.since(certificate.not_before));
-        let left = certificate.not_after.since(now);
+        self.band_of(certificate.not_before, certificate.not_after, None, now)
+    }
+
+    /// The same for anything with a start and an end. `renewed_at` is when a program renews it, in thousandths of its
+    /// life, where that is known to be another time than two thirds; it means nothing to other classes.
+    #[must_use]
+    pub fn band_of(
+        self,
+        not_before: UnixTime,
+        not_after: UnixTime,
+        renewed_at: Option<u16>,
+        now: UnixTime,
+    ) -> Option<Band> {
+        let life = not_after.since(not_before);
+        let rungs = match (self, renewed_at) {
+            (Self::Leaf(Class::Automatic), Some(permille)) => {
+                overdue(life.saturating_sub(life / 1000 * u32::from(permille)))
+            }
+            _ => self.rungs(life),
+        };
+        let left = not_after.since(now);
         let is_reached = |rung: Duration| left <= rung;
         match () {
-            () if certificate.not_after < now => Some(Band::Expired),
+            () if not_after < now => Some(Band::Expired),
             () if is_reached(rungs.page) => Some(Band::Page),
             () if is_reached(rungs.urgent) => Some(Band::Urgent),
             () if is_reached(rungs.warning) => Some(Band::Warning),

@@ -131,6 +131,7 @@ impl Labels {
             Subject::Vip(_) | Subject::Apiserver(..) | Subject::Reference(_) | Subject::Resolver(_) => {
                 labels.with("instance", subject.short())
             }
+            Subject::Stored(_, name) => labels.with("item", name.as_str()),
             Subject::Vantage | Subject::Cluster(_) => labels,
         }
     }

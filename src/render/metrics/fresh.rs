@@ -32,6 +32,7 @@ fn interval(probe: &Probe, policy: &Policy) -> Duration {
         ProbeKind::Chain => policy.chain_interval,
         ProbeKind::Reference | ProbeKind::Resolver => policy.reference_interval,
         ProbeKind::OwnClock => policy.own_clock_interval,
+        ProbeKind::Files => policy.files_interval,
         ProbeKind::Tripwire => Duration::ZERO,
     }
 }

@@ -13,6 +13,7 @@ pub(in crate::render) mod fresh;
 mod incident;
 mod looks;
 mod own;
+mod stored;
 
 use prometheus::proto::MetricFamily;
 use prometheus::{Encoder, TextEncoder};
@@ -42,6 +43,7 @@ pub fn families(page: Page<'_>) -> Vec<MetricFamily> {
         etcd::families(page),
         certificate::families(page),
         cluster::families(page),
+        stored::families(page),
         incident::families(page),
         own::families(page),
     ]

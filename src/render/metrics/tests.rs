@@ -89,6 +89,9 @@ fn labels_are_from_a_closed_list_and_hold_nothing_that_a_peer_sent() {
         "stage",
         "state",
         "class",
+        "source",
+        "kind",
+        "fault",
         "result",
         "version",
     ];

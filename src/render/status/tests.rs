@@ -286,5 +286,6 @@ fn moved(subject: &Subject, to: &Name) -> Subject {
         Subject::Apiserver(_, name) => Subject::Apiserver(to.clone(), name.clone()),
         Subject::Etcd(_, name) => Subject::Etcd(to.clone(), name.clone()),
         Subject::EtcdMember(_, etcd, member) => Subject::EtcdMember(to.clone(), etcd.clone(), member.clone()),
+        Subject::Stored(scope, item) => Subject::Stored(scope.as_ref().map(|_| to.clone()), item.clone()),
     }
 }

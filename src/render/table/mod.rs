@@ -6,6 +6,7 @@
 
 mod json;
 pub(in crate::render) mod row;
+mod stored;
 mod summary;
 
 use std::time::Duration;

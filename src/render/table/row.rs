@@ -10,7 +10,7 @@ use crate::model::probe::Probe;
 use crate::model::subject::Subject;
 use crate::model::time::UnixTime;
 
-use super::{Pass, printable};
+use super::{Pass, printable, stored};
 
 /// Failing parts that a row names before it counts the rest.
 const NAMED_PARTS: usize = 6;
@@ -115,6 +115,7 @@ pub(in crate::render) fn of(pass: Pass<'_>, look: &Observation) -> Vec<Row> {
         Ok(Reading::EtcdMembers(answers)) => {
             members(pass, look, answers, |listed| (Saw::Ok, format!("{} members", listed.len())))
         }
+        Ok(Reading::Files(reading)) => stored::rows(pass, look, reading),
         Ok(Reading::Chain) => vec![row(pass, look, Saw::Ok, &chain(look))],
         Ok(Reading::Reference) => vec![row(pass, look, Saw::Ok, "answers")],
         Ok(Reading::Resolver(answer)) => {
@@ -136,7 +137,7 @@ pub(in crate::render) fn of(pass: Pass<'_>, look: &Observation) -> Vec<Row> {
     }
 }
 
-fn row(pass: Pass<'_>, look: &Observation, saw: Saw, result: &str) -> Row {
+pub(super) fn row(pass: Pass<'_>, look: &Observation, saw: Saw, result: &str) -> Row {
     Row {
         subject: look.probe.subject.clone(),
         address: pass.inventory.address(&look.probe.subject).to_owned(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::model::probe::ProbeKind;
 use crate::model::rule::Level;
 use crate::model::subject::Subject;
 use crate::model::verdict::{Finding, Why};
@@ -70,7 +71,7 @@ pub fn summary(pass: Pass<'_>) -> String {
 /// The text of the line: the loudest findings, or what could not be told.
 pub(super) fn said(pass: Pass<'_>, state: State) -> String {
     match state {
-        State::Ok => format!("{} looks, nothing is wrong", rows(pass).len()),
+        State::Ok => format!("{} looks, nothing is wrong", looked(&rows(pass), pass)),
         State::Warning => findings(pass, Level::Warning),
         State::Critical => findings(pass, Level::Critical),
         State::Unknown if pass.looks.is_empty() => "nothing was looked at".to_owned(),
@@ -120,7 +121,7 @@ fn figures(pass: Pass<'_>) -> Vec<String> {
     let unknown: BTreeSet<&Subject> = pass.unknowns.iter().map(|unknown| &unknown.subject).collect();
     let not_ok = rows.iter().filter(|row| row.saw != Saw::Ok).count();
     let mut figures = vec![
-        format!("looks={};;;0", rows.len()),
+        format!("looks={};;;0", looked(&rows, pass)),
         format!("not_ok={not_ok};;;0"),
         format!("critical={};;;0", level(Level::Critical)),
         format!("warning={};;;0", level(Level::Warning)),
@@ -133,6 +134,12 @@ fn figures(pass: Pass<'_>) -> Vec<String> {
         figures.push(format!("certificate_days={days:.1}"));
     }
     figures
+}
+
+/// Rows that stand for a look each, and the looks at files, which have many rows.
+fn looked(rows: &[Row], pass: Pass<'_>) -> usize {
+    let at_files = pass.looks.iter().filter(|look| look.probe.kind == ProbeKind::Files).count();
+    rows.iter().filter(|row| row.probe.kind != ProbeKind::Files).count() + at_files
 }
 
 fn days_left(rows: &[Row]) -> Option<f64> {

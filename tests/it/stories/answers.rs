@@ -133,6 +133,7 @@ impl World {
             ProbeKind::Resolver => {
                 (quick, phases(quick), Ok(Reading::Resolver(ResolverAnswer { rcode: 0, addresses: 13 })))
             }
+            ProbeKind::Files => (quick, Phases::default(), Ok(Reading::Files(Arc::default()))),
             ProbeKind::Tripwire => unreachable!("tripwires are not asked for"),
         }
     }
@@ -167,7 +168,8 @@ impl World {
             | ProbeKind::Tripwire
             | ProbeKind::Reference
             | ProbeKind::Resolver
-            | ProbeKind::OwnClock => unreachable!("no apiserver is asked this"),
+            | ProbeKind::OwnClock
+            | ProbeKind::Files => unreachable!("no apiserver is asked this"),
         };
         match self.behaviour(subject) {
             Doing::Well => (quick, phases(quick), Ok(reading(&[], 200))),

@@ -1,0 +1,115 @@
+//! Certificates and tokens in files: what lies there, read aside from the runtime, each source by itself.
+//!
+//! A source is one entry of the configuration or one credential of our own. A file system that hangs costs its own
+//! source and nothing else, and holds one thread however often it is looked at. Files that did not change are not read
+//! again. Decides nothing: what an end means is judged elsewhere. Called by the daemon's looks, by `probe --once` and
+//! by `vedette check`.
+
+mod glob;
+mod open;
+mod source;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::join_all;
+
+use self::source::Memory;
+use super::journey::Journey;
+use super::kit::{Kit, Sight};
+use crate::config::aside::Aside;
+use crate::config::settings::WatchedFiles;
+use crate::model::observation::{Cause, Phase, Reading, Unseen};
+use crate::model::stored::{FileFault, FilesReading, SourceReading};
+use crate::model::time::Clock;
+
+/// All sources of a cluster, or of the vantage.
+pub(crate) struct Files {
+    sources: Vec<Source>,
+    sorting: Aside,
+    latest: Mutex<Arc<FilesReading>>,
+}
+
+struct Source {
+    watch: Arc<WatchedFiles>,
+    aside: Aside,
+    /// What files held, so that unchanged ones are not read again. Locked for as long as a look takes.
+    memory: Arc<Mutex<Memory>>,
+    /// What the last look that ended in time has seen.
+    last: Mutex<Option<SourceReading>>,
+}
+
+impl Files {
+    pub(crate) fn new(watches: Vec<WatchedFiles>) -> Self {
+        let source = |watch| Source {
+            watch: Arc::new(watch),
+            aside: Aside::new(1),
+            memory: Arc::default(),
+            last: Mutex::default(),
+        };
+        let sources = watches.into_iter().map(source).collect();
+        Self { sources, sorting: Aside::new(1), latest: Mutex::default() }
+    }
+
+    /// Looks at every source; ends within the policy's `files_deadline`, sorting what was found not counted.
+    pub(crate) async fn look(&self, kit: &Kit) -> Sight {
+        let journey = Journey::new(&kit.clock);
+        let sources = join_all(self.sources.iter().map(|source| source.look(kit))).await;
+        let known = Arc::clone(&self.latest.lock().unwrap_or_else(PoisonError::into_inner));
+        let limit = kit.policy.files_deadline;
+        let sorted = self
+            .sorting
+            .run(limit, move || if same(&known, &sources) { known } else { Arc::new(FilesReading::new(sources)) });
+        let outcome = match sorted.await {
+            Some(reading) => {
+                *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&reading);
+                Ok(Reading::Files(reading))
+            }
+            None => Err(Unseen { phase: Phase::Body, cause: Cause::OwnFault }),
+        };
+        Sight::of(&journey, None, outcome)
+    }
+}
+
+impl Source {
+    async fn look(&self, kit: &Kit) -> SourceReading {
+        let limit = kit.policy.files_deadline;
+        let (memory, watch, clock) = (Arc::clone(&self.memory), Arc::clone(&self.watch), kit.clock.clone());
+        let until = clock.now().mono.plus(limit / 10 * 9);
+        let work = move || {
+            let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+            memory.look(&watch, &clock, Some(until))
+        };
+        let reading = self.aside.run(limit, work).await;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match reading {
+            Some(reading) => {
+                *last = Some(reading.clone());
+                reading
+            }
+            None => source::faulty(&self.watch.name, last.as_ref(), FileFault::Timeout),
+        }
+    }
+}
+
+/// What `watches` hold now, read once on this thread, which waits for as long as the file systems do.
+#[must_use]
+pub fn read_once(watches: &[WatchedFiles], clock: &Clock) -> FilesReading {
+    let look = |watch: &WatchedFiles| Memory::default().look(watch, clock, None);
+    FilesReading::new(watches.iter().map(look).collect())
+}
+
+/// Whether `sources` are what `known` holds: unchanged files are shared, so it is enough to compare where they are.
+fn same(known: &FilesReading, sources: &[SourceReading]) -> bool {
+    let is_same = |old: &SourceReading, new: &SourceReading| {
+        let same_files = || old.files.iter().zip(&new.files).all(|(one, other)| Arc::ptr_eq(one, other));
+        (old.fault, old.left_out, old.looked_at, old.files.len())
+            == (new.fault, new.left_out, new.looked_at, new.files.len())
+            && same_files()
+    };
+    known.sources.len() == sources.len()
+        && sources.iter().all(|new| known.sources.iter().any(|old| old.name == new.name && is_same(old, new)))
+}

@@ -1,0 +1,318 @@
+//! One source: its files found, changed ones read, what cannot be read remembered as it was.
+//!
+//! Blocks on the file system, so it runs where that may be.
+
+use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use secrecy::ExposeSecret as _;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::open::{self, Mark};
+use super::walk::{self, Candidate, Care};
+use crate::config::settings::{FilePlace, Source, WatchedFiles};
+use crate::model::inventory::OwnPart;
+use crate::model::stored::{FileFault, SourceReading, StoredFile, Trouble};
+use crate::model::subject::Name;
+use crate::model::time::{Clock, Mono, UnixTime};
+use crate::parse::kubeconfig::held::PieceKind;
+use crate::parse::stored::{self, Contents};
+
+/// Certificates and tokens of one source that are kept: at 400 bytes each, 80 MB.
+const MAX_ITEMS: usize = 200_000;
+/// Files between two looks at the clock.
+const STRIDE: usize = 64;
+/// Characters of a path that are shown.
+const MAX_SHOWN: usize = 512;
+
+/// What the files of one source held when they were last read.
+#[derive(Default)]
+pub(super) struct Memory {
+    /// By the hash of the path, sorted.
+    known: Vec<Known>,
+    looked: Option<UnixTime>,
+    last: Option<SourceReading>,
+    issuers: BTreeSet<Arc<str>>,
+}
+
+struct Known {
+    path_hash: u64,
+    /// `None` is read again whatever its state.
+    mark: Option<Mark>,
+    file: Arc<StoredFile>,
+    /// What a kubeconfig names.
+    named: Box<[(PieceKind, PathBuf)]>,
+}
+
+/// How a file is to be understood.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum As {
+    Whatever(Care),
+    Piece(PieceKind),
+    /// A token of our own, which need not be one that says when it ends.
+    OwnToken,
+}
+
+impl Memory {
+    /// Looks at `watch`; files that are not reached by `until` are as they were.
+    pub(super) fn look(&mut self, watch: &WatchedFiles, clock: &Clock, until: Option<Mono>) -> SourceReading {
+        let now = clock.now().wall;
+        let reading = match &watch.place {
+            FilePlace::Pattern(path) => self.look_at_files(watch, path, clock, until),
+            FilePlace::Source(source) => self.look_at_source(watch, source),
+        };
+        self.looked = Some(now);
+        self.issuers.retain(|issuer| Arc::strong_count(issuer) > 1);
+        self.last = Some(reading.clone());
+        reading
+    }
+
+    fn look_at_source(&mut self, watch: &WatchedFiles, source: &Source) -> SourceReading {
+        let Ok(bytes) = source.read() else { return faulty(&watch.name, self.last.as_ref(), FileFault::Missing) };
+        let contents = self.understand(bytes.expose_secret(), of_own(watch).unwrap_or(As::Whatever(Care::Named)));
+        let path = match source {
+            Source::Inline(_) => "in the kubeconfig".to_owned(),
+            Source::File(_) | Source::Credential(_) | Source::Env(_) => format!("{source:?}"),
+        };
+        let fault = contents.fault.map(|fault| Trouble { fault, last_read: None });
+        let file = StoredFile { path: path.into(), items: contents.items.into(), fault, damaged: contents.damaged };
+        let known = self.last.as_ref().and_then(|last| last.files.first()).filter(|known| ***known == file);
+        let files = vec![known.cloned().unwrap_or_else(|| Arc::new(file))];
+        SourceReading { name: watch.name.clone(), files, fault: None, looked_at: 1, left_out: 0 }
+    }
+
+    fn look_at_files(
+        &mut self,
+        watch: &WatchedFiles,
+        path: &Path,
+        clock: &Clock,
+        until: Option<Mono>,
+    ) -> SourceReading {
+        let found = match walk::find(path, walk::MAX_FILES) {
+            Ok(found) => found,
+            Err(fault) => return faulty(&watch.name, self.last.as_ref(), fault),
+        };
+        let mut look = Look::new(clock, until, found.left_out);
+        for (folder, fault) in found.troubles {
+            let trouble = Some(Trouble { fault, last_read: None });
+            look.files.push(Arc::new(StoredFile {
+                path: shown(&folder),
+                items: Box::default(),
+                fault: trouble,
+                damaged: 0,
+            }));
+        }
+        let own = of_own(watch);
+        for Candidate { path, care } in found.files {
+            let Some(named) = self.take(&path, own.unwrap_or(As::Whatever(care)), &mut look) else { continue };
+            for (kind, path) in named {
+                self.take(&path, As::Piece(kind), &mut look);
+            }
+        }
+        look.known.sort_by_key(|known| known.path_hash);
+        self.known = look.known;
+        let (looked_at, left_out) = (look.looked_at, look.left_out);
+        SourceReading { name: watch.name.clone(), files: look.files, fault: None, looked_at, left_out }
+    }
+
+    /// Looks at one file; what it names is looked at as well.
+    fn take(&mut self, path: &Path, form: As, look: &mut Look<'_>) -> Option<Vec<(PieceKind, PathBuf)>> {
+        let key = hash(path, form);
+        let before = self.known.binary_search_by_key(&key, |known| known.path_hash).ok().map(|at| &self.known[at]);
+        look.looked_at += 1;
+        if look.is_over() {
+            match before {
+                Some(known) => look.keep(known.again(known.mark)),
+                None => look.left_out += 1,
+            }
+            return None;
+        }
+        let unchanged = before.filter(|known| {
+            known.mark.is_some_and(|mark| std::fs::metadata(path).is_ok_and(|seen| Mark::of(&seen) == mark))
+        });
+        let taken = match unchanged {
+            Some(known) => known.again(known.mark),
+            None => {
+                let before = before.map(|known| (known.mark.is_some(), Arc::clone(&known.file)));
+                self.read(path, key, form, before, look)?
+            }
+        };
+        let named = taken.named.to_vec();
+        look.keep(taken);
+        Some(named)
+    }
+
+    /// Reads a file that is new or has changed. `None` for one that is gone and was not named.
+    fn read(
+        &mut self,
+        path: &Path,
+        key: u64,
+        form: As,
+        before: Option<(bool, Arc<StoredFile>)>,
+        look: &mut Look<'_>,
+    ) -> Option<Known> {
+        let is_named = form != As::Whatever(Care::Met);
+        let (mark, contents) = match open::read(path, &mut look.buffer) {
+            Ok(mark) => (Some(mark), self.understand(&look.buffer, form)),
+            // Gone between the listing and now. A link that leads nowhere is still there.
+            Err(FileFault::Missing) if !is_named && std::fs::symlink_metadata(path).is_err() => return None,
+            Err(fault) => (None, Contents { fault: Some(fault), ..Contents::default() }),
+        };
+        look.buffer.zeroize();
+        let is_expected = is_named || is_certificate_by_name(path);
+        let is_cut_short = contents.is_cut_short || contents.fault == Some(FileFault::HalfWritten);
+        let had_items = before.as_ref().is_some_and(|(_, file)| !file.items.is_empty());
+        let was_trusted = before.as_ref().is_some_and(|(had_mark, file)| *had_mark && file.fault.is_none());
+        let fault = match contents.fault {
+            // Somebody may be writing: what was there counts for one more look.
+            None if is_cut_short && had_items && was_trusted => Some(FileFault::HalfWritten),
+            Some(fault) if is_expected || had_items || matters_anywhere(fault) => Some(fault),
+            Some(_) | None => None,
+        };
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let named = contents.named.into_iter().map(|(kind, name)| (kind, folder.join(name))).collect();
+        let (items, trouble) = match (fault, before) {
+            (None, _) => (contents.items.into_boxed_slice(), None),
+            (Some(fault), None) => (Box::default(), Some(Trouble { fault, last_read: None })),
+            (Some(fault), Some((_, file))) => {
+                let last_read = file.fault.map_or(self.looked, |trouble| trouble.last_read);
+                (file.items.clone(), Some(Trouble { fault, last_read }))
+            }
+        };
+        let file = StoredFile { path: shown(path), items, fault: trouble, damaged: contents.damaged };
+        let mark = mark.filter(|_| fault != Some(FileFault::HalfWritten));
+        Some(Known { path_hash: key, mark, file: Arc::new(file), named })
+    }
+
+    fn understand(&mut self, bytes: &[u8], form: As) -> Contents {
+        let mut intern = |issuer: &str| {
+            if let Some(known) = self.issuers.get(issuer) {
+                return Arc::clone(known);
+            }
+            let issuer: Arc<str> = issuer.into();
+            self.issuers.insert(Arc::clone(&issuer));
+            issuer
+        };
+        match form {
+            As::Whatever(_) => stored::contents(bytes, &mut intern),
+            As::Piece(kind) => stored::piece(bytes, kind, &mut intern),
+            As::OwnToken => stored::piece(bytes, PieceKind::Token, &mut intern),
+        }
+    }
+}
+
+impl Known {
+    fn again(&self, mark: Option<Mark>) -> Self {
+        Self { path_hash: self.path_hash, mark, file: Arc::clone(&self.file), named: self.named.clone() }
+    }
+}
+
+/// One look under way.
+struct Look<'a> {
+    clock: &'a Clock,
+    until: Option<Mono>,
+    files: Vec<Arc<StoredFile>>,
+    known: Vec<Known>,
+    items: usize,
+    looked_at: u64,
+    left_out: u64,
+    is_late: bool,
+    /// Files may hold keys beside their certificates.
+    buffer: Zeroizing<Vec<u8>>,
+}
+
+impl<'a> Look<'a> {
+    fn new(clock: &'a Clock, until: Option<Mono>, left_out: u64) -> Self {
+        Self {
+            clock,
+            until,
+            files: Vec::new(),
+            known: Vec::new(),
+            items: 0,
+            looked_at: 0,
+            left_out,
+            is_late: false,
+            buffer: Zeroizing::default(),
+        }
+    }
+
+    fn is_over(&mut self) -> bool {
+        if !self.is_late && self.known.len().is_multiple_of(STRIDE) {
+            self.is_late = self.until.is_some_and(|until| self.clock.now().mono >= until);
+        }
+        self.is_late
+    }
+
+    fn keep(&mut self, known: Known) {
+        let items = known.file.items.len();
+        if self.items.saturating_add(items) > MAX_ITEMS {
+            self.left_out += u64::try_from(items).unwrap_or(u64::MAX);
+            return;
+        }
+        self.items += items;
+        if items > 0 || known.file.fault.is_some() || known.file.damaged > 0 {
+            self.files.push(Arc::clone(&known.file));
+        }
+        self.known.push(known);
+    }
+}
+
+/// What was known of a source that cannot be looked at now.
+pub(super) fn faulty(name: &Name, last: Option<&SourceReading>, fault: FileFault) -> SourceReading {
+    let nothing = || SourceReading { name: name.clone(), files: Vec::new(), fault: None, looked_at: 0, left_out: 0 };
+    SourceReading { fault: Some(fault), ..last.cloned().unwrap_or_else(nothing) }
+}
+
+fn of_own(watch: &WatchedFiles) -> Option<As> {
+    watch.own.as_ref().filter(|own| own.part == OwnPart::Token).map(|_| As::OwnToken)
+}
+
+/// Faults that are told of any file, however it came to be looked at.
+const fn matters_anywhere(fault: FileFault) -> bool {
+    matches!(
+        fault,
+        FileFault::Forbidden | FileFault::Missing | FileFault::LinkLoop | FileFault::Failed | FileFault::Timeout
+    )
+}
+
+/// Names by which a file says that it is a certificate.
+fn is_certificate_by_name(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    extension.is_some_and(|extension| matches!(extension.as_str(), "crt" | "pem" | "cer" | "cert" | "der"))
+}
+
+fn hash(path: &Path, form: As) -> u64 {
+    let form = match form {
+        As::Whatever(_) => 0_u8,
+        As::OwnToken => 1,
+        As::Piece(PieceKind::Authority) => 2,
+        As::Piece(PieceKind::Certificate) => 3,
+        As::Piece(PieceKind::Token) => 4,
+    };
+    crate::model::digest::stable_hash_of(&[&[form], path.as_os_str().as_bytes()])
+}
+
+/// A path as it may stand on a screen and in a mail: bytes that are no text and what does not print by number.
+fn shown(path: &Path) -> Box<str> {
+    let text = path.to_string_lossy();
+    if text.len() <= MAX_SHOWN && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        return text.into();
+    }
+    let mut out = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c.is_alphanumeric() || c.is_ascii_graphic() || c == ' ' {
+                out.push(c)
+            } else {
+                out.extend(c.escape_unicode())
+            }
+        }
+        chunk.invalid().iter().for_each(|byte| out.push_str(&format!("\\x{byte:02x}")));
+    }
+    if out.chars().count() > MAX_SHOWN {
+        out = out.chars().take(MAX_SHOWN).chain(['…']).collect();
+    }
+    out.into()
+}

@@ -1,0 +1,159 @@
+//! F54: an endpoint still serves an old certificate although a newer one lies on disk.
+//!
+//! The renewal has happened and the server has not noticed: it is not the certificate that is missing, but a reload.
+//! Told only after both were seen side by side for the policy's `stale_after`, because servers take a while to reload.
+
+use std::time::Duration;
+
+use crate::model::rule::{Level, RuleId};
+use crate::model::subject::Subject;
+use crate::model::verdict::{Band, Evidence, Finding, Verdict, Why};
+use crate::observe::stored::Newest;
+use crate::observe::view::ServedSeen;
+
+use super::edges::Edge;
+use super::expiry::bands::Ladder;
+use super::expiry::level;
+use super::scene::Scene;
+use super::words::{Addresses, Words};
+use super::{Rule, phrases};
+
+/// F54: renewed on disk, still served old.
+pub struct ServedStale;
+
+impl Words for ServedStale {
+    fn id(&self) -> RuleId {
+        RuleId::F54
+    }
+
+    fn title(&self) -> &'static str {
+        "certificate renewed on disk but still served old"
+    }
+
+    fn headline(&self, finding: &Finding) -> String {
+        let who = match &finding.subject {
+            Subject::Vip(_) => "the shared address".to_owned(),
+            subject @ (Subject::Vantage
+            | Subject::Reference(_)
+            | Subject::Resolver(_)
+            | Subject::Cluster(_)
+            | Subject::Apiserver(..)
+            | Subject::Etcd(..)
+            | Subject::EtcdMember(..)
+            | Subject::Stored(..)) => phrases::fit(subject.short(), 20),
+        };
+        format!("{who} serves an old certificate")
+    }
+
+    fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
+        let place = phrases::place(&finding.subject, addresses);
+        let Evidence::Stale { path, served_ends, stored_ends, .. } = &finding.evidence else {
+            return format!("{place} serves an older certificate than lies on disk.");
+        };
+        format!(
+            "{place} still serves the certificate that ends at {served_ends}, although {path} holds a newer one, valid \
+             until {stored_ends}."
+        )
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "other evidence is of other rules")]
+    fn impact(&self, finding: &Finding) -> String {
+        match &finding.evidence {
+            Evidence::Stale { served_ends, .. } => format!(
+                "Nothing yet, and the renewal looks done. But at {served_ends} clients begin to refuse this endpoint all \
+                 the same, because what is on disk is not what is served."
+            ),
+            _ => "The renewal has no effect yet.".into(),
+        }
+    }
+
+    fn likely_cause(&self, finding: &Finding) -> String {
+        let server = server(&finding.subject);
+        format!(
+            "The certificate was renewed, and {server} has not loaded it: it reads the file only when it starts, reads \
+             another file, or the new file has not been copied to its host."
+        )
+    }
+
+    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+        let address = phrases::address(&finding.subject, addresses);
+        let is_shared = matches!(finding.subject, Subject::Vip(_));
+        let host = if is_shared { "CONTROL-PLANE-HOST" } else { phrases::host(&address) };
+        let server = server(&finding.subject);
+        let mut commands = vec![format!(
+            "openssl s_client -connect {address} </dev/null 2>/dev/null | openssl x509 -noout -startdate -enddate -fingerprint -sha256"
+        )];
+        if let Evidence::Stale { path, .. } = &finding.evidence {
+            commands.push(format!("openssl x509 -noout -startdate -enddate -fingerprint -sha256 -in {path}"));
+        }
+        commands.push(format!(
+            "ssh {host} 'crictl stop $(crictl ps -q --name {server})' # restart {server} there: the kubelet starts it again with the new file"
+        ));
+        commands
+    }
+
+    fn renewed_by(&self, _: &Finding) -> Option<&'static str> {
+        Some("it is renewed already; a person has to make the server load it, by restarting it")
+    }
+}
+
+fn server(subject: &Subject) -> &'static str {
+    if subject.component() == "etcd" { "etcd" } else { "kube-apiserver" }
+}
+
+/// Looks that must have seen each of the two.
+const LOOKS: u32 = 2;
+
+impl Rule for ServedStale {
+    fn explains(&self) -> &'static [Edge] {
+        const EDGES: [Edge; 1] = [Edge::at_subject(RuleId::F26)];
+        &EDGES
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        let Some(shelf) = scene.cluster.and_then(|(name, _)| scene.view.shelf(Some(name))) else { return Vec::new() };
+        scene
+            .served_endpoints()
+            .into_iter()
+            .filter_map(|endpoint| {
+                let newest = shelf.newest(&endpoint)?;
+                let seen = scene.view.served(&endpoint)?;
+                Some((endpoint.clone(), judge_endpoint(scene, endpoint, newest, seen)))
+            })
+            .collect()
+    }
+}
+
+fn judge_endpoint(scene: &Scene<'_>, endpoint: Subject, newest: &Newest, seen: &ServedSeen) -> Verdict {
+    let Some(leaf) = seen.served.leaf() else { return Verdict::Unknown(Why::Unclear) };
+    let is_newer = (newest.life.not_before, newest.life.not_after) > (leaf.not_before, leaf.not_after);
+    if leaf.fingerprint == newest.fingerprint || !is_newer {
+        return Verdict::Good { since: seen.since, until: seen.at, looks: seen.repeats };
+    }
+    let (began, ended) = (
+        if newest.since.mono > seen.since.mono { newest.since } else { seen.since },
+        if newest.until.mono < seen.at.mono { newest.until } else { seen.at },
+    );
+    let is_confirmed = ended.mono.since(began.mono) >= scene.policy().stale_after;
+    if !is_confirmed || newest.looks < LOOKS || seen.repeats < LOOKS {
+        return Verdict::Unknown(Why::Suspected { since: began });
+    }
+    let class = scene.view.inventory().endpoint(&endpoint).map(|known| known.certificates).unwrap_or_default();
+    let band = Ladder::Leaf(class).band(leaf, scene.now.wall);
+    Verdict::Bad(Finding {
+        rule: RuleId::F54,
+        subject: endpoint,
+        // Not yet urgent by itself, but as grave as the end of what is served.
+        level: band.filter(|band| *band >= Band::Page).map_or(Level::Warning, level),
+        since: began.wall,
+        hold: Duration::ZERO,
+        path_unproven: false,
+        evidence: Evidence::Stale {
+            served: leaf.fingerprint,
+            stored: newest.fingerprint,
+            path: newest.path.to_string(),
+            served_ends: leaf.not_after,
+            stored_ends: newest.life.not_after,
+        },
+    })
+}

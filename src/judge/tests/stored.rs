@@ -1,0 +1,319 @@
+//! What lies in files: what is told of it, once, and what is not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::judge::judge;
+use crate::judge::scene::Scene;
+use crate::model::certificate::{Certificate, Class, Fingerprint, Served, Trust};
+use crate::model::inventory::{FileWatch, Inventory, Own, OwnPart, Towards};
+use crate::model::observation::{Observation, Phases, Reading};
+use crate::model::policy::Policy;
+use crate::model::probe::{Probe, ProbeKind};
+use crate::model::rule::Level::{Critical, Info, Warning};
+use crate::model::rule::RuleId::{F26, F28, F54};
+use crate::model::rule::{Level, RuleId};
+use crate::model::stored::{FileFault, FilesReading, Item, ItemKind, Life, SourceReading, StoredFile, Trouble};
+use crate::model::subject::Subject;
+use crate::model::time::Now;
+use crate::model::verdict::{Evidence, Finding, Verdict};
+use crate::observe::view::View;
+
+use super::stage::{at, inventory, name, of};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[test]
+fn the_ladder_of_the_class_holds_for_what_lies_in_files() {
+    for (class, kind, days, level) in [
+        (Class::Manual, ItemKind::Leaf, 31, None),
+        (Class::Manual, ItemKind::Leaf, 29, Some(Info)),
+        (Class::Manual, ItemKind::KubeconfigClient, 13, Some(Warning)),
+        (Class::Manual, ItemKind::Token, 6, Some(Warning)),
+        (Class::Manual, ItemKind::Client, 0, Some(Critical)),
+        (Class::Automatic, ItemKind::Client, 61, None),
+        (Class::Automatic, ItemKind::Client, 59, Some(Warning)),
+        (Class::Restart, ItemKind::Leaf, 119, Some(Info)),
+        (Class::Automatic, ItemKind::Authority, 200, Some(Info)),
+    ] {
+        let mut desk = Desk::new(FileWatch { certificates: class, ..watch() });
+
+        desk.files(0, vec![file("a.crt", vec![item(1, days, kind)])]);
+
+        let told = desk.findings(1).first().map(|finding| finding.level);
+        assert_eq!(told, level, "{class:?} {kind:?} {days}");
+    }
+}
+
+#[test]
+fn a_kubelet_that_renews_at_nine_tenths_is_not_told_of_before() {
+    for (renewed_at_permille, told) in [(None, true), (Some(900), false)] {
+        let mut desk = Desk::new(FileWatch { certificates: Class::Automatic, renewed_at_permille, ..watch() });
+
+        desk.files(0, vec![file("kubelet.pem", vec![item(1, 40, ItemKind::Client)])]);
+
+        assert_eq!(!desk.findings(1).is_empty(), told, "{renewed_at_permille:?}");
+    }
+}
+
+#[test]
+fn one_authority_in_many_places_is_one_finding_with_all_of_them() {
+    let mut desk = Desk::new(watch());
+    let authority = || vec![item(9, 100, ItemKind::Authority)];
+
+    desk.files(
+        0,
+        vec![file("ca.crt", authority()), file("admin.conf", authority()), file("kubelet.conf", authority())],
+    );
+
+    let findings = desk.findings(1);
+    let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+    let Evidence::Stored { paths, .. } = &finding.evidence else { panic!("{finding:?}") };
+    assert_eq!(paths.as_slice(), ["admin.conf", "ca.crt", "kubelet.conf"]);
+}
+
+#[test]
+fn what_was_replaced_beside_itself_is_not_told_and_a_copy_in_a_kubeconfig_is() {
+    let old_and_new = |kind| vec![item(1, 3, kind), Item { fingerprint: print(2), ..item(1, 300, kind) }];
+    for (kind, told) in [(ItemKind::Client, 0), (ItemKind::KubeconfigClient, 1), (ItemKind::Authority, 2)] {
+        let mut desk = Desk::new(watch());
+
+        desk.files(0, vec![file("a", old_and_new(kind))]);
+
+        assert_eq!(desk.findings(1).len(), told, "{kind:?}");
+    }
+}
+
+#[test]
+fn our_own_credential_is_told_as_ours_even_when_a_newer_one_lies_beside_it() {
+    let own = Own { part: OwnPart::Client, towards: Towards::Etcd(name("main")) };
+    let mut desk = Desk::new(FileWatch { own: Some(own.clone()), ..watch() });
+
+    desk.files(
+        0,
+        vec![file(
+            "c.crt",
+            vec![item(1, 3, ItemKind::Client), Item { fingerprint: print(2), ..item(1, 300, ItemKind::Client) }],
+        )],
+    );
+
+    let findings = desk.findings(1);
+    let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+    assert!(matches!(&finding.evidence, Evidence::Stored { own: Some(known), .. } if **known == own));
+}
+
+#[test]
+fn what_is_served_and_stored_is_one_finding_with_both_places() {
+    let mut desk = Desk::new(watch());
+    let certificate = certificate(1, 3);
+    desk.serve(0, "prod/apiserver/api-1", &certificate);
+
+    desk.files(0, vec![file("apiserver.crt", vec![stored(&certificate)])]);
+
+    let findings = desk.findings(1);
+    let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+    let Evidence::Expiry { stored, .. } = &finding.evidence else { panic!("{finding:?}") };
+    assert_eq!((finding.rule, stored.as_slice()), (F26, &["apiserver.crt".to_owned()][..]));
+}
+
+#[test]
+fn a_leftover_of_what_is_served_anew_is_only_listed() {
+    let mut desk = Desk::new(watch());
+    desk.serve(0, "prod/apiserver/api-1", &certificate(2, 300));
+
+    desk.files(0, vec![file("old.crt", vec![stored(&certificate(1, 0))])]);
+
+    assert_eq!(desk.levels(1), [(F28, Info)]);
+}
+
+#[test]
+fn an_old_certificate_is_told_after_ten_minutes_beside_the_new_one_and_not_before() {
+    let mut desk = Desk::new(watch());
+    let (old, new) = (certificate(1, 100), certificate(2, 300));
+    let mut both = |millis: u64, stored_one: &Certificate, served_one: &Certificate| {
+        desk.files(millis, vec![file("apiserver.crt", vec![stored(stored_one)])]);
+        desk.serve(millis, "prod/apiserver/api-1", served_one);
+        desk.verdict(millis, F54, "prod/apiserver/api-1")
+    };
+    let minute = 60_000;
+
+    // The first look at files comes before anything was served: there is nothing to compare yet.
+    assert!(both(0, &old, &old).is_none());
+    assert!(matches!(both(minute, &old, &old), Some(Verdict::Good { .. })));
+    assert!(matches!(both(2 * minute, &new, &old), Some(Verdict::Unknown(_))));
+    assert!(matches!(both(11 * minute, &new, &old), Some(Verdict::Unknown(_))));
+    let Some(Verdict::Bad(finding)) = both(12 * minute, &new, &old) else { panic!("not told") };
+    assert!(matches!(&finding.evidence, Evidence::Stale { path, .. } if path == "apiserver.crt"));
+    assert!(matches!(both(13 * minute, &new, &new), Some(Verdict::Good { .. })));
+}
+
+#[test]
+fn a_source_that_says_whom_it_serves_is_believed_though_the_names_differ() {
+    let serves = Some(of("prod/etcd/main/etcd-1"));
+    let mut desk = Desk::new(FileWatch { serves, ..watch() });
+    let (old, new) = (certificate(1, 100), Certificate { subject: "CN=renamed".into(), ..certificate(2, 300) });
+    for millis in [0, 60_000, 700_000] {
+        desk.serve(millis, "prod/etcd/main/etcd-1", &old);
+        desk.files(millis, vec![file("server.crt", vec![stored(&new)])]);
+    }
+
+    assert!(matches!(desk.verdict(700_000, F54, "prod/etcd/main/etcd-1"), Some(Verdict::Bad(_))));
+    assert!(desk.verdict(700_000, F54, "prod/apiserver/api-1").is_none());
+}
+
+#[test]
+fn the_third_look_in_a_row_at_what_cannot_be_read_is_told_and_its_dates_still_count() {
+    let mut desk = Desk::new(watch());
+    let trouble = Some(Trouble { fault: FileFault::Forbidden, last_read: Some(at(0).wall) });
+    let unreadable =
+        || vec![Arc::new(StoredFile { fault: trouble, ..(*file("a.crt", vec![item(1, 3, ItemKind::Leaf)])).clone() })];
+
+    for millis in [0, 60_000] {
+        desk.files(millis, unreadable());
+        assert_eq!(desk.levels(millis), [(F28, Warning)], "the end alone");
+    }
+    desk.files(120_000, unreadable());
+
+    let findings = desk.findings(120_000);
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    assert!(
+        findings
+            .iter()
+            .any(|it| matches!(&it.evidence, Evidence::Stored { last_read: Some(read), .. } if *read == at(0).wall))
+    );
+    assert!(
+        findings
+            .iter()
+            .any(|it| matches!(&it.evidence, Evidence::Unread { faults, .. } if faults[0].1 == FileFault::Forbidden))
+    );
+}
+
+#[test]
+fn what_is_gone_is_doubted_for_one_look() {
+    let mut desk = Desk::new(watch());
+    let subject = "prod/stored/0101010101010101";
+    desk.files(0, vec![file("a.crt", vec![item(1, 3, ItemKind::Leaf)])]);
+    assert!(matches!(desk.verdict(0, F28, subject), Some(Verdict::Bad(_))));
+
+    desk.files(60_000, Vec::new());
+    assert!(matches!(desk.verdict(60_000, F28, subject), Some(Verdict::Unknown(_))));
+    desk.files(120_000, Vec::new());
+    assert!(desk.verdict(120_000, F28, subject).is_none());
+}
+
+/// A view of one cluster with one source of files.
+struct Desk {
+    view: View,
+}
+
+impl Desk {
+    fn new(watch: FileWatch) -> Self {
+        let mut inventory: Inventory = inventory(2, 3);
+        inventory.clusters.get_mut(&name("prod")).unwrap().files.insert(name("pki"), watch);
+        Self { view: View::new(Arc::new(inventory), Policy::default()) }
+    }
+
+    fn files(&mut self, millis: u64, files: Vec<Arc<StoredFile>>) {
+        let source = SourceReading { name: name("pki"), files, fault: None, looked_at: 1, left_out: 0 };
+        let reading = Reading::Files(Arc::new(FilesReading::new(vec![source])));
+        self.take(millis, Probe::anew(of("prod"), ProbeKind::Files), None, reading);
+    }
+
+    fn serve(&mut self, millis: u64, subject: &str, certificate: &Certificate) {
+        let chain = vec![Arc::new(certificate.clone())];
+        let served = Served { chain, unreadable: 0, trust: Trust::Trusted, client_authorities: 0 };
+        self.take(millis, Probe::anew(of(subject), ProbeKind::Chain), Some(Arc::new(served)), Reading::Chain);
+    }
+
+    fn take(&mut self, millis: u64, probe: Probe, served: Option<Arc<Served>>, reading: Reading) {
+        let observation = Observation {
+            look: None,
+            probe,
+            scheduled: at(millis),
+            finished: at(millis),
+            phases: Phases::default(),
+            served,
+            proves_path: false,
+            outcome: Ok(reading),
+        };
+        self.view.take(&Arc::new(observation), at(millis));
+    }
+
+    fn verdicts(&self, now: Now) -> Vec<(RuleId, Subject, Verdict)> {
+        let inventory = Arc::clone(self.view.inventory());
+        let cluster = inventory.clusters.get_key_value(&name("prod"));
+        let verdicts = judge(&Scene { view: &self.view, cluster, now });
+        verdicts.into_iter().map(|(key, verdict)| (key.rule, key.subject, verdict)).collect()
+    }
+
+    fn verdict(&self, millis: u64, rule: RuleId, subject: &str) -> Option<Verdict> {
+        let wanted = of(subject);
+        let mut verdicts = self.verdicts(at(millis)).into_iter();
+        verdicts.find(|(known, subject, _)| *known == rule && *subject == wanted).map(|(_, _, verdict)| verdict)
+    }
+
+    /// Everything bad about certificates.
+    fn findings(&self, millis: u64) -> Vec<Finding> {
+        let verdicts = self.verdicts(at(millis)).into_iter().filter(|(rule, _, _)| [F26, F28, F54].contains(rule));
+        verdicts
+            .filter_map(|(_, _, verdict)| if let Verdict::Bad(finding) = verdict { Some(finding) } else { None })
+            .collect()
+    }
+
+    fn levels(&self, millis: u64) -> Vec<(RuleId, Level)> {
+        self.findings(millis).into_iter().map(|finding| (finding.rule, finding.level)).collect()
+    }
+}
+
+fn watch() -> FileWatch {
+    FileWatch {
+        path: "/srv/pki".into(),
+        certificates: Class::Manual,
+        renewed_at_permille: None,
+        serves: None,
+        own: None,
+    }
+}
+
+fn file(path: &str, items: Vec<Item>) -> Arc<StoredFile> {
+    Arc::new(StoredFile { path: path.into(), items: items.into(), fault: None, damaged: 0 })
+}
+
+fn print(number: u8) -> Fingerprint {
+    Fingerprint([number; 32])
+}
+
+/// An item that ends half a day after `days` from the beginning of the stage; authorities of two years, else of one.
+fn item(number: u8, days: u32, kind: ItemKind) -> Item {
+    let certificate = certificate(number, days);
+    let years = if kind == ItemKind::Authority { 2 } else { 1 };
+    let life = Life { not_after: certificate.not_after, not_before: certificate.not_after.minus(DAY * 365 * years) };
+    Item { kind, life: Some(life), ..stored(&certificate) }
+}
+
+fn stored(certificate: &Certificate) -> Item {
+    Item {
+        fingerprint: certificate.fingerprint,
+        identity: certificate.identity(),
+        life: Some(Life { not_after: certificate.not_after, not_before: certificate.not_before }),
+        holder: certificate.subject.as_str().into(),
+        issuer: certificate.issuer.as_str().into(),
+        position: 1,
+        kind: ItemKind::Leaf,
+    }
+}
+
+fn certificate(number: u8, days: u32) -> Certificate {
+    let not_after = at(0).wall.plus(DAY * days + DAY / 2);
+    Certificate {
+        fingerprint: print(number),
+        subject: "CN=kube-apiserver".into(),
+        issuer: "CN=kubernetes".into(),
+        serial: "01".into(),
+        not_before: not_after.minus(DAY * 365),
+        not_after,
+        names: vec!["api".into()],
+        is_ca: false,
+        is_self_issued: false,
+    }
+}

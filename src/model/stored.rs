@@ -1,0 +1,347 @@
+//! Certificates and tokens as they lie in files, and how reading them went.
+//!
+//! Compact on purpose: a machine may hold a hundred thousand of them. Holds no key, no token and nothing from which
+//! either could be had. Who renews an item, which endpoint should serve it and whether we use it ourselves stands in
+//! the inventory, under the name of its source.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::certificate::Fingerprint;
+use super::subject::Name;
+use super::time::UnixTime;
+
+/// One look at all sources of a cluster, or of the vantage.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FilesReading {
+    /// Each source, in the order of their names.
+    pub sources: Vec<SourceReading>,
+    /// Every item by its end, what has none last; places of one and the same item side by side.
+    order: Vec<Spot>,
+}
+
+/// Where an item lies: positions in the lists of a [`FilesReading`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Spot {
+    source: u32,
+    file: u32,
+    item: u32,
+    /// Whether the same folder of the same source holds the one that replaced it.
+    is_superseded: bool,
+}
+
+/// One item and everywhere it lies.
+#[derive(Debug, Clone, Copy)]
+pub struct Held<'a> {
+    reading: &'a FilesReading,
+    spots: &'a [Spot],
+}
+
+/// One entry of the configuration: a file, a directory, a glob, or a credential of our own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceReading {
+    /// Its name in the inventory.
+    pub name: Name,
+    /// Files that hold something or could not be read, in the order of their paths. What could not be read now is as
+    /// it was last read.
+    pub files: Vec<Arc<StoredFile>>,
+    /// What is wrong with the source as a whole; then `files` is what was known before.
+    pub fault: Option<FileFault>,
+    /// Files that were looked at.
+    pub looked_at: u64,
+    /// Files, directories and certificates that were left out because a bound was reached.
+    pub left_out: u64,
+}
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredFile {
+    /// Its path, made fit to be shown.
+    pub path: Box<str>,
+    /// What it holds.
+    pub items: Box<[Item]>,
+    /// Why it could not be read as it is now; `items` is then what was last read.
+    pub fault: Option<Trouble>,
+    /// Blocks in it that could not be read, while others could.
+    pub damaged: u32,
+}
+
+/// A file that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// Why.
+    pub fault: FileFault,
+    /// When it was last read well; `None` for never since start.
+    pub last_read: Option<UnixTime>,
+}
+
+/// A certificate or a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// SHA-256 of the certificate, or of what a token says without its signature.
+    pub fingerprint: Fingerprint,
+    /// Hash of holder, issuer and names: equal for a certificate and the one that replaces it.
+    pub identity: u64,
+    /// Start and end; `None` for a token that has no end.
+    pub life: Option<Life>,
+    /// Subject of a certificate, `sub` of a token, in a form fit to be shown.
+    pub holder: Box<str>,
+    /// Who issued it.
+    pub issuer: Arc<str>,
+    /// Position in the file, from 1, over certificates and tokens alike.
+    pub position: u32,
+    /// What it is.
+    pub kind: ItemKind,
+}
+
+/// Start and end of validity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Life {
+    /// End.
+    pub not_after: UnixTime,
+    /// Start; a year before the end for a token that does not say.
+    pub not_before: UnixTime,
+}
+
+/// What a stored item is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemKind {
+    /// A certificate that is no authority, in a file of certificates.
+    Leaf,
+    /// The same, and its extended key usage names clients alone.
+    Client,
+    /// An authority.
+    Authority,
+    /// A client certificate inside a kubeconfig.
+    KubeconfigClient,
+    /// A bearer token inside a kubeconfig.
+    KubeconfigToken,
+    /// A bearer token in a file of its own.
+    Token,
+}
+
+/// Why a file or a source could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileFault {
+    /// There is nothing, or a link that leads nowhere.
+    Missing,
+    /// A pattern that matches nothing.
+    NoMatch,
+    /// A link that leads in a circle, or through too many others.
+    LinkLoop,
+    /// We may not read it.
+    Forbidden,
+    /// A FIFO, a socket, a device.
+    NotRegular,
+    /// More bytes than are read.
+    TooLarge,
+    /// It was replaced or written while it was read, each time.
+    Unsteady,
+    /// Cut short, as while somebody writes it.
+    HalfWritten,
+    /// Nothing in it is a certificate, a token or a kubeconfig.
+    NothingInIt,
+    /// A form that is not read: PKCS#7, PKCS#12, a Java key store, an archive.
+    Unsupported,
+    /// A kubeconfig that is none.
+    BrokenKubeconfig,
+    /// The file system did not answer in time.
+    Timeout,
+    /// Anything else that the operating system says.
+    Failed,
+}
+
+impl FilesReading {
+    /// A reading of these sources. Sorts, so it is made where waiting costs nobody.
+    #[must_use]
+    pub fn new(mut sources: Vec<SourceReading>) -> Self {
+        sources.sort_by(|one, other| one.name.cmp(&other.name));
+        let counted = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let mut keyed: Vec<(UnixTime, Fingerprint, Spot)> = Vec::new();
+        for (source, read) in sources.iter().enumerate() {
+            for (file, stored) in read.files.iter().enumerate() {
+                for (at, item) in stored.items.iter().enumerate() {
+                    let [source, file, at] = [source, file, at].map(counted);
+                    let spot = Spot { source, file, item: at, is_superseded: false };
+                    let end = item.life.map_or(UnixTime::from_millis(i64::MAX), |life| life.not_after);
+                    keyed.push((end, item.fingerprint, spot));
+                }
+            }
+        }
+        keyed.sort_unstable_by_key(|(end, fingerprint, spot)| (*end, *fingerprint, spot.source, spot.file, spot.item));
+        let order = keyed.into_iter().map(|(_, _, spot)| spot).collect();
+        let mut reading = Self { sources, order };
+        reading.mark_superseded();
+        reading
+    }
+
+    /// A kubelet keeps its dated files, people keep backups: what lies beside its replacement needs nobody. Authorities
+    /// are told apart by their keys and overlap on purpose; a kubeconfig is a copy that somebody may still use.
+    fn mark_superseded(&mut self) {
+        let mut groups: Vec<((u64, u32, &str), UnixTime, usize)> = Vec::new();
+        for (at, spot) in self.order.iter().enumerate() {
+            let (_, file, item) = self.at(*spot);
+            let Some(life) = item.life else { continue };
+            if matches!(item.kind, ItemKind::Leaf | ItemKind::Client | ItemKind::Token) {
+                let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+                groups.push(((item.identity, spot.source, folder), life.not_before, at));
+            }
+        }
+        groups.sort_unstable();
+        let superseded: Vec<usize> = groups
+            .chunk_by(|one, other| one.0 == other.0)
+            .flat_map(|group| {
+                let newest = group.last().map(|(_, begun, _)| *begun);
+                group.iter().filter(move |(_, begun, _)| Some(*begun) < newest).map(|(_, _, at)| *at)
+            })
+            .collect();
+        for at in superseded {
+            self.order[at].is_superseded = true;
+        }
+    }
+
+    /// Every item once, by its end.
+    pub fn held(&self) -> impl Iterator<Item = Held<'_>> {
+        self.order
+            .chunk_by(|one, other| self.at(*one).2.fingerprint == self.at(*other).2.fingerprint)
+            .map(|spots| Held { reading: self, spots })
+    }
+
+    /// Number of items, each place of one and the same counted.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    fn at(&self, spot: Spot) -> (&SourceReading, &StoredFile, &Item) {
+        let position = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
+        let source = &self.sources[position(spot.source)];
+        let file = &source.files[position(spot.file)];
+        (source, file, &file.items[position(spot.item)])
+    }
+
+    /// Whether everything was read as it is now: then what is not in it does not exist.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.sources.iter().all(|source| source.fault.is_none() && source.left_out == 0)
+    }
+}
+
+impl<'a> Held<'a> {
+    /// The item.
+    #[must_use]
+    pub fn item(&self) -> &'a Item {
+        self.reading.at(self.spots[0]).2
+    }
+
+    /// Whether its replacement lies beside it, in every place.
+    #[must_use]
+    pub fn is_superseded(&self) -> bool {
+        self.spots.iter().all(|spot| spot.is_superseded)
+    }
+
+    /// Each place: its source, its file, and the item as it lies there (its kind may differ).
+    pub fn places(&self) -> impl Iterator<Item = (&'a SourceReading, &'a StoredFile, &'a Item)> + use<'a> {
+        let (reading, spots) = (self.reading, self.spots);
+        spots.iter().map(move |spot| reading.at(*spot))
+    }
+}
+
+impl ItemKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] =
+        [Self::Leaf, Self::Client, Self::Authority, Self::KubeconfigClient, Self::KubeconfigToken, Self::Token];
+
+    /// Bounded label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Leaf => "leaf",
+            Self::Client => "client",
+            Self::Authority => "authority",
+            Self::KubeconfigClient => "kubeconfig_client",
+            Self::KubeconfigToken => "kubeconfig_token",
+            Self::Token => "token",
+        }
+    }
+
+    /// Whether it is a token, and no certificate.
+    #[must_use]
+    pub const fn is_token(self) -> bool {
+        matches!(self, Self::KubeconfigToken | Self::Token)
+    }
+
+    /// Whether it stands in a kubeconfig: a copy of its own that nothing renews along with others.
+    #[must_use]
+    pub const fn is_in_kubeconfig(self) -> bool {
+        matches!(self, Self::KubeconfigClient | Self::KubeconfigToken)
+    }
+}
+
+impl FileFault {
+    /// Every fault.
+    pub const ALL: [Self; 13] = [
+        Self::Missing,
+        Self::NoMatch,
+        Self::LinkLoop,
+        Self::Forbidden,
+        Self::NotRegular,
+        Self::TooLarge,
+        Self::Unsteady,
+        Self::HalfWritten,
+        Self::NothingInIt,
+        Self::Unsupported,
+        Self::BrokenKubeconfig,
+        Self::Timeout,
+        Self::Failed,
+    ];
+
+    /// Bounded label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::NoMatch => "no_match",
+            Self::LinkLoop => "link_loop",
+            Self::Forbidden => "forbidden",
+            Self::NotRegular => "not_regular",
+            Self::TooLarge => "too_large",
+            Self::Unsteady => "unsteady",
+            Self::HalfWritten => "half_written",
+            Self::NothingInIt => "nothing_in_it",
+            Self::Unsupported => "unsupported",
+            Self::BrokenKubeconfig => "broken_kubeconfig",
+            Self::Timeout => "timeout",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// What people read behind the path.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Missing => "does not exist",
+            Self::NoMatch => "matches no file",
+            Self::LinkLoop => "is a link that leads in a circle",
+            Self::Forbidden => "may not be read",
+            Self::NotRegular => "is no regular file",
+            Self::TooLarge => "is larger than any certificate file",
+            Self::Unsteady => "changes while it is read",
+            Self::HalfWritten => "is cut short",
+            Self::NothingInIt => "holds no certificate and no token",
+            Self::Unsupported => "has a form that is not read (PKCS#7, PKCS#12, Java key store or archive)",
+            Self::BrokenKubeconfig => "is a broken kubeconfig",
+            Self::Timeout => "is on a file system that does not answer",
+            Self::Failed => "cannot be read",
+        }
+    }
+}

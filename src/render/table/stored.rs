@@ -1,0 +1,75 @@
+//! Rows for certificates and tokens in files: what ends first, and what cannot be read.
+
+use crate::model::observation::Observation;
+use crate::model::stored::{FilesReading, Held};
+use crate::model::subject::Subject;
+
+use super::row::{End, Row, Saw, row};
+use super::{Pass, printable};
+use crate::model::certificate::Trust;
+
+/// Items of one cluster that have a row; the others end later.
+const SHOWN: usize = 100;
+/// Files of one source that cannot be read and have a row.
+const SHOWN_FAULTS: usize = 10;
+
+pub(super) fn rows(pass: Pass<'_>, look: &Observation, reading: &FilesReading) -> Vec<Row> {
+    let mut rows = faults(pass, look, reading);
+    let current = || reading.held().filter(|held| !held.is_superseded());
+    rows.extend(current().take(SHOWN).map(|held| item(pass, look, held)));
+    let rest = current().skip(SHOWN).count();
+    if rows.is_empty() || rest > 0 {
+        let more = if rest > 0 { format!("{rest} more, which end later") } else { "nothing stored".to_owned() };
+        rows.push(row(pass, look, Saw::Ok, &more));
+    }
+    rows
+}
+
+fn item(pass: Pass<'_>, look: &Observation, held: Held<'_>) -> Row {
+    let item = held.item();
+    let first = held.places().next().map_or("", |(_, file, _)| &file.path);
+    let others = held.places().count() - 1;
+    let more = if others > 0 { format!(" and {others} more") } else { String::new() };
+    let kind = item.kind.as_str().replace('_', " ");
+    let end = item.life.map(|life| End {
+        not_after: life.not_after,
+        days_left: days(life.not_after.millis_since(pass.now.wall)),
+        trust: Trust::Unverified,
+        holder: printable(&item.holder),
+        fingerprint: item.fingerprint.to_string(),
+    });
+    let ends = end.as_ref().map_or_else(|| "has no end".to_owned(), |end| format!("ends {}", end.not_after));
+    let cluster = look.probe.subject.cluster().cloned();
+    let name = item.fingerprint.short().parse().expect("16 hex digits are a name");
+    Row {
+        subject: Subject::Stored(cluster, name),
+        address: printable(&format!("{first}{more}")),
+        end,
+        ..row(pass, look, Saw::Ok, &format!("{kind} {}, {ends}", item.holder))
+    }
+}
+
+fn faults(pass: Pass<'_>, look: &Observation, reading: &FilesReading) -> Vec<Row> {
+    let cluster = look.probe.subject.cluster();
+    let watches = pass.inventory.files(cluster);
+    let mut rows = Vec::new();
+    for source in &reading.sources {
+        let subject = Subject::Stored(cluster.cloned(), source.name.clone());
+        let path = watches.and_then(|known| known.get(&source.name)).map_or("", |watch| watch.path.as_str());
+        let whole = source.fault.map(|fault| (path, fault));
+        let files = source.files.iter().filter_map(|file| Some((file.path.as_ref(), file.fault?.fault)));
+        for (path, fault) in whole.into_iter().chain(files).take(SHOWN_FAULTS) {
+            rows.push(Row {
+                subject: subject.clone(),
+                address: printable(path),
+                ..row(pass, look, Saw::Unknown, fault.words())
+            });
+        }
+    }
+    rows
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of the years 0 to 9999 stay below 2^53")]
+fn days(millis: i64) -> f64 {
+    millis as f64 / 86_400_000.0
+}

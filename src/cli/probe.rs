@@ -18,6 +18,7 @@ use crate::config::settings::Settings;
 use crate::daemon::clock;
 use crate::judge::scene::Scene;
 use crate::judge::{self, words};
+use crate::model::etcd::Condition;
 use crate::model::inventory::Inventory;
 use crate::model::observation::{Observation, Reading};
 use crate::model::policy::Policy;
@@ -192,7 +193,8 @@ fn probes(inventory: &Inventory, settings: &Settings, clock: &Clock) -> BTreeSet
         .collect()
 }
 
-/// The deciding looks that must be made again: bad ones, and chains whose end has come.
+/// The looks that must be made again: bad ones that decide, chains whose end has come, and rounds that a member missed,
+/// for its first answer may wait for a password to be hashed.
 fn doubtful(looks: &[Observation], inventory: &Inventory) -> BTreeSet<Probe> {
     let is_bad = |look: &&Observation| {
         let has_ended = look
@@ -204,6 +206,12 @@ fn doubtful(looks: &[Observation], inventory: &Inventory) -> BTreeSet<Probe> {
             Ok(Reading::EtcdStatus(answers)) => answers.iter().any(|answer| {
                 answer.answer.as_ref().map_or(true, |status| status.leader.is_none() || !status.alarms.is_empty())
             }),
+            Ok(Reading::EtcdRead(answers)) => answers.iter().any(|answer| answer.answer.is_err()),
+            Ok(Reading::EtcdAlarms(answers)) => answers.iter().any(|answer| answer.answer.is_err()),
+            Ok(Reading::EtcdMembers(answers)) => answers.iter().any(|answer| answer.answer.is_err()),
+            Ok(Reading::EtcdHealth(answers)) => answers
+                .iter()
+                .any(|answer| answer.answer.as_ref().map_or(true, |health| health.condition != Condition::Well)),
             Ok(_) | Err(_) => false,
         };
         has_ended || members_bad || matches!(Sign::of(look), Sign::Bad(_) | Sign::Refused(_))
@@ -211,7 +219,15 @@ fn doubtful(looks: &[Observation], inventory: &Inventory) -> BTreeSet<Probe> {
     let decides = |kind: ProbeKind| {
         matches!(
             kind,
-            ProbeKind::Readyz | ProbeKind::EtcdStatus | ProbeKind::Chain | ProbeKind::Version | ProbeKind::Reference
+            ProbeKind::Readyz
+                | ProbeKind::EtcdStatus
+                | ProbeKind::EtcdHealth
+                | ProbeKind::EtcdRead
+                | ProbeKind::EtcdAlarms
+                | ProbeKind::EtcdMembers
+                | ProbeKind::Chain
+                | ProbeKind::Version
+                | ProbeKind::Reference
         )
     };
     let mut again: BTreeSet<Probe> =
@@ -220,7 +236,7 @@ fn doubtful(looks: &[Observation], inventory: &Inventory) -> BTreeSet<Probe> {
     let clusters: BTreeSet<_> = again.iter().filter_map(|probe| probe.subject.cluster().cloned()).collect();
     for look in looks {
         let concerned = look.probe.subject.cluster().is_some_and(|cluster| clusters.contains(cluster));
-        if concerned && matches!(look.probe.kind, ProbeKind::Readyz | ProbeKind::EtcdStatus) {
+        if concerned && matches!(look.probe.kind, ProbeKind::Readyz | ProbeKind::EtcdStatus | ProbeKind::EtcdHealth) {
             again.insert(look.probe.clone());
         }
     }

@@ -23,6 +23,9 @@ use crate::model::observation::{Cause, Phase, Reading, Unseen};
 use crate::model::probe::{Connection, ProbeKind};
 use crate::parse;
 
+/// Octets read of a body: a verbose readyz has about 3 KiB, a version 0.4 KiB.
+const MAX_BODY: usize = 64 * 1024;
+
 /// An apiserver instance, or the shared address.
 pub(crate) struct Apiserver {
     pub(crate) site: Arc<Site>,
@@ -66,6 +69,8 @@ impl Apiserver {
             | ProbeKind::EtcdRead
             | ProbeKind::EtcdAlarms
             | ProbeKind::EtcdMembers
+            | ProbeKind::EtcdHealth
+            | ProbeKind::EtcdMetrics
             | ProbeKind::Tripwire
             | ProbeKind::Reference
             | ProbeKind::Resolver
@@ -206,6 +211,7 @@ impl Apiserver {
             accept: page.accept(),
             token: passport.token.as_ref().filter(|_| is_trusted),
             is_last,
+            max_body: MAX_BODY,
         }
     }
 }

@@ -12,29 +12,28 @@ use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1::{Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 
+use super::dial::Wire;
 use super::fault;
 use super::journey::Journey;
 use super::kit::Kit;
-use super::site::Secured;
-use super::watched::Watch;
+use super::watched::{Watch, Watched};
 use crate::model::observation::{Cause, Phase};
 use crate::model::time::UnixTime;
 
-/// Octets read of a body: a verbose readyz has about 3 KiB, a version 0.4 KiB.
-const MAX_BODY: usize = 64 * 1024;
-/// Pieces in which a body may come: Go writes chunks of 2 KiB, and each piece costs a turn of the runtime.
-const MAX_PIECES: usize = 1024;
+/// Octets of a body that come in one piece at the least, on average: Go writes chunks of 2 KiB, and each piece costs a
+/// turn of the runtime.
+const PIECE: usize = 1024;
+/// Pieces in which even a small body may come.
+const MIN_PIECES: usize = 1024;
 /// Octets of headers, all together; an apiserver sends 1 KiB.
 const MAX_HEAD: usize = 16 * 1024;
-/// Octets granted for an answer: head, body, and what chunks and TLS records add to them.
-const MAX_ANSWER: usize = MAX_HEAD + MAX_BODY + 16 * 1024;
 /// Name and version, as audit logs show it.
 pub(crate) const USER_AGENT: &str = concat!("vedette/", env!("CARGO_PKG_VERSION"));
 
 /// Questions have no body.
 pub(crate) type Sender = SendRequest<Empty<Bytes>>;
 /// The connection under a [`Sender`].
-pub(crate) type Driver = Connection<TokioIo<Secured>, Empty<Bytes>>;
+pub(crate) type Driver<S> = Connection<TokioIo<Watched<S>>, Empty<Bytes>>;
 
 /// A question.
 pub(crate) struct Question<'a> {
@@ -45,6 +44,8 @@ pub(crate) struct Question<'a> {
     pub(crate) token: Option<&'a HeaderValue>,
     /// Whether the server is told that nothing follows.
     pub(crate) is_last: bool,
+    /// Octets read of the body; a longer one is no answer.
+    pub(crate) max_body: usize,
 }
 
 /// An answer, whatever its status.
@@ -79,7 +80,7 @@ impl Failure {
 }
 
 /// Starts HTTP/1.1 on `stream`. Nothing is sent yet.
-pub(crate) async fn begin(stream: Secured) -> Result<(Sender, Driver), Failure> {
+pub(crate) async fn begin<S: Wire + 'static>(stream: Watched<S>) -> Result<(Sender, Driver<S>), Failure> {
     hyper::client::conn::http1::Builder::new()
         .max_buf_size(MAX_HEAD)
         .handshake(TokioIo::new(stream))
@@ -95,7 +96,7 @@ pub(crate) async fn over(
     journey: &Journey,
 ) -> Result<Answer, Failure> {
     journey.enter(Phase::FirstByte);
-    watch.expect_answer(MAX_ANSWER);
+    watch.expect_answer(question.grant());
     let request = question.request().ok_or(Failure::OwnFault)?;
     // Right after an answer the connection's own task may still have to notice that the answer is complete.
     sender.ready().await.map_err(Failure::Http)?;
@@ -107,7 +108,7 @@ pub(crate) async fn over(
         let frame = frame.map_err(Failure::Http)?;
         pieces += 1;
         let Some(octets) = frame.data_ref() else { continue };
-        if pieces > MAX_PIECES || body.len() + octets.len() > MAX_BODY {
+        if pieces > MIN_PIECES.max(question.max_body / PIECE) || body.len() + octets.len() > question.max_body {
             return Err(Failure::TooLarge);
         }
         body.extend_from_slice(octets);
@@ -124,9 +125,9 @@ pub(crate) async fn over(
 
 /// Asks once over a connection of its own, and says goodbye. The connection is driven by the same task as the question,
 /// so that no scheduling comes between an octet's arrival and its stamp.
-pub(crate) async fn once(
+pub(crate) async fn once<S: Wire + 'static>(
     kit: &Kit,
-    stream: Secured,
+    stream: Watched<S>,
     question: &Question<'_>,
     journey: &Journey,
 ) -> Result<Answer, Cause> {
@@ -147,6 +148,11 @@ pub(crate) async fn once(
 }
 
 impl Question<'_> {
+    /// Octets granted for an answer: head, body, and what chunks and TLS records add to them.
+    const fn grant(&self) -> usize {
+        MAX_HEAD + self.max_body + self.max_body / 16 + 16 * 1024
+    }
+
     fn request(&self) -> Option<Request<Empty<Bytes>>> {
         let host = self.authority.authority()?.as_str();
         let mut request = Request::get(self.target)

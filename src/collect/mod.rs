@@ -38,13 +38,13 @@ use tokio::sync::mpsc;
 use self::apiserver::Apiserver;
 pub use self::dial::BadProxy;
 use self::dial::Proxy;
-use self::etcd::{Etcd, Member};
+use self::etcd::{Etcd, Listener, Member};
 use self::files::Files;
 use self::identity::Identity;
 use self::journey::Journey;
 use self::kit::{Kit, Sight};
 use self::site::Site;
-use crate::config::settings::{Address, Cluster, Credentials, Endpoint, NamedAddress, Settings};
+use crate::config::settings::{self, Address, Cluster, Credentials, Endpoint, NamedAddress, Settings};
 use crate::model::observation::{Cause, Observation, Phase, Reading, Unseen};
 use crate::model::probe::{Look, Probe, ProbeKind};
 use crate::model::subject::Subject;
@@ -187,16 +187,36 @@ fn add_cluster(kit: &Kit, cluster: &Cluster, targets: &mut BTreeMap<Subject, Tar
         let whole = Subject::Etcd(name.clone(), etcd.name.clone());
         let proxy = self::proxy(&whole, &etcd.credentials)?;
         let identity = self::identity(kit, &etcd.credentials, None);
+        let at_listeners = self::identity(kit, &etcd.at_listeners, None);
         let mut members = Vec::new();
         for (member, endpoint) in &etcd.members {
             let subject = Subject::EtcdMember(name.clone(), etcd.name.clone(), member.clone());
-            let site = site(subject.clone(), endpoint, &identity, proxy.as_ref())?;
-            members.push(Member::new(member.clone(), Arc::clone(&site)));
-            targets.insert(subject, Target::Member(site));
+            let listener = etcd.listeners.iter().find(|(of, _)| of == member).map(|(_, listener)| listener);
+            let listener = listener.map(|known| listen(subject.clone(), known, &at_listeners)).transpose()?;
+            if etcd.is_metrics_only {
+                if let Some(Listener::Tls(site)) = &listener {
+                    targets.insert(subject, Target::Member(Arc::clone(site)));
+                }
+                members.push(Member::new(member.clone(), None, listener));
+            } else {
+                let site = site(subject.clone(), endpoint, &identity, proxy.as_ref())?;
+                let client = (Arc::clone(&site), etcd.login.clone());
+                members.push(Member::new(member.clone(), Some(client), listener));
+                targets.insert(subject, Target::Member(site));
+            }
         }
         targets.insert(whole, Target::Etcd(Etcd::new(identity, members)));
     }
     Ok(())
+}
+
+fn listen(subject: Subject, listener: &settings::Listener, identity: &Arc<Identity>) -> Result<Listener, Hopeless> {
+    if listener.is_tls {
+        return Ok(Listener::Tls(site(subject, &listener.endpoint, identity, None)?));
+    }
+    let address = &listener.endpoint.address;
+    let authority = dial::authority(address).ok_or(Hopeless::ServerName(subject))?;
+    Ok(Listener::Plain(address.clone(), authority))
 }
 
 fn proxy(subject: &Subject, credentials: &Credentials) -> Result<Option<Arc<Proxy>>, Hopeless> {

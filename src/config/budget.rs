@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::load::Desk;
-use super::settings::Cluster;
+use super::settings::{Cluster, Etcd};
 use crate::model::policy::Policy;
 use crate::parse::flaw::Flaw;
 use crate::parse::yaml::Mark;
@@ -35,17 +35,10 @@ impl Planned {
         let instances = count(cluster.apiservers.len());
         let vips = count(usize::from(cluster.vip.is_some()));
         let members = count(cluster.etcds.iter().map(|etcd| etcd.members.len()).sum());
-        let rounds = [
-            policy.etcd_status_interval,
-            policy.etcd_read_interval,
-            policy.etcd_alarms_interval,
-            policy.etcd_members_interval,
-            policy.chain_interval,
-        ];
         Self {
             apiservers: instances * (per_second(policy.readyz_interval) + ordinary)
                 + vips * (per_second(policy.vip_interval) + ordinary),
-            etcd: members * rounds.map(per_second).iter().sum::<f64>(),
+            etcd: cluster.etcds.iter().map(|etcd| asked_of(etcd, policy)).sum(),
             apiservers_goal: 0.6 * instances + 2.0,
             etcd_goal: 0.5 * members,
         }
@@ -83,6 +76,29 @@ impl Desk<'_> {
             }
         }
     }
+}
+
+/// Requests per second to one etcd cluster, as `observe/schedule.rs` plans them.
+fn asked_of(etcd: &Etcd, policy: &Policy) -> f64 {
+    let members = count(etcd.members.len());
+    let listeners = count(etcd.listeners.len());
+    let chains = etcd.listeners.iter().filter(|(_, listener)| listener.is_tls).count();
+    let pages = listeners * per_second(policy.etcd_metrics_interval);
+    if etcd.is_metrics_only {
+        return pages
+            + listeners * per_second(policy.etcd_status_interval)
+            + count(chains) * per_second(policy.chain_interval);
+    }
+    let mut rounds = vec![
+        policy.etcd_status_interval,
+        policy.etcd_read_interval,
+        policy.etcd_members_interval,
+        policy.chain_interval,
+    ];
+    if etcd.listeners.len() < etcd.members.len() {
+        rounds.push(policy.etcd_alarms_interval);
+    }
+    pages + members * rounds.into_iter().map(per_second).sum::<f64>()
 }
 
 fn per_second(interval: Duration) -> f64 {

@@ -7,7 +7,7 @@ use url::Url;
 use super::load::{self, Desk};
 use super::material::Use;
 use super::raw::{Section, Wrong, nearest, shortened};
-use super::settings::{Address, Cluster, Credentials, Endpoint, Etcd};
+use super::settings::{Address, Cluster, Credentials, Endpoint};
 use super::size;
 use crate::model::certificate::Class;
 use crate::model::subject::{Name, VANTAGE};
@@ -19,8 +19,18 @@ pub(super) const KEYS: [&str; 9] =
 pub(super) const CREDENTIALS_KEYS: [&str; 5] = ["ca", "client_certificate", "client_key", "token", "proxy"];
 pub(super) const VIP_KEYS: [&str; 4] = ["address", "server_name", "failover", "certificates"];
 pub(super) const ENDPOINT_KEYS: [&str; 4] = ["name", "address", "server_name", "certificates"];
-pub(super) const ETCD_KEYS: [&str; 7] =
-    ["name", "ca", "client_certificate", "client_key", "certificates", "quota", "members"];
+pub(super) const ETCD_KEYS: [&str; 10] = [
+    "name",
+    "ca",
+    "client_certificate",
+    "client_key",
+    "username",
+    "password",
+    "certificates",
+    "quota",
+    "metrics",
+    "members",
+];
 
 /// A cluster and where it stands.
 pub(super) struct Written {
@@ -184,34 +194,6 @@ impl Desk<'_> {
         }
     }
 
-    fn etcds(&self, section: &Section<'_>, inherited: Class, addresses: &mut Taken) -> Vec<Etcd> {
-        let mut names = Taken::default();
-        let read = |node| {
-            let section = Section::open(node, &ETCD_KEYS, self.complaints)?;
-            let name = section.read_required("name", load::name);
-            if let (Some(name), Some(node)) = (&name, section.find("name")) {
-                names.take(self, "etcd", name.as_str(), node.mark);
-            }
-            let credentials = Credentials {
-                anchors: self.source(&section, "ca", Use::Authorities),
-                client: self.client_pair(&section),
-                ..Credentials::default()
-            };
-            if section.find("ca").is_none() {
-                let flaw = Flaw::warning(section.mark, "no 'ca', so certificates served by etcd cannot be verified");
-                self.complaints.add(flaw.hint("give etcd's CA, on kubeadm clusters /etc/kubernetes/pki/etcd/ca.crt"));
-            }
-            if section.find("members").is_none() {
-                self.complaints.add(Flaw::error(section.mark, "'members' is missing"));
-            }
-            let class = section.read("certificates", class).unwrap_or(inherited);
-            let members = self.endpoints(&section, "members", "member", class, addresses);
-            let quota_bytes = section.read("quota", quota);
-            Some(Etcd { name: name?, credentials, quota_bytes, members })
-        };
-        section.list("etcd").unwrap_or_default().iter().filter_map(read).collect()
-    }
-
     /// The named endpoints under `key`.
     fn endpoints(
         &self,
@@ -250,7 +232,7 @@ pub(super) fn class(text: &str) -> Result<Class, Wrong> {
     })
 }
 
-fn quota(text: &str) -> Result<u64, Wrong> {
+pub(super) fn quota(text: &str) -> Result<u64, Wrong> {
     size::parse(text).map_err(|what| Wrong::new(shortened(&what), size::FORM))
 }
 

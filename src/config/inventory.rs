@@ -1,6 +1,6 @@
 //! Settings to the engine's view of the world: what should exist, without credentials.
 
-use super::settings::{Cluster, FilePlace, Settings, WatchedFiles};
+use super::settings::{Cluster, FilePlace, Listener, Settings, WatchedFiles};
 use crate::model::inventory::{self, FileWatch, Inventory};
 use crate::model::subject::Name;
 
@@ -22,6 +22,13 @@ impl Settings {
     }
 }
 
+impl Listener {
+    fn listed(&self) -> inventory::Listener {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        inventory::Listener { url: format!("{scheme}://{}", self.endpoint.address), is_tls: self.is_tls }
+    }
+}
+
 fn listed(cluster: &Cluster) -> inventory::Cluster {
     inventory::Cluster {
         vip: cluster.vip.as_ref().map(|vip| vip.listed()),
@@ -32,7 +39,15 @@ fn listed(cluster: &Cluster) -> inventory::Cluster {
             .iter()
             .map(|etcd| {
                 let members = etcd.members.iter().map(|(name, endpoint)| (name.clone(), endpoint.listed())).collect();
-                (etcd.name.clone(), inventory::Etcd { members, quota_bytes: etcd.quota_bytes })
+                let listeners =
+                    etcd.listeners.iter().map(|(name, listener)| (name.clone(), listener.listed())).collect();
+                let known = inventory::Etcd {
+                    members,
+                    quota_bytes: etcd.quota_bytes,
+                    listeners,
+                    is_metrics_only: etcd.is_metrics_only,
+                };
+                (etcd.name.clone(), known)
             })
             .collect(),
         files: cluster.watched_files().iter().map(listed_files).collect(),

@@ -9,6 +9,7 @@ pub mod aside;
 pub mod budget;
 mod cluster;
 pub mod duration;
+mod etcd;
 pub mod files;
 mod inventory;
 mod kubeconfig;
@@ -26,13 +27,13 @@ mod vantage;
 
 #[cfg(test)]
 mod tests {
-    use super::{cluster, files, kubeconfig, load, material, outlets, timing, vantage};
+    use super::{cluster, etcd, files, kubeconfig, load, material, outlets, timing, vantage};
 
     #[test]
     fn the_example_mentions_every_key() {
         let example = include_str!("../../config/vedette.example.yaml");
         let knobs = timing::KNOBS.map(|knob| knob.key);
-        let sections: [&[&str]; 14] = [
+        let sections: [&[&str]; 16] = [
             &load::KEYS,
             &vantage::KEYS,
             &vantage::REFERENCE_KEYS,
@@ -45,6 +46,8 @@ mod tests {
             &cluster::ENDPOINT_KEYS,
             &cluster::ETCD_KEYS,
             &files::KEYS,
+            &etcd::MEMBER_KEYS,
+            &etcd::LISTENER_KEYS,
             &kubeconfig::KEYS,
             &knobs,
         ];

@@ -46,7 +46,8 @@ impl Desk<'_> {
         Some(Mail { relay, tls, ca, login, from: from?, to, reply_to })
     }
 
-    fn login(&self, section: &Section<'_>) -> Option<Login> {
+    /// The user name and password of a section that has both or neither.
+    pub(super) fn login(&self, section: &Section<'_>) -> Option<Login> {
         let username = section.read("username", |text| Ok(text.to_owned()));
         let password = self.source(section, "password", Use::Password);
         match (section.find("username"), section.find("password")) {

@@ -168,8 +168,25 @@ pub struct Etcd {
     pub credentials: Credentials,
     /// Backend quota in bytes, where it is written.
     pub quota_bytes: Option<u64>,
-    /// Members.
+    /// A user of etcd's own, for an etcd with authentication on; one without a role suffices.
+    pub login: Option<Login>,
+    /// Members, at their client ports, or at their metrics listeners where that is all we have.
     pub members: Vec<(Name, Endpoint)>,
+    /// Metrics listeners, by the name of their member.
+    pub listeners: Vec<(Name, Listener)>,
+    /// How we prove who we are to metrics listeners over TLS.
+    pub at_listeners: Credentials,
+    /// Whether no client port is given.
+    pub is_metrics_only: bool,
+}
+
+/// A metrics listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Whether it speaks TLS.
+    pub is_tls: bool,
+    /// Where to dial and, with TLS, whom to expect there.
+    pub endpoint: Endpoint,
 }
 
 /// Where to dial and whom to expect there.

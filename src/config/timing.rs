@@ -30,7 +30,7 @@ const HOLD: (u64, u64) = (1_000, 86_400_000);
 
 /// All of them. A half second between looks is the shortest that a burst still adds anything to; an hour is the
 /// longest that can be called watching.
-pub(super) const KNOBS: [Knob; 26] = [
+pub(super) const KNOBS: [Knob; 27] = [
     knob("readyz_interval", INTERVAL, |policy| &mut policy.readyz_interval),
     knob("vip_interval", INTERVAL, |policy| &mut policy.vip_interval),
     knob("ordinary_interval", INTERVAL, |policy| &mut policy.ordinary_interval),
@@ -38,6 +38,7 @@ pub(super) const KNOBS: [Knob; 26] = [
     knob("etcd_read_interval", INTERVAL, |policy| &mut policy.etcd_read_interval),
     knob("etcd_alarms_interval", INTERVAL, |policy| &mut policy.etcd_alarms_interval),
     knob("etcd_members_interval", INTERVAL, |policy| &mut policy.etcd_members_interval),
+    knob("etcd_metrics_interval", INTERVAL, |policy| &mut policy.etcd_metrics_interval),
     knob("chain_interval", INTERVAL, |policy| &mut policy.chain_interval),
     knob("reference_interval", INTERVAL, |policy| &mut policy.reference_interval),
     knob("files_interval", INTERVAL, |policy| &mut policy.files_interval),

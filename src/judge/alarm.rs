@@ -93,13 +93,22 @@ fn judge_alarm(scene: &Scene<'_>, etcd: Subject) -> Verdict {
     let standing = scene.standing(&etcd, Aspect::Alarm);
     let Standing::Bad { bad, path_unproven } = standing else { return standing.unless_bad() };
     let Some((_, count)) = scene.view.count(&etcd) else { return Verdict::Unknown(Why::NeverSeen) };
-    let raised: Vec<u64> =
+    let mut raised: Vec<u64> =
         count.alarms.iter().filter(|alarm| alarm.kind == AlarmKind::NoSpace).map(|alarm| alarm.member_id).collect();
     // Another kind of alarm is another rule's matter; it hides nothing here, but it is no all-clear either.
     if raised.is_empty() {
         return Verdict::Unknown(Why::Unclear);
     }
-    let statuses: Vec<_> = scene.members(&etcd).iter().filter_map(|member| scene.view.status(member)).collect();
+    // A metrics listener tells of the alarm, not of who raised it.
+    raised.retain(|id| *id != 0);
+    let members = scene.members(&etcd);
+    let size = |member: &Subject| {
+        let told = scene.view.status(member).map(|(_, status)| status.db_size_bytes);
+        told.or_else(|| scene.view.metrics(member)?.1.db_size_bytes)
+    };
+    let quota = |member: &Subject| scene.view.facts(member).quota.map(|quota| quota.bytes);
+    let db_size_bytes = members.iter().filter_map(size).max();
+    let db_quota_bytes = members.iter().filter_map(quota).min();
     let raised_by = raised.iter().map(|id| scene.member_name(&etcd, *id)).collect();
     Verdict::Bad(Finding {
         rule: RuleId::F09,
@@ -108,11 +117,6 @@ fn judge_alarm(scene: &Scene<'_>, etcd: Subject) -> Verdict {
         since: bad.run.first.wall,
         hold: Duration::ZERO,
         path_unproven,
-        evidence: Evidence::Alarm {
-            kind: AlarmKind::NoSpace,
-            raised_by,
-            db_size_bytes: statuses.iter().map(|(_, status)| status.db_size_bytes).max(),
-            db_quota_bytes: statuses.iter().filter_map(|(_, status)| status.db_quota_bytes).min(),
-        },
+        evidence: Evidence::Alarm { kind: AlarmKind::NoSpace, raised_by, db_size_bytes, db_quota_bytes },
     })
 }

@@ -155,8 +155,9 @@ fn gaps(scene: &Scene<'_>) -> Vec<Gap> {
         if members.iter().any(|member| is_refused(scene, member, Aspect::Read)) {
             gaps.push(Gap::ReadsRefused(etcd.clone()));
         }
-        let statuses = || members.iter().filter_map(|member| scene.view.status(member));
-        if scene.quota(&etcd).is_none() && statuses().any(|(_, status)| status.db_quota_bytes.is_none()) {
+        let is_untold =
+            |member: &Subject| scene.view.status(member).is_some() && scene.view.facts(member).quota.is_none();
+        if scene.quota(&etcd).is_none() && members.iter().any(is_untold) {
             gaps.push(Gap::QuotaUnknown(etcd));
         }
     }

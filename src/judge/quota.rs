@@ -160,7 +160,8 @@ fn judge_fill(scene: &Scene<'_>, etcd: Subject) -> Verdict {
 fn fill(scene: &Scene<'_>, etcd: &Subject, member: &Subject) -> Option<Fill> {
     let (_, status) = scene.view.status(member)?;
     let configured = scene.quota(etcd);
-    let quota_bytes = status.db_quota_bytes.or(configured)?;
+    let told = scene.view.facts(member).quota.map(|quota| quota.bytes);
+    let quota_bytes = told.or(configured)?;
     let growth = scene.view.sizes(member).and_then(|sizes| sizes.growth_per_hour());
     let growth_per_hour = growth.map(|growth| u64::try_from(growth).unwrap_or(0));
     let room = quota_bytes.saturating_sub(status.db_size_bytes);
@@ -172,7 +173,7 @@ fn fill(scene: &Scene<'_>, etcd: &Subject, member: &Subject) -> Option<Fill> {
         member: member.clone(),
         size_bytes: status.db_size_bytes,
         quota_bytes,
-        is_quota_told: status.db_quota_bytes.is_some(),
+        is_quota_told: told.is_some(),
         in_use_bytes: status.db_in_use_bytes,
         growth_per_hour,
         full_in,

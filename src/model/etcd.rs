@@ -35,10 +35,24 @@ pub struct MemberStatus {
     pub db_quota_bytes: Option<u64>,
     /// Whether this member is a learner and has no vote.
     pub is_learner: bool,
+    /// Version of the storage schema, such as `3.6.0`; `None` before etcd 3.6.
+    pub storage_version: Option<String>,
+    /// Whether a downgrade is under way; `None` before etcd 3.6, which cannot tell.
+    pub downgrade: Option<Downgrade>,
     /// Alarms named in the status errors.
     pub alarms: Vec<Alarm>,
     /// Status errors that are no alarms, shortened, at most 8: `etcdserver: no leader` and the like.
     pub errors: Vec<String>,
+}
+
+/// How a downgrade of the etcd cluster stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Downgrade {
+    /// None is under way.
+    Off,
+    /// The cluster was told to go back to this version, such as `3.5.0`.
+    To(String),
 }
 
 /// An alarm some member has raised; every member reports all of them.
@@ -78,8 +92,117 @@ pub struct MemberAnswer<T> {
 /// What a linearizable read returned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadAnswer {
-    /// Revision at which the read was served.
-    pub revision: i64,
+    /// Revision at which the read was served; `None` when our user may not read the key. The quorum round is proved
+    /// all the same, because it comes before the rights.
+    pub revision: Option<i64>,
+}
+
+/// What a member's `/health` says on its metrics listener.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberHealth {
+    /// What follows from it.
+    pub condition: Condition,
+    /// Its own word for what is wrong, such as `RAFT NO LEADER`; `None` when it is well, and before etcd 3.5.
+    pub reason: Option<String>,
+}
+
+/// How a member finds itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// No alarm, a leader, and a linearizable read succeeded.
+    Well,
+    /// The same, but for the NOSPACE alarm.
+    Full,
+    /// The CORRUPT alarm stands; it hides what else there may be.
+    Corrupt,
+    /// It answers, but knows no leader or cannot read with a majority.
+    Ill,
+}
+
+/// What a member's `/metrics` tells. Absent values are unknown, never zero.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MemberMetrics {
+    /// Server version, such as `3.6.16`.
+    pub version: Option<String>,
+    /// Whether the member knows a leader.
+    pub has_leader: Option<bool>,
+    /// Whether it leads.
+    pub is_leader: Option<bool>,
+    /// Whether it has no vote.
+    pub is_learner: Option<bool>,
+    /// Leaders seen to change since the process started.
+    pub leader_changes: Option<u64>,
+    /// Backend file size in bytes.
+    pub db_size_bytes: Option<u64>,
+    /// Bytes of the backend in use.
+    pub db_in_use_bytes: Option<u64>,
+    /// Backend quota in bytes: the only place where etcd 3.4 and 3.5 tell it.
+    pub db_quota_bytes: Option<u64>,
+    /// Whether it defragments at this moment.
+    pub is_defragmenting: Option<bool>,
+    /// Time that syncs of the write-ahead log took.
+    pub wal_fsync: Option<Buckets>,
+    /// Time that commits of the backend took.
+    pub backend_commit: Option<Buckets>,
+    /// Round trips to all its peers, together.
+    pub peer_round_trip: Option<Buckets>,
+    /// Start of its process.
+    pub started: Option<UnixTime>,
+    /// File descriptors in use.
+    pub open_descriptors: Option<u64>,
+    /// File descriptors it may use.
+    pub most_descriptors: Option<u64>,
+}
+
+/// A distribution that only grows while its process lives.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Buckets {
+    /// Upper bounds, rising, each with the number of samples at or below it; at most 64.
+    pub below: Vec<(Duration, u64)>,
+    /// All samples.
+    pub count: u64,
+}
+
+/// What is concluded about a member from several looks; the status itself stands in the latest status look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MemberFacts {
+    /// The size at which it stops taking writes.
+    pub quota: Option<Quota>,
+    /// How slow its slowest one in a hundred operations were, from the latest two readings of its metrics.
+    pub slowest: Option<Slowest>,
+}
+
+/// A backend quota, and who told it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quota {
+    /// Bytes.
+    pub bytes: u64,
+    /// Who told it.
+    pub source: QuotaSource,
+}
+
+/// Where a quota was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QuotaSource {
+    /// Maintenance.Status, since etcd 3.6.
+    Status,
+    /// The metrics listener.
+    Metrics,
+}
+
+/// 99th percentiles between two readings of a member's metrics. Absent where nothing was measured in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slowest {
+    /// Time between the two readings.
+    pub over: Duration,
+    /// Sync of the write-ahead log.
+    pub wal_fsync: Option<Duration>,
+    /// Commit of the backend.
+    pub backend_commit: Option<Duration>,
+    /// Round trip to a peer.
+    pub peer_round_trip: Option<Duration>,
 }
 
 /// Who belongs to the etcd cluster, as one member tells it.
@@ -93,6 +216,19 @@ pub struct MemberListing {
     pub is_learner: bool,
     /// Client URLs it advertises, at most 8.
     pub client_urls: Vec<String>,
+}
+
+impl Condition {
+    /// As a person would say it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::Full => "full",
+            Self::Corrupt => "corrupt",
+            Self::Ill => "without leader or majority",
+        }
+    }
 }
 
 /// A member that answers, but is not of one mind with the majority.

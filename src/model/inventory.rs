@@ -55,10 +55,23 @@ pub struct Cluster {
 /// One etcd cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Etcd {
-    /// Members by name.
+    /// Members by name, dialled at their client port, or at their metrics listener where that is all we have.
     pub members: BTreeMap<Name, Endpoint>,
     /// Backend quota in bytes as configured, for members that do not tell theirs.
     pub quota_bytes: Option<u64>,
+    /// Metrics listeners by the name of their member.
+    pub listeners: BTreeMap<Name, Listener>,
+    /// Whether the client ports are not ours to use: then the members are judged by their metrics listeners.
+    pub is_metrics_only: bool,
+}
+
+/// A metrics listener.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// `http://host:port` or `https://host:port`.
+    pub url: String,
+    /// Whether it speaks TLS, and so has a chain to show.
+    pub is_tls: bool,
 }
 
 /// Where something is dialled, as the configuration writes it, and whom we expect there.
@@ -190,6 +203,13 @@ impl Inventory {
         }
     }
 
+    /// The etcd cluster that `subject` is.
+    #[must_use]
+    pub fn etcd(&self, subject: &Subject) -> Option<&Etcd> {
+        let Subject::Etcd(cluster, etcd) = subject else { return None };
+        self.clusters.get(cluster)?.etcds.get(etcd)
+    }
+
     /// Whether an answer of `subject` proves that our path to the outside works.
     #[must_use]
     pub fn is_remote(&self, subject: &Subject) -> bool {
@@ -236,6 +256,18 @@ impl Cluster {
 }
 
 impl Etcd {
+    /// Whether every member has a metrics listener.
+    #[must_use]
+    pub fn listens_everywhere(&self) -> bool {
+        self.members.keys().all(|member| self.listeners.contains_key(member))
+    }
+
+    /// Whether a handshake at the member's own address shows a chain.
+    #[must_use]
+    pub fn shows_chain(&self, member: &Name) -> bool {
+        !self.is_metrics_only || self.listeners.get(member).is_some_and(|listener| listener.is_tls)
+    }
+
     /// Subjects of all members.
     pub fn member_subjects<'a>(&'a self, cluster: &'a Name, etcd: &'a Name) -> impl Iterator<Item = Subject> + 'a {
         self.members.keys().map(|name| Subject::EtcdMember(cluster.clone(), etcd.clone(), name.clone()))

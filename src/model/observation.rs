@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::Served;
-use super::etcd::{Alarm, MemberAnswer, MemberListing, MemberStatus, ReadAnswer};
+use super::etcd::{Alarm, MemberAnswer, MemberHealth, MemberListing, MemberMetrics, MemberStatus, ReadAnswer};
 use super::health::{Health, Version};
 use super::probe::{LookId, Probe};
 use super::stored::FilesReading;
@@ -54,6 +54,10 @@ pub enum Reading {
     EtcdAlarms(Vec<MemberAnswer<Vec<Alarm>>>),
     /// The member list as all members tell it.
     EtcdMembers(Vec<MemberAnswer<Vec<MemberListing>>>),
+    /// `/health` of all metrics listeners.
+    EtcdHealth(Vec<MemberAnswer<MemberHealth>>),
+    /// `/metrics` of all metrics listeners.
+    EtcdMetrics(Vec<MemberAnswer<MemberMetrics>>),
     /// A handshake was made; the chain is in [`Observation::served`].
     Chain,
     /// A reference point accepted a connection, or refused it, which proves the path as well.

@@ -34,6 +34,8 @@ pub struct Policy {
     pub etcd_alarms_interval: Duration,
     /// Member list.
     pub etcd_members_interval: Duration,
+    /// Page of each etcd member's metrics listener: some 150 KB and 7 ms of the member.
+    pub etcd_metrics_interval: Duration,
     /// Redial of etcd members for their chain.
     pub chain_interval: Duration,
     /// Reference points and resolvers, outside bursts.
@@ -153,6 +155,7 @@ impl Default for Policy {
             etcd_read_interval: seconds(10),
             etcd_alarms_interval: seconds(30),
             etcd_members_interval: seconds(60),
+            etcd_metrics_interval: seconds(30),
             chain_interval: seconds(60),
             reference_interval: seconds(10),
             own_clock_interval: seconds(10),

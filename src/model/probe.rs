@@ -25,6 +25,10 @@ pub enum ProbeKind {
     EtcdAlarms,
     /// Cluster.MemberList (not linearizable) on every member.
     EtcdMembers,
+    /// `/health` on the metrics listener of every member, for an etcd cluster that is seen through these alone.
+    EtcdHealth,
+    /// `/metrics` on the metrics listener of every member that has one.
+    EtcdMetrics,
     /// A TLS handshake and nothing else, for the served chain.
     Chain,
     /// An open reused connection that broke without announcement. Never asked for: it reports by itself.
@@ -88,6 +92,8 @@ impl ProbeKind {
             Self::EtcdRead => "etcd_read",
             Self::EtcdAlarms => "etcd_alarms",
             Self::EtcdMembers => "etcd_members",
+            Self::EtcdHealth => "etcd_health",
+            Self::EtcdMetrics => "etcd_metrics",
             Self::Chain => "chain",
             Self::Tripwire => "tripwire",
             Self::Reference => "reference",
@@ -101,7 +107,12 @@ impl ProbeKind {
     #[must_use]
     pub const fn is_round(self) -> bool {
         match self {
-            Self::EtcdStatus | Self::EtcdRead | Self::EtcdAlarms | Self::EtcdMembers => true,
+            Self::EtcdStatus
+            | Self::EtcdRead
+            | Self::EtcdAlarms
+            | Self::EtcdMembers
+            | Self::EtcdHealth
+            | Self::EtcdMetrics => true,
             Self::Readyz
             | Self::Livez
             | Self::Version

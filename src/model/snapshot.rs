@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::certificate::Served;
+use super::etcd::MemberFacts;
 use super::incident::{Alarm, Incident};
 use super::inventory::Inventory;
 use super::message::{Backlog, FailureClass};
@@ -69,6 +70,8 @@ pub struct ClusterPicture {
     pub served: BTreeMap<Subject, (UnixTime, Arc<Served>)>,
     /// What its files hold, and when they were looked at.
     pub stored: Option<(UnixTime, Arc<FilesReading>)>,
+    /// What was concluded about each etcd member.
+    pub members: BTreeMap<Subject, MemberFacts>,
     /// Latency and outcome counts.
     pub histograms: BTreeMap<SeriesKey, Histogram>,
     /// Outcomes of looks.

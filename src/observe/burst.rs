@@ -37,11 +37,11 @@ impl Bursts {
         self.last.insert(subject.clone(), now);
         let spanning = first.mono.plus(policy.confirm_span).plus(MARGIN);
         let third = spanning.max(now.plus(PACE * 2));
-        if let Some(own) = own_look(subject) {
+        if let Some(own) = own_look(subject, inventory) {
             for at in [now, now.plus(PACE), third] {
                 self.plan(at, own.clone());
             }
-            if matches!(own.kind, ProbeKind::EtcdStatus) {
+            if matches!(own.kind, ProbeKind::EtcdStatus | ProbeKind::EtcdHealth) {
                 self.plan(first.mono.plus(policy.leaderless_hold).plus(MARGIN), own);
             }
         }
@@ -119,13 +119,17 @@ impl Bursts {
 }
 
 /// The look that decides about `subject`, over a new connection.
-fn own_look(subject: &Subject) -> Option<Probe> {
+fn own_look(subject: &Subject, inventory: &Inventory) -> Option<Probe> {
     let kind = match subject {
         Subject::Apiserver(..) | Subject::Vip(_) => ProbeKind::Readyz,
         Subject::Reference(_) => ProbeKind::Reference,
         Subject::Resolver(_) => ProbeKind::Resolver,
         Subject::Etcd(..) | Subject::EtcdMember(..) => {
-            return subject.etcd().map(|etcd| Probe::anew(etcd, ProbeKind::EtcdStatus));
+            return subject.etcd().map(|etcd| {
+                let is_metrics_only = inventory.etcd(&etcd).is_some_and(|known| known.is_metrics_only);
+                let kind = if is_metrics_only { ProbeKind::EtcdHealth } else { ProbeKind::EtcdStatus };
+                Probe::anew(etcd, kind)
+            });
         }
         Subject::Vantage | Subject::Cluster(_) | Subject::Stored(..) => return None,
     };
@@ -142,7 +146,7 @@ fn cause_looks(subject: &Subject, inventory: &Inventory) -> Vec<Probe> {
     let etcds = cluster.etcds.keys().map(|etcd| Subject::Etcd(name.clone(), etcd.clone()));
     let apiservers = cluster.apiserver_subjects(name).chain(cluster.vip.iter().map(|_| Subject::Vip(name.clone())));
     let subjects: Vec<Subject> = if is_etcd { Vec::new() } else { etcds.chain(apiservers).collect() };
-    subjects.iter().filter(|other| *other != subject).filter_map(own_look).collect()
+    subjects.iter().filter(|other| *other != subject).filter_map(|other| own_look(other, inventory)).collect()
 }
 
 fn reference_looks(inventory: &Inventory) -> impl Iterator<Item = Probe> + '_ {

@@ -16,6 +16,8 @@ pub fn count(picture: &mut ClusterPicture, observation: &Observation) {
         Ok(Reading::EtcdRead(answers)) => count_round(picture, observation, answers),
         Ok(Reading::EtcdAlarms(answers)) => count_round(picture, observation, answers),
         Ok(Reading::EtcdMembers(answers)) => count_round(picture, observation, answers),
+        Ok(Reading::EtcdHealth(answers)) => count_round(picture, observation, answers),
+        Ok(Reading::EtcdMetrics(answers)) => count_round(picture, observation, answers),
         Ok(reading) => add(picture, observation, &observation.probe.subject, &observation.phases, Ok(word(reading))),
         Err(unseen) => add(picture, observation, &observation.probe.subject, &observation.phases, Err(*unseen)),
     }
@@ -70,6 +72,8 @@ fn word(reading: &Reading) -> &'static str {
         | Reading::EtcdRead(_)
         | Reading::EtcdAlarms(_)
         | Reading::EtcdMembers(_)
+        | Reading::EtcdHealth(_)
+        | Reading::EtcdMetrics(_)
         | Reading::Chain
         | Reading::Reference
         | Reading::Resolver(_)

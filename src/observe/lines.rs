@@ -27,6 +27,7 @@ pub fn lines(view: &View, cluster: Option<&Name>) -> Vec<LookLine> {
                 | ProbeKind::Version
                 | ProbeKind::EtcdStatus
                 | ProbeKind::EtcdRead
+                | ProbeKind::EtcdHealth
                 | ProbeKind::Reference
                 | ProbeKind::Resolver
         )
@@ -69,9 +70,14 @@ fn lines_of(view: &View, look: &Observation) -> Vec<LookLine> {
             let trouble = if trouble.is_empty() { String::new() } else { format!("; {}", trouble.join(", ")) };
             format!("{leader}, term {}{trouble}", status.raft_term)
         }),
-        Ok(Reading::EtcdRead(answers)) => {
-            members(view, look, answers, |read| format!("linearizable read at revision {}", read.revision))
-        }
+        Ok(Reading::EtcdRead(answers)) => members(view, look, answers, |read| match read.revision {
+            Some(revision) => format!("linearizable read at revision {revision}"),
+            None => "linearizable read, its result denied to our user".to_owned(),
+        }),
+        Ok(Reading::EtcdHealth(answers)) => members(view, look, answers, |health| {
+            let reason = health.reason.as_deref().map_or_else(String::new, |reason| format!(" ({reason})"));
+            format!("health: {}{reason}", health.condition.as_str())
+        }),
         Ok(reading) => vec![line(view, look, &look.probe.subject, Ok(reading_text(reading)))],
         Err(unseen) => vec![line(view, look, &look.probe.subject, Err(*unseen))],
     }
@@ -90,6 +96,8 @@ fn reading_text(reading: &Reading) -> String {
         | Reading::EtcdRead(_)
         | Reading::EtcdAlarms(_)
         | Reading::EtcdMembers(_)
+        | Reading::EtcdHealth(_)
+        | Reading::EtcdMetrics(_)
         | Reading::Chain
         | Reading::OwnClock(_)
         | Reading::Files(_) => "answers".to_owned(),

@@ -8,6 +8,7 @@ pub mod burst;
 pub mod elections;
 pub mod flight;
 pub mod history;
+pub mod latency;
 pub mod lines;
 pub mod path;
 pub mod quorum;

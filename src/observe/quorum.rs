@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::etcd::{Alarm, MemberAnswer, MemberStatus, ReadAnswer};
+use crate::model::etcd::{Alarm, AlarmKind, Condition, MemberAnswer, MemberHealth, MemberStatus, ReadAnswer};
 use crate::model::observation::{Cause, Phase, Unseen};
 use crate::model::subject::Name;
 use crate::model::verdict::Symptom;
@@ -120,6 +120,62 @@ fn mind(answer: &MemberAnswer<MemberStatus>, agreed: Option<u64>) -> Sign {
         (Ok(status), Some(_)) if status.leader == agreed => Sign::Good,
         (Ok(_), Some(_)) => Sign::Bad(Symptom::Silent(NO_LEADER)),
         (Ok(_), None) | (Err(_), _) => Sign::Unclear,
+    }
+}
+
+/// Counts a round of `/health`. A member that is well has read with a majority, so it follows the leader of that
+/// majority; who leads is not told.
+#[must_use]
+pub fn count_healths(answers: &[MemberAnswer<MemberHealth>], is_learner: impl Fn(&Name) -> bool) -> Count {
+    let voters: Vec<_> = answers.iter().filter(|answer| !is_learner(&answer.member)).collect();
+    let needed = majority(voters.len());
+    let in_condition = |wanted: &[Condition]| {
+        let seen = voters.iter().filter_map(|answer| answer.answer.as_ref().ok());
+        seen.filter(|health| wanted.contains(&health.condition)).count()
+    };
+    let answering = voters.iter().filter(|answer| answer.answer.is_ok()).count();
+    let refused =
+        voters.iter().filter(|answer| answer.answer.as_ref().is_err_and(|unseen| unseen.cause.is_refusal())).count();
+    let led = in_condition(&[Condition::Well, Condition::Full]);
+    // Neither a refusal nor an alarm that hides the rest says that there is no leader.
+    let in_doubt = refused + in_condition(&[Condition::Corrupt]);
+    let is_seen = |condition| {
+        answers.iter().any(|answer| answer.answer.as_ref().is_ok_and(|health| health.condition == condition))
+    };
+    // `/health` does not name who raised an alarm, so its member id is 0.
+    let alarms: Vec<Alarm> = [(Condition::Full, AlarmKind::NoSpace), (Condition::Corrupt, AlarmKind::Corrupt)]
+        .into_iter()
+        .filter(|(condition, _)| is_seen(*condition))
+        .map(|(_, kind)| Alarm { member_id: 0, kind })
+        .collect();
+    Count {
+        members: answers
+            .iter()
+            .map(|answer| {
+                let sign = answer.answer.as_ref().map_or_else(|unseen| Sign::of_unseen(*unseen), |_| Sign::Good);
+                (answer.member.clone(), sign)
+            })
+            .collect(),
+        minds: answers.iter().map(|answer| (answer.member.clone(), Sign::Unclear)).collect(),
+        leader: if led >= needed {
+            Sign::Good
+        } else if led + in_doubt >= needed {
+            Sign::Unclear
+        } else {
+            Sign::Bad(Symptom::Silent(NO_LEADER))
+        },
+        alarm: if !alarms.is_empty() {
+            Sign::Bad(Symptom::Status(0))
+        } else if in_condition(&[Condition::Well]) >= needed {
+            Sign::Good
+        } else {
+            Sign::Unclear
+        },
+        agreed: None,
+        term: None,
+        alarms,
+        voters: voters.len(),
+        answering,
     }
 }
 

@@ -44,11 +44,22 @@ impl Schedule {
             }
             for (etcd_name, etcd) in &cluster.etcds {
                 let subject = Subject::Etcd(name.clone(), etcd_name.clone());
-                add(Probe::reused(subject.clone(), ProbeKind::EtcdStatus), policy.etcd_status_interval);
-                add(Probe::reused(subject.clone(), ProbeKind::EtcdRead), policy.etcd_read_interval);
-                add(Probe::reused(subject.clone(), ProbeKind::EtcdAlarms), policy.etcd_alarms_interval);
-                add(Probe::reused(subject, ProbeKind::EtcdMembers), policy.etcd_members_interval);
-                for member in etcd.member_subjects(name, etcd_name) {
+                if !etcd.listeners.is_empty() {
+                    add(Probe::anew(subject.clone(), ProbeKind::EtcdMetrics), policy.etcd_metrics_interval);
+                }
+                if etcd.is_metrics_only {
+                    add(Probe::anew(subject, ProbeKind::EtcdHealth), policy.etcd_status_interval);
+                } else {
+                    // The status tells of alarms as well: this second source gives its share of the budget to the page.
+                    if !etcd.listens_everywhere() {
+                        add(Probe::reused(subject.clone(), ProbeKind::EtcdAlarms), policy.etcd_alarms_interval);
+                    }
+                    add(Probe::reused(subject.clone(), ProbeKind::EtcdStatus), policy.etcd_status_interval);
+                    add(Probe::reused(subject.clone(), ProbeKind::EtcdRead), policy.etcd_read_interval);
+                    add(Probe::reused(subject, ProbeKind::EtcdMembers), policy.etcd_members_interval);
+                }
+                for member in etcd.members.keys().filter(|member| etcd.shows_chain(member)) {
+                    let member = Subject::EtcdMember(name.clone(), etcd_name.clone(), member.clone());
                     add(Probe::anew(member, ProbeKind::Chain), policy.chain_interval);
                 }
             }

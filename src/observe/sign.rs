@@ -37,7 +37,9 @@ impl Sign {
                 | Reading::EtcdRead(_)
                 | Reading::EtcdAlarms(_)
                 | Reading::EtcdMembers(_)
-                | Reading::Files(_),
+                | Reading::Files(_)
+                | Reading::EtcdHealth(_)
+                | Reading::EtcdMetrics(_),
             ) => Self::Good,
         }
     }

@@ -2,6 +2,7 @@
 
 mod bursts;
 mod flight;
+mod listeners;
 mod path;
 mod quorum;
 mod schedule;

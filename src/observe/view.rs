@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::certificate::Served;
-use crate::model::etcd::{MemberAnswer, MemberStatus, ReadAnswer};
+use crate::model::etcd::{
+    MemberAnswer, MemberFacts, MemberHealth, MemberMetrics, MemberStatus, Quota, QuotaSource, ReadAnswer,
+};
 use crate::model::inventory::Inventory;
 use crate::model::observation::{Cause, Observation, Phase, Reading, Unseen};
 use crate::model::policy::Policy;
@@ -20,6 +22,7 @@ use crate::model::verdict::Symptom;
 
 use super::elections::Elections;
 use super::history;
+use super::latency;
 use super::path::Path;
 use super::quorum::{self, Count};
 use super::sign::Sign;
@@ -86,6 +89,7 @@ pub struct View {
     statuses: BTreeMap<Subject, (Now, MemberStatus)>,
     elections: BTreeMap<Subject, Elections>,
     sizes: BTreeMap<Subject, Sizes>,
+    metrics: BTreeMap<Subject, (Now, MemberMetrics)>,
     offsets: BTreeMap<Subject, (Mono, i64)>,
     path: Path,
     void_until: Option<Mono>,
@@ -114,6 +118,7 @@ impl View {
             statuses: BTreeMap::new(),
             elections: BTreeMap::new(),
             sizes: BTreeMap::new(),
+            metrics: BTreeMap::new(),
             offsets: BTreeMap::new(),
             path: Path::default(),
             void_until: None,
@@ -136,6 +141,8 @@ impl View {
             Ok(Reading::EtcdStatus(answers)) => self.take_status(observation, answers, now, &mut taken),
             Ok(Reading::EtcdRead(answers)) => self.take_reads(observation, answers, now, &mut taken),
             Ok(Reading::Files(reading)) => self.take_files(observation, reading),
+            Ok(Reading::EtcdHealth(answers)) => self.take_health(observation, answers, now, &mut taken),
+            Ok(Reading::EtcdMetrics(answers)) => self.take_metrics(observation, answers),
             _ => self.take_sign(observation, now, &mut taken),
         }
         self.take_served(observation, &mut taken);
@@ -249,6 +256,19 @@ impl View {
         self.sizes.get(member)
     }
 
+    /// A member's last metrics, however old.
+    #[must_use]
+    pub fn metrics(&self, member: &Subject) -> Option<&(Now, MemberMetrics)> {
+        self.metrics.get(member)
+    }
+
+    /// What was concluded about a member.
+    #[must_use]
+    pub fn facts(&self, member: &Subject) -> MemberFacts {
+        let picture = member.cluster().and_then(|cluster| self.pictures.get(cluster));
+        picture.and_then(|picture| picture.members.get(member)).copied().unwrap_or_default()
+    }
+
     /// Why a member was not seen in the last round.
     #[must_use]
     pub fn member_unseen(&self, member: &Subject) -> Option<Unseen> {
@@ -321,6 +341,7 @@ impl View {
         let saw_all = match &observation.outcome {
             Ok(Reading::EtcdStatus(answers)) => answers.iter().all(|answer| answer.answer.is_ok()),
             Ok(Reading::EtcdRead(answers)) => answers.iter().all(|answer| answer.answer.is_ok()),
+            Ok(Reading::EtcdHealth(answers)) => answers.iter().all(|answer| answer.answer.is_ok()),
             outcome => outcome.is_ok(),
         };
         self.void_until.is_some_and(|until| observation.scheduled.mono < until) && !saw_all
@@ -354,6 +375,8 @@ impl View {
             | ProbeKind::EtcdRead
             | ProbeKind::EtcdAlarms
             | ProbeKind::EtcdMembers
+            | ProbeKind::EtcdHealth
+            | ProbeKind::EtcdMetrics
             | ProbeKind::Chain
             | ProbeKind::OwnClock
             | ProbeKind::Files => return,
@@ -395,9 +418,72 @@ impl View {
             if let Ok(status) = &answer.answer {
                 let sizes = self.sizes.entry(member(&answer.member)).or_default();
                 sizes.take(observation.scheduled.mono, status.db_size_bytes);
+                let quota = |bytes| Quota { bytes, source: QuotaSource::Status };
+                self.set_quota(member(&answer.member), status.db_quota_bytes.map(quota));
                 self.statuses.insert(member(&answer.member), (observation.scheduled, status.clone()));
             }
         }
+        self.take_count(observation, count, now, taken);
+    }
+
+    fn take_health(
+        &mut self,
+        observation: &Observation,
+        answers: &[MemberAnswer<MemberHealth>],
+        now: Now,
+        taken: &mut Taken,
+    ) {
+        let Subject::Etcd(cluster, etcd) = &observation.probe.subject else { return };
+        if quorum::is_spread(answers, self.policy.round_spread) {
+            taken.is_void = true;
+            return;
+        }
+        let count = quorum::count_healths(answers, |name| {
+            let member = Subject::EtcdMember(cluster.clone(), etcd.clone(), name.clone());
+            self.metrics.get(&member).is_some_and(|(_, page)| page.is_learner == Some(true))
+        });
+        self.take_count(observation, count, now, taken);
+    }
+
+    fn take_metrics(&mut self, observation: &Observation, answers: &[MemberAnswer<MemberMetrics>]) {
+        let Subject::Etcd(cluster, etcd) = &observation.probe.subject else { return };
+        for answer in answers {
+            let Ok(page) = &answer.answer else { continue };
+            let member = Subject::EtcdMember(cluster.clone(), etcd.clone(), answer.member.clone());
+            let known = self.metrics.get(&member);
+            if known.is_some_and(|(at, _)| at.mono >= observation.scheduled.mono) {
+                continue;
+            }
+            let same = known.filter(|(_, known)| known.started == page.started);
+            let slowest = same.map(|(at, known)| {
+                let over = observation.scheduled.mono.since(at.mono);
+                latency::slowest(known, page, over)
+            });
+            let told = page.db_quota_bytes.map(|bytes| Quota { bytes, source: QuotaSource::Metrics });
+            self.metrics.insert(member.clone(), (observation.scheduled, page.clone()));
+            if let Some(picture) = self.pictures.get_mut(cluster) {
+                Arc::make_mut(picture).members.entry(member.clone()).or_default().slowest = slowest;
+            }
+            let tells_itself = self.statuses.get(&member).is_some_and(|(_, status)| status.db_quota_bytes.is_some());
+            if !tells_itself {
+                self.set_quota(member, told);
+            }
+        }
+    }
+
+    /// A quota that nobody tells leaves the known one as it is.
+    fn set_quota(&mut self, member: Subject, quota: Option<Quota>) {
+        let picture = member.cluster().and_then(|cluster| self.pictures.get_mut(cluster));
+        if let (Some(picture), Some(_)) = (picture, quota)
+            && picture.members.get(&member).and_then(|facts| facts.quota) != quota
+        {
+            Arc::make_mut(picture).members.entry(member).or_default().quota = quota;
+        }
+    }
+
+    fn take_count(&mut self, observation: &Observation, count: Count, now: Now, taken: &mut Taken) {
+        let Subject::Etcd(cluster, etcd) = observation.probe.subject.clone() else { return };
+        let member = |name: &Name| Subject::EtcdMember(cluster.clone(), etcd.clone(), name.clone());
         for (name, sign) in &count.members {
             self.note(member(name), Aspect::Answer, observation.scheduled, sign.clone(), now, taken);
         }

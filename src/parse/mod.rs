@@ -4,6 +4,8 @@
 //! escaped, so that it can go on a screen or into a mail as it is.
 
 pub mod etcd;
+pub mod etcd_page;
+pub mod exposition;
 pub mod flaw;
 pub mod health;
 pub mod jwt;

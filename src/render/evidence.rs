@@ -57,6 +57,8 @@ pub(super) const fn kind(kind: ProbeKind) -> &'static str {
         ProbeKind::EtcdRead => "read",
         ProbeKind::EtcdAlarms => "alarms",
         ProbeKind::EtcdMembers => "members",
+        ProbeKind::EtcdHealth => "health",
+        ProbeKind::EtcdMetrics => "metrics",
         ProbeKind::Chain => "certificate",
         ProbeKind::Tripwire => "open conn.",
         ProbeKind::Reference => "connect",

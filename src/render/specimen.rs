@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::certificate::{Certificate, Class, Fingerprint, Served, Trust};
-use crate::model::etcd::{Alarm as EtcdAlarm, AlarmKind, MemberAnswer, MemberStatus};
+use crate::model::etcd::{
+    Alarm as EtcdAlarm, AlarmKind, MemberAnswer, MemberFacts, MemberStatus, Quota, QuotaSource, Slowest,
+};
 use crate::model::health::Health;
 use crate::model::incident::{Alarm, Incident, IncidentId, Part, Stage, Told};
 use crate::model::inventory::{Cluster, Endpoint, Etcd, Inventory, Reference};
@@ -136,6 +138,8 @@ fn status(id: u64, leader: Option<u64>) -> MemberStatus {
         db_in_use_bytes: Some(8_388_608),
         db_quota_bytes: (id == 2).then_some(2_147_483_648),
         is_learner: false,
+        storage_version: None,
+        downgrade: None,
         alarms: if id == 2 { vec![alarm] } else { Vec::new() },
         errors: Vec::new(),
     }
@@ -240,6 +244,18 @@ fn stored() -> FilesReading {
     ])
 }
 
+fn facts() -> MemberFacts {
+    MemberFacts {
+        quota: Some(Quota { bytes: 2_147_483_648, source: QuotaSource::Metrics }),
+        slowest: Some(Slowest {
+            over: millis(30_000),
+            wal_fsync: Some(millis(7)),
+            backend_commit: Some(millis(12)),
+            peer_round_trip: None,
+        }),
+    }
+}
+
 fn picture() -> ClusterPicture {
     let of_prod = |look: &Observation| look.probe.subject.cluster().is_some();
     let api = subject("prod/apiserver/api-1");
@@ -255,6 +271,7 @@ fn picture() -> ClusterPicture {
         looks: looks().into_iter().filter(of_prod).map(|look| (look.probe.clone(), Arc::new(look))).collect(),
         served: [(subject("prod/vip"), (now().wall.minus(millis(2000)), Arc::new(served())))].into(),
         stored: Some((now().wall.minus(millis(9000)), Arc::new(stored()))),
+        members: [(subject("prod/etcd/main/etcd-2"), facts())].into(),
         histograms: [
             (series(Phase::Dial, "ok"), histogram(&[1, 1, 3])),
             (series(Phase::Tls, "ok"), histogram(&[5, 6, 9])),

@@ -10,6 +10,7 @@ mod post;
 mod selftest;
 mod selftest_mail;
 mod service;
+mod versions;
 mod watch;
 
 use crate::drill::Drill;
@@ -25,4 +26,5 @@ pub(crate) const DRILLS: &[&[Drill]] = &[
     service::DRILLS,
     boards::DRILLS,
     disk::DRILLS,
+    versions::DRILLS,
 ];

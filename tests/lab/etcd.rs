@@ -21,15 +21,29 @@ pub(crate) const MEMBERS: u8 = 3;
 /// NOSPACE alarm in seconds. etcd's own default, 2 GiB, would take minutes and memory.
 pub(crate) const QUOTA_BYTES: u64 = 64 << 20;
 
-/// Member `n`, not started.
+/// Member `n` of the version that kubeadm would take, not started.
 pub(crate) fn member(n: u8, program: &Path, pki: &Pki, data: &Path, logs: &Path) -> Server {
+    let more = ["--watch-progress-notify-interval=5s".to_owned()];
+    member_with(n, program, pki, data, logs, QUOTA_BYTES, &more)
+}
+
+/// Member `n`, not started, with flags that every version since 3.4 knows, and `more`.
+pub(crate) fn member_with(
+    n: u8,
+    program: &Path,
+    pki: &Pki,
+    data: &Path,
+    logs: &Path,
+    quota_bytes: u64,
+    more: &[String],
+) -> Server {
     let place = Place::Etcd(n);
     let (name, ip) = (place.name(), place.ip());
     let cluster: Vec<String> =
         (1..=MEMBERS).map(|n| format!("{}=https://{}:2380", Place::Etcd(n).name(), Place::Etcd(n).ip())).collect();
     let (server, peer) = (pki.leaf(&format!("{name}/server")), pki.leaf(&format!("{name}/peer")));
     let ca = pki.file("etcd/ca", "crt");
-    let arguments = vec![
+    let mut arguments = vec![
         format!("--name={name}"),
         format!("--data-dir={}", data.join(&name).display()),
         format!("--initial-cluster={}", cluster.join(",")),
@@ -48,10 +62,10 @@ pub(crate) fn member(n: u8, program: &Path, pki: &Pki, data: &Path, logs: &Path)
         format!("--peer-trusted-ca-file={}", ca.display()),
         format!("--peer-cert-file={}", peer.cert.display()),
         format!("--peer-key-file={}", peer.key.display()),
-        format!("--quota-backend-bytes={QUOTA_BYTES}"),
+        format!("--quota-backend-bytes={quota_bytes}"),
         "--snapshot-count=10000".to_owned(),
-        "--watch-progress-notify-interval=5s".to_owned(),
     ];
+    arguments.extend_from_slice(more);
     let log = logs.join(format!("{name}.log"));
     Server::new(&name, place, program, arguments, log)
 }

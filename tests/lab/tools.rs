@@ -24,7 +24,8 @@ const PACKAGES: [(&str, &str); 7] = [
     ("setpriv", "util-linux"),
 ];
 
-/// Paths of etcd, etcdctl, etcdutl, kube-apiserver and kubectl by name, and of prometheus and promtool where wanted.
+/// Paths of etcd, etcdctl, etcdutl, kube-apiserver and kubectl by name, of other versions of etcd as `etcd-3.5`, and of
+/// prometheus and promtool where wanted.
 #[derive(Clone, Debug)]
 pub(crate) struct Tools(BTreeMap<String, PathBuf>);
 

@@ -40,6 +40,8 @@ pub(crate) enum Extent {
 pub(crate) struct World {
     /// Kubeconfigs, certificates, logs and vedette's files.
     pub(crate) folder: PathBuf,
+    /// Where databases go: a memory file system that ends with the world.
+    pub(crate) volatile: PathBuf,
     /// Links between the places.
     pub(crate) network: Network,
     /// Certificates of this world.
@@ -68,6 +70,7 @@ impl World {
         let heartbeat = Heartbeat::listen(&network)?;
         let mut world = Self {
             folder: folder.to_owned(),
+            volatile: volatile.to_owned(),
             network,
             pki,
             smtp,

@@ -1,6 +1,7 @@
 //! The four questions a member is asked, and its answers in the model's words.
 //!
-//! Absent in protobuf is zero; where etcd added a field later, zero means unknown. An answer without a header is none.
+//! Absent in protobuf is zero; where etcd added a field later, zero means unknown. An answer without a header is none,
+//! but for alarms.
 
 use std::future::Future;
 
@@ -9,14 +10,15 @@ use tonic::{Code, Response};
 
 use super::channel::Channel;
 use super::rpc::alarm_request::AlarmAction;
+use super::rpc::auth_client::AuthClient;
 use super::rpc::cluster_client::ClusterClient;
 use super::rpc::kv_client::KvClient;
 use super::rpc::maintenance_client::MaintenanceClient;
 use super::rpc::{
-    AlarmRequest, AlarmResponse, AlarmType, MemberListRequest, MemberListResponse, RangeRequest, RangeResponse,
-    StatusRequest, StatusResponse,
+    AlarmRequest, AlarmResponse, AlarmType, AuthenticateRequest, AuthenticateResponse, MemberListRequest,
+    MemberListResponse, RangeRequest, RangeResponse, StatusRequest, StatusResponse,
 };
-use crate::model::etcd::{Alarm, AlarmKind, MemberListing, MemberStatus, ReadAnswer};
+use crate::model::etcd::{Alarm, AlarmKind, Downgrade, MemberListing, MemberStatus, ReadAnswer};
 use crate::model::observation::Cause;
 use crate::parse::etcd as texts;
 
@@ -41,6 +43,11 @@ pub(super) trait Question {
 
     /// The wire's answer in the model's words; `None` when it is none.
     fn read(wire: Self::Wire) -> Option<Self::Answer>;
+
+    /// What it means that the member denies the answer itself to our user; `None` when it means nothing.
+    fn denied() -> Option<Self::Answer> {
+        None
+    }
 }
 
 /// Maintenance.Status.
@@ -78,6 +85,11 @@ impl Question for Status {
             db_in_use_bytes: known(wire.db_size_in_use),
             db_quota_bytes: known(wire.db_size_quota),
             is_learner: wire.is_learner,
+            storage_version: (!wire.storage_version.is_empty()).then(|| texts::label(&wire.storage_version)),
+            downgrade: wire.downgrade_info.map(|info| match info.enabled {
+                true => Downgrade::To(texts::label(&info.target_version)),
+                false => Downgrade::Off,
+            }),
             alarms: errors.alarms,
             errors: errors.others,
         })
@@ -94,7 +106,13 @@ impl Question for Read {
     }
 
     fn read(wire: RangeResponse) -> Option<ReadAnswer> {
-        Some(ReadAnswer { revision: wire.header?.revision })
+        Some(ReadAnswer { revision: Some(wire.header?.revision) })
+    }
+
+    /// A member asks the majority first and its rights second, in every version from 3.4 to 3.7: a user without a role
+    /// is denied only what it did not want to know.
+    fn denied() -> Option<ReadAnswer> {
+        Some(ReadAnswer { revision: None })
     }
 }
 
@@ -107,8 +125,8 @@ impl Question for Alarms {
         client.alarm(AlarmRequest { action: AlarmAction::Get.into() }).await
     }
 
+    /// etcd 3.4 answers this question without a header.
     fn read(wire: AlarmResponse) -> Option<Vec<Alarm>> {
-        wire.header?;
         let raised = wire.alarms.iter().filter(|raised| raised.alarm != i32::from(AlarmType::None));
         let alarm = |raised: &super::rpc::AlarmMember| {
             let kind = match AlarmType::try_from(raised.alarm) {
@@ -143,6 +161,15 @@ impl Question for Members {
     }
 }
 
+/// Trades a password for a token.
+pub(super) async fn authenticate(
+    channel: Channel,
+    origin: Uri,
+    request: AuthenticateRequest,
+) -> Result<Response<AuthenticateResponse>, tonic::Status> {
+    AuthClient::with_origin(channel, origin).max_decoding_message_size(MAX_ANSWER).authenticate(request).await
+}
+
 /// What a refusal by the server itself means.
 pub(super) const fn cause_of(code: Code) -> Cause {
     match code {
@@ -168,7 +195,7 @@ pub(super) const fn cause_of(code: Code) -> Cause {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rpc::{AlarmMember, ResponseHeader};
+    use super::super::rpc::{AlarmMember, DowngradeInfo, ResponseHeader};
     use super::*;
 
     const HEADER: ResponseHeader = ResponseHeader { cluster_id: 1, member_id: 2, revision: 3, raft_term: 4 };
@@ -183,6 +210,18 @@ mod tests {
         assert_eq!((status.member_id, status.revision, status.db_size_bytes), (2, 3, 20_480));
         assert_eq!((status.leader, status.raft_applied_index), (None, None));
         assert_eq!((status.db_in_use_bytes, status.db_quota_bytes), (None, None));
+        assert_eq!((status.storage_version, status.downgrade), (None, None));
+    }
+
+    #[test]
+    fn a_downgrade_is_off_only_when_the_member_says_so() {
+        let read = |downgrade_info| {
+            Status::read(StatusResponse { header: Some(HEADER), downgrade_info, ..Default::default() }).unwrap()
+        };
+        let to = DowngradeInfo { enabled: true, target_version: "3.5.0".into() };
+
+        assert_eq!(read(Some(DowngradeInfo::default())).downgrade, Some(Downgrade::Off));
+        assert_eq!(read(Some(to)).downgrade, Some(Downgrade::To("3.5.0".into())));
     }
 
     #[test]
@@ -199,8 +238,12 @@ mod tests {
     fn an_answer_without_a_header_is_none() {
         assert_eq!(Status::read(StatusResponse::default()), None);
         assert_eq!(Read::read(RangeResponse::default()), None);
-        assert_eq!(Alarms::read(AlarmResponse::default()), None);
         assert_eq!(Members::read(MemberListResponse::default()), None);
+    }
+
+    #[test]
+    fn alarms_come_without_a_header_from_3_4() {
+        assert_eq!(Alarms::read(AlarmResponse::default()), Some(Vec::new()));
     }
 
     #[test]

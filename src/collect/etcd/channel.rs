@@ -21,6 +21,9 @@ use super::Attempt;
 use crate::model::observation::Phase;
 use crate::model::time::Clock;
 
+/// Where etcd looks for a token.
+const TOKEN: &str = "token";
+
 /// One exchange over a connection.
 #[derive(Clone)]
 pub(super) struct Channel {
@@ -31,6 +34,7 @@ pub(super) struct Channel {
     /// Whether the member itself said how the call ended: what tonic makes of an answer that broke off or that it
     /// cannot read looks the same.
     pub(super) told: Arc<AtomicBool>,
+    pub(super) token: Option<HeaderValue>,
 }
 
 /// An answer's body that notes whether the call's status is in its trailers.
@@ -57,6 +61,9 @@ impl Service<Request<Body>> for Channel {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(ask::USER_AGENT));
+        if let Some(token) = self.token.take() {
+            request.headers_mut().insert(TOKEN, token);
+        }
         self.attempt.sends(self.clock.now().mono);
         let sent = self.sender.send_request(request);
         let (attempt, failed, told) = (Arc::clone(&self.attempt), Arc::clone(&self.failed), Arc::clone(&self.told));

@@ -8,13 +8,15 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::{HeaderValue, Uri};
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
+use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use tonic::Code;
 use tonic::body::Body;
+use tonic::{Code, Response};
 
 use super::super::fault;
 use super::super::handshake::Alpn;
@@ -26,6 +28,9 @@ use super::super::watched::{Ending, Watch};
 use super::Attempt;
 use super::answers::{self, Question};
 use super::channel::Channel;
+use super::login::{Entrance, Ticket};
+use super::rpc::AuthenticateRequest;
+use crate::config::settings::Login;
 use crate::model::observation::{Cause, Phase, Unseen};
 use crate::model::probe::Connection;
 
@@ -37,6 +42,7 @@ const WINDOW: u32 = 65_535;
 /// The way to one member.
 pub(super) struct Line {
     site: Arc<Site>,
+    entrance: Option<Arc<Entrance>>,
     slot: Mutex<Slot>,
 }
 
@@ -59,6 +65,7 @@ struct Open {
     watch: Arc<Watch>,
     peer: IpAddr,
     generation: u64,
+    is_trusted: bool,
     /// Whether it has answered once; before that its end belongs to the round that opened it.
     has_answered: Arc<AtomicBool>,
     _end: DropGuard,
@@ -71,6 +78,8 @@ struct Failed {
     was_announced: bool,
     /// Whether the member itself said so: the connection is fine.
     is_answer: bool,
+    /// The member's own word for it.
+    code: Option<Code>,
 }
 
 /// Holds until an answer came: whatever goes wrong with a connection, or hangs until the caller's deadline, the next
@@ -95,8 +104,8 @@ where
 }
 
 impl Line {
-    pub(super) const fn new(site: Arc<Site>) -> Self {
-        Self { site, slot: Mutex::new(Slot::Empty) }
+    pub(super) fn new(site: Arc<Site>, login: Option<Login>) -> Self {
+        Self { site, entrance: login.map(|login| Arc::new(Entrance::new(login))), slot: Mutex::new(Slot::Empty) }
     }
 
     /// Closes the kept connection politely.
@@ -113,7 +122,7 @@ impl Line {
         attempt: &Arc<Attempt>,
     ) -> Result<Q::Answer, Unseen> {
         if connection == Connection::New {
-            let open = open(&self.site, kit, passport, &attempt.journey).await?;
+            let open = Arc::new(open(&self.site, kit, passport, &attempt.journey).await?);
             return self.exchange::<Q>(kit, &open, attempt).await.map_err(|failed| failed.unseen);
         }
         let kept = self.kept(passport);
@@ -135,7 +144,114 @@ impl Line {
         answer.map_err(|failed| failed.unseen)
     }
 
-    async fn exchange<Q: Question>(&self, kit: &Kit, open: &Open, attempt: &Arc<Attempt>) -> Result<Q::Answer, Failed> {
+    /// Asks over `open`, with a token where one is wanted. A token that has become void is bought anew, once.
+    async fn exchange<Q: Question>(
+        self: &Arc<Self>,
+        kit: &Kit,
+        open: &Arc<Open>,
+        attempt: &Arc<Attempt>,
+    ) -> Result<Q::Answer, Failed> {
+        // A password and its token go to nobody whose certificate was not verified.
+        let Some(entrance) = self.entrance.as_ref().filter(|_| open.is_trusted) else {
+            return self.question::<Q>(kit, open, attempt, None).await;
+        };
+        let (token, was_held) = match entrance.ticket(kit.clock.now().mono) {
+            Ticket::Token(token) => (Some(token), true),
+            Ticket::Needless => (None, true),
+            Ticket::Refused(_) => return Err(Failed::by_server(&attempt.journey, Cause::CredentialRefused)),
+            Ticket::None | Ticket::Buying(_) => (self.enter(kit, open, attempt, entrance).await?, false),
+        };
+        let answer = self.question::<Q>(kit, open, attempt, token).await;
+        let is_void = |failed: &Failed| matches!(failed.code, Some(Code::Unauthenticated | Code::InvalidArgument));
+        if !was_held || !answer.as_ref().is_err_and(is_void) {
+            return answer;
+        }
+        entrance.hold(Ticket::None);
+        let token = self.enter(kit, open, attempt, entrance).await?;
+        self.question::<Q>(kit, open, attempt, token).await
+    }
+
+    /// Waits for a token; the purchase goes on when the round gives up on it, so that the next one finds it made.
+    async fn enter(
+        self: &Arc<Self>,
+        kit: &Kit,
+        open: &Arc<Open>,
+        attempt: &Arc<Attempt>,
+        entrance: &Arc<Entrance>,
+    ) -> Result<Option<HeaderValue>, Failed> {
+        attempt.journey.enter(Phase::FirstByte);
+        let (tell, mut purchase) = entrance.join();
+        if let Some(tell) = tell {
+            let (line, kit, open, entrance) = (Arc::clone(self), kit.clone(), Arc::clone(open), Arc::clone(entrance));
+            kit.tasks.clone().spawn(async move {
+                let errand = Arc::new(Attempt::new(&kit));
+                let buying = line.buy(&kit, &open, &errand, &entrance);
+                let bought = match tokio::time::timeout(kit.policy.answer_deadline, buying).await {
+                    Ok(bought) => bought,
+                    Err(_) => Err(Unseen { phase: Phase::FirstByte, cause: Cause::Timeout }),
+                };
+                let refused = Ticket::Refused(kit.clock.now().mono);
+                entrance.hold(match &bought {
+                    Ok(ticket) => ticket.clone(),
+                    Err(Unseen { cause: Cause::CredentialRefused, .. }) => refused,
+                    Err(_) => Ticket::None,
+                });
+                tell.send_replace(Some(bought));
+            });
+        }
+        let bought = match purchase.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(bought)) => bought.clone(),
+            // The task that went to buy has died.
+            Ok(None) | Err(_) => Err(Unseen { phase: Phase::FirstByte, cause: Cause::OwnFault }),
+        };
+        match bought {
+            Ok(Ticket::Token(token)) => Ok(Some(token)),
+            Ok(Ticket::None | Ticket::Buying(_) | Ticket::Needless | Ticket::Refused(_)) => Ok(None),
+            Err(unseen) => Err(Failed { unseen, was_announced: false, is_answer: true, code: None }),
+        }
+    }
+
+    async fn buy(&self, kit: &Kit, open: &Open, errand: &Arc<Attempt>, entrance: &Entrance) -> Result<Ticket, Unseen> {
+        let unread = Unseen { phase: Phase::FirstByte, cause: Cause::OwnCredential };
+        let password = entrance.password().await.ok_or(unread)?;
+        let request =
+            AuthenticateRequest { name: entrance.user().to_owned(), password: password.expose_secret().to_owned() };
+        let asked =
+            self.put(kit, open, errand, None, |channel, origin| answers::authenticate(channel, origin, request)).await;
+        match asked {
+            Ok(wire) => Ticket::of(&wire.token).ok_or(Unseen { phase: Phase::FirstByte, cause: Cause::ProtocolBroken }),
+            Err(Failed { code: Some(Code::FailedPrecondition), .. }) => Ok(Ticket::Needless),
+            Err(failed) => Err(failed.unseen),
+        }
+    }
+
+    async fn question<Q: Question>(
+        &self,
+        kit: &Kit,
+        open: &Open,
+        attempt: &Arc<Attempt>,
+        token: Option<HeaderValue>,
+    ) -> Result<Q::Answer, Failed> {
+        match self.put(kit, open, attempt, token, Q::ask).await {
+            Ok(wire) => Q::read(wire).ok_or_else(|| Failed::by_server(&attempt.journey, Cause::ProtocolBroken)),
+            Err(failed) if failed.code == Some(Code::PermissionDenied) => Q::denied().ok_or(failed),
+            Err(failed) => Err(failed),
+        }
+    }
+
+    /// Puts one question to the member and waits for its answer, or for a refusal in its own words.
+    async fn put<W, F>(
+        &self,
+        kit: &Kit,
+        open: &Open,
+        attempt: &Arc<Attempt>,
+        token: Option<HeaderValue>,
+        ask: impl FnOnce(Channel, Uri) -> F + Send,
+    ) -> Result<W, Failed>
+    where
+        W: Send,
+        F: Future<Output = Result<Response<W>, tonic::Status>> + Send,
+    {
         let journey = &attempt.journey;
         journey.enter(Phase::FirstByte);
         let (failed, told) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
@@ -145,21 +261,23 @@ impl Line {
             attempt: Arc::clone(attempt),
             failed: Arc::clone(&failed),
             told: Arc::clone(&told),
+            token,
         };
         open.watch.expect_answer(GRANT);
-        let asked = Q::ask(channel, self.site.authority.clone()).await;
+        let asked = ask(channel, self.site.authority.clone()).await;
         journey.end();
         let answer = match asked {
-            Ok(wire) => Q::read(wire.into_inner()).ok_or_else(|| Failed::by_server(journey, Cause::ProtocolBroken)),
+            Ok(wire) => Ok(wire.into_inner()),
             Err(status) => {
                 // What our own side made up: a call that could not be made, an answer that cannot be read.
                 let is_ours = failed.load(Ordering::Acquire) || !told.load(Ordering::Acquire);
                 Err(if is_ours {
                     let cause = open.broken_by(&status);
                     let was_announced = open.watch.is_announced() && journey.phase() == Phase::FirstByte;
-                    Failed { unseen: journey.unseen(cause), was_announced, is_answer: false }
+                    Failed { unseen: journey.unseen(cause), was_announced, is_answer: false, code: None }
                 } else {
-                    Failed::by_server(journey, answers::cause_of(status.code()))
+                    let failed = Failed::by_server(journey, answers::cause_of(status.code()));
+                    Failed { code: Some(status.code()), ..failed }
                 })
             }
         };
@@ -251,7 +369,7 @@ impl Drop for Suspicion<'_> {
 
 impl Failed {
     fn by_server(journey: &Journey, cause: Cause) -> Self {
-        Self { unseen: journey.unseen(cause), was_announced: false, is_answer: true }
+        Self { unseen: journey.unseen(cause), was_announced: false, is_answer: true, code: None }
     }
 }
 
@@ -304,6 +422,7 @@ async fn open(site: &Site, kit: &Kit, passport: &Passport, journey: &Journey) ->
         watch: Arc::clone(&watch),
         peer: opened.peer,
         generation: passport.generation,
+        is_trusted: opened.is_trusted,
         has_answered: Arc::clone(&has_answered),
         _end: end.clone().drop_guard(),
     };

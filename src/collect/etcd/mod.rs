@@ -6,6 +6,8 @@
 mod answers;
 mod channel;
 mod line;
+mod listener;
+mod login;
 #[rustfmt::skip]
 #[expect(unreachable_pub, unused_qualifications, clippy::allow_attributes_without_reason, reason = "generated from rpc.proto, kept as it comes")]
 mod rpc;
@@ -18,10 +20,12 @@ use futures_util::future::join_all;
 
 use self::answers::{Alarms, Members, Question, Read, Status};
 use self::line::Line;
+pub(crate) use self::listener::Listener;
 use super::identity::{Identity, Passport};
 use super::journey::Journey;
 use super::kit::{Kit, Sight};
 use super::site::Site;
+use crate::config::settings::Login;
 use crate::model::etcd::MemberAnswer;
 use crate::model::observation::{Cause, Phases, Reading, Unseen};
 use crate::model::probe::{Connection, ProbeKind};
@@ -37,12 +41,16 @@ pub(crate) struct Etcd {
 /// One of its members.
 pub(crate) struct Member {
     name: Name,
-    line: Arc<Line>,
+    /// `None` when its client port is not ours to use.
+    line: Option<Arc<Line>>,
+    listener: Option<Listener>,
 }
 
 impl Member {
-    pub(crate) fn new(name: Name, site: Arc<Site>) -> Self {
-        Self { name, line: Arc::new(Line::new(site)) }
+    /// `client` is its client port, and the user we are there.
+    pub(crate) fn new(name: Name, client: Option<(Arc<Site>, Option<Login>)>, listener: Option<Listener>) -> Self {
+        let line = client.map(|(site, login)| Arc::new(Line::new(site, login)));
+        Self { name, line, listener }
     }
 }
 
@@ -58,6 +66,8 @@ impl Etcd {
             ProbeKind::EtcdRead => self.round::<Read>(kit, connection, Reading::EtcdRead).await,
             ProbeKind::EtcdAlarms => self.round::<Alarms>(kit, connection, Reading::EtcdAlarms).await,
             ProbeKind::EtcdMembers => self.round::<Members>(kit, connection, Reading::EtcdMembers).await,
+            ProbeKind::EtcdHealth => self.healths(kit).await,
+            ProbeKind::EtcdMetrics => self.pages(kit).await,
             ProbeKind::Readyz
             | ProbeKind::Livez
             | ProbeKind::Version
@@ -72,7 +82,7 @@ impl Etcd {
 
     /// Closes the kept connections politely.
     pub(crate) fn close(&self) {
-        self.members.iter().for_each(|member| member.line.close());
+        self.members.iter().filter_map(|member| member.line.as_ref()).for_each(|line| line.close());
     }
 
     async fn round<Q: Question>(
@@ -83,42 +93,72 @@ impl Etcd {
     ) -> Sight {
         let passport = self.identity.current().await;
         let start = kit.clock.now().mono;
-        let asked = self.members.iter().map(|member| member.answer::<Q>(kit, &passport, connection, start));
+        let asked = self.members.iter().filter_map(|member| {
+            let line = member.line.as_ref()?;
+            Some(member.answer::<Q>(line, kit, &passport, connection, start))
+        });
         let (answers, proofs): (Vec<_>, Vec<bool>) = join_all(asked).await.into_iter().unzip();
         if answers.iter().any(|answer| matches!(answer.answer, Err(Unseen { cause: Cause::CredentialRefused, .. }))) {
             self.identity.refused();
         }
-        Sight {
-            phases: Phases::default(),
-            served: None,
-            proves_path: proofs.contains(&true),
-            outcome: Ok(reading(answers)),
-        }
+        sight(&proofs, reading(answers))
     }
+
+    /// All metrics listeners' `/health`, each within a member's second.
+    async fn healths(&self, kit: &Kit) -> Sight {
+        let start = kit.clock.now().mono;
+        let asked = self.members.iter().filter_map(|member| Some((member, member.listener.as_ref()?)));
+        let asked = asked.map(|(member, listener)| async move {
+            let attempt = Attempt::new(kit);
+            let asking = listener.health(kit, &attempt.journey);
+            let answer = match tokio::time::timeout(kit.policy.member_deadline, asking).await {
+                Ok(answer) => answer,
+                Err(_) => Err(attempt.journey.unseen(Cause::Timeout)),
+            };
+            attempt.journey.end();
+            attempt.told(member, start, answer)
+        });
+        let (answers, proofs): (Vec<_>, Vec<bool>) = join_all(asked).await.into_iter().unzip();
+        sight(&proofs, Reading::EtcdHealth(answers))
+    }
+
+    /// All metrics listeners' `/metrics`. The page may take the time of any other answer: it decides nothing.
+    async fn pages(&self, kit: &Kit) -> Sight {
+        let start = kit.clock.now().mono;
+        let asked = self.members.iter().filter_map(|member| Some((member, member.listener.as_ref()?)));
+        let asked = asked.map(|(member, listener)| async move {
+            let attempt = Attempt::new(kit);
+            let answer = listener.metrics(kit, &attempt.journey).await;
+            attempt.journey.end();
+            attempt.told(member, start, answer)
+        });
+        let (answers, proofs): (Vec<_>, Vec<bool>) = join_all(asked).await.into_iter().unzip();
+        sight(&proofs, Reading::EtcdMetrics(answers))
+    }
+}
+
+fn sight(proofs: &[bool], reading: Reading) -> Sight {
+    Sight { phases: Phases::default(), served: None, proves_path: proofs.contains(&true), outcome: Ok(reading) }
 }
 
 impl Member {
     /// One member's part, dialling and TLS included in its second. Whether it proves the path comes beside it.
     async fn answer<Q: Question>(
         &self,
+        line: &Arc<Line>,
         kit: &Kit,
         passport: &Arc<Passport>,
         connection: Connection,
         start: Mono,
     ) -> (MemberAnswer<Q::Answer>, bool) {
         let attempt = Arc::new(Attempt::new(kit));
-        let asking = self.line.ask::<Q>(kit, passport, connection, &attempt);
+        let asking = line.ask::<Q>(kit, passport, connection, &attempt);
         let answer = match tokio::time::timeout(kit.policy.member_deadline, asking).await {
             Ok(answer) => answer,
             Err(_) => Err(attempt.journey.unseen(Cause::Timeout)),
         };
-        let answer = MemberAnswer {
-            member: self.name.clone(),
-            sent_after: attempt.began().since(start),
-            phases: attempt.journey.phases(),
-            answer: answer.map_err(|unseen| Unseen { cause: passport.blame(unseen.cause), ..unseen }),
-        };
-        (answer, attempt.journey.proves_path())
+        let answer = answer.map_err(|unseen| Unseen { cause: passport.blame(unseen.cause), ..unseen });
+        attempt.told(self, start, answer)
     }
 }
 
@@ -134,6 +174,17 @@ struct Attempt {
 impl Attempt {
     fn new(kit: &Kit) -> Self {
         Self { journey: Arc::new(Journey::new(&kit.clock)), began: Mutex::new(kit.clock.now().mono) }
+    }
+
+    /// What came of it, and whether it proves the path.
+    fn told<T>(&self, member: &Member, start: Mono, answer: Result<T, Unseen>) -> (MemberAnswer<T>, bool) {
+        let told = MemberAnswer {
+            member: member.name.clone(),
+            sent_after: self.began().since(start),
+            phases: self.journey.phases(),
+            answer,
+        };
+        (told, self.journey.proves_path())
     }
 
     fn began(&self) -> Mono {

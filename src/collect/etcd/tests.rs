@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -18,11 +19,12 @@ use tonic::Code;
 
 use super::rpc::alarm_request::AlarmAction;
 use super::rpc::{
-    AlarmMember, AlarmRequest, AlarmResponse, Member, MemberListRequest, MemberListResponse, RangeRequest,
-    RangeResponse, ResponseHeader, StatusResponse,
+    AlarmMember, AlarmRequest, AlarmResponse, AuthenticateResponse, Member, MemberListRequest, MemberListResponse,
+    RangeRequest, RangeResponse, ResponseHeader, StatusResponse,
 };
 use crate::collect::tests::farm::{Bench, Server, TRUSTED, client, look, name, tls, tls_of, unseen};
-use crate::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberStatus};
+use crate::config::settings::{Login, Source};
+use crate::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberStatus, ReadAnswer};
 use crate::model::observation::{Cause, Observation, Phase, Reading, Unseen};
 use crate::model::probe::{Connection, Probe, ProbeKind};
 use crate::model::subject::Subject;
@@ -48,7 +50,7 @@ async fn all_members_are_asked_everything_over_one_connection_each() {
     assert!(answers[0].phases.dial.is_some() && answers[0].phases.tls.is_some());
     assert!(answers[0].phases.first_byte.is_some() && answers[0].phases.body.is_some());
     let Ok(Reading::EtcdRead(read)) = read.outcome else { panic!("{read:?}") };
-    assert_eq!(read[1].answer.as_ref().unwrap().revision, 42);
+    assert_eq!(read[1].answer.as_ref().unwrap().revision, Some(42));
     assert_eq!(read[1].phases.dial, None);
     let Ok(Reading::EtcdAlarms(alarms)) = alarms.outcome else { panic!("{alarms:?}") };
     assert_eq!(alarms[0].answer.as_ref().unwrap(), &[Alarm { member_id: 9, kind: AlarmKind::Corrupt }]);
@@ -290,6 +292,45 @@ async fn chains_of_members_are_seen_by_a_handshake_alone() {
     assert_eq!(seen.served.unwrap().chain.len(), 1);
 }
 
+#[tokio::test]
+async fn a_read_whose_result_is_denied_has_proved_the_quorum() {
+    let servers = [etcd(|_, _| Err(Some(Code::PermissionDenied))).await];
+    let (collectors, _observations) = bench(&servers).collectors();
+
+    let seen = collectors.look(look(round(ProbeKind::EtcdRead))).await;
+
+    let Ok(Reading::EtcdRead(answers)) = seen.outcome else { panic!("{seen:?}") };
+    assert_eq!(answers[0].answer, Ok(ReadAnswer { revision: None }));
+}
+
+#[tokio::test]
+async fn a_password_is_traded_once_and_again_when_the_token_is_void() {
+    let (asked, counted) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (count, bought) = (Arc::clone(&counted), Arc::clone(&asked));
+    let servers = [etcd(move |path, message| {
+        if path.ends_with("/Authenticate") {
+            bought.fetch_add(1, Ordering::Relaxed);
+            return Ok(AuthenticateResponse { header: None, token: "secret.7".into() }.encode_to_vec());
+        }
+        // The third question finds the token void.
+        if count.fetch_add(1, Ordering::Relaxed) == 2 { Err(Some(Code::Unauthenticated)) } else { well(path, message) }
+    })
+    .await];
+    let mut bench = bench(&servers);
+    let folder = tempfile::tempdir().unwrap();
+    let password = folder.path().join("password");
+    std::fs::write(&password, "pass\n").unwrap();
+    bench.settings.clusters[0].etcds[0].login =
+        Some(Login { username: "vedette".into(), password: Source::File(password) });
+    let (collectors, _observations) = bench.collectors();
+
+    for expected in [1, 1, 2] {
+        let seen = collectors.look(look(round(ProbeKind::EtcdStatus))).await;
+        assert!(statuses(&seen)[0].answer.is_ok(), "{seen:?}");
+        assert_eq!(asked.load(Ordering::Relaxed), expected);
+    }
+}
+
 /// What a server says to a path and a message: a message, a refusal, or nothing for ever.
 type Said = Result<Vec<u8>, Option<Code>>;
 
@@ -307,6 +348,8 @@ fn well(path: &str, _: &[u8]) -> Said {
             errors: vec!["memberID:9 alarm:NOSPACE ".into()],
             db_size_in_use: 16_384,
             is_learner: false,
+            storage_version: "3.6.0".into(),
+            downgrade_info: None,
             db_size_quota: 2_147_483_648,
         }
         .encode_to_vec(),

@@ -287,7 +287,11 @@ impl Bench {
             name: name("e"),
             credentials,
             quota_bytes: None,
+            login: None,
             members: members.collect(),
+            listeners: Vec::new(),
+            at_listeners: Credentials::default(),
+            is_metrics_only: false,
         });
         self
     }

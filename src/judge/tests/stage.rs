@@ -234,7 +234,7 @@ pub(super) fn reads(members: &[Result<(), Unseen>]) -> Option<Seen> {
         member: name(&format!("etcd-{n}")),
         sent_after: Duration::ZERO,
         phases: Phases::default(),
-        answer: served.map(|()| ReadAnswer { revision: 50 }),
+        answer: served.map(|()| ReadAnswer { revision: Some(50) }),
     };
     let probe = Probe::reused(of("prod/etcd/main"), ProbeKind::EtcdRead);
     seen(probe, Ok(Reading::EtcdRead(members.iter().zip(1_u8..).map(answer).collect())))
@@ -270,6 +270,8 @@ fn answer(member: Member, n: u8) -> MemberAnswer<MemberStatus> {
         db_in_use_bytes: None,
         db_quota_bytes: None,
         is_learner: member == Member::Learner,
+        storage_version: None,
+        downgrade: None,
         alarms: match member {
             Member::Full => alarm(AlarmKind::NoSpace),
             Member::Corrupt => alarm(AlarmKind::Corrupt),

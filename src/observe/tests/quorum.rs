@@ -33,6 +33,8 @@ fn answer(n: usize, does: Does, sent_after: Duration) -> MemberAnswer<MemberStat
         db_in_use_bytes: None,
         db_quota_bytes: None,
         is_learner,
+        storage_version: None,
+        downgrade: None,
         alarms: Vec::new(),
         errors: Vec::new(),
     };

@@ -1,19 +1,21 @@
-//! Families about etcd, from the latest round of statuses and alarms.
+//! Families about etcd, from the latest rounds of statuses, alarms and health. What a member's own metrics add is in
+//! `etcd_page.rs`.
 
 use std::collections::BTreeSet;
 
-use crate::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberStatus};
+use crate::model::etcd::{Alarm, AlarmKind, Condition, MemberAnswer, MemberHealth, MemberStatus};
 use crate::model::observation::{Observation, Reading, Unseen};
 use crate::model::probe::ProbeKind;
 use crate::model::subject::Subject;
 
-use super::Page;
 use super::family::{Family, Labels, count, flag};
 use super::fresh::is_fresh;
+use super::{Page, etcd_page};
 
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     let mut all = members(page);
     all.push(alarms(page));
+    all.extend(etcd_page::families(page));
     all
 }
 
@@ -24,10 +26,6 @@ fn members(page: Page<'_>) -> Vec<Family> {
     let mut term = Family::gauge("vedette_etcd_raft_term", "Raft term as the member tells it.");
     let mut size = Family::gauge("vedette_etcd_db_size_bytes", "Size of the member's backend file.");
     let mut used = Family::gauge("vedette_etcd_db_in_use_bytes", "Part of the backend file that holds live pages.");
-    let mut quota = Family::gauge(
-        "vedette_etcd_db_quota_bytes",
-        "Size at which the member stops taking writes. Absent before etcd 3.6, which does not tell.",
-    );
     for (_, look) in fresh_rounds(page, ProbeKind::EtcdStatus) {
         for (member, answer) in statuses(look) {
             let Ok(status) = answer else { continue };
@@ -38,10 +36,18 @@ fn members(page: Page<'_>) -> Vec<Family> {
             term.sample(&labels, count(status.raft_term));
             size.sample(&labels, count(status.db_size_bytes));
             used.known(&labels, status.db_in_use_bytes.map(count));
-            quota.known(&labels, status.db_quota_bytes.map(count));
         }
     }
-    vec![leader, led, learner, term, size, used, quota]
+    // Where no status is asked for, the metrics listener tells of the same things, only less often.
+    for (member, read) in etcd_page::pages(page).filter(|(member, _)| etcd_page::is_all_we_have(page, member)) {
+        let labels = Labels::of(&member);
+        leader.known(&labels, read.is_leader.map(flag));
+        led.known(&labels, read.has_leader.map(flag));
+        learner.known(&labels, read.is_learner.map(flag));
+        size.known(&labels, read.db_size_bytes.map(count));
+        used.known(&labels, read.db_in_use_bytes.map(count));
+    }
+    vec![leader, led, learner, term, size, used]
 }
 
 /// One gauge per etcd cluster and kind. 1 as soon as one member reports the alarm; 0 only when a majority of the
@@ -52,6 +58,11 @@ fn alarms(page: Page<'_>) -> Family {
         "Whether an alarm is raised inside the etcd cluster. Absent when too few members answer to rule it out.",
     );
     for (subject, needed) in etcds(page) {
+        let healths: Vec<_> = fresh_rounds(page, ProbeKind::EtcdHealth)
+            .filter(|(of, _)| **of == subject)
+            .flat_map(|(_, look)| healths(look))
+            .filter_map(|(_, answer)| answer.ok().map(|health| health.condition))
+            .collect();
         let mut told: BTreeSet<Subject> = BTreeSet::new();
         let mut kinds: BTreeSet<AlarmKind> = BTreeSet::new();
         let rounds = [ProbeKind::EtcdStatus, ProbeKind::EtcdAlarms].into_iter();
@@ -61,8 +72,15 @@ fn alarms(page: Page<'_>) -> Family {
                 kinds.extend(known.iter().map(|alarm| alarm.kind));
             }
         }
+        kinds.extend(healths.iter().filter_map(|condition| match condition {
+            Condition::Full => Some(AlarmKind::NoSpace),
+            Condition::Corrupt => Some(AlarmKind::Corrupt),
+            Condition::Well | Condition::Ill => None,
+        }));
+        let quiet = healths.iter().filter(|condition| **condition == Condition::Well).count();
         for kind in AlarmKind::ALL {
-            let value = if kinds.contains(&kind) { Some(1.0) } else { (told.len() >= needed).then_some(0.0) };
+            let is_ruled_out = told.len() >= needed || quiet >= needed;
+            let value = if kinds.contains(&kind) { Some(1.0) } else { is_ruled_out.then_some(0.0) };
             raised.known(&Labels::of(&subject).with("kind", kind.as_str()), value);
         }
     }
@@ -73,6 +91,16 @@ fn alarms(page: Page<'_>) -> Family {
 pub(super) fn statuses(look: &Observation) -> Vec<(Subject, Result<&MemberStatus, &Unseen>)> {
     match &look.outcome {
         Ok(Reading::EtcdStatus(answers)) => {
+            answers.iter().filter_map(|answer| Some((member(look, answer)?, answer.answer.as_ref()))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What each member of a round of `/health` said; nothing for other looks.
+pub(super) fn healths(look: &Observation) -> Vec<(Subject, Result<&MemberHealth, &Unseen>)> {
+    match &look.outcome {
+        Ok(Reading::EtcdHealth(answers)) => {
             answers.iter().filter_map(|answer| Some((member(look, answer)?, answer.answer.as_ref()))).collect()
         }
         _ => Vec::new(),
@@ -94,12 +122,12 @@ fn reported(look: &Observation) -> Vec<(Subject, &[Alarm])> {
     }
 }
 
-fn member<T>(look: &Observation, answer: &MemberAnswer<T>) -> Option<Subject> {
+pub(super) fn member<T>(look: &Observation, answer: &MemberAnswer<T>) -> Option<Subject> {
     let Subject::Etcd(cluster, etcd) = &look.probe.subject else { return None };
     Some(Subject::EtcdMember(cluster.clone(), etcd.clone(), answer.member.clone()))
 }
 
-fn fresh_rounds(page: Page<'_>, kind: ProbeKind) -> impl Iterator<Item = (&Subject, &Observation)> {
+pub(super) fn fresh_rounds(page: Page<'_>, kind: ProbeKind) -> impl Iterator<Item = (&Subject, &Observation)> {
     let looks = page.snapshot.clusters.values().flat_map(|picture| &picture.looks);
     looks
         .filter(move |(probe, look)| probe.kind == kind && is_fresh(page, look))

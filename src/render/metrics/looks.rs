@@ -73,6 +73,11 @@ fn states(page: Page<'_>) -> [Family; 2] {
                     up.known(&Labels::of(&member), answered(page, answer.map(|_| ())).map(flag));
                 }
             }
+            (ProbeKind::EtcdHealth, _) => {
+                for (member, answer) in etcd::healths(look) {
+                    up.known(&Labels::of(&member), answered(page, answer.map(|_| ())).map(flag));
+                }
+            }
             _ => {}
         }
     }

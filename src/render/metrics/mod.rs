@@ -8,6 +8,7 @@
 mod certificate;
 mod cluster;
 mod etcd;
+mod etcd_page;
 mod family;
 pub(in crate::render) mod fresh;
 mod incident;

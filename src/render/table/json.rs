@@ -10,17 +10,20 @@
 //!              "probe": "etcd_status", "connection": "new", "at": "…", "saw": "unreachable", "result": "…",
 //!              "failed": {"phase": "dial", "cause": "timeout"}, "phases_seconds": {"dial": 1.0}, "total_seconds": 1.0,
 //!              "certificate": {"not_after": "…", "days_left": 39.9, "trust": "trusted", "subject": "…",
-//!                              "fingerprint": "…"}}]
+//!                              "fingerprint": "…"},
+//!              "etcd_status": {"version": "3.6.16", "raft_term": 4, "db_quota_bytes": null, …}}]
 //! }
 //! ```
 //!
 //! `cluster` is null for what belongs to the vantage, `failed` for looks that got an answer, `certificate` for looks
-//! that made no handshake. Times are RFC 3339 in UTC.
+//! that made no handshake, `etcd_status` for all but the answers of etcd members to a status look; in it, what the
+//! member's version does not tell is null. Times are RFC 3339 in UTC.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::model::etcd::MemberStatus;
 use crate::model::rule::Level;
 
 use super::row::{End, Row, rows};
@@ -71,6 +74,7 @@ struct LookReport {
     phases_seconds: BTreeMap<&'static str, f64>,
     total_seconds: f64,
     certificate: Option<CertificateReport>,
+    etcd_status: Option<MemberStatus>,
 }
 
 #[derive(Serialize)]
@@ -138,6 +142,7 @@ fn look(row: Row) -> LookReport {
         phases_seconds: row.phases.reached().map(|(phase, spent)| (phase.as_str(), spent.as_secs_f64())).collect(),
         total_seconds: row.phases.total().as_secs_f64(),
         certificate: row.end.map(certificate),
+        etcd_status: row.status,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::certificate::Trust;
-use crate::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberStatus};
+use crate::model::etcd::{Alarm, AlarmKind, Condition, MemberAnswer, MemberMetrics, MemberStatus};
 use crate::model::health::Health;
 use crate::model::observation::{Cause, Observation, Phases, Reading, Unseen};
 use crate::model::probe::Probe;
@@ -27,6 +27,8 @@ pub(in crate::render) struct Row {
     pub(in crate::render) unseen: Option<Unseen>,
     pub(in crate::render) phases: Phases,
     pub(in crate::render) end: Option<End>,
+    /// What an etcd member said of itself, whole.
+    pub(in crate::render) status: Option<MemberStatus>,
 }
 
 /// The end of the served chain.
@@ -103,10 +105,14 @@ pub(in crate::render) fn of(pass: Pass<'_>, look: &Observation) -> Vec<Row> {
                 .iter()
                 .filter_map(|answer| Some((answer.answer.as_ref().ok()?.member_id, answer.member.as_str())))
                 .collect();
-            members(pass, look, answers, |status| member(status, &names))
+            let rows = members(pass, look, answers, |status| member(status, &names));
+            let statuses = answers.iter().map(|answer| answer.answer.as_ref().ok().cloned());
+            rows.into_iter().zip(statuses).map(|(row, status)| Row { status, ..row }).collect()
         }
         Ok(Reading::EtcdRead(answers)) => {
-            members(pass, look, answers, |read| (Saw::Ok, format!("revision {}", read.revision)))
+            let revision = |revision| format!("revision {revision}");
+            let said = |read: Option<i64>| read.map_or_else(|| "majority asked, result denied".to_owned(), revision);
+            members(pass, look, answers, |read| (Saw::Ok, said(read.revision)))
         }
         Ok(Reading::EtcdAlarms(answers)) => members(pass, look, answers, |alarms| match kinds(alarms) {
             none if none.is_empty() => (Saw::Ok, "no alarm".to_owned()),
@@ -116,6 +122,16 @@ pub(in crate::render) fn of(pass: Pass<'_>, look: &Observation) -> Vec<Row> {
             members(pass, look, answers, |listed| (Saw::Ok, format!("{} members", listed.len())))
         }
         Ok(Reading::Files(reading)) => stored::rows(pass, look, reading),
+        Ok(Reading::EtcdHealth(answers)) => members(pass, look, answers, |health| {
+            let saw = match health.condition {
+                Condition::Well => Saw::Ok,
+                Condition::Full | Condition::Corrupt => Saw::Alarm,
+                Condition::Ill => Saw::NoLeader,
+            };
+            let reason = health.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
+            (saw, format!("{}{reason}", health.condition.as_str()))
+        }),
+        Ok(Reading::EtcdMetrics(answers)) => members(pass, look, answers, |page| (Saw::Ok, metrics(page))),
         Ok(Reading::Chain) => vec![row(pass, look, Saw::Ok, &chain(look))],
         Ok(Reading::Reference) => vec![row(pass, look, Saw::Ok, "answers")],
         Ok(Reading::Resolver(answer)) => {
@@ -148,6 +164,7 @@ pub(super) fn row(pass: Pass<'_>, look: &Observation, saw: Saw, result: &str) ->
         unseen: None,
         phases: look.phases,
         end: end(pass, look),
+        status: None,
     }
 }
 
@@ -211,6 +228,15 @@ fn member(status: &MemberStatus, names: &BTreeMap<u64, &str>) -> (Saw, String) {
     let alarms = if alarms.is_empty() { alarms } else { format!(", {alarms}") };
     let size = size(status.db_size_bytes);
     (saw, format!("{role}{learner}, term {}, db {size}{quota}{alarms}, {}", status.raft_term, status.version))
+}
+
+fn metrics(page: &MemberMetrics) -> String {
+    let quota = page.db_quota_bytes.map_or_else(String::new, |quota| format!(" of {}", size(quota)));
+    let db = page.db_size_bytes.map(|bytes| format!("db {}{quota}", size(bytes)));
+    let leader = page.has_leader.map(|has| if has { "has a leader" } else { "knows no leader" }.to_owned());
+    let defragments = page.is_defragmenting.filter(|is| *is).map(|_| "defragments".to_owned());
+    let parts: Vec<String> = [leader, db, defragments, page.version.clone()].into_iter().flatten().collect();
+    if parts.is_empty() { "tells nothing of etcd".to_owned() } else { parts.join(", ") }
 }
 
 fn kinds(alarms: &[Alarm]) -> String {

@@ -106,7 +106,7 @@ impl World {
                 )
             }
             ProbeKind::EtcdRead => {
-                let read = |n| self.peers.read(n, self.member(n, |_| ReadAnswer { revision: 7 }).1);
+                let read = |n| self.peers.read(n, self.member(n, |_| ReadAnswer { revision: Some(7) }).1);
                 (quick, Phases::default(), Ok(Reading::EtcdRead((1..=3).map(read).collect())))
             }
             ProbeKind::EtcdAlarms => (
@@ -134,6 +134,7 @@ impl World {
                 (quick, phases(quick), Ok(Reading::Resolver(ResolverAnswer { rcode: 0, addresses: 13 })))
             }
             ProbeKind::Files => (quick, Phases::default(), Ok(Reading::Files(Arc::default()))),
+            ProbeKind::EtcdHealth | ProbeKind::EtcdMetrics => unreachable!("no metrics listener is configured"),
             ProbeKind::Tripwire => unreachable!("tripwires are not asked for"),
         }
     }
@@ -165,6 +166,8 @@ impl World {
             | ProbeKind::EtcdRead
             | ProbeKind::EtcdAlarms
             | ProbeKind::EtcdMembers
+            | ProbeKind::EtcdHealth
+            | ProbeKind::EtcdMetrics
             | ProbeKind::Tripwire
             | ProbeKind::Reference
             | ProbeKind::Resolver
@@ -234,6 +237,8 @@ impl World {
             db_in_use_bytes: Some(self.peers.db_size_bytes / 2),
             db_quota_bytes: self.peers.db_quota_bytes,
             is_learner: false,
+            storage_version: None,
+            downgrade: None,
             alarms: if self.nospace { vec![Alarm { member_id: 2, kind: AlarmKind::NoSpace }] } else { Vec::new() },
             errors: if leader.is_none() { vec!["etcdserver: no leader".into()] } else { Vec::new() },
         };

@@ -8,6 +8,9 @@
 #   3. the cache, ${VEDETTE_LAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vedette-lab}, keyed by version;
 #   4. a build from the pinned Go modules beside this file into that cache: about four minutes for
 #      Kubernetes on two cores, two for Prometheus, once.
+# Other versions of etcd, for the drills over versions, are named etcd-MAJOR.MINOR. They come from the cache
+# or are made: 3.4 is unpacked from Debian's package (never installed, so its service never starts), the
+# rest are built. One that cannot be had has no line, and its drill is skipped.
 # What cannot be had is named in the last line: `skipped: no NAME: why`, and the exit code is 3.
 #
 # Usage: build.sh [--no-build] [--prometheus]
@@ -17,6 +20,7 @@ KUBERNETES=1.36.3
 ETCD=3.6.16
 # Its module is called v0.315.0.
 PROMETHEUS=3.15.0
+OTHER_ETCDS="3.5.35 3.7.3"
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${VEDETTE_LAB_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/vedette-lab}
@@ -126,6 +130,40 @@ provide etcd "$ETCD" \
     etcd=go.etcd.io/etcd/server/v3 \
     etcdctl=go.etcd.io/etcd/etcdctl/v3 \
     etcdutl=go.etcd.io/etcd/etcdutl/v3
+
+# unpack_debian KEPT: etcd out of the distribution's package, if that is 3.4.
+unpack_debian() {
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
+    mkdir -p "$cache"
+    work=$(mktemp -d "$cache/etcd-3.4.XXXXXX")
+    (
+        cd "$work"
+        apt-get -q -o APT::Sandbox::User=root download etcd-server >&2 &&
+            dpkg-deb -x etcd-server_*.deb package && mkdir kept && mv package/usr/bin/etcd kept/etcd &&
+            at_least "$(version_of etcd kept/etcd)" 3.4 && ! at_least "$(version_of etcd kept/etcd)" 3.5 &&
+            chmod 755 kept && rm -rf "$1" && mv kept "$1"
+    ) || {
+        rm -rf "$work"
+        return 1
+    }
+    rm -rf "$work"
+}
+
+old=$cache/etcd-3.4-debian
+if [ -x "$old/etcd" ] || { [ "$may_build" = yes ] && unpack_debian "$old"; }; then
+    echo "etcd-3.4 $old/etcd"
+else
+    say "no etcd 3.4: it is not in $cache, and Debian's etcd-server 3.4 cannot be had"
+fi
+for other in $OTHER_ETCDS; do
+    name=etcd-${other%.*}
+    kept=$cache/$name-v$other
+    if [ -x "$kept/etcd" ] || { [ "$may_build" = yes ] && build "$name" "$kept" etcd=go.etcd.io/etcd/server/v3; }; then
+        echo "$name $kept/etcd"
+    else
+        say "no $name: it is not in $cache, and could not be built"
+    fi
+done
 
 minor=${KUBERNETES#*.}
 version=k8s.io/component-base/version

@@ -307,7 +307,7 @@ fn picture(answering: &[usize], is_ready: bool) -> ClusterPicture {
         if answering.len() < 2 && answering.contains(&number) {
             Err(unavailable)
         } else if answering.contains(&number) {
-            Ok(ReadAnswer { revision: 900 })
+            Ok(ReadAnswer { revision: Some(900) })
         } else {
             Err(silent)
         }

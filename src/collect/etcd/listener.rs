@@ -1,0 +1,111 @@
+//! A member's metrics listener: `/health` and `/metrics`, over plain HTTP or TLS, always over a new connection.
+//!
+//! It answers without a quorum and while the member defragments, and needs no right inside etcd. Draws no conclusion
+//! beyond what one member said. Called by the rounds in `mod.rs`.
+
+use std::sync::Arc;
+
+use http::Uri;
+
+use super::super::ask::{self, Answer, Question};
+use super::super::dial;
+use super::super::handshake::Alpn;
+use super::super::journey::Journey;
+use super::super::kit::Kit;
+use super::super::metered::{Meter, Metered};
+use super::super::site::Site;
+use super::super::watched::Watched;
+use crate::config::settings::Address;
+use crate::model::etcd::{Condition, MemberHealth, MemberMetrics};
+use crate::model::observation::{Cause, Phase, Unseen};
+use crate::parse::etcd_page;
+
+/// Octets read of a page: a member has some 150 KB to tell, with gRPC histograms switched on a few times that.
+const MAX_PAGE: usize = 4 * 1024 * 1024;
+/// Octets read of a verdict; it has some 50.
+const MAX_VERDICT: usize = 4 * 1024;
+
+/// A metrics listener.
+pub(crate) enum Listener {
+    /// Plain HTTP at this address, which is called so.
+    Plain(Address, Uri),
+    /// HTTP over TLS.
+    Tls(Arc<Site>),
+}
+
+impl Listener {
+    /// What the member finds wrong with itself. A member that is not well is asked once more, without its NOSPACE
+    /// alarm: 3.4 gives no reason, and an alarm hides what else there may be.
+    pub(super) async fn health(&self, kit: &Kit, journey: &Journey) -> Result<MemberHealth, Unseen> {
+        let all = self.get(kit, "/health", MAX_VERDICT, journey).await?;
+        if verdict(&all)? {
+            return Ok(MemberHealth { condition: Condition::Well, reason: None });
+        }
+        let reason = etcd_page::reason(&all.body);
+        if reason.as_deref().is_some_and(|reason| reason.contains("CORRUPT")) {
+            return Ok(MemberHealth { condition: Condition::Corrupt, reason });
+        }
+        let rest = self.get(kit, "/health?exclude=NOSPACE", MAX_VERDICT, journey).await?;
+        let condition = match (verdict(&rest)?, etcd_page::reason(&rest.body)) {
+            (true, _) => Condition::Full,
+            (false, Some(rest)) if rest.contains("CORRUPT") => Condition::Corrupt,
+            (false, _) => Condition::Ill,
+        };
+        Ok(MemberHealth { condition, reason })
+    }
+
+    /// The wanted part of the page.
+    pub(super) async fn metrics(&self, kit: &Kit, journey: &Journey) -> Result<MemberMetrics, Unseen> {
+        let answer = self.get(kit, "/metrics", MAX_PAGE, journey).await?;
+        match answer.status.as_u16() {
+            200 => Ok(etcd_page::metrics(&answer.body)),
+            status => Err(refused(status)),
+        }
+    }
+
+    async fn get(&self, kit: &Kit, target: &'static str, max_body: usize, journey: &Journey) -> Result<Answer, Unseen> {
+        let question = |authority| Question { authority, target, accept: None, token: None, is_last: true, max_body };
+        match self {
+            Self::Plain(address, authority) => {
+                let dialled = dial::dial(&kit.names, address, None, kit.policy.dial_deadline, journey).await?;
+                let meter = Meter::for_handshake();
+                let metered = Metered::new(dialled.wire, Arc::clone(&meter));
+                ask(kit, Watched::new(metered, meter, false), &question(authority), journey).await
+            }
+            Self::Tls(site) => {
+                let passport = site.identity.current().await;
+                let opened = site.open(kit, &passport, Alpn::Http1, journey).await.result?;
+                let answer = ask(kit, opened.stream, &question(&site.authority), journey).await;
+                answer.map_err(|unseen| Unseen { cause: passport.blame(unseen.cause), ..unseen })
+            }
+        }
+    }
+}
+
+async fn ask<S: dial::Wire + 'static>(
+    kit: &Kit,
+    stream: Watched<S>,
+    question: &Question<'_>,
+    journey: &Journey,
+) -> Result<Answer, Unseen> {
+    let asking = ask::once(kit, stream, question, journey);
+    match tokio::time::timeout(kit.policy.answer_deadline, asking).await {
+        Ok(answer) => answer.map_err(|cause| journey.unseen(cause)),
+        Err(_) => Err(journey.unseen(Cause::Timeout)),
+    }
+}
+
+/// Whether the member is well, as far as it was asked.
+fn verdict(answer: &Answer) -> Result<bool, Unseen> {
+    match answer.status.as_u16() {
+        200 => Ok(true),
+        // etcd's own verdict is a small document; whatever else answers with 503 is not etcd.
+        503 if answer.body.trim_ascii_start().starts_with(b"{") => Ok(false),
+        status => Err(refused(status)),
+    }
+}
+
+const fn refused(status: u16) -> Unseen {
+    let cause = if matches!(status, 401 | 403) { Cause::CredentialRefused } else { Cause::ServerError };
+    Unseen { phase: Phase::FirstByte, cause }
+}

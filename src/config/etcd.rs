@@ -1,0 +1,146 @@
+//! The etcd clusters of a cluster as written: who we are to them, their client ports, their metrics listeners.
+//!
+//! A cluster is watched through its client ports, with metrics listeners beside them where there are any, or through
+//! metrics listeners alone. Called by the reader of clusters.
+
+use url::Url;
+
+use super::cluster::{ENDPOINT_KEYS, ETCD_KEYS, Taken, class, quota};
+use super::load::{self, Desk};
+use super::material::Use;
+use super::raw::{Section, Wrong, shortened};
+use super::settings::{Address, Credentials, Endpoint, Etcd, Listener};
+use crate::model::certificate::Class;
+use crate::model::subject::Name;
+use crate::parse::flaw::Flaw;
+use crate::parse::yaml::Node;
+
+pub(super) const MEMBER_KEYS: [&str; 5] =
+    [ENDPOINT_KEYS[0], ENDPOINT_KEYS[1], ENDPOINT_KEYS[2], ENDPOINT_KEYS[3], "metrics"];
+pub(super) const LISTENER_KEYS: [&str; 3] = ["ca", "client_certificate", "client_key"];
+
+/// A member as written.
+struct Written {
+    name: Name,
+    client: Option<Endpoint>,
+    listener: Option<Listener>,
+}
+
+impl Desk<'_> {
+    pub(super) fn etcds(&self, section: &Section<'_>, inherited: Class, addresses: &mut Taken) -> Vec<Etcd> {
+        let mut names = Taken::default();
+        let read = |node| self.etcd(node, inherited, &mut names, addresses);
+        section.list("etcd").unwrap_or_default().iter().filter_map(read).collect()
+    }
+
+    fn etcd(&self, node: &Node, inherited: Class, names: &mut Taken, addresses: &mut Taken) -> Option<Etcd> {
+        let section = Section::open(node, &ETCD_KEYS, self.complaints)?;
+        let name = section.read_required("name", load::name);
+        if let (Some(name), Some(node)) = (&name, section.find("name")) {
+            names.take(self, "etcd", name.as_str(), node.mark);
+        }
+        let credentials = self.etcd_credentials(&section);
+        let login = self.login(&section);
+        if let (Some(node), None) = (section.find("username"), section.find("ca")) {
+            let flaw = Flaw::error(node.mark, "'username' without 'ca': a password only goes to verified members");
+            self.complaints.add(flaw.hint("give etcd's CA"));
+        }
+        if section.find("members").is_none() {
+            self.complaints.add(Flaw::error(section.mark, "'members' is missing"));
+        }
+        let class = section.read("certificates", class).unwrap_or(inherited);
+        let at_listeners = section
+            .find("metrics")
+            .and_then(|node| Section::open(node, &LISTENER_KEYS, self.complaints))
+            .map_or_else(|| credentials.clone(), |section| self.etcd_credentials(&section));
+        let members = self.members(&section, class, addresses);
+        let quota_bytes = section.read("quota", quota);
+        let is_metrics_only = members.iter().all(|member| member.client.is_none()) && !members.is_empty();
+        let shows_chains = members
+            .iter()
+            .any(|member| member.client.is_some() || member.listener.as_ref().is_some_and(|listener| listener.is_tls));
+        if section.find("ca").is_none() && (shows_chains || members.is_empty()) {
+            let flaw = Flaw::warning(section.mark, "no 'ca', so certificates served by etcd cannot be verified");
+            self.complaints.add(flaw.hint("give etcd's CA, on kubeadm clusters /etc/kubernetes/pki/etcd/ca.crt"));
+        }
+        if let (Some(node), true) = (section.find("username"), is_metrics_only) {
+            let flaw = Flaw::warning(node.mark, "'username' is never used: no member has an 'address'");
+            self.complaints.add(flaw.hint("metrics listeners know no users"));
+        }
+        let listeners = members.iter().filter_map(|member| Some((member.name.clone(), member.listener.clone()?)));
+        let listeners: Vec<_> = listeners.collect();
+        let at = |member: Written| {
+            let own = member.client.or_else(|| member.listener.map(|listener| listener.endpoint));
+            Some((member.name, own?))
+        };
+        let members = members.into_iter().filter_map(at).collect();
+        Some(Etcd { name: name?, credentials, quota_bytes, login, members, listeners, at_listeners, is_metrics_only })
+    }
+
+    fn etcd_credentials(&self, section: &Section<'_>) -> Credentials {
+        Credentials {
+            anchors: self.source(section, "ca", Use::Authorities),
+            client: self.client_pair(section),
+            ..Credentials::default()
+        }
+    }
+
+    fn members(&self, section: &Section<'_>, inherited: Class, addresses: &mut Taken) -> Vec<Written> {
+        let items = section.list("members").unwrap_or_default();
+        let has_client = items.iter().any(|node| node.field("address").is_some());
+        let mut names = Taken::default();
+        let read = |node: &Node| {
+            let section = Section::open(node, &MEMBER_KEYS, self.complaints)?;
+            let name = section.read_required("name", load::name);
+            let address = section.read("address", load::address);
+            let server_name = section.read("server_name", load::host);
+            let certificates = section.read("certificates", class).unwrap_or(inherited);
+            let listener = section.read("metrics", listener);
+            if let (Some(name), Some(node)) = (&name, section.find("name")) {
+                names.take(self, "member", name.as_str(), node.mark);
+            }
+            let metrics = listener.as_ref().map(|(_, address)| address);
+            for (key, address) in [("address", address.as_ref()), ("metrics", metrics)] {
+                if let (Some(address), Some(node)) = (address, section.find(key)) {
+                    addresses.take(self, "address", &address.to_string(), node.mark);
+                }
+            }
+            if section.find("address").is_none() {
+                let hint = match (has_client, section.find("metrics")) {
+                    (true, Some(_)) => Some("other members have one: give it to all of them, or to none"),
+                    (_, None) => Some("give the client port as 'address', the metrics listener as 'metrics', or both"),
+                    (false, Some(_)) => None,
+                };
+                if let Some(hint) = hint {
+                    self.complaints.add(Flaw::error(section.mark, "'address' is missing").hint(hint));
+                }
+            }
+            let endpoint = |address, server_name| Endpoint { certificates, ..Endpoint::new(address, server_name) };
+            let listener =
+                listener.map(|(is_tls, address)| Listener { is_tls, endpoint: endpoint(address, server_name.clone()) });
+            let client = address.map(|address| endpoint(address, server_name));
+            Some(Written { name: name?, client, listener })
+        };
+        items.iter().filter_map(read).collect()
+    }
+}
+
+/// Whether it speaks TLS, and where it is.
+fn listener(text: &str) -> Result<(bool, Address), Wrong> {
+    let wrong = || {
+        let what = format!("'{}' is no metrics listener", shortened(text));
+        Wrong::new(what, "write for example 'http://10.0.0.21:2381', the value of --listen-metrics-urls")
+    };
+    let url = Url::parse(text).map_err(|_| wrong())?;
+    let is_bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    let is_tls = match url.scheme() {
+        "http" => false,
+        "https" => true,
+        _ => return Err(wrong()),
+    };
+    let host = url.host_str().filter(|_| is_bare && !has_user).ok_or_else(wrong)?;
+    let port = url.port().ok_or_else(wrong)?;
+    let address = load::address(&format!("{host}:{port}"))?;
+    Ok((is_tls, address))
+}

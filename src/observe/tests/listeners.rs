@@ -1,0 +1,143 @@
+//! etcd seen through metrics listeners: alone as a vote, beside the status as facts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{at, inventory, name, of};
+use crate::model::etcd::{
+    Buckets, Condition, MemberAnswer, MemberFacts, MemberHealth, MemberMetrics, Quota, QuotaSource,
+};
+use crate::model::inventory::{Etcd, Inventory, Listener};
+use crate::model::observation::{Cause, Observation, Phase, Phases, Reading, Unseen};
+use crate::model::policy::Policy;
+use crate::model::probe::{Probe, ProbeKind};
+use crate::model::verdict::Symptom;
+use crate::observe::quorum::count_healths;
+use crate::observe::schedule::Schedule;
+use crate::observe::sign::Sign;
+use crate::observe::view::View;
+
+const MUTE: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::Timeout };
+const REFUSED: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRefused };
+
+fn round(said: &[Result<Condition, Unseen>]) -> Vec<MemberAnswer<MemberHealth>> {
+    let answer = |(n, said): (usize, &Result<Condition, Unseen>)| MemberAnswer {
+        member: name(&format!("etcd-{}", n + 1)),
+        sent_after: Duration::ZERO,
+        phases: Phases::default(),
+        answer: said.map(|condition| MemberHealth { condition, reason: None }),
+    };
+    said.iter().enumerate().map(answer).collect()
+}
+
+fn listening(is_metrics_only: bool) -> Inventory {
+    let mut inventory = inventory(0, 3);
+    let cluster = inventory.clusters.get_mut(&name("prod")).unwrap();
+    let members = cluster.etcds[&name("main")].members.clone();
+    let listener = Listener { url: "http://10.0.0.1:2381".into(), is_tls: false };
+    let listeners = members.keys().map(|member| (member.clone(), listener.clone())).collect();
+    cluster.etcds.insert(name("main"), Etcd { members, listeners, is_metrics_only, ..Etcd::default() });
+    inventory
+}
+
+#[test]
+fn healthy_members_make_a_majority_and_others_do_not() {
+    use Condition::{Corrupt, Full, Ill, Well};
+    let bad = || Sign::Bad(Symptom::Silent(Unseen { phase: Phase::FirstByte, cause: Cause::Unavailable }));
+    let raised = || Sign::Bad(Symptom::Status(0));
+    for (said, leader, alarm) in [
+        ([Ok(Well), Ok(Well), Ok(Well)], Sign::Good, Sign::Good),
+        ([Ok(Well), Ok(Well), Err(MUTE)], Sign::Good, Sign::Good),
+        ([Ok(Well), Err(MUTE), Err(MUTE)], bad(), Sign::Unclear),
+        ([Ok(Ill), Err(MUTE), Err(MUTE)], bad(), Sign::Unclear),
+        ([Ok(Full), Ok(Full), Ok(Full)], Sign::Good, raised()),
+        ([Ok(Full), Ok(Ill), Ok(Ill)], bad(), raised()),
+        ([Ok(Corrupt), Ok(Corrupt), Ok(Well)], Sign::Unclear, raised()),
+        ([Err(REFUSED), Err(REFUSED), Ok(Well)], Sign::Unclear, Sign::Unclear),
+    ] {
+        let counted = count_healths(&round(&said), |_| false);
+
+        assert_eq!((counted.leader, counted.alarm), (leader, alarm), "{said:?}");
+    }
+}
+
+#[test]
+fn a_learner_that_cannot_read_costs_no_leader() {
+    let said = [Ok(Condition::Well), Ok(Condition::Ill), Ok(Condition::Ill)];
+
+    let counted = count_healths(&round(&said), |member| *member != name("etcd-1"));
+
+    assert_eq!((counted.leader, counted.voters), (Sign::Good, 1));
+}
+
+#[test]
+fn listeners_replace_looks_and_keep_the_budget() {
+    for (is_metrics_only, kinds) in [
+        (
+            false,
+            &[
+                ProbeKind::EtcdStatus,
+                ProbeKind::EtcdRead,
+                ProbeKind::EtcdMembers,
+                ProbeKind::EtcdMetrics,
+                ProbeKind::Chain,
+            ][..],
+        ),
+        (true, &[ProbeKind::EtcdHealth, ProbeKind::EtcdMetrics]),
+    ] {
+        let inventory = listening(is_metrics_only);
+        let schedule = Schedule::new(&inventory, &Policy::default(), at(0).mono);
+
+        let of_etcd = schedule.probes().filter(|(probe, _)| probe.subject.component() == "etcd");
+        let mut seen: Vec<_> = of_etcd.map(|(probe, _)| probe.kind).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        let without = super::inventory(0, 0);
+        let others =
+            Schedule::new(&without, &Policy::default(), at(0).mono).planned_per_second(&without, &name("prod"));
+
+        assert_eq!(seen, kinds);
+        assert!(schedule.planned_per_second(&inventory, &name("prod")) - others <= 0.5 * 3.0 + 1e-9);
+    }
+}
+
+#[test]
+fn two_pages_give_a_quota_and_the_slowest_of_a_hundred() {
+    let mut view = View::new(Arc::new(listening(false)), Policy::default());
+    let member = of("prod/etcd/main/etcd-1");
+    let page = |count| MemberMetrics {
+        db_quota_bytes: Some(4 << 20),
+        wal_fsync: Some(Buckets { below: vec![(Duration::from_millis(8), count)], count }),
+        ..MemberMetrics::default()
+    };
+
+    assert_eq!(view.facts(&member), MemberFacts::default());
+    view.take(&Arc::new(pages(0, page(10))), at(5));
+    assert!(view.facts(&member).slowest.is_none());
+    view.take(&Arc::new(pages(30_000, page(110))), at(30_005));
+
+    let facts = view.facts(&member);
+    assert_eq!(facts.quota, Some(Quota { bytes: 4 << 20, source: QuotaSource::Metrics }));
+    let slowest = facts.slowest.unwrap();
+    assert_eq!((slowest.over, slowest.backend_commit), (Duration::from_secs(30), None));
+    assert_eq!(slowest.wal_fsync, Some(Duration::from_micros(7920)));
+}
+
+fn pages(millis: u64, page: MemberMetrics) -> Observation {
+    let answer = MemberAnswer {
+        member: name("etcd-1"),
+        sent_after: Duration::ZERO,
+        phases: Phases::default(),
+        answer: Ok(page),
+    };
+    Observation {
+        look: None,
+        probe: Probe::anew(of("prod/etcd/main"), ProbeKind::EtcdMetrics),
+        scheduled: at(millis),
+        finished: at(millis + 5),
+        phases: Phases::default(),
+        served: None,
+        proves_path: true,
+        outcome: Ok(Reading::EtcdMetrics(vec![answer])),
+    }
+}

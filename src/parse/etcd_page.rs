@@ -1,0 +1,185 @@
+//! What an etcd member's metrics listener tells: `/metrics` and `/health`.
+//!
+//! Takes the few families that are wanted and drops the rest; a family that the member's version does not have stays
+//! unknown. Knows nothing of HTTP. Called by `collect/etcd/listener.rs`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::exposition::{Sample, samples};
+use super::shown::shown;
+use crate::model::etcd::{Buckets, MemberMetrics};
+use crate::model::time::UnixTime;
+
+/// Buckets kept of one distribution; etcd's widest has 16.
+const MAX_BUCKETS: usize = 64;
+/// Characters kept of a version or a reason.
+const MAX_TEXT: usize = 100;
+/// Largest whole number that a sample holds exactly.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Reads a page of `/metrics`; total.
+#[must_use]
+pub fn metrics(page: &[u8]) -> MemberMetrics {
+    let mut metrics = MemberMetrics::default();
+    let mut fsync = Distribution::default();
+    let mut commit = Distribution::default();
+    let mut round_trip = Distribution::default();
+    for sample in samples(page) {
+        let value = sample.value;
+        match sample.name {
+            "etcd_server_has_leader" => metrics.has_leader = flag(value),
+            "etcd_server_is_leader" => metrics.is_leader = flag(value),
+            "etcd_server_is_learner" => metrics.is_learner = flag(value),
+            "etcd_server_leader_changes_seen_total" => metrics.leader_changes = whole(value),
+            "etcd_mvcc_db_total_size_in_bytes" => metrics.db_size_bytes = whole(value),
+            "etcd_mvcc_db_total_size_in_use_in_bytes" => metrics.db_in_use_bytes = whole(value),
+            // Zero or less means etcd's default or no quota at all; neither is a number to count against.
+            "etcd_server_quota_backend_bytes" => metrics.db_quota_bytes = whole(value).filter(|quota| *quota > 0),
+            "etcd_disk_defrag_inflight" => metrics.is_defragmenting = flag(value),
+            "etcd_server_version" => {
+                metrics.version = sample.label("server_version").map(|version| shown(&version, MAX_TEXT));
+            }
+            "process_start_time_seconds" => metrics.started = instant(value),
+            "process_open_fds" => metrics.open_descriptors = whole(value),
+            "process_max_fds" => metrics.most_descriptors = whole(value),
+            "etcd_disk_wal_fsync_duration_seconds_bucket" => fsync.add(&sample),
+            "etcd_disk_backend_commit_duration_seconds_bucket" => commit.add(&sample),
+            "etcd_network_peer_round_trip_time_seconds_bucket" => round_trip.add(&sample),
+            _ => {}
+        }
+    }
+    metrics.wal_fsync = fsync.finish();
+    metrics.backend_commit = commit.finish();
+    metrics.peer_round_trip = round_trip.finish();
+    metrics
+}
+
+/// The reason in the body of an unhealthy `/health`, such as `RAFT NO LEADER`; none before etcd 3.5.
+#[must_use]
+pub fn reason(body: &[u8]) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let reason = body.get("reason")?.as_str()?;
+    (!reason.is_empty()).then(|| shown(reason, MAX_TEXT))
+}
+
+/// One distribution under construction; several series of it (one for each peer) are added up.
+#[derive(Default)]
+struct Distribution {
+    /// Cumulative counts by upper bound.
+    below: BTreeMap<Duration, u64>,
+    count: Option<u64>,
+}
+
+impl Distribution {
+    fn add(&mut self, sample: &Sample<'_>) {
+        let (Some(le), Some(count)) = (sample.label("le"), whole(sample.value)) else { return };
+        if le == "+Inf" {
+            self.count = Some(self.count.unwrap_or(0).saturating_add(count));
+        } else if let Some(bound) = le.parse::<f64>().ok().and_then(|bound| Duration::try_from_secs_f64(bound).ok())
+            && (self.below.len() < MAX_BUCKETS || self.below.contains_key(&bound))
+        {
+            let known = self.below.entry(bound).or_default();
+            *known = known.saturating_add(count);
+        }
+    }
+
+    fn finish(self) -> Option<Buckets> {
+        Some(Buckets { below: self.below.into_iter().collect(), count: self.count? })
+    }
+}
+
+fn flag(value: f64) -> Option<bool> {
+    value.is_finite().then_some(value != 0.0)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be within 0 and 2^53")]
+fn whole(value: f64) -> Option<u64> {
+    (0.0..=EXACT).contains(&value).then_some(value as u64)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "checked to be within the years 1970 to 9999")]
+fn instant(seconds: f64) -> Option<UnixTime> {
+    (0.0..253_402_300_800.0).contains(&seconds).then(|| UnixTime::from_secs(seconds as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PAGE: &str = include_str!("etcd_page/3.6.metrics");
+
+    #[test]
+    fn a_page_without_anything_wanted_tells_nothing() {
+        assert_eq!(metrics(b"go_goroutines 93\n"), MemberMetrics::default());
+    }
+
+    #[test]
+    fn series_of_several_peers_are_added_up() {
+        let page = "etcd_network_peer_round_trip_time_seconds_bucket{To=\"a\",le=\"0.1\"} 3\n\
+                    etcd_network_peer_round_trip_time_seconds_bucket{To=\"a\",le=\"+Inf\"} 4\n\
+                    etcd_network_peer_round_trip_time_seconds_bucket{To=\"b\",le=\"0.1\"} 1\n\
+                    etcd_network_peer_round_trip_time_seconds_bucket{To=\"b\",le=\"+Inf\"} 1\n";
+
+        let buckets = metrics(page.as_bytes()).peer_round_trip.unwrap();
+
+        assert_eq!(buckets, Buckets { below: vec![(Duration::from_millis(100), 4)], count: 5 });
+    }
+
+    #[test]
+    fn a_quota_that_is_none_is_not_told() {
+        for quota in ["0", "-1", "NaN", "+Inf"] {
+            let page = format!("etcd_server_quota_backend_bytes {quota}\n");
+            assert_eq!(metrics(page.as_bytes()).db_quota_bytes, None, "{quota}");
+        }
+    }
+
+    #[test]
+    fn reasons_are_read_where_there_is_one() {
+        assert_eq!(reason(br#"{"health":"false","reason":"RAFT NO LEADER"}"#).as_deref(), Some("RAFT NO LEADER"));
+        for none in [r#"{"health":"false"}"#, r#"{"health":"true","reason":""}"#, "oops", "[]"] {
+            assert_eq!(reason(none.as_bytes()), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn the_page_of_every_version_tells_all_that_is_wanted() {
+        for (version, page) in [
+            ("3.4", include_str!("etcd_page/3.4.metrics")),
+            ("3.5", include_str!("etcd_page/3.5.metrics")),
+            ("3.6", PAGE),
+            ("3.7", include_str!("etcd_page/3.7.metrics")),
+        ] {
+            let read = metrics(page.as_bytes());
+
+            assert_eq!(read.has_leader, Some(true), "{version}");
+            assert_eq!(read.is_learner, Some(false), "{version}");
+            assert_eq!(read.db_quota_bytes, Some(4 << 20), "{version}");
+            assert!(read.db_in_use_bytes <= read.db_size_bytes && read.db_in_use_bytes > Some(0), "{version}");
+            assert!(read.version.unwrap().starts_with(version));
+            assert!(read.is_leader.is_some() && read.leader_changes > Some(0), "{version}");
+            assert!(read.started.is_some() && read.open_descriptors < read.most_descriptors, "{version}");
+            for buckets in [read.wal_fsync, read.backend_commit, read.peer_round_trip] {
+                assert!(buckets.unwrap().below.len() >= 14, "{version}");
+            }
+            assert_eq!(read.is_defragmenting, Some(false), "{version}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_page_gives_a_bounded_answer(cut in 0..PAGE.len(), octet in any::<u8>(), at in 0..PAGE.len()) {
+            let mut page = PAGE.as_bytes()[..cut].to_vec();
+            if let Some(hit) = page.get_mut(at) {
+                *hit = octet;
+            }
+
+            let read = metrics(&page);
+
+            let buckets = [read.wal_fsync, read.backend_commit, read.peer_round_trip].into_iter().flatten();
+            prop_assert!(buckets.map(|buckets| buckets.below.len()).all(|len| len <= MAX_BUCKETS));
+            prop_assert!(read.version.is_none_or(|version| version.chars().count() <= MAX_TEXT));
+        }
+    }
+}

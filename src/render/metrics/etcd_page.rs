@@ -1,0 +1,102 @@
+//! Families that an etcd member's own metrics make possible: its quota before 3.6, and how slow its slowest work is.
+//!
+//! Percentiles are of the time between the two latest readings, not since the member started.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::model::etcd::{MemberFacts, MemberMetrics, QuotaSource, Slowest};
+use crate::model::observation::{Observation, Reading};
+use crate::model::probe::ProbeKind;
+use crate::model::subject::Subject;
+
+use super::Page;
+use super::etcd::{fresh_rounds, member, statuses};
+use super::family::{Family, Labels, count, flag};
+
+pub(super) fn families(page: Page<'_>) -> Vec<Family> {
+    let mut fsync = Family::gauge(
+        "vedette_etcd_wal_fsync_p99_seconds",
+        "99th percentile of the member's syncs of its write-ahead log between the two latest readings.",
+    );
+    let mut commit = Family::gauge(
+        "vedette_etcd_backend_commit_p99_seconds",
+        "99th percentile of the member's backend commits between the two latest readings.",
+    );
+    let mut round_trip = Family::gauge(
+        "vedette_etcd_peer_round_trip_p99_seconds",
+        "99th percentile of the member's round trips to its peers between the two latest readings.",
+    );
+    let mut defragmenting = Family::gauge(
+        "vedette_etcd_defragmenting",
+        "Whether the member defragments, during which it answers nothing but its metrics.",
+    );
+    let mut open = Family::gauge("vedette_etcd_open_descriptors", "File descriptors that the member uses.");
+    let mut most = Family::gauge("vedette_etcd_max_descriptors", "File descriptors that the member may use.");
+    let mut changes = Family::gauge(
+        "vedette_etcd_leader_changes_seen",
+        "Changes of leader that the member has seen since its process started.",
+    );
+    for (member, read) in pages(page) {
+        let labels = Labels::of(&member);
+        let slowest = |of: fn(&Slowest) -> Option<Duration>| {
+            facts(page, &member)?.slowest.as_ref().and_then(of).map(|spent| spent.as_secs_f64())
+        };
+        fsync.known(&labels, slowest(|slowest| slowest.wal_fsync));
+        commit.known(&labels, slowest(|slowest| slowest.backend_commit));
+        round_trip.known(&labels, slowest(|slowest| slowest.peer_round_trip));
+        defragmenting.known(&labels, read.is_defragmenting.map(flag));
+        open.known(&labels, read.open_descriptors.map(count));
+        most.known(&labels, read.most_descriptors.map(count));
+        changes.known(&labels, read.leader_changes.map(count));
+    }
+    vec![quotas(page), fsync, commit, round_trip, defragmenting, open, most, changes]
+}
+
+/// The quota of each member whose latest status or metrics, whoever tells it, is fresh.
+fn quotas(page: Page<'_>) -> Family {
+    let mut quota = Family::gauge(
+        "vedette_etcd_db_quota_bytes",
+        "Size at which the member stops taking writes. Before etcd 3.6 only a metrics listener tells it.",
+    );
+    let mut fresh: BTreeMap<Subject, u64> = BTreeMap::new();
+    for (_, look) in fresh_rounds(page, ProbeKind::EtcdStatus) {
+        let told = statuses(look).into_iter();
+        fresh.extend(told.filter_map(|(member, answer)| Some((member, answer.ok()?.db_quota_bytes?))));
+    }
+    for (member, _) in pages(page) {
+        let told = facts(page, &member).and_then(|facts| facts.quota);
+        if let Some(told) = told.filter(|told| told.source == QuotaSource::Metrics) {
+            fresh.entry(member).or_insert(told.bytes);
+        }
+    }
+    for (member, bytes) in fresh {
+        quota.sample(&Labels::of(&member), count(bytes));
+    }
+    quota
+}
+
+/// The fresh pages, with the members they are of.
+pub(super) fn pages(page: Page<'_>) -> impl Iterator<Item = (Subject, &MemberMetrics)> {
+    fresh_rounds(page, ProbeKind::EtcdMetrics).flat_map(|(_, look)| of(look))
+}
+
+/// Whether no client port of the member's cluster is ours to use.
+pub(super) fn is_all_we_have(page: Page<'_>, member: &Subject) -> bool {
+    let etcd = member.etcd();
+    etcd.is_some_and(|etcd| page.snapshot.inventory.etcd(&etcd).is_some_and(|known| known.is_metrics_only))
+}
+
+fn facts<'a>(page: Page<'a>, member: &Subject) -> Option<&'a MemberFacts> {
+    page.snapshot.clusters.get(member.cluster()?)?.members.get(member)
+}
+
+fn of(look: &Observation) -> Vec<(Subject, &MemberMetrics)> {
+    match &look.outcome {
+        Ok(Reading::EtcdMetrics(answers)) => {
+            let read = |answer| Some((member(look, answer)?, answer.answer.as_ref().ok()?));
+            answers.iter().filter_map(read).collect()
+        }
+        _ => Vec::new(),
+    }
+}

@@ -173,6 +173,19 @@ impl Incidents {
         said
     }
 
+    /// What would have been said of open incidents if there had been anybody to tell.
+    pub fn untold(&mut self, policy: &Policy, now: Mono) -> Vec<Utterance> {
+        let is_untold = |open: &&mut Open| {
+            open.settles.is_none() && open.incident.told.messages == 0 && open.incident.level > Level::Info
+        };
+        let mut said = Vec::new();
+        for open in self.open.values_mut().filter(is_untold) {
+            open.repeats = Some(now.plus(policy.repeat_after));
+            said.push(open.say(MessageReason::First));
+        }
+        said
+    }
+
     /// When something is next to be said because of time alone.
     #[must_use]
     pub fn next(&self, policy: &Policy, is_mute: bool) -> Option<Mono> {

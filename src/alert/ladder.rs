@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::model::incident::{Alarm, IncidentId, Stage};
 use crate::model::policy::Policy;
+use crate::model::subject::Subject;
 use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::verdict::{Finding, FindingKey, Verdict, Why};
 
@@ -91,6 +92,11 @@ impl Ladder {
     pub fn withdraw(&mut self, key: &FindingKey) -> Option<Alarm> {
         self.suspected.remove(key);
         self.rungs.remove(key).map(|rung| rung.alarm)
+    }
+
+    /// Forgets suspicions about what `is_gone`.
+    pub fn forget_suspicions(&mut self, is_gone: impl Fn(&Subject) -> bool) {
+        self.suspected.retain(|key, _| !is_gone(&key.subject));
     }
 
     /// Notes which incident speaks for an alarm.

@@ -141,6 +141,12 @@ impl Outbox {
         dropped
     }
 
+    /// Drops everything owed: nobody is to be told any more. Returns what was dropped.
+    pub fn clear(&mut self) -> Vec<MessageId> {
+        self.last_failure = None;
+        self.owed.drain(..).map(|entry| entry.delivery.message.id).collect()
+    }
+
     /// Whether anything is owed of an incident.
     #[must_use]
     pub fn owes(&self, incident: &IncidentId) -> bool {

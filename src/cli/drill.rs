@@ -229,6 +229,7 @@ mod tests {
             files: Vec::new(),
             levels: BTreeMap::new(),
             policy: Policy::default(),
+            kubeconfigs: Vec::new(),
         }
     }
 

@@ -16,6 +16,7 @@ pub mod drill;
 mod incidents;
 mod probe;
 mod run;
+mod schema;
 mod silence;
 mod status;
 mod stored;
@@ -45,6 +46,7 @@ enum Command {
     Status(status::Status),
     Incidents(incidents::Incidents),
     Silence(silence::Silence),
+    Schema(schema::Schema),
 }
 
 impl Command {
@@ -57,6 +59,7 @@ impl Command {
             Self::Status(status) => status.run(),
             Self::Incidents(incidents) => incidents.run(),
             Self::Silence(silence) => silence.run(),
+            Self::Schema(schema) => schema.run(),
         }
     }
 }

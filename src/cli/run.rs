@@ -4,9 +4,12 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::config::settings::Settings;
+use crate::config::last_good;
+use crate::config::load::Loaded;
+use crate::config::problem::Problem;
+use crate::config::surroundings::{Sources, Surroundings};
 use crate::daemon::logging::{self, Format};
-use crate::daemon::run;
+use crate::daemon::run::{self, Start};
 
 use super::CONFIG;
 
@@ -23,16 +26,10 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Runs; 78 when the configuration cannot be used.
+    /// Runs; 78 when neither the configuration nor its last good copy can be used.
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let settings = match Settings::load(&self.file) {
-            Ok((settings, warnings)) => {
-                logging::start(self.log_format)?;
-                for warning in warnings {
-                    tracing::warn!("{warning}");
-                }
-                settings
-            }
+        let start = match self.start() {
+            Ok(start) => start,
             Err(problems) => {
                 let mut stderr = io::stderr().lock();
                 for problem in problems {
@@ -41,10 +38,26 @@ impl Run {
                 return Ok(ExitCode::from(CONFIG));
             }
         };
+        logging::start(self.log_format)?;
+        for warning in &start.loaded.warnings {
+            tracing::warn!("{warning}");
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(run::run(settings))?;
+        runtime.block_on(run::run(start))?;
         // Threads that hang in a dead resolver or on a dead disk must not keep the process.
         runtime.shutdown_background();
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The file, or the last copy of it that could be used.
+    fn start(&self) -> Result<Start, Vec<Problem>> {
+        let (file, surroundings) = (self.file.clone(), Surroundings::here(Sources::Examined));
+        match Loaded::read(&file, &surroundings) {
+            Ok(loaded) => Ok(Start { file, loaded, stands_in: None }),
+            Err(problems) => match last_good::find(&file, &surroundings) {
+                Some((loaded, of)) => Ok(Start { file, loaded, stands_in: Some((of, problems)) }),
+                None => Err(problems),
+            },
+        }
     }
 }

@@ -132,9 +132,8 @@ impl Apiserver {
         let Ok(mut kept) = tokio::time::timeout(kit.policy.answer_deadline, self.kept.lock()).await else {
             return (None, Err(Unseen { phase: Phase::FirstByte, cause: Cause::Timeout }));
         };
-        if let Some(stale) = kept.take_if(|kept| !kept.is_usable(passport)) {
-            drop(stale);
-        }
+        // Held until another one is open: a rotated identity never leaves us without a connection.
+        let _former = kept.take_if(|kept| !kept.is_usable(passport));
         let was_open = kept.is_some();
         let mut served = None;
         let mut answer = Err(Unseen { phase: Phase::FirstByte, cause: Cause::Closed });

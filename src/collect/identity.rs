@@ -1,7 +1,9 @@
 //! Who we are to a cluster, and whom we trust: credentials understood, kept ready, renewed when their files change.
 //!
-//! A credential that cannot be read never stops a look: it goes on without, because chains and health are told to
-//! anybody, and a refusal is then put down to ourselves. Dials nothing.
+//! A credential that cannot be read never stops a look: it goes on with what was last understood, or without, because
+//! chains and health are told to anybody, and a refusal is then put down to ourselves. Whoever rotates writes one file
+//! after the other, so what changed is read once it keeps still, and a certificate without its key changes nothing.
+//! Dials nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,14 +19,17 @@ use secrecy::{ExposeSecret as _, SecretSlice};
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
-use super::credentials::{self, Mark};
+use super::credentials;
 use super::exec::{self, ClusterHint, Issued};
 use super::handshake::Tls;
 use crate::config::aside::Aside;
+use crate::config::mark::Mark;
 use crate::config::settings::{Credentials, ExecPlugin, Source};
+use crate::model::certificate::Fingerprint;
 use crate::model::observation::Cause;
 use crate::model::time::{Clock, Mono, Now};
 use crate::parse::pem::{self, Scan};
+use crate::parse::x509;
 
 /// Files are looked at for changes at most this often.
 const CHECK_AFTER: Duration = Duration::from_secs(1);
@@ -48,9 +53,23 @@ pub(crate) struct Passport {
     pub(crate) token: Option<HeaderValue>,
     /// Whether something that is configured could not be read or understood.
     pub(crate) is_flawed: bool,
+    /// What the generation stands for: the anchors and the client's chain.
+    print: Print,
+}
+
+/// Tells whether anything that TLS uses has changed, without keeping a key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Print {
+    anchors: Vec<Fingerprint>,
+    client: Vec<Fingerprint>,
 }
 
 impl Passport {
+    /// Nobody, who trusts nobody.
+    fn nothing() -> Self {
+        Self { generation: 0, strict: None, client: None, token: None, is_flawed: true, print: Print::default() }
+    }
+
     /// The cause to report when the server answered `cause`: a refusal is our own fault when a credential is missing.
     pub(crate) fn blame(&self, cause: Cause) -> Cause {
         if self.is_flawed && cause.is_refusal() { Cause::OwnCredential } else { cause }
@@ -72,7 +91,8 @@ pub(crate) struct Identity {
 struct State {
     checked: Option<Mono>,
     marks: Vec<Mark>,
-    tls_key: (Vec<Mark>, Option<u64>),
+    /// Files that were changing when they were last looked at.
+    unsettled: Option<Vec<Mark>>,
     plugin: Plugin,
     passport: Option<Arc<Passport>>,
     complaints: Vec<String>,
@@ -94,7 +114,7 @@ struct Load {
     tls: Tls,
     issued: Option<Issued>,
     flaw: Option<exec::Failed>,
-    generation: u64,
+    before: Option<Arc<Passport>>,
 }
 
 impl Identity {
@@ -102,6 +122,12 @@ impl Identity {
     pub(crate) fn new(credentials: Credentials, cluster: String, tls: Tls, clock: Clock) -> Self {
         let state = tokio::sync::Mutex::default();
         Self { credentials, cluster, tls, clock, files: Aside::new(1), state, was_refused: AtomicBool::new(false) }
+    }
+
+    /// Whether it was made from these: then it may go on as it is.
+    pub(crate) fn is_of(&self, credentials: &Credentials, cluster: &str) -> bool {
+        // Only a plugin is told which cluster it is for.
+        self.credentials == *credentials && (credentials.exec.is_none() || self.cluster == cluster)
     }
 
     /// A server refused the credential; a plugin is asked for another one.
@@ -126,10 +152,12 @@ impl Identity {
         let credentials = self.credentials.clone();
         let mark = move || sources(&credentials).into_iter().map(credentials::mark).collect::<Vec<_>>();
         let marks = self.files.run(FILES_DEADLINE, mark).await;
-        let is_same = marks.as_ref().is_none_or(|marks| *marks == state.marks)
-            && state.plugin.serial == issued_before
-            && state.plugin.failure.is_none();
-        if let Some(passport) = state.passport.as_ref().filter(|passport| is_same && !passport.is_flawed) {
+        let has_changed = marks.as_ref().is_some_and(|marks| *marks != state.marks);
+        let is_unsettled = has_changed && state.unsettled != marks;
+        state.unsettled = marks.clone().filter(|_| has_changed);
+        let is_plugin_same = state.plugin.serial == issued_before && state.plugin.failure.is_none();
+        let holds = |passport: &&Arc<Passport>| !has_changed && is_plugin_same && !passport.is_flawed;
+        if let Some(passport) = state.passport.as_ref().filter(|passport| is_unsettled || holds(passport)) {
             return Arc::clone(passport);
         }
         let passport = self.load(&mut state, marks.unwrap_or_default()).await;
@@ -138,21 +166,15 @@ impl Identity {
     }
 
     async fn load(&self, state: &mut State, marks: Vec<Mark>) -> Arc<Passport> {
-        let key = self.tls_key(&marks, &state.plugin);
-        let generation = match &state.passport {
-            Some(passport) => passport.generation + u64::from(state.tls_key != key),
-            None => 0,
-        };
         let load = Load {
             credentials: self.credentials.clone(),
             tls: self.tls.clone(),
             issued: state.plugin.issued.clone(),
             flaw: state.plugin.failure,
-            generation,
+            before: state.passport.clone(),
         };
         let Some((passport, complaints)) = self.files.run(FILES_DEADLINE, move || load.run()).await else {
-            let nothing = Passport { generation, strict: None, client: None, token: None, is_flawed: true };
-            return state.passport.clone().unwrap_or_else(|| Arc::new(nothing));
+            return state.passport.clone().unwrap_or_else(|| Arc::new(Passport::nothing()));
         };
         if complaints != state.complaints {
             for complaint in &complaints {
@@ -161,15 +183,7 @@ impl Identity {
             state.complaints = complaints;
         }
         state.marks = marks;
-        state.tls_key = key;
         Arc::new(passport)
-    }
-
-    /// The state of everything but the token: a new token alone leaves connections and verdicts as they are.
-    fn tls_key(&self, marks: &[Mark], plugin: &Plugin) -> (Vec<Mark>, Option<u64>) {
-        let without_token = marks.len().saturating_sub(usize::from(self.credentials.token.is_some()));
-        let issued = plugin.issued.as_ref().is_some_and(|issued| issued.client.is_some());
-        (marks.iter().take(without_token).cloned().collect(), issued.then_some(plugin.serial))
     }
 
     async fn ask_plugin(&self, plugin: &mut Plugin, now: Now) {
@@ -228,28 +242,40 @@ impl Plugin {
 }
 
 impl Load {
+    /// What cannot be understood is what it was before.
     fn run(self) -> (Passport, Vec<String>) {
         let mut complaints = Vec::new();
         let mut remarks = Vec::new();
-        let strict = self.credentials.anchors.as_ref().and_then(|source| {
-            self.verifier(source, &mut remarks).map_err(|complaint| complaints.push(complaint)).ok()
-        });
-        let client = match (&self.credentials.client, self.issued.as_ref().and_then(|issued| issued.client.as_ref())) {
-            (Some(pair), _) => Some(read(&pair.certificate).and_then(|chain| Ok((chain, read(&pair.key)?)))),
-            (None, Some((chain, key))) => Some(Ok((chain.to_vec().into(), key.to_vec().into()))),
-            (None, None) => None,
+        let before = self.before.clone();
+        let before = before.as_deref();
+        let strict = self.credentials.anchors.as_ref().map(|source| self.verifier(source, &mut remarks));
+        let (strict, anchors) = match strict {
+            Some(Ok((strict, print))) => (Some(strict), print),
+            Some(Err(complaint)) => {
+                complaints.push(complaint);
+                before.map(|known| (known.strict.clone(), known.print.anchors.clone())).unwrap_or_default()
+            }
+            None => (None, Vec::new()),
         };
-        let client = client.and_then(|pair| {
-            pair.and_then(|(chain, key)| self.certified(chain.expose_secret(), key.expose_secret()))
-                .map_err(|complaint| complaints.push(complaint))
-                .ok()
-        });
-        let token = match (&self.credentials.token, self.issued.as_ref().and_then(|issued| issued.token.as_ref())) {
-            (Some(source), _) => Some(read(source).and_then(|octets| bearer(octets.expose_secret()))),
-            (None, Some(token)) => Some(bearer(token.as_bytes())),
-            (None, None) => None,
+        let (client, chain) = match self.client() {
+            Some(Ok(certified)) => {
+                let print = certified.cert.iter().map(|der| x509::fingerprint(der)).collect();
+                (Some(certified), print)
+            }
+            Some(Err(complaint)) => {
+                complaints.push(complaint);
+                before.map(|known| (known.client.clone(), known.print.client.clone())).unwrap_or_default()
+            }
+            None => (None, Vec::new()),
         };
-        let token = token.and_then(|token| token.map_err(|complaint| complaints.push(complaint)).ok());
+        let token = match self.token() {
+            Some(Ok(token)) => Some(token),
+            Some(Err(complaint)) => {
+                complaints.push(complaint);
+                before.and_then(|known| known.token.clone())
+            }
+            None => None,
+        };
         // A failed renewal is only a flaw once nothing is left of what was issued before.
         if let Some(failed) = self.flaw.filter(|_| self.issued.is_none()) {
             complaints.push(failed.to_string());
@@ -258,10 +284,33 @@ impl Load {
         }
         let is_flawed = !complaints.is_empty();
         complaints.append(&mut remarks);
-        (Passport { generation: self.generation, strict, client, token, is_flawed }, complaints)
+        let print = Print { anchors, client: chain };
+        let generation = before.map_or(0, |known| known.generation + u64::from(known.print != print));
+        (Passport { generation, strict, client, token, is_flawed, print }, complaints)
     }
 
-    fn verifier(&self, source: &Source, remarks: &mut Vec<String>) -> Result<Arc<WebPkiServerVerifier>, String> {
+    fn client(&self) -> Option<Result<Arc<CertifiedKey>, String>> {
+        let pair = match (&self.credentials.client, self.issued.as_ref().and_then(|issued| issued.client.as_ref())) {
+            (Some(pair), _) => read(&pair.certificate).and_then(|chain| Ok((chain, read(&pair.key)?))),
+            (None, Some((chain, key))) => Ok((chain.to_vec().into(), key.to_vec().into())),
+            (None, None) => return None,
+        };
+        Some(pair.and_then(|(chain, key)| self.certified(chain.expose_secret(), key.expose_secret())))
+    }
+
+    fn token(&self) -> Option<Result<HeaderValue, String>> {
+        match (&self.credentials.token, self.issued.as_ref().and_then(|issued| issued.token.as_ref())) {
+            (Some(source), _) => Some(read(source).and_then(|octets| bearer(octets.expose_secret()))),
+            (None, Some(token)) => Some(bearer(token.as_bytes())),
+            (None, None) => None,
+        }
+    }
+
+    fn verifier(
+        &self,
+        source: &Source,
+        remarks: &mut Vec<String>,
+    ) -> Result<(Arc<WebPkiServerVerifier>, Vec<Fingerprint>), String> {
         let found = pem::scan(read(source)?.expose_secret());
         let mut roots = RootCertStore::empty();
         let (added, refused) = roots.add_parsable_certificates(certificates(&found));
@@ -271,8 +320,10 @@ impl Load {
         if refused + found.faults.len() > 0 {
             remarks.push(format!("{source:?}: {} of its certificates are left out", refused + found.faults.len()));
         }
+        let print = found.certificates.iter().map(|certificate| x509::fingerprint(&certificate.der)).collect();
         WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(self.tls.provider()))
             .build()
+            .map(|strict| (strict, print))
             .map_err(|error| format!("{source:?}: {error}"))
     }
 

@@ -75,6 +75,11 @@ impl Kit {
         Self { clock, policy: Arc::new(policy), names, tls: Tls::new(), tasks, observed }
     }
 
+    /// The same with other numbers.
+    pub(crate) fn with_policy(&self, policy: Policy) -> Self {
+        Self { policy: Arc::new(policy), ..self.clone() }
+    }
+
     /// Dates what `look` saw.
     pub(crate) fn dated(&self, look: Look, sight: Sight) -> Observation {
         Observation {

@@ -22,13 +22,13 @@ mod kit;
 mod metered;
 mod names;
 mod own_clock;
+mod roster;
 mod site;
 mod watched;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,14 +37,12 @@ use tokio::sync::mpsc;
 
 use self::apiserver::Apiserver;
 pub use self::dial::BadProxy;
-use self::dial::Proxy;
-use self::etcd::{Etcd, Listener, Member};
-use self::files::Files;
-use self::identity::Identity;
+use self::etcd::Etcd;
 use self::journey::Journey;
 use self::kit::{Kit, Sight};
+use self::roster::Roster;
 use self::site::Site;
-use crate::config::settings::{self, Address, Cluster, Credentials, Endpoint, NamedAddress, Settings};
+use crate::config::settings::{Address, Settings};
 use crate::model::observation::{Cause, Observation, Phase, Reading, Unseen};
 use crate::model::probe::{Look, Probe, ProbeKind};
 use crate::model::subject::Subject;
@@ -57,9 +55,7 @@ const SHUTDOWN: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Collectors {
     kit: Kit,
-    targets: Arc<BTreeMap<Subject, Target>>,
-    /// Files, by the cluster they belong to, or the vantage.
-    files: Arc<BTreeMap<Subject, Files>>,
+    roster: Arc<Roster>,
 }
 
 /// What can never work.
@@ -91,19 +87,20 @@ impl Collectors {
     /// Only for what can never work; a missing file or a dead server is for the looks to tell.
     pub fn new(settings: &Settings, clock: Clock, observed: mpsc::Sender<Observation>) -> Result<Self, Hopeless> {
         let kit = Kit::new(clock, settings.policy.clone(), observed);
-        let mut targets = BTreeMap::from([(Subject::Vantage, Target::Vantage)]);
-        for NamedAddress { name, address } in settings.vantage.references.clone() {
-            targets.insert(Subject::Reference(name), Target::Reference(address));
-        }
-        for NamedAddress { name, address } in settings.vantage.resolvers.clone() {
-            targets.insert(Subject::Resolver(name), Target::Resolver(address));
-        }
-        let mut files = BTreeMap::from([(Subject::Vantage, Files::new(settings.watched_files()))]);
-        for cluster in &settings.clusters {
-            add_cluster(&kit, cluster, &mut targets)?;
-            files.insert(Subject::Cluster(cluster.name.clone()), Files::new(cluster.watched_files()));
-        }
-        Ok(Self { kit, targets: Arc::new(targets), files: Arc::new(files) })
+        let roster = Arc::new(Roster::new(&kit, settings, &Roster::default())?);
+        Ok(Self { kit, roster })
+    }
+
+    /// The same for other settings. What has not changed is shared with these, connections that are open included; what
+    /// has is closed politely once these are dropped and their looks have ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`Collectors::new`]; these go on as they are.
+    pub fn replaced(&self, settings: &Settings) -> Result<Self, Hopeless> {
+        let kit = self.kit.with_policy(settings.policy.clone());
+        let roster = Arc::new(Roster::new(&kit, settings, &self.roster)?);
+        Ok(Self { kit, roster })
     }
 
     /// Starts a look; exactly one observation comes back for it through the channel, in bounded time.
@@ -120,7 +117,7 @@ impl Collectors {
     /// The same, awaited: the observation does not go through the channel.
     pub async fn look(&self, look: Look) -> Observation {
         let (subject, kind) = (&look.probe.subject, look.probe.kind);
-        let sight = match (self.targets.get(subject), self.files.get(subject)) {
+        let sight = match (self.roster.targets.get(subject), self.roster.files(subject)) {
             (_, Some(files)) if kind == ProbeKind::Files => Some(files.look(&self.kit).await),
             (Some(target), _) => target.look(&self.kit, &look.probe).await,
             (None, _) => None,
@@ -136,8 +133,8 @@ impl Collectors {
 
     /// Closes the open connections politely. Looks under way are not waited for.
     pub async fn shutdown(&self) {
-        for target in self.targets.values() {
-            match target {
+        for target in self.roster.targets.values() {
+            match &**target {
                 Target::Apiserver(apiserver) => apiserver.close(),
                 Target::Etcd(etcd) => etcd.close(),
                 Target::Member(_) | Target::Reference(_) | Target::Resolver(_) | Target::Vantage => {}
@@ -151,7 +148,7 @@ impl Collectors {
 
 impl std::fmt::Debug for Collectors {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.targets.keys().map(ToString::to_string)).finish()
+        f.debug_set().entries(self.roster.targets.keys().map(ToString::to_string)).finish()
     }
 }
 
@@ -168,77 +165,6 @@ impl Target {
             (Self::Member(_) | Self::Reference(_) | Self::Resolver(_) | Self::Vantage, _) => None,
         }
     }
-}
-
-fn add_cluster(kit: &Kit, cluster: &Cluster, targets: &mut BTreeMap<Subject, Target>) -> Result<(), Hopeless> {
-    let name = &cluster.name;
-    let instances = cluster
-        .apiservers
-        .iter()
-        .map(|(instance, endpoint)| (Subject::Apiserver(name.clone(), instance.clone()), endpoint));
-    let endpoints: Vec<_> = cluster.vip.iter().map(|vip| (Subject::Vip(name.clone()), vip)).chain(instances).collect();
-    let proxy = proxy(&Subject::Cluster(name.clone()), &cluster.credentials)?;
-    let identity = identity(kit, &cluster.credentials, endpoints.first().map(|(_, endpoint)| *endpoint));
-    for (subject, endpoint) in endpoints {
-        let site = site(subject.clone(), endpoint, &identity, proxy.as_ref())?;
-        targets.insert(subject, Target::Apiserver(Apiserver::new(site)));
-    }
-    for etcd in &cluster.etcds {
-        let whole = Subject::Etcd(name.clone(), etcd.name.clone());
-        let proxy = self::proxy(&whole, &etcd.credentials)?;
-        let identity = self::identity(kit, &etcd.credentials, None);
-        let at_listeners = self::identity(kit, &etcd.at_listeners, None);
-        let mut members = Vec::new();
-        for (member, endpoint) in &etcd.members {
-            let subject = Subject::EtcdMember(name.clone(), etcd.name.clone(), member.clone());
-            let listener = etcd.listeners.iter().find(|(of, _)| of == member).map(|(_, listener)| listener);
-            let listener = listener.map(|known| listen(subject.clone(), known, &at_listeners)).transpose()?;
-            if etcd.is_metrics_only {
-                if let Some(Listener::Tls(site)) = &listener {
-                    targets.insert(subject, Target::Member(Arc::clone(site)));
-                }
-                members.push(Member::new(member.clone(), None, listener));
-            } else {
-                let site = site(subject.clone(), endpoint, &identity, proxy.as_ref())?;
-                let client = (Arc::clone(&site), etcd.login.clone());
-                members.push(Member::new(member.clone(), Some(client), listener));
-                targets.insert(subject, Target::Member(site));
-            }
-        }
-        targets.insert(whole, Target::Etcd(Etcd::new(identity, members)));
-    }
-    Ok(())
-}
-
-fn listen(subject: Subject, listener: &settings::Listener, identity: &Arc<Identity>) -> Result<Listener, Hopeless> {
-    if listener.is_tls {
-        return Ok(Listener::Tls(site(subject, &listener.endpoint, identity, None)?));
-    }
-    let address = &listener.endpoint.address;
-    let authority = dial::authority(address).ok_or(Hopeless::ServerName(subject))?;
-    Ok(Listener::Plain(address.clone(), authority))
-}
-
-fn proxy(subject: &Subject, credentials: &Credentials) -> Result<Option<Arc<Proxy>>, Hopeless> {
-    let proxy = credentials.proxy.as_ref().map(Proxy::new).transpose();
-    proxy.map(|proxy| proxy.map(Arc::new)).map_err(|bad| Hopeless::Proxy(subject.clone(), bad))
-}
-
-fn identity(kit: &Kit, credentials: &Credentials, server: Option<&Endpoint>) -> Arc<Identity> {
-    let server = server.and_then(|endpoint| dial::authority(&endpoint.address)).unwrap_or_default();
-    let server = server.to_string().trim_end_matches('/').to_owned();
-    Arc::new(Identity::new(credentials.clone(), server, kit.tls.clone(), kit.clock.clone()))
-}
-
-fn site(
-    subject: Subject,
-    endpoint: &Endpoint,
-    identity: &Arc<Identity>,
-    proxy: Option<&Arc<Proxy>>,
-) -> Result<Arc<Site>, Hopeless> {
-    Site::new(subject.clone(), endpoint, Arc::clone(identity), proxy.cloned())
-        .map(Arc::new)
-        .map_err(|_| Hopeless::ServerName(subject))
 }
 
 /// A reference point proves the path by accepting and by refusing alike.

@@ -71,6 +71,14 @@ impl Site {
         Ok(Self { subject, identity, authority, address, name, proxy, chain: ChainMemory::default() })
     }
 
+    /// Whether this is `endpoint`, seen with `identity`: then what is known and kept of it still holds.
+    pub(crate) fn is_of(&self, endpoint: &Endpoint, identity: &Arc<Identity>) -> bool {
+        let expected = Address { host: endpoint.server_name.clone(), port: endpoint.address.port };
+        self.address == endpoint.address
+            && dial::authority(&expected).as_ref() == Some(&self.authority)
+            && Arc::ptr_eq(&self.identity, identity)
+    }
+
     /// Resolves, dials, shakes hands.
     pub(crate) async fn open(&self, kit: &Kit, passport: &Passport, alpn: Alpn, journey: &Journey) -> Opening {
         let dialled =

@@ -4,6 +4,7 @@ pub(crate) mod farm;
 mod kept;
 mod phases;
 mod places;
+mod rotation;
 mod trust;
 
 /// The machine's clocks: these tests talk to real sockets.

@@ -35,6 +35,7 @@ impl Desk<'_> {
         let allows_exec = section.flag("allow_exec");
         let path = path.filter(|_| self.examines())?;
         let named = section.find("path").map_or(section.mark, |node| node.mark);
+        self.kubeconfigs.borrow_mut().push(path.clone());
         let contents = match source::read_file(&path) {
             Ok(contents) => contents,
             Err(error) => {

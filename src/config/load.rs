@@ -1,7 +1,8 @@
 //! The way from a file to [`Settings`]: read all, complain about all, decide at the end.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
@@ -29,6 +30,37 @@ pub(super) struct Desk<'a> {
     /// Where relative paths start: the configuration's folder.
     pub(super) folder: &'a Path,
     pub(super) surroundings: &'a Surroundings,
+    /// Kubeconfigs that were opened. Shared by all readers of one configuration, hence the cell.
+    pub(super) kubeconfigs: RefCell<Vec<PathBuf>>,
+}
+
+/// A file that can be used, as it was read.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What it says.
+    pub settings: Settings,
+    /// What is worth a word, in the order of the file.
+    pub warnings: Vec<Problem>,
+    /// The file itself.
+    pub text: String,
+}
+
+impl Loaded {
+    /// Reads the file at `path` as on a machine like `surroundings`, and keeps its text.
+    ///
+    /// # Errors
+    /// Everything that is wrong, warnings included, when anything is an error.
+    pub fn read(path: &Path, surroundings: &Surroundings) -> Result<Self, Vec<Problem>> {
+        let text = match source::read_file(path) {
+            Ok(contents) => text::decode(contents.bytes.expose_secret()).0.to_string(),
+            Err(error) => {
+                let flaw = Flaw::error(None, chain(&error));
+                return Err(vec![Problem { file: path.display().to_string(), flaw }]);
+            }
+        };
+        let (settings, warnings) = Settings::from_text(&text, path, surroundings)?;
+        Ok(Self { settings, warnings, text })
+    }
 }
 
 impl Settings {
@@ -45,13 +77,7 @@ impl Settings {
     /// # Errors
     /// Everything that is wrong, warnings included, when anything is an error.
     pub fn load_in(path: &Path, surroundings: &Surroundings) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
-        match source::read_file(path) {
-            Ok(contents) => Self::from_text(&text::decode(contents.bytes.expose_secret()).0, path, surroundings),
-            Err(error) => {
-                let flaw = Flaw::error(None, chain(&error));
-                Err(vec![Problem { file: path.display().to_string(), flaw }])
-            }
-        }
+        Loaded::read(path, surroundings).map(|loaded| (loaded.settings, loaded.warnings))
     }
 
     /// Reads `text`, the content of `file`; the file itself is not opened.
@@ -65,7 +91,8 @@ impl Settings {
     ) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
         let complaints = Complaints::about(file.display().to_string());
         let folder = file.parent().unwrap_or(Path::new(""));
-        let settings = Desk { complaints: &complaints, folder, surroundings }.settings(text);
+        let settings =
+            Desk { complaints: &complaints, folder, surroundings, kubeconfigs: RefCell::default() }.settings(text);
         let problems = complaints.sorted();
         match settings {
             Some(settings) if !problems.iter().any(Problem::is_error) => Ok((settings, problems)),
@@ -111,7 +138,8 @@ impl Desk<'_> {
             self.complaints.add(flaw.hint("add a 'mail' section; without one vedette only serves metrics"));
         }
         let files = self.files(&section, None);
-        let settings = Settings { vantage, mail, heartbeat, clusters, files, levels, policy };
+        let kubeconfigs = self.kubeconfigs.take();
+        let settings = Settings { vantage, mail, heartbeat, clusters, files, levels, policy, kubeconfigs };
         self.path_proof(&settings, root);
         Some(settings)
     }

@@ -34,6 +34,8 @@ pub struct Settings {
     pub levels: BTreeMap<RuleId, Level>,
     /// Every number that decides.
     pub policy: Policy,
+    /// Kubeconfigs that were read on the way here: what they say is part of this.
+    pub kubeconfigs: Vec<PathBuf>,
 }
 
 /// The machine we run on.
@@ -89,7 +91,7 @@ pub enum Host {
 }
 
 /// How mail goes out.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
     /// The relay.
     pub relay: Address,
@@ -119,7 +121,7 @@ pub enum MailTls {
 }
 
 /// A login.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
     /// User name.
     pub username: String,
@@ -128,7 +130,7 @@ pub struct Login {
 }
 
 /// Where heartbeats go.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Heartbeat {
     /// GET is sent here.
     pub url: Url,
@@ -139,7 +141,7 @@ pub struct Heartbeat {
 }
 
 /// One cluster.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cluster {
     /// Its name.
     pub name: Name,
@@ -160,7 +162,7 @@ pub struct Cluster {
 }
 
 /// One etcd cluster.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Etcd {
     /// Its name.
     pub name: Name,
@@ -201,7 +203,7 @@ pub struct Endpoint {
 }
 
 /// How we prove who we are, and whom we trust.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Credentials {
     /// Certificate authorities, PEM.
     pub anchors: Option<Source>,
@@ -216,7 +218,7 @@ pub struct Credentials {
 }
 
 /// Files with certificates and tokens, or a credential of our own that is watched like them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchedFiles {
     /// Its name in the inventory.
     pub name: Name,
@@ -235,7 +237,7 @@ pub struct WatchedFiles {
 }
 
 /// Where certificates and tokens are looked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FilePlace {
     /// A file, a directory, or a glob.
     Pattern(PathBuf),
@@ -244,7 +246,7 @@ pub enum FilePlace {
 }
 
 /// A client certificate and its key.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientPair {
     /// Certificate chain, PEM.
     pub certificate: Source,
@@ -253,7 +255,7 @@ pub struct ClientPair {
 }
 
 /// A command that prints a credential, as kubeconfig defines it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ExecPlugin {
     /// `client.authentication.k8s.io/v1` or `v1beta1`.
     pub api_version: String,
@@ -279,6 +281,21 @@ pub enum Source {
     /// Bytes embedded in a kubeconfig.
     Inline(std::sync::Arc<secrecy::SecretSlice<u8>>),
 }
+
+/// Whether the same bytes are read from the same place.
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        use secrecy::ExposeSecret as _;
+        match (self, other) {
+            (Self::File(one), Self::File(other)) => one == other,
+            (Self::Credential(one), Self::Credential(other)) | (Self::Env(one), Self::Env(other)) => one == other,
+            (Self::Inline(one), Self::Inline(other)) => one.expose_secret() == other.expose_secret(),
+            (Self::File(_) | Self::Credential(_) | Self::Env(_) | Self::Inline(_), _) => false,
+        }
+    }
+}
+
+impl Eq for Source {}
 
 /// Without the path, which is often the receiver's secret.
 impl std::fmt::Debug for Heartbeat {

@@ -18,7 +18,7 @@ pub(super) const REFERENCE_KEYS: [&str; 2] = ["name", "address"];
 /// Where metrics and health are served unless configured.
 const LISTEN: &str = "127.0.0.1:9876";
 /// Folder of the store without systemd's `StateDirectory=`.
-const STATE_DIRECTORY: &str = "/var/lib/vedette";
+pub(super) const STATE_DIRECTORY: &str = "/var/lib/vedette";
 /// The control socket that is none.
 const OFF: &str = "off";
 /// The file in it.

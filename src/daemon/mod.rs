@@ -3,11 +3,14 @@
 //! Everything impure that belongs to no edge lives here. Called by `cli`.
 
 pub mod clock;
+mod difference;
+mod edges;
 mod journal;
 pub mod logging;
 mod orders;
 #[cfg(test)]
 mod rebirth;
+mod reload;
 pub mod run;
 pub mod shutdown;
 pub mod systemd;

@@ -12,22 +12,27 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::collect::Collectors;
-use crate::config::settings::Settings;
+use std::path::PathBuf;
+
+use crate::config::last_good;
+use crate::config::load::Loaded;
+use crate::config::problem::Problem;
 use crate::engine::Engine;
 use crate::expose::{Control, Desk, Expose, Pages, Request, Shared};
 use crate::model::exchange::{Action, Input};
 use crate::model::message::{Delivery, DeliveryFailure, FailureClass, MessageId, Receipt};
 use crate::model::observation::Observation;
+use crate::model::reload::{self, Refusal, Reload, Replacement};
 use crate::model::snapshot::Snapshot;
-use crate::model::time::Clock;
-use crate::notify::email::Email;
-use crate::notify::heartbeat::Heartbeat;
+use crate::model::time::{Clock, UnixTime};
 use crate::store::Store;
 
 use super::clock;
+use super::difference::differences;
+use super::edges::Edges;
 use super::journal::Journal;
 use super::orders::Waiting;
+use super::reload::{Attempt as Reading, Cause, Reloads};
 use super::shutdown::{Demand, Signals};
 use super::systemd::{self, Progress, Watchdog};
 
@@ -50,11 +55,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 struct Daemon {
     engine: Engine,
     clock: Clock,
-    collectors: Collectors,
+    file: PathBuf,
+    edges: Edges,
     store: Store,
-    email: Option<Arc<Email>>,
-    heartbeat: Option<Arc<Heartbeat>>,
-    delivery_deadline: Duration,
     mails: Arc<Semaphore>,
     tasks: TaskTracker,
     reports: mpsc::Sender<Input>,
@@ -67,31 +70,51 @@ struct Daemon {
     sending: usize,
 }
 
+/// What the daemon starts from.
+#[derive(Debug)]
+pub struct Start {
+    /// The configuration, as the person named it.
+    pub file: PathBuf,
+    /// What is to be used.
+    pub loaded: Loaded,
+    /// When `loaded` is a copy that stands in: of when it is, and what is wrong with the file.
+    pub stands_in: Option<(UnixTime, Vec<Problem>)>,
+}
+
 /// Runs until a signal asks to end.
 ///
 /// # Errors
 /// What kept it from starting: a port that is taken, an address that is none, credentials that can never work.
-pub async fn run(settings: Settings) -> anyhow::Result<()> {
+pub async fn run(start: Start) -> anyhow::Result<()> {
     let clock = clock::system();
     let mut signals = Signals::listen()?;
-    let expose = Expose::bind(settings.vantage.listen).await?;
+    let refused = start.stands_in.as_ref().map(|(_, problems)| problems.clone());
+    let reloads = Reloads::watch(start.file.clone(), &start.loaded, refused)?;
+    let expose = Expose::bind(start.loaded.settings.vantage.listen).await?;
     let (observe, mut observed) = mpsc::channel(OBSERVED);
     let (reports, mut reported) = mpsc::channel(REPORTED);
-    let mut daemon = Daemon::new(&settings, clock.clone(), observe, reports)?;
+    let mut daemon = Daemon::new(&start, clock.clone(), observe, reports)?;
+    let (wish, mut wished) = mpsc::channel(1);
+    let watching = tokio::spawn(reloads.run(wish));
 
     let stop = CancellationToken::new();
-    let pages = Pages::new(Arc::clone(&daemon.shared), Arc::new(settings.policy.clone()), clock);
+    let pages = Pages::new(Arc::clone(&daemon.shared), clock);
     let address = expose.address()?;
-    let control = listen(settings.vantage.control.as_deref());
+    let control = listen(start.loaded.settings.vantage.control.as_deref());
     let (orders, mut ordered) = mpsc::channel(ORDERED);
     let desk = Desk { snapshot: Arc::clone(&daemon.shared), clock: daemon.clock.clone(), orders };
     let office = control.map(|control| tokio::spawn(control.serve(pages.clone(), desk, stop.clone())));
     let server = tokio::spawn(expose.serve(pages, stop.clone()));
-    tracing::info!(%address, clusters = settings.clusters.len(), "looking; metrics at http://{address}/metrics");
+    tracing::info!(%address, clusters = start.loaded.settings.clusters.len(), "looking; metrics at http://{address}/metrics");
 
+    match start.stands_in {
+        Some((of, problems)) => daemon.stand_in(of, &problems),
+        None => daemon.keep_copy(start.loaded.text),
+    }
     daemon.take(Input::Elapsed);
     systemd::ready(&daemon.status());
-    let aborted = daemon.work(&mut signals, &mut observed, &mut reported, &mut ordered).await;
+    let aborted = daemon.work(&mut signals, &mut observed, &mut reported, &mut ordered, &mut wished).await;
+    watching.abort();
     drop(ordered);
 
     systemd::stopping("draining");
@@ -100,7 +123,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     }
     stop.cancel();
     // Nothing that is lost here was promised: what must last is in the store.
-    tokio::time::timeout(Duration::from_secs(1), daemon.collectors.shutdown()).await.ok();
+    tokio::time::timeout(Duration::from_secs(1), daemon.edges.collectors.shutdown()).await.ok();
     tokio::time::timeout(Duration::from_secs(1), server).await.ok();
     if let Some(office) = office {
         tokio::time::timeout(Duration::from_secs(1), office).await.ok();
@@ -110,12 +133,13 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 
 impl Daemon {
     fn new(
-        settings: &Settings,
+        start: &Start,
         clock: Clock,
         observe: mpsc::Sender<Observation>,
         reports: mpsc::Sender<Input>,
     ) -> anyhow::Result<Self> {
         let now = clock.now();
+        let settings = &start.loaded.settings;
         let engine = Engine::new(Arc::new(settings.inventory()), settings.policy.clone(), now);
         let report = reports.clone();
         let store = Store::open(settings.vantage.store.clone(), now.wall, move |input| {
@@ -125,19 +149,13 @@ impl Daemon {
                 tracing::warn!("a result of the store found no room and is dropped");
             }
         })?;
-        let email = settings.mail.as_ref().map(|mail| Email::new(mail, &settings.vantage.name)).transpose()?;
-        if let Some(email) = &email {
-            email.pin();
-        }
         Ok(Self {
-            collectors: Collectors::new(settings, clock.clone(), observe)?,
+            file: start.file.clone(),
+            edges: Edges::new(settings.clone(), clock.clone(), observe)?,
             shared: Arc::new(ArcSwap::new(engine.snapshot())),
             engine,
             clock,
             store,
-            email: email.map(Arc::new),
-            heartbeat: settings.heartbeat.as_ref().map(|heartbeat| Arc::new(Heartbeat::new(heartbeat))),
-            delivery_deadline: settings.policy.delivery_deadline,
             mails: Arc::new(Semaphore::new(MAILS_AT_ONCE)),
             tasks: TaskTracker::new(),
             reports,
@@ -157,6 +175,7 @@ impl Daemon {
         observed: &mut mpsc::Receiver<Observation>,
         reported: &mut mpsc::Receiver<Input>,
         ordered: &mut mpsc::Receiver<Request>,
+        wished: &mut mpsc::Receiver<Reading>,
     ) -> bool {
         loop {
             let deadline = self.engine.next_deadline().map(|at| clock::instant_of(&self.clock, at));
@@ -174,6 +193,10 @@ impl Daemon {
                 Some(input) = reported.recv() => input,
                 Some(request) = ordered.recv() => {
                     self.order(request);
+                    continue;
+                }
+                Some(reading) = wished.recv() => {
+                    self.reload(reading);
                     continue;
                 }
                 Some(observation) = observed.recv() => Input::Observed(Box::new(observation)),
@@ -213,7 +236,12 @@ impl Daemon {
                 self.waiting.note(*sequence, result);
             }
             Input::Restored(memory) => Journal::note_memory(memory),
-            Input::Observed(_) | Input::Ordered(_) | Input::Beaten { .. } | Input::Elapsed | Input::Stopping => {}
+            Input::Observed(_)
+            | Input::Ordered(_)
+            | Input::Beaten { .. }
+            | Input::Reconfigured(_)
+            | Input::Elapsed
+            | Input::Stopping => {}
         }
         self.journal.note_input(&input);
         self.engine.handle(input, self.clock.now());
@@ -238,7 +266,7 @@ impl Daemon {
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Look(look) => self.collectors.start(look),
+            Action::Look(look) => self.edges.collectors.start(look),
             Action::Persist { sequence, changes } => {
                 self.journal.note_changes(&changes);
                 self.last_persist = sequence;
@@ -250,9 +278,10 @@ impl Daemon {
     }
 
     fn send(&mut self, delivery: Delivery) {
-        let Some(email) = self.email.clone() else { return };
+        let Some(email) = self.edges.email.clone() else { return };
         self.sending += 1;
-        let (reports, mails, deadline) = (self.reports.clone(), Arc::clone(&self.mails), self.delivery_deadline);
+        let (reports, mails, deadline) =
+            (self.reports.clone(), Arc::clone(&self.mails), self.edges.delivery_deadline());
         let mut attempt = Attempt { message: Some(delivery.message.id.clone()), reports };
         self.tasks.spawn(async move {
             let _place = mails.acquire_owned().await;
@@ -262,7 +291,7 @@ impl Daemon {
     }
 
     fn beat(&self) {
-        let Some(heartbeat) = self.heartbeat.clone() else { return };
+        let Some(heartbeat) = self.edges.heartbeat.clone() else { return };
         let reports = self.reports.clone();
         self.tasks.spawn(async move {
             let result = heartbeat.beat().await;
@@ -270,6 +299,70 @@ impl Daemon {
                 tracing::debug!(class = failure.class.as_str(), "heartbeat not sent: {}", failure.text);
             }
             reports.send(Input::Beaten { accepted: result.is_ok() }).await.ok();
+        });
+    }
+
+    /// Takes or refuses what was read, and says which.
+    fn reload(&mut self, Reading { cause, result }: Reading) {
+        let reload = result.map_err(|problems| problems.iter().map(ToString::to_string).collect());
+        let reload = match reload.and_then(|loaded| self.replace(*loaded, cause)) {
+            Ok(replacement) => Reload::Taken(Box::new(replacement)),
+            Err(mistakes) => Reload::Refused(self.refusal(mistakes, "the configuration in use stays in use")),
+        };
+        self.take(Input::Reconfigured(reload));
+        systemd::ready(&self.status());
+    }
+
+    /// Nothing has changed when this fails.
+    fn replace(&mut self, loaded: Loaded, cause: Cause) -> Result<Replacement, Vec<String>> {
+        let Loaded { settings, warnings, text } = loaded;
+        let hopeless = |error: anyhow::Error| vec![format!("{}: error: {error:#}", self.file.display())];
+        let (edges, remarks) = self.edges.replaced(settings).map_err(hopeless)?;
+        let changes = differences(&self.edges.settings, &edges.settings);
+        let changes = if changes.is_empty() { "nothing in it changed".to_owned() } else { changes.join(", ") };
+        let cause = match cause {
+            Cause::Signal => "SIGHUP",
+            Cause::File => "its file changed",
+            Cause::Again => "it can be used again",
+        };
+        tracing::info!(changes, "configuration reloaded ({cause}): {changes}");
+        for remark in remarks.iter().cloned().chain(warnings.iter().map(ToString::to_string)) {
+            tracing::warn!("{remark}");
+        }
+        self.edges = edges;
+        self.keep_copy(text);
+        let settings = &self.edges.settings;
+        Ok(Replacement {
+            at: self.clock.now().wall,
+            inventory: Arc::new(settings.inventory()),
+            policy: Arc::new(settings.policy.clone()),
+            remarks: reload::first(remarks),
+        })
+    }
+
+    /// The file cannot be used, and its last good copy is in use instead.
+    fn stand_in(&mut self, of: UnixTime, problems: &[Problem]) {
+        let mistakes = problems.iter().map(ToString::to_string).collect();
+        let refusal = self.refusal(mistakes, &format!("the copy of {of} stands in for it"));
+        self.take(Input::Reconfigured(Reload::StoodIn { of, refusal }));
+    }
+
+    fn refusal(&self, mistakes: Vec<String>, instead: &str) -> Refusal {
+        for mistake in &mistakes {
+            tracing::error!("{mistake}");
+        }
+        let file = self.file.display();
+        tracing::error!(mistakes = mistakes.len(), "{file} cannot be used as it is; {instead}");
+        Refusal::new(self.clock.now().wall, mistakes)
+    }
+
+    /// Keeps what is in use for a start that finds the file broken. A disk that hangs or is full is no reason to stop.
+    fn keep_copy(&self, text: String) {
+        let (file, store) = (self.file.clone(), self.edges.settings.vantage.store.clone());
+        self.tasks.spawn_blocking(move || {
+            if let Err(error) = last_good::keep(&text, &file, &store) {
+                tracing::warn!(%error, "keeping a copy of the configuration beside {}: {error}", store.display());
+            }
         });
     }
 

@@ -14,6 +14,17 @@ pub fn ready(text: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(&one_line(text))]);
 }
 
+/// Says that the configuration is being read anew; [`ready`] ends it, however it went.
+///
+/// With the monotonic time, without which `systemctl reload` of a `Type=notify-reload` unit hangs.
+pub fn reloading() {
+    let now = NotifyState::monotonic_usec_now();
+    match now {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "telling the service manager of a reload: {error}"),
+    }
+}
+
 /// Sets the line that `systemctl status` shows.
 pub fn status(text: &str) {
     tell(&[NotifyState::Status(&one_line(text))]);

@@ -3,9 +3,7 @@
 use crate::alert::group::Utterance;
 use crate::model::exchange::{Change, Memory};
 use crate::model::incident::{Alarm, Ending, Incident};
-use crate::model::inventory::Inventory;
 use crate::model::message::MessageReason;
-use crate::model::subject::Subject;
 use crate::model::time::Now;
 use crate::model::verdict::Finding;
 
@@ -65,7 +63,7 @@ impl Engine {
 
     fn restore_alarm(&mut self, alarm: Alarm, now: Now) {
         let key = alarm.key();
-        if is_watched(self.view.inventory(), &key.subject) {
+        if self.view.inventory().watches(&key.subject) {
             self.burst(&key.subject, now, now);
             self.ladder.restore(alarm, now);
         } else {
@@ -93,18 +91,5 @@ impl Engine {
                 self.say(Some(Utterance { incident: incident.id.clone(), reason }), now);
             }
         }
-    }
-}
-
-fn is_watched(inventory: &Inventory, subject: &Subject) -> bool {
-    let cluster = |name| inventory.clusters.get(name);
-    match subject {
-        Subject::Vantage => true,
-        Subject::Reference(name) => inventory.references.iter().any(|known| known.name == *name),
-        Subject::Resolver(name) => inventory.resolvers.iter().any(|known| known.name == *name),
-        Subject::Cluster(name) => cluster(name).is_some(),
-        Subject::Etcd(name, etcd) => cluster(name).is_some_and(|known| known.etcds.contains_key(etcd)),
-        Subject::Stored(scope, _) => inventory.files(scope.as_ref()).is_some_and(|files| !files.is_empty()),
-        Subject::Vip(_) | Subject::Apiserver(..) | Subject::EtcdMember(..) => inventory.endpoint(subject).is_some(),
     }
 }

@@ -7,6 +7,7 @@
 mod hush;
 mod memory;
 mod picture;
+mod reload;
 mod tell;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -26,6 +27,7 @@ use crate::model::inventory::Inventory;
 use crate::model::observation::Observation;
 use crate::model::policy::Policy;
 use crate::model::probe::Probe;
+use crate::model::reload::Configured;
 use crate::model::snapshot::{Counters, Snapshot};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now};
@@ -62,6 +64,7 @@ pub struct Engine {
     store_works: Option<bool>,
     rewrite: Rewrite,
     is_stopping: bool,
+    configured: Configured,
 
     snapshot: Arc<Snapshot>,
     is_snapshot_stale: bool,
@@ -109,16 +112,17 @@ impl Engine {
     /// policy's `persist_wait`.
     #[must_use]
     pub fn new(inventory: Arc<Inventory>, policy: Policy, now: Now) -> Self {
+        let policy = Arc::new(policy);
         let schedule = Schedule::new(&inventory, &policy, now.mono);
         let awaited = MemoryState::Awaited { until: now.mono.plus(policy.persist_wait) };
         let first_beat = now.mono.plus(policy.heartbeat_interval.min(FIRST_BEAT));
-        let mut view = View::new(Arc::clone(&inventory), policy);
+        let mut view = View::new(Arc::clone(&inventory), Arc::clone(&policy));
         for cluster in inventory.clusters.keys() {
             view.set_planned(cluster, schedule.planned_per_second(&inventory, cluster));
         }
         let pulse = Pulse { started: now, last: now, promised: None, stalled_at: None, lags: VecDeque::new() };
         Self {
-            snapshot: Arc::new(picture::empty(inventory, now)),
+            snapshot: Arc::new(picture::empty(inventory, policy, now)),
             view,
             schedule,
             flight: Flight::default(),
@@ -138,6 +142,7 @@ impl Engine {
             store_works: None,
             rewrite: Rewrite::default(),
             is_stopping: false,
+            configured: Configured::at_start(now.wall),
             is_snapshot_stale: true,
             is_snapshot_urgent: false,
         }
@@ -154,6 +159,7 @@ impl Engine {
             Input::Delivered { message, receipt } => self.delivered(&message, receipt, now),
             Input::Ordered(order) => self.order(order, now),
             Input::Beaten { accepted } => self.beaten(accepted),
+            Input::Reconfigured(reload) => self.reconfigure(reload, now),
             Input::Elapsed => {}
             Input::Stopping => self.stop(),
         }
@@ -264,6 +270,9 @@ impl Engine {
     fn observe(&mut self, observation: Observation, now: Now) {
         if let Some(id) = observation.look {
             self.flight.land(id);
+        }
+        if !self.view.concerns(&observation) {
+            return;
         }
         let observation = Arc::new(observation);
         let taken = self.view.take(&observation, now);

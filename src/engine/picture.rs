@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::alert::outbox::Outbox;
 use crate::model::inventory::Inventory;
 use crate::model::message::Backlog;
+use crate::model::policy::Policy;
 use crate::model::reload::Configured;
 use crate::model::snapshot::{Counters, HeartbeatState, Snapshot};
 use crate::model::time::{Now, UnixTime};
@@ -18,12 +19,13 @@ use super::{Engine, SNAPSHOT_AGE, blind_key};
 const STALL_SHOWS: Duration = Duration::from_secs(10);
 
 /// The picture before anything is known.
-pub(super) fn empty(inventory: Arc<Inventory>, now: Now) -> Snapshot {
+pub(super) fn empty(inventory: Arc<Inventory>, policy: Arc<Policy>, now: Now) -> Snapshot {
     Snapshot {
         at: now,
         started: now,
         heartbeat: if inventory.heartbeat { HeartbeatState::Beating } else { HeartbeatState::Off },
         inventory,
+        policy,
         clusters: BTreeMap::new(),
         vantage: BTreeMap::new(),
         stored: None,
@@ -54,6 +56,7 @@ impl Engine {
             at: now,
             started: self.pulse.started,
             inventory: Arc::clone(self.view.inventory()),
+            policy: Arc::clone(self.view.policy()),
             clusters: self.view.pictures().clone(),
             vantage: self.view.vantage().clone(),
             stored: self.view.shelf(None).map(|shelf| (shelf.at().wall, Arc::clone(shelf.reading()))),
@@ -61,7 +64,7 @@ impl Engine {
             alarms: self.ladder.alarms().cloned().collect(),
             incidents: self.incidents.all().cloned().collect(),
             silences: self.silences.all().cloned().collect(),
-            configured: self.snapshot.configured.clone(),
+            configured: self.configured.clone(),
             backlog: Outbox::backlog(&self.outbox),
             heartbeat: self.heartbeat_state(now),
             counters: self.counters.clone(),

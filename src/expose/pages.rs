@@ -36,7 +36,6 @@ const ROUTES: &str = "no such page; there are\n\
 #[derive(Debug, Clone)]
 pub struct Pages {
     snapshot: Shared,
-    policy: Arc<Policy>,
     clock: Clock,
     process: Arc<ProcessCollector>,
     drawing: Arc<Semaphore>,
@@ -44,12 +43,11 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// Pages about the latest of `snapshot`; freshness is judged by `policy` and `clock`.
+    /// Pages about the latest of `snapshot`; freshness is judged by its policy and `clock`.
     #[must_use]
-    pub fn new(snapshot: Shared, policy: Arc<Policy>, clock: Clock) -> Self {
+    pub fn new(snapshot: Shared, clock: Clock) -> Self {
         Self {
             snapshot,
-            policy,
             clock,
             process: Arc::new(ProcessCollector::for_self()),
             drawing: Arc::new(Semaphore::new(1)),
@@ -63,7 +61,9 @@ impl Pages {
 
     /// The latest snapshot, by what its ages are judged, and the time.
     pub(super) fn read(&self) -> (Arc<Snapshot>, Arc<Policy>, Now) {
-        (self.snapshot.load_full(), Arc::clone(&self.policy), self.clock.now())
+        let snapshot = self.snapshot.load_full();
+        let policy = Arc::clone(&snapshot.policy);
+        (snapshot, policy, self.clock.now())
     }
 
     /// A turn at drawing: one page at a time, so that no crowd of readers takes the machine from the looks.

@@ -11,7 +11,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Expose, Limits, Pages, Shared};
-use crate::model::policy::Policy;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Clock;
 use crate::render::specimen;
@@ -217,7 +216,7 @@ impl Door {
         expose.limits = limits;
         let address = expose.address().unwrap();
         let snapshot: Shared = Arc::new(ArcSwap::from_pointee(specimen::snapshot()));
-        let pages = Pages::new(Arc::clone(&snapshot), Arc::new(Policy::default()), Clock::new(specimen::now));
+        let pages = Pages::new(Arc::clone(&snapshot), Clock::new(specimen::now));
         let stop = CancellationToken::new();
         let serving = tokio::spawn(expose.serve(pages, stop.clone()));
         Self { address, snapshot, stop, serving }

@@ -38,7 +38,7 @@ pub enum Standing<'a> {
 impl<'a> Scene<'a> {
     /// The numbers that decide.
     #[must_use]
-    pub const fn policy(&self) -> &'a Policy {
+    pub fn policy(&self) -> &'a Policy {
         self.view.policy()
     }
 

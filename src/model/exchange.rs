@@ -8,6 +8,7 @@ use super::incident::{Alarm, Incident};
 use super::message::{Delivery, MessageId, Receipt};
 use super::observation::Observation;
 use super::probe::Look;
+use super::reload::Reload;
 use super::silence::{Order, Silence};
 use super::subject::Name;
 use super::verdict::FindingKey;
@@ -41,6 +42,8 @@ pub enum Input {
         /// Whether the receiver accepted it.
         accepted: bool,
     },
+    /// Somebody wants another configuration, or the one at the start was not the file's.
+    Reconfigured(Reload),
     /// Nothing happened until the engine's own deadline.
     Elapsed,
     /// The daemon is about to stop: nothing new is started, what must be kept is persisted.

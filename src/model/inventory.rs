@@ -210,6 +210,21 @@ impl Inventory {
         self.clusters.get(cluster)?.etcds.get(etcd)
     }
 
+    /// Whether `subject` is something that is looked at, or a whole made of such things.
+    #[must_use]
+    pub fn watches(&self, subject: &Subject) -> bool {
+        let cluster = |name| self.clusters.get(name);
+        match subject {
+            Subject::Vantage => true,
+            Subject::Reference(name) => self.references.iter().any(|known| known.name == *name),
+            Subject::Resolver(name) => self.resolvers.iter().any(|known| known.name == *name),
+            Subject::Cluster(name) => cluster(name).is_some(),
+            Subject::Etcd(name, etcd) => cluster(name).is_some_and(|known| known.etcds.contains_key(etcd)),
+            Subject::Stored(scope, _) => self.files(scope.as_ref()).is_some_and(|files| !files.is_empty()),
+            Subject::Vip(_) | Subject::Apiserver(..) | Subject::EtcdMember(..) => self.endpoint(subject).is_some(),
+        }
+    }
+
     /// Whether an answer of `subject` proves that our path to the outside works.
     #[must_use]
     pub fn is_remote(&self, subject: &Subject) -> bool {

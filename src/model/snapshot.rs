@@ -12,6 +12,7 @@ use super::incident::{Alarm, Incident};
 use super::inventory::Inventory;
 use super::message::{Backlog, FailureClass};
 use super::observation::{Observation, Phase};
+use super::policy::Policy;
 use super::probe::{Connection, Probe, ProbeKind};
 use super::reload::Configured;
 use super::rule::Level;
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub started: Now,
     /// What should exist.
     pub inventory: Arc<Inventory>,
+    /// The numbers that decide.
+    pub policy: Arc<Policy>,
     /// Each cluster by name.
     pub clusters: BTreeMap<Name, Arc<ClusterPicture>>,
     /// Latest look at each reference point, resolver and the own clock.

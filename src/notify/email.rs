@@ -210,6 +210,13 @@ impl Email {
         format!("the file system does not answer within {:?}", self.step)
     }
 
+    /// The same, knowing whom `before` has served of messages that are still owed.
+    #[must_use]
+    pub fn heir_of(self, before: &Self) -> Self {
+        let served = before.served.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { served: Mutex::new(served), ..self }
+    }
+
     /// A shorter deadline for each step, for tests against relays that stall.
     #[cfg(test)]
     pub(super) const fn with_step(mut self, step: Duration) -> Self {

@@ -61,6 +61,13 @@ impl Bursts {
         self.plan(now.plus(PACE), Probe::anew(subject.clone(), ProbeKind::Chain));
     }
 
+    /// Drops what is planned for what `is_gone`; should it come back, it may have a burst at once.
+    pub fn drop_looks(&mut self, is_gone: impl Fn(&Subject) -> bool) {
+        self.due.retain(|(_, probe)| !is_gone(&probe.subject));
+        self.planned.retain(|probe, _| !is_gone(&probe.subject));
+        self.last.retain(|subject, _| !is_gone(subject));
+    }
+
     /// When the next look is due.
     #[must_use]
     pub fn next(&self) -> Option<Mono> {

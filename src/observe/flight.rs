@@ -57,6 +57,12 @@ impl Flight {
         true
     }
 
+    /// Looks at what `is_gone` are waited for no longer, and nobody is told.
+    pub fn give_up(&mut self, is_gone: impl Fn(&Subject) -> bool) {
+        self.under_way.retain(|_, airborne| !is_gone(&airborne.probe.subject));
+        self.at_endpoint.retain(|subject, _| !is_gone(subject));
+    }
+
     /// When the next look needs attention.
     #[must_use]
     pub fn next(&self) -> Option<Mono> {

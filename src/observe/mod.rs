@@ -17,6 +17,7 @@ pub mod sign;
 pub mod sizes;
 pub mod stored;
 pub mod track;
+pub mod turnover;
 pub mod view;
 
 #[cfg(test)]

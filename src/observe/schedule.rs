@@ -82,6 +82,22 @@ impl Schedule {
         schedule
     }
 
+    /// Every probe that another inventory or policy calls for. What was looked at before keeps its grid; a shorter
+    /// interval takes effect within that interval, and what is new begins as after a start.
+    pub fn replace(&mut self, inventory: &Inventory, policy: &Policy, now: Mono) {
+        let before = std::mem::replace(self, Self::new(inventory, policy, now));
+        let due: BTreeMap<Probe, Mono> = before.due.into_iter().map(|(due, probe)| (probe, due)).collect();
+        let begun = std::mem::take(&mut self.due);
+        for (first, probe) in begun {
+            let interval = self.intervals.get(&probe).copied().unwrap_or_default();
+            let known = due.get(&probe).map(|due| {
+                let soon = now.plus(phase(&inventory.vantage, &probe, interval));
+                if before.intervals.get(&probe) == Some(&interval) { *due } else { (*due).min(soon) }
+            });
+            self.due.insert((known.unwrap_or(first), probe));
+        }
+    }
+
     /// When the next probe is due.
     #[must_use]
     pub fn next(&self) -> Option<Mono> {

@@ -29,6 +29,7 @@ use super::sign::Sign;
 use super::sizes::Sizes;
 use super::stored::Shelf;
 use super::track::{Confirmation, Effect, Track};
+use super::turnover::{Fate, Turnover};
 
 /// Under which aspect a subject is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,7 +80,7 @@ pub struct Taken {
 #[derive(Debug, Clone)]
 pub struct View {
     inventory: Arc<Inventory>,
-    policy: Policy,
+    policy: Arc<Policy>,
     tracks: BTreeMap<(Subject, Aspect), Track>,
     pictures: BTreeMap<Name, Arc<ClusterPicture>>,
     vantage: BTreeMap<Probe, Arc<Observation>>,
@@ -95,6 +96,8 @@ pub struct View {
     void_until: Option<Mono>,
     /// When the wall clock was last set, or read for the first time: nobody has confirmed it since.
     clock_set: Mono,
+    /// Looks at these that were scheduled before this went elsewhere.
+    moved: BTreeMap<Subject, Mono>,
 }
 
 /// Dates that servers sent are compared with the wall clock for this long, and a clock that was just set is given as
@@ -104,11 +107,11 @@ const DATES_LAST: Duration = Duration::from_secs(60);
 impl View {
     /// Nothing believed yet.
     #[must_use]
-    pub fn new(inventory: Arc<Inventory>, policy: Policy) -> Self {
+    pub fn new(inventory: Arc<Inventory>, policy: impl Into<Arc<Policy>>) -> Self {
         let pictures = inventory.clusters.keys().map(|name| (name.clone(), Arc::default())).collect();
         Self {
             inventory,
-            policy,
+            policy: policy.into(),
             tracks: BTreeMap::new(),
             pictures,
             vantage: BTreeMap::new(),
@@ -123,7 +126,49 @@ impl View {
             path: Path::default(),
             void_until: None,
             clock_set: Mono::ORIGIN,
+            moved: BTreeMap::new(),
         }
+    }
+
+    /// Watches something else from `now` on. Beliefs about what stays at its place stay; those about anything else are
+    /// dropped, counts of what is watched excepted.
+    pub fn replace(&mut self, inventory: Arc<Inventory>, policy: Arc<Policy>, now: Mono) {
+        self.policy = policy;
+        let before = std::mem::replace(&mut self.inventory, inventory);
+        let turnover = Turnover::new(&before, &self.inventory);
+        let stays = |subject: &Subject| turnover.fate(subject) == Fate::Stays;
+        self.tracks.retain(|(subject, _), _| stays(subject));
+        self.vantage.retain(|probe, _| stays(&probe.subject));
+        self.served.retain(|subject, _| stays(subject));
+        self.counts.retain(|subject, _| stays(subject));
+        self.statuses.retain(|subject, _| stays(subject));
+        self.sizes.retain(|subject, _| stays(subject));
+        self.elections.retain(|subject, _| self.inventory.watches(subject));
+        self.offsets.retain(|subject, _| stays(subject));
+        let has_files = |scope: Option<&Name>| self.inventory.files(scope).is_some_and(|files| !files.is_empty());
+        self.shelves.retain(|scope, _| has_files(scope.as_ref()));
+        self.moved.retain(|subject, _| self.inventory.watches(subject));
+        self.moved.extend(turnover.moved().map(|subject| (subject, now)));
+        self.pictures.retain(|name, _| self.inventory.clusters.contains_key(name));
+        for name in self.inventory.clusters.keys() {
+            let picture = Arc::make_mut(self.pictures.entry(name.clone()).or_default());
+            let is_watched = |subject: &Subject| self.inventory.watches(subject);
+            if !has_files(Some(name)) {
+                picture.stored = None;
+            }
+            picture.looks.retain(|probe, _| stays(&probe.subject));
+            picture.served.retain(|subject, _| stays(subject));
+            picture.histograms.retain(|key, _| is_watched(&key.subject));
+            picture.outcomes.retain(|key, _| is_watched(&key.subject));
+        }
+    }
+
+    /// Whether an observation is about something that is watched, at the place where it is watched.
+    #[must_use]
+    pub fn concerns(&self, observation: &Observation) -> bool {
+        let subject = &observation.probe.subject;
+        let went_elsewhere = self.moved.get(subject).is_some_and(|since| observation.scheduled.mono < *since);
+        self.inventory.watches(subject) && !went_elsewhere
     }
 
     /// Takes in one observation; `now` is when we learned of it.
@@ -182,7 +227,7 @@ impl View {
 
     /// The numbers that decide.
     #[must_use]
-    pub const fn policy(&self) -> &Policy {
+    pub const fn policy(&self) -> &Arc<Policy> {
         &self.policy
     }
 

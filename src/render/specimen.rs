@@ -293,6 +293,7 @@ pub(crate) fn snapshot() -> Snapshot {
         at: now(),
         started: now().minus(Duration::from_secs(3600)),
         inventory: Arc::new(inventory()),
+        policy: Arc::default(),
         clusters: [(name("prod"), Arc::new(picture()))].into(),
         vantage: looks().into_iter().filter(of_vantage).map(|look| (look.probe.clone(), Arc::new(look))).collect(),
         stored: None,

@@ -18,6 +18,7 @@ fn exit_codes_tell_use_from_configuration() {
         (vec!["--help"], 0),
         (vec!["--version"], 0),
         (vec!["check", "--help"], 0),
+        (vec!["schema"], 0),
         (vec![], 64),
         (vec!["nonsense"], 64),
         (vec!["check", "--nonsense"], 64),

@@ -11,18 +11,18 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A vedette that watches an apiserver which refuses, on this machine.
-struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
     address: String,
     notify: UnixDatagram,
-    _folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn configuration(folder: &Path, address: &str) -> PathBuf {
+pub(crate) fn configuration(folder: &Path, address: &str) -> PathBuf {
     let file = folder.join("vedette.yaml");
     let text = format!(
         "vantage:\n  name: here\n  listen: {address}\n  store: {}\n  control: off\n  resolvers: []\n\
@@ -34,25 +34,64 @@ fn configuration(folder: &Path, address: &str) -> PathBuf {
     file
 }
 
-fn start() -> Daemon {
+pub(crate) fn start() -> Daemon {
     let folder = tempfile::tempdir().unwrap();
     let address = format!("127.0.0.1:{}", free_port());
+    configuration(folder.path(), &address);
+    start_in(folder, address)
+}
+
+/// A daemon with the configuration that is in `folder`, which makes it answer at `address`.
+fn start_in(folder: tempfile::TempDir, address: String) -> Daemon {
     let socket = folder.path().join("notify");
+    fs::remove_file(&socket).ok();
     let notify = UnixDatagram::bind(&socket).unwrap();
-    notify.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    notify.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let log = fs::File::options().create(true).append(true).open(folder.path().join("log")).unwrap();
     let child = Command::new(env!("CARGO_BIN_EXE_vedette"))
         .arg("run")
-        .arg(configuration(folder.path(), &address))
+        .arg(folder.path().join("vedette.yaml"))
         .env("NOTIFY_SOCKET", &socket)
-        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
         .spawn()
         .unwrap();
-    Daemon { child, address, notify, _folder: folder }
+    Daemon { child, address, notify, folder }
 }
 
 impl Daemon {
+    /// Ends it politely and starts it again with what its folder holds now.
+    pub(crate) fn restarted(mut self) -> Self {
+        self.signal(Signal::TERM);
+        assert!(self.child.wait().unwrap().success());
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        start_in(folder, self.address.clone())
+    }
+
+    /// Waits until `/metrics` has a line that begins with `start`.
+    pub(crate) fn shows(&self, start: &str) -> bool {
+        (0..600).any(|turn| {
+            if turn > 0 {
+                std::thread::park_timeout(Duration::from_millis(100));
+            }
+            self.get("/metrics").lines().any(|line| line.starts_with(start))
+        })
+    }
+
+    /// The value of a metric without labels.
+    pub(crate) fn value(&self, metric: &str) -> f64 {
+        let page = self.get("/metrics");
+        let line = page.lines().find_map(|line| line.strip_prefix(&format!("{metric} ")));
+        line.unwrap_or_else(|| panic!("no {metric}")).parse().unwrap()
+    }
+
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
     /// Waits for a message of the daemon to its service manager that holds `text`.
-    fn hears(&self, text: &str) -> bool {
+    pub(crate) fn hears(&self, text: &str) -> bool {
         let mut bytes = [0; 1024];
         while let Ok(count) = self.notify.recv(&mut bytes) {
             if String::from_utf8_lossy(&bytes[..count]).contains(text) {
@@ -62,7 +101,7 @@ impl Daemon {
         false
     }
 
-    fn get(&self, path: &str) -> String {
+    pub(crate) fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
@@ -70,9 +109,17 @@ impl Daemon {
         answer
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
+    }
+}
+
+/// A daemon must not outlive its test.
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
     }
 }
 

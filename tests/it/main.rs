@@ -11,6 +11,8 @@ mod daemon;
 mod dashboards;
 mod docs_in_sync;
 mod layers;
+mod reloading;
 mod rpc_in_sync;
+mod schema;
 mod stories;
 mod unit;

@@ -40,7 +40,7 @@ const GRANT: usize = answers::MAX_ANSWER + 16 * 1024;
 const WINDOW: u32 = 65_535;
 
 /// The way to one member.
-pub(super) struct Line {
+pub(crate) struct Line {
     site: Arc<Site>,
     entrance: Option<Arc<Entrance>>,
     slot: Mutex<Slot>,
@@ -104,8 +104,13 @@ where
 }
 
 impl Line {
-    pub(super) fn new(site: Arc<Site>, login: Option<Login>) -> Self {
+    pub(crate) fn new(site: Arc<Site>, login: Option<Login>) -> Self {
         Self { site, entrance: login.map(|login| Arc::new(Entrance::new(login))), slot: Mutex::new(Slot::Empty) }
+    }
+
+    /// Whether it leads to `site`, as the user of `login`.
+    pub(super) fn is_at(&self, site: &Arc<Site>, login: Option<&Login>) -> bool {
+        Arc::ptr_eq(&self.site, site) && self.entrance.as_ref().map(|entrance| entrance.login()) == login
     }
 
     /// Closes the kept connection politely.
@@ -125,7 +130,8 @@ impl Line {
             let open = Arc::new(open(&self.site, kit, passport, &attempt.journey).await?);
             return self.exchange::<Q>(kit, &open, attempt).await.map_err(|failed| failed.unseen);
         }
-        let kept = self.kept(passport);
+        // The one that may no longer be used is held until another is open.
+        let (kept, _former) = self.kept(passport);
         let was_open = kept.is_some();
         let first = match kept {
             Some(open) => open,
@@ -289,15 +295,16 @@ impl Line {
         answer
     }
 
-    /// The open connection, if it may be used.
-    fn kept(&self, passport: &Passport) -> Option<Arc<Open>> {
+    /// The open connection, first if it may be used, second if it may not any more.
+    fn kept(&self, passport: &Passport) -> (Option<Arc<Open>>, Option<Arc<Open>>) {
         let mut slot = self.lock();
-        let Slot::Open(open) = &*slot else { return None };
+        let Slot::Open(open) = &*slot else { return (None, None) };
+        let open = Arc::clone(open);
         if open.is_usable(passport) {
-            return Some(Arc::clone(open));
+            return (Some(open), None);
         }
         *slot = Slot::Empty;
-        None
+        (None, Some(open))
     }
 
     /// Dials, or waits for the dial that is under way.

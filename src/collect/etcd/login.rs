@@ -54,6 +54,11 @@ impl Entrance {
         Self { login, files: Aside::new(1), ticket: Mutex::new(Ticket::None) }
     }
 
+    /// Who enters.
+    pub(super) const fn login(&self) -> &Login {
+        &self.login
+    }
+
     /// What is held at `now`.
     pub(super) fn ticket(&self, now: Mono) -> Ticket {
         let mut ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner);

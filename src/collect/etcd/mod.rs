@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::join_all;
 
 use self::answers::{Alarms, Members, Question, Read, Status};
-use self::line::Line;
+pub(crate) use self::line::Line;
 pub(crate) use self::listener::Listener;
 use super::identity::{Identity, Passport};
 use super::journey::Journey;
@@ -47,9 +47,8 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// `client` is its client port, and the user we are there.
-    pub(crate) fn new(name: Name, client: Option<(Arc<Site>, Option<Login>)>, listener: Option<Listener>) -> Self {
-        let line = client.map(|(site, login)| Arc::new(Line::new(site, login)));
+    /// `line` leads to its client port, `listener` to its metrics.
+    pub(crate) const fn new(name: Name, line: Option<Arc<Line>>, listener: Option<Listener>) -> Self {
         Self { name, line, listener }
     }
 }
@@ -57,6 +56,12 @@ impl Member {
 impl Etcd {
     pub(crate) const fn new(identity: Arc<Identity>, members: Vec<Member>) -> Self {
         Self { identity, members }
+    }
+
+    /// The line through `site` as the user of `login`, with the connection that is open.
+    pub(crate) fn line_at(&self, site: &Arc<Site>, login: Option<&Login>) -> Option<Arc<Line>> {
+        let mut lines = self.members.iter().filter_map(|member| member.line.as_ref());
+        lines.find(|line| line.is_at(site, login)).map(Arc::clone)
     }
 
     /// Asks all members; `None` for kinds that no etcd is asked.

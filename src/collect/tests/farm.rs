@@ -269,6 +269,7 @@ impl Bench {
             files: Vec::new(),
             levels: [].into(),
             policy: Policy::default(),
+            kubeconfigs: Vec::new(),
         };
         Self { settings }
     }

@@ -12,6 +12,7 @@ use super::fresh::is_fresh;
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     let mut all = vec![build(), heartbeat(page)];
     all.extend(engine(page));
+    all.extend(configuration(page));
     all.extend(looks(page));
     all.extend(deliveries(page));
     all.extend(vantage(page));
@@ -41,6 +42,32 @@ fn engine(page: Page<'_>) -> [Family; 5] {
             .alone(Some(count(snapshot.counters.inputs))),
         Family::gauge("vedette_store_up", "Whether the last write to the store succeeded. Absent before the first.")
             .alone(snapshot.store_works.map(flag)),
+    ]
+}
+
+fn configuration(page: Page<'_>) -> [Family; 4] {
+    let configured = &page.snapshot.configured;
+    let result = |result: &'static str| Labels::default().with("result", result);
+    let mut reloads = Family::counter("vedette_config_reloads_total", "Attempts to replace the configuration.");
+    reloads.sample(&result("taken"), count(configured.reloads));
+    reloads.sample(&result("refused"), count(configured.refusals));
+    [
+        Family::gauge(
+            "vedette_config_last_reload_successful",
+            "Whether the configuration in use is what the file says: 0 after a refused reload, and while a copy stands in.",
+        )
+        .alone(Some(flag(configured.refused.is_none()))),
+        Family::gauge(
+            "vedette_config_last_reload_success_timestamp_seconds",
+            "When the configuration in use was read.",
+        )
+        .alone(Some(instant(configured.at))),
+        Family::gauge(
+            "vedette_config_copy_in_use",
+            "Whether the file could not be used at the start, so that its last good copy stands in for it.",
+        )
+        .alone(Some(flag(configured.is_copy))),
+        reloads,
     ]
 }
 

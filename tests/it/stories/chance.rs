@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::reloads;
 use super::world::{Doing, Relay, World, api, etcd, seconds, vip};
 
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +17,7 @@ enum Event {
     Stall,
     Crash,
     Silence(bool),
+    Reload(u8),
     Heal,
 }
 
@@ -29,6 +31,7 @@ fn event() -> impl Strategy<Value = Event> {
         Just(Event::Stall),
         Just(Event::Crash),
         any::<bool>().prop_map(Event::Silence),
+        (0_u8..4).prop_map(Event::Reload),
         Just(Event::Heal),
     ]
 }
@@ -51,6 +54,8 @@ fn apply(world: &mut World, event: Event) {
             world.restart();
         }
         Event::Silence(even_if_dead) => world.silence(seconds(90), even_if_dead),
+        Event::Reload(0) => world.reload_badly(),
+        Event::Reload(n) => world.reload(reloads::variant(n)),
         Event::Heal => world.heal(),
     }
 }

@@ -11,6 +11,7 @@ mod filling;
 mod minds;
 mod page;
 mod peers;
+mod reloads;
 mod restarts;
 mod second_thoughts;
 mod setup;

@@ -14,6 +14,7 @@ use vedette::model::message::{Delivery, DeliveryFailure, FailureClass, Message, 
 use vedette::model::observation::{Cause, Observation, Phase, Phases, Unseen};
 use vedette::model::policy::Policy;
 use vedette::model::probe::{Connection, Look, Probe, ProbeKind};
+use vedette::model::reload::{Refusal, Reload, Replacement};
 use vedette::model::rule::RuleId;
 use vedette::model::silence::{Order, Silence};
 use vedette::model::snapshot::Snapshot;
@@ -65,7 +66,7 @@ type Script = Box<dyn FnOnce(&mut World)>;
 pub(super) struct World {
     engine: Engine,
     inventory: Arc<Inventory>,
-    policy: Policy,
+    pub(super) policy: Policy,
     pub(super) start: Now,
     elapsed: Duration,
     wall_step: i64,
@@ -244,6 +245,20 @@ impl World {
     /// The configuration is changed while the process is down.
     pub(super) fn reconfigure(&mut self, inventory: Inventory) {
         self.inventory = Arc::new(inventory);
+    }
+
+    /// The configuration is changed under the running process.
+    pub(super) fn reload(&mut self, inventory: Inventory) {
+        self.reconfigure(inventory);
+        let (inventory, policy) = (Arc::clone(&self.inventory), Arc::new(self.policy.clone()));
+        let replacement = Replacement { at: self.now().wall, inventory, policy, remarks: Vec::new() };
+        self.push(Duration::ZERO, Input::Reconfigured(Reload::Taken(Box::new(replacement))));
+    }
+
+    /// Somebody tries to, and the file is wrong.
+    pub(super) fn reload_badly(&mut self) {
+        let refusal = Refusal::new(self.now().wall, vec!["vedette.yaml:1:1: error: the file is empty".into()]);
+        self.push(Duration::ZERO, Input::Reconfigured(Reload::Refused(refusal)));
     }
 
     pub(super) fn restart_remembering_after(&mut self, wait: Duration) {

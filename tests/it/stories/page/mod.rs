@@ -16,7 +16,6 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use vedette::expose::{Expose, Pages};
-use vedette::model::policy::Policy;
 use vedette::model::time::Clock;
 
 use super::world::{Doing, World, etcd, seconds};
@@ -78,7 +77,7 @@ fn worlds() -> Vec<(&'static str, &'static str, World)> {
 fn serve(runtime: &Runtime, world: &World) -> SocketAddr {
     let now = world.now();
     let snapshot = Arc::new(ArcSwap::new(world.snapshot()));
-    let pages = Pages::new(snapshot, Arc::new(Policy::default()), Clock::new(move || now));
+    let pages = Pages::new(snapshot, Clock::new(move || now));
     let expose = runtime.block_on(Expose::bind((Ipv4Addr::LOCALHOST, 0).into())).unwrap();
     let address = expose.address().unwrap();
     runtime.spawn(expose.serve(pages, CancellationToken::new()));

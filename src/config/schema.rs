@@ -1,0 +1,389 @@
+//! The form of the configuration as a JSON Schema (draft 2020-12), for editors that check while somebody types.
+//!
+//! A mirror of what the readers of the sections accept, held to them by a test: each section here has exactly the keys
+//! that its reader knows. It tells form, not meaning: what belongs together, what is there and what it costs a cluster
+//! only `vedette check` can tell. Called by `vedette schema`.
+#![expect(dead_code, reason = "the types below are never made; their schema is")]
+
+use std::borrow::Cow;
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use super::duration;
+use super::timing::KNOBS;
+use crate::model::certificate::Class;
+use crate::model::policy::Policy;
+use crate::model::rule::{Level, RuleId};
+
+/// The schema, indented, with a line end.
+#[must_use]
+pub fn text() -> String {
+    let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Configuration>();
+    serde_json::to_string_pretty(&schema).expect("a schema is plain JSON") + "\n"
+}
+
+/// What vedette watches, from where, and whom it tells. `vedette check` says more than this schema can.
+#[derive(JsonSchema)]
+#[schemars(title = "vedette", deny_unknown_fields)]
+struct Configuration {
+    /// The machine vedette runs on. All optional.
+    vantage: Option<Vantage>,
+    /// How mail goes out. Without it nobody is told anything.
+    mail: Option<Mail>,
+    /// A dead man's switch: GET to a URL as long as vedette sees, decides and can tell. Default: none.
+    heartbeat: Option<Heartbeat>,
+    /// Louder or quieter rules, for all clusters. Default: each rule's own level. Example: `F49: info`.
+    levels: Option<Levels>,
+    /// Certificates and tokens in files that belong to no cluster, whose end is to be told. Default: none more than
+    /// those that vedette itself uses.
+    files: Option<Vec<Files>>,
+    /// What to watch. At least one.
+    #[schemars(length(min = 1))]
+    clusters: Vec<Cluster>,
+    /// Intervals, deadlines and holds.
+    timing: Option<Timing>,
+}
+
+/// The machine vedette runs on.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Vantage {
+    /// How mails call this machine. Default: its host name. Example: `bastion-1`.
+    name: Option<Name>,
+    /// Where pages and metrics are served; takes a restart. Default: `127.0.0.1:9876`.
+    listen: Option<Address>,
+    /// Whether `listen` may be reached from outside. Default: false.
+    allow_insecure_listen: Option<bool>,
+    /// The database of incidents and unsent mail; takes a restart. Default: `vedette.db` in `$STATE_DIRECTORY`, else in
+    /// `/var/lib/vedette`.
+    store: Option<String>,
+    /// The socket for `vedette status`, `silence` and `incidents`, or `off`; takes a restart. Default:
+    /// `/run/vedette/control.sock`.
+    control: Option<String>,
+    /// DNS servers to look at, by number. Default: the nameservers in `/etc/resolv.conf`. `[]` is none.
+    resolvers: Option<Vec<Address>>,
+    /// Places outside the clusters that answer while a cluster does not. The mail relay and the resolvers are always
+    /// among them. Default: none more.
+    references: Option<Vec<Reference>>,
+}
+
+/// A place that proves our own path.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Reference {
+    /// What it is called.
+    name: Name,
+    /// Where a TCP connection is opened to.
+    address: Address,
+}
+
+/// How mail goes out.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Mail {
+    /// The relay. Example: `smtp.example.com:587`.
+    relay: Address,
+    /// Protection of the connection. Default: starttls.
+    tls: Option<MailTls>,
+    /// Authority for the relay's certificate. Default: those this machine trusts.
+    ca: Option<Source>,
+    /// Login, together with `password`. Default: none.
+    username: Option<String>,
+    /// Where the password is.
+    password: Option<Source>,
+    /// Sender. Example: `vedette <vedette@example.com>`.
+    from: String,
+    /// Recipients.
+    #[schemars(length(min = 1))]
+    to: Vec<String>,
+    /// Where answers go. Default: the sender.
+    reply_to: Option<String>,
+}
+
+/// Protection of the connection to the relay.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum MailTls {
+    /// Required upgrade, on port 587 or 25.
+    StartTls,
+    /// TLS from the first byte, on port 465.
+    Implicit,
+    /// None; only to this machine.
+    None,
+}
+
+/// Where heartbeats go.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Heartbeat {
+    /// An http or https URL. Example: `https://beats.example.com/ping/vedette`.
+    url: String,
+    /// How often, 5s to 1h. Default: 30s.
+    interval: Option<Duration>,
+    /// Authority for the receiver's certificate. Default: those this machine trusts.
+    ca: Option<Source>,
+}
+
+/// One cluster.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Cluster {
+    /// Every mail and metric about the cluster bears it. Example: `prod-eu1`.
+    name: Name,
+    /// Credentials and the address clients use out of a kubeconfig. Either this or `credentials`.
+    kubeconfig: Option<Kubeconfig>,
+    /// How to prove who we are to the apiservers, and whom to trust. Either this or `kubeconfig`.
+    credentials: Option<Credentials>,
+    /// Who renews the certificates that its endpoints serve. Default: manual.
+    certificates: Option<Renewal>,
+    /// The address clients use: a balancer or a floating address. Default: the server in the kubeconfig.
+    vip: Option<Vip>,
+    /// The instances behind it. Default: none.
+    apiservers: Option<Vec<Endpoint>>,
+    /// etcd clusters. Default: none.
+    etcd: Option<Vec<Etcd>>,
+    /// Certificates and tokens in files, whose end is to be told. Default: none more than those that vedette uses.
+    files: Option<Vec<Files>>,
+    /// Louder or quieter rules, for this cluster. Default: none.
+    levels: Option<Levels>,
+}
+
+/// A kubeconfig to read.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Kubeconfig {
+    /// The file, read again when it changes.
+    path: String,
+    /// Default: its current-context.
+    context: Option<String>,
+    /// Whether a credential plugin named there may run. Default: false.
+    allow_exec: Option<bool>,
+}
+
+/// How to prove who we are, and whom to trust.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Credentials {
+    /// The cluster's CA, PEM. Without it certificates are seen but not verified.
+    ca: Option<Source>,
+    /// Client certificate chain, PEM, together with `client_key`.
+    client_certificate: Option<Source>,
+    /// Its private key, PEM.
+    client_key: Option<Source>,
+    /// Bearer token. Default: none.
+    token: Option<Source>,
+    /// Proxy for connections to the apiservers: an http, https or socks5 URL. Default: none.
+    proxy: Option<String>,
+}
+
+/// The address clients use.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Vip {
+    /// Required without a kubeconfig.
+    address: Option<Address>,
+    /// Name to expect in the certificate. Default: the host in `address`.
+    server_name: Option<String>,
+    /// Whether the address moves by itself when its holder dies (keepalived, kube-vip); it is given 10s then.
+    /// Default: false.
+    failover: Option<bool>,
+    /// Who renews its certificates. Default: the cluster's.
+    certificates: Option<Renewal>,
+}
+
+/// An apiserver or a member of an etcd cluster.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Endpoint {
+    /// Different for each.
+    name: Name,
+    /// Different for everything in the cluster.
+    address: Address,
+    /// Name to expect in the certificate. Default: the host in `address`.
+    server_name: Option<String>,
+    /// Who renews its certificates. Default: the cluster's.
+    certificates: Option<Renewal>,
+}
+
+/// An etcd cluster.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Etcd {
+    /// Different for each.
+    name: Name,
+    /// etcd's CA, PEM. Without it certificates are seen but not verified.
+    ca: Option<Source>,
+    /// Client certificate chain, PEM, together with `client_key`.
+    client_certificate: Option<Source>,
+    /// Its private key, PEM.
+    client_key: Option<Source>,
+    /// Who renews its certificates. Default: the cluster's.
+    certificates: Option<Renewal>,
+    /// Quota of the database, in MiB, GiB or bytes. Only for etcd before 3.6, which does not tell it. Default: none.
+    /// Example: `8GiB`.
+    quota: Option<NumberOrText>,
+    /// All members.
+    members: Vec<Endpoint>,
+}
+
+/// Files with certificates and tokens.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Files {
+    /// A file, a directory with all below it, or a pattern with `*`, `?` and `[...]`.
+    path: String,
+    /// Who renews what is in them. Default: manual.
+    certificates: Option<Renewal>,
+    /// The part of its life after which a program renews what is in them, from 0.1 to 0.99. Default: two thirds.
+    renewed_at: Option<NumberOrText>,
+    /// The endpoint of the cluster that should serve the newest certificate in it. Default: the one whose certificate
+    /// has the same holder, issuer and names.
+    serves: Option<String>,
+}
+
+/// Where a credential or certificate is: exactly one of the three. Read again whenever it is used.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, extend("minProperties" = 1, "maxProperties" = 1))]
+struct Source {
+    /// A file; one with a secret must not be open to everyone.
+    file: Option<String>,
+    /// A systemd credential (`LoadCredential=` in the unit).
+    credential: Option<String>,
+    /// An environment variable.
+    env: Option<String>,
+}
+
+/// `host:port`, with brackets around IPv6: `[2001:db8::1]:6443`.
+#[derive(JsonSchema)]
+struct Address(#[schemars(regex(pattern = r":[0-9]{1,5}$"))] String);
+
+/// 1 to 63 letters, digits, '.', '_', ':' and '-'; the first is a letter or digit.
+#[derive(JsonSchema)]
+struct Name(#[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,62}$"))] String);
+
+/// Whole numbers with units, such as 500ms, 15s, 2m, 1h30m and 1d. Never a bare number.
+#[derive(JsonSchema)]
+struct Duration(#[schemars(regex(pattern = PATTERN))] String);
+
+const PATTERN: &str = r"^([0-9]+(ms|s|m|h|d))+$";
+
+/// A number, or a number with a unit.
+struct NumberOrText;
+/// Rules by name, each with a level.
+struct Levels;
+/// Who renews.
+struct Renewal;
+/// The knobs.
+struct Timing;
+
+impl JsonSchema for NumberOrText {
+    fn schema_name() -> Cow<'static, str> {
+        "NumberOrText".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["number", "string"] })
+    }
+}
+
+impl JsonSchema for Levels {
+    fn schema_name() -> Cow<'static, str> {
+        "Levels".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let levels = [Level::Info, Level::Warning, Level::Critical].map(Level::as_str);
+        json_schema!({
+            "description": "Rules by name: info (only listed), warning (mailed after its hold), critical (mailed at once).",
+            "type": "object",
+            "propertyNames": { "enum": RuleId::ALL.map(RuleId::as_str) },
+            "additionalProperties": { "enum": levels },
+        })
+    }
+}
+
+impl JsonSchema for Renewal {
+    fn schema_name() -> Cow<'static, str> {
+        "Renewal".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Who renews: a person (manual), a program (automatic), the server when it starts (restart).",
+            "enum": Class::ALL.map(Class::as_str),
+        })
+    }
+}
+
+/// Keys, ranges and defaults are those of the table that the reader uses.
+impl JsonSchema for Timing {
+    fn schema_name() -> Cow<'static, str> {
+        "Timing".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let mut defaults = Policy::default();
+        let properties: serde_json::Map<_, _> = KNOBS
+            .iter()
+            .map(|knob| {
+                let (least, most) = (duration::show(knob.range.0), duration::show(knob.range.1));
+                let default = duration::show(*(knob.of)(&mut defaults));
+                let schema = json_schema!({
+                    "description": format!("From {least} to {most}. Default: {default}."),
+                    "type": ["string", "null"],
+                    "pattern": PATTERN,
+                    "default": default,
+                });
+                (knob.key.to_owned(), schema.to_value())
+            })
+            .collect();
+        json_schema!({
+            "description": "Intervals, deadlines and holds.",
+            "type": "object",
+            "properties": properties,
+            "additionalProperties": false,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::config::{cluster, files, kubeconfig, load, material, outlets, vantage};
+
+    #[test]
+    fn every_section_has_the_keys_that_its_reader_knows() {
+        let schema: Value = serde_json::from_str(&text()).unwrap();
+        let knobs = KNOBS.map(|knob| knob.key);
+        let sections: [(&str, &[&str]); 14] = [
+            ("", &load::KEYS),
+            ("Vantage", &vantage::KEYS),
+            ("Reference", &vantage::REFERENCE_KEYS),
+            ("Mail", &outlets::MAIL_KEYS),
+            ("Heartbeat", &outlets::HEARTBEAT_KEYS),
+            ("Source", &material::SOURCE_KEYS),
+            ("Cluster", &cluster::KEYS),
+            ("Credentials", &cluster::CREDENTIALS_KEYS),
+            ("Vip", &cluster::VIP_KEYS),
+            ("Endpoint", &cluster::ENDPOINT_KEYS),
+            ("Etcd", &cluster::ETCD_KEYS),
+            ("Files", &files::KEYS),
+            ("Kubeconfig", &kubeconfig::KEYS),
+            ("Timing", &knobs),
+        ];
+        for (name, keys) in sections {
+            let section = if name.is_empty() { &schema } else { &schema["$defs"][name] };
+            let mut written: Vec<&str> =
+                section["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+            let mut keys = keys.to_vec();
+            written.sort_unstable();
+            keys.sort_unstable();
+
+            assert_eq!(written, keys, "{name}");
+            assert_eq!(section["additionalProperties"], Value::Bool(false), "{name}");
+        }
+    }
+}

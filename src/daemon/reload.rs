@@ -1,0 +1,165 @@
+//! Notices that another configuration is wanted, and reads it beside the loop.
+//!
+//! A SIGHUP asks for it, and so does a change of the file or of a kubeconfig it names. Files are asked for their state
+//! every other second instead of being subscribed to: that sees editors that rename, links that are swapped and network
+//! file systems alike, needs no kernel limit and no folder of its own, and two seconds are nothing to a person. What is
+//! still being written is left alone until it has kept still. Nothing is decided here: the loop takes or refuses.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::signal::unix::{self, SignalKind};
+use tokio::sync::mpsc;
+
+use super::systemd;
+use crate::config::aside::Aside;
+use crate::config::load::Loaded;
+use crate::config::mark::Mark;
+use crate::config::problem::Problem;
+use crate::config::surroundings::{Sources, Surroundings};
+use crate::parse::flaw::Flaw;
+
+/// Time between two questions for the files' state, and the time they must have kept still.
+const PAUSE: Duration = Duration::from_secs(2);
+/// The same after a SIGHUP: whoever sends it has most likely written already.
+const SETTLING: Duration = Duration::from_millis(250);
+/// A file that never keeps still is read as it is after this many pauses.
+const PATIENCE: u32 = 20;
+/// What was refused is tried again after this: a key that was missing may be there, and no file of ours changes by that.
+const AGAIN: Duration = Duration::from_secs(30);
+/// A file system that does not answer for this long counts as a mistake.
+const READING: Duration = Duration::from_secs(20);
+
+/// Why the configuration was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// A SIGHUP.
+    Signal,
+    /// A file has changed.
+    File,
+    /// It was refused a while ago.
+    Again,
+}
+
+/// The configuration as it was read, and why.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) cause: Cause,
+    pub(super) result: Result<Box<Loaded>, Vec<Problem>>,
+}
+
+/// Watches the configuration.
+#[derive(Debug)]
+pub(super) struct Reloads {
+    file: PathBuf,
+    kubeconfigs: Vec<PathBuf>,
+    hangup: unix::Signal,
+    aside: Aside,
+    /// As they were when they were last read, and when they were last looked at.
+    read: Vec<Mark>,
+    seen: Vec<Mark>,
+    refused: Option<Vec<Problem>>,
+}
+
+impl Reloads {
+    /// Watches `file`, of which `loaded` was read, or which was `refused` at the start. From here on a SIGHUP no longer
+    /// ends the process.
+    ///
+    /// # Errors
+    /// When the kernel refuses the registration.
+    pub(super) fn watch(file: PathBuf, loaded: &Loaded, refused: Option<Vec<Problem>>) -> std::io::Result<Self> {
+        let hangup = unix::signal(SignalKind::hangup())?;
+        let kubeconfigs = loaded.settings.kubeconfigs.clone();
+        let read: Vec<Mark> = files(&file, &kubeconfigs).map(|path| Mark::of(path)).collect();
+        Ok(Self { file, kubeconfigs, hangup, aside: Aside::new(1), seen: read.clone(), read, refused })
+    }
+
+    /// Reads whenever it is wanted, until nobody takes the results.
+    pub(super) async fn run(mut self, attempts: mpsc::Sender<Attempt>) {
+        loop {
+            let cause = self.wanted().await;
+            if cause != Cause::Again {
+                systemd::reloading();
+            }
+            let result = self.settled_reading(cause).await;
+            let is_news = match &result {
+                Ok(_) => true,
+                Err(problems) => cause != Cause::Again || self.refused.as_ref() != Some(problems),
+            };
+            self.refused = result.as_ref().err().cloned();
+            if is_news && attempts.send(Attempt { cause, result }).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn wanted(&mut self) -> Cause {
+        let mut waited = Duration::ZERO;
+        loop {
+            tokio::select! {
+                _ = self.hangup.recv() => return Cause::Signal,
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+            waited += PAUSE;
+            let Some(marks) = self.marks().await else { continue };
+            let keeps_still = self.seen == marks;
+            self.seen = marks;
+            if keeps_still && self.seen != self.read {
+                return Cause::File;
+            }
+            if self.refused.is_some() && waited >= AGAIN {
+                return Cause::Again;
+            }
+        }
+    }
+
+    /// Reads once the files keep still, and anew when they changed meanwhile.
+    async fn settled_reading(&mut self, cause: Cause) -> Result<Box<Loaded>, Vec<Problem>> {
+        let mut before = self.marks().await;
+        let mut result = Err(Vec::new());
+        for turn in 0..PATIENCE {
+            if turn > 0 || cause == Cause::Signal {
+                tokio::time::sleep(SETTLING).await;
+                let now = self.marks().await;
+                let keeps_still = now == before;
+                before = now;
+                if !keeps_still && turn + 1 < PATIENCE {
+                    continue;
+                }
+            }
+            result = self.reading().await;
+            let after = self.marks().await;
+            let is_whole = after == before;
+            before = after;
+            if is_whole {
+                break;
+            }
+        }
+        if let Ok(loaded) = &result {
+            self.kubeconfigs.clone_from(&loaded.settings.kubeconfigs);
+            before = self.marks().await;
+        }
+        self.read = before.unwrap_or_default();
+        self.seen.clone_from(&self.read);
+        result
+    }
+
+    async fn reading(&self) -> Result<Box<Loaded>, Vec<Problem>> {
+        let file = self.file.clone();
+        let read = move || Loaded::read(&file, &Surroundings::here(Sources::Examined)).map(Box::new);
+        self.aside.run(READING, read).await.unwrap_or_else(|| {
+            let flaw = Flaw::error(None, format!("the file system does not answer within {READING:?}"));
+            Err(vec![Problem { file: self.file.display().to_string(), flaw }])
+        })
+    }
+
+    /// `None` when the file system does not answer.
+    async fn marks(&self) -> Option<Vec<Mark>> {
+        let (file, kubeconfigs) = (self.file.clone(), self.kubeconfigs.clone());
+        self.aside.run(PAUSE, move || files(&file, &kubeconfigs).map(|path| Mark::of(path)).collect()).await
+    }
+}
+
+fn files<'a>(file: &'a PathBuf, kubeconfigs: &'a [PathBuf]) -> impl Iterator<Item = &'a PathBuf> {
+    std::iter::once(file).chain(kubeconfigs)
+}

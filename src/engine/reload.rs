@@ -1,0 +1,86 @@
+//! Another configuration under the running engine.
+//!
+//! What is still watched at its place keeps beliefs, phase, alarms, holds and incidents. What is gone is withdrawn, and
+//! its looks under way are given up without a word. What moved keeps its alarms and incidents, because the name is what
+//! people know it by, but must be seen anew before anything is said of it.
+
+use std::sync::Arc;
+
+use crate::model::exchange::Change;
+use crate::model::incident::Alarm;
+use crate::model::reload::{Reload, Replacement};
+use crate::model::subject::Subject;
+use crate::model::time::Now;
+use crate::model::verdict::FindingKey;
+use crate::observe::turnover::{Fate, Turnover};
+
+use super::Engine;
+
+impl Engine {
+    /// Takes in an attempt to replace the configuration.
+    pub(super) fn reconfigure(&mut self, reload: Reload, now: Now) {
+        self.is_snapshot_stale = true;
+        match reload {
+            Reload::Taken(replacement) => {
+                let Replacement { at, remarks, .. } = &*replacement;
+                self.configured.replace(*at, remarks.clone());
+                self.replace(*replacement, now);
+            }
+            Reload::Refused(refusal) => self.configured.refuse(refusal),
+            Reload::StoodIn { of, refusal } => {
+                self.configured.refuse(refusal);
+                self.configured.at = of;
+                self.configured.is_copy = true;
+            }
+        }
+    }
+
+    fn replace(&mut self, Replacement { inventory, policy, .. }: Replacement, now: Now) {
+        let before = Arc::clone(self.view.inventory());
+        let turnover = Turnover::new(&before, &inventory);
+        let has_left = |subject: &Subject| turnover.fate(subject) != Fate::Stays;
+        self.schedule.replace(&inventory, &policy, now.mono);
+        self.flight.give_up(has_left);
+        self.bursts.drop_looks(has_left);
+        self.ladder.forget_suspicions(has_left);
+        self.view.replace(Arc::clone(&inventory), policy, now.mono);
+        for cluster in inventory.clusters.keys() {
+            self.view.set_planned(cluster, self.schedule.planned_per_second(&inventory, cluster));
+        }
+        self.heart.due = self.heart.due.min(now.mono.plus(self.view.policy().heartbeat_interval));
+
+        self.withdraw_unwatched(now);
+        let standing: Vec<Subject> = self.ladder.alarms().map(|alarm| alarm.finding.subject.clone()).collect();
+        for subject in standing.iter().filter(|subject| turnover.fate(subject) == Fate::Moved) {
+            self.burst(subject, now, now);
+        }
+        match (before.mails, inventory.mails) {
+            (false, true) => self.tell_untold(now),
+            (true, false) => {
+                let dropped = self.outbox.clear();
+                self.changes.extend(dropped.into_iter().map(|message| Change::Settled { message, accepted: false }));
+            }
+            (true, true) | (false, false) => {}
+        }
+        self.touched.insert(None);
+        self.touched.extend(inventory.clusters.keys().cloned().map(Some));
+    }
+
+    fn withdraw_unwatched(&mut self, now: Now) {
+        let inventory = Arc::clone(self.view.inventory());
+        let keys = self.ladder.alarms().map(Alarm::key);
+        let gone: Vec<FindingKey> = keys.filter(|key| !inventory.watches(&key.subject)).collect();
+        for key in gone {
+            self.ladder.withdraw(&key);
+            self.changes.push(Change::AlarmOver(key.clone()));
+            self.recover_everywhere(&key, now.wall, true, now);
+        }
+    }
+
+    fn tell_untold(&mut self, now: Now) {
+        let policy = Arc::clone(self.view.policy());
+        for utterance in self.incidents.untold(&policy, now.mono) {
+            self.say(Some(utterance), now);
+        }
+    }
+}

@@ -192,7 +192,7 @@ struct Vip {
     certificates: Option<Renewal>,
 }
 
-/// An apiserver or a member of an etcd cluster.
+/// An apiserver.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Endpoint {
@@ -223,8 +223,43 @@ struct Etcd {
     /// Quota of the database, in MiB, GiB or bytes. Only for etcd before 3.6, which does not tell it. Default: none.
     /// Example: `8GiB`.
     quota: Option<NumberOrText>,
+    /// User of etcd's own authentication, together with `password` and `ca`. Needs no role. Default: none.
+    username: Option<String>,
+    /// The user's password.
+    password: Option<Source>,
+    /// How the members' metrics listeners are asked, where these want TLS.
+    metrics: Option<Listener>,
     /// All members.
-    members: Vec<Endpoint>,
+    members: Vec<Member>,
+}
+
+/// A member of an etcd cluster.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Member {
+    /// Different for each.
+    name: Name,
+    /// Client port, different for everything in the cluster. All members have one, or none has: then they are judged by
+    /// their metrics listeners alone.
+    address: Option<Address>,
+    /// Name to expect in the certificate. Default: the host in `address`.
+    server_name: Option<String>,
+    /// Who renews its certificates. Default: the cluster's.
+    certificates: Option<Renewal>,
+    /// Metrics listener (`--listen-metrics-urls`), such as `http://10.0.0.21:2381`. Default: none.
+    metrics: Option<String>,
+}
+
+/// Credentials of metrics listeners.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Listener {
+    /// Their CA, PEM. Without it certificates are seen but not verified.
+    ca: Option<Source>,
+    /// Client certificate chain, PEM, together with `client_key`.
+    client_certificate: Option<Source>,
+    /// Its private key, PEM.
+    client_key: Option<Source>,
 }
 
 /// Files with certificates and tokens.

@@ -1,4 +1,4 @@
-//! Runs drills, each in a fresh world, and reports as a test harness does. `lanes.rs` runs two at a time.
+//! Runs drills, each in a fresh world, and reports as a test harness does. `lanes.rs` runs three at a time.
 //!
 //! A drill is a function that gets a running world and fails by an error. What it cannot have makes it
 //! skip, by returning [`Skipped`]; on a build server, where CI=true, a skip is a failure.

@@ -1,4 +1,4 @@
-//! Two drills at a time: they mostly wait, for holds and for silence, so two share the cores without harm.
+//! Three drills at a time: they mostly wait, for holds and for silence, so three share two cores without harm.
 //!
 //! Each drill is a process of its own with namespaces of its own; this one hands them out and adds up.
 
@@ -20,7 +20,7 @@ use crate::tools::Tools;
 pub(crate) const LANE: &str = "--lane";
 
 /// Drills at a time, unless the variable says otherwise; timing is best with 1.
-const LANES: usize = 2;
+const LANES: usize = 3;
 const LANES_VARIABLE: &str = "VEDETTE_LAB_LANES";
 
 /// Runs the chosen drills and prints the sum.

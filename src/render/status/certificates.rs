@@ -1,10 +1,11 @@
-//! Served certificates by what ends first, each once however many places serve it.
+//! Certificates by what ends first, served or in watched files, each once however many places have it.
 
 use std::collections::BTreeMap;
 
 use crate::model::certificate::{Certificate, Fingerprint, Trust};
 use crate::model::snapshot::ClusterPicture;
-use crate::model::subject::{Name, Subject};
+use crate::model::stored::{FilesReading, Held};
+use crate::model::subject::{Name, Subject, VANTAGE};
 use crate::model::time::UnixTime;
 use crate::model::verdict::{Band, Evidence};
 use crate::render::metrics::Page;
@@ -15,7 +16,10 @@ use super::moment::{short, wall};
 /// Places named for one certificate.
 const PLACES: usize = 8;
 
-/// Certificates of one cluster, each with its end.
+/// Items of files that are considered: those that end first. Far more than a page has room for.
+const HELD: usize = 200;
+
+/// Certificates of one cluster, served or in watched files, each with its end.
 pub(super) fn of(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> Vec<(UnixTime, CertificateFacts)> {
     let mut places: BTreeMap<Fingerprint, Vec<(&Subject, UnixTime, &Certificate, Trust)>> = BTreeMap::new();
     for (subject, (seen, served)) in &picture.served {
@@ -23,40 +27,86 @@ pub(super) fn of(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> Vec<(
             places.entry(first.fingerprint).or_default().push((subject, *seen, first, served.trust));
         }
     }
-    places.into_values().filter_map(|places| facts(page, name, &places)).collect()
+    let mut all: Vec<_> = places.values().filter_map(|places| served(page, name, picture, places)).collect();
+    if let Some((read, reading)) = &picture.stored {
+        let is_served = |fingerprint: &Fingerprint| places.contains_key(fingerprint);
+        all.extend(in_files(page, Some(name), *read, reading, is_served));
+    }
+    all
 }
 
-fn facts(
+/// What the vantage's own files hold.
+pub(super) fn of_vantage(page: Page<'_>) -> Vec<(UnixTime, CertificateFacts)> {
+    let stored = page.snapshot.stored.as_ref();
+    stored.map_or_else(Vec::new, |(read, reading)| in_files(page, None, *read, reading, |_| false))
+}
+
+fn in_files(
+    page: Page<'_>,
+    cluster: Option<&Name>,
+    read: UnixTime,
+    reading: &FilesReading,
+    is_served: impl Fn(&Fingerprint) -> bool,
+) -> Vec<(UnixTime, CertificateFacts)> {
+    let watched = |held: &Held<'_>| !held.is_superseded() && !is_served(&held.item().fingerprint);
+    reading.held().take(HELD).filter(watched).filter_map(|held| stored(page, cluster, read, &held)).collect()
+}
+
+fn stored(
+    page: Page<'_>,
+    cluster: Option<&Name>,
+    read: UnixTime,
+    held: &Held<'_>,
+) -> Option<(UnixTime, CertificateFacts)> {
+    let item = held.item();
+    let ends = item.life?.not_after;
+    let band = band(page, cluster, item.fingerprint, ends);
+    let watches = page.snapshot.inventory.files(cluster);
+    let (source, ..) = held.places().next()?;
+    let class = watches.and_then(|watches| watches.get(&source.name)).map_or("", |watch| watch.certificates.as_str());
+    let facts = CertificateFacts {
+        cluster: cluster.map_or_else(|| VANTAGE.to_owned(), Name::to_string),
+        band: band.map_or("", Band::as_str),
+        state: state(band),
+        ends: wall(ends, page.now),
+        holder: short(&item.holder),
+        issuer: short(&item.issuer),
+        fingerprint: item.fingerprint.short(),
+        class,
+        trust: "on disk",
+        places: bounded(held.places().map(|(_, file, _)| file.path.to_string()).collect()),
+        seen: wall(read, page.now),
+    };
+    Some((ends, facts))
+}
+
+fn served(
     page: Page<'_>,
     name: &Name,
+    picture: &ClusterPicture,
     places: &[(&Subject, UnixTime, &Certificate, Trust)],
 ) -> Option<(UnixTime, CertificateFacts)> {
     let (subject, _, certificate, _) = *places.first()?;
     let (_, seen, _, _) = *places.iter().max_by_key(|(_, seen, _, _)| *seen)?;
     // The worst word of all places: the same chain may be expected under a name that it does not bear.
     let trust = places.iter().map(|(_, _, _, trust)| *trust).max_by_key(|trust| is_doubtful(*trust))?;
-    let band = band(page, name, certificate);
+    let band = band(page, Some(name), certificate.fingerprint, certificate.not_after);
     let class = page.snapshot.inventory.endpoint(subject).map_or("", |endpoint| endpoint.certificates.as_str());
-    let mut shown: Vec<String> = places.iter().take(PLACES).map(|(subject, ..)| subject.to_string()).collect();
-    if places.len() > PLACES {
-        shown.push(format!("and {} more", places.len() - PLACES));
-    }
+    let mut shown: Vec<String> = places.iter().map(|(subject, ..)| subject.to_string()).collect();
+    let held = picture.stored.iter().flat_map(|(_, reading)| reading.held().take(HELD));
+    let same = held.filter(|held| held.item().fingerprint == certificate.fingerprint);
+    shown.extend(same.flat_map(|held| held.places()).map(|(_, file, _)| file.path.to_string()));
     let facts = CertificateFacts {
         cluster: name.to_string(),
         band: band.map_or("", Band::as_str),
-        state: match band {
-            Some(Band::Expired) => State::Down,
-            Some(Band::Warning | Band::Urgent | Band::Page) => State::Degraded,
-            Some(Band::Notice) | None if is_doubtful(trust) => State::Degraded,
-            Some(Band::Notice) | None => State::Ok,
-        },
+        state: if is_doubtful(trust) { state(band).max(State::Degraded) } else { state(band) },
         ends: wall(certificate.not_after, page.now),
         holder: short(&certificate.subject),
         issuer: short(&certificate.issuer),
         fingerprint: certificate.fingerprint.short(),
         class,
         trust: trust.as_str(),
-        places: shown,
+        places: bounded(shown),
         seen: wall(seen, page.now),
     };
     Some((certificate.not_after, facts))
@@ -66,18 +116,33 @@ const fn is_doubtful(trust: Trust) -> bool {
     !matches!(trust, Trust::Trusted | Trust::Unverified)
 }
 
-/// The band that the rule found it in; what has ended is expired, whoever has said so.
-fn band(page: Page<'_>, name: &Name, certificate: &Certificate) -> Option<Band> {
-    let of_it = |evidence: &Evidence| {
-        let Evidence::Expiry { fingerprint, band, .. } = evidence else { return None };
-        (*fingerprint == certificate.fingerprint).then_some(*band)
+const fn state(band: Option<Band>) -> State {
+    match band {
+        Some(Band::Expired) => State::Down,
+        Some(Band::Warning | Band::Urgent | Band::Page) => State::Degraded,
+        Some(Band::Notice) | None => State::Ok,
+    }
+}
+
+fn bounded(mut places: Vec<String>) -> Vec<String> {
+    let more = places.len().saturating_sub(PLACES);
+    if more > 0 {
+        places.truncate(PLACES);
+        places.push(format!("and {more} more"));
+    }
+    places
+}
+
+/// The band that a rule found it in; what has ended is expired, whoever has said so.
+fn band(page: Page<'_>, cluster: Option<&Name>, of: Fingerprint, ends: UnixTime) -> Option<Band> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "other evidence has no band")]
+    let of_it = |evidence: &Evidence| match evidence {
+        Evidence::Expiry { fingerprint, band, .. } | Evidence::Stored { fingerprint, band, .. } => {
+            (*fingerprint == of).then_some(*band)
+        }
+        _ => None,
     };
-    let found = page
-        .snapshot
-        .alarms
-        .iter()
-        .filter(|alarm| alarm.finding.subject.cluster() == Some(name))
-        .filter_map(|alarm| of_it(&alarm.finding.evidence))
-        .max();
-    if certificate.not_after < page.now.wall { Some(Band::Expired) } else { found }
+    let alarms = page.snapshot.alarms.iter().filter(|alarm| alarm.finding.subject.cluster() == cluster);
+    let found = alarms.filter_map(|alarm| of_it(&alarm.finding.evidence)).max();
+    if ends < page.now.wall { Some(Band::Expired) } else { found }
 }

@@ -43,7 +43,7 @@ pub struct Status {
     pub clusters: Vec<ClusterLine>,
     /// Everything seen of the worst of them, as many as fit; ask for one by name to see any other.
     pub details: Vec<Detail>,
-    /// Served certificates of this page, what ends first on top.
+    /// Certificates of this page, served or in watched files, what ends first on top.
     pub certificates: Vec<CertificateFacts>,
     /// Certificates that found no room.
     pub more_certificates: usize,
@@ -304,10 +304,10 @@ pub struct Backend {
     pub quota_bytes: Option<u64>,
 }
 
-/// One served certificate.
+/// One certificate or token.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CertificateFacts {
-    /// The cluster.
+    /// The cluster; `vantage` for what belongs to none.
     pub cluster: String,
     /// The band of the ladder it is in; empty when there is nothing to do.
     pub band: &'static str,
@@ -323,9 +323,9 @@ pub struct CertificateFacts {
     pub fingerprint: String,
     /// Who renews it.
     pub class: &'static str,
-    /// What strict verification says.
+    /// What strict verification says; `on disk` for what is served nowhere.
     pub trust: &'static str,
-    /// Where it is served.
+    /// Where it is served, and the watched files that hold it.
     pub places: Vec<String>,
     /// When it was last seen there.
     pub seen: Moment,

@@ -37,8 +37,17 @@ pub(super) fn members(page: Page<'_>, cluster: &Name, picture: &ClusterPicture) 
                 })
                 .collect();
             let status = statuses.iter().find(|(of, _)| *of == *member).map(|(_, status)| *status);
+            // Before etcd 3.6 only the metrics listener or the configuration tell it.
+            let elsewhere = picture.members.get(&subject).and_then(|facts| facts.quota).map(|quota| quota.bytes);
+            let quota = status.and_then(|status| status.db_quota_bytes).or(elsewhere);
             let name = if several { format!("{etcd}/{member}") } else { member.to_string() };
-            all.push(shown(name, page.snapshot.inventory.address(&subject), cells, status, &statuses));
+            all.push(shown(
+                name,
+                page.snapshot.inventory.address(&subject),
+                cells,
+                status.map(|status| (status, quota)),
+                &statuses,
+            ));
         }
     }
     all
@@ -64,7 +73,7 @@ fn shown(
     name: String,
     address: &str,
     cells: Vec<Cell>,
-    status: Option<&MemberStatus>,
+    status: Option<(&MemberStatus, Option<u64>)>,
     all: &[(Name, &MemberStatus)],
 ) -> Member {
     let blank = Member {
@@ -77,7 +86,7 @@ fn shown(
         backend: None,
         alarms: Vec::new(),
     };
-    let Some(status) = status else { return blank };
+    let Some((status, quota)) = status else { return blank };
     let behind = status.raft_applied_index.map(|applied| status.raft_index.saturating_sub(applied));
     let behind = behind.map_or_else(String::new, |behind| format!(", {behind} to apply"));
     let mut alarms: Vec<String> = status.alarms.iter().map(|alarm| alarm.kind.as_str().to_owned()).collect();
@@ -86,7 +95,7 @@ fn shown(
         role: role(status, all),
         version: short(&status.version),
         raft: format!("term {}, index {}{behind}", status.raft_term, status.raft_index),
-        backend: Some(backend(status)),
+        backend: Some(backend(status, quota)),
         alarms,
         ..blank
     }
@@ -104,10 +113,10 @@ fn role(status: &MemberStatus, all: &[(Name, &MemberStatus)]) -> String {
     if status.is_learner { format!("learner, {role}") } else { role }
 }
 
-fn backend(status: &MemberStatus) -> Backend {
+fn backend(status: &MemberStatus, quota: Option<u64>) -> Backend {
     let used = status.db_in_use_bytes.map_or_else(String::new, |used| format!("{} in use, ", bytes(used)));
     let file = format!("{used}file {}", bytes(status.db_size_bytes));
-    let share = status.db_quota_bytes.filter(|quota| *quota > 0).map(|quota| (quota, percent(status, quota)));
+    let share = quota.filter(|quota| *quota > 0).map(|quota| (quota, percent(status, quota)));
     let (text, tier, state) = match share {
         Some((quota, share)) => {
             let reached = TIERS.iter().find(|(from, _, _)| share >= *from);
@@ -122,7 +131,7 @@ fn backend(status: &MemberStatus) -> Backend {
         state,
         size_bytes: status.db_size_bytes,
         in_use_bytes: status.db_in_use_bytes,
-        quota_bytes: status.db_quota_bytes,
+        quota_bytes: quota,
     }
 }
 

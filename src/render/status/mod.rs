@@ -267,6 +267,9 @@ fn ended(page: Page<'_>, extent: &Extent) -> Vec<Ended> {
 
 fn certificates(page: Page<'_>, parts: &[Part<'_>]) -> (Vec<CertificateFacts>, usize) {
     let mut all: Vec<_> = parts.iter().flat_map(|part| certificates::of(page, part.name, part.picture)).collect();
+    if parts.len() == page.snapshot.clusters.len() {
+        all.extend(certificates::of_vantage(page));
+    }
     all.sort_by_key(|(ends, _)| *ends);
     let more = all.len().saturating_sub(CERTIFICATES);
     (all.into_iter().take(CERTIFICATES).map(|(_, facts)| facts).collect(), more)

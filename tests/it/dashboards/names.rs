@@ -20,7 +20,7 @@ const NOT_OURS: [&str; 3] = ["job", "le", "severity"];
 const IDENTITY: [&str; 4] = ["cluster", "component", "etcd", "instance"];
 
 /// Metrics on no dashboard and in no rule, each with the reason.
-const UNSHOWN: [(&str, &str); 24] = [
+const UNSHOWN: [(&str, &str); 23] = [
     ("vedette_etcd_member_learner", "learners are few, and the rules know of them"),
     ("vedette_outbox_waiting", "how long the oldest has waited says more"),
     ("vedette_inputs_total", "for those who develop vedette"),
@@ -30,7 +30,6 @@ const UNSHOWN: [(&str, &str); 24] = [
     ("vedette_persist_failures_total", "vedette_store_up says it for now"),
     ("vedette_requests_ceiling_per_second", "a dashed line in the panel of the load"),
     ("vedette_config_reloads_total", "whether the last one succeeded is what matters"),
-    ("vedette_config_last_reload_successful", "of the daemon's own page"),
     ("vedette_config_last_reload_success_timestamp_seconds", "of the daemon's own page"),
     ("vedette_config_copy_in_use", "of the daemon's own page"),
     ("vedette_stored_certificates", "how many there are changes nothing"),

@@ -7,6 +7,7 @@ mod mute;
 mod outages;
 mod partial;
 mod post;
+mod rotate;
 mod selftest;
 mod selftest_mail;
 mod service;
@@ -26,5 +27,6 @@ pub(crate) const DRILLS: &[&[Drill]] = &[
     service::DRILLS,
     boards::DRILLS,
     disk::DRILLS,
+    rotate::DRILLS,
     versions::DRILLS,
 ];

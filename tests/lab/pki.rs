@@ -30,6 +30,8 @@ pub(crate) enum Life {
     Year,
     /// A year that ends in three days.
     LastDays,
+    /// A year that ends in a minute.
+    LastMinute,
     /// A year that ended one hour ago.
     Expired,
 }
@@ -166,6 +168,14 @@ impl Pki {
         self.issue(name, &leaf("vedette", None, Use::Client, &[], Life::Year)?, issuer)
     }
 
+    /// Issues the client certificate `vedette` or `etcd/vedette` anew, on another key: the key first, and in the next
+    /// step the certificate that fits it.
+    pub(crate) fn rotate_client(&self, name: &str, life: Life) -> Result<()> {
+        let issuer = if name.starts_with("etcd/") { &self.etcd } else { &self.cluster };
+        write(&self.leaf(name).key, &KeyPair::generate()?.serialize_pem(), 0o600)?;
+        self.issue(name, &leaf("vedette", None, Use::Client, &[], life)?, issuer)
+    }
+
     /// The files of a leaf by the name it was issued under.
     pub(crate) fn leaf(&self, name: &str) -> Leaf {
         Leaf { cert: self.file(name, "crt"), key: self.file(name, "key") }
@@ -237,6 +247,7 @@ fn leaf(common_name: &str, group: Option<&str>, role: Use, names: &[String], lif
     params.not_before -= match life {
         Life::Year => Duration::ZERO,
         Life::LastDays => YEAR - Duration::days(3),
+        Life::LastMinute => YEAR + START - Duration::minutes(1),
         Life::Expired => YEAR + Duration::hours(1),
     };
     params.not_after = params.not_before + YEAR;

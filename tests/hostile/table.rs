@@ -74,7 +74,8 @@ pub(crate) const MEMBERS: &[Hostile] = &[
     is("goodbye-loop", Secured(http2::goodbye_loop), &["closed"]),
     is("dripping-message", Secured(http2::dripping_message), &["timeout"]),
     is("window-of-nothing", Secured(http2::window_of_nothing), &["timeout"]),
-    is("http1-instead", Secured(http2::http1_instead), &["protocol_broken"]),
+    // Its words may break the connection before our question is on its way.
+    is("http1-instead", Secured(http2::http1_instead), &["protocol_broken", "closed"]),
     is("dripping-etcd", Raw(tls::dripping_handshake), &["timeout"]),
 ];
 

@@ -23,7 +23,8 @@ pub(crate) const DRILLS: &[Drill] =
 fn rotated(world: &mut World) -> Result<()> {
     let issued = clock::now();
     present(world, Life::LastMinute)?;
-    watch::start(world, &Options::default())?;
+    let timing = vec![("files_interval".to_owned(), "5s".to_owned())];
+    watch::start(world, &Options { timing, ..Options::default() })?;
     let before = failed(world)?;
 
     clock::pass(Duration::from_secs(3));

@@ -88,7 +88,7 @@ fn dead_resolver(world: &mut World) -> Result<()> {
     // Pins are refreshed every half minute: a failed refresh keeps the pin.
     world.quiet_for(Duration::from_secs(35)).with_context(|| world.what_vedette_said())?;
     let page = world.page("/metrics")?;
-    ensure!(!page.body.contains("vedette_alarms{"), "an alarm stands for want of a resolver");
+    ensure!(!watch::is_alarmed(&page), "an alarm stands for want of a resolver");
 
     let fault = Fault { what: "all apiservers killed, resolver died before", ..DOWN };
     watch::drill(world, &fault, kill_apiservers, start_apiservers)?;

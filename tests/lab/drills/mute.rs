@@ -67,7 +67,7 @@ fn stalled_relay(world: &mut World) -> Result<()> {
     ensure!(ticks(world)? == before, "ticks were skipped");
     start_apiservers(world)?;
     clock::wait_until("the incident to be over", watch::CLEARED, || {
-        world.page("/metrics").is_ok_and(|page| !page.body.contains("vedette_alarms{"))
+        world.page("/metrics").is_ok_and(|page| !watch::is_alarmed(&page))
     })
     .with_context(|| world.what_vedette_said())?;
     // An attempt that is under way could still succeed with what was true when it began; its deadline is 20 s.

@@ -35,6 +35,8 @@ fn service(world: &mut World) -> Result<()> {
     is_confined(&machine)?;
     sees_and_mails(world, &machine)?;
     gets_up_again(world, &machine)?;
+    reloads(world, &machine)?;
+    goes_on_with_the_last_good_configuration(world, &machine)?;
     stays_down_on_a_useless_configuration(&machine)?;
     stops_in_order(&machine)?;
     world.quiet_for(Duration::from_secs(2)).context("an incident that was known is mailed again")?;
@@ -173,8 +175,34 @@ fn falls(machine: &Machine, deed: &str, what: &str, reason: &str) -> Result<()> 
     Ok(())
 }
 
+/// `systemctl reload` returns when vedette has said that it is ready again, and a mistake changes nothing.
+fn reloads(world: &World, machine: &Machine) -> Result<()> {
+    let pid = machine.property(UNIT, "MainPID")?;
+    let successful = "vedette_config_last_reload_successful";
+    machine.run("cp -p /etc/vedette/vedette.yaml /root/; systemctl reload vedette")?;
+    shows(world, successful, 1.0)?;
+    machine.run("echo 'nonsense: [' >>/etc/vedette/vedette.yaml; systemctl reload vedette")?;
+    shows(world, successful, 0.0)?;
+    ensure!(machine.property(UNIT, "ActiveState")? == "active", "a reload ended it");
+    ensure!(machine.property(UNIT, "MainPID")? == pid, "a reload is no restart");
+    Ok(())
+}
+
+/// The file is broken still; a copy of what was good lies beside the store.
+fn goes_on_with_the_last_good_configuration(world: &World, machine: &Machine) -> Result<()> {
+    machine.run("systemctl restart vedette")?;
+    shows(world, "vedette_config_copy_in_use", 1.0)
+}
+
+fn shows(world: &World, series: &str, value: f64) -> Result<()> {
+    clock::wait_until(&format!("{series} {value}"), PATIENCE, || {
+        world.page("/metrics").is_ok_and(|page| page.series(series) == Some(value))
+    })
+    .map(drop)
+}
+
 fn stays_down_on_a_useless_configuration(machine: &Machine) -> Result<()> {
-    machine.run("cp -p /etc/vedette/vedette.yaml /root/; echo 'nonsense: [' >>/etc/vedette/vedette.yaml")?;
+    machine.run("rm /var/lib/vedette/last-good.yaml")?;
     ensure!(machine.run("systemctl restart vedette").is_err(), "it starts with a broken configuration");
     ensure!(machine.property(UNIT, "ExecMainStatus")? == "78", "another exit code");
     // Longer than RestartSec.

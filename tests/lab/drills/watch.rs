@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::clock;
+use crate::http::Answer;
 use crate::mail::Mail;
 use crate::vedette::{NAME, Options};
 use crate::world::World;
@@ -121,4 +122,9 @@ pub(crate) fn start_apiservers(world: &mut World) -> Result<Instant> {
     world.start("api-2")?;
     world.wait_ready(Duration::from_secs(60))?;
     Ok(at)
+}
+
+/// Whether an alarm stands that is more than information.
+pub(crate) fn is_alarmed(page: &Answer) -> bool {
+    page.body.lines().any(|line| line.starts_with("vedette_alarms{") && !line.contains("level=\"info\""))
 }

@@ -8,7 +8,8 @@
 # Usage: root.sh [--no-build]
 set -eu
 
-PACKAGES=systemd,systemd-sysv,dbus,libnss-systemd
+# procps has the kill of ExecReload=.
+PACKAGES=systemd,systemd-sysv,dbus,libnss-systemd,procps
 
 cache=${VEDETTE_LAB_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/vedette-lab}
 

@@ -47,9 +47,9 @@ impl Words for StoredEnds {
     fn headline(&self, finding: &Finding) -> String {
         match &finding.evidence {
             Evidence::Stored { own: Some(own), .. } => match own.part {
-                OwnPart::Client => format!("vedette's client certificate{} expires", towards(own, 14)),
-                OwnPart::Token => format!("vedette's token{} expires", towards(own, 14)),
-                OwnPart::Authority => format!("authority vedette trusts{} expires", towards(own, 14)),
+                OwnPart::Client => format!("vedette's certificate{} expires", towards(own, 9)),
+                OwnPart::Token => format!("vedette's token{} expires", towards(own, 12)),
+                OwnPart::Authority => format!("trusted authority{} expires", towards(own, 10)),
             },
             Evidence::Stored { kind, holder, .. } => {
                 let whose = phrases::fit(&common_name(holder), 22);

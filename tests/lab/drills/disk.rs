@@ -59,7 +59,7 @@ fn own_ends_soon(world: &mut World) -> Result<()> {
     watch::start(world, &options(world))?;
     let fault = Fault {
         what: "our etcd client certificate ends in 3 days",
-        symptom: "vedette's client certificate for etcd main expires",
+        symptom: "vedette's certificate for etcd main expires",
         level: "[WARNING",
         within: TOO_LATE,
     };

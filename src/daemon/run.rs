@@ -304,7 +304,7 @@ impl Daemon {
 
     /// Takes or refuses what was read, and says which.
     fn reload(&mut self, Reading { cause, result }: Reading) {
-        let reload = result.map_err(|problems| problems.iter().map(ToString::to_string).collect());
+        let reload = result.map_err(|problems| errors(&problems));
         let reload = match reload.and_then(|loaded| self.replace(*loaded, cause)) {
             Ok(replacement) => Reload::Taken(Box::new(replacement)),
             Err(mistakes) => Reload::Refused(self.refusal(mistakes, "the configuration in use stays in use")),
@@ -342,8 +342,7 @@ impl Daemon {
 
     /// The file cannot be used, and its last good copy is in use instead.
     fn stand_in(&mut self, of: UnixTime, problems: &[Problem]) {
-        let mistakes = problems.iter().map(ToString::to_string).collect();
-        let refusal = self.refusal(mistakes, &format!("the copy of {of} stands in for it"));
+        let refusal = self.refusal(errors(problems), &format!("the copy of {of} stands in for it"));
         self.take(Input::Reconfigured(Reload::StoodIn { of, refusal }));
     }
 
@@ -441,6 +440,11 @@ fn listen(path: Option<&Path>) -> Option<Control> {
             None
         }
     }
+}
+
+/// What kept a configuration from being used; its warnings did not.
+fn errors(problems: &[Problem]) -> Vec<String> {
+    problems.iter().filter(|problem| problem.is_error()).map(ToString::to_string).collect()
 }
 
 async fn sleep_until(deadline: Option<tokio::time::Instant>) {

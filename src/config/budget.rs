@@ -38,7 +38,8 @@ impl Planned {
         Self {
             apiservers: instances * (per_second(policy.readyz_interval) + ordinary)
                 + vips * (per_second(policy.vip_interval) + ordinary),
-            etcd: cluster.etcds.iter().map(|etcd| asked_of(etcd, policy)).sum(),
+            // The sum of nothing is -0.0, and would be printed so.
+            etcd: cluster.etcds.iter().map(|etcd| asked_of(etcd, policy)).fold(0.0, |sum, asked| sum + asked),
             apiservers_goal: 0.6 * instances + 2.0,
             etcd_goal: 0.5 * members,
         }

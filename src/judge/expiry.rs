@@ -221,18 +221,28 @@ impl Rule for CertificateEnds {
         let Some((name, cluster)) = scene.cluster else { return Vec::new() };
         let instances: Vec<Subject> = cluster.apiserver_subjects(name).collect();
         let endpoints = scene.served_endpoints();
+        // Once for all of them: it looks at the dates of every server of every cluster.
+        let is_clock_trusted = scene.view.is_wall_clock_trusted(scene.now.mono);
         endpoints
             .iter()
-            .map(|endpoint| (endpoint.clone(), judge_endpoint(scene, endpoint, &endpoints, &instances)))
+            .map(|endpoint| {
+                (endpoint.clone(), judge_endpoint(scene, endpoint, &endpoints, &instances, is_clock_trusted))
+            })
             .collect()
     }
 }
 
-fn judge_endpoint(scene: &Scene<'_>, endpoint: &Subject, endpoints: &[Subject], instances: &[Subject]) -> Verdict {
+fn judge_endpoint(
+    scene: &Scene<'_>,
+    endpoint: &Subject,
+    endpoints: &[Subject],
+    instances: &[Subject],
+    is_clock_trusted: bool,
+) -> Verdict {
     let Some(seen) = scene.view.served(endpoint) else { return Verdict::Unknown(Why::NeverSeen) };
     let Some(first_to_end) = seen.served.earliest() else { return Verdict::Unknown(Why::Unclear) };
     let good = Verdict::Good { since: seen.since, until: seen.at, looks: seen.repeats };
-    if !scene.view.is_wall_clock_trusted(scene.now.mono) {
+    if !is_clock_trusted {
         return Verdict::Unknown(Why::Vantage);
     }
     // One certificate is one finding, at the first place that serves it. A balancer shows its instances'

@@ -356,8 +356,8 @@ impl View {
     pub fn clock_offset_millis(&self, now: Mono) -> Option<i64> {
         let mut offsets: Vec<i64> =
             self.offsets.values().filter(|(at, _)| now.since(*at) <= DATES_LAST).map(|(_, offset)| *offset).collect();
-        offsets.sort_unstable();
-        offsets.get(offsets.len() / 2).copied()
+        let middle = offsets.len() / 2;
+        (!offsets.is_empty()).then(|| *offsets.select_nth_unstable(middle).1)
     }
 
     /// Whether expiry may be judged by the wall clock: servers' dates agree with it, or there are none to ask.

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use rustls::pki_types::pem::PemObject as _;
@@ -17,13 +18,30 @@ use crate::process;
 /// The argument that makes a process of this bench the loop.
 pub(crate) const ROLE: &str = "bare";
 
-/// Probes of one measurement: seconds of CPU, so that the kernel's ticks of 10 ms do not show.
+/// Probes of one measurement without pauses: seconds of CPU, so that the kernel's ticks of 10 ms do not show.
 const PROBES: u32 = 4_000;
 
+/// The least time a paced measurement takes.
+const PACED: Duration = Duration::from_secs(8);
+
+/// How the loop goes from one probe to the next.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Pace {
+    /// At once: caches and the branch predictor stay warm, the processor never idles.
+    Flat,
+    /// One after each of these pauses, as a watcher has to: what a wake-up costs is in the figure.
+    Every(Duration),
+}
+
 /// Milliseconds of CPU for one probe.
-pub(crate) fn measure(pki: &Pki, port: u16, targets: u32, mutual: bool) -> Result<f64> {
+pub(crate) fn measure(pki: &Pki, port: u16, targets: u32, mutual: bool, pace: Pace) -> Result<f64> {
+    let pause = match pace {
+        Pace::Flat => Duration::ZERO,
+        Pace::Every(pause) => pause,
+    };
     let done = Command::new(std::env::current_exe()?)
         .args([ROLE, &pki.folder().display().to_string(), &port.to_string(), &targets.to_string(), &mutual.to_string()])
+        .arg(pause.as_nanos().to_string())
         .output()?;
     let text = String::from_utf8_lossy(&done.stdout);
     text.trim().parse().with_context(|| format!("the bare loop said: {text}{}", String::from_utf8_lossy(&done.stderr)))
@@ -31,20 +49,26 @@ pub(crate) fn measure(pki: &Pki, port: u16, targets: u32, mutual: bool) -> Resul
 
 /// The process: probes all targets in turn and prints milliseconds of CPU for a probe.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    let [folder, port, targets, mutual] = arguments else { return Err(anyhow!("bare FOLDER PORT TARGETS MUTUAL")) };
+    let [folder, port, targets, mutual, pause] = arguments else {
+        return Err(anyhow!("bare FOLDER PORT TARGETS MUTUAL PAUSE_NS"));
+    };
     let pki = Pki::open(folder);
     let (port, targets, mutual): (u16, u32, bool) = (port.parse()?, targets.parse()?, mutual.parse()?);
+    let pause = Duration::from_nanos(pause.parse()?);
+    let probes = if pause.is_zero() { PROBES } else { (PACED.as_nanos() / pause.as_nanos()) as u32 };
     let config = Arc::new(client(&pki, mutual)?);
     let name = ServerName::try_from(SERVER)?;
     for n in 0..100 {
         probe(&config, &name, n % targets, port)?;
     }
     let before = process::cpu(std::process::id())?;
-    for n in 0..PROBES {
+    let start = Instant::now();
+    for n in 0..probes {
+        std::thread::sleep((start + pause * n).saturating_duration_since(Instant::now()));
         probe(&config, &name, n % targets, port)?;
     }
     let spent = process::cpu(std::process::id())?.saturating_sub(before);
-    println!("{}", spent.as_secs_f64() * 1e3 / f64::from(PROBES));
+    println!("{}", spent.as_secs_f64() * 1e3 / f64::from(probes));
     Ok(())
 }
 

@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::bare::Pace;
 use crate::farm::{Farm, Ticks};
 use crate::pki::Pki;
 
@@ -71,12 +72,14 @@ fn table(only: Option<u32>) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let pki = Pki::make(folder.path())?;
     println!(
-        "{:>7} {:>8} {:>6} | {:>8} {:>8} {:>6} | {:>9} {:>8} {:>8} | {:>8} {:>9} {:>9} {:>8}",
+        "{:>7} {:>8} {:>6} | {:>8} {:>8} {:>6} {:>8} {:>6} | {:>9} {:>8} {:>8} | {:>8} {:>9} {:>9} {:>8}",
         "targets",
         "interval",
         "mTLS",
         "vedette",
         "bare",
+        "ratio",
+        "paced",
         "ratio",
         "RSS",
         "probes/s",
@@ -99,7 +102,10 @@ fn table(only: Option<u32>) -> Result<()> {
 
 fn measure(row: &Row, pki: &Pki) -> Result<()> {
     let farm = Farm::start(pki, row.mutual)?;
-    let bare = bare::measure(pki, farm.port(), row.targets, row.mutual)?;
+    let floor = |pace| bare::measure(pki, farm.port(), row.targets, row.mutual, pace);
+    let pace = Pace::Every(row.interval / row.targets);
+    // Before and after, so that a machine that changes its speed meanwhile moves the ratio little.
+    let (bare_before, paced_before) = (floor(Pace::Flat)?, floor(pace)?);
 
     let window = WINDOW.max(row.interval * 2);
     let mut watcher = watcher::Watcher::start(pki, farm.port(), row.targets, row.interval, row.mutual)?;
@@ -112,16 +118,20 @@ fn measure(row: &Row, pki: &Pki) -> Result<()> {
     let rss = watcher.resident_bytes()?;
     let own = watcher.self_report()?;
     watcher.stop()?;
+    let bare = f64::midpoint(bare_before, floor(Pace::Flat)?);
+    let paced = f64::midpoint(paced_before, floor(pace)?);
 
     let mine = spent.as_secs_f64() * 1e3 / f64::from(served);
     println!(
-        "{:>7} {:>7.0}s {:>6} | {:>8.3} {:>8.3} {:>6.2} | {:>5.1} MiB {:>8.0} {:>8.0} | {:>8} {:>6.0} ms {:>6.0} ms {:>5.0} ms{}",
+        "{:>7} {:>7.0}s {:>6} | {:>8.3} {:>8.3} {:>6.2} {:>8.3} {:>6.2} | {:>5.1} MiB {:>8.0} {:>8.0} | {:>8} {:>6.0} ms {:>6.0} ms {:>5.0} ms{}",
         row.targets,
         row.interval.as_secs_f64(),
         if row.mutual { "yes" } else { "no" },
         mine,
         bare,
         mine / bare,
+        paced,
+        mine / paced,
         rss as f64 / f64::from(1 << 20),
         f64::from(served) / window.as_secs_f64(),
         f64::from(row.targets) / row.interval.as_secs_f64(),

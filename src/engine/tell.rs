@@ -219,7 +219,7 @@ impl Engine {
 
     /// Without a reference point even a plain fault stays a suspicion for as long as that takes.
     fn cause_wait(&self) -> Duration {
-        if self.view.inventory().has_remote_reference() {
+        if self.view.has_remote_reference() {
             CAUSE_WAIT
         } else {
             self.view.policy().unproven_after.saturating_add(CAUSE_WAIT)

@@ -5,6 +5,7 @@ use crate::model::subject::Subject;
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::{Evidence, Finding, Verdict, Why};
 use crate::observe::track::Track;
+use crate::observe::view::Aspect;
 
 use super::edges::{Edge, Relation};
 use super::scene::Scene;
@@ -69,7 +70,7 @@ impl Rule for Blind {
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        if scene.cluster.is_some() || !scene.view.inventory().has_remote_reference() {
+        if scene.cluster.is_some() || !scene.view.has_remote_reference() {
             return Vec::new();
         }
         vec![(Subject::Vantage, judge_path(scene))]
@@ -77,30 +78,20 @@ impl Rule for Blind {
 }
 
 fn judge_path(scene: &Scene<'_>) -> Verdict {
-    let path = scene.view.path();
-    let proof = path.last();
-    let remote: Vec<(&Subject, &Track)> =
-        scene.view.answering().filter(|(subject, _)| scene.view.inventory().is_remote(subject)).collect();
-    // Reference points decide where there are any; else every endpoint must be silent.
-    let is_reference = |subject: &Subject| matches!(subject, Subject::Reference(_) | Subject::Resolver(_));
-    let references = remote.iter().filter(|(subject, _)| is_reference(subject)).count();
+    let expected = scene.references();
+    let seen: Vec<&Track> =
+        expected.iter().filter_map(|reference| scene.view.track(reference, Aspect::Answer)).collect();
     // A burst looks at every reference point at once: until then one silent endpoint is no blindness.
-    let inventory = scene.view.inventory();
-    let expected = inventory.references.iter().chain(&inventory.resolvers).filter(|known| !known.is_loopback).count();
-    if references < expected && !path.is_blind() {
+    if seen.len() < expected.len() && !scene.view.path().is_blind() {
         return not_blind(scene);
     }
-    let witnesses = remote.iter().filter(|(subject, _)| references == 0 || is_reference(subject));
-
-    let mut since: Option<Now> = None;
-    for (_, track) in witnesses {
-        match testimony(scene, track, proof) {
-            Testimony::Silent(first) => since = since.filter(|known| known.mono <= first.mono).or(Some(first)),
-            Testimony::LongDead => {}
-            Testimony::Speaks => return not_blind(scene),
-        }
-    }
-    let Some(since) = since else { return not_blind(scene) };
+    // Reference points decide where there are any; else every endpoint must be silent.
+    let first_silent = if seen.is_empty() {
+        first_if_all_silent(scene, remote_tracks(scene))
+    } else {
+        first_if_all_silent(scene, seen.iter().copied())
+    };
+    let Some(since) = first_silent else { return not_blind(scene) };
     Verdict::Bad(Finding {
         rule: RuleId::F04,
         subject: Subject::Vantage,
@@ -108,8 +99,28 @@ fn judge_path(scene: &Scene<'_>) -> Verdict {
         since: since.wall,
         hold: scene.policy().blind_mail,
         path_unproven: false,
-        evidence: Evidence::Blind { silent: remote.len(), references },
+        evidence: Evidence::Blind { silent: remote_tracks(scene).count(), references: seen.len() },
     })
+}
+
+/// Everything outside this machine that was ever asked, reference points included.
+fn remote_tracks<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a Track> + use<'a> {
+    let view = scene.view;
+    view.answering().filter(|(subject, _)| view.inventory().is_remote(subject)).map(|(_, track)| track)
+}
+
+/// When the first of them fell silent; `None` as soon as one speaks, or when none has anything to say.
+fn first_if_all_silent<'a>(scene: &Scene<'_>, witnesses: impl Iterator<Item = &'a Track>) -> Option<Now> {
+    let proof = scene.view.path().last();
+    let mut since: Option<Now> = None;
+    for track in witnesses {
+        match testimony(scene, track, proof) {
+            Testimony::Silent(first) => since = since.filter(|known| known.mono <= first.mono).or(Some(first)),
+            Testimony::LongDead => {}
+            Testimony::Speaks => return None,
+        }
+    }
+    since
 }
 
 /// What one place says of our path.

@@ -135,7 +135,7 @@ fn gaps(scene: &Scene<'_>) -> Vec<Gap> {
     let Some((_, cluster)) = scene.cluster else { return Vec::new() };
     let mut gaps = Vec::new();
     let lacks = [
-        (!scene.view.inventory().has_remote_reference(), Gap::NoReference),
+        (!scene.view.has_remote_reference(), Gap::NoReference),
         (cluster.etcds.is_empty(), Gap::NoEtcd),
         (cluster.apiservers.is_empty(), Gap::NoInstances),
         // Of several instances one is not the address of all clients.

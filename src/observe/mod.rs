@@ -5,6 +5,7 @@
 //! `judge`.
 
 pub mod burst;
+mod dates;
 pub mod elections;
 pub mod flight;
 pub mod history;

@@ -10,8 +10,13 @@ use crate::model::probe::{Probe, ProbeKind};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::Mono;
 
-/// The first look of every probe comes within this time of the start.
+/// The first look of every probe comes within this time of the start, or within one interval; later where there are
+/// more probes than [`FIRST_RATE`] allows.
 const FIRST_WITHIN: Duration = Duration::from_secs(3);
+
+/// First looks a second. A first look at anything opens a connection, and a vantage of two cores that opened ten
+/// thousand at once would time out on its own queue (it opens 1,000 a second when it does nothing else).
+const FIRST_RATE: u32 = 500;
 
 /// All probes and when they are due.
 #[derive(Debug, Clone, Default)]
@@ -24,77 +29,28 @@ impl Schedule {
     /// Every probe that the inventory calls for.
     #[must_use]
     pub fn new(inventory: &Inventory, policy: &Policy, start: Mono) -> Self {
-        let mut schedule = Self::default();
-        let mut add = |probe: Probe, interval: Duration| {
-            let within = interval.min(FIRST_WITHIN);
-            let phase = phase(&inventory.vantage, &probe, within);
-            schedule.due.insert((start.plus(phase), probe.clone()));
-            schedule.intervals.insert(probe, interval);
-        };
-        for (name, cluster) in &inventory.clusters {
-            for subject in cluster.apiserver_subjects(name) {
-                add(Probe::anew(subject.clone(), ProbeKind::Readyz), policy.readyz_interval);
-                add(Probe::reused(subject.clone(), ProbeKind::Livez), policy.ordinary_interval);
-                add(Probe::reused(subject, ProbeKind::Version), policy.ordinary_interval);
-            }
-            if cluster.vip.is_some() {
-                let vip = Subject::Vip(name.clone());
-                add(Probe::anew(vip.clone(), ProbeKind::Readyz), policy.vip_interval);
-                add(Probe::reused(vip, ProbeKind::Version), policy.ordinary_interval);
-            }
-            for (etcd_name, etcd) in &cluster.etcds {
-                let subject = Subject::Etcd(name.clone(), etcd_name.clone());
-                if !etcd.listeners.is_empty() {
-                    add(Probe::anew(subject.clone(), ProbeKind::EtcdMetrics), policy.etcd_metrics_interval);
-                }
-                if etcd.is_metrics_only {
-                    add(Probe::anew(subject, ProbeKind::EtcdHealth), policy.etcd_status_interval);
-                } else {
-                    // The status tells of alarms as well: this second source gives its share of the budget to the page.
-                    if !etcd.listens_everywhere() {
-                        add(Probe::reused(subject.clone(), ProbeKind::EtcdAlarms), policy.etcd_alarms_interval);
-                    }
-                    add(Probe::reused(subject.clone(), ProbeKind::EtcdStatus), policy.etcd_status_interval);
-                    add(Probe::reused(subject.clone(), ProbeKind::EtcdRead), policy.etcd_read_interval);
-                    add(Probe::reused(subject, ProbeKind::EtcdMembers), policy.etcd_members_interval);
-                }
-                for member in etcd.members.keys().filter(|member| etcd.shows_chain(member)) {
-                    let member = Subject::EtcdMember(name.clone(), etcd_name.clone(), member.clone());
-                    add(Probe::anew(member, ProbeKind::Chain), policy.chain_interval);
-                }
-            }
-        }
-        let vantage = (!inventory.files.is_empty()).then_some(Subject::Vantage);
-        let with_files = inventory.clusters.iter().filter(|(_, cluster)| !cluster.files.is_empty());
-        for subject in vantage.into_iter().chain(with_files.map(|(name, _)| Subject::Cluster(name.clone()))) {
-            add(Probe::anew(subject, ProbeKind::Files), policy.files_interval);
-        }
-        for reference in &inventory.references {
-            add(
-                Probe::anew(Subject::Reference(reference.name.clone()), ProbeKind::Reference),
-                policy.reference_interval,
-            );
-        }
-        for resolver in &inventory.resolvers {
-            add(Probe::anew(Subject::Resolver(resolver.name.clone()), ProbeKind::Resolver), policy.reference_interval);
-        }
-        add(Probe::anew(Subject::Vantage, ProbeKind::OwnClock), policy.own_clock_interval);
-        schedule
+        let intervals = intervals(inventory, policy);
+        let within = first_within(intervals.len());
+        let first =
+            |probe: &Probe, interval: Duration| start.plus(phase(&inventory.vantage, probe, interval.min(within)));
+        let due = intervals.iter().map(|(probe, interval)| (first(probe, *interval), probe.clone())).collect();
+        Self { intervals, due }
     }
 
     /// Every probe that another inventory or policy calls for. What was looked at before keeps its grid; a shorter
     /// interval takes effect within that interval, and what is new begins as after a start.
     pub fn replace(&mut self, inventory: &Inventory, policy: &Policy, now: Mono) {
-        let before = std::mem::replace(self, Self::new(inventory, policy, now));
+        let before = std::mem::replace(self, Self { intervals: intervals(inventory, policy), due: BTreeSet::new() });
         let due: BTreeMap<Probe, Mono> = before.due.into_iter().map(|(due, probe)| (probe, due)).collect();
-        let begun = std::mem::take(&mut self.due);
-        for (first, probe) in begun {
-            let interval = self.intervals.get(&probe).copied().unwrap_or_default();
-            let known = due.get(&probe).map(|due| {
-                let soon = now.plus(phase(&inventory.vantage, &probe, interval));
-                if before.intervals.get(&probe) == Some(&interval) { *due } else { (*due).min(soon) }
-            });
-            self.due.insert((known.unwrap_or(first), probe));
+        let within = first_within(self.intervals.keys().filter(|probe| !due.contains_key(probe)).count());
+        for (probe, interval) in &self.intervals {
+            let soon = |within: Duration| now.plus(phase(&inventory.vantage, probe, within.min(*interval)));
+            let next = match due.get(probe) {
+                Some(due) if before.intervals.get(probe) == Some(interval) => *due,
+                Some(due) => (*due).min(soon(*interval)),
+                None => soon(within),
+            };
+            self.due.insert((next, probe.clone()));
         }
     }
 
@@ -136,6 +92,65 @@ impl Schedule {
             .map(|(probe, interval)| requests(inventory, probe) / interval.as_secs_f64())
             .sum()
     }
+}
+
+/// Every probe that the inventory calls for, and how often.
+fn intervals(inventory: &Inventory, policy: &Policy) -> BTreeMap<Probe, Duration> {
+    let mut intervals = BTreeMap::new();
+    let mut add = |probe: Probe, interval: Duration| {
+        intervals.insert(probe, interval);
+    };
+    for (name, cluster) in &inventory.clusters {
+        for subject in cluster.apiserver_subjects(name) {
+            add(Probe::anew(subject.clone(), ProbeKind::Readyz), policy.readyz_interval);
+            add(Probe::reused(subject.clone(), ProbeKind::Livez), policy.ordinary_interval);
+            add(Probe::reused(subject, ProbeKind::Version), policy.ordinary_interval);
+        }
+        if cluster.vip.is_some() {
+            let vip = Subject::Vip(name.clone());
+            add(Probe::anew(vip.clone(), ProbeKind::Readyz), policy.vip_interval);
+            add(Probe::reused(vip, ProbeKind::Version), policy.ordinary_interval);
+        }
+        for (etcd_name, etcd) in &cluster.etcds {
+            let subject = Subject::Etcd(name.clone(), etcd_name.clone());
+            if !etcd.listeners.is_empty() {
+                add(Probe::anew(subject.clone(), ProbeKind::EtcdMetrics), policy.etcd_metrics_interval);
+            }
+            if etcd.is_metrics_only {
+                add(Probe::anew(subject, ProbeKind::EtcdHealth), policy.etcd_status_interval);
+            } else {
+                // The status tells of alarms as well: this second source gives its share of the budget to the page.
+                if !etcd.listens_everywhere() {
+                    add(Probe::reused(subject.clone(), ProbeKind::EtcdAlarms), policy.etcd_alarms_interval);
+                }
+                add(Probe::reused(subject.clone(), ProbeKind::EtcdStatus), policy.etcd_status_interval);
+                add(Probe::reused(subject.clone(), ProbeKind::EtcdRead), policy.etcd_read_interval);
+                add(Probe::reused(subject, ProbeKind::EtcdMembers), policy.etcd_members_interval);
+            }
+            for member in etcd.members.keys().filter(|member| etcd.shows_chain(member)) {
+                let member = Subject::EtcdMember(name.clone(), etcd_name.clone(), member.clone());
+                add(Probe::anew(member, ProbeKind::Chain), policy.chain_interval);
+            }
+        }
+    }
+    let vantage = (!inventory.files.is_empty()).then_some(Subject::Vantage);
+    let with_files = inventory.clusters.iter().filter(|(_, cluster)| !cluster.files.is_empty());
+    for subject in vantage.into_iter().chain(with_files.map(|(name, _)| Subject::Cluster(name.clone()))) {
+        add(Probe::anew(subject, ProbeKind::Files), policy.files_interval);
+    }
+    for reference in &inventory.references {
+        add(Probe::anew(Subject::Reference(reference.name.clone()), ProbeKind::Reference), policy.reference_interval);
+    }
+    for resolver in &inventory.resolvers {
+        add(Probe::anew(Subject::Resolver(resolver.name.clone()), ProbeKind::Resolver), policy.reference_interval);
+    }
+    add(Probe::anew(Subject::Vantage, ProbeKind::OwnClock), policy.own_clock_interval);
+    intervals
+}
+
+/// Within which time of the start so many probes are first made.
+fn first_within(probes: usize) -> Duration {
+    FIRST_WITHIN.max(Duration::from_secs(1) * u32::try_from(probes).unwrap_or(u32::MAX) / FIRST_RATE)
 }
 
 fn requests(inventory: &Inventory, probe: &Probe) -> f64 {

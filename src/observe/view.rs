@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::model::certificate::Served;
 use crate::model::etcd::{
@@ -20,6 +19,7 @@ use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::verdict::Symptom;
 
+use super::dates::Dates;
 use super::elections::Elections;
 use super::history;
 use super::latency;
@@ -91,18 +91,14 @@ pub struct View {
     elections: BTreeMap<Subject, Elections>,
     sizes: BTreeMap<Subject, Sizes>,
     metrics: BTreeMap<Subject, (Now, MemberMetrics)>,
-    offsets: BTreeMap<Subject, (Mono, i64)>,
+    dates: Dates,
     path: Path,
     void_until: Option<Mono>,
-    /// When the wall clock was last set, or read for the first time: nobody has confirmed it since.
-    clock_set: Mono,
+    /// Asked with every judgement, and an answer of the whole inventory.
+    has_remote_reference: bool,
     /// Looks at these that were scheduled before this went elsewhere.
     moved: BTreeMap<Subject, Mono>,
 }
-
-/// Dates that servers sent are compared with the wall clock for this long, and a clock that was just set is given as
-/// much time to be confirmed by one. Several of the fast intervals.
-const DATES_LAST: Duration = Duration::from_secs(60);
 
 impl View {
     /// Nothing believed yet.
@@ -110,6 +106,7 @@ impl View {
     pub fn new(inventory: Arc<Inventory>, policy: impl Into<Arc<Policy>>) -> Self {
         let pictures = inventory.clusters.keys().map(|name| (name.clone(), Arc::default())).collect();
         Self {
+            has_remote_reference: inventory.has_remote_reference(),
             inventory,
             policy: policy.into(),
             tracks: BTreeMap::new(),
@@ -122,10 +119,9 @@ impl View {
             elections: BTreeMap::new(),
             sizes: BTreeMap::new(),
             metrics: BTreeMap::new(),
-            offsets: BTreeMap::new(),
+            dates: Dates::default(),
             path: Path::default(),
             void_until: None,
-            clock_set: Mono::ORIGIN,
             moved: BTreeMap::new(),
         }
     }
@@ -134,6 +130,7 @@ impl View {
     /// dropped, counts of what is watched excepted.
     pub fn replace(&mut self, inventory: Arc<Inventory>, policy: Arc<Policy>, now: Mono) {
         self.policy = policy;
+        self.has_remote_reference = inventory.has_remote_reference();
         let before = std::mem::replace(&mut self.inventory, inventory);
         let turnover = Turnover::new(&before, &self.inventory);
         let stays = |subject: &Subject| turnover.fate(subject) == Fate::Stays;
@@ -144,7 +141,7 @@ impl View {
         self.statuses.retain(|subject, _| stays(subject));
         self.sizes.retain(|subject, _| stays(subject));
         self.elections.retain(|subject, _| self.inventory.watches(subject));
-        self.offsets.retain(|subject, _| stays(subject));
+        self.dates.retain(stays);
         let has_files = |scope: Option<&Name>| self.inventory.files(scope).is_some_and(|files| !files.is_empty());
         self.shelves.retain(|scope, _| has_files(scope.as_ref()));
         self.moved.retain(|subject, _| self.inventory.watches(subject));
@@ -246,9 +243,8 @@ impl View {
     /// How the bad run of a subject stands.
     #[must_use]
     pub fn confirmation(&self, subject: &Subject, aspect: Aspect, now: Mono) -> Confirmation {
-        self.track(subject, aspect).map_or(Confirmation::None, |track| {
-            track.confirmation(&self.policy, self.inventory.has_remote_reference(), now)
-        })
+        self.track(subject, aspect)
+            .map_or(Confirmation::None, |track| track.confirmation(&self.policy, self.has_remote_reference, now))
     }
 
     /// What a subject does while its latest looks are bad.
@@ -349,30 +345,29 @@ impl View {
             .map(|((subject, _), track)| (subject, track))
     }
 
+    /// Whether any configured place outside the machine could prove our path besides the clusters themselves.
+    #[must_use]
+    pub const fn has_remote_reference(&self) -> bool {
+        self.has_remote_reference
+    }
+
     /// Median of (server date − own wall clock) in milliseconds over answers of the last minute.
     ///
     /// `Date` has a resolution of one second, so the value is good to half a second at best.
     #[must_use]
     pub fn clock_offset_millis(&self, now: Mono) -> Option<i64> {
-        let mut offsets: Vec<i64> =
-            self.offsets.values().filter(|(at, _)| now.since(*at) <= DATES_LAST).map(|(_, offset)| *offset).collect();
-        let middle = offsets.len() / 2;
-        (!offsets.is_empty()).then(|| *offsets.select_nth_unstable(middle).1)
+        self.dates.median_millis(now)
     }
 
     /// Whether expiry may be judged by the wall clock: servers' dates agree with it, or there are none to ask.
     #[must_use]
     pub fn is_wall_clock_trusted(&self, now: Mono) -> bool {
-        self.clock_offset_millis(now).map_or_else(
-            || now.since(self.clock_set) > DATES_LAST,
-            |offset| Duration::from_millis(offset.unsigned_abs()) <= self.policy.expiry_clock_error,
-        )
+        self.dates.confirm_clock(self.policy.expiry_clock_error, now)
     }
 
     /// The wall clock was set: what was known of its error is void.
     pub fn set_clock(&mut self, now: Mono) {
-        self.clock_set = now;
-        self.offsets.clear();
+        self.dates.set_clock(now);
     }
 
     /// Sets the planned request rate of a cluster, for the snapshot.
@@ -633,10 +628,10 @@ impl View {
             Ok(Reading::Version(version)) => version.server_date,
             _ => None,
         };
-        let Some(date) = date.filter(|_| observation.scheduled.mono >= self.clock_set) else { return };
+        let Some(date) = date else { return };
         let half = observation.finished.mono.since(observation.scheduled.mono) / 2;
         // The server cut its fraction off: on average half a second.
         let offset = date.millis_since(observation.scheduled.wall.plus(half)).saturating_add(500);
-        self.offsets.insert(observation.probe.subject.clone(), (observation.scheduled.mono, offset));
+        self.dates.take(&observation.probe.subject, observation.scheduled.mono, offset);
     }
 }

@@ -152,7 +152,13 @@ impl World {
             file(client.key)
         )?;
         for place in (1..=MEMBERS).map(Place::Etcd) {
-            writeln!(text, "          - {{ name: {}, address: \"{}:2379\" }}", place.name(), host(place))?;
+            writeln!(
+                text,
+                "          - {{ name: {}, address: \"{}:2379\", metrics: \"http://{}:2381\" }}",
+                place.name(),
+                host(place),
+                host(place)
+            )?;
         }
         if !options.files.is_empty() {
             writeln!(text, "    files:")?;

@@ -1,7 +1,10 @@
 //! Dashboards and alerts on a real Prometheus that scrapes the real daemon: healthy, in an outage, with a certificate
-//! that ends soon. Every query of every panel returns what it should, and the right alerts fire.
+//! that ends soon, silenced with a file that cannot be read, and cut off from everything. Every query of every panel
+//! returns what it should, and the right alerts fire.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -9,10 +12,10 @@ use anyhow::{Context, Result, ensure};
 use crate::boards::{self, Query};
 use crate::clock;
 use crate::drill::Drill;
-use crate::net;
-use crate::pki::Life;
+use crate::net::{self, Place};
+use crate::pki::{Life, Served};
 use crate::prometheus::Series;
-use crate::vedette::Options;
+use crate::vedette::{BINARY, Options};
 use crate::world::World;
 
 use super::watch::{self, CLEARED, TOO_LATE};
@@ -27,43 +30,77 @@ enum State {
     Healthy,
     Outage,
     Expiring,
+    Silenced,
+    Blind,
 }
-use State::{Expiring, Healthy, Outage};
+use State::{Blind, Expiring, Healthy, Outage, Silenced};
 
 /// Panels that rightly show nothing, when, and what they say then.
-const EMPTY: [(&str, &str, &[State], &str); 7] = [
+const EMPTY: [(&str, &str, &[State], &str); 10] = [
     ("overview", "Open incidents", &[Healthy], "no incident is open"),
     ("overview", "Findings over time", &[Healthy], "no finding stood"),
     ("overview", "Silences", &[Healthy, Outage, Expiring], "nothing is silenced"),
-    ("apiserver", "Failed looks by endpoint and cause", &[Healthy, Expiring], "no look failed"),
-    ("etcd", "Failed looks by member and cause", &[Healthy, Expiring], "no look failed"),
+    ("apiserver", "Failed looks by endpoint and cause", &[Healthy, Expiring, Silenced], "no look failed"),
+    ("etcd", "Failed looks by member and cause", &[Healthy, Expiring, Silenced], "no look failed"),
     // Two of three members are frozen: too few to rule an alarm out, once the last whole round has grown old.
     ("etcd", "Alarm", &[Outage], "too few members answer"),
     // Without a quorum no read is answered.
     ("etcd", "Linearizable read, time to the answer", &[Outage], "no answer"),
+    ("certificates", "Files that cannot be read", &[Healthy, Outage, Expiring], "every file can be read"),
+    // The member that is left may have nothing to write.
+    ("etcd", "Sync of the write-ahead log", &[Outage], "wrote nothing"),
+    ("etcd", "Commit of the backend", &[Outage], "wrote nothing"),
 ];
 
-/// What single values must be in each state: healthy, outage, expiring; lowest and highest.
+/// What a panel says that shows nothing because the vantage is blind: any of them, and no word of good or bad.
+const DARK: [&str; 4] = ["not known", "no answer", "no handshake", "no server told its time"];
+
+/// What single values must be in each state, in their order; lowest and highest.
 type Range = (f64, f64);
-const VALUES: [(&str, &str, [Option<Range>; 3]); 16] = [
+const VALUES: [(&str, &str, [Option<Range>; 5]); 26] = [
     // Information about the lab itself may stand at any time; it is nobody's page.
-    ("overview", "Worst state", [Some((0.0, 1.0)), is(3.0), is(2.0)]),
-    ("overview", "State of each cluster", [Some((0.0, 1.0)), is(3.0), is(2.0)]),
-    ("overview", "View", [is(0.0), is(0.0), is(0.0)]),
-    ("overview", "Heartbeat", [is(1.0), is(1.0), is(1.0)]),
-    ("overview", "Leader", [is(1.0), is(0.0), is(1.0)]),
-    ("overview", "First certificate to end", [days(360.0, 366.0), days(360.0, 366.0), days(2.9, 3.0)]),
-    ("apiserver", "Instances that answer", [is(1.0), is(0.5), is(1.0)]),
-    ("apiserver", "Instances that are ready", [is(1.0), is(0.0), is(1.0)]),
-    ("apiserver", "Shared address", [is(1.0), is(0.0), is(1.0)]),
-    ("etcd", "Members that answer", [is(1.0), Some((0.3, 0.4)), is(1.0)]),
-    ("etcd", "Leaders", [is(1.0), is(0.0), is(1.0)]),
-    ("etcd", "Alarm", [is(0.0), None, is(0.0)]),
-    ("etcd", "Largest share of quota", [Some((0.001, 0.9)), Some((0.001, 0.9)), Some((0.001, 0.9))]),
-    ("certificates", "First to end", [days(360.0, 366.0), days(360.0, 366.0), days(2.9, 3.0)]),
-    ("certificates", "Endpoints with an ended certificate", [is(0.0), is(0.0), is(0.0)]),
-    ("certificates", "Endpoints that do not verify", [is(0.0), is(0.0), is(0.0)]),
+    ("overview", "Worst state", [Some((0.0, 1.0)), is(3.0), is(2.0), is(2.0), None]),
+    ("overview", "State of each cluster", [Some((0.0, 1.0)), is(3.0), is(2.0), is(2.0), None]),
+    ("overview", "View", [is(0.0), is(0.0), is(0.0), is(0.0), is(1.0)]),
+    ("overview", "Heartbeat", [is(1.0), is(1.0), is(1.0), is(1.0), is(2.0)]),
+    ("overview", "Silences", [None, None, None, Some((3_000.0, 3_600.0)), Some((3_000.0, 3_600.0))]),
+    ("overview", "Leader", [is(1.0), is(0.0), is(1.0), is(1.0), None]),
+    ("overview", "First certificate to end", [days(360.0, 366.0), days(360.0, 366.0), SOON, SOON, SOON]),
+    ("overview", "Configuration", [is(0.0); 5]),
+    ("overview", "Configuration in use for", [Some((1.0, 900.0)); 5]),
+    ("apiserver", "Instances that answer", [is(1.0), is(0.5), is(1.0), is(1.0), None]),
+    ("apiserver", "Instances that are ready", [is(1.0), is(0.0), is(1.0), is(1.0), None]),
+    ("apiserver", "Shared address", [is(1.0), is(0.0), is(1.0), is(1.0), None]),
+    ("etcd", "Members that answer", [is(1.0), Some((0.3, 0.4)), is(1.0), is(1.0), None]),
+    ("etcd", "Leaders", [is(1.0), is(0.0), is(1.0), is(1.0), None]),
+    ("etcd", "Alarm", [is(0.0), None, is(0.0), is(0.0), None]),
+    ("etcd", "Largest share of quota", [Some((0.001, 0.9)); 5]),
+    ("etcd", "Sync of the write-ahead log", [Some((0.0, 5.0)); 5]),
+    ("etcd", "Commit of the backend", [Some((0.0, 5.0)); 5]),
+    ("etcd", "Round trip to the peers", [Some((0.0, 5.0)); 5]),
+    ("etcd", "Defragments", [is(0.0); 5]),
+    ("etcd", "File descriptors in use", [Some((0.000_001, 0.5)); 5]),
+    ("certificates", "First to end", [days(360.0, 366.0), days(360.0, 366.0), SOON, SOON, SOON]),
+    ("certificates", "Endpoints with an ended certificate", [is(0.0); 5]),
+    ("certificates", "Endpoints that do not verify", [is(0.0); 5]),
+    ("certificates", "Files that cannot be read", [None, None, None, is(1.0), is(1.0)]),
+    ("certificates", "Left out", [is(0.0); 5]),
 ];
+
+/// How many series there must be in each state, in their order, where that says more than that there are some.
+const COUNTS: [(&str, &str, [usize; 5]); 9] = [
+    ("overview", "Worst state", [1, 1, 1, 1, 0]),
+    ("overview", "State of each cluster", [1, 1, 1, 1, 0]),
+    ("apiserver", "Answers", [3, 3, 3, 3, 0]),
+    ("etcd", "Members", [3, 3, 3, 3, 0]),
+    ("etcd", "Defragments", [3, 1, 3, 3, 0]),
+    ("etcd", "File descriptors in use", [3, 1, 3, 3, 0]),
+    ("etcd", "Changes of leader seen", [3, 1, 3, 3, 0]),
+    ("overview", "Silences", [0, 0, 0, 1, 1]),
+    ("certificates", "Files that cannot be read", [0, 0, 0, 1, 1]),
+];
+
+const SOON: Option<Range> = days(2.9, 3.0);
 
 const fn is(value: f64) -> Option<Range> {
     Some((value, value))
@@ -74,13 +111,22 @@ const fn days(low: f64, high: f64) -> Option<Range> {
 }
 
 /// Alerts whose expressions hold, beside the watchdog's.
-const FIRING: [(State, &[&str]); 3] =
-    [(Healthy, &[]), (Outage, &["VedetteF01"]), (Expiring, &["VedetteF26", "VedetteCertificateEndsSoon"])];
+const FIRING: [(State, &[&str]); 5] = [
+    (Healthy, &[]),
+    (Outage, &["VedetteF01"]),
+    (Expiring, &["VedetteF26", "VedetteCertificateEndsSoon"]),
+    // A silence is about mail: Prometheus is silenced in Alertmanager.
+    (Silenced, &["VedetteF26", "VedetteF28", "VedetteCertificateEndsSoon"]),
+    (Blind, &["VedetteF04", "VedetteF26", "VedetteF28", "VedetteCertificateEndsSoon", "VedetteHeartbeatWithheld"]),
+];
 /// A machine that does too much at once makes the loop late; that is not what is asked here.
 const OF_THE_MACHINE: [&str; 2] = ["VedetteLoopStalls", "VedetteLooksLost"];
 
 fn tell_the_truth(world: &mut World) -> Result<()> {
-    watch::start(world, &Options::default())?;
+    let watched = world.folder.join("watched");
+    fs::create_dir(&watched)?;
+    fs::copy(world.pki.leaf(&Served::Api(2).leaf()).cert, watched.join("api-2.crt"))?;
+    watch::start(world, &options(world, &watched))?;
     let storage = world.folder.join("prometheus");
     world.start_prometheus(&storage)?;
     let mut report = Report::new()?;
@@ -94,6 +140,10 @@ fn tell_the_truth(world: &mut World) -> Result<()> {
             seen(&format!("count(sum by (instance) ({rates}) > 0) == 3"))
         };
         ["readyz", "etcd_status", "etcd_read"].into_iter().all(looked_at)
+            // The percentiles are of the time between two readings.
+            && seen("count(vedette_etcd_wal_fsync_p99_seconds) == 3")
+            && seen("count(last_over_time(vedette_etcd_peer_round_trip_p99_seconds[2m])) == 3")
+            && seen("vedette_stored_not_after_timestamp_seconds")
             && seen("vedette_cluster_level <= 1")
             && seen("vedette_heartbeat_state{state=\"beating\"} == 1")
     })?;
@@ -108,6 +158,7 @@ fn tell_the_truth(world: &mut World) -> Result<()> {
             && holds("sum(vedette_etcd_member_leader) == 0")
             && holds("sum(vedette_instance_up{component=\"etcd\"}) == 1")
             && holds("sum(vedette_instance_ready{component=~\"apiserver|vip\"}) == 0")
+            && holds("count(vedette_etcd_open_descriptors) == 1")
     })?;
 
     world.thaw("etcd-1")?;
@@ -126,9 +177,45 @@ fn tell_the_truth(world: &mut World) -> Result<()> {
         holds("vedette_cluster_level == 2")
             && holds("vedette_incidents{rule=\"F26\", stage=\"firing\"}")
             && holds("sum(vedette_etcd_member_leader) == 1")
+            && holds("count(vedette_etcd_wal_fsync_p99_seconds) == 3")
             && !holds("sum by (instance) (rate(vedette_probes_total{outcome!=\"ok\"}[16s])) > 0")
     })?;
+
+    silence(world)?;
+    fs::write(watched.join("api-2.crt"), "no certificate")?;
+    let mails = world.mails().len();
+    report.look(world, Silenced, |world| {
+        let holds = |query: &str| world.ask(query).is_ok_and(|series| !series.is_empty());
+        holds("vedette_silence_end_timestamp_seconds")
+            && holds("vedette_stored_faults")
+            && holds("vedette_incidents{rule=\"F28\", stage=\"firing\"}")
+    })?;
+    ensure!(world.mails().len() == mails, "mailed about what is silenced: {:?}", world.mails().last());
+
+    world.network.cut(Place::Bastion)?;
+    report.look(world, Blind, |world| {
+        let holds = |query: &str| world.ask(query).is_ok_and(|series| !series.is_empty());
+        holds("vedette_vantage_blind == 1")
+            && holds("vedette_heartbeat_state{state=\"blind\"} == 1")
+            && holds("vedette_incidents{rule=\"F04\", stage=\"firing\"}")
+            // What was seen before has grown too old to be told.
+            && holds("absent(vedette_etcd_raft_term) and absent(vedette_etcd_open_descriptors)")
+            && holds("absent(vedette_instance_up == 1)")
+    })?;
     report.conclude()
+}
+
+/// Files are watched, and what is looked at rarely is looked at often enough to grow old within a state.
+fn options(world: &World, watched: &Path) -> Options {
+    let often = ["etcd_metrics_interval", "files_interval"].map(|key| (key.to_owned(), "5s".to_owned()));
+    let served = world.pki.leaf(&Served::Api(1).leaf()).cert;
+    Options { files: vec![served, watched.to_owned()], timing: often.into(), ..Options::default() }
+}
+
+fn silence(world: &World) -> Result<()> {
+    let mut command = world.network.command(Place::Bastion, BINARY);
+    command.args(["silence", "lab", "1h", "--reason", "drill", "--config"]);
+    net::run(command.arg(world.folder.join("vedette.yaml")))
 }
 
 fn unit_tests(world: &mut World) -> Result<()> {
@@ -158,7 +245,7 @@ impl Report {
             let series =
                 if query.is_range { world.ask_range(&query.expression) } else { world.ask(&query.expression) }?;
             self.series[number].push(series.len());
-            let faults = check(&query, state, &series);
+            let faults = [check(&query, state, &series), counted(&query, state, series.len())].concat();
             self.faults.extend(
                 faults.into_iter().map(|fault| format!("{state:?}: {} / {}: {fault}", query.board, query.panel)),
             );
@@ -190,7 +277,7 @@ impl Report {
     /// # Errors
     /// Everything that was wrong.
     fn conclude(self) -> Result<()> {
-        println!("series returned: healthy, outage, expiring");
+        println!("series returned: healthy, outage, expiring, silenced, blind");
         for (query, series) in self.queries.iter().zip(&self.series) {
             let counts: Vec<String> = series.iter().map(|count| format!("{count:4}")).collect();
             println!("{}  {} / {}", counts.concat(), query.board, query.panel);
@@ -206,6 +293,7 @@ fn check(query: &Query, state: State, series: &[Series]) -> Vec<String> {
     let empty = EMPTY.iter().find(|(board, panel, states, _)| of_query(board, panel) && states.contains(&state));
     if series.is_empty() {
         match empty {
+            None if state == Blind && DARK.iter().any(|words| query.nothing.contains(words)) => {}
             None => faults.push("no series".to_owned()),
             Some((.., word)) if !query.nothing.contains(word) => {
                 faults.push(format!("it shows nothing and says '{}', not '{word}'", query.nothing));
@@ -214,7 +302,9 @@ fn check(query: &Query, state: State, series: &[Series]) -> Vec<String> {
         }
     }
     for one in series {
-        for label in &query.labels {
+        // What is the vantage's own is of no cluster.
+        let may_lack = |label: &str| label == "cluster" && query.expression.contains("cluster=~\".+|\"");
+        for label in query.labels.iter().filter(|label| !may_lack(label)) {
             if one.labels.get(label).is_none_or(String::is_empty) {
                 faults.push(format!("no label {label} in {:?}", one.labels));
             }
@@ -223,17 +313,18 @@ fn check(query: &Query, state: State, series: &[Series]) -> Vec<String> {
             faults.push(format!("{} in {:?}", one.value, one.labels));
         }
     }
-    let expected = VALUES.iter().find(|(board, panel, _)| of_query(board, panel)).and_then(|(.., ranges)| {
-        ranges[match state {
-            Healthy => 0,
-            Outage => 1,
-            Expiring => 2,
-        }]
-    });
-    if let Some((low, high)) = expected {
+    let expected = VALUES.iter().find(|(board, panel, _)| of_query(board, panel));
+    if let Some((low, high)) = expected.and_then(|(.., ranges)| ranges[state as usize]) {
         for one in series.iter().filter(|one| one.value < low || one.value > high) {
             faults.push(format!("{} is not between {low} and {high}", one.value));
         }
     }
     faults
+}
+
+fn counted(query: &Query, state: State, seen: usize) -> Vec<String> {
+    let expected = COUNTS.iter().find(|(board, panel, _)| *board == query.board && *panel == query.panel);
+    let expected = expected.map(|(.., counts)| counts[state as usize]);
+    let wrong = expected.filter(|expected| *expected != seen);
+    wrong.map(|expected| format!("{seen} series, {expected} should be there")).into_iter().collect()
 }

@@ -56,7 +56,8 @@ pub(crate) fn run(request: &Request, folder: &Path, volatile: &Path, tools: &Too
     let mut world = World::up(folder, volatile, tools, Extent::Whole)?;
     println!("lab: up after {:.1} s\n", clock::since(start).as_secs_f64());
     let relay = if world.no_postfix.is_some() { Relay::StartTls } else { Relay::Postfix };
-    let config = world.write_vedette_config(&Options { relay, ..Options::default() })?;
+    let files = vec![world.folder.join("pki")];
+    let config = world.write_vedette_config(&Options { relay, files, ..Options::default() })?;
     write_scripts(&world)?;
     open_window(&world)?;
     println!("{}\n", directions(&world, &config, request.vedette));

@@ -2,6 +2,7 @@
 
 use crate::judge::phrases::lasting;
 use crate::model::message::Backlog;
+use crate::model::reload::Configured;
 use crate::model::snapshot::HeartbeatState;
 use crate::render::metrics::Page;
 
@@ -48,14 +49,29 @@ fn plain(kind: &'static str, state: State, text: &str) -> Notice {
     Notice { kind, state, text: text.to_owned(), lines: Vec::new(), since: None, until: None }
 }
 
-fn configuration(page: Page<'_>) -> Option<Notice> {
-    let refusal = page.snapshot.configured.refused.as_ref()?;
-    let text = format!("a newer configuration was refused; the one from {} stays in use", page.snapshot.configured.at);
-    Some(Notice {
-        lines: refusal.mistakes.iter().map(|mistake| said(mistake)).collect(),
-        since: Some(wall(refusal.at, page.now)),
-        ..plain("configuration", State::Degraded, &text)
-    })
+/// What keeps the file's words from being in force: mistakes in it, and what only a restart changes.
+fn configuration(page: Page<'_>) -> Vec<Notice> {
+    let configured = &page.snapshot.configured;
+    let read = wall(configured.at, page.now);
+    let of = format!("{} ({})", read.at, read.age);
+    let refused = configured.refused.as_ref().map(|refusal| {
+        let text = if configured.is_copy {
+            format!("the file cannot be used: its last good copy, of {of}, stands in for it")
+        } else {
+            format!("a newer configuration was refused; the one of {of} stays in use")
+        };
+        Notice {
+            lines: refusal.mistakes.iter().map(|mistake| said(mistake)).collect(),
+            since: Some(wall(refusal.at, page.now)),
+            ..plain("configuration", State::Degraded, &text)
+        }
+    });
+    let waiting = (!configured.remarks.is_empty()).then(|| Notice {
+        lines: configured.remarks.iter().map(|remark| said(remark)).collect(),
+        since: Some(read),
+        ..plain("restart", State::Degraded, "not everything that the file says is in force")
+    });
+    refused.into_iter().chain(waiting).collect()
 }
 
 fn mail(page: Page<'_>) -> Option<Notice> {
@@ -153,7 +169,7 @@ pub(super) fn own(page: Page<'_>) -> Own {
         value("looks", format!("{} since the start", snapshot.counters.looks), State::Ok),
         value(
             "configuration",
-            format!("replaced {} times, refused {} times", snapshot.configured.reloads, snapshot.configured.refusals),
+            in_use(&snapshot.configured),
             if snapshot.configured.refused.is_some() { State::Degraded } else { State::Ok },
         ),
     ];
@@ -163,6 +179,11 @@ pub(super) fn own(page: Page<'_>) -> Own {
         values,
         looks: snapshot.vantage.values().flat_map(|look| lines(page, look)).collect(),
     }
+}
+
+fn in_use(configured: &Configured) -> String {
+    let what = if configured.is_copy { "the last good copy of the file" } else { "as read from the file" };
+    format!("{what}; replaced {} times, refused {} times", configured.reloads, configured.refusals)
 }
 
 fn several_of(count: u64) -> String {

@@ -36,6 +36,8 @@ fn each_state_is_called_by_its_name() {
         ("blind", State::Unknown, "bastion-1 cannot see: what follows is from before 2026-11-20T11:59:00Z"),
         ("starting", State::Unknown, "prod is not known: prod/vip: readyz: never seen since the start; and 3 more"),
         ("refused", State::Ok, "prod is ok"),
+        ("copied", State::Ok, "prod is ok"),
+        ("waiting", State::Ok, "prod is ok"),
         ("silenced", State::Down, "prod is down: etcd has lost its quorum"),
         ("stale", State::Down, "vedette on bastion-1 stands still"),
         ("mute", State::Down, "prod is down: etcd has lost its quorum"),

@@ -28,6 +28,8 @@ pub(super) fn all() -> Vec<(&'static str, Snapshot)> {
         ("blind", blind()),
         ("starting", starting()),
         ("refused", refused()),
+        ("copied", copied()),
+        ("waiting", waiting()),
         ("silenced", silenced()),
         ("stale", stale()),
         ("mute", mute()),
@@ -141,6 +143,22 @@ fn refused() -> Snapshot {
         at: now().wall.minus(Duration::from_secs(20)),
         mistakes: vec!["/etc/vedette/vedette.yaml:4:7: unknown key 'apiserver'; hint: apiservers".to_owned()],
     });
+    snapshot
+}
+
+/// The file was unusable at the start: a copy of two days ago stands in.
+fn copied() -> Snapshot {
+    let mut snapshot = refused();
+    snapshot.configured.at = now().wall.minus(Duration::from_secs(2 * 86_400));
+    snapshot.configured.is_copy = true;
+    snapshot
+}
+
+/// A reload brought what only a restart puts in force.
+fn waiting() -> Snapshot {
+    let mut snapshot = healthy();
+    let remark = "'listen: 127.0.0.1:9900' takes a restart; until then 127.0.0.1:9876 answers".to_owned();
+    snapshot.configured.replace(now().wall.minus(Duration::from_secs(30)), vec![remark]);
     snapshot
 }
 

@@ -44,6 +44,7 @@
 //! | [`engine`] | the only place that knows the order of the three above: `mod.rs` the turn, `tell.rs` from alarms to messages, `memory.rs` what was known before a restart, `picture.rs` the snapshot |
 //! | [`store`] | alarms, incidents and owed mail in SQLite, on a thread of its own |
 //! | [`render`] | words and pictures from model values, pure: mails, tables, metrics, the status page |
+//! | [`metered`] | what both edges put below TLS: a bound on the octets that a peer may send |
 //! | [`notify`] | the output edge: mail and heartbeat, every step under a deadline |
 //! | [`expose`] | the status page, `/metrics`, `/healthz`, `/readyz`, from the snapshot alone; `control.rs` is the Unix socket where people on the machine give orders (`orders.rs`), which enter the engine as inputs |
 //! | [`daemon`] | the loop, the clock, signals, logs, the service manager |
@@ -117,6 +118,7 @@ pub mod daemon;
 pub mod engine;
 pub mod expose;
 pub mod judge;
+pub mod metered;
 pub mod model;
 pub mod notify;
 pub mod observe;

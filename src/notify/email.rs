@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, CertificateStore, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use secrecy::ExposeSecret;
 
@@ -18,6 +17,7 @@ use crate::config::settings::{self, Host, MailTls};
 use crate::model::message::{Delivery, FailureClass, MessageId, Receipt};
 
 use super::letter::{Correspondence, letter};
+use super::line::{self, Expected};
 use super::pin::Pin;
 use super::talk::{self, Errand, Failure, Protection, Taken};
 
@@ -194,15 +194,14 @@ impl Email {
     }
 
     async fn protection(&self) -> Result<Protection, Failure> {
-        let wrap = match self.tls {
-            MailTls::StartTls => Protection::StartTls,
-            MailTls::Implicit => Protection::Implicit,
+        let make: fn(String, Option<&settings::Source>) -> Result<Protection, String> = match self.tls {
+            MailTls::StartTls => |host, ca| line::upgrade(host, ca).map(Protection::StartTls),
+            MailTls::Implicit => |host, ca| Expected::of(&host, ca).map(Protection::Implicit),
             MailTls::Plain => return Ok(Protection::Plain),
         };
         let (host, ca) = (host(&self.relay.host), self.ca.clone());
-        let made = self.files.run(self.step, move || parameters(host, ca.as_ref())).await;
+        let made = self.files.run(self.step, move || make(host, ca.as_ref())).await;
         made.unwrap_or_else(|| Err(format!("reading the authorities to trust: {}", self.late())))
-            .map(wrap)
             .map_err(|text| Failure { class: FailureClass::Tls, is_permanent: false, text })
     }
 
@@ -223,18 +222,6 @@ impl Email {
         self.step = step;
         self
     }
-}
-
-/// Strict verification, by the configured authority alone or by the system's. Blocks on files.
-fn parameters(host: String, ca: Option<&settings::Source>) -> Result<TlsParameters, String> {
-    let mut builder = TlsParameters::builder(host);
-    if let Some(source) = ca {
-        let why = |error: &dyn std::error::Error| format!("reading the relay's authority from {source:?}: {error}");
-        let pem = source.read().map_err(|error| why(&error))?;
-        let authority = Certificate::from_pem(pem.expose_secret()).map_err(|error| why(&error))?;
-        builder = builder.certificate_store(CertificateStore::None).add_root_certificate(authority);
-    }
-    builder.build().map_err(|error| format!("preparing TLS: {error}"))
 }
 
 fn mailbox(address: &str) -> Result<Mailbox, BadAddress> {

@@ -6,8 +6,8 @@
 pub mod email;
 pub mod heartbeat;
 
-mod bounded;
 mod letter;
+mod line;
 mod pin;
 mod talk;
 #[cfg(test)]

@@ -2,25 +2,25 @@
 //!
 //! lettre speaks the protocol; this file decides which step follows, how long it may last, and what its failure means.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use lettre::Address;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 use lettre::transport::smtp::response::Response;
-use tokio::net::TcpStream;
 
 use crate::model::message::{DeliveryFailure, FailureClass, Receipt};
 use crate::render::harmless;
 
-use super::bounded::Bounded;
 use super::innermost;
+use super::line::{self, Expected};
 
 /// Longest that a connection attempt to one of several addresses lasts, so that a dead first one leaves time.
 const DIAL: Duration = Duration::from_secs(3);
@@ -32,7 +32,7 @@ const SAID: usize = 240;
 #[derive(Clone)]
 pub(super) enum Protection {
     StartTls(TlsParameters),
-    Implicit(TlsParameters),
+    Implicit(Expected),
     Plain,
 }
 
@@ -134,18 +134,22 @@ async fn connect(errand: &Errand<'_>) -> Result<AsyncSmtpConnection, Failure> {
 
 /// Dials one address and exchanges greetings.
 async fn greet(errand: &Errand<'_>, address: SocketAddr) -> Result<AsyncSmtpConnection, Failure> {
-    let (step, limit) = (Step::Connect(address), DIAL.min(errand.step));
+    let step = Step::Connect(address);
+    let line = reach(DIAL.min(errand.step), step, line::dial(address)).await?;
+    let line: Box<dyn AsyncTokioStream> = match &errand.protection {
+        Protection::Implicit(expected) => Box::new(reach(errand.step, step, expected.encrypt(line)).await?),
+        Protection::StartTls(_) | Protection::Plain => Box::new(line),
+    };
+    within(errand.step, step, AsyncSmtpConnection::connect_with_transport(line, &errand.hello)).await
+}
+
+/// Runs what leads up to the greeting under its deadline and says what its failure means.
+async fn reach<T>(deadline: Duration, step: Step<'_>, act: impl Future<Output = io::Result<T>>) -> Result<T, Failure> {
     let failed = |class, why: &str| Failure { class, is_permanent: false, text: format!("{step}: {why}") };
-    if let Protection::Implicit(tls) = &errand.protection {
-        let dialled = AsyncSmtpConnection::connect_tokio1(address, Some(limit), &errand.hello, Some(tls.clone()), None);
-        return within(errand.step, step, dialled).await;
-    }
-    let stream = tokio::time::timeout(limit, TcpStream::connect(address))
+    tokio::time::timeout(deadline, act)
         .await
-        .map_err(|_| failed(FailureClass::Timeout, &format!("no answer within {limit:?}")))?
-        .map_err(|error| failed(FailureClass::Connect, &error.to_string()))?;
-    let greeted = AsyncSmtpConnection::connect_with_transport(Box::new(Bounded::new(stream)), &errand.hello);
-    within(errand.step, step, greeted).await
+        .map_err(|_| failed(FailureClass::Timeout, &format!("no answer within {deadline:?}")))?
+        .map_err(|error| failed(connect_class(&error), &harmless::line(&innermost(&error), SAID)))
 }
 
 /// One mistyped or departed recipient must not keep the mail from the others.
@@ -211,19 +215,19 @@ fn classify(step: Step<'_>, error: &lettre::transport::smtp::Error) -> Failure {
     Failure { class, is_permanent, text: format!("{step}: {}", harmless::line(&why, SAID)) }
 }
 
-/// Dialling, TLS from the first byte and the greeting are one call of lettre's; the sources tell them apart.
-fn connect_class(error: &lettre::transport::smtp::Error) -> FailureClass {
-    let mut io = None;
-    let mut source = error.source();
-    while let Some(current) = source {
+/// What hinders us from a greeting: no connection, no TLS, or no sense in what comes.
+fn connect_class(error: &(dyn Error + 'static)) -> FailureClass {
+    let mut io: Option<&io::Error> = None;
+    let mut next = Some(error);
+    while let Some(current) = next {
         io = io.or(current.downcast_ref());
-        source = current.source();
+        next = current.source();
     }
-    match io.map(std::io::Error::kind) {
+    match io.map(io::Error::kind) {
         _ if super::is_tls(error) => FailureClass::Tls,
-        Some(std::io::ErrorKind::UnexpectedEof) => FailureClass::Tls,
+        Some(io::ErrorKind::UnexpectedEof) => FailureClass::Tls,
         // It answers, but nothing that could be an answer.
-        Some(std::io::ErrorKind::InvalidData) => FailureClass::Other,
+        Some(io::ErrorKind::InvalidData) => FailureClass::Other,
         Some(_) => FailureClass::Connect,
         None => FailureClass::Other,
     }

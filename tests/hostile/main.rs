@@ -88,8 +88,8 @@ fn hostile_targets_are_called_by_their_cause_and_hurt_nobody() {
 
 /// Relays that do not answer as relays do, each with what a person is told.
 const RELAYS: [(Act, &str); 3] = [
-    (Act::Raw(neighbours::greeting_without_end), "the relay says more than"),
-    (Act::Raw(neighbours::endless_greeting), "the relay says more than"),
+    (Act::Raw(neighbours::greeting_without_end), "the peer sends more than any answer needs"),
+    (Act::Raw(neighbours::endless_greeting), "the peer sends more than any answer needs"),
     (Act::Raw(neighbours::dripping_greeting), "no answer within"),
 ];
 

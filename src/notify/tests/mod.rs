@@ -169,6 +169,15 @@ async fn a_stall_at_any_step_ends_at_its_deadline() {
 }
 
 #[tokio::test]
+async fn a_line_without_an_end_is_cut_off_over_every_protection() {
+    for tls in ALL_TLS {
+        let text = check(tls, only_at(At::Greeting, Act::Flood), FailureClass::Other, false).await;
+
+        assert!(text.ends_with("the peer sends more than any answer needs"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn the_whole_talk_has_a_deadline_of_its_own() {
     let relay = Relay::start(MailTls::Plain, only_at(At::Content, Act::Stall)).await;
 

@@ -35,6 +35,8 @@ pub(crate) enum Act {
     Reply(&'static str),
     Stall,
     Cut,
+    /// A line without an end.
+    Flood,
 }
 
 /// A mail it took.
@@ -209,6 +211,9 @@ async fn answer(
         Act::Reply(text) => (text, false),
         Act::Stall => std::future::pending().await,
         Act::Cut => return Err(Over),
+        Act::Flood => loop {
+            stream.get_mut().write_all(&[b'2'; 4096]).await.map_err(|_| Over)?;
+        },
     };
     stream.get_mut().write_all(format!("{text}\r\n").as_bytes()).await.map_err(|_| Over)?;
     stream.get_mut().flush().await.map_err(|_| Over)?;
@@ -222,7 +227,7 @@ async fn encrypt(stream: Box<dyn Stream>, script: &Script, acceptor: &TlsAccepto
             std::future::pending().await
         }
         Act::Cut => Err(Over),
-        Act::AsUsual | Act::Reply(_) => Ok(Box::new(acceptor.accept(stream).await.map_err(|_| Over)?)),
+        Act::AsUsual | Act::Reply(_) | Act::Flood => Ok(Box::new(acceptor.accept(stream).await.map_err(|_| Over)?)),
     }
 }
 

@@ -23,6 +23,13 @@ use super::pin::Pin;
 /// Deadline of one heartbeat as a whole: the receivers in use expect one a minute.
 const OVERALL: Duration = Duration::from_secs(10);
 
+/// Work that one answer may make. A handshake and a short answer make a few milliseconds of it; only what floods makes
+/// more.
+const WORK: Duration = Duration::from_secs(1);
+
+/// Between two looks at how much work an answer makes.
+const GLANCE: Duration = Duration::from_millis(100);
+
 /// Redirects followed, on the same host only.
 const REDIRECTS: usize = 3;
 
@@ -62,11 +69,14 @@ impl Heartbeat {
         let client = self.client(self.authority().await?)?;
         let asking = tokio::time::timeout(self.overall, client.get(self.url.clone()).send());
         let answer = match self.lane.run(asking).await {
-            Some(Ok(Ok(answer))) => answer,
-            Some(Ok(Err(error))) => return Err(classify(error)),
-            None => return Err(failure(FailureClass::Other, "the attempt died")),
-            Some(Err(_)) => {
+            Ok(Ok(Ok(answer))) => answer,
+            Ok(Ok(Err(error))) => return Err(classify(error)),
+            Ok(Err(_)) => {
                 return Err(failure(FailureClass::Timeout, &format!("no answer within {:?}", self.overall)));
+            }
+            Err(Stray::Died) => return Err(failure(FailureClass::Other, "the attempt died")),
+            Err(Stray::Flooded) => {
+                return Err(failure(FailureClass::Other, "the receiver sends more than any answer needs"));
             }
         };
         let status = answer.status();
@@ -122,21 +132,42 @@ impl Heartbeat {
 }
 
 /// A thread of its own for whatever the receiver sends. reqwest bounds the time of an answer and what it keeps of it,
-/// but a flood of interim answers occupies the thread that reads it, and looks shall not wait behind that.
+/// but a flood of interim answers occupies the thread that reads it: looks shall not wait behind that, nor a processor
+/// burn for as long as an answer may take. reqwest lends neither its stream nor hyper's count of interim answers, so
+/// what is bounded is the work that the thread has with them.
 struct Lane(Option<Runtime>);
+
+/// Why work on the lane came to nothing.
+enum Stray {
+    /// It panicked.
+    Died,
+    /// It kept the thread busy for longer than [`WORK`].
+    Flooded,
+}
 
 impl Lane {
     fn new() -> Self {
         let mut lane = tokio::runtime::Builder::new_multi_thread();
+        // Busy time is told once per interval, and one poll of a connection that is flooded lasts long.
+        lane.worker_threads(1).event_interval(1).thread_name("heartbeat").enable_all();
         // Without a thread of its own a heartbeat is still better than none.
-        Self(lane.worker_threads(1).thread_name("heartbeat").enable_all().build().ok())
+        Self(lane.build().ok())
     }
 
-    /// Runs `work` there; `None` when it panicked.
-    async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
-        match &self.0 {
-            Some(lane) => lane.spawn(work).await.ok(),
-            None => Some(work.await),
+    /// Runs `work` there.
+    async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Result<T, Stray> {
+        let Some(lane) = &self.0 else { return Ok(work.await) };
+        let worker = lane.metrics();
+        let before = worker.worker_total_busy_duration(0);
+        let mut under_way = lane.spawn(work);
+        loop {
+            if let Ok(done) = tokio::time::timeout(GLANCE, &mut under_way).await {
+                return done.map_err(|_| Stray::Died);
+            }
+            if worker.worker_total_busy_duration(0).saturating_sub(before) > WORK {
+                under_way.abort();
+                return Err(Stray::Flooded);
+            }
         }
     }
 }

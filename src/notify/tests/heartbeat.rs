@@ -12,6 +12,21 @@ use crate::model::message::FailureClass;
 use crate::notify::heartbeat::Heartbeat;
 use crate::notify::tests::relay::certificate;
 
+/// Answers whoever asks with interim answers for ever.
+async fn flooding_receiver() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let flood = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(1024);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut stream = BufReader::new(stream);
+            drop(stream.read_line(&mut String::new()).await);
+            while stream.write_all(&flood).await.is_ok() {}
+        }
+    });
+    address
+}
+
 /// Answers every request by `reply` of its path, or not at all.
 async fn receiver(
     acceptor: Option<tokio_rustls::TlsAcceptor>,
@@ -93,6 +108,17 @@ async fn a_stalled_receiver_costs_the_deadline_and_no_more() {
     let failure = heartbeat.beat().await.unwrap_err();
 
     assert_eq!(failure.class, FailureClass::Timeout);
+}
+
+#[tokio::test]
+async fn a_flood_of_interim_answers_is_cut_off_long_before_the_deadline() {
+    let address = flooding_receiver().await;
+    let heartbeat = heartbeat(&format!("http://{address}/"), None).with_overall(Duration::from_secs(60));
+
+    let failure = heartbeat.beat().await.unwrap_err();
+
+    assert_eq!(failure.class, FailureClass::Other);
+    assert!(failure.text.ends_with("sends more than any answer needs"), "{}", failure.text);
 }
 
 #[tokio::test]

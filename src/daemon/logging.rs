@@ -19,8 +19,9 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// The variable that holds the filter.
 pub const FILTER_VARIABLE: &str = "VEDETTE_LOG";
-/// The filter unless the variable says otherwise.
-const DEFAULT_FILTER: &str = "info";
+/// The filter unless the variable says otherwise. rustls warns of what a peer does wrong, in words that the peer can
+/// choose and as often as it likes; the looks name the same trouble by its cause.
+const DEFAULT_FILTER: &str = "info,rustls=error";
 /// Set by the service manager to `device:inode` of the stream it reads into the journal.
 const JOURNAL_VARIABLE: &str = "JOURNAL_STREAM";
 
@@ -185,14 +186,36 @@ mod tests {
         assert_eq!("xml".parse::<Format>(), Err(NoSuchFormat));
     }
 
+    #[test]
+    fn peers_cannot_write_into_our_log_unless_it_is_asked_for() {
+        let of_rustls = |filter| {
+            logged(filter, || {
+                tracing::warn!(target: "rustls::msgs::handshake", "Illegal SNI extension: <what a peer wrote>");
+                tracing::error!(target: "rustls::conn", "no entropy");
+            })
+        };
+
+        assert_eq!(of_rustls(DEFAULT_FILTER), "<3>ERROR rustls::conn: no entropy\n");
+        assert!(of_rustls("info").contains("what a peer wrote"));
+    }
+
     fn written(format: Format, reader: Reader) -> String {
-        let sink = Sink::default();
-        let lines = Arc::clone(&sink.0);
-        let subscriber_to_sink = subscriber(format, reader, EnvFilter::new("info"), move || sink.clone());
-        tracing::subscriber::with_default(subscriber_to_sink, || {
+        captured(format, reader, DEFAULT_FILTER, || {
             tracing::warn!(target: "api", waiting = 3, "mail is late");
             tracing::debug!(target: "api", "not asked for");
-        });
+        })
+    }
+
+    /// What the journal gets of `events` under `filter`.
+    fn logged(filter: &str, events: impl FnOnce()) -> String {
+        captured(Format::Plain, Reader::Journal, filter, events)
+    }
+
+    fn captured(format: Format, reader: Reader, filter: &str, events: impl FnOnce()) -> String {
+        let sink = Sink::default();
+        let lines = Arc::clone(&sink.0);
+        let subscriber_to_sink = subscriber(format, reader, EnvFilter::new(filter), move || sink.clone());
+        tracing::subscriber::with_default(subscriber_to_sink, events);
         String::from_utf8(lines.lock().unwrap().clone()).unwrap()
     }
 

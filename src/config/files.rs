@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use super::cluster::{Taken, class};
 use super::load::Desk;
 use super::raw::{Section, Wrong, nearest, shortened};
-use super::settings::{Cluster, Credentials, FilePlace, Settings, Source, WatchedFiles};
+use super::settings::{Cluster, Credentials, Etcd, FilePlace, Settings, Source, WatchedFiles};
 use crate::model::certificate::Class;
 use crate::model::digest::stable_hash;
 use crate::model::inventory::{Own, OwnPart, Towards};
@@ -96,8 +96,20 @@ impl Cluster {
     pub fn watched_files(&self) -> Vec<WatchedFiles> {
         let of_apiservers = owned(&Towards::Apiservers, &self.credentials);
         let of_etcds = self.etcds.iter().flat_map(|etcd| owned(&Towards::Etcd(etcd.name.clone()), &etcd.credentials));
-        self.files.iter().cloned().chain(of_apiservers).chain(of_etcds).collect()
+        let of_listeners = self.etcds.iter().flat_map(at_listeners);
+        self.files.iter().cloned().chain(of_apiservers).chain(of_etcds).chain(of_listeners).collect()
     }
+}
+
+/// What metrics listeners over TLS want that the client ports do not.
+fn at_listeners(etcd: &Etcd) -> Vec<WatchedFiles> {
+    if !etcd.listeners.iter().any(|(_, listener)| listener.is_tls) {
+        return Vec::new();
+    }
+    let at_clients = owned(&Towards::Etcd(etcd.name.clone()), &etcd.credentials);
+    let mut at_listeners = owned(&Towards::Listeners(etcd.name.clone()), &etcd.at_listeners);
+    at_listeners.retain(|watch| at_clients.iter().all(|known| known.place != watch.place));
+    at_listeners
 }
 
 fn owned(towards: &Towards, credentials: &Credentials) -> Vec<WatchedFiles> {
@@ -112,6 +124,7 @@ fn own(towards: Towards, part: OwnPart, source: &Source) -> WatchedFiles {
     let whose = match &towards {
         Towards::Apiservers => "apiservers".to_owned(),
         Towards::Etcd(name) => format!("etcd-{name}"),
+        Towards::Listeners(name) => format!("listeners-{name}"),
         Towards::Relay => "relay".to_owned(),
         Towards::Heartbeat => "heartbeat".to_owned(),
     };
@@ -218,6 +231,60 @@ pub fn is_pattern(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::{Address, ClientPair, Endpoint, Host, Listener};
+
+    #[test]
+    fn what_metrics_listeners_want_is_watched_where_client_ports_do_not_want_it_too() {
+        let client = |name: &str| Credentials {
+            anchors: Some(Source::File("/pki/ca.crt".into())),
+            client: Some(ClientPair {
+                certificate: Source::File(format!("/pki/{name}.crt").into()),
+                key: Source::File(format!("/pki/{name}.key").into()),
+            }),
+            ..Credentials::default()
+        };
+        for (at_listeners, is_tls, watched) in [
+            (client("etcd"), true, &[][..]),
+            (client("metrics"), false, &[]),
+            (client("metrics"), true, &["own-listeners-main-client"]),
+        ] {
+            let etcd = etcd(client("etcd"), at_listeners, is_tls);
+            let cluster = Cluster { etcds: vec![etcd], ..cluster() };
+
+            let names: Vec<String> = cluster.watched_files().iter().map(|watch| watch.name.to_string()).collect();
+
+            assert_eq!(names, [&["own-etcd-main-client", "own-etcd-main-ca"], watched].concat());
+        }
+    }
+
+    fn etcd(credentials: Credentials, at_listeners: Credentials, is_tls: bool) -> Etcd {
+        let address = Address { host: Host::Name("etcd-1".into()), port: 2381 };
+        let endpoint = Endpoint::new(address, None);
+        let name: Name = "etcd-1".parse().unwrap();
+        Etcd {
+            name: "main".parse().unwrap(),
+            credentials,
+            quota_bytes: None,
+            login: None,
+            members: vec![(name.clone(), endpoint.clone())],
+            listeners: vec![(name, Listener { is_tls, endpoint })],
+            at_listeners,
+            is_metrics_only: false,
+        }
+    }
+
+    fn cluster() -> Cluster {
+        Cluster {
+            name: "prod".parse().unwrap(),
+            credentials: Credentials::default(),
+            vip: None,
+            vip_fails_over: false,
+            apiservers: Vec::new(),
+            etcds: Vec::new(),
+            files: Vec::new(),
+            levels: std::collections::BTreeMap::new(),
+        }
+    }
 
     #[test]
     fn parts_of_a_life_are_read_to_the_thousandth() {

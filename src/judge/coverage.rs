@@ -93,6 +93,11 @@ pub fn unseen(gap: &Gap, addresses: &Addresses) -> String {
                 etcd.short()
             )
         }
+        Gap::NoListener(subjects) => format!(
+            "how slow {} is (fsync, commit, links between members) and, before 3.6, the quota are not seen: no metrics \
+             listener is configured (open one with --listen-metrics-urls, name it under 'metrics' of each member)",
+            places(subjects)
+        ),
         Gap::QuotaUnknown(etcd) => format!(
             "how full {} is cannot be told: it does not tell its quota (etcd before 3.6), and none is configured under \
              etcd.quota",
@@ -161,8 +166,25 @@ fn gaps(scene: &Scene<'_>) -> Vec<Gap> {
             gaps.push(Gap::QuotaUnknown(etcd));
         }
     }
+    let deaf = without_listener(scene);
+    gaps.extend((!deaf.is_empty()).then_some(Gap::NoListener(deaf)));
     gaps.sort();
     gaps
+}
+
+/// The etcds none of whose members has a metrics listener, and the members that lack what others of theirs have.
+fn without_listener(scene: &Scene<'_>) -> Vec<Subject> {
+    let Some((name, cluster)) = scene.cluster else { return Vec::new() };
+    let mut lacking = Vec::new();
+    for (etcd, known) in &cluster.etcds {
+        if known.listeners.is_empty() {
+            lacking.push(Subject::Etcd(name.clone(), etcd.clone()));
+        } else {
+            let without = known.members.keys().filter(|member| !known.listeners.contains_key(*member));
+            lacking.extend(without.map(|member| Subject::EtcdMember(name.clone(), etcd.clone(), member.clone())));
+        }
+    }
+    lacking
 }
 
 /// Everything of the cluster that is dialled.

@@ -415,7 +415,9 @@ fn places(paths: &[String], more: usize) -> String {
 fn towards(own: &Own, most: usize) -> String {
     match &own.towards {
         Towards::Apiservers => String::new(),
-        Towards::Etcd(name) => format!(" for {}", phrases::fit(&format!("etcd {name}"), most)),
+        Towards::Etcd(name) | Towards::Listeners(name) => {
+            format!(" for {}", phrases::fit(&format!("etcd {name}"), most))
+        }
         Towards::Relay => " for mail".to_owned(),
         Towards::Heartbeat => " for heartbeats".to_owned(),
     }
@@ -432,7 +434,13 @@ fn effect(own: &Own) -> String {
         (OwnPart::Client | OwnPart::Token, Towards::Etcd(name)) => {
             format!("vedette will be blind to etcd {name}, which answers nobody without a certificate. etcd itself is not touched by it.")
         }
-        (OwnPart::Authority, Towards::Apiservers | Towards::Etcd(_)) => {
+        (OwnPart::Client | OwnPart::Token, Towards::Listeners(name)) => {
+            format!(
+                "vedette can no longer ask the metrics listeners of etcd {name}, and will be blind to what they alone \
+                 tell. etcd itself is not touched by it."
+            )
+        }
+        (OwnPart::Authority, Towards::Apiservers | Towards::Etcd(_) | Towards::Listeners(_)) => {
             "vedette can no longer verify what the servers serve, nor send them a token. So can nobody else who trusts this authority."
                 .into()
         }

@@ -24,6 +24,8 @@ pub enum Gap {
     Refused(Vec<Subject>),
     /// This etcd refuses to be read by our credential: whether its members reach each other shows by their Status alone.
     ReadsRefused(Subject),
+    /// No metrics listener is configured for these: whole etcds, or members of one where others have a listener.
+    NoListener(Vec<Subject>),
     /// The database quota of this etcd is neither told nor configured.
     QuotaUnknown(Subject),
 }

@@ -131,6 +131,8 @@ pub enum Towards {
     Apiservers,
     /// One etcd cluster of it.
     Etcd(Name),
+    /// The metrics listeners of one etcd cluster of it, where they want other credentials.
+    Listeners(Name),
     /// The mail relay.
     Relay,
     /// The receiver of heartbeats.

@@ -95,7 +95,11 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
         RuleId::F53 => (
             "prod-eu1",
             Evidence::Coverage {
-                gaps: vec![Gap::NeverSeen(vec![member("etcd-3")]), Gap::QuotaUnknown(subject("prod-eu1/etcd/etcd"))],
+                gaps: vec![
+                    Gap::NeverSeen(vec![member("etcd-3")]),
+                    Gap::NoListener(vec![subject("prod-eu1/etcd/etcd")]),
+                    Gap::QuotaUnknown(subject("prod-eu1/etcd/etcd")),
+                ],
             },
         ),
         RuleId::F04 => ("vantage", Evidence::Blind { silent: 9, references: 2 }),

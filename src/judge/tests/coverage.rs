@@ -1,7 +1,7 @@
 //! F53: what cannot be seen, gap by gap.
 
 use crate::model::gap::Gap;
-use crate::model::inventory::Inventory;
+use crate::model::inventory::{Inventory, Listener};
 use crate::model::observation::{Cause, Phase, Unseen};
 use crate::model::rule::RuleId::F53;
 use crate::model::verdict::{Evidence, Verdict};
@@ -25,6 +25,16 @@ fn check(inventory: Inventory, looks: &[(u64, Option<Seen>)], expected: &[Gap]) 
     assert_eq!(listed.unwrap_or_default(), expected);
 }
 
+/// `prod` with a metrics listener at each of the first `listeners` members.
+fn listening(apiservers: u8, members: u8, listeners: usize) -> Inventory {
+    let mut inventory = inventory(apiservers, members);
+    for etcd in inventory.clusters.values_mut().flat_map(|cluster| cluster.etcds.values_mut()) {
+        let listener = || Listener { url: "http://10.0.0.1:2381".into(), is_tls: false };
+        etcd.listeners = etcd.members.keys().take(listeners).map(|member| (member.clone(), listener())).collect();
+    }
+    inventory
+}
+
 /// A quota that is told.
 fn told() -> Option<Seen> {
     round_with(&[Up, Up, Up], |status| status.db_quota_bytes = Some(2 << 30))
@@ -34,12 +44,15 @@ fn told() -> Option<Seen> {
 fn what_the_configuration_does_not_name_is_a_gap() {
     let quota = || Gap::QuotaUnknown(of("prod/etcd/main"));
     let looks = |seen| each(&[0, 500, 1000], seen);
-    check(inventory(2, 3), &looks(told()), &[]);
-    check(inventory(2, 3), &looks(round(&[Up, Up, Up])), &[quota()]);
+    check(listening(2, 3, 3), &looks(told()), &[]);
+    check(listening(2, 3, 3), &looks(round(&[Up, Up, Up])), &[quota()]);
+    let deaf = |subjects: &[&str]| Gap::NoListener(subjects.iter().map(|subject| of(subject)).collect());
+    check(listening(2, 3, 2), &looks(told()), &[deaf(&["prod/etcd/main/etcd-3"])]);
+    check(listening(2, 3, 0), &looks(told()), &[deaf(&["prod/etcd/main"])]);
     check(inventory(2, 0), &looks(None), &[Gap::NoEtcd]);
     check(inventory(0, 0), &looks(None), &[Gap::NoEtcd, Gap::NoInstances]);
 
-    let mut alone = inventory(2, 3);
+    let mut alone = listening(2, 3, 3);
     alone.references.clear();
     alone.clusters.values_mut().next().unwrap().vip = None;
     check(alone, &looks(told()), &[Gap::NoReference, Gap::NoSharedAddress]);
@@ -50,27 +63,27 @@ fn what_never_answered_is_a_gap_and_what_died_is_none() {
     let api = || dead("prod/apiserver/api-2");
     let times = [0, 500, 1000];
     let silent = together(&[each(&times, api()), each(&times, told())]);
-    check(inventory(2, 3), &silent, &[Gap::NeverSeen(vec![of("prod/apiserver/api-2")])]);
+    check(listening(2, 3, 3), &silent, &[Gap::NeverSeen(vec![of("prod/apiserver/api-2")])]);
 
     let died =
         together(&[vec![(0, ready("prod/apiserver/api-2"))], each(&[500, 1000, 1500], api()), each(&times, told())]);
-    check(inventory(2, 3), &died, &[]);
+    check(listening(2, 3, 3), &died, &[]);
 
     let quota = |status: &mut crate::model::etcd::MemberStatus| status.db_quota_bytes = Some(2 << 30);
     let member = each(&times, round_with(&[Up, Up, Gone], quota));
-    check(inventory(2, 3), &member, &[Gap::NeverSeen(vec![of("prod/etcd/main/etcd-3")])]);
+    check(listening(2, 3, 3), &member, &[Gap::NeverSeen(vec![of("prod/etcd/main/etcd-3")])]);
 }
 
 #[test]
 fn what_refuses_our_credential_is_a_gap_after_three_looks() {
     let etcd = |n: u8| of(&format!("prod/etcd/main/etcd-{n}"));
     let all = Gap::Refused(vec![etcd(1), etcd(2), etcd(3)]);
-    check(inventory(2, 3), &each(&[0, 500], round(&[Unwelcoming; 3])), &[]);
-    check(inventory(2, 3), &each(&[0, 500, 1000], round(&[Unwelcoming; 3])), &[all]);
+    check(listening(2, 3, 3), &each(&[0, 500], round(&[Unwelcoming; 3])), &[]);
+    check(listening(2, 3, 3), &each(&[0, 500, 1000], round(&[Unwelcoming; 3])), &[all]);
 
     let refused = each(&[0, 10_000, 20_000], reads(&[Err(REFUSED); 3]));
     let looks = together(&[refused, each(&[0, 500, 20_000], told())]);
-    check(inventory(2, 3), &looks, &[Gap::ReadsRefused(of("prod/etcd/main"))]);
+    check(listening(2, 3, 3), &looks, &[Gap::ReadsRefused(of("prod/etcd/main"))]);
 }
 
 #[test]
@@ -79,7 +92,7 @@ fn only_looks_that_see_everything_clear_it() {
     let seen =
         |parts: &[Option<Seen>]| together(&parts.iter().map(|part| each(&[0, 500], part.clone())).collect::<Vec<_>>());
     for (looks, says) in [(seen(&both), Says::Good), (seen(&both[1..]), Says::NeverSeen)] {
-        let verdicts = verdicts(&view(inventory(2, 3), &looks), end(&looks));
+        let verdicts = verdicts(&view(listening(2, 3, 3), &looks), end(&looks));
 
         assert_eq!(said(&verdicts, F53, "prod"), says);
     }

@@ -283,8 +283,10 @@ proptest! {
         prop_assert!(parts.html.chars().all(is_calm));
         let calm = html(&super::message::document(&poisoned(RuleId::ALL[rule], REASONS[reason], "x")));
         if parts.html.contains("<table") {
-            let tags = |html: &str| html.matches('<').count();
-            let quotes = |html: &str| html.matches('"').count();
+            // An address with a `#` makes the rest of its command a comment, to us as to a shell: one block of ours more.
+            let notes = |html: &str| html.matches("margin:8px 0 3px").count();
+            let tags = |html: &str| html.matches('<').count() - 2 * notes(html);
+            let quotes = |html: &str| html.matches('"').count() - 4 * notes(html);
             prop_assert!(tags(&parts.html) <= tags(&calm), "{}", parts.html);
             prop_assert!(quotes(&parts.html) <= quotes(&calm));
         }

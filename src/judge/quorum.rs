@@ -309,12 +309,11 @@ fn judge_member(scene: &Scene<'_>, member: &Subject, members: &[Subject]) -> Ver
     let standing = scene.standing(member, Aspect::Answer);
     let Standing::Bad { bad, path_unproven } = standing else { return standing.unless_bad() };
     // A learner has no vote: its loss costs no tolerance, and its presence adds none.
-    let is_voter = |member: &Subject| scene.view.status(member).is_none_or(|(_, status)| !status.is_learner);
-    let voters = members.iter().filter(|other| is_voter(other));
+    let voters = members.iter().filter(|other| scene.is_voter(other));
     let alive = voters.clone().filter(|other| scene.standing(other, Aspect::Answer).good().is_some()).count();
     let remaining = members.iter().filter(|other| scene.standing(other, Aspect::Answer).good().is_some()).count();
     let lasted = scene.now.mono.since(bad.run.first.mono);
-    let is_on_the_edge = is_voter(member) && alive <= majority(voters.count());
+    let is_on_the_edge = scene.is_voter(member) && alive <= majority(voters.count());
     let level =
         if is_on_the_edge && lasted >= scene.policy().redundancy_critical { Level::Critical } else { Level::Warning };
     let unseen = scene.view.member_unseen(member).unwrap_or(NO_ANSWER);

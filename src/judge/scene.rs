@@ -81,6 +81,15 @@ impl<'a> Scene<'a> {
         good.is_some_and(|good| good.last.mono > since.mono)
     }
 
+    /// Whether a member has a vote, as far as it tells: by its status, or by the page of its metrics listener. Whoever
+    /// tells nothing counts as a voter, so that nobody gets a majority too cheaply.
+    #[must_use]
+    pub fn is_voter(&self, member: &Subject) -> bool {
+        let told = self.view.status(member).map(|(_, status)| status.is_learner);
+        let told = told.or_else(|| self.view.metrics(member).and_then(|(_, page)| page.is_learner));
+        told != Some(true)
+    }
+
     /// The configured quota of an etcd cluster in bytes.
     #[must_use]
     pub fn quota(&self, etcd: &Subject) -> Option<u64> {

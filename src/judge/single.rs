@@ -111,11 +111,7 @@ fn points(scene: &Scene<'_>) -> Vec<Single> {
         points.push(Single::WayIn(way.clone()));
     }
     for etcd in scene.etcds() {
-        let voters: Vec<Subject> = scene
-            .members(&etcd)
-            .into_iter()
-            .filter(|member| scene.view.status(member).is_none_or(|(_, status)| !status.is_learner))
-            .collect();
+        let voters: Vec<Subject> = scene.members(&etcd).into_iter().filter(|member| scene.is_voter(member)).collect();
         match voters.as_slice() {
             [] => {}
             [sole] => points.push(Single::Voter(sole.clone())),

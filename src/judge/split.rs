@@ -152,15 +152,14 @@ fn judge_split(scene: &Scene<'_>, etcd: Subject) -> Verdict {
     }
     let Some(since) = since else { return together(scene, &members) };
 
-    let is_voter = |member: &Subject| scene.view.status(member).is_none_or(|(_, status)| !status.is_learner);
     let is_apart = |member: &Subject| apart.iter().any(|apart| apart.member == *member);
     let following = members
         .iter()
-        .filter(|member| is_voter(member) && !is_apart(member))
+        .filter(|member| scene.is_voter(member) && !is_apart(member))
         .filter(|member| scene.standing(member, Aspect::Answer).good().is_some())
         .count();
     let lasted = scene.now.mono.since(since.mono);
-    let is_on_the_edge = following <= majority(count.voters) && apart.iter().any(|apart| is_voter(&apart.member));
+    let is_on_the_edge = following <= majority(count.voters) && apart.iter().any(|apart| scene.is_voter(&apart.member));
     let is_grave = is_on_the_edge && lasted >= scene.policy().redundancy_critical;
     let leader = count.agreed.map(|id| scene.member_name(&etcd, id)).unwrap_or_default();
     Verdict::Bad(Finding {

@@ -99,10 +99,11 @@ pub fn count(answers: &[MemberAnswer<MemberStatus>], is_learner: impl Fn(&Name) 
 }
 
 /// The sign of each member's linearizable read. A read that fails says something of one member only where a majority
-/// of the members can be read, and only when the member took the question.
+/// of the voters can be read, and only when the member took the question.
 #[must_use]
 pub fn reads(answers: &[MemberAnswer<ReadAnswer>], is_learner: impl Fn(&Name) -> bool) -> BTreeMap<Name, Sign> {
-    let is_served = answers.iter().filter(|answer| answer.answer.is_ok()).count() >= majority(answers.len());
+    let voters = answers.iter().filter(|answer| !is_learner(&answer.member)).count();
+    let is_served = answers.iter().filter(|answer| answer.answer.is_ok()).count() >= majority(voters);
     let sign = |answer: &MemberAnswer<ReadAnswer>| match &answer.answer {
         Ok(_) => Sign::Good,
         Err(unseen) if unseen.cause.is_refusal() => Sign::Refused(*unseen),

@@ -3,6 +3,7 @@
 mod adverse;
 mod boards;
 mod disk;
+mod listeners;
 mod mute;
 mod outages;
 mod partial;
@@ -29,4 +30,5 @@ pub(crate) const DRILLS: &[&[Drill]] = &[
     disk::DRILLS,
     rotate::DRILLS,
     versions::DRILLS,
+    listeners::DRILLS,
 ];

@@ -101,37 +101,8 @@ impl World {
     }
 
     fn vedette_config(&self, options: &Options) -> Result<String> {
-        let mail_ip = Place::Mail.ip();
-        let port = match options.relay {
-            Relay::StartTls => smtp::STARTTLS_PORT,
-            Relay::Implicit => smtp::IMPLICIT_PORT,
-            Relay::Postfix => 25,
-        };
-        let tls = if options.relay == Relay::Implicit { "implicit" } else { "starttls" };
-        let references = if options.references {
-            format!("[ {{ name: relay, address: \"{mail_ip}:{port}\" }} ]")
-        } else {
-            "[]".to_owned()
-        };
-        let here = self.folder.display();
+        let mut text = self.vantage_and_outlets(options)?;
         let file = |path: PathBuf| format!("{{ file: {} }}", path.display());
-        let resolvers: Vec<String> = options.resolvers.iter().map(|r| format!("\"{r}\"")).collect();
-        let mut text = format!(
-            "vantage:\n  name: bastion-1\n  listen: \"{LISTEN}\"\n  store: {here}/vedette.db\n  control: {here}/control.sock\n  \
-             resolvers: [{}]\n  references: {references}\n\
-             mail:\n  relay: \"{mail_ip}:{port}\"\n  tls: {tls}\n  ca: {}\n",
-            resolvers.join(", "),
-            file(self.pki.file("mail/ca", "crt")),
-        );
-        if options.relay != Relay::Postfix {
-            let password = self.folder.join("mail-password");
-            pki::write(&password, smtp::PASSWORD, 0o600)?;
-            writeln!(text, "  username: {}\n  password: {}", smtp::USER, file(password))?;
-        }
-        writeln!(text, "  from: vedette@bastion.test\n  to: [oncall@{}]", crate::postfix::DOMAIN)?;
-        if options.heartbeat {
-            writeln!(text, "heartbeat:\n  url: \"http://{mail_ip}:{}/beat\"\n  interval: 5s", heartbeat::PORT)?;
-        }
         let kubeconfig = crate::rbac::vedette(&self.folder);
         let host = |place: Place| if options.by_name { place.name() } else { place.ip().to_string() };
         writeln!(
@@ -171,6 +142,42 @@ impl World {
         }
         for (key, value) in &options.timing {
             writeln!(text, "  {key}: {value}")?;
+        }
+        Ok(text)
+    }
+
+    /// What stands above the clusters: the vantage, mail and heartbeats.
+    pub(crate) fn vantage_and_outlets(&self, options: &Options) -> Result<String> {
+        let mail_ip = Place::Mail.ip();
+        let port = match options.relay {
+            Relay::StartTls => smtp::STARTTLS_PORT,
+            Relay::Implicit => smtp::IMPLICIT_PORT,
+            Relay::Postfix => 25,
+        };
+        let tls = if options.relay == Relay::Implicit { "implicit" } else { "starttls" };
+        let references = if options.references {
+            format!("[ {{ name: relay, address: \"{mail_ip}:{port}\" }} ]")
+        } else {
+            "[]".to_owned()
+        };
+        let here = self.folder.display();
+        let file = |path: PathBuf| format!("{{ file: {} }}", path.display());
+        let resolvers: Vec<String> = options.resolvers.iter().map(|r| format!("\"{r}\"")).collect();
+        let mut text = format!(
+            "vantage:\n  name: bastion-1\n  listen: \"{LISTEN}\"\n  store: {here}/vedette.db\n  control: {here}/control.sock\n  \
+             resolvers: [{}]\n  references: {references}\n\
+             mail:\n  relay: \"{mail_ip}:{port}\"\n  tls: {tls}\n  ca: {}\n",
+            resolvers.join(", "),
+            file(self.pki.file("mail/ca", "crt")),
+        );
+        if options.relay != Relay::Postfix {
+            let password = self.folder.join("mail-password");
+            pki::write(&password, smtp::PASSWORD, 0o600)?;
+            writeln!(text, "  username: {}\n  password: {}", smtp::USER, file(password))?;
+        }
+        writeln!(text, "  from: vedette@bastion.test\n  to: [oncall@{}]", crate::postfix::DOMAIN)?;
+        if options.heartbeat {
+            writeln!(text, "heartbeat:\n  url: \"http://{mail_ip}:{}/beat\"\n  interval: 5s", heartbeat::PORT)?;
         }
         Ok(text)
     }

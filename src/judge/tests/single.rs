@@ -6,7 +6,7 @@ use crate::model::rule::RuleId::F51;
 use crate::model::verdict::{Evidence, Verdict};
 
 use super::stage::Member::{Learner, Up};
-use super::stage::{Seen, each, end, inventory, name, of, round, verdicts, view};
+use super::stage::{Seen, each, end, inventory, name, of, pages, round, verdicts, view};
 
 fn check(inventory: Inventory, looks: &[(u64, Option<Seen>)], subject: &str, expected: &[Single]) {
     let verdicts = verdicts(&view(inventory, looks), end(looks));
@@ -43,6 +43,9 @@ fn learners_have_no_vote_and_count_for_nothing() {
 
     let looks = each(&[0], round(&[Up, Up, Learner]));
     check(inventory(2, 3), &looks, "prod", &[Single::EvenVoters { etcd: of("prod/etcd/main"), voters: 2 }]);
+
+    let looks = each(&[0], pages(&[false, false, false, true]));
+    check(inventory(2, 4), &looks, "prod", &[]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::judge::judge;
 use crate::judge::scene::Scene;
 use crate::model::certificate::Class;
-use crate::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberStatus, ReadAnswer};
+use crate::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberMetrics, MemberStatus, ReadAnswer};
 use crate::model::health::{Health, Version};
 use crate::model::inventory::{Cluster, Endpoint, Etcd, Inventory, Reference};
 use crate::model::observation::{Cause, Observation, Phase, Phases, Reading, Unseen};
@@ -238,6 +238,18 @@ pub(super) fn reads(members: &[Result<(), Unseen>]) -> Option<Seen> {
     };
     let probe = Probe::reused(of("prod/etcd/main"), ProbeKind::EtcdRead);
     seen(probe, Ok(Reading::EtcdRead(members.iter().zip(1_u8..).map(answer).collect())))
+}
+
+/// One page of each metrics listener, for members that have a vote or have none.
+pub(super) fn pages(learners: &[bool]) -> Option<Seen> {
+    let answer = |(is_learner, n): (&bool, u8)| MemberAnswer {
+        member: name(&format!("etcd-{n}")),
+        sent_after: Duration::ZERO,
+        phases: Phases::default(),
+        answer: Ok(MemberMetrics { is_learner: Some(*is_learner), ..MemberMetrics::default() }),
+    };
+    let probe = Probe::anew(of("prod/etcd/main"), ProbeKind::EtcdMetrics);
+    seen(probe, Ok(Reading::EtcdMetrics(learners.iter().zip(1_u8..).map(answer).collect())))
 }
 
 fn seen(probe: Probe, outcome: Result<Reading, Unseen>) -> Option<Seen> {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::name;
-use crate::model::etcd::{MemberAnswer, MemberStatus};
+use crate::model::etcd::{MemberAnswer, MemberStatus, ReadAnswer};
 use crate::model::observation::{Cause, Phase, Phases, Unseen};
-use crate::observe::quorum::{count, is_spread, majority};
+use crate::observe::quorum::{count, is_spread, majority, reads};
 use crate::observe::sign::Sign;
 
 /// Follows leader `id`, knows of none (0), is silent, or refuses us.
@@ -105,6 +105,27 @@ fn a_learner_neither_votes_nor_raises_what_is_needed() {
 
     let silent_learner = count(&round(&[Follows(1), Follows(1), Mute, Mute]), |member| *member == name("etcd-3"));
     assert_eq!((silent_learner.agreed, silent_learner.voters), (Some(1), 3));
+}
+
+#[test]
+fn reads_of_a_majority_of_the_voters_make_one_that_fails_a_sign() {
+    let stuck = Unseen { phase: Phase::FirstByte, cause: Cause::Timeout };
+    let read = |n: usize, served: bool| MemberAnswer {
+        member: name(&format!("etcd-{n}")),
+        sent_after: Duration::ZERO,
+        phases: Phases::default(),
+        answer: if served { Ok(ReadAnswer { revision: None }) } else { Err(stuck) },
+    };
+    let answers = [read(0, true), read(1, true), read(2, false), read(3, false)];
+
+    let signs = reads(&answers, |member| *member == name("etcd-3"));
+    assert_eq!(
+        (signs[&name("etcd-2")].clone(), signs[&name("etcd-3")].clone()),
+        (Sign::of_unseen(stuck), Sign::Unclear)
+    );
+
+    let signs = reads(&answers, |_| false);
+    assert_eq!(signs[&name("etcd-2")], Sign::Unclear);
 }
 
 #[test]

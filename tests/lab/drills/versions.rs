@@ -231,7 +231,7 @@ fn write_config(world: &World, name: &str, more: &str, members: Members) -> Resu
 }
 
 /// One pass of vedette; the looks it prints.
-fn looks(world: &World, config: &Path) -> Result<Vec<Value>> {
+pub(super) fn looks(world: &World, config: &Path) -> Result<Vec<Value>> {
     let mut command = world.network.command(Place::Bastion, BINARY);
     // What it concludes shows in the exit code as well, so that says nothing about the pass itself.
     let done = command.args(["probe", "--once", "--json"]).arg(config).output()?;
@@ -241,7 +241,7 @@ fn looks(world: &World, config: &Path) -> Result<Vec<Value>> {
 }
 
 /// The looks of one kind.
-fn of_kind(looks: &[Value], kind: &str) -> Vec<Value> {
+pub(super) fn of_kind(looks: &[Value], kind: &str) -> Vec<Value> {
     looks.iter().filter(|look| look["probe"] == kind).cloned().collect()
 }
 
@@ -250,6 +250,6 @@ fn statuses(looks: &[Value]) -> Vec<Value> {
     looks.iter().map(|look| look["etcd_status"].clone()).filter(|status| !status.is_null()).collect()
 }
 
-fn result(look: &Value) -> &str {
+pub(super) fn result(look: &Value) -> &str {
     look["result"].as_str().unwrap_or_default()
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::extension::ClientId;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::aside::Aside;
 use crate::config::settings::{self, Host, MailTls};
@@ -19,6 +19,7 @@ use crate::model::message::{Delivery, FailureClass, MessageId, Receipt};
 use super::letter::{Correspondence, letter};
 use super::line::{self, Expected};
 use super::pin::Pin;
+use super::refused::Refused;
 use super::talk::{self, Errand, Failure, Protection, Taken};
 
 /// Deadline of one step of the talk. A healthy relay answers in milliseconds; one that greylists by delay takes
@@ -50,6 +51,7 @@ pub struct Email {
     tls: MailTls,
     ca: Option<settings::Source>,
     login: Option<settings::Login>,
+    refused: Refused,
     who: Correspondence,
     hello: ClientId,
     files: Aside,
@@ -76,6 +78,7 @@ impl Email {
             tls: mail.tls,
             ca: mail.ca.clone(),
             login: mail.login.clone(),
+            refused: Refused::default(),
             who,
             hello: hello(vantage),
             files: Aside::new(READS),
@@ -151,7 +154,10 @@ impl Email {
     async fn attempt(&self, delivery: &Delivery) -> Result<Taken, Failure> {
         let letter = letter(delivery, &self.who).map_err(|error| Failure::own(format!("writing the mail: {error}")))?;
         let protection = self.protection().await?;
-        let login = self.credentials().await?;
+        let password = self.password().await?;
+        let login = self.login.as_ref().zip(password.as_ref());
+        let login =
+            login.map(|(login, word)| Credentials::new(login.username.clone(), word.expose_secret().to_owned()));
         let addresses = tokio::time::timeout(self.step, self.pin.addresses())
             .await
             .unwrap_or_else(|_| Err(format!("no answer within {:?}", self.step)))
@@ -160,7 +166,7 @@ impl Email {
                 is_permanent: false,
                 text: format!("resolving the relay's name {}: {why}", host(&self.relay.host)),
             })?;
-        talk::talk(&Errand {
+        let taken = talk::talk(&Errand {
             addresses: &addresses,
             hello: self.hello.clone(),
             protection,
@@ -170,7 +176,16 @@ impl Email {
             letter: &letter,
             step: self.step,
         })
-        .await
+        .await;
+        match (taken, password) {
+            (Err(failure), Some(password)) if failure.class == FailureClass::Auth && failure.is_permanent => {
+                tracing::error!("the relay refuses our login; it is asked again as soon as the password changes");
+                self.refused.remember(password);
+                // For good with this password only.
+                Err(Failure { is_permanent: false, ..failure })
+            }
+            (taken, _) => taken,
+        }
     }
 
     /// Recipients that no earlier attempt has served.
@@ -181,16 +196,20 @@ impl Email {
         self.who.to.iter().map(|to| to.email.clone()).filter(is_open).collect()
     }
 
-    async fn credentials(&self) -> Result<Option<Credentials>, Failure> {
+    /// The password as it is now, if one is wanted and the relay has not just refused it.
+    async fn password(&self) -> Result<Option<SecretString>, Failure> {
         let Some(login) = &self.login else { return Ok(None) };
+        let unusable = |text| Failure { class: FailureClass::Auth, is_permanent: false, text };
         let source = login.password.clone();
         let read = self.files.run(self.step, move || source.read_line().map_err(|error| error.to_string())).await;
-        let password = read.unwrap_or_else(|| Err(self.late())).map_err(|why| Failure {
-            class: FailureClass::Auth,
-            is_permanent: false,
-            text: format!("reading the relay's password from {:?}: {why}", login.password),
-        })?;
-        Ok(Some(Credentials::new(login.username.clone(), password.expose_secret().to_owned())))
+        let password = read
+            .unwrap_or_else(|| Err(self.late()))
+            .map_err(|why| unusable(format!("reading the relay's password from {:?}: {why}", login.password)))?;
+        if self.refused.knows(&password) {
+            let why = format!("logging in: the relay refused the password that {:?} still has", login.password);
+            return Err(unusable(why));
+        }
+        Ok(Some(password))
     }
 
     async fn protection(&self) -> Result<Protection, Failure> {

@@ -9,6 +9,7 @@ pub mod heartbeat;
 mod letter;
 mod line;
 mod pin;
+mod refused;
 mod talk;
 #[cfg(test)]
 pub(crate) mod tests;

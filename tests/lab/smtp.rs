@@ -88,6 +88,9 @@ pub(crate) struct Received {
 #[derive(Default)]
 struct Desk {
     fault: Option<(Step, Fault)>,
+    /// The password wanted, where it is no longer [`PASSWORD`].
+    password: Option<String>,
+    refused_logins: u32,
     received: Vec<Received>,
     reached: BTreeMap<Step, u32>,
 }
@@ -137,6 +140,16 @@ impl SmtpServer {
         self.set(None)
     }
 
+    /// From now on, wants this password.
+    pub(crate) fn change_password(&self, password: &str) {
+        self.shared.desk().password = Some(password.to_owned());
+    }
+
+    /// How many logins were refused for a wrong name or password.
+    pub(crate) fn refused_logins(&self) -> u32 {
+        self.shared.desk().refused_logins
+    }
+
     /// All messages that arrived whole, in order, acknowledged or not.
     pub(crate) fn received(&self) -> Vec<Received> {
         self.shared.desk().received.clone()
@@ -157,6 +170,14 @@ impl SmtpServer {
 impl Shared {
     fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether name and password are those wanted.
+    fn knows(&self, user: &str, password: &str) -> bool {
+        let mut desk = self.desk();
+        let is_known = user == USER && password == desk.password.as_deref().unwrap_or(PASSWORD);
+        desk.refused_logins += u32::from(!is_known);
+        is_known
     }
 
     /// Notes that a talk is at `step`, sits out a stall, and says what else goes wrong there.

@@ -3,6 +3,8 @@
 mod heartbeat;
 pub(crate) mod relay;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mail_parser::{HeaderValue, MessageParser};
@@ -282,8 +284,37 @@ async fn a_wrong_password_is_told_without_it() {
 
     let (failure, is_for_good) = failed(deliver(&settings).await);
 
-    assert_eq!((failure.class, is_for_good), (FailureClass::Auth, true));
+    assert_eq!((failure.class, is_for_good), (FailureClass::Auth, false));
     assert!(!failure.text.contains("hunter2"), "{}", failure.text);
+}
+
+#[tokio::test]
+async fn a_refused_password_is_not_shown_again_and_the_rotated_one_is_at_once() {
+    let logins = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&logins);
+    let relay = Relay::start(MailTls::Implicit, move |at, given| {
+        if at == At::Auth {
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+        let is_wrong = at == At::Auth && given != "vedette new";
+        if is_wrong { Act::Reply("535 5.7.8 no") } else { Act::AsUsual }
+    })
+    .await;
+    let mut settings = relay.settings();
+    let password = Source::File(relay.file("password", "old"));
+    settings.login = Some(Login { username: "vedette".into(), password });
+    let email = email(&settings);
+    let delivery = delivery(MessageReason::First);
+
+    for _ in 0..3 {
+        let (failure, is_for_good) = failed(email.deliver(&delivery, AMPLE).await);
+        assert_eq!((failure.class, is_for_good), (FailureClass::Auth, false), "{}", failure.text);
+    }
+    assert_eq!(logins.load(Ordering::SeqCst), 1);
+    relay.file("password", "new");
+
+    assert_eq!(email.deliver(&delivery, AMPLE).await, Receipt::Accepted);
+    assert_eq!(relay.only().login.as_deref(), Some("vedette new"));
 }
 
 #[tokio::test]
@@ -300,10 +331,10 @@ async fn a_recipient_who_is_gone_does_not_keep_the_mail_from_the_others() {
 
 #[tokio::test]
 async fn the_next_attempt_is_only_for_those_not_served_yet() {
-    let tries = std::sync::atomic::AtomicUsize::new(0);
+    let tries = AtomicUsize::new(0);
     let relay = Relay::start(MailTls::Plain, move |at, line| {
         let is_boss = at == At::Rcpt && line.contains("boss@");
-        if is_boss && tries.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
+        if is_boss && tries.fetch_add(1, Ordering::SeqCst) == 0 {
             Act::Reply("451 4.7.1 greylisted")
         } else {
             Act::AsUsual

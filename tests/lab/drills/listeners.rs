@@ -83,10 +83,7 @@ fn learner(world: &mut World) -> Result<()> {
     let server = learner_of(world, &peer)?;
     world.add(server);
     world.start(LEARNER)?;
-    let mut members: Vec<String> = (1..=MEMBERS)
-        .map(Place::Etcd)
-        .map(|place| format!("{{ name: {}, address: \"{}:2379\" }}", place.name(), place.ip()))
-        .collect();
+    let mut members = at_client_ports();
     members.push(format!("{{ name: {LEARNER}, address: \"{}:12379\" }}", HOST.ip()));
     let config = write_config(world, "vedette", &client(world, "        "), &members)?;
     world.start_vedette(&config)?;
@@ -120,6 +117,17 @@ fn learner(world: &mut World) -> Result<()> {
     };
     watch::drill(world, &fault, kill, revive)?;
     world.quiet_for(SETTLED)
+}
+
+/// Three members, running, and a configuration that names nothing else.
+pub(super) fn plain_members(world: &mut World) -> Result<PathBuf> {
+    start_members(world, false)?;
+    write_config(world, "vedette", &client(world, "        "), &at_client_ports())
+}
+
+fn at_client_ports() -> Vec<String> {
+    let member = |place: Place| format!("{{ name: {}, address: \"{}:2379\" }}", place.name(), place.ip());
+    (1..=MEMBERS).map(Place::Etcd).map(member).collect()
 }
 
 const fn member_down(what: &'static str, symptom: &'static str) -> Fault {

@@ -8,15 +8,21 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::clock;
 use crate::drill::Drill;
-use crate::pki::Life;
+use crate::pki::{self, Life};
 use crate::rbac;
 use crate::vedette::{NAME, Options};
 use crate::world::World;
 
-use super::watch;
+use super::{listeners, watch};
 
-pub(crate) const DRILLS: &[Drill] =
-    &[Drill::new("credentials_are_rotated_and_a_bad_reload_is_refused_without_a_missed_look", rotated)];
+/// The longest time between two attempts at one mail, and some for a busy machine.
+const AFTER_BACKOFF: Duration = Duration::from_secs(45);
+
+pub(crate) const DRILLS: &[Drill] = &[
+    Drill::new("credentials_are_rotated_and_a_bad_reload_is_refused_without_a_missed_look", rotated),
+    Drill::new("mail_refused_for_a_rotated_password_goes_out_once_the_file_has_the_new_one", mail_password)
+        .without_cluster(),
+];
 
 /// The certificates vedette starts with end a minute after they were issued, so whoever went on with them would be
 /// refused by apiservers and etcd alike.
@@ -50,6 +56,37 @@ fn rotated(world: &mut World) -> Result<()> {
     ensure!(before == after, "looks failed or were skipped: {before:?}, then {after:?}\n{}", world.what_vedette_said());
     let page = world.page("/metrics")?;
     ensure!(!page.body.contains("level=\"critical\""), "an alarm stands:\n{}", world.what_vedette_said());
+    Ok(())
+}
+
+/// The relay's password is changed first, its file later, and in between somebody has to be paged.
+fn mail_password(world: &mut World) -> Result<()> {
+    let config = listeners::plain_members(world)?;
+    world.start_vedette(&config)?;
+    watch::ready(world)?;
+
+    world.smtp.change_password("two-carrier-pigeons");
+    world.kill9("etcd-2")?;
+    world.kill9("etcd-3")?;
+    clock::wait_until("a login to be refused", watch::TOO_LATE, || world.smtp.refused_logins() > 0)
+        .with_context(|| world.what_vedette_said())?;
+    world.quiet_for(watch::SETTLED)?;
+    let logins = world.smtp.refused_logins();
+    ensure!(logins == 1, "the relay was shown a password {logins} times that it had refused");
+
+    let rotated = clock::now();
+    pki::write(&world.folder.join("mail-password"), "two-carrier-pigeons", 0o600)?;
+    let mails = watch::said(world, 1, AFTER_BACKOFF)?;
+    world.table.note("mail password rotated to the mail that was refused", rotated, mails[0].arrived);
+    ensure!(mails[0].subject.contains("etcd has lost its quorum"), "'{}'", mails[0].subject);
+    world.quiet_for(watch::SETTLED)?;
+
+    // And the next mail needs neither a restart nor a second thought.
+    world.start("etcd-2")?;
+    world.start("etcd-3")?;
+    let mails = watch::said(world, 2, watch::CLEARED)?;
+    ensure!(mails[1].subject.starts_with("[RESOLVED") && mails[1].thread_root() == mails[0].thread_root());
+    ensure!(world.smtp.refused_logins() == 1, "a login was refused after the rotation");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::talk::Talk;
-use super::{Fault, PASSWORD, Received, Shared, Step, USER};
+use super::{Fault, Received, Shared, Step};
 use crate::clock;
 
 /// Serves one connection to its end.
@@ -102,7 +102,7 @@ impl Session<'_> {
             }
             _ => return self.talk.reply(504, "mechanism unknown"),
         };
-        if user != USER || password != PASSWORD {
+        if !self.shared.knows(&user, &password) {
             return self.talk.reply(535, "5.7.8 wrong name or password");
         }
         if self.answer(Step::Auth, 235, "2.7.0 welcome")? {

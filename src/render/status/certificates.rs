@@ -1,6 +1,6 @@
 //! Certificates by what ends first, served or in watched files, each once however many places have it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::certificate::{Certificate, Fingerprint, Trust};
 use crate::model::snapshot::ClusterPicture;
@@ -124,7 +124,10 @@ const fn state(band: Option<Band>) -> State {
     }
 }
 
-fn bounded(mut places: Vec<String>) -> Vec<String> {
+/// Each place once: a file may belong to several entries of the configuration.
+fn bounded(places: Vec<String>) -> Vec<String> {
+    let mut named = BTreeSet::new();
+    let mut places: Vec<String> = places.into_iter().filter(|place| named.insert(place.clone())).collect();
     let more = places.len().saturating_sub(PLACES);
     if more > 0 {
         places.truncate(PLACES);

@@ -2,6 +2,8 @@
 
 use crate::judge::words;
 use crate::model::incident::{Alarm, Incident, Stage};
+use crate::model::inventory::{Cluster, Etcd};
+use crate::model::observation::Observation;
 use crate::model::probe::ProbeKind;
 use crate::model::rule::{Level, RuleId};
 use crate::model::snapshot::ClusterPicture;
@@ -9,13 +11,14 @@ use crate::model::subject::{Name, Subject};
 use crate::model::time::Now;
 use crate::model::verdict::{Evidence, Finding};
 use crate::render::metrics::Page;
+use crate::render::metrics::fresh::is_fresh;
 use crate::render::table::row::Saw;
 
 use super::facts::{ClusterLine, Detail, Endpoint, State};
 use super::gaps::Missing;
 use super::incidents::{self, RECOVERING};
 use super::looks::{API, broken, cell_of, latest, never, saw};
-use super::members::members;
+use super::members::{deciding_round, members};
 use super::moment::{mono, said, short, wall};
 
 /// What stands for a count while the vantage is blind.
@@ -23,7 +26,11 @@ const NOT_SEEN: &str = "cannot be seen";
 
 /// The verdict line.
 pub(super) fn line(page: Page<'_>, name: &Name, picture: &ClusterPicture, gaps: &[Missing]) -> ClusterLine {
-    let (state, why, since) = verdict(page, name, gaps);
+    let (state, mut why, since) = verdict(page, name, gaps);
+    // A dead quorum and a whole site that is gone look alike from the rules; who is called wants to know which.
+    if state == State::Down && is_silent(page, name, picture) {
+        why.push_str("; nothing of it answers");
+    }
     let silence = page.snapshot.silences.iter().find(|silence| silence.cluster == *name);
     ClusterLine {
         name: name.to_string(),
@@ -34,7 +41,11 @@ pub(super) fn line(page: Page<'_>, name: &Name, picture: &ClusterPicture, gaps: 
         instances: instances(page, name, picture),
         members: answering(page, name, picture),
         vip: vip(page, name, picture),
-        seen: oldest(page, name, picture).map(|at| mono(at, page.now)),
+        // Looks go on while the vantage is blind, and see nothing.
+        seen: match page.snapshot.blind_since {
+            Some(since) => Some(wall(since, page.now)),
+            None => oldest(page, name, picture).map(|at| mono(at, page.now)),
+        },
     }
 }
 
@@ -155,9 +166,8 @@ fn instances(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> String {
 fn answering(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> String {
     let Some(cluster) = page.snapshot.inventory.clusters.get(name) else { return String::new() };
     let all: usize = cluster.etcds.values().map(|etcd| etcd.members.len()).sum();
-    let rounds = cluster.etcds.keys().map(|etcd| Subject::Etcd(name.clone(), etcd.clone()));
-    let answered: usize = rounds
-        .filter_map(|round| latest(picture, &round, ProbeKind::EtcdStatus))
+    let answered: usize = rounds(name, cluster)
+        .filter_map(|(round, kind)| latest(picture, &round, kind))
         .flat_map(|look| saw(page, look))
         .filter(|(subject, saw, _)| {
             matches!(subject, Subject::EtcdMember(..)) && matches!(saw, Saw::Ok | Saw::Alarm | Saw::NoLeader)
@@ -182,10 +192,29 @@ fn vip(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> String {
 
 /// Scheduled start of the oldest among the latest deciding looks; `None` when one of them was never made.
 fn oldest(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> Option<Now> {
-    let cluster = page.snapshot.inventory.clusters.get(name)?;
-    let rounds = cluster.etcds.keys().map(|etcd| (Subject::Etcd(name.clone(), etcd.clone()), ProbeKind::EtcdStatus));
-    let asked = subjects(page, name).into_iter().map(|subject| (subject, ProbeKind::Readyz));
-    let looks: Option<Vec<Now>> =
-        asked.chain(rounds).map(|(subject, kind)| Some(latest(picture, &subject, kind)?.scheduled)).collect();
+    let looks: Option<Vec<Now>> = deciding(page, name)
+        .into_iter()
+        .map(|(subject, kind)| Some(latest(picture, &subject, kind)?.scheduled))
+        .collect();
     looks?.into_iter().min_by_key(|at| at.mono)
+}
+
+/// Whether everything that decides was looked at lately, and nothing of it has answered or refused.
+fn is_silent(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> bool {
+    let looks = deciding(page, name).into_iter().map(|(subject, kind)| latest(picture, &subject, kind));
+    let is_mute = |look: &Observation| saw(page, look).iter().all(|(_, saw, _)| *saw == Saw::Unreachable);
+    let mut looks = looks.peekable();
+    looks.peek().is_some() && looks.all(|look| look.is_some_and(|look| is_fresh(page, look) && is_mute(look)))
+}
+
+/// The looks without which nothing is known of `name`.
+fn deciding(page: Page<'_>, name: &Name) -> Vec<(Subject, ProbeKind)> {
+    let Some(cluster) = page.snapshot.inventory.clusters.get(name) else { return Vec::new() };
+    let asked = subjects(page, name).into_iter().map(|subject| (subject, ProbeKind::Readyz));
+    asked.chain(rounds(name, cluster)).collect()
+}
+
+fn rounds<'a>(name: &'a Name, cluster: &'a Cluster) -> impl Iterator<Item = (Subject, ProbeKind)> + 'a {
+    let round = |(etcd, parts): (&Name, &Etcd)| (Subject::Etcd(name.clone(), etcd.clone()), deciding_round(parts));
+    cluster.etcds.iter().map(round)
 }

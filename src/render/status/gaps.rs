@@ -14,7 +14,7 @@ use crate::render::table::row::Saw;
 
 use super::facts::Gap;
 use super::looks::{latest, saw};
-use super::members::statuses;
+use super::members::{deciding_round, statuses};
 use super::moment::{mono, said, wall};
 
 /// A gap of one cluster.
@@ -67,11 +67,20 @@ fn expected(page: Page<'_>, name: &Name) -> Vec<(Subject, ProbeKind, bool)> {
     }
     for (etcd, parts) in &cluster.etcds {
         let round = Subject::Etcd(name.clone(), etcd.clone());
-        all.push((round.clone(), ProbeKind::EtcdStatus, true));
-        for kind in [ProbeKind::EtcdRead, ProbeKind::EtcdAlarms, ProbeKind::EtcdMembers] {
-            all.push((round.clone(), kind, false));
+        all.push((round.clone(), deciding_round(parts), true));
+        if !parts.is_metrics_only {
+            all.push((round.clone(), ProbeKind::EtcdRead, false));
+            all.push((round.clone(), ProbeKind::EtcdMembers, false));
+            if !parts.listens_everywhere() {
+                all.push((round.clone(), ProbeKind::EtcdAlarms, false));
+            }
         }
-        all.extend(parts.member_subjects(name, etcd).map(|member| (member, ProbeKind::Chain, false)));
+        if !parts.listeners.is_empty() {
+            all.push((round, ProbeKind::EtcdMetrics, false));
+        }
+        let shown = parts.members.keys().filter(|member| parts.shows_chain(member));
+        let member = |member: &Name| Subject::EtcdMember(name.clone(), etcd.clone(), member.clone());
+        all.extend(shown.map(|shown| (member(shown), ProbeKind::Chain, false)));
     }
     all
 }
@@ -106,13 +115,20 @@ fn untold_quotas(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> Vec<M
     let mut all = Vec::new();
     for etcd in cluster.etcds.keys() {
         let round = Subject::Etcd(name.clone(), etcd.clone());
+        let is_told = |member: &Name| {
+            let subject = Subject::EtcdMember(name.clone(), etcd.clone(), member.clone());
+            picture.members.get(&subject).is_some_and(|facts| facts.quota.is_some())
+        };
         let untold: Vec<String> = statuses(picture, &round)
             .into_iter()
-            .filter(|(_, status)| status.db_quota_bytes.is_none())
+            .filter(|(member, status)| status.db_quota_bytes.is_none() && !is_told(member))
             .map(|(member, _)| member.to_string())
             .collect();
         if !untold.is_empty() {
-            let text = format!("backend quota of {}: not told (etcd tells it from 3.6 on)", untold.join(", "));
+            let text = format!(
+                "backend quota of {}: not told (etcd tells it from 3.6 on; before, its metrics listener, or `quota`)",
+                untold.join(", ")
+            );
             all.push(missing(&round, &text, false));
         }
     }

@@ -63,7 +63,7 @@ fn head(out: &mut String, status: &Status, refreshes: bool) {
     let tally = status.tally;
     let stale = if status.is_stale { " <b>It stands still.</b>" } else { "" };
     out.push_str(&format!(
-        "<p>Clusters: {} down, {} degraded, {} unknown, {} ok; {} muted. Seen from {}; picture of {}.{stale}</p>\n",
+        "<p>Clusters: {} down, {} degraded, {} unknown, {} ok; {} silenced. Seen from {}; picture of {}.{stale}</p>\n",
         tally.down,
         tally.degraded,
         tally.unknown,

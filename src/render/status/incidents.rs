@@ -50,7 +50,7 @@ pub(super) fn open(page: Page<'_>, incident: &Incident) -> IncidentFacts {
         told: told(page, incident),
         told_at: incident.told.last.map(|at| wall(at, page.now)),
         evidence: evidence(page, incident),
-        follows: follows(incident),
+        follows: follows(page, incident),
         next: words
             .next_commands(root, &addresses)
             .iter()
@@ -108,18 +108,20 @@ pub(super) fn course(page: Page<'_>, incident: &Incident) -> &'static str {
 
 fn told(page: Page<'_>, incident: &Incident) -> String {
     let waiting = page.snapshot.backlog.waiting;
-    let mut text = match incident.told.messages {
+    let text = match incident.told.messages {
         _ if !page.snapshot.inventory.mails => "nobody: no mail is configured".to_owned(),
         0 => "nobody yet".to_owned(),
         count if waiting == 0 => format!("{} written, all accepted by the relay", several(count as usize, "mail")),
         count => format!("{} written; {} not yet accepted by the relay", several(count as usize, "mail"), waiting),
     };
-    if let Some(hushed) = &incident.silenced {
-        let silence = &hushed.silence;
-        let what = if hushed.withheld.is_some() { "held back something" } else { "stood before it" };
-        text.push_str(&format!("; the silence of {} until {} {what}", silence.by, silence.until));
-    }
-    said(&text)
+    let Some(hushed) = &incident.silenced else { return text };
+    let silence = &hushed.silence;
+    let until = wall(silence.until, page.now);
+    let silence = format!("the silence of {} until {} ({})", silence.by, until.at, until.age);
+    said(&match hushed.withheld {
+        Some(_) => format!("{silence} holds something back; {text}"),
+        None => format!("in spite of {silence}; {text}"),
+    })
 }
 
 fn evidence(page: Page<'_>, incident: &Incident) -> Vec<EvidenceLine> {
@@ -163,7 +165,7 @@ fn is_about(finding: &Finding, subject: &Subject) -> bool {
 }
 
 /// What belongs to the incident besides its headline and its cause.
-fn follows(incident: &Incident) -> Vec<String> {
+fn follows(page: Page<'_>, incident: &Incident) -> Vec<String> {
     let root = incident.root().key();
     let headline = incident.headline.key();
     let mut others: Vec<String> = incident
@@ -172,9 +174,13 @@ fn follows(incident: &Incident) -> Vec<String> {
         .filter(|part| part.finding.key() != headline && part.finding.key() != root)
         .map(|part| {
             let finding = &part.finding;
-            let state = part.over.map_or_else(|| "stands".to_owned(), |over| format!("over at {over}"));
+            let dated = |at| {
+                let at = wall(at, page.now);
+                format!("{} ({})", at.at, at.age)
+            };
+            let state = part.over.map_or_else(|| "stands".to_owned(), |over| format!("over at {}", dated(over)));
             let words = words::of(finding.rule).headline(finding);
-            said(&format!("{}: {words}; since {}, {state}", finding.rule, finding.since))
+            said(&format!("{}: {words}; since {}, {state}", finding.rule, dated(finding.since)))
         })
         .collect();
     let more = others.len().saturating_sub(SHOWN);

@@ -1,6 +1,8 @@
 //! etcd members: what each says of itself, and how full it is.
 
-use crate::model::etcd::MemberStatus;
+use crate::judge::phrases::lasting;
+use crate::model::etcd::{MemberMetrics, MemberStatus, Slowest};
+use crate::model::inventory::Etcd;
 use crate::model::observation::Reading;
 use crate::model::probe::ProbeKind;
 use crate::model::snapshot::ClusterPicture;
@@ -10,9 +12,6 @@ use crate::render::metrics::Page;
 use super::facts::{Backend, Cell, Member, State};
 use super::looks::{cell_of, latest, never};
 use super::moment::{bytes, short};
-
-/// Looks at a member, in the order of the matrix.
-const LOOKS: [ProbeKind; 3] = [ProbeKind::EtcdStatus, ProbeKind::EtcdRead, ProbeKind::EtcdMembers];
 
 /// Shares of the quota, in percent, from which there is less and less time. Source: control-plane.md section 4 (F08).
 const TIERS: [(u64, &str, State); 3] =
@@ -28,29 +27,64 @@ pub(super) fn members(page: Page<'_>, cluster: &Name, picture: &ClusterPicture) 
         let statuses = statuses(picture, &round);
         for member in parts.members.keys() {
             let subject = Subject::EtcdMember(cluster.clone(), etcd.clone(), member.clone());
-            let cells = LOOKS
-                .iter()
+            let facts = picture.members.get(&subject);
+            let slowest = facts.and_then(|facts| facts.slowest);
+            let cells = looks(parts, member)
+                .into_iter()
                 .map(|kind| {
-                    let look = latest(picture, &round, *kind);
-                    let cell = look.and_then(|look| cell_of(page, look, &subject)).unwrap_or_else(|| never(*kind));
-                    plain(cell, *kind)
+                    let look = latest(picture, &round, kind);
+                    let cell = look.and_then(|look| cell_of(page, look, &subject)).unwrap_or_else(|| never(kind));
+                    plain(cell, kind, slowest)
                 })
                 .collect();
-            let status = statuses.iter().find(|(of, _)| *of == *member).map(|(_, status)| *status);
-            // Before etcd 3.6 only the metrics listener or the configuration tell it.
-            let elsewhere = picture.members.get(&subject).and_then(|facts| facts.quota).map(|quota| quota.bytes);
-            let quota = status.and_then(|status| status.db_quota_bytes).or(elsewhere);
-            let name = if several { format!("{etcd}/{member}") } else { member.to_string() };
-            all.push(shown(
-                name,
-                page.snapshot.inventory.address(&subject),
+            let blank = Member {
+                name: if several { format!("{etcd}/{member}") } else { member.to_string() },
+                address: short(page.snapshot.inventory.address(&subject)),
                 cells,
-                status.map(|status| (status, quota)),
-                &statuses,
-            ));
+                role: String::new(),
+                version: String::new(),
+                raft: String::new(),
+                backend: None,
+                alarms: Vec::new(),
+            };
+            // Before etcd 3.6 only the metrics listener or the configuration tell it.
+            let quota = facts.and_then(|facts| facts.quota).map(|quota| quota.bytes);
+            let status = statuses.iter().find(|(of, _)| *of == *member).map(|(_, status)| *status);
+            all.push(match (status, told(picture, &round, member).filter(|_| parts.is_metrics_only)) {
+                (Some(status), _) => by_status(blank, status, quota, &statuses),
+                (None, Some(told)) => by_metrics(blank, told, quota),
+                (None, None) => blank,
+            });
         }
     }
     all
+}
+
+/// The round without which nothing is known of `etcd`.
+pub(super) const fn deciding_round(etcd: &Etcd) -> ProbeKind {
+    if etcd.is_metrics_only { ProbeKind::EtcdHealth } else { ProbeKind::EtcdStatus }
+}
+
+/// Looks at a member, in the order of the matrix.
+fn looks(etcd: &Etcd, member: &Name) -> Vec<ProbeKind> {
+    let mut kinds = vec![deciding_round(etcd)];
+    if !etcd.is_metrics_only {
+        kinds.extend([ProbeKind::EtcdRead, ProbeKind::EtcdMembers]);
+    }
+    if etcd.listeners.contains_key(member) {
+        kinds.push(ProbeKind::EtcdMetrics);
+    }
+    kinds
+}
+
+/// What `member` told at its metrics listener.
+fn told<'a>(picture: &'a ClusterPicture, etcd: &Subject, member: &Name) -> Option<&'a MemberMetrics> {
+    match latest(picture, etcd, ProbeKind::EtcdMetrics).map(|look| &look.outcome) {
+        Some(Ok(Reading::EtcdMetrics(answers))) => {
+            answers.iter().find(|one| one.member == *member)?.answer.as_ref().ok()
+        }
+        _ => None,
+    }
 }
 
 /// What each member of the latest round said.
@@ -63,42 +97,62 @@ pub(super) fn statuses<'a>(picture: &'a ClusterPicture, etcd: &Subject) -> Vec<(
     }
 }
 
-/// What a member says of itself stands beside its looks and is not said twice.
-fn plain(cell: Cell, kind: ProbeKind) -> Cell {
-    let is_told = kind == ProbeKind::EtcdStatus && matches!(cell.saw, "ok" | "alarm" | "no leader");
-    if is_told { Cell { result: "answers".to_owned(), ..cell } } else { cell }
+/// What a member says of itself stands beside its looks and is not said twice; how slow it is stands at its metrics.
+fn plain(cell: Cell, kind: ProbeKind, slowest: Option<Slowest>) -> Cell {
+    if kind == ProbeKind::EtcdStatus && matches!(cell.saw, "ok" | "alarm" | "no leader") {
+        return Cell { result: "answers".to_owned(), ..cell };
+    }
+    if kind == ProbeKind::EtcdMetrics && cell.saw == "ok" {
+        let result = slowest.and_then(latencies).unwrap_or_else(|| "answers".to_owned());
+        return Cell { result, ..cell };
+    }
+    cell
 }
 
-fn shown(
-    name: String,
-    address: &str,
-    cells: Vec<Cell>,
-    status: Option<(&MemberStatus, Option<u64>)>,
-    all: &[(Name, &MemberStatus)],
-) -> Member {
-    let blank = Member {
-        name,
-        address: short(address),
-        cells,
-        role: String::new(),
-        version: String::new(),
-        raft: String::new(),
-        backend: None,
-        alarms: Vec::new(),
-    };
-    let Some((status, quota)) = status else { return blank };
+/// `99 % within: fsync 7 ms, commit 12 ms, peers 2 ms`.
+fn latencies(slowest: Slowest) -> Option<String> {
+    let all = [("fsync", slowest.wal_fsync), ("commit", slowest.backend_commit), ("peers", slowest.peer_round_trip)];
+    let known: Vec<String> =
+        all.into_iter().filter_map(|(name, spent)| Some(format!("{name} {}", lasting(spent?)))).collect();
+    (!known.is_empty()).then(|| format!("99 % within: {}", known.join(", ")))
+}
+
+fn by_status(blank: Member, status: &MemberStatus, quota: Option<u64>, all: &[(Name, &MemberStatus)]) -> Member {
     let behind = status.raft_applied_index.map(|applied| status.raft_index.saturating_sub(applied));
     let behind = behind.map_or_else(String::new, |behind| format!(", {behind} to apply"));
     let mut alarms: Vec<String> = status.alarms.iter().map(|alarm| alarm.kind.as_str().to_owned()).collect();
     alarms.extend(status.errors.iter().map(|error| short(error)));
+    let quota = status.db_quota_bytes.or(quota);
     Member {
         role: role(status, all),
         version: short(&status.version),
         raft: format!("term {}, index {}{behind}", status.raft_term, status.raft_index),
-        backend: Some(backend(status, quota)),
+        backend: Some(backend(status.db_size_bytes, status.db_in_use_bytes, quota)),
         alarms,
         ..blank
     }
+}
+
+/// Without a client port the metrics are all that a member says of itself.
+fn by_metrics(blank: Member, told: &MemberMetrics, quota: Option<u64>) -> Member {
+    let role = match (told.is_leader, told.has_leader) {
+        (Some(true), _) => "leads",
+        (_, Some(true)) => "follows",
+        (_, Some(false)) => "knows no leader",
+        (_, None) => "does not say whether it has a leader",
+    };
+    let quota = told.db_quota_bytes.or(quota);
+    Member {
+        role: if told.is_learner == Some(true) { format!("learner, {role}") } else { role.to_owned() },
+        version: told.version.as_deref().map_or_else(String::new, short),
+        raft: told.leader_changes.map_or_else(String::new, seen_changes),
+        backend: told.db_size_bytes.map(|size| backend(size, told.db_in_use_bytes, quota)),
+        ..blank
+    }
+}
+
+fn seen_changes(changes: u64) -> String {
+    if changes == 1 { "1 change of leader seen".to_owned() } else { format!("{changes} changes of leader seen") }
 }
 
 fn role(status: &MemberStatus, all: &[(Name, &MemberStatus)]) -> String {
@@ -113,10 +167,10 @@ fn role(status: &MemberStatus, all: &[(Name, &MemberStatus)]) -> String {
     if status.is_learner { format!("learner, {role}") } else { role }
 }
 
-fn backend(status: &MemberStatus, quota: Option<u64>) -> Backend {
-    let used = status.db_in_use_bytes.map_or_else(String::new, |used| format!("{} in use, ", bytes(used)));
-    let file = format!("{used}file {}", bytes(status.db_size_bytes));
-    let share = quota.filter(|quota| *quota > 0).map(|quota| (quota, percent(status, quota)));
+fn backend(size_bytes: u64, in_use_bytes: Option<u64>, quota_bytes: Option<u64>) -> Backend {
+    let used = in_use_bytes.map_or_else(String::new, |used| format!("{} in use, ", bytes(used)));
+    let file = format!("{used}file {}", bytes(size_bytes));
+    let share = quota_bytes.filter(|quota| *quota > 0).map(|quota| (quota, percent(size_bytes, quota)));
     let (text, tier, state) = match share {
         Some((quota, share)) => {
             let reached = TIERS.iter().find(|(from, _, _)| share >= *from);
@@ -125,17 +179,10 @@ fn backend(status: &MemberStatus, quota: Option<u64>) -> Backend {
         }
         None => (file, "quota not told", State::Unknown),
     };
-    Backend {
-        text,
-        tier,
-        state,
-        size_bytes: status.db_size_bytes,
-        in_use_bytes: status.db_in_use_bytes,
-        quota_bytes: quota,
-    }
+    Backend { text, tier, state, size_bytes, in_use_bytes, quota_bytes }
 }
 
 /// The share of the quota that the file takes: etcd raises NOSPACE by the file's size, free pages included.
-const fn percent(status: &MemberStatus, quota: u64) -> u64 {
-    status.db_size_bytes.saturating_mul(100) / quota
+const fn percent(size: u64, quota: u64) -> u64 {
+    size.saturating_mul(100) / quota
 }

@@ -2,6 +2,7 @@
 
 use crate::judge::phrases::lasting;
 use crate::model::message::Backlog;
+use crate::model::probe::ProbeKind;
 use crate::model::reload::Configured;
 use crate::model::snapshot::HeartbeatState;
 use crate::render::metrics::Page;
@@ -112,7 +113,7 @@ fn silences(page: Page<'_>) -> Vec<Notice> {
         .take(SILENCES)
         .map(|silence| {
             let dead = if silence.even_if_dead { ", not even its death" } else { ", except its death" };
-            let text = format!("{} is muted: nothing is said about it{dead}; looking goes on", silence.cluster);
+            let text = format!("{} is silenced: nothing is mailed about it{dead}; looking goes on", silence.cluster);
             Notice {
                 lines: vec![said(&format!("by {}: {}", silence.by, silence.reason))],
                 since: Some(wall(silence.since, page.now)),
@@ -177,7 +178,13 @@ pub(super) fn own(page: Page<'_>) -> Own {
         started: mono(snapshot.started, page.now),
         configured: wall(snapshot.configured.at, page.now),
         values,
-        looks: snapshot.vantage.values().flat_map(|look| lines(page, look)).collect(),
+        // What files hold stands among the certificates.
+        looks: snapshot
+            .vantage
+            .values()
+            .filter(|look| look.probe.kind != ProbeKind::Files)
+            .flat_map(|look| lines(page, look))
+            .collect(),
     }
 }
 

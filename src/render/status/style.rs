@@ -31,7 +31,7 @@ margin:0 0 10px}.card.plain{border-left-width:1px}\
 .card.degraded{border-left-color:var(--degraded)}.card.down{border-left-color:var(--down)}\
 .s{font-weight:700}.s.ok{color:var(--ok)}.s.unknown{color:var(--unknown)}\
 .s.degraded{color:var(--degraded)}.s.down{color:var(--down)}\
-.dim,small{color:var(--dim);font-size:13px}time{white-space:nowrap}\
+.dim,small{color:var(--dim);font-size:13px}time,.at{white-space:nowrap}\
 ul{margin:4px 0;padding-left:20px}li{overflow-wrap:anywhere}\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 12px;margin:6px 0}dt{color:var(--dim)}dd{margin:0;\
 overflow-wrap:anywhere}\

@@ -1,5 +1,6 @@
 //! Claims about the page: one model, three renderings that say the same, harmless and bounded.
 
+mod listeners;
 mod states;
 
 use std::collections::BTreeSet;
@@ -38,6 +39,8 @@ fn each_state_is_called_by_its_name() {
         ("refused", State::Ok, "prod is ok"),
         ("copied", State::Ok, "prod is ok"),
         ("waiting", State::Ok, "prod is ok"),
+        ("listeners_alone", State::Ok, "prod is ok"),
+        ("listeners_beside", State::Ok, "prod is ok"),
         ("silenced", State::Down, "prod is down: etcd has lost its quorum"),
         ("stale", State::Down, "vedette on bastion-1 stands still"),
         ("mute", State::Down, "prod is down: etcd has lost its quorum"),
@@ -68,6 +71,25 @@ fn every_fact_of_the_model_is_in_all_three_renderings() {
             assert!(is_instant || plain.contains(&squeezed(&fact)), "{state}: {path} is not in the text: {fact}");
         }
     }
+}
+
+#[test]
+fn what_is_never_looked_at_is_no_gap() {
+    for snapshot in [listeners::alone(), listeners::beside()] {
+        let status = status(&snapshot);
+
+        assert_eq!(status.gaps, []);
+        assert_eq!(status.clusters[0].members, "3 of 3 answer");
+        assert!(status.clusters[0].seen.is_some());
+    }
+}
+
+#[test]
+fn a_site_that_is_wholly_silent_is_called_so_and_a_dead_quorum_is_not() {
+    let why = |snapshot: &Snapshot| status(snapshot).clusters[0].why.clone();
+
+    assert_eq!(why(&states::outage()), "etcd has lost its quorum");
+    assert_eq!(why(&states::silent()), "etcd has lost its quorum; nothing of it answers");
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub fn text(status: &Status) -> String {
     out.say(
         "  ",
         &format!(
-            "clusters: {} down, {} degraded, {} unknown, {} ok; {} muted",
+            "clusters: {} down, {} degraded, {} unknown, {} ok; {} silenced",
             tally.down, tally.degraded, tally.unknown, tally.ok, tally.muted
         ),
     );
@@ -97,7 +97,7 @@ fn clusters(out: &mut Sheet, status: &Status) {
 }
 
 fn cluster(out: &mut Sheet, line: &ClusterLine) {
-    let muted = line.muted.as_ref().map_or_else(String::new, |until| format!(", MUTED until {}", full(until)));
+    let muted = line.muted.as_ref().map_or_else(String::new, |until| format!(", SILENCED until {}", full(until)));
     out.say(
         &format!("{} ", mark(line.state)),
         &format!("{}: {}{muted}: {}", line.name, line.state.as_str().to_uppercase(), line.why),

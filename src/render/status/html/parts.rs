@@ -34,7 +34,7 @@ pub(super) fn moment(moment: &Moment) -> String {
 
 /// The instant and its age.
 pub(super) fn full(at: &Moment) -> String {
-    format!("{} ({})", safe(&at.at), moment(at))
+    format!("<span class=\"at\">{}</span> ({})", safe(&at.at), moment(at))
 }
 
 pub(super) fn notices(out: &mut String, status: &Status) {

@@ -9,6 +9,9 @@ use super::parts::{full, moment, safe, word};
 /// Columns of the matrix.
 const LOOKS: [&str; 4] = ["readyz", "livez", "version", "open conn."];
 
+/// Columns of the matrix of members, those that nothing has left out.
+const ROUNDS: [&str; 5] = ["status", "health", "read", "members", "metrics"];
+
 /// Shares of the quota with a mark on the bar, in percent.
 const MARKS: [u32; 3] = [65, 75, 85];
 
@@ -62,8 +65,10 @@ pub(super) fn clusters(out: &mut String, status: &Status) {
 
 fn cluster(out: &mut String, line: &ClusterLine) {
     let since = line.since.as_ref().map_or_else(String::new, |since| format!(" <small>{}</small>", moment(since)));
-    let muted =
-        line.muted.as_ref().map_or_else(String::new, |until| format!("<br><small>muted until {}</small>", full(until)));
+    let muted = line
+        .muted
+        .as_ref()
+        .map_or_else(String::new, |until| format!("<br><small>silenced until {}</small>", full(until)));
     let seen = line.seen.as_ref().map_or_else(|| "not all yet".to_owned(), moment);
     out.push_str(&format!(
         "<tr><th scope=\"row\"><a href=\"?cluster={0}\">{0}</a></th><td class=\"all\" data-l=\"state\">{1}{since} {2}{muted}</td>\
@@ -99,7 +104,7 @@ pub(super) fn detail(out: &mut String, detail: &Detail) {
     let name = safe(&detail.cluster);
     out.push_str(&format!("<section aria-label=\"{name}\"><h2>{name}: what was seen</h2>\n"));
     if !detail.endpoints.is_empty() {
-        let looks: Vec<&str> = LOOKS.into_iter().filter(|look| is_used(detail, look)).collect();
+        let looks = used(&LOOKS, detail.endpoints.iter().map(|endpoint| endpoint.cells.as_slice()));
         let mut headings = vec!["apiserver"];
         headings.extend(&looks);
         open(out, &format!("apiservers, {}", detail.planned), &key(&PHASES), &headings);
@@ -107,26 +112,35 @@ pub(super) fn detail(out: &mut String, detail: &Detail) {
         close(out);
     }
     if !detail.members.is_empty() {
-        open(out, "etcd members", &key(&SHARES), &["member", "says", "backend", "status", "read", "members"]);
-        detail.members.iter().for_each(|member| self::member(out, member));
+        let looks = used(&ROUNDS, detail.members.iter().map(|member| member.cells.as_slice()));
+        let mut headings = vec!["member", "says", "backend"];
+        headings.extend(&looks);
+        open(out, "etcd members", &key(&SHARES), &headings);
+        detail.members.iter().for_each(|member| self::member(out, member, &looks));
         close(out);
     }
     out.push_str("</section>\n");
 }
 
-fn is_used(detail: &Detail, look: &str) -> bool {
-    detail.endpoints.iter().any(|endpoint| endpoint.cells.iter().any(|cell| cell.look == look))
+/// Those of `columns` that some row has a cell for.
+fn used<'a>(columns: &[&'static str], rows: impl Iterator<Item = &'a [Cell]>) -> Vec<&'static str> {
+    let present: Vec<&str> = rows.flatten().map(|cell| cell.look).collect();
+    columns.iter().copied().filter(|column| present.contains(column)).collect()
 }
 
 fn endpoint(out: &mut String, endpoint: &Endpoint, looks: &[&str]) {
     row_head(out, &endpoint.name, &endpoint.address);
+    cells(out, &endpoint.cells, looks);
+    out.push_str("</tr>\n");
+}
+
+fn cells(out: &mut String, cells: &[Cell], looks: &[&str]) {
     for look in looks {
-        match endpoint.cells.iter().find(|cell| cell.look == *look) {
+        match cells.iter().find(|cell| cell.look == *look) {
             Some(cell) => self::cell(out, cell),
             None => out.push_str(&format!("<td data-l=\"{look}\"><span class=\"dim\">not looked at</span></td>")),
         }
     }
-    out.push_str("</tr>\n");
 }
 
 fn row_head(out: &mut String, name: &str, address: &str) {
@@ -179,7 +193,7 @@ fn bar(out: &mut String, cell: &Cell) {
     out.push_str("</svg>");
 }
 
-fn member(out: &mut String, member: &Member) {
+fn member(out: &mut String, member: &Member, looks: &[&str]) {
     row_head(out, &member.name, &member.address);
     out.push_str("<td data-l=\"says\">");
     if member.role.is_empty() {
@@ -201,7 +215,7 @@ fn member(out: &mut String, member: &Member) {
         None => out.push_str("<span class=\"dim\">no answer</span>"),
     }
     out.push_str("</td>");
-    member.cells.iter().for_each(|cell| self::cell(out, cell));
+    cells(out, &member.cells, looks);
     out.push_str("</tr>\n");
 }
 
@@ -243,7 +257,7 @@ pub(super) fn certificates(out: &mut String, status: &Status) {
 fn certificate(out: &mut String, facts: &CertificateFacts) {
     let band = if facts.band.is_empty() { facts.state.as_str() } else { facts.band };
     out.push_str(&format!(
-        "<tr><th scope=\"row\">{} {}<br><small>{}</small></th>",
+        "<tr><th scope=\"row\">{} {}<br><small class=\"at\">{}</small></th>",
         word(facts.state, band),
         moment(&facts.ends),
         safe(&facts.ends.at)

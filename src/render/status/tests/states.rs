@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::moved;
+use super::{listeners, moved};
 use crate::model::certificate::{Certificate, Served};
 use crate::model::etcd::{MemberAnswer, MemberStatus, ReadAnswer};
 use crate::model::incident::{Alarm, Ending, Incident, IncidentId, Part, Stage, Told};
@@ -30,6 +30,8 @@ pub(super) fn all() -> Vec<(&'static str, Snapshot)> {
         ("refused", refused()),
         ("copied", copied()),
         ("waiting", waiting()),
+        ("listeners_alone", listeners::alone()),
+        ("listeners_beside", listeners::beside()),
         ("silenced", silenced()),
         ("stale", stale()),
         ("mute", mute()),
@@ -60,7 +62,7 @@ pub(super) fn outage() -> Snapshot {
             needed: 2,
             answering: vec![subject("prod/etcd/main/etcd-1")],
             silent: vec![(subject("prod/etcd/main/etcd-2"), silent), (subject("prod/etcd/main/etcd-3"), silent)],
-            leaderless: true,
+            leaderless: false,
         },
         ..specimen::finding(RuleId::F01, Level::Critical, "prod/etcd/main")
     };
@@ -95,6 +97,25 @@ pub(super) fn outage() -> Snapshot {
         clusters: [(name("prod"), Arc::new(picture(&[0], false)))].into(),
         ..healthy()
     }
+}
+
+/// The outage as it looks from here when the whole site is gone: nothing answers, nothing refuses.
+pub(super) fn silent() -> Snapshot {
+    let mut snapshot = outage();
+    let mut picture = ClusterPicture::clone(&snapshot.clusters[&name("prod")]);
+    let lost = Unseen { phase: Phase::Dial, cause: Cause::Timeout };
+    for look in picture.looks.values_mut() {
+        let outcome = match &look.outcome {
+            Ok(Reading::EtcdStatus(answers)) => {
+                let lost = answers.iter().map(|answer| MemberAnswer { answer: Err(lost), ..answer.clone() });
+                Ok(Reading::EtcdStatus(lost.collect()))
+            }
+            _ => Err(lost),
+        };
+        *look = Arc::new(Observation { outcome, ..Observation::clone(look) });
+    }
+    snapshot.clusters.insert(name("prod"), Arc::new(picture));
+    snapshot
 }
 
 fn blind() -> Snapshot {

@@ -8,6 +8,7 @@ use crate::config::last_good;
 use crate::config::load::Loaded;
 use crate::config::problem::Problem;
 use crate::config::surroundings::{Sources, Surroundings};
+use crate::daemon::crew;
 use crate::daemon::logging::{self, Format};
 use crate::daemon::run::{self, Start};
 
@@ -42,7 +43,7 @@ impl Run {
         for warning in &start.loaded.warnings {
             tracing::warn!("{warning}");
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let runtime = crew::runtime(&start.loaded.settings)?;
         runtime.block_on(run::run(start))?;
         // Threads that hang in a dead resolver or on a dead disk must not keep the process.
         runtime.shutdown_background();

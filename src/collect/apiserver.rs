@@ -6,17 +6,15 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio_util::sync::{CancellationToken, DropGuard};
-
-use super::ask::{self, Answer, Question, Sender};
+use super::ask::{self, Answer, Question};
 use super::handshake::Alpn;
 use super::identity::Passport;
+use super::idle::Idle;
 use super::journey::Journey;
-use super::kit::{Kit, Sight, Wire};
-use super::site::{Opened, Site};
-use super::watched::{Ending, Watch};
+use super::kit::{Kit, Sight};
+use super::site::{Opened, Secured, Site};
+use super::watched::Ending;
 use crate::model::certificate::Served;
 use crate::model::health::{Health, Version};
 use crate::model::observation::{Cause, Phase, Reading, Unseen};
@@ -33,16 +31,22 @@ pub(crate) struct Apiserver {
     kept: tokio::sync::Mutex<Option<Kept>>,
 }
 
-/// A connection that is kept open.
+/// A connection that is kept open, at rest.
 struct Kept {
-    sender: Sender,
-    watch: Arc<Watch>,
+    idle: Idle,
     peer: IpAddr,
     is_trusted: bool,
     generation: u64,
-    /// Whether it has answered once; before that its end belongs to the look that opened it.
-    has_answered: Arc<AtomicBool>,
-    _end: DropGuard,
+}
+
+/// A connection over which something is about to be asked.
+struct Line {
+    stream: Secured,
+    peer: IpAddr,
+    is_trusted: bool,
+    generation: u64,
+    /// Whether it has answered before: until then its end belongs to the look that opened it.
+    has_answered: bool,
 }
 
 /// What is asked.
@@ -97,7 +101,7 @@ impl Apiserver {
     pub(crate) fn close(&self) {
         // Whoever holds the lock is asking, and lets the connection go by itself when the process ends.
         if let Ok(mut kept) = self.kept.try_lock() {
-            drop(kept.take());
+            drop(kept.take().map(Kept::left));
         }
     }
 
@@ -114,12 +118,7 @@ impl Apiserver {
             Err(unseen) => return (opening.served, Err(unseen)),
         };
         let question = self.question(page, passport, opened.is_trusted, true);
-        let asking = ask::once(kit, opened.stream, &question, journey);
-        let answer = match tokio::time::timeout(kit.policy.answer_deadline, asking).await {
-            Ok(answer) => answer.map_err(|cause| journey.unseen(cause)),
-            Err(_) => Err(journey.unseen(Cause::Timeout)),
-        };
-        (opening.served, answer)
+        (opening.served, ask::once(kit, opened.stream, &question, journey).await)
     }
 
     async fn ask_kept(
@@ -133,74 +132,70 @@ impl Apiserver {
             return (None, Err(Unseen { phase: Phase::FirstByte, cause: Cause::Timeout }));
         };
         // Held until another one is open: a rotated identity never leaves us without a connection.
-        let _former = kept.take_if(|kept| !kept.is_usable(passport));
-        let was_open = kept.is_some();
-        let mut served = None;
-        let mut answer = Err(Unseen { phase: Phase::FirstByte, cause: Cause::Closed });
+        let _former = kept.take_if(|kept| !kept.is_usable(passport)).map(Kept::left);
         // The second turn is for a connection that said goodbye while the question was on its way.
-        for is_last_turn in [!was_open, true] {
-            let mut line = match kept.take() {
-                Some(line) => line,
+        if let Some(Kept { idle, peer, is_trusted, generation }) = kept.take() {
+            let watch = Arc::clone(idle.watch());
+            let answer = match idle.wake().await {
+                Some(stream) => {
+                    let line = Line { stream, peer, is_trusted, generation, has_answered: true };
+                    self.ask_over(kit, passport, page, journey, line, &mut kept).await
+                }
                 None => {
-                    let opening = self.site.open(kit, passport, Alpn::Http1, journey).await;
-                    served = opening.served;
-                    match self.keep(kit, passport, opening.result).await {
-                        Ok(line) => line,
-                        Err(unseen) => return (served, Err(unseen)),
-                    }
+                    journey.enter(Phase::FirstByte);
+                    Err(watch.cause().unwrap_or(Cause::Closed))
                 }
             };
-            let question = self.question(page, passport, line.is_trusted, false);
-            let asking = ask::over(&mut line.sender, &line.watch, &question, journey);
-            let asked = tokio::time::timeout(kit.policy.answer_deadline, asking).await;
-            answer = match asked {
-                Ok(Ok(answer)) => {
-                    journey.ended_with(line.peer, None);
-                    line.has_answered.store(true, Ordering::Release);
-                    if answer.closes {
-                        line.watch.announce();
-                    } else {
-                        *kept = Some(line);
-                    }
-                    return (served, Ok(answer));
-                }
-                Ok(Err(failure)) => {
-                    let cause = failure.cause(&line.watch);
-                    journey.ended_with(line.peer, Some(cause));
-                    let may_redial = line.watch.is_announced() && journey.phase() == Phase::FirstByte;
-                    if may_redial && !is_last_turn {
-                        continue;
-                    }
-                    Err(journey.unseen(cause))
-                }
-                Err(_) => Err(journey.unseen(Cause::Timeout)),
-            };
-            line.watch.leave();
-            break;
+            let may_redial = answer.is_err() && watch.is_announced() && journey.phase() == Phase::FirstByte;
+            if !may_redial {
+                return (None, answer.map_err(|cause| journey.unseen(cause)));
+            }
         }
-        (served, answer)
+        let opening = self.site.open(kit, passport, Alpn::Http1, journey).await;
+        let served = opening.served;
+        let line = match opening.result {
+            Ok(Opened { stream, peer, is_trusted }) => {
+                Line { stream, peer, is_trusted, generation: passport.generation, has_answered: false }
+            }
+            Err(unseen) => return (served, Err(unseen)),
+        };
+        let answer = self.ask_over(kit, passport, page, journey, line, &mut kept).await;
+        (served, answer.map_err(|cause| journey.unseen(cause)))
     }
 
-    async fn keep(&self, kit: &Kit, passport: &Passport, opened: Result<Opened, Unseen>) -> Result<Kept, Unseen> {
-        let opened = opened?;
-        let watch = opened.stream.watch();
-        let (sender, driver) = ask::begin(opened.stream)
-            .await
-            .map_err(|failure| Unseen { phase: Phase::FirstByte, cause: failure.cause(&watch) })?;
-        let end = CancellationToken::new();
-        let has_answered = Arc::new(AtomicBool::new(false));
-        let kept = Kept {
-            sender,
-            watch: Arc::clone(&watch),
-            peer: opened.peer,
-            is_trusted: opened.is_trusted,
-            generation: passport.generation,
-            has_answered: Arc::clone(&has_answered),
-            _end: end.clone().drop_guard(),
-        };
-        let wire = Wire { subject: self.site.subject.clone(), peer: opened.peer, watch, has_answered };
-        kit.keep_alive(wire, driver, end);
-        Ok(kept)
+    /// Asks over `line` and keeps it when it may be asked again.
+    async fn ask_over(
+        &self,
+        kit: &Kit,
+        passport: &Passport,
+        page: Page,
+        journey: &Journey,
+        line: Line,
+        kept: &mut Option<Kept>,
+    ) -> Result<Answer, Cause> {
+        let Line { stream, peer, is_trusted, generation, has_answered } = line;
+        let watch = stream.watch();
+        let question = self.question(page, passport, is_trusted, false);
+        let exchange = ask::exchange(stream, &question, kit.policy.answer_deadline, journey).await;
+        if exchange.answer.as_ref().is_ok_and(|answer| answer.closes) {
+            watch.announce();
+        }
+        journey.ended_with(peer, exchange.answer.as_ref().err().copied());
+        if let Ending::Broken(cause) = watch.ending()
+            && (has_answered || exchange.answer.is_ok())
+        {
+            kit.trip(self.site.subject.clone(), peer, cause).await;
+        }
+        let may_stay = exchange.answer.is_ok() && !watch.is_announced() && watch.ending() == Ending::Open;
+        match exchange.stream {
+            Some(stream) if may_stay => {
+                let idle = Idle::rest(kit, self.site.subject.clone(), peer, stream);
+                *kept = Some(Kept { idle, peer, is_trusted, generation });
+            }
+            Some(stream) => kit.farewell(stream),
+            None => {}
+        }
+        exchange.answer
     }
 
     fn question<'a>(&'a self, page: Page, passport: &'a Passport, is_trusted: bool, is_last: bool) -> Question<'a> {
@@ -217,18 +212,13 @@ impl Apiserver {
 
 impl Kept {
     fn is_usable(&self, passport: &Passport) -> bool {
-        let is_open = self.watch.ending() == Ending::Open && !self.watch.is_announced() && !self.sender.is_closed();
-        if is_open && self.generation != passport.generation {
-            self.watch.leave();
-        }
-        is_open && self.generation == passport.generation
+        self.idle.is_open() && self.generation == passport.generation
     }
-}
 
-impl Drop for Kept {
-    fn drop(&mut self) {
-        // What a peer does after we have let go of it is no sign; an end that came before stays written down.
-        self.watch.leave();
+    /// What the peer does from here on is no sign; an end that came before stays written down.
+    fn left(self) -> Self {
+        self.idle.watch().leave();
+        self
     }
 }
 

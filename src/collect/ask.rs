@@ -3,13 +3,13 @@
 //! Knows statuses and headers, not what they mean for a health check.
 
 use std::pin::pin;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http1::{Connection, SendRequest};
+use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 
 use super::dial::Wire;
@@ -17,7 +17,7 @@ use super::fault;
 use super::journey::Journey;
 use super::kit::Kit;
 use super::watched::{Watch, Watched};
-use crate::model::observation::{Cause, Phase};
+use crate::model::observation::{Cause, Phase, Unseen};
 use crate::model::time::UnixTime;
 
 /// Octets of a body that come in one piece at the least, on average: Go writes chunks of 2 KiB, and each piece costs a
@@ -29,11 +29,6 @@ const MIN_PIECES: usize = 1024;
 const MAX_HEAD: usize = 16 * 1024;
 /// Name and version, as audit logs show it.
 pub(crate) const USER_AGENT: &str = concat!("vedette/", env!("CARGO_PKG_VERSION"));
-
-/// Questions have no body.
-pub(crate) type Sender = SendRequest<Empty<Bytes>>;
-/// The connection under a [`Sender`].
-pub(crate) type Driver<S> = Connection<TokioIo<Watched<S>>, Empty<Bytes>>;
 
 /// A question.
 pub(crate) struct Question<'a> {
@@ -61,7 +56,7 @@ pub(crate) struct Answer {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(crate) enum Failure {
+enum Failure {
     Http(hyper::Error),
     TooLarge,
     OwnFault,
@@ -69,7 +64,7 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// The cause, of which the connection's own memory knows more than HTTP does.
-    pub(crate) fn cause(&self, watch: &Watch) -> Cause {
+    fn cause(&self, watch: &Watch) -> Cause {
         match self {
             Self::TooLarge => Cause::TooLarge,
             Self::OwnFault => Cause::OwnFault,
@@ -79,18 +74,68 @@ impl Failure {
     }
 }
 
-/// Starts HTTP/1.1 on `stream`. Nothing is sent yet.
-pub(crate) async fn begin<S: Wire + 'static>(stream: Watched<S>) -> Result<(Sender, Driver<S>), Failure> {
-    hyper::client::conn::http1::Builder::new()
-        .max_buf_size(MAX_HEAD)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(Failure::Http)
+/// What came of a question, and the connection if it is still there.
+pub(crate) struct Exchange<S> {
+    pub(crate) answer: Result<Answer, Cause>,
+    pub(crate) stream: Option<Watched<S>>,
 }
 
-/// Asks over the connection that `watch` watches, and reads the whole answer. Stamps the first byte and the body.
-pub(crate) async fn over(
-    sender: &mut Sender,
+/// Asks over `stream`, for at most `limit`. The connection is driven by the same task as the question, so that no
+/// scheduling comes between an octet's arrival and its stamp.
+pub(crate) async fn exchange<S: Wire + 'static>(
+    stream: Watched<S>,
+    question: &Question<'_>,
+    limit: Duration,
+    journey: &Journey,
+) -> Exchange<S> {
+    let watch = stream.watch();
+    let mut http = hyper::client::conn::http1::Builder::new();
+    let (mut sender, mut driver) = match http.max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await {
+        Ok(begun) => begun,
+        Err(error) => return Exchange { answer: Err(Failure::Http(error).cause(&watch)), stream: None },
+    };
+    let answer = {
+        let mut asking = pin!(tokio::time::timeout(limit, ask(&mut sender, &watch, question, journey)));
+        let mut is_over = false;
+        std::future::poll_fn(|cx| {
+            is_over = is_over || driver.poll_without_shutdown(cx).is_ready();
+            asking.as_mut().poll(cx)
+        })
+        .await
+    };
+    let answer = match answer {
+        Ok(answer) => answer.map_err(|failure| failure.cause(&watch)),
+        Err(_) => Err(Cause::Timeout),
+    };
+    let rest = driver.into_parts();
+    if !rest.read_buf.is_empty() {
+        // Words nobody asked for: the next question would take them for its answer.
+        watch.announce();
+    }
+    Exchange { answer, stream: Some(rest.io.into_inner()) }
+}
+
+/// Asks once over a connection of its own, and says goodbye.
+///
+/// # Errors
+///
+/// In the phase that `journey` is in.
+pub(crate) async fn once<S: Wire + 'static>(
+    kit: &Kit,
+    stream: Watched<S>,
+    question: &Question<'_>,
+    journey: &Journey,
+) -> Result<Answer, Unseen> {
+    let Exchange { answer, stream } = exchange(stream, question, kit.policy.answer_deadline, journey).await;
+    if let Some(stream) = stream {
+        kit.farewell(stream);
+    }
+    answer.map_err(|cause| journey.unseen(cause))
+}
+
+/// Asks, and reads the whole answer. Stamps the first byte and the body.
+async fn ask(
+    sender: &mut SendRequest<Empty<Bytes>>,
     watch: &Watch,
     question: &Question<'_>,
     journey: &Journey,
@@ -98,8 +143,6 @@ pub(crate) async fn over(
     journey.enter(Phase::FirstByte);
     watch.expect_answer(question.grant());
     let request = question.request().ok_or(Failure::OwnFault)?;
-    // Right after an answer the connection's own task may still have to notice that the answer is complete.
-    sender.ready().await.map_err(Failure::Http)?;
     let response = sender.send_request(request).await.map_err(Failure::Http)?;
     journey.enter(Phase::Body);
     let (head, mut rest) = response.into_parts();
@@ -121,30 +164,6 @@ pub(crate) async fn over(
         closes: head.version < http::Version::HTTP_11 || announces_close(&head.headers),
         body,
     })
-}
-
-/// Asks once over a connection of its own, and says goodbye. The connection is driven by the same task as the question,
-/// so that no scheduling comes between an octet's arrival and its stamp.
-pub(crate) async fn once<S: Wire + 'static>(
-    kit: &Kit,
-    stream: Watched<S>,
-    question: &Question<'_>,
-    journey: &Journey,
-) -> Result<Answer, Cause> {
-    let watch = stream.watch();
-    let (mut sender, mut driver) = begin(stream).await.map_err(|failure| failure.cause(&watch))?;
-    let answer = {
-        let mut asking = pin!(over(&mut sender, &watch, question, journey));
-        let mut is_over = false;
-        std::future::poll_fn(|cx| {
-            is_over = is_over || driver.poll_without_shutdown(cx).is_ready();
-            asking.as_mut().poll(cx)
-        })
-        .await
-    };
-    let answer = answer.map_err(|failure| failure.cause(&watch));
-    kit.farewell(driver.into_parts().io.into_inner());
-    answer
 }
 
 impl Question<'_> {

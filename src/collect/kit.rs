@@ -102,7 +102,7 @@ impl Kit {
     }
 
     /// Reports that the open connection to `subject` broke without announcement.
-    async fn trip(&self, subject: Subject, peer: IpAddr, cause: Cause) {
+    pub(crate) async fn trip(&self, subject: Subject, peer: IpAddr, cause: Cause) {
         let now = self.clock.now();
         self.report(Observation {
             look: None,

@@ -17,6 +17,7 @@ pub mod files;
 mod frames;
 mod handshake;
 mod identity;
+mod idle;
 mod journey;
 mod kit;
 mod metered;
@@ -118,7 +119,7 @@ impl Collectors {
     pub async fn look(&self, look: Look) -> Observation {
         let (subject, kind) = (&look.probe.subject, look.probe.kind);
         let sight = match (self.roster.targets.get(subject), self.roster.files(subject)) {
-            (_, Some(files)) if kind == ProbeKind::Files => Some(files.look(&self.kit).await),
+            (_, Some(files)) if kind == ProbeKind::Files => Some(Box::pin(files.look(&self.kit)).await),
             (Some(target), _) => target.look(&self.kit, &look.probe).await,
             (None, _) => None,
         };
@@ -155,12 +156,13 @@ impl std::fmt::Debug for Collectors {
 impl Target {
     /// `None` for a kind of look that this target is not asked.
     async fn look(&self, kit: &Kit, probe: &Probe) -> Option<Sight> {
+        // Boxed, so that a look under way takes no more room than its own kind needs.
         match (self, probe.kind) {
             (Self::Apiserver(apiserver), kind) => Box::pin(apiserver.look(kit, kind, probe.connection)).await,
             (Self::Etcd(etcd), kind) => Box::pin(etcd.look(kit, kind, probe.connection)).await,
             (Self::Member(site), ProbeKind::Chain) => Some(Box::pin(site.look_at_chain(kit)).await),
-            (Self::Reference(address), ProbeKind::Reference) => Some(look_at_reference(kit, address).await),
-            (Self::Resolver(address), ProbeKind::Resolver) => Some(look_at_resolver(kit, address).await),
+            (Self::Reference(address), ProbeKind::Reference) => Some(Box::pin(look_at_reference(kit, address)).await),
+            (Self::Resolver(address), ProbeKind::Resolver) => Some(Box::pin(look_at_resolver(kit, address)).await),
             (Self::Vantage, ProbeKind::OwnClock) => Some(look_at_own_clock(kit)),
             (Self::Member(_) | Self::Reference(_) | Self::Resolver(_) | Self::Vantage, _) => None,
         }

@@ -3,6 +3,7 @@
 //! Everything impure that belongs to no edge lives here. Called by `cli`.
 
 pub mod clock;
+pub mod crew;
 mod difference;
 mod edges;
 mod journal;

@@ -117,8 +117,8 @@ impl Engine {
         let awaited = MemoryState::Awaited { until: now.mono.plus(policy.persist_wait) };
         let first_beat = now.mono.plus(policy.heartbeat_interval.min(FIRST_BEAT));
         let mut view = View::new(Arc::clone(&inventory), Arc::clone(&policy));
-        for cluster in inventory.clusters.keys() {
-            view.set_planned(cluster, schedule.planned_per_second(&inventory, cluster));
+        for (cluster, rate) in schedule.planned(&inventory) {
+            view.set_planned(&cluster, rate);
         }
         let pulse = Pulse { started: now, last: now, promised: None, stalled_at: None, lags: VecDeque::new() };
         Self {

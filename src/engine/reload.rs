@@ -44,8 +44,8 @@ impl Engine {
         self.bursts.drop_looks(has_left);
         self.ladder.forget_suspicions(has_left);
         self.view.replace(Arc::clone(&inventory), policy, now.mono);
-        for cluster in inventory.clusters.keys() {
-            self.view.set_planned(cluster, self.schedule.planned_per_second(&inventory, cluster));
+        for (cluster, rate) in self.schedule.planned(&inventory) {
+            self.view.set_planned(&cluster, rate);
         }
         self.heart.due = self.heart.due.min(now.mono.plus(self.view.policy().heartbeat_interval));
 

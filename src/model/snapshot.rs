@@ -75,8 +75,8 @@ pub struct ClusterPicture {
     pub stored: Option<(UnixTime, Arc<FilesReading>)>,
     /// What was concluded about each etcd member.
     pub members: BTreeMap<Subject, MemberFacts>,
-    /// Latency and outcome counts.
-    pub histograms: BTreeMap<SeriesKey, Histogram>,
+    /// Latency and outcome counts. Shared with the snapshot before where nothing was added.
+    pub histograms: BTreeMap<SeriesKey, Arc<Histogram>>,
     /// Outcomes of looks.
     pub outcomes: BTreeMap<OutcomeKey, u64>,
     /// Requests per second that the schedule spends on this cluster.

@@ -2,6 +2,8 @@
 //!
 //! The number of series is fixed by the inventory and the closed sets of kinds, phases and causes.
 
+use std::sync::Arc;
+
 use crate::model::etcd::MemberAnswer;
 use crate::model::health::Health;
 use crate::model::observation::{Observation, Phase, Phases, Reading, Unseen};
@@ -48,7 +50,7 @@ fn add(
     for (phase, spent) in phases.reached() {
         let outcome = phase_outcome(phase, failed, word);
         let key = SeriesKey { subject: subject.clone(), kind, connection, phase, outcome };
-        picture.histograms.entry(key).or_default().observe(spent);
+        Arc::make_mut(picture.histograms.entry(key).or_default()).observe(spent);
     }
 }
 

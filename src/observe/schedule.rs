@@ -84,13 +84,16 @@ impl Schedule {
         self.intervals.iter().map(|(probe, interval)| (probe, *interval))
     }
 
-    /// Requests per second that the schedule sends to `cluster`; a round counts once a member.
+    /// Requests per second that the schedule sends to each cluster; a round counts once a member.
     #[must_use]
-    pub fn planned_per_second(&self, inventory: &Inventory, cluster: &Name) -> f64 {
-        self.probes()
-            .filter(|(probe, _)| probe.subject.cluster() == Some(cluster))
-            .map(|(probe, interval)| requests(inventory, probe) / interval.as_secs_f64())
-            .sum()
+    pub fn planned(&self, inventory: &Inventory) -> BTreeMap<Name, f64> {
+        let mut planned: BTreeMap<Name, f64> = inventory.clusters.keys().map(|name| (name.clone(), 0.0)).collect();
+        for (probe, interval) in self.probes() {
+            if let Some(rate) = probe.subject.cluster().and_then(|cluster| planned.get_mut(cluster)) {
+                *rate += requests(inventory, probe) / interval.as_secs_f64();
+            }
+        }
+        planned
     }
 }
 

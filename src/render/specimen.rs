@@ -265,7 +265,7 @@ fn picture() -> ClusterPicture {
     let histogram = |samples: &[u64]| {
         let mut histogram = Histogram::default();
         samples.iter().for_each(|sample| histogram.observe(millis(*sample)));
-        histogram
+        Arc::new(histogram)
     };
     ClusterPicture {
         looks: looks().into_iter().filter(of_prod).map(|look| (look.probe.clone(), Arc::new(look))).collect(),

@@ -70,28 +70,15 @@ impl Listener {
                 let dialled = dial::dial(&kit.names, address, None, kit.policy.dial_deadline, journey).await?;
                 let meter = Meter::for_handshake();
                 let metered = Metered::new(dialled.wire, Arc::clone(&meter));
-                ask(kit, Watched::new(metered, meter, false), &question(authority), journey).await
+                ask::once(kit, Watched::new(metered, meter, false), &question(authority), journey).await
             }
             Self::Tls(site) => {
                 let passport = site.identity.current().await;
                 let opened = site.open(kit, &passport, Alpn::Http1, journey).await.result?;
-                let answer = ask(kit, opened.stream, &question(&site.authority), journey).await;
+                let answer = ask::once(kit, opened.stream, &question(&site.authority), journey).await;
                 answer.map_err(|unseen| Unseen { cause: passport.blame(unseen.cause), ..unseen })
             }
         }
-    }
-}
-
-async fn ask<S: dial::Wire + 'static>(
-    kit: &Kit,
-    stream: Watched<S>,
-    question: &Question<'_>,
-    journey: &Journey,
-) -> Result<Answer, Unseen> {
-    let asking = ask::once(kit, stream, question, journey);
-    match tokio::time::timeout(kit.policy.answer_deadline, asking).await {
-        Ok(answer) => answer.map_err(|cause| journey.unseen(cause)),
-        Err(_) => Err(journey.unseen(Cause::Timeout)),
     }
 }
 

@@ -93,11 +93,10 @@ fn listeners_replace_looks_and_keep_the_budget() {
         seen.sort_unstable();
         seen.dedup();
         let without = super::inventory(0, 0);
-        let others =
-            Schedule::new(&without, &Policy::default(), at(0).mono).planned_per_second(&without, &name("prod"));
+        let others = Schedule::new(&without, &Policy::default(), at(0).mono).planned(&without)[&name("prod")];
 
         assert_eq!(seen, kinds);
-        assert!(schedule.planned_per_second(&inventory, &name("prod")) - others <= 0.5 * 3.0 + 1e-9);
+        assert!(schedule.planned(&inventory)[&name("prod")] - others <= 0.5 * 3.0 + 1e-9);
     }
 }
 

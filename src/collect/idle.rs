@@ -1,0 +1,73 @@
+//! A kept connection between two questions: held by a task of its own, which waits for nothing but its end.
+//!
+//! While nothing is asked there is no HTTP to speak, so only the TLS stream is kept: no buffers, a quarter of what an
+//! HTTP connection at rest would hold, a thousandfold. Whoever asks takes the stream back. An end that nobody
+//! announced is a sign and reports by itself, at once.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::io::AsyncReadExt;
+use tokio::sync::oneshot;
+
+use super::kit::Kit;
+use super::site::Secured;
+use super::watched::{Ending, Watch};
+use crate::model::subject::Subject;
+
+/// A connection at rest. Dropped, it is left politely.
+pub(crate) struct Idle {
+    watch: Arc<Watch>,
+    call: oneshot::Sender<()>,
+    stream: oneshot::Receiver<Box<Secured>>,
+}
+
+impl Idle {
+    /// Lets the connection to `subject` at `peer` rest. It must have answered: before that its end is no sign.
+    pub(crate) fn rest(kit: &Kit, subject: Subject, peer: IpAddr, stream: Secured) -> Self {
+        let watch = stream.watch();
+        let mut stream = Box::new(stream);
+        let (call, called) = oneshot::channel();
+        let (back, taken) = oneshot::channel();
+        let (waiting, ending) = (kit.clone(), Arc::clone(&watch));
+        kit.tasks.spawn(async move {
+            let mut unasked = [0; 1];
+            let read = tokio::select! {
+                biased;
+                asked = called => {
+                    match asked {
+                        // Whoever asked is gone already: the stream comes back, and is left like any other.
+                        Ok(()) => drop(back.send(stream).map_err(|stream| waiting.farewell(*stream))),
+                        Err(_) => waiting.farewell(*stream),
+                    }
+                    return;
+                }
+                read = stream.read(&mut unasked) => read,
+            };
+            if let Ending::Broken(cause) = ending.ending() {
+                waiting.trip(subject, peer, cause).await;
+            } else if read.is_ok() {
+                // An answer to no question, like the words of a proxy that has waited too long: it means to close.
+                ending.announce();
+                waiting.farewell(*stream);
+            }
+        });
+        Self { watch, call, stream: taken }
+    }
+
+    /// Whether it could be asked, for all that is known.
+    pub(crate) fn is_open(&self) -> bool {
+        self.watch.ending() == Ending::Open && !self.watch.is_announced() && !self.call.is_closed()
+    }
+
+    /// The memory of the connection.
+    pub(crate) fn watch(&self) -> &Arc<Watch> {
+        &self.watch
+    }
+
+    /// The stream, to ask over it; `None` when it has just ended.
+    pub(crate) async fn wake(self) -> Option<Secured> {
+        self.call.send(()).ok()?;
+        self.stream.await.ok().map(|stream| *stream)
+    }
+}

@@ -3,7 +3,7 @@
 //! Hold clocks count observed time only. While a verdict is unknown they stand still, so neither blindness nor a
 //! restart raises or clears anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::incident::{Alarm, IncidentId, Stage};
@@ -16,6 +16,8 @@ use crate::model::verdict::{Finding, FindingKey, Verdict, Why};
 #[derive(Debug, Clone, Default)]
 pub struct Ladder {
     rungs: BTreeMap<FindingKey, Rung>,
+    /// Those whose hold is not over: few, while thousands may stand.
+    pending: BTreeSet<FindingKey>,
     suspected: BTreeMap<FindingKey, Mono>,
 }
 
@@ -74,9 +76,16 @@ impl Ladder {
             Verdict::Good { since, until, looks } => rung.clear(since, until, looks, policy),
             Verdict::Unknown(why) => rung.doubt(why),
         };
+        let is_pending = matches!(rung.alarm.stage, Stage::Pending { .. });
         if matches!(step, Step::Recovered(_) | Step::Dropped) {
+            self.pending.remove(key);
             self.rungs.remove(key);
-        } else if step == Step::None && rung.is_due_for_writing(policy, now.mono) {
+            return step;
+        }
+        if !is_pending {
+            self.pending.remove(key);
+        }
+        if step == Step::None && rung.is_due_for_writing(policy, now.mono) {
             rung.written = now.mono;
             return Step::Changed;
         }
@@ -85,12 +94,17 @@ impl Ladder {
 
     /// Takes back an alarm that was written down before a restart. The gap is not booked.
     pub fn restore(&mut self, alarm: Alarm, now: Now) {
-        self.rungs.insert(alarm.key(), Rung { alarm, booked: now.mono, written: now.mono, stood: now });
+        let key = alarm.key();
+        if matches!(alarm.stage, Stage::Pending { .. }) {
+            self.pending.insert(key.clone());
+        }
+        self.rungs.insert(key, Rung { alarm, booked: now.mono, written: now.mono, stood: now });
     }
 
     /// Forgets an alarm whose subject is no longer watched.
     pub fn withdraw(&mut self, key: &FindingKey) -> Option<Alarm> {
         self.suspected.remove(key);
+        self.pending.remove(key);
         self.rungs.remove(key).map(|rung| rung.alarm)
     }
 
@@ -125,7 +139,8 @@ impl Ladder {
     /// When the next hold could end, if all stays as it is.
     #[must_use]
     pub fn next(&self) -> Option<(Mono, &FindingKey)> {
-        self.rungs.iter().filter_map(|(key, rung)| Some((rung.ends()?, key))).min_by_key(|(at, _)| *at)
+        let holds = self.pending.iter().filter_map(|key| Some((self.rungs.get(key)?.ends()?, key)));
+        holds.min_by_key(|(at, _)| *at)
     }
 
     fn raise(&mut self, key: &FindingKey, finding: Finding, now: Now) -> Step {
@@ -134,6 +149,9 @@ impl Ladder {
         let fires = held >= finding.hold;
         let stage = if fires { Stage::Firing { since: now.wall } } else { Stage::Pending { since: now.wall, held } };
         let alarm = Alarm { finding, stage, incident: None };
+        if !fires {
+            self.pending.insert(key.clone());
+        }
         self.rungs.insert(key.clone(), Rung { alarm, booked: now.mono, written: now.mono, stood: now });
         if fires { Step::Fired } else { Step::Raised }
     }

@@ -370,9 +370,9 @@ impl Engine {
 
     /// What no rule speaks of any more, because the configuration changed, would stay open for ever.
     fn withdraw_unjudged(&mut self, scope: Option<&Name>, verdicts: &[(FindingKey, Verdict)], now: Now) {
-        let of_scope = self.ladder.alarms().map(Alarm::key).filter(|key| key.subject.cluster() == scope);
-        let unjudged: Vec<FindingKey> =
-            of_scope.filter(|key| !verdicts.iter().any(|(judged, _)| judged == key)).collect();
+        let of_scope = self.ladder.alarms().filter(|alarm| alarm.finding.subject.cluster() == scope);
+        let is_judged = |key: &FindingKey| verdicts.iter().any(|(judged, _)| judged == key);
+        let unjudged: Vec<FindingKey> = of_scope.map(Alarm::key).filter(|key| !is_judged(key)).collect();
         for key in unjudged {
             let is_stored = matches!(key.subject, Subject::Stored(..));
             // Not yet looked at, or not readable now: it may still be there.

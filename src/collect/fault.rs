@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 
 use rustls::AlertDescription;
 
-use super::metered::Flooded;
+use crate::metered::Flooded;
 use crate::model::observation::Cause;
 
 /// Cause of an error of a socket or of a TLS stream.
@@ -111,6 +111,7 @@ mod tests {
             (tls(rustls::Error::AlertReceived(AlertDescription::UnknownCA)), Cause::ClientCertificateRefused),
             (tls(rustls::Error::AlertReceived(AlertDescription::InternalError)), Cause::TlsAlert),
             (tls(rustls::Error::DecryptError), Cause::TlsBroken),
+            (io::Error::new(ErrorKind::InvalidData, Flooded), Cause::TooLarge),
             (io::Error::other(io::Error::other(io::Error::from_raw_os_error(104))), Cause::Reset),
         ] {
             assert_eq!(of_io(&error), cause, "{error:?}");

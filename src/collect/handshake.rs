@@ -21,6 +21,10 @@ use super::fault;
 use crate::model::certificate::Served;
 use crate::model::observation::Cause;
 
+/// Octets that a peer may send during its handshake: two messages of the 64 KiB that rustls takes at most (the chain,
+/// and the names of client authorities), and as much again as the rest of the largest handshakes seen.
+pub(crate) const OCTETS: usize = 160 * 1024;
+
 /// The protocol that is spoken after the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Alpn {

@@ -20,7 +20,6 @@ mod identity;
 mod idle;
 mod journey;
 mod kit;
-mod metered;
 mod names;
 mod own_clock;
 mod roster;

@@ -10,13 +10,13 @@ use tokio_rustls::client::TlsStream;
 
 use super::chain::{ChainMemory, Expected};
 use super::dial::{self, Proxy, Wire};
-use super::handshake::{Alpn, Record};
+use super::handshake::{self, Alpn, Record};
 use super::identity::{Identity, Passport};
 use super::journey::Journey;
 use super::kit::{Kit, Sight};
-use super::metered::{Meter, Metered};
 use super::watched::Watched;
 use crate::config::settings::{Address, Endpoint, Host};
+use crate::metered::{Meter, Metered};
 use crate::model::certificate::{Served, Trust};
 use crate::model::observation::{Cause, Phase, Reading, Unseen};
 use crate::model::subject::Subject;
@@ -88,7 +88,7 @@ impl Site {
             Err(unseen) => return Opening { served: None, result: Err(unseen) },
         };
         let recorder = kit.tls.recorder(passport.client.clone());
-        let meter = Meter::for_handshake();
+        let meter = Meter::of(handshake::OCTETS);
         let wire = Box::new(Metered::new(dialled.wire, Arc::clone(&meter)));
         let shake = kit.tls.shake(&recorder, alpn, self.name.clone(), wire);
         let shaken = journey.step(Phase::Tls, kit.policy.tls_deadline, shake).await;

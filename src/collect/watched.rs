@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::fault;
 use super::frames::Frames;
-use super::metered::Meter;
+use crate::metered::Meter;
 use crate::model::observation::Cause;
 
 /// Octets a peer may send before anything was asked: session tickets and HTTP/2 settings, some hundred each.

@@ -12,10 +12,10 @@ use super::super::dial;
 use super::super::handshake::Alpn;
 use super::super::journey::Journey;
 use super::super::kit::Kit;
-use super::super::metered::{Meter, Metered};
 use super::super::site::Site;
 use super::super::watched::Watched;
 use crate::config::settings::Address;
+use crate::metered::{Meter, Metered};
 use crate::model::etcd::{Condition, MemberHealth, MemberMetrics};
 use crate::model::observation::{Cause, Phase, Unseen};
 use crate::parse::etcd_page;
@@ -68,7 +68,8 @@ impl Listener {
         match self {
             Self::Plain(address, authority) => {
                 let dialled = dial::dial(&kit.names, address, None, kit.policy.dial_deadline, journey).await?;
-                let meter = Meter::for_handshake();
+                // Without TLS there is nothing to read before the question, which grants its answer.
+                let meter = Meter::of(0);
                 let metered = Metered::new(dialled.wire, Arc::clone(&meter));
                 ask::once(kit, Watched::new(metered, meter, false), &question(authority), journey).await
             }

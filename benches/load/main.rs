@@ -9,6 +9,9 @@
 //! so, `GET /readyz?verbose`, the answer read, the chain read and verified, the result judged and kept. CPU is what the
 //! kernel books on the process divided by the probes that the farm served, so other load on the machine moves it
 //! little; ratios are what counts. The farm is a process of its own and is not booked on anybody.
+//!
+//! The loop is measured twice: flat out, where caches stay warm and the processor never idles, and paced, one probe at a
+//! time as often as vedette has to: what an idle machine adds to every wake-up is in the second figure and in vedette's.
 #![expect(clippy::print_stdout, reason = "the table is for whoever started it")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock; it decides nothing")]
 #![expect(

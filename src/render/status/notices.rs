@@ -189,8 +189,20 @@ pub(super) fn own(page: Page<'_>) -> Own {
 }
 
 fn in_use(configured: &Configured) -> String {
-    let what = if configured.is_copy { "the last good copy of the file" } else { "as read from the file" };
-    format!("{what}; replaced {} times, refused {} times", configured.reloads, configured.refusals)
+    let what = match (configured.is_copy, &configured.refused) {
+        (true, _) => "the last good copy of the file",
+        (false, Some(_)) => "as it was before the file's last change",
+        (false, None) => "as read from the file",
+    };
+    format!("{what}; replaced {}, refused {}", times(configured.reloads), times(configured.refusals))
+}
+
+fn times(count: u64) -> String {
+    match count {
+        0 => "never".to_owned(),
+        1 => "once".to_owned(),
+        count => format!("{count} times"),
+    }
 }
 
 fn several_of(count: u64) -> String {

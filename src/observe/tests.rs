@@ -1,6 +1,7 @@
 //! What is believed and what is looked at next, one part at a time.
 
 mod bursts;
+mod clock;
 mod flight;
 mod listeners;
 mod path;

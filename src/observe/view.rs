@@ -629,7 +629,13 @@ impl View {
             _ => None,
         };
         let Some(date) = date else { return };
-        let half = observation.finished.mono.since(observation.scheduled.mono) / 2;
+        let spent = observation.finished.mono.since(observation.scheduled.mono);
+        // An apiserver without etcd dates its answer when that is ready, up to 4 s after it was asked: such a date could
+        // be off by half of that, and a clock would be blamed in the middle of an outage.
+        if spent > self.policy.slow_after {
+            return;
+        }
+        let half = spent / 2;
         // The server cut its fraction off: on average half a second.
         let offset = date.millis_since(observation.scheduled.wall.plus(half)).saturating_add(500);
         self.dates.take(&observation.probe.subject, observation.scheduled.mono, offset);

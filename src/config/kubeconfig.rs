@@ -7,7 +7,7 @@ use std::path::Path;
 use super::load::Desk;
 use super::material::{Named, Use, chain, open_to_everyone};
 use super::raw::{Section, Wrong};
-use super::settings::{Address, ClientPair, Credentials, Endpoint, ExecPlugin, Host, Source};
+use super::settings::{Address, Credentials, Endpoint, ExecPlugin, Host, Source};
 use super::source;
 use crate::parse::flaw::Flaw;
 use crate::parse::kubeconfig::{self, Chosen, Exec, Material, Server, Sited};
@@ -93,11 +93,14 @@ impl Desk<'_> {
             say(Flaw::error(mark, what).hint(hint));
             None
         });
+        let pair_mark = chosen.key.as_ref().map(|key| key.mark);
         let certificate = source(chosen.certificate, Use::Certificate);
         let key = source(chosen.key, Use::Key);
+        let client = certificate.zip(key).zip(pair_mark);
         let credentials = Credentials {
             anchors: source(chosen.authorities, Use::Authorities),
-            client: certificate.zip(key).map(|(certificate, key)| ClientPair { certificate, key }),
+            client: client
+                .map(|((certificate, key), mark)| self.paired(certificate, key, Named { file: Some(file), mark })),
             token: source(chosen.token, Use::Token),
             exec,
             proxy: chosen.proxy.map(|proxy| proxy.value),

@@ -72,7 +72,8 @@ impl Desk<'_> {
             self.complaints
                 .add(Flaw::error(mark, format!("'{present}' without '{absent}'")).hint("give both or neither"));
         }
-        Some(ClientPair { certificate: certificate?, key: key? })
+        let mark = section.find("client_key").map_or(section.mark, |node| node.mark);
+        Some(self.paired(certificate?, key?, Named { file: None, mark }))
     }
 
     fn written_source(&self, node: &Node) -> Option<Source> {

@@ -18,6 +18,7 @@ pub mod load;
 pub mod mark;
 mod material;
 mod outlets;
+mod pair;
 pub mod problem;
 mod raw;
 pub mod schema;

@@ -1,5 +1,6 @@
 //! What a usable configuration means: defaults, kubeconfigs, and the engine's view of it.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use secrecy::ExposeSecret as _;
@@ -31,6 +32,39 @@ fn a_kubeconfig_gives_credentials_and_the_address_clients_use() {
     let anchors = cluster.credentials.anchors.as_ref().unwrap().read().unwrap();
     assert!(anchors.expose_secret().starts_with(b"-----BEGIN CERTIFICATE-----"));
     assert!(cluster.credentials.client.is_some());
+}
+
+#[test]
+fn a_key_of_another_certificate_is_warned_of_and_its_own_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| {
+        std::fs::write(folder.path().join(name), text).unwrap();
+        std::fs::set_permissions(folder.path().join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    for name in ["one", "other"] {
+        let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+        write(&format!("{name}.crt"), made.cert.pem());
+        write(&format!("{name}.key"), made.signing_key.serialize_pem());
+    }
+    let surroundings = Surroundings {
+        host_name: "bastion".to_owned(),
+        state_directory: None,
+        resolvers: Vec::new(),
+        sources: Sources::Examined,
+    };
+    let mixed_up = |key: &str| {
+        let text = format!(
+            "{MAIL}clusters: [{{ name: prod, vip: {{ address: '10.0.0.10:6443' }}, credentials: {{ ca: {{ file: one.crt }}, \
+             client_certificate: {{ file: one.crt }}, client_key: {{ file: {key} }} }} }}]"
+        );
+        let (_, warnings) = Settings::from_text(&text, &folder.path().join("vedette.yaml"), &surroundings).unwrap();
+        warnings
+            .iter()
+            .any(|warning| warning.to_string().contains("the client key is not that of the client certificate"))
+    };
+
+    assert!(!mixed_up("one.key"));
+    assert!(mixed_up("other.key"));
 }
 
 #[test]

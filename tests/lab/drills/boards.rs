@@ -176,6 +176,8 @@ fn tell_the_truth(world: &mut World) -> Result<()> {
         let holds = |query: &str| world.ask(query).is_ok_and(|series| !series.is_empty());
         holds("vedette_cluster_level == 2")
             && holds("vedette_incidents{rule=\"F26\", stage=\"firing\"}")
+            // What is recorded follows what is scraped.
+            && holds("job_cluster_component_instance:vedette_certificate_left_seconds:min < 4 * 86400")
             && holds("sum(vedette_etcd_member_leader) == 1")
             && holds("count(vedette_etcd_wal_fsync_p99_seconds) == 3")
             && !holds("sum by (instance) (rate(vedette_probes_total{outcome!=\"ok\"}[16s])) > 0")

@@ -31,10 +31,9 @@ use crate::model::time::{Clock, Mono, Now};
 use crate::parse::pem::{self, Scan};
 use crate::parse::x509;
 
-/// Files are looked at for changes at most this often: asking a file system costs a look a tenth of its time.
-const CHECK_AFTER: Duration = Duration::from_secs(5);
-/// And at most this often when there is a reason: a refusal, something unreadable, a change under way.
-const CHECK_SOON: Duration = Duration::from_secs(1);
+/// Files are looked at for changes at most this often. Asking a file system costs a look a tenth of its time; but what
+/// is rotated together must be noticed together, or its refusal becomes two mails.
+const CHECK_AFTER: Duration = Duration::from_secs(1);
 /// A file system that does not answer for this long leaves us with what we had.
 const FILES_DEADLINE: Duration = Duration::from_secs(1);
 /// A plugin that failed is run again after this.
@@ -143,11 +142,7 @@ impl Identity {
     pub(crate) async fn current(&self) -> Arc<Passport> {
         let mut state = self.state.lock().await;
         let now = self.clock.now();
-        let is_doubtful = state.unsettled.is_some()
-            || self.was_refused.load(Ordering::Relaxed)
-            || state.passport.as_ref().is_some_and(|passport| passport.is_flawed);
-        let pause = if is_doubtful { CHECK_SOON } else { CHECK_AFTER };
-        let is_fresh = state.checked.is_some_and(|checked| now.mono.since(checked) < pause);
+        let is_fresh = state.checked.is_some_and(|checked| now.mono.since(checked) < CHECK_AFTER);
         if let Some(passport) = state.passport.as_ref().filter(|_| is_fresh) {
             return Arc::clone(passport);
         }
@@ -167,10 +162,6 @@ impl Identity {
             return Arc::clone(passport);
         }
         let passport = self.load(&mut state, marks.unwrap_or_default()).await;
-        if self.credentials.exec.is_none() {
-            // What was just read has not been refused yet.
-            self.was_refused.store(false, Ordering::Relaxed);
-        }
         state.passport = Some(Arc::clone(&passport));
         passport
     }

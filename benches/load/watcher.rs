@@ -13,8 +13,12 @@ use crate::farm;
 use crate::pki::{Pki, SERVER};
 use crate::process;
 
-/// Endpoints of one cluster; the rest of a cluster's work (judging, its picture) is done once for all of them.
-const PER_CLUSTER: u32 = 5;
+/// Endpoints of one cluster; the rest of a cluster's work (judging, its picture) is done once for all of them. Rare
+/// probes leave room for more below a cluster's ceiling of requests, and ten thousand targets in clusters of five would
+/// not fit into the largest file that vedette reads.
+const fn per_cluster(interval: Duration) -> u32 {
+    if interval.as_secs() < 10 { 5 } else { 20 }
+}
 
 /// The running daemon.
 pub(crate) struct Watcher {
@@ -130,13 +134,14 @@ fn configuration(
          timing: {{ readyz_interval: {}ms, ordinary_interval: 1h }}\nclusters:\n",
         interval.as_millis()
     );
-    for cluster in 0..targets.div_ceil(PER_CLUSTER) {
+    let each = per_cluster(interval);
+    for cluster in 0..targets.div_ceil(each) {
         write!(text, "  - name: c{cluster}\n    credentials: {{ ca: {}", file("ca.crt"))?;
         if mutual {
             write!(text, ", client_certificate: {}, client_key: {}", file("client.crt"), file("client.key"))?;
         }
         text.push_str(" }\n    apiservers:\n");
-        for n in (cluster * PER_CLUSTER..(cluster + 1) * PER_CLUSTER).take_while(|n| *n < targets) {
+        for n in (cluster * each..(cluster + 1) * each).take_while(|n| *n < targets) {
             writeln!(
                 text,
                 "      - {{ name: t{n}, address: \"{}:{port}\", server_name: {SERVER} }}",

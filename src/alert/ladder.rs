@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::model::incident::{Alarm, IncidentId, Stage};
 use crate::model::policy::Policy;
+use crate::model::rule::Level;
 use crate::model::subject::Subject;
 use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::verdict::{Finding, FindingKey, Verdict, Why};
@@ -31,6 +32,8 @@ struct Rung {
     written: Mono,
     /// When it was last judged bad: good looks from before that are no recovery.
     stood: Now,
+    /// When its hold ended, or when it was taken back from before a restart.
+    fired: Option<Mono>,
 }
 
 /// What a verdict did to an alarm.
@@ -98,7 +101,8 @@ impl Ladder {
         if matches!(alarm.stage, Stage::Pending { .. }) {
             self.pending.insert(key.clone());
         }
-        self.rungs.insert(key, Rung { alarm, booked: now.mono, written: now.mono, stood: now });
+        let fired = alarm.is_firing().then_some(now.mono);
+        self.rungs.insert(key, Rung { alarm, booked: now.mono, written: now.mono, stood: now, fired });
     }
 
     /// Forgets an alarm whose subject is no longer watched.
@@ -143,6 +147,20 @@ impl Ladder {
         holds.min_by_key(|(at, _)| *at)
     }
 
+    /// Whether an alarm that nobody speaks for yet is about to have company: another of its rule and cluster whose hold
+    /// ends within [`COMPANY_WAIT`] after the first of them fired. Those that wait together wait from that first one on,
+    /// so no stream of newcomers keeps them silent.
+    #[must_use]
+    pub fn expects_company(&self, key: &FindingKey, now: Mono) -> bool {
+        let is_kin = |other: &FindingKey| other.rule == key.rule && other.subject.cluster() == key.subject.cluster();
+        let holds = self.pending.iter().filter(|other| is_kin(other));
+        let Some(soonest) = holds.filter_map(|other| self.rungs.get(other)?.ends()).min() else { return false };
+        let untold = self.rungs.iter().filter(|(other, rung)| is_kin(other) && rung.waits_for_a_voice());
+        let Some(first) = untold.filter_map(|(_, rung)| rung.fired).min() else { return false };
+        let until = first.plus(COMPANY_WAIT);
+        now < until && soonest <= until
+    }
+
     fn raise(&mut self, key: &FindingKey, finding: Finding, now: Now) -> Step {
         // From the first bad look on it has been observed bad, look by look.
         let held = now.wall.since(finding.since).min(MOST_BEFORE_CONFIRMATION);
@@ -152,10 +170,15 @@ impl Ladder {
         if !fires {
             self.pending.insert(key.clone());
         }
-        self.rungs.insert(key.clone(), Rung { alarm, booked: now.mono, written: now.mono, stood: now });
+        let fired = fires.then_some(now.mono);
+        self.rungs.insert(key.clone(), Rung { alarm, booked: now.mono, written: now.mono, stood: now, fired });
         if fires { Step::Fired } else { Step::Raised }
     }
 }
+
+/// One event shows on two servers in looks that begin up to an interval (3 s) apart; a replaced credential is noticed
+/// within another second, and the last one is for the looks themselves.
+const COMPANY_WAIT: Duration = Duration::from_secs(5);
 
 /// Longest time from the first bad look to its confirmation that counts towards a hold: bounds what a wall clock that
 /// stepped in between could add.
@@ -176,6 +199,7 @@ impl Rung {
                 if held >= self.alarm.finding.hold {
                     self.alarm.stage = Stage::Firing { since: now.wall };
                     self.written = now.mono;
+                    self.fired = Some(now.mono);
                     return Step::Fired;
                 }
                 self.alarm.stage = Stage::Pending { since, held };
@@ -225,6 +249,10 @@ impl Rung {
             Stage::Clearing { .. } | Stage::Firing { .. } => return None,
         };
         Some(self.booked.plus(left.max(SHORTEST_WAIT)))
+    }
+
+    fn waits_for_a_voice(&self) -> bool {
+        self.alarm.is_firing() && self.alarm.incident.is_none() && self.alarm.finding.level > Level::Info
     }
 
     fn is_due_for_writing(&self, policy: &Policy, now: Mono) -> bool {

@@ -214,7 +214,12 @@ impl Engine {
             .ladder
             .suspected(now.mono, self.cause_wait())
             .any(|suspect| could_explain(suspect.rule, &suspect.subject, finding));
-        if is_doubtful && finding.level > Level::Info { Voice::Wait } else { Voice::Own }
+        if is_doubtful && finding.level > Level::Info {
+            return Voice::Wait;
+        }
+        // A warning has waited out its hold; some seconds more cost less than a second mail of the same event.
+        let has_time = finding.level == Level::Warning;
+        if has_time && self.ladder.expects_company(&finding.key(), now.mono) { Voice::Wait } else { Voice::Own }
     }
 
     /// Without a reference point even a plain fault stays a suspicion for as long as that takes.

@@ -9,6 +9,7 @@ use crate::alert::ladder::{Ladder, Step};
 use crate::model::incident::{Alarm, Stage};
 use crate::model::policy::Policy;
 use crate::model::rule::{Level, RuleId};
+use crate::model::samples;
 use crate::model::verdict::{Band, Evidence, Finding, FindingKey, Verdict, Why};
 
 fn held(hold: u64) -> Finding {
@@ -237,6 +238,65 @@ fn said() -> impl Strategy<Value = Said> {
         1 => Just(Said::Unclear),
         1 => Just(Said::Blind),
     ]
+}
+
+fn kin(second: u64) -> FindingKey {
+    FindingKey { subject: samples::subject(&format!("prod-fra1/apiserver/api-{second}")), ..key() }
+}
+
+/// Alarms of one rule and cluster whose hold of 30 s begins at these seconds, judged each second until the last one.
+fn kindred(begin: &[u64], until: u64) -> Ladder {
+    let mut ladder = Ladder::default();
+    for second in 0..=until {
+        for begun in begin.iter().filter(|begun| **begun <= second) {
+            let finding = Finding { subject: kin(*begun).subject, since: at(*begun).wall, ..held(30) };
+            ladder.take(&kin(*begun), Verdict::Bad(finding), &Policy::default(), at(second));
+        }
+    }
+    ladder
+}
+
+#[test]
+fn a_warning_waits_for_another_of_its_rule_that_is_seconds_away() {
+    for (begin, now, expected) in [
+        (&[0][..], 30, false),
+        (&[0, 3], 30, true),
+        (&[0, 3], 32, true),
+        (&[0, 3], 33, false),
+        (&[0, 5], 34, true),
+        (&[0, 6], 30, false),
+        // From the first of those that wait, not from the latest.
+        (&[0, 3, 8], 33, false),
+        (&[0, 3, 5], 33, true),
+    ] {
+        let ladder = kindred(begin, now);
+
+        assert_eq!(ladder.expects_company(&kin(0), at(now).mono), expected, "{begin:?} at {now} s");
+    }
+}
+
+#[test]
+fn company_of_which_nothing_more_is_heard_is_waited_for_no_longer_than_five_seconds() {
+    let mut ladder = kindred(&[0, 1], 30);
+    for second in 31..=40 {
+        ladder.take(&kin(1), UNCLEAR, &Policy::default(), at(second));
+
+        assert_eq!(ladder.expects_company(&kin(0), at(second).mono), second < 35, "at {second} s");
+    }
+}
+
+#[test]
+fn alarms_of_another_cluster_or_rule_are_no_company() {
+    for other in [
+        FindingKey { rule: RuleId::F49, ..kin(3) },
+        FindingKey { subject: samples::subject("stage/apiserver/api-3"), ..key() },
+    ] {
+        let mut ladder = kindred(&[0], 30);
+        let finding = Finding { rule: other.rule, subject: other.subject.clone(), since: at(3).wall, ..held(30) };
+        ladder.take(&other, Verdict::Bad(finding), &Policy::default(), at(30));
+
+        assert!(!ladder.expects_company(&kin(0), at(30).mono), "{other:?}");
+    }
 }
 
 proptest! {

@@ -206,6 +206,31 @@ fn a_refused_credential_is_no_outage() {
 }
 
 #[test]
+fn one_event_that_shows_on_apiservers_and_on_etcd_seconds_apart_is_one_mail() {
+    for millis in (0..=3000).step_by(500) {
+        let mut world = World::new();
+        world.at(seconds(60), |world| {
+            world.set(&api(1), Doing::Unwelcoming);
+            world.set(&api(2), Doing::Unwelcoming);
+        });
+        let later = seconds(60) + Duration::from_millis(millis);
+        world.at(later, |world| {
+            for number in 1..=3 {
+                world.set(&etcd(number), Doing::Unwelcoming);
+            }
+        });
+
+        world.run_until(seconds(200));
+
+        assert_eq!(world.told(), [(RuleId::F52, First)], "{millis} ms apart");
+        let [mail] = world.mails.as_slice() else { panic!("{millis} ms apart: {} mails", world.mails.len()) };
+        assert_eq!(mail.message.incident.parts.len(), 2, "{millis} ms apart");
+        let after = mail.at.saturating_sub(seconds(60));
+        assert!(after <= seconds(45), "{millis} ms apart: {after:?}");
+    }
+}
+
+#[test]
 fn a_restart_of_one_apiserver_within_ten_seconds_mails_nothing() {
     let mut world = World::new();
     world.at(seconds(60), |world| world.slay(&api(1)));

@@ -13,10 +13,8 @@ use crate::model::snapshot::{Counters, HeartbeatState, Snapshot};
 use crate::model::time::{Now, UnixTime};
 use crate::model::verdict::FindingKey;
 
-use super::{Engine, SNAPSHOT_AGE, blind_key};
-
-/// A stall withholds the heartbeat for this long: a scheduler that stalls once a second must not look alive.
-const STALL_SHOWS: Duration = Duration::from_secs(10);
+use super::judging::blind_key;
+use super::{Engine, SNAPSHOT_AGE};
 
 /// The picture before anything is known.
 pub(super) fn empty(inventory: Arc<Inventory>, policy: Arc<Policy>, now: Now) -> Snapshot {
@@ -54,7 +52,7 @@ impl Engine {
         self.is_snapshot_urgent = false;
         self.snapshot = Arc::new(Snapshot {
             at: now,
-            started: self.pulse.started,
+            started: self.pulse.started(),
             inventory: Arc::clone(self.view.inventory()),
             policy: Arc::clone(self.view.policy()),
             clusters: self.view.pictures().clone(),
@@ -68,27 +66,11 @@ impl Engine {
             backlog: Outbox::backlog(&self.outbox),
             heartbeat: self.heartbeat_state(now),
             counters: self.counters.clone(),
-            loop_lag: self.pulse.lags.iter().map(|(_, lag)| *lag).max().unwrap_or_default(),
+            loop_lag: self.pulse.worst_lag(),
             clock_offset_millis: self.view.clock_offset_millis(now.mono),
             store_works: self.store_works,
             is_first_round_done: self.is_first_round_done(),
         });
-    }
-
-    pub(super) fn heartbeat_state(&self, now: Now) -> HeartbeatState {
-        let is_recent = |at| now.mono.since(at) < STALL_SHOWS;
-        let is_old = |since| now.mono.since(since) >= self.view.policy().mute_after;
-        if !self.view.inventory().heartbeat {
-            HeartbeatState::Off
-        } else if self.view.path().is_blind() {
-            HeartbeatState::Blind
-        } else if self.pulse.stalled_at.is_some_and(is_recent) {
-            HeartbeatState::Stalled
-        } else if self.outbox.oldest_critical().is_some_and(is_old) {
-            HeartbeatState::Mute
-        } else {
-            HeartbeatState::Beating
-        }
     }
 
     fn blind_since(&self) -> Option<UnixTime> {

@@ -47,7 +47,7 @@ impl Engine {
         for (cluster, rate) in self.schedule.planned(&inventory) {
             self.view.set_planned(&cluster, rate);
         }
-        self.heart.due = self.heart.due.min(now.mono.plus(self.view.policy().heartbeat_interval));
+        self.heart.hurry(now.mono.plus(self.view.policy().heartbeat_interval));
 
         self.withdraw_unwatched(now);
         let standing: Vec<Subject> = self.ladder.alarms().map(|alarm| alarm.finding.subject.clone()).collect();

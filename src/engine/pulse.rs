@@ -1,0 +1,87 @@
+//! The engine's own regularity: what it looked at while it stood still, or while a clock was set, is void.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::model::time::{Mono, Now};
+
+use super::Engine;
+
+/// Lateness is remembered for this long.
+const LAG_WINDOW: Duration = Duration::from_secs(60);
+
+/// How regularly the engine is woken.
+#[derive(Debug, Clone)]
+pub(super) struct Pulse {
+    started: Now,
+    last: Now,
+    promised: Option<Mono>,
+    stalled_at: Option<Mono>,
+    lags: VecDeque<(Mono, Duration)>,
+}
+
+impl Pulse {
+    pub(super) const fn new(now: Now) -> Self {
+        Self { started: now, last: now, promised: None, stalled_at: None, lags: VecDeque::new() }
+    }
+
+    pub(super) const fn started(&self) -> Now {
+        self.started
+    }
+
+    /// The last time that a wake-up was much too late, or that a clock was set.
+    pub(super) const fn stalled_at(&self) -> Option<Mono> {
+        self.stalled_at
+    }
+
+    /// The worst lateness of the last minute.
+    pub(super) fn worst_lag(&self) -> Duration {
+        self.lags.iter().map(|(_, lag)| *lag).max().unwrap_or_default()
+    }
+
+    /// When the next input comes at the latest.
+    pub(super) const fn promise(&mut self, at: Option<Mono>) {
+        self.promised = at;
+    }
+
+    fn lag(&self, now: Mono) -> Duration {
+        self.promised.map_or(Duration::ZERO, |promised| now.since(promised))
+    }
+
+    /// How far the two clocks went apart since the last input.
+    fn gap(&self, now: Now) -> Duration {
+        let monotonic = i64::try_from(now.mono.since(self.last.mono).as_millis()).unwrap_or(i64::MAX);
+        Duration::from_millis(now.wall.millis_since(self.last.wall).saturating_sub(monotonic).unsigned_abs())
+    }
+
+    /// A minute is kept as the worst of each second.
+    fn note(&mut self, lag: Duration, now: Now) {
+        let lags = &mut self.lags;
+        if lags.back().is_none_or(|(at, known)| lag > *known || now.mono.since(*at) >= Duration::from_secs(1)) {
+            lags.push_back((now.mono, lag));
+        }
+        while lags.front().is_some_and(|(at, _)| now.mono.since(*at) > LAG_WINDOW) || lags.len() > 256 {
+            lags.pop_front();
+        }
+        self.last = now;
+    }
+}
+
+impl Engine {
+    /// A wake-up much later than promised, or clocks that went apart, void the looks they covered.
+    pub(super) fn feel_pulse(&mut self, now: Now) {
+        let policy = self.view.policy();
+        let lag = self.pulse.lag(now.mono);
+        let is_clock_set = self.pulse.gap(now) > policy.clock_gap;
+        let is_stalled = lag > policy.loop_lag || is_clock_set;
+        if is_clock_set {
+            self.view.set_clock(now.mono);
+        }
+        if is_stalled {
+            self.pulse.stalled_at = Some(now.mono);
+            self.view.void_until(now.mono);
+            self.touched.extend(self.view.inventory().clusters.keys().cloned().map(Some));
+        }
+        self.pulse.note(lag, now);
+    }
+}

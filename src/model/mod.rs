@@ -21,6 +21,8 @@ pub mod rule;
 pub(crate) mod samples;
 pub mod silence;
 pub mod snapshot;
+#[cfg(test)]
+pub(crate) mod stage;
 pub mod stored;
 pub mod subject;
 pub mod time;

@@ -1,22 +1,20 @@
 //! A small cluster, looks at it, and the one check that all tables share.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::judge::judge;
 use crate::judge::scene::Scene;
-use crate::model::certificate::Class;
 use crate::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberMetrics, MemberStatus, ReadAnswer};
 use crate::model::health::{Health, Version};
-use crate::model::inventory::{Cluster, Endpoint, Etcd, Inventory, Reference};
+use crate::model::inventory::Inventory;
 use crate::model::observation::{Cause, Observation, Phase, Phases, Reading, Unseen};
 use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::rule::{Level, RuleId};
-use crate::model::subject::{Name, Subject};
-use crate::model::time::{Mono, Now, UnixTime};
+pub(super) use crate::model::stage::{at, inventory, name, of};
+use crate::model::time::Now;
 use crate::model::verdict::{FindingKey, Verdict, Why};
 use crate::observe::view::View;
 
@@ -125,11 +123,6 @@ pub(super) fn said(verdicts: &[(FindingKey, Verdict)], rule: RuleId, subject: &s
     }
 }
 
-pub(super) fn at(millis: u64) -> Now {
-    let start = Now { wall: UnixTime::from_secs(1_790_000_000), mono: Mono(Duration::from_secs(1_000)) };
-    start.plus(Duration::from_millis(millis))
-}
-
 pub(super) fn end(looks: &[(u64, Option<Seen>)]) -> Now {
     at(looks.last().map_or(0, |(millis, _)| *millis))
 }
@@ -144,23 +137,6 @@ pub(super) fn together(groups: &[Vec<(u64, Option<Seen>)>]) -> Vec<(u64, Option<
     let mut looks = groups.concat();
     looks.sort_by_key(|(millis, _)| *millis);
     looks
-}
-
-/// Cluster `prod` with an address in front and etcd `main`, and the reference point `relay`.
-pub(super) fn inventory(apiservers: u8, members: u8) -> Inventory {
-    let certificates = Class::Manual;
-    let endpoint =
-        || Endpoint { address: "10.0.0.1:1".into(), server_name: "server".into(), is_loopback: false, certificates };
-    let named = |kind: &str, count: u8| (1..=count).map(|n| (name(&format!("{kind}-{n}")), endpoint())).collect();
-    let members: BTreeMap<Name, Endpoint> = named("etcd", members);
-    let etcds =
-        (!members.is_empty()).then(|| (name("main"), Etcd { members, ..Etcd::default() })).into_iter().collect();
-    let cluster = Cluster { vip: Some(endpoint()), apiservers: named("api", apiservers), etcds, ..Cluster::default() };
-    Inventory {
-        clusters: BTreeMap::from([(name("prod"), cluster)]),
-        references: vec![Reference { name: name("relay"), address: "10.0.9.9:25".into(), is_loopback: false }],
-        ..Inventory::default()
-    }
 }
 
 pub(super) const REFUSED: Unseen = Unseen { phase: Phase::Dial, cause: Cause::Refused };
@@ -335,12 +311,4 @@ fn observation(millis: u64, seen: &Seen) -> Observation {
         proves_path: seen.proves_path,
         outcome: seen.outcome.clone(),
     }
-}
-
-pub(super) fn of(subject: &str) -> Subject {
-    subject.parse().unwrap()
-}
-
-pub(super) fn name(text: &str) -> Name {
-    text.parse().unwrap()
 }

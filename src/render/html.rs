@@ -83,9 +83,9 @@ fn section(out: &mut String, section: &Section) {
 
 fn block(out: &mut String, block: &Block) {
     match block {
-        Block::Text(text) => out.push_str(&format!("<p style=\"margin:0 0 8px\">{}</p>\n", safe(text))),
+        Block::Text(text) => out.push_str(&format!("<p style=\"margin:0 0 8px\">{}</p>\n", prose(text))),
         Block::Strong(text) => {
-            out.push_str(&format!("<p style=\"margin:0 0 8px;font-weight:600\">{}</p>\n", safe(text)))
+            out.push_str(&format!("<p style=\"margin:0 0 8px;font-weight:600\">{}</p>\n", prose(text)))
         }
         Block::Items(items) => {
             out.push_str("<ul style=\"margin:0 0 8px;padding-left:20px\">");
@@ -121,6 +121,27 @@ fn block(out: &mut String, block: &Block) {
         }
         Block::Looks(looks) => table(out, looks),
     }
+}
+
+/// A sentence whose instants are not broken at their hyphens: they are what a tired reader compares with a clock.
+fn prose(text: &str) -> String {
+    let words = safe(text);
+    let unbroken = words.split(' ').map(|word| match word.split_at_checked(INSTANT.len()) {
+        Some((instant, rest)) if is_instant(instant) => {
+            format!("<span style=\"white-space:nowrap\">{instant}</span>{rest}")
+        }
+        Some(_) | None => word.to_owned(),
+    });
+    unbroken.collect::<Vec<_>>().join(" ")
+}
+
+/// The shape of what `UnixTime` shows; `0` is any digit.
+const INSTANT: &str = "0000-00-00T00:00:00Z";
+
+fn is_instant(word: &str) -> bool {
+    word.bytes()
+        .zip(INSTANT.bytes())
+        .all(|(byte, shape)| if shape == b'0' { byte.is_ascii_digit() } else { byte == shape })
 }
 
 /// Three columns that still stand side by side on a phone: where, how, what.

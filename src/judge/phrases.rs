@@ -156,7 +156,7 @@ pub(super) fn address(subject: &Subject, addresses: &Addresses) -> String {
 }
 
 /// The host of a `host:port`, without the brackets of IPv6, as ssh wants it.
-pub(super) fn host(address: &str) -> &str {
+pub fn host(address: &str) -> &str {
     let host = match address.rsplit_once(':') {
         Some((host, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => address,

@@ -15,6 +15,7 @@ use super::document::{Block, Command, Document, Section, Tone};
 use super::evidence;
 use super::harmless::{LONGEST, line};
 use super::hush;
+use super::site;
 use super::subject_line::{self, latest, level_word};
 
 /// Findings described one by one; the rest is counted.
@@ -34,7 +35,9 @@ pub fn document(delivery: &Delivery) -> Document {
     let mut sections = vec![opening(message)];
     if message.reason != MessageReason::Resolved {
         let title = if is_over { "What it meant" } else { "Impact" };
-        sections.push(Section::of(title, text(&words.impact(root))));
+        let is_silent = !is_over && site::is_silent(message);
+        let impact = if is_silent { site::IMPACT.to_owned() } else { words.impact(root) };
+        sections.push(Section::of(title, text(&impact)));
     }
     sections.extend(evidence::looks(message));
     sections.push(Section {
@@ -74,6 +77,9 @@ fn opening(message: &Message) -> Section {
         blocks.push(Block::Strong(what(headline)));
     } else {
         blocks.push(Block::Text(what(headline)));
+    }
+    if !is_over(message) && site::is_silent(message) {
+        blocks.push(Block::Strong(line(&site::sentence(message), LONGEST)));
     }
     if let Some(cause) = incident.cause.as_ref().filter(|cause| cause.key() != incident.headline.key()) {
         blocks.push(text(&format!("The deeper cause: {}", what(latest(incident, cause)))));
@@ -133,12 +139,10 @@ fn place(message: &Message) -> String {
 }
 
 fn next(message: &Message, root: &Finding, words: &dyn Words) -> Option<Section> {
-    let commands: Vec<Command> = words
-        .next_commands(root, &message.addresses)
-        .into_iter()
-        .take(5)
-        .map(|command| Command::new(&line(&command, LONGEST)))
-        .collect();
+    let of_rule = words.next_commands(root, &message.addresses).into_iter().take(5);
+    let of_rule = of_rule.map(|command| Command::new(&line(&command, LONGEST)));
+    let commands: Vec<Command> =
+        site::is_silent(message).then(|| site::command(message)).into_iter().chain(of_rule).collect();
     (!commands.is_empty()).then(|| Section::of("Next", Block::Commands(commands)))
 }
 

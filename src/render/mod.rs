@@ -11,6 +11,7 @@ pub mod mail;
 pub mod message;
 pub mod metrics;
 pub mod silence;
+mod site;
 #[cfg(test)]
 pub(crate) mod specimen;
 pub mod status;

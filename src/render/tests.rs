@@ -13,9 +13,11 @@ use super::text::text;
 use super::{silence, story};
 use crate::judge::words;
 use crate::model::incident::{Incident, IncidentId};
-use crate::model::message::{Caveat, Delivery, DeliveryFailure, FailureClass, MessageReason};
+use crate::model::message::{Caveat, Delivery, DeliveryFailure, FailureClass, LookLine, MessageReason};
+use crate::model::observation::{Cause, Phase, Phases, Unseen};
+use crate::model::probe::{Probe, ProbeKind};
 use crate::model::rule::{Level, RuleId};
-use crate::model::samples::{OPENED, addresses, delivery, finding, incident, subject};
+use crate::model::samples::{MUTE, OPENED, REFUSED, addresses, delivery, finding, incident, subject};
 use crate::model::silence::{Hushed, Silence};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Band, Evidence, Extent, Symptom};
@@ -390,5 +392,52 @@ fn maintenance() -> Silence {
         reason: "etcd is defragmented".into(),
         by: "anna (uid 1000)".into(),
         even_if_dead: false,
+    }
+}
+
+/// The message on F01 where the looks at these ended so.
+fn of_looks(ended: &[(&str, ProbeKind, Result<&str, Unseen>)]) -> Delivery {
+    let mut delivery = delivery(RuleId::F01, MessageReason::First);
+    let look = |(of, kind, outcome): &(&str, ProbeKind, Result<&str, Unseen>)| LookLine {
+        probe: Probe::anew(subject(of), *kind),
+        address: addresses().get(&subject(of)).cloned().unwrap_or_default(),
+        at: OPENED.plus(Duration::from_secs(2)),
+        phases: Phases { dial: Some(Duration::from_secs(1)), ..Phases::default() },
+        outcome: outcome.map(str::to_owned),
+    };
+    delivery.message.looks = ended.iter().map(look).collect();
+    delivery
+}
+
+#[test]
+fn a_site_of_which_nothing_answers_is_told_as_such() {
+    let silent = [
+        ("prod-eu1/vip", ProbeKind::Readyz, Err(MUTE)),
+        ("prod-eu1/apiserver/api-1", ProbeKind::Readyz, Err(MUTE)),
+        ("prod-eu1/apiserver/api-1", ProbeKind::Version, Ok("v1.36.3")),
+        ("prod-eu1/etcd/etcd/etcd-1", ProbeKind::EtcdStatus, Err(MUTE)),
+    ];
+
+    check("text_of_a_silent_site", &text(&document(&of_looks(&silent))));
+}
+
+#[test]
+fn a_site_of_which_anything_answers_or_refuses_is_not_silent() {
+    let api = |outcome| ("prod-eu1/apiserver/api-1", ProbeKind::Readyz, outcome);
+    let etcd = |outcome| ("prod-eu1/etcd/etcd/etcd-1", ProbeKind::EtcdStatus, outcome);
+    for looks in [
+        vec![api(Err(MUTE)), etcd(Err(REFUSED))],
+        vec![api(Ok("500: etcd")), etcd(Err(MUTE))],
+        vec![api(Err(REFUSED)), etcd(Err(MUTE))],
+        vec![api(Err(Unseen { phase: Phase::FirstByte, cause: Cause::Timeout })), etcd(Err(MUTE))],
+        // A managed control plane shows no etcd, and an etcd alone no apiserver: one part is no site.
+        vec![api(Err(MUTE))],
+        vec![etcd(Err(MUTE))],
+        vec![],
+    ] {
+        let shown = text(&document(&of_looks(&looks)));
+
+        assert!(!shown.contains("Nothing of prod-eu1 answers"), "{looks:?}\n{shown}");
+        assert!(shown.contains("Nothing can be written"), "{looks:?}\n{shown}");
     }
 }

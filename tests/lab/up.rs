@@ -33,8 +33,8 @@ const KEYS: &str = concat!(
     "Break something: a digit and Enter, and watch the mail arrive below.\n\n",
     "  1 kill both apiservers      2 freeze api-2           3 stop the VIP\n",
     "  4 freeze two etcd members   5 fill etcd (NOSPACE)    6 cut the bastion off\n",
-    "  7 expired certificate on api-1                       0 heal everything\n",
-    "  q quit (or Ctrl-C); nothing is left behind",
+    "  7 expired certificate on api-1                       8 let the whole site fall silent\n",
+    "  0 heal everything           q quit (or Ctrl-C); nothing is left behind",
 );
 
 /// Sets a mail off from what the lab says itself.
@@ -147,6 +147,7 @@ fn press(world: &mut World, key: &str) -> Result<Option<Instant>> {
             world.network.cut(Place::Bastion)?,
         ),
         "7" => ("api-1 serves an expired certificate", world.replace_certificate(1, Life::Expired)?),
+        "8" => ("no server of the site answers any more, and nobody refuses", silence(world)?),
         "0" => {
             println!("lab: healing");
             ("all is well again; the all-clear waits for 15 s of good looks", heal(world)?)
@@ -155,6 +156,14 @@ fn press(world: &mut World, key: &str) -> Result<Option<Instant>> {
     };
     println!("lab: {what}");
     Ok(Some(at))
+}
+
+/// As when a site loses its power: what vedette needs for itself is elsewhere and stays.
+fn silence(world: &mut World) -> Result<Instant> {
+    for place in [1, 2, 3].map(Place::Etcd).into_iter().chain([1, 2].map(Place::Api)) {
+        world.network.cut(place)?;
+    }
+    world.network.cut(Place::Vip)
 }
 
 fn heal(world: &mut World) -> Result<Instant> {

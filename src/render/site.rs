@@ -1,0 +1,60 @@
+//! A site of which nothing answers. From the rules a dead quorum and a dead site look alike; who is woken needs to know
+//! which, because the first is mended at a keyboard and the second is not.
+
+use std::collections::BTreeSet;
+
+use crate::judge::phrases;
+use crate::model::message::{LookLine, Message};
+use crate::model::observation::{Cause, Phase};
+use crate::model::probe::ProbeKind;
+use crate::model::subject::Subject;
+
+use super::document::Command;
+
+/// Hosts that the first command asks; more do not fit into a line.
+const ASKED: usize = 8;
+
+/// Whether apiservers and etcd were looked at, and every look that decides found neither an answer nor a refusal.
+pub(super) fn is_silent(message: &Message) -> bool {
+    let deciding = || message.looks.iter().filter(|look| decides(look));
+    let any = |of: fn(&Subject) -> bool| deciding().any(|look| of(&look.probe.subject));
+    any(|subject| matches!(subject, Subject::Apiserver(..)))
+        && any(|subject| matches!(subject, Subject::EtcdMember(..)))
+        && deciding().all(is_mute)
+}
+
+/// What is so, for the top of the message.
+pub(super) fn sentence(message: &Message) -> String {
+    let site = message.incident.cluster.as_ref().map_or("the cluster", |cluster| cluster.as_str());
+    format!(
+        "Nothing of {site} answers {vantage}, and nothing refuses: the whole site is down, or the network to it.",
+        vantage = message.vantage
+    )
+}
+
+/// What it means, in place of what the rule says of a site that still runs.
+pub(super) const IMPACT: &str = "If the site is down, so is all that runs there. If only the network to it is, it may \
+    serve as before, and nobody here can tell.";
+
+/// What tells the two apart.
+pub(super) fn command(message: &Message) -> Command {
+    let addresses = message.looks.iter().filter(|look| decides(look)).map(|look| phrases::host(&look.address));
+    let hosts: BTreeSet<&str> = addresses.filter(|host| !host.is_empty()).collect();
+    let hosts: Vec<&str> = hosts.into_iter().take(ASKED).collect();
+    Command {
+        line: format!("for host in {}; do ping -qc2 -W1 $host; done", hosts.join(" ")),
+        note: Some(format!("on {}: does any machine there answer", message.vantage)),
+    }
+}
+
+fn decides(look: &LookLine) -> bool {
+    matches!(look.probe.kind, ProbeKind::Readyz | ProbeKind::EtcdStatus)
+}
+
+/// A process that hangs still has a kernel that takes its connections, so a readyz must fail while dialling. Status goes
+/// over a connection that is kept, where the first silence is that of an answer.
+fn is_mute(look: &LookLine) -> bool {
+    let Err(unseen) = look.outcome else { return false };
+    let is_dialled = unseen.phase == Phase::Dial || look.probe.kind == ProbeKind::EtcdStatus;
+    is_dialled && matches!(unseen.cause, Cause::Timeout | Cause::Unreachable)
+}

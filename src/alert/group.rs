@@ -113,6 +113,25 @@ impl Incidents {
         }
     }
 
+    /// A finding that was recovering stands again: what was not told because of that is told now.
+    pub fn relapse(&mut self, incident: &IncidentId, finding: &Finding, now: Mono) {
+        self.refresh(incident, finding);
+        if let Some(open) = self.open.get_mut(incident) {
+            open.wake(now);
+        }
+    }
+
+    /// The open incident whose cause has ended and explains `finding`, which began while the cause stood. What remains
+    /// of such an incident is told within the policy's `remains_after`, so nothing is lost by adding to it.
+    #[must_use]
+    pub fn aftermath_of(&self, finding: &Finding) -> Option<IncidentId> {
+        let is_cause = |part: &Part| {
+            part.over.is_some_and(|over| finding.since <= over) && (self.explains)(&part.finding, finding)
+        };
+        let mut winding_down = self.open.values().filter(|open| open.outlived.is_some());
+        winding_down.find(|open| open.incident.parts.iter().any(is_cause)).map(|open| open.incident.id.clone())
+    }
+
     /// A finding has recovered, at the scheduled start of its first good look. Returns whether the incident is over.
     pub fn recover(
         &mut self,
@@ -143,7 +162,16 @@ impl Incidents {
     }
 
     /// What is to be said at `now` because of time alone. `is_mute` tells that nothing may be said of clusters now.
-    pub fn due(&mut self, policy: &Policy, now: Mono, is_mute: bool) -> Vec<Utterance> {
+    ///
+    /// A warning of which `eases` says that everything recovers as it is about to be told stays untold, unless it gets
+    /// worse again: a hold may end in the same second as the fault. What is critical is told all the same.
+    pub fn due(
+        &mut self,
+        policy: &Policy,
+        now: Mono,
+        is_mute: bool,
+        eases: impl Fn(&FindingKey) -> bool,
+    ) -> Vec<Utterance> {
         let mut said = Vec::new();
         for open in self.open.values_mut() {
             if is_mute && open.incident.cluster.is_some() {
@@ -151,7 +179,9 @@ impl Incidents {
             }
             if open.settles.is_some_and(|at| at <= now) {
                 open.settles = None;
-                if open.incident.level > Level::Info {
+                let is_easing = open.incident.level < Level::Critical
+                    && open.incident.standing().all(|finding| eases(&finding.key()));
+                if open.incident.level > Level::Info && !is_easing {
                     said.push(open.say(MessageReason::First));
                     open.repeats = Some(now.plus(policy.repeat_after));
                 }

@@ -6,7 +6,7 @@ use crate::alert::ladder::Step;
 use crate::judge;
 use crate::judge::scene::Scene;
 use crate::model::exchange::Change;
-use crate::model::incident::Alarm;
+use crate::model::incident::{Alarm, Stage};
 use crate::model::policy::Policy;
 use crate::model::rule::RuleId;
 use crate::model::subject::{Name, Subject};
@@ -89,8 +89,11 @@ impl Engine {
             Step::Raised | Step::Fired => self.note_alarm(key),
             Step::Changed => {
                 self.note_alarm(key);
-                if let Some((incident, finding)) = self.spoken_for(key) {
-                    self.incidents.refresh(&incident, &finding);
+                let stands = self.ladder.alarm(key).is_some_and(|alarm| matches!(alarm.stage, Stage::Firing { .. }));
+                match self.spoken_for(key) {
+                    Some((incident, finding)) if stands => self.incidents.relapse(&incident, &finding, now.mono),
+                    Some((incident, finding)) => self.incidents.refresh(&incident, &finding),
+                    None => {}
                 }
             }
             Step::Worsened => {

@@ -50,7 +50,9 @@ impl Engine {
         for key in silent {
             self.give_voice(&key, now);
         }
-        let due = self.incidents.due(&self.view.policy().clone(), now.mono, is_blind);
+        let ladder = &self.ladder;
+        let eases = |key: &FindingKey| ladder.alarm(key).is_some_and(Alarm::is_clearing);
+        let due = self.incidents.due(self.view.policy(), now.mono, is_blind, eases);
         for utterance in due {
             self.say(Some(utterance), now);
         }
@@ -209,6 +211,9 @@ impl Engine {
                     .filter(|id| self.incidents.incident(id).is_some_and(|known| known.over.is_none()))
             });
             return told.map_or(Voice::Wait, Voice::Fold);
+        }
+        if let Some(incident) = self.incidents.aftermath_of(finding) {
+            return Voice::Fold(incident);
         }
         let is_doubtful = self
             .ladder

@@ -124,6 +124,12 @@ impl Alarm {
     pub const fn is_firing(&self) -> bool {
         matches!(self.stage, Stage::Firing { .. } | Stage::Clearing { .. })
     }
+
+    /// Whether its latest looks were good, though not enough of them.
+    #[must_use]
+    pub const fn is_clearing(&self) -> bool {
+        matches!(self.stage, Stage::Clearing { .. })
+    }
 }
 
 impl Incident {

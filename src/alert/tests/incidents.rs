@@ -29,7 +29,7 @@ fn open(incidents: &mut Incidents, rule: RuleId, level: Level, second: u64) -> I
 
 /// What is said at that second because of time alone; each is noted as told.
 fn due(incidents: &mut Incidents, second: u64) -> Vec<(IncidentId, MessageReason)> {
-    let said = incidents.due(&Policy::default(), at(second).mono, false);
+    let said = incidents.due(&Policy::default(), at(second).mono, false, |_| false);
     said.into_iter().map(|Utterance { incident, reason }| tell(incidents, incident, reason, second)).collect()
 }
 
@@ -50,7 +50,64 @@ fn told() -> (Incidents, IncidentId) {
     (incidents, id)
 }
 
+/// What is said at that second while everything recovers.
+fn due_while_easing(incidents: &mut Incidents, second: u64) -> Vec<Utterance> {
+    incidents.due(&Policy::default(), at(second).mono, false, |_| true)
+}
+
 const HOURS: u64 = 3600;
+
+#[test]
+fn a_warning_that_recovers_as_its_hold_ends_is_told_only_when_it_stands_again() {
+    let mut incidents = none();
+    let id = open(&mut incidents, F22, Warning, 0);
+
+    assert_eq!(due_while_easing(&mut incidents, 1), []);
+    assert_eq!(incidents.next(&Policy::default(), false), None, "nothing is due while it recovers");
+    incidents.relapse(&id, &finding(F22, Warning, 0), at(4).mono);
+    assert_eq!(due(&mut incidents, 4), [(id.clone(), First)]);
+    assert!(recover(&mut incidents, &id, F22, 30));
+}
+
+#[test]
+fn what_is_critical_is_told_though_it_recovers_already() {
+    let mut incidents = none();
+    let id = open(&mut incidents, F24, Critical, 0);
+
+    assert_eq!(due_while_easing(&mut incidents, 1), [Utterance { incident: id, reason: First }]);
+}
+
+#[test]
+fn a_warning_of_which_a_part_still_stands_is_told() {
+    let mut incidents = none();
+    let id = open(&mut incidents, F22, Warning, 0);
+    open(&mut incidents, F02, Warning, 0);
+
+    let said = incidents.due(&Policy::default(), at(1).mono, false, |key| key.rule == F22);
+    assert_eq!(said, [Utterance { incident: id, reason: First }]);
+}
+
+#[test]
+fn what_began_under_a_cause_and_is_believed_after_its_end_is_told_in_its_thread_if_it_remains() {
+    let mut incidents = none();
+    let id = open(&mut incidents, F01, Critical, 0);
+    assert_eq!(due(&mut incidents, 1), [(id.clone(), First)]);
+    incidents.fold(&id, &finding(F24, Critical, 0), at(5).mono);
+    let late = Finding { since: at(35).wall, ..finding(F22, Warning, 0) };
+    assert_eq!(incidents.aftermath_of(&late), None, "the cause stands: it is asked itself");
+
+    assert!(!recover(&mut incidents, &id, F01, 40));
+    let later = Finding { since: at(41).wall, ..late.clone() };
+    assert_eq!(incidents.aftermath_of(&later), None, "it began after the cause");
+    let unrelated = Finding { rule: F09, ..late.clone() };
+    assert_eq!(incidents.aftermath_of(&unrelated), None);
+    assert_eq!(incidents.aftermath_of(&late), Some(id.clone()));
+
+    assert_eq!(incidents.fold(&id, &late, at(65).mono), None);
+    assert!(!recover(&mut incidents, &id, F24, 70));
+    assert_eq!(due(&mut incidents, 101), [(id.clone(), Remains)]);
+    assert_eq!(incidents.aftermath_of(&late), None, "what remains was told: nobody would hear of it");
+}
 
 #[test]
 fn an_incident_is_told_once_after_the_settle_window() {
@@ -60,9 +117,9 @@ fn an_incident_is_told_once_after_the_settle_window() {
 
     let settled = at(0).mono.plus(policy.settle);
     assert_eq!(incidents.next(&policy, false), Some(settled));
-    assert_eq!(incidents.due(&policy, settled.minus(Duration::from_millis(1)), false), []);
-    assert_eq!(incidents.due(&policy, settled, false), [Utterance { incident: id, reason: First }]);
-    assert_eq!(incidents.due(&policy, settled, false), []);
+    assert_eq!(incidents.due(&policy, settled.minus(Duration::from_millis(1)), false, |_| false), []);
+    assert_eq!(incidents.due(&policy, settled, false, |_| false), [Utterance { incident: id, reason: First }]);
+    assert_eq!(incidents.due(&policy, settled, false, |_| false), []);
 }
 
 #[test]
@@ -243,8 +300,8 @@ fn while_mute_nothing_is_said_of_clusters_and_all_of_it_afterwards() {
     let cluster = open(&mut incidents, F24, Critical, 0);
     let vantage = open(&mut incidents, F04, Critical, 0);
 
-    assert_eq!(incidents.due(&policy, at(1).mono, true), [Utterance { incident: vantage, reason: First }]);
-    assert_eq!(incidents.due(&policy, at(60).mono, false), [Utterance { incident: cluster, reason: First }]);
+    assert_eq!(incidents.due(&policy, at(1).mono, true, |_| false), [Utterance { incident: vantage, reason: First }]);
+    assert_eq!(incidents.due(&policy, at(60).mono, false, |_| false), [Utterance { incident: cluster, reason: First }]);
 }
 
 #[test]
@@ -256,7 +313,8 @@ fn a_restored_incident_that_was_told_is_not_told_again_and_one_that_was_not_is()
         let mut incidents = none();
         incidents.restore(incident, &policy, at(0).mono);
 
-        let said: Vec<_> = incidents.due(&policy, at(1).mono, false).into_iter().map(|said| said.reason).collect();
+        let said: Vec<_> =
+            incidents.due(&policy, at(1).mono, false, |_| false).into_iter().map(|said| said.reason).collect();
 
         assert_eq!(said.first().copied(), expected);
     }

@@ -40,6 +40,22 @@ pub(super) fn etcd_name(subject: &Subject) -> String {
     }
 }
 
+/// How silent members stand, those that stand alike together: an outage of a site is one sentence.
+fn states(silent: &[(Subject, Unseen)], addresses: &Addresses) -> String {
+    let mut alike: Vec<(String, Vec<String>)> = Vec::new();
+    for (member, unseen) in silent {
+        let (state, place) = (phrases::state(*unseen), phrases::place(member, addresses));
+        match alike.iter_mut().find(|(known, _)| *known == state) {
+            Some((_, places)) => places.push(place),
+            None => alike.push((state, vec![place])),
+        }
+    }
+    let sentence = |(state, places): &(String, Vec<String>)| {
+        format!("{} {} {state}", phrases::list(places), if places.len() == 1 { "is" } else { "are" })
+    };
+    alike.iter().map(sentence).collect::<Vec<_>>().join("; ")
+}
+
 impl Words for QuorumLost {
     fn id(&self) -> RuleId {
         RuleId::F01
@@ -59,22 +75,18 @@ impl Words for QuorumLost {
             return format!("{etcd} cannot form a majority.");
         };
         let total = answering.len() + silent.len();
-        let silent: Vec<String> = silent
-            .iter()
-            .map(|(member, unseen)| format!("{} is {}", phrases::place(member, addresses), phrases::state(*unseen)))
-            .collect();
+        let rest = states(silent, addresses);
         if *leaderless {
-            let rest = if silent.is_empty() { String::new() } else { format!(" {}.", silent.join("; ")) };
+            let rest = if rest.is_empty() { rest } else { format!(" {rest}.") };
             return format!(
                 "{} of {total} members of {etcd} answer, but they agree on no leader ({needed} must).{rest}",
                 answering.len()
             );
         }
-        format!(
-            "Only {} of {total} members of {etcd} answer; {needed} are needed. {}.",
-            answering.len(),
-            silent.join("; ")
-        )
+        match answering.len() {
+            0 => format!("None of {total} members of {etcd} answers; {needed} are needed. {rest}."),
+            some => format!("Only {some} of {total} members of {etcd} answer; {needed} are needed. {rest}."),
+        }
     }
 
     fn impact(&self, _: &Finding) -> String {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::load::Desk;
+use super::desk::Desk;
 use super::settings::{Cluster, Etcd};
 use crate::model::policy::Policy;
 use crate::parse::flaw::Flaw;

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use super::load::{self, Desk};
+use super::desk::Desk;
 use super::material::Use;
 use super::raw::{Section, Wrong, nearest, shortened};
+use super::scalar;
 use super::settings::{Address, Cluster, Credentials, Endpoint};
 use super::size;
 use crate::model::certificate::Class;
@@ -60,7 +61,7 @@ impl Desk<'_> {
     /// The cluster in `node`. Without a usable name there is none.
     pub(super) fn cluster(&self, node: &Node, names: &mut Taken) -> Option<Written> {
         let section = Section::open(node, &KEYS, self.complaints)?;
-        let name = section.read_required("name", |text| match load::name(text)? {
+        let name = section.read_required("name", |text| match scalar::name(text)? {
             name if name.as_str() == VANTAGE => Err(Wrong::new(
                 format!("no cluster can be called '{VANTAGE}'"),
                 "that name stands for the machine vedette runs on",
@@ -159,7 +160,7 @@ impl Desk<'_> {
 
     fn vip(&self, node: &Node, inherited: Class, addresses: &mut Taken) -> Option<Vip> {
         let section = Section::open(node, &VIP_KEYS, self.complaints)?;
-        let address = section.read("address", load::address);
+        let address = section.read("address", scalar::address);
         let written = section.find("address");
         let mark = written.map_or(section.mark, |node| node.mark);
         if let Some(address) = &address {
@@ -167,7 +168,7 @@ impl Desk<'_> {
         }
         Some(Vip {
             address,
-            server_name: section.read("server_name", load::host),
+            server_name: section.read("server_name", scalar::host),
             has_address: written.is_some(),
             fails_over: section.flag("failover"),
             certificates: section.read("certificates", class).unwrap_or(inherited),
@@ -206,9 +207,9 @@ impl Desk<'_> {
         let mut names = Taken::default();
         let read = |node| {
             let section = Section::open(node, &ENDPOINT_KEYS, self.complaints)?;
-            let name = section.read_required("name", load::name);
-            let address = section.read_required("address", load::address);
-            let server_name = section.read("server_name", load::host);
+            let name = section.read_required("name", scalar::name);
+            let address = section.read_required("address", scalar::address);
+            let server_name = section.read("server_name", scalar::host);
             let certificates = section.read("certificates", class).unwrap_or(inherited);
             if let (Some(name), Some(node)) = (&name, section.find("name")) {
                 names.take(self, what, name.as_str(), node.mark);

@@ -6,9 +6,10 @@
 use url::Url;
 
 use super::cluster::{ENDPOINT_KEYS, ETCD_KEYS, Taken, class, quota};
-use super::load::{self, Desk};
+use super::desk::Desk;
 use super::material::Use;
 use super::raw::{Section, Wrong, shortened};
+use super::scalar;
 use super::settings::{Address, Credentials, Endpoint, Etcd, Listener};
 use crate::model::certificate::Class;
 use crate::model::subject::Name;
@@ -35,7 +36,7 @@ impl Desk<'_> {
 
     fn etcd(&self, node: &Node, inherited: Class, names: &mut Taken, addresses: &mut Taken) -> Option<Etcd> {
         let section = Section::open(node, &ETCD_KEYS, self.complaints)?;
-        let name = section.read_required("name", load::name);
+        let name = section.read_required("name", scalar::name);
         if let (Some(name), Some(node)) = (&name, section.find("name")) {
             names.take(self, "etcd", name.as_str(), node.mark);
         }
@@ -91,9 +92,9 @@ impl Desk<'_> {
         let mut names = Taken::default();
         let read = |node: &Node| {
             let section = Section::open(node, &MEMBER_KEYS, self.complaints)?;
-            let name = section.read_required("name", load::name);
-            let address = section.read("address", load::address);
-            let server_name = section.read("server_name", load::host);
+            let name = section.read_required("name", scalar::name);
+            let address = section.read("address", scalar::address);
+            let server_name = section.read("server_name", scalar::host);
             let certificates = section.read("certificates", class).unwrap_or(inherited);
             let listener = section.read("metrics", listener);
             if let (Some(name), Some(node)) = (&name, section.find("name")) {
@@ -141,6 +142,6 @@ fn listener(text: &str) -> Result<(bool, Address), Wrong> {
     };
     let host = url.host_str().filter(|_| is_bare && !has_user).ok_or_else(wrong)?;
     let port = url.port().ok_or_else(wrong)?;
-    let address = load::address(&format!("{host}:{port}"))?;
+    let address = scalar::address(&format!("{host}:{port}"))?;
     Ok((is_tls, address))
 }

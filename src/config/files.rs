@@ -5,7 +5,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::cluster::{Taken, class};
-use super::load::Desk;
+use super::desk::Desk;
 use super::raw::{Section, Wrong, nearest, shortened};
 use super::settings::{Cluster, Credentials, Etcd, FilePlace, Settings, Source, WatchedFiles};
 use crate::model::certificate::Class;

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use super::load::Desk;
+use super::desk::Desk;
 use super::material::{Named, Use, chain, open_to_everyone};
 use super::raw::{Section, Wrong};
 use super::settings::{Address, Credentials, Endpoint, ExecPlugin, Host, Source};

@@ -2,37 +2,27 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use secrecy::ExposeSecret as _;
 
 use super::cluster::{Taken, Written};
+use super::desk::Desk;
 use super::duration;
 use super::material::chain;
 use super::problem::{Complaints, Problem};
-use super::raw::{Section, Wrong, nearest, shortened};
-use super::settings::{Address, Host, Settings};
+use super::raw::{Section, shortened};
+use super::scalar;
+use super::settings::Settings;
 use super::source;
 use super::surroundings::{Sources, Surroundings};
 use crate::model::policy::Policy;
 use crate::model::rule::{Level, RuleId};
-use crate::model::subject::Name;
 use crate::parse::flaw::Flaw;
 use crate::parse::text;
 use crate::parse::yaml::{self, Mark, Node};
 
 pub(super) const KEYS: [&str; 7] = ["vantage", "mail", "heartbeat", "levels", "files", "clusters", "timing"];
-
-/// What every reader of a section has at hand.
-pub(super) struct Desk<'a> {
-    pub(super) complaints: &'a Complaints,
-    /// Where relative paths start: the configuration's folder.
-    pub(super) folder: &'a Path,
-    pub(super) surroundings: &'a Surroundings,
-    /// Kubeconfigs that were opened. Shared by all readers of one configuration, hence the cell.
-    pub(super) kubeconfigs: RefCell<Vec<PathBuf>>,
-}
 
 /// A file that can be used, as it was read.
 #[derive(Debug, Clone)]
@@ -102,11 +92,6 @@ impl Settings {
 }
 
 impl Desk<'_> {
-    /// Whether files, credentials and variables may be looked at.
-    pub(super) fn examines(&self) -> bool {
-        self.surroundings.sources == Sources::Examined
-    }
-
     /// `None` only together with an error among the complaints; settings may still be incomplete beside errors.
     fn settings(&self, text: &str) -> Option<Settings> {
         let documents = yaml::documents(text).map_err(|fault| self.complaints.add(Flaw::error(fault.mark, fault.what)));
@@ -183,51 +168,10 @@ impl Desk<'_> {
                 };
                 self.complaints.add(Flaw::error(entry.mark, format!("no rule '{}'", shortened(&entry.key))).hint(hint));
             });
-            if let (Ok(rule), Some(level)) = (rule, section.scalar(&entry.node, level)) {
+            if let (Ok(rule), Some(level)) = (rule, section.scalar(&entry.node, scalar::level)) {
                 levels.insert(rule, level);
             }
         }
         levels
     }
-}
-
-fn level(text: &str) -> Result<Level, Wrong> {
-    const KNOWN: [Level; 3] = [Level::Info, Level::Warning, Level::Critical];
-    let known = KNOWN.map(Level::as_str);
-    KNOWN.into_iter().find(|level| level.as_str() == text).ok_or_else(|| {
-        let hint = nearest(text, &known);
-        let hint = hint.map_or(format!("one of {}", known.join(", ")), |near| format!("did you mean '{near}'?"));
-        Wrong::new(format!("'{}' is no level", shortened(text)), hint)
-    })
-}
-
-pub(super) fn name(text: &str) -> Result<Name, Wrong> {
-    text.parse().map_err(|bad: crate::model::subject::BadName| {
-        Wrong::new(format!("'{}' cannot be a name", shortened(text)), bad.to_string())
-    })
-}
-
-pub(super) fn address(text: &str) -> Result<Address, Wrong> {
-    text.parse().map_err(|bad: super::address::BadAddress| {
-        Wrong::new(format!("'{}' is no address: {}", shortened(text), shortened(&bad.what)), shortened(&bad.hint))
-    })
-}
-
-pub(super) fn host(text: &str) -> Result<Host, Wrong> {
-    let has_port = text.parse::<Address>().is_ok();
-    text.parse().map_err(|bad: super::address::BadAddress| {
-        let hint = if has_port { "a server name has no port".to_owned() } else { bad.hint };
-        Wrong::new(shortened(&bad.what), hint)
-    })
-}
-
-/// A duration from `least` to `most`.
-pub(super) fn duration_within(text: &str, least: Duration, most: Duration) -> Result<Duration, Wrong> {
-    let duration = duration::parse(text).map_err(|what| Wrong::new(shortened(&what), duration::FORM))?;
-    if (least..=most).contains(&duration) {
-        return Ok(duration);
-    }
-    let range = format!("from {} to {} is possible", duration::show(least), duration::show(most));
-    let word = if duration < least { "short" } else { "long" };
-    Err(Wrong::new(format!("'{}' is too {word}", shortened(text)), range))
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use secrecy::ExposeSecret as _;
 
-use super::load::Desk;
+use super::desk::Desk;
 use super::raw::{Section, shortened};
 use super::settings::{ClientPair, Source};
 use super::source::{self, SourceError};

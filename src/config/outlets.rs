@@ -6,9 +6,10 @@ use std::time::Duration;
 use lettre::message::Mailbox;
 use url::Url;
 
-use super::load::{self, Desk};
+use super::desk::Desk;
 use super::material::Use;
 use super::raw::{Section, Wrong, nearest, shortened};
+use super::scalar;
 use super::settings::{Heartbeat, Login, Mail, MailTls};
 use crate::parse::flaw::Flaw;
 use crate::parse::yaml::Node;
@@ -20,7 +21,7 @@ impl Desk<'_> {
     /// The mail section in `node`.
     pub(super) fn mail(&self, node: &Node) -> Option<Mail> {
         let section = Section::open(node, &MAIL_KEYS, self.complaints)?;
-        let relay = section.read_required("relay", load::address);
+        let relay = section.read_required("relay", scalar::address);
         let tls = section.find("tls").map_or(Some(MailTls::StartTls), |node| section.scalar(node, mail_tls));
         let ca = self.source(&section, "ca", Use::Authorities);
         let login = self.login(&section);
@@ -90,7 +91,8 @@ impl Desk<'_> {
             url.ok_or_else(|| Wrong::new("no http or https URL", "write for example 'https://beats.example.com/ID'"))
         });
         let interval = section.find("interval").map_or(Some(default_interval), |node| {
-            section.scalar(node, |text| load::duration_within(text, Duration::from_secs(5), Duration::from_secs(3600)))
+            section
+                .scalar(node, |text| scalar::duration_within(text, Duration::from_secs(5), Duration::from_secs(3600)))
         });
         let ca = self.source(&section, "ca", Use::Authorities);
         let url = url?;

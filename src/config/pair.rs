@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use secrecy::ExposeSecret as _;
 
-use super::load::Desk;
+use super::desk::Desk;
 use super::material::Named;
 use super::settings::{ClientPair, Source};
 use crate::parse::flaw::Flaw;

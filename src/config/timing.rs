@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
-use super::load::{self, Desk};
+use super::desk::Desk;
 use super::raw::Section;
+use super::scalar;
 use crate::model::policy::Policy;
 use crate::parse::flaw::Flaw;
 use crate::parse::yaml::Node;
@@ -67,7 +68,7 @@ impl Desk<'_> {
         let Some(section) = Section::open(node, &keys, self.complaints) else { return };
         for knob in &KNOBS {
             let (least, most) = knob.range;
-            if let Some(duration) = section.read(knob.key, |text| load::duration_within(text, least, most)) {
+            if let Some(duration) = section.read(knob.key, |text| scalar::duration_within(text, least, most)) {
                 *(knob.of)(policy) = duration;
             }
         }

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::cluster::Taken;
-use super::load::{self, Desk};
+use super::desk::Desk;
 use super::raw::{Section, Wrong, shortened};
+use super::scalar;
 use super::settings::{Address, Host, Mail, NamedAddress, Vantage};
 use crate::model::subject::Name;
 use crate::parse::flaw::Flaw;
@@ -29,7 +30,7 @@ impl Desk<'_> {
     pub(super) fn vantage(&self, node: Option<&Node>, mail: Option<&Mail>) -> Vantage {
         let section = node.and_then(|node| Section::open(node, &KEYS, self.complaints));
         let section = section.as_ref();
-        let name = section.and_then(|section| section.read("name", load::name)).map(String::from);
+        let name = section.and_then(|section| section.read("name", scalar::name)).map(String::from);
         let store = section.and_then(|section| section.read("store", |text| Ok(self.folder.join(text))));
         let control = section
             .and_then(|section| section.read("control", |text| Ok((text != OFF).then(|| self.folder.join(text)))));
@@ -74,7 +75,7 @@ impl Desk<'_> {
     fn resolvers(&self, section: &Section<'_>) -> Option<Vec<NamedAddress>> {
         let mut taken = Taken::default();
         let read = |node: &Node| {
-            let server = section.scalar(node, |text| match load::address(text)? {
+            let server = section.scalar(node, |text| match scalar::address(text)? {
                 Address { host: Host::Ip(ip), port } => Ok(SocketAddr::new(ip, port)),
                 Address { host: Host::Name(_), .. } => {
                     Err(Wrong::new("a resolver needs an IP address", "nothing could look up its name"))
@@ -90,8 +91,8 @@ impl Desk<'_> {
         let (mut names, mut addresses) = (Taken::default(), Taken::default());
         let read = |node: &Node| {
             let section = Section::open(node, &REFERENCE_KEYS, self.complaints)?;
-            let name = section.read_required("name", load::name);
-            let address = section.read_required("address", load::address);
+            let name = section.read_required("name", scalar::name);
+            let address = section.read_required("address", scalar::address);
             if let (Some(name), Some(node)) = (&name, section.find("name")) {
                 names.take(self, "reference point", name.as_str(), node.mark);
             }

@@ -1,0 +1,49 @@
+//! Values of one word: names, addresses, durations, levels, each with what is wrong and what to write instead.
+
+use std::time::Duration;
+
+use super::address::BadAddress;
+use super::duration;
+use super::raw::{Wrong, nearest, shortened};
+use super::settings::{Address, Host};
+use crate::model::rule::Level;
+use crate::model::subject::{BadName, Name};
+
+pub(super) fn level(text: &str) -> Result<Level, Wrong> {
+    const KNOWN: [Level; 3] = [Level::Info, Level::Warning, Level::Critical];
+    let known = KNOWN.map(Level::as_str);
+    KNOWN.into_iter().find(|level| level.as_str() == text).ok_or_else(|| {
+        let hint = nearest(text, &known);
+        let hint = hint.map_or(format!("one of {}", known.join(", ")), |near| format!("did you mean '{near}'?"));
+        Wrong::new(format!("'{}' is no level", shortened(text)), hint)
+    })
+}
+
+pub(super) fn name(text: &str) -> Result<Name, Wrong> {
+    text.parse().map_err(|bad: BadName| Wrong::new(format!("'{}' cannot be a name", shortened(text)), bad.to_string()))
+}
+
+pub(super) fn address(text: &str) -> Result<Address, Wrong> {
+    text.parse().map_err(|bad: BadAddress| {
+        Wrong::new(format!("'{}' is no address: {}", shortened(text), shortened(&bad.what)), shortened(&bad.hint))
+    })
+}
+
+pub(super) fn host(text: &str) -> Result<Host, Wrong> {
+    let has_port = text.parse::<Address>().is_ok();
+    text.parse().map_err(|bad: BadAddress| {
+        let hint = if has_port { "a server name has no port".to_owned() } else { bad.hint };
+        Wrong::new(shortened(&bad.what), hint)
+    })
+}
+
+/// A duration from `least` to `most`.
+pub(super) fn duration_within(text: &str, least: Duration, most: Duration) -> Result<Duration, Wrong> {
+    let duration = duration::parse(text).map_err(|what| Wrong::new(shortened(&what), duration::FORM))?;
+    if (least..=most).contains(&duration) {
+        return Ok(duration);
+    }
+    let range = format!("from {} to {} is possible", duration::show(least), duration::show(most));
+    let word = if duration < least { "short" } else { "long" };
+    Err(Wrong::new(format!("'{}' is too {word}", shortened(text)), range))
+}

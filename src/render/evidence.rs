@@ -6,11 +6,11 @@ use crate::judge::{phrases, words};
 use crate::model::message::{LookLine, Message};
 use crate::model::observation::{Phase, Phases};
 use crate::model::probe::ProbeKind;
+use crate::model::time::UnixTime;
 use crate::model::verdict::{Evidence, Finding};
 
 use super::document::{Block, Look, Section};
 use super::harmless::{LONGEST, line};
-use super::message::moment;
 
 /// Lines of evidence shown: two screens on a phone.
 const SHOWN: usize = 24;
@@ -149,4 +149,13 @@ fn listed(heading: &str, mut places: Vec<String>, beyond: usize) -> Vec<Block> {
         blocks.push(Block::Text(format!("and {more} more places")));
     }
     blocks
+}
+
+/// An instant and how far it is from the writing of the message.
+pub(super) fn moment(at: UnixTime, composed: UnixTime) -> String {
+    if at > composed {
+        format!("{at} (in {})", phrases::lasting(at.since(composed)))
+    } else {
+        format!("{at} ({} before this mail)", phrases::lasting(composed.since(at)))
+    }
 }

@@ -8,7 +8,6 @@ use crate::judge::phrases;
 use crate::judge::words::{self, Words};
 use crate::model::message::{Caveat, Delivery, Message, MessageReason};
 use crate::model::rule::Level;
-use crate::model::time::UnixTime;
 use crate::model::verdict::Finding;
 
 use super::document::{Block, Command, Document, Section, Tone};
@@ -119,9 +118,9 @@ fn lead(message: &Message) -> Option<String> {
 
 fn times(message: &Message) -> Vec<(&'static str, String)> {
     let incident = &message.incident;
-    let mut facts = vec![("Since", moment(incident.opened, message.composed))];
+    let mut facts = vec![("Since", evidence::moment(incident.opened, message.composed))];
     match (incident.over, message.reason) {
-        (Some(over), _) => facts.push(("Until", moment(over.at, message.composed))),
+        (Some(over), _) => facts.push(("Until", evidence::moment(over.at, message.composed))),
         (None, MessageReason::Drill) => {}
         (None, _) => facts.push(("Still so", format!("at {}, when this mail was written", message.composed))),
     }
@@ -238,15 +237,6 @@ fn badge(message: &Message) -> String {
             let ended = if expired { ", EXPIRED" } else { "" };
             format!("{}{ended}", level_word(message.level))
         }
-    }
-}
-
-/// An instant and how far it is from the writing of the message.
-pub(super) fn moment(at: UnixTime, composed: UnixTime) -> String {
-    if at > composed {
-        format!("{at} (in {})", phrases::lasting(at.since(composed)))
-    } else {
-        format!("{at} ({} before this mail)", phrases::lasting(composed.since(at)))
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::env;
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
@@ -57,7 +58,26 @@ pub(crate) fn run(choice: &Choice) -> Result<ExitCode> {
         }
     });
     let (tally, table) = sum.into_inner().unwrap_or_default();
+    if choice.full && choice.names.is_empty() {
+        record(&tally, &table)?;
+    }
     Ok(tally.conclude(&table))
+}
+
+/// The last full run stands beside the drills, for those who read them without a lab.
+const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/RESULTS.md");
+
+fn record(tally: &Tally, table: &Table) -> Result<()> {
+    let Tally { passed, failed, skipped } = tally;
+    let failed = if failed.is_empty() { "none".to_owned() } else { failed.join(", ") };
+    let text = format!(
+        "# The last full run of the drills\n\n\
+         Written by `cargo test --test lab -- --full`: every drill, with the versions that `tests/lab/tools` pins, {LANES} \
+         at a time\non two cores, and a debug build of vedette. Each figure is one fault.\n\n\
+         Passed: {passed}. Failed: {failed}. Skipped: {skipped}.\n\n\
+         Seconds from cause to effect:\n\n```\n{table}\n```\n"
+    );
+    fs::write(RECORD, text).with_context(|| format!("writing {RECORD}"))
 }
 
 /// Runs one drill; its lines are printed together when it has ended.

@@ -9,12 +9,7 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::text::{self, Encoding};
-
-/// Longest input that is scanned, in bytes; what lies behind is not looked at.
-///
-/// The largest bundle in use, a whole public trust store, has 0.3 MB.
-pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+use super::text::{self, Encoding, MAX_BYTES};
 
 /// Everything found in a PEM text. `markers` equals the sum of the lengths of the four lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,37 +123,46 @@ struct Marker {
     begins: bool,
 }
 
-const BEGIN: &str = "-----BEGIN ";
-const END: &str = "-----END ";
+const DASHES: &str = "-----";
+const BEGIN: &str = "BEGIN ";
+const END: &str = "END ";
 
-/// All markers in order. One pass for each keyword, so that a text of nothing but BEGIN lines costs no more.
+/// All markers in order. One pass over the dashes, of which base64 has none.
 fn marks(text: &str) -> Vec<Marker> {
-    let find = |marker: &'static str, begins: bool| {
-        // The keyword is searched and the dashes checked backwards: six dashes in front are as good as five.
-        let keyword = marker.trim_start_matches('-');
-        text.match_indices(keyword)
-            .filter(|(at, _)| text[..*at].ends_with("-----"))
-            .map(move |(at, _)| Marker { label_at: at + keyword.len(), begins })
-    };
-    let mut marks: Vec<Marker> = find(BEGIN, true).chain(find(END, false)).collect();
-    marks.sort_by_key(|mark| mark.label_at);
+    let mut marks = Vec::new();
+    let mut at = 0;
+    while let Some(found) = text[at..].find('-') {
+        at += found;
+        let rest = text[at..].trim_start_matches('-');
+        let dashes = text.len() - at - rest.len();
+        at += dashes;
+        // Six dashes in front are as good as five.
+        if dashes >= DASHES.len() {
+            let begins = rest.starts_with(BEGIN);
+            if begins || rest.starts_with(END) {
+                let keyword = if begins { BEGIN } else { END };
+                marks.push(Marker { label_at: at + keyword.len(), begins });
+            }
+        }
+    }
     marks
 }
 
 impl Scan {
     /// Files the block whose label starts `rest`; `next` is the marker behind it.
     fn block(&mut self, rest: &str, next: Option<&Marker>, label_at: usize, line: u64) {
-        let first_line = rest.split(['\r', '\n']).next().unwrap_or_default();
-        let Some(label) =
-            first_line.split_once("-----").map(|(label, _)| label.trim()).filter(|l| l.len() <= MAX_LABEL)
+        // Dashes stand before the next marker at the latest, and a line of many markers is not read for each of them.
+        let head = next.and_then(|next| rest.get(..next.label_at - label_at)).unwrap_or(rest);
+        let first_line = head.split(['\r', '\n']).next().unwrap_or_default();
+        let Some(label) = first_line.split_once(DASHES).map(|(label, _)| label.trim()).filter(|l| l.len() <= MAX_LABEL)
         else {
             return self.faults.push(Fault { line, kind: FaultKind::BadMarker });
         };
         let Some(end) = next.filter(|next| !next.begins) else {
             return self.faults.push(Fault { line, kind: FaultKind::NoEnd });
         };
-        let body_from = first_line.find("-----").map_or(rest.len(), |dashes| dashes + 5);
-        let body_to = (end.label_at - label_at).saturating_sub(END.len());
+        let body_from = first_line.find(DASHES).map_or(rest.len(), |dashes| dashes + DASHES.len());
+        let body_to = (end.label_at - label_at).saturating_sub(DASHES.len() + END.len());
         let body = rest.get(body_from..body_to).unwrap_or_default();
         match label {
             "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE" => match decode(body) {
@@ -177,12 +181,17 @@ impl Scan {
 /// The content of a block, without RFC 1421 headers (which have a colon, unlike base64), blanks and NUL padding.
 fn decode(body: &str) -> Result<Vec<u8>, FaultKind> {
     let is_filler = |c: &char| c.is_whitespace() || *c == '\0' || *c == '\u{feff}';
-    let content: String = body
-        .split(['\r', '\n'])
-        .filter(|line| !line.contains(':'))
-        .flat_map(str::chars)
-        .filter(|c| !is_filler(c))
-        .collect();
+    let mut content = String::with_capacity(body.len());
+    for line in body.split('\n') {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        // Without a way out in the middle, so that many octets are compared at once.
+        if line.bytes().fold(true, |all, octet| all & (matches!(octet, b'!'..=b'~') & (octet != b':'))) {
+            content.push_str(line);
+        } else {
+            let lines = line.split('\r').filter(|line| !line.contains(':'));
+            content.extend(lines.flat_map(str::chars).filter(|c| !is_filler(c)));
+        }
+    }
     if content.is_empty() {
         return Err(FaultKind::Empty);
     }
@@ -287,6 +296,13 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_nothing_but_markers_costs_no_more_than_its_length() {
+        let text = "-----BEGIN ".repeat(MAX_BYTES / 11);
+
+        assert_eq!(scan(text.as_bytes()).faults.len(), MAX_BYTES / 11);
+    }
+
+    #[test]
     fn what_is_no_pem_holds_nothing() {
         for bytes in [&b""[..], b"hello", b"\x30\x82\x01\x00", &[0xff; 1000], b"-----BEGIN", b"BEGIN CERTIFICATE"] {
             assert_eq!(scan(bytes).markers, 0);
@@ -316,8 +332,22 @@ mod tests {
 
     /// Fragments that meet each other in every order, with bytes of any kind between them.
     fn piece() -> impl Strategy<Value = Vec<u8>> {
-        let known =
-            [BEGIN, END, "-----", "CERTIFICATE", "PRIVATE KEY", "AQID", "\n", "\r", " ", "A: b", "\u{feff}", ONE];
+        let known = [
+            "-----BEGIN ",
+            "-----END ",
+            "-----",
+            "-",
+            "BEGIN ",
+            "CERTIFICATE",
+            "PRIVATE KEY",
+            "AQID",
+            "\n",
+            "\r",
+            " ",
+            "A: b",
+            "\u{feff}",
+            ONE,
+        ];
         prop_oneof![
             4 => proptest::sample::select(known.map(|text| text.as_bytes().to_vec()).to_vec()),
             1 => proptest::collection::vec(any::<u8>(), 0..8),

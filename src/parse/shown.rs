@@ -7,24 +7,38 @@
 /// Letters and digits of every script stay; what else lies outside ASCII (direction marks, joiners, private use) is
 /// written by number, because it can make a line read as something that it is not.
 pub(super) fn shown(text: &str, limit: usize) -> String {
+    if text.len() <= limit && prints(text) {
+        return text.to_owned();
+    }
     let mut out = String::new();
     for (position, character) in text.chars().enumerate() {
         if position == limit {
             out.push('…');
             break;
         }
-        if character == ' ' || character.is_ascii_graphic() || (!character.is_ascii() && character.is_alphanumeric()) {
-            out.push(character);
-        } else {
-            out.extend(character.escape_unicode());
-        }
+        push(&mut out, character);
     }
     clip(out, limit)
 }
 
+/// Adds `character`, by its number when it does not print.
+pub(super) fn push(out: &mut String, character: char) {
+    if character == ' ' || character.is_ascii_graphic() || (!character.is_ascii() && character.is_alphanumeric()) {
+        out.push(character);
+    } else {
+        out.extend(character.escape_unicode());
+    }
+}
+
+/// Whether all of `text` is ASCII that prints: what nearly every name is, and costs least to show.
+pub(super) fn prints(text: &str) -> bool {
+    // Without a way out in the middle, so that many octets are compared at once.
+    text.bytes().fold(true, |all, octet| all & matches!(octet, b' '..=b'~'))
+}
+
 /// `text` cut to `limit` characters, the last one an ellipsis when something is missing.
 pub(super) fn clip(text: String, limit: usize) -> String {
-    if text.chars().nth(limit).is_none() {
+    if text.len() <= limit || text.chars().nth(limit).is_none() {
         return text;
     }
     let mut kept: String = text.chars().take(limit.saturating_sub(1)).collect();

@@ -12,6 +12,7 @@ use super::kubeconfig::Material;
 use super::kubeconfig::held::{self, PieceKind};
 use super::pem::{self, FaultKind};
 use super::{jwt, x509};
+use crate::model::certificate::Certificate;
 use crate::model::digest::stable_hash;
 use crate::model::stored::{FileFault, Item, ItemKind, Life};
 use crate::model::time::UnixTime;
@@ -78,7 +79,9 @@ pub fn piece(bytes: &[u8], kind: PieceKind, intern: &mut dyn FnMut(&str) -> Arc<
 }
 
 fn of_pem(scan: &pem::Scan, intern: &mut dyn FnMut(&str) -> Arc<str>) -> Contents {
-    let mut contents = Contents { damaged: saturated(scan.faults.len()), ..Contents::default() };
+    // Exactly as many as there will be, so that boxing them up moves nothing.
+    let items = Vec::with_capacity(scan.certificates.len());
+    let mut contents = Contents { items, damaged: saturated(scan.faults.len()), ..Contents::default() };
     for (found, position) in scan.certificates.iter().zip(1..) {
         match x509::with_usage(&found.der) {
             Some((read, is_for_clients)) => {
@@ -123,7 +126,7 @@ fn of_kubeconfig(bytes: &[u8], intern: &mut dyn FnMut(&str) -> Arc<str>) -> Cont
 }
 
 fn certificate(
-    read: &crate::model::certificate::Certificate,
+    read: &Certificate,
     is_for_clients: bool,
     position: u32,
     intern: &mut dyn FnMut(&str) -> Arc<str>,

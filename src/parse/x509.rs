@@ -5,11 +5,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::certificate::X509CertificateParser;
+use x509_parser::nom::Parser as _;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
-use super::shown::{clip, shown};
+use super::shown::{clip, prints, push, shown};
 use super::tlv::{Element, Elements};
 use crate::model::certificate::{Certificate, Fingerprint};
 use crate::model::time::UnixTime;
@@ -35,17 +36,11 @@ pub fn certificate(der: &[u8]) -> Option<Certificate> {
 /// The same, and whether its extended key usage names clients alone.
 #[must_use]
 pub fn with_usage(der: &[u8]) -> Option<(Certificate, bool)> {
-    match X509Certificate::from_der(der) {
-        Ok((_, read)) => Some((from_read(der, &read), is_for_clients(&read))),
+    // What the extensions say is most of the work, and three of them matter.
+    match X509CertificateParser::new().with_deep_parse_extensions(false).parse(der) {
+        Ok((_, read)) => Some(from_read(der, &read)),
         Err(_) => Some((walk(der)?, false)),
     }
-}
-
-fn is_for_clients(read: &X509Certificate<'_>) -> bool {
-    read.extensions().iter().any(|extension| {
-        matches!(extension.parsed_extension(), ParsedExtension::ExtendedKeyUsage(usage)
-            if usage.client_auth && !usage.server_auth && !usage.any)
-    })
 }
 
 /// SHA-256 of the bytes.
@@ -55,20 +50,36 @@ pub fn fingerprint(der: &[u8]) -> Fingerprint {
     Fingerprint(digest.as_ref().try_into().expect("SHA-256 has 32 octets"))
 }
 
-fn from_read(der: &[u8], read: &X509Certificate<'_>) -> Certificate {
+/// Contents of the object identifiers of RFC 5280 section 4.2.1.
+const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
+const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+const ANY_USAGE: &[u8] = &[0x55, 0x1d, 0x25, 0x00];
+const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
+const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
+
+fn from_read(der: &[u8], read: &X509Certificate<'_>) -> (Certificate, bool) {
     let mut names = Vec::new();
     let mut is_ca = false;
+    let mut is_for_clients = false;
     for extension in read.extensions() {
-        #[expect(clippy::wildcard_enum_match_arm, reason = "foreign enum with 40 variants, of which two matter")]
-        match extension.parsed_extension() {
-            ParsedExtension::SubjectAlternativeName(alternatives) => {
-                names.extend(alternatives.general_names.iter().filter_map(name_text).take(MAX_NAMES - names.len()));
+        let inner = || Elements(extension.value).next().filter(|inner| inner.tag == 0x30);
+        let elements = || Elements(inner().map(|inner| inner.content).unwrap_or_default());
+        match extension.oid.as_bytes() {
+            ALTERNATIVE_NAMES => names.extend(elements().filter_map(name_text).take(MAX_NAMES - names.len())),
+            BASIC_CONSTRAINTS => {
+                is_ca = elements()
+                    .next()
+                    .is_some_and(|first| first.tag == 1 && first.content.iter().any(|octet| *octet != 0))
             }
-            ParsedExtension::BasicConstraints(constraints) => is_ca = constraints.ca,
+            EXTENDED_KEY_USAGE => {
+                let names = |usage: &[u8]| elements().any(|element| element.tag == 6 && element.content == usage);
+                is_for_clients |= names(CLIENT_AUTH) && !names(SERVER_AUTH) && !names(ANY_USAGE);
+            }
             _ => {}
         }
     }
-    Certificate {
+    let certificate = Certificate {
         fingerprint: fingerprint(der),
         subject: holder(read.subject()),
         issuer: holder(read.issuer()),
@@ -78,17 +89,19 @@ fn from_read(der: &[u8], read: &X509Certificate<'_>) -> Certificate {
         names,
         is_ca,
         is_self_issued: read.subject().as_raw() == read.issuer().as_raw(),
-    }
+    };
+    (certificate, is_for_clients)
 }
 
-fn name_text(name: &GeneralName<'_>) -> Option<String> {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "foreign enum; only names that a server can be asked for by")]
-    match name {
-        GeneralName::DNSName(name) => Some(shown(name, MAX_NAME)),
-        GeneralName::IPAddress(octets) => {
-            let address = <[u8; 4]>::try_from(*octets)
+/// DNS names and addresses: only names that a server can be asked for by. RFC 5280 section 4.2.1.6.
+fn name_text(name: Element<'_>) -> Option<String> {
+    match name.tag {
+        0x82 => std::str::from_utf8(name.content).ok().map(|name| shown(name, MAX_NAME)),
+        0x87 => {
+            let octets = name.content;
+            let address = <[u8; 4]>::try_from(octets)
                 .map(|octets| IpAddr::V4(Ipv4Addr::from(octets)))
-                .or_else(|_| <[u8; 16]>::try_from(*octets).map(|octets| IpAddr::V6(Ipv6Addr::from(octets))));
+                .or_else(|_| <[u8; 16]>::try_from(octets).map(|octets| IpAddr::V6(Ipv6Addr::from(octets))));
             Some(address.map_or_else(|_| hex(octets, MAX_SERIAL), |address| address.to_string()))
         }
         _ => None,
@@ -97,56 +110,80 @@ fn name_text(name: &GeneralName<'_>) -> Option<String> {
 
 /// The name in the order of RFC 4514: the last component first.
 fn holder(name: &X509Name<'_>) -> String {
-    let mut parts: Vec<String> = name
-        .iter_rdn()
-        // A name has a handful of components; 64 of at least two characters fill the text anyway.
-        .take(64)
-        .map(|component| component.iter().take(8).map(attribute).collect::<Vec<_>>().join("+"))
-        .collect();
-    parts.reverse();
-    clip(parts.join(","), MAX_HOLDER)
+    // A name has a handful of components; 64 of at least two characters fill the text anyway.
+    let components: Vec<_> = name.iter_rdn().take(64).collect();
+    let mut out = String::with_capacity(64);
+    for component in components.iter().rev() {
+        for (position, attribute) in component.iter().take(8).enumerate() {
+            if !out.is_empty() {
+                out.push(if position == 0 { ',' } else { '+' });
+            }
+            push_attribute(&mut out, attribute);
+        }
+    }
+    clip(out, MAX_HOLDER)
 }
 
-fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
-    let oid = attribute.attr_type().to_id_string();
-    let short = match oid.as_str() {
-        "2.5.4.3" => "CN",
-        "2.5.4.5" => "serialNumber",
-        "2.5.4.6" => "C",
-        "2.5.4.7" => "L",
-        "2.5.4.8" => "ST",
-        "2.5.4.9" => "street",
-        "2.5.4.10" => "O",
-        "2.5.4.11" => "OU",
-        "0.9.2342.19200300.100.1.1" => "UID",
-        "0.9.2342.19200300.100.1.25" => "DC",
-        "1.2.840.113549.1.9.1" => "emailAddress",
-        other => other,
-    };
-    let value = attribute
-        .as_str()
-        .map_or_else(|_| format!("#{}", hex(attribute.as_slice(), MAX_HOLDER / 2)), |value| escaped(value, MAX_HOLDER));
-    format!("{}={value}", clip(short.to_owned(), 64))
+fn push_attribute(out: &mut String, attribute: &AttributeTypeAndValue<'_>) {
+    match short(attribute.attr_type().as_bytes()) {
+        Some(short) => out.push_str(short),
+        None => out.push_str(&clip(attribute.attr_type().to_id_string(), 64)),
+    }
+    out.push('=');
+    match attribute.as_str() {
+        Ok(value) => push_escaped(out, value, MAX_HOLDER),
+        Err(_) => {
+            out.push('#');
+            out.push_str(&hex(attribute.as_slice(), MAX_HOLDER / 2));
+        }
+    }
+}
+
+/// The word for an attribute, by the content of its object identifier.
+const fn short(oid: &[u8]) -> Option<&'static str> {
+    Some(match oid {
+        [0x55, 4, 3] => "CN",
+        [0x55, 4, 5] => "serialNumber",
+        [0x55, 4, 6] => "C",
+        [0x55, 4, 7] => "L",
+        [0x55, 4, 8] => "ST",
+        [0x55, 4, 9] => "street",
+        [0x55, 4, 10] => "O",
+        [0x55, 4, 11] => "OU",
+        // 0.9.2342.19200300.100.1, arc 1 and 25.
+        [0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 1] => "UID",
+        [0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 25] => "DC",
+        // 1.2.840.113549.1.9.1
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 1] => "emailAddress",
+        _ => return None,
+    })
 }
 
 /// RFC 4514 section 2.4, except that what does not print is written by its number.
-fn escaped(value: &str, limit: usize) -> String {
+fn push_escaped(out: &mut String, value: &str, limit: usize) {
+    let is_special = |octet: u8| matches!(octet, b',' | b'+' | b'"' | b'\\' | b'<' | b'>' | b';');
+    let is_at_ease = !value.starts_with([' ', '#']) && !value.ends_with(' ');
+    if value.len() <= limit && is_at_ease && prints(value) && !value.bytes().any(is_special) {
+        return out.push_str(value);
+    }
     let last = value.chars().take(limit).count().saturating_sub(1);
-    let mut out = String::new();
     for (position, character) in value.chars().take(limit).enumerate() {
         let at_edge = (position == 0 && matches!(character, ' ' | '#')) || (position == last && character == ' ');
-        if at_edge || matches!(character, ',' | '+' | '"' | '\\' | '<' | '>' | ';') {
+        if at_edge || u8::try_from(character).is_ok_and(is_special) {
             out.push('\\');
             out.push(character);
         } else {
-            out.push_str(&shown(character.encode_utf8(&mut [0; 4]), 16));
+            push(out, character);
         }
     }
-    out
 }
 
 fn hex(octets: &[u8], limit: usize) -> String {
-    octets.iter().take(limit).map(|octet| format!("{octet:02x}")).collect()
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digit = |half: u8| DIGITS[usize::from(half & 0x0f)];
+    let mut out = String::with_capacity(2 * octets.len().min(limit));
+    out.extend(octets.iter().take(limit).flat_map(|octet| [digit(octet >> 4), digit(*octet)]));
+    out
 }
 
 /// Steps over the fields of RFC 5280 section 4.1: version, serial, algorithm, issuer, validity, subject.

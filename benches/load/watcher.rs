@@ -14,8 +14,7 @@ use crate::pki::{Pki, SERVER};
 use crate::process;
 
 /// Endpoints of one cluster; the rest of a cluster's work (judging, its picture) is done once for all of them. Rare
-/// probes leave room for more below a cluster's ceiling of requests, and ten thousand targets in clusters of five would
-/// not fit into the largest file that vedette reads.
+/// probes leave room for more below a cluster's ceiling of requests.
 const fn per_cluster(interval: Duration) -> u32 {
     if interval.as_secs() < 10 { 5 } else { 20 }
 }

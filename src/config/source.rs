@@ -14,9 +14,7 @@ use rustix::fs::{Mode, OFlags};
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 
 use super::settings::Source;
-
-/// Longest credential or bundle, in bytes: a public trust store has 0.3 MB.
-pub const MAX_BYTES: u64 = 1024 * 1024;
+use crate::parse::text::MAX_BYTES;
 
 /// Why a source could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -120,10 +118,10 @@ pub(super) fn read_file(path: &Path) -> Result<Contents, SourceError> {
         return Err(SourceError::NotRegular { path: path.to_owned() });
     }
     // Room for everything from the start, because a growing buffer leaves copies of a secret behind.
-    let room = metadata.len().min(MAX_BYTES) + 1;
-    let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    let is_too_long = u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_BYTES);
+    let room = usize::try_from(metadata.len()).map_or(MAX_BYTES, |length| length.min(MAX_BYTES)) + 1;
+    let mut bytes = Vec::with_capacity(room);
+    file.take(u64::try_from(MAX_BYTES + 1).unwrap_or(u64::MAX)).read_to_end(&mut bytes).map_err(unreadable)?;
+    let is_too_long = bytes.len() > MAX_BYTES;
     let bytes: SecretSlice<u8> = bytes.into();
     if is_too_long {
         return Err(SourceError::TooLong { path: path.to_owned() });
@@ -185,11 +183,10 @@ mod tests {
     fn long_files_and_lines_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("long");
-        let length = usize::try_from(MAX_BYTES).unwrap();
 
-        fs::write(&path, vec![b'x'; length]).unwrap();
+        fs::write(&path, vec![b'x'; MAX_BYTES]).unwrap();
         assert!(Source::File(path.clone()).read().is_ok());
-        fs::write(&path, vec![b'x'; length + 1]).unwrap();
+        fs::write(&path, vec![b'x'; MAX_BYTES + 1]).unwrap();
         assert!(matches!(Source::File(path.clone()).read(), Err(SourceError::TooLong { .. })));
         for text in [&b""[..], b"\n", b"a\nb", b"a\0", b"\xff"] {
             fs::write(&path, text).unwrap();

@@ -10,6 +10,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Location, NonFiniteFloatPolicy, Options, Spanned};
 
+use super::text::MAX_BYTES;
+
 /// A place in a text, counted from 1; columns are characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark {
@@ -65,15 +67,11 @@ pub struct Fault {
     pub what: String,
 }
 
-/// Longest text that is read, in bytes. A configuration of 100 clusters has about 100 KB; kubeconfigs with a dozen
-/// embedded certificate bundles stay below 1 MB.
-pub const MAX_BYTES: usize = 4 * 1024 * 1024;
-
 /// The documents of `text`; empty ones are left out.
 ///
 /// # Errors
 /// The first violation of YAML's grammar (nothing behind it can be read reliably), or a text beyond the bounds:
-/// [`MAX_BYTES`], 32 levels, 100,000 nodes, aliases counted with all they stand for.
+/// [`MAX_BYTES`], 32 levels, 200,000 nodes, aliases counted with all they stand for.
 pub fn documents(text: &str) -> Result<Vec<Node>, Fault> {
     if text.len() > MAX_BYTES {
         return Err(Fault { mark: None, what: format!("longer than {MAX_BYTES} bytes") });
@@ -88,8 +86,8 @@ fn options() -> Options {
         budget: serde_saphyr::budget! {
             max_depth: 32,
             flow_nesting_limit: 32,
-            max_nodes: 100_000,
-            max_events: 300_000,
+            max_nodes: 200_000,
+            max_events: 600_000,
             max_documents: 64,
             max_recorded_anchor_events: 100_000,
             max_total_scalar_bytes: 2 * MAX_BYTES,
@@ -321,8 +319,30 @@ mod tests {
 
         assert!(documents(&laughs).unwrap_err().what.contains("limit exceeded"));
         assert!(documents(&"[".repeat(1000)).unwrap_err().what.contains("limit exceeded"));
-        assert!(documents(&"- x\n".repeat(200_000)).is_err());
+        assert!(documents(&"- x\n".repeat(300_000)).is_err());
         assert!(documents(&" ".repeat(MAX_BYTES + 1)).is_err());
+    }
+
+    #[test]
+    fn ten_thousand_targets_in_clusters_of_five_are_read() {
+        let mut text = "clusters:\n".to_owned();
+        for cluster in 0..2_000 {
+            text.push_str(&format!(
+                "  - name: c{cluster}\n    credentials: {{ ca: {{ file: /etc/vedette/ca.crt }}, client_certificate: \
+                 {{ file: /etc/vedette/client.crt }}, client_key: {{ file: /etc/vedette/client.key }} }}\n    \
+                 apiservers:\n"
+            ));
+            for n in cluster * 5..cluster * 5 + 5 {
+                text.push_str(&format!(
+                    "      - {{ name: t{n}, address: \"127.100.{}.{}:16443\", server_name: kubernetes.default.svc }}\n",
+                    n / 250,
+                    n % 250
+                ));
+            }
+        }
+
+        assert!(text.len() > 1024 * 1024, "{}", text.len());
+        assert_eq!(documents(&text).map(|documents| documents.len()), Ok(1));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -25,7 +26,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::pki::Pki;
-use crate::process;
 
 /// The argument that makes a process of this bench the farm.
 pub(crate) const ROLE: &str = "farm";
@@ -60,7 +60,7 @@ pub(crate) struct Ticks {
 impl Farm {
     /// Starts it; with `mutual` it refuses clients without a certificate.
     pub(crate) fn start(pki: &Pki, mutual: bool) -> Result<Self> {
-        process::raise_file_limit();
+        raise_file_limit();
         let mut child = Command::new(std::env::current_exe()?)
             .args([ROLE, &pki.folder().display().to_string(), &mutual.to_string()])
             .stdin(Stdio::piped())
@@ -117,7 +117,7 @@ type Arrivals = Arc<Mutex<BTreeMap<Ipv4Addr, Vec<Instant>>>>;
 /// The process.
 pub(crate) fn serve(arguments: &[String]) -> Result<()> {
     let [folder, mutual] = arguments else { return Err(anyhow!("farm FOLDER MUTUAL")) };
-    process::raise_file_limit();
+    raise_file_limit();
     let config = server(&Pki::open(folder), mutual.parse()?)?;
     let arrivals = Arrivals::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -204,4 +204,11 @@ fn answer(order: &str, arrivals: &Arrivals) -> String {
     late.sort_unstable();
     let at = |share: f64| late.get((late.len() as f64 * share) as usize).or(late.last()).map_or(0, Duration::as_micros);
     format!("{served} {missed} {} {} {}", at(0.5), at(0.99), late.last().map_or(0, Duration::as_micros))
+}
+
+/// Lets this process and those it starts open as many files as the machine allows: two for each target.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Without the right to do so the larger rows fail and say why.
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).ok();
 }

@@ -1,10 +1,9 @@
-//! What the kernel books on a process.
+//! What the kernel books on a process. Both benches ask.
 
 use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// CPU time of all threads of a process so far, user and system.
 ///
@@ -27,11 +26,4 @@ pub(crate) fn resident_bytes(pid: u32) -> Result<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or_else(|| anyhow!("no VmRSS"))?;
     let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kib * 1024)
-}
-
-/// Lets this process and those it starts open as many files as the machine allows: two for each target.
-pub(crate) fn raise_file_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    // Without the right to do so the larger rows fail and say why.
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).ok();
 }

@@ -4,10 +4,13 @@
 //! either could be had. Who renews an item, which endpoint should serve it and whether we use it ourselves stands in
 //! the inventory, under the name of its source.
 
+mod items;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::items::Items;
 use super::certificate::Fingerprint;
 use super::subject::Name;
 use super::time::UnixTime;
@@ -44,8 +47,8 @@ pub struct SourceReading {
     /// Its name in the inventory.
     pub name: Name,
     /// Files that hold something or could not be read, in the order of their paths. What could not be read now is as
-    /// it was last read.
-    pub files: Vec<Arc<StoredFile>>,
+    /// it was last read. Shared, because the reader, the judges and the pages all keep them.
+    pub files: Arc<[Arc<StoredFile>]>,
     /// What is wrong with the source as a whole; then `files` is what was known before.
     pub fault: Option<FileFault>,
     /// Files that were looked at.
@@ -60,7 +63,7 @@ pub struct StoredFile {
     /// Its path, made fit to be shown.
     pub path: Box<str>,
     /// What it holds.
-    pub items: Box<[Item]>,
+    pub items: Items,
     /// Why it could not be read as it is now; `items` is then what was last read.
     pub fault: Option<Trouble>,
     /// Blocks in it that could not be read, while others could.
@@ -160,47 +163,69 @@ impl FilesReading {
     pub fn new(mut sources: Vec<SourceReading>) -> Self {
         sources.sort_by(|one, other| one.name.cmp(&other.name));
         let counted = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        let mut keyed: Vec<(UnixTime, Fingerprint, Spot)> = Vec::new();
-        for (source, read) in sources.iter().enumerate() {
+        let items = sources.iter().flat_map(|read| read.files.iter()).map(|stored| stored.items.len()).sum();
+        let mut reading = Self { sources, order: Vec::with_capacity(items) };
+        for (source, read) in reading.sources.iter().enumerate() {
             for (file, stored) in read.files.iter().enumerate() {
-                for (at, item) in stored.items.iter().enumerate() {
-                    let [source, file, at] = [source, file, at].map(counted);
-                    let spot = Spot { source, file, item: at, is_superseded: false };
-                    let end = item.life.map_or(UnixTime::from_millis(i64::MAX), |life| life.not_after);
-                    keyed.push((end, item.fingerprint, spot));
+                for item in 0..stored.items.len() {
+                    let [source, file, item] = [source, file, item].map(counted);
+                    reading.order.push(Spot { source, file, item, is_superseded: false });
                 }
             }
         }
-        keyed.sort_unstable_by_key(|(end, fingerprint, spot)| (*end, *fingerprint, spot.source, spot.file, spot.item));
-        let order = keyed.into_iter().map(|(_, _, spot)| spot).collect();
-        let mut reading = Self { sources, order };
+        reading.sort();
         reading.mark_superseded();
         reading
+    }
+
+    /// By the end, then by the fingerprint, then by the place, which is the order that they are in.
+    fn sort(&mut self) {
+        let mut order = std::mem::take(&mut self.order);
+        let end = |spot: &Spot| self.at(*spot).2.life.map_or(UnixTime::from_millis(i64::MAX), |life| life.not_after);
+        // The ends are laid side by side for it: items themselves lie all over the memory.
+        order.sort_by_cached_key(end);
+        for ending_together in order.chunk_by_mut(|one, other| end(one) == end(other)) {
+            ending_together.sort_by_key(|spot| self.at(*spot).2.fingerprint);
+        }
+        self.order = order;
     }
 
     /// A kubelet keeps its dated files, people keep backups: what lies beside its replacement needs nobody. Authorities
     /// are told apart by their keys and overlap on purpose; a kubeconfig is a copy that somebody may still use.
     fn mark_superseded(&mut self) {
-        let mut groups: Vec<((u64, u32, &str), UnixTime, usize)> = Vec::new();
+        let mut alike: Vec<(u64, usize)> = Vec::with_capacity(self.order.len());
         for (at, spot) in self.order.iter().enumerate() {
-            let (_, file, item) = self.at(*spot);
-            let Some(life) = item.life else { continue };
-            if matches!(item.kind, ItemKind::Leaf | ItemKind::Client | ItemKind::Token) {
-                let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-                groups.push(((item.identity, spot.source, folder), life.not_before, at));
+            let item = self.at(*spot).2;
+            if item.life.is_some() && matches!(item.kind, ItemKind::Leaf | ItemKind::Client | ItemKind::Token) {
+                alike.push((item.identity, at));
             }
         }
-        groups.sort_unstable();
-        let superseded: Vec<usize> = groups
+        alike.sort_unstable();
+        // Most have nobody like them: where they lie need not be looked up.
+        let several = alike.chunk_by(|one, other| one.0 == other.0).filter(|group| group.len() > 1);
+        let superseded: Vec<usize> = several.flat_map(|group| self.superseded(group)).collect();
+        for at in superseded {
+            self.order[at].is_superseded = true;
+        }
+    }
+
+    /// Which of those of one identity are not the newest in their folder; all have a life.
+    fn superseded(&self, alike: &[(u64, usize)]) -> Vec<usize> {
+        let mut placed: Vec<((u32, &str), UnixTime, usize)> = Vec::with_capacity(alike.len());
+        for (_, at) in alike {
+            let spot = self.order[*at];
+            let (_, file, item) = self.at(spot);
+            let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            placed.extend(item.life.map(|life| ((spot.source, folder), life.not_before, *at)));
+        }
+        placed.sort_unstable();
+        placed
             .chunk_by(|one, other| one.0 == other.0)
             .flat_map(|group| {
                 let newest = group.last().map(|(_, begun, _)| *begun);
                 group.iter().filter(move |(_, begun, _)| Some(*begun) < newest).map(|(_, _, at)| *at)
             })
-            .collect();
-        for at in superseded {
-            self.order[at].is_superseded = true;
-        }
+            .collect()
     }
 
     /// Every item once, by its end.

@@ -239,8 +239,8 @@ fn stored() -> FilesReading {
     let source =
         |named: &str, files, fault| SourceReading { name: name(named), files, fault, looked_at: 2, left_out: 0 };
     FilesReading::new(vec![
-        source("srv-pki", vec![Arc::new(file)], None),
-        source("own-etcd-main-client", Vec::new(), Some(FileFault::Missing)),
+        source("srv-pki", [Arc::new(file)].into(), None),
+        source("own-etcd-main-client", Arc::default(), Some(FileFault::Missing)),
     ])
 }
 

@@ -3,7 +3,7 @@
 //! A source is one entry of the configuration or one credential of our own. A file system that hangs costs its own
 //! source and nothing else, and holds one thread however often it is looked at. Files that did not change are not read
 //! again. Decides nothing: what an end means is judged elsewhere. Called by the daemon's looks, by `probe --once` and
-//! by `vedette check`.
+//! by `vedette check`; the bench looks through a [`Reader`].
 
 mod glob;
 mod open;
@@ -95,20 +95,35 @@ impl Source {
     }
 }
 
-/// What `watches` hold now, read once on this thread, which waits for as long as the file systems do.
+/// Sources that are looked at on the caller's own thread, which waits for as long as the file systems do.
+pub struct Reader {
+    sources: Vec<(WatchedFiles, Memory)>,
+}
+
+impl Reader {
+    /// Has looked at nothing yet.
+    #[must_use]
+    pub fn new(watches: Vec<WatchedFiles>) -> Self {
+        Self { sources: watches.into_iter().map(|watch| (watch, Memory::default())).collect() }
+    }
+
+    /// What the sources hold now. Files that did not change since the last look are not read again.
+    pub fn look(&mut self, clock: &Clock) -> FilesReading {
+        FilesReading::new(self.sources.iter_mut().map(|(watch, memory)| memory.look(watch, clock, None)).collect())
+    }
+}
+
+/// What `watches` hold now, read once.
 #[must_use]
 pub fn read_once(watches: &[WatchedFiles], clock: &Clock) -> FilesReading {
-    let look = |watch: &WatchedFiles| Memory::default().look(watch, clock, None);
-    FilesReading::new(watches.iter().map(look).collect())
+    Reader::new(watches.to_vec()).look(clock)
 }
 
 /// Whether `sources` are what `known` holds: unchanged files are shared, so it is enough to compare where they are.
 fn same(known: &FilesReading, sources: &[SourceReading]) -> bool {
     let is_same = |old: &SourceReading, new: &SourceReading| {
-        let same_files = || old.files.iter().zip(&new.files).all(|(one, other)| Arc::ptr_eq(one, other));
-        (old.fault, old.left_out, old.looked_at, old.files.len())
-            == (new.fault, new.left_out, new.looked_at, new.files.len())
-            && same_files()
+        (old.fault, old.left_out, old.looked_at) == (new.fault, new.left_out, new.looked_at)
+            && source::same(&old.files, &new.files)
     };
     known.sources.len() == sources.len()
         && sources.iter().all(|new| known.sources.iter().any(|old| old.name == new.name && is_same(old, new)))

@@ -4,26 +4,29 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
+use std::num::NonZeroU32;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
+use zeroize::optimization_barrier;
 
 use crate::model::stored::FileFault;
+use crate::parse::text::MAX_BYTES;
 
-/// Longest file that is read, in bytes; the largest bundle in use, a whole public trust store, has 0.3 MB.
-pub(super) const MAX_BYTES: u64 = 4 * 1024 * 1024;
 /// A file that is written while it is read is read this often before it is called unsteady.
 const ATTEMPTS: usize = 3;
 
 /// Enough of a file's state to see that it was replaced or written.
 ///
-/// Times are in nanoseconds since 1970: of the last writing, and of the last change of any kind.
+/// Times are in nanoseconds since 1970: of the last writing, and of the last change of any kind. Small, because one is
+/// kept for each file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark {
     device: u64,
     inode: u64,
-    size: u64,
+    /// In bytes, and one more; longer ones than are read need not be told apart.
+    size: NonZeroU32,
     written: i64,
     changed: i64,
 }
@@ -34,18 +37,56 @@ impl Mark {
         Self {
             device: seen.dev(),
             inode: seen.ino(),
-            size: seen.len(),
+            size: NonZeroU32::MIN.saturating_add(u32::try_from(seen.len()).unwrap_or(u32::MAX)),
             written: nanos(seen.mtime(), seen.mtime_nsec()),
             changed: nanos(seen.ctime(), seen.ctime_nsec()),
         }
     }
 }
 
-/// Reads the file into `buffer`, which is emptied first.
+/// What one file after the other is read into. Forgets each: there may be a key beside a certificate.
+#[derive(Default)]
+pub(super) struct Buffer {
+    /// As long as the longest file so far and one more; zero behind `filled`.
+    room: Vec<u8>,
+    filled: usize,
+}
+
+impl Buffer {
+    /// What was read last.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.room[..self.filled]
+    }
+
+    /// Overwrites what was read last.
+    pub(super) fn forget(&mut self) {
+        // As fast as memory is, unlike writing octet by octet, and no less sure.
+        self.room[..self.filled].fill(0);
+        optimization_barrier(self.room.as_slice());
+        self.filled = 0;
+    }
+
+    /// Room for `size` bytes. Growing copies nothing that was read.
+    fn empty(&mut self, size: usize) -> &mut [u8] {
+        self.forget();
+        if self.room.len() < size {
+            self.room = vec![0; size];
+        }
+        &mut self.room[..size]
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.forget();
+    }
+}
+
+/// Reads the file into `buffer`, which forgets what it held.
 ///
 /// # Errors
 /// See [`FileFault`]; the buffer's content is then of no use.
-pub(super) fn read(path: &Path, buffer: &mut Vec<u8>) -> Result<Mark, FileFault> {
+pub(super) fn read(path: &Path, buffer: &mut Buffer) -> Result<Mark, FileFault> {
     for _ in 0..ATTEMPTS {
         if let Some(mark) = read_once(path, buffer)? {
             return Ok(mark);
@@ -55,8 +96,7 @@ pub(super) fn read(path: &Path, buffer: &mut Vec<u8>) -> Result<Mark, FileFault>
 }
 
 /// `None` when it was written meanwhile. A file that is replaced by another is still read as the one it was.
-fn read_once(path: &Path, buffer: &mut Vec<u8>) -> Result<Option<Mark>, FileFault> {
-    buffer.clear();
+fn read_once(path: &Path, buffer: &mut Buffer) -> Result<Option<Mark>, FileFault> {
     // Without NONBLOCK, opening a FIFO waits for a writer.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let mut file: File = match rustix::fs::open(path, flags, Mode::empty()) {
@@ -69,26 +109,27 @@ fn read_once(path: &Path, buffer: &mut Vec<u8>) -> Result<Option<Mark>, FileFaul
     if !before.is_file() {
         return Err(FileFault::NotRegular);
     }
-    if before.len() > MAX_BYTES {
-        return Err(FileFault::TooLarge);
-    }
-    let size = usize::try_from(before.len()).unwrap_or(usize::MAX);
-    buffer.resize(size + 1, 0);
-    let mut filled = 0;
+    let size = usize::try_from(before.len()).ok().filter(|size| *size <= MAX_BYTES).ok_or(FileFault::TooLarge)?;
     // One byte more than there should be, so that a single read tells that the end was reached.
-    while filled <= size {
-        match file.read(&mut buffer[filled..]) {
+    let room = buffer.empty(size + 1);
+    let mut filled = 0;
+    loop {
+        match file.read(&mut room[filled..]) {
             Ok(0) => break,
-            Ok(count) if filled + count < buffer.len() && filled + count >= size => {
+            Ok(count) => {
                 filled += count;
-                break;
+                if filled >= size {
+                    break;
+                }
             }
-            Ok(count) => filled += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(fault(&error)),
+            Err(error) => {
+                buffer.filled = filled;
+                return Err(fault(&error));
+            }
         }
     }
-    buffer.truncate(filled);
+    buffer.filled = filled;
     let (before, after) = (Mark::of(&before), Mark::of(&file.metadata().map_err(|error| fault(&error))?));
     Ok((before == after && filled == size).then_some(after))
 }

@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use secrecy::ExposeSecret as _;
-use zeroize::{Zeroize as _, Zeroizing};
 
-use super::open::{self, Mark};
+use super::open::{self, Buffer, Mark};
 use super::walk::{self, Candidate, Care};
 use crate::config::settings::{FilePlace, Source, WatchedFiles};
 use crate::model::inventory::OwnPart;
-use crate::model::stored::{FileFault, SourceReading, StoredFile, Trouble};
+use crate::model::stored::{FileFault, Items, SourceReading, StoredFile, Trouble};
 use crate::model::subject::Name;
 use crate::model::time::{Clock, Mono, UnixTime};
 use crate::parse::kubeconfig::held::PieceKind;
@@ -42,9 +41,12 @@ struct Known {
     /// `None` is read again whatever its state.
     mark: Option<Mark>,
     file: Arc<StoredFile>,
-    /// What a kubeconfig names.
-    named: Box<[(PieceKind, PathBuf)]>,
+    /// What a kubeconfig names; boxed twice, because hardly a file is one.
+    named: Option<Box<Named>>,
 }
+
+#[derive(Clone)]
+struct Named(Vec<(PieceKind, PathBuf)>);
 
 /// How a file is to be understood.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -79,7 +81,7 @@ impl Memory {
         let fault = contents.fault.map(|fault| Trouble { fault, last_read: None });
         let file = StoredFile { path: path.into(), items: contents.items.into(), fault, damaged: contents.damaged };
         let known = self.last.as_ref().and_then(|last| last.files.first()).filter(|known| ***known == file);
-        let files = vec![known.cloned().unwrap_or_else(|| Arc::new(file))];
+        let files = [known.cloned().unwrap_or_else(|| Arc::new(file))].into();
         SourceReading { name: watch.name.clone(), files, fault: None, looked_at: 1, left_out: 0 }
     }
 
@@ -94,12 +96,12 @@ impl Memory {
             Ok(found) => found,
             Err(fault) => return faulty(&watch.name, self.last.as_ref(), fault),
         };
-        let mut look = Look::new(clock, until, found.left_out);
+        let mut look = Look::new(clock, until, found.files.len(), found.left_out);
         for (folder, fault) in found.troubles {
             let trouble = Some(Trouble { fault, last_read: None });
             look.files.push(Arc::new(StoredFile {
                 path: shown(&folder),
-                items: Box::default(),
+                items: Items::default(),
                 fault: trouble,
                 damaged: 0,
             }));
@@ -113,11 +115,14 @@ impl Memory {
         }
         look.known.sort_by_key(|known| known.path_hash);
         self.known = look.known;
+        self.known.shrink_to_fit();
         let (looked_at, left_out) = (look.looked_at, look.left_out);
-        SourceReading { name: watch.name.clone(), files: look.files, fault: None, looked_at, left_out }
+        let last = self.last.as_ref().map(|last| &last.files).filter(|last| same(last, &look.files));
+        let files = last.map_or_else(|| look.files.as_slice().into(), Arc::clone);
+        SourceReading { name: watch.name.clone(), files, fault: None, looked_at, left_out }
     }
 
-    /// Looks at one file; what it names is looked at as well.
+    /// Looks at one file; what it names is to be looked at as well.
     fn take(&mut self, path: &Path, form: As, look: &mut Look<'_>) -> Option<Vec<(PieceKind, PathBuf)>> {
         let key = hash(path, form);
         let before = self.known.binary_search_by_key(&key, |known| known.path_hash).ok().map(|at| &self.known[at]);
@@ -139,9 +144,9 @@ impl Memory {
                 self.read(path, key, form, before, look)?
             }
         };
-        let named = taken.named.to_vec();
+        let named = taken.named.clone();
         look.keep(taken);
-        Some(named)
+        named.map(|named| named.0)
     }
 
     /// Reads a file that is new or has changed. `None` for one that is gone and was not named.
@@ -155,27 +160,27 @@ impl Memory {
     ) -> Option<Known> {
         let is_named = form != As::Whatever(Care::Met);
         let (mark, contents) = match open::read(path, &mut look.buffer) {
-            Ok(mark) => (Some(mark), self.understand(&look.buffer, form)),
+            Ok(mark) => (Some(mark), self.understand(look.buffer.bytes(), form)),
             // Gone between the listing and now. A link that leads nowhere is still there.
             Err(FileFault::Missing) if !is_named && std::fs::symlink_metadata(path).is_err() => return None,
             Err(fault) => (None, Contents { fault: Some(fault), ..Contents::default() }),
         };
-        look.buffer.zeroize();
-        let is_expected = is_named || is_certificate_by_name(path);
+        look.buffer.forget();
+        let is_expected = || is_named || is_certificate_by_name(path);
         let is_cut_short = contents.is_cut_short || contents.fault == Some(FileFault::HalfWritten);
         let had_items = before.as_ref().is_some_and(|(_, file)| !file.items.is_empty());
         let was_trusted = before.as_ref().is_some_and(|(had_mark, file)| *had_mark && file.fault.is_none());
         let fault = match contents.fault {
             // Somebody may be writing: what was there counts for one more look.
             None if is_cut_short && had_items && was_trusted => Some(FileFault::HalfWritten),
-            Some(fault) if is_expected || had_items || matters_anywhere(fault) => Some(fault),
+            Some(fault) if is_expected() || had_items || matters_anywhere(fault) => Some(fault),
             Some(_) | None => None,
         };
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let named = contents.named.into_iter().map(|(kind, name)| (kind, folder.join(name))).collect();
+        let beside = |name: String| path.parent().unwrap_or(Path::new("")).join(name);
+        let named: Vec<_> = contents.named.into_iter().map(|(kind, name)| (kind, beside(name))).collect();
         let (items, trouble) = match (fault, before) {
-            (None, _) => (contents.items.into_boxed_slice(), None),
-            (Some(fault), None) => (Box::default(), Some(Trouble { fault, last_read: None })),
+            (None, _) => (contents.items.into(), None),
+            (Some(fault), None) => (Items::default(), Some(Trouble { fault, last_read: None })),
             (Some(fault), Some((_, file))) => {
                 let last_read = file.fault.map_or(self.looked, |trouble| trouble.last_read);
                 (file.items.clone(), Some(Trouble { fault, last_read }))
@@ -183,6 +188,7 @@ impl Memory {
         };
         let file = StoredFile { path: shown(path), items, fault: trouble, damaged: contents.damaged };
         let mark = mark.filter(|_| fault != Some(FileFault::HalfWritten));
+        let named = (!named.is_empty()).then(|| Box::new(Named(named)));
         Some(Known { path_hash: key, mark, file: Arc::new(file), named })
     }
 
@@ -219,22 +225,22 @@ struct Look<'a> {
     looked_at: u64,
     left_out: u64,
     is_late: bool,
-    /// Files may hold keys beside their certificates.
-    buffer: Zeroizing<Vec<u8>>,
+    buffer: Buffer,
 }
 
 impl<'a> Look<'a> {
-    fn new(clock: &'a Clock, until: Option<Mono>, left_out: u64) -> Self {
+    /// Keeps room for `files`, because a list that grows holds up to twice of what is in it.
+    fn new(clock: &'a Clock, until: Option<Mono>, files: usize, left_out: u64) -> Self {
         Self {
             clock,
             until,
-            files: Vec::new(),
-            known: Vec::new(),
+            files: Vec::with_capacity(files),
+            known: Vec::with_capacity(files),
             items: 0,
             looked_at: 0,
             left_out,
             is_late: false,
-            buffer: Zeroizing::default(),
+            buffer: Buffer::default(),
         }
     }
 
@@ -261,8 +267,14 @@ impl<'a> Look<'a> {
 
 /// What was known of a source that cannot be looked at now.
 pub(super) fn faulty(name: &Name, last: Option<&SourceReading>, fault: FileFault) -> SourceReading {
-    let nothing = || SourceReading { name: name.clone(), files: Vec::new(), fault: None, looked_at: 0, left_out: 0 };
+    let nothing =
+        || SourceReading { name: name.clone(), files: Arc::default(), fault: None, looked_at: 0, left_out: 0 };
     SourceReading { fault: Some(fault), ..last.cloned().unwrap_or_else(nothing) }
+}
+
+/// Whether these are the same files: unchanged ones are shared, so it is enough to compare where they are.
+pub(super) fn same(old: &[Arc<StoredFile>], new: &[Arc<StoredFile>]) -> bool {
+    old.len() == new.len() && old.iter().zip(new).all(|(one, other)| Arc::ptr_eq(one, other))
 }
 
 fn of_own(watch: &WatchedFiles) -> Option<As> {
@@ -279,8 +291,8 @@ const fn matters_anywhere(fault: FileFault) -> bool {
 
 /// Names by which a file says that it is a certificate.
 fn is_certificate_by_name(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    extension.is_some_and(|extension| matches!(extension.as_str(), "crt" | "pem" | "cer" | "cert" | "der"))
+    let is = |name: &&str| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(name));
+    ["crt", "pem", "cer", "cert", "der"].iter().any(is)
 }
 
 fn hash(path: &Path, form: As) -> u64 {

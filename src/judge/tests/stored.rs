@@ -214,6 +214,7 @@ impl Desk {
     }
 
     fn files(&mut self, millis: u64, files: Vec<Arc<StoredFile>>) {
+        let files = files.into();
         let source = SourceReading { name: name("pki"), files, fault: None, looked_at: 1, left_out: 0 };
         let reading = Reading::Files(Arc::new(FilesReading::new(vec![source])));
         self.take(millis, Probe::anew(of("prod"), ProbeKind::Files), None, reading);

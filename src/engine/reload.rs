@@ -60,7 +60,9 @@ impl Engine {
                 let dropped = self.outbox.clear();
                 self.changes.extend(dropped.into_iter().map(|message| Change::Settled { message, accepted: false }));
             }
-            (true, true) | (false, false) => {}
+            // Whoever reloads has mended something, often what refuses the mail.
+            (true, true) => self.outbox.hurry(now.mono),
+            (false, false) => {}
         }
         self.touched.insert(None);
         self.touched.extend(inventory.clusters.keys().cloned().map(Some));

@@ -8,7 +8,7 @@ use vedette::model::probe::ProbeKind;
 use vedette::model::rule::RuleId;
 use vedette::model::subject::Subject;
 
-use super::world::{World, api, inventory, name, seconds, vip};
+use super::world::{Relay, World, api, inventory, name, seconds, vip};
 
 /// A second cluster: one apiserver.
 fn lab_api() -> Subject {
@@ -70,6 +70,21 @@ fn a_reload_in_the_middle_of_an_outage_is_not_told() {
         assert_eq!(world.told(), [(RuleId::F24, First), (RuleId::F24, Resolved)], "reloaded at {tenths}");
         assert_eq!(world.threads().len(), 1);
     }
+}
+
+#[test]
+fn a_reload_tries_a_refused_mail_at_once() {
+    let mut world = World::new();
+    world.relay = Relay::Refusing;
+    world.at(seconds(60), kill_both);
+    world.at(seconds(100), |world| {
+        world.relay = Relay::Accepting;
+        world.reload(inventory());
+    });
+
+    world.run_until(seconds(110));
+
+    assert_eq!(world.told(), [(RuleId::F24, First)]);
 }
 
 #[test]
@@ -222,7 +237,7 @@ fn whoever_is_to_be_mailed_from_now_on_hears_of_what_is_open() {
 #[test]
 fn nothing_is_owed_to_nobody() {
     let mut world = World::new();
-    world.relay = super::world::Relay::Stalled;
+    world.relay = Relay::Stalled;
     world.at(seconds(60), kill_both);
     world.at(seconds(70), |world| world.reload(without_mail()));
 

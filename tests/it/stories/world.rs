@@ -52,6 +52,8 @@ pub(super) enum Relay {
     Stalled,
     /// Takes the mail and cuts before its answer.
     CutsBeforeAnswer,
+    /// Refuses it for good, as where the login is wrong.
+    Refusing,
 }
 
 /// A message that reached people.
@@ -467,6 +469,11 @@ impl World {
         if self.cut_off || self.relay == Relay::Stalled {
             let after = self.policy.delivery_deadline;
             self.push(after, Input::Delivered { message, receipt: failed(FailureClass::Timeout) });
+            return;
+        }
+        if self.relay == Relay::Refusing {
+            let failure = DeliveryFailure { class: FailureClass::Auth, text: "535 5.7.8".into() };
+            self.push(Duration::from_millis(20), Input::Delivered { message, receipt: Receipt::Rejected(failure) });
             return;
         }
         self.mails.push(Mail { at: self.elapsed, message: delivery.message });

@@ -41,7 +41,7 @@
 //! | [`observe`] | what is believed: `sign.rs` reads one look as good or bad, `track.rs` counts runs of them until a fault is confirmed, `path.rs` knows whether our own way out works, `quorum.rs` reads etcd as a vote, `view.rs` holds it all; and what to look at next: `schedule.rs` by the clock, `burst.rs` on suspicion, `flight.rs` for what is under way |
 //! | [`judge`] | one file per family of rules, one table [`RULES`](judge::RULES); the words of a rule ([`Words`](judge::words::Words)) stand beside its judgement, what follows from what in its edges (`edges.rs`) |
 //! | [`alert`] | `ladder.rs` holds and clears, `group.rs` makes incidents and finds the root cause, `outbox.rs` owes messages until they are accepted, `silence.rs` knows about which clusters nothing is said |
-//! | [`engine`] | the only place that knows the order of the three above: `mod.rs` the turn, `tell.rs` from alarms to messages, `memory.rs` what was known before a restart, `picture.rs` the snapshot |
+//! | [`engine`] | the only place that knows the order of the three above: `mod.rs` the turn, `looking.rs` what goes out and comes back, `judging.rs` from beliefs to alarms, `tell.rs` from alarms to messages, `writing.rs` and `memory.rs` what outlives a restart, `picture.rs` the snapshot |
 //! | [`store`] | alarms, incidents and owed mail in SQLite, on a thread of its own |
 //! | [`render`] | words and pictures from model values, pure: mails, tables, metrics, the status page |
 //! | [`metered`] | what both edges put below TLS: a bound on the octets that a peer may send |

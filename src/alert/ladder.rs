@@ -148,7 +148,7 @@ impl Ladder {
     }
 
     /// Whether an alarm that nobody speaks for yet is about to have company: another of its rule and cluster whose hold
-    /// ends within [`COMPANY_WAIT`] after the first of them fired. Those that wait together wait from that first one on,
+    /// ends within five seconds after the first of them fired. Those that wait together wait from that first one on,
     /// so no stream of newcomers keeps them silent.
     #[must_use]
     pub fn expects_company(&self, key: &FindingKey, now: Mono) -> bool {

@@ -82,7 +82,7 @@
 //!
 //! 1. `collect/apiserver.rs` keeps one connection open to each for ordinary looks. `collect/watched.rs` sees it break
 //!    without announcement and reports an observation that nobody asked for: phase idle, cause reset.
-//! 2. `daemon/run.rs` hands it in as `Input::Observed`. In `engine/mod.rs` the view takes it: `observe/sign.rs` calls it
+//! 2. `daemon/run.rs` hands it in as `Input::Observed`. In `engine/looking.rs` the view takes it: `observe/sign.rs` calls it
 //!    bad, `observe/track.rs` opens a bad run, and the subject counts as just turned bad.
 //! 3. `observe/burst.rs` plans the same look on new connections, the subjects of every rule that could be the cause, and
 //!    the reference points. They leave as `Action::Look`, inside the cluster's ceiling.

@@ -25,6 +25,7 @@ pub mod snapshot;
 pub(crate) mod stage;
 pub mod stored;
 pub mod subject;
+pub mod tally;
 pub mod time;
 pub mod vantage;
 pub mod verdict;

@@ -11,14 +11,15 @@ use super::etcd::MemberFacts;
 use super::incident::{Alarm, Incident};
 use super::inventory::Inventory;
 use super::message::{Backlog, FailureClass};
-use super::observation::{Observation, Phase};
+use super::observation::Observation;
 use super::policy::Policy;
-use super::probe::{Connection, Probe, ProbeKind};
+use super::probe::Probe;
 use super::reload::Configured;
 use super::rule::Level;
 use super::silence::Silence;
 use super::stored::FilesReading;
 use super::subject::{Name, Subject};
+use super::tally::Tally;
 use super::time::{Now, UnixTime};
 
 /// The picture. Unchanged parts are shared with the one before.
@@ -75,51 +76,11 @@ pub struct ClusterPicture {
     pub stored: Option<(UnixTime, Arc<FilesReading>)>,
     /// What was concluded about each etcd member.
     pub members: BTreeMap<Subject, MemberFacts>,
-    /// Latency and outcome counts. Shared with the snapshot before where nothing was added.
-    pub histograms: BTreeMap<SeriesKey, Arc<Histogram>>,
-    /// Outcomes of looks.
-    pub outcomes: BTreeMap<OutcomeKey, u64>,
+    /// Latency and outcome counts of each endpoint; members of rounds are named themselves. Shared with the snapshot
+    /// before where nothing was added.
+    pub tallies: BTreeMap<Subject, Arc<Tally>>,
     /// Requests per second that the schedule spends on this cluster.
     pub planned_per_second: f64,
-}
-
-/// Identity of one latency series.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SeriesKey {
-    /// Endpoint; members of rounds are named themselves.
-    pub subject: Subject,
-    /// Kind of look.
-    pub kind: ProbeKind,
-    /// New or reused connection.
-    pub connection: Connection,
-    /// The phase.
-    pub phase: Phase,
-    /// `ok`, `not_ready`, or the cause of the failure when this phase is the one that failed.
-    pub outcome: &'static str,
-}
-
-/// Identity of one outcome counter.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct OutcomeKey {
-    /// Endpoint.
-    pub subject: Subject,
-    /// Kind of look.
-    pub kind: ProbeKind,
-    /// New or reused connection.
-    pub connection: Connection,
-    /// As in [`SeriesKey`].
-    pub outcome: &'static str,
-}
-
-/// Cumulative counts over [`Histogram::BOUNDS`].
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Histogram {
-    /// Samples at or below each bound; not cumulative.
-    pub counts: [u64; Self::BOUNDS.len()],
-    /// Samples above the last bound.
-    pub above: u64,
-    /// Sum in seconds.
-    pub sum: f64,
 }
 
 /// Whether the heartbeat goes out.
@@ -143,7 +104,7 @@ pub enum HeartbeatState {
 pub struct Counters {
     /// Looks asked for.
     pub looks: u64,
-    /// Ticks skipped because too many looks were under way at the endpoint.
+    /// Ticks skipped because too many looks were under way, at the endpoint or at all.
     pub skipped: u64,
     /// Looks asked for by bursts.
     pub burst_looks: u64,
@@ -169,28 +130,6 @@ pub struct Counters {
     pub beats_failed: u64,
     /// Inputs handled: the scheduler's progress.
     pub inputs: u64,
-}
-
-impl Histogram {
-    /// Upper bounds in seconds: 1 ms to 8 s, doubling, which brackets a loopback handshake and the longest deadline.
-    pub const BOUNDS: [f64; 14] =
-        [0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 4.0, 8.0];
-
-    /// Counts one sample.
-    pub fn observe(&mut self, sample: Duration) {
-        let seconds = sample.as_secs_f64();
-        self.sum += seconds;
-        match Self::BOUNDS.iter().position(|bound| seconds <= *bound) {
-            Some(bucket) => self.counts[bucket] += 1,
-            None => self.above += 1,
-        }
-    }
-
-    /// Number of samples.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.counts.iter().sum::<u64>() + self.above
-    }
 }
 
 impl Snapshot {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crate::model::etcd::MemberAnswer;
 use crate::model::health::Health;
 use crate::model::observation::{Observation, Phase, Phases, Reading, Unseen};
-use crate::model::probe::Connection;
-use crate::model::snapshot::{ClusterPicture, OutcomeKey, SeriesKey};
+use crate::model::snapshot::ClusterPicture;
 use crate::model::subject::Subject;
+use crate::model::tally::{Ended, Series};
 
 /// Adds one observation to the counts of its cluster.
 pub fn count(picture: &mut ClusterPicture, observation: &Observation) {
@@ -41,16 +41,19 @@ fn add(
     phases: &Phases,
     outcome: Result<&'static str, Unseen>,
 ) {
-    let kind = observation.probe.kind;
-    let connection: Connection = observation.probe.connection;
+    let (kind, connection) = (observation.probe.kind, observation.probe.connection);
     let word = outcome.unwrap_or_else(|unseen| unseen.cause.as_str());
-    *picture.outcomes.entry(OutcomeKey { subject: subject.clone(), kind, connection, outcome: word }).or_default() += 1;
+    let tally = match picture.tallies.get_mut(subject) {
+        Some(tally) => tally,
+        None => picture.tallies.entry(subject.clone()).or_default(),
+    };
+    let tally = Arc::make_mut(tally);
+    tally.end(Ended { kind, connection, outcome: word });
 
     let failed = outcome.err().map(|unseen| unseen.phase);
     for (phase, spent) in phases.reached() {
         let outcome = phase_outcome(phase, failed, word);
-        let key = SeriesKey { subject: subject.clone(), kind, connection, phase, outcome };
-        Arc::make_mut(picture.histograms.entry(key).or_default()).observe(spent);
+        tally.observe(Series { kind, connection, phase, outcome }, spent);
     }
 }
 

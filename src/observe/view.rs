@@ -155,8 +155,7 @@ impl View {
             }
             picture.looks.retain(|probe, _| stays(&probe.subject));
             picture.served.retain(|subject, _| stays(subject));
-            picture.histograms.retain(|key, _| is_watched(&key.subject));
-            picture.outcomes.retain(|key, _| is_watched(&key.subject));
+            picture.tallies.retain(|subject, _| is_watched(subject));
         }
     }
 

@@ -19,9 +19,10 @@ use crate::model::observation::{Cause, Observation, Phase, Phases, Reading, Unse
 use crate::model::probe::{Connection, LookId, Probe, ProbeKind};
 use crate::model::reload::Configured;
 use crate::model::rule::{Level, RuleId};
-use crate::model::snapshot::{ClusterPicture, Counters, HeartbeatState, Histogram, OutcomeKey, SeriesKey, Snapshot};
+use crate::model::snapshot::{ClusterPicture, Counters, HeartbeatState, Snapshot};
 use crate::model::stored::{FileFault, FilesReading, Item, ItemKind, Life, SourceReading, StoredFile};
 use crate::model::subject::{Name, Subject};
+use crate::model::tally::{Ended, Series, Tally};
 use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::vantage::{OwnClock, ResolverAnswer};
 use crate::model::verdict::{Evidence, Finding};
@@ -258,29 +259,28 @@ fn facts() -> MemberFacts {
 
 fn picture() -> ClusterPicture {
     let of_prod = |look: &Observation| look.probe.subject.cluster().is_some();
-    let api = subject("prod/apiserver/api-1");
-    let (kind, connection) = (ProbeKind::Readyz, Connection::New);
-    let series = |phase, outcome| SeriesKey { subject: api.clone(), kind, connection, phase, outcome };
-    let outcome = |outcome| OutcomeKey { subject: api.clone(), kind, connection, outcome };
-    let histogram = |samples: &[u64]| {
-        let mut histogram = Histogram::default();
-        samples.iter().for_each(|sample| histogram.observe(millis(*sample)));
-        Arc::new(histogram)
-    };
     ClusterPicture {
         looks: looks().into_iter().filter(of_prod).map(|look| (look.probe.clone(), Arc::new(look))).collect(),
         served: [(subject("prod/vip"), (now().wall.minus(millis(2000)), Arc::new(served())))].into(),
         stored: Some((now().wall.minus(millis(9000)), Arc::new(stored()))),
         members: [(subject("prod/etcd/main/etcd-2"), facts())].into(),
-        histograms: [
-            (series(Phase::Dial, "ok"), histogram(&[1, 1, 3])),
-            (series(Phase::Tls, "ok"), histogram(&[5, 6, 9])),
-            (series(Phase::FirstByte, "timeout"), histogram(&[9000])),
-        ]
-        .into(),
-        outcomes: [(outcome("ok"), 3), (outcome("timeout"), 1)].into(),
+        tallies: [(subject("prod/apiserver/api-1"), Arc::new(tally()))].into(),
         planned_per_second: 2.5,
     }
+}
+
+fn tally() -> Tally {
+    let (kind, connection) = (ProbeKind::Readyz, Connection::New);
+    let mut tally = Tally::default();
+    for outcome in ["ok", "ok", "ok", "timeout"] {
+        tally.end(Ended { kind, connection, outcome });
+    }
+    for (phase, outcome, samples) in
+        [(Phase::Dial, "ok", &[1, 1, 3][..]), (Phase::Tls, "ok", &[5, 6, 9]), (Phase::FirstByte, "timeout", &[9000])]
+    {
+        samples.iter().for_each(|sample| tally.observe(Series { kind, connection, phase, outcome }, millis(*sample)));
+    }
+    tally
 }
 
 /// The whole picture, with a value in every part.

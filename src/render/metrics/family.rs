@@ -2,8 +2,8 @@
 
 use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
 
-use crate::model::snapshot::Histogram;
 use crate::model::subject::Subject;
+use crate::model::tally::Histogram;
 use crate::model::time::UnixTime;
 
 /// A metric family that collects its samples.
@@ -73,18 +73,16 @@ impl Family {
 
     /// Adds one distribution.
     pub fn distribution(&mut self, labels: &Labels, histogram: &Histogram) {
-        let mut cumulative = 0;
-        let buckets = Histogram::BOUNDS.iter().zip(histogram.counts).map(|(bound, count)| {
-            cumulative += count;
+        let buckets = histogram.cumulative().map(|(bound, below)| {
             let mut bucket = proto::Bucket::default();
-            bucket.set_upper_bound(*bound);
-            bucket.set_cumulative_count(cumulative);
+            bucket.set_upper_bound(bound);
+            bucket.set_cumulative_count(below);
             bucket
         });
         let mut drawn = proto::Histogram::default();
         drawn.set_bucket(buckets.collect());
         drawn.set_sample_count(histogram.count());
-        drawn.set_sample_sum(histogram.sum);
+        drawn.set_sample_sum(histogram.sum());
         let mut metric = Metric::from_label(labels.pairs());
         metric.set_histogram(drawn);
         self.metrics.push(metric);

@@ -21,15 +21,17 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     );
     let mut probes = Family::counter("vedette_probes_total", "Looks that ended, by outcome.");
     for picture in page.snapshot.clusters.values() {
-        for (key, histogram) in &picture.histograms {
-            let labels = asked(&key.subject, key.kind, key.connection)
-                .with("phase", key.phase.as_str())
-                .with("outcome", key.outcome);
-            durations.distribution(&labels, histogram);
-        }
-        for (key, times) in &picture.outcomes {
-            let labels = asked(&key.subject, key.kind, key.connection).with("outcome", key.outcome);
-            probes.sample(&labels, count(*times));
+        for (subject, tally) in &picture.tallies {
+            for (series, histogram) in tally.durations() {
+                let labels = asked(subject, series.kind, series.connection)
+                    .with("phase", series.phase.as_str())
+                    .with("outcome", series.outcome);
+                durations.distribution(&labels, histogram);
+            }
+            for (ended, times) in tally.endings() {
+                let labels = asked(subject, ended.kind, ended.connection).with("outcome", ended.outcome);
+                probes.sample(&labels, count(times));
+            }
         }
     }
     let mut all = vec![durations, probes, last_looks(page)];

@@ -21,36 +21,44 @@ const FIRST_RATE: u32 = 500;
 /// All probes and when they are due.
 #[derive(Debug, Clone, Default)]
 pub struct Schedule {
-    intervals: BTreeMap<Probe, Duration>,
-    due: BTreeSet<(Mono, Probe)>,
+    /// Sorted by probe, with its interval.
+    probes: Vec<(Probe, Duration)>,
+    /// When the probe at which place is due: names are long, and there are three probes to an endpoint.
+    due: BTreeSet<(Mono, usize)>,
 }
 
 impl Schedule {
     /// Every probe that the inventory calls for.
     #[must_use]
     pub fn new(inventory: &Inventory, policy: &Policy, start: Mono) -> Self {
-        let intervals = intervals(inventory, policy);
-        let within = first_within(intervals.len());
+        let probes: Vec<_> = intervals(inventory, policy).into_iter().collect();
+        let within = first_within(probes.len());
         let first =
             |probe: &Probe, interval: Duration| start.plus(phase(&inventory.vantage, probe, interval.min(within)));
-        let due = intervals.iter().map(|(probe, interval)| (first(probe, *interval), probe.clone())).collect();
-        Self { intervals, due }
+        let due =
+            probes.iter().enumerate().map(|(place, (probe, interval))| (first(probe, *interval), place)).collect();
+        Self { probes, due }
     }
 
     /// Every probe that another inventory or policy calls for. What was looked at before keeps its grid; a shorter
     /// interval takes effect within that interval, and what is new begins as after a start.
     pub fn replace(&mut self, inventory: &Inventory, policy: &Policy, now: Mono) {
-        let before = std::mem::replace(self, Self { intervals: intervals(inventory, policy), due: BTreeSet::new() });
-        let due: BTreeMap<Probe, Mono> = before.due.into_iter().map(|(due, probe)| (probe, due)).collect();
-        let within = first_within(self.intervals.keys().filter(|probe| !due.contains_key(probe)).count());
-        for (probe, interval) in &self.intervals {
+        let probes = intervals(inventory, policy).into_iter().collect();
+        let before = std::mem::replace(self, Self { probes, due: BTreeSet::new() });
+        let known: BTreeMap<&Probe, (Mono, Duration)> = before
+            .due
+            .iter()
+            .filter_map(|(due, place)| before.probes.get(*place).map(|(probe, interval)| (probe, (*due, *interval))))
+            .collect();
+        let within = first_within(self.probes.iter().filter(|(probe, _)| !known.contains_key(probe)).count());
+        for (place, (probe, interval)) in self.probes.iter().enumerate() {
             let soon = |within: Duration| now.plus(phase(&inventory.vantage, probe, within.min(*interval)));
-            let next = match due.get(probe) {
-                Some(due) if before.intervals.get(probe) == Some(interval) => *due,
-                Some(due) => (*due).min(soon(*interval)),
+            let next = match known.get(probe) {
+                Some((due, same)) if same == interval => *due,
+                Some((due, _)) => (*due).min(soon(*interval)),
                 None => soon(within),
             };
-            self.due.insert((next, probe.clone()));
+            self.due.insert((next, place));
         }
     }
 
@@ -65,9 +73,9 @@ impl Schedule {
     /// Ticks that lie in the past because nobody asked in time are skipped, not caught up: a burst of old looks would
     /// measure our own stall. The number of them comes back as well.
     pub fn pop(&mut self, now: Mono) -> Option<(Probe, Mono, u64)> {
-        let (due, probe) = self.due.first().filter(|(due, _)| *due <= now).cloned()?;
+        let (due, place) = self.due.first().filter(|(due, _)| *due <= now).copied()?;
         self.due.pop_first();
-        let interval = self.intervals.get(&probe).copied()?;
+        let (probe, interval) = self.probes.get(place).cloned()?;
         let mut next = due.plus(interval);
         let mut missed = 0;
         if next <= now {
@@ -75,13 +83,13 @@ impl Schedule {
             missed = u64::from(behind);
             next = due.plus(interval.saturating_mul(behind)).plus(interval);
         }
-        self.due.insert((next, probe.clone()));
+        self.due.insert((next, place));
         Some((probe, due, missed))
     }
 
     /// Every probe with its interval.
     pub fn probes(&self) -> impl Iterator<Item = (&Probe, Duration)> {
-        self.intervals.iter().map(|(probe, interval)| (probe, *interval))
+        self.probes.iter().map(|(probe, interval)| (probe, *interval))
     }
 
     /// Requests per second that the schedule sends to each cluster; a round counts once a member.
@@ -178,10 +186,7 @@ mod tests {
 
     fn schedule_of_one(interval: Duration) -> Schedule {
         let probe = Probe::anew(Subject::Vantage, ProbeKind::OwnClock);
-        Schedule {
-            intervals: BTreeMap::from([(probe.clone(), interval)]),
-            due: BTreeSet::from([(Mono::ORIGIN, probe)]),
-        }
+        Schedule { probes: vec![(probe, interval)], due: BTreeSet::from([(Mono::ORIGIN, 0)]) }
     }
 
     #[test]

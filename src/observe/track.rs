@@ -41,17 +41,29 @@ pub struct BadRun {
     pub symptom: Symptom,
 }
 
-/// The history that decides.
+/// The history that decides. What only trouble fills is set apart: most of thousands of tracks never see any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Track {
     latest: Option<(Now, Sign)>,
     good: Option<Run>,
-    bad: Option<BadRun>,
+    bad: Option<Box<BadRun>>,
     last_good: Option<Now>,
     suspected: Option<Mono>,
-    slow: Option<Run>,
-    brisk: Option<Run>,
-    refused: Option<Run>,
+    pace: Option<Pace>,
+    refused: Option<Box<Run>>,
+    past: Option<Box<Past>>,
+}
+
+/// How long good looks took, in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    Slow(Run),
+    Brisk(Run),
+}
+
+/// Trouble that may be over.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Past {
     failures: VecDeque<Now>,
     last_failure: Option<Symptom>,
     last_bad: Option<Mono>,
@@ -95,7 +107,8 @@ impl Track {
             return Effect::Late;
         }
         let mut was_bad = self.bad.is_some();
-        self.refused = matches!(sign, Sign::Refused(_)).then(|| Run::extended(self.refused, scheduled));
+        let refused = self.refused.take().map(|run| *run);
+        self.refused = matches!(sign, Sign::Refused(_)).then(|| Box::new(Run::extended(refused, scheduled)));
         match &sign {
             Sign::Good => {
                 self.good = Some(Run::extended(self.good, scheduled));
@@ -105,7 +118,7 @@ impl Track {
             }
             Sign::Bad(symptom) => {
                 self.good = None;
-                self.last_bad = Some(scheduled.mono);
+                self.past.get_or_insert_default().last_bad = Some(scheduled.mono);
                 if self.bad.is_none() && self.last_good.is_some() {
                     self.take_failure(scheduled, symptom);
                 }
@@ -130,19 +143,21 @@ impl Track {
 
     /// Notes how long a good look took: slow and brisk ones in a row are counted.
     pub fn take_pace(&mut self, scheduled: Now, is_slow: bool) {
-        self.slow = is_slow.then(|| Run::extended(self.slow, scheduled));
-        self.brisk = (!is_slow).then(|| Run::extended(self.brisk, scheduled));
+        self.pace = Some(if is_slow {
+            Pace::Slow(Run::extended(self.slow().copied(), scheduled))
+        } else {
+            Pace::Brisk(Run::extended(self.brisk().copied(), scheduled))
+        });
     }
 
     /// The latest look had no pace: what was slow or brisk before says nothing of now.
     pub const fn forget_pace(&mut self) {
-        self.slow = None;
-        self.brisk = None;
+        self.pace = None;
     }
 
     /// Notes that a look is under way for too long. Returns whether that is the first sign of trouble.
     pub const fn take_overdue(&mut self, now: Mono) -> bool {
-        let is_first = self.bad.is_none() && self.suspected.is_none() && self.slow.is_none();
+        let is_first = self.bad.is_none() && self.suspected.is_none() && self.slow().is_none();
         if self.suspected.is_none() {
             self.suspected = Some(now);
         }
@@ -153,24 +168,26 @@ impl Track {
     pub fn forget_bad(&mut self) {
         self.bad = None;
         self.suspected = None;
-        self.failures.clear();
+        if let Some(past) = &mut self.past {
+            past.failures.clear();
+        }
     }
 
     /// When it stopped answering after having answered, within `window` before `now`, oldest first; at most eight.
     pub fn failures(&self, now: Mono, window: Duration) -> impl Iterator<Item = &Now> {
-        self.failures.iter().filter(move |failure| now.since(failure.mono) <= window)
+        self.past.iter().flat_map(|past| &past.failures).filter(move |failure| now.since(failure.mono) <= window)
     }
 
     /// What it did when it last stopped answering.
     #[must_use]
-    pub const fn last_failure(&self) -> Option<&Symptom> {
-        self.last_failure.as_ref()
+    pub fn last_failure(&self) -> Option<&Symptom> {
+        self.past.as_ref()?.last_failure.as_ref()
     }
 
     /// Scheduled start of the last bad look, however long ago.
     #[must_use]
-    pub const fn last_bad(&self) -> Option<Mono> {
-        self.last_bad
+    pub fn last_bad(&self) -> Option<Mono> {
+        self.past.as_ref()?.last_bad
     }
 
     /// Whether the latest look was refused for overload.
@@ -197,8 +214,8 @@ impl Track {
 
     /// The bad run, if the latest looks were bad.
     #[must_use]
-    pub const fn bad(&self) -> Option<&BadRun> {
-        self.bad.as_ref()
+    pub fn bad(&self) -> Option<&BadRun> {
+        self.bad.as_deref()
     }
 
     /// The good run, if the latest looks were good.
@@ -222,20 +239,26 @@ impl Track {
     /// Slow but good looks in a row.
     #[must_use]
     pub const fn slow(&self) -> Option<&Run> {
-        self.slow.as_ref()
+        match &self.pace {
+            Some(Pace::Slow(run)) => Some(run),
+            Some(Pace::Brisk(_)) | None => None,
+        }
     }
 
     /// Good looks in a row that were not slow.
     #[must_use]
     pub const fn brisk(&self) -> Option<&Run> {
-        self.brisk.as_ref()
+        match &self.pace {
+            Some(Pace::Brisk(run)) => Some(run),
+            Some(Pace::Slow(_)) | None => None,
+        }
     }
 
     /// How our credential is refused, with the looks in a row that say so.
     #[must_use]
-    pub const fn refused(&self) -> Option<(Unseen, Run)> {
-        match (&self.latest, self.refused) {
-            (Some((_, Sign::Refused(unseen))), Some(run)) => Some((*unseen, run)),
+    pub fn refused(&self) -> Option<(Unseen, Run)> {
+        match (&self.latest, &self.refused) {
+            (Some((_, Sign::Refused(unseen))), Some(run)) => Some((*unseen, **run)),
             _ => None,
         }
     }
@@ -267,13 +290,13 @@ impl Track {
         let noticed = self.bad.as_ref().map_or_else(|| self.suspected.unwrap_or(now), |bad| bad.noticed);
         let kind = if self.changes_kind(&symptom) { None } else { self.bad.as_ref().map(|bad| bad.kind) };
         let proven_before = self.bad.as_ref().is_some_and(|bad| bad.path_proven);
-        self.bad = Some(BadRun {
+        self.bad = Some(Box::new(BadRun {
             run: Run::extended(self.bad.as_ref().map(|bad| bad.run), scheduled),
             kind: Run::extended(kind, scheduled),
             noticed,
             path_proven: proven_before || path.is_proven_between(noticed, scheduled.mono),
             symptom,
-        });
+        }));
     }
 
     /// An instance that names what it is not ready for answers.
@@ -281,11 +304,12 @@ impl Track {
         if matches!(symptom, Symptom::NotReady(_)) {
             return;
         }
-        if self.failures.len() == FAILURES {
-            self.failures.pop_front();
+        let past = self.past.get_or_insert_default();
+        if past.failures.len() == FAILURES {
+            past.failures.pop_front();
         }
-        self.failures.push_back(scheduled);
-        self.last_failure = Some(symptom.clone());
+        past.failures.push_back(scheduled);
+        past.last_failure = Some(symptom.clone());
     }
 
     fn take_late(&mut self, scheduled: Now, sign: &Sign) {

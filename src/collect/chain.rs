@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, Error};
 
 use super::handshake::Record;
-use crate::model::certificate::{Served, Trust};
+use crate::model::certificate::{Fingerprint, Served, Trust};
 use crate::model::time::UnixTime;
 use crate::parse::x509;
 
@@ -25,7 +25,8 @@ pub(crate) struct ChainMemory {
 
 #[derive(Debug)]
 struct Known {
-    chain: Vec<CertificateDer<'static>>,
+    /// Of every certificate, readable or not: thousands of chains are kept, so not their bytes.
+    chain: Box<[Fingerprint]>,
     proved_key: bool,
     /// Which set of credentials it was verified with.
     generation: u64,
@@ -49,12 +50,12 @@ pub(crate) struct Expected<'a> {
 
 impl ChainMemory {
     /// The served chain in the model's words; `None` when no certificate came.
-    pub(crate) fn served(&self, record: Record, expected: Expected<'_>) -> Option<Arc<Served>> {
+    pub(crate) fn served(&self, record: &Record, expected: Expected<'_>) -> Option<Arc<Served>> {
         if record.chain.is_empty() {
             return None;
         }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = last.as_ref().filter(|known| known.speaks_for(&record, expected)) {
+        if let Some(known) = last.as_ref().filter(|known| known.speaks_for(record, expected)) {
             return Some(Arc::clone(&known.served));
         }
         let known = Known::read(record, expected);
@@ -70,10 +71,10 @@ impl Known {
             && self.proved_key == record.proved_key
             && self.served.client_authorities == record.client_authorities
             && (self.valid.0..self.valid.1).contains(&expected.now)
-            && self.chain == record.chain
+            && self.chain.iter().copied().eq(fingerprints(&record.chain))
     }
 
-    fn read(record: Record, expected: Expected<'_>) -> Self {
+    fn read(record: &Record, expected: Expected<'_>) -> Self {
         let chain: Vec<_> = record.chain.iter().filter_map(|der| x509::certificate(der)).map(Arc::new).collect();
         let mut valid = (UnixTime::from_millis(i64::MIN), UnixTime::from_millis(i64::MAX));
         // `not_after` itself is still inside, RFC 5280 section 4.1.2.5, and dates have whole seconds.
@@ -92,13 +93,17 @@ impl Known {
             client_authorities: record.client_authorities,
         };
         Self {
-            chain: record.chain,
+            chain: fingerprints(&record.chain).collect(),
             proved_key: record.proved_key,
             generation: expected.generation,
             valid,
             served: Arc::new(served),
         }
     }
+}
+
+fn fingerprints<'a>(chain: &'a [CertificateDer<'static>]) -> impl Iterator<Item = Fingerprint> + 'a {
+    chain.iter().map(|der| x509::fingerprint(der))
 }
 
 /// A chain whose holder did not prove the key, because the handshake ended before or webpki cannot read the key: the

@@ -13,11 +13,10 @@ use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_sig
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, CertificateError, DigitallySignedStruct, Error, SignatureScheme};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use super::dial::Wire;
 use super::fault;
+use super::session::Session;
 use crate::model::certificate::Served;
 use crate::model::observation::Cause;
 
@@ -38,11 +37,11 @@ pub(crate) enum Alpn {
 #[derive(Debug, Clone)]
 pub(crate) struct Tls {
     provider: Arc<CryptoProvider>,
-    base: ClientConfig,
+    base: Arc<ClientConfig>,
 }
 
 /// What one handshake showed.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Record {
     /// The chain as it was sent, leaf first; empty when no certificate came.
     pub(crate) chain: Vec<CertificateDer<'static>>,
@@ -74,7 +73,7 @@ impl Tls {
             .with_custom_certificate_verifier(nobody)
             .with_no_client_auth();
         base.resumption = Resumption::disabled();
-        Self { provider, base }
+        Self { provider, base: Arc::new(base) }
     }
 
     /// The provider all keys and verifiers are made with.
@@ -99,15 +98,15 @@ impl Tls {
         alpn: Alpn,
         name: ServerName<'static>,
         wire: Box<dyn Wire>,
-    ) -> Result<TlsStream<Box<dyn Wire>>, Cause> {
-        let mut config = self.base.clone();
+    ) -> Result<Session<Box<dyn Wire>>, Cause> {
+        let mut config = ClientConfig::clone(&self.base);
         config.dangerous().set_certificate_verifier(Arc::<Recorder>::clone(recorder));
         config.client_auth_cert_resolver = Arc::<Recorder>::clone(recorder);
         config.alpn_protocols = vec![match alpn {
             Alpn::Http1 => b"http/1.1".to_vec(),
             Alpn::Http2 => b"h2".to_vec(),
         }];
-        let shaken = TlsConnector::from(Arc::new(config)).connect(name, wire).await;
+        let shaken = Session::connect(Arc::new(config), name, wire).await;
         shaken.map_err(|error| recorder.cause(&error))
     }
 }
@@ -117,9 +116,9 @@ impl Recorder {
         Self { algorithms: provider.signature_verification_algorithms, client, record: Mutex::default() }
     }
 
-    /// What was shown so far.
-    pub(crate) fn record(&self) -> Record {
-        self.lock().clone()
+    /// What was shown, handed over: a connection that stays open keeps no second copy of the chain.
+    pub(crate) fn take_record(&self) -> Record {
+        std::mem::take(&mut *self.lock())
     }
 
     fn cause(&self, error: &std::io::Error) -> Cause {

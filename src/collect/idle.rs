@@ -45,7 +45,8 @@ impl Idle {
                 read = stream.read(&mut unasked) => read,
             };
             if let Ending::Broken(cause) = ending.ending() {
-                waiting.trip(subject, peer, cause).await;
+                // Boxed: it happens at most once, and thousands of tasks would hold its room for ever.
+                Box::pin(waiting.trip(subject, peer, cause)).await;
             } else if read.is_ok() {
                 // An answer to no question, like the words of a proxy that has waited too long: it means to close.
                 ending.announce();

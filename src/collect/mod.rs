@@ -23,6 +23,7 @@ mod kit;
 mod names;
 mod own_clock;
 mod roster;
+mod session;
 mod site;
 mod watched;
 

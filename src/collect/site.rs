@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
-use tokio_rustls::client::TlsStream;
 
 use super::chain::{ChainMemory, Expected};
 use super::dial::{self, Proxy, Wire};
@@ -14,6 +13,7 @@ use super::handshake::{self, Alpn, Record};
 use super::identity::{Identity, Passport};
 use super::journey::Journey;
 use super::kit::{Kit, Sight};
+use super::session::Session;
 use super::watched::Watched;
 use crate::config::settings::{Address, Endpoint, Host};
 use crate::metered::{Meter, Metered};
@@ -22,7 +22,7 @@ use crate::model::observation::{Cause, Phase, Reading, Unseen};
 use crate::model::subject::Subject;
 
 /// TLS over whatever leads there, with a memory of its end.
-pub(crate) type Secured = Watched<TlsStream<Box<dyn Wire>>>;
+pub(crate) type Secured = Watched<Session<Box<dyn Wire>>>;
 
 /// A TLS endpoint.
 pub(crate) struct Site {
@@ -92,7 +92,7 @@ impl Site {
         let wire = Box::new(Metered::new(dialled.wire, Arc::clone(&meter)));
         let shake = kit.tls.shake(&recorder, alpn, self.name.clone(), wire);
         let shaken = journey.step(Phase::Tls, kit.policy.tls_deadline, shake).await;
-        let served = self.served(kit, passport, recorder.record());
+        let served = self.served(kit, passport, &recorder.take_record());
         let result = shaken
             .map(|stream| Opened {
                 stream: Watched::new(stream, meter, alpn == Alpn::Http2),
@@ -103,7 +103,7 @@ impl Site {
         Opening { served, result }
     }
 
-    fn served(&self, kit: &Kit, passport: &Passport, record: Record) -> Option<Arc<Served>> {
+    fn served(&self, kit: &Kit, passport: &Passport, record: &Record) -> Option<Arc<Served>> {
         let expected = Expected {
             strict: passport.strict.as_deref(),
             generation: passport.generation,

@@ -5,6 +5,7 @@ mod kept;
 mod phases;
 mod places;
 mod rotation;
+mod session;
 mod trust;
 
 /// The machine's clocks: these tests talk to real sockets.

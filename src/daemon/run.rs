@@ -107,6 +107,8 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let server = tokio::spawn(expose.serve(pages, stop.clone()));
     tracing::info!(%address, clusters = start.loaded.settings.clusters.len(), "looking; metrics at http://{address}/metrics");
 
+    // The edges have their own; of thousands of endpoints one copy is enough.
+    drop(start.loaded.settings);
     match start.stands_in {
         Some((of, problems)) => daemon.stand_in(of, &problems),
         None => daemon.keep_copy(start.loaded.text),

@@ -72,7 +72,8 @@ impl Engine {
 
     fn look(&mut self, probe: Probe, due: Mono, in_burst: bool, now: Now) {
         let scheduled = now.minus(now.mono.since(due));
-        match self.flight.start(probe, scheduled, in_burst, self.view.policy()) {
+        let clusters = self.view.inventory().clusters.len();
+        match self.flight.start(probe, scheduled, in_burst, self.view.policy(), clusters) {
             Some(look) => {
                 self.counters.looks += 1;
                 self.counters.burst_looks += u64::from(in_burst);

@@ -140,6 +140,9 @@ pub struct Policy {
     pub in_flight: usize,
     /// Looks of bursts under way at one endpoint.
     pub burst_in_flight: usize,
+    /// With so many looks under way at all, a cluster starts no more than its share of them, bursts excepted: a second
+    /// of the busiest vantage planned for. Each holds some 20 KiB.
+    pub in_flight_at_all: usize,
 }
 
 impl Default for Policy {
@@ -208,6 +211,7 @@ impl Default for Policy {
             ceiling_per_second: 10,
             in_flight: 4,
             burst_in_flight: 3,
+            in_flight_at_all: 1_000,
         }
     }
 }

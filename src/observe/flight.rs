@@ -1,11 +1,15 @@
-//! Looks under way: bounded per endpoint, noticed when overdue, given up when they never come back.
+//! Looks under way: bounded per endpoint and at all, noticed when overdue, given up when they never come back.
+//!
+//! A vantage that is asked for more than its processors can do would begin looks faster than it ends them. Above the
+//! bound a cluster keeps its equal share, so that one that hangs takes nothing from the others; what confirms a fault is
+//! never refused for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::policy::Policy;
 use crate::model::probe::{Look, LookId, Probe};
-use crate::model::subject::Subject;
+use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now};
 
 /// Looks under way.
@@ -13,7 +17,10 @@ use crate::model::time::{Mono, Now};
 pub struct Flight {
     next: u64,
     under_way: BTreeMap<LookId, Airborne>,
+    /// Ordinary looks and those of bursts; nothing for endpoints that have none.
     at_endpoint: BTreeMap<Subject, (usize, usize)>,
+    /// Ordinary looks, of clusters that have any.
+    at_cluster: BTreeMap<Name, usize>,
     checks: BTreeSet<(Mono, LookId)>,
 }
 
@@ -35,14 +42,30 @@ pub enum Attention {
 }
 
 impl Flight {
-    /// Starts a look, unless too many are under way at the endpoint.
-    pub fn start(&mut self, probe: Probe, scheduled: Now, in_burst: bool, policy: &Policy) -> Option<Look> {
-        let (ordinary, burst) = self.at_endpoint.entry(probe.subject.clone()).or_default();
-        let (count, most) = if in_burst { (burst, policy.burst_in_flight) } else { (ordinary, policy.in_flight) };
-        if *count >= most {
+    /// Starts a look, unless too many are under way at the endpoint, or at all and of its cluster, which is one of
+    /// `clusters`.
+    pub fn start(
+        &mut self,
+        probe: Probe,
+        scheduled: Now,
+        in_burst: bool,
+        policy: &Policy,
+        clusters: usize,
+    ) -> Option<Look> {
+        let (ordinary, burst) = self.at_endpoint.get(&probe.subject).copied().unwrap_or_default();
+        let is_full = if in_burst {
+            burst >= policy.burst_in_flight
+        } else {
+            ordinary >= policy.in_flight || self.has_its_share(&probe.subject, policy, clusters)
+        };
+        if is_full {
             return None;
         }
-        *count += 1;
+        let (ordinary, burst) = self.at_endpoint.entry(probe.subject.clone()).or_default();
+        *(if in_burst { burst } else { ordinary }) += 1;
+        if let Some(cluster) = probe.subject.cluster().filter(|_| !in_burst) {
+            *self.at_cluster.entry(cluster.clone()).or_default() += 1;
+        }
         let id = LookId(self.next);
         self.next += 1;
         self.checks.insert((scheduled.mono.plus(policy.slow_after), id));
@@ -59,8 +82,12 @@ impl Flight {
 
     /// Looks at what `is_gone` are waited for no longer, and nobody is told.
     pub fn give_up(&mut self, is_gone: impl Fn(&Subject) -> bool) {
-        self.under_way.retain(|_, airborne| !is_gone(&airborne.probe.subject));
-        self.at_endpoint.retain(|subject, _| !is_gone(subject));
+        let under_way = self.under_way.iter();
+        let gone: Vec<LookId> =
+            under_way.filter(|(_, airborne)| is_gone(&airborne.probe.subject)).map(|(id, _)| *id).collect();
+        for id in gone {
+            self.land(id);
+        }
     }
 
     /// When the next look needs attention.
@@ -99,10 +126,29 @@ impl Flight {
         self.under_way.is_empty()
     }
 
+    /// Whether so many looks are under way that the cluster of `subject` must do with its share, and has it. The
+    /// vantage's own are few, and tell whether we see at all.
+    fn has_its_share(&self, subject: &Subject, policy: &Policy, clusters: usize) -> bool {
+        let Some(cluster) = subject.cluster() else { return false };
+        let share = (policy.in_flight_at_all / clusters.max(1)).max(1);
+        self.under_way.len() >= policy.in_flight_at_all && self.at_cluster.get(cluster).is_some_and(|has| *has >= share)
+    }
+
     fn free(&mut self, airborne: &Airborne) {
-        if let Some((ordinary, burst)) = self.at_endpoint.get_mut(&airborne.probe.subject) {
-            let count = if airborne.in_burst { burst } else { ordinary };
+        let subject = &airborne.probe.subject;
+        if let Some((ordinary, burst)) = self.at_endpoint.get_mut(subject) {
+            let count = if airborne.in_burst { &mut *burst } else { &mut *ordinary };
             *count = count.saturating_sub(1);
+            if (*ordinary, *burst) == (0, 0) {
+                self.at_endpoint.remove(subject);
+            }
+        }
+        let Some(cluster) = subject.cluster().filter(|_| !airborne.in_burst) else { return };
+        if let Some(count) = self.at_cluster.get_mut(cluster) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.at_cluster.remove(cluster);
+            }
         }
     }
 }

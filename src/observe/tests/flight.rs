@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::{at, of};
 use crate::model::policy::Policy;
 use crate::model::probe::{LookId, Probe, ProbeKind};
+use crate::model::subject::Subject;
 use crate::observe::flight::{Attention, Flight};
 
 fn readyz(subject: &str) -> Probe {
@@ -19,7 +20,7 @@ const API: &str = "prod/apiserver/api-1";
 fn an_endpoint_has_four_looks_under_way_and_three_more_of_a_burst() {
     let policy = Policy::default();
     let mut flight = Flight::default();
-    let mut start = |subject: &str, in_burst| flight.start(readyz(subject), at(0), in_burst, &policy).is_some();
+    let mut start = |subject: &str, in_burst| flight.start(readyz(subject), at(0), in_burst, &policy, 1).is_some();
 
     let ordinary = (0..10).filter(|_| start(API, false)).count();
     let burst = (0..10).filter(|_| start(API, true)).count();
@@ -33,7 +34,7 @@ fn an_endpoint_has_four_looks_under_way_and_three_more_of_a_burst() {
 fn a_look_that_comes_back_makes_room_once() {
     let policy = Policy::default();
     let mut flight = Flight::default();
-    let start = |flight: &mut Flight| flight.start(readyz(API), at(0), false, &policy);
+    let start = |flight: &mut Flight| flight.start(readyz(API), at(0), false, &policy, 1);
     let first = start(&mut flight).unwrap();
     while start(&mut flight).is_some() {}
 
@@ -46,7 +47,7 @@ fn a_look_that_comes_back_makes_room_once() {
 #[test]
 fn a_look_is_overdue_after_a_second_and_given_up_after_three_times_its_deadlines() {
     let mut flight = Flight::default();
-    let look = flight.start(readyz(API), at(0), false, &Policy::default()).unwrap();
+    let look = flight.start(readyz(API), at(0), false, &Policy::default(), 1).unwrap();
 
     assert_eq!(flight.pop(&Policy::default(), at(999).mono), None);
     assert_eq!(flight.next(), Some(at(1000).mono));
@@ -62,19 +63,37 @@ fn a_look_is_overdue_after_a_second_and_given_up_after_three_times_its_deadlines
 fn a_look_that_is_given_up_makes_room() {
     let policy = Policy::default();
     let mut flight = Flight::default();
-    while flight.start(readyz(API), at(0), true, &policy).is_some() {}
+    while flight.start(readyz(API), at(0), true, &policy, 1).is_some() {}
     while flight.pop(&Policy::default(), at(24_000).mono).is_some() {}
 
-    assert!(flight.start(readyz(API), at(24_000), true, &policy).is_some());
+    assert!(flight.start(readyz(API), at(24_000), true, &policy, 1).is_some());
 }
 
 #[test]
 fn a_look_that_came_back_in_time_needs_no_attention() {
     let mut flight = Flight::default();
-    let look = flight.start(readyz(API), at(0), false, &Policy::default()).unwrap();
+    let look = flight.start(readyz(API), at(0), false, &Policy::default(), 1).unwrap();
     flight.land(look.id);
 
     assert_eq!(flight.pop(&Policy::default(), at(60_000).mono), None);
+}
+
+#[test]
+fn above_the_bound_every_cluster_keeps_its_share_and_confirmation_goes_on() {
+    let policy = Policy { in_flight_at_all: 12, ..Policy::default() };
+    let mut flight = Flight::default();
+    let mut start = |cluster: &str, instance: usize, in_burst| {
+        flight.start(readyz(&format!("{cluster}/apiserver/{instance}")), at(0), in_burst, &policy, 3).is_some()
+    };
+
+    let hanging = (0..20).filter(|instance| start("hangs", *instance, false)).count();
+    let living = (0..20).filter(|instance| start("lives", *instance, false)).count();
+
+    assert_eq!((hanging, living), (12, 4));
+    assert!(!start("hangs", 99, false));
+    assert!(start("hangs", 99, true), "what confirms is not refused");
+    let vantage = flight.start(Probe::anew(Subject::Vantage, ProbeKind::OwnClock), at(0), false, &policy, 3);
+    assert!(vantage.is_some());
 }
 
 proptest! {
@@ -85,7 +104,7 @@ proptest! {
         let mut now = at(0);
         for (step, pick) in steps {
             match step {
-                0 | 1 => drop(flight.start(readyz(API), now, step == 1, &policy)),
+                0 | 1 => drop(flight.start(readyz(API), now, step == 1, &policy, 1)),
                 2 => drop(flight.land(LookId(pick))),
                 _ => {
                     now = now.plus(Duration::from_secs(pick));
@@ -98,7 +117,7 @@ proptest! {
 
         prop_assert!(flight.is_empty());
         for in_burst in [false, true] {
-            let room = std::iter::from_fn(|| flight.start(readyz(API), now, in_burst, &policy)).count();
+            let room = std::iter::from_fn(|| flight.start(readyz(API), now, in_burst, &policy, 1)).count();
             prop_assert_eq!(room, if in_burst { policy.burst_in_flight } else { policy.in_flight });
         }
     }

@@ -77,7 +77,7 @@ fn looks(page: Page<'_>) -> Vec<Family> {
         ("vedette_looks_total", "Looks asked for.", counters.looks),
         (
             "vedette_looks_skipped_total",
-            "Ticks skipped because too many looks were under way at the endpoint.",
+            "Ticks skipped because too many looks were under way, at the endpoint or at all.",
             counters.skipped,
         ),
         ("vedette_looks_voided_total", "Looks thrown away for our own lag or a clock gap.", counters.voided),

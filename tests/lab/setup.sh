@@ -6,11 +6,11 @@
 # says how to install it, and exits with 1.
 set -eu
 
-# program:package, for the programs the tests call; a C compiler because aws-lc and SQLite are C, Chromium for the
-# status page.
+# program:package, for the programs the tests call; a C compiler because aws-lc and SQLite are C, Chromium and npm (for
+# axe-core) for the status page.
 needs="cc:build-essential haproxy:haproxy postfix:postfix nft:nftables ip:iproute2 unshare:util-linux
 nsenter:util-linux setpriv:util-linux mount:mount flock:util-linux chromium:chromium dnsmasq:dnsmasq-base
-faketime:faketime"
+faketime:faketime npm:npm"
 # Only as root: a machine that systemd boots.
 [ "$(id -u)" -ne 0 ] || needs="$needs mmdebstrap:mmdebstrap systemd-nspawn:systemd-container"
 # Only without root: newuidmap lets the lab map more than one user, which Postfix needs.

@@ -124,6 +124,16 @@ impl Browser {
         }
     }
 
+    /// Runs `script` in the page that was loaded, and what its promise ends with. The page itself still runs none.
+    pub(super) fn evaluate(&mut self, script: &str) -> Value {
+        self.ask("Emulation.setScriptExecutionDisabled", json!({"value": false}));
+        let asked = json!({"expression": script, "awaitPromise": true, "returnByValue": true});
+        let answer = self.ask("Runtime.evaluate", asked);
+        self.ask("Emulation.setScriptExecutionDisabled", json!({"value": true}));
+        assert!(answer["exceptionDetails"].is_null(), "{}", answer["exceptionDetails"]);
+        answer["result"]["value"].clone()
+    }
+
     /// The page from top to bottom, as PNG.
     pub(super) fn picture(&mut self) -> Vec<u8> {
         let metrics = self.ask("Page.getLayoutMetrics", json!({}));

@@ -1,8 +1,10 @@
 //! The status page in a real browser without scripts: on a desk and on a phone, in the light and in the dark, while all
 //! is well, while everything is down, and while vedette cannot see.
 //!
-//! Without Chromium the test says so and is skipped, except in CI. `VEDETTE_PICTURES=FOLDER` keeps a picture of each.
+//! Without Chromium or axe-core a test says so and is skipped, except in CI. `VEDETTE_PICTURES=FOLDER` keeps a picture of
+//! each.
 
+mod axe;
 mod browser;
 
 use std::env;
@@ -25,27 +27,45 @@ const WIDTHS: [u32; 2] = [1280, 360];
 const SCHEMES: [&str; 2] = ["light", "dark"];
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
 fn the_page_needs_no_script_no_other_host_and_no_wide_screen() {
-    let Some(program) = chromium() else {
-        assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "no chromium, and CI must have one");
-        eprintln!("skipped: no chromium in PATH (tests/lab/setup.sh installs it)");
-        return;
-    };
-    let mut browser = Browser::start(&program);
+    on_every_screen(|browser, state, title, url, screen| {
+        let page = browser.load(url, screen);
 
+        check(&page, url, title, screen);
+        keep(browser, state, screen);
+    });
+}
+
+#[test]
+fn the_page_breaks_no_rule_of_accessibility() {
+    let script = match axe::script() {
+        Ok(script) => script,
+        Err(why) => return skip(&format!("no axe-core: {why}")),
+    };
+    on_every_screen(|browser, state, _, url, screen| {
+        browser.load(url, screen);
+
+        assert_eq!(axe::violations(browser, &script), Vec::<String>::new(), "{state} {screen:?}");
+    });
+}
+
+/// Hands each state, its title and its URL to `look`, with each screen.
+fn on_every_screen(look: impl Fn(&mut Browser, &str, &str, &str, Screen)) {
+    let Some(program) = chromium() else { return skip("no chromium in PATH (tests/lab/setup.sh installs it)") };
+    let mut browser = Browser::start(&program);
     for (state, title, world) in worlds() {
         let runtime = Runtime::new().unwrap();
-        let address = serve(&runtime, &world);
+        let url = format!("http://{}/", serve(&runtime, &world));
         for screen in WIDTHS.into_iter().flat_map(|width| SCHEMES.map(|scheme| Screen { width, scheme })) {
-            let url = format!("http://{address}/");
-
-            let page = browser.load(&url, screen);
-
-            check(&page, &url, title, screen);
-            keep(&mut browser, state, screen);
+            look(&mut browser, state, title, &url, screen);
         }
     }
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
+fn skip(why: &str) {
+    assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "skipped in CI: {why}");
+    eprintln!("skipped: {why}");
 }
 
 fn check(page: &Loaded, url: &str, title: &str, screen: Screen) {

@@ -2,13 +2,13 @@
 //!
 //! A vantage that is asked for more than its processors can do would begin looks faster than it ends them. Above the
 //! bound a cluster keeps its equal share, so that one that hangs takes nothing from the others; what confirms a fault is
-//! never refused for it.
+//! never refused for it, nor what is asked rarely.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::policy::Policy;
-use crate::model::probe::{Look, LookId, Probe};
+use crate::model::probe::{Look, LookId, Probe, ProbeKind};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now};
 
@@ -56,7 +56,7 @@ impl Flight {
         let is_full = if in_burst {
             burst >= policy.burst_in_flight
         } else {
-            ordinary >= policy.in_flight || self.has_its_share(&probe.subject, policy, clusters)
+            ordinary >= policy.in_flight || self.has_its_share(&probe, policy, clusters)
         };
         if is_full {
             return None;
@@ -126,10 +126,11 @@ impl Flight {
         self.under_way.is_empty()
     }
 
-    /// Whether so many looks are under way that the cluster of `subject` must do with its share, and has it. The
-    /// vantage's own are few, and tell whether we see at all.
-    fn has_its_share(&self, subject: &Subject, policy: &Policy, clusters: usize) -> bool {
-        let Some(cluster) = subject.cluster() else { return false };
+    /// Whether so many looks are under way that the cluster of `probe` must do with its share, and has it. Only what is
+    /// asked again within seconds is refused: what is asked rarely would be missed for long, and nothing grows from it.
+    fn has_its_share(&self, probe: &Probe, policy: &Policy, clusters: usize) -> bool {
+        let is_soon_again = matches!(probe.kind, ProbeKind::Readyz | ProbeKind::EtcdStatus | ProbeKind::EtcdHealth);
+        let Some(cluster) = probe.subject.cluster().filter(|_| is_soon_again) else { return false };
         let share = (policy.in_flight_at_all / clusters.max(1)).max(1);
         self.under_way.len() >= policy.in_flight_at_all && self.at_cluster.get(cluster).is_some_and(|has| *has >= share)
     }

@@ -92,6 +92,8 @@ fn above_the_bound_every_cluster_keeps_its_share_and_confirmation_goes_on() {
     assert_eq!((hanging, living), (12, 4));
     assert!(!start("hangs", 99, false));
     assert!(start("hangs", 99, true), "what confirms is not refused");
+    let rare = Probe::reused(of("hangs/apiserver/99"), ProbeKind::Version);
+    assert!(flight.start(rare, at(0), false, &policy, 3).is_some(), "its next tick may be an hour away");
     let vantage = flight.start(Probe::anew(Subject::Vantage, ProbeKind::OwnClock), at(0), false, &policy, 3);
     assert!(vantage.is_some());
 }

@@ -69,7 +69,9 @@ impl Incidents {
         // What a silence held back waits for its end, not for company.
         let settles = (!is_told && withheld::of(&incident).is_none()).then(|| now.plus(policy.settle));
         let id = incident.id.clone();
-        self.open.insert(id, Open { incident: Arc::new(incident), settles, repeats, outlived: None });
+        // The minute begins anew; when it ended before the restart, what remains was made the cause, and stands.
+        let outlived = (is_told && has_outlived_its_cause(&incident)).then_some(now);
+        self.open.insert(id, Open { incident: Arc::new(incident), settles, repeats, outlived });
     }
 
     /// An alarm's hold is over and no cause of it is active: it opens an incident, or joins one. Returns the incident
@@ -85,6 +87,12 @@ impl Incidents {
             return (id, said);
         }
         (self.open_new(finding, policy, now), None)
+    }
+
+    /// Whether an incident of the cluster of `finding` may still be joined.
+    #[must_use]
+    pub fn is_joinable(&self, finding: &Finding) -> bool {
+        self.still_settling(finding).is_some()
     }
 
     /// Folds a finding into the incident of its cause. Returns what is to be said because it is graver than the cause.
@@ -121,14 +129,17 @@ impl Incidents {
         }
     }
 
-    /// The open incident whose cause has ended and explains `finding`, which began while the cause stood. What remains
-    /// of such an incident is told within the policy's `remains_after`, so nothing is lost by adding to it.
+    /// The open incident that was told, whose cause has ended and explains `finding`, which began while the cause stood.
+    /// What remains of such an incident is told within the policy's `remains_after`, so nothing is lost by adding to it.
     #[must_use]
     pub fn aftermath_of(&self, finding: &Finding) -> Option<IncidentId> {
         let is_cause = |part: &Part| {
             part.over.is_some_and(|over| finding.since <= over) && (self.explains)(&part.finding, finding)
         };
-        let mut winding_down = self.open.values().filter(|open| open.outlived.is_some());
+        let cluster = finding.subject.cluster();
+        let mut winding_down = self.open.values().filter(|open| {
+            open.outlived.is_some() && open.incident.told.messages > 0 && open.incident.cluster.as_ref() == cluster
+        });
         winding_down.find(|open| open.incident.parts.iter().any(is_cause)).map(|open| open.incident.id.clone())
     }
 
@@ -154,8 +165,7 @@ impl Incidents {
             self.keep_ended(ended);
             return true;
         }
-        let is_standing = |wanted: &Finding| known.standing().any(|finding| finding.key() == wanted.key());
-        if !is_standing(known.root()) && !is_standing(&known.headline) {
+        if has_outlived_its_cause(known) {
             open.outlived.get_or_insert(now);
         }
         false
@@ -230,11 +240,16 @@ impl Incidents {
     }
 
     /// Notes that a message was composed, and returns its number within the incident, from 0.
-    pub fn note_told(&mut self, id: &IncidentId, now: UnixTime) -> Option<u32> {
+    pub fn note_told(&mut self, id: &IncidentId, reason: MessageReason, now: UnixTime) -> Option<u32> {
         let tell = |incident: &mut Incident| {
             let number = incident.told.messages;
-            let band = incident.standing().filter_map(Finding::band).max().max(incident.told.band);
-            let level = Some(incident.level).max(incident.told.level);
+            let stands = incident.standing().filter_map(Finding::band).max();
+            let (level, band) = if reason == MessageReason::Remains {
+                // People know now that the worst is over: what grows from here is news again.
+                (incident.standing().map(|finding| finding.level).max(), stands)
+            } else {
+                (Some(incident.level).max(incident.told.level), stands.max(incident.told.band))
+            };
             incident.told = Told { messages: number.saturating_add(1), last: Some(now), level, band };
             withheld::settle(incident);
             number
@@ -329,6 +344,10 @@ impl Open {
         let is_quiet = self.settles.is_none() && withheld::of(&self.incident).is_none();
         if self.incident.told.messages == 0 && is_quiet && self.incident.level > Level::Info {
             self.settles = Some(now);
+            let incident = Arc::make_mut(&mut self.incident);
+            if !stands(incident, &incident.headline) {
+                incident.headline = loudest(incident).unwrap_or_else(|| incident.headline.clone());
+            }
         }
     }
 
@@ -357,9 +376,20 @@ impl Open {
     /// The cause is over and something still stands: it is now the cause.
     fn promote_remaining(&mut self) {
         let incident = Arc::make_mut(&mut self.incident);
-        let loudest = incident.standing().max_by_key(|finding| finding.level).cloned();
-        incident.cause = loudest.or_else(|| incident.cause.clone());
+        incident.cause = loudest(incident).or_else(|| incident.cause.clone());
     }
+}
+
+fn stands(incident: &Incident, wanted: &Finding) -> bool {
+    incident.standing().any(|finding| finding.key() == wanted.key())
+}
+
+fn has_outlived_its_cause(incident: &Incident) -> bool {
+    incident.standing().next().is_some() && !stands(incident, incident.root()) && !stands(incident, &incident.headline)
+}
+
+fn loudest(incident: &Incident) -> Option<Finding> {
+    incident.standing().max_by_key(|finding| finding.level).cloned()
 }
 
 /// Hash of cluster, rule, subject and first bad look: the same after a restart, different for the next time.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::model::incident::{Alarm, IncidentId, Stage};
 use crate::model::policy::Policy;
-use crate::model::rule::Level;
-use crate::model::subject::Subject;
+use crate::model::rule::{Level, RuleId};
+use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::verdict::{Finding, FindingKey, Verdict, Why};
 
@@ -34,6 +34,18 @@ struct Rung {
     stood: Now,
     /// When its hold ended, or when it was taken back from before a restart.
     fired: Option<Mono>,
+}
+
+/// Findings of one rule in one cluster, or of the vantage.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kin(RuleId, Option<Name>);
+
+impl Kin {
+    /// Whose kin `key` is.
+    #[must_use]
+    pub fn of(key: &FindingKey) -> Self {
+        Self(key.rule, key.subject.cluster().cloned())
+    }
 }
 
 /// What a verdict did to an alarm.
@@ -147,18 +159,30 @@ impl Ladder {
         holds.min_by_key(|(at, _)| *at)
     }
 
-    /// Whether an alarm that nobody speaks for yet is about to have company: another of its rule and cluster whose hold
-    /// ends within five seconds after the first of them fired. Those that wait together wait from that first one on,
-    /// so no stream of newcomers keeps them silent.
+    /// Kin of which nobody speaks for some yet that are about to have company: another whose hold ends within five
+    /// seconds after the first of them fired. Those that wait together wait from that first one on, so no stream of
+    /// newcomers keeps them silent.
     #[must_use]
-    pub fn expects_company(&self, key: &FindingKey, now: Mono) -> bool {
-        let is_kin = |other: &FindingKey| other.rule == key.rule && other.subject.cluster() == key.subject.cluster();
-        let holds = self.pending.iter().filter(|other| is_kin(other));
-        let Some(soonest) = holds.filter_map(|other| self.rungs.get(other)?.ends()).min() else { return false };
-        let untold = self.rungs.iter().filter(|(other, rung)| is_kin(other) && rung.waits_for_a_voice());
-        let Some(first) = untold.filter_map(|(_, rung)| rung.fired).min() else { return false };
-        let until = first.plus(COMPANY_WAIT);
-        now < until && soonest <= until
+    pub fn expecting_company(&self, now: Mono) -> BTreeSet<Kin> {
+        let mut soonest: BTreeMap<Kin, Mono> = BTreeMap::new();
+        for (key, ends) in self.pending.iter().filter_map(|key| Some((key, self.rungs.get(key)?.ends()?))) {
+            let known = soonest.entry(Kin::of(key)).or_insert(ends);
+            *known = ends.min(*known);
+        }
+        if soonest.is_empty() {
+            return BTreeSet::new();
+        }
+        let mut first: BTreeMap<Kin, Mono> = BTreeMap::new();
+        for (key, rung) in self.rungs.iter().filter(|(_, rung)| rung.waits_for_a_voice()) {
+            let (kin, Some(fired)) = (Kin::of(key), rung.fired) else { continue };
+            let known = first.entry(kin).or_insert(fired);
+            *known = fired.min(*known);
+        }
+        let waits = |(kin, fired): (Kin, Mono)| {
+            let until = fired.plus(COMPANY_WAIT);
+            soonest.get(&kin).is_some_and(|soonest| now < until && *soonest <= until).then_some(kin)
+        };
+        first.into_iter().filter_map(waits).collect()
     }
 
     fn raise(&mut self, key: &FindingKey, finding: Finding, now: Now) -> Step {
@@ -209,7 +233,7 @@ impl Rung {
             Stage::Firing { .. } => Step::None,
             Stage::Clearing { since, .. } => {
                 self.alarm.stage = Stage::Firing { since };
-                Step::Changed
+                if worsened { Step::Worsened } else { Step::Changed }
             }
         }
     }

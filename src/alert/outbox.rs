@@ -23,6 +23,7 @@ const AFTER_REJECTION: Duration = Duration::from_secs(300);
 pub struct Outbox {
     owed: VecDeque<Entry>,
     last_failure: Option<DeliveryFailure>,
+    hurried: Option<Mono>,
 }
 
 #[derive(Debug, Clone)]
@@ -39,8 +40,8 @@ enum State {
     Unwritten { sequence: u64, until: Mono },
     /// Free to go from then on.
     Ready(Mono),
-    /// An attempt is under way.
-    InFlight,
+    /// An attempt is under way since then.
+    InFlight(Mono),
 }
 
 /// What a receipt means for the outbox.
@@ -91,7 +92,7 @@ impl Outbox {
         if matches!(entry.state, State::Unwritten { .. }) {
             mark(&mut entry.delivery.message);
         }
-        entry.state = State::InFlight;
+        entry.state = State::InFlight(now);
         Some(entry.delivery.clone())
     }
 
@@ -107,6 +108,8 @@ impl Outbox {
                 return accepted.map_or(Settlement::Unknown, Settlement::Accepted);
             }
             Receipt::Retry(failure) => (failure, backoff(self.owed[position].delivery.attempts, policy)),
+            // Refused by what stood there before somebody mended it.
+            Receipt::Rejected(failure) if self.was_hurried_since(position) => (failure, Duration::ZERO),
             Receipt::Rejected(failure) => (failure, AFTER_REJECTION),
         };
         let entry = &mut self.owed[position];
@@ -125,7 +128,7 @@ impl Outbox {
             self.owed.iter().filter(|entry| entry.delivery.message.incident.id == *incident).peekable();
         let first =
             of_incident.peek().is_some_and(|entry| matches!(entry.delivery.message.reason, MessageReason::First));
-        first && of_incident.all(|entry| entry.state != State::InFlight)
+        first && of_incident.all(|entry| !matches!(entry.state, State::InFlight(_)))
     }
 
     /// Drops everything owed of an incident. Returns what was dropped.
@@ -159,8 +162,9 @@ impl Outbox {
         self.owed.iter().map(|entry| entry.delivery.clone()).collect()
     }
 
-    /// Everything may be tried at once: the path is back.
+    /// Everything may be tried at once: the path is back, or a person mended something.
     pub fn hurry(&mut self, now: Mono) {
+        self.hurried = Some(now);
         for entry in &mut self.owed {
             if let State::Ready(at) = &mut entry.state {
                 *at = (*at).min(now);
@@ -176,7 +180,7 @@ impl Outbox {
             .filter_map(|at| match self.owed[at].state {
                 State::Unwritten { until, .. } => Some(until),
                 State::Ready(from) => Some(from),
-                State::InFlight => None,
+                State::InFlight(_) => None,
             })
             .min()
     }
@@ -201,11 +205,16 @@ impl Outbox {
         }
     }
 
+    fn was_hurried_since(&self, attempt: usize) -> bool {
+        let State::InFlight(begun) = self.owed[attempt].state else { return false };
+        self.hurried.is_some_and(|hurried| hurried >= begun)
+    }
+
     fn is_next(&self, at: usize, now: Mono) -> bool {
         let is_free = match self.owed[at].state {
             State::Unwritten { until, .. } => until <= now,
             State::Ready(from) => from <= now,
-            State::InFlight => false,
+            State::InFlight(_) => false,
         };
         is_free && self.is_first_of_incident(at)
     }
@@ -220,7 +229,7 @@ impl Outbox {
         if self.owed.len() <= MOST {
             return None;
         }
-        let waiting = self.owed.iter().enumerate().filter(|(_, entry)| entry.state != State::InFlight);
+        let waiting = self.owed.iter().enumerate().filter(|(_, entry)| !matches!(entry.state, State::InFlight(_)));
         let (position, _) = waiting.min_by_key(|(at, entry)| (entry.delivery.message.level, *at))?;
         self.owed.remove(position).map(|entry| entry.delivery)
     }

@@ -1,10 +1,11 @@
 //! From alarms to messages: which incident speaks for an alarm, what is composed, what is sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alert::group::Utterance;
+use crate::alert::ladder::Kin;
 use crate::alert::outbox::Settlement;
 use crate::judge::edges::{could_explain, explains};
 use crate::judge::rule;
@@ -47,8 +48,9 @@ impl Engine {
             .filter(|alarm| !is_blind || alarm.finding.subject.cluster().is_none())
             .map(Alarm::key)
             .collect();
+        let awaited = if silent.is_empty() { BTreeSet::new() } else { self.ladder.expecting_company(now.mono) };
         for key in silent {
-            self.give_voice(&key, now);
+            self.give_voice(&key, &awaited, now);
         }
         let ladder = &self.ladder;
         let eases = |key: &FindingKey| ladder.alarm(key).is_some_and(Alarm::is_clearing);
@@ -109,7 +111,7 @@ impl Engine {
         if self.hushes(&id, reason) {
             return;
         }
-        let Some(number) = self.incidents.note_told(&id, now.wall) else { return };
+        let Some(number) = self.incidents.note_told(&id, reason, now.wall) else { return };
         let Some(incident) = self.incidents.incident(&id).map(Arc::clone) else { return };
         let message = self.compose(&incident, number, reason, now);
         self.note_incident(&id);
@@ -181,9 +183,15 @@ impl Engine {
         self.incidents.incident(id).is_some_and(|incident| incident.told.messages > 0)
     }
 
-    fn give_voice(&mut self, key: &FindingKey, now: Now) {
+    fn give_voice(&mut self, key: &FindingKey, awaited: &BTreeSet<Kin>, now: Now) {
         let Some(finding) = self.ladder.alarm(key).map(|alarm| alarm.finding.clone()) else { return };
         let policy = self.view.policy().clone();
+        // A warning has waited out its hold; some seconds more cost less than a second mail of the same event. With the
+        // first of them told, the others join it.
+        let has_time = finding.level == Level::Warning && awaited.contains(&Kin::of(key));
+        if has_time && !self.incidents.is_joinable(&finding) {
+            return;
+        }
         let (incident, said) = match self.voice(&finding, now) {
             Voice::Wait => return,
             Voice::Fold(incident) => {
@@ -219,12 +227,7 @@ impl Engine {
             .ladder
             .suspected(now.mono, self.cause_wait())
             .any(|suspect| could_explain(suspect.rule, &suspect.subject, finding));
-        if is_doubtful && finding.level > Level::Info {
-            return Voice::Wait;
-        }
-        // A warning has waited out its hold; some seconds more cost less than a second mail of the same event.
-        let has_time = finding.level == Level::Warning;
-        if has_time && self.ladder.expects_company(&finding.key(), now.mono) { Voice::Wait } else { Voice::Own }
+        if is_doubtful && finding.level > Level::Info { Voice::Wait } else { Voice::Own }
     }
 
     /// Without a reference point even a plain fault stays a suspicion for as long as that takes.

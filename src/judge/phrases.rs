@@ -78,10 +78,10 @@ pub(super) fn state(unseen: Unseen) -> String {
     let text = match (unseen.phase, unseen.cause) {
         (_, Cause::Refused) => "down: the connection is refused, nothing listens there",
         (Phase::Dial, Cause::Timeout) => "unreachable from here: no answer to the connection attempt",
-        (Phase::Tls, Cause::Timeout) => "hanging: it accepts the connection, then says nothing in the TLS handshake",
+        (Phase::Tls, Cause::Timeout) => "hanging: the connection is accepted, then nothing comes in the TLS handshake",
         (Phase::FirstByte | Phase::Body, Cause::Timeout) => "hanging: connected, but no answer to the request",
-        (Phase::Idle, Cause::Reset | Cause::Closed) => "gone: it dropped an open connection without a word",
-        (_, Cause::Reset | Cause::Closed) => "failing: it drops the connection",
+        (Phase::Idle, Cause::Reset | Cause::Closed) => "gone: an open connection was dropped without a word",
+        (_, Cause::Reset | Cause::Closed) => "failing: the connection is dropped",
         (_, Cause::Unreachable) => "unreachable from here: the network knows no way there",
         (_, Cause::Unavailable) => "up, but says that it cannot serve",
         _ => return format!("failing ({unseen})"),

@@ -84,6 +84,7 @@ impl Words for QuorumLost {
             );
         }
         match answering.len() {
+            0 if total == 1 => format!("The only member of {etcd} does not answer. {rest}."),
             0 => format!("None of {total} members of {etcd} answers; {needed} are needed. {rest}."),
             some => format!("Only {some} of {total} members of {etcd} answer; {needed} are needed. {rest}."),
         }

@@ -36,7 +36,12 @@ pub fn lines(view: &View, cluster: Option<&Name>) -> Vec<LookLine> {
     // Two looks of one kind at one endpoint, over a new and over the reused connection: the later one speaks.
     lines.sort_by(|a, b| (&a.probe.subject, a.probe.kind, b.at).cmp(&(&b.probe.subject, b.probe.kind, a.at)));
     lines.dedup_by(|a, b| a.probe.subject == b.probe.subject && a.probe.kind == b.probe.kind);
-    lines.truncate(MOST);
+    if lines.len() > MOST {
+        // What decides is kept before what only adds to it.
+        lines.sort_by_key(|line| matches!(line.probe.kind, ProbeKind::Version | ProbeKind::EtcdRead));
+        lines.truncate(MOST);
+        lines.sort_by(|a, b| (&a.probe.subject, a.probe.kind).cmp(&(&b.probe.subject, b.probe.kind)));
+    }
     lines
 }
 

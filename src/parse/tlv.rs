@@ -1,7 +1,8 @@
 //! The least of DER: tag, length, content.
 //!
-//! For certificates that a full reader refuses: enough to step over fields and to find names and dates. Accepts
-//! non-minimal lengths, knows no indefinite ones (they are not DER). Called by `parse/x509.rs`.
+//! For the extensions of every certificate, and for those that a full reader refuses: enough to step over fields and to
+//! find names and dates. Accepts non-minimal lengths, knows no indefinite ones (they are not DER). Called by
+//! `parse/x509.rs`.
 
 /// One element.
 #[derive(Debug, Clone, Copy)]

@@ -34,7 +34,7 @@ pub fn document(delivery: &Delivery) -> Document {
     let mut sections = vec![opening(message)];
     if message.reason != MessageReason::Resolved {
         let title = if is_over { "What it meant" } else { "Impact" };
-        let is_silent = !is_over && site::is_silent(message);
+        let is_silent = !is_over && site::is_silent(message, root);
         let impact = if is_silent { site::IMPACT.to_owned() } else { words.impact(root) };
         sections.push(Section::of(title, text(&impact)));
     }
@@ -77,7 +77,7 @@ fn opening(message: &Message) -> Section {
     } else {
         blocks.push(Block::Text(what(headline)));
     }
-    if !is_over(message) && site::is_silent(message) {
+    if !is_over(message) && site::is_silent(message, latest(incident, incident.root())) {
         blocks.push(Block::Strong(line(&site::sentence(message), LONGEST)));
     }
     if let Some(cause) = incident.cause.as_ref().filter(|cause| cause.key() != incident.headline.key()) {
@@ -141,7 +141,7 @@ fn next(message: &Message, root: &Finding, words: &dyn Words) -> Option<Section>
     let of_rule = words.next_commands(root, &message.addresses).into_iter().take(5);
     let of_rule = of_rule.map(|command| Command::new(&line(&command, LONGEST)));
     let commands: Vec<Command> =
-        site::is_silent(message).then(|| site::command(message)).into_iter().chain(of_rule).collect();
+        site::is_silent(message, root).then(|| site::command(message)).into_iter().chain(of_rule).collect();
     (!commands.is_empty()).then(|| Section::of("Next", Block::Commands(commands)))
 }
 

@@ -7,20 +7,31 @@ use crate::judge::phrases;
 use crate::model::message::{LookLine, Message};
 use crate::model::observation::{Cause, Phase};
 use crate::model::probe::ProbeKind;
+use crate::model::rule::RuleId;
 use crate::model::subject::Subject;
+use crate::model::verdict::{Evidence, Finding};
 
 use super::document::Command;
 
 /// Hosts that the first command asks; more do not fit into a line.
 const ASKED: usize = 8;
 
-/// Whether apiservers and etcd were looked at, and every look that decides found neither an answer nor a refusal.
-pub(super) fn is_silent(message: &Message) -> bool {
+/// Whether apiservers and etcd were looked at, and every look that decides found neither an answer nor a refusal. Only
+/// where the cause is that a whole part of the cluster is gone: a certificate means what it means on a dead site, too.
+pub(super) fn is_silent(message: &Message, root: &Finding) -> bool {
+    let is_gone = if let Evidence::Quorum { answering, silent, .. } = &root.evidence {
+        answering.is_empty() && silent.iter().all(|(_, unseen)| is_silence(unseen.cause))
+    } else {
+        matches!(root.rule, RuleId::F23 | RuleId::F24)
+    };
     let deciding = || message.looks.iter().filter(|look| decides(look));
     let any = |of: fn(&Subject) -> bool| deciding().any(|look| of(&look.probe.subject));
-    any(|subject| matches!(subject, Subject::Apiserver(..)))
+    let Some(first) = deciding().map(|look| look.at).min() else { return false };
+    is_gone
+        && any(|subject| matches!(subject, Subject::Apiserver(..)))
         && any(|subject| matches!(subject, Subject::EtcdMember(..)))
         && deciding().all(is_mute)
+        && !message.looks.iter().any(|look| look.at >= first && look.outcome.is_ok())
 }
 
 /// What is so, for the top of the message.
@@ -51,10 +62,14 @@ fn decides(look: &LookLine) -> bool {
     matches!(look.probe.kind, ProbeKind::Readyz | ProbeKind::EtcdStatus)
 }
 
-/// A process that hangs still has a kernel that takes its connections, so a readyz must fail while dialling. Status goes
-/// over a connection that is kept, where the first silence is that of an answer.
+/// A readyz must fail while dialling: a process that hangs still has a kernel that takes connections, until as many wait
+/// as it lets wait. Status goes over a connection that is kept, where the first silence is that of an answer.
 fn is_mute(look: &LookLine) -> bool {
     let Err(unseen) = look.outcome else { return false };
     let is_dialled = unseen.phase == Phase::Dial || look.probe.kind == ProbeKind::EtcdStatus;
-    is_dialled && matches!(unseen.cause, Cause::Timeout | Cause::Unreachable)
+    is_dialled && is_silence(unseen.cause)
+}
+
+const fn is_silence(cause: Cause) -> bool {
+    matches!(cause, Cause::Timeout | Cause::Unreachable)
 }

@@ -398,6 +398,10 @@ fn maintenance() -> Silence {
 /// The message on F01 where the looks at these ended so.
 fn of_looks(ended: &[(&str, ProbeKind, Result<&str, Unseen>)]) -> Delivery {
     let mut delivery = delivery(RuleId::F01, MessageReason::First);
+    let silent = [1, 2, 3].map(|n| (subject(&format!("prod-eu1/etcd/etcd/etcd-{n}")), MUTE)).into();
+    delivery.message.incident.headline.evidence =
+        Evidence::Quorum { needed: 2, answering: Vec::new(), silent, leaderless: false };
+    delivery.message.incident.parts[0].finding = delivery.message.incident.headline.clone();
     let look = |(of, kind, outcome): &(&str, ProbeKind, Result<&str, Unseen>)| LookLine {
         probe: Probe::anew(subject(of), *kind),
         address: addresses().get(&subject(of)).cloned().unwrap_or_default(),
@@ -414,11 +418,24 @@ fn a_site_of_which_nothing_answers_is_told_as_such() {
     let silent = [
         ("prod-eu1/vip", ProbeKind::Readyz, Err(MUTE)),
         ("prod-eu1/apiserver/api-1", ProbeKind::Readyz, Err(MUTE)),
-        ("prod-eu1/apiserver/api-1", ProbeKind::Version, Ok("v1.36.3")),
+        ("prod-eu1/apiserver/api-1", ProbeKind::Version, Err(MUTE)),
         ("prod-eu1/etcd/etcd/etcd-1", ProbeKind::EtcdStatus, Err(MUTE)),
     ];
 
     check("text_of_a_silent_site", &text(&document(&of_looks(&silent))));
+}
+
+#[test]
+fn a_certificate_means_what_it_means_on_a_silent_site_too() {
+    let silent = ["prod-eu1/apiserver/api-1", "prod-eu1/etcd/etcd/etcd-1"].map(|of| match of.contains("etcd-1") {
+        true => (of, ProbeKind::EtcdStatus, Err(MUTE)),
+        false => (of, ProbeKind::Readyz, Err(MUTE)),
+    });
+    let looks = of_looks(&silent).message.looks;
+    let mut delivery = delivery(RuleId::F26, MessageReason::First);
+    delivery.message.looks = looks;
+
+    assert!(!text(&document(&delivery)).contains("Nothing of"));
 }
 
 #[test]
@@ -428,6 +445,7 @@ fn a_site_of_which_anything_answers_or_refuses_is_not_silent() {
     for looks in [
         vec![api(Err(MUTE)), etcd(Err(REFUSED))],
         vec![api(Ok("500: etcd")), etcd(Err(MUTE))],
+        vec![api(Err(MUTE)), ("prod-eu1/apiserver/api-1", ProbeKind::Version, Ok("v1.36.3")), etcd(Err(MUTE))],
         vec![api(Err(REFUSED)), etcd(Err(MUTE))],
         vec![api(Err(Unseen { phase: Phase::FirstByte, cause: Cause::Timeout })), etcd(Err(MUTE))],
         // A managed control plane shows no etcd, and an etcd alone no apiserver: one part is no site.

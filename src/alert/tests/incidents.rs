@@ -34,7 +34,7 @@ fn due(incidents: &mut Incidents, second: u64) -> Vec<(IncidentId, MessageReason
 }
 
 fn tell(incidents: &mut Incidents, id: IncidentId, reason: MessageReason, second: u64) -> (IncidentId, MessageReason) {
-    incidents.note_told(&id, at(second).wall).unwrap();
+    incidents.note_told(&id, reason, at(second).wall).unwrap();
     (id, reason)
 }
 
@@ -101,6 +101,8 @@ fn what_began_under_a_cause_and_is_believed_after_its_end_is_told_in_its_thread_
     assert_eq!(incidents.aftermath_of(&later), None, "it began after the cause");
     let unrelated = Finding { rule: F09, ..late.clone() };
     assert_eq!(incidents.aftermath_of(&unrelated), None);
+    let elsewhere = Finding { subject: samples::subject("other/apiserver/api-1"), ..late.clone() };
+    assert_eq!(incidents.aftermath_of(&elsewhere), None);
     assert_eq!(incidents.aftermath_of(&late), Some(id.clone()));
 
     assert_eq!(incidents.fold(&id, &late, at(65).mono), None);
@@ -200,6 +202,50 @@ fn what_outlives_its_cause_by_a_minute_is_named() {
     assert_eq!(due(&mut incidents, 110), [(id.clone(), Remains)]);
     assert_eq!(due(&mut incidents, 111), []);
     assert_eq!(incidents.incident(&id).unwrap().root().rule, F22);
+}
+
+#[test]
+fn what_remains_and_grows_as_grave_as_its_cause_was_is_said_again() {
+    let (mut incidents, id) = told();
+    incidents.fold(&id, &finding(F22, Warning, 0), at(2).mono);
+    recover(&mut incidents, &id, F24, 50);
+    assert_eq!(due(&mut incidents, 110), [(id.clone(), Remains)]);
+
+    let said = incidents.worsen(&id, &finding(F22, Critical, 0), at(650).mono);
+
+    assert_eq!(said, Some(Utterance { incident: id, reason: Escalated }));
+}
+
+#[test]
+fn what_outlives_its_cause_is_named_after_a_restart_as_well() {
+    let (mut incidents, id) = told();
+    incidents.fold(&id, &finding(F22, Warning, 0), at(2).mono);
+    recover(&mut incidents, &id, F24, 50);
+    let known = incidents.incident(&id).unwrap().as_ref().clone();
+
+    let mut anew = none();
+    anew.restore(known, &Policy::default(), at(80).mono);
+
+    assert_eq!(due(&mut anew, 139), []);
+    assert_eq!(due(&mut anew, 140), [(id.clone(), Remains)]);
+    let named = anew.incident(&id).unwrap().as_ref().clone();
+    let mut again = none();
+    again.restore(named, &Policy::default(), at(200).mono);
+    assert_eq!(due(&mut again, 300), [], "it was named before");
+}
+
+#[test]
+fn what_comes_back_under_a_headline_that_is_over_is_told_by_its_own_name() {
+    let mut incidents = none();
+    let id = open(&mut incidents, F22, Warning, 0);
+    open(&mut incidents, F02, Warning, 0);
+    assert_eq!(due_while_easing(&mut incidents, 1), []);
+    assert!(!recover(&mut incidents, &id, F22, 20));
+
+    incidents.relapse(&id, &finding(F02, Warning, 0), at(25).mono);
+
+    assert_eq!(due(&mut incidents, 25), [(id.clone(), First)]);
+    assert_eq!(incidents.incident(&id).unwrap().headline.rule, F02);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{at, finding};
-use crate::alert::ladder::{Ladder, Step};
+use crate::alert::ladder::{Kin, Ladder, Step};
 use crate::model::incident::{Alarm, Stage};
 use crate::model::policy::Policy;
 use crate::model::rule::{Level, RuleId};
@@ -271,8 +271,22 @@ fn a_warning_waits_for_another_of_its_rule_that_is_seconds_away() {
     ] {
         let ladder = kindred(begin, now);
 
-        assert_eq!(ladder.expects_company(&kin(0), at(now).mono), expected, "{begin:?} at {now} s");
+        assert_eq!(
+            ladder.expecting_company(at(now).mono).contains(&Kin::of(&kin(0))),
+            expected,
+            "{begin:?} at {now} s"
+        );
     }
+}
+
+#[test]
+fn what_comes_back_louder_while_it_recovers_has_worsened() {
+    let louder = Verdict::Bad(Finding { level: Level::Critical, ..held(0) });
+
+    check(
+        firing(),
+        &[(5, good(4, 5, 1), Step::Changed), (8, louder.clone(), Step::Worsened), (11, louder, Step::None)],
+    );
 }
 
 #[test]
@@ -281,7 +295,7 @@ fn company_of_which_nothing_more_is_heard_is_waited_for_no_longer_than_five_seco
     for second in 31..=40 {
         ladder.take(&kin(1), UNCLEAR, &Policy::default(), at(second));
 
-        assert_eq!(ladder.expects_company(&kin(0), at(second).mono), second < 35, "at {second} s");
+        assert_eq!(ladder.expecting_company(at(second).mono).contains(&Kin::of(&kin(0))), second < 35, "at {second} s");
     }
 }
 
@@ -295,7 +309,7 @@ fn alarms_of_another_cluster_or_rule_are_no_company() {
         let finding = Finding { rule: other.rule, subject: other.subject.clone(), since: at(3).wall, ..held(30) };
         ladder.take(&other, Verdict::Bad(finding), &Policy::default(), at(30));
 
-        assert!(!ladder.expects_company(&kin(0), at(30).mono), "{other:?}");
+        assert!(!ladder.expecting_company(at(30).mono).contains(&Kin::of(&kin(0))), "{other:?}");
     }
 }
 

@@ -94,6 +94,18 @@ fn what_was_rejected_waits_for_five_minutes_and_stays_owed() {
 }
 
 #[test]
+fn what_the_old_relay_rejects_after_a_reload_is_tried_at_once_and_once() {
+    let mut outbox = owing(&[("a", 0)]);
+    pop(&mut outbox, at(0).mono);
+    outbox.hurry(at(5).mono);
+    settle(&mut outbox, "a.0", Receipt::Rejected(failure()), at(10).mono);
+
+    assert!(pop(&mut outbox, at(10).mono).is_some());
+    settle(&mut outbox, "a.0", Receipt::Rejected(failure()), at(11).mono);
+    assert_eq!(pop(&mut outbox, at(310).mono), None);
+}
+
+#[test]
 fn with_the_path_back_everything_that_waits_may_go_at_once() {
     let mut outbox = owing(&[("a", 0), ("b", 0)]);
     pop(&mut outbox, at(0).mono);

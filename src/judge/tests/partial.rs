@@ -99,8 +99,8 @@ fn an_address_that_fails_in_part_with_sound_instances_is_named_itself() {
         F22,
         VIP,
         SLOW,
-        "The shared address fails at times: 4 times within 1 min it was hanging: it accepts the connection, then says \
-         nothing in the TLS handshake, and it answered in between. Asked directly, 2 of 2 instances are ready.",
+        "The shared address fails at times: 4 times within 1 min it was hanging: the connection is accepted, then \
+         nothing comes in the TLS handshake, and it answered in between. Asked directly, 2 of 2 instances are ready.",
     );
 }
 

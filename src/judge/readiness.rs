@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::time::Now;
+use crate::model::time::{Mono, Now};
 use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
 use crate::observe::track::Confirmation;
 use crate::observe::view::Aspect;
@@ -235,6 +235,7 @@ fn judge_both(scene: &Scene<'_>, rule: RuleId, concerns: impl Fn(&[String]) -> b
         instances.iter().map(|instance| (instance, scene.standing(instance, Aspect::Answer))).collect();
     let mut parts = Vec::new();
     let mut oldest: Option<Now> = None;
+    let mut last: Option<Mono> = None;
     let mut path_unproven = false;
     for (instance, standing) in &standings {
         let Standing::Bad { bad, path_unproven: unproven } = standing else { continue };
@@ -243,14 +244,14 @@ fn judge_both(scene: &Scene<'_>, rule: RuleId, concerns: impl Fn(&[String]) -> b
         {
             parts.push(((*instance).clone(), failing.clone()));
             oldest = oldest.filter(|oldest| oldest.mono <= bad.kind.first.mono).or(Some(bad.kind.first));
+            last = last.filter(|last| *last <= bad.kind.last.mono).or(Some(bad.kind.last.mono));
             path_unproven |= *unproven;
         }
     }
+    let is_open = |since: Now| !is_etcd_judged(scene, since) || last.is_some_and(|last| follows_election(scene, last));
     let verdict = match oldest {
         None => unconcerned(&standings),
-        Some(since) if rule == RuleId::F25 && !is_etcd_judged(scene, since) => {
-            Verdict::Unknown(Why::Suspected { since })
-        }
+        Some(since) if rule == RuleId::F25 && is_open(since) => Verdict::Unknown(Why::Suspected { since }),
         Some(since) => {
             let all = parts.len() == instances.len();
             let policy = scene.policy();
@@ -289,6 +290,19 @@ fn is_etcd_judged(scene: &Scene<'_>, since: Now) -> bool {
         let Some(track) = scene.view.track(etcd, Aspect::Leader) else { return false };
         let is_later = track.latest().is_some_and(|latest| latest.mono > since.mono);
         is_later && scene.view.confirmation(etcd, Aspect::Leader, scene.now.mono) != Confirmation::Suspected
+    })
+}
+
+/// After an election apiservers still wait for the old leader, until their own checks of etcd give up: 2 s for each of
+/// them, and readyz asks two in turn. What is bad at a look after that is no remnant of the election.
+const FOLLOWING: Duration = Duration::from_secs(5);
+
+/// Whether a look at `last` may have seen no more than an election of the etcd behind it.
+fn follows_election(scene: &Scene<'_>, last: Mono) -> bool {
+    scene.etcds().iter().filter_map(|etcd| scene.view.elections(etcd)).any(|elections| {
+        // `last` may be older than the election.
+        let mut recent = elections.within(scene.now.mono, FOLLOWING.saturating_mul(3));
+        recent.any(|step| last < step.at.mono.plus(FOLLOWING))
     })
 }
 

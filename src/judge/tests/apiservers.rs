@@ -5,7 +5,8 @@ use crate::model::rule::RuleId::{F22, F23, F24, F25, F50};
 
 use super::stage::Member::{Gone, Up};
 use super::stage::{
-    Says, Seen, answered, check, check_in, dead, each, inventory, mute, name, not_ready, ready, round, together,
+    Says, Seen, answered, check, check_in, dead, each, inventory, mute, name, not_ready, ready, round, round_with,
+    together,
 };
 
 const A1: &str = "prod/apiserver/api-1";
@@ -137,6 +138,19 @@ fn instances_that_blame_etcd_are_believed_once_etcd_was_judged_after_them() {
         check(&together(&[blaming.clone(), etcd]), &[(F25, "prod", says)]);
     }
     check_in(inventory(2, 0), &blaming, &[(F25, "prod", HELD)]);
+}
+
+#[test]
+fn instances_that_still_wait_for_an_old_leader_are_no_outage_until_five_seconds_after_the_election() {
+    let term = |term: u64| round_with(&[Up, Up, Up], |status| status.raft_term = term);
+    let etcd = vec![(0, term(3)), (3000, term(4)), (6000, term(4)), (9000, term(4))];
+    for (last, says) in [(4500, Says::Suspected), (7999, Says::Suspected), (8000, PAGE)] {
+        let times = [2500, 3500, last];
+        let blaming = |of| each(&times, not_ready(of, &["etcd"]));
+        let until: Vec<_> = etcd.iter().filter(|(at, _)| *at <= last).cloned().collect();
+
+        check(&together(&[blaming(A1), blaming(A2), until]), &[(F25, "prod", says)]);
+    }
 }
 
 #[test]

@@ -77,8 +77,9 @@ pub(crate) fn told(world: &mut World, fault: &Fault, at: Instant) -> Result<Mail
     } else {
         world.table.note(fault.what, at, first.arrived);
     }
-    ensure!(first.subject.contains(fault.symptom), "subject '{}' says not '{}'", first.subject, fault.symptom);
-    ensure!(first.subject.contains(fault.level), "subject '{}' says not '{}'", first.subject, fault.level);
+    for wanted in [fault.symptom, fault.level] {
+        ensure!(first.subject.contains(wanted), "'{wanted}' is not in '{}'\n{}", first.subject, first.text);
+    }
     let late = first.arrived.saturating_duration_since(at);
     ensure!(late <= fault.within, "mailed only after {late:?}");
     world.quiet_for(SETTLED).with_context(|| world.what_vedette_said())?;

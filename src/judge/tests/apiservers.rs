@@ -143,7 +143,7 @@ fn instances_that_blame_etcd_are_believed_once_etcd_was_judged_after_them() {
 #[test]
 fn instances_that_still_wait_for_an_old_leader_are_no_outage_until_five_seconds_after_the_election() {
     let term = |term: u64| round_with(&[Up, Up, Up], |status| status.raft_term = term);
-    let etcd = vec![(0, term(3)), (3000, term(4)), (6000, term(4)), (9000, term(4))];
+    let etcd = [(0, term(3)), (3000, term(4)), (6000, term(4)), (9000, term(4))];
     for (last, says) in [(4500, Says::Suspected), (7999, Says::Suspected), (8000, PAGE)] {
         let times = [2500, 3500, last];
         let blaming = |of| each(&times, not_ready(of, &["etcd"]));

@@ -164,20 +164,13 @@ impl Ladder {
     /// newcomers keeps them silent.
     #[must_use]
     pub fn expecting_company(&self, now: Mono) -> BTreeSet<Kin> {
-        let mut soonest: BTreeMap<Kin, Mono> = BTreeMap::new();
-        for (key, ends) in self.pending.iter().filter_map(|key| Some((key, self.rungs.get(key)?.ends()?))) {
-            let known = soonest.entry(Kin::of(key)).or_insert(ends);
-            *known = ends.min(*known);
-        }
+        let holds = self.pending.iter().filter_map(|key| Some((key, self.rungs.get(key)?.ends()?)));
+        let soonest = earliest(holds);
         if soonest.is_empty() {
             return BTreeSet::new();
         }
-        let mut first: BTreeMap<Kin, Mono> = BTreeMap::new();
-        for (key, rung) in self.rungs.iter().filter(|(_, rung)| rung.waits_for_a_voice()) {
-            let (kin, Some(fired)) = (Kin::of(key), rung.fired) else { continue };
-            let known = first.entry(kin).or_insert(fired);
-            *known = fired.min(*known);
-        }
+        let untold = self.rungs.iter().filter(|(_, rung)| rung.waits_for_a_voice());
+        let first = earliest(untold.filter_map(|(key, rung)| Some((key, rung.fired?))));
         let waits = |(kin, fired): (Kin, Mono)| {
             let until = fired.plus(COMPANY_WAIT);
             soonest.get(&kin).is_some_and(|soonest| now < until && *soonest <= until).then_some(kin)
@@ -198,6 +191,16 @@ impl Ladder {
         self.rungs.insert(key.clone(), Rung { alarm, booked: now.mono, written: now.mono, stood: now, fired });
         if fires { Step::Fired } else { Step::Raised }
     }
+}
+
+/// The earliest of these times for all kin.
+fn earliest<'a>(times: impl Iterator<Item = (&'a FindingKey, Mono)>) -> BTreeMap<Kin, Mono> {
+    let mut earliest = BTreeMap::new();
+    for (key, at) in times {
+        let known = earliest.entry(Kin::of(key)).or_insert(at);
+        *known = at.min(*known);
+    }
+    earliest
 }
 
 /// One event shows on two servers in looks that begin up to an interval (3 s) apart; a replaced credential is noticed

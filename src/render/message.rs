@@ -31,10 +31,11 @@ pub fn document(delivery: &Delivery) -> Document {
     let root = latest(&message.incident, message.incident.root());
     let words = words::of(root.rule);
 
-    let mut sections = vec![opening(message)];
+    let is_silent = !is_over && site::is_silent(message, root);
+
+    let mut sections = vec![opening(message, is_silent)];
     if message.reason != MessageReason::Resolved {
         let title = if is_over { "What it meant" } else { "Impact" };
-        let is_silent = !is_over && site::is_silent(message, root);
         let impact = if is_silent { site::IMPACT.to_owned() } else { words.impact(root) };
         sections.push(Section::of(title, text(&impact)));
     }
@@ -44,7 +45,7 @@ pub fn document(delivery: &Delivery) -> Document {
         blocks: vec![text(&words.likely_cause(root)), text(&format!("Rule {}: {}.", root.rule, words.title()))],
     });
     if !is_over {
-        sections.extend(next(message, root, words));
+        sections.extend(next(message, root, words, is_silent));
     }
     sections.extend(evidence::certificate(message, root));
     sections.extend(folded(message));
@@ -63,7 +64,7 @@ pub fn document(delivery: &Delivery) -> Document {
 }
 
 /// What, since when, still true or not.
-fn opening(message: &Message) -> Section {
+fn opening(message: &Message, is_silent: bool) -> Section {
     let incident = &message.incident;
     let what = |finding: &Finding| line(&words::of(finding.rule).what(finding, &message.addresses), LONGEST);
     let headline = latest(incident, &incident.headline);
@@ -77,7 +78,7 @@ fn opening(message: &Message) -> Section {
     } else {
         blocks.push(Block::Text(what(headline)));
     }
-    if !is_over(message) && site::is_silent(message, latest(incident, incident.root())) {
+    if is_silent {
         blocks.push(Block::Strong(line(&site::sentence(message), LONGEST)));
     }
     if let Some(cause) = incident.cause.as_ref().filter(|cause| cause.key() != incident.headline.key()) {
@@ -137,11 +138,10 @@ fn place(message: &Message) -> String {
     }
 }
 
-fn next(message: &Message, root: &Finding, words: &dyn Words) -> Option<Section> {
+fn next(message: &Message, root: &Finding, words: &dyn Words, is_silent: bool) -> Option<Section> {
     let of_rule = words.next_commands(root, &message.addresses).into_iter().take(5);
     let of_rule = of_rule.map(|command| Command::new(&line(&command, LONGEST)));
-    let commands: Vec<Command> =
-        site::is_silent(message, root).then(|| site::command(message)).into_iter().chain(of_rule).collect();
+    let commands: Vec<Command> = is_silent.then(|| site::command(message)).into_iter().chain(of_rule).collect();
     (!commands.is_empty()).then(|| Section::of("Next", Block::Commands(commands)))
 }
 

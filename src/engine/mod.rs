@@ -212,7 +212,7 @@ impl Engine {
             self.beat_due(now);
         }
         self.renew_snapshot(now);
-        self.pulse.promise(self.next_deadline());
+        self.pulse.promise(self.next_deadline(), now.mono);
     }
 
     const fn is_awake(&self) -> bool {

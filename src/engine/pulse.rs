@@ -39,9 +39,10 @@ impl Pulse {
         self.lags.iter().map(|(_, lag)| *lag).max().unwrap_or_default()
     }
 
-    /// When the next input comes at the latest.
-    pub(super) const fn promise(&mut self, at: Option<Mono>) {
-        self.promised = at;
+    /// When the next input comes at the latest. What is overdue already is due now: its lateness was noted when it
+    /// came about, and must not count for the next input as well.
+    pub(super) fn promise(&mut self, at: Option<Mono>, now: Mono) {
+        self.promised = at.map(|at| at.max(now));
     }
 
     fn lag(&self, now: Mono) -> Duration {
@@ -83,5 +84,24 @@ impl Engine {
             self.touched.extend(self.view.inventory().clusters.keys().cloned().map(Some));
         }
         self.pulse.note(lag, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::UnixTime;
+
+    #[test]
+    fn a_wake_up_is_late_by_what_passed_after_the_promise_and_after_the_time_of_promising() {
+        let second = |n| Mono::ORIGIN.plus(Duration::from_secs(n));
+        let mut pulse = Pulse::new(Now { wall: UnixTime::from_millis(0), mono: second(10) });
+        for (promised, at, late) in
+            [(None, 40, 0), (Some(20), 15, 0), (Some(20), 20, 0), (Some(20), 23, 3), (Some(4), 12, 2)]
+        {
+            pulse.promise(promised.map(second), second(10));
+
+            assert_eq!(pulse.lag(second(at)), Duration::from_secs(late), "{promised:?} {at}");
+        }
     }
 }

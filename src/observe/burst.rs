@@ -42,7 +42,8 @@ impl Bursts {
                 self.plan(at, own.clone());
             }
             if matches!(own.kind, ProbeKind::EtcdStatus | ProbeKind::EtcdHealth) {
-                self.plan(first.mono.plus(policy.leaderless_hold).plus(MARGIN), own);
+                // A first look that took longer than the hold has outlasted it: its third shows as much.
+                self.plan(first.mono.plus(policy.leaderless_hold).plus(MARGIN).max(third), own);
             }
         }
         for cause in cause_looks(subject, inventory) {

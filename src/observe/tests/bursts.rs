@@ -83,6 +83,21 @@ fn a_burst_for_a_member_asks_all_members_until_an_election_would_have_ended() {
 }
 
 #[test]
+fn no_look_of_a_burst_is_due_before_the_burst_is_started() {
+    for took in [0, 1_000, 2_990, 3_000, 3_100, 4_500, 60_000] {
+        for subject in [API, "prod/etcd/main", "prod/etcd/main/etcd-2", "vantage/reference/relay"] {
+            let mut bursts = Bursts::default();
+            bursts.start(&of(subject), at(0), &inventory(2, 3), &Policy::default(), at(took).mono);
+
+            let looks = run(&mut bursts);
+
+            let early = looks.iter().find(|(_, due)| *due < at(took).mono);
+            assert!(early.is_none(), "{subject}, seen to be bad after {took} ms: {early:?}");
+        }
+    }
+}
+
+#[test]
 fn bursts_that_start_together_share_their_looks() {
     let mut alone = Bursts::default();
     start(&mut alone, API, 0);

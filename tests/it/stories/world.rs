@@ -407,6 +407,8 @@ impl World {
         }
         let now = self.now();
         self.engine.handle(input, now);
+        // Here every wake-up comes when it was promised: an engine that is late in spite of it promised a time gone by.
+        assert_eq!(self.engine.snapshot().loop_lag, Duration::ZERO, "at {:?}", self.elapsed);
         while let Some(action) = self.engine.next_action() {
             if self.records {
                 self.actions.push(format!("{:?} {action:?}", self.elapsed));

@@ -54,7 +54,7 @@ impl Watcher {
             if let Some(status) = self.child.try_wait()? {
                 bail!("vedette ended: {status}");
             }
-            if self.page("/readyz").is_ok_and(|page| page.starts_with("HTTP/1.1 200")) {
+            if self.page("/readyz").is_ok_and(|page| page.starts_with("HTTP/1.0 200")) {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(200));
@@ -70,6 +70,11 @@ impl Watcher {
     /// Its resident memory.
     pub(crate) fn resident_bytes(&self) -> Result<u64> {
         process::resident_bytes(self.child.id())
+    }
+
+    /// Reads its metrics as often as that, as a Prometheus would.
+    pub(crate) fn scrape(&self, times: usize) -> Result<()> {
+        (0..times).try_for_each(|_| self.page("/metrics").map(drop))
     }
 
     /// What it says of itself when something is not as it should be; empty else.
@@ -104,7 +109,7 @@ impl Watcher {
     fn page(&self, path: &str) -> Result<String> {
         let mut stream = TcpStream::connect(&self.listen)?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: load\r\nConnection: close\r\n\r\n")?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: load\r\n\r\n")?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
         Ok(text)

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures_util::stream;
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
@@ -17,7 +19,7 @@ use tokio::sync::Semaphore;
 use crate::model::policy::Policy;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{Clock, Now};
-use crate::render::metrics::{self, Family, Page};
+use crate::render::metrics::{self, Family};
 
 use crate::render::status::STANDSTILL;
 
@@ -71,12 +73,10 @@ impl Pages {
         Arc::clone(&self.drawing)
     }
 
-    fn metrics(&self) -> prometheus::Result<Vec<u8>> {
-        let (snapshot, policy, now) = self.read();
-        let mut families = metrics::families(Page { snapshot: &snapshot, policy: &policy, now });
-        families.extend(self.refused_family().finish());
-        families.extend(self.process.collect().into_iter().filter(is_known));
-        metrics::encode(&families)
+    /// Families about this process, which no snapshot has.
+    fn of_process(&self) -> prometheus::Result<Vec<u8>> {
+        let of_process: Vec<MetricFamily> = self.process.collect().into_iter().filter(is_known).collect();
+        Ok([metrics::encode(&of_process)?, self.refused_family().finish()?].concat())
     }
 
     #[expect(clippy::cast_precision_loss, reason = "samples are f64")]
@@ -103,15 +103,30 @@ pub(super) fn router(pages: Pages) -> Router {
         .with_state(pages)
 }
 
-/// Drawn off the runtime's threads and one at a time: a page of thousands of series must delay no look.
+/// The metrics, drawn while they are read, so that no page of thousands of endpoints is held. A page that breaks off
+/// has no end, so that nobody takes it for a whole one.
 async fn page(State(pages): State<Pages>) -> Response {
-    let drawing = Arc::clone(&pages.drawing);
-    let Ok(_turn) = drawing.acquire().await else { return broken("the listener is closing") };
-    match tokio::task::spawn_blocking(move || pages.metrics()).await {
-        Ok(Ok(drawn)) => ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], drawn).into_response(),
-        Ok(Err(error)) => broken(&error.to_string()),
-        Err(error) => broken(&error.to_string()),
-    }
+    let (drawing, (snapshot, _, now)) = (pages.drawing(), pages.read());
+    let pieces = std::iter::once_with(move || pages.of_process()).chain(metrics::Pieces::of(snapshot, now));
+    let text = stream::try_unfold((pieces, drawing), |(pieces, drawing)| piece(pieces, drawing));
+    ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], Body::from_stream(text)).into_response()
+}
+
+/// The next of `pieces`. Drawn off the runtime's threads and one at a time: a page must delay no look.
+async fn piece<P>(mut pieces: P, drawing: Arc<Semaphore>) -> std::io::Result<Option<(Vec<u8>, (P, Arc<Semaphore>))>>
+where
+    P: Iterator<Item = prometheus::Result<Vec<u8>>> + Send + 'static,
+{
+    let turn = drawing.acquire().await.map_err(std::io::Error::other)?;
+    let drawn = tokio::task::spawn_blocking(move || (pieces.next().transpose(), pieces)).await;
+    drop(turn);
+    let failed = |why: &dyn std::error::Error| {
+        tracing::error!(%why, "drawing the metrics: {why}");
+        std::io::Error::other(why.to_string())
+    };
+    let (text, pieces) = drawn.map_err(|error| failed(&error))?;
+    let text = text.map_err(|error| failed(&error))?;
+    Ok(text.map(|text| (text, (pieces, drawing))))
 }
 
 async fn ready(State(pages): State<Pages>) -> Response {

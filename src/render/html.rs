@@ -89,7 +89,7 @@ fn block(out: &mut String, block: &Block) {
         }
         Block::Items(items) => {
             out.push_str("<ul style=\"margin:0 0 8px;padding-left:20px\">");
-            items.iter().for_each(|item| out.push_str(&format!("<li style=\"margin:0 0 4px\">{}</li>", safe(item))));
+            items.iter().for_each(|item| out.push_str(&format!("<li style=\"margin:0 0 4px\">{}</li>", prose(item))));
             out.push_str("</ul>\n");
         }
         Block::Facts(facts) => {
@@ -100,7 +100,7 @@ fn block(out: &mut String, block: &Block) {
                 out.push_str(&format!(
                     "<tr><td class=\"dim\" width=\"84\" valign=\"top\" style=\"padding:1px 12px 1px 0;color:#56616b;font-size:13px;line-height:1.5;white-space:nowrap\">{}</td><td valign=\"top\" style=\"padding:1px 0;font-size:13px;line-height:1.5;word-break:break-word;overflow-wrap:anywhere\">{}</td></tr>",
                     safe(name),
-                    safe(value)
+                    prose(value)
                 ));
             }
             out.push_str("</table>\n");

@@ -422,7 +422,9 @@ fn a_site_of_which_nothing_answers_is_told_as_such() {
         ("prod-eu1/etcd/etcd/etcd-1", ProbeKind::EtcdStatus, Err(MUTE)),
     ];
 
-    check("text_of_a_silent_site", &text(&document(&of_looks(&silent))));
+    let document = document(&of_looks(&silent));
+    check("text_of_a_silent_site", &text(&document));
+    check("html_of_a_silent_site", &html(&document));
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl Watcher {
     pub(crate) fn scrape(&self) -> Option<Scrape> {
         let mut stream = TcpStream::connect(self.address).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
-        write!(stream, "GET /metrics HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").ok()?;
+        write!(stream, "GET /metrics HTTP/1.0\r\nhost: here\r\n\r\n").ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         Some(Scrape(answer))

@@ -103,7 +103,7 @@ impl Daemon {
 
     pub(crate) fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\nhost: here\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -128,7 +128,7 @@ fn it_is_ready_when_it_answers_and_drains_when_told() {
     let mut daemon = start();
 
     assert!(daemon.hears("READY=1"));
-    assert!(daemon.get("/healthz").starts_with("HTTP/1.1 200"));
+    assert!(daemon.get("/healthz").starts_with("HTTP/1.0 200"));
     assert!(daemon.get("/metrics").contains("vedette_build_info"));
     daemon.signal(Signal::TERM);
 

@@ -1,10 +1,16 @@
 //! One metric family under construction, and the labels of its samples.
+//!
+//! Samples become text a few at a time: as text they take a fraction of the room, and a page can have millions.
 
 use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::{Encoder, TextEncoder};
 
 use crate::model::subject::Subject;
 use crate::model::tally::Histogram;
 use crate::model::time::UnixTime;
+
+/// Samples that become text together.
+const TOGETHER: usize = 64;
 
 /// A metric family that collects its samples.
 #[derive(Debug)]
@@ -12,7 +18,10 @@ pub struct Family {
     name: &'static str,
     help: &'static str,
     kind: MetricType,
+    is_begun: bool,
     metrics: Vec<Metric>,
+    text: Vec<u8>,
+    fault: Option<prometheus::Error>,
 }
 
 /// Labels of one sample, in reading order.
@@ -39,7 +48,18 @@ impl Family {
     }
 
     const fn new(name: &'static str, help: &'static str, kind: MetricType) -> Self {
-        Self { name, help, kind, metrics: Vec::new() }
+        Self { name, help, kind, is_begun: false, metrics: Vec::new(), text: Vec::new(), fault: None }
+    }
+
+    /// This family, whose help and type were written before its first samples, elsewhere.
+    #[must_use]
+    pub const fn continued(mut self) -> Self {
+        self.is_begun = true;
+        self
+    }
+
+    pub(super) const fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Adds one sample of a gauge or counter.
@@ -54,7 +74,7 @@ impl Family {
             gauge.set_value(value);
             metric.set_gauge(gauge);
         }
-        self.metrics.push(metric);
+        self.add(metric);
     }
 
     /// Adds one sample if its value is known.
@@ -85,7 +105,7 @@ impl Family {
         drawn.set_sample_sum(histogram.sum());
         let mut metric = Metric::from_label(labels.pairs());
         metric.set_histogram(drawn);
-        self.metrics.push(metric);
+        self.add(metric);
     }
 
     /// This family with one sample that has no labels.
@@ -95,19 +115,56 @@ impl Family {
         self
     }
 
-    /// The family for the encoder; `None` when it got no sample.
-    #[must_use]
-    pub fn finish(self) -> Option<MetricFamily> {
+    /// Its text in the Prometheus text format 0.0.4; empty without a sample.
+    ///
+    /// # Errors
+    /// When it has no name.
+    pub fn finish(mut self) -> prometheus::Result<Vec<u8>> {
+        self.write();
+        self.fault.map_or(Ok(self.text), Err)
+    }
+
+    fn add(&mut self, metric: Metric) {
+        self.metrics.push(metric);
+        if self.metrics.len() >= TOGETHER {
+            self.write();
+        }
+    }
+
+    fn write(&mut self) {
         if self.metrics.is_empty() {
-            return None;
+            return;
         }
         let mut family = MetricFamily::default();
         family.set_name(self.name.to_owned());
         family.set_help(self.help.to_owned());
         family.set_field_type(self.kind);
-        family.set_metric(self.metrics);
-        Some(family)
+        family.set_metric(std::mem::take(&mut self.metrics));
+        match encode(&[family]) {
+            Ok(text) if self.is_begun => self.text.extend_from_slice(without_head(&text)),
+            Ok(text) => self.text.extend_from_slice(&text),
+            Err(fault) => self.fault = Some(fault),
+        }
+        self.is_begun = true;
     }
+}
+
+/// The families in the Prometheus text format 0.0.4.
+///
+/// # Errors
+/// When a family has no name or no sample.
+pub fn encode(families: &[MetricFamily]) -> prometheus::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    TextEncoder::new().encode(families, &mut text)?;
+    Ok(text)
+}
+
+/// The text of a family that is continued: its help and type may stand only once.
+fn without_head(mut text: &[u8]) -> &[u8] {
+    while text.starts_with(b"# ") {
+        text = text.iter().position(|octet| *octet == b'\n').and_then(|end| text.get(end + 1..)).unwrap_or_default();
+    }
+    text
 }
 
 impl Labels {

@@ -1,10 +1,11 @@
-//! Families about looks: how long they took, how they ended, what the latest of them says of its subject.
+//! Families about looks: what the latest of them says of its subject. How long they took and how they ended is in
+//! `tallied.rs`.
 
 use crate::model::observation::{Cause, Observation, Reading, Unseen};
 use crate::model::probe::{Connection, Probe, ProbeKind};
 use crate::model::subject::Subject;
 
-use super::family::{Family, Labels, count, flag, instant};
+use super::family::{Family, Labels, flag, instant};
 use super::fresh::is_fresh;
 use super::{Page, etcd};
 
@@ -14,27 +15,7 @@ const TOO_MANY_REQUESTS: u16 = 429;
 const RESOLVER_ANSWERS: [u16; 2] = [0, 3];
 
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {
-    let mut durations = Family::histogram(
-        "vedette_probe_duration_seconds",
-        "Time one phase of a look took. Phases are disjoint; one that was not reached has no sample. \
-         A failed phase bears the cause of the failure as its outcome.",
-    );
-    let mut probes = Family::counter("vedette_probes_total", "Looks that ended, by outcome.");
-    for picture in page.snapshot.clusters.values() {
-        for (subject, tally) in &picture.tallies {
-            for (series, histogram) in tally.durations() {
-                let labels = asked(subject, series.kind, series.connection)
-                    .with("phase", series.phase.as_str())
-                    .with("outcome", series.outcome);
-                durations.distribution(&labels, histogram);
-            }
-            for (ended, times) in tally.endings() {
-                let labels = asked(subject, ended.kind, ended.connection).with("outcome", ended.outcome);
-                probes.sample(&labels, count(times));
-            }
-        }
-    }
-    let mut all = vec![durations, probes, last_looks(page)];
+    let mut all = vec![last_looks(page)];
     all.extend(states(page));
     all
 }
@@ -131,6 +112,6 @@ fn observed(page: Page<'_>) -> impl Iterator<Item = (&Probe, &Observation)> {
     clusters.chain(&page.snapshot.vantage).map(|(probe, look)| (probe, look.as_ref()))
 }
 
-fn asked(subject: &Subject, kind: ProbeKind, connection: Connection) -> Labels {
+pub(super) fn asked(subject: &Subject, kind: ProbeKind, connection: Connection) -> Labels {
     Labels::of(subject).with("probe", kind.as_str()).with("connection", connection.as_str())
 }

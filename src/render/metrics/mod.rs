@@ -14,16 +14,16 @@ pub(in crate::render) mod fresh;
 mod incident;
 mod looks;
 mod own;
+mod pieces;
 mod stored;
-
-use prometheus::proto::MetricFamily;
-use prometheus::{Encoder, TextEncoder};
+mod tallied;
 
 use crate::model::policy::Policy;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 
-pub use family::{Family, Labels};
+pub use family::{Family, Labels, encode};
+pub use pieces::Pieces;
 
 /// Everything a family is made from.
 #[derive(Debug, Clone, Copy)]
@@ -34,37 +34,6 @@ pub struct Page<'a> {
     pub policy: &'a Policy,
     /// The time of the scrape. An engine that stands still thereby loses its values instead of freezing them.
     pub now: Now,
-}
-
-/// All families, sorted by name; families without a sample are left out.
-#[must_use]
-pub fn families(page: Page<'_>) -> Vec<MetricFamily> {
-    let mut all: Vec<MetricFamily> = [
-        looks::families(page),
-        etcd::families(page),
-        certificate::families(page),
-        cluster::families(page),
-        stored::families(page),
-        incident::families(page),
-        own::families(page),
-    ]
-    .into_iter()
-    .flatten()
-    .filter_map(Family::finish)
-    .collect();
-    all.sort_by(|one, other| one.name().cmp(other.name()));
-    all
-}
-
-/// The families in the Prometheus text format 0.0.4.
-///
-/// # Errors
-///
-/// When a family has no name or no sample, which [`families`] never yields.
-pub fn encode(families: &[MetricFamily]) -> prometheus::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    TextEncoder::new().encode(families, &mut text)?;
-    Ok(text)
 }
 
 /// The media type of [`encode`]'s text.

@@ -4,14 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::proto::MetricType;
-
-use super::{Page, encode, families};
+use super::Pieces;
 use crate::model::etcd::{MemberAnswer, MemberMetrics};
 use crate::model::inventory::Inventory;
 use crate::model::message::Backlog;
 use crate::model::observation::{Cause, Phase, Phases, Reading, Unseen};
-use crate::model::policy::Policy;
 use crate::model::probe::ProbeKind;
 use crate::model::silence::Silence;
 use crate::model::snapshot::{ClusterPicture, Snapshot};
@@ -53,21 +50,29 @@ fn every_line_is_a_comment_or_a_sample_with_a_finite_value_and_no_sample_comes_t
 
 #[test]
 fn names_follow_the_conventions() {
-    for family in families(page(&whole(), &Policy::default(), specimen::now())) {
-        let name = family.name();
+    let page = text(&whole(), specimen::now());
+    let mut helped = None;
+    for head in page.lines().filter_map(|line| line.strip_prefix("# ")) {
+        if let Some(help) = head.strip_prefix("HELP ") {
+            assert!(help.ends_with('.'), "{help}");
+            helped = help.split(' ').next();
+            continue;
+        }
+        let (name, kind) = head.strip_prefix("TYPE ").unwrap().split_once(' ').unwrap();
 
-        assert!(family.help().ends_with('.'), "{name}");
-        match family.get_field_type() {
-            MetricType::COUNTER => assert!(name.ends_with("_total"), "{name}"),
-            MetricType::HISTOGRAM => assert!(name.ends_with("_seconds"), "{name}"),
-            MetricType::GAUGE => assert!(!name.ends_with("_total"), "{name}"),
-            MetricType::SUMMARY | MetricType::UNTYPED => panic!("{name}"),
+        assert_eq!(helped, Some(name));
+        match kind {
+            "counter" => assert!(name.ends_with("_total"), "{name}"),
+            "histogram" => assert!(name.ends_with("_seconds"), "{name}"),
+            "gauge" => assert!(!name.ends_with("_total"), "{name}"),
+            kind => panic!("{name} is a {kind}"),
         }
         assert!(!name.contains("timestamp") || name.ends_with("_timestamp_seconds"), "{name}");
         for unit in ["_millis", "_ms", "_minutes", "_days", "_kb", "_percent"] {
             assert!(!name.contains(unit), "{name}");
         }
     }
+    assert!(helped.is_some());
 }
 
 #[test]
@@ -96,14 +101,17 @@ fn labels_are_from_a_closed_list_and_hold_nothing_that_a_peer_sent() {
         "result",
         "version",
     ];
-    let snapshot = whole();
+    let page = text(&whole(), specimen::now());
 
-    for family in families(page(&snapshot, &Policy::default(), specimen::now())) {
-        for pair in family.get_metric().iter().flat_map(|metric| metric.get_label().iter()) {
-            assert!(allowed.contains(&pair.name()), "{} in {}", pair.name(), family.name());
-        }
+    let labelled = page.lines().filter_map(|line| line.split_once('{')?.1.rsplit_once('}'));
+    let mut names: BTreeSet<&str> = labelled
+        .flat_map(|(labels, _)| labels.split("\","))
+        .filter_map(|label| Some(label.split_once('=')?.0))
+        .collect();
+    assert!(names.remove("le") && names.contains("instance"), "{names:?}");
+    for name in names {
+        assert!(allowed.contains(&name), "{name}");
     }
-    let page = text(&snapshot, specimen::now());
     for peers in ["secret.example", "0badcafe", "CN=", "3.6.16", "informer-sync"] {
         assert!(!page.contains(peers), "{peers}");
     }
@@ -219,12 +227,49 @@ fn value<'a>(page: &'a str, series: &str) -> Option<&'a str> {
 }
 
 fn text(snapshot: &Snapshot, now: Now) -> String {
-    let policy = Policy::default();
-    String::from_utf8(encode(&families(page(snapshot, &policy, now))).unwrap()).unwrap()
+    let pieces = Pieces::of(Arc::new(snapshot.clone()), now).map(Result::unwrap);
+    String::from_utf8(pieces.collect::<Vec<_>>().concat()).unwrap()
 }
 
-const fn page<'a>(snapshot: &'a Snapshot, policy: &'a Policy, now: Now) -> Page<'a> {
-    Page { snapshot, policy, now }
+#[test]
+fn a_page_of_many_endpoints_comes_in_small_pieces_and_reads_as_one() {
+    let mut snapshot = specimen::snapshot();
+    let tally = snapshot.clusters[&specimen::name("prod")].tallies[&specimen::subject("prod/apiserver/api-1")].clone();
+    let lines =
+        |page: &str| page.lines().filter(|line| line.starts_with("vedette_probe_duration_seconds_count")).count();
+    let of_one = {
+        let picture =
+            ClusterPicture { tallies: [(specimen::subject("a/vip"), tally.clone())].into(), ..Default::default() };
+        snapshot.clusters = [(specimen::name("a"), Arc::new(picture))].into();
+        lines(&text(&snapshot, specimen::now()))
+    };
+    // Less than a piece, a piece, several and a part; and a cluster without any in between.
+    for (cluster, endpoints) in [("a", 3), ("b", 0), ("c", 16), ("d", 16 * 4 + 1)] {
+        let subject = |n| specimen::subject(&format!("{cluster}/apiserver/api-{n}"));
+        let tallies = (0..endpoints).map(|n| (subject(n), tally.clone())).collect();
+        let picture = ClusterPicture { tallies, ..ClusterPicture::default() };
+        snapshot.clusters.insert(specimen::name(cluster), Arc::new(picture));
+    }
+
+    let pieces: Vec<Vec<u8>> = Pieces::of(Arc::new(snapshot.clone()), specimen::now()).map(Result::unwrap).collect();
+    let page = text(&snapshot, specimen::now());
+
+    assert!(of_one > 0);
+    assert_eq!(lines(&page), 84 * of_one);
+    let largest = pieces.iter().map(Vec::len).max().unwrap();
+    assert!(largest < page.len() / 4, "{largest} of {}", page.len());
+    let mut begun = BTreeSet::new();
+    let family = |line: &str| {
+        let name = line.trim_start_matches("# HELP ").trim_start_matches("# TYPE ").split([' ', '{']).next().unwrap();
+        let suffix = ["_bucket", "_sum", "_count"].into_iter().find_map(|suffix| name.strip_suffix(suffix));
+        suffix.unwrap_or(name).to_owned()
+    };
+    let mut before = String::new();
+    for line in page.lines() {
+        let begins = line.starts_with("# HELP ") && begun.insert(family(line));
+        assert!(begins || family(line) == before, "{line} after {before}");
+        before = family(line);
+    }
 }
 
 #[test]

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Expose, Limits, Pages, Shared};
-use crate::model::snapshot::Snapshot;
+use crate::model::snapshot::{ClusterPicture, Snapshot};
 use crate::model::time::Clock;
 use crate::render::specimen;
 
@@ -178,6 +178,28 @@ async fn one_connection_too_many_is_closed_at_once_and_counted() {
     let mut answer = String::new();
     first.read_to_string(&mut answer).await.unwrap();
     assert!(answer.contains("\nvedette_listener_refused_connections_total 1\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_reader_who_stops_in_the_middle_keeps_the_metrics_from_nobody() {
+    let door = Door::open(Limits { whole: Duration::from_secs(600), ..Limits::default() }).await;
+    let mut many = specimen::snapshot();
+    let tally = &many.clusters[&specimen::name("prod")].tallies[&specimen::subject("prod/apiserver/api-1")];
+    let endpoints = (0..500).map(|n| (specimen::subject(&format!("prod/apiserver/api-{n}")), Arc::clone(tally)));
+    let picture = ClusterPicture { tallies: endpoints.collect(), ..ClusterPicture::default() };
+    many.clusters = [(specimen::name("prod"), Arc::new(picture))].into();
+    door.snapshot.store(Arc::new(many));
+    let socket = TcpSocket::new_v4().unwrap();
+    // The page is many times what fits on its way to such a reader.
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut lazy = socket.connect(door.address).await.unwrap();
+
+    lazy.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    lazy.read_u8().await.unwrap();
+    let whole = tokio::time::timeout(Duration::from_secs(30), door.get("/metrics")).await.unwrap();
+
+    assert!(whole.contains("instance=\"api-499\""));
+    assert!(whole.ends_with("\r\n0\r\n\r\n"), "a page without this end was broken off");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What each path answers, apart from the status page (`status.rs`).
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,7 +17,6 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use tokio::sync::Semaphore;
 
-use crate::model::policy::Policy;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{Clock, Now};
 use crate::render::metrics::{self, Family};
@@ -61,14 +61,13 @@ impl Pages {
         Arc::clone(&self.refused)
     }
 
-    /// The latest snapshot, by what its ages are judged, and the time.
-    pub(super) fn read(&self) -> (Arc<Snapshot>, Arc<Policy>, Now) {
-        let snapshot = self.snapshot.load_full();
-        let policy = Arc::clone(&snapshot.policy);
-        (snapshot, policy, self.clock.now())
+    /// The latest snapshot, and the time.
+    pub(super) fn read(&self) -> (Arc<Snapshot>, Now) {
+        (self.snapshot.load_full(), self.clock.now())
     }
 
-    /// A turn at drawing: one page at a time, so that no crowd of readers takes the machine from the looks.
+    /// A turn at drawing: one page, or piece of the metrics, at a time, so that no crowd of readers takes the machine
+    /// from the looks.
     pub(super) fn drawing(&self) -> Arc<Semaphore> {
         Arc::clone(&self.drawing)
     }
@@ -106,26 +105,22 @@ pub(super) fn router(pages: Pages) -> Router {
 /// The metrics, drawn while they are read, so that no page of thousands of endpoints is held. A page that breaks off
 /// has no end, so that nobody takes it for a whole one.
 async fn page(State(pages): State<Pages>) -> Response {
-    let (drawing, (snapshot, _, now)) = (pages.drawing(), pages.read());
+    let (drawing, (snapshot, now)) = (pages.drawing(), pages.read());
     let pieces = std::iter::once_with(move || pages.of_process()).chain(metrics::Pieces::of(snapshot, now));
     let text = stream::try_unfold((pieces, drawing), |(pieces, drawing)| piece(pieces, drawing));
     ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], Body::from_stream(text)).into_response()
 }
 
 /// The next of `pieces`. Drawn off the runtime's threads and one at a time: a page must delay no look.
-async fn piece<P>(mut pieces: P, drawing: Arc<Semaphore>) -> std::io::Result<Option<(Vec<u8>, (P, Arc<Semaphore>))>>
+async fn piece<P>(mut pieces: P, drawing: Arc<Semaphore>) -> io::Result<Option<(Vec<u8>, (P, Arc<Semaphore>))>>
 where
     P: Iterator<Item = prometheus::Result<Vec<u8>>> + Send + 'static,
 {
-    let turn = drawing.acquire().await.map_err(std::io::Error::other)?;
+    let turn = drawing.acquire().await.map_err(io::Error::other)?;
     let drawn = tokio::task::spawn_blocking(move || (pieces.next().transpose(), pieces)).await;
     drop(turn);
-    let failed = |why: &dyn std::error::Error| {
-        tracing::error!(%why, "drawing the metrics: {why}");
-        std::io::Error::other(why.to_string())
-    };
-    let (text, pieces) = drawn.map_err(|error| failed(&error))?;
-    let text = text.map_err(|error| failed(&error))?;
+    let text = drawn.map_err(io::Error::other).and_then(|(text, pieces)| Ok((text.map_err(io::Error::other)?, pieces)));
+    let (text, pieces) = text.inspect_err(|why| tracing::error!(%why, "drawing the metrics: {why}"))?;
     Ok(text.map(|text| (text, (pieces, drawing))))
 }
 

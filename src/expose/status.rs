@@ -97,13 +97,13 @@ impl Query {
 async fn draw(pages: Pages, query: Query, form: Form, known: Option<HeaderValue>) -> Response {
     let drawing = pages.drawing();
     let Ok(_turn) = drawing.acquire().await else { return broken("the listener is closing") };
-    let (snapshot, policy, now) = pages.read();
+    let (snapshot, now) = pages.read();
     let tag = tag(&snapshot, now.since(snapshot.at) >= STANDSTILL, &query);
     if form == Form::Json && known.is_some_and(|known| known == tag) {
         return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response();
     }
     let drawn = tokio::task::spawn_blocking(move || {
-        let page = Page { snapshot: &snapshot, policy: &policy, now };
+        let page = Page { snapshot: &snapshot, now };
         query.choice().and_then(|choice| Status::of(page, &choice)).map(|status| rendered(&status, form)).map_err(
             |error| match error {
                 NoSuchPage::Page(_) => format!("no such page: {error}\n"),

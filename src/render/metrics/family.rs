@@ -62,6 +62,10 @@ impl Family {
         self.name
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        self.metrics.is_empty() && self.text.is_empty()
+    }
+
     /// Adds one sample of a gauge or counter.
     pub fn sample(&mut self, labels: &Labels, value: f64) {
         let mut metric = Metric::from_label(labels.pairs());
@@ -141,8 +145,7 @@ impl Family {
         family.set_field_type(self.kind);
         family.set_metric(std::mem::take(&mut self.metrics));
         match encode(&[family]) {
-            Ok(text) if self.is_begun => self.text.extend_from_slice(without_head(&text)),
-            Ok(text) => self.text.extend_from_slice(&text),
+            Ok(text) => self.text.extend_from_slice(if self.is_begun { without_head(&text) } else { &text }),
             Err(fault) => self.fault = Some(fault),
         }
         self.is_begun = true;

@@ -15,7 +15,7 @@ const TICKS: u32 = 3;
 /// Whether `observation` still speaks for the time of the scrape: at most three ticks and one look at all its
 /// deadlines have gone by since it was due.
 pub(in crate::render) fn is_fresh(page: Page<'_>, observation: &Observation) -> bool {
-    let policy = page.policy;
+    let policy = &page.snapshot.policy;
     let longest = policy.dial_deadline + policy.tls_deadline + policy.answer_deadline;
     page.now.since(observation.scheduled) <= interval(&observation.probe, policy) * TICKS + longest
 }

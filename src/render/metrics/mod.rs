@@ -18,7 +18,6 @@ mod pieces;
 mod stored;
 mod tallied;
 
-use crate::model::policy::Policy;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 
@@ -28,15 +27,13 @@ pub use pieces::Pieces;
 /// Everything a family is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct Page<'a> {
-    /// What the engine believes.
+    /// What the engine believes. From the intervals of its policy follows when a look is too old to speak.
     pub snapshot: &'a Snapshot,
-    /// Intervals, from which follows when a look is too old to speak, and the ceiling.
-    pub policy: &'a Policy,
     /// The time of the scrape. An engine that stands still thereby loses its values instead of freezing them.
     pub now: Now,
 }
 
-/// The media type of [`encode`]'s text.
+/// The media type of a page's text.
 pub const MEDIA_TYPE: &str = prometheus::TEXT_FORMAT;
 
 #[cfg(test)]

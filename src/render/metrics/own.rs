@@ -173,5 +173,5 @@ fn budget(page: Page<'_>) -> [Family; 2] {
         "vedette_requests_ceiling_per_second",
         "Requests per second and cluster that are never exceeded, bursts included.",
     );
-    [planned, ceiling.alone(Some(f64::from(page.policy.ceiling_per_second)))]
+    [planned, ceiling.alone(Some(f64::from(page.snapshot.policy.ceiling_per_second)))]
 }

@@ -49,19 +49,21 @@ impl Pieces {
         Self { snapshot, now, groups, ahead: Vec::new().into_iter(), tallied, underway: None }
     }
 
+    /// The next family that is drawn whole.
     fn whole(&mut self) -> Option<Family> {
         loop {
-            if let Some(family) = self.ahead.next() {
+            if let Some(family) = self.ahead.find(|family| !family.is_empty()) {
                 return Some(family);
             }
             let group = self.groups.next()?;
-            let page = Page { snapshot: &self.snapshot, policy: &self.snapshot.policy, now: self.now };
+            let page = Page { snapshot: &self.snapshot, now: self.now };
             let mut families = group(page);
             families.sort_by_key(Family::name);
             self.ahead = families.into_iter();
         }
     }
 
+    /// The next part of a family that is drawn endpoint by endpoint.
     fn in_part(&mut self) -> Option<Family> {
         loop {
             let (tallied, last) = match self.underway.take() {

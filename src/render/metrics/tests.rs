@@ -243,7 +243,7 @@ fn a_page_of_many_endpoints_comes_in_small_pieces_and_reads_as_one() {
         snapshot.clusters = [(specimen::name("a"), Arc::new(picture))].into();
         lines(&text(&snapshot, specimen::now()))
     };
-    // Less than a piece, a piece, several and a part; and a cluster without any in between.
+    // Pieces that end within a cluster, with it and behind it; and a cluster without any in between.
     for (cluster, endpoints) in [("a", 3), ("b", 0), ("c", 16), ("d", 16 * 4 + 1)] {
         let subject = |n| specimen::subject(&format!("{cluster}/apiserver/api-{n}"));
         let tallies = (0..endpoints).map(|n| (subject(n), tally.clone())).collect();

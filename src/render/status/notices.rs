@@ -134,7 +134,7 @@ pub(super) fn own(page: Page<'_>) -> Own {
         value(
             "scheduler",
             format!("wakes up to {} late in the last minute", lasting(lag)),
-            if lag > page.policy.loop_lag { State::Degraded } else { State::Ok },
+            if lag > page.snapshot.policy.loop_lag { State::Degraded } else { State::Ok },
         ),
         value(
             "clock",

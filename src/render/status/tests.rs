@@ -10,7 +10,6 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Choice, NoSuchPage, POLICY, STYLE, State, Status, WIDTH, html, text};
-use crate::model::policy::Policy;
 use crate::model::snapshot::Snapshot;
 use crate::model::subject::{Name, Subject};
 use crate::render::harmless;
@@ -231,7 +230,7 @@ fn looks_that_grow_old_take_the_verdict_with_them() {
     let mut snapshot = states::healthy();
     let late = now().plus(Duration::from_secs(60));
     snapshot.at = late;
-    let page = Page { snapshot: &snapshot, policy: &Policy::default(), now: late };
+    let page = Page { snapshot: &snapshot, now: late };
 
     let status = Status::of(page, &Choice::Page(1)).unwrap();
 
@@ -242,10 +241,9 @@ fn looks_that_grow_old_take_the_verdict_with_them() {
 
 #[test]
 fn a_snapshot_older_than_the_fastest_ticks_makes_the_whole_page_stale() {
-    let policy = Policy::default();
     let snapshot = states::healthy();
     for (millis, is_stale) in [(4999, false), (5000, true)] {
-        let page = Page { snapshot: &snapshot, policy: &policy, now: now().plus(Duration::from_millis(millis)) };
+        let page = Page { snapshot: &snapshot, now: now().plus(Duration::from_millis(millis)) };
 
         let status = Status::of(page, &Choice::Page(1)).unwrap();
 
@@ -271,8 +269,7 @@ fn status(snapshot: &Snapshot) -> Status {
 }
 
 fn chosen(snapshot: &Snapshot, choice: &Choice) -> Result<Status, NoSuchPage> {
-    let policy = Policy::default();
-    Status::of(Page { snapshot, policy: &policy, now: now() }, choice)
+    Status::of(Page { snapshot, now: now() }, choice)
 }
 
 /// Every text of the model with its path. Words of closed enums are shown as signs and words of their own.

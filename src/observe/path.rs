@@ -13,6 +13,8 @@ pub struct Path {
     last_proof: Option<Now>,
     proofs_since_blind: u32,
     blind: bool,
+    /// When the last blindness was found.
+    found_blind: Option<Mono>,
 }
 
 const THINNING: Duration = Duration::from_millis(50);
@@ -21,12 +23,9 @@ const KEPT: Duration = Duration::from_secs(60);
 impl Path {
     /// A look scheduled at `scheduled` proved the path.
     pub fn prove(&mut self, scheduled: Now) {
-        if self.proofs_since_blind == 0 {
-            self.first_since_blind = Some(scheduled);
-        }
-        self.proofs_since_blind = self.proofs_since_blind.saturating_add(1);
-        if self.last_proof.is_none_or(|last| last.mono < scheduled.mono) {
-            self.last_proof = Some(scheduled);
+        // A look that was under way when the path broke may have met a peer before that: it is no sign of a return.
+        if self.found_blind.is_none_or(|found| scheduled.mono >= found) {
+            self.count(scheduled);
         }
         if self.proofs.back().is_some_and(|last| scheduled.mono < last.plus(THINNING)) {
             return;
@@ -34,6 +33,16 @@ impl Path {
         self.proofs.push_back(scheduled.mono);
         while self.proofs.front().is_some_and(|oldest| scheduled.mono.since(*oldest) > KEPT) {
             self.proofs.pop_front();
+        }
+    }
+
+    fn count(&mut self, scheduled: Now) {
+        if self.proofs_since_blind == 0 {
+            self.first_since_blind = Some(scheduled);
+        }
+        self.proofs_since_blind = self.proofs_since_blind.saturating_add(1);
+        if self.last_proof.is_none_or(|last| last.mono < scheduled.mono) {
+            self.last_proof = Some(scheduled);
         }
     }
 
@@ -49,11 +58,12 @@ impl Path {
         self.proofs.back().copied()
     }
 
-    /// The vantage is blind, or sees again.
-    pub const fn set_blind(&mut self, blind: bool) {
+    /// The vantage turned out to be blind at `now`, or sees again.
+    pub const fn set_blind(&mut self, blind: bool, now: Mono) {
         if blind && !self.blind {
             self.first_since_blind = None;
             self.proofs_since_blind = 0;
+            self.found_blind = Some(now);
         }
         self.blind = blind;
     }
@@ -64,7 +74,8 @@ impl Path {
         self.blind
     }
 
-    /// The first proof after the last blindness (or since start), the last one, and how many there were.
+    /// The first proof after the last blindness (or since start), the last one, and how many there were. A look that was
+    /// scheduled before the blindness was found is none of them, whenever its answer came.
     #[must_use]
     pub fn since_blind(&self) -> Option<(Now, Now, u32)> {
         Some((self.first_since_blind?, self.last_proof?, self.proofs_since_blind))

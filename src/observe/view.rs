@@ -161,7 +161,7 @@ impl View {
 
     /// The vantage became blind, or sees again: what was bad meanwhile is not believed.
     pub fn set_blind(&mut self, blind: bool, now: Mono) {
-        self.path.set_blind(blind);
+        self.path.set_blind(blind, now);
         if !blind {
             self.void_until = Some(now);
             self.tracks.values_mut().for_each(Track::forget_bad);

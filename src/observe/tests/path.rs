@@ -59,13 +59,17 @@ fn proofs_are_counted_anew_from_each_blindness() {
     let mut path = proven_at(&[0, 1000]);
     assert_eq!(path.since_blind(), Some((at(0), at(1000), 2)));
 
-    path.set_blind(true);
+    path.set_blind(true, at(3000).mono);
     assert_eq!(path.since_blind(), None);
 
+    path.prove(at(2999));
+    assert_eq!(path.since_blind(), None, "it was under way when the path broke");
+    assert_eq!(path.last(), Some(at(2999).mono));
+
     path.prove(at(5000));
-    path.set_blind(true);
+    path.set_blind(true, at(5500).mono);
     path.prove(at(6000));
-    path.set_blind(false);
+    path.set_blind(false, at(6000).mono);
     assert_eq!(path.since_blind(), Some((at(5000), at(6000), 2)), "blindness that goes on begins nothing anew");
     assert!(!path.is_blind());
 }

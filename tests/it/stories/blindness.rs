@@ -59,6 +59,26 @@ fn a_short_blindness_is_only_recorded() {
 }
 
 #[test]
+fn a_look_from_before_the_blindness_ends_it_neither_at_once_nor_after_a_stall() {
+    for millis in (0..3000).step_by(300) {
+        let mut world = World::new();
+        let cut = seconds(62) + Duration::from_millis(millis);
+        // One look begins with the path still there, and its answer comes when the vantage is blind already.
+        world.at(seconds(60), |world| world.set(&api(1), Doing::Slow(seconds(5))));
+        world.at(cut, |world| world.cut_off = true);
+        // A clock that is set voids what was seen around it, as a stall of our own does.
+        world.at(cut + seconds(30), |world| world.step_wall(3_000));
+        world.at(cut + seconds(90), World::heal);
+
+        world.run_until(cut + seconds(80));
+
+        assert_eq!(world.open(), [RuleId::F04], "cut at {cut:?}");
+        let in_the_gap = world.beats.iter().filter(|beat| **beat > cut + seconds(10));
+        assert_eq!(in_the_gap.count(), 0, "cut at {cut:?}");
+    }
+}
+
+#[test]
 fn an_outage_that_began_before_the_blindness_is_resolved_only_by_good_looks() {
     let mut world = World::new();
     world.at(seconds(60), |world| {

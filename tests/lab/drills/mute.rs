@@ -30,10 +30,23 @@ const DOWN: Fault = Fault {
 };
 
 fn cut_off(world: &mut World) -> Result<()> {
-    watch::start(world, &Options::default())?;
+    let often = ("etcd_metrics_interval".to_owned(), "1s".to_owned());
+    watch::start(world, &Options { timing: vec![often], ..Options::default() })?;
     clock::wait_until("a heartbeat", Duration::from_secs(15), || !world.heartbeat.beats().is_empty())?;
+    // Looks that have met the member when the path breaks end seconds later: they are no sign of a return.
+    world.freeze("etcd-1")?;
+    clock::pass(Duration::from_millis(1500));
     let cut = world.network.cut(Place::Bastion)?;
-    world.quiet_for(Duration::from_secs(75))?;
+    world.thaw("etcd-1")?;
+    world.quiet_for(Duration::from_secs(30))?;
+    // Nor is a stall of our own, which voids what was seen before it.
+    world.freeze(NAME)?;
+    clock::pass(Duration::from_secs(2));
+    world.thaw(NAME)?;
+    world.quiet_for(Duration::from_secs(41))?;
+    let is_told = world.page("/metrics")?.series("vedette_incidents{rule=\"F04\",level=\"critical\",stage=\"firing\"}")
+        == Some(1.0);
+    ensure!(is_told, "73 s of blindness, whose hold is 60 s, are no incident");
     let back = world.network.reconnect(Place::Bastion)?;
 
     let mails = watch::said(world, 1, Duration::from_secs(60))?;

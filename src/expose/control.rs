@@ -16,7 +16,7 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use super::orders::{self, Desk};
-use super::{Limits, Listener, Pages, pages};
+use super::{Limits, Listener, Pages, routes};
 
 /// Bytes of a body that are read: a reason and a few words around it.
 const BODY_BYTES: usize = 4096;
@@ -72,7 +72,7 @@ impl Control {
     pub async fn serve(self, pages: Pages, desk: Desk, stop: CancellationToken) {
         let refused = pages.refused();
         let control = orders::router(Arc::new(desk)).layer(DefaultBodyLimit::max(BODY_BYTES));
-        let router = pages::router(pages).merge(control);
+        let router = routes::router(pages).merge(control);
         let listener = Listener::Unix(self.listener);
         super::answer(&listener, &router, &refused, Limits::default(), stop).await;
         let is_ours = |found: fs::Metadata| (found.dev(), found.ino()) == self.identity;

@@ -8,6 +8,7 @@
 mod control;
 mod orders;
 mod pages;
+mod routes;
 mod status;
 
 use std::net::SocketAddr;
@@ -98,7 +99,7 @@ impl Expose {
     /// Answers until `stop` is cancelled, then ends what is under way and returns.
     pub async fn serve(self, pages: Pages, stop: CancellationToken) {
         let refused = pages.refused();
-        let router = pages::router(pages);
+        let router = routes::router(pages);
         answer(&Listener::Tcp(self.listener), &router, &refused, self.limits, stop).await;
     }
 }

@@ -1,17 +1,10 @@
-//! What each path answers, apart from the status page (`status.rs`).
+//! What every page is made from, and the answers that any of them may give.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use futures_util::stream;
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
@@ -21,18 +14,9 @@ use crate::model::snapshot::Snapshot;
 use crate::model::time::{Clock, Now};
 use crate::render::metrics::{self, Family};
 
-use crate::render::status::STANDSTILL;
-
-use super::{Shared, status};
+use super::Shared;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
-const ROUTES: &str = "no such page; there are\n\
-     /               the status page, as text for those that do not ask for HTML\n\
-     /status.txt     the same as text\n\
-     /api/v1/status  the same as JSON\n\
-     /metrics        for Prometheus\n\
-     /healthz        answers while the process lives\n\
-     /readyz         whether everything was looked at once and looking goes on\n";
 
 /// What the pages are made from.
 #[derive(Debug, Clone)]
@@ -73,7 +57,7 @@ impl Pages {
     }
 
     /// Families about this process, which no snapshot has.
-    fn of_process(&self) -> prometheus::Result<Vec<u8>> {
+    pub(super) fn of_process(&self) -> prometheus::Result<Vec<u8>> {
         let of_process: Vec<MetricFamily> = self.process.collect().into_iter().filter(is_known).collect();
         Ok([metrics::encode(&of_process)?, self.refused_family().finish()?].concat())
     }
@@ -88,82 +72,12 @@ impl Pages {
     }
 }
 
-/// All paths. Every answer forbids caches and guessing of types.
-pub(super) fn router(pages: Pages) -> Router {
-    Router::new()
-        .route("/", get(status::front))
-        .route("/status.txt", get(status::plain))
-        .route("/api/v1/status", get(status::json))
-        .route("/healthz", get(async || text(StatusCode::OK, "ok\n")))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(page))
-        .fallback(async || text(StatusCode::NOT_FOUND, ROUTES))
-        .layer(middleware::from_fn(refuse_bodies))
-        .with_state(pages)
-}
-
-/// The metrics, drawn while they are read, so that no page of thousands of endpoints is held. A page that breaks off
-/// has no end, so that nobody takes it for a whole one.
-async fn page(State(pages): State<Pages>) -> Response {
-    let (drawing, (snapshot, now)) = (pages.drawing(), pages.read());
-    let pieces = std::iter::once_with(move || pages.of_process()).chain(metrics::Pieces::of(snapshot, now));
-    let text = stream::try_unfold((pieces, drawing), |(pieces, drawing)| piece(pieces, drawing));
-    ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], Body::from_stream(text)).into_response()
-}
-
-/// The next of `pieces`. Drawn off the runtime's threads and one at a time: a page must delay no look.
-async fn piece<P>(mut pieces: P, drawing: Arc<Semaphore>) -> io::Result<Option<(Vec<u8>, (P, Arc<Semaphore>))>>
-where
-    P: Iterator<Item = prometheus::Result<Vec<u8>>> + Send + 'static,
-{
-    let turn = drawing.acquire().await.map_err(io::Error::other)?;
-    let drawn = tokio::task::spawn_blocking(move || (pieces.next().transpose(), pieces)).await;
-    drop(turn);
-    let text = drawn.map_err(io::Error::other).and_then(|(text, pieces)| Ok((text.map_err(io::Error::other)?, pieces)));
-    let (text, pieces) = text.inspect_err(|why| tracing::error!(%why, "drawing the metrics: {why}"))?;
-    Ok(text.map(|text| (text, (pieces, drawing))))
-}
-
-async fn ready(State(pages): State<Pages>) -> Response {
-    let reasons = unready(&pages.snapshot.load(), pages.clock.now());
-    if reasons.is_empty() {
-        text(StatusCode::OK, "ok\n")
-    } else {
-        text(StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
-    }
-}
-
-/// Why we should not be relied on right now; empty when there is no reason.
-fn unready(snapshot: &Snapshot, now: Now) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if !snapshot.is_first_round_done {
-        reasons.push("first round: not everything has been looked at once".to_owned());
-    }
-    let age = now.since(snapshot.at);
-    if age >= STANDSTILL {
-        reasons.push(format!("scheduler: the latest picture is {} s old", age.as_secs()));
-    }
-    reasons
-}
-
-async fn refuse_bodies(request: Request, next: Next) -> Response {
-    let (head, body) = request.into_parts();
-    if hyper::body::Body::is_end_stream(&body) {
-        let mut answer = next.run(Request::from_parts(head, body)).await;
-        let headers = answer.headers_mut();
-        headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
-        headers.insert(header::REFERRER_POLICY, header::HeaderValue::from_static("no-referrer"));
-        answer
-    } else {
-        text(StatusCode::PAYLOAD_TOO_LARGE, "requests here have no body\n")
-    }
-}
-
+/// Plain text.
 pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Response {
     (status, [(header::CONTENT_TYPE, PLAIN)], text.into()).into_response()
 }
 
+/// A page that could not be drawn; `why` is for the log alone.
 pub(super) fn broken(why: &str) -> Response {
     tracing::error!(why, "drawing a page: {why}");
     text(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be drawn\n")

@@ -81,6 +81,8 @@ impl Engine {
         if is_stalled {
             self.pulse.stalled_at = Some(now.mono);
             self.view.void_until(now.mono);
+            // Judged at once, so that no hold counts the time in which nothing was seen.
+            self.touched.insert(None);
             self.touched.extend(self.view.inventory().clusters.keys().cloned().map(Some));
         }
         self.pulse.note(lag, now);

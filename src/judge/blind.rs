@@ -135,8 +135,7 @@ enum Testimony {
 
 fn testimony(scene: &Scene<'_>, track: &Track, proof: Option<Mono>) -> Testimony {
     let Some(bad) = track.bad() else { return Testimony::Speaks };
-    let enough = bad.run.looks >= scene.policy().confirm_looks
-        && bad.run.last.mono.since(bad.run.first.mono) >= scene.policy().confirm_span;
+    let enough = bad.is_long_enough(scene.policy()) && !bad.is_doubtful;
     let after_proof = proof.is_none_or(|proof| bad.noticed > proof);
     match (enough, after_proof) {
         (true, true) => Testimony::Silent(bad.run.first),

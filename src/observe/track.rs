@@ -39,6 +39,8 @@ pub struct BadRun {
     pub path_proven: bool,
     /// What the latest of them showed.
     pub symptom: Symptom,
+    /// Our own side stood still after the latest of them: whether the run goes on is for the next look to say.
+    pub is_doubtful: bool,
 }
 
 /// The history that decides. What only trouble fills is set apart: most of thousands of tracks never see any.
@@ -167,6 +169,20 @@ impl Track {
     /// Forgets bad looks: they were made while we could not see.
     pub fn forget_bad(&mut self) {
         self.bad = None;
+        self.forget_first_signs();
+    }
+
+    /// Our own side stood still, or its clock was set: a run that was long enough before waits for one more look, and
+    /// a shorter one is forgotten, for what made it short of an answer may have been ourselves.
+    pub fn doubt_bad(&mut self, policy: &Policy) {
+        self.bad = self.bad.take().filter(|bad| bad.is_long_enough(policy));
+        if let Some(bad) = &mut self.bad {
+            bad.is_doubtful = true;
+        }
+        self.forget_first_signs();
+    }
+
+    fn forget_first_signs(&mut self) {
         self.suspected = None;
         if let Some(past) = &mut self.past {
             past.failures.clear();
@@ -200,8 +216,7 @@ impl Track {
     #[must_use]
     pub fn confirmation(&self, policy: &Policy, has_remote_reference: bool, now: Mono) -> Confirmation {
         let Some(bad) = &self.bad else { return Confirmation::None };
-        let enough =
-            bad.run.looks >= policy.confirm_looks && bad.run.last.mono.since(bad.run.first.mono) >= policy.confirm_span;
+        let enough = bad.is_long_enough(policy) && !bad.is_doubtful;
         if enough && bad.path_proven {
             return Confirmation::Confirmed { path_unproven: false };
         }
@@ -296,6 +311,7 @@ impl Track {
             noticed,
             path_proven: proven_before || path.is_proven_between(noticed, scheduled.mono),
             symptom,
+            is_doubtful: false,
         }));
     }
 
@@ -320,6 +336,14 @@ impl Track {
                 bad.run.first = scheduled;
             }
         }
+    }
+}
+
+impl BadRun {
+    /// Whether there are looks enough, over a span long enough, to confirm what they show.
+    #[must_use]
+    pub fn is_long_enough(&self, policy: &Policy) -> bool {
+        self.run.looks >= policy.confirm_looks && self.run.last.mono.since(self.run.first.mono) >= policy.confirm_span
     }
 }
 

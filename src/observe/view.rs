@@ -168,10 +168,11 @@ impl View {
         }
     }
 
-    /// Looks scheduled before `until` are void: our own side stood still.
+    /// Looks scheduled before `until` that have not come back are void: our own side stood still. What was confirmed
+    /// before is in doubt until its next look.
     pub fn void_until(&mut self, until: Mono) {
         self.void_until = Some(until);
-        self.tracks.values_mut().for_each(Track::forget_bad);
+        self.tracks.values_mut().for_each(|track| track.doubt_bad(&self.policy));
     }
 
     /// What should exist.

@@ -170,6 +170,32 @@ fn bad_looks_that_are_forgotten_leave_nothing_to_confirm() {
     assert_eq!(track.why(at(1000).mono, &Policy::default()), Why::Unclear);
 }
 
+#[test]
+fn after_a_stall_of_our_own_one_more_bad_look_confirms_what_was_long_enough_before() {
+    let policy = Policy::default();
+    for (before, sign, expected) in [
+        (&[0, 500, 1000][..], silent(), Confirmation::Confirmed { path_unproven: false }),
+        (&[0, 500, 1000], Sign::Good, Confirmation::None),
+        (&[0, 500, 1000], Sign::Unclear, Confirmation::Suspected),
+        // Too short before: it begins anew.
+        (&[0, 1000], silent(), Confirmation::Suspected),
+    ] {
+        let mut path = Path::default();
+        path.prove(at(600));
+        let mut track = Track::default();
+        for scheduled in before {
+            track.take(at(*scheduled), silent(), &path, at(*scheduled).mono);
+        }
+        track.doubt_bad(&policy);
+        let stalled = track.confirmation(&policy, true, at(1000).mono);
+        assert!(!matches!(stalled, Confirmation::Confirmed { .. }), "{before:?}");
+
+        track.take(at(4000), sign.clone(), &path, at(4000).mono);
+
+        assert_eq!(track.confirmation(&policy, true, at(4000).mono), expected, "{before:?} {sign:?}");
+    }
+}
+
 fn sign() -> impl Strategy<Value = Sign> {
     prop_oneof![
         Just(Sign::Good),

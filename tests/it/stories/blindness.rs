@@ -112,6 +112,81 @@ fn an_outage_during_the_blindness_is_told_after_it() {
 }
 
 #[test]
+fn a_machine_that_stalls_every_few_seconds_still_comes_to_the_end_of_a_hold() {
+    // A hold of 30 s stands still through each stall and until the next look has come back, which takes up to 3 s to
+    // begin and, at an instance that is frozen, as long again to fail.
+    for (doing, most) in [(Doing::Refusing, 80), (Doing::Frozen, 150), (Doing::NotReady(&["poststarthook/x"]), 60)] {
+        let mut world = World::new();
+        let broken = doing.clone();
+        world.at(seconds(60), move |world| world.set(&api(2), broken));
+        for at in (62..260).step_by(7) {
+            world.at(seconds(at), |world| world.stall(Duration::from_millis(1500)));
+        }
+
+        world.run_until(seconds(260));
+
+        let first = world.mails.first().map(|mail| mail.at.saturating_sub(seconds(60)));
+        assert!(first.is_some_and(|after| after <= seconds(most)), "{doing:?}: {first:?}");
+    }
+}
+
+#[test]
+fn a_machine_that_stalls_every_few_seconds_still_tells_an_outage_within_seconds() {
+    for offset in 0..8 {
+        let mut world = World::new();
+        for at in (20..200).step_by(8) {
+            world.at(seconds(at + offset), |world| world.stall(Duration::from_millis(1200)));
+        }
+        world.at(seconds(60), |world| {
+            world.slay(&api(1));
+            world.slay(&api(2));
+        });
+
+        world.run_until(seconds(100));
+
+        assert_eq!(world.told(), [(RuleId::F24, First)]);
+        assert!(world.mails[0].at <= seconds(75), "{offset}: {:?}", world.mails[0].at);
+    }
+}
+
+#[test]
+fn time_in_which_we_stood_still_counts_for_no_hold() {
+    let mut world = World::new();
+    world.at(seconds(60), |world| world.set(&api(2), Doing::Refusing));
+    world.at(seconds(70), |world| world.stall(seconds(600)));
+
+    world.run_until(seconds(800));
+
+    assert_eq!(world.told(), [(RuleId::F22, First)]);
+    let at = world.mails[0].at;
+    assert!(seconds(670 + 18) <= at && at <= seconds(670 + 27), "{at:?}");
+}
+
+#[test]
+fn what_was_mended_while_we_stood_still_is_not_told() {
+    let mut world = World::new();
+    world.at(seconds(60), |world| world.set(&api(2), Doing::Refusing));
+    world.at(seconds(75), |world| world.stall(seconds(600)));
+    world.at(seconds(300), World::heal);
+
+    world.run_until(seconds(800));
+
+    assert!(world.mails.is_empty(), "{:?}", world.told());
+}
+
+#[test]
+fn a_blindness_in_which_we_stood_still_is_as_long_as_we_saw_it() {
+    let mut world = World::new();
+    world.at(seconds(60), |world| world.cut_off = true);
+    world.at(seconds(75), |world| world.stall(seconds(600)));
+    world.at(seconds(700), World::heal);
+
+    world.run_until(seconds(900));
+
+    assert!(world.mails.is_empty(), "{:?}", world.told());
+}
+
+#[test]
 fn a_wall_clock_that_steps_neither_raises_nor_clears() {
     let mut world = World::new();
     world.at(seconds(60), |world| world.slay(&api(2)));

@@ -75,12 +75,18 @@ impl Engine {
         let lag = self.pulse.lag(now.mono);
         let is_clock_set = self.pulse.gap(now) > policy.clock_gap;
         let is_stalled = lag > policy.loop_lag || is_clock_set;
+        // Longer than any look. What began before it would count it in its hold.
+        let is_long = is_clock_set || lag > policy.dial_deadline + policy.tls_deadline + policy.answer_deadline;
         if is_clock_set {
             self.view.set_clock(now.mono);
         }
         if is_stalled {
             self.pulse.stalled_at = Some(now.mono);
-            self.view.void_until(now.mono);
+            if is_long {
+                self.view.forget_until(now.mono);
+            } else {
+                self.view.void_until(now.mono);
+            }
             // Judged at once, so that no hold counts the time in which nothing was seen.
             self.touched.insert(None);
             self.touched.extend(self.view.inventory().clusters.keys().cloned().map(Some));

@@ -175,6 +175,12 @@ impl View {
         self.tracks.values_mut().for_each(|track| track.doubt_bad(&self.policy));
     }
 
+    /// The same after a gap so long that what was seen before it is of another time: everything is confirmed anew.
+    pub fn forget_until(&mut self, until: Mono) {
+        self.void_until = Some(until);
+        self.tracks.values_mut().for_each(Track::forget_bad);
+    }
+
     /// What should exist.
     #[must_use]
     pub const fn inventory(&self) -> &Arc<Inventory> {

@@ -69,7 +69,8 @@ impl Pulse {
 }
 
 impl Engine {
-    /// A wake-up much later than promised, or clocks that went apart, void the looks they covered.
+    /// A wake-up much later than promised, or clocks that went apart, void the looks they covered; after a long gap, or
+    /// by another clock, everything bad is confirmed anew.
     pub(super) fn feel_pulse(&mut self, now: Now) {
         let policy = self.view.policy();
         let lag = self.pulse.lag(now.mono);

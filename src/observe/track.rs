@@ -172,8 +172,8 @@ impl Track {
         self.forget_first_signs();
     }
 
-    /// Our own side stood still, or its clock was set: a run that was long enough before waits for one more look, and
-    /// a shorter one is forgotten, for what made it short of an answer may have been ourselves.
+    /// Our own side stood still for a moment: a run that was long enough before waits for one more look, and a shorter
+    /// one is forgotten, for a vantage that is about to stall may miss answers by itself.
     pub fn doubt_bad(&mut self, policy: &Policy) {
         self.bad = self.bad.take().filter(|bad| bad.is_long_enough(policy));
         if let Some(bad) = &mut self.bad {

@@ -240,7 +240,8 @@ impl Report {
 
     /// Waits until Prometheus has seen the state, then asks everything.
     fn look(&mut self, world: &mut World, state: State, is_there: fn(&World) -> bool) -> Result<()> {
-        let seen = clock::wait_until(&format!("{state:?} on Prometheus"), TOO_LATE * 3, || is_there(world));
+        // The longest hold is a minute, and a stall of this machine costs it up to 10 s.
+        let seen = clock::wait_until(&format!("{state:?} on Prometheus"), TOO_LATE * 5, || is_there(world));
         seen.with_context(|| world.what_vedette_said())?;
         for number in 0..self.queries.len() {
             let query = self.queries[number].clone();

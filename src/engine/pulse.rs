@@ -77,7 +77,7 @@ impl Engine {
         let is_clock_set = self.pulse.gap(now) > policy.clock_gap;
         let is_stalled = lag > policy.loop_lag || is_clock_set;
         // Longer than any look. What began before it would count it in its hold.
-        let is_long = is_clock_set || lag > policy.dial_deadline + policy.tls_deadline + policy.answer_deadline;
+        let is_long = is_clock_set || lag > policy.longest_look();
         if is_clock_set {
             self.view.set_clock(now.mono);
         }

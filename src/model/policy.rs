@@ -145,6 +145,14 @@ pub struct Policy {
     pub in_flight_at_all: usize,
 }
 
+impl Policy {
+    /// The longest that a look over a new connection takes: all its deadlines, one after the other.
+    #[must_use]
+    pub fn longest_look(&self) -> Duration {
+        self.dial_deadline + self.tls_deadline + self.answer_deadline
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         const fn seconds(n: u64) -> Duration {

@@ -157,5 +157,5 @@ impl Flight {
 /// A look that has not come back after this is given up: one over the kept connection may queue for an answer and then
 /// dial and ask twice.
 fn given_up_after(policy: &Policy) -> Duration {
-    (policy.dial_deadline + policy.tls_deadline + policy.answer_deadline).saturating_mul(3)
+    policy.longest_look().saturating_mul(3)
 }

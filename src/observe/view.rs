@@ -163,8 +163,7 @@ impl View {
     pub fn set_blind(&mut self, blind: bool, now: Mono) {
         self.path.set_blind(blind, now);
         if !blind {
-            self.void_until = Some(now);
-            self.tracks.values_mut().for_each(Track::forget_bad);
+            self.forget_until(now);
         }
     }
 
@@ -175,7 +174,8 @@ impl View {
         self.tracks.values_mut().for_each(|track| track.doubt_bad(&self.policy));
     }
 
-    /// The same after a gap so long that what was seen before it is of another time: everything is confirmed anew.
+    /// The same after a time without sight, or a gap so long that what was seen before it is of another time: everything
+    /// is confirmed anew.
     pub fn forget_until(&mut self, until: Mono) {
         self.void_until = Some(until);
         self.tracks.values_mut().for_each(Track::forget_bad);

@@ -16,8 +16,7 @@ const TICKS: u32 = 3;
 /// deadlines have gone by since it was due.
 pub(in crate::render) fn is_fresh(page: Page<'_>, observation: &Observation) -> bool {
     let policy = &page.snapshot.policy;
-    let longest = policy.dial_deadline + policy.tls_deadline + policy.answer_deadline;
-    page.now.since(observation.scheduled) <= interval(&observation.probe, policy) * TICKS + longest
+    page.now.since(observation.scheduled) <= interval(&observation.probe, policy) * TICKS + policy.longest_look()
 }
 
 fn interval(probe: &Probe, policy: &Policy) -> Duration {

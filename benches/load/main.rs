@@ -25,6 +25,8 @@ mod bare;
 mod farm;
 mod pki;
 mod process;
+#[path = "../../src/collect/tests/reserved.rs"]
+mod reserved;
 mod watcher;
 
 use std::env;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::farm;
 use crate::pki::{Pki, SERVER};
 use crate::process;
+use crate::reserved::Reserved;
 
 /// Endpoints of one cluster; the rest of a cluster's work (judging, its picture) is done once for all of them. Rare
 /// probes leave room for more below a cluster's ceiling of requests.
@@ -22,18 +23,26 @@ const fn per_cluster(interval: Duration) -> u32 {
 /// The running daemon.
 pub(crate) struct Watcher {
     child: Child,
-    listen: String,
+    listens_at: Reserved,
 }
 
 impl Watcher {
     /// Starts it on `targets` targets.
     pub(crate) fn start(pki: &Pki, port: u16, targets: u32, interval: Duration, mutual: bool) -> Result<Self> {
-        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let listens_at = Reserved::new()?;
         let store = tempfile::Builder::new().prefix("load-").tempdir_in(pki.folder())?.keep();
         let config = store.join("vedette.yaml");
         fs::write(
             &config,
-            configuration(pki, port, targets, interval, mutual, &listen, &store.display().to_string())?,
+            configuration(
+                pki,
+                port,
+                targets,
+                interval,
+                mutual,
+                &listens_at.address.to_string(),
+                &store.display().to_string(),
+            )?,
         )?;
         let log = fs::File::create(store.join("log"))?;
         let child = Command::new(env!("CARGO_BIN_EXE_vedette"))
@@ -44,7 +53,7 @@ impl Watcher {
             .stderr(log)
             .spawn()
             .context("starting vedette")?;
-        Ok(Self { child, listen })
+        Ok(Self { child, listens_at })
     }
 
     /// Waits until every probe was made once.
@@ -107,7 +116,7 @@ impl Watcher {
     }
 
     fn page(&self, path: &str) -> Result<String> {
-        let mut stream = TcpStream::connect(&self.listen)?;
+        let mut stream = TcpStream::connect(self.listens_at.address)?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         write!(stream, "GET {path} HTTP/1.0\r\nHost: load\r\n\r\n")?;
         let mut text = String::new();

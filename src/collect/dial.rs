@@ -238,14 +238,15 @@ impl<S> Service<Uri> for Already<S> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::reserved::Reserved;
     use super::super::tests::test_clock;
     use super::*;
 
     #[tokio::test]
     async fn a_dead_first_address_does_not_hide_a_living_second_one() {
-        let dead = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
+        let dead = Reserved::new().unwrap();
         let living = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let places = [dead, living.local_addr().unwrap()];
+        let places = [dead.address, living.local_addr().unwrap()];
         let journey = Journey::new(&test_clock());
 
         let (stream, _) = connect(&places, Duration::from_secs(20), &journey).await.unwrap();

@@ -4,6 +4,7 @@ pub(crate) mod farm;
 mod kept;
 mod phases;
 mod places;
+pub(crate) mod reserved;
 mod rotation;
 mod session;
 mod trust;

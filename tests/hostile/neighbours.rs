@@ -74,10 +74,8 @@ pub(crate) fn receiver(mut stream: TcpStream) -> Deed {
 
 /// Answers every question with the octets that `answer` makes of it, over and over.
 pub(crate) async fn resolver(answer: fn(&[u8]) -> Vec<u8>) -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let (socket, listener) = by_udp_and_tcp().await;
     let address = socket.local_addr().unwrap();
-    // Truncated answers lead here.
-    let listener = TcpListener::bind(address).await;
     tokio::spawn(async move {
         let mut buffer = [0; 512];
         while let Ok((length, asker)) = socket.recv_from(&mut buffer).await {
@@ -89,14 +87,24 @@ pub(crate) async fn resolver(answer: fn(&[u8]) -> Vec<u8>) -> SocketAddr {
             }
         }
     });
-    if let Ok(listener) = listener {
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                tokio::spawn(async move { pour(&mut stream, &[0xff]).await });
-            }
-        });
-    }
+    // Truncated answers lead here.
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move { pour(&mut stream, &[0xff]).await });
+        }
+    });
     address
+}
+
+/// One port by both protocols. A port that is free for one may be taken for the other.
+async fn by_udp_and_tcp() -> (UdpSocket, TcpListener) {
+    for _ in 0..100 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        if let Ok(socket) = UdpSocket::bind(listener.local_addr().unwrap()).await {
+            return (socket, listener);
+        }
+    }
+    panic!("a hundred ports are taken");
 }
 
 /// An answer to another question.

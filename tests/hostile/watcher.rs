@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+use crate::reserved::Reserved;
 
 /// Where everything stands.
 pub(crate) struct Ground {
@@ -21,7 +23,7 @@ pub(crate) struct Ground {
 /// A running `vedette run`; killed when dropped.
 pub(crate) struct Watcher {
     child: Child,
-    address: SocketAddr,
+    listens_at: Reserved,
 }
 
 /// One scrape.
@@ -87,16 +89,16 @@ pub(crate) fn command(arguments: &[&str], file: &Path) -> Command {
 
 impl Watcher {
     pub(crate) fn start(ground: &Ground) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let file = ground.configuration(address);
+        let listens_at = Reserved::new().unwrap();
+        let file = ground.configuration(listens_at.address);
         let log = fs::File::create(ground.folder.path().join("log")).unwrap();
         let child = command(&["run"], &file).stderr(log).spawn().unwrap();
-        Self { child, address }
+        Self { child, listens_at }
     }
 
     /// The metrics; `None` as long as nobody answers.
     pub(crate) fn scrape(&self) -> Option<Scrape> {
-        let mut stream = TcpStream::connect(self.address).ok()?;
+        let mut stream = TcpStream::connect(self.listens_at.address).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
         write!(stream, "GET /metrics HTTP/1.0\r\nhost: here\r\n\r\n").ok()?;
         let mut answer = String::new();

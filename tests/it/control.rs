@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -17,10 +17,12 @@ use vedette::model::time::UnixTime;
 use vedette::model::verdict::{Evidence, Finding, Symptom};
 use vedette::store::Store;
 
+use crate::reserved::Reserved;
+
 /// A folder with a configuration whose apiserver refuses.
 struct Home {
     folder: tempfile::TempDir,
-    address: String,
+    listens_at: Reserved,
 }
 
 /// A running vedette, killed at the end.
@@ -29,17 +31,16 @@ struct Running(Child);
 impl Home {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = format!("127.0.0.1:{}", port());
+        let listens_at = Reserved::new().unwrap();
         let at = folder.path().display();
         let text = format!(
-            "vantage:\n  name: here\n  listen: {address}\n  store: {at}/vedette.db\n  control: {at}/control.sock\n  \
+            "vantage:\n  name: here\n  listen: {}\n  store: {at}/vedette.db\n  control: {at}/control.sock\n  \
              resolvers: []\nclusters:\n  - name: prod\n    credentials: {{}}\n    \
-             apiservers: [{{ name: api-1, address: \"127.0.0.1:{}\" }}]\n",
-            port()
+             apiservers: [{{ name: api-1, address: \"127.0.0.1:1\" }}]\n",
+            listens_at.address
         );
         fs::write(folder.path().join("vedette.yaml"), text).unwrap();
-        Self { folder, address }
+        Self { folder, listens_at }
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -242,7 +243,7 @@ fn nothing_can_be_changed_over_tcp() {
         ["/control/silence", "/control/silence/prod", "/", "/metrics", "/healthz", "/readyz", "/api/v1/silences"]
     {
         for method in ["POST", "PUT", "PATCH", "DELETE"] {
-            let status = over_tcp(&home.address, method, path);
+            let status = over_tcp(home.listens_at.address, method, path);
 
             assert!(matches!(status.as_str(), "404" | "405"), "{method} {path}: {status}");
         }
@@ -250,7 +251,7 @@ fn nothing_can_be_changed_over_tcp() {
     assert!(home.told(&["silence", "--list"]).1.contains("prod"), "and nothing was");
 }
 
-fn over_tcp(address: &str, method: &str, path: &str) -> String {
+fn over_tcp(address: SocketAddr, method: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "{method} {path} HTTP/1.1\r\nhost: here\r\n\r\n").unwrap();
     let mut answer = String::new();

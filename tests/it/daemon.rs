@@ -10,25 +10,25 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::reserved::Reserved;
+
 /// A vedette that watches an apiserver which refuses, on this machine.
 pub(crate) struct Daemon {
     child: Child,
-    address: String,
+    listens_at: Reserved,
     notify: UnixDatagram,
     pub(crate) folder: tempfile::TempDir,
 }
 
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
+/// A port where nobody listens. No socket is given one below 1024 unless it asks for it.
+const NOBODY: u16 = 1;
 
 pub(crate) fn configuration(folder: &Path, address: &str) -> PathBuf {
     let file = folder.join("vedette.yaml");
     let text = format!(
         "vantage:\n  name: here\n  listen: {address}\n  store: {}\n  control: off\n  resolvers: []\n\
-         clusters:\n  - name: prod\n    credentials: {{}}\n    apiservers:\n      - {{ name: api-1, address: \"127.0.0.1:{}\" }}\n",
+         clusters:\n  - name: prod\n    credentials: {{}}\n    apiservers:\n      - {{ name: api-1, address: \"127.0.0.1:{NOBODY}\" }}\n",
         folder.join("vedette.db").display(),
-        free_port(),
     );
     fs::write(&file, text).unwrap();
     file
@@ -36,13 +36,13 @@ pub(crate) fn configuration(folder: &Path, address: &str) -> PathBuf {
 
 pub(crate) fn start() -> Daemon {
     let folder = tempfile::tempdir().unwrap();
-    let address = format!("127.0.0.1:{}", free_port());
-    configuration(folder.path(), &address);
-    start_in(folder, address)
+    let listens_at = Reserved::new().unwrap();
+    configuration(folder.path(), &listens_at.address.to_string());
+    start_in(folder, listens_at)
 }
 
-/// A daemon with the configuration that is in `folder`, which makes it answer at `address`.
-fn start_in(folder: tempfile::TempDir, address: String) -> Daemon {
+/// A daemon with the configuration that is in `folder`, which makes it answer at `listens_at`.
+fn start_in(folder: tempfile::TempDir, listens_at: Reserved) -> Daemon {
     let socket = folder.path().join("notify");
     fs::remove_file(&socket).ok();
     let notify = UnixDatagram::bind(&socket).unwrap();
@@ -56,7 +56,7 @@ fn start_in(folder: tempfile::TempDir, address: String) -> Daemon {
         .stderr(log)
         .spawn()
         .unwrap();
-    Daemon { child, address, notify, folder }
+    Daemon { child, listens_at, notify, folder }
 }
 
 impl Daemon {
@@ -65,7 +65,8 @@ impl Daemon {
         self.signal(Signal::TERM);
         assert!(self.child.wait().unwrap().success());
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
-        start_in(folder, self.address.clone())
+        let listens_at = std::mem::replace(&mut self.listens_at, Reserved::new().unwrap());
+        start_in(folder, listens_at)
     }
 
     /// Waits until `/metrics` has a line that begins with `start`.
@@ -102,7 +103,7 @@ impl Daemon {
     }
 
     pub(crate) fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let mut stream = TcpStream::connect(self.listens_at.address).unwrap();
         write!(stream, "GET {path} HTTP/1.0\r\nhost: here\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

@@ -12,6 +12,8 @@ mod dashboards;
 mod docs_in_sync;
 mod layers;
 mod reloading;
+#[path = "../../src/collect/tests/reserved.rs"]
+mod reserved;
 mod rpc_in_sync;
 mod schema;
 mod stories;

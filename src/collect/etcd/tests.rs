@@ -12,7 +12,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 use tokio_rustls::server::TlsStream;
 use tonic::Code;
@@ -23,6 +23,7 @@ use super::rpc::{
     RangeRequest, RangeResponse, ResponseHeader, StatusResponse,
 };
 use crate::collect::tests::farm::{Bench, Server, TRUSTED, client, look, name, tls, tls_of, unseen};
+use crate::collect::tests::reserved::Reserved;
 use crate::config::settings::{Login, Source};
 use crate::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberStatus, ReadAnswer};
 use crate::model::observation::{Cause, Observation, Phase, Reading, Unseen};
@@ -85,10 +86,10 @@ async fn each_member_fails_for_itself_and_within_its_second() {
         std::future::pending::<()>().await;
     })
     .await;
-    let absent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
+    let absent = Reserved::new().unwrap();
     let good = etcd(well).await;
     let mute = etcd(|_, _| Err(None)).await;
-    let addresses = [good.address, frozen.address, absent, mute.address];
+    let addresses = [good.address, frozen.address, absent.address, mute.address];
     let (collectors, _observations) = of(&addresses).policy(|p| p.member_deadline = 4 * SHORT).collectors();
 
     let seen = collectors.look(look(round(ProbeKind::EtcdStatus))).await;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::farm::{Bench, FOREIGN, Server, TRUSTED, answer, client, head, health, tls, tls_of, unseen};
+use super::reserved::Reserved;
 use crate::model::observation::{Cause, Phase, Phases, Reading, Unseen};
 use crate::model::probe::ProbeKind;
 
@@ -65,13 +66,25 @@ async fn versions_and_shed_load_are_told() {
 
 #[tokio::test]
 async fn a_closed_port_is_refused_while_dialling() {
-    let address = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
+    let closed = Reserved::new().unwrap();
 
-    let seen = Bench::new().apiserver(address).see(ProbeKind::Readyz).await;
+    let seen = Bench::new().apiserver(closed.address).see(ProbeKind::Readyz).await;
 
     assert_eq!(unseen(&seen), Unseen { phase: Phase::Dial, cause: Cause::Refused });
     assert_eq!(seen.phases, Phases { dial: seen.phases.dial, ..Phases::default() });
     assert!(seen.phases.dial.is_some() && seen.served.is_none());
+}
+
+#[tokio::test]
+async fn a_reserved_port_is_closed_until_somebody_who_knows_it_listens() {
+    let reserved = Reserved::new().unwrap();
+
+    let refused = TcpStream::connect(reserved.address).await.unwrap_err();
+    let _listener = TcpListener::bind(reserved.address).await.unwrap();
+    let dialled = TcpStream::connect(reserved.address).await;
+
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    assert!(dialled.is_ok());
 }
 
 #[tokio::test]

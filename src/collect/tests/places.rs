@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use super::farm::{
     Bench, Server, TRUSTED, answer, endpoint, head, health, instance, look, name, outward_address, unseen,
 };
+use super::reserved::Reserved;
 use crate::collect::{BadProxy, Collectors, Hopeless};
 use crate::config::settings::{Address, Host, NamedAddress};
 use crate::model::observation::{Cause, Observation, Phase, Reading, Unseen};
@@ -27,9 +28,9 @@ async fn a_reference_point_proves_by_accepting_and_by_refusing() {
         stream.read_to_end(&mut Vec::new()).await.ok();
     })
     .await;
-    let refusing = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
+    let refusing = Reserved::new().unwrap();
 
-    for address in [accepting.address, refusing] {
+    for address in [accepting.address, refusing.address] {
         let seen = see(address, ProbeKind::Reference).await;
 
         assert_eq!(seen.outcome, Ok(Reading::Reference));
@@ -44,12 +45,12 @@ async fn whatever_comes_from_an_address_that_is_not_loopback_proves_the_path() {
         skip("this machine has no address but loopback");
         return;
     };
-    let refusing = TcpListener::bind((own, 0)).await.unwrap().local_addr().unwrap();
+    let refusing = Reserved::at((own, 0).into()).unwrap();
     let (server, _heads) = Server::answering_at(own, &TRUSTED.server(), answer("200 OK", "ok")).await;
     let (collectors, _observations) = Bench::new().apiserver(server.address).collectors();
     let livez = || look(Probe::reused(instance(), ProbeKind::Livez));
 
-    assert!(see(refusing, ProbeKind::Reference).await.proves_path, "a refusal");
+    assert!(see(refusing.address, ProbeKind::Reference).await.proves_path, "a refusal");
     assert!(collectors.look(livez()).await.proves_path, "a connection and an answer");
     assert!(collectors.look(livez()).await.proves_path, "an answer over the kept connection");
 }
@@ -81,8 +82,8 @@ async fn a_resolver_that_fails_says_so_by_its_code() {
 
 #[tokio::test]
 async fn an_answer_that_does_not_fit_is_fetched_by_tcp() {
-    let address = resolver(|query, _| vec![reply(&query, ResponseCode::NoError, 0, true)]).await;
-    let listener = TcpListener::bind(address).await.unwrap();
+    let (socket, listener) = by_udp_and_tcp().await;
+    let address = serve(socket, |query, _| vec![reply(&query, ResponseCode::NoError, 0, true)]);
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let length = stream.read_u16().await.unwrap();
@@ -102,9 +103,11 @@ async fn an_answer_that_does_not_fit_is_fetched_by_tcp() {
 #[tokio::test]
 async fn a_silent_and_an_absent_resolver_differ() {
     let silent = resolver(|_, _| Vec::new()).await;
-    let absent = UdpSocket::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
+    // A datagram socket hears nobody but the peer it is connected to: everybody else is refused.
+    let absent = UdpSocket::bind(("127.0.0.1", 0)).await.unwrap();
+    absent.connect(silent).await.unwrap();
 
-    for (address, cause) in [(silent, Cause::Timeout), (absent, Cause::Refused)] {
+    for (address, cause) in [(silent, Cause::Timeout), (absent.local_addr().unwrap(), Cause::Refused)] {
         let seen = see(address, ProbeKind::Resolver).await;
 
         assert_eq!(unseen(&seen), Unseen { phase: Phase::FirstByte, cause });
@@ -159,9 +162,9 @@ async fn a_proxys_refusal_is_not_the_endpoints() {
         stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await.ok();
     })
     .await;
-    let absent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
+    let absent = Reserved::new().unwrap();
 
-    for proxy in [refusing.address, absent] {
+    for proxy in [refusing.address, absent.address] {
         let url = format!("http://{proxy}").parse().unwrap();
         let bench = Bench::new().apiserver(refusing.address).credentials(|c| c.proxy = Some(url));
 
@@ -213,7 +216,21 @@ async fn see(address: SocketAddr, kind: ProbeKind) -> Observation {
 
 /// A DNS server that answers each query with whatever `answers` says.
 async fn resolver(answers: impl Fn(Message, &[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
-    let socket = UdpSocket::bind(("127.0.0.1", 0)).await.unwrap();
+    serve(UdpSocket::bind(("127.0.0.1", 0)).await.unwrap(), answers)
+}
+
+/// One port by both protocols. A port that is free for one may be taken for the other.
+async fn by_udp_and_tcp() -> (UdpSocket, TcpListener) {
+    for _ in 0..100 {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        if let Ok(socket) = UdpSocket::bind(listener.local_addr().unwrap()).await {
+            return (socket, listener);
+        }
+    }
+    panic!("a hundred ports are taken");
+}
+
+fn serve(socket: UdpSocket, answers: impl Fn(Message, &[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
     let address = socket.local_addr().unwrap();
     tokio::spawn(async move {
         let mut buffer = [0; 2048];

@@ -1,8 +1,12 @@
 //! The chain is always seen; what strict verification says decides about tokens and nothing else.
 
-use rcgen::{KeyPair, PKCS_ECDSA_P521_SHA512};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::farm::{Bench, FOREIGN, Pair, Server, TRUSTED, answer, endpoint, health, inline, instance, look, unseen};
+use rcgen::{KeyPair, PKCS_ECDSA_P521_SHA512};
+use tokio_rustls::TlsAcceptor;
+
+use super::farm::{Bench, FOREIGN, Server, TRUSTED, answer, endpoint, health, inline, instance, look, tls, unseen};
 use crate::config::settings::{ExecPlugin, Source};
 use crate::model::certificate::Trust;
 use crate::model::observation::{Cause, Observation};
@@ -148,44 +152,30 @@ async fn a_plugin_is_run_once_for_many_looks() {
 
 #[tokio::test]
 async fn a_chain_that_changes_is_read_again() {
-    let (first, second) = (TRUSTED.server(), FOREIGN.server());
-    let (server, _heads) = Server::answering(&first, answer("200 OK", "ok")).await;
+    let acceptors = [TRUSTED.server(), FOREIGN.server()].map(|pair| TlsAcceptor::from(tls(&pair, None, b"http/1.1")));
+    let is_renewed = Arc::new(AtomicBool::new(false));
+    let server = Server::raw({
+        let is_renewed = Arc::clone(&is_renewed);
+        move |stream| {
+            let acceptor = acceptors[usize::from(is_renewed.load(Ordering::SeqCst))].clone();
+            async move { drop(acceptor.accept(stream).await) }
+        }
+    })
+    .await;
     let bench = Bench::new().apiserver(server.address);
     let (collectors, _observations) = bench.collectors();
     let probe = Probe::anew(instance(), ProbeKind::Chain);
     let before = collectors.look(look(probe.clone())).await;
     let again = collectors.look(look(probe.clone())).await;
-    let address = server.address;
-    drop(server);
 
-    let replacement = at(address, &second).await;
+    is_renewed.store(true, Ordering::SeqCst);
     let after = collectors.look(look(probe)).await;
 
-    assert!(std::sync::Arc::ptr_eq(before.served.as_ref().unwrap(), again.served.as_ref().unwrap()));
+    assert!(Arc::ptr_eq(before.served.as_ref().unwrap(), again.served.as_ref().unwrap()));
     assert_eq!((trust(&before), trust(&after)), (Trust::Trusted, Trust::UnknownAuthority));
-    replacement.abort();
 }
 
 fn trust(observation: &Observation) -> Trust {
     assert!(observation.outcome.is_ok(), "{observation:?}");
     observation.served.as_ref().unwrap().trust
-}
-
-/// Another server on an address that was just left.
-async fn at(address: std::net::SocketAddr, pair: &Pair) -> tokio::task::JoinHandle<()> {
-    let listener = loop {
-        // The server before it goes when the runtime drops its task.
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.set_reuseaddr(true).unwrap();
-        if socket.bind(address).is_ok() {
-            break socket.listen(8).unwrap();
-        }
-        tokio::task::yield_now().await;
-    };
-    let acceptor = tokio_rustls::TlsAcceptor::from(super::farm::tls(pair, None, b"http/1.1"));
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            acceptor.accept(stream).await.ok();
-        }
-    })
 }

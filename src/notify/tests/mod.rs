@@ -261,9 +261,10 @@ async fn a_missing_authority_or_password_is_an_answer() {
 #[tokio::test]
 async fn a_closed_port_is_no_connection() {
     let mut settings = Relay::start(MailTls::Plain, |_, _| Act::AsUsual).await.settings();
-    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // Bound and not listened on: it refuses, and nobody else is given it.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind(([127, 0, 0, 1], 0).into()).unwrap();
     settings.relay.port = closed.local_addr().unwrap().port();
-    drop(closed);
 
     let (failure, is_for_good) = failed(deliver(&settings).await);
 

@@ -86,7 +86,9 @@ impl Engine {
             if is_long {
                 self.view.forget_until(now.mono);
             } else {
-                self.view.void_until(now.mono);
+                for subject in self.view.void_until(now.mono) {
+                    self.bursts.look_again(&subject, self.view.inventory(), now.mono);
+                }
             }
             // Judged at once, so that no hold counts the time in which nothing was seen.
             self.touched.insert(None);

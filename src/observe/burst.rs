@@ -1,5 +1,6 @@
 //! Confirmation bursts: after a first bad sign, the same look again on new connections, the subjects of every cause,
-//! and the reference points. So a page takes seconds, not intervals, and one bad sample is never a page.
+//! and the reference points. So a page takes seconds, not intervals, and one bad sample is never a page. And one look at
+//! all that is in doubt since our own side stood still.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -55,6 +56,14 @@ impl Bursts {
             self.plan(third, reference);
         }
         true
+    }
+
+    /// Plans the look that says whether the trouble of `subject` goes on: its run is in doubt, and no hold counts before
+    /// that look is back.
+    pub fn look_again(&mut self, subject: &Subject, inventory: &Inventory, now: Mono) {
+        if let Some(own) = own_look(subject, inventory) {
+            self.plan(now, own);
+        }
     }
 
     /// Plans one more handshake with an endpoint whose chain is in doubt.

@@ -2,7 +2,7 @@
 //!
 //! A belief is never deleted by a failed look: the last known reading stays, with its age.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::certificate::Served;
@@ -168,10 +168,15 @@ impl View {
     }
 
     /// Looks scheduled before `until` that have not come back are void: our own side stood still. What was confirmed
-    /// before is in doubt until its next look.
-    pub fn void_until(&mut self, until: Mono) {
+    /// before is in doubt until its next look; returns what that is about.
+    pub fn void_until(&mut self, until: Mono) -> BTreeSet<Subject> {
         self.void_until = Some(until);
-        self.tracks.values_mut().for_each(|track| track.doubt_bad(&self.policy));
+        let policy = &self.policy;
+        let doubted = self.tracks.iter_mut().filter_map(|((subject, _), track)| {
+            track.doubt_bad(policy);
+            track.bad().is_some().then(|| subject.clone())
+        });
+        doubted.collect()
     }
 
     /// The same after a time without sight, or a gap so long that what was seen before it is of another time: everything

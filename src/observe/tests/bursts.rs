@@ -158,3 +158,21 @@ fn what_has_no_look_of_its_own_starts_no_look_at_itself() {
         assert!(run(&mut bursts).iter().all(|(probe, _)| probe.subject != subject), "{subject}");
     }
 }
+
+#[test]
+fn what_is_in_doubt_is_looked_at_once_and_at_once() {
+    let mut bursts = Bursts::default();
+    start(&mut bursts, API, 0);
+    while bursts.next().is_some_and(|due| due < at(500).mono) {
+        bursts.pop(&Policy::default(), at(400).mono);
+    }
+
+    for doubted in ["prod/apiserver/api-2", "prod/etcd/main", "prod/etcd/main/etcd-2", "prod"] {
+        bursts.look_again(&of(doubted), &inventory(2, 3), at(500).mono);
+    }
+
+    let looks: Vec<_> = run(&mut bursts).into_iter().filter(|(_, due)| *due == at(500).mono).collect();
+    assert_eq!(times(&looks, "prod/apiserver/api-2"), [500], "a pause between bursts does not hold it back");
+    assert_eq!(times(&looks, "prod/etcd/main"), [500], "one look is about all members");
+    assert_eq!(times(&looks, "prod"), [0; 0]);
+}

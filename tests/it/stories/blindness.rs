@@ -113,9 +113,9 @@ fn an_outage_during_the_blindness_is_told_after_it() {
 
 #[test]
 fn a_machine_that_stalls_every_few_seconds_still_comes_to_the_end_of_a_hold() {
-    // A hold of 30 s stands still through each stall and until the next look has come back, which takes up to 3 s to
-    // begin and, at an instance that is frozen, as long again to fail.
-    for (doing, most) in [(Doing::Refusing, 80), (Doing::Frozen, 150), (Doing::NotReady(&["poststarthook/x"]), 60)] {
+    // A hold of 30 s stands still through each stall and until the look after it has come back, which at an instance
+    // that is frozen takes 3 s.
+    for (doing, most) in [(Doing::Refusing, 50), (Doing::Frozen, 80), (Doing::NotReady(&["poststarthook/x"]), 50)] {
         let mut world = World::new();
         let broken = doing.clone();
         world.at(seconds(60), move |world| world.set(&api(2), broken));
@@ -127,6 +127,27 @@ fn a_machine_that_stalls_every_few_seconds_still_comes_to_the_end_of_a_hold() {
 
         let first = world.mails.first().map(|mail| mail.at.saturating_sub(seconds(60)));
         assert!(first.is_some_and(|after| after <= seconds(most)), "{doing:?}: {first:?}");
+    }
+}
+
+#[test]
+fn a_blind_machine_that_stalls_every_few_seconds_knows_in_time_how_long_it_is_blind() {
+    for offset in 0..7 {
+        let mut world = World::new();
+        let cut = seconds(60 + offset);
+        world.at(cut, |world| world.cut_off = true);
+        for at in (64..260).step_by(7) {
+            world.at(seconds(at), |world| world.stall(Duration::from_millis(1500)));
+        }
+
+        let mut after = seconds(0);
+        while world.open().is_empty() && after < seconds(190) {
+            after += seconds(1);
+            world.run_until(cut + after);
+        }
+
+        // The hold of a minute stands still through each stall and the 3 s after it in which nothing answers.
+        assert!(after <= seconds(120), "{offset}: {after:?}");
     }
 }
 

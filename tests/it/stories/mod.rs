@@ -6,6 +6,7 @@ mod answers;
 mod blindness;
 mod chance;
 mod delivery;
+mod durable;
 mod faults;
 mod filling;
 mod minds;

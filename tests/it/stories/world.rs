@@ -8,7 +8,6 @@ use std::time::Duration;
 use vedette::engine::Engine;
 use vedette::model::certificate::Class;
 use vedette::model::exchange::{Action, Change, Input, Memory};
-use vedette::model::incident::{Alarm as Raised, Incident, IncidentId};
 use vedette::model::inventory::{Cluster, Endpoint, Etcd, Inventory, Reference};
 use vedette::model::message::{Delivery, DeliveryFailure, FailureClass, Message, MessageId, MessageReason, Receipt};
 use vedette::model::observation::{Cause, Observation, Phase, Phases, Unseen};
@@ -20,8 +19,9 @@ use vedette::model::silence::{Order, Silence};
 use vedette::model::snapshot::Snapshot;
 use vedette::model::subject::{Name, Subject};
 use vedette::model::time::{Mono, Now, UnixTime};
-use vedette::model::verdict::{Evidence, FindingKey};
+use vedette::model::verdict::Evidence;
 
+use super::durable::Durable;
 use super::peers::Peers;
 
 /// What an endpoint does.
@@ -100,15 +100,6 @@ pub(super) struct World {
     pub(super) looks: Vec<(Duration, Probe)>,
     pub(super) records: bool,
     pub(super) actions: Vec<String>,
-}
-
-/// What the store holds.
-#[derive(Default, Clone)]
-struct Durable {
-    alarms: BTreeMap<FindingKey, Raised>,
-    incidents: BTreeMap<IncidentId, Incident>,
-    owed: Vec<Delivery>,
-    silences: BTreeMap<Name, Silence>,
 }
 
 pub(super) fn seconds(n: u64) -> Duration {
@@ -277,15 +268,7 @@ impl World {
     pub(super) fn restart_remembering_after(&mut self, wait: Duration) {
         self.daemon_up = true;
         self.engine = Engine::new(Arc::clone(&self.inventory), self.policy.clone(), self.now());
-        let (ended, incidents) =
-            self.durable.incidents.values().cloned().partition(|incident: &Incident| incident.over.is_some());
-        let memory = Memory {
-            alarms: self.durable.alarms.values().cloned().collect(),
-            incidents,
-            owed: self.durable.owed.clone(),
-            ended,
-            silences: self.durable.silences.values().cloned().collect(),
-        };
+        let memory = self.durable.memory();
         self.push(wait, Input::Restored(Ok(memory)));
     }
 
@@ -343,7 +326,7 @@ impl World {
 
     /// Silences that the store holds.
     pub(super) fn durable_silences(&self) -> Vec<Silence> {
-        self.durable.silences.values().cloned().collect()
+        self.durable.silences()
     }
 
     /// Steps the wall clock.
@@ -448,31 +431,7 @@ impl World {
             self.push(Duration::from_millis(2), Input::Persisted { sequence, result: Err("disk full".into()) });
             return;
         }
-        for change in changes {
-            match change {
-                Change::Everything(memory) => {
-                    self.durable.alarms = memory.alarms.into_iter().map(|alarm| (alarm.key(), alarm)).collect();
-                    self.durable.owed = memory.owed;
-                    self.durable.silences =
-                        memory.silences.into_iter().map(|silence| (silence.cluster.clone(), silence)).collect();
-                    self.durable.incidents.retain(|_, known| known.over.is_some());
-                    let incidents = memory.incidents.into_iter().chain(memory.ended);
-                    self.durable.incidents.extend(incidents.map(|known| (known.id.clone(), known)));
-                }
-                Change::Alarm(alarm) => drop(self.durable.alarms.insert(alarm.key(), *alarm)),
-                Change::AlarmOver(key) => drop(self.durable.alarms.remove(&key)),
-                Change::Incident(incident) => {
-                    drop(self.durable.incidents.insert(incident.id.clone(), *incident));
-                }
-                Change::Owed(delivery) => {
-                    self.durable.owed.retain(|owed| owed.message.id != delivery.message.id);
-                    self.durable.owed.push(*delivery);
-                }
-                Change::Silence(silence) => drop(self.durable.silences.insert(silence.cluster.clone(), silence)),
-                Change::SilenceOver(cluster) => drop(self.durable.silences.remove(&cluster)),
-                Change::Settled { message, .. } => self.durable.owed.retain(|owed| owed.message.id != message),
-            }
-        }
+        changes.into_iter().for_each(|change| self.durable.take(change));
         self.push(Duration::from_millis(2), Input::Persisted { sequence, result: Ok(()) });
     }
 

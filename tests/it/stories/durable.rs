@@ -1,0 +1,60 @@
+//! What the store holds, as the real one takes and gives it back: it outlives the process.
+
+use std::collections::BTreeMap;
+
+use vedette::model::exchange::{Change, Memory};
+use vedette::model::incident::{Alarm, Incident, IncidentId};
+use vedette::model::message::Delivery;
+use vedette::model::silence::Silence;
+use vedette::model::subject::Name;
+use vedette::model::verdict::FindingKey;
+
+#[derive(Default, Clone)]
+pub(super) struct Durable {
+    alarms: BTreeMap<FindingKey, Alarm>,
+    incidents: BTreeMap<IncidentId, Incident>,
+    owed: Vec<Delivery>,
+    silences: BTreeMap<Name, Silence>,
+}
+
+impl Durable {
+    /// Takes in what changed.
+    pub(super) fn take(&mut self, change: Change) {
+        match change {
+            Change::Everything(memory) => {
+                self.alarms = memory.alarms.into_iter().map(|alarm| (alarm.key(), alarm)).collect();
+                self.owed = memory.owed;
+                self.silences = memory.silences.into_iter().map(|silence| (silence.cluster.clone(), silence)).collect();
+                self.incidents.retain(|_, known| known.over.is_some());
+                let incidents = memory.incidents.into_iter().chain(memory.ended);
+                self.incidents.extend(incidents.map(|known| (known.id.clone(), known)));
+            }
+            Change::Alarm(alarm) => drop(self.alarms.insert(alarm.key(), *alarm)),
+            Change::AlarmOver(key) => drop(self.alarms.remove(&key)),
+            Change::Incident(incident) => drop(self.incidents.insert(incident.id.clone(), *incident)),
+            Change::Owed(delivery) => {
+                self.owed.retain(|owed| owed.message.id != delivery.message.id);
+                self.owed.push(*delivery);
+            }
+            Change::Silence(silence) => drop(self.silences.insert(silence.cluster.clone(), silence)),
+            Change::SilenceOver(cluster) => drop(self.silences.remove(&cluster)),
+            Change::Settled { message, .. } => self.owed.retain(|owed| owed.message.id != message),
+        }
+    }
+
+    /// What a process that starts is told.
+    pub(super) fn memory(&self) -> Memory {
+        let (ended, incidents) = self.incidents.values().cloned().partition(|known| known.over.is_some());
+        Memory {
+            alarms: self.alarms.values().cloned().collect(),
+            incidents,
+            owed: self.owed.clone(),
+            ended,
+            silences: self.silences(),
+        }
+    }
+
+    pub(super) fn silences(&self) -> Vec<Silence> {
+        self.silences.values().cloned().collect()
+    }
+}

@@ -11,38 +11,11 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use crate::model::exchange::{Change, Memory};
 use crate::model::time::UnixTime;
 
+use super::error::StoreError;
 use super::{rows, schema};
 
 /// How long to wait for a person's SQLite shell that holds the lock.
 const BUSY: Duration = Duration::from_secs(1);
-
-/// Why something could not be stored or read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// The file or its directory cannot be used.
-    #[error("opening {path}")]
-    Open {
-        /// The database file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The database says no: full disk, read-only, damaged.
-    #[error("the database")]
-    Database(#[from] rusqlite::Error),
-    /// It is damaged and cannot be moved aside either.
-    #[error("the database is damaged ({damage}), and moving it aside")]
-    Damaged {
-        /// What is damaged.
-        damage: String,
-        /// Why it cannot be moved.
-        source: std::io::Error,
-    },
-    /// A value has no JSON form.
-    #[error("writing a value as JSON")]
-    Encode(#[source] serde_json::Error),
-}
 
 /// The file and, when it could be opened, the connection to it.
 pub(super) struct Database {

@@ -5,6 +5,7 @@
 //! daemon starts it, and turns what it reports into inputs of the engine.
 
 mod database;
+mod error;
 mod reading;
 mod rows;
 mod schema;
@@ -20,7 +21,7 @@ use crate::model::exchange::{Change, Input};
 use crate::model::time::UnixTime;
 
 use database::Database;
-pub use database::StoreError;
+pub use error::StoreError;
 pub use reading::incidents;
 
 /// Persists waiting for the disk. The engine asks for a few per second at most, so this is minutes of a hung disk.

@@ -9,7 +9,7 @@ use crate::model::incident::{Alarm, Incident, Stage};
 use crate::model::message::Delivery;
 use crate::model::silence::Silence;
 
-use super::database::StoreError;
+use super::error::StoreError;
 use super::{KEPT, RECALLED};
 
 /// Applies one change inside `transaction`.

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::etcd::{Alarm, AlarmKind, Condition, MemberAnswer, MemberHealth, MemberStatus};
-use crate::model::observation::{Observation, Reading, Unseen};
+use crate::model::etcd::{Alarm, AlarmKind, Condition};
+use crate::model::observation::{Observation, Reading};
 use crate::model::probe::ProbeKind;
 use crate::model::subject::Subject;
 
 use super::family::{Family, Labels, count, flag};
-use super::fresh::is_fresh;
+use super::rounds::{fresh_rounds, healths, member, statuses};
 use super::{Page, etcd_page};
 
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {
@@ -87,26 +87,6 @@ fn alarms(page: Page<'_>) -> Family {
     raised
 }
 
-/// What each member of a round of statuses said; nothing for other looks.
-pub(super) fn statuses(look: &Observation) -> Vec<(Subject, Result<&MemberStatus, &Unseen>)> {
-    match &look.outcome {
-        Ok(Reading::EtcdStatus(answers)) => {
-            answers.iter().filter_map(|answer| Some((member(look, answer)?, answer.answer.as_ref()))).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// What each member of a round of `/health` said; nothing for other looks.
-pub(super) fn healths(look: &Observation) -> Vec<(Subject, Result<&MemberHealth, &Unseen>)> {
-    match &look.outcome {
-        Ok(Reading::EtcdHealth(answers)) => {
-            answers.iter().filter_map(|answer| Some((member(look, answer)?, answer.answer.as_ref()))).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
 /// Members that answered, each with the alarms it knows.
 fn reported(look: &Observation) -> Vec<(Subject, &[Alarm])> {
     match &look.outcome {
@@ -120,18 +100,6 @@ fn reported(look: &Observation) -> Vec<(Subject, &[Alarm])> {
             .collect(),
         _ => Vec::new(),
     }
-}
-
-pub(super) fn member<T>(look: &Observation, answer: &MemberAnswer<T>) -> Option<Subject> {
-    let Subject::Etcd(cluster, etcd) = &look.probe.subject else { return None };
-    Some(Subject::EtcdMember(cluster.clone(), etcd.clone(), answer.member.clone()))
-}
-
-pub(super) fn fresh_rounds(page: Page<'_>, kind: ProbeKind) -> impl Iterator<Item = (&Subject, &Observation)> {
-    let looks = page.snapshot.clusters.values().flat_map(|picture| &picture.looks);
-    looks
-        .filter(move |(probe, look)| probe.kind == kind && is_fresh(page, look))
-        .map(|(probe, look)| (&probe.subject, look.as_ref()))
 }
 
 /// Configured etcd clusters, each with the number of members that make a majority.

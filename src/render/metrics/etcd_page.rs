@@ -11,8 +11,8 @@ use crate::model::probe::ProbeKind;
 use crate::model::subject::Subject;
 
 use super::Page;
-use super::etcd::{fresh_rounds, member, statuses};
 use super::family::{Family, Labels, count, flag};
+use super::rounds::{fresh_rounds, member, statuses};
 
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     let mut fsync = Family::gauge(

@@ -7,7 +7,7 @@ use crate::model::subject::Subject;
 
 use super::family::{Family, Labels, flag, instant};
 use super::fresh::is_fresh;
-use super::{Page, etcd};
+use super::{Page, rounds};
 
 /// HTTP status of shed load: the server lives, and says nothing of its health.
 const TOO_MANY_REQUESTS: u16 = 429;
@@ -52,12 +52,12 @@ fn states(page: Page<'_>) -> [Family; 2] {
             (ProbeKind::Reference, _) => up.known(&labels, answered(page, look.outcome.as_ref().map(|_| ())).map(flag)),
             (ProbeKind::Resolver, _) => up.known(&labels, resolves(page, look).map(flag)),
             (ProbeKind::EtcdStatus, _) => {
-                for (member, answer) in etcd::statuses(look) {
+                for (member, answer) in rounds::statuses(look) {
                     up.known(&Labels::of(&member), answered(page, answer.map(|_| ())).map(flag));
                 }
             }
             (ProbeKind::EtcdHealth, _) => {
-                for (member, answer) in etcd::healths(look) {
+                for (member, answer) in rounds::healths(look) {
                     up.known(&Labels::of(&member), answered(page, answer.map(|_| ())).map(flag));
                 }
             }

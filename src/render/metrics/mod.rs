@@ -15,6 +15,7 @@ mod incident;
 mod looks;
 mod own;
 mod pieces;
+mod rounds;
 mod stored;
 mod tallied;
 

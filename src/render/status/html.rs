@@ -2,13 +2,14 @@
 
 mod parts;
 mod tables;
+mod words;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::facts::{State, Status};
 use super::style::STYLE;
-use parts::{full, safe};
+use words::{full, safe, sign};
 
 /// Seconds between two loads of an open page.
 pub const REFRESH: u32 = 5;
@@ -55,7 +56,7 @@ pub fn html(status: &Status, refreshes: bool) -> String {
 fn head(out: &mut String, status: &Status, refreshes: bool) {
     let state = status.state;
     out.push_str(&format!("<div class=\"band {}\"><header>\n", state.as_str()));
-    out.push_str(&format!("<div class=\"word\">{} {}</div>", parts::sign(state), state.as_str()));
+    out.push_str(&format!("<div class=\"word\">{} {}</div>", sign(state), state.as_str()));
     out.push_str(&format!("<h1>{}</h1>\n", safe(&status.headline)));
     if let Some(since) = &status.since {
         out.push_str(&format!("<p>since {}</p>\n", full(since)));

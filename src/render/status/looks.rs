@@ -10,7 +10,8 @@ use crate::render::evidence::kind;
 use crate::render::metrics::Page;
 use crate::render::metrics::fresh::is_fresh;
 use crate::render::table::Pass;
-use crate::render::table::row::{self, Row, Saw};
+use crate::render::table::row::{Row, Saw};
+use crate::render::table::rows;
 
 use super::facts::{Cell, EvidenceLine, PhaseShare, State};
 use super::moment::{mono, short};
@@ -94,7 +95,7 @@ fn rows(page: Page<'_>, look: &Observation) -> Vec<Row> {
         unknowns: &[],
         headline: &|_| String::new(),
     };
-    row::of(pass, look)
+    rows::of(pass, look)
 }
 
 fn cell(page: Page<'_>, look: &Observation, row: &Row, is_fresh: bool) -> Cell {

@@ -26,7 +26,8 @@ use serde::Serialize;
 use crate::model::etcd::MemberStatus;
 use crate::model::rule::Level;
 
-use super::row::{End, Row, rows};
+use super::row::{End, Row};
+use super::rows::rows;
 use super::summary::{State, reason, said, sentence};
 use super::{Pass, printable};
 

@@ -6,6 +6,7 @@
 
 mod json;
 pub(in crate::render) mod row;
+pub(in crate::render) mod rows;
 mod stored;
 mod summary;
 
@@ -23,7 +24,7 @@ pub use json::json;
 pub use row::Saw;
 pub use summary::{State, summary};
 
-use row::rows;
+use rows::rows;
 
 /// Everything there is to say about one pass over the inventory.
 #[derive(Clone, Copy)]

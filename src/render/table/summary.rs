@@ -7,7 +7,8 @@ use crate::model::rule::Level;
 use crate::model::subject::Subject;
 use crate::model::verdict::{Finding, Why};
 
-use super::row::{Row, Saw, rows};
+use super::row::{Row, Saw};
+use super::rows::rows;
 use super::{Pass, printable};
 
 /// Findings or subjects that the line names before it counts the rest.

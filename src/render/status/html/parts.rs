@@ -1,41 +1,9 @@
 //! Everything on the page that is no table.
 
-use crate::render::harmless::html;
-use crate::render::status::facts::{Cell, EvidenceLine, IncidentFacts, Moment, Notice, State, Status};
+use crate::render::status::facts::{Cell, EvidenceLine, IncidentFacts, Notice, State, Status};
 use crate::render::status::incidents;
 
-use super::tables;
-
-/// A harmless line between tags or inside a quoted attribute.
-pub(super) fn safe(text: &str) -> String {
-    html(text)
-}
-
-/// The sign of a state, so that nobody needs its colour.
-pub(super) const fn sign(state: State) -> &'static str {
-    match state {
-        State::Ok => "\u{2713}",
-        State::Unknown => "?",
-        State::Degraded => "\u{25b2}",
-        State::Down => "\u{2715}",
-    }
-}
-
-/// A word in the colour of a state, with its sign.
-pub(super) fn word(state: State, text: &str) -> String {
-    let hidden = "aria-hidden=\"true\"";
-    format!("<span class=\"s {}\"><span {hidden}>{}</span>&nbsp;{}</span>", state.as_str(), sign(state), safe(text))
-}
-
-/// The age, with the instant behind it.
-pub(super) fn moment(moment: &Moment) -> String {
-    format!("<time datetime=\"{0}\" title=\"{0}\">{1}</time>", safe(&moment.at), safe(&moment.age))
-}
-
-/// The instant and its age.
-pub(super) fn full(at: &Moment) -> String {
-    format!("<span class=\"at\">{}</span> ({})", safe(&at.at), moment(at))
-}
+use super::words::{full, moment, safe, took, word};
 
 pub(super) fn notices(out: &mut String, status: &Status) {
     if status.notices.is_empty() {
@@ -145,7 +113,7 @@ fn evidence(out: &mut String, lines: &[EvidenceLine]) {
 /// A cell on one line.
 fn inline(cell: &Cell) -> String {
     let seen = cell.seen.as_ref().map_or_else(String::new, |seen| format!(" <small>{}</small>", moment(seen)));
-    format!("{}{seen}: {} <small>{}</small>", word(cell.state, cell.saw), safe(&cell.result), tables::took(cell))
+    format!("{}{seen}: {} <small>{}</small>", word(cell.state, cell.saw), safe(&cell.result), took(cell))
 }
 
 pub(super) fn gaps(out: &mut String, status: &Status) {

@@ -4,7 +4,7 @@ use crate::render::status::facts::{
     Backend, Cell, CertificateFacts, ClusterLine, Detail, Endpoint, Member, State, Status,
 };
 
-use super::parts::{full, moment, safe, word};
+use super::words::{full, moment, safe, took, word};
 
 /// Columns of the matrix.
 const LOOKS: [&str; 4] = ["readyz", "livez", "version", "open conn."];
@@ -159,15 +159,6 @@ fn cell(out: &mut String, cell: &Cell) {
     }
     bar(out, cell);
     out.push_str(&format!("<small>{}</small></td>", took(cell)));
-}
-
-/// `new; dial 1.0 + tls 4.6 = 5.6 ms`.
-pub(super) fn took(cell: &Cell) -> String {
-    let phases: Vec<String> = cell.phases.iter().map(|share| format!("{} {}", share.phase, share.millis)).collect();
-    match phases.as_slice() {
-        [] => cell.connection.to_owned(),
-        some => format!("{}: {} = {}", cell.connection, some.join(" + "), cell.total),
-    }
 }
 
 /// Where the time went, as shares of the whole.

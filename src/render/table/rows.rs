@@ -1,0 +1,198 @@
+//! The rows of all looks: one for a look, and one for each member of a round.
+
+use std::collections::BTreeMap;
+
+use crate::model::etcd::{Alarm, AlarmKind, Condition, MemberAnswer, MemberMetrics, MemberStatus};
+use crate::model::health::Health;
+use crate::model::observation::{Cause, Observation, Reading, Unseen};
+use crate::model::probe::Probe;
+use crate::model::subject::Subject;
+
+use super::row::{Row, Saw, row};
+use super::{Pass, stored};
+
+/// Failing parts that a row names before it counts the rest.
+const NAMED_PARTS: usize = 6;
+const MEBIBYTE: f64 = 1_048_576.0;
+
+/// All rows: clusters first, then the vantage; by subject, then by probe.
+pub(super) fn rows(pass: Pass<'_>) -> Vec<Row> {
+    let mut all: Vec<Row> = pass.looks.iter().flat_map(|look| of(pass, look)).collect();
+    all.sort_by(|one, other| key(one).cmp(&key(other)));
+    all
+}
+
+fn key(row: &Row) -> (bool, &Subject, &Probe) {
+    (row.subject.cluster().is_none(), &row.subject, &row.probe)
+}
+
+/// The rows of one look.
+pub(in crate::render) fn of(pass: Pass<'_>, look: &Observation) -> Vec<Row> {
+    match &look.outcome {
+        Ok(Reading::Health(health)) => vec![row(pass, look, health_saw(health.status), &healthy(health))],
+        Ok(Reading::Version(version)) => {
+            let name = version.git_version.as_deref().map_or_else(String::new, |name| format!(" {name}"));
+            vec![row(pass, look, health_saw(version.status), &format!("{}{name}", version.status))]
+        }
+        Ok(Reading::EtcdStatus(answers)) => {
+            let names: BTreeMap<u64, &str> = answers
+                .iter()
+                .filter_map(|answer| Some((answer.answer.as_ref().ok()?.member_id, answer.member.as_str())))
+                .collect();
+            let rows = members(pass, look, answers, |status| member(status, &names));
+            let statuses = answers.iter().map(|answer| answer.answer.as_ref().ok().cloned());
+            rows.into_iter().zip(statuses).map(|(row, status)| Row { status, ..row }).collect()
+        }
+        Ok(Reading::EtcdRead(answers)) => {
+            let revision = |revision| format!("revision {revision}");
+            let said = |read: Option<i64>| read.map_or_else(|| "majority asked, result denied".to_owned(), revision);
+            members(pass, look, answers, |read| (Saw::Ok, said(read.revision)))
+        }
+        Ok(Reading::EtcdAlarms(answers)) => members(pass, look, answers, |alarms| match kinds(alarms) {
+            none if none.is_empty() => (Saw::Ok, "no alarm".to_owned()),
+            kinds => (Saw::Alarm, kinds),
+        }),
+        Ok(Reading::EtcdMembers(answers)) => {
+            members(pass, look, answers, |listed| (Saw::Ok, format!("{} members", listed.len())))
+        }
+        Ok(Reading::Files(reading)) => stored::rows(pass, look, reading),
+        Ok(Reading::EtcdHealth(answers)) => members(pass, look, answers, |health| {
+            let saw = match health.condition {
+                Condition::Well => Saw::Ok,
+                Condition::Full | Condition::Corrupt => Saw::Alarm,
+                Condition::Ill => Saw::NoLeader,
+            };
+            let reason = health.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
+            (saw, format!("{}{reason}", health.condition.as_str()))
+        }),
+        Ok(Reading::EtcdMetrics(answers)) => members(pass, look, answers, |page| (Saw::Ok, metrics(page))),
+        Ok(Reading::Chain) => vec![row(pass, look, Saw::Ok, &chain(look))],
+        Ok(Reading::Reference) => vec![row(pass, look, Saw::Ok, "answers")],
+        Ok(Reading::Resolver(answer)) => {
+            let (saw, code) = match answer.rcode {
+                0 => (Saw::Ok, "NOERROR".to_owned()),
+                3 => (Saw::Ok, "NXDOMAIN".to_owned()),
+                2 => (Saw::NotReady, "SERVFAIL".to_owned()),
+                other => (Saw::NotReady, format!("code {other}")),
+            };
+            let addresses = if answer.addresses == 1 { "address" } else { "addresses" };
+            vec![row(pass, look, saw, &format!("{code}, {} {addresses}", answer.addresses))]
+        }
+        Ok(Reading::OwnClock(clock)) => {
+            let result = if clock.is_synchronised { "synchronised" } else { "not synchronised" };
+            let error = clock.max_error.as_secs_f64();
+            vec![row(pass, look, Saw::Ok, &format!("{result}, error up to {error:.3} s"))]
+        }
+        Err(unseen) => vec![Row { unseen: Some(*unseen), ..row(pass, look, silent(*unseen), &unseen.to_string()) }],
+    }
+}
+
+fn members<T>(
+    pass: Pass<'_>,
+    look: &Observation,
+    answers: &[MemberAnswer<T>],
+    say: impl Fn(&T) -> (Saw, String),
+) -> Vec<Row> {
+    let Subject::Etcd(cluster, etcd) = &look.probe.subject else { return Vec::new() };
+    let of_member = |answer: &MemberAnswer<T>| {
+        let subject = Subject::EtcdMember(cluster.clone(), etcd.clone(), answer.member.clone());
+        let (saw, result, unseen) = match &answer.answer {
+            Ok(read) => {
+                let (saw, result) = say(read);
+                (saw, result, None)
+            }
+            Err(unseen) => (silent(*unseen), unseen.to_string(), Some(*unseen)),
+        };
+        let address = pass.inventory.address(&subject).to_owned();
+        Row { subject, address, unseen, phases: answer.phases, end: None, ..row(pass, look, saw, &result) }
+    };
+    answers.iter().map(of_member).collect()
+}
+
+const fn health_saw(status: u16) -> Saw {
+    match status {
+        200 => Saw::Ok,
+        429 => Saw::Shed,
+        401 | 403 => Saw::Refused,
+        _ => Saw::NotReady,
+    }
+}
+
+fn healthy(health: &Health) -> String {
+    let mut parts: Vec<&str> = health.failing.iter().take(NAMED_PARTS).map(String::as_str).collect();
+    let rest = health.failing.len().saturating_sub(NAMED_PARTS);
+    let more = format!("{rest} more");
+    if rest > 0 {
+        parts.push(&more);
+    }
+    if parts.is_empty() { health.status.to_string() } else { format!("{}: {}", health.status, parts.join(", ")) }
+}
+
+fn member(status: &MemberStatus, names: &BTreeMap<u64, &str>) -> (Saw, String) {
+    let role = match status.leader {
+        Some(leader) if leader == status.member_id => "leads".to_owned(),
+        Some(leader) => {
+            names.get(&leader).map_or_else(|| format!("follows {leader:x}"), |name| format!("follows {name}"))
+        }
+        None => "knows no leader".to_owned(),
+    };
+    let learner = if status.is_learner { ", learner" } else { "" };
+    let quota = status.db_quota_bytes.map_or_else(String::new, |quota| format!(" of {}", size(quota)));
+    let alarms = kinds(&status.alarms);
+    let saw = match status.leader {
+        None => Saw::NoLeader,
+        Some(_) if alarms.is_empty() => Saw::Ok,
+        Some(_) => Saw::Alarm,
+    };
+    let alarms = if alarms.is_empty() { alarms } else { format!(", {alarms}") };
+    let size = size(status.db_size_bytes);
+    (saw, format!("{role}{learner}, term {}, db {size}{quota}{alarms}, {}", status.raft_term, status.version))
+}
+
+fn metrics(page: &MemberMetrics) -> String {
+    let quota = page.db_quota_bytes.map_or_else(String::new, |quota| format!(" of {}", size(quota)));
+    let db = page.db_size_bytes.map(|bytes| format!("db {}{quota}", size(bytes)));
+    let leader = page.has_leader.map(|has| if has { "has a leader" } else { "knows no leader" }.to_owned());
+    let defragments = page.is_defragmenting.filter(|is| *is).map(|_| "defragments".to_owned());
+    let parts: Vec<String> = [leader, db, defragments, page.version.clone()].into_iter().flatten().collect();
+    if parts.is_empty() { "tells nothing of etcd".to_owned() } else { parts.join(", ") }
+}
+
+fn kinds(alarms: &[Alarm]) -> String {
+    let mut kinds: Vec<AlarmKind> = alarms.iter().map(|alarm| alarm.kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds.into_iter().map(AlarmKind::as_str).collect::<Vec<_>>().join(", ")
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one digit behind the point")]
+fn size(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / MEBIBYTE)
+}
+
+fn chain(look: &Observation) -> String {
+    look.served.as_ref().map_or_else(
+        || "handshake made".to_owned(),
+        |served| {
+            let ends = served.earliest().map_or_else(String::new, |first| format!(", ends {}", first.not_after));
+            format!("chain of {}{ends}, {}", served.chain.len(), served.trust.as_str())
+        },
+    )
+}
+
+const fn silent(unseen: Unseen) -> Saw {
+    match unseen.cause {
+        Cause::CredentialRefused | Cause::ClientCertificateRefused => Saw::Refused,
+        Cause::OwnCredential | Cause::OwnFault | Cause::ProxyRefused => Saw::Unknown,
+        Cause::Timeout | Cause::Unreachable | Cause::NoSuchName | Cause::ResolverFailed => Saw::Unreachable,
+        Cause::Refused
+        | Cause::Reset
+        | Cause::Closed
+        | Cause::TlsBroken
+        | Cause::TlsAlert
+        | Cause::ProtocolBroken
+        | Cause::TooLarge
+        | Cause::Unavailable
+        | Cause::ServerError => Saw::Down,
+    }
+}

@@ -24,7 +24,7 @@
 //! it and report back through bounded channels. So a slow answer, a stalled relay or a hung disk delays no tick, an
 //! incident can be replayed from its inputs, and hours of outages run in a second of a test.
 //!
-//! A look that failed is not an error but an observation: [`Unseen`](model::observation::Unseen) says in which phase and
+//! A look that failed is not an error but an observation: [`Unseen`](model::phase::Unseen) says in which phase and
 //! why. A [`Verdict`](model::verdict::Verdict) is good, bad or unknown, and only a fresh good look clears anything:
 //! silence never resolves.
 //!

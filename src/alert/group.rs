@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use crate::model::digest::stable_hash;
 use crate::model::incident::{Ending, Incident, IncidentId, Part, Told};
-use crate::model::message::MessageReason;
 use crate::model::policy::Policy;
+use crate::model::reason::MessageReason;
 use crate::model::rule::Level;
 use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::verdict::{Finding, FindingKey};

@@ -7,8 +7,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::model::incident::IncidentId;
-use crate::model::message::{Backlog, Delivery, DeliveryFailure, Message, MessageId, MessageReason, Receipt};
+use crate::model::message::{Backlog, Delivery, DeliveryFailure, Message, MessageId, Receipt};
 use crate::model::policy::Policy;
+use crate::model::reason::MessageReason;
 use crate::model::rule::Level;
 use crate::model::time::{Mono, UnixTime};
 

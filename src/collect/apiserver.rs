@@ -17,7 +17,8 @@ use super::site::{Opened, Secured, Site};
 use super::watched::Ending;
 use crate::model::certificate::Served;
 use crate::model::health::{Health, Version};
-use crate::model::observation::{Cause, Phase, Reading, Unseen};
+use crate::model::observation::Reading;
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::{Connection, ProbeKind};
 use crate::parse;
 

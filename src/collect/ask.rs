@@ -17,7 +17,7 @@ use super::fault;
 use super::journey::Journey;
 use super::kit::Kit;
 use super::watched::{Watch, Watched};
-use crate::model::observation::{Cause, Phase, Unseen};
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::time::UnixTime;
 
 /// Octets of a body that come in one piece at the least, on average: Go writes chunks of 2 KiB, and each piece costs a

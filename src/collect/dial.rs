@@ -23,7 +23,7 @@ use super::fault;
 use super::journey::Journey;
 use super::names::Names;
 use crate::config::settings::{Address, Host};
-use crate::model::observation::{Cause, Phase, Unseen};
+use crate::model::phase::{Cause, Phase, Unseen};
 
 /// A byte stream to an endpoint.
 pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}

@@ -15,7 +15,7 @@ use tokio::net::{TcpStream, UdpSocket};
 
 use super::fault;
 use super::journey::Journey;
-use crate::model::observation::{Cause, Phase, Unseen};
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::vantage::ResolverAnswer;
 
 /// Largest answer by UDP that passes every network unfragmented (DNS flag day 2020).

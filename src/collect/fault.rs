@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind};
 use rustls::AlertDescription;
 
 use crate::metered::Flooded;
-use crate::model::observation::Cause;
+use crate::model::phase::Cause;
 
 /// Cause of an error of a socket or of a TLS stream.
 pub(crate) fn of_io(error: &io::Error) -> Cause {

@@ -18,7 +18,7 @@ use super::dial::Wire;
 use super::fault;
 use super::session::Session;
 use crate::model::certificate::Served;
-use crate::model::observation::Cause;
+use crate::model::phase::Cause;
 
 /// Octets that a peer may send during its handshake: two messages of the 64 KiB that rustls takes at most (the chain,
 /// and the names of client authorities), and as much again as the rest of the largest handshakes seen.

@@ -26,7 +26,7 @@ use crate::config::aside::Aside;
 use crate::config::mark::Mark;
 use crate::config::settings::{Credentials, ExecPlugin, Source};
 use crate::model::certificate::Fingerprint;
-use crate::model::observation::Cause;
+use crate::model::phase::Cause;
 use crate::model::time::{Clock, Mono, Now};
 use crate::parse::pem::{self, Scan};
 use crate::parse::x509;

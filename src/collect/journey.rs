@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::model::observation::{Cause, Phase, Phases, Unseen};
+use crate::model::phase::{Cause, Phase, Phases, Unseen};
 use crate::model::time::{Clock, Mono};
 
 /// The way of one look.

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::journey::Journey;
 use crate::config::settings::{Address, Host};
-use crate::model::observation::{Cause, Phase, Unseen};
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::time::{Clock, Mono};
 
 /// A pin older than this is refreshed when it is used.

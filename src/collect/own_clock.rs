@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rtime_clock::adjtime::{Timex, adjtimex};
 
-use crate::model::observation::Cause;
+use crate::model::phase::Cause;
 use crate::model::vantage::OwnClock;
 
 /// `STA_UNSYNC` of linux/timex.h.

@@ -18,7 +18,8 @@ use super::watched::Watched;
 use crate::config::settings::{Address, Endpoint, Host};
 use crate::metered::{Meter, Metered};
 use crate::model::certificate::{Served, Trust};
-use crate::model::observation::{Cause, Phase, Reading, Unseen};
+use crate::model::observation::Reading;
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::subject::Subject;
 
 /// TLS over whatever leads there, with a memory of its end.

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::fault;
 use super::frames::Frames;
 use crate::metered::Meter;
-use crate::model::observation::Cause;
+use crate::model::phase::Cause;
 
 /// Octets a peer may send before anything was asked: session tickets and HTTP/2 settings, some hundred each.
 const UNASKED: usize = 16 * 1024;

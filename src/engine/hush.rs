@@ -5,7 +5,7 @@ use crate::alert::group::Utterance;
 use crate::judge::dead::is_dead;
 use crate::model::exchange::Change;
 use crate::model::incident::{Incident, IncidentId};
-use crate::model::message::MessageReason;
+use crate::model::reason::MessageReason;
 use crate::model::silence::{Order, Silence};
 use crate::model::subject::Name;
 use crate::model::time::Now;

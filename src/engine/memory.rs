@@ -3,7 +3,7 @@
 use crate::alert::group::Utterance;
 use crate::model::exchange::{Change, Memory};
 use crate::model::incident::{Alarm, Ending, Incident};
-use crate::model::message::MessageReason;
+use crate::model::reason::MessageReason;
 use crate::model::time::Now;
 use crate::model::verdict::Finding;
 

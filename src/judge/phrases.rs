@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::model::digest::stable_hash;
-use crate::model::observation::{Cause, Phase, Unseen};
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::subject::Subject;
 use crate::model::verdict::Symptom;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::observation::{Cause, Phase, Unseen};
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::Now;
@@ -194,7 +194,7 @@ impl Words for MemberDown {
         reason = "special words for some cases, a general sentence for all others"
     )]
     fn likely_cause(&self, finding: &Finding) -> String {
-        use crate::model::observation::Cause;
+        use crate::model::phase::Cause;
         let Evidence::Silent { unseen, .. } = &finding.evidence else {
             return "The member's process, machine or network.".into();
         };

@@ -1,6 +1,6 @@
 //! F52: the monitor's own credential is refused. The server is alive; this part of it is unseen.
 
-use crate::model::observation::Cause;
+use crate::model::phase::Cause;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Evidence, Finding, Verdict, Why};

@@ -1,6 +1,6 @@
 //! F49: answers, but slowly.
 
-use crate::model::observation::Phase;
+use crate::model::phase::Phase;
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;

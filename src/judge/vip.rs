@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::observation::Cause;
+use crate::model::phase::Cause;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::observation::{Phases, Unseen};
+use super::phase::{Phases, Unseen};
 use super::subject::{Name, Subject};
 use super::time::UnixTime;
 

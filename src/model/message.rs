@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::incident::Incident;
-use super::observation::{Phases, Unseen};
+use super::phase::{Phases, Unseen};
 use super::probe::Probe;
+use super::reason::MessageReason;
 use super::rule::Level;
 use super::subject::Subject;
 use super::time::{Mono, UnixTime};
@@ -41,28 +42,6 @@ pub struct Message {
     pub vantage: String,
     /// Things the reader must know about the message itself.
     pub caveats: Vec<Caveat>,
-}
-
-/// Why a message is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MessageReason {
-    /// Nothing was said of this incident before.
-    First,
-    /// The level rose, or a certificate crossed into a later band.
-    Escalated,
-    /// A deeper cause was found.
-    CauseFound,
-    /// Still open after the repeat interval.
-    Repeated,
-    /// The cause ended but other findings of it stand.
-    Remains,
-    /// Everything in it has recovered.
-    Resolved,
-    /// It came and went while nothing could be sent.
-    HappenedWhileMute,
-    /// A marked test through the real path.
-    Drill,
 }
 
 /// Something about the message itself.
@@ -179,23 +158,6 @@ impl FailureClass {
             Self::Temporary => "temporary",
             Self::Permanent => "permanent",
             Self::Other => "other",
-        }
-    }
-}
-
-impl MessageReason {
-    /// Bounded label value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::First => "first",
-            Self::Escalated => "escalated",
-            Self::CauseFound => "cause_found",
-            Self::Repeated => "repeated",
-            Self::Remains => "remains",
-            Self::Resolved => "resolved",
-            Self::HappenedWhileMute => "happened_while_mute",
-            Self::Drill => "drill",
         }
     }
 }

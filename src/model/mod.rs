@@ -13,8 +13,10 @@ pub mod incident;
 pub mod inventory;
 pub mod message;
 pub mod observation;
+pub mod phase;
 pub mod policy;
 pub mod probe;
+pub mod reason;
 pub mod reload;
 pub mod rule;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::message::MessageReason;
+use super::reason::MessageReason;
 use super::subject::Name;
 use super::time::UnixTime;
 

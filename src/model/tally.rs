@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::observation::Phase;
+use super::phase::Phase;
 use super::probe::{Connection, ProbeKind};
 
 /// Counts since start, or since the endpoint came into the configuration.

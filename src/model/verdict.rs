@@ -8,7 +8,7 @@ use super::certificate::{Class, Fingerprint, Trust};
 use super::etcd::{AlarmKind, Apart, Election, Fill};
 use super::gap::{Gap, Single};
 use super::inventory::Own;
-use super::observation::{Phase, Unseen};
+use super::phase::{Phase, Unseen};
 use super::rule::{Level, RuleId};
 use super::stored::{FileFault, ItemKind};
 use super::subject::Subject;

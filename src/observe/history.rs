@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::model::etcd::MemberAnswer;
 use crate::model::health::Health;
-use crate::model::observation::{Observation, Phase, Phases, Reading, Unseen};
+use crate::model::observation::{Observation, Reading};
+use crate::model::phase::{Phase, Phases, Unseen};
 use crate::model::snapshot::ClusterPicture;
 use crate::model::subject::Subject;
 use crate::model::tally::{Ended, Series};

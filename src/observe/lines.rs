@@ -2,7 +2,8 @@
 
 use crate::model::etcd::MemberAnswer;
 use crate::model::message::LookLine;
-use crate::model::observation::{Observation, Phases, Reading, Unseen};
+use crate::model::observation::{Observation, Reading};
+use crate::model::phase::{Phases, Unseen};
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::subject::{Name, Subject};
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::etcd::{Alarm, AlarmKind, Condition, MemberAnswer, MemberHealth, MemberStatus, ReadAnswer};
-use crate::model::observation::{Cause, Phase, Unseen};
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::subject::Name;
 use crate::model::verdict::Symptom;
 

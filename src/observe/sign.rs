@@ -1,7 +1,8 @@
 //! One observation, read as a sign: good, bad, or unable to tell.
 
 use crate::model::health::{Health, Version};
-use crate::model::observation::{Cause, Observation, Phase, Reading, Unseen};
+use crate::model::observation::{Observation, Reading};
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::verdict::Symptom;
 
 /// What one look says of its subject.

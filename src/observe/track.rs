@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::model::observation::Unseen;
+use crate::model::phase::Unseen;
 use crate::model::policy::Policy;
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::{Symptom, Why};

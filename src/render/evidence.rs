@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::judge::{phrases, words};
 use crate::model::message::{LookLine, Message};
-use crate::model::observation::{Phase, Phases};
+use crate::model::phase::{Phase, Phases};
 use crate::model::probe::ProbeKind;
 use crate::model::time::UnixTime;
 use crate::model::verdict::{Evidence, Finding};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::model::message::{Message, MessageReason};
+use crate::model::message::Message;
+use crate::model::reason::MessageReason;
 
 /// What was held back is said within this time of the silence's end, unless vedette was down.
 const JUST_ENDED: Duration = Duration::from_secs(60);

@@ -6,7 +6,8 @@
 
 use crate::judge::phrases;
 use crate::judge::words::{self, Words};
-use crate::model::message::{Caveat, Delivery, Message, MessageReason};
+use crate::model::message::{Caveat, Delivery, Message};
+use crate::model::reason::MessageReason;
 use crate::model::rule::Level;
 use crate::model::verdict::Finding;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::judge::phrases;
 use crate::model::message::{LookLine, Message};
-use crate::model::observation::{Cause, Phase};
+use crate::model::phase::{Cause, Phase};
 use crate::model::probe::ProbeKind;
 use crate::model::rule::RuleId;
 use crate::model::subject::Subject;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use vedette::model::exchange::Change;
 use vedette::model::incident::{Ending, Incident, IncidentId, Part, Told};
-use vedette::model::observation::{Cause, Phase, Unseen};
+use vedette::model::phase::{Cause, Phase, Unseen};
 use vedette::model::rule::{Level, RuleId};
 use vedette::model::time::UnixTime;
 use vedette::model::verdict::{Evidence, Finding, Symptom};

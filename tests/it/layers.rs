@@ -66,7 +66,7 @@ fn a_planted_upward_import_is_found() {
         ("src/judge/quorum.rs", "use crate::{\n    model::{self, time},\n    collect,\n};"),
         ("src/engine.rs", "fn f() { let _ = crate::store::open(); }"),
         ("src/collect/http.rs", "use crate::notify::email;"),
-        ("src/metered.rs", "use crate::model::observation::Cause;"),
+        ("src/metered.rs", "use crate::model::phase::Cause;"),
         ("src/render/text.rs", "use crate::metered::Meter;"),
         ("src/expose/pages.rs", "use super::super::judge::words;"),
         ("src/expose/mod.rs", "fn f() -> super::engine::Engine;"),

@@ -2,8 +2,8 @@
 //! when nothing holds it back any more. Which incidents are silenced is decided by the engine.
 
 use crate::model::incident::{Incident, IncidentId};
-use crate::model::message::MessageReason;
 use crate::model::policy::Policy;
+use crate::model::reason::MessageReason;
 use crate::model::silence::{Hushed, Silence};
 use crate::model::subject::Name;
 use crate::model::time::Mono;

@@ -19,7 +19,7 @@ use super::rpc::{
     MemberListResponse, RangeRequest, RangeResponse, StatusRequest, StatusResponse,
 };
 use crate::model::etcd::{Alarm, AlarmKind, Downgrade, MemberListing, MemberStatus, ReadAnswer};
-use crate::model::observation::Cause;
+use crate::model::phase::Cause;
 use crate::parse::etcd as texts;
 
 /// Octets of one answer; a status has some hundred, a list of all members that are kept 20 KiB.

@@ -18,7 +18,7 @@ use tower_service::Service;
 
 use super::super::ask;
 use super::Attempt;
-use crate::model::observation::Phase;
+use crate::model::phase::Phase;
 use crate::model::time::Clock;
 
 /// Where etcd looks for a token.

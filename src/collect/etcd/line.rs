@@ -31,7 +31,7 @@ use super::channel::Channel;
 use super::login::{Entrance, Ticket};
 use super::rpc::AuthenticateRequest;
 use crate::config::settings::Login;
-use crate::model::observation::{Cause, Phase, Unseen};
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::Connection;
 
 /// Octets granted for one answer: the message, its headers, and what frames and TLS records add.

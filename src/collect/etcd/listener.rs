@@ -17,7 +17,7 @@ use super::super::watched::Watched;
 use crate::config::settings::Address;
 use crate::metered::{Meter, Metered};
 use crate::model::etcd::{Condition, MemberHealth, MemberMetrics};
-use crate::model::observation::{Cause, Phase, Unseen};
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::parse::etcd_page;
 
 /// Octets read of a page: a member has some 150 KB to tell, with gRPC histograms switched on a few times that.

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::config::aside::Aside;
 use crate::config::settings::Login;
-use crate::model::observation::Unseen;
+use crate::model::phase::Unseen;
 use crate::model::time::Mono;
 
 /// A file system that does not answer for this long leaves us without the password.

@@ -26,7 +26,8 @@ use crate::collect::tests::farm::{Bench, Server, TRUSTED, client, look, name, tl
 use crate::collect::tests::reserved::Reserved;
 use crate::config::settings::{Login, Source};
 use crate::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberStatus, ReadAnswer};
-use crate::model::observation::{Cause, Observation, Phase, Reading, Unseen};
+use crate::model::observation::{Observation, Reading};
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::{Connection, Probe, ProbeKind};
 use crate::model::subject::Subject;
 

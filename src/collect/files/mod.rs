@@ -22,7 +22,8 @@ use super::journey::Journey;
 use super::kit::{Kit, Sight};
 use crate::config::aside::Aside;
 use crate::config::settings::WatchedFiles;
-use crate::model::observation::{Cause, Phase, Reading, Unseen};
+use crate::model::observation::Reading;
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::stored::{FileFault, FilesReading, SourceReading};
 use crate::model::time::Clock;
 

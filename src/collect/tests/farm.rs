@@ -24,7 +24,8 @@ use crate::collect::Collectors;
 use crate::config::settings::{
     Address, ClientPair, Cluster, Credentials, Endpoint, Etcd, Host, Settings, Source, Vantage,
 };
-use crate::model::observation::{Observation, Reading, Unseen};
+use crate::model::observation::{Observation, Reading};
+use crate::model::phase::Unseen;
 use crate::model::policy::Policy;
 use crate::model::probe::{Look, LookId, Probe, ProbeKind};
 use crate::model::subject::{Name, Subject};

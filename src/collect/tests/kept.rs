@@ -7,7 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc};
 
 use super::farm::{Bench, Server, TRUSTED, answer, client, head, health, instance, look, tls, tls_of, unseen};
-use crate::model::observation::{Cause, Observation, Phase, Unseen};
+use crate::model::observation::Observation;
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::{Connection, Probe, ProbeKind};
 
 /// Long enough for a loaded machine; nothing waits for it to pass.

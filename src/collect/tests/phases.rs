@@ -7,7 +7,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::farm::{Bench, FOREIGN, Server, TRUSTED, answer, client, head, health, tls, tls_of, unseen};
 use super::reserved::Reserved;
-use crate::model::observation::{Cause, Phase, Phases, Reading, Unseen};
+use crate::model::observation::Reading;
+use crate::model::phase::{Cause, Phase, Phases, Unseen};
 use crate::model::probe::ProbeKind;
 
 const SHORT: Duration = Duration::from_millis(150);

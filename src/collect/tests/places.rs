@@ -16,7 +16,8 @@ use super::farm::{
 use super::reserved::Reserved;
 use crate::collect::{BadProxy, Collectors, Hopeless};
 use crate::config::settings::{Address, Host, NamedAddress};
-use crate::model::observation::{Cause, Observation, Phase, Reading, Unseen};
+use crate::model::observation::{Observation, Reading};
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::subject::Subject;
 use crate::model::vantage::ResolverAnswer;

@@ -9,7 +9,8 @@ use tokio_rustls::TlsAcceptor;
 use super::farm::{Bench, FOREIGN, Server, TRUSTED, answer, endpoint, health, inline, instance, look, tls, unseen};
 use crate::config::settings::{ExecPlugin, Source};
 use crate::model::certificate::Trust;
-use crate::model::observation::{Cause, Observation};
+use crate::model::observation::Observation;
+use crate::model::phase::Cause;
 use crate::model::probe::{Probe, ProbeKind};
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use crate::model::gap::Gap;
 use crate::model::inventory::{Inventory, Listener};
-use crate::model::observation::{Cause, Phase, Unseen};
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::rule::RuleId::F53;
 use crate::model::verdict::{Evidence, Verdict};
 

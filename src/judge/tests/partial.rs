@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::judge::words;
-use crate::model::observation::{Cause, Phase, Unseen};
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::rule::Level::Warning;
 use crate::model::rule::RuleId::{self, F22, F23, F49};
 use crate::model::subject::Subject;

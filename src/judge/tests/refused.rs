@@ -1,6 +1,6 @@
 //! A refused credential: a matter of F52 alone.
 
-use crate::model::observation::{Cause, Phase, Unseen};
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::rule::Level::Warning;
 use crate::model::rule::RuleId::{F22, F23, F24, F25, F49, F50, F52};
 

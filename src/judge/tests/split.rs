@@ -1,6 +1,6 @@
 //! F03: members that answer here and do not follow the majority.
 
-use crate::model::observation::{Cause, Phase, Unseen};
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::rule::Level::{Critical, Warning};
 use crate::model::rule::RuleId::{F01, F02, F03};
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{at, inventory, of};
 use crate::model::health::Health;
-use crate::model::observation::{Observation, Phases, Reading};
+use crate::model::observation::{Observation, Reading};
+use crate::model::phase::Phases;
 use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
 use crate::observe::view::View;

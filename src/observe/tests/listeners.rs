@@ -8,7 +8,8 @@ use crate::model::etcd::{
     Buckets, Condition, MemberAnswer, MemberFacts, MemberHealth, MemberMetrics, Quota, QuotaSource,
 };
 use crate::model::inventory::{Etcd, Inventory, Listener};
-use crate::model::observation::{Cause, Observation, Phase, Phases, Reading, Unseen};
+use crate::model::observation::{Observation, Reading};
+use crate::model::phase::{Cause, Phase, Phases, Unseen};
 use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::verdict::Symptom;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::name;
 use crate::model::etcd::{MemberAnswer, MemberStatus, ReadAnswer};
-use crate::model::observation::{Cause, Phase, Phases, Unseen};
+use crate::model::phase::{Cause, Phase, Phases, Unseen};
 use crate::observe::quorum::{count, is_spread, majority, reads};
 use crate::observe::sign::Sign;
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::at;
-use crate::model::observation::{Cause, Phase, Unseen};
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::policy::Policy;
 use crate::model::verdict::{Symptom, Why};
 use crate::observe::path::Path;

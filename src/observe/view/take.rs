@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::model::etcd::{MemberAnswer, MemberHealth, MemberMetrics, MemberStatus, Quota, QuotaSource, ReadAnswer};
-use crate::model::observation::{Cause, Observation, Phase, Reading};
+use crate::model::observation::{Observation, Reading};
+use crate::model::phase::{Cause, Phase};
 use crate::model::probe::ProbeKind;
 use crate::model::stored::FilesReading;
 use crate::model::subject::{Name, Subject};

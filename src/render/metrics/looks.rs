@@ -1,7 +1,8 @@
 //! Families about looks: what the latest of them says of its subject. How long they took and how they ended is in
 //! `tallied.rs`.
 
-use crate::model::observation::{Cause, Observation, Reading, Unseen};
+use crate::model::observation::{Observation, Reading};
+use crate::model::phase::{Cause, Unseen};
 use crate::model::probe::{Connection, Probe, ProbeKind};
 use crate::model::subject::Subject;
 

@@ -1,7 +1,8 @@
 //! The latest rounds over the members of an etcd, and what each member said in them.
 
 use crate::model::etcd::{MemberAnswer, MemberHealth, MemberStatus};
-use crate::model::observation::{Observation, Reading, Unseen};
+use crate::model::observation::{Observation, Reading};
+use crate::model::phase::Unseen;
 use crate::model::probe::ProbeKind;
 use crate::model::subject::Subject;
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::model::observation::{Observation, Phases};
+use crate::model::observation::Observation;
+use crate::model::phase::Phases;
 use crate::model::probe::{Connection, Probe, ProbeKind};
 use crate::model::snapshot::ClusterPicture;
 use crate::model::subject::Subject;

@@ -15,7 +15,8 @@ use std::time::Duration;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::model::inventory::Inventory;
-use crate::model::observation::{Observation, Phases};
+use crate::model::observation::Observation;
+use crate::model::phase::Phases;
 use crate::model::subject::Subject;
 use crate::model::time::Now;
 use crate::model::verdict::{Finding, Why};

@@ -2,7 +2,8 @@
 
 use crate::model::certificate::Trust;
 use crate::model::etcd::MemberStatus;
-use crate::model::observation::{Observation, Phases, Unseen};
+use crate::model::observation::Observation;
+use crate::model::phase::{Phases, Unseen};
 use crate::model::probe::Probe;
 use crate::model::subject::Subject;
 use crate::model::time::UnixTime;

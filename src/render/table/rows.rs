@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::model::etcd::{Alarm, AlarmKind, Condition, MemberAnswer, MemberMetrics, MemberStatus};
 use crate::model::health::Health;
-use crate::model::observation::{Cause, Observation, Reading, Unseen};
+use crate::model::observation::{Observation, Reading};
+use crate::model::phase::{Cause, Unseen};
 use crate::model::probe::Probe;
 use crate::model::subject::Subject;
 

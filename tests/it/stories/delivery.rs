@@ -1,7 +1,7 @@
 //! Mail that stalls, refuses or is cut: nothing lost, nothing doubled beyond what cannot be known.
 
-use vedette::model::message::MessageReason::{First, HappenedWhileMute, Resolved};
 use vedette::model::probe::ProbeKind;
+use vedette::model::reason::MessageReason::{First, HappenedWhileMute, Resolved};
 use vedette::model::rule::RuleId;
 use vedette::model::snapshot::HeartbeatState;
 

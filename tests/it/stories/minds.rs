@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vedette::model::message::MessageReason::{Escalated, First, Resolved};
+use vedette::model::reason::MessageReason::{Escalated, First, Resolved};
 use vedette::model::rule::{Level, RuleId};
 
 use super::world::{Doing, World, api, etcd, seconds};

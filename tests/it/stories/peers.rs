@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use vedette::model::etcd::{MemberAnswer, MemberStatus, ReadAnswer};
-use vedette::model::observation::{Cause, Phase, Unseen};
+use vedette::model::phase::{Cause, Phase, Unseen};
 
 /// The peer network of `prod/etcd/main`.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use vedette::model::inventory::{Cluster, Inventory};
-use vedette::model::message::MessageReason::{First, Resolved};
 use vedette::model::probe::ProbeKind;
+use vedette::model::reason::MessageReason::{First, Resolved};
 use vedette::model::rule::RuleId;
 use vedette::model::subject::Subject;
 

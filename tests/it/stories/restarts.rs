@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use vedette::model::message::MessageReason::{First, Resolved};
+use vedette::model::reason::MessageReason::{First, Resolved};
 use vedette::model::rule::RuleId;
 
 use super::world::{Relay, World, api, seconds};

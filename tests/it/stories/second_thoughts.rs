@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use vedette::model::inventory::Reference;
-use vedette::model::message::MessageReason::{First, HappenedWhileMute, Resolved};
+use vedette::model::reason::MessageReason::{First, HappenedWhileMute, Resolved};
 use vedette::model::rule::{Level, RuleId};
 use vedette::model::subject::Subject;
 

@@ -1,7 +1,7 @@
 //! What the set-up lacks: listed, never mailed unless the configuration makes it loud, and gone when it is mended.
 
 use vedette::model::gap::{Gap, Single};
-use vedette::model::message::MessageReason::First;
+use vedette::model::reason::MessageReason::First;
 use vedette::model::rule::{Level, RuleId};
 use vedette::model::verdict::Evidence;
 

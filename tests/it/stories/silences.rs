@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vedette::model::message::MessageReason::{self, Escalated, First, Resolved};
+use vedette::model::reason::MessageReason::{self, Escalated, First, Resolved};
 use vedette::model::rule::RuleId::{self, F01, F02, F22, F24, F26};
 
 use super::world::{World, api, etcd, seconds};

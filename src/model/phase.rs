@@ -1,0 +1,230 @@
+//! The phases of a look: how long each took, and in which it ended and why.
+//!
+//! A look that failed is data, not an error: bounded enums, used verbatim as metric labels and in mails.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Why nothing was seen: how far the look came, and what ended it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Unseen {
+    /// The phase that failed.
+    pub phase: Phase,
+    /// What ended it.
+    pub cause: Cause,
+}
+
+/// The disjoint phases of one look, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Name to address. Absent for literal addresses and pinned names.
+    Resolve,
+    /// TCP connection, a proxy's tunnel included.
+    Dial,
+    /// TLS handshake.
+    Tls,
+    /// Request sent, waiting for the first byte of the answer.
+    FirstByte,
+    /// The rest of the answer.
+    Body,
+    /// Nothing was under way: the open connection was idle.
+    Idle,
+}
+
+/// What ended a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The phase's deadline passed.
+    Timeout,
+    /// The peer's kernel refused the connection (RST to SYN).
+    Refused,
+    /// The connection was reset.
+    Reset,
+    /// The peer closed where more was due.
+    Closed,
+    /// The network said there is no way there (host or network unreachable).
+    Unreachable,
+    /// The name does not exist.
+    NoSuchName,
+    /// The resolver failed or did not answer.
+    ResolverFailed,
+    /// The peer does not speak TLS, or broke it.
+    TlsBroken,
+    /// The peer ended the handshake by an alert.
+    TlsAlert,
+    /// The peer refused our client certificate, or asked for one we do not have.
+    ClientCertificateRefused,
+    /// The answer broke the protocol's rules.
+    ProtocolBroken,
+    /// The answer was larger than we read.
+    TooLarge,
+    /// 401, 403, Unauthenticated or PermissionDenied: alive, but not for us.
+    CredentialRefused,
+    /// gRPC Unavailable: the server says that it cannot serve now.
+    Unavailable,
+    /// The server ended the call by an error of its own.
+    ServerError,
+    /// Our own credential could not be read or used.
+    OwnCredential,
+    /// Our own side failed: no socket, no memory, no thread.
+    OwnFault,
+    /// The proxy on the way refused.
+    ProxyRefused,
+}
+
+/// Where the time of one look went: disjoint, absent when not reached, and their sum is the total.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Phases {
+    /// Name to address.
+    pub resolve: Option<Duration>,
+    /// TCP connection.
+    pub dial: Option<Duration>,
+    /// TLS handshake.
+    pub tls: Option<Duration>,
+    /// From the request to the first byte.
+    pub first_byte: Option<Duration>,
+    /// From the first byte to the end.
+    pub body: Option<Duration>,
+}
+
+impl Phases {
+    /// The phases that were reached, in order.
+    pub fn reached(&self) -> impl Iterator<Item = (Phase, Duration)> {
+        [
+            (Phase::Resolve, self.resolve),
+            (Phase::Dial, self.dial),
+            (Phase::Tls, self.tls),
+            (Phase::FirstByte, self.first_byte),
+            (Phase::Body, self.body),
+        ]
+        .into_iter()
+        .filter_map(|(phase, spent)| spent.map(|spent| (phase, spent)))
+    }
+
+    /// Sum of the phases.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        self.reached().map(|(_, spent)| spent).sum()
+    }
+
+    /// The phase that took longest.
+    #[must_use]
+    pub fn dominating(&self) -> Option<Phase> {
+        self.reached().max_by_key(|(_, spent)| *spent).map(|(phase, _)| phase)
+    }
+
+    /// Writes down what `phase` took; a time spent idle belongs to no phase.
+    pub const fn record(&mut self, phase: Phase, spent: Duration) {
+        match phase {
+            Phase::Resolve => self.resolve = Some(spent),
+            Phase::Dial => self.dial = Some(spent),
+            Phase::Tls => self.tls = Some(spent),
+            Phase::FirstByte => self.first_byte = Some(spent),
+            Phase::Body => self.body = Some(spent),
+            Phase::Idle => {}
+        }
+    }
+}
+
+impl Phase {
+    /// Bounded label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolve",
+            Self::Dial => "dial",
+            Self::Tls => "tls",
+            Self::FirstByte => "first_byte",
+            Self::Body => "body",
+            Self::Idle => "idle",
+        }
+    }
+}
+
+impl Cause {
+    /// Bounded label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Refused => "refused",
+            Self::Reset => "reset",
+            Self::Closed => "closed",
+            Self::Unreachable => "unreachable",
+            Self::NoSuchName => "no_such_name",
+            Self::ResolverFailed => "resolver_failed",
+            Self::TlsBroken => "tls_broken",
+            Self::TlsAlert => "tls_alert",
+            Self::ClientCertificateRefused => "client_certificate_refused",
+            Self::ProtocolBroken => "protocol_broken",
+            Self::TooLarge => "too_large",
+            Self::CredentialRefused => "credential_refused",
+            Self::Unavailable => "unavailable",
+            Self::ServerError => "server_error",
+            Self::OwnCredential => "own_credential",
+            Self::OwnFault => "own_fault",
+            Self::ProxyRefused => "proxy_refused",
+        }
+    }
+
+    /// Whether the fault is about our own credential: the server may be fine.
+    #[must_use]
+    pub const fn is_refusal(self) -> bool {
+        matches!(self, Self::CredentialRefused | Self::ClientCertificateRefused | Self::OwnCredential)
+    }
+}
+
+impl fmt::Display for Unseen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let phase = match self.phase {
+            Phase::Resolve => "resolving the name",
+            Phase::Dial => "dialling",
+            Phase::Tls => "TLS handshake",
+            Phase::FirstByte => "waiting for the answer",
+            Phase::Body => "reading the answer",
+            Phase::Idle => "open connection",
+        };
+        let cause = match self.cause {
+            Cause::Timeout => "timed out",
+            Cause::Refused => "refused",
+            Cause::Reset => "reset by the peer",
+            Cause::Closed => "closed by the peer",
+            Cause::Unreachable => "no route",
+            Cause::NoSuchName => "no such name",
+            Cause::ResolverFailed => "resolver failed",
+            Cause::TlsBroken => "no valid TLS",
+            Cause::TlsAlert => "ended by a TLS alert",
+            Cause::ClientCertificateRefused => "our client certificate was refused",
+            Cause::ProtocolBroken => "answer breaks the protocol",
+            Cause::TooLarge => "answer too large",
+            Cause::CredentialRefused => "our credential was refused",
+            Cause::Unavailable => "server says it is unavailable",
+            Cause::ServerError => "server error",
+            Cause::OwnCredential => "our own credential cannot be used",
+            Cause::OwnFault => "our own side failed",
+            Cause::ProxyRefused => "the proxy refused",
+        };
+        write!(f, "{phase}: {cause}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_sum_to_the_total_and_skip_what_was_not_reached() {
+        let mut phases = Phases::default();
+        phases.record(Phase::Dial, Duration::from_millis(3));
+        phases.record(Phase::Tls, Duration::from_millis(5));
+        phases.record(Phase::Idle, Duration::from_secs(9));
+
+        assert_eq!(phases.total(), Duration::from_millis(8));
+        assert_eq!(phases.dominating(), Some(Phase::Tls));
+        assert_eq!(phases.reached().count(), 2);
+    }
+}

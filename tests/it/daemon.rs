@@ -1,7 +1,7 @@
 //! The daemon as a service manager and a scraper see it: ready when it is, drained when told, honest when misled.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -94,12 +94,15 @@ impl Daemon {
     /// Waits for a message of the daemon to its service manager that holds `text`.
     pub(crate) fn hears(&self, text: &str) -> bool {
         let mut bytes = [0; 1024];
-        while let Ok(count) = self.notify.recv(&mut bytes) {
-            if String::from_utf8_lossy(&bytes[..count]).contains(text) {
-                return true;
+        loop {
+            match self.notify.recv(&mut bytes) {
+                Ok(count) if String::from_utf8_lossy(&bytes[..count]).contains(text) => return true,
+                Ok(_) => {}
+                // A process that was stopped and goes on: Linux ends a wait that has a limit.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return false,
             }
         }
-        false
     }
 
     pub(crate) fn get(&self, path: &str) -> String {

@@ -95,6 +95,7 @@ impl Browser {
         for domain in ["Page", "Network", "Log"] {
             browser.ask(&format!("{domain}.enable"), json!({}));
         }
+        browser.ask("Page.setLifecycleEventsEnabled", json!({"enabled": true}));
         browser.ask("Emulation.setScriptExecutionDisabled", json!({"value": true}));
         browser
     }
@@ -105,12 +106,9 @@ impl Browser {
         self.ask("Emulation.setDeviceMetricsOverride", size);
         let media = json!({"features": [{"name": "prefers-color-scheme", "value": screen.scheme}]});
         self.ask("Emulation.setEmulatedMedia", media);
-        self.events.clear();
-        self.ask("Page.navigate", json!({"url": url}));
-        while !self.events.iter().any(|event| event["method"] == "Page.loadEventFired") {
-            let message = self.next();
-            self.events.push(message);
-        }
+        // The page before this one may be about to load again.
+        self.navigate("about:blank");
+        self.navigate(url);
         let metrics = self.ask("Page.getLayoutMetrics", json!({}));
         let title = self.ask("Target.getTargetInfo", json!({"targetId": self.target}));
         let of = |method: &'static str| self.events.iter().filter(move |event| event["method"] == method);
@@ -121,6 +119,20 @@ impl Browser {
             content_width: metrics["cssContentSize"]["width"].as_f64().unwrap(),
             requests: of("Network.requestWillBeSent").map(|event| text(&event["params"]["request"], "url")).collect(),
             complaints: failed.chain(logged).collect(),
+        }
+    }
+
+    /// Opens `url` and waits until it is loaded; only events since then are kept.
+    fn navigate(&mut self, url: &str) {
+        self.events.clear();
+        let loader = self.ask("Page.navigate", json!({"url": url}))["loaderId"].clone();
+        let is_loaded = |event: &Value| {
+            let told = &event["params"];
+            event["method"] == "Page.lifecycleEvent" && told["name"] == "load" && told["loaderId"] == loader
+        };
+        while !self.events.iter().any(is_loaded) {
+            let message = self.next();
+            self.events.push(message);
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod farm;
 mod kept;
+pub(crate) mod paired;
 mod phases;
 mod places;
 pub(crate) mod reserved;

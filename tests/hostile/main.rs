@@ -9,6 +9,8 @@ mod farm;
 mod http1;
 mod http2;
 mod neighbours;
+#[path = "../../src/collect/tests/paired.rs"]
+mod paired;
 #[path = "../../src/collect/tests/reserved.rs"]
 mod reserved;
 mod table;

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::farm::Deed;
 use super::http1::{pour, trickle};
+use super::paired::by_udp_and_tcp;
 
 /// Mails that were taken, as they came.
 pub(crate) type Post = Arc<Mutex<Vec<String>>>;
@@ -74,7 +75,7 @@ pub(crate) fn receiver(mut stream: TcpStream) -> Deed {
 
 /// Answers every question with the octets that `answer` makes of it, over and over.
 pub(crate) async fn resolver(answer: fn(&[u8]) -> Vec<u8>) -> SocketAddr {
-    let (socket, listener) = by_udp_and_tcp().await;
+    let (socket, listener) = by_udp_and_tcp().await.unwrap();
     let address = socket.local_addr().unwrap();
     tokio::spawn(async move {
         let mut buffer = [0; 512];
@@ -94,17 +95,6 @@ pub(crate) async fn resolver(answer: fn(&[u8]) -> Vec<u8>) -> SocketAddr {
         }
     });
     address
-}
-
-/// One port by both protocols. A port that is free for one may be taken for the other.
-async fn by_udp_and_tcp() -> (UdpSocket, TcpListener) {
-    for _ in 0..100 {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        if let Ok(socket) = UdpSocket::bind(listener.local_addr().unwrap()).await {
-            return (socket, listener);
-        }
-    }
-    panic!("a hundred ports are taken");
 }
 
 /// An answer to another question.

@@ -17,6 +17,7 @@ use vedette::model::time::UnixTime;
 use vedette::model::verdict::{Evidence, Finding, Symptom};
 use vedette::store::Store;
 
+use crate::daemon::NOBODY;
 use crate::reserved::Reserved;
 
 /// A folder with a configuration whose apiserver refuses.
@@ -36,7 +37,7 @@ impl Home {
         let text = format!(
             "vantage:\n  name: here\n  listen: {}\n  store: {at}/vedette.db\n  control: {at}/control.sock\n  \
              resolvers: []\nclusters:\n  - name: prod\n    credentials: {{}}\n    \
-             apiservers: [{{ name: api-1, address: \"127.0.0.1:1\" }}]\n",
+             apiservers: [{{ name: api-1, address: \"127.0.0.1:{NOBODY}\" }}]\n",
             listens_at.address
         );
         fs::write(folder.path().join("vedette.yaml"), text).unwrap();

@@ -21,7 +21,7 @@ pub(crate) struct Daemon {
 }
 
 /// A port where nobody listens. No socket is given one below 1024 unless it asks for it.
-const NOBODY: u16 = 1;
+pub(crate) const NOBODY: u16 = 1;
 
 pub(crate) fn configuration(folder: &Path, address: &str) -> PathBuf {
     let file = folder.join("vedette.yaml");

@@ -8,11 +8,12 @@ use hickory_proto::rr::rdata::NS;
 use hickory_proto::rr::{Name as DnsName, RData, Record};
 use hickory_proto::serialize::binary::{BinDecodable, BinEncodable};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpStream, UdpSocket};
 
 use super::farm::{
     Bench, Server, TRUSTED, answer, endpoint, head, health, instance, look, name, outward_address, unseen,
 };
+use super::paired::by_udp_and_tcp;
 use super::reserved::Reserved;
 use crate::collect::{BadProxy, Collectors, Hopeless};
 use crate::config::settings::{Address, Host, NamedAddress};
@@ -83,7 +84,7 @@ async fn a_resolver_that_fails_says_so_by_its_code() {
 
 #[tokio::test]
 async fn an_answer_that_does_not_fit_is_fetched_by_tcp() {
-    let (socket, listener) = by_udp_and_tcp().await;
+    let (socket, listener) = by_udp_and_tcp().await.unwrap();
     let address = serve(socket, |query, _| vec![reply(&query, ResponseCode::NoError, 0, true)]);
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -218,17 +219,6 @@ async fn see(address: SocketAddr, kind: ProbeKind) -> Observation {
 /// A DNS server that answers each query with whatever `answers` says.
 async fn resolver(answers: impl Fn(Message, &[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
     serve(UdpSocket::bind(("127.0.0.1", 0)).await.unwrap(), answers)
-}
-
-/// One port by both protocols. A port that is free for one may be taken for the other.
-async fn by_udp_and_tcp() -> (UdpSocket, TcpListener) {
-    for _ in 0..100 {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        if let Ok(socket) = UdpSocket::bind(listener.local_addr().unwrap()).await {
-            return (socket, listener);
-        }
-    }
-    panic!("a hundred ports are taken");
 }
 
 fn serve(socket: UdpSocket, answers: impl Fn(Message, &[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {

@@ -91,16 +91,19 @@ pub(super) fn row(pass: Pass<'_>, look: &Observation, saw: Saw, result: &str) ->
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "milliseconds of the years 0 to 9999 stay below 2^53")]
 fn end(pass: Pass<'_>, look: &Observation) -> Option<End> {
     let served = look.served.as_ref()?;
     let first = served.earliest()?;
-    let millis = first.not_after.millis_since(pass.now.wall);
     Some(End {
         not_after: first.not_after,
-        days_left: millis as f64 / 86_400_000.0,
+        days_left: days(first.not_after.millis_since(pass.now.wall)),
         trust: served.trust,
         holder: printable(&first.subject),
         fingerprint: first.fingerprint.to_string(),
     })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of the years 0 to 9999 stay below 2^53")]
+pub(super) fn days(millis: i64) -> f64 {
+    millis as f64 / 86_400_000.0
 }

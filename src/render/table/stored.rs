@@ -4,7 +4,7 @@ use crate::model::observation::Observation;
 use crate::model::stored::{FilesReading, Held};
 use crate::model::subject::Subject;
 
-use super::row::{End, Row, Saw, row};
+use super::row::{End, Row, Saw, days, row};
 use super::{Pass, printable};
 use crate::model::certificate::Trust;
 
@@ -67,9 +67,4 @@ fn faults(pass: Pass<'_>, look: &Observation, reading: &FilesReading) -> Vec<Row
         }
     }
     rows
-}
-
-#[expect(clippy::cast_precision_loss, reason = "milliseconds of the years 0 to 9999 stay below 2^53")]
-fn days(millis: i64) -> f64 {
-    millis as f64 / 86_400_000.0
 }

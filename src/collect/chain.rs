@@ -7,13 +7,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, Error};
 
 use super::handshake::Record;
-use crate::model::certificate::{Fingerprint, Served, Trust};
+use super::strict::Strict;
+use crate::model::certificate::{Fingerprint, Served, Trust, TrustPath};
 use crate::model::time::UnixTime;
 use crate::parse::x509;
 
@@ -39,7 +37,7 @@ struct Known {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expected<'a> {
     /// `None` when no anchor is configured.
-    pub(crate) strict: Option<&'a WebPkiServerVerifier>,
+    pub(crate) strict: Option<&'a Strict>,
     /// Changes when the anchors change.
     pub(crate) generation: u64,
     /// The name that must be in the certificate.
@@ -86,11 +84,14 @@ impl Known {
                 valid.1 = valid.1.min(edge);
             }
         }
+        let (trust, path) =
+            if record.proved_key { verify(&record.chain, expected) } else { (unproven(expected), None) };
         let served = Served {
             unreadable: record.chain.len() - chain.len(),
             chain,
-            trust: if record.proved_key { verify(&record.chain, expected) } else { unproven(expected) },
+            trust,
             client_authorities: record.client_authorities,
+            path: path.map(Box::new),
         };
         Self {
             chain: fingerprints(&record.chain).collect(),
@@ -112,26 +113,9 @@ const fn unproven(expected: Expected<'_>) -> Trust {
     if expected.strict.is_some() { Trust::Invalid } else { Trust::Unverified }
 }
 
-fn verify(chain: &[CertificateDer<'static>], expected: Expected<'_>) -> Trust {
-    let (Some(strict), Some((leaf, rest))) = (expected.strict, chain.split_first()) else {
-        return Trust::Unverified;
-    };
-    let since_epoch = Duration::from_millis(u64::try_from(expected.now.as_millis()).unwrap_or(0));
-    let now = rustls::pki_types::UnixTime::since_unix_epoch(since_epoch);
-    match strict.verify_server_cert(leaf, rest, expected.name, &[], now) {
-        Ok(_) => Trust::Trusted,
-        Err(Error::InvalidCertificate(fault)) => trust_of(&fault),
-        Err(_) => Trust::Invalid,
-    }
-}
-
-fn trust_of(fault: &CertificateError) -> Trust {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "foreign enum that grows; the rest is one word for us")]
-    match fault {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Trust::Expired,
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Trust::NotYetValid,
-        CertificateError::UnknownIssuer => Trust::UnknownAuthority,
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Trust::WrongName,
-        _ => Trust::Invalid,
+fn verify(chain: &[CertificateDer<'static>], expected: Expected<'_>) -> (Trust, Option<TrustPath>) {
+    match expected.strict {
+        Some(strict) => strict.verify(chain, expected.name, expected.now),
+        None => (Trust::Unverified, None),
     }
 }

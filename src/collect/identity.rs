@@ -10,8 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::HeaderValue;
-use rustls::RootCertStore;
-use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -22,6 +20,7 @@ use zeroize::Zeroizing;
 use super::credentials;
 use super::exec::{self, ClusterHint, Issued};
 use super::handshake::Tls;
+use super::strict::Strict;
 use crate::config::aside::Aside;
 use crate::config::mark::Mark;
 use crate::config::settings::{Credentials, ExecPlugin, Source};
@@ -47,7 +46,7 @@ pub(crate) struct Passport {
     /// Changes when the anchors or the client certificate change; open connections of another generation are left.
     pub(crate) generation: u64,
     /// Strict verification; `None` without anchors.
-    pub(crate) strict: Option<Arc<WebPkiServerVerifier>>,
+    pub(crate) strict: Option<Arc<Strict>>,
     /// Client certificate.
     pub(crate) client: Option<Arc<CertifiedKey>>,
     /// `Bearer …`, marked sensitive. Sent only to a trusted server.
@@ -307,25 +306,15 @@ impl Load {
         }
     }
 
-    fn verifier(
-        &self,
-        source: &Source,
-        remarks: &mut Vec<String>,
-    ) -> Result<(Arc<WebPkiServerVerifier>, Vec<Fingerprint>), String> {
+    fn verifier(&self, source: &Source, remarks: &mut Vec<String>) -> Result<(Arc<Strict>, Vec<Fingerprint>), String> {
         let found = pem::scan(read(source)?.expose_secret());
-        let mut roots = RootCertStore::empty();
-        let (added, refused) = roots.add_parsable_certificates(certificates(&found));
-        if added == 0 {
-            return Err(format!("{source:?} holds no certificate authority"));
-        }
+        let anchors: Vec<_> = certificates(&found).collect();
+        let (strict, refused) =
+            Strict::new(&anchors, self.tls.provider()).map_err(|why| format!("{source:?}: {why}"))?;
         if refused + found.faults.len() > 0 {
             remarks.push(format!("{source:?}: {} of its certificates are left out", refused + found.faults.len()));
         }
-        let print = found.certificates.iter().map(|certificate| x509::fingerprint(&certificate.der)).collect();
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(self.tls.provider()))
-            .build()
-            .map(|strict| (strict, print))
-            .map_err(|error| format!("{source:?}: {error}"))
+        Ok((Arc::new(strict), anchors.iter().map(|der| x509::fingerprint(der)).collect()))
     }
 
     fn certified(&self, chain: &[u8], key: &[u8]) -> Result<Arc<CertifiedKey>, String> {

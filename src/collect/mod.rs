@@ -25,6 +25,7 @@ mod own_clock;
 mod roster;
 mod session;
 mod site;
+mod strict;
 mod watched;
 
 #[cfg(test)]

@@ -33,6 +33,9 @@ pub struct Certificate {
     pub is_ca: bool,
     /// Whether subject and issuer are the same name.
     pub is_self_issued: bool,
+    /// SHA-256 of its public key with the key's algorithm; `None` where that could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Fingerprint>,
 }
 
 /// Who renews the certificates of an endpoint, as the configuration says: the ladder of warnings depends on it.
@@ -61,6 +64,18 @@ pub struct Served {
     pub trust: Trust,
     /// Names of client authorities the server accepts, as it listed them; only counted.
     pub client_authorities: usize,
+    /// The path that strict verification took, of several the one that lasts longest; `None` when it took none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<Box<TrustPath>>,
+}
+
+/// From a leaf to an authority of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustPath {
+    /// The served certificates between the leaf and the authority, the leaf's issuer first.
+    pub intermediates: Vec<Fingerprint>,
+    /// The authority.
+    pub anchor: Fingerprint,
 }
 
 /// Verdict of strict verification; never decides whether a server is up.
@@ -93,16 +108,34 @@ impl Served {
         self.chain.first()
     }
 
-    /// The certificate whose end comes first among those a client needs: the leaf and the intermediates, but not a
-    /// self-issued root that the server sends along (clients use their own copy of it).
+    /// The certificate whose end comes first among those a client needs.
     #[must_use]
     pub fn earliest(&self) -> Option<&Arc<Certificate>> {
-        self.chain
-            .iter()
-            .enumerate()
-            .filter(|(position, certificate)| *position == 0 || !certificate.is_self_issued)
-            .map(|(_, certificate)| certificate)
-            .min_by_key(|certificate| certificate.not_after)
+        let needed = self.chain.iter().enumerate().filter(|(position, _)| self.needs(*position));
+        needed.map(|(_, certificate)| certificate).min_by_key(|certificate| certificate.not_after)
+    }
+
+    /// Whether a client needs the certificate at this position of the chain.
+    ///
+    /// Needed are the leaf and what lies on the path that verifies. Where none verifies (no authority is configured, or
+    /// something has ended) they are the leaf and all intermediates but a self-issued root, of which clients use their
+    /// own copy; of several certificates of one holder and key the one that lasts longest counts.
+    #[must_use]
+    pub fn needs(&self, position: usize) -> bool {
+        let Some(certificate) = self.chain.get(position) else { return false };
+        position == 0
+            || match &self.path {
+                Some(path) => path.intermediates.contains(&certificate.fingerprint),
+                None => !certificate.is_self_issued && !self.has_longer_lived(certificate),
+            }
+    }
+
+    /// Whether the chain holds the same holder and key in a certificate that lasts longer: a cross-signature.
+    fn has_longer_lived(&self, certificate: &Certificate) -> bool {
+        let is_same = |other: &Certificate| other.key.is_some() && other.key == certificate.key;
+        self.chain.iter().skip(1).any(|other| {
+            is_same(other) && other.subject == certificate.subject && other.not_after > certificate.not_after
+        })
     }
 }
 

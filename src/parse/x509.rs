@@ -26,7 +26,7 @@ const MAX_NAME: usize = 253;
 
 /// Reads one certificate; `None` when not even its dates can be found.
 ///
-/// What the full reader refuses is walked by hand for names and dates; then `names` is empty and `is_ca` false, which
+/// What the full reader refuses is walked by hand for names, dates and key; then `names` is empty and `is_ca` false, which
 /// here mean unknown.
 #[must_use]
 pub fn certificate(der: &[u8]) -> Option<Certificate> {
@@ -89,6 +89,7 @@ fn from_read(der: &[u8], read: &X509Certificate<'_>) -> (Certificate, bool) {
         names,
         is_ca,
         is_self_issued: read.subject().as_raw() == read.issuer().as_raw(),
+        key: Some(fingerprint(read.public_key().raw)),
     };
     (certificate, is_for_clients)
 }
@@ -186,11 +187,11 @@ fn hex(octets: &[u8], limit: usize) -> String {
     out
 }
 
-/// Steps over the fields of RFC 5280 section 4.1: version, serial, algorithm, issuer, validity, subject.
+/// Steps over the fields of RFC 5280 section 4.1: version, serial, algorithm, issuer, validity, subject, key.
 fn walk(der: &[u8]) -> Option<Certificate> {
     let certificate = Elements(der).next().filter(|element| element.tag == 0x30)?;
     let body = Elements(certificate.content).next().filter(|element| element.tag == 0x30)?;
-    let fields: Vec<Element<'_>> = Elements(body.content).filter(|field| field.tag != 0xa0).take(5).collect();
+    let fields: Vec<Element<'_>> = Elements(body.content).filter(|field| field.tag != 0xa0).take(6).collect();
     let [serial, _, issuer, validity, rest @ ..] = fields.as_slice() else {
         return None;
     };
@@ -210,6 +211,7 @@ fn walk(der: &[u8]) -> Option<Certificate> {
         names: Vec::new(),
         is_ca: false,
         is_self_issued: subject.is_some_and(|subject| subject.whole == issuer.whole),
+        key: rest.get(1).filter(|key| key.tag == 0x30).map(|key| fingerprint(key.whole)),
     })
 }
 

@@ -115,6 +115,7 @@ pub(crate) fn served() -> Served {
             names: vec!["api.secret.example".to_owned()],
             is_ca: number > 1,
             is_self_issued,
+            key: None,
         })
     };
     Served {
@@ -122,6 +123,7 @@ pub(crate) fn served() -> Served {
         unreadable: 0,
         trust: Trust::Trusted,
         client_authorities: 1,
+        path: None,
     }
 }
 

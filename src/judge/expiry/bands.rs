@@ -235,7 +235,7 @@ mod tests {
 
     fn served(chain: Vec<Certificate>) -> Served {
         let chain = chain.into_iter().map(Arc::new).collect();
-        Served { chain, unreadable: 0, trust: Trust::Unverified, client_authorities: 0 }
+        Served { chain, unreadable: 0, trust: Trust::Unverified, client_authorities: 0, path: None }
     }
 
     fn certificate(number: u8, life: Duration, is_ca: bool) -> Certificate {
@@ -250,6 +250,7 @@ mod tests {
             names: Vec::new(),
             is_ca,
             is_self_issued: false,
+            key: None,
         }
     }
 }

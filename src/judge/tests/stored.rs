@@ -223,7 +223,7 @@ impl Desk {
 
     fn serve(&mut self, millis: u64, subject: &str, certificate: &Certificate) {
         let chain = vec![Arc::new(certificate.clone())];
-        let served = Served { chain, unreadable: 0, trust: Trust::Trusted, client_authorities: 0 };
+        let served = Served { chain, unreadable: 0, trust: Trust::Trusted, client_authorities: 0, path: None };
         self.take(millis, Probe::anew(of(subject), ProbeKind::Chain), Some(Arc::new(served)), Reading::Chain);
     }
 
@@ -317,5 +317,6 @@ fn certificate(number: u8, days: u32) -> Certificate {
         names: vec!["api".into()],
         is_ca: false,
         is_self_issued: false,
+        key: None,
     }
 }

@@ -3,7 +3,7 @@
 //! Dates stay on the page for as long as the chain is the last one seen there, with the time of that look beside them:
 //! an end date does not go stale, only our knowledge that it is still in use.
 
-use crate::model::certificate::{Certificate, Trust};
+use crate::model::certificate::{Certificate, Served, Trust};
 
 use super::Page;
 use super::family::{Family, Labels, instant, len};
@@ -31,7 +31,7 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
         let labels = Labels::of(subject);
         for (position, certificate) in served.chain.iter().enumerate() {
             let labels =
-                labels.clone().with("role", role(position, certificate)).with("position", position.to_string());
+                labels.clone().with("role", role(served, position, certificate)).with("position", position.to_string());
             not_before.sample(&labels, instant(certificate.not_before));
             not_after.sample(&labels, instant(certificate.not_after));
         }
@@ -42,11 +42,13 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     vec![not_before, not_after, last_seen, trust, unreadable]
 }
 
-const fn role(position: usize, certificate: &Certificate) -> &'static str {
+fn role(served: &Served, position: usize, certificate: &Certificate) -> &'static str {
     if position == 0 {
         "leaf"
     } else if certificate.is_self_issued {
         "root"
+    } else if !served.needs(position) {
+        "unused"
     } else {
         "intermediate"
     }

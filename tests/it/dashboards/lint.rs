@@ -282,6 +282,7 @@ fn bands_by_hand() -> Vec<f64> {
         names: Vec::new(),
         is_ca: false,
         is_self_issued: false,
+        key: None,
     };
     let band = |days: u32| Ladder::Leaf(Class::Manual).band(&certificate, certificate.not_after.minus(day * days));
     (1..364).filter(|&days| band(days) != band(days + 1)).map(|days| f64::from(days) * 86_400.0).collect()

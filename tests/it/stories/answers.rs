@@ -73,6 +73,7 @@ impl World {
             names: Vec::new(),
             is_ca: false,
             is_self_issued: false,
+            key: None,
         };
         let certificate = match self.ends.get(subject) {
             Some(end) => {
@@ -82,7 +83,13 @@ impl World {
             None => certificate,
         };
         let trust = if expired { Trust::Expired } else { Trust::Trusted };
-        Some(Arc::new(Served { chain: vec![Arc::new(certificate)], unreadable: 0, trust, client_authorities: 1 }))
+        Some(Arc::new(Served {
+            chain: vec![Arc::new(certificate)],
+            unreadable: 0,
+            trust,
+            client_authorities: 1,
+            path: None,
+        }))
     }
 
     fn outcome(&self, look: &Look) -> (Duration, Phases, Result<Reading, Unseen>) {

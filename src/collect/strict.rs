@@ -1,0 +1,133 @@
+//! Strict verification of a served chain, and which certificates it then stands on.
+//!
+//! Of several paths that verify, the one that lasts longest counts: that is what a client can go on with. An
+//! intermediate or cross-signed root that has ended beside such a path ends nothing. Called by `chain.rs`.
+
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier as _;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
+use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor};
+use rustls::{CertificateError, Error, RootCertStore};
+use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
+
+use crate::model::certificate::{Fingerprint, Trust, TrustPath};
+use crate::model::time::UnixTime;
+use crate::parse::x509;
+
+/// Authorities of the configuration, ready to verify with.
+#[derive(Debug)]
+pub(crate) struct Strict {
+    verifier: Arc<WebPkiServerVerifier>,
+    algorithms: WebPkiSupportedAlgorithms,
+    /// Those that last longest first: of two certificates of one authority and key, that one is meant.
+    anchors: Vec<TrustAnchor<'static>>,
+    /// Of each anchor in turn.
+    sources: Vec<(Fingerprint, UnixTime)>,
+}
+
+impl Strict {
+    /// Trusts the authorities in `certificates`, as far as they can be read; also gives the number of those that cannot.
+    ///
+    /// # Errors
+    ///
+    /// When none of them can.
+    pub(crate) fn new(
+        certificates: &[CertificateDer<'static>],
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<(Self, usize), String> {
+        let mut roots = RootCertStore::empty();
+        let (added, refused) = roots.add_parsable_certificates(certificates.iter().cloned());
+        if added == 0 {
+            return Err("holds no certificate authority".to_owned());
+        }
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+            .build()
+            .map_err(|error| error.to_string())?;
+        let mut known: Vec<_> = certificates
+            .iter()
+            .filter_map(|der| {
+                let anchor = webpki::anchor_from_trusted_cert(der).ok()?.to_owned();
+                let read = x509::certificate(der)?;
+                Some((Reverse(read.not_after), read.fingerprint, anchor))
+            })
+            .collect();
+        known.sort_by_key(|(end, fingerprint, _)| (*end, *fingerprint));
+        let sources = known.iter().map(|(Reverse(end), fingerprint, _)| (*fingerprint, *end)).collect();
+        let anchors = known.into_iter().map(|(_, _, anchor)| anchor).collect();
+        Ok((Self { verifier, algorithms: provider.signature_verification_algorithms, anchors, sources }, refused))
+    }
+
+    /// What a careful client says of `chain`, and the path it takes when it takes one.
+    pub(crate) fn verify(
+        &self,
+        chain: &[CertificateDer<'static>],
+        name: &ServerName<'static>,
+        now: UnixTime,
+    ) -> (Trust, Option<TrustPath>) {
+        let Some((leaf, rest)) = chain.split_first() else { return (Trust::Invalid, None) };
+        let since_epoch = Duration::from_millis(u64::try_from(now.as_millis()).unwrap_or(0));
+        let now = rustls::pki_types::UnixTime::since_unix_epoch(since_epoch);
+        match self.verifier.verify_server_cert(leaf, rest, name, &[], now) {
+            Ok(_) => (Trust::Trusted, self.longest_path(leaf, rest, now)),
+            Err(Error::InvalidCertificate(fault)) => (trust_of(&fault), None),
+            Err(_) => (Trust::Invalid, None),
+        }
+    }
+
+    fn longest_path(
+        &self,
+        leaf: &CertificateDer<'static>,
+        rest: &[CertificateDer<'static>],
+        now: rustls::pki_types::UnixTime,
+    ) -> Option<TrustPath> {
+        let best: RefCell<Option<(UnixTime, TrustPath)>> = RefCell::default();
+        // Refusing each makes webpki go on to the next; it bounds the search itself.
+        let weigh = |path: &VerifiedPath<'_>| {
+            if let Some((end, path)) = self.weigh(path) {
+                let mut best = best.borrow_mut();
+                if best.as_ref().is_none_or(|(longest, _)| end > *longest) {
+                    *best = Some((end, path));
+                }
+            }
+            Err(webpki::Error::UnknownIssuer)
+        };
+        let leaf = EndEntityCert::try_from(leaf).ok()?;
+        let usage = KeyUsage::server_auth();
+        let searched =
+            leaf.verify_for_usage(self.algorithms.all, &self.anchors, rest, now, usage, None, Some(&weigh)).map(drop);
+        debug_assert!(searched.is_err(), "every path was refused");
+        best.into_inner().map(|(_, path)| path)
+    }
+
+    /// The first end on a path behind its leaf, which all paths have in common.
+    fn weigh(&self, path: &VerifiedPath<'_>) -> Option<(UnixTime, TrustPath)> {
+        let at = self.anchors.iter().position(|anchor| anchor == path.anchor())?;
+        let (anchor, mut end) = self.sources[at];
+        let mut intermediates = Vec::new();
+        for certificate in path.intermediate_certificates() {
+            let read = x509::certificate(&certificate.der())?;
+            end = end.min(read.not_after);
+            intermediates.push(read.fingerprint);
+        }
+        Some((end, TrustPath { intermediates, anchor }))
+    }
+}
+
+fn trust_of(fault: &CertificateError) -> Trust {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "foreign enum that grows; the rest is one word for us")]
+    match fault {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Trust::Expired,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Trust::NotYetValid,
+        CertificateError::UnknownIssuer => Trust::UnknownAuthority,
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Trust::WrongName,
+        _ => Trust::Invalid,
+    }
+}
+
+#[cfg(test)]
+mod tests;

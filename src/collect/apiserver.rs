@@ -95,6 +95,9 @@ impl Apiserver {
             }
             Unseen { cause: passport.blame(unseen.cause), ..unseen }
         });
+        if !is_well(&outcome) {
+            self.site.doubt(kit);
+        }
         Some(Sight::of(&journey, served, outcome))
     }
 
@@ -133,7 +136,8 @@ impl Apiserver {
             return (None, Err(Unseen { phase: Phase::FirstByte, cause: Cause::Timeout }));
         };
         // Held until another one is open: a rotated identity never leaves us without a connection.
-        let _former = kept.take_if(|kept| !kept.is_usable(passport)).map(Kept::left);
+        let _former =
+            kept.take_if(|kept| !kept.is_usable(passport) || !self.site.leads_to(kit, kept.peer)).map(Kept::left);
         // The second turn is for a connection that said goodbye while the question was on its way.
         if let Some(Kept { idle, peer, is_trusted, generation }) = kept.take() {
             let watch = Arc::clone(idle.watch());
@@ -208,6 +212,16 @@ impl Apiserver {
             is_last,
             max_body: MAX_BODY,
         }
+    }
+}
+
+/// Whether it came from an apiserver that can serve, or at least from one that is there: 4xx is an answer.
+fn is_well(outcome: &Result<Reading, Unseen>) -> bool {
+    match outcome {
+        Ok(Reading::Health(health)) => health.status < 500,
+        Ok(Reading::Version(version)) => version.status < 500,
+        Ok(_) => true,
+        Err(unseen) => unseen.cause.is_refusal(),
     }
 }
 

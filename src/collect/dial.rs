@@ -4,7 +4,7 @@
 //! proxy's fault, not the endpoint's.
 
 use std::future::{Ready, ready};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -19,9 +19,9 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 use url::Url;
 
-use super::fault;
 use super::journey::Journey;
 use super::names::Names;
+use super::race;
 use crate::config::settings::{Address, Host};
 use crate::model::phase::{Cause, Phase, Unseen};
 
@@ -92,6 +92,11 @@ impl Proxy {
         Ok(Self { kind, address: Address { host, port: url.port().unwrap_or(port) }, login })
     }
 
+    /// Where it is dialled.
+    pub(crate) const fn address(&self) -> &Address {
+        &self.address
+    }
+
     async fn tunnel(&self, first_hop: TcpStream, target: &Address) -> Result<Box<dyn Wire>, Cause> {
         let to = authority(target).ok_or(Cause::OwnFault)?;
         let wire: Box<dyn Wire> = match self.kind {
@@ -128,9 +133,9 @@ impl Proxy {
             .and_then(BuilderVerifierExt::with_platform_verifier)
             .map_err(|_| Cause::OwnFault)?
             .with_no_client_auth();
-        let name = match &self.address.host {
-            Host::Ip(ip) => ServerName::from(*ip),
-            Host::Name(name) => ServerName::try_from(name.clone()).map_err(|_| Cause::OwnFault)?,
+        let name = match self.address.host.clone().in_certificates() {
+            Host::Ip(ip) => ServerName::from(ip),
+            Host::Name(name) => ServerName::try_from(name).map_err(|_| Cause::OwnFault)?,
         };
         let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
         connector.connect(name, first_hop).await.map_err(|_| Cause::ProxyRefused)
@@ -148,8 +153,8 @@ impl Proxy {
 
 /// Connects to `address`, through `proxy` if there is one.
 ///
-/// Every address of a name is tried in the resolver's order within the one deadline, each with an equal share of what
-/// is left, so that a dead first address does not hide a living second one.
+/// Every address of a name is tried within the one deadline (`race.rs`), so that a dead first address does not hide a
+/// living second one.
 ///
 /// # Errors
 ///
@@ -164,10 +169,11 @@ pub(crate) async fn dial(
     let first_hop = proxy.map_or(address, |proxy| &proxy.address);
     let places = names.places(first_hop, limit, journey).await?;
     let connect = async {
-        let (stream, peer) = connect(&places, limit, journey).await.map_err(|cause| match (proxy, cause) {
-            (Some(_), Cause::Refused | Cause::Reset | Cause::Closed) => Cause::ProxyRefused,
-            (_, cause) => cause,
-        })?;
+        let (stream, peer) =
+            race::connect(names, first_hop, places, limit, journey).await.map_err(|cause| match (proxy, cause) {
+                (Some(_), Cause::Refused | Cause::Reset | Cause::Closed) => Cause::ProxyRefused,
+                (_, cause) => cause,
+            })?;
         let wire = match proxy {
             Some(proxy) => proxy.tunnel(stream, address).await?,
             None => Box::new(stream),
@@ -175,38 +181,6 @@ pub(crate) async fn dial(
         Ok(Dialled { wire, peer })
     };
     journey.step(Phase::Dial, limit, connect).await
-}
-
-/// Connects to the first of `places` that answers; the last failure tells why none did.
-pub(crate) async fn connect(
-    places: &[SocketAddr],
-    limit: Duration,
-    journey: &Journey,
-) -> Result<(TcpStream, IpAddr), Cause> {
-    let mut cause = Cause::OwnFault;
-    for (tried, place) in places.iter().enumerate() {
-        let spent = journey.phases().dial.unwrap_or_default();
-        let left = u32::try_from(places.len() - tried).unwrap_or(u32::MAX);
-        let share = limit.saturating_sub(spent) / left;
-        match tokio::time::timeout(share, TcpStream::connect(place)).await {
-            Ok(Ok(stream)) => {
-                journey.heard_from(place.ip());
-                // Without it the second small write of an exchange waits for the peer's delayed acknowledgement.
-                if stream.set_nodelay(true).is_err() {
-                    return Err(Cause::OwnFault);
-                }
-                return Ok((stream, place.ip()));
-            }
-            Ok(Err(error)) => {
-                cause = fault::of_io(&error);
-                if matches!(cause, Cause::Refused | Cause::Reset) {
-                    journey.heard_from(place.ip());
-                }
-            }
-            Err(_) => cause = Cause::Timeout,
-        }
-    }
-    Err(cause)
 }
 
 /// `host:port` as a URI, brackets around IPv6.
@@ -238,22 +212,7 @@ impl<S> Service<Uri> for Already<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::reserved::Reserved;
-    use super::super::tests::test_clock;
     use super::*;
-
-    #[tokio::test]
-    async fn a_dead_first_address_does_not_hide_a_living_second_one() {
-        let dead = Reserved::new().unwrap();
-        let living = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let places = [dead.address, living.local_addr().unwrap()];
-        let journey = Journey::new(&test_clock());
-
-        let (stream, _) = connect(&places, Duration::from_secs(20), &journey).await.unwrap();
-
-        assert_eq!(stream.peer_addr().unwrap(), places[1]);
-        assert_eq!(connect(&places[..1], Duration::from_secs(20), &journey).await.err(), Some(Cause::Refused));
-    }
 
     #[test]
     fn proxies_are_read_from_their_urls() {

@@ -72,7 +72,7 @@ impl Sight {
 impl Kit {
     pub(crate) fn new(clock: Clock, policy: Policy, observed: mpsc::Sender<Observation>) -> Self {
         let tasks = TaskTracker::new();
-        let names = Arc::new(Names::new(clock.clone(), tasks.clone()));
+        let names = Arc::new(Names::new(clock.clone()));
         Self { clock, policy: Arc::new(policy), names, tls: Tls::new(), tasks, observed }
     }
 

@@ -22,6 +22,7 @@ mod journey;
 mod kit;
 mod names;
 mod own_clock;
+mod race;
 mod roster;
 mod session;
 mod site;
@@ -179,14 +180,15 @@ async fn look_at_reference(kit: &Kit, address: &Address) -> Sight {
         Ok(places) => places,
         Err(unseen) => return Sight::of(&journey, None, Err(unseen)),
     };
-    let outcome = match journey.step(Phase::Dial, limit, dial::connect(&places, limit, &journey)).await {
-        Ok((stream, _)) => {
-            kit.farewell(stream);
-            Ok(Reading::Reference)
-        }
-        Err(Unseen { cause: Cause::Refused, .. }) => Ok(Reading::Reference),
-        Err(unseen) => Err(unseen),
-    };
+    let outcome =
+        match journey.step(Phase::Dial, limit, race::connect(&kit.names, address, places, limit, &journey)).await {
+            Ok((stream, _)) => {
+                kit.farewell(stream);
+                Ok(Reading::Reference)
+            }
+            Err(Unseen { cause: Cause::Refused, .. }) => Ok(Reading::Reference),
+            Err(unseen) => Err(unseen),
+        };
     Sight::of(&journey, None, outcome)
 }
 

@@ -1,27 +1,37 @@
-//! Names to addresses: resolved once, pinned, refreshed in the background.
+//! Names to addresses: resolved once, pinned, refreshed in the background and when the pinned addresses fail.
 //!
 //! A dead DNS blinds nobody who was seen before: a failed refresh keeps the pin. getaddrinfo is asked, because
-//! /etc/hosts and nsswitch are the truth on the machine we run on; it blocks, so it runs on at most four threads of its
-//! own, which a hung resolver can keep busy without touching anything else, not even the end of the process.
+//! /etc/hosts and nsswitch are the truth on the machine we run on; it blocks, so it runs on threads of its own
+//! (`threads.rs`). While it does not answer, /etc/hosts is read directly (`hosts.rs`). Called by whoever dials.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, oneshot};
-use tokio_util::task::TaskTracker;
+use tokio::sync::watch;
 
+use self::threads::Threads;
 use super::journey::Journey;
 use crate::config::settings::{Address, Host};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::time::{Clock, Mono};
 
+mod hosts;
+mod threads;
+
+#[cfg(test)]
+pub(super) mod tests;
+
 /// A pin older than this is refreshed when it is used.
 const REFRESH_AFTER: Duration = Duration::from_secs(60);
-/// Lookups under way at once.
-const THREADS: usize = 4;
+/// Beside the ordinary refresh a name whose addresses fail is asked for again, at most this often: a fault is confirmed
+/// within 2 s, and a dead endpoint must not become a load on the resolver.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// A working resolver answers in milliseconds. Whoever waits for it beside something else waits no longer than this.
+const PATIENCE: Duration = Duration::from_millis(250);
 /// Addresses kept of one name.
 const MAX_ADDRESSES: usize = 8;
 
@@ -29,28 +39,50 @@ const MAX_ADDRESSES: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Names {
     clock: Clock,
-    tasks: TaskTracker,
-    threads: Arc<Semaphore>,
+    threads: Threads,
+    hosts: PathBuf,
     pins: Mutex<BTreeMap<String, Arc<Pin>>>,
 }
 
 #[derive(Debug, Default)]
 struct Pin {
-    known: Mutex<Known>,
-    /// Held by whoever looks up, so that a name is asked for once at a time.
-    asking: tokio::sync::Mutex<()>,
+    /// Sent whenever a lookup has ended.
+    known: watch::Sender<Known>,
+    /// Whether a lookup is under way: a name holds at most one thread.
+    is_asking: AtomicBool,
+    /// Whether the latest lookup took longer than a working resolver takes.
+    is_slow: AtomicBool,
+    asked: Mutex<Asked>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Known {
+    /// Of the last answer that had any.
+    addresses: Vec<IpAddr>,
+    /// Why the latest lookup brought none.
+    failure: Option<Cause>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
-    addresses: Vec<IpAddr>,
-    /// When it was last asked for, with whatever result.
-    asked: Option<Mono>,
+struct Asked {
+    /// When a lookup last began, for whatever reason.
+    last: Option<Mono>,
+    /// When one last began because the addresses had failed.
+    again: Option<Mono>,
 }
 
+/// Ends a lookup, however it ends.
+struct Asking(Arc<Pin>);
+
 impl Names {
-    pub(crate) fn new(clock: Clock, tasks: TaskTracker) -> Self {
-        Self { clock, tasks, threads: Arc::new(Semaphore::new(THREADS)), pins: Mutex::default() }
+    pub(crate) fn new(clock: Clock) -> Self {
+        let threads = Threads::new(Arc::new(threads::getaddrinfo), threads::SLOW_AFTER);
+        Self::by(clock, threads, PathBuf::from("/etc/hosts"))
+    }
+
+    /// Asks by `threads`, and reads `hosts` while they do not answer.
+    fn by(clock: Clock, threads: Threads, hosts: PathBuf) -> Self {
+        Self { clock, threads, hosts, pins: Mutex::default() }
     }
 
     /// Where to dial for `address`: at least one place.
@@ -71,65 +103,117 @@ impl Names {
             Host::Name(name) => name,
         };
         let pin = self.pin(name);
-        let addresses = match pin.addresses() {
-            Some(addresses) => {
-                self.refresh_if_old(name, &pin);
-                addresses
+        let mut addresses = pin.addresses();
+        if addresses.is_empty() {
+            addresses = journey.step(Phase::Resolve, limit, self.first(name, &pin)).await?;
+        } else if pin.is_older_than(REFRESH_AFTER, self.clock.now().mono) {
+            self.ask(name, &pin);
+        }
+        Ok(at(address, &addresses))
+    }
+
+    /// Places of `address` beyond those that were `tried` and failed: the name may have moved. Waits [`PATIENCE`] at
+    /// most; an answer that comes later serves the next look.
+    pub(crate) async fn beyond(self: &Arc<Self>, address: &Address, tried: &[SocketAddr]) -> Vec<SocketAddr> {
+        let Host::Name(name) = &address.host else { return Vec::new() };
+        let pin = self.pin(name);
+        let mut answers = pin.known.subscribe();
+        let beyond = || at(address, &pin.addresses()).into_iter().filter(|place| !tried.contains(place)).collect();
+        let known: Vec<SocketAddr> = beyond();
+        if !known.is_empty() || !self.ask_again(name, &pin) {
+            return known;
+        }
+        // Its own answer is on its way also when this ends first.
+        drop(tokio::time::timeout(PATIENCE, answers.changed()).await);
+        beyond()
+    }
+
+    /// Notes that whoever answered at `address` gave no good answer: the name may have moved, and the next look is to
+    /// know. Waits for nothing.
+    pub(crate) fn doubt(self: &Arc<Self>, address: &Address) {
+        if let Host::Name(name) = &address.host {
+            self.ask_again(name, &self.pin(name));
+        }
+    }
+
+    /// Whether `address` still leads to `peer`, for all that is known.
+    pub(crate) fn leads_to(&self, address: &Address, peer: IpAddr) -> bool {
+        match &address.host {
+            Host::Ip(_) => true,
+            Host::Name(name) => {
+                let known = self.pin(name).addresses();
+                known.is_empty() || known.contains(&peer)
             }
-            None => journey.step(Phase::Resolve, limit, self.first(name, &pin)).await?,
-        };
-        Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, address.port)).collect())
+        }
     }
 
     async fn first(self: &Arc<Self>, name: &str, pin: &Arc<Pin>) -> Result<Vec<IpAddr>, Cause> {
-        let _turn = pin.asking.lock().await;
-        if let Some(addresses) = pin.addresses() {
+        let mut answers = pin.known.subscribe();
+        // An answer that came in between is the one that is waited for.
+        let addresses = pin.addresses();
+        if !addresses.is_empty() {
             return Ok(addresses);
         }
-        self.look_up(name, pin).await
+        self.ask(name, pin);
+        answers.changed().await.map_err(|_| Cause::OwnFault)?;
+        let known = pin.known.borrow().clone();
+        if known.addresses.is_empty() { Err(known.failure.unwrap_or(Cause::OwnFault)) } else { Ok(known.addresses) }
     }
 
-    fn refresh_if_old(self: &Arc<Self>, name: &str, pin: &Arc<Pin>) {
+    /// Asks because the addresses failed. Whether an answer is on its way.
+    fn ask_again(self: &Arc<Self>, name: &str, pin: &Arc<Pin>) -> bool {
         let now = self.clock.now().mono;
-        if !pin.is_older_than(REFRESH_AFTER, now) {
+        let mut asked = pin.asked();
+        if asked.again.is_none_or(|again| now.since(again) >= AGAIN_AFTER) {
+            asked.again = Some(now);
+            drop(asked);
+            self.ask(name, pin);
+        }
+        pin.is_asking.load(Ordering::Acquire)
+    }
+
+    /// Starts a lookup, unless one is under way.
+    fn ask(self: &Arc<Self>, name: &str, pin: &Arc<Pin>) {
+        if pin.is_asking.swap(true, Ordering::AcqRel) {
             return;
         }
-        pin.lock().asked = Some(now);
-        let (names, name, pin) = (Arc::clone(self), name.to_owned(), Arc::clone(pin));
-        self.tasks.spawn(async move {
-            let Ok(_turn) = pin.asking.try_lock() else { return };
-            if let Err(cause) = names.look_up(&name, &pin).await {
-                tracing::debug!(%name, ?cause, "refreshing {name}: no answer, the known addresses stay");
-            }
-        });
+        pin.asked().last = Some(self.clock.now().mono);
+        let (names, name, asking) = (Arc::clone(self), name.to_owned(), Asking(Arc::clone(pin)));
+        // Not among the tasks that shutting down waits for: nobody can end a lookup.
+        tokio::spawn(async move { names.look_up(&name, asking).await });
     }
 
-    /// Asks on a thread of its own, which keeps what it finds also when nobody waits any more: with a dead first
-    /// resolver every answer takes 5 s, longer than any look waits, and still is the answer.
-    async fn look_up(&self, name: &str, pin: &Arc<Pin>) -> Result<Vec<IpAddr>, Cause> {
-        let permit = Arc::clone(&self.threads).acquire_owned().await.map_err(|_| Cause::OwnFault)?;
-        let (answer, answered) = oneshot::channel();
-        let (asked, pin, clock) = (name.to_owned(), Arc::clone(pin), self.clock.clone());
-        std::thread::Builder::new()
-            .name("resolve".to_owned())
-            .spawn(move || {
-                let found = (asked.as_str(), 0).to_socket_addrs().map(|places| distinct(places.map(|p| p.ip())));
-                if let Ok(addresses) = &found
-                    && !addresses.is_empty()
-                {
-                    pin.keep(addresses.clone(), clock.now().mono);
+    async fn look_up(&self, name: &str, asking: Asking) {
+        let pin = Arc::clone(&asking.0);
+        let answer = {
+            let mut answer = std::pin::pin!(self.threads.ask(name, &pin.is_slow));
+            tokio::select! {
+                answer = &mut answer => answer,
+                () = tokio::time::sleep(PATIENCE) => {
+                    if let Some(addresses) = self.listed(name).await {
+                        pin.tell(Ok(addresses));
+                    }
+                    answer.await
                 }
-                // Nobody waits any more when the deadline has passed.
-                drop(answer.send(found));
-                drop(permit);
-            })
-            .map_err(|_| Cause::OwnFault)?;
-        match answered.await {
-            Ok(Ok(addresses)) if addresses.is_empty() => Err(Cause::NoSuchName),
-            Ok(Ok(addresses)) => Ok(addresses),
-            Ok(Err(error)) => Err(cause_of(&error)),
-            Err(_) => Err(Cause::OwnFault),
+            }
+        };
+        let answer = match answer {
+            Ok(addresses) => Ok(distinct(addresses)),
+            Err(cause) => self.listed(name).await.ok_or(cause),
+        };
+        if let Err(cause) = &answer {
+            tracing::debug!(%name, ?cause, "looking up {name}: no answer, what was known stays");
         }
+        // Whoever waits may ask again at once.
+        drop(asking);
+        pin.tell(answer);
+    }
+
+    /// What the hosts file says of `name`.
+    async fn listed(&self, name: &str) -> Option<Vec<IpAddr>> {
+        let text = tokio::fs::read(&self.hosts).await.ok()?;
+        let addresses = distinct(hosts::of(&String::from_utf8_lossy(&text), name));
+        (!addresses.is_empty()).then_some(addresses)
     }
 
     fn pin(&self, name: &str) -> Arc<Pin> {
@@ -139,26 +223,39 @@ impl Names {
 }
 
 impl Pin {
-    fn addresses(&self) -> Option<Vec<IpAddr>> {
-        let known = self.lock();
-        (!known.addresses.is_empty()).then(|| known.addresses.clone())
+    fn addresses(&self) -> Vec<IpAddr> {
+        self.known.borrow().addresses.clone()
     }
 
-    fn keep(&self, addresses: Vec<IpAddr>, now: Mono) {
-        *self.lock() = Known { addresses, asked: Some(now) };
+    fn tell(&self, answer: Result<Vec<IpAddr>, Cause>) {
+        self.known.send_modify(|known| match answer {
+            Ok(addresses) if addresses.is_empty() => known.failure = Some(Cause::NoSuchName),
+            Ok(addresses) => *known = Known { addresses, failure: None },
+            Err(cause) => known.failure = Some(cause),
+        });
     }
 
     fn is_older_than(&self, age: Duration, now: Mono) -> bool {
-        self.lock().asked.is_none_or(|asked| now.since(asked) >= age)
+        self.asked().last.is_none_or(|asked| now.since(asked) >= age)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn asked(&self) -> std::sync::MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.is_asking.store(false, Ordering::Release);
+    }
+}
+
+fn at(address: &Address, addresses: &[IpAddr]) -> Vec<SocketAddr> {
+    addresses.iter().map(|ip| SocketAddr::new(*ip, address.port)).collect()
+}
+
 /// The order is the resolver's; it is what other programs on this machine would dial.
-fn distinct(found: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+fn distinct(found: impl IntoIterator<Item = IpAddr>) -> Vec<IpAddr> {
     let mut addresses = Vec::new();
     for address in found {
         if !addresses.contains(&address) && addresses.len() < MAX_ADDRESSES {
@@ -166,91 +263,4 @@ fn distinct(found: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
         }
     }
     addresses
-}
-
-/// std keeps only getaddrinfo's text: glibc's and musl's words for EAI_NONAME and EAI_NODATA. Rust programs run in the
-/// C locale, so the text is not translated.
-fn cause_of(error: &io::Error) -> Cause {
-    let text = error.to_string();
-    let absent = ["Name or service not known", "No address associated", "does not resolve", "no usable address"];
-    if absent.iter().any(|words| text.contains(words)) { Cause::NoSuchName } else { Cause::ResolverFailed }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::FutureExt as _;
-
-    use super::super::tests::test_clock;
-    use super::*;
-
-    #[tokio::test]
-    async fn a_literal_address_is_not_resolved() {
-        let (names, journey) = names();
-
-        let places = names.places(&address(Host::Ip("::1".parse().unwrap())), Duration::ZERO, &journey).await.unwrap();
-
-        assert_eq!(places, ["[::1]:6443".parse().unwrap()]);
-        assert_eq!(journey.phases().resolve, None);
-    }
-
-    #[tokio::test]
-    async fn only_the_first_look_waits_for_a_name() {
-        let (names, first) = names();
-        let address = address(Host::Name("localhost".to_owned()));
-        let second = Journey::new(&test_clock());
-
-        let places = names.places(&address, Duration::from_secs(5), &first).await.unwrap();
-        let again = names.places(&address, Duration::ZERO, &second).await.unwrap();
-
-        assert!(places[0].ip().is_loopback());
-        assert_eq!(places, again);
-        assert!(first.phases().resolve.is_some());
-        assert_eq!(second.phases().resolve, None);
-    }
-
-    #[tokio::test]
-    async fn an_answer_after_the_deadline_serves_the_next_look() {
-        let (names, first) = names();
-        let address = address(Host::Name("localhost".to_owned()));
-
-        // Asked, and given up at once.
-        drop(names.places(&address, Duration::from_secs(5), &first).now_or_never());
-
-        let all_threads = u32::try_from(THREADS).unwrap();
-        drop(names.threads.acquire_many(all_threads).await.unwrap());
-        assert!(names.places(&address, Duration::ZERO, &Journey::new(&test_clock())).await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn a_name_that_cannot_be_resolved_fails_in_its_phase() {
-        let (names, journey) = names();
-        let address = address(Host::Name("nowhere.invalid".to_owned()));
-
-        let unseen = names.places(&address, Duration::from_secs(20), &journey).await.unwrap_err();
-
-        assert_eq!(unseen.phase, Phase::Resolve);
-        // Which of the two depends on whether the machine has a resolver.
-        assert!(matches!(unseen.cause, Cause::NoSuchName | Cause::ResolverFailed), "{unseen}");
-    }
-
-    #[test]
-    fn the_words_of_both_libraries_are_understood() {
-        for (text, cause) in [
-            ("failed to lookup address information: Name or service not known", Cause::NoSuchName),
-            ("failed to lookup address information: Name does not resolve", Cause::NoSuchName),
-            ("failed to lookup address information: Temporary failure in name resolution", Cause::ResolverFailed),
-            ("failed to lookup address information: Try again", Cause::ResolverFailed),
-        ] {
-            assert_eq!(cause_of(&io::Error::other(text)), cause, "{text}");
-        }
-    }
-
-    fn names() -> (Arc<Names>, Journey) {
-        let clock = test_clock();
-        (Arc::new(Names::new(clock.clone(), TaskTracker::new())), Journey::new(&clock))
-    }
-
-    fn address(host: Host) -> Address {
-        Address { host, port: 6443 }
-    }
 }

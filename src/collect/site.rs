@@ -94,6 +94,9 @@ impl Site {
         let shake = kit.tls.shake(&recorder, alpn, self.name.clone(), wire);
         let shaken = journey.step(Phase::Tls, kit.policy.tls_deadline, shake).await;
         let served = self.served(kit, passport, &recorder.take_record());
+        if shaken.is_err() {
+            self.doubt(kit);
+        }
         let result = shaken
             .map(|stream| Opened {
                 stream: Watched::new(stream, meter, alpn == Alpn::Http2),
@@ -102,6 +105,21 @@ impl Site {
             })
             .map_err(|unseen| Unseen { cause: passport.blame(unseen.cause), ..unseen });
         Opening { served, result }
+    }
+
+    /// Where the first connection on the way there goes.
+    fn first_hop(&self) -> &Address {
+        self.proxy.as_deref().map_or(&self.address, Proxy::address)
+    }
+
+    /// Notes that whoever is there gave no good answer: the name may have moved.
+    pub(crate) fn doubt(&self, kit: &Kit) {
+        kit.names.doubt(self.first_hop());
+    }
+
+    /// Whether a connection to `peer` is still one that would be opened today.
+    pub(crate) fn leads_to(&self, kit: &Kit, peer: IpAddr) -> bool {
+        kit.names.leads_to(self.first_hop(), peer)
     }
 
     fn served(&self, kit: &Kit, passport: &Passport, record: &Record) -> Option<Arc<Served>> {

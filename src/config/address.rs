@@ -73,7 +73,8 @@ fn with_port(place: &str) -> String {
 impl FromStr for Host {
     type Err = BadAddress;
 
-    /// Names are kept in lower case, since DNS and certificates do not tell cases apart.
+    /// Names are kept in lower case, since DNS and certificates do not tell cases apart, and with a dot at the end where
+    /// one is written: such a name is absolute, and no search list is tried on it (resolv.conf(5)).
     fn from_str(text: &str) -> Result<Self, BadAddress> {
         if let Ok(ip) = text.parse::<IpAddr>() {
             return Ok(Self::Ip(ip));
@@ -94,7 +95,7 @@ impl FromStr for Host {
         if looks_like_ip {
             Err(bad(format!("'{text}' is no IP address"), "IPv4 has four numbers from 0 to 255"))
         } else if name.len() <= 253 && name.split('.').all(is_label) {
-            Ok(Self::Name(name.to_ascii_lowercase()))
+            Ok(Self::Name(text.to_ascii_lowercase()))
         } else {
             Err(bad(format!("'{text}' is no host"), "a host is a DNS name or an IP address"))
         }
@@ -128,7 +129,19 @@ impl Host {
     pub fn is_loopback(&self) -> bool {
         match self {
             Self::Ip(ip) => ip.to_canonical().is_loopback(),
-            Self::Name(name) => name == "localhost" || name.ends_with(".localhost"),
+            Self::Name(name) => {
+                let name = name.strip_suffix('.').unwrap_or(name);
+                name == "localhost" || name.ends_with(".localhost")
+            }
+        }
+    }
+
+    /// As certificates and TLS write it: without a dot at its end (RFC 6066 section 3).
+    #[must_use]
+    pub fn in_certificates(self) -> Self {
+        match self {
+            Self::Name(name) if name.ends_with('.') => Self::Name(name.trim_end_matches('.').to_owned()),
+            Self::Name(_) | Self::Ip(_) => self,
         }
     }
 }
@@ -137,7 +150,7 @@ impl Endpoint {
     /// An endpoint that is expected to bear the name it is dialled by, with certificates renewed by a person.
     #[must_use]
     pub fn new(address: Address, server_name: Option<Host>) -> Self {
-        let server_name = server_name.unwrap_or_else(|| address.host.clone());
+        let server_name = server_name.unwrap_or_else(|| address.host.clone()).in_certificates();
         Self { address, server_name, certificates: Class::Manual }
     }
 
@@ -174,7 +187,19 @@ mod tests {
         for text in ["10.0.0.1:6443", "[2001:db8::2]:6443", "api.example.com:443", "a_b:1", "localhost:65535"] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
-        assert_eq!("API.Example.com.:443".parse::<Address>().unwrap().to_string(), "api.example.com:443");
+        assert_eq!("API.Example.com:443".parse::<Address>().unwrap().to_string(), "api.example.com:443");
+    }
+
+    #[test]
+    fn a_dot_at_the_end_is_kept_for_the_resolver_and_not_for_certificates() {
+        let address: Address = "api.example.com.:443".parse().unwrap();
+
+        let endpoint = Endpoint::new(address.clone(), None);
+        let named = Endpoint::new(address, Some("other.example.com.".parse().unwrap()));
+
+        assert_eq!(endpoint.address.to_string(), "api.example.com.:443");
+        assert_eq!(endpoint.server_name.to_string(), "api.example.com");
+        assert_eq!(named.server_name.to_string(), "other.example.com");
     }
 
     #[test]
@@ -208,6 +233,7 @@ mod tests {
             ("::ffff:127.0.0.1", true),
             ("localhost", true),
             ("x.localhost", true),
+            ("localhost.", true),
             ("localhost.example.com", false),
             ("10.0.0.1", false),
         ] {

@@ -247,11 +247,9 @@ fn mailbox(address: &str) -> Result<Mailbox, BadAddress> {
     address.parse().map_err(|source| BadAddress { address: address.into(), source })
 }
 
+/// As the relay's certificate has it.
 fn host(host: &Host) -> String {
-    match host {
-        Host::Ip(ip) => ip.to_string(),
-        Host::Name(name) => name.clone(),
-    }
+    host.clone().in_certificates().to_string()
 }
 
 /// The vantage's name where it can stand in EHLO, else an address literal (RFC 5321 section 4.1.4).

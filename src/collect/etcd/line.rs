@@ -113,6 +113,11 @@ impl Line {
         Arc::ptr_eq(&self.site, site) && self.entrance.as_ref().map(|entrance| entrance.login()) == login
     }
 
+    /// Notes that the member gave no good answer: its name may have moved.
+    pub(super) fn doubt(&self, kit: &Kit) {
+        self.site.doubt(kit);
+    }
+
     /// Closes the kept connection politely.
     pub(super) fn close(&self) {
         *self.lock() = Slot::Empty;
@@ -131,7 +136,7 @@ impl Line {
             return self.exchange::<Q>(kit, &open, attempt).await.map_err(|failed| failed.unseen);
         }
         // The one that may no longer be used is held until another is open.
-        let (kept, _former) = self.kept(passport);
+        let (kept, _former) = self.kept(kit, passport);
         let was_open = kept.is_some();
         let first = match kept {
             Some(open) => open,
@@ -296,11 +301,11 @@ impl Line {
     }
 
     /// The open connection, first if it may be used, second if it may not any more.
-    fn kept(&self, passport: &Passport) -> (Option<Arc<Open>>, Option<Arc<Open>>) {
+    fn kept(&self, kit: &Kit, passport: &Passport) -> (Option<Arc<Open>>, Option<Arc<Open>>) {
         let mut slot = self.lock();
         let Slot::Open(open) = &*slot else { return (None, None) };
         let open = Arc::clone(open);
-        if open.is_usable(passport) {
+        if open.is_usable(passport) && self.site.leads_to(kit, open.peer) {
             return (Some(open), None);
         }
         *slot = Slot::Empty;

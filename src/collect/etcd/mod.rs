@@ -164,6 +164,9 @@ impl Member {
             Err(_) => Err(attempt.journey.unseen(Cause::Timeout)),
         };
         let answer = answer.map_err(|unseen| Unseen { cause: passport.blame(unseen.cause), ..unseen });
+        if answer.as_ref().is_err_and(|unseen| !unseen.cause.is_refusal()) {
+            line.doubt(kit);
+        }
         attempt.told(self, start, answer)
     }
 }

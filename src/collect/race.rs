@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 
@@ -26,7 +27,19 @@ const HEAD_START: Duration = Duration::from_millis(250);
 /// tells why none did. With so many places that they would not all be tried within `limit`, each gets a shorter start.
 ///
 /// Sets no deadline: the caller has one.
-pub(super) async fn connect(
+///
+/// On the heap: whoever dials holds this within futures of many layers, which the compiler lays out again for each.
+pub(super) fn connect<'a>(
+    names: &'a Arc<Names>,
+    address: &'a Address,
+    places: Vec<SocketAddr>,
+    limit: Duration,
+    journey: &'a Journey,
+) -> BoxFuture<'a, Result<(TcpStream, IpAddr), Cause>> {
+    Box::pin(race(names, address, places, limit, journey))
+}
+
+async fn race(
     names: &Arc<Names>,
     address: &Address,
     places: Vec<SocketAddr>,

@@ -23,10 +23,10 @@ use crate::model::inventory::Inventory;
 use crate::model::observation::{Observation, Reading};
 use crate::model::policy::Policy;
 use crate::model::probe::{Connection, Look, LookId, Probe, ProbeKind};
-use crate::model::rule::RuleId;
+use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::{Clock, Now};
-use crate::model::verdict::{Finding, Verdict};
+use crate::model::verdict::{Finding, Verdict, Why};
 use crate::observe::schedule::Schedule;
 use crate::observe::sign::Sign;
 use crate::observe::view::View;
@@ -80,6 +80,7 @@ impl ProbeOnce {
             findings: &seen.findings,
             unknowns: &seen.unknowns,
             headline: &|finding| words::of(finding.rule).headline(finding),
+            title: &|rule| words::of(rule).title(),
         };
         let mut stdout = io::stdout().lock();
         if self.json {
@@ -139,17 +140,26 @@ async fn look_at_all(settings: &Settings) -> anyhow::Result<Seen> {
         for (key, verdict) in judge::judge(&Scene { view: &view, cluster, now }) {
             match verdict {
                 Verdict::Bad(finding) => findings.push(finding),
-                Verdict::Unknown(why) if matches!(key.rule, RuleId::F01 | RuleId::F24) => {
-                    unknowns.push(Unknown { subject: key.subject, why });
+                // What is suspected counts for every rule; what is merely not known, for those that say whether a
+                // cluster lives.
+                Verdict::Unknown(why)
+                    if matches!(why, Why::Suspected { .. }) || matches!(key.rule, RuleId::F01 | RuleId::F24) =>
+                {
+                    unknowns.push(Unknown { rule: key.rule, subject: key.subject, why });
                 }
                 Verdict::Good { .. } | Verdict::Unknown(_) => {}
             }
         }
     }
-    // A consequence is no second fault, and what is known to be bad is not unknown.
+    // A consequence is no second fault, and what is known to be bad is not unknown. What only tells of the set-up
+    // explains nothing.
     let causes = findings.clone();
     findings.retain(|finding| !causes.iter().any(|cause| judge::edges::explains(cause, finding)));
-    unknowns.retain(|unknown| !causes.iter().any(|cause| cause.subject.cluster() == unknown.subject.cluster()));
+    unknowns.retain(|unknown| {
+        let is_known =
+            |cause: &Finding| cause.level > Level::Info && cause.subject.cluster() == unknown.subject.cluster();
+        !causes.iter().any(is_known)
+    });
     looks.sort_by(|a, b| a.probe.cmp(&b.probe));
     Ok(Seen { view_at: now, looks, findings, unknowns })
 }

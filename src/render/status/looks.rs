@@ -95,6 +95,7 @@ fn rows(page: Page<'_>, look: &Observation) -> Vec<Row> {
         findings: &[],
         unknowns: &[],
         headline: &|_| String::new(),
+        title: &|_| "",
     };
     rows::of(pass, look)
 }

@@ -5,7 +5,7 @@
 //!   "state": "CRITICAL", "exit_code": 2, "summary": "prod: …", "at": "2026-11-20T12:00:00Z", "vantage": "bastion-1",
 //!   "findings": [{"rule": "F02", "level": "warning", "subject": "prod/etcd/main/etcd-3", "since": "…",
 //!                 "headline": "prod: …", "path_unproven": false}],
-//!   "unknowns": [{"subject": "prod/apiserver/api-1", "why": "unclear"}],
+//!   "unknowns": [{"rule": "F24", "subject": "prod", "why": "unclear"}],
 //!   "looks": [{"subject": "…", "cluster": "prod", "component": "etcd", "instance": "etcd-3", "address": "host:port",
 //!              "probe": "etcd_status", "connection": "new", "at": "…", "saw": "unreachable", "result": "…",
 //!              "failed": {"phase": "dial", "cause": "timeout"}, "phases_seconds": {"dial": 1.0}, "total_seconds": 1.0,
@@ -55,6 +55,7 @@ struct FindingReport {
 
 #[derive(Serialize)]
 struct UnknownReport {
+    rule: &'static str,
     subject: String,
     why: &'static str,
 }
@@ -111,10 +112,11 @@ fn report(pass: Pass<'_>) -> Report {
         headline: printable(&sentence(pass, finding)),
         path_unproven: finding.path_unproven,
     });
-    let unknowns = pass
-        .unknowns
-        .iter()
-        .map(|unknown| UnknownReport { subject: unknown.subject.to_string(), why: reason(unknown.why) });
+    let unknowns = pass.unknowns.iter().map(|unknown| UnknownReport {
+        rule: unknown.rule.as_str(),
+        subject: unknown.subject.to_string(),
+        why: reason(unknown.why),
+    });
     Report {
         state: state.as_str(),
         exit_code: state.exit_code(),

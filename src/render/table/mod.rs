@@ -17,6 +17,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use crate::model::inventory::Inventory;
 use crate::model::observation::Observation;
 use crate::model::phase::Phases;
+use crate::model::rule::RuleId;
 use crate::model::subject::Subject;
 use crate::model::time::Now;
 use crate::model::verdict::{Finding, Why};
@@ -42,11 +43,15 @@ pub struct Pass<'a> {
     pub unknowns: &'a [Unknown],
     /// The words of a finding's rule, as a mail subject says them after the cluster's name.
     pub headline: &'a dyn Fn(&Finding) -> String,
+    /// What a rule tells, in a few words.
+    pub title: &'a dyn Fn(RuleId) -> &'static str,
 }
 
-/// A subject of which nothing can be said.
+/// A subject of which a rule cannot say whether it is well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unknown {
+    /// The rule.
+    pub rule: RuleId,
     /// The subject.
     pub subject: Subject,
     /// Why not.

@@ -58,6 +58,21 @@ pub enum Saw {
 }
 
 impl Saw {
+    /// Whether it is known not to be well, as against what could not be told.
+    #[must_use]
+    pub const fn is_amiss(self) -> bool {
+        match self {
+            Self::Ok | Self::Unknown => false,
+            Self::NotReady
+            | Self::NoLeader
+            | Self::Alarm
+            | Self::Shed
+            | Self::Refused
+            | Self::Unreachable
+            | Self::Down => true,
+        }
+    }
+
     /// The word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

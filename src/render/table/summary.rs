@@ -9,7 +9,7 @@ use crate::model::verdict::{Finding, Why};
 
 use super::row::{Row, Saw};
 use super::rows::rows;
-use super::{Pass, printable};
+use super::{Pass, Unknown, printable};
 
 /// Findings or subjects that the line names before it counts the rest.
 const NAMED: usize = 3;
@@ -17,9 +17,10 @@ const NAMED: usize = 3;
 /// The worst state of a pass, by the monitoring-plugins contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Everything was seen, and nothing above `info` is wrong.
+    /// Every row is ok, and no finding is louder than `info`.
     Ok,
-    /// A finding of level `warning`.
+    /// A finding of level `warning`, a row that is not well, or a suspicion: what `vedette run` holds back for a while
+    /// before it says so.
     Warning,
     /// A finding of level `critical`.
     Critical,
@@ -31,11 +32,19 @@ impl State {
     /// The worst state of `pass`. What is known to be wrong outweighs what is not known.
     #[must_use]
     pub fn of(pass: Pass<'_>) -> Self {
-        match pass.findings.iter().map(|finding| finding.level).max() {
-            Some(Level::Critical) => Self::Critical,
-            Some(Level::Warning) => Self::Warning,
-            Some(Level::Info) | None if pass.unknowns.is_empty() && !pass.looks.is_empty() => Self::Ok,
-            Some(Level::Info) | None => Self::Unknown,
+        let loudest = pass.findings.iter().map(|finding| finding.level).max();
+        let rows = rows(pass);
+        if loudest == Some(Level::Critical) {
+            Self::Critical
+        } else if loudest == Some(Level::Warning)
+            || pass.unknowns.iter().any(is_suspicion)
+            || rows.iter().any(|row| row.saw.is_amiss())
+        {
+            Self::Warning
+        } else if !pass.unknowns.is_empty() || rows.is_empty() || rows.iter().any(|row| row.saw != Saw::Ok) {
+            Self::Unknown
+        } else {
+            Self::Ok
         }
     }
 
@@ -73,15 +82,40 @@ pub fn summary(pass: Pass<'_>) -> String {
 pub(super) fn said(pass: Pass<'_>, state: State) -> String {
     match state {
         State::Ok => format!("{} looks, nothing is wrong", looked(&rows(pass), pass)),
-        State::Warning => findings(pass, Level::Warning),
-        State::Critical => findings(pass, Level::Critical),
+        State::Warning => named(warnings(pass)),
+        State::Critical => named(findings(pass, Level::Critical)),
         State::Unknown if pass.looks.is_empty() => "nothing was looked at".to_owned(),
         State::Unknown => {
+            let of_rules = pass.unknowns.iter().map(|unknown| format!("{} ({})", unknown.subject, reason(unknown.why)));
+            let rows = rows(pass);
+            let unclear = rows.iter().filter(|row| row.saw == Saw::Unknown);
             let subjects: BTreeSet<String> =
-                pass.unknowns.iter().map(|unknown| format!("{} ({})", unknown.subject, reason(unknown.why))).collect();
+                of_rules.chain(unclear.map(|row| format!("{} ({})", row.subject, row.result))).collect();
             format!("cannot tell: {}", named(subjects.into_iter().collect()))
         }
     }
+}
+
+/// The findings of that level; where there are none, what is suspected, and else the rows that are not well.
+fn warnings(pass: Pass<'_>) -> Vec<String> {
+    let found = findings(pass, Level::Warning);
+    if !found.is_empty() {
+        return found;
+    }
+    let suspicions = pass.unknowns.iter().filter(|unknown| is_suspicion(unknown));
+    let suspected: BTreeSet<String> = suspicions
+        .map(|unknown| format!("{}: {}? One pass cannot confirm it", unknown.subject, (pass.title)(unknown.rule)))
+        .collect();
+    if !suspected.is_empty() {
+        return suspected.into_iter().collect();
+    }
+    let rows = rows(pass);
+    let amiss = rows.iter().filter(|row| row.saw.is_amiss());
+    amiss.map(|row| format!("{} {} {}", row.subject, row.probe.kind.as_str(), row.saw.as_str())).collect()
+}
+
+const fn is_suspicion(unknown: &Unknown) -> bool {
+    matches!(unknown.why, Why::Suspected { .. })
 }
 
 /// The finding in words, with the cluster in front.
@@ -101,9 +135,8 @@ pub(super) const fn reason(why: Why) -> &'static str {
     }
 }
 
-fn findings(pass: Pass<'_>, level: Level) -> String {
-    let loud = pass.findings.iter().filter(|finding| finding.level == level);
-    named(loud.map(|finding| sentence(pass, finding)).collect())
+fn findings(pass: Pass<'_>, level: Level) -> Vec<String> {
+    pass.findings.iter().filter(|finding| finding.level == level).map(|finding| sentence(pass, finding)).collect()
 }
 
 fn named(mut texts: Vec<String>) -> String {

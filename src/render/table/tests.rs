@@ -3,6 +3,7 @@
 use super::{Pass, State, Unknown, json, summary, text};
 use crate::model::inventory::Inventory;
 use crate::model::observation::Observation;
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::ProbeKind;
 use crate::model::rule::{Level, RuleId};
 use crate::model::verdict::{Finding, Why};
@@ -27,8 +28,7 @@ fn on_a_narrow_terminal_no_line_of_the_table_is_wider() {
 #[test]
 fn the_document_looks_like_this() {
     let critical = specimen::finding(RuleId::F01, Level::Critical, "prod/etcd/main");
-    let unknown = Unknown { subject: specimen::subject("prod/apiserver/api-1"), why: Why::Unclear };
-    let world = World::with(vec![critical], vec![unknown]);
+    let world = World::with(vec![critical], vec![unknown("prod/apiserver/api-1", Why::Unclear)]);
 
     insta::assert_snapshot!(json(world.pass()));
 }
@@ -36,14 +36,65 @@ fn the_document_looks_like_this() {
 #[test]
 fn the_exit_code_is_the_worst_finding_then_what_is_unknown() {
     let finding = |level| specimen::finding(RuleId::F02, level, "prod/etcd/main/etcd-3");
-    let unknown = || vec![Unknown { subject: specimen::subject("prod/vip"), why: Why::NeverSeen }];
+    let unknown = || vec![unknown("prod/vip", Why::NeverSeen)];
 
-    check(&World::with(vec![], vec![]), State::Ok, 0);
-    check(&World::with(vec![finding(Level::Info)], vec![]), State::Ok, 0);
-    check(&World::with(vec![finding(Level::Info), finding(Level::Warning)], unknown()), State::Warning, 1);
-    check(&World::with(vec![finding(Level::Critical), finding(Level::Warning)], unknown()), State::Critical, 2);
-    check(&World::with(vec![], unknown()), State::Unknown, 3);
-    check(&World { looks: vec![], ..World::with(vec![], vec![]) }, State::Unknown, 3);
+    check(&World::well(vec![], vec![]), State::Ok, 0);
+    check(&World::well(vec![finding(Level::Info)], vec![]), State::Ok, 0);
+    check(&World::well(vec![finding(Level::Info), finding(Level::Warning)], unknown()), State::Warning, 1);
+    check(&World::well(vec![finding(Level::Critical), finding(Level::Warning)], unknown()), State::Critical, 2);
+    check(&World::well(vec![], unknown()), State::Unknown, 3);
+    check(&World { looks: vec![], ..World::well(vec![], vec![]) }, State::Unknown, 3);
+}
+
+#[test]
+fn ok_means_that_every_row_is_ok() {
+    let unseen = |cause| Err(Unseen { phase: Phase::Dial, cause });
+    for (look, state, named) in [
+        (
+            specimen::look(
+                specimen::subject("prod/apiserver/api-2"),
+                ProbeKind::Readyz,
+                Ok(specimen::health(500, &["etcd"])),
+            ),
+            State::Warning,
+            "prod/apiserver/api-2 readyz not ready",
+        ),
+        (
+            specimen::look(specimen::subject("prod/vip"), ProbeKind::Version, unseen(Cause::Timeout)),
+            State::Warning,
+            "prod/vip version unreachable",
+        ),
+        (
+            specimen::look(specimen::subject("prod/vip"), ProbeKind::Version, unseen(Cause::CredentialRefused)),
+            State::Warning,
+            "prod/vip version refused",
+        ),
+        (
+            specimen::look(specimen::subject("prod/vip"), ProbeKind::Version, unseen(Cause::OwnFault)),
+            State::Unknown,
+            "cannot tell: prod/vip",
+        ),
+        (specimen::round(), State::Warning, "prod/etcd/main/etcd-3 etcd_status"),
+    ] {
+        let mut world = World::well(vec![specimen::finding(RuleId::F53, Level::Info, "prod")], vec![]);
+        world.looks.push(look);
+
+        check(&world, state, state.exit_code());
+
+        let line = summary(world.pass());
+        assert!(line.contains(named), "{line}");
+    }
+}
+
+#[test]
+fn what_a_running_vedette_would_hold_back_is_a_warning() {
+    let since = specimen::now();
+    let world = World::well(vec![], vec![unknown("prod/etcd/main", Why::Suspected { since })]);
+
+    check(&world, State::Warning, 1);
+
+    let line = summary(world.pass());
+    assert!(line.starts_with("WARNING - prod/etcd/main: title of F01? One pass cannot confirm it | "), "{line}");
 }
 
 #[test]
@@ -100,6 +151,14 @@ impl World {
         Self { inventory: specimen::inventory(), looks: specimen::looks(), findings, unknowns }
     }
 
+    /// The same where every row is ok.
+    fn well(findings: Vec<Finding>, unknowns: Vec<Unknown>) -> Self {
+        let mut world = Self::with(findings, unknowns);
+        world.looks.retain(|look| look.probe.subject.cluster().is_none());
+        assert!(!world.looks.is_empty());
+        world
+    }
+
     fn pass(&self) -> Pass<'_> {
         Pass {
             now: specimen::now(),
@@ -108,8 +167,13 @@ impl World {
             findings: &self.findings,
             unknowns: &self.unknowns,
             headline: &|finding| format!("{} on {}", finding.rule, finding.subject.short()),
+            title: &|rule| if rule == RuleId::F01 { "title of F01" } else { "another title" },
         }
     }
+}
+
+fn unknown(subject: &str, why: Why) -> Unknown {
+    Unknown { rule: RuleId::F01, subject: specimen::subject(subject), why }
 }
 
 fn check(world: &World, state: State, code: u8) {

@@ -8,18 +8,16 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use crate::audit;
 use crate::clock;
 use crate::etcd;
 use crate::http::{self, Credentials};
-use crate::net::{Network, Place};
+use crate::net::{Network, Place, Size};
 use crate::pki::Pki;
 use crate::process::Server;
 
-/// Number of apiservers.
-pub(crate) const INSTANCES: u8 = 2;
-
 /// Instance `n`, not started.
-pub(crate) fn instance(n: u8, program: &Path, pki: &Pki, logs: &Path) -> Server {
+pub(crate) fn instance(n: u8, size: Size, program: &Path, pki: &Pki, logs: &Path) -> Server {
     let place = Place::Api(n);
     let (name, ip) = (place.name(), place.ip());
     let pair = |flag: &str, suffixes: [&str; 2], leaf: &str| {
@@ -35,7 +33,7 @@ pub(crate) fn instance(n: u8, program: &Path, pki: &Pki, logs: &Path) -> Server 
         "--secure-port=6443".to_owned(),
         "--authorization-mode=Node,RBAC".to_owned(),
         "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
-        format!("--etcd-servers={}", etcd::endpoints()),
+        format!("--etcd-servers={}", etcd::endpoints(size)),
         format!("--etcd-cafile={}", pki.file("etcd/ca", "crt").display()),
         format!("--client-ca-file={}", pki.file("ca", "crt").display()),
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local".to_owned(),
@@ -51,6 +49,7 @@ pub(crate) fn instance(n: u8, program: &Path, pki: &Pki, logs: &Path) -> Server 
     arguments.extend(pair("tls", ["cert-file", "private-key-file"], &format!("{name}/apiserver")));
     arguments.extend(pair("proxy-client", ["cert-file", "key-file"], "front-proxy-client"));
     arguments.extend(pair("kubelet-client", ["certificate", "key"], "apiserver-kubelet-client"));
+    arguments.extend(audit::flags(n, logs));
     let log = logs.join(format!("{name}.log"));
     Server::new(&name, place, program, arguments, log)
 }

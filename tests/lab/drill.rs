@@ -60,6 +60,11 @@ impl Drill {
         Self { wants_prometheus: true, ..self }
     }
 
+    /// The same, with many members and apiservers.
+    pub(crate) const fn on_a_large_cluster(self) -> Self {
+        Self { extent: Extent::Large, ..self }
+    }
+
     /// The same, in a world whose control plane is not started, which is up at once.
     pub(crate) const fn without_cluster(self) -> Self {
         Self { extent: Extent::MailOnly, ..self }

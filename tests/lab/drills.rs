@@ -2,6 +2,7 @@
 
 mod adverse;
 mod boards;
+mod ceiling;
 mod disk;
 mod listeners;
 mod mute;
@@ -21,6 +22,7 @@ use crate::drill::Drill;
 /// alone with a long drill.
 pub(crate) const DRILLS: &[&[Drill]] = &[
     outages::DRILLS,
+    ceiling::DRILLS,
     partial::DRILLS,
     adverse::DRILLS,
     mute::DRILLS,

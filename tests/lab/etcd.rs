@@ -10,20 +10,21 @@ use anyhow::{Result, bail};
 
 use crate::clock;
 use crate::http;
-use crate::net::{Network, Place};
+use crate::net::{Network, Place, Size};
 use crate::pki::Pki;
 use crate::process::Server;
 
-/// Number of members.
-pub(crate) const MEMBERS: u8 = 3;
+/// Number of members where the control plane has its usual size.
+pub(crate) const MEMBERS: u8 = Size::USUAL.members;
 
 /// Quota of the lab's etcd: a fresh cluster uses less than 1 MiB of it, and `World::fill_etcd` reaches the
 /// NOSPACE alarm in seconds. etcd's own default, 2 GiB, would take minutes and memory.
 pub(crate) const QUOTA_BYTES: u64 = 64 << 20;
 
 /// Member `n` of the version that kubeadm would take, not started.
-pub(crate) fn member(n: u8, program: &Path, pki: &Pki, data: &Path, logs: &Path) -> Server {
-    let more = ["--watch-progress-notify-interval=5s".to_owned()];
+pub(crate) fn member(n: u8, size: Size, program: &Path, pki: &Pki, data: &Path, logs: &Path) -> Server {
+    // The last of two flags counts.
+    let more = ["--watch-progress-notify-interval=5s".to_owned(), format!("--initial-cluster={}", peers(size))];
     member_with(n, program, pki, data, logs, QUOTA_BYTES, &more)
 }
 
@@ -39,14 +40,12 @@ pub(crate) fn member_with(
 ) -> Server {
     let place = Place::Etcd(n);
     let (name, ip) = (place.name(), place.ip());
-    let cluster: Vec<String> =
-        (1..=MEMBERS).map(|n| format!("{}=https://{}:2380", Place::Etcd(n).name(), Place::Etcd(n).ip())).collect();
     let (server, peer) = (pki.leaf(&format!("{name}/server")), pki.leaf(&format!("{name}/peer")));
     let ca = pki.file("etcd/ca", "crt");
     let mut arguments = vec![
         format!("--name={name}"),
         format!("--data-dir={}", data.join(&name).display()),
-        format!("--initial-cluster={}", cluster.join(",")),
+        format!("--initial-cluster={}", peers(Size::USUAL)),
         "--initial-cluster-state=new".to_owned(),
         "--initial-cluster-token=vedette-lab".to_owned(),
         format!("--listen-client-urls=https://{ip}:2379,https://127.0.0.1:2379"),
@@ -71,14 +70,20 @@ pub(crate) fn member_with(
 }
 
 /// The client URLs of all members, separated by commas.
-pub(crate) fn endpoints() -> String {
-    let urls: Vec<String> = (1..=MEMBERS).map(|n| format!("https://{}:2379", Place::Etcd(n).ip())).collect();
+pub(crate) fn endpoints(size: Size) -> String {
+    let urls: Vec<String> = (1..=size.members).map(|n| format!("https://{}:2379", Place::Etcd(n).ip())).collect();
     urls.join(",")
 }
 
+/// All members with their peer URLs, as `--initial-cluster` takes them.
+fn peers(size: Size) -> String {
+    let peer = |n| format!("{}=https://{}:2380", Place::Etcd(n).name(), Place::Etcd(n).ip());
+    (1..=size.members).map(peer).collect::<Vec<_>>().join(",")
+}
+
 /// Waits until every member answers its readiness check, as seen from the bastion.
-pub(crate) fn wait_ready(network: &Network, limit: Duration) -> Result<()> {
-    for n in 1..=MEMBERS {
+pub(crate) fn wait_ready(network: &Network, size: Size, limit: Duration) -> Result<()> {
+    for n in 1..=size.members {
         let place = Place::Etcd(n);
         let url = format!("http://{}:2381/readyz", place.ip());
         clock::wait_for(&format!("{} to be ready", place.name()), limit, || {

@@ -152,7 +152,7 @@ impl World {
 pub(crate) fn etcdctl_flags(pki: &Pki) -> Vec<String> {
     let leaf = pki.leaf("etcd/healthcheck-client");
     vec![
-        format!("--endpoints={}", etcd::endpoints()),
+        format!("--endpoints={}", etcd::endpoints(self.size)),
         format!("--cacert={}", pki.file("etcd/ca", "crt").display()),
         format!("--cert={}", leaf.cert.display()),
         format!("--key={}", leaf.key.display()),

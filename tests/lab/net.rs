@@ -25,9 +25,9 @@ use crate::clock;
 pub(crate) enum Place {
     /// Where vedette, kubectl and a person's commands run.
     Bastion,
-    /// Member 1 to 3 of the etcd cluster.
+    /// A member of the etcd cluster, from 1.
     Etcd(u8),
-    /// kube-apiserver 1 or 2.
+    /// A kube-apiserver, from 1.
     Api(u8),
     /// The load balancer in front of the apiservers.
     Vip,
@@ -35,7 +35,30 @@ pub(crate) enum Place {
     Mail,
 }
 
-/// All places, in the order they are made.
+/// How large the control plane is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Members of etcd, up to 9.
+    pub(crate) members: u8,
+    /// kube-apiservers, up to 10.
+    pub(crate) instances: u8,
+}
+
+impl Size {
+    /// Three members and two apiservers.
+    pub(crate) const USUAL: Self = Self { members: 3, instances: 2 };
+    /// Five members and ten apiservers.
+    pub(crate) const LARGE: Self = Self { members: 5, instances: 10 };
+
+    /// All places, in the order they are made.
+    fn places(self) -> Vec<Place> {
+        let etcd = (1..=self.members).map(Place::Etcd);
+        let apiservers = (1..=self.instances).map(Place::Api);
+        [Place::Bastion].into_iter().chain(etcd).chain(apiservers).chain([Place::Vip, Place::Mail]).collect()
+    }
+}
+
+/// The places of a control plane of the usual size.
 pub(crate) const PLACES: [Place; 8] = [
     Place::Bastion,
     Place::Etcd(1),
@@ -65,7 +88,7 @@ impl Place {
             Self::Bastion => 10,
             Self::Etcd(n) => 20 + n,
             Self::Api(n) => 30 + n,
-            Self::Vip => 40,
+            Self::Vip => 48,
             Self::Mail => 50,
         };
         Ipv4Addr::new(10, 89, 0, host)
@@ -90,6 +113,7 @@ enum Loss {
 /// The namespaces and what is currently dropped between them.
 pub(crate) struct Network {
     folder: PathBuf,
+    places: Vec<Place>,
     drops: BTreeSet<Loss>,
 }
 
@@ -98,14 +122,14 @@ impl Network {
     ///
     /// # Errors
     /// When `ip` or `unshare` refuse; the message is theirs.
-    pub(crate) fn lay(folder: &Path) -> Result<Self> {
+    pub(crate) fn lay(folder: &Path, size: Size) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let here = |text: &str| run(words("ip", text));
         here("link set lo up")?;
         here("link add br0 type bridge forward_delay 0 mcast_snooping 0")?;
         here("link set br0 up")?;
-        let network = Self { folder: folder.to_owned(), drops: BTreeSet::new() };
-        for place in PLACES {
+        let network = Self { folder: folder.to_owned(), places: size.places(), drops: BTreeSet::new() };
+        for place in network.places.iter().copied() {
             let handle = network.handle(place);
             File::create(&handle)?;
             run(Command::new("unshare").arg(joined("--net=", &handle)).arg("true"))?;
@@ -123,7 +147,7 @@ impl Network {
 
     /// Removes bridge and namespaces; nothing may run in them any more.
     pub(crate) fn remove(&self) -> Result<()> {
-        for place in PLACES {
+        for place in self.places.iter().copied() {
             let handle = self.handle(place);
             run(words("ip", &format!("link del {}", place.link())))?;
             run(Command::new("umount").arg(&handle))?;
@@ -186,6 +210,24 @@ impl Network {
         self.apply()
     }
 
+    /// Counts the connections that the bastion opens to places of the control plane from now on. Read by
+    /// [`Network::opened`].
+    pub(crate) fn count_connections(&self) -> Result<()> {
+        nft(&format!(
+            "table bridge count {{\nchain forward {{\ntype filter hook forward priority -10; policy accept;\n\
+             ip saddr {} ip daddr 10.89.0.20-10.89.0.48 tcp flags & (syn | ack) == syn counter\n}}\n}}\n",
+            Place::Bastion.ip()
+        ))
+    }
+
+    /// Connections opened since [`Network::count_connections`], attempts included.
+    pub(crate) fn opened(&self) -> Result<u64> {
+        let listed = Command::new("nft").args(["list", "table", "bridge", "count"]).output().context("starting nft")?;
+        let text = String::from_utf8(listed.stdout)?;
+        let packets = text.split("packets ").nth(1).and_then(|rest| rest.split(' ').next());
+        packets.and_then(|count| count.parse().ok()).ok_or_else(|| anyhow!("no counter in\n{text}"))
+    }
+
     fn apply(&self) -> Result<Instant> {
         let rules: String = self.drops.iter().map(Loss::rules).collect();
         // Declaring a table before deleting it makes the deletion valid the first time as well.
@@ -194,15 +236,20 @@ impl Network {
              table bridge lab {{\nchain forward {{\n\
              type filter hook forward priority 0; policy accept;\n{rules}}}\n}}\n"
         );
-        let mut nft = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().context("starting nft")?;
-        if let Some(mut stdin) = nft.stdin.take() {
-            stdin.write_all(text.as_bytes())?;
-        }
-        if !nft.wait()?.success() {
-            bail!("nft refused:\n{text}");
-        }
+        nft(&text)?;
         Ok(clock::now())
     }
+}
+
+fn nft(text: &str) -> Result<()> {
+    let mut nft = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().context("starting nft")?;
+    if let Some(mut stdin) = nft.stdin.take() {
+        stdin.write_all(text.as_bytes())?;
+    }
+    if !nft.wait()?.success() {
+        bail!("nft refused:\n{text}");
+    }
+    Ok(())
 }
 
 impl Loss {

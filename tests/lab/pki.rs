@@ -17,7 +17,7 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
-use crate::net::Place;
+use crate::net::{Place, Size};
 
 const YEAR: Duration = Duration::days(365);
 /// Certificates start to be valid a little in the past, for clocks that disagree.
@@ -91,7 +91,7 @@ pub(crate) struct Pki {
 
 impl Pki {
     /// Makes everything below `folder`.
-    pub(crate) fn make(folder: &Path) -> Result<Self> {
+    pub(crate) fn make(folder: &Path, size: Size) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let pki = Self {
             folder: folder.to_owned(),
@@ -110,10 +110,10 @@ impl Pki {
         write(&pki.file("sa", "key"), &accounts.serialize_pem(), 0o600)?;
         write(&pki.file("sa", "pub"), &accounts.public_key_pem(), 0o644)?;
 
-        for n in 1..=2 {
+        for n in 1..=size.instances {
             pki.serve(n, Life::Year)?;
         }
-        for n in 1..=3 {
+        for n in 1..=size.members {
             let place = Place::Etcd(n);
             for role in ["server", "peer"] {
                 pki.issue(&format!("{}/{role}", place.name()), &member(n)?, &pki.etcd)?;

@@ -6,8 +6,6 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::apiserver::INSTANCES;
-use crate::etcd::MEMBERS;
 use crate::heartbeat;
 use crate::http::{self, Answer};
 use crate::net::Place;
@@ -111,7 +109,7 @@ impl World {
             kubeconfig.display(),
             host(Place::Vip)
         )?;
-        for place in (1..=INSTANCES).map(Place::Api) {
+        for place in (1..=self.size.instances).map(Place::Api) {
             writeln!(text, "      - {{ name: {}, address: \"{}:6443\" }}", place.name(), host(place))?;
         }
         let client = self.pki.leaf("etcd/vedette");
@@ -122,7 +120,7 @@ impl World {
             file(client.cert),
             file(client.key)
         )?;
-        for place in (1..=MEMBERS).map(Place::Etcd) {
+        for place in (1..=self.size.members).map(Place::Etcd) {
             writeln!(
                 text,
                 "          - {{ name: {}, address: \"{}:2379\", metrics: \"http://{}:2381\" }}",

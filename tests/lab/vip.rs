@@ -8,13 +8,12 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::apiserver::INSTANCES;
-use crate::net::Place;
+use crate::net::{Place, Size};
 use crate::pki;
 use crate::process::Server;
 
 /// The load balancer, not started; writes its configuration into `folder`.
-pub(crate) fn balancer(folder: &Path, logs: &Path) -> Result<Server> {
+pub(crate) fn balancer(size: Size, folder: &Path, logs: &Path) -> Result<Server> {
     let mut text = format!(
         "global\n  log stderr format raw local0 notice\n  maxconn 2000\n\
          defaults\n  log global\n  mode tcp\n  option dontlognull\n  option redispatch\n  retries 2\n  \
@@ -23,7 +22,7 @@ pub(crate) fn balancer(folder: &Path, logs: &Path) -> Result<Server> {
          backend instances\n  balance roundrobin\n  default-server check inter 1s fall 2 rise 1\n",
         Place::Vip.ip()
     );
-    for n in 1..=INSTANCES {
+    for n in 1..=size.instances {
         let place = Place::Api(n);
         writeln!(text, "  server {} {}:6443", place.name(), place.ip())?;
     }

@@ -15,23 +15,25 @@ use crate::clock;
 use crate::heartbeat::Heartbeat;
 use crate::http::Credentials;
 use crate::mail::Mail;
-use crate::net::{Network, Place};
+use crate::net::{Network, Place, Size};
 use crate::pki::Pki;
 use crate::postfix::Postfix;
 use crate::process::Server;
 use crate::smtp::SmtpServer;
 use crate::table::Table;
 use crate::tools::Tools;
-use crate::{apiserver, etcd, rbac, vip};
+use crate::{apiserver, audit, etcd, rbac, vip};
 
 /// Bound on every wait while the world comes up. It takes about five seconds on two idle cores.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(150);
 
 /// How much of a world is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// Everything.
     Whole,
+    /// Everything, with many members and apiservers.
+    Large,
     /// The network and what is in the mail place; the control plane's servers exist, stopped.
     MailOnly,
 }
@@ -42,6 +44,8 @@ pub(crate) struct World {
     pub(crate) folder: PathBuf,
     /// Where databases go: a memory file system that ends with the world.
     pub(crate) volatile: PathBuf,
+    /// How many members and apiservers there are.
+    pub(crate) size: Size,
     /// Links between the places.
     pub(crate) network: Network,
     /// Certificates of this world.
@@ -64,13 +68,15 @@ impl World {
     pub(crate) fn up(folder: &Path, volatile: &Path, tools: &Tools, extent: Extent) -> Result<Self> {
         let logs = folder.join("logs");
         fs::create_dir_all(&logs)?;
-        let network = Network::lay(&volatile.join("netns")).context("making the network")?;
-        let pki = Pki::make(&folder.join("pki")).context("issuing certificates")?;
+        let size = if extent == Extent::Large { Size::LARGE } else { Size::USUAL };
+        let network = Network::lay(&volatile.join("netns"), size).context("making the network")?;
+        let pki = Pki::make(&folder.join("pki"), size).context("issuing certificates")?;
         let smtp = SmtpServer::listen(&network, &pki.leaf("mail/server"))?;
         let heartbeat = Heartbeat::listen(&network)?;
         let mut world = Self {
             folder: folder.to_owned(),
             volatile: volatile.to_owned(),
+            size,
             network,
             pki,
             smtp,
@@ -83,7 +89,7 @@ impl World {
         };
         world.add_servers(volatile, &logs)?;
         world.start_mail()?;
-        if extent == Extent::Whole {
+        if extent != Extent::MailOnly {
             world.start_cluster()?;
         }
         Ok(world)
@@ -107,13 +113,13 @@ impl World {
 
     /// Waits until all is in order: members, instances and VIP are ready.
     pub(crate) fn wait_ready(&self, limit: Duration) -> Result<()> {
-        etcd::wait_ready(&self.network, limit)?;
+        etcd::wait_ready(&self.network, self.size, limit)?;
         self.wait_answers("/readyz", limit)
     }
 
     fn wait_answers(&self, path: &str, limit: Duration) -> Result<()> {
         let credentials = self.credentials("vedette");
-        for place in [Place::Api(1), Place::Api(2), Place::Vip] {
+        for place in (1..=self.size.instances).map(Place::Api).chain([Place::Vip]) {
             apiserver::wait_answer(&self.network, place, path, &credentials, limit)?;
         }
         Ok(())
@@ -178,13 +184,14 @@ impl World {
     }
 
     fn add_servers(&mut self, volatile: &Path, logs: &Path) -> Result<()> {
-        for n in 1..=etcd::MEMBERS {
-            self.add(etcd::member(n, self.tools.path("etcd")?, &self.pki, volatile, logs));
+        for n in 1..=self.size.members {
+            self.add(etcd::member(n, self.size, self.tools.path("etcd")?, &self.pki, volatile, logs));
         }
-        for n in 1..=apiserver::INSTANCES {
-            self.add(apiserver::instance(n, self.tools.path("kube-apiserver")?, &self.pki, logs));
+        audit::write_policy(logs)?;
+        for n in 1..=self.size.instances {
+            self.add(apiserver::instance(n, self.size, self.tools.path("kube-apiserver")?, &self.pki, logs));
         }
-        self.add(vip::balancer(&self.folder, logs)?);
+        self.add(vip::balancer(self.size, &self.folder, logs)?);
         match Postfix::prepare(&volatile.join("postfix"), &self.pki, logs) {
             Ok((postfix, server)) => {
                 self.add(server);

@@ -67,7 +67,8 @@
 //!   first that our own path works. Intervals do not set how fast a page is; bursts do.
 //! - **Anything the watched cluster must provide.** No cluster DNS, no object of the API, no agent. Names are resolved
 //!   once and kept.
-//! - **Work that grows with the cluster.** Looks grow with endpoints only, and a ceiling per cluster holds for bursts too.
+//! - **Work that grows with the cluster.** Looks grow with endpoints only, and `observe/budget.rs` charges
+//!   every request to its cluster, confirmations first.
 //! - **Unbounded anything.** Queues, answers, chains, looks under way and mails at once have a limit, and what is dropped
 //!   is counted.
 //! - **Waiting for the disk.** A message waits at most two seconds for its record: a hung disk must not mute the pager. A
@@ -85,7 +86,8 @@
 //! 2. `daemon/run.rs` hands it in as `Input::Observed`. In `engine/looking.rs` the view takes it: `observe/sign.rs` calls it
 //!    bad, `observe/track.rs` opens a bad run, and the subject counts as just turned bad.
 //! 3. `observe/burst.rs` plans the same look on new connections, the subjects of every rule that could be the cause, and
-//!    the reference points. They leave as `Action::Look`, inside the cluster's ceiling.
+//!    the reference points. They leave as `Action::Look`, as far as `observe/budget.rs` lets
+//!    them, before whatever the schedule wants.
 //! 4. The looks come back refused, and the mail relay answers. Either proves that our way out works (`observe/path.rs`).
 //!    With the third bad look, a second after the first, `observe/track.rs` calls both instances confirmed bad.
 //! 5. Only the touched cluster is judged. `judge/instance.rs` finds every instance down (F24), `judge/vip.rs` a dead

@@ -61,7 +61,7 @@ impl Check {
     }
 }
 
-/// `2 clusters, 9 endpoints, 3 reference points, 14 certificates and tokens in 9 files; planned requests/s: prod 2.8 (apiservers 1.3, etcd 1.5)`.
+/// `2 clusters, 9 endpoints, 3 reference points, 14 certificates and tokens in 9 files; planned requests/s: prod 2.8 (apiservers 1.3, etcd 1.5; never more than 10)`.
 fn summary(settings: &Settings, stored: Option<&Stored>, warnings: &[Problem]) -> String {
     let inventory = settings.inventory();
     let endpoints: usize = inventory
@@ -85,7 +85,8 @@ fn summary(settings: &Settings, stored: Option<&Stored>, warnings: &[Problem]) -
         .map(|cluster| {
             let planned = Planned::new(cluster, &settings.policy);
             let (total, apiservers, etcd) = (planned.total(), planned.apiservers, planned.etcd);
-            format!("{} {total:.1} (apiservers {apiservers:.1}, etcd {etcd:.1})", cluster.name)
+            let most = settings.policy.ceiling(total);
+            format!("{} {total:.1} (apiservers {apiservers:.1}, etcd {etcd:.1}; never more than {most})", cluster.name)
         })
         .collect();
     let mut parts = vec![

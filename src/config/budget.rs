@@ -1,6 +1,7 @@
 //! What the configured looks ask of a cluster per second, against what we promise never to ask.
 //!
-//! Counts what is planned at steady state. Bursts come on top and are held below the ceiling by the scheduler.
+//! Counts what is planned at steady state. Confirmations come on top; all together stay below the ceiling that follows
+//! from the plan, and wait where they would not.
 //! Called by the configuration check, which refuses a plan that could not be kept, and by `vedette check`.
 
 use std::time::Duration;
@@ -50,6 +51,12 @@ impl Planned {
     pub fn total(&self) -> f64 {
         self.apiservers + self.etcd
     }
+
+    /// What may be planned at most: what may be sent to any cluster, and twice the goal where that is more.
+    #[must_use]
+    pub fn most(&self, policy: &Policy) -> f64 {
+        f64::from(policy.ceiling_least).max(2.0 * (self.apiservers_goal + self.etcd_goal))
+    }
 }
 
 impl Desk<'_> {
@@ -57,13 +64,11 @@ impl Desk<'_> {
     pub(super) fn budget(&self, cluster: &Cluster, mark: Mark, policy: &Policy) {
         let planned = Planned::new(cluster, policy);
         let name = &cluster.name;
-        let ceiling = f64::from(policy.ceiling_per_second);
-        if planned.total() > ceiling + ROUNDING {
+        let most = planned.most(policy);
+        if planned.total() > most + ROUNDING {
             let total = planned.total();
-            let flaw = Flaw::error(
-                mark,
-                format!("{total:.1} requests/s are planned for '{name}', at most {ceiling:.0} are sent"),
-            );
+            let flaw =
+                Flaw::error(mark, format!("{total:.1} requests/s are planned for '{name}', at most {most:.0} may be"));
             self.complaints.add(flaw.hint("lengthen the intervals under 'timing', or split the cluster's instances"));
             return;
         }

@@ -7,7 +7,9 @@ use crate::model::observation::Observation;
 use crate::model::probe::Probe;
 use crate::model::subject::Subject;
 use crate::model::time::{Mono, Now};
+use crate::observe::budget::{Taken, Urgency, Wanted};
 use crate::observe::flight::Attention;
+use crate::observe::schedule::requests;
 
 use super::Engine;
 use super::judging::blind_key;
@@ -16,6 +18,7 @@ impl Engine {
     pub(super) fn observe(&mut self, observation: Observation, now: Now) {
         if let Some(id) = observation.look {
             self.flight.land(id);
+            self.budget.free(&observation.probe.subject, now.mono);
         }
         if !self.view.concerns(&observation) {
             return;
@@ -53,33 +56,51 @@ impl Engine {
                         self.burst(&probe.subject, scheduled, now);
                     }
                 }
-                Attention::GivenUp(_) => self.counters.lost += 1,
+                Attention::GivenUp(probe) => {
+                    self.counters.lost += 1;
+                    self.budget.free(&probe.subject, now.mono);
+                }
             }
         }
     }
 
+    /// Sends what is due, as far as the budget of each cluster goes. What confirms a fault goes before the schedule.
     pub(super) fn look_due(&mut self, now: Now) {
         while let Some((probe, due, missed)) = self.schedule.pop(now.mono) {
             self.counters.skipped += missed;
-            self.look(probe, due, false, now);
+            self.bursts.serve(&probe, due);
+            let taken = self.want(probe, due, Urgency::Scheduled, now);
+            self.counters.skipped += u64::from(taken == Taken::Missed);
         }
-        let policy = self.view.policy().clone();
-        while let Some((probe, due)) = self.bursts.pop(&policy, now.mono) {
-            self.look(probe, due, true, now);
+        while let Some((probe, due, urgency)) = self.bursts.pop(now.mono) {
+            if self.want(probe.clone(), due, urgency, now) == Taken::Again {
+                self.bursts.postpone(probe, now.mono);
+            }
         }
-        self.counters.bursts_shed = self.bursts.shed();
+        while let Some(wanted) = self.budget.pop(now.mono) {
+            self.look(wanted, now);
+        }
+        self.counters.deferred = self.budget.deferred();
     }
 
-    fn look(&mut self, probe: Probe, due: Mono, in_burst: bool, now: Now) {
-        let scheduled = now.minus(now.mono.since(due));
+    fn want(&mut self, probe: Probe, due: Mono, urgency: Urgency, now: Now) -> Taken {
+        let requests = requests(self.view.inventory(), &probe);
+        self.budget.want(probe, requests, due, urgency, now.mono)
+    }
+
+    fn look(&mut self, wanted: Wanted, now: Now) {
+        // What waited for our own budget is dated from its start: until then nobody was asked.
+        let scheduled = if wanted.was_deferred { now } else { now.minus(now.mono.since(wanted.due)) };
+        let in_burst = wanted.urgency != Urgency::Scheduled;
         let clusters = self.view.inventory().clusters.len();
-        match self.flight.start(probe, scheduled, in_burst, self.view.policy(), clusters) {
-            Some(look) => {
+        match self.flight.start(wanted.probe.clone(), scheduled, in_burst, self.view.policy(), clusters) {
+            Ok(look) => {
+                self.budget.charge(&wanted, now.mono);
                 self.counters.looks += 1;
                 self.counters.burst_looks += u64::from(in_burst);
                 self.actions.push_back(Action::Look(look));
             }
-            None => self.counters.skipped += 1,
+            Err(full) => self.budget.hold(wanted, full),
         }
     }
 }

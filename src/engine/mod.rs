@@ -31,6 +31,7 @@ use crate::model::reload::Configured;
 use crate::model::snapshot::{Counters, Snapshot};
 use crate::model::subject::Name;
 use crate::model::time::{Mono, Now};
+use crate::observe::budget::Budget;
 use crate::observe::burst::Bursts;
 use crate::observe::flight::Flight;
 use crate::observe::schedule::Schedule;
@@ -50,6 +51,7 @@ pub struct Engine {
     schedule: Schedule,
     flight: Flight,
     bursts: Bursts,
+    budget: Budget,
     ladder: Ladder,
     incidents: Incidents,
     outbox: Outbox,
@@ -96,15 +98,17 @@ impl Engine {
         let awaited = MemoryState::Awaited { until: now.mono.plus(policy.persist_wait) };
         let heart = Heart::new(&policy, now.mono);
         let mut view = View::new(Arc::clone(&inventory), Arc::clone(&policy));
-        for (cluster, rate) in schedule.planned(&inventory) {
-            view.set_planned(&cluster, rate);
-        }
+        let plans = schedule.planned(&inventory);
+        view.set_planned(&plans);
+        let mut budget = Budget::default();
+        budget.set_plans(&plans, &policy);
         Self {
             snapshot: Arc::new(picture::empty(inventory, policy, now)),
             view,
             schedule,
             flight: Flight::default(),
             bursts: Bursts::default(),
+            budget,
             ladder: Ladder::default(),
             incidents: Incidents::new(explains),
             outbox: Outbox::default(),
@@ -169,6 +173,7 @@ impl Engine {
         [
             self.schedule.next(),
             self.bursts.next(),
+            self.budget.next(),
             self.flight.next(),
             memory,
             heart,

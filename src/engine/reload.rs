@@ -42,11 +42,12 @@ impl Engine {
         self.schedule.replace(&inventory, &policy, now.mono);
         self.flight.give_up(has_left);
         self.bursts.drop_looks(has_left);
+        self.budget.drop_probes(has_left);
         self.ladder.forget_suspicions(has_left);
         self.view.replace(Arc::clone(&inventory), policy, now.mono);
-        for (cluster, rate) in self.schedule.planned(&inventory) {
-            self.view.set_planned(&cluster, rate);
-        }
+        let plans = self.schedule.planned(&inventory);
+        self.view.set_planned(&plans);
+        self.budget.set_plans(&plans, self.view.policy());
         self.heart.hurry(now.mono.plus(self.view.policy().heartbeat_interval));
 
         self.withdraw_unwatched(now);

@@ -134,8 +134,13 @@ pub struct Policy {
     /// The snapshot is rebuilt at most this often.
     pub snapshot_pause: Duration,
 
-    /// Requests per second and cluster that are never exceeded. Source: control-plane.md section 3.
-    pub ceiling_per_second: u32,
+    /// Requests that may be sent to a cluster in any second, however few are planned. Source: control-plane.md section 3.
+    pub ceiling_least: u32,
+    /// So many times the plan may be sent to a cluster in any second, where that is more: each endpoint is asked twice
+    /// within the second that confirms a fault, which the schedule does in two intervals.
+    pub ceiling_factor: u32,
+    /// And so many requests beyond that.
+    pub ceiling_margin: u32,
     /// Looks under way at one endpoint, bursts not counted.
     pub in_flight: usize,
     /// Looks of bursts under way at one endpoint.
@@ -146,12 +151,30 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Requests that may be sent in any second to a cluster for which `planned` a second are planned.
+    #[must_use]
+    pub fn ceiling(&self, planned: f64) -> u32 {
+        // Cut to whole requests by counting up, which needs no cast: plans are of tens of requests.
+        let wanted = planned * f64::from(self.ceiling_factor) + f64::from(self.ceiling_margin);
+        let mut ceiling = self.ceiling_least;
+        while f64::from(ceiling.saturating_add(1)) <= wanted + ROUNDING && ceiling < MOST_CEILING {
+            ceiling += 1;
+        }
+        ceiling
+    }
+
     /// The longest that a look over a new connection takes: all its deadlines, one after the other.
     #[must_use]
     pub fn longest_look(&self) -> Duration {
         self.dial_deadline + self.tls_deadline + self.answer_deadline
     }
 }
+
+/// Slack for sums of fractions.
+const ROUNDING: f64 = 1e-9;
+
+/// No plan that the configuration check lets pass comes near.
+const MOST_CEILING: u32 = 100_000;
 
 impl Default for Policy {
     fn default() -> Self {
@@ -216,7 +239,9 @@ impl Default for Policy {
             mute_after: seconds(60),
             hold_renewal: seconds(5),
             snapshot_pause: Duration::from_millis(250),
-            ceiling_per_second: 10,
+            ceiling_least: 10,
+            ceiling_factor: 2,
+            ceiling_margin: 5,
             in_flight: 4,
             burst_in_flight: 3,
             in_flight_at_all: 1_000,

@@ -104,12 +104,12 @@ pub enum HeartbeatState {
 pub struct Counters {
     /// Looks asked for.
     pub looks: u64,
-    /// Ticks skipped because too many looks were under way, at the endpoint or at all.
+    /// Ticks skipped: nobody asked in time, or the one before still waited to be sent.
     pub skipped: u64,
     /// Looks asked for by bursts.
     pub burst_looks: u64,
-    /// Bursts not started or cut short for the ceiling.
-    pub bursts_shed: u64,
+    /// Looks that had to wait for the budget of their cluster, or for room among those under way.
+    pub deferred: u64,
     /// Observations voided by loop lag or a clock gap.
     pub voided: u64,
     /// Observations that came after a later scheduled one.

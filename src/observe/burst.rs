@@ -2,14 +2,16 @@
 //! and the reference points. So a page takes seconds, not intervals, and one bad sample is never a page. And one look at
 //! all that is in doubt since our own side stood still.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::inventory::Inventory;
 use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
-use crate::model::subject::{Name, Subject};
+use crate::model::subject::Subject;
 use crate::model::time::{Mono, Now};
+
+use super::budget::Urgency;
 
 /// The looks of a burst at its own subject follow each other by at least this.
 const PACE: Duration = Duration::from_millis(250);
@@ -20,12 +22,10 @@ const MARGIN: Duration = Duration::from_millis(20);
 /// Planned looks of all bursts.
 #[derive(Debug, Clone, Default)]
 pub struct Bursts {
-    due: BTreeSet<(Mono, Probe)>,
+    due: BTreeMap<(Mono, Probe), Urgency>,
     /// The same looks by probe, so that sharing needs no search through a storm.
-    planned: BTreeMap<Probe, BTreeSet<Mono>>,
+    planned: BTreeMap<Probe, BTreeMap<Mono, Urgency>>,
     last: BTreeMap<Subject, Mono>,
-    spent: BTreeMap<Option<Name>, VecDeque<Mono>>,
-    shed: u64,
 }
 
 impl Bursts {
@@ -39,21 +39,22 @@ impl Bursts {
         let spanning = first.mono.plus(policy.confirm_span).plus(MARGIN);
         let third = spanning.max(now.plus(PACE * 2));
         if let Some(own) = own_look(subject, inventory) {
-            for at in [now, now.plus(PACE), third] {
-                self.plan(at, own.clone());
-            }
+            self.plan(now, own.clone(), Urgency::Confirmation);
+            // Three bad looks confirm: the first sign is one, and this one counts where that tells nothing in the end.
+            self.plan(now.plus(PACE), own.clone(), Urgency::Spare);
+            self.plan(third, own.clone(), Urgency::Confirmation);
             if matches!(own.kind, ProbeKind::EtcdStatus | ProbeKind::EtcdHealth) {
                 // A first look that took longer than the hold has outlasted it: its third shows as much.
-                self.plan(first.mono.plus(policy.leaderless_hold).plus(MARGIN).max(third), own);
+                self.plan(first.mono.plus(policy.leaderless_hold).plus(MARGIN).max(third), own, Urgency::Confirmation);
             }
         }
         for cause in cause_looks(subject, inventory) {
-            self.plan(now, cause.clone());
-            self.plan(third, cause);
+            self.plan(now, cause.clone(), Urgency::Confirmation);
+            self.plan(third, cause, Urgency::Confirmation);
         }
         for reference in reference_looks(inventory) {
-            self.plan(now, reference.clone());
-            self.plan(third, reference);
+            self.plan(now, reference.clone(), Urgency::Confirmation);
+            self.plan(third, reference, Urgency::Confirmation);
         }
         true
     }
@@ -62,54 +63,79 @@ impl Bursts {
     /// that look is back.
     pub fn look_again(&mut self, subject: &Subject, inventory: &Inventory, now: Mono) {
         if let Some(own) = own_look(subject, inventory) {
-            self.plan(now, own);
+            self.plan(now, own, Urgency::Confirmation);
         }
     }
 
     /// Plans one more handshake with an endpoint whose chain is in doubt.
     pub fn second_handshake(&mut self, subject: &Subject, now: Mono) {
-        self.plan(now.plus(PACE), Probe::anew(subject.clone(), ProbeKind::Chain));
+        self.plan(now.plus(PACE), Probe::anew(subject.clone(), ProbeKind::Chain), Urgency::Confirmation);
     }
 
     /// Drops what is planned for what `is_gone`; should it come back, it may have a burst at once.
     pub fn drop_looks(&mut self, is_gone: impl Fn(&Subject) -> bool) {
-        self.due.retain(|(_, probe)| !is_gone(&probe.subject));
+        self.due.retain(|(_, probe), _| !is_gone(&probe.subject));
         self.planned.retain(|probe, _| !is_gone(&probe.subject));
         self.last.retain(|subject, _| !is_gone(subject));
+    }
+
+    /// A look of the schedule that asks the same as looks of a burst is due at `due`: it counts as one of them. The spare
+    /// one is not needed any more, nor one that would begin within half a pace. What was due before the burst began, and
+    /// is late for a standstill of our own, tells nothing of it.
+    pub fn serve(&mut self, scheduled: &Probe, due: Mono) {
+        if self.planned.is_empty() {
+            return;
+        }
+        for probe in [Probe::anew, Probe::reused].map(|over| over(scheduled.subject.clone(), scheduled.kind)) {
+            // Over the open connection a reading tells as much only where a round is asked.
+            if probe != *scheduled && !scheduled.kind.is_round() {
+                continue;
+            }
+            let Some(times) = self.planned.get(&probe) else { continue };
+            let near = due.minus(PACE / 2)..due.plus(PACE / 2);
+            let served: Vec<Mono> = times
+                .iter()
+                .filter(|(at, urgency)| near.contains(*at) || (**urgency == Urgency::Spare && due.plus(PACE) >= **at))
+                .map(|(at, _)| *at)
+                .collect();
+            for at in served {
+                self.forget(&probe, at);
+                self.due.remove(&(at, probe.clone()));
+            }
+        }
     }
 
     /// When the next look is due.
     #[must_use]
     pub fn next(&self) -> Option<Mono> {
-        self.due.first().map(|(due, _)| *due)
+        self.due.first_key_value().map(|((due, _), _)| *due)
     }
 
-    /// Takes the next look due at `now`, with the time it was due. Looks above the cluster's ceiling are shed.
-    pub fn pop(&mut self, policy: &Policy, now: Mono) -> Option<(Probe, Mono)> {
-        loop {
-            let (due, probe) = self.due.first().filter(|(due, _)| *due <= now).cloned()?;
-            self.due.pop_first();
-            self.forget(&probe, due);
-            if self.afford(probe.subject.cluster().cloned(), policy, now) {
-                return Some((probe, due));
-            }
-            self.shed += 1;
-        }
+    /// Takes the next look due at `now`, with the time it was due and how much it is needed.
+    pub fn pop(&mut self, now: Mono) -> Option<(Probe, Mono, Urgency)> {
+        let due = self.due.first_entry().filter(|entry| entry.key().0 <= now)?;
+        let ((at, probe), urgency) = due.remove_entry();
+        self.forget(&probe, at);
+        Some((probe, at, urgency))
     }
 
-    /// Looks shed for the ceiling since start.
-    #[must_use]
-    pub const fn shed(&self) -> u64 {
-        self.shed
+    /// A look had to make room for another of the same kind that still waits to be sent: it is asked for again a pace
+    /// later, so that there are as many as the fault needs.
+    pub fn postpone(&mut self, probe: Probe, now: Mono) {
+        self.plan(now.plus(PACE), probe, Urgency::Confirmation);
     }
 
     /// Bursts share looks: one that is planned within half a pace serves both.
-    fn plan(&mut self, at: Mono, probe: Probe) {
+    fn plan(&mut self, at: Mono, probe: Probe, urgency: Urgency) {
         let times = self.planned.entry(probe.clone()).or_default();
-        let is_near = times.range(at.minus(PACE / 2)..at.plus(PACE / 2)).next().is_some();
-        if !is_near {
-            times.insert(at);
-            self.due.insert((at, probe));
+        let near = times.range_mut(at.minus(PACE / 2)..at.plus(PACE / 2)).next();
+        if let Some((near, known)) = near {
+            *known = urgency.min(*known);
+            let urgency = *known;
+            self.due.insert((*near, probe), urgency);
+        } else {
+            times.insert(at, urgency);
+            self.due.insert((at, probe), urgency);
         }
     }
 
@@ -120,18 +146,6 @@ impl Bursts {
                 self.planned.remove(probe);
             }
         }
-    }
-
-    fn afford(&mut self, cluster: Option<Name>, policy: &Policy, now: Mono) -> bool {
-        let spent = self.spent.entry(cluster).or_default();
-        while spent.front().is_some_and(|at| now.since(*at) >= Duration::from_secs(1)) {
-            spent.pop_front();
-        }
-        let affordable = spent.len() < usize::try_from(policy.ceiling_per_second).unwrap_or(usize::MAX);
-        if affordable {
-            spent.push_back(now);
-        }
-        affordable
     }
 }
 

@@ -32,6 +32,15 @@ struct Airborne {
     is_overdue: bool,
 }
 
+/// Why a look cannot be started now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// Too many are under way at its endpoint.
+    Endpoint,
+    /// Too many are under way at all, and its cluster has its share of them.
+    Share,
+}
+
 /// A look that needs attention.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attention {
@@ -44,6 +53,9 @@ pub enum Attention {
 impl Flight {
     /// Starts a look, unless too many are under way at the endpoint, or at all and of its cluster, which is one of
     /// `clusters`.
+    ///
+    /// # Errors
+    /// Which of the two bounds is reached.
     pub fn start(
         &mut self,
         probe: Probe,
@@ -51,15 +63,14 @@ impl Flight {
         in_burst: bool,
         policy: &Policy,
         clusters: usize,
-    ) -> Option<Look> {
+    ) -> Result<Look, Full> {
         let (ordinary, burst) = self.at_endpoint.get(&probe.subject).copied().unwrap_or_default();
-        let is_full = if in_burst {
-            burst >= policy.burst_in_flight
-        } else {
-            ordinary >= policy.in_flight || self.has_its_share(&probe, policy, clusters)
-        };
+        let is_full = if in_burst { burst >= policy.burst_in_flight } else { ordinary >= policy.in_flight };
         if is_full {
-            return None;
+            return Err(Full::Endpoint);
+        }
+        if !in_burst && self.has_its_share(&probe, policy, clusters) {
+            return Err(Full::Share);
         }
         let (ordinary, burst) = self.at_endpoint.entry(probe.subject.clone()).or_default();
         *(if in_burst { burst } else { ordinary }) += 1;
@@ -70,7 +81,7 @@ impl Flight {
         self.next += 1;
         self.checks.insert((scheduled.mono.plus(policy.slow_after), id));
         self.under_way.insert(id, Airborne { probe: probe.clone(), scheduled, in_burst, is_overdue: false });
-        Some(Look { id, probe, scheduled })
+        Ok(Look { id, probe, scheduled })
     }
 
     /// A look came back. Returns whether it was still waited for.

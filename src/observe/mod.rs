@@ -4,6 +4,7 @@
 //! Pure: observations and `now` come in, beliefs and due looks come out. Says nothing about right or wrong; that is
 //! `judge`.
 
+pub mod budget;
 pub mod burst;
 mod dates;
 pub mod elections;

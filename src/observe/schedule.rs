@@ -92,13 +92,16 @@ impl Schedule {
         self.probes.iter().map(|(probe, interval)| (probe, *interval))
     }
 
-    /// Requests per second that the schedule sends to each cluster; a round counts once a member.
+    /// Requests per second that the schedule sends to each cluster, and to everything outside them (`None`); a round
+    /// counts once a member.
     #[must_use]
-    pub fn planned(&self, inventory: &Inventory) -> BTreeMap<Name, f64> {
-        let mut planned: BTreeMap<Name, f64> = inventory.clusters.keys().map(|name| (name.clone(), 0.0)).collect();
+    pub fn planned(&self, inventory: &Inventory) -> BTreeMap<Option<Name>, f64> {
+        let clusters = inventory.clusters.keys().cloned().map(Some);
+        let mut planned: BTreeMap<Option<Name>, f64> =
+            clusters.chain(std::iter::once(None)).map(|scope| (scope, 0.0)).collect();
         for (probe, interval) in self.probes() {
-            if let Some(rate) = probe.subject.cluster().and_then(|cluster| planned.get_mut(cluster)) {
-                *rate += requests(inventory, probe) / interval.as_secs_f64();
+            if let Some(rate) = planned.get_mut(&probe.subject.cluster().cloned()) {
+                *rate += f64::from(requests(inventory, probe)) / interval.as_secs_f64();
             }
         }
         planned
@@ -164,13 +167,17 @@ fn first_within(probes: usize) -> Duration {
     FIRST_WITHIN.max(Duration::from_secs(1) * u32::try_from(probes).unwrap_or(u32::MAX) / FIRST_RATE)
 }
 
-fn requests(inventory: &Inventory, probe: &Probe) -> f64 {
-    if probe.kind == ProbeKind::Files {
-        return 0.0;
+/// Requests that one look at `probe` is to the servers: a round asks every member, or every listener. Nothing for what
+/// is looked at on this machine.
+#[must_use]
+pub fn requests(inventory: &Inventory, probe: &Probe) -> u32 {
+    if matches!(probe.kind, ProbeKind::Files | ProbeKind::OwnClock) {
+        return 0;
     }
-    let Subject::Etcd(cluster, etcd) = &probe.subject else { return 1.0 };
-    let members = inventory.clusters.get(cluster).and_then(|cluster| cluster.etcds.get(etcd));
-    members.map_or(0.0, |etcd| f64::from(u32::try_from(etcd.members.len()).unwrap_or(u32::MAX)))
+    let Subject::Etcd(..) = &probe.subject else { return 1 };
+    let Some(etcd) = inventory.etcd(&probe.subject) else { return 0 };
+    let asked = if probe.kind == ProbeKind::EtcdMetrics { etcd.listeners.len() } else { etcd.members.len() };
+    u32::try_from(asked).unwrap_or(u32::MAX)
 }
 
 /// A fixed part of `within` for each probe, so that many probes never start together.

@@ -1,5 +1,6 @@
 //! What is believed and what is looked at next, one part at a time.
 
+mod budget;
 mod bursts;
 mod clock;
 mod flight;

@@ -341,10 +341,12 @@ impl View {
         self.dates.set_clock(now);
     }
 
-    /// Sets the planned request rate of a cluster, for the snapshot.
-    pub fn set_planned(&mut self, cluster: &Name, per_second: f64) {
-        if let Some(picture) = self.pictures.get_mut(cluster) {
-            Arc::make_mut(picture).planned_per_second = per_second;
+    /// Sets the planned request rates of the clusters, for the snapshot.
+    pub fn set_planned(&mut self, plans: &BTreeMap<Option<Name>, f64>) {
+        for (name, picture) in &mut self.pictures {
+            if let Some(per_second) = plans.get(&Some(name.clone())) {
+                Arc::make_mut(picture).planned_per_second = *per_second;
+            }
         }
     }
 }

@@ -1,7 +1,4 @@
-//! Bursts: how many, which looks, and never above the ceiling.
-
-use std::collections::BTreeMap;
-use std::time::Duration;
+//! Bursts: how many, and which looks.
 
 use super::{at, inventory, of};
 use crate::model::policy::Policy;
@@ -20,7 +17,7 @@ fn start(bursts: &mut Bursts, subject: &str, millis: u64) -> bool {
 fn run(bursts: &mut Bursts) -> Vec<(Probe, Mono)> {
     let mut looks = Vec::new();
     while let Some(due) = bursts.next() {
-        looks.extend(bursts.pop(&Policy::default(), due));
+        looks.extend(bursts.pop(due).map(|(probe, due, _)| (probe, due)));
     }
     looks
 }
@@ -115,38 +112,31 @@ fn bursts_that_start_together_share_their_looks() {
 }
 
 #[test]
-fn the_ceiling_sheds_what_is_above_it_and_counts_it() {
-    let policy = Policy::default();
+fn a_look_of_the_schedule_counts_as_one_of_the_three() {
+    let scheduled = |kind: ProbeKind, subject: &str| Probe::anew(of(subject), kind);
     let mut bursts = Bursts::default();
-    for n in 1..=20 {
-        bursts.second_handshake(&of(&format!("prod/apiserver/api-{n}")), at(0).mono);
-    }
-    bursts.second_handshake(&of("vantage/reference/relay"), at(0).mono);
+    start(&mut bursts, API, 0);
+    while bursts.pop(at(0).mono).is_some() {}
+    bursts.serve(&scheduled(ProbeKind::Version, API), at(100).mono);
+    bursts.serve(&scheduled(ProbeKind::Readyz, "prod/apiserver/api-2"), at(100).mono);
+    assert_eq!(times(&run(&mut bursts.clone()), API).len(), 2, "another question, or another endpoint");
 
-    let at_once: Vec<(Probe, Mono)> = std::iter::from_fn(|| bursts.pop(&policy, at(1000).mono)).collect();
+    bursts.serve(&scheduled(ProbeKind::Readyz, API), at(100).mono);
 
-    let mut per_cluster: BTreeMap<Option<String>, u32> = BTreeMap::new();
-    for (probe, _) in &at_once {
-        *per_cluster.entry(probe.subject.cluster().map(ToString::to_string)).or_default() += 1;
-    }
-    assert_eq!(per_cluster[&Some("prod".to_owned())], policy.ceiling_per_second);
-    assert_eq!(per_cluster[&None], 1, "the vantage has a ceiling of its own");
-    assert_eq!(bursts.shed(), 10);
+    assert_eq!(times(&run(&mut bursts.clone()), API), [1020], "the one that spans the second stays");
+    bursts.serve(&scheduled(ProbeKind::Readyz, API), at(1000).mono);
+    assert!(times(&run(&mut bursts), API).is_empty(), "and is no second one at the same time");
 }
 
 #[test]
-fn the_ceiling_holds_in_every_second_and_not_only_in_full_ones() {
-    let policy = Policy::default();
+fn a_round_of_the_schedule_serves_a_burst_over_whichever_connection() {
     let mut bursts = Bursts::default();
-    for n in 0_u64..100 {
-        bursts.second_handshake(&of(&format!("prod/apiserver/api-{n}")), at(n * 37).mono);
-    }
+    start(&mut bursts, "prod/etcd/main/etcd-2", 0);
+    let before = times(&run(&mut bursts.clone()), "prod/etcd/main").len();
 
-    let taken: Vec<Mono> = run(&mut bursts).into_iter().map(|(_, due)| due).collect();
+    bursts.serve(&Probe::reused(of("prod/etcd/main"), ProbeKind::EtcdStatus), at(1000).mono);
 
-    let ceiling = usize::try_from(policy.ceiling_per_second).unwrap();
-    assert!(taken.windows(ceiling + 1).all(|window| window[ceiling].since(window[0]) >= Duration::from_secs(1)));
-    assert_eq!(taken.len() + usize::try_from(bursts.shed()).unwrap(), 100);
+    assert_eq!(times(&run(&mut bursts), "prod/etcd/main").len(), before - 2, "the spare one and the one nearby");
 }
 
 #[test]
@@ -164,7 +154,7 @@ fn what_is_in_doubt_is_looked_at_once_and_at_once() {
     let mut bursts = Bursts::default();
     start(&mut bursts, API, 0);
     while bursts.next().is_some_and(|due| due < at(500).mono) {
-        bursts.pop(&Policy::default(), at(400).mono);
+        bursts.pop(at(400).mono);
     }
 
     for doubted in ["prod/apiserver/api-2", "prod/etcd/main", "prod/etcd/main/etcd-2", "prod"] {

@@ -20,7 +20,7 @@ const API: &str = "prod/apiserver/api-1";
 fn an_endpoint_has_four_looks_under_way_and_three_more_of_a_burst() {
     let policy = Policy::default();
     let mut flight = Flight::default();
-    let mut start = |subject: &str, in_burst| flight.start(readyz(subject), at(0), in_burst, &policy, 1).is_some();
+    let mut start = |subject: &str, in_burst| flight.start(readyz(subject), at(0), in_burst, &policy, 1).is_ok();
 
     let ordinary = (0..10).filter(|_| start(API, false)).count();
     let burst = (0..10).filter(|_| start(API, true)).count();
@@ -36,12 +36,12 @@ fn a_look_that_comes_back_makes_room_once() {
     let mut flight = Flight::default();
     let start = |flight: &mut Flight| flight.start(readyz(API), at(0), false, &policy, 1);
     let first = start(&mut flight).unwrap();
-    while start(&mut flight).is_some() {}
+    while start(&mut flight).is_ok() {}
 
     assert!(flight.land(first.id));
     assert!(!flight.land(first.id), "it has come back already");
-    assert!(start(&mut flight).is_some());
-    assert!(start(&mut flight).is_none());
+    assert!(start(&mut flight).is_ok());
+    assert!(start(&mut flight).is_err());
 }
 
 #[test]
@@ -63,10 +63,10 @@ fn a_look_is_overdue_after_a_second_and_given_up_after_three_times_its_deadlines
 fn a_look_that_is_given_up_makes_room() {
     let policy = Policy::default();
     let mut flight = Flight::default();
-    while flight.start(readyz(API), at(0), true, &policy, 1).is_some() {}
+    while flight.start(readyz(API), at(0), true, &policy, 1).is_ok() {}
     while flight.pop(&Policy::default(), at(24_000).mono).is_some() {}
 
-    assert!(flight.start(readyz(API), at(24_000), true, &policy, 1).is_some());
+    assert!(flight.start(readyz(API), at(24_000), true, &policy, 1).is_ok());
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn above_the_bound_every_cluster_keeps_its_share_and_confirmation_goes_on() {
     let policy = Policy { in_flight_at_all: 12, ..Policy::default() };
     let mut flight = Flight::default();
     let mut start = |cluster: &str, instance: usize, in_burst| {
-        flight.start(readyz(&format!("{cluster}/apiserver/{instance}")), at(0), in_burst, &policy, 3).is_some()
+        flight.start(readyz(&format!("{cluster}/apiserver/{instance}")), at(0), in_burst, &policy, 3).is_ok()
     };
 
     let hanging = (0..20).filter(|instance| start("hangs", *instance, false)).count();
@@ -93,9 +93,9 @@ fn above_the_bound_every_cluster_keeps_its_share_and_confirmation_goes_on() {
     assert!(!start("hangs", 99, false));
     assert!(start("hangs", 99, true), "what confirms is not refused");
     let rare = Probe::reused(of("hangs/apiserver/99"), ProbeKind::Version);
-    assert!(flight.start(rare, at(0), false, &policy, 3).is_some(), "its next tick may be an hour away");
+    assert!(flight.start(rare, at(0), false, &policy, 3).is_ok(), "its next tick may be an hour away");
     let vantage = flight.start(Probe::anew(Subject::Vantage, ProbeKind::OwnClock), at(0), false, &policy, 3);
-    assert!(vantage.is_some());
+    assert!(vantage.is_ok());
 }
 
 proptest! {
@@ -119,7 +119,7 @@ proptest! {
 
         prop_assert!(flight.is_empty());
         for in_burst in [false, true] {
-            let room = std::iter::from_fn(|| flight.start(readyz(API), now, in_burst, &policy, 1)).count();
+            let room = std::iter::from_fn(|| flight.start(readyz(API), now, in_burst, &policy, 1).ok()).count();
             prop_assert_eq!(room, if in_burst { policy.burst_in_flight } else { policy.in_flight });
         }
     }

@@ -15,7 +15,7 @@ const START: Mono = Mono(Duration::from_secs(1_000));
 
 fn planned(apiservers: u8, members: u8) -> f64 {
     let inventory = inventory(apiservers, members);
-    Schedule::new(&inventory, &Policy::default(), START).planned(&inventory)[&name("prod")]
+    Schedule::new(&inventory, &Policy::default(), START).planned(&inventory)[&Some(name("prod"))]
 }
 
 /// The budget that people are promised: 0.6 requests per second and apiserver and 2 more; 0.5 per etcd member.

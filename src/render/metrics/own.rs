@@ -77,14 +77,18 @@ fn looks(page: Page<'_>) -> Vec<Family> {
         ("vedette_looks_total", "Looks asked for.", counters.looks),
         (
             "vedette_looks_skipped_total",
-            "Ticks skipped because too many looks were under way, at the endpoint or at all.",
+            "Ticks skipped: nobody asked in time, or the one before still waited to be sent.",
             counters.skipped,
         ),
         ("vedette_looks_voided_total", "Looks thrown away for our own lag or a clock gap.", counters.voided),
         ("vedette_looks_late_total", "Looks that ended after a later one, and so did not count.", counters.late),
         ("vedette_looks_lost_total", "Looks that never came back and were given up.", counters.lost),
         ("vedette_burst_looks_total", "Looks asked for to confirm a first bad sign.", counters.burst_looks),
-        ("vedette_bursts_shed_total", "Bursts cut short or not started for the ceiling.", counters.bursts_shed),
+        (
+            "vedette_requests_deferred_total",
+            "Probes sent later than planned, for the ceiling of their cluster or because too many were under way.",
+            counters.deferred,
+        ),
         ("vedette_persist_failures_total", "Writes to the store that failed.", counters.persist_failures),
         ("vedette_outbox_dropped_total", "Messages dropped because the outbox was full.", counters.outbox_dropped),
     ]
@@ -169,9 +173,13 @@ fn budget(page: Page<'_>) -> [Family; 2] {
     for (name, picture) in &page.snapshot.clusters {
         planned.sample(&Labels::default().with("cluster", name.as_str()), picture.planned_per_second);
     }
-    let ceiling = Family::gauge(
+    let mut ceiling = Family::gauge(
         "vedette_requests_ceiling_per_second",
-        "Requests per second and cluster that are never exceeded, bursts included.",
+        "Requests that are sent to a cluster in any second at most, confirmations included.",
     );
-    [planned, ceiling.alone(Some(f64::from(page.snapshot.policy.ceiling_per_second)))]
+    for (name, picture) in &page.snapshot.clusters {
+        let most = page.snapshot.policy.ceiling(picture.planned_per_second);
+        ceiling.sample(&Labels::default().with("cluster", name.as_str()), f64::from(most));
+    }
+    [planned, ceiling]
 }

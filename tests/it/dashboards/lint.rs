@@ -257,7 +257,7 @@ fn known_limits() -> Vec<Vec<f64>> {
         vec![policy.slow_after.as_secs_f64()],
         vec![policy.loop_lag.as_secs_f64()],
         vec![policy.mute_after.as_secs_f64()],
-        vec![f64::from(policy.ceiling_per_second)],
+        vec![f64::from(policy.ceiling_least)],
         vec![policy.clock_gap.as_secs_f64(), policy.expiry_clock_error.as_secs_f64()],
         // An engine that has written nothing down for as long as a heartbeat's interval stands still.
         vec![policy.heartbeat_interval.as_secs_f64()],

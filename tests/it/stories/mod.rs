@@ -4,6 +4,7 @@
 
 mod answers;
 mod blindness;
+mod ceiling;
 mod chance;
 mod delivery;
 mod durable;

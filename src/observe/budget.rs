@@ -1,0 +1,285 @@
+//! What may be asked of a cluster now: one token bucket for each, charged by requests as its servers count them.
+//!
+//! Everything that is sent goes through here, scheduled probes and confirmations alike; a round over the members of an
+//! etcd costs one request a member. Confirmations go first. What does not fit waits and goes later: nothing is dropped
+//! here, except a scheduled probe whose next tick comes while it still waits.
+//!
+//! A token comes back one second after it was spent. So no second, wherever it begins, holds more requests than the
+//! ceiling, and a cluster that was left alone can be asked the whole ceiling at once.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::model::policy::Policy;
+use crate::model::probe::{Probe, ProbeKind};
+use crate::model::subject::{Name, Subject};
+use crate::model::time::Mono;
+
+use super::flight::Full;
+
+/// How much a probe is needed now. Ordered: the first goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// A fault waits for it to be confirmed, or to be called off.
+    Confirmation,
+    /// A further probe of the same fault, in case one of the others tells nothing.
+    Spare,
+    /// The schedule asks for it.
+    Scheduled,
+}
+
+/// A probe that is to be sent.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    /// How much it is needed.
+    pub urgency: Urgency,
+    /// Since when it could have gone.
+    pub due: Mono,
+    /// What is asked.
+    pub probe: Probe,
+    /// Requests that the cluster's servers will count.
+    pub requests: u32,
+    /// Whether it had to wait for tokens, or for room among the probes under way.
+    pub was_deferred: bool,
+    /// When it came here.
+    came: Mono,
+}
+
+/// What became of a wish to send a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It waits for its turn, perhaps for no time at all.
+    Waits,
+    /// The same question waits already, more urgently, and is asked once for both.
+    Shared,
+    /// The scheduled probe before this one still waits, and this one takes no place beside it.
+    Missed,
+    /// The same confirmation waits already: this one is to be asked for again later, because both are needed.
+    Again,
+}
+
+/// The same subject asked the same: over which connection makes no difference to what it costs.
+type Question = (Subject, ProbeKind);
+
+/// What is charged together: a cluster, or everything else (`None`).
+type Scope = Option<Name>;
+
+/// All buckets, and all that waits.
+#[derive(Debug, Clone, Default)]
+pub struct Budget {
+    buckets: BTreeMap<Scope, Bucket>,
+    /// When each scope with something waiting is to be asked again.
+    turns: BTreeSet<(Mono, Scope)>,
+    /// What waits for another probe to come back, by the subject or cluster whose probes under way are too many.
+    held: BTreeMap<Subject, Vec<Wanted>>,
+    /// Where each question waits.
+    questions: BTreeMap<Question, Place>,
+    deferred: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    Waiting(Urgency, Mono),
+    Held(Subject, Urgency),
+}
+
+#[derive(Debug, Clone, Default)]
+struct Bucket {
+    /// Requests that may be sent in any second.
+    ceiling: u32,
+    /// What was sent within the last second, and how many requests that is in all.
+    spent: VecDeque<(Mono, u32)>,
+    used: u32,
+    waiting: BTreeSet<Wanted>,
+    turn: Option<Mono>,
+    /// When something last had to wait for tokens.
+    refused: Option<Mono>,
+}
+
+/// A token comes back after this.
+const REFILL: Duration = Duration::from_secs(1);
+
+impl Budget {
+    /// Buckets for these planned rates, in requests per second. What waits stays, of the scopes that are still there.
+    pub fn set_plans(&mut self, plans: &BTreeMap<Scope, f64>, policy: &Policy) {
+        self.buckets.retain(|scope, _| plans.contains_key(scope));
+        for (scope, planned) in plans {
+            self.buckets.entry(scope.clone()).or_default().ceiling = policy.ceiling(*planned);
+        }
+    }
+
+    /// Wants `probe` sent, which costs `requests`, as soon as it is affordable.
+    pub fn want(&mut self, probe: Probe, requests: u32, due: Mono, urgency: Urgency, now: Mono) -> Taken {
+        let question = (probe.subject.clone(), probe.kind);
+        let known = self.questions.get(&question).map(|place| match place {
+            Place::Waiting(urgency, _) | Place::Held(_, urgency) => *urgency,
+        });
+        match (known, urgency) {
+            (None, _) => {}
+            (Some(Urgency::Scheduled), Urgency::Confirmation | Urgency::Spare) => self.forget(&question),
+            (Some(Urgency::Spare), Urgency::Confirmation) => self.forget(&question),
+            (Some(Urgency::Confirmation), Urgency::Confirmation) => return Taken::Again,
+            (Some(Urgency::Scheduled), Urgency::Scheduled) => return Taken::Missed,
+            (Some(_), _) => return Taken::Shared,
+        }
+        self.insert(Wanted { urgency, due, probe, requests, was_deferred: false, came: now }, now);
+        Taken::Waits
+    }
+
+    /// Takes the next probe that may be sent at `now`. Whoever sends it tells by [`Budget::charge`]; whoever finds no
+    /// room for it gives it back by [`Budget::hold`].
+    pub fn pop(&mut self, now: Mono) -> Option<Wanted> {
+        loop {
+            let (at, scope) = self.turns.first().filter(|(at, _)| *at <= now).cloned()?;
+            self.turns.remove(&(at, scope.clone()));
+            let Some(bucket) = self.buckets.get_mut(&scope) else { continue };
+            bucket.turn = None;
+            let Some(head) = bucket.waiting.first() else { continue };
+            if let Some(affordable) = bucket.affordable_at(head.requests, now) {
+                bucket.refused = Some(now);
+                self.set_turn(scope, affordable);
+                continue;
+            }
+            let Some(mut wanted) = bucket.waiting.pop_first() else { continue };
+            wanted.was_deferred |= bucket.refused.is_some_and(|refused| refused >= wanted.came);
+            if !bucket.waiting.is_empty() {
+                self.set_turn(scope, now);
+            }
+            self.questions.remove(&(wanted.probe.subject.clone(), wanted.probe.kind));
+            return Some(wanted);
+        }
+    }
+
+    /// A probe is sent.
+    pub fn charge(&mut self, wanted: &Wanted, now: Mono) {
+        self.deferred += u64::from(wanted.was_deferred);
+        if let Some(bucket) = self.buckets.get_mut(&scope_of(&wanted.probe)) {
+            bucket.spent.push_back((now, wanted.requests));
+            bucket.used = bucket.used.saturating_add(wanted.requests);
+        }
+    }
+
+    /// There was no room for a probe among those under way: it waits until one of them comes back.
+    pub fn hold(&mut self, wanted: Wanted, full: Full) {
+        let cluster = || wanted.probe.subject.cluster().map(|name| Subject::Cluster(name.clone()));
+        let until = match full {
+            Full::Endpoint => wanted.probe.subject.clone(),
+            Full::Share => cluster().unwrap_or_else(|| wanted.probe.subject.clone()),
+        };
+        let question = (wanted.probe.subject.clone(), wanted.probe.kind);
+        self.questions.insert(question, Place::Held(until.clone(), wanted.urgency));
+        self.held.entry(until).or_default().push(Wanted { was_deferred: true, ..wanted });
+    }
+
+    /// A probe of `subject` came back, or is waited for no longer: there is room again.
+    pub fn free(&mut self, subject: &Subject, now: Mono) {
+        if self.held.is_empty() {
+            return;
+        }
+        let cluster = subject.cluster().map(|name| Subject::Cluster(name.clone()));
+        for subject in std::iter::once(subject.clone()).chain(cluster) {
+            for wanted in self.held.remove(&subject).unwrap_or_default() {
+                self.insert(wanted, now);
+            }
+        }
+    }
+
+    /// Drops what waits for what `is_gone`.
+    pub fn drop_probes(&mut self, is_gone: impl Fn(&Subject) -> bool) {
+        for bucket in self.buckets.values_mut() {
+            bucket.waiting.retain(|wanted| !is_gone(&wanted.probe.subject));
+        }
+        for held in self.held.values_mut() {
+            held.retain(|wanted| !is_gone(&wanted.probe.subject));
+        }
+        self.held.retain(|_, held| !held.is_empty());
+        self.questions.retain(|(subject, _), _| !is_gone(subject));
+    }
+
+    /// When the next probe may be affordable.
+    #[must_use]
+    pub fn next(&self) -> Option<Mono> {
+        self.turns.first().map(|(at, _)| *at)
+    }
+
+    /// Whether this question waits to be asked.
+    #[must_use]
+    pub fn is_waiting(&self, probe: &Probe) -> bool {
+        self.questions.contains_key(&(probe.subject.clone(), probe.kind))
+    }
+
+    /// Probes that had to wait and were sent later, since start.
+    #[must_use]
+    pub const fn deferred(&self) -> u64 {
+        self.deferred
+    }
+
+    fn insert(&mut self, wanted: Wanted, now: Mono) {
+        let scope = scope_of(&wanted.probe);
+        // What belongs to nothing that is watched any more is nobody's loss.
+        let Some(bucket) = self.buckets.get_mut(&scope) else { return };
+        let question = (wanted.probe.subject.clone(), wanted.probe.kind);
+        self.questions.insert(question, Place::Waiting(wanted.urgency, wanted.due));
+        bucket.waiting.insert(wanted);
+        self.set_turn(scope, now);
+    }
+
+    fn set_turn(&mut self, scope: Scope, at: Mono) {
+        let Some(bucket) = self.buckets.get_mut(&scope) else { return };
+        if let Some(before) = bucket.turn.replace(at) {
+            self.turns.remove(&(before, scope.clone()));
+        }
+        self.turns.insert((at, scope));
+    }
+
+    fn forget(&mut self, question: &Question) {
+        let is_it = |wanted: &Wanted| wanted.probe.subject == question.0 && wanted.probe.kind == question.1;
+        match self.questions.remove(question) {
+            Some(Place::Waiting(urgency, due)) => {
+                let Some(bucket) = self.buckets.get_mut(&question.0.cluster().cloned()) else { return };
+                let at = bucket
+                    .waiting
+                    .iter()
+                    .find(|wanted| (wanted.urgency, wanted.due) == (urgency, due) && is_it(wanted));
+                if let Some(found) = at.cloned() {
+                    bucket.waiting.remove(&found);
+                }
+            }
+            Some(Place::Held(until, _)) => {
+                if let Some(held) = self.held.get_mut(&until) {
+                    held.retain(|wanted| !is_it(wanted));
+                }
+            }
+            None => {}
+        }
+    }
+}
+
+impl Bucket {
+    /// When so many requests will be affordable; `None` when they are at `now`.
+    ///
+    /// What costs more than the whole ceiling goes when nothing was sent for a second.
+    fn affordable_at(&mut self, requests: u32, now: Mono) -> Option<Mono> {
+        while let Some((at, cost)) = self.spent.front().copied().filter(|(at, _)| now.since(*at) >= REFILL) {
+            debug_assert!(at <= now, "tokens are spent in the order of time");
+            self.spent.pop_front();
+            self.used = self.used.saturating_sub(cost);
+        }
+        let fits = |used: u32| used == 0 || used.saturating_add(requests) <= self.ceiling;
+        let mut used = self.used;
+        if fits(used) {
+            return None;
+        }
+        for (at, cost) in &self.spent {
+            used = used.saturating_sub(*cost);
+            if fits(used) {
+                return Some(at.plus(REFILL));
+            }
+        }
+        None
+    }
+}
+
+fn scope_of(probe: &Probe) -> Scope {
+    probe.subject.cluster().cloned()
+}

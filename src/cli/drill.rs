@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::config::settings::{Address, Cluster, Host, Settings};
+use crate::config::settings::{Address, Cluster, Host, Mail, Settings};
 use crate::daemon::clock;
 use crate::model::digest::stable_hash;
 use crate::model::incident::{Incident, IncidentId, Part, Told};
@@ -21,6 +21,8 @@ use crate::model::subject::{Name, Subject};
 use crate::model::time::Now;
 use crate::model::verdict::{Evidence, Finding, Symptom};
 use crate::notify::email::{BadAddress, Email};
+
+use super::by_hand;
 
 /// How long before the mail the sample fault began: what a hard fault takes to be confirmed.
 const CONFIRMED_AFTER: Duration = Duration::from_secs(3);
@@ -66,9 +68,22 @@ impl Drill {
             }
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let answer = runtime.block_on(mail(&settings, drill.to.as_deref(), clock::system().now()))?;
-        writeln!(io::stdout().lock(), "{answer}")?;
-        Ok(ExitCode::SUCCESS)
+        match runtime.block_on(mail(&settings, drill.to.as_deref(), clock::system().now())) {
+            Ok(answer) => {
+                writeln!(io::stdout().lock(), "{answer}")?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(error) => {
+                let mut stderr = io::stderr().lock();
+                writeln!(stderr, "vedette: {:#}", anyhow::Error::from(error))?;
+                let wanted = settings.mail.as_ref().map(Mail::credentials).unwrap_or_default();
+                let options: Vec<&str> = drill.to.iter().flat_map(|to| ["--to", to]).collect();
+                if let Some(hint) = by_hand::hint(&wanted, &drill.file, "drill mail", &options) {
+                    writeln!(stderr, "{hint}")?;
+                }
+                Ok(ExitCode::FAILURE)
+            }
+        }
     }
 }
 
@@ -196,7 +211,7 @@ mod tests {
     use mail_parser::MessageParser;
 
     use super::*;
-    use crate::config::settings::{Credentials, Endpoint, Mail, MailTls, Vantage};
+    use crate::config::settings::{Credentials, Endpoint, MailTls, Vantage};
     use crate::model::policy::Policy;
     use crate::model::time::{Mono, UnixTime};
     use crate::notify::tests::relay::{Act, At, Relay};

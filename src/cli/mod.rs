@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod ask;
+mod by_hand;
 mod check;
 pub mod drill;
 mod incidents;

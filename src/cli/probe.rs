@@ -32,7 +32,7 @@ use crate::observe::sign::Sign;
 use crate::observe::view::View;
 use crate::render::table::{self, Pass, State, Unknown};
 
-use super::CONFIG;
+use super::{CONFIG, by_hand};
 
 /// Looks again at what was bad, this often, with this pause: three looks that span more than a second confirm.
 const AGAIN: usize = 2;
@@ -87,6 +87,10 @@ impl ProbeOnce {
             writeln!(stdout, "{}", table::json(pass))?;
         } else {
             write!(stdout, "{}", table::text(pass, terminal_width()))?;
+        }
+        let options: &[&str] = if self.json { &["--json"] } else { &[] };
+        if let Some(hint) = by_hand::hint(&settings.credentials(), &self.file, "probe --once", options) {
+            writeln!(io::stderr().lock(), "{hint}")?;
         }
         Ok(ExitCode::from(State::of(pass).exit_code()))
     }

@@ -8,6 +8,7 @@ pub mod address;
 pub mod aside;
 pub mod budget;
 mod cluster;
+mod credentials;
 mod desk;
 pub mod duration;
 mod etcd;

@@ -61,11 +61,6 @@ impl<S> Metered<S> {
     pub const fn new(stream: S, meter: Arc<Meter>) -> Self {
         Self { stream, meter }
     }
-
-    /// What is below.
-    pub const fn inner(&self) -> &S {
-        &self.stream
-    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {

@@ -1,11 +1,12 @@
 //! From verdicts to messages: holds and recovery (`ladder`), incidents and root causes (`group`), what is owed to
-//! people (`outbox`), and about which clusters nothing is said (`silence`).
+//! people (`outbox`), which recipients a relay refuses (`refused`), and about which clusters nothing is said (`silence`).
 //!
 //! Pure; knows nothing of looks or rules: which finding explains which comes in as a function.
 
 pub mod group;
 pub mod ladder;
 pub mod outbox;
+pub mod refused;
 pub mod silence;
 
 #[cfg(test)]

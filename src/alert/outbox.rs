@@ -121,6 +121,13 @@ impl Outbox {
         Settlement::Owed(Box::new(self.owed[position].delivery.clone()))
     }
 
+    /// Changes what is owed, if it still is.
+    pub fn amend(&mut self, message: &MessageId, change: impl FnOnce(&mut Delivery)) {
+        if let Some(entry) = self.owed.iter_mut().find(|entry| entry.delivery.message.id == *message) {
+            change(&mut entry.delivery);
+        }
+    }
+
     /// Whether the first message of an incident is still owed and no attempt at any of its messages is under way, so
     /// that they can be replaced by one.
     #[must_use]

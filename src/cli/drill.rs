@@ -16,11 +16,12 @@ use crate::model::message::{Delivery, DeliveryFailure, LookLine, Message, Messag
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::reason::MessageReason;
+use crate::model::recipient::Rejection;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::Now;
 use crate::model::verdict::{Evidence, Finding, Symptom};
-use crate::notify::email::{BadAddress, Email};
+use crate::notify::email::{BadAddress, Email, Outcome};
 
 use super::by_hand;
 
@@ -99,6 +100,16 @@ pub enum DrillError {
     /// The relay did not take it.
     #[error("{} ({})", .0.text, .0.class.as_str())]
     NotTaken(DeliveryFailure),
+    /// The relay took it for others only.
+    #[error("{}", refused(.0, .1))]
+    Refused(Vec<Rejection>, String),
+}
+
+/// `the relay refuses boss@example.org for good (550 5.1.1 no such user); for ops@example.org it took the mail`.
+fn refused(rejections: &[Rejection], others: &str) -> String {
+    let each: Vec<String> =
+        rejections.iter().map(|rejection| format!("{} ({})", rejection.recipient, rejection.text)).collect();
+    format!("the relay refuses {} for good; {others}", each.join(", "))
 }
 
 /// Sends the test mail to `to`, or to all configured recipients, and returns one line with the relay's own answer.
@@ -112,11 +123,23 @@ pub async fn mail(settings: &Settings, to: Option<&str>, now: Now) -> Result<Str
     }
     let email = Email::new(&mail, &settings.vantage.name)?;
     let delivery = sample(settings, now);
-    let answer = email
-        .send(&delivery, settings.policy.delivery_deadline)
-        .await
-        .map_err(|failure| DrillError::NotTaken(DeliveryFailure { class: failure.class, text: failure.text }))?;
-    Ok(format!("accepted by {} for {}: {answer}", written(&mail.relay), mail.to.join(", ")))
+    let Outcome { answer, recipients } = email.send(&delivery, settings.policy.delivery_deadline).await;
+    let relay = written(&mail.relay);
+    let served: Vec<&str> = recipients.served.iter().map(String::as_str).collect();
+    match answer {
+        Ok(answer) if recipients.refused.is_empty() => {
+            Ok(format!("accepted by {relay} for {}: {answer}", mail.to.join(", ")))
+        }
+        Ok(answer) => {
+            let others = format!("{relay} accepted the mail for {}: {answer}", served.join(", "));
+            Err(DrillError::Refused(recipients.refused, others))
+        }
+        Err(failure) if recipients.refused.is_empty() => Err(DrillError::NotTaken(failure.into())),
+        Err(failure) if failure.is_permanent => {
+            Err(DrillError::Refused(recipients.refused, "nobody got the mail".into()))
+        }
+        Err(failure) => Err(DrillError::Refused(recipients.refused, failure.text)),
+    }
 }
 
 /// A message such as the daemon would send if every apiserver of the first cluster were down.
@@ -147,33 +170,29 @@ fn sample(settings: &Settings, now: Now) -> Delivery {
             outcome: Err(REFUSED),
         })
         .collect();
-    Delivery {
-        message: Message {
-            thread: id.clone(),
-            id,
-            reason: MessageReason::Drill,
+    Delivery::new(Message {
+        thread: id.clone(),
+        id,
+        reason: MessageReason::Drill,
+        level: Level::Critical,
+        composed,
+        incident: Incident {
+            id: incident,
+            cluster: Some(cluster),
+            opened,
+            parts: vec![Part { finding: finding.clone(), over: None }],
+            headline: finding,
+            cause: None,
             level: Level::Critical,
-            composed,
-            incident: Incident {
-                id: incident,
-                cluster: Some(cluster),
-                opened,
-                parts: vec![Part { finding: finding.clone(), over: None }],
-                headline: finding,
-                cause: None,
-                level: Level::Critical,
-                told: Told { messages: 1, ..Told::default() },
-                silenced: None,
-                over: None,
-            },
-            addresses: instances,
-            looks,
-            vantage: settings.vantage.name.clone(),
-            caveats: Vec::new(),
+            told: Told { messages: 1, ..Told::default() },
+            silenced: None,
+            over: None,
         },
-        attempts: 0,
-        last_failure: None,
-    }
+        addresses: instances,
+        looks,
+        vantage: settings.vantage.name.clone(),
+        caveats: Vec::new(),
+    })
 }
 
 /// The instances of `cluster`, or its shared address where none are configured.
@@ -277,6 +296,27 @@ mod tests {
         let error = mail(&settings, None, NOW).await.unwrap_err();
 
         assert_eq!(error.to_string(), "handing over the message: 550 5.7.1 no drills here (permanent)");
+    }
+
+    #[tokio::test]
+    async fn a_recipient_who_is_refused_fails_the_drill_whatever_the_others_got() {
+        for (ops, told) in [
+            (Act::AsUsual, "accepted the mail for ops@example.org: 250 2.0.0 Ok: queued as 4F2A"),
+            (Act::Reply("451 4.7.1 later"), "naming recipient ops@example.org: 451 4.7.1 later"),
+            (Act::Reply("550 5.1.1 gone"), "nobody got the mail"),
+        ] {
+            let relay = Relay::start(MailTls::Plain, move |at, line: &str| match at {
+                At::Rcpt if line.contains("boss@") => Act::Reply("550 5.1.1 no such user"),
+                At::Rcpt => ops,
+                _ => Act::AsUsual,
+            })
+            .await;
+
+            let error = mail(&settings(Some(relay.settings())), None, NOW).await.unwrap_err().to_string();
+
+            assert!(error.contains("boss@example.org (550 5.1.1 no such user)"), "{error}");
+            assert!(error.ends_with(told), "{error}");
+        }
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! Settings to the engine's view of the world: what should exist, without credentials.
 
+use lettre::message::Mailbox;
+
 use super::settings::{Cluster, FilePlace, Listener, Settings, WatchedFiles};
 use crate::model::inventory::{self, FileWatch, Inventory};
 use crate::model::subject::Name;
@@ -16,10 +18,16 @@ impl Settings {
             files: self.watched_files().iter().map(listed_files).collect(),
             levels: self.levels.clone(),
             mails: self.mail.is_some(),
+            recipients: self.mail.iter().flat_map(|mail| &mail.to).filter_map(|to| address(to)).collect(),
             relay_is_local: self.mail.as_ref().is_some_and(|mail| mail.relay.host.is_loopback()),
             heartbeat: self.heartbeat.is_some(),
         }
     }
+}
+
+/// The address of a recipient without the display name.
+fn address(recipient: &str) -> Option<String> {
+    recipient.parse::<Mailbox>().ok().map(|mailbox| mailbox.email.to_string())
 }
 
 impl Listener {

@@ -49,7 +49,7 @@ struct Configuration {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Vantage {
-    /// How mails call this machine. Default: its host name. Example: `bastion-1`.
+    /// How mails call this machine, and how it greets the mail relay (EHLO). Default: its host name. Example: `bastion-1`.
     name: Option<Name>,
     /// Where pages and metrics are served; takes a restart. Default: `127.0.0.1:9876`.
     listen: Option<Address>,
@@ -86,7 +86,7 @@ struct Mail {
     relay: Address,
     /// Protection of the connection. Default: starttls.
     tls: Option<MailTls>,
-    /// Authority for the relay's certificate. Default: those this machine trusts.
+    /// Authority for the relay's certificate, or that certificate itself. Default: the authorities this machine trusts.
     ca: Option<Source>,
     /// Login, together with `password`. Default: none.
     username: Option<String>,
@@ -121,7 +121,7 @@ struct Heartbeat {
     url: String,
     /// How often, 5s to 1h. Default: 30s.
     interval: Option<Duration>,
-    /// Authority for the receiver's certificate. Default: those this machine trusts.
+    /// Authority for the receiver's certificate, or that certificate itself. Default: the authorities this machine trusts.
     ca: Option<Source>,
 }
 

@@ -97,7 +97,7 @@ pub struct Mail {
     pub relay: Address,
     /// How the connection is protected.
     pub tls: MailTls,
-    /// Authority for the relay's certificate; the system's store when `None`.
+    /// Authority for the relay's certificate, or that certificate itself; the system's store when `None`.
     pub ca: Option<Source>,
     /// Login, if the relay wants one.
     pub login: Option<Login>,

@@ -26,7 +26,7 @@ impl Edges {
     pub(super) fn new(settings: Settings, clock: Clock, observed: mpsc::Sender<Observation>) -> anyhow::Result<Self> {
         Ok(Self {
             collectors: Collectors::new(&settings, clock, observed)?,
-            email: email(&settings, None)?,
+            email: email(&settings)?,
             heartbeat: settings.heartbeat.as_ref().map(|heartbeat| Arc::new(Heartbeat::new(heartbeat))),
             settings,
         })
@@ -40,7 +40,7 @@ impl Edges {
         let heartbeat = settings.heartbeat.as_ref();
         let edges = Self {
             collectors: self.collectors.replaced(&settings)?,
-            email: if is_same_mail { self.email.clone() } else { email(&settings, self.email.as_deref())? },
+            email: if is_same_mail { self.email.clone() } else { email(&settings)? },
             heartbeat: match &self.heartbeat {
                 known if is_same_beat => known.clone(),
                 _ => heartbeat.map(|heartbeat| Arc::new(Heartbeat::new(heartbeat))),
@@ -77,12 +77,9 @@ impl Edges {
     }
 }
 
-fn email(settings: &Settings, before: Option<&Email>) -> anyhow::Result<Option<Arc<Email>>> {
+fn email(settings: &Settings) -> anyhow::Result<Option<Arc<Email>>> {
     let Some(mail) = &settings.mail else { return Ok(None) };
-    let mut email = Email::new(mail, &settings.vantage.name)?;
-    if let Some(before) = before {
-        email = email.heir_of(before);
-    }
+    let email = Email::new(mail, &settings.vantage.name)?;
     email.pin();
     Ok(Some(Arc::new(email)))
 }

@@ -34,7 +34,7 @@ impl Journal {
 
     /// Says what became of a delivery.
     pub(super) fn note_input(&self, input: &Input) {
-        if let Input::Delivered { message, receipt: Receipt::Rejected(failure) } = input {
+        if let Input::Delivered { message, receipt: Receipt::Rejected(failure), .. } = input {
             tracing::error!(%message, "the relay refuses message {message} for good: {}", failure.text);
         }
     }
@@ -62,8 +62,11 @@ impl Journal {
                     tracing::info!(%cluster, %until, by, reason, "{cluster} is silenced until {until}{dead} by {by}: {reason}");
                 }
                 Change::SilenceOver(cluster) => tracing::info!(%cluster, "the silence of {cluster} is over"),
+                Change::RefusedOver(recipient) => {
+                    tracing::info!(recipient, "{recipient} is not refused any more, or no recipient any more");
+                }
                 Change::Everything(_) => tracing::info!("the store works again: everything is written anew"),
-                Change::Incident(_) | Change::Owed(_) | Change::Settled { .. } => {}
+                Change::Incident(_) | Change::Owed(_) | Change::Settled { .. } | Change::Refused(_) => {}
             }
         }
     }

@@ -22,6 +22,7 @@ use crate::expose::{Control, Desk, Expose, Pages, Request, Shared};
 use crate::model::exchange::{Action, Input};
 use crate::model::message::{Delivery, DeliveryFailure, FailureClass, MessageId, Receipt};
 use crate::model::observation::Observation;
+use crate::model::recipient::Recipients;
 use crate::model::reload::{self, Refusal, Reload, Replacement};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{Clock, UnixTime};
@@ -287,8 +288,8 @@ impl Daemon {
         let mut attempt = Attempt { message: Some(delivery.message.id.clone()), reports };
         self.tasks.spawn(async move {
             let _place = mails.acquire_owned().await;
-            let receipt = email.deliver(&delivery, deadline).await;
-            attempt.report(receipt).await;
+            let (receipt, recipients) = email.deliver(&delivery, deadline).await;
+            attempt.report(receipt, recipients).await;
         });
     }
 
@@ -297,9 +298,6 @@ impl Daemon {
         let reports = self.reports.clone();
         self.tasks.spawn(async move {
             let result = heartbeat.beat().await;
-            if let Err(failure) = &result {
-                tracing::debug!(class = failure.class.as_str(), "heartbeat not sent: {}", failure.text);
-            }
             reports.send(Input::Beaten { accepted: result.is_ok() }).await.ok();
         });
     }
@@ -410,10 +408,10 @@ struct Attempt {
 }
 
 impl Attempt {
-    async fn report(&mut self, receipt: Receipt) {
+    async fn report(&mut self, receipt: Receipt, recipients: Recipients) {
         if let Some(message) = self.message.take() {
             // The loop is gone only when the process is about to end.
-            self.reports.send(Input::Delivered { message, receipt }).await.ok();
+            self.reports.send(Input::Delivered { message, receipt, recipients }).await.ok();
         }
     }
 }
@@ -423,7 +421,8 @@ impl Drop for Attempt {
         let Some(message) = self.message.take() else { return };
         let text = "the attempt died without an answer".to_owned();
         let receipt = Receipt::Retry(DeliveryFailure { class: FailureClass::Other, text });
-        if self.reports.try_send(Input::Delivered { message, receipt }).is_err() {
+        let recipients = Recipients::default();
+        if self.reports.try_send(Input::Delivered { message, receipt, recipients }).is_err() {
             tracing::error!("an attempt to send died, and nobody could be told");
         }
     }

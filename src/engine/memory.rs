@@ -27,6 +27,10 @@ impl Engine {
             self.restore_silence(silence, now);
             self.is_snapshot_urgent = true;
         }
+        for recipient in std::mem::take(&mut memory.refused) {
+            self.refused.restore(recipient);
+        }
+        self.forget_recipients();
         for delivery in std::mem::take(&mut memory.owed) {
             if self.view.inventory().mails {
                 self.outbox.restore(delivery, now.mono);

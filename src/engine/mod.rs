@@ -11,6 +11,7 @@ mod looking;
 mod memory;
 mod picture;
 mod pulse;
+mod recipients;
 mod reload;
 mod tell;
 mod writing;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use crate::alert::group::Incidents;
 use crate::alert::ladder::Ladder;
 use crate::alert::outbox::Outbox;
+use crate::alert::refused::Refused;
 use crate::alert::silence::Silences;
 use crate::judge::edges::explains;
 use crate::model::exchange::{Action, Change, Input};
@@ -55,6 +57,7 @@ pub struct Engine {
     ladder: Ladder,
     incidents: Incidents,
     outbox: Outbox,
+    refused: Refused,
     silences: Silences,
 
     touched: BTreeSet<Scope>,
@@ -112,6 +115,7 @@ impl Engine {
             ladder: Ladder::default(),
             incidents: Incidents::new(explains),
             outbox: Outbox::default(),
+            refused: Refused::default(),
             silences: Silences::default(),
             touched: BTreeSet::new(),
             actions: VecDeque::new(),
@@ -138,7 +142,10 @@ impl Engine {
             Input::Restored(memory) => self.restore(memory, now),
             Input::Observed(observation) => self.observe(*observation, now),
             Input::Persisted { sequence, result } => self.persisted(sequence, &result, now),
-            Input::Delivered { message, receipt } => self.delivered(&message, receipt, now),
+            Input::Delivered { message, receipt, recipients } => {
+                self.note_recipients(&message, recipients, now);
+                self.delivered(&message, receipt, now);
+            }
             Input::Ordered(order) => self.order(order, now),
             Input::Beaten { accepted } => self.beaten(accepted),
             Input::Reconfigured(reload) => self.reconfigure(reload, now),

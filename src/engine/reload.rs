@@ -55,6 +55,7 @@ impl Engine {
         for subject in standing.iter().filter(|subject| turnover.fate(subject) == Fate::Moved) {
             self.burst(subject, now, now);
         }
+        self.forget_recipients();
         match (before.mails, inventory.mails) {
             (false, true) => self.tell_untold(now),
             (true, false) => {

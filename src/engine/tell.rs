@@ -116,7 +116,7 @@ impl Engine {
         let Some(incident) = self.incidents.incident(&id).map(Arc::clone) else { return };
         let message = self.compose(&incident, number, reason, now);
         self.note_incident(&id);
-        let delivery = Delivery { message, attempts: 0, last_failure: None };
+        let delivery = Delivery::new(message);
         self.changes.push(Change::Owed(Box::new(delivery.clone())));
         let until = now.mono.plus(self.view.policy().persist_wait);
         if let Some(dropped) = self.outbox.owe(delivery, self.sequence + 1, until, now.mono) {
@@ -143,7 +143,8 @@ impl Engine {
             let mut outbox = std::mem::take(&mut self.outbox);
             let next = outbox.pop(now.mono, |message| self.may_go(message), mark_unstored);
             self.outbox = outbox;
-            let Some(delivery) = next else { return };
+            let Some(mut delivery) = next else { return };
+            self.tell_of_refused(&mut delivery);
             self.actions.push_back(Action::Send(Box::new(delivery)));
         }
     }

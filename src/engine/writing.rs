@@ -56,6 +56,7 @@ impl Engine {
             owed: self.outbox.owed(),
             ended,
             silences: self.silences.all().cloned().collect(),
+            refused: self.refused.all().cloned().collect(),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::incident::{Alarm, Incident};
 use super::message::{Delivery, MessageId, Receipt};
 use super::observation::Observation;
 use super::probe::Look;
+use super::recipient::{Recipients, RefusedRecipient};
 use super::reload::Reload;
 use super::silence::{Order, Silence};
 use super::subject::Name;
@@ -34,6 +35,9 @@ pub enum Input {
         message: MessageId,
         /// How.
         receipt: Receipt,
+        /// What became of single recipients.
+        #[serde(default)]
+        recipients: Recipients,
     },
     /// A person on the machine asks for something.
     Ordered(Order),
@@ -94,6 +98,10 @@ pub enum Change {
     Silence(Silence),
     /// The silence of this cluster has ended.
     SilenceOver(Name),
+    /// Insert or replace a recipient whom the relay refuses for good.
+    Refused(RefusedRecipient),
+    /// This recipient is not refused any more, or none any more.
+    RefusedOver(String),
 }
 
 /// What the store held at start.
@@ -110,4 +118,7 @@ pub struct Memory {
     /// Silences that had not been ended.
     #[serde(default)]
     pub silences: Vec<Silence>,
+    /// Recipients whom the relay refuses for good.
+    #[serde(default)]
+    pub refused: Vec<RefusedRecipient>,
 }

@@ -2,7 +2,7 @@
 //!
 //! Holds no credential and resolves no name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,9 @@ pub struct Inventory {
     pub levels: BTreeMap<RuleId, Level>,
     /// Whether mail is configured; without it nothing is composed.
     pub mails: bool,
+    /// Mail addresses of the recipients, without display names.
+    #[serde(default)]
+    pub recipients: BTreeSet<String>,
     /// Whether the mail relay is on this machine: then mail can be handed over while the vantage is blind.
     pub relay_is_local: bool,
     /// Whether a heartbeat is configured.

@@ -1,6 +1,6 @@
 //! Something to say to people, and how saying it went.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use super::incident::Incident;
 use super::phase::{Phases, Unseen};
 use super::probe::Probe;
 use super::reason::MessageReason;
+use super::recipient::Rejection;
 use super::rule::Level;
 use super::subject::Subject;
 use super::time::{Mono, UnixTime};
@@ -78,6 +79,15 @@ pub struct Delivery {
     pub attempts: u32,
     /// How the last attempt failed.
     pub last_failure: Option<DeliveryFailure>,
+    /// Recipients for whom a server has taken it: mail addresses without display names. It is never sent to them again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub served: BTreeSet<String>,
+    /// Recipients for whom a server refused it for good. It is not offered to them again while others wait for it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub refused: BTreeSet<String>,
+    /// Refused recipients that the latest attempt tells its readers of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejections: Vec<Rejection>,
 }
 
 /// Result of one attempt.
@@ -132,6 +142,21 @@ pub struct Backlog {
     pub next_attempt: Option<Mono>,
     /// How the latest attempt failed.
     pub last_failure: Option<DeliveryFailure>,
+}
+
+impl Delivery {
+    /// A message that nobody has tried to send.
+    #[must_use]
+    pub const fn new(message: Message) -> Self {
+        Self {
+            message,
+            attempts: 0,
+            last_failure: None,
+            served: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            rejections: Vec::new(),
+        }
+    }
 }
 
 impl Message {

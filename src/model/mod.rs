@@ -17,6 +17,7 @@ pub mod phase;
 pub mod policy;
 pub mod probe;
 pub mod reason;
+pub mod recipient;
 pub mod reload;
 pub mod rule;
 #[cfg(test)]

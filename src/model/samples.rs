@@ -328,20 +328,16 @@ pub(crate) fn delivery(rule: RuleId, reason: MessageReason) -> Delivery {
         incident.parts.iter_mut().for_each(|part| part.over = Some(part.over.unwrap_or(at)));
     }
     let id = |number: u32| MessageId(format!("{}.{number}", incident.id));
-    Delivery {
-        message: Message {
-            id: id(number),
-            thread: id(1),
-            reason,
-            level: incident.level,
-            composed: OPENED.plus(Duration::from_secs(after)),
-            addresses: addresses(),
-            looks: looks(rule),
-            vantage: "bastion-1".into(),
-            caveats: Vec::new(),
-            incident,
-        },
-        attempts: 0,
-        last_failure: None,
-    }
+    Delivery::new(Message {
+        id: id(number),
+        thread: id(1),
+        reason,
+        level: incident.level,
+        composed: OPENED.plus(Duration::from_secs(after)),
+        addresses: addresses(),
+        looks: looks(rule),
+        vantage: "bastion-1".into(),
+        caveats: Vec::new(),
+        incident,
+    })
 }

@@ -14,6 +14,7 @@ use super::message::{Backlog, FailureClass};
 use super::observation::Observation;
 use super::policy::Policy;
 use super::probe::Probe;
+use super::recipient::RefusedRecipient;
 use super::reload::Configured;
 use super::rule::Level;
 use super::silence::Silence;
@@ -51,6 +52,8 @@ pub struct Snapshot {
     pub configured: Configured,
     /// Mail waiting.
     pub backlog: Backlog,
+    /// Recipients whom the relay refuses for good.
+    pub refused: Vec<RefusedRecipient>,
     /// Whether the next heartbeat will be sent, and if not, why.
     pub heartbeat: HeartbeatState,
     /// Counters of the engine's own doings since start.
@@ -122,6 +125,8 @@ pub struct Counters {
     pub delivery_failures: BTreeMap<FailureClass, u64>,
     /// Messages dropped because the outbox was full.
     pub outbox_dropped: u64,
+    /// Recipients refused for good, counted for each message.
+    pub recipient_refusals: u64,
     /// Persists that failed.
     pub persist_failures: u64,
     /// Heartbeats accepted.

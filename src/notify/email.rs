@@ -3,8 +3,6 @@
 //! One fresh connection per attempt and no pool: a relay that was restarted, or whose password changed, is seen at
 //! once. Retrying is the engine's business.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lettre::message::Mailbox;
@@ -14,13 +12,15 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::aside::Aside;
 use crate::config::settings::{self, Host, MailTls};
-use crate::model::message::{Delivery, FailureClass, MessageId, Receipt};
+use crate::model::message::{Delivery, FailureClass, Receipt};
+use crate::model::recipient::{Recipients, Rejection};
 
 use super::letter::{Correspondence, letter};
-use super::line::{self, Expected};
+use super::line::Expected;
 use super::pin::Pin;
 use super::refused::Refused;
-use super::talk::{self, Errand, Failure, Protection, Taken};
+use super::step::Failure;
+use super::talk::{self, Errand, Protection, Taken, Talked};
 
 /// Deadline of one step of the talk. A healthy relay answers in milliseconds; one that greylists by delay takes
 /// seconds; RFC 5321 section 4.5.3.2 allows minutes, which is too long for a page.
@@ -31,9 +31,6 @@ const QUIT: Duration = Duration::from_secs(1);
 
 /// Reads of the password and the authority at a time: one for each mail under way.
 const READS: usize = 4;
-
-/// Messages of which some recipients have been served and others not yet.
-const HALF_DONE: usize = 64;
 
 /// A configured address that is none.
 #[derive(Debug, thiserror::Error)]
@@ -56,8 +53,14 @@ pub struct Email {
     hello: ClientId,
     files: Aside,
     step: Duration,
-    /// Recipients already served, by message: the next attempt is only for the others.
-    served: Mutex<BTreeMap<MessageId, BTreeSet<String>>>,
+}
+
+/// What one attempt came to.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The relay's last word, or why not everybody has been served who could be.
+    pub(crate) answer: Result<String, Failure>,
+    pub(crate) recipients: Recipients,
 }
 
 impl Email {
@@ -83,7 +86,6 @@ impl Email {
             hello: hello(vantage),
             files: Aside::new(READS),
             step: STEP,
-            served: Mutex::default(),
         })
     }
 
@@ -92,66 +94,67 @@ impl Email {
         self.pin.refresh();
     }
 
-    /// Tries once to deliver, for `overall` at most.
-    pub async fn deliver(&self, delivery: &Delivery, overall: Duration) -> Receipt {
-        match self.send(delivery, overall).await {
+    /// Tries once to deliver, for `overall` at most. Says how it went, and what became of single recipients.
+    pub async fn deliver(&self, delivery: &Delivery, overall: Duration) -> (Receipt, Recipients) {
+        let id = &delivery.message.id;
+        let Outcome { answer, recipients } = self.send(delivery, overall).await;
+        for Rejection { recipient, text } in &recipients.refused {
+            tracing::error!(message = %id, "the relay refuses {recipient} for good: {text}");
+        }
+        let receipt = match answer {
             Ok(answer) => {
-                tracing::info!(message = %delivery.message.id, "mail accepted: {answer}");
+                tracing::info!(message = %id, "mail accepted: {answer}");
                 Receipt::Accepted
             }
             Err(failure) => {
-                tracing::warn!(message = %delivery.message.id, class = failure.class.as_str(), "mail not sent: {}", failure.text);
+                tracing::warn!(message = %id, class = failure.class.as_str(), "mail not sent: {}", failure.text);
                 failure.into()
             }
-        }
+        };
+        (receipt, recipients)
     }
 
-    /// As [`Email::deliver`], with the relay's own words on success.
-    pub(crate) async fn send(&self, delivery: &Delivery, overall: Duration) -> Result<String, Failure> {
-        let attempt = Box::pin(self.attempt(delivery));
+    /// As [`Email::deliver`], with the relay's own words.
+    pub(crate) async fn send(&self, delivery: &Delivery, overall: Duration) -> Outcome {
+        let to = self.recipients(delivery);
+        if to.is_empty() {
+            // Whoever had not got it was taken out of the configuration.
+            let answer = Ok("nobody is left who has not got it".into());
+            return Outcome { answer, recipients: Recipients::default() };
+        }
+        let attempt = Box::pin(self.attempt(delivery, &to));
         let result = tokio::time::timeout(overall, attempt).await.unwrap_or_else(|_| {
-            Err(Failure {
-                class: FailureClass::Timeout,
-                is_permanent: false,
-                text: format!("the whole talk with the relay: not done within {overall:?}"),
-            })
+            let text = format!("the whole talk with the relay: not done within {overall:?}");
+            Err(Failure::of(FailureClass::Timeout, text))
         });
-        let id = &delivery.message.id;
-        let taken = match result {
+        let Talked { taken, refused } =
+            result.unwrap_or_else(|failure| Talked { taken: Err(failure), refused: Vec::new() });
+        let refused: Vec<Rejection> = refused.into_iter().map(|(who, text)| rejection(&who, text)).collect();
+        let Taken { answer, recipients, later, mut dialogue } = match taken {
             Ok(taken) => taken,
-            Err(failure) if failure.is_permanent && self.settle(id) => {
-                tracing::error!(message = %id, "the relay refuses the rest of the recipients: {}", failure.text);
-                return Ok("taken for some recipients, refused for the rest".into());
+            // Others have it, and these never will.
+            Err(_) if !delivery.served.is_empty() && refused.len() == to.len() => {
+                let answer = Ok("taken for some recipients, refused for the rest".into());
+                return Outcome { answer, recipients: Recipients { refused, ..Recipients::default() } };
             }
-            Err(failure) => return Err(failure),
+            Err(failure) => {
+                return Outcome { answer: Err(failure), recipients: Recipients { refused, ..Recipients::default() } };
+            }
         };
-        let Taken { answer, recipients, later, refused, mut connection } = taken;
-        drop(tokio::time::timeout(QUIT, connection.quit()).await);
-        for (recipient, why) in refused {
-            tracing::error!(message = %id, "the relay refuses {recipient} for good: {why}");
-        }
-        let Some((_, why)) = later.first() else {
-            self.settle(id);
-            return Ok(answer);
+        drop(tokio::time::timeout(QUIT, dialogue.quit()).await);
+        let answer = match later.first() {
+            None => Ok(answer),
+            Some((waiting, why)) => {
+                let (taken, left) = (recipients.len(), later.len());
+                let text = format!("taken for {taken} recipients, not yet for {left}: {waiting}: {why}");
+                Err(Failure::of(FailureClass::Temporary, text))
+            }
         };
-        let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
-        served.entry(id.clone()).or_default().extend(recipients.iter().map(ToString::to_string));
-        if served.len() > HALF_DONE {
-            served.pop_first();
-        }
-        Err(Failure {
-            class: FailureClass::Temporary,
-            is_permanent: false,
-            text: format!("taken for {} recipients, not yet for {}: {why}", recipients.len(), later.len()),
-        })
+        let served = recipients.iter().map(ToString::to_string).collect();
+        Outcome { answer, recipients: Recipients { served, refused } }
     }
 
-    /// Forgets who was served; says whether anybody was.
-    fn settle(&self, id: &MessageId) -> bool {
-        self.served.lock().unwrap_or_else(PoisonError::into_inner).remove(id).is_some()
-    }
-
-    async fn attempt(&self, delivery: &Delivery) -> Result<Taken, Failure> {
+    async fn attempt(&self, delivery: &Delivery, to: &[lettre::Address]) -> Result<Talked, Failure> {
         let letter = letter(delivery, &self.who).map_err(|error| Failure::own(format!("writing the mail: {error}")))?;
         let protection = self.protection().await?;
         let password = self.password().await?;
@@ -161,45 +164,49 @@ impl Email {
         let addresses = tokio::time::timeout(self.step, self.pin.addresses())
             .await
             .unwrap_or_else(|_| Err(format!("no answer within {:?}", self.step)))
-            .map_err(|why| Failure {
-                class: FailureClass::Connect,
-                is_permanent: false,
-                text: format!("resolving the relay's name {}: {why}", host(&self.relay.host)),
+            .map_err(|why| {
+                let text = format!("resolving the relay's name {}: {why}", host(&self.relay.host));
+                Failure::of(FailureClass::Connect, text)
             })?;
-        let taken = talk::talk(&Errand {
+        let talked = talk::talk(&Errand {
             addresses: &addresses,
             hello: self.hello.clone(),
             protection,
             login,
             from: &self.who.from.email,
-            to: self.recipients(&delivery.message.id),
+            to: to.to_vec(),
             letter: &letter,
             step: self.step,
         })
         .await;
-        match (taken, password) {
+        match (talked.taken, password) {
             (Err(failure), Some(password)) if failure.class == FailureClass::Auth && failure.is_permanent => {
                 tracing::error!("the relay refuses our login; it is asked again as soon as the password changes");
                 self.refused.remember(password);
                 // For good with this password only.
                 Err(Failure { is_permanent: false, ..failure })
             }
-            (taken, _) => taken,
+            (taken, _) => Ok(Talked { taken, ..talked }),
         }
     }
 
-    /// Recipients that no earlier attempt has served.
-    fn recipients(&self, id: &MessageId) -> Vec<lettre::Address> {
-        let served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
-        let done = served.get(id);
-        let is_open = |address: &lettre::Address| done.is_none_or(|done| !done.contains(&address.to_string()));
-        self.who.to.iter().map(|to| to.email.clone()).filter(is_open).collect()
+    /// Recipients that no earlier attempt has served. Those who were refused for good are asked for again only when
+    /// nobody else is left: then the relay may be at fault, and somebody may have mended it.
+    fn recipients(&self, delivery: &Delivery) -> Vec<lettre::Address> {
+        let (left, refused): (Vec<_>, Vec<_>) = self
+            .who
+            .to
+            .iter()
+            .map(|to| to.email.clone())
+            .filter(|address| !delivery.served.contains(AsRef::<str>::as_ref(address)))
+            .partition(|address| !delivery.refused.contains(AsRef::<str>::as_ref(address)));
+        if left.is_empty() { refused } else { left }
     }
 
     /// The password as it is now, if one is wanted and the relay has not just refused it.
     async fn password(&self) -> Result<Option<SecretString>, Failure> {
         let Some(login) = &self.login else { return Ok(None) };
-        let unusable = |text| Failure { class: FailureClass::Auth, is_permanent: false, text };
+        let unusable = |text| Failure::of(FailureClass::Auth, text);
         let source = login.password.clone();
         let read = self.files.run(self.step, move || source.read_line().map_err(|error| error.to_string())).await;
         let password = read
@@ -213,26 +220,20 @@ impl Email {
     }
 
     async fn protection(&self) -> Result<Protection, Failure> {
-        let make: fn(String, Option<&settings::Source>) -> Result<Protection, String> = match self.tls {
-            MailTls::StartTls => |host, ca| line::upgrade(host, ca).map(Protection::StartTls),
-            MailTls::Implicit => |host, ca| Expected::of(&host, ca).map(Protection::Implicit),
+        let over: fn(Expected) -> Protection = match self.tls {
+            MailTls::StartTls => Protection::StartTls,
+            MailTls::Implicit => Protection::Implicit,
             MailTls::Plain => return Ok(Protection::Plain),
         };
         let (host, ca) = (host(&self.relay.host), self.ca.clone());
-        let made = self.files.run(self.step, move || make(host, ca.as_ref())).await;
+        let made = self.files.run(self.step, move || Expected::of(&host, ca.as_ref())).await;
         made.unwrap_or_else(|| Err(format!("reading the authorities to trust: {}", self.late())))
-            .map_err(|text| Failure { class: FailureClass::Tls, is_permanent: false, text })
+            .map(over)
+            .map_err(|text| Failure::of(FailureClass::Tls, text))
     }
 
     fn late(&self) -> String {
         format!("the file system does not answer within {:?}", self.step)
-    }
-
-    /// The same, knowing whom `before` has served of messages that are still owed.
-    #[must_use]
-    pub fn heir_of(self, before: &Self) -> Self {
-        let served = before.served.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Self { served: Mutex::new(served), ..self }
     }
 
     /// A shorter deadline for each step, for tests against relays that stall.
@@ -241,10 +242,24 @@ impl Email {
         self.step = step;
         self
     }
+
+    /// The relay's name has these addresses, for tests with several relays behind one name.
+    #[cfg(test)]
+    pub(super) fn at(mut self, addresses: Vec<std::net::SocketAddr>) -> Self {
+        self.pin = Pin::by(move || {
+            let addresses = addresses.clone();
+            Box::pin(async move { Ok(addresses) })
+        });
+        self
+    }
 }
 
 fn mailbox(address: &str) -> Result<Mailbox, BadAddress> {
     address.parse().map_err(|source| BadAddress { address: address.into(), source })
+}
+
+fn rejection(who: &lettre::Address, text: String) -> Rejection {
+    Rejection { recipient: who.to_string(), text }
 }
 
 /// As the relay's certificate has it.

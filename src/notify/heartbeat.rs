@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Url};
+use reqwest::{Client, Url};
 use secrecy::ExposeSecret;
 use tokio::runtime::Runtime;
 
@@ -17,8 +17,9 @@ use crate::config::settings::{self, Address, Host};
 use crate::model::message::{DeliveryFailure, FailureClass};
 use crate::render::harmless;
 
-use super::innermost;
 use super::pin::Pin;
+use super::told::Told;
+use super::{innermost, trust};
 
 /// Deadline of one heartbeat as a whole: the receivers in use expect one a minute.
 const OVERALL: Duration = Duration::from_secs(10);
@@ -43,6 +44,7 @@ pub struct Heartbeat {
     lane: Lane,
     /// The client in use and the authority it was made with: made anew when the file has changed.
     client: Mutex<Option<(Vec<u8>, Client)>>,
+    told: Mutex<Told>,
 }
 
 impl Heartbeat {
@@ -58,6 +60,7 @@ impl Heartbeat {
             overall: OVERALL,
             lane: Lane::new(),
             client: Mutex::default(),
+            told: Mutex::default(),
         }
     }
 
@@ -66,6 +69,24 @@ impl Heartbeat {
     /// # Errors
     /// How it failed. The text names no URL, since its path is often the receiver's secret.
     pub async fn beat(&self) -> Result<(), DeliveryFailure> {
+        let result = self.attempt().await;
+        self.tell(result.as_ref().err());
+        result
+    }
+
+    /// Logs what changed: whoever asks why no heartbeat arrives finds the reason.
+    fn tell(&self, failure: Option<&DeliveryFailure>) {
+        let is_news = self.told.lock().unwrap_or_else(PoisonError::into_inner).is_news(failure);
+        match failure {
+            Some(failure) if is_news => {
+                tracing::warn!(class = failure.class.as_str(), "the heartbeat does not go out: {}", failure.text);
+            }
+            None if is_news => tracing::info!("the heartbeat goes out again"),
+            Some(_) | None => {}
+        }
+    }
+
+    async fn attempt(&self) -> Result<(), DeliveryFailure> {
         let client = self.client(self.authority().await?)?;
         let asking = tokio::time::timeout(self.overall, client.get(self.url.clone()).send());
         let answer = match self.lane.run(asking).await {
@@ -108,17 +129,18 @@ impl Heartbeat {
         {
             return Ok(client.clone());
         }
-        let tls = |error: reqwest::Error| failure(FailureClass::Tls, &innermost(&error));
+        let tls = |why: &str| failure(FailureClass::Tls, why);
         let mut builder = Client::builder()
             .user_agent(concat!("vedette/", env!("CARGO_PKG_VERSION")))
             .redirect(same_host())
             // A connection that was kept open proves less than a new one.
             .pool_max_idle_per_host(0)
             .dns_resolver(self.names.clone());
-        if self.ca.is_some() {
-            builder = builder.tls_certs_only(Certificate::from_pem_bundle(&authority).map_err(tls)?);
+        if let Some(source) = &self.ca {
+            let unread = |why: String| tls(&format!("reading the authority from {source:?}: {why}"));
+            builder = builder.tls_backend_preconfigured(trust::client(&authority).map_err(unread)?);
         }
-        let client = builder.build().map_err(tls)?;
+        let client = builder.build().map_err(|error| tls(&innermost(&error)))?;
         *kept = Some((authority, client.clone()));
         Ok(client)
     }

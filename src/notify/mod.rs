@@ -6,13 +6,18 @@
 pub mod email;
 pub mod heartbeat;
 
+mod dialogue;
 mod letter;
 mod line;
 mod pin;
 mod refused;
+mod reply;
+mod step;
 mod talk;
 #[cfg(test)]
 pub(crate) mod tests;
+mod told;
+mod trust;
 
 /// Makes aws-lc-rs the process's TLS provider where nothing else was chosen: lettre and reqwest take it from there.
 pub(crate) fn install_provider() {

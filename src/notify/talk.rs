@@ -1,37 +1,30 @@
 //! One SMTP talk: a fresh connection, one transaction, a deadline for every step.
 //!
-//! lettre speaks the protocol; this file decides which step follows, how long it may last, and what its failure means.
+//! Decides which step follows, how long it may last, which address of the relay is tried, and what became of each
+//! recipient. `dialogue.rs` speaks, `step.rs` says what a failure means.
 
-use std::error::Error;
-use std::fmt;
-use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use lettre::Address;
-use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
+use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
-use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
-use lettre::transport::smtp::response::Response;
+use lettre::transport::smtp::extension::{ClientId, MailParameter};
 
-use crate::model::message::{DeliveryFailure, FailureClass, Receipt};
+use crate::model::message::FailureClass;
 use crate::render::harmless;
 
-use super::innermost;
+use super::dialogue::Dialogue;
 use super::line::{self, Expected};
+use super::step::{Failure, SAID, Setback, Step, reach, within};
 
 /// Longest that a connection attempt to one of several addresses lasts, so that a dead first one leaves time.
 const DIAL: Duration = Duration::from_secs(3);
 
-/// What a relay says is shown up to this length.
-const SAID: usize = 240;
-
 /// How the connection is protected.
 #[derive(Clone)]
 pub(super) enum Protection {
-    StartTls(TlsParameters),
+    StartTls(Expected),
     Implicit(Expected),
     Plain,
 }
@@ -49,219 +42,138 @@ pub(super) struct Errand<'a> {
     pub(super) step: Duration,
 }
 
+/// How far a talk came.
+pub(super) struct Talked {
+    /// The relay's last word, `250 2.0.0 Ok: queued as 4F2A`, or why nothing was taken.
+    pub(super) taken: Result<Taken, Failure>,
+    /// Recipients that the relay refused for good, and what it said.
+    pub(super) refused: Vec<(Address, String)>,
+}
+
 /// What the relay took.
 pub(super) struct Taken {
-    /// Its last word: `250 2.0.0 Ok: queued as 4F2A`.
+    /// Its last word.
     pub(super) answer: String,
     /// Recipients it took responsibility for.
     pub(super) recipients: Vec<Address>,
     /// Recipients it refused for now, and what it said.
     pub(super) later: Vec<(Address, String)>,
-    /// Recipients it refused for good, and what it said.
-    pub(super) refused: Vec<(Address, String)>,
     /// Still open, for a polite end.
-    pub(super) connection: AsyncSmtpConnection,
+    pub(super) dialogue: Dialogue,
 }
 
-/// Why nothing was taken.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) class: FailureClass,
-    /// Whether the relay said no for good.
-    pub(crate) is_permanent: bool,
-    /// What was being done, and what the other side said.
-    pub(crate) text: String,
+/// What the relay says to the recipients of a mail.
+#[derive(Default)]
+struct Named {
+    taken: Vec<Address>,
+    later: Vec<(Address, Failure)>,
+    refused: Vec<(Address, Failure)>,
 }
 
-/// Steps of a talk, as a person reads them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step<'a> {
-    Connect(SocketAddr),
-    StartTls,
-    Login,
-    Sender,
-    Recipient(&'a Address),
-    Data,
-    Content,
-}
-
-/// Goes through all steps up to the relay's final acceptance.
-pub(super) async fn talk(errand: &Errand<'_>) -> Result<Taken, Failure> {
-    let mut connection = connect(errand).await?;
-    if let Protection::StartTls(tls) = &errand.protection {
-        let upgrade = connection.starttls(tls.clone(), &errand.hello);
-        within(errand.step, Step::StartTls, upgrade).await?;
-    }
-    if let Some(login) = &errand.login {
-        let mechanisms = [Mechanism::Plain, Mechanism::Login];
-        within(errand.step, Step::Login, connection.auth(&mechanisms, login)).await?;
-    }
-
-    let parameters = if errand.to.iter().chain([errand.from]).any(|address| !address.to_string().is_ascii())
-        && connection.server_info().supports_feature(Extension::SmtpUtfEight)
-    {
-        vec![MailParameter::SmtpUtfEight]
-    } else {
-        Vec::new()
-    };
-    let sender = Mail::new(Some(errand.from.clone()), parameters);
-    within(errand.step, Step::Sender, connection.command(sender)).await?;
-    let mut taken =
-        Taken { answer: String::new(), recipients: Vec::new(), later: Vec::new(), refused: Vec::new(), connection };
-    name_recipients(errand, &mut taken).await?;
-    within(errand.step, Step::Data, taken.connection.command(Data)).await?;
-    let answer = within(errand.step, Step::Content, taken.connection.message(errand.letter)).await?;
-    taken.answer = said(&answer);
-    Ok(taken)
-}
-
-/// Dials the addresses in turn until one greets.
-async fn connect(errand: &Errand<'_>) -> Result<AsyncSmtpConnection, Failure> {
-    let mut last = Failure::own("the relay has no address to dial".into());
+/// Goes through all steps up to the relay's final acceptance, at the first of its addresses that lets it. An address
+/// that does not greet, greets with a refusal, fails at TLS or closes before the message is handed over is one machine's
+/// trouble and not the relay's answer.
+pub(super) async fn talk(errand: &Errand<'_>) -> Talked {
+    let mut failures = Vec::new();
     for address in errand.addresses {
         if matches!(errand.protection, Protection::Plain) && !address.ip().is_loopback() {
-            last = Failure::own(format!("{address} is not this machine, and mail without TLS goes only to loopback"));
+            let text = format!("{address} is not this machine, and mail without TLS goes only to loopback");
+            failures.push(Failure::own(text));
             continue;
         }
-        match greet(errand, *address).await {
-            Ok(connection) => return Ok(connection),
-            Err(failure) if matches!(failure.class, FailureClass::Connect | FailureClass::Timeout) => last = failure,
-            Err(failure) => return Err(failure),
+        match transact(errand, *address).await {
+            Ok(talked) => return talked,
+            Err(Setback { failure, is_of_address }) => {
+                failures.push(failure);
+                if !is_of_address {
+                    break;
+                }
+            }
         }
     }
-    Err(last)
+    Talked { taken: Err(Failure::of_all(failures)), refused: Vec::new() }
 }
 
-/// Dials one address and exchanges greetings.
-async fn greet(errand: &Errand<'_>, address: SocketAddr) -> Result<AsyncSmtpConnection, Failure> {
-    let step = Step::Connect(address);
-    let line = reach(DIAL.min(errand.step), step, line::dial(address)).await?;
-    let line: Box<dyn AsyncTokioStream> = match &errand.protection {
-        Protection::Implicit(expected) => Box::new(reach(errand.step, step, expected.encrypt(line)).await?),
-        Protection::StartTls(_) | Protection::Plain => Box::new(line),
+/// One transaction with the relay at one address.
+async fn transact(errand: &Errand<'_>, address: SocketAddr) -> Result<Talked, Setback> {
+    let mut dialogue = greet(errand, address).await?;
+    if let Some(login) = &errand.login {
+        within(errand.step, Step::Login, dialogue.log_in(login)).await?;
+    }
+    let needs_utf8 = errand.to.iter().chain([errand.from]).any(|address| !address.to_string().is_ascii());
+    let parameters = (needs_utf8 && dialogue.offers("SMTPUTF8")).then_some(MailParameter::SmtpUtfEight);
+    let sender = Mail::new(Some(errand.from.clone()), parameters.into_iter().collect()).to_string();
+    within(errand.step, Step::Sender, dialogue.command(&sender)).await?;
+
+    let named = name_recipients(errand, &mut dialogue).await?;
+    let said = |all: &[(Address, Failure)]| all.iter().map(|(to, no)| (to.clone(), no.said.clone())).collect();
+    let refused = said(&named.refused);
+    if named.taken.is_empty() {
+        // The answer of those who may still take it, if there are any.
+        let no = named.later.into_iter().chain(named.refused).next().map(|(_, no)| no);
+        let failure = no.unwrap_or_else(|| Failure::own("nobody to send it to".into()));
+        return Ok(Talked { taken: Err(failure), refused });
+    }
+    let answer = match hand_over(errand, &mut dialogue).await {
+        Ok(answer) => answer,
+        Err(setback) if setback.is_of_address => return Err(setback),
+        Err(Setback { failure, .. }) => return Ok(Talked { taken: Err(failure), refused }),
     };
-    within(errand.step, step, AsyncSmtpConnection::connect_with_transport(line, &errand.hello)).await
+    let taken = Taken { answer, recipients: named.taken, later: said(&named.later), dialogue };
+    Ok(Talked { taken: Ok(taken), refused })
 }
 
-/// Runs what leads up to the greeting under its deadline and says what its failure means.
-async fn reach<T>(deadline: Duration, step: Step<'_>, act: impl Future<Output = io::Result<T>>) -> Result<T, Failure> {
-    let failed = |class, why: &str| Failure { class, is_permanent: false, text: format!("{step}: {why}") };
-    tokio::time::timeout(deadline, act)
-        .await
-        .map_err(|_| failed(FailureClass::Timeout, &format!("no answer within {deadline:?}")))?
-        .map_err(|error| failed(connect_class(&error), &harmless::line(&innermost(&error), SAID)))
+/// Sends the message itself; only the relay's answer to its last line makes it the relay's.
+async fn hand_over(errand: &Errand<'_>, dialogue: &mut Dialogue) -> Result<String, Setback> {
+    within(errand.step, Step::Data, dialogue.opening(&Data.to_string())).await?;
+    let answer = within(errand.step, Step::Content, dialogue.content(errand.letter)).await?;
+    Ok(harmless::line(&answer.text(), SAID))
+}
+
+/// Dials one address, exchanges greetings, and encrypts.
+async fn greet(errand: &Errand<'_>, address: SocketAddr) -> Result<Dialogue, Setback> {
+    let step = Step::Connect(address);
+    let (line, meter) = reach(DIAL.min(errand.step), step, line::dial(address)).await?;
+    let mut dialogue: Dialogue = match &errand.protection {
+        Protection::Plain => Dialogue::over(Box::new(line), meter),
+        Protection::Implicit(expected) => {
+            let line = reach(errand.step, step, expected.encrypt(line, &meter)).await?;
+            Dialogue::over(Box::new(line), meter)
+        }
+        Protection::StartTls(expected) => {
+            let mut open = Dialogue::over(line, meter);
+            within(errand.step, step, open.greeting()).await?;
+            within(errand.step, step, open.ehlo(&errand.hello)).await?;
+            let step = Step::StartTls(address);
+            let (line, meter) = within(errand.step, step, open.starttls()).await?;
+            let line = reach(errand.step, step, expected.encrypt(line, &meter)).await?;
+            let mut closed: Dialogue = Dialogue::over(Box::new(line), meter);
+            within(errand.step, step, closed.ehlo(&errand.hello)).await?;
+            return Ok(closed);
+        }
+    };
+    within(errand.step, step, dialogue.greeting()).await?;
+    within(errand.step, step, dialogue.ehlo(&errand.hello)).await?;
+    Ok(dialogue)
 }
 
 /// One mistyped or departed recipient must not keep the mail from the others.
-async fn name_recipients(errand: &Errand<'_>, taken: &mut Taken) -> Result<(), Failure> {
-    let mut first_no = None;
+async fn name_recipients(errand: &Errand<'_>, dialogue: &mut Dialogue) -> Result<Named, Setback> {
+    let mut named = Named::default();
     for recipient in &errand.to {
-        let command = Rcpt::new(recipient.clone(), Vec::new());
-        match within(errand.step, Step::Recipient(recipient), taken.connection.command(command)).await {
-            Ok(_) => taken.recipients.push(recipient.clone()),
-            Err(failure) if failure.class == FailureClass::Temporary => {
-                taken.later.push((recipient.clone(), failure.text.clone()));
-                first_no = Some(failure);
+        let command = Rcpt::new(recipient.clone(), Vec::new()).to_string();
+        match within(errand.step, Step::Recipient(recipient), dialogue.command(&command)).await {
+            Ok(_) => named.taken.push(recipient.clone()),
+            // The relay closes, whomever this was about.
+            Err(setback) if setback.is_of_address => return Err(setback),
+            Err(Setback { failure, .. }) if failure.class == FailureClass::Temporary => {
+                named.later.push((recipient.clone(), failure));
             }
-            Err(failure) if failure.class == FailureClass::Permanent => {
-                taken.refused.push((recipient.clone(), failure.text.clone()));
-                first_no = first_no.or(Some(failure));
+            Err(Setback { failure, .. }) if failure.class == FailureClass::Permanent => {
+                named.refused.push((recipient.clone(), failure));
             }
-            Err(failure) => return Err(failure),
+            Err(setback) => return Err(setback),
         }
     }
-    match first_no {
-        Some(failure) if taken.recipients.is_empty() => Err(failure),
-        _ => Ok(()),
-    }
-}
-
-/// Runs one step under its deadline and says what its failure means.
-async fn within<T>(
-    deadline: Duration,
-    step: Step<'_>,
-    act: impl Future<Output = Result<T, lettre::transport::smtp::Error>>,
-) -> Result<T, Failure> {
-    match tokio::time::timeout(deadline, act).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(classify(step, &error)),
-        Err(_) => Err(Failure {
-            class: FailureClass::Timeout,
-            is_permanent: false,
-            text: format!("{step}: no answer within {deadline:?}"),
-        }),
-    }
-}
-
-fn classify(step: Step<'_>, error: &lettre::transport::smtp::Error) -> Failure {
-    let status = error.status().map(u16::from);
-    let class = match (step, status) {
-        (Step::StartTls, _) => FailureClass::Tls,
-        (Step::Login, Some(_)) | (Step::Sender, Some(530 | 534 | 535)) => FailureClass::Auth,
-        (_, Some(400..=499)) => FailureClass::Temporary,
-        (_, Some(_)) => FailureClass::Permanent,
-        (_, None) if error.is_timeout() => FailureClass::Timeout,
-        (Step::Connect(_), None) => connect_class(error),
-        (Step::Login, None) if error.is_client() => FailureClass::Auth,
-        (_, None) => FailureClass::Other,
-    };
-    let is_permanent = status.is_some_and(|status| status >= 500) && class != FailureClass::Tls;
-    // A relay may repeat what it was sent; at login that is the password.
-    let why = match (step, status) {
-        (Step::Login, Some(status)) => format!("{status} login refused"),
-        (_, Some(status)) => format!("{status} {}", innermost(error)),
-        (_, None) => innermost(error),
-    };
-    Failure { class, is_permanent, text: format!("{step}: {}", harmless::line(&why, SAID)) }
-}
-
-/// What hinders us from a greeting: no connection, no TLS, or no sense in what comes.
-fn connect_class(error: &(dyn Error + 'static)) -> FailureClass {
-    let mut io: Option<&io::Error> = None;
-    let mut next = Some(error);
-    while let Some(current) = next {
-        io = io.or(current.downcast_ref());
-        next = current.source();
-    }
-    match io.map(io::Error::kind) {
-        _ if super::is_tls(error) => FailureClass::Tls,
-        Some(io::ErrorKind::UnexpectedEof) => FailureClass::Tls,
-        // It answers, but nothing that could be an answer.
-        Some(io::ErrorKind::InvalidData) => FailureClass::Other,
-        Some(_) => FailureClass::Connect,
-        None => FailureClass::Other,
-    }
-}
-
-fn said(response: &Response) -> String {
-    let words: Vec<&str> = response.message().collect();
-    harmless::line(&format!("{} {}", response.code(), words.join(" ")), SAID)
-}
-
-impl Failure {
-    /// A fault of ours.
-    pub(super) const fn own(text: String) -> Self {
-        Self { class: FailureClass::Other, is_permanent: false, text }
-    }
-}
-
-impl From<Failure> for Receipt {
-    fn from(failure: Failure) -> Self {
-        let told = DeliveryFailure { class: failure.class, text: failure.text };
-        if failure.is_permanent { Self::Rejected(told) } else { Self::Retry(told) }
-    }
-}
-
-impl fmt::Display for Step<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect(address) => write!(f, "connecting to the relay at {address}"),
-            Self::StartTls => f.write_str("upgrading to TLS"),
-            Self::Login => f.write_str("logging in"),
-            Self::Sender => f.write_str("naming the sender"),
-            Self::Recipient(recipient) => write!(f, "naming recipient {recipient}"),
-            Self::Data => f.write_str("asking to hand over the message"),
-            Self::Content => f.write_str("handing over the message"),
-        }
-    }
+    Ok(named)
 }

@@ -8,6 +8,7 @@ use crate::judge::phrases;
 use crate::judge::words::{self, Words};
 use crate::model::message::{Caveat, Delivery, Message};
 use crate::model::reason::MessageReason;
+use crate::model::recipient::Rejection;
 use crate::model::rule::Level;
 use crate::model::verdict::Finding;
 
@@ -23,6 +24,9 @@ const DESCRIBED: usize = 12;
 
 /// Release that made the message.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Refused recipients that one mail names.
+const REJECTED: usize = 10;
 
 /// The document for one delivery.
 #[must_use]
@@ -186,6 +190,17 @@ fn about(delivery: &Delivery) -> Section {
             "This mail is late: {} earlier attempts to send it failed{failure}.",
             delivery.attempts
         )));
+    }
+    blocks.extend(delivery.rejections.iter().take(REJECTED).map(|rejection| {
+        let Rejection { recipient, text: said } = rejection;
+        text(&format!(
+            "The relay refuses {recipient} for good and says: {said}. This recipient gets no mail from vedette until the \
+             address or the relay is mended; then try: vedette drill mail --to {recipient}"
+        ))
+    }));
+    let more = delivery.rejections.len().saturating_sub(REJECTED);
+    if more > 0 {
+        blocks.push(text(&format!("It refuses {more} more recipients for good; the status page names them.")));
     }
     for caveat in &message.caveats {
         blocks.push(text(match caveat {

@@ -309,6 +309,7 @@ pub(crate) fn snapshot() -> Snapshot {
         silences: Vec::new(),
         configured: Configured::at_start(since),
         backlog: Backlog { waiting: 1, oldest: Some(since), next_attempt: None, last_failure: None },
+        refused: Vec::new(),
         heartbeat: HeartbeatState::Beating,
         counters: Counters {
             looks: 1200,

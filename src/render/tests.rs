@@ -17,6 +17,7 @@ use crate::model::message::{Caveat, Delivery, DeliveryFailure, FailureClass, Loo
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::reason::MessageReason;
+use crate::model::recipient::Rejection;
 use crate::model::rule::{Level, RuleId};
 use crate::model::samples::{MUTE, OPENED, REFUSED, addresses, delivery, finding, incident, subject};
 use crate::model::silence::{Hushed, Silence};
@@ -142,6 +143,8 @@ fn the_text_part_says_when_it_is_late_and_what_it_lacks() {
     delivery.message.incident.headline.path_unproven = true;
     delivery.message.incident.parts[0].finding.path_unproven = true;
     delivery.message.caveats = vec![Caveat::NotStored, Caveat::StartedEmpty];
+    delivery.rejections =
+        vec![Rejection { recipient: "boss@example.org".into(), text: "550 5.1.1 no such user".into() }];
     delivery.attempts = 3;
     delivery.last_failure =
         Some(DeliveryFailure { class: FailureClass::Connect, text: "dialling the relay: connection refused".into() });
@@ -201,6 +204,7 @@ fn a_certificate_that_ends_later_says_so_in_brackets_only() {
 fn poisoned(rule: RuleId, reason: MessageReason, hostile: &str) -> Delivery {
     let mut delivery = delivery(rule, reason);
     delivery.attempts = 1;
+    delivery.rejections = vec![Rejection { recipient: hostile.into(), text: hostile.into() }; 11];
     delivery.last_failure = Some(DeliveryFailure { class: FailureClass::Other, text: hostile.into() });
     let message = &mut delivery.message;
     message.vantage = hostile.into();

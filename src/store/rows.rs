@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::model::exchange::{Change, Memory};
 use crate::model::incident::{Alarm, Incident, Stage};
 use crate::model::message::Delivery;
+use crate::model::recipient::RefusedRecipient;
 use crate::model::silence::Silence;
 
 use super::error::StoreError;
@@ -34,6 +35,11 @@ pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<()
             delete.execute(params![cluster.as_str()])?;
             Ok(())
         }
+        Change::Refused(recipient) => put_refused(transaction, recipient),
+        Change::RefusedOver(recipient) => {
+            transaction.prepare_cached("DELETE FROM refused WHERE recipient = ?1")?.execute(params![recipient])?;
+            Ok(())
+        }
     }
 }
 
@@ -42,6 +48,7 @@ fn put_everything(transaction: &Transaction<'_>, memory: &Memory) -> Result<(), 
         "DELETE FROM alarms",
         "DELETE FROM outbox",
         "DELETE FROM silences",
+        "DELETE FROM refused",
         "DELETE FROM incidents WHERE ended IS NULL",
     ];
     for table in tables {
@@ -50,6 +57,7 @@ fn put_everything(transaction: &Transaction<'_>, memory: &Memory) -> Result<(), 
     memory.alarms.iter().try_for_each(|alarm| put_alarm(transaction, alarm))?;
     memory.incidents.iter().chain(&memory.ended).try_for_each(|incident| put_incident(transaction, incident))?;
     memory.silences.iter().try_for_each(|silence| put_silence(transaction, silence))?;
+    memory.refused.iter().try_for_each(|recipient| put_refused(transaction, recipient))?;
     memory.owed.iter().try_for_each(|delivery| put_owed(transaction, delivery))
 }
 
@@ -70,6 +78,23 @@ fn put_silence(transaction: &Transaction<'_>, silence: &Silence) -> Result<(), S
             silence.by,
             silence.even_if_dead,
             json(silence)?
+        ])?;
+    Ok(())
+}
+
+fn put_refused(transaction: &Transaction<'_>, recipient: &RefusedRecipient) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO refused (recipient, since, said, is_told, json) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (recipient) DO UPDATE SET
+             since = excluded.since, said = excluded.said, is_told = excluded.is_told, json = excluded.json",
+        )?
+        .execute(params![
+            recipient.rejection.recipient,
+            recipient.since.to_string(),
+            recipient.rejection.text,
+            recipient.is_told,
+            json(recipient)?
         ])?;
     Ok(())
 }
@@ -186,6 +211,7 @@ pub(super) fn recall(connection: &Connection) -> Result<(Memory, Vec<String>), S
         owed: read(connection, owed, &mut problems)?,
         ended: read(connection, &ended, &mut problems)?,
         silences: read(connection, "SELECT cluster, json FROM silences ORDER BY cluster", &mut problems)?,
+        refused: read(connection, "SELECT recipient, json FROM refused ORDER BY recipient", &mut problems)?,
     };
     Ok((memory, problems))
 }

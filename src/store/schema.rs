@@ -6,7 +6,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Steps from each `user_version` to the next.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
     CREATE TABLE alarms (
         rule    TEXT NOT NULL,
@@ -52,6 +52,15 @@ const STEPS: [&str; 2] = [
         by           TEXT NOT NULL,
         even_if_dead INTEGER NOT NULL,
         json         TEXT NOT NULL
+    ) WITHOUT ROWID;
+",
+    "
+    CREATE TABLE refused (
+        recipient TEXT NOT NULL PRIMARY KEY,
+        since     TEXT NOT NULL,
+        said      TEXT NOT NULL,
+        is_told   INTEGER NOT NULL,
+        json      TEXT NOT NULL
     ) WITHOUT ROWID;
 ",
 ];

@@ -13,6 +13,7 @@ use crate::model::exchange::{Change, Input, Memory};
 use crate::model::incident::{Alarm, Ending, Incident, IncidentId, Stage};
 use crate::model::message::{Delivery, MessageId};
 use crate::model::reason::MessageReason;
+use crate::model::recipient::{RefusedRecipient, Rejection};
 use crate::model::rule::RuleId;
 use crate::model::samples;
 use crate::model::silence::Silence;
@@ -301,7 +302,7 @@ fn migrations_run_once() {
     schema::migrate(&mut connection).unwrap();
 
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!(version, 2);
+    assert_eq!(version, 3);
 }
 
 fn opened(path: PathBuf) -> (Receiver<Input>, Store) {
@@ -378,5 +379,84 @@ fn silence(cluster: &str, hours: u64) -> Silence {
         reason: "etcd is defragmented".into(),
         by: "anna (uid 1000)".into(),
         even_if_dead: hours > 1,
+    }
+}
+
+#[test]
+fn a_refused_recipient_comes_back_until_it_is_over() {
+    let home = tempfile::tempdir().unwrap();
+    let refused = |recipient: &str, is_told| RefusedRecipient {
+        rejection: Rejection { recipient: recipient.into(), text: "550 5.1.1 no such user".into() },
+        since: NOW,
+        is_told,
+    };
+    let mut database = Database::new(home.path().join("vedette.db"), NOW);
+    let changes = [refused("boss@x", false), refused("ops@x", false), refused("boss@x", true)].map(Change::Refused);
+    database.persist(&[changes.to_vec()]).unwrap();
+    assert_eq!(reopened(home.path()).refused, [refused("boss@x", true), refused("ops@x", false)]);
+
+    database.persist(&[vec![Change::RefusedOver("ops@x".into())]]).unwrap();
+    assert_eq!(reopened(home.path()).refused, [refused("boss@x", true)]);
+
+    let memory = Memory { refused: vec![refused("new@x", false)], ..Memory::default() };
+    database.persist(&[vec![Change::Everything(Box::new(memory))]]).unwrap();
+    assert_eq!(reopened(home.path()).refused, [refused("new@x", false)]);
+}
+
+/// What release 0.1.0 wrote on 2026-11-29 of two dead apiservers and a dead relay, killed with -9 and dumped.
+const BEFORE_RECIPIENTS: &str = include_str!("before-recipients.sql");
+
+/// A database as it was before, and what must be found in it after.
+fn of_the_release_before(home: &Path) -> PathBuf {
+    let path = home.join("vedette.db");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(())).unwrap();
+    connection.execute_batch(BEFORE_RECIPIENTS).unwrap();
+    connection.pragma_update(None, "user_version", 2).unwrap();
+    path
+}
+
+fn is_taken_up_whole(memory: &Memory) {
+    let alarms: Vec<String> = memory.alarms.iter().map(|alarm| alarm.key().subject.to_string()).collect();
+    assert_eq!(alarms, ["prod/apiserver/api-1", "prod/apiserver/api-2", "prod", "prod"]);
+    assert_eq!((memory.incidents.len(), memory.owed.len(), memory.ended.len()), (1, 1, 0));
+    let (incident, owed) = (&memory.incidents[0], &memory.owed[0]);
+    assert!(incident.over.is_none() && incident.told.messages == 1);
+    assert_eq!(owed.message.incident.id, incident.id);
+    assert!(owed.attempts > 0 && owed.served.is_empty() && owed.refused.is_empty());
+    assert!(memory.refused.is_empty());
+}
+
+#[test]
+fn open_incidents_and_owed_mail_of_the_release_before_are_taken_up() {
+    let home = tempfile::tempdir().unwrap();
+    of_the_release_before(home.path());
+
+    is_taken_up_whole(&reopened(home.path()));
+    is_taken_up_whole(&reopened(home.path()));
+}
+
+#[test]
+fn kill_9_during_the_migration_loses_and_doubles_nothing() {
+    if let Some(home) = std::env::var_os("VEDETTE_TEST_MIGRATION") {
+        writeln!(std::io::stdout(), "begun").unwrap();
+        reopened(Path::new(&home));
+        return;
+    }
+    for _ in 0..8 {
+        let home = tempfile::tempdir().unwrap();
+        of_the_release_before(home.path());
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "store::tests::kill_9_during_the_migration_loses_and_doubles_nothing", "--nocapture"])
+            .env("VEDETTE_TEST_MIGRATION", home.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.ends_with("begun")));
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        is_taken_up_whole(&reopened(home.path()));
     }
 }

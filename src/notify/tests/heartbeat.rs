@@ -28,7 +28,7 @@ async fn flooding_receiver() -> SocketAddr {
 }
 
 /// Answers every request by `reply` of its path, or not at all.
-async fn receiver(
+pub(super) async fn receiver(
     acceptor: Option<tokio_rustls::TlsAcceptor>,
     reply: impl Fn(&str, SocketAddr) -> Option<String> + Send + Sync + 'static,
 ) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
@@ -77,7 +77,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, reply: impl Fn(&str)
     }
 }
 
-fn heartbeat(url: &str, ca: Option<Source>) -> Heartbeat {
+pub(super) fn heartbeat(url: &str, ca: Option<Source>) -> Heartbeat {
     let url = url.parse().unwrap();
     Heartbeat::new(&settings::Heartbeat { url, interval: Duration::from_secs(30), ca })
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -20,6 +20,8 @@ pub(crate) enum At {
     Greeting,
     Ehlo,
     StartTls,
+    /// One question of AUTH LOGIN.
+    Question,
     Auth,
     Mail,
     Rcpt,
@@ -33,6 +35,8 @@ pub(crate) enum At {
 pub(crate) enum Act {
     AsUsual,
     Reply(&'static str),
+    /// These octets and no more.
+    Octets(&'static [u8]),
     Stall,
     Cut,
     /// A line without an end.
@@ -68,10 +72,18 @@ struct Over;
 
 impl Relay {
     pub(crate) async fn start(tls: MailTls, script: impl Fn(At, &str) -> Act + Send + Sync + 'static) -> Self {
+        Self::start_as(tls, certificate(), script).await
+    }
+
+    /// With this authority, or what stands for one, and what the server shows.
+    pub(crate) async fn start_as(
+        tls: MailTls,
+        (authority, acceptor): (String, TlsAcceptor),
+        script: impl Fn(At, &str) -> Act + Send + Sync + 'static,
+    ) -> Self {
         crate::notify::install_provider();
         let home = tempfile::tempdir().unwrap();
         let ca = home.path().join("ca.pem");
-        let (authority, acceptor) = certificate();
         std::fs::write(&ca, authority).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -123,14 +135,27 @@ pub(crate) fn certificate() -> (String, TlsAcceptor) {
     let issuer = rcgen::CertifiedIssuer::self_signed(parameters, rcgen::KeyPair::generate().unwrap()).unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
     let leaf = rcgen::CertificateParams::new(vec!["127.0.0.1".into()]).unwrap().signed_by(&key, &issuer).unwrap();
+    (issuer.pem(), shown(leaf.der().clone(), &key))
+}
+
+/// A certificate as `openssl req -x509` makes it, signed by itself and marked as an authority (CA:TRUE), for `name`.
+pub(crate) fn self_signed(name: &str) -> (String, TlsAcceptor) {
+    let mut parameters = rcgen::CertificateParams::new(vec![name.into()]).unwrap();
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = parameters.self_signed(&key).unwrap();
+    (certificate.pem(), shown(certificate.der().clone(), &key))
+}
+
+fn shown(certificate: CertificateDer<'static>, key: &rcgen::KeyPair) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())))
+        .with_single_cert(vec![certificate], PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())))
         .unwrap();
-    (issuer.pem(), TlsAcceptor::from(Arc::new(config)))
+    TlsAcceptor::from(Arc::new(config))
 }
 
 async fn serve(
@@ -168,9 +193,10 @@ async fn serve(
                 mail.is_encrypted = true;
             }
             "AUTH" => {
-                let given = line.strip_prefix("AUTH PLAIN ").unwrap_or_default();
-                let given = base64::engine::general_purpose::STANDARD.decode(given).unwrap_or_default();
-                let given = String::from_utf8_lossy(&given).replace('\0', " ").trim().to_owned();
+                let given = match line.strip_prefix("AUTH PLAIN ") {
+                    Some(given) => decoded(given).replace('\0', " ").trim().to_owned(),
+                    None => questioned(&mut stream, script).await?,
+                };
                 answer(&mut stream, script, At::Auth, &given, "235 welcome").await?;
                 mail.login = Some(given);
             }
@@ -198,7 +224,24 @@ async fn serve(
     }
 }
 
-/// Answers as scripted; says whether the answer was the usual one.
+/// Asks for user and password, as scripted.
+async fn questioned(stream: &mut BufReader<Box<dyn Stream>>, script: &Script) -> Result<String, Over> {
+    let mut given = Vec::new();
+    for usual in ["334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6"] {
+        answer(stream, script, At::Question, "", usual).await?;
+        let mut line = String::new();
+        stream.read_line(&mut line).await.map_err(|_| Over)?;
+        given.push(decoded(line.trim_end()));
+    }
+    Ok(given.join(" "))
+}
+
+fn decoded(given: &str) -> String {
+    let given = base64::engine::general_purpose::STANDARD.decode(given).unwrap_or_default();
+    String::from_utf8_lossy(&given).into_owned()
+}
+
+/// Answers as scripted; says whether the answer was a yes.
 async fn answer(
     stream: &mut BufReader<Box<dyn Stream>>,
     script: &Script,
@@ -206,18 +249,20 @@ async fn answer(
     line: &str,
     usual: &str,
 ) -> Result<bool, Over> {
-    let (text, is_usual) = match script(at, line) {
-        Act::AsUsual => (usual, true),
-        Act::Reply(text) => (text, false),
+    let octets = match script(at, line) {
+        Act::AsUsual => format!("{usual}\r\n").into_bytes(),
+        Act::Reply(text) => format!("{text}\r\n").into_bytes(),
+        Act::Octets(octets) => octets.to_vec(),
         Act::Stall => std::future::pending().await,
         Act::Cut => return Err(Over),
         Act::Flood => loop {
             stream.get_mut().write_all(&[b'2'; 4096]).await.map_err(|_| Over)?;
         },
     };
-    stream.get_mut().write_all(format!("{text}\r\n").as_bytes()).await.map_err(|_| Over)?;
+    stream.get_mut().write_all(&octets).await.map_err(|_| Over)?;
     stream.get_mut().flush().await.map_err(|_| Over)?;
-    Ok(is_usual)
+    let last = octets.trim_ascii_end().rsplit(|octet| *octet == b'\n').next();
+    Ok(last.is_some_and(|line| line.starts_with(b"2")))
 }
 
 async fn encrypt(stream: Box<dyn Stream>, script: &Script, acceptor: &TlsAcceptor) -> Result<Box<dyn Stream>, Over> {
@@ -227,7 +272,9 @@ async fn encrypt(stream: Box<dyn Stream>, script: &Script, acceptor: &TlsAccepto
             std::future::pending().await
         }
         Act::Cut => Err(Over),
-        Act::AsUsual | Act::Reply(_) | Act::Flood => Ok(Box::new(acceptor.accept(stream).await.map_err(|_| Over)?)),
+        Act::AsUsual | Act::Reply(_) | Act::Octets(_) | Act::Flood => {
+            Ok(Box::new(acceptor.accept(stream).await.map_err(|_| Over)?))
+        }
     }
 }
 

@@ -97,7 +97,7 @@ fn looks(page: Page<'_>) -> Vec<Family> {
     .collect()
 }
 
-fn deliveries(page: Page<'_>) -> [Family; 5] {
+fn deliveries(page: Page<'_>) -> [Family; 7] {
     let (counters, backlog) = (&page.snapshot.counters, &page.snapshot.backlog);
     let result = |result: &'static str| Labels::default().with("result", result);
     let mut attempts = Family::counter("vedette_deliveries_total", "Attempts to deliver a message, by result.");
@@ -122,6 +122,16 @@ fn deliveries(page: Page<'_>) -> [Family; 5] {
             "When the oldest waiting message was composed. Absent when none waits.",
         )
         .alone(backlog.oldest.map(instant)),
+        Family::gauge(
+            "vedette_recipients_refused",
+            "Recipients whom the relay refused for good when they were last to get a mail.",
+        )
+        .alone(Some(len(page.snapshot.refused.len()))),
+        Family::counter(
+            "vedette_recipient_refusals_total",
+            "Refusals for good of a single recipient, whatever became of the message for the others.",
+        )
+        .alone(Some(count(counters.recipient_refusals))),
     ]
 }
 

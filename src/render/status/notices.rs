@@ -14,6 +14,9 @@ use super::moment::{mono, said, several, wall};
 /// Silences shown one by one.
 const SILENCES: usize = 20;
 
+/// Refused recipients shown one by one.
+const RECIPIENTS: usize = 20;
+
 /// All notices.
 pub(super) fn all(page: Page<'_>, is_stale: bool) -> Vec<Notice> {
     let mut all = Vec::new();
@@ -36,6 +39,7 @@ pub(super) fn all(page: Page<'_>, is_stale: bool) -> Vec<Notice> {
     }
     all.extend(configuration(page));
     all.extend(mail(page));
+    all.extend(refused(page));
     all.extend(heartbeat(page.snapshot.heartbeat));
     if page.snapshot.store_works == Some(false) {
         let text = "the store does not take what it is given: after a crash mails may come twice, \
@@ -94,6 +98,23 @@ fn mail(page: Page<'_>) -> Option<Notice> {
         since: backlog.oldest.map(|at| wall(at, page.now)),
         ..plain("mail", State::Degraded, &text)
     })
+}
+
+/// Recipients whom nothing reaches.
+fn refused(page: Page<'_>) -> Option<Notice> {
+    let refused = &page.snapshot.refused;
+    let since = refused.iter().map(|known| known.since).min()?;
+    let text =
+        format!("the relay refuses {} for good: mend the address or the relay", several(refused.len(), "recipient"));
+    let mut lines: Vec<String> = refused
+        .iter()
+        .take(RECIPIENTS)
+        .map(|known| said(&format!("{}: {}", known.rejection.recipient, known.rejection.text)))
+        .collect();
+    if refused.len() > RECIPIENTS {
+        lines.push(format!("and {} more", refused.len() - RECIPIENTS));
+    }
+    Some(Notice { lines, since: Some(wall(since, page.now)), ..plain("recipients", State::Degraded, &text) })
 }
 
 fn heartbeat(state: HeartbeatState) -> Option<Notice> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use vedette::model::exchange::{Change, Memory};
 use vedette::model::incident::{Alarm, Incident, IncidentId};
 use vedette::model::message::Delivery;
+use vedette::model::recipient::RefusedRecipient;
 use vedette::model::silence::Silence;
 use vedette::model::subject::Name;
 use vedette::model::verdict::FindingKey;
@@ -15,6 +16,7 @@ pub(super) struct Durable {
     incidents: BTreeMap<IncidentId, Incident>,
     owed: Vec<Delivery>,
     silences: BTreeMap<Name, Silence>,
+    refused: BTreeMap<String, RefusedRecipient>,
 }
 
 impl Durable {
@@ -24,6 +26,7 @@ impl Durable {
             Change::Everything(memory) => {
                 self.alarms = memory.alarms.into_iter().map(|alarm| (alarm.key(), alarm)).collect();
                 self.owed = memory.owed;
+                self.refused = memory.refused.into_iter().map(named).collect();
                 self.silences = memory.silences.into_iter().map(|silence| (silence.cluster.clone(), silence)).collect();
                 self.incidents.retain(|_, known| known.over.is_some());
                 let incidents = memory.incidents.into_iter().chain(memory.ended);
@@ -38,6 +41,8 @@ impl Durable {
             }
             Change::Silence(silence) => drop(self.silences.insert(silence.cluster.clone(), silence)),
             Change::SilenceOver(cluster) => drop(self.silences.remove(&cluster)),
+            Change::Refused(recipient) => self.refused.extend([named(recipient)]),
+            Change::RefusedOver(recipient) => drop(self.refused.remove(&recipient)),
             Change::Settled { message, .. } => self.owed.retain(|owed| owed.message.id != message),
         }
     }
@@ -51,10 +56,15 @@ impl Durable {
             owed: self.owed.clone(),
             ended,
             silences: self.silences(),
+            refused: self.refused.values().cloned().collect(),
         }
     }
 
     pub(super) fn silences(&self) -> Vec<Silence> {
         self.silences.values().cloned().collect()
     }
+}
+
+fn named(recipient: RefusedRecipient) -> (String, RefusedRecipient) {
+    (recipient.rejection.recipient.clone(), recipient)
 }

@@ -13,6 +13,7 @@ mod filling;
 mod minds;
 mod page;
 mod peers;
+mod recipients;
 mod reloads;
 mod restarts;
 mod second_thoughts;

@@ -15,6 +15,7 @@ use vedette::model::phase::{Cause, Phase, Phases, Unseen};
 use vedette::model::policy::Policy;
 use vedette::model::probe::{Connection, Look, Probe, ProbeKind};
 use vedette::model::reason::MessageReason;
+use vedette::model::recipient::{Recipients, Rejection};
 use vedette::model::reload::{Refusal, Reload, Replacement};
 use vedette::model::rule::RuleId;
 use vedette::model::silence::{Order, Silence};
@@ -25,6 +26,7 @@ use vedette::model::verdict::Evidence;
 
 use super::durable::Durable;
 use super::peers::Peers;
+use super::recipients::{self, BOSS, OPS, Unserved};
 
 /// What an endpoint does.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +65,10 @@ pub(super) enum Relay {
 pub(super) struct Mail {
     pub(super) at: Duration,
     pub(super) message: Message,
+    /// Whom it reached.
+    pub(super) to: BTreeSet<String>,
+    /// What it says of other recipients.
+    pub(super) rejections: Vec<Rejection>,
 }
 
 type Script = Box<dyn FnOnce(&mut World)>;
@@ -89,6 +95,8 @@ pub(super) struct World {
     pub(super) cut_off: bool,
     pub(super) dead_dns: bool,
     pub(super) relay: Relay,
+    /// Recipients whom the relay does not serve.
+    pub(super) unserved: BTreeMap<&'static str, Unserved>,
     pub(super) expired: BTreeSet<Subject>,
     /// Certificates that end this long after the start of the world, 20 minutes after they began.
     pub(super) ends: BTreeMap<Subject, Duration>,
@@ -151,6 +159,7 @@ pub(super) fn inventory() -> Inventory {
         clusters: BTreeMap::from([(name("prod"), cluster)]),
         references: vec![Reference { name: name("relay"), address: "10.0.9.9:25".into(), is_loopback: false }],
         mails: true,
+        recipients: [OPS, BOSS].map(str::to_owned).into(),
         heartbeat: true,
         ..Inventory::default()
     }
@@ -187,6 +196,7 @@ impl World {
             cut_off: false,
             dead_dns: false,
             relay: Relay::Accepting,
+            unserved: BTreeMap::new(),
             expired: BTreeSet::new(),
             ends: BTreeMap::new(),
             store_fails: false,
@@ -443,17 +453,25 @@ impl World {
         let failed = |class| Receipt::Retry(DeliveryFailure { class, text: "test".into() });
         if self.cut_off || self.relay == Relay::Stalled {
             let after = self.policy.delivery_deadline;
-            self.push(after, Input::Delivered { message, receipt: failed(FailureClass::Timeout) });
+            let recipients = Recipients::default();
+            self.push(after, Input::Delivered { message, receipt: failed(FailureClass::Timeout), recipients });
             return;
         }
         if self.relay == Relay::Refusing {
             let failure = DeliveryFailure { class: FailureClass::Auth, text: "535 5.7.8".into() };
-            self.push(Duration::from_millis(20), Input::Delivered { message, receipt: Receipt::Rejected(failure) });
+            let (receipt, recipients) = (Receipt::Rejected(failure), Recipients::default());
+            self.push(Duration::from_millis(20), Input::Delivered { message, receipt, recipients });
             return;
         }
-        self.mails.push(Mail { at: self.elapsed, message: delivery.message });
-        let receipt = if self.relay == Relay::Accepting { Receipt::Accepted } else { failed(FailureClass::Other) };
-        self.push(Duration::from_millis(20), Input::Delivered { message, receipt });
+        let (mut receipt, mut recipients) = recipients::serve(&self.inventory.recipients, &self.unserved, &delivery);
+        if !recipients.served.is_empty() {
+            let Delivery { message, rejections, .. } = delivery;
+            self.mails.push(Mail { at: self.elapsed, message, to: recipients.served.clone(), rejections });
+        }
+        if self.relay != Relay::Accepting {
+            (receipt, recipients) = (failed(FailureClass::Other), Recipients::default());
+        }
+        self.push(Duration::from_millis(20), Input::Delivered { message, receipt, recipients });
     }
 
     fn look(&mut self, look: &Look) {

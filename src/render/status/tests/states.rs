@@ -12,6 +12,7 @@ use crate::model::message::{Backlog, DeliveryFailure, FailureClass};
 use crate::model::observation::{Observation, Reading};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::{Connection, Probe, ProbeKind};
+use crate::model::recipient::{RefusedRecipient, Rejection};
 use crate::model::reload::Refusal;
 use crate::model::rule::{Level, RuleId};
 use crate::model::silence::Silence;
@@ -214,6 +215,14 @@ fn mute() -> Snapshot {
             next_attempt: Some(Mono(now().mono.0 + Duration::from_secs(12))),
             last_failure: Some(failure),
         },
+        refused: vec![RefusedRecipient {
+            rejection: Rejection {
+                recipient: "boss@example.org".to_owned(),
+                text: "550 5.1.1 no such user".to_owned(),
+            },
+            since: now().wall.minus(Duration::from_secs(130)),
+            is_told: true,
+        }],
         heartbeat: HeartbeatState::Mute,
         store_works: Some(false),
         ..outage()
@@ -236,6 +245,11 @@ pub(super) fn hostile() -> Snapshot {
     let look = look(subject("prod/apiserver/api-1"), ProbeKind::Readyz, Ok(health(500, &parts)));
     picture.looks.insert(look.probe.clone(), Arc::new(look));
     snapshot.clusters.insert(name("prod"), Arc::new(picture));
+    snapshot.refused = vec![RefusedRecipient {
+        rejection: Rejection { recipient: "<b>\u{202e}@x".into(), text: "550 <script>\r\n".into() },
+        since: now().wall,
+        is_told: false,
+    }];
     snapshot.backlog = Backlog {
         waiting: 1,
         last_failure: Some(DeliveryFailure {

@@ -1,0 +1,37 @@
+//! What became of single recipients of a mail: whom a server took it for, and whom it refuses for good.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::time::UnixTime;
+
+/// What one attempt came to for single recipients, by mail address without display name. Those not named are still to be
+/// served.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Recipients {
+    /// Those for whom the server took responsibility.
+    pub served: BTreeSet<String>,
+    /// Those whom it refused for good (5xx).
+    pub refused: Vec<Rejection>,
+}
+
+/// A recipient whom a server refused for good, and its words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejection {
+    /// Mail address without display name.
+    pub recipient: String,
+    /// One line: `550 5.1.1 no such user`.
+    pub text: String,
+}
+
+/// A recipient who gets nothing until somebody mends the address or the relay, as far as we know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedRecipient {
+    /// Who, and what the server said last.
+    pub rejection: Rejection,
+    /// When it was refused first.
+    pub since: UnixTime,
+    /// Whether a mail that tells of it has reached somebody.
+    pub is_told: bool,
+}

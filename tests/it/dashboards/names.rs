@@ -17,9 +17,10 @@ const NOT_OURS: [&str; 3] = ["job", "le", "severity"];
 const IDENTITY: [&str; 4] = ["cluster", "component", "etcd", "instance"];
 
 /// Metrics on no dashboard and in no rule, each with the reason.
-const UNSHOWN: [(&str, &str); 11] = [
+const UNSHOWN: [(&str, &str); 12] = [
     ("vedette_etcd_member_learner", "learners are few, and the rules know of them"),
     ("vedette_outbox_waiting", "how long the oldest has waited says more"),
+    ("vedette_recipient_refusals_total", "vedette_recipients_refused says who gets nothing now"),
     ("vedette_inputs_total", "for those who develop vedette"),
     ("vedette_looks_total", "vedette_probes_total says the same and by whom"),
     ("vedette_burst_looks_total", "for those who develop vedette"),

@@ -19,6 +19,7 @@ use super::surroundings::{Sources, Surroundings};
 use crate::model::policy::Policy;
 use crate::model::rule::{Level, RuleId};
 use crate::parse::flaw::Flaw;
+use crate::parse::invisible;
 use crate::parse::text;
 use crate::parse::yaml::{self, Mark, Node};
 
@@ -94,6 +95,7 @@ impl Settings {
 impl Desk<'_> {
     /// `None` only together with an error among the complaints; settings may still be incomplete beside errors.
     fn settings(&self, text: &str) -> Option<Settings> {
+        invisible::flaws(text).into_iter().for_each(|flaw| self.complaints.add(flaw));
         let documents = yaml::documents(text).map_err(|fault| self.complaints.add(Flaw::error(fault.mark, fault.what)));
         let documents = documents.ok()?;
         let [root] = documents.as_slice() else {

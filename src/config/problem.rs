@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 
 use crate::parse::flaw::{Flaw, Severity};
+use crate::parse::invisible;
 
 /// A flaw and the file it is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,9 +30,10 @@ impl fmt::Display for Problem {
         if let Some(mark) = mark {
             write!(f, "{mark}:")?;
         }
-        write!(f, " {}: {what}", severity.as_str())?;
+        // What a person wrote is quoted, and may hold what nobody sees.
+        write!(f, " {}: {}", severity.as_str(), invisible::shown(what))?;
         if let Some(hint) = hint {
-            write!(f, "; hint: {hint}")?;
+            write!(f, "; hint: {}", invisible::shown(hint))?;
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use secrecy::SecretSlice;
 use url::{Host, Url};
 
 use super::flaw::Flaw;
+use super::invisible;
 use super::text;
 use super::yaml::{self, Mark, Node, Value};
 
@@ -90,13 +91,19 @@ pub struct Exec {
 /// YAML or JSON, one or more documents, of which the first to define a name wins, as in kubectl.
 #[must_use]
 pub fn choose(bytes: &[u8], context: Option<&str>) -> (Option<Chosen>, Vec<Flaw>) {
-    let documents = match yaml::documents(&text::decode(bytes).0) {
+    let text = text::decode(bytes).0;
+    let documents = match yaml::documents(&text) {
         Ok(documents) => documents,
-        Err(fault) => return (None, vec![Flaw::error(fault.mark, fault.what)]),
+        Err(fault) => {
+            let fault = Flaw::error(fault.mark, fault.what);
+            return (None, std::iter::once(fault).chain(invisible::flaws(&text)).collect());
+        }
     };
     let mut reading = Reading { documents: &documents, flaws: Vec::new() };
     let chosen = reading.choose(context);
-    (chosen, reading.flaws)
+    let mut flaws = reading.flaws;
+    flaws.extend(invisible::flaws(&text));
+    (chosen, flaws)
 }
 
 struct Reading<'a> {
@@ -116,8 +123,12 @@ impl<'a> Reading<'a> {
         let context = self.named("contexts", "context", name, mark)?;
         let cluster =
             self.text(context, "cluster").and_then(|it| self.named("clusters", "cluster", &it.value, Some(it.mark)));
-        // A context without a user is anonymous access, which is enough for health endpoints.
-        let user = self.text(context, "user").and_then(|it| self.named("users", "user", &it.value, Some(it.mark)));
+        // A context without a user is anonymous access, which is enough for health endpoints. `kubectl config
+        // set-context` writes an empty name for it.
+        let user = self
+            .text(context, "user")
+            .filter(|name| !name.value.is_empty())
+            .and_then(|it| self.named("users", "user", &it.value, Some(it.mark)));
         if context.field("cluster").is_none() {
             self.flaws.push(Flaw::error(context.mark, format!("context '{name}' names no cluster")));
         }
@@ -190,12 +201,13 @@ impl<'a> Reading<'a> {
             ("password", "basic authentication has been gone from Kubernetes since 1.19"),
             ("auth-provider", "use an exec plugin, or a client certificate or token made for vedette"),
         ] {
-            if let Some(node) = user.field(key) {
+            // Tools write every key, and those that they do not use as an empty text.
+            if let Some(node) = user.field(key).filter(|node| says_something(node)) {
                 self.flaws.push(Flaw::error(node.mark, format!("'{key}' is not supported")).hint(instead));
             }
         }
         for key in ["as", "as-uid", "as-groups", "as-user-extra"] {
-            if let Some(node) = user.field(key) {
+            if let Some(node) = user.field(key).filter(|node| says_something(node)) {
                 self.flaws.push(
                     Flaw::warning(node.mark, format!("'{key}' is ignored: vedette impersonates nobody"))
                         .hint("give it a user that has the rights itself"),
@@ -257,6 +269,10 @@ impl<'a> Reading<'a> {
             return None;
         };
         entry.field(body).or_else(|| {
+            // A user of whom nothing is said is nobody, as for kubectl.
+            if body == "user" {
+                return None;
+            }
             self.flaws.push(Flaw::error(entry.mark, format!("{body} '{}' is empty", name.escape_debug())));
             None
         })
@@ -323,6 +339,17 @@ impl<'a> Reading<'a> {
                 &[]
             }
         }
+    }
+}
+
+/// Whether a value is neither an empty text nor an empty list or mapping.
+const fn says_something(node: &Node) -> bool {
+    match &node.value {
+        Value::Null => false,
+        Value::Text(text) => !text.is_empty(),
+        Value::List(items) => !items.is_empty(),
+        Value::Map(entries) => !entries.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
     }
 }
 

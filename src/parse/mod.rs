@@ -9,6 +9,7 @@ pub mod exposition;
 pub mod flaw;
 pub mod health;
 pub mod jwt;
+pub(crate) mod invisible;
 pub mod kubeconfig;
 pub mod pem;
 mod shown;

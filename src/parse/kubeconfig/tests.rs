@@ -107,6 +107,28 @@ fn tokens_proxies_and_names() {
 }
 
 #[test]
+fn what_tools_write_empty_is_not_there() {
+    let nobody = PLAIN.replace("{cluster: c, user: u}", "{cluster: c, user: \"\"}");
+    let token =
+        "token: t\n    username: ''\n    password: \"\"\n    auth-provider: null\n    as: ''\n    as-groups: []";
+    for (text, has_certificate, has_token) in [
+        (nobody.as_str(), false, false),
+        (&nobody.replace("users:", "users: null\nothers:"), false, false),
+        (&PLAIN.replace("{cluster: c, user: u}", "{cluster: c, user: null}"), false, false),
+        (&PLAIN.replace("  user:\n", "  user: null\n  other:\n"), false, false),
+        (&PLAIN.replace("  user:\n", "  user: {}\n  other:\n"), false, false),
+        (&PLAIN.replace("client-key: keys/u.key", token), true, true),
+    ] {
+        let (chosen, flaws) = choose(text.as_bytes(), None);
+        let chosen = chosen.unwrap();
+
+        assert_eq!(flaws, [], "{text}");
+        assert_eq!((chosen.certificate.is_some(), chosen.token.is_some()), (has_certificate, has_token), "{text}");
+        assert!(chosen.server.is_some());
+    }
+}
+
+#[test]
 fn exec_plugins_as_cloud_tools_write_them() {
     let exec = "exec:\n      apiVersion: client.authentication.k8s.io/v1beta1\n      command: aws\n      \
         args: [eks, get-token, 7]\n      env: null\n      interactiveMode: IfAvailable\n      provideClusterInfo: true";

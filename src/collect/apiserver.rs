@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::ask::{self, Answer, Question};
 use super::handshake::Alpn;
-use super::identity::Passport;
+use super::identity::{Identity, Passport};
 use super::idle::Idle;
 use super::journey::Journey;
 use super::kit::{Kit, Sight};
@@ -61,6 +61,11 @@ enum Page {
 impl Apiserver {
     pub(crate) fn new(site: Arc<Site>) -> Self {
         Self { site, kept: tokio::sync::Mutex::default() }
+    }
+
+    /// Who we are to it.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.site.identity
     }
 
     /// Looks; `None` for kinds that no apiserver is asked.

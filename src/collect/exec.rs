@@ -3,19 +3,25 @@
 //! Present only when the configuration allows it. The program gets no terminal and no standard input, and dies with
 //! whoever waits for it. Called by `identity.rs`.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::io::AsyncReadExt;
-use tokio::process::Command;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{ChildStderr, Command};
 use zeroize::Zeroizing;
 
 use crate::config::settings::ExecPlugin;
 use crate::model::time::UnixTime;
+use crate::parse::complaint;
+use crate::parse::text;
+use crate::parse::yaml::{self, Node};
 
 /// Deadline of one run: a login over the network takes one to three seconds.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+/// What a plugin complained of just before it ended may still be on its way for this long.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 /// Octets read of the answer; a token has a few KiB.
 const MAX_OCTETS: u64 = 256 * 1024;
 
@@ -31,19 +37,56 @@ pub(crate) struct Issued {
 /// Certificate chain and key, PEM.
 pub(crate) type Pair = (Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>);
 
-/// Why there is no credential. Carries nothing that the program printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Failed {
-    #[error("the exec plugin cannot be started")]
-    Start,
-    #[error("the exec plugin did not end within 10 s")]
+/// Why there is no credential. Carries nothing of the program's output, and of its complaints one line without secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failed {
+    /// The program, without its folder.
+    plugin: String,
+    what: Fault,
+    said: Option<String>,
+}
+
+/// What a plugin did instead of giving a credential.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum Fault {
+    #[error("cannot be started: {0}")]
+    Start(String),
+    #[error("did not end within {} s", DEADLINE.as_secs())]
     Timeout,
-    #[error("the exec plugin ended with an error")]
-    Exit,
-    #[error("the exec plugin printed more than 256 KiB")]
+    #[error("ended with exit code {0}")]
+    Exit(i32),
+    #[error("was ended by signal {0}")]
+    Signal(i32),
+    #[error("could not be waited for")]
+    Lost,
+    #[error("printed more than {} KiB", MAX_OCTETS / 1024)]
     TooLarge,
-    #[error("the exec plugin printed no ExecCredential with a token or certificate")]
-    NoCredential,
+    #[error("printed nothing")]
+    Nothing,
+    #[error("printed something else than an ExecCredential")]
+    Noise,
+    #[error("printed an ExecCredential without a token or a certificate and its key")]
+    Empty,
+}
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the exec plugin {} {}", self.plugin, self.what)?;
+        self.said.iter().try_for_each(|said| write!(f, ", and says: {said}"))
+    }
+}
+
+impl Failed {
+    /// Nobody knows what became of `plugin`.
+    pub(crate) fn lost(plugin: &ExecPlugin) -> Self {
+        Self { plugin: name(plugin), what: Fault::Lost, said: None }
+    }
+}
+
+/// The name of the program, fit to be shown.
+fn name(plugin: &ExecPlugin) -> String {
+    let name = plugin.command.file_name().unwrap_or(plugin.command.as_os_str());
+    complaint::shown(&name.to_string_lossy())
 }
 
 /// What a plugin may be told about the cluster it is asked for.
@@ -76,30 +119,66 @@ struct Status {
 ///
 /// After at most [`DEADLINE`].
 pub(crate) async fn run(plugin: &ExecPlugin, cluster: &ClusterHint) -> Result<Issued, Failed> {
-    let printed = tokio::time::timeout(DEADLINE, output(plugin, cluster)).await.map_err(|_| Failed::Timeout)??;
-    read(&printed)
+    // Kept outside of what the deadline ends: what a plugin said before it was stopped says why.
+    let mut complaints = Vec::new();
+    let printed = tokio::time::timeout(DEADLINE, output(plugin, cluster, &mut complaints)).await;
+    let issued = printed.unwrap_or(Err(Fault::Timeout)).and_then(|printed| read(&printed));
+    issued.map_err(|what| Failed { plugin: name(plugin), what, said: complaint::first_line(&complaints) })
 }
 
-async fn output(plugin: &ExecPlugin, cluster: &ClusterHint) -> Result<Zeroizing<Vec<u8>>, Failed> {
+async fn output(
+    plugin: &ExecPlugin,
+    cluster: &ClusterHint,
+    complaints: &mut Vec<u8>,
+) -> Result<Zeroizing<Vec<u8>>, Fault> {
     let mut child = Command::new(&plugin.command)
         .args(&plugin.args)
         .envs(&plugin.env)
         .env("KUBERNETES_EXEC_INFO", request(plugin, cluster))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        // What it prints there may hold secrets, and nobody reads it at 3 am.
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .map_err(|_| Failed::Start)?;
+        .map_err(|error| Fault::Start(complaint::shown(&error.to_string())))?;
     let mut printed = Zeroizing::new(Vec::new());
-    let stdout = child.stdout.take().ok_or(Failed::Start)?;
-    stdout.take(MAX_OCTETS + 1).read_to_end(&mut printed).await.map_err(|_| Failed::Exit)?;
+    let (stdout, stderr) = child.stdout.take().zip(child.stderr.take()).ok_or(Fault::Lost)?;
+    let status = {
+        let ending = async {
+            let mut stdout = stdout.take(MAX_OCTETS + 1);
+            let read = stdout.read_to_end(&mut printed).await;
+            // Whoever prints on is not waited for.
+            drop(stdout);
+            read?;
+            child.wait().await
+        };
+        let (mut ending, mut listening) = (std::pin::pin!(ending), std::pin::pin!(listen(stderr, complaints)));
+        tokio::select! {
+            status = &mut ending => {
+                // What the plugin has left running may hold its error output open for ever.
+                drop(tokio::time::timeout(LAST_WORDS, listening).await);
+                status
+            }
+            () = &mut listening => ending.await,
+        }
+    };
     if u64::try_from(printed.len()).unwrap_or(u64::MAX) > MAX_OCTETS {
-        return Err(Failed::TooLarge);
+        return Err(Fault::TooLarge);
     }
-    let status = child.wait().await.map_err(|_| Failed::Exit)?;
-    if status.success() { Ok(printed) } else { Err(Failed::Exit) }
+    let status = status.map_err(|_| Fault::Lost)?;
+    match (status.success(), status.code(), status.signal()) {
+        (true, ..) => Ok(printed),
+        (false, Some(code), _) => Err(Fault::Exit(code)),
+        (false, None, Some(signal)) => Err(Fault::Signal(signal)),
+        (false, None, None) => Err(Fault::Lost),
+    }
+}
+
+/// Takes down the beginning of what a plugin complains of; the rest is read as well, so that it blocks nobody.
+async fn listen(mut stderr: ChildStderr, complaints: &mut Vec<u8>) {
+    // Failing to hear it costs nothing but the reason.
+    drop((&mut stderr).take(complaint::OCTETS).read_to_end(complaints).await);
+    drop(tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await);
 }
 
 fn request(plugin: &ExecPlugin, cluster: &ClusterHint) -> String {
@@ -112,19 +191,53 @@ fn request(plugin: &ExecPlugin, cluster: &ClusterHint) -> String {
     serde_json::json!({ "apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": spec }).to_string()
 }
 
-fn read(printed: &[u8]) -> Result<Issued, Failed> {
-    let credential: Credential = serde_json::from_slice(printed).map_err(|_| Failed::NoCredential)?;
-    let status = credential.status.filter(|_| credential.kind == "ExecCredential").ok_or(Failed::NoCredential)?;
+fn read(printed: &[u8]) -> Result<Issued, Fault> {
+    let text = text::decode(printed).0;
+    if text.trim().is_empty() {
+        return Err(Fault::Nothing);
+    }
+    let credential = serde_json::from_str(&text).ok().or_else(|| in_yaml(&text)).ok_or(Fault::Noise)?;
+    let Credential { kind, status } = credential;
+    if kind != "ExecCredential" {
+        return Err(Fault::Noise);
+    }
+    let status = status.ok_or(Fault::Empty)?;
     let token = status.token.filter(|token| !token.is_empty()).map(Zeroizing::new);
+    let is_there = |data: &String| !data.is_empty();
     let client = status
         .client_certificate_data
-        .zip(status.client_key_data)
+        .filter(is_there)
+        .zip(status.client_key_data.filter(is_there))
         .map(|(chain, key)| (Zeroizing::new(chain.into_bytes()), Zeroizing::new(key.into_bytes())));
     if token.is_none() && client.is_none() {
-        return Err(Failed::NoCredential);
+        return Err(Fault::Empty);
     }
     let expires = status.expiration_timestamp.map(|at| UnixTime::from_millis(at.as_millisecond()));
     Ok(Issued { token, client, expires })
+}
+
+/// kubectl reads whatever its own decoder reads, and that is YAML too.
+fn in_yaml(text: &str) -> Option<Credential> {
+    let documents = yaml::documents(text).ok()?;
+    let [document] = documents.as_slice() else { return None };
+    let owned = |node: &Node, key: &str| node.field(key).and_then(Node::scalar).map(str::to_owned);
+    let status = |node: &Node| {
+        let expires = match owned(node, "expirationTimestamp") {
+            Some(at) => Some(at.parse().ok()?),
+            None => None,
+        };
+        Some(Status {
+            token: owned(node, "token"),
+            client_certificate_data: owned(node, "clientCertificateData"),
+            client_key_data: owned(node, "clientKeyData"),
+            expiration_timestamp: expires,
+        })
+    };
+    let status = match document.field("status") {
+        Some(node) => Some(status(node)?),
+        None => None,
+    };
+    Some(Credential { kind: owned(document, "kind")?, status })
 }
 
 #[cfg(test)]
@@ -147,18 +260,60 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn plugins_that_give_nothing_fail_by_name() {
-        for (script, failed) in [
-            ("exit 3", Failed::Exit),
-            ("echo nonsense", Failed::NoCredential),
-            ("echo '{\"kind\":\"ExecCredential\",\"status\":{}}'", Failed::NoCredential),
-            ("echo '{\"kind\":\"Other\",\"status\":{\"token\":\"x\"}}'", Failed::NoCredential),
-            ("yes", Failed::TooLarge),
+    async fn plugins_that_give_nothing_are_named_with_what_they_did() {
+        let good = r#"{"kind":"ExecCredential","status":{"token":"hush"}}"#;
+        for (script, said) in [
+            ("exit 3".to_owned(), "ended with exit code 3"),
+            (format!("echo '{good}'; exit 1"), "ended with exit code 1"),
+            ("kill -9 $$".to_owned(), "was ended by signal 9"),
+            ("true".to_owned(), "printed nothing"),
+            ("echo token=hush".to_owned(), "printed something else than an ExecCredential"),
+            (format!("echo Logged in.; echo '{good}'"), "printed something else than an ExecCredential"),
+            (
+                "echo '{\"kind\":\"Other\",\"status\":{\"token\":\"hush\"}}'".to_owned(),
+                "printed something else than an ExecCredential",
+            ),
+            (
+                "echo '{\"kind\":\"ExecCredential\",\"status\":{}}'".to_owned(),
+                "printed an ExecCredential without a token or a certificate and its key",
+            ),
+            ("yes hush".to_owned(), "printed more than 256 KiB"),
+            (
+                "echo >&2; echo '  session has ended ' >&2; echo more >&2; exit 1".to_owned(),
+                "ended with exit code 1, and says: session has ended",
+            ),
+            (
+                "echo 'error: token=hush rejected' >&2; exit 7".to_owned(),
+                "ended with exit code 7, and says: error: token=*** rejected",
+            ),
         ] {
-            assert_eq!(run(&shell(script), &ClusterHint::default()).await.err(), Some(failed), "{script}");
+            let failed = run(&shell(&script), &ClusterHint::default()).await.err().unwrap().to_string();
+
+            assert_eq!(failed, format!("the exec plugin sh {said}"), "{script}");
         }
-        let absent = ExecPlugin { command: "/nonexistent".into(), ..shell("") };
-        assert_eq!(run(&absent, &ClusterHint::default()).await.err(), Some(Failed::Start));
+        let absent = ExecPlugin { command: "/nonexistent/corp-login".into(), ..shell("") };
+        let failed = run(&absent, &ClusterHint::default()).await.err().unwrap().to_string();
+        assert!(failed.starts_with("the exec plugin corp-login cannot be started: No such file"), "{failed}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read_in_every_form_that_kubectl_reads_and_complaints_beside_it_do_no_harm() {
+        let json = r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"t","expirationTimestamp":"2026-01-02T03:04:05Z"}}"#;
+        let yaml = r"kind: ExecCredential\nstatus:\n  token: t\n  expirationTimestamp: 2026-01-02T03:04:05Z\n";
+        for script in [
+            format!("echo '{json}'"),
+            format!("printf '\\357\\273\\277'; echo '{json}'"),
+            format!("printf '{yaml}'"),
+            format!("printf '\\357\\273\\277{yaml}'"),
+            format!("echo WARN deprecated >&2; echo '{json}'"),
+            format!("yes noise | head -c 300000 >&2; echo '{json}'"),
+        ] {
+            let issued = run(&shell(&script), &ClusterHint::default()).await.map_err(|failed| failed.to_string());
+
+            let issued = issued.unwrap_or_else(|failed| panic!("{script}: {failed}"));
+            assert_eq!(issued.token.as_deref().map(String::as_str), Some("t"), "{script}");
+            assert_eq!(issued.expires.unwrap().to_string(), "2026-01-02T03:04:05Z", "{script}");
+        }
     }
 
     fn shell(script: &str) -> ExecPlugin {

@@ -26,6 +26,7 @@ use crate::config::mark::Mark;
 use crate::config::settings::{Credentials, ExecPlugin, Source};
 use crate::model::certificate::Fingerprint;
 use crate::model::phase::Cause;
+use crate::model::subject::Subject;
 use crate::model::time::{Clock, Mono, Now};
 use crate::parse::pem::{self, Scan};
 use crate::parse::x509;
@@ -53,6 +54,8 @@ pub(crate) struct Passport {
     pub(crate) token: Option<HeaderValue>,
     /// Whether something that is configured could not be read or understood.
     pub(crate) is_flawed: bool,
+    /// What that is, without secrets, where it is known.
+    pub(crate) flaw: Option<Arc<str>>,
     /// What the generation stands for: the anchors and the client's chain.
     print: Print,
 }
@@ -67,7 +70,15 @@ struct Print {
 impl Passport {
     /// Nobody, who trusts nobody.
     fn nothing() -> Self {
-        Self { generation: 0, strict: None, client: None, token: None, is_flawed: true, print: Print::default() }
+        Self {
+            generation: 0,
+            strict: None,
+            client: None,
+            token: None,
+            is_flawed: true,
+            flaw: None,
+            print: Print::default(),
+        }
     }
 
     /// The cause to report when the server answered `cause`: a refusal is our own fault when a credential is missing.
@@ -78,6 +89,8 @@ impl Passport {
 
 /// One set of credentials.
 pub(crate) struct Identity {
+    /// Of whom they are, for the log.
+    of: Subject,
     credentials: Credentials,
     cluster: String,
     tls: Tls,
@@ -119,9 +132,9 @@ struct Load {
 
 impl Identity {
     /// `cluster` is the URL that an exec plugin is told.
-    pub(crate) fn new(credentials: Credentials, cluster: String, tls: Tls, clock: Clock) -> Self {
+    pub(crate) fn new(of: Subject, credentials: Credentials, cluster: String, tls: Tls, clock: Clock) -> Self {
         let state = tokio::sync::Mutex::default();
-        Self { credentials, cluster, tls, clock, files: Aside::new(1), state, was_refused: AtomicBool::new(false) }
+        Self { of, credentials, cluster, tls, clock, files: Aside::new(1), state, was_refused: AtomicBool::new(false) }
     }
 
     /// Whether it was made from these: then it may go on as it is.
@@ -170,7 +183,7 @@ impl Identity {
             credentials: self.credentials.clone(),
             tls: self.tls.clone(),
             issued: state.plugin.issued.clone(),
-            flaw: state.plugin.failure,
+            flaw: state.plugin.failure.clone(),
             before: state.passport.clone(),
         };
         let Some((passport, complaints)) = self.files.run(FILES_DEADLINE, move || load.run()).await else {
@@ -178,7 +191,7 @@ impl Identity {
         };
         if complaints != state.complaints {
             for complaint in &complaints {
-                tracing::warn!("credentials: {complaint}");
+                tracing::warn!(of = %self.of, "credentials of {}: {complaint}", self.of);
             }
             state.complaints = complaints;
         }
@@ -196,7 +209,7 @@ impl Identity {
         if plugin.running.as_ref().is_some_and(JoinHandle::is_finished)
             && let Some(running) = plugin.running.take()
         {
-            plugin.take(running.await.unwrap_or(Err(exec::Failed::Start)), now.mono);
+            plugin.take(running.await.unwrap_or_else(|_| Err(exec::Failed::lost(command))), now.mono);
         }
         if plugin.running.is_none() && plugin.is_due(now, self.was_refused.load(Ordering::Relaxed)) {
             self.was_refused.store(false, Ordering::Relaxed);
@@ -277,16 +290,17 @@ impl Load {
             None => None,
         };
         // A failed renewal is only a flaw once nothing is left of what was issued before.
-        if let Some(failed) = self.flaw.filter(|_| self.issued.is_none()) {
+        if let Some(failed) = self.flaw.as_ref().filter(|_| self.issued.is_none()) {
             complaints.push(failed.to_string());
         } else if self.credentials.exec.is_some() && self.issued.is_none() {
             complaints.push("the exec plugin's credential has ended".to_owned());
         }
         let is_flawed = !complaints.is_empty();
+        let flaw = is_flawed.then(|| complaints.join("; ").into());
         complaints.append(&mut remarks);
         let print = Print { anchors, client: chain };
         let generation = before.map_or(0, |known| known.generation + u64::from(known.print != print));
-        (Passport { generation, strict, client, token, is_flawed, print }, complaints)
+        (Passport { generation, strict, client, token, is_flawed, flaw, print }, complaints)
     }
 
     fn client(&self) -> Option<Result<Arc<CertifiedKey>, String>> {

@@ -90,6 +90,7 @@ impl Kit {
             finished: self.clock.now(),
             phases: sight.phases,
             served: sight.served,
+            own_flaw: None,
             proves_path: sight.proves_path,
             outcome: sight.outcome,
         }
@@ -112,6 +113,7 @@ impl Kit {
             finished: now,
             phases: Phases::default(),
             served: None,
+            own_flaw: None,
             proves_path: matches!(cause, Cause::Reset | Cause::Closed) && proves_path(peer),
             outcome: Err(Unseen { phase: Phase::Idle, cause }),
         })

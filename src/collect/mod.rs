@@ -41,6 +41,7 @@ use tokio::sync::mpsc;
 use self::apiserver::Apiserver;
 pub use self::dial::BadProxy;
 use self::etcd::Etcd;
+use self::identity::Identity;
 use self::journey::Journey;
 use self::kit::{Kit, Sight};
 use self::roster::Roster;
@@ -130,7 +131,12 @@ impl Collectors {
             tracing::error!(probe = %look.probe, "asked to look at {}, which cannot be done", look.probe);
             Sight::nothing()
         });
-        let observation = self.kit.dated(look, sight);
+        let mut observation = self.kit.dated(look, sight);
+        if observation.blames_us()
+            && let Some(identity) = self.roster.targets.get(&observation.probe.subject).and_then(|it| it.identity())
+        {
+            observation.own_flaw = identity.current().await.flaw.clone();
+        }
         tracing::debug!(probe = %observation.probe, outcome = ?observation.outcome.as_ref().map(drop), "looked");
         observation
     }
@@ -157,6 +163,16 @@ impl std::fmt::Debug for Collectors {
 }
 
 impl Target {
+    /// Who we are to it.
+    fn identity(&self) -> Option<&Identity> {
+        match self {
+            Self::Apiserver(apiserver) => Some(apiserver.identity()),
+            Self::Etcd(etcd) => Some(etcd.identity()),
+            Self::Member(site) => Some(&site.identity),
+            Self::Reference(_) | Self::Resolver(_) | Self::Vantage => None,
+        }
+    }
+
     /// `None` for a kind of look that this target is not asked.
     async fn look(&self, kit: &Kit, probe: &Probe) -> Option<Sight> {
         // Boxed, so that a look under way takes no more room than its own kind needs.

@@ -102,7 +102,7 @@ impl Making<'_> {
             Some(Target::Etcd(before)) => Some(before),
             _ => None,
         };
-        let at_listeners = self.guise_at_listeners(etcd);
+        let at_listeners = self.guise_at_listeners(whole.clone(), etcd);
         let mut members = Vec::new();
         for (member, endpoint) in &etcd.members {
             let subject = Subject::EtcdMember(cluster.clone(), etcd.name.clone(), member.clone());
@@ -129,8 +129,8 @@ impl Making<'_> {
     }
 
     /// The guise in which the metrics listeners of `etcd` are asked, directly whatever proxy its client ports want.
-    fn guise_at_listeners(&self, etcd: &settings::Etcd) -> Guise {
-        Guise { identity: self.identity(etcd.at_listeners.clone(), String::new()), proxy: None }
+    fn guise_at_listeners(&self, of: Subject, etcd: &settings::Etcd) -> Guise {
+        Guise { identity: self.identity(of, etcd.at_listeners.clone(), String::new()), proxy: None }
     }
 
     /// The guise of `of`; `server` is what an exec plugin is told.
@@ -141,14 +141,14 @@ impl Making<'_> {
         let server = server.to_string().trim_end_matches('/').to_owned();
         let identity = match self.before.identities.get(&of) {
             Some(known) if known.is_of(credentials, &server) => Arc::clone(known),
-            Some(_) | None => self.identity(credentials.clone(), server),
+            Some(_) | None => self.identity(of.clone(), credentials.clone(), server),
         };
         self.roster.identities.insert(of, Arc::clone(&identity));
         Ok(Guise { identity, proxy })
     }
 
-    fn identity(&self, credentials: Credentials, server: String) -> Arc<Identity> {
-        Arc::new(Identity::new(credentials, server, self.kit.tls.clone(), self.kit.clock.clone()))
+    fn identity(&self, of: Subject, credentials: Credentials, server: String) -> Arc<Identity> {
+        Arc::new(Identity::new(of, credentials, server, self.kit.tls.clone(), self.kit.clock.clone()))
     }
 }
 

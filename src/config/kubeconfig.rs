@@ -86,7 +86,13 @@ impl Desk<'_> {
         }
         let exec = chosen.exec.and_then(|Sited { mark, value }| {
             if allows_exec {
-                return Some(plugin(value, folder));
+                let plugin = plugin(value, folder);
+                if !is_there(&plugin.command) {
+                    let what = format!("the exec plugin {} is not there", plugin.command.display());
+                    let hint = "install it where the user that vedette runs as finds it, or name it with its folder";
+                    say(Flaw::warning(mark, what).hint(hint));
+                }
+                return Some(plugin);
             }
             let what = format!("the credential comes from a command, '{}', which is not allowed to run", value.command);
             let hint = "set 'allow_exec: true' beside the kubeconfig's path, or give vedette a credential of its own";
@@ -135,6 +141,16 @@ fn address(server: &Server) -> Result<Address, Flaw> {
         return Err(Flaw::error(server.mark, "'0' is no port"));
     }
     Ok(Address { host, port: server.port })
+}
+
+/// Whether there is a file of that name, for a bare one in `PATH`.
+fn is_there(command: &Path) -> bool {
+    let is_file = |path: &Path| path.metadata().is_ok_and(|found| found.is_file());
+    if command.components().count() > 1 {
+        return is_file(command);
+    }
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| is_file(&folder.join(command))))
 }
 
 /// A command with a slash starts at the kubeconfig's folder, as with kubectl; a bare one is looked up in `PATH`.

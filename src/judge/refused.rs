@@ -33,13 +33,14 @@ impl Words for Refused {
     )]
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let place = phrases::place(&finding.subject, addresses);
-        let Evidence::Refused { unseen } = &finding.evidence else {
+        let Evidence::Refused { unseen, own_flaw } = &finding.evidence else {
             return format!("{place} is alive but refuses vedette's credential.");
         };
         match unseen.cause {
-            Cause::OwnCredential => {
-                format!("vedette's own credential for {place} cannot be read or used, so it was not asked ({unseen}).")
-            }
+            Cause::OwnCredential => match own_flaw {
+                Some(flaw) => format!("vedette has no credential for {place} that it could use: {flaw} ({unseen})."),
+                None => format!("vedette's own credential for {place} cannot be read or used ({unseen})."),
+            },
             _ => format!("{place} is alive but refuses vedette's credential ({unseen})."),
         }
     }
@@ -56,7 +57,11 @@ impl Words for Refused {
     )]
     fn likely_cause(&self, finding: &Finding) -> String {
         let text = match &finding.evidence {
-            Evidence::Refused { unseen } => match unseen.cause {
+            Evidence::Refused { unseen, own_flaw } => match unseen.cause {
+                Cause::OwnCredential if own_flaw.is_some() => {
+                    "What stands above. Run a plugin that it names by hand, as the user and with the environment that vedette \
+                     has: what it does not find there or asks of a person, it does not get."
+                }
                 Cause::OwnCredential => "The file with the certificate, key or token is missing, unreadable or broken.",
                 Cause::ClientCertificateRefused => {
                     "vedette's client certificate has ended, or the server trusts another authority than the one that \
@@ -134,11 +139,23 @@ fn judge_credential(scene: &Scene<'_>, subject: Subject, endpoints: &[Subject]) 
     }
     Verdict::Bad(Finding {
         rule: RuleId::F52,
-        subject,
+        subject: subject.clone(),
         level: Level::Warning,
         since: run.first.wall,
         hold: scene.policy().redundancy_hold,
         path_unproven: false,
-        evidence: Evidence::Refused { unseen },
+        evidence: Evidence::Refused { unseen, own_flaw: own_flaw(scene, &subject, endpoints) },
     })
+}
+
+/// Why our credential cannot be used, as the latest looks at `whole` or one of its endpoints tell it.
+fn own_flaw(scene: &Scene<'_>, whole: &Subject, endpoints: &[Subject]) -> Option<String> {
+    let (name, _) = scene.cluster?;
+    let looks = &scene.view.picture(name)?.looks;
+    let concerns = |subject: &Subject| subject == whole || endpoints.contains(subject);
+    let told = looks
+        .iter()
+        .filter(|(probe, _)| concerns(&probe.subject))
+        .filter_map(|(_, look)| Some((look.scheduled.mono, look.own_flaw.as_ref()?)));
+    told.max_by_key(|(at, _)| *at).map(|(_, flaw)| flaw.to_string())
 }

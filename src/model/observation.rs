@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::certificate::Served;
 use super::etcd::{Alarm, MemberAnswer, MemberHealth, MemberListing, MemberMetrics, MemberStatus, ReadAnswer};
 use super::health::{Health, Version};
-use super::phase::{Phases, Unseen};
+use super::phase::{Cause, Phases, Unseen};
 use super::probe::{LookId, Probe};
 use super::stored::FilesReading;
 use super::time::Now;
@@ -32,6 +32,40 @@ pub struct Observation {
     pub proves_path: bool,
     /// What was seen, or why nothing was.
     pub outcome: Result<Reading, Unseen>,
+    /// Why our own credential cannot be used, where the outcome puts a refusal down to it. Holds no secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_flaw: Option<Arc<str>>,
+}
+
+impl Observation {
+    /// Whether a part of it was refused for a credential of ours that cannot be used.
+    #[must_use]
+    pub fn blames_us(&self) -> bool {
+        fn of<T>(answers: &[MemberAnswer<T>]) -> bool {
+            answers.iter().any(|member| member.answer.as_ref().is_err_and(is_ours))
+        }
+        const fn is_ours(unseen: &Unseen) -> bool {
+            matches!(unseen.cause, Cause::OwnCredential)
+        }
+        match &self.outcome {
+            Err(unseen) => is_ours(unseen),
+            Ok(Reading::EtcdStatus(answers)) => of(answers),
+            Ok(Reading::EtcdRead(answers)) => of(answers),
+            Ok(Reading::EtcdAlarms(answers)) => of(answers),
+            Ok(Reading::EtcdMembers(answers)) => of(answers),
+            Ok(Reading::EtcdHealth(answers)) => of(answers),
+            Ok(Reading::EtcdMetrics(answers)) => of(answers),
+            Ok(
+                Reading::Health(_)
+                | Reading::Version(_)
+                | Reading::Chain
+                | Reading::Reference
+                | Reading::Resolver(_)
+                | Reading::OwnClock(_)
+                | Reading::Files(_),
+            ) => false,
+        }
+    }
 }
 
 /// What a look can read. Closed: a new kind of fact is a new variant, and the compiler lists who must decide.

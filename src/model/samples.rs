@@ -192,7 +192,10 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
         ),
         RuleId::F52 => (
             "prod-eu1/etcd/etcd/etcd-1",
-            Evidence::Refused { unseen: Unseen { phase: Phase::Tls, cause: Cause::ClientCertificateRefused } },
+            Evidence::Refused {
+                unseen: Unseen { phase: Phase::Tls, cause: Cause::ClientCertificateRefused },
+                own_flaw: None,
+            },
         ),
         RuleId::F54 => (
             "prod-eu1/apiserver/api-1",

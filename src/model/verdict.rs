@@ -266,6 +266,9 @@ pub enum Evidence {
     },
     /// What cannot be seen of a cluster.
     Coverage {
+        /// Why it cannot be used, where that is our own fault and known. Holds no secret.
+        #[serde(default)]
+        own_flaw: Option<String>,
         /// Each gap, the widest first.
         gaps: Vec<Gap>,
     },

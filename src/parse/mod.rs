@@ -3,6 +3,7 @@
 //! Nothing here opens, dials, knows a path's meaning or asks for the time. What comes from a peer is shortened and
 //! escaped, so that it can go on a screen or into a mail as it is.
 
+pub(crate) mod complaint;
 pub mod etcd;
 pub mod etcd_page;
 pub mod exposition;

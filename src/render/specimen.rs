@@ -93,6 +93,7 @@ pub(crate) fn look(subject: Subject, kind: ProbeKind, outcome: Result<Reading, U
             resolve: None,
         },
         served: None,
+        own_flaw: None,
         proves_path: true,
         outcome,
     }

@@ -65,6 +65,11 @@ impl Etcd {
         lines.find(|line| line.is_at(site, login)).map(Arc::clone)
     }
 
+    /// Who we are to its members.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// Asks all members; `None` for kinds that no etcd is asked.
     pub(crate) async fn look(&self, kit: &Kit, kind: ProbeKind, connection: Connection) -> Option<Sight> {
         Some(match kind {

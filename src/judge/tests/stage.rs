@@ -309,6 +309,7 @@ fn observation(millis: u64, seen: &Seen) -> Observation {
         finished: at(millis).plus(seen.took),
         phases: spent(seen),
         served: None,
+        own_flaw: None,
         proves_path: seen.proves_path,
         outcome: seen.outcome.clone(),
     }

@@ -320,3 +320,4 @@ fn certificate(number: u8, days: u32) -> Certificate {
         key: None,
     }
 }
+            own_flaw: None,

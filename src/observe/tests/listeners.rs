@@ -137,6 +137,7 @@ fn pages(millis: u64, page: MemberMetrics) -> Observation {
         finished: at(millis + 5),
         phases: Phases::default(),
         served: None,
+        own_flaw: None,
         proves_path: true,
         outcome: Ok(Reading::EtcdMetrics(vec![answer])),
     }

@@ -84,7 +84,7 @@ pub(in crate::render) fn of(pass: Pass<'_>, look: &Observation) -> Vec<Row> {
             let error = clock.max_error.as_secs_f64();
             vec![row(pass, look, Saw::Ok, &format!("{result}, error up to {error:.3} s"))]
         }
-        Err(unseen) => vec![Row { unseen: Some(*unseen), ..row(pass, look, silent(*unseen), &unseen.to_string()) }],
+        Err(unseen) => vec![Row { unseen: Some(*unseen), ..row(pass, look, silent(*unseen), &failed(look, *unseen)) }],
     }
 }
 
@@ -102,7 +102,7 @@ fn members<T>(
                 let (saw, result) = say(read);
                 (saw, result, None)
             }
-            Err(unseen) => (silent(*unseen), unseen.to_string(), Some(*unseen)),
+            Err(unseen) => (silent(*unseen), failed(look, *unseen), Some(*unseen)),
         };
         let address = pass.inventory.address(&subject).to_owned();
         Row { subject, address, unseen, phases: answer.phases, end: None, ..row(pass, look, saw, &result) }
@@ -179,6 +179,14 @@ fn chain(look: &Observation) -> String {
             format!("chain of {}{ends}, {}", served.chain.len(), served.trust.as_str())
         },
     )
+}
+
+/// How a look failed, and where our own credential is to blame, why.
+fn failed(look: &Observation, unseen: Unseen) -> String {
+    match look.own_flaw.as_ref().filter(|_| unseen.cause == Cause::OwnCredential) {
+        Some(flaw) => format!("{unseen}: {flaw}"),
+        None => unseen.to_string(),
+    }
 }
 
 const fn silent(unseen: Unseen) -> Saw {

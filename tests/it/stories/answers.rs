@@ -38,6 +38,7 @@ impl World {
             finished: look.scheduled,
             phases,
             served: self.served(&look.probe.subject).filter(|_| outcome.is_ok()),
+            own_flaw: None,
             proves_path: !self.cut_off
                 && look.probe.kind != ProbeKind::OwnClock
                 && !is_dead_resolver

@@ -295,6 +295,7 @@ impl World {
             finished: now,
             phases: Phases::default(),
             served: None,
+            own_flaw: None,
             proves_path: !self.cut_off,
             outcome: Err(Unseen { phase: Phase::Idle, cause: Cause::Reset }),
         };

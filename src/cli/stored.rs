@@ -10,7 +10,7 @@ use crate::collect::files;
 use crate::config::problem::Problem;
 use crate::config::settings::{Settings, WatchedFiles};
 use crate::daemon::clock;
-use crate::model::stored::{FileFault, FilesReading, SourceReading};
+use crate::model::stored::{FileFault, FilesReading, Held, SourceReading};
 use crate::parse::flaw::Flaw;
 
 /// A file system that has not answered by then is called hung.
@@ -47,16 +47,20 @@ pub(super) fn look(settings: &Settings) -> Stored {
 }
 
 impl Stored {
-    /// `14 certificates and tokens in 9 files`.
+    /// `14 certificates and tokens in 9 files`; authorities that a system ships are counted apart.
     pub(super) fn counted(&self) -> String {
         let (mut items, mut files) = (0, 0);
+        let held = self.readings.iter().flatten().flat_map(FilesReading::held);
+        let foreign: usize = held.filter(Held::is_foreign).map(|held| held.places().count()).sum();
         for source in self.readings.iter().flatten().flat_map(|reading| &reading.sources) {
             let holding = source.files.iter().filter(|file| !file.items.is_empty());
             files += holding.clone().count();
             items += holding.map(|file| file.items.len()).sum::<usize>();
         }
         let file_word = if files == 1 { "file" } else { "files" };
-        format!("{items} stored certificates and tokens in {files} {file_word}")
+        let apart = if foreign > 0 { format!(", and {foreign} authorities of public bundles") } else { String::new() };
+        let items = items - foreign;
+        format!("{items} stored certificates and tokens in {files} {file_word}{apart}")
     }
 
     /// Warnings for entries of `config` that cannot be read as they are. Our own credentials are examined elsewhere.

@@ -74,7 +74,11 @@ impl Strict {
         let now = rustls::pki_types::UnixTime::since_unix_epoch(since_epoch);
         match self.verifier.verify_server_cert(leaf, rest, name, &[], now) {
             Ok(_) => (Trust::Trusted, self.longest_path(leaf, rest, now)),
-            Err(Error::InvalidCertificate(fault)) => (trust_of(&fault), None),
+            // Names are compared once there is a path.
+            Err(Error::InvalidCertificate(fault)) => match trust_of(&fault) {
+                Trust::WrongName => (Trust::WrongName, self.longest_path(leaf, rest, now)),
+                trust => (trust, None),
+            },
             Err(_) => (Trust::Invalid, None),
         }
     }

@@ -51,14 +51,18 @@ impl Words for ServedStale {
             return format!("{place} serves an older certificate than lies on disk.");
         };
         format!(
-            "{place} still serves the certificate that ends at {served_ends}, although {path} holds a newer one, valid \
-             until {stored_ends}."
+            "{place} still serves the certificate that {}, although {path} holds a newer one, {}.",
+            if served_ends.is_endless() { "has no end".to_owned() } else { format!("ends at {served_ends}") },
+            if stored_ends.is_endless() { "without end".to_owned() } else { format!("valid until {stored_ends}") },
         )
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "other evidence is of other rules")]
     fn impact(&self, finding: &Finding) -> String {
         match &finding.evidence {
+            Evidence::Stale { served_ends, .. } if served_ends.is_endless() => {
+                "Nothing by itself: what is served has no end. But the renewal has not reached those who ask.".into()
+            }
             Evidence::Stale { served_ends, .. } => format!(
                 "Nothing yet, and the renewal looks done. But at {served_ends} clients begin to refuse this endpoint all \
                  the same, because what is on disk is not what is served."

@@ -21,6 +21,9 @@ use super::expiry::level;
 use super::scene::Scene;
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
+use spare::Depended;
+
+mod spare;
 
 /// F28: something in a file reaches its end, or cannot be read.
 pub struct StoredEnds;
@@ -56,6 +59,7 @@ impl Words for StoredEnds {
                 match kind {
                     ItemKind::Authority => format!("authority {whose} expires"),
                     ItemKind::KubeconfigClient => format!("kubeconfig of {whose} expires"),
+                    ItemKind::TalosClient => format!("talosconfig of {whose} expires"),
                     ItemKind::KubeconfigToken | ItemKind::Token => format!("token of {whose} expires"),
                     ItemKind::Client => format!("client certificate {whose} expires"),
                     ItemKind::Leaf => format!("stored certificate {whose} expires"),
@@ -98,6 +102,9 @@ impl Words for StoredEnds {
     #[expect(clippy::wildcard_enum_match_arm, reason = "other evidence is of other rules")]
     fn impact(&self, finding: &Finding) -> String {
         match &finding.evidence {
+            Evidence::Stored { is_spare: true, .. } => {
+                "Nothing: its successor lies beside it, and no chain that was verified depends on it.".into()
+            }
             Evidence::Stored { own: Some(own), band, .. } => {
                 let from = if *band == Band::Expired { "It has ended" } else { "From its end on" };
                 format!("{from}: {}", effect(own))
@@ -108,6 +115,7 @@ impl Words for StoredEnds {
                     ItemKind::KubeconfigClient | ItemKind::KubeconfigToken => {
                         "whoever uses this kubeconfig is locked out: people, pipelines, backups"
                     }
+                    ItemKind::TalosClient => "talosctl is locked out with this talosconfig: the nodes run on",
                     ItemKind::Client => "the program that uses it is refused by the servers it calls",
                     ItemKind::Token => "whoever uses this token gets 401",
                     ItemKind::Leaf => "clients that verify refuse to talk to whatever serves it",
@@ -129,9 +137,15 @@ impl Words for StoredEnds {
     #[expect(clippy::wildcard_enum_match_arm, reason = "other evidence is of other rules")]
     fn likely_cause(&self, finding: &Finding) -> String {
         match &finding.evidence {
+            Evidence::Stored { is_spare: true, .. } => {
+                "The authority was rotated, and the one before was left in the bundle."
+            }
             Evidence::Stored { kind: ItemKind::Authority, .. } => {
                 "Nothing renews an authority: it must be rotated, which takes preparation. Renewing what it signed does \
                  not help."
+            }
+            Evidence::Stored { kind: ItemKind::TalosClient, .. } => {
+                "Talos renews what is on its nodes, and nobody's talosconfig: its owner makes a new one."
             }
             Evidence::Stored { kind, .. } if kind.is_in_kubeconfig() => {
                 "A kubeconfig is a copy of a credential: renewing the original leaves its copies as they are."
@@ -159,6 +173,9 @@ impl Words for StoredEnds {
                     ItemKind::KubeconfigClient => format!(
                         "kubectl --kubeconfig {path} config view --raw -o jsonpath='{{.users[*].user.client-certificate-data}}' | base64 -d | openssl x509 -noout -subject -enddate"
                     ),
+                    ItemKind::TalosClient => {
+                        format!("talosctl --talosconfig {path} config info")
+                    }
                     ItemKind::KubeconfigToken | ItemKind::Token => {
                         format!("ls -l {path} # a bearer token: its exp has the date")
                     }
@@ -169,6 +186,9 @@ impl Words for StoredEnds {
                 let renew = match (own, kind) {
                     (_, ItemKind::Authority) => {
                         "kubeadm certs check-expiration # on a control-plane host: authorities are listed last"
+                    }
+                    (_, ItemKind::TalosClient) => {
+                        "talosctl config new NEW-TALOSCONFIG --roles os:admin # with a talosconfig that still works"
                     }
                     (Some(_), _) => {
                         "vedette check /etc/vedette/vedette.yaml # after a new one is in place; it is read without a restart"
@@ -190,6 +210,9 @@ impl Words for StoredEnds {
     #[expect(clippy::wildcard_enum_match_arm, reason = "other evidence is of other rules")]
     fn renewed_by(&self, finding: &Finding) -> Option<&'static str> {
         match &finding.evidence {
+            Evidence::Stored { is_spare: true, .. } => {
+                Some("nobody: take it out of the bundle when no client needs it")
+            }
             Evidence::Stored { own: Some(_), .. } => Some("a person, by giving vedette a new one in the same place"),
             Evidence::Stored { kind: ItemKind::Authority, .. } => {
                 Some("a person, by rotating this authority: new authority first, then everything it has signed")
@@ -230,6 +253,7 @@ impl Rule for StoredEnds {
         let subject = |name: Name| Subject::Stored(scope.cloned(), name);
         let is_clock_wrong = !scene.view.is_wall_clock_trusted(scene.now.mono);
         let judged_as_served = served_first(scene);
+        let depended = Depended::of(scene);
         let mut verdicts = Vec::new();
         for held in shelf.reading().held() {
             let Some(life) = held.item().life else { break };
@@ -239,7 +263,9 @@ impl Rule for StoredEnds {
             if judged_as_served.contains(&held.item().fingerprint) {
                 continue;
             }
-            let Some(evidence) = in_band(scene, shelf, held, life, |name| watches.get(name)) else { continue };
+            let Some(evidence) = in_band(scene, shelf, held, life, &depended, |name| watches.get(name)) else {
+                continue;
+            };
             let subject = subject(name_of(held.item().fingerprint));
             let verdict = if is_clock_wrong {
                 Verdict::Unknown(Why::Vantage)
@@ -273,7 +299,9 @@ fn is_replaced_where_served(scene: &Scene<'_>, held: Held<'_>) -> bool {
     let item = held.item();
     let is_newer = |endpoint: &Subject| {
         scene.view.served(endpoint).and_then(|seen| seen.served.leaf()).is_some_and(|leaf| {
-            leaf.identity() == item.identity && item.life.is_some_and(|life| leaf.not_after > life.not_after)
+            let has_same_key = item.key.is_some() && leaf.key.and_then(|key| key.beginning()) == item.key;
+            (leaf.identity() == item.identity || has_same_key)
+                && item.life.is_some_and(|life| leaf.not_after > life.not_after)
         })
     };
     item.kind == ItemKind::Leaf && scene.served_endpoints().iter().any(is_newer)
@@ -284,12 +312,14 @@ fn in_band<'a>(
     shelf: &Shelf,
     held: Held<'_>,
     life: Life,
+    depended: &Depended<'_>,
     watch: impl Fn(&Name) -> Option<&'a FileWatch>,
 ) -> Option<Evidence> {
     let item = held.item();
     let watches = || held.places().filter_map(|(source, _, _)| watch(&source.name));
     let own = watches().find_map(|watch| watch.own.clone());
-    if own.is_none() && held.is_superseded() {
+    let is_nobodys = own.is_none() && held.is_superseded() || !held.is_current() && held.is_foreign();
+    if is_nobodys && !depended.is_on(item.fingerprint) {
         return None;
     }
     // Whoever lists a file knows who renews it; of our own credentials nothing is said.
@@ -319,6 +349,7 @@ fn in_band<'a>(
         paths,
         more,
         last_read: read,
+        is_spare: depended.is_spare(scene, held),
     })
 }
 
@@ -332,7 +363,8 @@ fn finding(subject: Subject, evidence: Evidence, is_leftover: bool, shelf: &Shel
         path_unproven: false,
         evidence,
     };
-    if let Some(band) = finding.band().filter(|_| !is_leftover) {
+    let is_spare = matches!(finding.evidence, Evidence::Stored { is_spare: true, .. });
+    if let Some(band) = finding.band().filter(|_| !is_leftover && !is_spare) {
         finding.level = level(band);
     }
     finding
@@ -357,7 +389,7 @@ fn readable(
     let all: Vec<_> =
         whole.into_iter().chain(files().map(|(file, trouble)| (file.path.to_string(), trouble.fault))).collect();
     let lives = source.files.iter().flat_map(|file| file.items.iter()).filter_map(|item| item.life);
-    let first_end = lives.map(|life| life.not_after).min();
+    let first_end = lives.map(|life| life.not_after).filter(|end| !end.is_endless()).min();
     let last_read = files().filter_map(|(_, trouble)| trouble.last_read).max();
     let more = all.len().saturating_sub(MAX_PATHS);
     Verdict::Bad(Finding {
@@ -401,7 +433,7 @@ fn common_name(holder: &str) -> String {
 const fn noun(kind: ItemKind) -> &'static str {
     match kind {
         ItemKind::Leaf => "certificate",
-        ItemKind::Client | ItemKind::KubeconfigClient => "client certificate",
+        ItemKind::Client | ItemKind::KubeconfigClient | ItemKind::TalosClient => "client certificate",
         ItemKind::Authority => "authority",
         ItemKind::KubeconfigToken | ItemKind::Token => "bearer token",
     }

@@ -1,6 +1,7 @@
 //! Certificates as read from a handshake or a file.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -193,6 +194,13 @@ impl Trust {
 }
 
 impl Fingerprint {
+    /// The first eight octets, where a table of a hundred thousand has no room for all; `None` when all are zero.
+    #[must_use]
+    pub fn beginning(&self) -> Option<NonZeroU64> {
+        let octets = self.0.first_chunk().copied().unwrap_or_default();
+        NonZeroU64::new(u64::from_be_bytes(octets))
+    }
+
     /// The first 16 hex digits: enough to tell certificates apart on a screen and in a label.
     #[must_use]
     pub fn short(&self) -> String {

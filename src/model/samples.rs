@@ -168,6 +168,7 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
                 paths: vec!["/etc/vedette/prod-eu1/client.crt".into()],
                 more: 0,
                 last_read: None,
+                is_spare: false,
             },
         ),
         RuleId::F49 => (

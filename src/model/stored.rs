@@ -4,13 +4,18 @@
 //! either could be had. Who renews an item, which endpoint should serve it and whether we use it ourselves stands in
 //! the inventory, under the name of its source.
 
+mod aside;
+mod foreign;
 mod items;
+mod replaced;
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::items::Items;
+use self::replaced::Placed;
 use super::certificate::Fingerprint;
 use super::subject::Name;
 use super::time::UnixTime;
@@ -30,8 +35,11 @@ struct Spot {
     source: u32,
     file: u32,
     item: u32,
-    /// Whether the same folder of the same source holds the one that replaced it.
+    /// Whether the same source holds the one that replaced it.
     is_superseded: bool,
+    /// Whether it is an authority of a public bundle that has nothing to do with us.
+    #[serde(default)]
+    is_foreign: bool,
 }
 
 /// One item and everywhere it lies.
@@ -92,6 +100,9 @@ pub struct Item {
     pub holder: Box<str>,
     /// Who issued it.
     pub issuer: Arc<str>,
+    /// Beginning of the hash of a certificate's key; `None` for tokens, and where it could not be read.
+    #[serde(default)]
+    pub key: Option<NonZeroU64>,
     /// Position in the file, from 1, over certificates and tokens alike.
     pub position: u32,
     /// What it is.
@@ -119,6 +130,8 @@ pub enum ItemKind {
     Authority,
     /// A client certificate inside a kubeconfig.
     KubeconfigClient,
+    /// A client certificate inside a talosconfig.
+    TalosClient,
     /// A bearer token inside a kubeconfig.
     KubeconfigToken,
     /// A bearer token in a file of its own.
@@ -169,12 +182,13 @@ impl FilesReading {
             for (file, stored) in read.files.iter().enumerate() {
                 for item in 0..stored.items.len() {
                     let [source, file, item] = [source, file, item].map(counted);
-                    reading.order.push(Spot { source, file, item, is_superseded: false });
+                    reading.order.push(Spot { source, file, item, is_superseded: false, is_foreign: false });
                 }
             }
         }
         reading.sort();
         reading.mark_superseded();
+        reading.mark_foreign();
         reading
     }
 
@@ -190,42 +204,22 @@ impl FilesReading {
         self.order = order;
     }
 
-    /// A kubelet keeps its dated files, people keep backups: what lies beside its replacement needs nobody. Authorities
-    /// are told apart by their keys and overlap on purpose; a kubeconfig is a copy that somebody may still use.
+    /// A kubelet keeps its dated files, people keep backups: what was replaced needs nobody.
     fn mark_superseded(&mut self) {
-        let mut alike: Vec<(u64, usize)> = Vec::with_capacity(self.order.len());
-        for (at, spot) in self.order.iter().enumerate() {
-            let item = self.at(*spot).2;
-            if item.life.is_some() && matches!(item.kind, ItemKind::Leaf | ItemKind::Client | ItemKind::Token) {
-                alike.push((item.identity, at));
-            }
-        }
-        alike.sort_unstable();
-        // Most have nobody like them: where they lie need not be looked up.
-        let several = alike.chunk_by(|one, other| one.0 == other.0).filter(|group| group.len() > 1);
-        let superseded: Vec<usize> = several.flat_map(|group| self.superseded(group)).collect();
-        for at in superseded {
+        let placed = self.order.iter().enumerate().map(|(at, spot)| {
+            let (_, file, item) = self.at(*spot);
+            Placed { at, source: spot.source, path: &file.path, item }
+        });
+        for at in replaced::replaced(placed) {
             self.order[at].is_superseded = true;
         }
     }
 
-    /// Which of those of one identity are not the newest in their folder; all have a life.
-    fn superseded(&self, alike: &[(u64, usize)]) -> Vec<usize> {
-        let mut placed: Vec<((u32, &str), UnixTime, usize)> = Vec::with_capacity(alike.len());
-        for (_, at) in alike {
-            let spot = self.order[*at];
-            let (_, file, item) = self.at(spot);
-            let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-            placed.extend(item.life.map(|life| ((spot.source, folder), life.not_before, *at)));
+    /// Of the authorities that a system ships, those that issued nothing here are nobody's here.
+    fn mark_foreign(&mut self) {
+        for at in foreign::foreign(self) {
+            self.order[at].is_foreign = true;
         }
-        placed.sort_unstable();
-        placed
-            .chunk_by(|one, other| one.0 == other.0)
-            .flat_map(|group| {
-                let newest = group.last().map(|(_, begun, _)| *begun);
-                group.iter().filter(move |(_, begun, _)| Some(*begun) < newest).map(|(_, _, at)| *at)
-            })
-            .collect()
     }
 
     /// Every item once, by its end.
@@ -268,10 +262,22 @@ impl<'a> Held<'a> {
         self.reading.at(self.spots[0]).2
     }
 
-    /// Whether its replacement lies beside it, in every place.
+    /// Whether what replaced it lies in the same source, in every place.
     #[must_use]
     pub fn is_superseded(&self) -> bool {
         self.spots.iter().all(|spot| spot.is_superseded)
+    }
+
+    /// Whether it is an authority of public bundles and nothing else.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        self.spots.iter().all(|spot| spot.is_foreign)
+    }
+
+    /// Whether anybody here has to care for its end: it is neither foreign nor replaced.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        !self.spots.iter().all(|spot| spot.is_superseded || spot.is_foreign)
     }
 
     /// Each place: its source, its file, and the item as it lies there (its kind may differ).
@@ -283,8 +289,15 @@ impl<'a> Held<'a> {
 
 impl ItemKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Leaf, Self::Client, Self::Authority, Self::KubeconfigClient, Self::KubeconfigToken, Self::Token];
+    pub const ALL: [Self; 7] = [
+        Self::Leaf,
+        Self::Client,
+        Self::Authority,
+        Self::KubeconfigClient,
+        Self::TalosClient,
+        Self::KubeconfigToken,
+        Self::Token,
+    ];
 
     /// Bounded label value.
     #[must_use]
@@ -294,6 +307,7 @@ impl ItemKind {
             Self::Client => "client",
             Self::Authority => "authority",
             Self::KubeconfigClient => "kubeconfig_client",
+            Self::TalosClient => "talos_client",
             Self::KubeconfigToken => "kubeconfig_token",
             Self::Token => "token",
         }

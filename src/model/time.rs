@@ -62,6 +62,26 @@ impl UnixTime {
         self.millis.div_euclid(1000)
     }
 
+    /// The first instant of 9999-12-31: whoever writes an end on that day means none.
+    const ENDLESS: Self = Self::from_secs(253_402_214_400);
+
+    const LAST_DAY_BUT_ONE: Self = Self::from_secs(253_402_214_400 - 86_400);
+
+    /// 9999-12-31T23:59:59Z: the end of what has none. Source: RFC 5280 section 4.1.2.5.
+    pub const NO_END: Self = Self::from_secs(253_402_300_799);
+
+    /// Whether this end of validity says that there is none.
+    #[must_use]
+    pub fn is_endless(self) -> bool {
+        self >= Self::ENDLESS
+    }
+
+    /// `ends 2026-11-29T12:00:00Z`, or `has no end`.
+    #[must_use]
+    pub fn ending(self) -> String {
+        if self.is_endless() { "has no end".to_owned() } else { format!("ends {self}") }
+    }
+
     /// This instant moved into the future, saturating.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
@@ -92,6 +112,12 @@ impl fmt::Display for UnixTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_second(self.as_secs()) {
             Ok(timestamp) => write!(f, "{timestamp}"),
+            // jiff ends 26 hours before its calendar does, for the sake of time zones.
+            Err(_) if self.is_endless() => f.write_str("9999-12-31T23:59:59Z"),
+            Err(_) if self >= &Self::LAST_DAY_BUT_ONE => {
+                let rest = self.as_secs() - Self::LAST_DAY_BUT_ONE.as_secs();
+                write!(f, "9999-12-30T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+            }
             Err(_) => write!(f, "{} s since 1970", self.as_secs()),
         }
     }
@@ -161,4 +187,25 @@ impl fmt::Debug for Clock {
 
 fn millis_of(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_on_the_last_day_of_the_calendar_is_none() {
+        let day = UnixTime::NO_END.minus(Duration::from_secs(86_399));
+        for (at, ending) in [
+            (day.minus(Duration::from_millis(1)), "ends 9999-12-30T23:59:59Z"),
+            (day, "has no end"),
+            (UnixTime::NO_END, "has no end"),
+            (UnixTime::from_millis(i64::MAX), "has no end"),
+            (UnixTime::from_secs(0), "ends 1970-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(at.ending(), ending);
+            assert_eq!(at.is_endless(), ending == "has no end");
+        }
+        assert_eq!(UnixTime::NO_END.to_string(), "9999-12-31T23:59:59Z");
+    }
 }

@@ -230,6 +230,9 @@ pub enum Evidence {
         more: usize,
         /// When it was last read, where it cannot be read any more.
         last_read: Option<UnixTime>,
+        /// Whether it is an authority beside its successor, on which nothing verified depends.
+        #[serde(default)]
+        is_spare: bool,
     },
     /// Watched files that cannot be read.
     Unread {
@@ -263,12 +266,12 @@ pub enum Evidence {
     Refused {
         /// How it was refused.
         unseen: Unseen,
-    },
-    /// What cannot be seen of a cluster.
-    Coverage {
         /// Why it cannot be used, where that is our own fault and known. Holds no secret.
         #[serde(default)]
         own_flaw: Option<String>,
+    },
+    /// What cannot be seen of a cluster.
+    Coverage {
         /// Each gap, the widest first.
         gaps: Vec<Gap>,
     },

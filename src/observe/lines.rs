@@ -52,7 +52,9 @@ pub fn stored(view: &View, cluster: Option<&Name>) -> Option<LookLine> {
     let shelf = view.shelf(cluster)?;
     let subject = cluster.map_or(Subject::Vantage, |name| Subject::Cluster(name.clone()));
     let reading = shelf.reading();
-    let first = reading.held().find(|held| held.item().life.is_some() && !held.is_superseded());
+    let first = reading
+        .held()
+        .find(|held| held.item().life.is_some_and(|life| !life.not_after.is_endless()) && held.is_current());
     let end = first.and_then(|held| {
         let (_, file, item) = held.places().next()?;
         Some(format!("; first to end: {} at {} in {}", item.holder, item.life?.not_after, file.path))

@@ -1,6 +1,6 @@
 //! The bytes of a file to the certificates and tokens in it, whatever kind of file it is.
 //!
-//! Recognises PEM, DER, kubeconfigs and bearer tokens by content, never by name. Decodes no key: a key beside a
+//! Recognises PEM, DER, kubeconfigs, talosconfigs and bearer tokens by content, never by name. Decodes no key: a key beside a
 //! certificate costs nothing and is not looked at. Opens nothing; files that a kubeconfig names come back as names.
 //! Called by `collect/files`.
 
@@ -11,7 +11,7 @@ use secrecy::ExposeSecret as _;
 use super::kubeconfig::Material;
 use super::kubeconfig::held::{self, PieceKind};
 use super::pem::{self, FaultKind};
-use super::{jwt, x509};
+use super::{jwt, talosconfig, x509};
 use crate::model::certificate::Certificate;
 use crate::model::digest::stable_hash;
 use crate::model::stored::{FileFault, Item, ItemKind, Life};
@@ -57,6 +57,9 @@ pub fn contents(bytes: &[u8], intern: &mut dyn FnMut(&str) -> Arc<str>) -> Conte
     }
     if held::is_meant(bytes) {
         return of_kubeconfig(bytes, intern);
+    }
+    if talosconfig::is_meant(bytes) {
+        return of_talosconfig(bytes, intern);
     }
     let fault = if is_other_form(bytes) { FileFault::Unsupported } else { FileFault::NothingInIt };
     Contents { fault: Some(fault), ..Contents::default() }
@@ -125,6 +128,32 @@ fn of_kubeconfig(bytes: &[u8], intern: &mut dyn FnMut(&str) -> Arc<str>) -> Cont
     contents
 }
 
+fn of_talosconfig(bytes: &[u8], intern: &mut dyn FnMut(&str) -> Arc<str>) -> Contents {
+    let mut contents = Contents::default();
+    for piece in talosconfig::pieces(bytes) {
+        let Some(pem) = piece.pem else {
+            contents.damaged = contents.damaged.saturating_add(1);
+            continue;
+        };
+        let mut inner = of_pem(&pem::scan(&pem), intern);
+        if !piece.is_authority {
+            inner.items.iter_mut().for_each(in_talosconfig);
+        }
+        contents.damaged = contents.damaged.saturating_add(inner.damaged);
+        contents.items.extend(inner.items);
+    }
+    for (item, position) in contents.items.iter_mut().zip(1..) {
+        item.position = position;
+    }
+    contents
+}
+
+const fn in_talosconfig(item: &mut Item) {
+    if matches!(item.kind, ItemKind::Leaf | ItemKind::Client) {
+        item.kind = ItemKind::TalosClient;
+    }
+}
+
 fn certificate(
     read: &Certificate,
     is_for_clients: bool,
@@ -142,6 +171,7 @@ fn certificate(
         life: Some(Life { not_before: read.not_before, not_after: read.not_after }),
         holder: read.subject.as_str().into(),
         issuer: intern(&read.issuer),
+        key: read.key.and_then(|key| key.beginning()),
         position,
         kind,
     }
@@ -160,6 +190,7 @@ fn token(bytes: &[u8], kind: ItemKind, position: u32, intern: &mut dyn FnMut(&st
         life,
         holder: claims.subject.into(),
         issuer: intern(&claims.issuer),
+        key: None,
         position,
         kind,
     })
@@ -169,7 +200,10 @@ fn in_kubeconfig(item: &mut Item) {
     item.kind = match item.kind {
         ItemKind::Leaf | ItemKind::Client => ItemKind::KubeconfigClient,
         ItemKind::Token => ItemKind::KubeconfigToken,
-        kind @ (ItemKind::Authority | ItemKind::KubeconfigClient | ItemKind::KubeconfigToken) => kind,
+        kind @ (ItemKind::Authority
+        | ItemKind::KubeconfigClient
+        | ItemKind::TalosClient
+        | ItemKind::KubeconfigToken) => kind,
     };
 }
 

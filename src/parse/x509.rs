@@ -237,8 +237,11 @@ fn instant(date: &Element<'_>) -> Option<UnixTime> {
     let pair = |at: usize| rest.get(at..at + 2).and_then(|pair| pair.parse::<i8>().ok());
     let second = if rest.len() >= 10 { pair(8)? } else { 0 };
     let moment = jiff::civil::DateTime::new(year, pair(0)?, pair(2)?, pair(4)?, pair(6)?, second, 0).ok()?;
-    let stamp = moment.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
-    Some(UnixTime::from_secs(stamp.as_second()))
+    match moment.to_zoned(jiff::tz::TimeZone::UTC) {
+        Ok(zoned) => Some(UnixTime::from_secs(zoned.timestamp().as_second())),
+        // The calendar has one day more than jiff has instants, and on it ends what has no end.
+        Err(_) => (year == 9999).then_some(UnixTime::NO_END),
+    }
 }
 
 #[cfg(test)]

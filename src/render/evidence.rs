@@ -153,7 +153,9 @@ fn listed(heading: &str, mut places: Vec<String>, beyond: usize) -> Vec<Block> {
 
 /// An instant and how far it is from the writing of the message.
 pub(super) fn moment(at: UnixTime, composed: UnixTime) -> String {
-    if at > composed {
+    if at.is_endless() {
+        "no end".to_owned()
+    } else if at > composed {
         format!("{at} (in {})", phrases::lasting(at.since(composed)))
     } else {
         format!("{at} ({} before this mail)", phrases::lasting(composed.since(at)))

@@ -228,15 +228,36 @@ fn incident() -> Incident {
     }
 }
 
+/// The whole in which no certificate has an end.
+#[cfg(test)]
+pub(crate) fn endless() -> Snapshot {
+    let mut snapshot = snapshot();
+    for picture in snapshot.clusters.values_mut() {
+        let picture = Arc::make_mut(picture);
+        for (_, served) in picture.served.values_mut() {
+            let chain = &mut Arc::make_mut(served).chain;
+            chain.iter_mut().for_each(|certificate| Arc::make_mut(certificate).not_after = UnixTime::NO_END);
+        }
+        picture.stored = Some((now().wall, Arc::new(stored_until(UnixTime::NO_END))));
+    }
+    snapshot.stored = None;
+    snapshot
+}
+
 /// A source that was read, and one that could not be.
 fn stored() -> FilesReading {
+    stored_until(served().leaf().expect("the specimen serves a leaf").not_after)
+}
+
+fn stored_until(end: UnixTime) -> FilesReading {
     let leaf = Arc::clone(served().leaf().expect("the specimen serves a leaf"));
     let item = Item {
         fingerprint: leaf.fingerprint,
         identity: leaf.identity(),
-        life: Some(Life { not_after: leaf.not_after, not_before: leaf.not_before }),
+        life: Some(Life { not_after: end, not_before: leaf.not_before }),
         holder: leaf.subject.as_str().into(),
         issuer: leaf.issuer.as_str().into(),
+        key: None,
         position: 1,
         kind: ItemKind::Leaf,
     };

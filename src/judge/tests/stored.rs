@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::judge::judge;
 use crate::judge::scene::Scene;
-use crate::model::certificate::{Certificate, Class, Fingerprint, Served, Trust};
+use crate::model::certificate::{Certificate, Class, Fingerprint, Served, Trust, TrustPath};
 use crate::model::inventory::{FileWatch, Inventory, Own, OwnPart, Towards};
 use crate::model::observation::{Observation, Reading};
 use crate::model::phase::Phases;
@@ -16,7 +16,7 @@ use crate::model::rule::RuleId::{F26, F28, F54};
 use crate::model::rule::{Level, RuleId};
 use crate::model::stored::{FileFault, FilesReading, Item, ItemKind, Life, SourceReading, StoredFile, Trouble};
 use crate::model::subject::Subject;
-use crate::model::time::Now;
+use crate::model::time::{Now, UnixTime};
 use crate::model::verdict::{Evidence, Finding, Verdict};
 use crate::observe::view::View;
 
@@ -202,6 +202,82 @@ fn what_is_gone_is_doubted_for_one_look() {
     assert!(desk.verdict(120_000, F28, subject).is_none());
 }
 
+/// The old authority with its holder and days left, what the served chain stands on, and what is told of the old one.
+#[test]
+fn an_old_authority_beside_its_successor_is_only_listed_when_nothing_stands_on_it() {
+    let (own, watched) = (Some(Own { part: OwnPart::Authority, towards: Towards::Apiservers }), None);
+    let (old, new, unknown) = (Some(1), Some(2), None);
+    for (why, own, holder, days, stands_on, together, level) in [
+        ("ended, the chain is of the new one", &own, "CN=ca", -3, new, true, Info),
+        ("of another holder", &own, "CN=old ca", -3, new, true, Info),
+        ("about to end", &own, "CN=ca", 2, new, true, Info),
+        ("in a watched bundle", &watched, "CN=ca", -3, new, true, Info),
+        ("the chain stands on it", &own, "CN=ca", -3, old, true, Critical),
+        ("and before it has ended", &own, "CN=ca", 2, old, true, Critical),
+        ("alone in its file", &own, "CN=ca", -3, new, false, Critical),
+        ("the chain is of it, as far as anybody can tell", &own, "CN=ca", -3, unknown, true, Critical),
+        ("nobody has shown that the rotation is over", &own, "CN=other", 2, unknown, true, Critical),
+    ] {
+        let mut desk = Desk::new(FileWatch { own: own.clone(), ..watch() });
+        let served = Certificate { issuer: "CN=ca".into(), ..certificate(9, 300) };
+        desk.serve_on(0, "prod/apiserver/api-1", &served, stands_on);
+        let (first, second) = (authority(1, holder, days), authority(2, "CN=ca", 3000));
+
+        desk.files(
+            0,
+            if together { vec![file("ca.crt", vec![first, second])] } else { vec![file("ca.crt", vec![first])] },
+        );
+
+        assert_eq!(desk.levels(1), [(F28, level)], "{why}");
+    }
+}
+
+#[test]
+fn an_ended_authority_beside_its_successor_is_only_listed_where_nothing_is_served() {
+    for (successor, level) in [("CN=ca", Info), ("CN=other", Critical)] {
+        let mut desk = Desk::new(watch());
+
+        desk.files(0, vec![file("ca.crt", vec![authority(1, "CN=ca", -3), authority(2, successor, 3000)])]);
+
+        assert_eq!(desk.levels(1), [(F28, level)], "{successor}");
+    }
+}
+
+#[test]
+fn of_a_public_bundle_only_what_is_ours_is_told() {
+    let roots =
+        |from: u8, to: u8| (from..to).map(|number| authority(number, &format!("CN=root {number}"), -3)).collect();
+    let leaf = Item { issuer: "CN=root 1".into(), ..item(200, 300, ItemKind::Leaf) };
+    for (why, path, items, more, told) in [
+        ("by its place", "/etc/ssl/certs/root.pem", roots(1, 2), None, 0),
+        ("by its name", "/srv/copy/ca-certificates.crt", roots(1, 4), None, 0),
+        ("by its size", "/srv/bundle.pem", roots(1, 31), None, 0),
+        ("a company's own", "/srv/bundle.pem", roots(1, 30), None, 29),
+        ("one of them has issued what lies here", "/etc/ssl/certs/all.pem", roots(1, 4), Some(leaf), 1),
+        ("what is no authority", "/etc/ssl/certs/web.pem", vec![item(7, 0, ItemKind::Leaf)], None, 1),
+    ] {
+        let mut desk = Desk::new(watch());
+
+        desk.files(0, vec![file(path, items), file("/srv/more.crt", more.into_iter().collect())]);
+
+        assert_eq!(desk.findings(1).len(), told, "{why}");
+    }
+}
+
+#[test]
+fn a_root_of_a_public_bundle_that_a_chain_stands_on_is_told() {
+    let own = Some(Own { part: OwnPart::Authority, towards: Towards::Apiservers });
+    for (stands_on, told) in [(1, 1), (2, 0)] {
+        let mut desk = Desk::new(FileWatch { own: own.clone(), ..watch() });
+        desk.serve_on(0, "prod/apiserver/api-1", &certificate(9, 300), Some(stands_on));
+        let roots = vec![authority(1, "CN=root 1", 3), authority(2, "CN=root 2", 3000)];
+
+        desk.files(0, vec![file("/etc/ssl/certs/ca-certificates.crt", roots)]);
+
+        assert_eq!(desk.findings(1).len(), told, "{stands_on}");
+    }
+}
+
 /// A view of one cluster with one source of files.
 struct Desk {
     view: View,
@@ -227,6 +303,15 @@ impl Desk {
         self.take(millis, Probe::anew(of(subject), ProbeKind::Chain), Some(Arc::new(served)), Reading::Chain);
     }
 
+    /// The same, with a chain that verifies and stands on the authority of that number.
+    fn serve_on(&mut self, millis: u64, subject: &str, certificate: &Certificate, anchor: Option<u8>) {
+        let chain = vec![Arc::new(certificate.clone())];
+        let path = anchor.map(|number| Box::new(TrustPath { intermediates: Vec::new(), anchor: print(number) }));
+        let trust = if path.is_some() { Trust::Trusted } else { Trust::Unverified };
+        let served = Served { chain, unreadable: 0, trust, client_authorities: 0, path };
+        self.take(millis, Probe::anew(of(subject), ProbeKind::Chain), Some(Arc::new(served)), Reading::Chain);
+    }
+
     fn take(&mut self, millis: u64, probe: Probe, served: Option<Arc<Served>>, reading: Reading) {
         let observation = Observation {
             look: None,
@@ -235,6 +320,7 @@ impl Desk {
             finished: at(millis),
             phases: Phases::default(),
             served,
+            own_flaw: None,
             proves_path: false,
             outcome: Ok(reading),
         };
@@ -293,6 +379,21 @@ fn item(number: u8, days: u32, kind: ItemKind) -> Item {
     Item { kind, life: Some(life), ..stored(&certificate) }
 }
 
+/// An authority of ten years that ends, or has ended, half a day after `days`.
+fn authority(number: u8, holder: &str, days: i64) -> Item {
+    let end = |days: i64| UnixTime::from_secs(at(0).wall.as_secs() + days * 86_400 + 43_200);
+    Item {
+        fingerprint: print(number),
+        identity: number.into(),
+        life: Some(Life { not_after: end(days), not_before: end(days - 3650) }),
+        holder: holder.into(),
+        issuer: holder.into(),
+        key: None,
+        position: 1,
+        kind: ItemKind::Authority,
+    }
+}
+
 fn stored(certificate: &Certificate) -> Item {
     Item {
         fingerprint: certificate.fingerprint,
@@ -300,6 +401,7 @@ fn stored(certificate: &Certificate) -> Item {
         life: Some(Life { not_after: certificate.not_after, not_before: certificate.not_before }),
         holder: certificate.subject.as_str().into(),
         issuer: certificate.issuer.as_str().into(),
+        key: certificate.key.and_then(|key| key.beginning()),
         position: 1,
         kind: ItemKind::Leaf,
     }
@@ -320,4 +422,3 @@ fn certificate(number: u8, days: u32) -> Certificate {
         key: None,
     }
 }
-            own_flaw: None,

@@ -102,6 +102,7 @@ mod tests {
             life: None,
             holder: "CN=a".into(),
             issuer: "CN=b".into(),
+            key: None,
             position: 1,
             kind: ItemKind::Leaf,
         }

@@ -6,17 +6,24 @@ use super::*;
 
 #[test]
 fn every_kind_of_file_is_known_by_its_content() {
-    use ItemKind::{Authority, Client, KubeconfigClient, KubeconfigToken, Leaf, Token};
+    use ItemKind::{Authority, Client, KubeconfigClient, KubeconfigToken, Leaf, TalosClient, Token};
     let (leaf, client, authority) =
         (made("leaf", Use::Server), made("client", Use::Client), made("ca", Use::Authority));
     let key = KeyPair::generate().unwrap().serialize_pem();
     let kubeconfig = kubeconfig(&authority.pem(), &client.pem());
+    let talosconfig = format!(
+        "context: a\ncontexts:\n    a:\n        endpoints: [10.0.0.1]\n        ca: {}\n        crt: {}\n        key: {}\n",
+        STANDARD.encode(authority.pem()),
+        STANDARD.encode(client.pem()),
+        STANDARD.encode(&key),
+    );
     for (what, bytes, kinds) in [
         ("a bundle", format!("{}{}", leaf.pem(), authority.pem()).into_bytes(), vec![Leaf, Authority]),
         ("a client with its key", format!("{key}{}", client.pem()).into_bytes(), vec![Client]),
         ("DER", leaf.der().to_vec(), vec![Leaf]),
         ("a token", token(), vec![Token]),
         ("a kubeconfig", kubeconfig.into_bytes(), vec![Authority, KubeconfigClient, KubeconfigToken]),
+        ("a talosconfig", talosconfig.into_bytes(), vec![Authority, TalosClient]),
     ] {
         let found = contents(&bytes, &mut |text| text.into());
 

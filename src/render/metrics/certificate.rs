@@ -33,7 +33,9 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
             let labels =
                 labels.clone().with("role", role(served, position, certificate)).with("position", position.to_string());
             not_before.sample(&labels, instant(certificate.not_before));
-            not_after.sample(&labels, instant(certificate.not_after));
+            if !certificate.not_after.is_endless() {
+                not_after.sample(&labels, instant(certificate.not_after));
+            }
         }
         last_seen.sample(&labels, instant(*seen));
         trust.states(&labels, "trust", &Trust::ALL.map(Trust::as_str), served.trust.as_str());

@@ -68,9 +68,9 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
 
 fn first_ends(reading: &FilesReading) -> BTreeMap<(&Name, ItemKind), UnixTime> {
     let mut ends = BTreeMap::new();
-    for held in reading.held().filter(|held| !held.is_superseded()) {
+    for held in reading.held().filter(|held| held.is_current()) {
         for (source, _, item) in held.places() {
-            if let Some(life) = item.life {
+            if let Some(life) = item.life.filter(|life| !life.not_after.is_endless()) {
                 ends.entry((&source.name, item.kind)).or_insert(life.not_after);
             }
         }

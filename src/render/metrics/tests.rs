@@ -160,6 +160,15 @@ fn values_of_looks_that_are_too_old_disappear_and_end_dates_stay() {
 }
 
 #[test]
+fn what_has_no_end_has_no_end_date() {
+    let page = text(&specimen::endless(), specimen::now());
+
+    assert!(page.contains("vedette_certificate_not_before_timestamp_seconds{"));
+    assert!(page.contains("vedette_stored_certificates{"), "{page}");
+    assert!(!page.contains("not_after_timestamp_seconds{"), "{page}");
+}
+
+#[test]
 fn a_blind_vantage_calls_nothing_down_but_what_answers_up() {
     let mut snapshot = specimen::snapshot();
     snapshot.blind_since = Some(specimen::now().wall);

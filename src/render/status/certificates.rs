@@ -6,11 +6,11 @@ use crate::model::certificate::{Certificate, Fingerprint, Trust};
 use crate::model::snapshot::ClusterPicture;
 use crate::model::stored::{FilesReading, Held};
 use crate::model::subject::{Name, Subject, VANTAGE};
-use crate::model::time::UnixTime;
+use crate::model::time::{Now, UnixTime};
 use crate::model::verdict::{Band, Evidence};
 use crate::render::metrics::Page;
 
-use super::facts::{CertificateFacts, State};
+use super::facts::{CertificateFacts, Moment, State};
 use super::moment::{short, wall};
 
 /// Places named for one certificate.
@@ -48,7 +48,7 @@ fn in_files(
     reading: &FilesReading,
     is_served: impl Fn(&Fingerprint) -> bool,
 ) -> Vec<(UnixTime, CertificateFacts)> {
-    let watched = |held: &Held<'_>| !held.is_superseded() && !is_served(&held.item().fingerprint);
+    let watched = |held: &Held<'_>| held.is_current() && !is_served(&held.item().fingerprint);
     reading.held().take(HELD).filter(watched).filter_map(|held| stored(page, cluster, read, &held)).collect()
 }
 
@@ -68,7 +68,7 @@ fn stored(
         cluster: cluster.map_or_else(|| VANTAGE.to_owned(), Name::to_string),
         band: band.map_or("", Band::as_str),
         state: state(band),
-        ends: wall(ends, page.now),
+        ends: ending(ends, page.now),
         holder: short(&item.holder),
         issuer: short(&item.issuer),
         fingerprint: item.fingerprint.short(),
@@ -100,7 +100,7 @@ fn served(
         cluster: name.to_string(),
         band: band.map_or("", Band::as_str),
         state: if is_doubtful(trust) { state(band).max(State::Degraded) } else { state(band) },
-        ends: wall(certificate.not_after, page.now),
+        ends: ending(certificate.not_after, page.now),
         holder: short(&certificate.subject),
         issuer: short(&certificate.issuer),
         fingerprint: certificate.fingerprint.short(),
@@ -110,6 +110,10 @@ fn served(
         seen: wall(seen, page.now),
     };
     Some((certificate.not_after, facts))
+}
+
+fn ending(not_after: UnixTime, now: Now) -> Option<Moment> {
+    (!not_after.is_endless()).then(|| wall(not_after, now))
 }
 
 const fn is_doubtful(trust: Trust) -> bool {

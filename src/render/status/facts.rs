@@ -313,8 +313,8 @@ pub struct CertificateFacts {
     pub band: &'static str,
     /// How bad that is.
     pub state: State,
-    /// When it ends.
-    pub ends: Moment,
+    /// When it ends; `None` for what has no end.
+    pub ends: Option<Moment>,
     /// Its subject.
     pub holder: String,
     /// Its issuer.

@@ -14,7 +14,7 @@ use crate::model::snapshot::Snapshot;
 use crate::model::subject::{Name, Subject};
 use crate::render::harmless;
 use crate::render::metrics::Page;
-use crate::render::specimen::{name, now};
+use crate::render::specimen::{self, name, now};
 
 #[test]
 fn the_page_in_each_state() {
@@ -24,6 +24,18 @@ fn the_page_in_each_state() {
         insta::assert_snapshot!(format!("{state}_text"), text(&status));
         insta::assert_snapshot!(format!("{state}_json"), status.json());
         insta::assert_snapshot!(format!("{state}_html"), html(&status, true).replace(STYLE, "STYLE"));
+    }
+}
+
+#[test]
+fn a_certificate_without_end_is_shown_without_one() {
+    let status = status(&specimen::endless());
+
+    let printed = [text(&status), html(&status, true), serde_json::to_string(&status).unwrap()];
+    assert!(!status.certificates.is_empty() && status.certificates.iter().all(|facts| facts.ends.is_none()));
+    assert!(printed[0].contains("has no end") && printed[1].contains("no end"));
+    for page in printed {
+        assert!(!page.contains("9999") && !page.contains("since 1970"), "{page}");
     }
 }
 

@@ -165,7 +165,8 @@ fn certificates(out: &mut Sheet, status: &Status) {
 
 fn certificate(out: &mut Sheet, facts: &CertificateFacts) {
     let band = if facts.band.is_empty() { String::new() } else { format!("{}: ", facts.band.to_uppercase()) };
-    let ends = format!("{band}ends {}, {}", full(&facts.ends), facts.cluster);
+    let ending = facts.ends.as_ref().map_or_else(|| "has no end".to_owned(), |ends| format!("ends {}", full(ends)));
+    let ends = format!("{band}{ending}, {}", facts.cluster);
     out.say(&format!("{} ", mark(facts.state)), &ends);
     out.say("    ", &format!("{} issued by {}", facts.holder, facts.issuer));
     out.say(

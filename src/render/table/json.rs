@@ -16,7 +16,7 @@
 //! ```
 //!
 //! `cluster` is null for what belongs to the vantage, `failed` for looks that got an answer, `certificate` for looks
-//! that made no handshake, `etcd_status` for all but the answers of etcd members to a status look; in it, what the
+//! that made no handshake, its `not_after` and `days_left` for a certificate without end, `etcd_status` for all but the answers of etcd members to a status look; in it, what the
 //! member's version does not tell is null. Times are RFC 3339 in UTC.
 
 use std::collections::BTreeMap;
@@ -87,8 +87,8 @@ struct FailureReport {
 
 #[derive(Serialize)]
 struct CertificateReport {
-    not_after: String,
-    days_left: f64,
+    not_after: Option<String>,
+    days_left: Option<f64>,
     trust: &'static str,
     subject: String,
     fingerprint: String,
@@ -151,7 +151,7 @@ fn look(row: Row) -> LookReport {
 
 fn certificate(end: End) -> CertificateReport {
     CertificateReport {
-        not_after: end.not_after.to_string(),
+        not_after: end.not_after.map(|end| end.to_string()),
         days_left: end.days_left,
         trust: end.trust.as_str(),
         subject: end.holder,

@@ -83,7 +83,9 @@ fn listed(pass: Pass<'_>, width: Option<u16>) -> String {
     };
     table.set_header(["SUBJECT", "ADDRESS", "PROBE", "CONN", "SAW", "RESULT", "MILLISECONDS", "CERT DAYS"]);
     for row in rows(pass) {
-        let days = row.end.as_ref().map_or_else(String::new, |end| format!("{:.1}", end.days_left));
+        let days = row.end.as_ref().map_or_else(String::new, |end| {
+            end.days_left.map_or_else(|| "no end".to_owned(), |days| format!("{days:.1}"))
+        });
         table.add_row([
             row.subject.to_string(),
             row.address.clone(),

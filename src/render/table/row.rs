@@ -27,8 +27,9 @@ pub(in crate::render) struct Row {
 
 /// The end of the served chain.
 pub(in crate::render) struct End {
-    pub(super) not_after: UnixTime,
-    pub(super) days_left: f64,
+    /// `None` for what has no end.
+    pub(super) not_after: Option<UnixTime>,
+    pub(super) days_left: Option<f64>,
     pub(super) trust: Trust,
     pub(super) holder: String,
     pub(super) fingerprint: String,
@@ -110,12 +111,22 @@ fn end(pass: Pass<'_>, look: &Observation) -> Option<End> {
     let served = look.served.as_ref()?;
     let first = served.earliest()?;
     Some(End {
-        not_after: first.not_after,
-        days_left: days(first.not_after.millis_since(pass.now.wall)),
+        not_after: ending(first.not_after),
+        days_left: days_left(pass, first.not_after),
         trust: served.trust,
         holder: printable(&first.subject),
         fingerprint: first.fingerprint.to_string(),
     })
+}
+
+/// `None` for what has no end.
+pub(super) fn ending(not_after: UnixTime) -> Option<UnixTime> {
+    Some(not_after).filter(|end| !end.is_endless())
+}
+
+/// The same in days from now, negative for what has ended.
+pub(super) fn days_left(pass: Pass<'_>, not_after: UnixTime) -> Option<f64> {
+    ending(not_after).map(|end| days(end.millis_since(pass.now.wall)))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of the years 0 to 9999 stay below 2^53")]

@@ -175,7 +175,7 @@ fn chain(look: &Observation) -> String {
     look.served.as_ref().map_or_else(
         || "handshake made".to_owned(),
         |served| {
-            let ends = served.earliest().map_or_else(String::new, |first| format!(", ends {}", first.not_after));
+            let ends = served.earliest().map_or_else(String::new, |first| format!(", {}", first.not_after.ending()));
             format!("chain of {}{ends}, {}", served.chain.len(), served.trust.as_str())
         },
     )

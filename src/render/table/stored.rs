@@ -4,7 +4,7 @@ use crate::model::observation::Observation;
 use crate::model::stored::{FilesReading, Held};
 use crate::model::subject::Subject;
 
-use super::row::{End, Row, Saw, days, row};
+use super::row::{End, Row, Saw, days_left, ending, row};
 use super::{Pass, printable};
 use crate::model::certificate::Trust;
 
@@ -15,9 +15,14 @@ const SHOWN_FAULTS: usize = 10;
 
 pub(super) fn rows(pass: Pass<'_>, look: &Observation, reading: &FilesReading) -> Vec<Row> {
     let mut rows = faults(pass, look, reading);
-    let current = || reading.held().filter(|held| !held.is_superseded());
+    let current = || reading.held().filter(|held| held.is_current());
     rows.extend(current().take(SHOWN).map(|held| item(pass, look, held)));
     let rest = current().skip(SHOWN).count();
+    let foreign = reading.held().filter(Held::is_foreign).count();
+    if foreign > 0 {
+        let what = format!("{foreign} authorities of public bundles: nothing here is of them, and they are not judged");
+        rows.push(row(pass, look, Saw::Ok, &what));
+    }
     if rows.is_empty() || rest > 0 {
         let more = if rest > 0 { format!("{rest} more, which end later") } else { "nothing stored".to_owned() };
         rows.push(row(pass, look, Saw::Ok, &more));
@@ -32,13 +37,13 @@ fn item(pass: Pass<'_>, look: &Observation, held: Held<'_>) -> Row {
     let more = if others > 0 { format!(" and {others} more") } else { String::new() };
     let kind = item.kind.as_str().replace('_', " ");
     let end = item.life.map(|life| End {
-        not_after: life.not_after,
-        days_left: days(life.not_after.millis_since(pass.now.wall)),
+        not_after: ending(life.not_after),
+        days_left: days_left(pass, life.not_after),
         trust: Trust::Unverified,
         holder: printable(&item.holder),
         fingerprint: item.fingerprint.to_string(),
     });
-    let ends = end.as_ref().map_or_else(|| "has no end".to_owned(), |end| format!("ends {}", end.not_after));
+    let ends = item.life.map_or_else(|| "has no end".to_owned(), |life| life.not_after.ending());
     let cluster = look.probe.subject.cluster().cloned();
     let name = item.fingerprint.short().parse().expect("16 hex digits are a name");
     Row {

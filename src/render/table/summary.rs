@@ -177,5 +177,5 @@ fn looked(rows: &[Row], pass: Pass<'_>) -> usize {
 }
 
 fn days_left(rows: &[Row]) -> Option<f64> {
-    rows.iter().filter_map(|row| row.end.as_ref()).map(|end| end.days_left).min_by(f64::total_cmp)
+    rows.iter().filter_map(|row| row.end.as_ref()?.days_left).min_by(f64::total_cmp)
 }

@@ -17,6 +17,21 @@ fn the_table_looks_like_this() {
 }
 
 #[test]
+fn a_certificate_without_end_is_listed_without_one() {
+    let mut world = World::with(vec![], vec![]);
+    let endless = specimen::endless();
+    for look in world.looks.iter_mut().filter(|look| look.served.is_some()) {
+        look.served = endless.clusters.values().flat_map(|it| it.served.values()).next().map(|(_, it)| it.clone());
+    }
+
+    let (table, document) = (text(world.pass(), None), json(world.pass()));
+
+    assert!(table.contains("no end") && !table.contains("certificate_days="), "{table}");
+    assert!(document.contains("\"not_after\": null") && document.contains("\"days_left\": null"), "{document}");
+    assert!(!format!("{table}{document}").contains("9999"));
+}
+
+#[test]
 fn on_a_narrow_terminal_no_line_of_the_table_is_wider() {
     let world = World::with(vec![], vec![]);
 

@@ -250,8 +250,8 @@ fn certificate(out: &mut String, facts: &CertificateFacts) {
     out.push_str(&format!(
         "<tr><th scope=\"row\">{} {}<br><small class=\"at\">{}</small></th>",
         word(facts.state, band),
-        moment(&facts.ends),
-        safe(&facts.ends.at)
+        facts.ends.as_ref().map_or_else(|| "no end".to_owned(), moment),
+        facts.ends.as_ref().map_or_else(String::new, |ends| safe(&ends.at))
     ));
     out.push_str(&format!(
         "<td class=\"all\" data-l=\"holder\">{}<br><small>issued by {}, sha256 {}</small></td><td class=\"all\" data-l=\"where\">{}: {}</td>",

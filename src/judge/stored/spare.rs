@@ -1,0 +1,69 @@
+//! Authorities in a bundle beside their successor, on which nothing that was verified depends any more.
+//!
+//! Whoever rotates an authority trusts both for a while, and the old one stays in the bundle when it has ended. That is
+//! no trouble, as long as some path leads to another of them: clients try each.
+
+use std::collections::BTreeSet;
+
+use crate::judge::scene::Scene;
+use crate::model::certificate::{Fingerprint, Trust};
+use crate::model::stored::{Held, Item, ItemKind};
+
+/// What the served chains of a cluster stand on.
+pub(super) struct Depended<'a> {
+    /// Authorities on the paths that verify.
+    on: BTreeSet<Fingerprint>,
+    /// Issuers in chains of which it is not known what they stand on.
+    unproven: BTreeSet<&'a str>,
+}
+
+impl<'a> Depended<'a> {
+    pub(super) fn of(scene: &'a Scene<'_>) -> Self {
+        let mut depended = Self { on: BTreeSet::new(), unproven: BTreeSet::new() };
+        for seen in scene.served_endpoints().iter().filter_map(|endpoint| scene.view.served(endpoint)) {
+            match (&seen.served.path, seen.served.trust) {
+                (Some(path), _) => {
+                    depended.on.insert(path.anchor);
+                    depended.on.extend(&path.intermediates);
+                }
+                // No authority of ours is behind it, whatever its end.
+                (None, Trust::UnknownAuthority) => {}
+                (
+                    None,
+                    Trust::Trusted
+                    | Trust::Expired
+                    | Trust::NotYetValid
+                    | Trust::WrongName
+                    | Trust::Invalid
+                    | Trust::Unverified,
+                ) => depended.unproven.extend(seen.served.chain.iter().map(|sent| sent.issuer.as_str())),
+            }
+        }
+        depended
+    }
+
+    /// Whether a path that verifies leads over this certificate.
+    pub(super) fn is_on(&self, fingerprint: Fingerprint) -> bool {
+        self.on.contains(&fingerprint)
+    }
+
+    /// Whether `held` is an authority that nothing depends on, beside its successor in every file that holds it.
+    ///
+    /// One that has not ended yet counts only where a path that verifies leads to the successor: until then nobody has
+    /// shown that the rotation came to its end.
+    pub(super) fn is_spare(&self, scene: &Scene<'_>, held: Held<'_>) -> bool {
+        let item = held.item();
+        let Some(life) = item.life.filter(|_| item.kind == ItemKind::Authority) else { return false };
+        if self.is_on(item.fingerprint) || self.unproven.contains(item.holder.as_ref()) {
+            return false;
+        }
+        let has_ended = life.not_after < scene.now.wall;
+        let lasts = |other: &Item| other.life.is_some_and(|other| other.not_after > life.not_after.max(scene.now.wall));
+        let is_successor = |other: &Item| {
+            other.kind == ItemKind::Authority
+                && lasts(other)
+                && (self.is_on(other.fingerprint) || has_ended && other.holder == item.holder)
+        };
+        held.places().all(|(_, file, _)| file.items.iter().any(is_successor))
+    }
+}

@@ -1,0 +1,86 @@
+//! A talosconfig to the authorities and client certificates in it: a copy of a credential that its owner has to renew.
+//!
+//! Opens nothing, and never decodes the key beside a certificate. A broken context costs itself.
+
+use base64::Engine as _;
+
+use super::text;
+use super::yaml::{self, Node, Value};
+
+/// Contexts that are looked at; a person with more clusters than this does not exist.
+const MAX_CONTEXTS: usize = 1_000;
+
+/// What a context holds, PEM.
+#[derive(Debug)]
+pub(super) struct Piece {
+    /// Whether it is the authority, and not the client's certificate.
+    pub(super) is_authority: bool,
+    /// `None` for what is no base64.
+    pub(super) pem: Option<Vec<u8>>,
+}
+
+/// Whether `bytes` are meant as a talosconfig: contexts by name, with endpoints or certificates of their own.
+pub(super) fn is_meant(bytes: &[u8]) -> bool {
+    let text = text::decode(bytes).0;
+    // The words are looked for first, because a folder may hold large files that are something else.
+    let has_words = text.contains("contexts") && (text.contains("crt") || text.contains("endpoints"));
+    has_words && contexts(&text).is_some()
+}
+
+/// The certificates in the talosconfig `bytes`, in the order of the text.
+pub(super) fn pieces(bytes: &[u8]) -> Vec<Piece> {
+    let text = text::decode(bytes).0;
+    let mut pieces = Vec::new();
+    for context in contexts(&text).unwrap_or_default().iter().take(MAX_CONTEXTS) {
+        for (key, is_authority) in [("ca", true), ("crt", false)] {
+            let written = context.field(key).and_then(Node::scalar).filter(|written| !written.trim().is_empty());
+            pieces.extend(written.map(|written| Piece { is_authority, pem: decoded(written) }));
+        }
+    }
+    pieces
+}
+
+fn decoded(written: &str) -> Option<Vec<u8>> {
+    let compact: String = written.chars().filter(|c| !c.is_whitespace()).collect();
+    base64::engine::general_purpose::STANDARD.decode(compact).ok()
+}
+
+/// The contexts, when all of them are mappings: those of a kubeconfig are a list.
+fn contexts(text: &str) -> Option<Vec<Node>> {
+    let documents = yaml::documents(text).ok()?;
+    let [document] = documents.as_slice() else { return None };
+    let Value::Map(entries) = &document.field("contexts")?.value else { return None };
+    let nodes: Vec<Node> = entries.iter().map(|entry| entry.node.clone()).collect();
+    let is_context =
+        |node: &Node| ["ca", "crt", "endpoints", "nodes", "auth"].iter().any(|key| node.field(key).is_some());
+    (!nodes.is_empty() && nodes.iter().any(is_context)).then_some(nodes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_context_is_read_and_a_broken_one_costs_itself() {
+        let text = "context: a\ncontexts:\n  a:\n    endpoints: [10.0.0.1]\n    ca: Y2E=\n    crt: Y3J0\n    key: a2V5\n  \
+                    b:\n    crt: '%'\n  c: null\n  d:\n    auth: {siderov1: {identity: a@example.com}}\n";
+
+        assert!(is_meant(text.as_bytes()));
+        let found: Vec<_> = pieces(text.as_bytes()).into_iter().map(|piece| (piece.is_authority, piece.pem)).collect();
+        assert_eq!(found, [(true, Some(b"ca".to_vec())), (false, Some(b"crt".to_vec())), (false, None)]);
+    }
+
+    #[test]
+    fn other_texts_are_not_meant() {
+        for text in [
+            "",
+            "contexts: []\nendpoints: 1\n",
+            "contexts:\n- name: a\n  context: {cluster: crt}\n",
+            "contexts: {}\ncrt: a\n",
+            "contexts: {a: {b: crt}}\n",
+            "contexts and crt",
+        ] {
+            assert!(!is_meant(text.as_bytes()), "{text}");
+        }
+    }
+}

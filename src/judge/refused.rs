@@ -159,3 +159,26 @@ fn own_flaw(scene: &Scene<'_>, whole: &Subject, endpoints: &[Subject]) -> Option
         .filter_map(|(_, look)| Some((look.scheduled.mono, look.own_flaw.as_ref()?)));
     told.max_by_key(|(at, _)| *at).map(|(_, flaw)| flaw.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::phase::{Phase, Unseen};
+    use crate::model::samples;
+
+    #[test]
+    fn the_words_name_what_became_of_our_credential() {
+        let plugin = "the exec plugin corp-login ended with exit code 1, and says: session has ended";
+        for (own_flaw, what, why) in [
+            (Some(plugin), plugin, "What stands above"),
+            (None, "cannot be read or used", "The file with the certificate, key or token is missing"),
+        ] {
+            let mut finding = samples::finding(RuleId::F52);
+            let unseen = Unseen { phase: Phase::FirstByte, cause: Cause::OwnCredential };
+            finding.evidence = Evidence::Refused { unseen, own_flaw: own_flaw.map(str::to_owned) };
+
+            assert!(Refused.what(&finding, &Addresses::new()).contains(what), "{own_flaw:?}");
+            assert!(Refused.likely_cause(&finding).starts_with(why), "{own_flaw:?}");
+        }
+    }
+}

@@ -140,6 +140,34 @@ fn a_swapped_data_directory_is_seen_once_and_through_its_links() {
 }
 
 #[test]
+fn what_was_put_away_is_replaced_and_what_lies_on_another_host_is_not() {
+    let issued = |name: &str, year: i32| {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "kube-apiserver");
+        (params.not_before, params.not_after) =
+            (rcgen::date_time_ymd(year, 1, 1), rcgen::date_time_ymd(year + 1, 1, 1));
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
+    };
+    for (old, new, current) in [
+        ("pki/expired/apiserver.crt", "pki/apiserver.crt", 1),
+        ("pki/apiserver.crt.old", "pki/apiserver.crt", 1),
+        ("pki.bak/apiserver.crt", "pki/apiserver.crt", 1),
+        ("cp1/apiserver.crt", "cp2/apiserver.crt", 2),
+        ("cp1-old/apiserver.crt", "cp2/apiserver.crt", 2),
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        for (path, pem) in [(old, issued("a", 2024)), (new, issued("b", 2025))] {
+            fs::create_dir_all(home.path().join(path).parent().unwrap()).unwrap();
+            fs::write(home.path().join(path), pem).unwrap();
+        }
+
+        let reading = read_once(&[watch(home.path())], &test_clock());
+
+        assert_eq!(reading.held().filter(|held| held.is_current()).count(), current, "{old}");
+    }
+}
+
+#[test]
 fn what_did_not_change_is_not_read_again() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("a.crt");

@@ -125,6 +125,29 @@ async fn a_refusal_is_our_own_fault_when_our_credential_cannot_be_read() {
 }
 
 #[tokio::test]
+async fn a_look_that_is_refused_for_a_plugin_says_what_the_plugin_did() {
+    let plugin = |script: &str| ExecPlugin {
+        api_version: "client.authentication.k8s.io/v1".into(),
+        command: "/bin/sh".into(),
+        args: vec!["-c".into(), script.into()],
+        env: [].into(),
+        provides_cluster_info: false,
+    };
+    let (server, _heads) = Server::answering(&TRUSTED.server(), answer("401 Unauthorized", "")).await;
+    let look_with =
+        |credential: ExecPlugin| Bench::new().apiserver(server.address).credentials(|c| c.exec = Some(credential));
+
+    let refused = look_with(plugin("echo session has ended >&2; exit 1")).see(ProbeKind::Version).await;
+    let good = r#"{"kind":"ExecCredential","status":{"token":"t"}}"#;
+    let revoked = look_with(plugin(&format!("echo '{good}'"))).see(ProbeKind::Version).await;
+
+    assert_eq!(unseen(&refused).cause, Cause::OwnCredential);
+    let did = "the exec plugin sh ended with exit code 1, and says: session has ended";
+    assert_eq!(refused.own_flaw.as_deref(), Some(did));
+    assert_eq!((unseen(&revoked).cause, revoked.own_flaw), (Cause::CredentialRefused, None));
+}
+
+#[tokio::test]
 async fn a_plugin_is_run_once_for_many_looks() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path().join("runs");

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::certificate::{Certificate, Fingerprint, Trust};
+use crate::model::rule::Level;
 use crate::model::snapshot::ClusterPicture;
 use crate::model::stored::{FilesReading, Held};
 use crate::model::subject::{Name, Subject, VANTAGE};
@@ -67,7 +68,7 @@ fn stored(
     let facts = CertificateFacts {
         cluster: cluster.map_or_else(|| VANTAGE.to_owned(), Name::to_string),
         band: band.map_or("", Band::as_str),
-        state: state(band),
+        state: if is_only_listed(page, cluster, item.fingerprint) { State::Ok } else { state(band) },
         ends: ending(ends, page.now),
         holder: short(&item.holder),
         issuer: short(&item.issuer),
@@ -138,6 +139,15 @@ fn bounded(places: Vec<String>) -> Vec<String> {
         places.push(format!("and {more} more"));
     }
     places
+}
+
+/// Whether the rules found its end to be nobody's trouble: it was replaced where it is served, or its successor lies
+/// beside it.
+fn is_only_listed(page: Page<'_>, cluster: Option<&Name>, of: Fingerprint) -> bool {
+    let is_it = |evidence: &Evidence| matches!(evidence, Evidence::Stored { fingerprint, band, .. } if *fingerprint == of && *band > Band::Notice);
+    let alarms = page.snapshot.alarms.iter().filter(|alarm| alarm.finding.subject.cluster() == cluster);
+    let mut found = alarms.filter(|alarm| is_it(&alarm.finding.evidence)).peekable();
+    found.peek().is_some() && found.all(|alarm| alarm.finding.level == Level::Info)
 }
 
 /// The band that a rule found it in; what has ended is expired, whoever has said so.

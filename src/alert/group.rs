@@ -3,43 +3,39 @@
 //! A finding whose cause is active is folded into the cause's incident and never told on its own; a deeper cause found
 //! later is told in the same thread; several findings of one cluster inside the settle window are one incident.
 
+mod filing;
+mod open;
 mod withheld;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::model::digest::stable_hash;
-use crate::model::incident::{Ending, Incident, IncidentId, Part, Told};
+use crate::model::incident::{Incident, IncidentId, Part, Said, Told};
 use crate::model::policy::Policy;
 use crate::model::reason::MessageReason;
 use crate::model::rule::Level;
 use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::verdict::{Finding, FindingKey};
 
-/// Whether the first finding explains the second.
-pub type Explains = fn(&Finding, &Finding) -> bool;
+use super::relations::{Near, Relations};
+
+use filing::{Filed, Files};
+use open::Open;
 
 /// Incidents that have ended and are kept for people to read.
 const KEPT: usize = 50;
 
-/// All incidents.
+/// All incidents. What is asked for with every input is filed under what it is asked by: thousands may be open, and one
+/// may have thousands of parts.
 #[derive(Debug, Clone)]
 pub struct Incidents {
     open: BTreeMap<IncidentId, Open>,
     ended: VecDeque<Arc<Incident>>,
-    explains: Explains,
-}
-
-/// An open incident with its clocks.
-#[derive(Debug, Clone)]
-struct Open {
-    incident: Arc<Incident>,
-    /// Until when it may still be joined and is not yet told; `None` once told or not worth telling.
-    settles: Option<Mono>,
-    /// When it is to be said again.
-    repeats: Option<Mono>,
-    /// When its cause had ended while other parts still stood.
-    outlived: Option<Mono>,
+    relations: Relations,
+    files: Files,
+    /// Identities that were given to incidents which are lost.
+    spent: BTreeSet<IncidentId>,
 }
 
 /// Something to be said of an incident.
@@ -52,10 +48,11 @@ pub struct Utterance {
 }
 
 impl Incidents {
-    /// No incidents; `explains` tells which finding follows from which.
+    /// No incidents; `relations` tells what follows from what.
     #[must_use]
-    pub fn new(explains: Explains) -> Self {
-        Self { open: BTreeMap::new(), ended: VecDeque::new(), explains }
+    pub fn new(relations: Relations) -> Self {
+        let (open, ended, spent) = (BTreeMap::new(), VecDeque::new(), BTreeSet::new());
+        Self { open, ended, relations, files: Files::default(), spent }
     }
 
     /// Takes back an incident from before a restart.
@@ -64,14 +61,12 @@ impl Incidents {
             self.keep_ended(Arc::new(incident));
             return;
         }
-        let is_told = incident.told.messages > 0;
-        let repeats = is_told.then(|| now.plus(policy.repeat_after));
-        // What a silence held back waits for its end, not for company.
-        let settles = (!is_told && withheld::of(&incident).is_none()).then(|| now.plus(policy.settle));
-        let id = incident.id.clone();
-        // The minute begins anew; when it ended before the restart, what remains was made the cause, and stands.
-        let outlived = (is_told && has_outlived_its_cause(&incident)).then_some(now);
-        self.open.insert(id, Open { incident: Arc::new(incident), settles, repeats, outlived });
+        self.insert(Open::restored(incident, self.relations, policy, now));
+    }
+
+    /// Notes that an identity was given to an incident that is lost: no message may bear it again.
+    pub fn spend(&mut self, id: IncidentId) {
+        self.spent.insert(id);
     }
 
     /// An alarm's hold is over and no cause of it is active: it opens an incident, or joins one. Returns the incident
@@ -83,7 +78,7 @@ impl Incidents {
         }
         if let Some(id) = self.explained_by(finding) {
             self.add(&id, finding, now.mono);
-            let said = self.open.get_mut(&id).and_then(|open| open.deepen(finding));
+            let said = self.change(&id, |open| open.deepen(finding)).flatten();
             return (id, said);
         }
         (self.open_new(finding, policy, now), None)
@@ -98,49 +93,38 @@ impl Incidents {
     /// Folds a finding into the incident of its cause. Returns what is to be said because it is graver than the cause.
     pub fn fold(&mut self, incident: &IncidentId, finding: &Finding, now: Mono) -> Option<Utterance> {
         self.add(incident, finding, now);
-        let open = self.open.get(incident)?;
-        (finding.level > open.incident.told.level?).then(|| open.say(MessageReason::Escalated))
+        self.change(incident, |open| {
+            open.cover(&finding.key());
+            (finding.level > open.incident.told.level?).then(|| open.say(MessageReason::Escalated))
+        })?
     }
 
-    /// A finding of an incident became louder, or its evidence changed. Returns what is to be said.
-    ///
-    /// Only what is worse than everything told before is said: a level that goes up and down is not news each time.
-    pub fn worsen(&mut self, incident: &IncidentId, finding: &Finding, now: Mono) -> Option<Utterance> {
-        let open = self.open.get_mut(incident)?;
-        open.refresh(finding);
-        open.wake(now);
-        let told = open.incident.told;
-        let is_worse = finding.level > told.level? || finding.band() > told.band;
-        is_worse.then(|| open.say(MessageReason::Escalated))
+    /// A finding of an incident became louder, or crossed into a later band. What is worse than what was told of it is
+    /// due: at once where it is louder than all that was told, else with others that worsen within seconds.
+    pub fn worsen(&mut self, incident: &IncidentId, finding: &Finding, policy: &Policy, now: Mono) {
+        self.change(incident, |open| open.worsen(finding, policy, now));
     }
 
     /// Takes in newer evidence of a finding without saying anything.
     pub fn refresh(&mut self, incident: &IncidentId, finding: &Finding) {
-        if let Some(open) = self.open.get_mut(incident) {
-            open.refresh(finding);
-        }
+        self.change(incident, |open| open.refresh(finding));
     }
 
     /// A finding that was recovering stands again: what was not told because of that is told now.
     pub fn relapse(&mut self, incident: &IncidentId, finding: &Finding, now: Mono) {
-        self.refresh(incident, finding);
-        if let Some(open) = self.open.get_mut(incident) {
+        self.change(incident, |open| {
+            open.refresh(finding);
             open.wake(now);
-        }
+        });
     }
 
     /// The open incident that was told, whose cause has ended and explains `finding`, which began while the cause stood.
     /// What remains of such an incident is told within the policy's `remains_after`, so nothing is lost by adding to it.
     #[must_use]
     pub fn aftermath_of(&self, finding: &Finding) -> Option<IncidentId> {
-        let is_cause = |part: &Part| {
-            part.over.is_some_and(|over| finding.since <= over) && (self.explains)(&part.finding, finding)
-        };
-        let cluster = finding.subject.cluster();
-        let mut winding_down = self.open.values().filter(|open| {
-            open.outlived.is_some() && open.incident.told.messages > 0 && open.incident.cluster.as_ref() == cluster
-        });
-        winding_down.find(|open| open.incident.parts.iter().any(is_cause)).map(|open| open.incident.id.clone())
+        let winding_down = self.files.remaining(finding).filter_map(|id| self.open.get(id));
+        let mut told = winding_down.filter(|open| open.is_told());
+        told.find(|open| open.is_aftermath(finding)).map(|open| open.incident.id.clone())
     }
 
     /// A finding has recovered, at the scheduled start of its first good look. Returns whether the incident is over.
@@ -150,25 +134,16 @@ impl Incidents {
         key: &FindingKey,
         at: UnixTime,
         withdrawn: bool,
+        policy: &Policy,
         now: Mono,
     ) -> bool {
-        let Some(open) = self.open.get_mut(incident) else { return false };
-        let known = Arc::make_mut(&mut open.incident);
-        for part in known.parts.iter_mut().filter(|part| part.finding.key() == *key && part.over.is_none()) {
-            part.over = Some(at);
+        let is_over = self.change(incident, |open| open.recover(key, at, withdrawn, policy, now)) == Some(true);
+        self.files.fell(key, incident);
+        if is_over && let Some(open) = self.open.remove(incident) {
+            self.files.forget(incident, &open);
+            self.keep_ended(open.incident);
         }
-        if known.standing().next().is_none() {
-            let at = known.parts.iter().filter_map(|part| part.over).max().unwrap_or(at);
-            known.over = Some(Ending { at, withdrawn });
-            let ended = Arc::clone(&open.incident);
-            self.open.remove(incident);
-            self.keep_ended(ended);
-            return true;
-        }
-        if has_outlived_its_cause(known) {
-            open.outlived.get_or_insert(now);
-        }
-        false
+        is_over
     }
 
     /// What is to be said at `now` because of time alone. `is_mute` tells that nothing may be said of clusters now.
@@ -182,79 +157,58 @@ impl Incidents {
         is_mute: bool,
         eases: impl Fn(&FindingKey) -> bool,
     ) -> Vec<Utterance> {
-        let mut said = Vec::new();
-        for open in self.open.values_mut() {
-            if is_mute && open.incident.cluster.is_some() {
-                continue;
-            }
-            if open.settles.is_some_and(|at| at <= now) {
-                open.settles = None;
-                let is_easing = open.incident.level < Level::Critical
-                    && open.incident.standing().all(|finding| eases(&finding.key()));
-                if open.incident.level > Level::Info && !is_easing {
-                    said.push(open.say(MessageReason::First));
-                    open.repeats = Some(now.plus(policy.repeat_after));
-                }
-            }
-            if open.outlived.is_some_and(|at| now.since(at) >= policy.remains_after) {
-                open.outlived = None;
-                open.promote_remaining();
-                if open.incident.told.messages > 0 {
-                    said.push(open.say(MessageReason::Remains));
-                }
-            }
-            if open.repeats.is_some_and(|at| at <= now) {
-                open.repeats = Some(now.plus(policy.repeat_after));
-                if open.incident.level == Level::Critical {
-                    said.push(open.say(MessageReason::Repeated));
-                }
-            }
-        }
-        said
+        let due = self.files.due(now, is_mute);
+        due.into_iter().filter_map(|id| self.change(&id, |open| open.due(policy, now, &eases))).flatten().collect()
     }
 
     /// What would have been said of open incidents if there had been anybody to tell.
     pub fn untold(&mut self, policy: &Policy, now: Mono) -> Vec<Utterance> {
-        let is_untold = |open: &&mut Open| {
-            open.settles.is_none() && open.incident.told.messages == 0 && open.incident.level > Level::Info
-        };
-        let mut said = Vec::new();
-        for open in self.open.values_mut().filter(is_untold) {
+        let is_untold = |open: &&Open| open.settles.is_none() && !open.is_told() && open.incident.level > Level::Info;
+        let ids: Vec<IncidentId> = self.open.values().filter(is_untold).map(|open| open.incident.id.clone()).collect();
+        let say = |open: &mut Open| {
+            open.entitle();
             open.repeats = Some(now.plus(policy.repeat_after));
-            said.push(open.say(MessageReason::First));
+            open.say(MessageReason::First)
+        };
+        ids.iter().filter_map(|id| self.change(id, say)).collect()
+    }
+
+    /// A message of an incident is lost: the store lost it, or the outbox had no room for it. `owed` others still wait.
+    /// Returns what is to be said in its place; what nobody knows of yet settles first.
+    pub fn unsay(&mut self, id: &IncidentId, owed: usize, policy: &Policy, now: Mono) -> Option<Utterance> {
+        let known = self.incident(id)?;
+        let nobody_knows = known.told.settled == Some(0) && owed == 0;
+        let said = |reason| Some(Utterance { incident: id.clone(), reason });
+        if known.over.is_some() {
+            return said(if nobody_knows { MessageReason::HappenedWhileMute } else { MessageReason::Resolved });
         }
-        said
+        if !nobody_knows {
+            return said(MessageReason::Repeated);
+        }
+        self.change(id, |open| {
+            let incident = Arc::make_mut(&mut open.incident);
+            incident.told = Told { level: None, band: None, ..incident.told };
+            incident.parts.iter_mut().for_each(|part| part.said = Said::default());
+            open.repeats = None;
+            open.settles = Some(now.plus(policy.settle));
+        });
+        None
     }
 
     /// When something is next to be said because of time alone.
     #[must_use]
-    pub fn next(&self, policy: &Policy, is_mute: bool) -> Option<Mono> {
-        let is_heard = |open: &&Open| !is_mute || open.incident.cluster.is_none();
-        let times = |open: &Open| {
-            [open.settles, open.repeats, open.outlived.map(|at| at.plus(policy.remains_after))]
-                .into_iter()
-                .flatten()
-                .min()
-        };
-        self.open.values().filter(is_heard).filter_map(times).min()
+    pub fn next(&self, is_mute: bool) -> Option<Mono> {
+        self.files.next(is_mute)
     }
 
     /// Notes that a message was composed, and returns its number within the incident, from 0.
     pub fn note_told(&mut self, id: &IncidentId, reason: MessageReason, now: UnixTime) -> Option<u32> {
-        let tell = |incident: &mut Incident| {
-            let number = incident.told.messages;
-            let stands = incident.standing().filter_map(Finding::band).max();
-            let (level, band) = if reason == MessageReason::Remains {
-                // People know now that the worst is over: what grows from here is news again.
-                (incident.standing().map(|finding| finding.level).max(), stands)
-            } else {
-                (Some(incident.level).max(incident.told.level), stands.max(incident.told.band))
-            };
-            incident.told = Told { messages: number.saturating_add(1), last: Some(now), level, band };
-            withheld::settle(incident);
-            number
-        };
-        self.incident_mut(id).map(tell)
+        self.change_any(id, |incident| tell(incident, reason, now))
+    }
+
+    /// Notes that all messages of an incident but the last `owed` wait no more.
+    pub fn note_settled(&mut self, id: &IncidentId, owed: usize) {
+        self.change_any(id, |incident| settle(incident, owed));
     }
 
     /// One incident, open or ended.
@@ -273,59 +227,87 @@ impl Incidents {
         self.open.values().map(|open| &open.incident)
     }
 
-    fn incident_mut(&mut self, id: &IncidentId) -> Option<&mut Incident> {
-        let open = self.open.get_mut(id).map(|open| &mut open.incident);
-        let known = open.or_else(|| self.ended.iter_mut().find(|ended| ended.id == *id))?;
-        Some(Arc::make_mut(known))
+    /// Whether an incident is open.
+    #[must_use]
+    pub fn is_open(&self, id: &IncidentId) -> bool {
+        self.open.contains_key(id)
+    }
+
+    /// Open incidents in which a finding stands.
+    pub fn with_part(&self, key: &FindingKey) -> impl Iterator<Item = &IncidentId> {
+        self.files.with_part(key)
     }
 
     fn still_settling(&self, finding: &Finding) -> Option<IncidentId> {
-        let cluster = finding.subject.cluster();
-        let mut settling = self.open.values().filter(|open| open.settles.is_some());
-        settling.find(|open| open.incident.cluster.as_ref() == cluster).map(|open| open.incident.id.clone())
+        self.files.settling(finding).next().cloned()
     }
 
     fn explained_by(&self, cause: &Finding) -> Option<IncidentId> {
-        let cluster = cause.subject.cluster();
-        let is_effect =
-            |open: &&Open| open.incident.cluster.as_ref() == cluster && (self.explains)(cause, open.incident.root());
-        self.open.values().find(is_effect).map(|open| open.incident.id.clone())
+        if !(self.relations.is_cause)(cause) {
+            return None;
+        }
+        let explains = |id: &&IncidentId| {
+            self.open.get(*id).is_some_and(|open| (self.relations.explains)(cause, open.incident.root()))
+        };
+        let near = (self.relations.effects)(&cause.key());
+        near.iter().find_map(|near| match near {
+            Near::At(key) => self.files.rooted_at(key).find(explains).cloned(),
+            Near::In(kin) => self.files.rooted_in(kin).find(explains).cloned(),
+        })
     }
 
     fn add(&mut self, id: &IncidentId, finding: &Finding, now: Mono) {
-        let explains = self.explains;
-        if let Some(open) = self.open.get_mut(id) {
-            let incident = Arc::make_mut(&mut open.incident);
-            incident.parts.retain(|part| part.finding.key() != finding.key());
-            incident.parts.push(Part { finding: finding.clone(), over: None });
-            incident.level = incident.level.max(finding.level);
-            incident.opened = incident.opened.min(finding.since);
-            // Not told yet: the thread is named after the cause rather than after what came first.
-            let is_untold = open.settles.is_some() || withheld::of(incident) == Some(MessageReason::First);
-            if is_untold && explains(finding, &incident.headline) {
-                incident.headline = finding.clone();
-            }
-            open.wake(now);
+        self.change(id, |open| open.add(finding, now));
+        if self.open.contains_key(id) {
+            self.files.stood(&finding.key(), id);
         }
     }
 
     fn open_new(&mut self, finding: &Finding, policy: &Policy, now: Now) -> IncidentId {
-        let id = identity(finding);
+        let is_known = |id: &IncidentId| self.incident(id).is_some() || self.spent.contains(id);
+        let id = (0..).map(|again| identity(finding, again)).find(|id| !is_known(id));
+        let id = id.unwrap_or_else(|| identity(finding, 0));
         let incident = Incident {
             id: id.clone(),
             cluster: finding.subject.cluster().cloned(),
             opened: finding.since,
             headline: finding.clone(),
             cause: None,
-            parts: vec![Part { finding: finding.clone(), over: None }],
+            parts: vec![Part::of(finding.clone())],
             level: finding.level,
-            told: Told::default(),
+            told: Told { settled: Some(0), ..Told::default() },
             silenced: None,
             over: None,
         };
-        let settles = Some(now.mono.plus(policy.settle));
-        self.open.insert(id.clone(), Open { incident: Arc::new(incident), settles, repeats: None, outlived: None });
+        let mut open = Open::new(incident, self.relations);
+        open.settles = Some(now.mono.plus(policy.settle));
+        self.insert(open);
         id
+    }
+
+    fn insert(&mut self, open: Open) {
+        let id = open.incident.id.clone();
+        for finding in open.incident.standing() {
+            self.files.stood(&finding.key(), &id);
+        }
+        self.open.insert(id.clone(), open);
+        self.change(&id, |_| ());
+    }
+
+    /// Changes an open incident, and files it anew.
+    fn change<R>(&mut self, id: &IncidentId, change: impl FnOnce(&mut Open) -> R) -> Option<R> {
+        let open = self.open.get_mut(id)?;
+        let result = change(open);
+        self.files.file(id, open);
+        Some(result)
+    }
+
+    /// Changes an incident, open or ended.
+    fn change_any<R>(&mut self, id: &IncidentId, change: impl FnOnce(&mut Incident) -> R) -> Option<R> {
+        if self.open.contains_key(id) {
+            return self.change(id, |open| change(Arc::make_mut(&mut open.incident)));
+        }
+        self.ended.iter_mut().find(|ended| ended.id == *id).map(|ended| change(Arc::make_mut(ended)))
     }
 
     fn keep_ended(&mut self, incident: Arc<Incident>) {
@@ -334,67 +316,39 @@ impl Incidents {
     }
 }
 
-impl Open {
-    fn say(&self, reason: MessageReason) -> Utterance {
-        Utterance { incident: self.incident.id.clone(), reason }
-    }
-
-    /// What was only listed so far has become worth a mail.
-    fn wake(&mut self, now: Mono) {
-        let is_quiet = self.settles.is_none() && withheld::of(&self.incident).is_none();
-        if self.incident.told.messages == 0 && is_quiet && self.incident.level > Level::Info {
-            self.settles = Some(now);
-            let incident = Arc::make_mut(&mut self.incident);
-            if !stands(incident, &incident.headline) {
-                incident.headline = loudest(incident).unwrap_or_else(|| incident.headline.clone());
-            }
-        }
-    }
-
-    /// A deeper cause of what was told.
-    fn deepen(&mut self, cause: &Finding) -> Option<Utterance> {
-        let incident = Arc::make_mut(&mut self.incident);
-        incident.cause = Some(cause.clone());
-        self.outlived = None;
-        (self.incident.told.messages > 0).then(|| self.say(MessageReason::CauseFound))
-    }
-
-    fn refresh(&mut self, finding: &Finding) {
-        let incident = Arc::make_mut(&mut self.incident);
-        for part in incident.parts.iter_mut().filter(|part| part.finding.key() == finding.key()) {
-            part.finding = finding.clone();
-        }
-        if incident.headline.key() == finding.key() {
-            incident.headline = finding.clone();
-        }
-        if incident.cause.as_ref().is_some_and(|cause| cause.key() == finding.key()) {
-            incident.cause = Some(finding.clone());
-        }
-        incident.level = incident.level.max(finding.level);
-    }
-
-    /// The cause is over and something still stands: it is now the cause.
-    fn promote_remaining(&mut self) {
-        let incident = Arc::make_mut(&mut self.incident);
-        incident.cause = loudest(incident).or_else(|| incident.cause.clone());
-    }
+/// Notes in an incident that all its messages but the last `owed` wait no more.
+pub fn settle(incident: &mut Incident, owed: usize) {
+    incident.told.settled = Some(incident.told.messages.saturating_sub(u32::try_from(owed).unwrap_or(u32::MAX)));
 }
 
-fn stands(incident: &Incident, wanted: &Finding) -> bool {
-    incident.standing().any(|finding| finding.key() == wanted.key())
+fn tell(incident: &mut Incident, reason: MessageReason, now: UnixTime) -> u32 {
+    let number = incident.told.messages;
+    // People know from "remains" that the worst is over: what grows from there is news again.
+    let starts_anew = reason == MessageReason::Remains;
+    let stands = incident.standing().filter_map(Finding::band).max();
+    let (level, band) = if starts_anew {
+        (incident.standing().map(|finding| finding.level).max(), stands)
+    } else {
+        (Some(incident.level).max(incident.told.level), stands.max(incident.told.band))
+    };
+    for part in incident.parts.iter_mut().filter(|part| part.over.is_none()) {
+        let now = Said { level: Some(part.finding.level), band: part.finding.band() };
+        let before = if starts_anew { Said::default() } else { part.said };
+        part.said = Said { level: now.level.max(before.level), band: now.band.max(before.band) };
+    }
+    incident.told =
+        Told { messages: number.saturating_add(1), last: Some(now), level, band, settled: incident.told.settled };
+    withheld::settle(incident);
+    number
 }
 
-fn has_outlived_its_cause(incident: &Incident) -> bool {
-    incident.standing().next().is_some() && !stands(incident, incident.root()) && !stands(incident, &incident.headline)
-}
-
-fn loudest(incident: &Incident) -> Option<Finding> {
-    incident.standing().max_by_key(|finding| finding.level).cloned()
-}
-
-/// Hash of cluster, rule, subject and first bad look: the same after a restart, different for the next time.
-fn identity(finding: &Finding) -> IncidentId {
+/// Hash of cluster, rule, subject and first bad look: the same after a restart, different for the next time. `again`
+/// tells apart what is opened anew because the first of that name is over or lost.
+fn identity(finding: &Finding, again: u32) -> IncidentId {
     let subject = finding.subject.to_string();
     let since = finding.since.as_millis().to_string();
-    IncidentId(format!("{:016x}", stable_hash(&[finding.rule.as_str(), &subject, &since])))
+    let again = if again == 0 { String::new() } else { again.to_string() };
+    let mut parts = vec![finding.rule.as_str(), &subject, &since];
+    parts.extend((!again.is_empty()).then_some(again.as_str()));
+    IncidentId(format!("{:016x}", stable_hash(&parts)))
 }

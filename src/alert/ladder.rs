@@ -3,49 +3,37 @@
 //! Hold clocks count observed time only. While a verdict is unknown they stand still, so neither blindness nor a
 //! restart raises or clears anything.
 
+mod rung;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::incident::{Alarm, IncidentId, Stage};
 use crate::model::policy::Policy;
-use crate::model::rule::{Level, RuleId};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::verdict::{Finding, FindingKey, Verdict, Why};
 
-/// All alarms.
+use super::index::Index;
+use super::relations::{Kin, Near, Relations};
+
+use rung::{Filed, Rung};
+
+/// All alarms. What is asked for with every input is filed under what it is asked by: thousands may stand.
 #[derive(Debug, Clone, Default)]
 pub struct Ladder {
+    relations: Relations,
     rungs: BTreeMap<FindingKey, Rung>,
-    /// Those whose hold is not over: few, while thousands may stand.
-    pending: BTreeSet<FindingKey>,
-    suspected: BTreeMap<FindingKey, Mono>,
-}
-
-/// One alarm with its accounting.
-#[derive(Debug, Clone)]
-struct Rung {
-    alarm: Alarm,
-    /// Until when the time has been booked.
-    booked: Mono,
-    /// When it was last written down.
-    written: Mono,
-    /// When it was last judged bad: good looks from before that are no recovery.
-    stood: Now,
-    /// When its hold ended, or when it was taken back from before a restart.
-    fired: Option<Mono>,
-}
-
-/// Findings of one rule in one cluster, or of the vantage.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Kin(RuleId, Option<Name>);
-
-impl Kin {
-    /// Whose kin `key` is.
-    #[must_use]
-    pub fn of(key: &FindingKey) -> Self {
-        Self(key.rule, key.subject.cluster().cloned())
-    }
+    /// Holds that are not over, by when they end.
+    ends: BTreeSet<(Mono, FindingKey)>,
+    /// The same by where they are.
+    pending: Index<Option<Name>, FindingKey>,
+    /// Those that fire, are worth an incident, and have none.
+    voiceless: Index<Option<Name>, FindingKey>,
+    /// Those that explain something.
+    causes: Index<Kin, FindingKey>,
+    spoken: Index<IncidentId, FindingKey>,
+    suspected: BTreeMap<Kin, BTreeMap<FindingKey, Mono>>,
 }
 
 /// What a verdict did to an alarm.
@@ -68,15 +56,19 @@ pub enum Step {
 }
 
 impl Ladder {
+    /// No alarms; `relations` tells what follows from what.
+    #[must_use]
+    pub fn new(relations: Relations) -> Self {
+        Self { relations, ..Self::default() }
+    }
+
     /// Takes in a verdict.
     pub fn take(&mut self, key: &FindingKey, verdict: Verdict, policy: &Policy, now: Now) -> Step {
         match &verdict {
             Verdict::Unknown(Why::Suspected { .. }) => {
-                self.suspected.entry(key.clone()).or_insert(now.mono);
+                self.suspected.entry(Kin::of(key)).or_default().entry(key.clone()).or_insert(now.mono);
             }
-            Verdict::Good { .. } | Verdict::Bad(_) | Verdict::Unknown(_) => {
-                self.suspected.remove(key);
-            }
+            Verdict::Good { .. } | Verdict::Bad(_) | Verdict::Unknown(_) => self.forget_suspicion(key),
         }
         let Some(rung) = self.rungs.get_mut(key) else {
             return match verdict {
@@ -86,53 +78,49 @@ impl Ladder {
         };
         let passed = now.mono.since(rung.booked);
         rung.booked = now.mono;
-        let step = match verdict {
+        let mut step = match verdict {
             Verdict::Bad(finding) => rung.stand(finding, passed, now),
             Verdict::Good { since, until, looks } => rung.clear(since, until, looks, policy),
             Verdict::Unknown(why) => rung.doubt(why),
         };
-        let is_pending = matches!(rung.alarm.stage, Stage::Pending { .. });
         if matches!(step, Step::Recovered(_) | Step::Dropped) {
-            self.pending.remove(key);
-            self.rungs.remove(key);
+            self.remove(key);
             return step;
-        }
-        if !is_pending {
-            self.pending.remove(key);
         }
         if step == Step::None && rung.is_due_for_writing(policy, now.mono) {
             rung.written = now.mono;
-            return Step::Changed;
+            step = Step::Changed;
         }
+        self.file(key);
         step
     }
 
     /// Takes back an alarm that was written down before a restart. The gap is not booked.
     pub fn restore(&mut self, alarm: Alarm, now: Now) {
         let key = alarm.key();
-        if matches!(alarm.stage, Stage::Pending { .. }) {
-            self.pending.insert(key.clone());
-        }
         let fired = alarm.is_firing().then_some(now.mono);
-        self.rungs.insert(key, Rung { alarm, booked: now.mono, written: now.mono, stood: now, fired });
+        self.put(&key, Rung::new(alarm, fired, now));
     }
 
     /// Forgets an alarm whose subject is no longer watched.
     pub fn withdraw(&mut self, key: &FindingKey) -> Option<Alarm> {
-        self.suspected.remove(key);
-        self.pending.remove(key);
-        self.rungs.remove(key).map(|rung| rung.alarm)
+        self.forget_suspicion(key);
+        self.remove(key)
     }
 
     /// Forgets suspicions about what `is_gone`.
     pub fn forget_suspicions(&mut self, is_gone: impl Fn(&Subject) -> bool) {
-        self.suspected.retain(|key, _| !is_gone(&key.subject));
+        for suspects in self.suspected.values_mut() {
+            suspects.retain(|key, _| !is_gone(&key.subject));
+        }
+        self.suspected.retain(|_, suspects| !suspects.is_empty());
     }
 
     /// Notes which incident speaks for an alarm.
     pub fn set_incident(&mut self, key: &FindingKey, incident: Option<IncidentId>) {
         if let Some(rung) = self.rungs.get_mut(key) {
             rung.alarm.incident = incident;
+            self.file(key);
         }
     }
 
@@ -147,33 +135,70 @@ impl Ladder {
         self.rungs.values().map(|rung| &rung.alarm)
     }
 
-    /// Suspicions that are not older than `within`.
-    pub fn suspected(&self, now: Mono, within: Duration) -> impl Iterator<Item = &FindingKey> {
-        self.suspected.iter().filter(move |(_, since)| now.since(**since) <= within).map(|(key, _)| key)
+    /// Alarms that an incident speaks for.
+    pub fn spoken_by(&self, incident: &IncidentId) -> impl Iterator<Item = &Alarm> {
+        self.spoken.of(incident).filter_map(|key| self.alarm(key))
+    }
+
+    /// Alarms near a finding that explain something.
+    pub fn causes<'a>(&'a self, near: &'a Near) -> Box<dyn Iterator<Item = &'a Alarm> + 'a> {
+        match near {
+            Near::At(key) => Box::new(self.alarm(key).into_iter()),
+            Near::In(kin) => Box::new(self.causes.of(kin).filter_map(|key| self.alarm(key))),
+        }
+    }
+
+    /// Where alarms fire that are worth an incident and have none.
+    pub fn voiceless_places(&self) -> impl Iterator<Item = &Option<Name>> {
+        self.voiceless.keys()
+    }
+
+    /// Alarms of a cluster, or of the vantage, that fire, are worth an incident and have none.
+    pub fn voiceless(&self, place: &Option<Name>) -> impl Iterator<Item = &FindingKey> {
+        self.voiceless.of(place)
+    }
+
+    /// When the hold of an alarm ended, or when it was taken back from before a restart.
+    #[must_use]
+    pub fn fired(&self, key: &FindingKey) -> Option<Mono> {
+        self.rungs.get(key)?.fired
+    }
+
+    /// Whether something near a finding has been suspected for not longer than `within`.
+    #[must_use]
+    pub fn is_suspected(&self, near: &Near, now: Mono, within: Duration) -> bool {
+        let is_fresh = |since: &Mono| now.since(*since) <= within;
+        match near {
+            Near::At(key) => {
+                let suspects = self.suspected.get(&Kin::of(key));
+                suspects.and_then(|suspects| suspects.get(key)).is_some_and(is_fresh)
+            }
+            Near::In(kin) => self.suspected.get(kin).is_some_and(|suspects| suspects.values().any(is_fresh)),
+        }
     }
 
     /// When the next hold could end, if all stays as it is.
     #[must_use]
     pub fn next(&self) -> Option<(Mono, &FindingKey)> {
-        let holds = self.pending.iter().filter_map(|key| Some((self.rungs.get(key)?.ends()?, key)));
-        holds.min_by_key(|(at, _)| *at)
+        self.ends.first().map(|(at, key)| (*at, key))
     }
 
-    /// Kin of which nobody speaks for some yet that are about to have company: another whose hold ends within five
-    /// seconds after the first of them fired. Those that wait together wait from that first one on, so no stream of
-    /// newcomers keeps them silent.
+    /// Kin of which nobody speaks for some yet that are about to have company, and until when they wait for it: another
+    /// whose hold ends within five seconds after the first of them fired. Those that wait together wait from that first
+    /// one on, so no stream of newcomers keeps them silent.
     #[must_use]
-    pub fn expecting_company(&self, now: Mono) -> BTreeSet<Kin> {
-        let holds = self.pending.iter().filter_map(|key| Some((key, self.rungs.get(key)?.ends()?)));
+    pub fn expecting_company(&self, place: &Option<Name>, now: Mono) -> BTreeMap<Kin, Mono> {
+        let holds = self.pending.of(place).filter_map(|key| Some((key, self.rungs.get(key)?.filed.ends?)));
         let soonest = earliest(holds);
         if soonest.is_empty() {
-            return BTreeSet::new();
+            return BTreeMap::new();
         }
-        let untold = self.rungs.iter().filter(|(_, rung)| rung.waits_for_a_voice());
-        let first = earliest(untold.filter_map(|(key, rung)| Some((key, rung.fired?))));
+        let untold = self.voiceless.of(place).filter_map(|key| Some((key, self.rungs.get(key)?)));
+        let first = earliest(untold.filter_map(|(key, rung)| Some((key, rung.fired.filter(|_| rung.is_loud())?))));
         let waits = |(kin, fired): (Kin, Mono)| {
             let until = fired.plus(COMPANY_WAIT);
-            soonest.get(&kin).is_some_and(|soonest| now < until && *soonest <= until).then_some(kin)
+            let is_awaited = soonest.get(&kin).is_some_and(|soonest| now < until && *soonest <= until);
+            is_awaited.then_some((kin, until))
         };
         first.into_iter().filter_map(waits).collect()
     }
@@ -184,12 +209,77 @@ impl Ladder {
         let fires = held >= finding.hold;
         let stage = if fires { Stage::Firing { since: now.wall } } else { Stage::Pending { since: now.wall, held } };
         let alarm = Alarm { finding, stage, incident: None };
-        if !fires {
-            self.pending.insert(key.clone());
-        }
-        let fired = fires.then_some(now.mono);
-        self.rungs.insert(key.clone(), Rung { alarm, booked: now.mono, written: now.mono, stood: now, fired });
+        self.put(key, Rung::new(alarm, fires.then_some(now.mono), now));
         if fires { Step::Fired } else { Step::Raised }
+    }
+
+    fn forget_suspicion(&mut self, key: &FindingKey) {
+        let kin = Kin::of(key);
+        if let Some(suspects) = self.suspected.get_mut(&kin) {
+            suspects.remove(key);
+            if suspects.is_empty() {
+                self.suspected.remove(&kin);
+            }
+        }
+    }
+
+    fn put(&mut self, key: &FindingKey, rung: Rung) {
+        self.remove(key);
+        self.rungs.insert(key.clone(), rung);
+        self.file(key);
+    }
+
+    fn remove(&mut self, key: &FindingKey) -> Option<Alarm> {
+        let rung = self.rungs.remove(key)?;
+        self.refile(key, &rung.filed, &Filed::default());
+        Some(rung.alarm)
+    }
+
+    /// Files an alarm anew after it changed.
+    fn file(&mut self, key: &FindingKey) {
+        let relations = self.relations;
+        let Some(rung) = self.rungs.get_mut(key) else { return };
+        let alarm = &rung.alarm;
+        let filed = Filed {
+            ends: rung.ends(),
+            is_voiceless: alarm.is_firing() && alarm.incident.is_none() && !(relations.is_listed)(&alarm.finding),
+            is_cause: (relations.is_cause)(&alarm.finding),
+            incident: alarm.incident.clone(),
+        };
+        if filed != rung.filed {
+            let before = std::mem::replace(&mut rung.filed, filed.clone());
+            self.refile(key, &before, &filed);
+        }
+    }
+
+    fn refile(&mut self, key: &FindingKey, before: &Filed, after: &Filed) {
+        let place = key.subject.cluster().cloned();
+        if let Some(at) = before.ends {
+            self.ends.remove(&(at, key.clone()));
+            self.pending.remove(&place, key);
+        }
+        if before.is_voiceless {
+            self.voiceless.remove(&place, key);
+        }
+        if before.is_cause {
+            self.causes.remove(&Kin::of(key), key);
+        }
+        if let Some(incident) = &before.incident {
+            self.spoken.remove(incident, key);
+        }
+        if let Some(at) = after.ends {
+            self.ends.insert((at, key.clone()));
+            self.pending.insert(&place, key);
+        }
+        if after.is_voiceless {
+            self.voiceless.insert(&place, key);
+        }
+        if after.is_cause {
+            self.causes.insert(&Kin::of(key), key);
+        }
+        if let Some(incident) = &after.incident {
+            self.spoken.insert(incident, key);
+        }
     }
 }
 
@@ -210,80 +300,3 @@ const COMPANY_WAIT: Duration = Duration::from_secs(5);
 /// Longest time from the first bad look to its confirmation that counts towards a hold: bounds what a wall clock that
 /// stepped in between could add.
 const MOST_BEFORE_CONFIRMATION: Duration = Duration::from_secs(60);
-
-/// While a verdict cannot tell, what is left of a hold stays; this keeps the engine from asking without pause.
-const SHORTEST_WAIT: Duration = Duration::from_millis(50);
-
-impl Rung {
-    fn stand(&mut self, finding: Finding, passed: Duration, now: Now) -> Step {
-        self.stood = now;
-        let worsened = finding.level > self.alarm.finding.level || finding.band() > self.alarm.finding.band();
-        let since = self.alarm.finding.since.min(finding.since);
-        self.alarm.finding = Finding { since, ..finding };
-        match self.alarm.stage {
-            Stage::Pending { since, held } => {
-                let held = held.saturating_add(passed);
-                if held >= self.alarm.finding.hold {
-                    self.alarm.stage = Stage::Firing { since: now.wall };
-                    self.written = now.mono;
-                    self.fired = Some(now.mono);
-                    return Step::Fired;
-                }
-                self.alarm.stage = Stage::Pending { since, held };
-                Step::None
-            }
-            Stage::Firing { .. } if worsened => Step::Worsened,
-            Stage::Firing { .. } => Step::None,
-            Stage::Clearing { since, .. } => {
-                self.alarm.stage = Stage::Firing { since };
-                if worsened { Step::Worsened } else { Step::Changed }
-            }
-        }
-    }
-
-    /// The time from the first good look to the last counts, not the time that has passed since: what comes after the
-    /// last look is not known yet.
-    fn clear(&mut self, since: Now, until: Now, looks: u32, policy: &Policy) -> Step {
-        let fired = match self.alarm.stage {
-            Stage::Pending { .. } => return Step::Dropped,
-            Stage::Firing { since } | Stage::Clearing { since, .. } => since,
-        };
-        let since = if since.mono < self.stood.mono { self.stood } else { since };
-        let held = until.mono.since(since.mono);
-        if held >= policy.recovery_hold && looks >= policy.recovery_looks {
-            return Step::Recovered(since.wall);
-        }
-        let was_firing = matches!(self.alarm.stage, Stage::Firing { .. });
-        self.alarm.stage = Stage::Clearing { since: fired, good_since: since.wall, held };
-        if was_firing { Step::Changed } else { Step::None }
-    }
-
-    /// A suspicion breaks a recovery: good looks must come in a row. Other doubts only stop the clocks.
-    fn doubt(&mut self, why: Why) -> Step {
-        match (why, self.alarm.stage) {
-            (Why::Suspected { .. }, Stage::Clearing { since, .. }) => {
-                self.alarm.stage = Stage::Firing { since };
-                Step::Changed
-            }
-            _ => Step::None,
-        }
-    }
-
-    fn ends(&self) -> Option<Mono> {
-        let left = match self.alarm.stage {
-            Stage::Pending { held, .. } => self.alarm.finding.hold.saturating_sub(held),
-            // The next look decides, not the clock.
-            Stage::Clearing { .. } | Stage::Firing { .. } => return None,
-        };
-        Some(self.booked.plus(left.max(SHORTEST_WAIT)))
-    }
-
-    fn waits_for_a_voice(&self) -> bool {
-        self.alarm.is_firing() && self.alarm.incident.is_none() && self.alarm.finding.level > Level::Info
-    }
-
-    fn is_due_for_writing(&self, policy: &Policy, now: Mono) -> bool {
-        let counts = matches!(self.alarm.stage, Stage::Pending { .. } | Stage::Clearing { .. });
-        counts && now.since(self.written) >= policy.hold_renewal
-    }
-}

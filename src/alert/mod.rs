@@ -1,12 +1,14 @@
 //! From verdicts to messages: holds and recovery (`ladder`), incidents and root causes (`group`), what is owed to
 //! people (`outbox`), which recipients a relay refuses (`refused`), and about which clusters nothing is said (`silence`).
 //!
-//! Pure; knows nothing of looks or rules: which finding explains which comes in as a function.
+//! Pure; knows nothing of looks or rules: which finding explains which comes in with `relations`.
 
 pub mod group;
+mod index;
 pub mod ladder;
 pub mod outbox;
 pub mod refused;
+pub mod relations;
 pub mod silence;
 
 #[cfg(test)]

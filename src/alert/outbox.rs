@@ -1,17 +1,21 @@
-//! Messages owed to people: attempted until accepted, in the order of their incident, surviving restarts.
+//! Messages owed to people: attempted until accepted, the gravest first, surviving restarts.
 //!
-//! A send is an attempt. What came and went while nothing could be sent becomes one message that says so. The outbox
-//! is bounded; what it drops is counted.
+//! A send is an attempt. Inside one incident the order stays. What came and went while nothing could be sent becomes
+//! one message that says so. The outbox is bounded; what it drops is counted. No call walks over all that is owed,
+//! except where something is changed for all of it, or is to be dropped.
 
-use std::collections::VecDeque;
+mod line;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::incident::IncidentId;
 use crate::model::message::{Backlog, Delivery, DeliveryFailure, Message, MessageId, Receipt};
 use crate::model::policy::Policy;
 use crate::model::reason::MessageReason;
-use crate::model::rule::Level;
 use crate::model::time::{Mono, UnixTime};
+
+use line::{Entry, Gravity, Line, Place, State};
 
 /// Most messages owed at once. Ten per incident of a bad day; more is noise that nobody reads.
 const MOST: usize = 500;
@@ -22,34 +26,31 @@ const AFTER_REJECTION: Duration = Duration::from_secs(300);
 /// Everything owed.
 #[derive(Debug, Clone, Default)]
 pub struct Outbox {
-    owed: VecDeque<Entry>,
+    lines: BTreeMap<IncidentId, Line>,
+    /// Which incident a message is of.
+    of: BTreeMap<MessageId, IncidentId>,
+    /// Incidents of which a message may go, the gravest first.
+    free: BTreeMap<Gravity, IncidentId>,
+    /// The others, by when a message of theirs may go.
+    later: BTreeSet<(Mono, IncidentId)>,
+    /// Messages that wait for a persist.
+    unwritten: BTreeMap<u64, Vec<MessageId>>,
+    under_way: BTreeSet<MessageId>,
+    taken: u64,
     last_failure: Option<DeliveryFailure>,
     hurried: Option<Mono>,
-}
-
-#[derive(Debug, Clone)]
-struct Entry {
-    delivery: Delivery,
-    state: State,
-    /// When it was taken in, for the age of critical mail.
-    since: Mono,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Waits for its persist, at most until then.
-    Unwritten { sequence: u64, until: Mono },
-    /// Free to go from then on.
-    Ready(Mono),
-    /// An attempt is under way since then.
-    InFlight(Mono),
 }
 
 /// What a receipt means for the outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
     /// Accepted: done.
-    Accepted(Box<Delivery>),
+    Accepted {
+        /// What was sent.
+        delivery: Box<Delivery>,
+        /// Earlier messages of the incident, refused before, which need not be said any more.
+        replaced: Vec<MessageId>,
+    },
     /// It stays owed.
     Owed(Box<Delivery>),
     /// Nobody knows of it.
@@ -59,187 +60,284 @@ pub enum Settlement {
 impl Outbox {
     /// Owes a message; it goes once persist `sequence` has ended, or at `until`. Returns what had to be dropped.
     pub fn owe(&mut self, delivery: Delivery, sequence: u64, until: Mono, now: Mono) -> Option<Delivery> {
-        self.owed.push_back(Entry { delivery, state: State::Unwritten { sequence, until }, since: now });
+        self.unwritten.entry(sequence).or_default().push(delivery.message.id.clone());
+        self.take_in(delivery, State::Unwritten { sequence, until }, now);
         self.shed()
     }
 
     /// Takes back what was owed before a restart; it is already durable.
     pub fn restore(&mut self, delivery: Delivery, now: Mono) {
-        self.owed.push_back(Entry { delivery, state: State::Ready(now), since: now });
+        self.take_in(delivery, State::Ready(now), now);
     }
 
     /// A persist ended: messages that waited for it may go. A failed persist holds nothing back.
     pub fn written(&mut self, sequence: u64, works: bool, now: Mono, mark: impl Fn(&mut Message)) {
-        for entry in &mut self.owed {
-            if matches!(entry.state, State::Unwritten { sequence: waited, .. } if waited <= sequence) {
-                entry.state = State::Ready(now);
-                if !works {
-                    mark(&mut entry.delivery.message);
+        let later = self.unwritten.split_off(&(sequence + 1));
+        for message in std::mem::replace(&mut self.unwritten, later).into_values().flatten() {
+            self.change(&message, |entry| {
+                if matches!(entry.state, State::Unwritten { .. }) {
+                    entry.state = State::Ready(now);
+                    if !works {
+                        mark(&mut entry.delivery.message);
+                    }
                 }
-            }
+            });
         }
     }
 
-    /// Takes the next message that may go at `now`, if any. Messages of one incident go one after the other.
+    /// Takes the next message that may go at `now`, if any: the gravest, as far as `policy` lets another one go.
+    ///
+    /// One of the attempts that it allows at once is kept for what is critical: a relay that is slow with warnings must
+    /// not hold it up.
     pub fn pop(
         &mut self,
+        policy: &Policy,
         now: Mono,
         may_go: impl Fn(&Message) -> bool,
         mark: impl Fn(&mut Message),
     ) -> Option<Delivery> {
-        let position =
-            (0..self.owed.len()).find(|at| self.is_next(*at, now) && may_go(&self.owed[*at].delivery.message))?;
-        let entry = &mut self.owed[position];
+        while let Some((_, incident)) = self.later.first().filter(|(at, _)| *at <= now).cloned() {
+            self.refile(&incident, Some(now));
+        }
+        let (incident, position) = self.first_free(policy, &may_go)?;
+        let entry = self.lines.get_mut(&incident)?.entries.get_mut(position)?;
         if matches!(entry.state, State::Unwritten { .. }) {
             mark(&mut entry.delivery.message);
         }
         entry.state = State::InFlight(now);
-        Some(entry.delivery.clone())
+        let delivery = entry.delivery.clone();
+        self.under_way.insert(delivery.message.id.clone());
+        self.refile(&incident, None);
+        Some(delivery)
     }
 
     /// An attempt ended.
     pub fn settle(&mut self, message: &MessageId, receipt: Receipt, policy: &Policy, now: Mono) -> Settlement {
-        let Some(position) = self.owed.iter().position(|entry| entry.delivery.message.id == *message) else {
-            return Settlement::Unknown;
-        };
-        let (failure, delay) = match receipt {
+        self.under_way.remove(message);
+        let Some(incident) = self.of.get(message).cloned() else { return Settlement::Unknown };
+        let hurried = self.hurried;
+        let (failure, rejected) = match receipt {
             Receipt::Accepted => {
                 self.last_failure = None;
-                let accepted = self.owed.remove(position).map(|entry| Box::new(entry.delivery));
-                return accepted.map_or(Settlement::Unknown, Settlement::Accepted);
+                return self.accept(&incident, message);
             }
-            Receipt::Retry(failure) => (failure, backoff(self.owed[position].delivery.attempts, policy)),
-            // Refused by what stood there before somebody mended it.
-            Receipt::Rejected(failure) if self.was_hurried_since(position) => (failure, Duration::ZERO),
-            Receipt::Rejected(failure) => (failure, AFTER_REJECTION),
+            Receipt::Retry(failure) => (failure, false),
+            Receipt::Rejected(failure) => (failure, true),
         };
-        let entry = &mut self.owed[position];
-        entry.delivery.attempts = entry.delivery.attempts.saturating_add(1);
-        entry.delivery.last_failure = Some(failure.clone());
-        entry.state = State::Ready(now.plus(delay));
-        self.last_failure = Some(failure);
-        Settlement::Owed(Box::new(self.owed[position].delivery.clone()))
+        self.last_failure = Some(failure.clone());
+        let settled = self.change(message, |entry| {
+            let begun = if let State::InFlight(begun) = entry.state { Some(begun) } else { None };
+            let was_hurried = begun.zip(hurried).is_some_and(|(begun, hurried)| hurried >= begun);
+            let delay = match rejected {
+                // Refused by what stood there before somebody mended it.
+                true if was_hurried => Duration::ZERO,
+                true => AFTER_REJECTION,
+                false => backoff(entry.delivery.attempts, policy),
+            };
+            entry.delivery.attempts = entry.delivery.attempts.saturating_add(1);
+            entry.delivery.last_failure = Some(failure);
+            entry.state = State::Ready(now.plus(delay));
+            Box::new(entry.delivery.clone())
+        });
+        settled.map_or(Settlement::Unknown, Settlement::Owed)
     }
 
     /// Changes what is owed, if it still is.
     pub fn amend(&mut self, message: &MessageId, change: impl FnOnce(&mut Delivery)) {
-        if let Some(entry) = self.owed.iter_mut().find(|entry| entry.delivery.message.id == *message) {
-            change(&mut entry.delivery);
-        }
+        self.change(message, |entry| change(&mut entry.delivery));
     }
 
     /// Whether the first message of an incident is still owed and no attempt at any of its messages is under way, so
     /// that they can be replaced by one.
     #[must_use]
     pub fn is_untold(&self, incident: &IncidentId) -> bool {
-        let mut of_incident =
-            self.owed.iter().filter(|entry| entry.delivery.message.incident.id == *incident).peekable();
-        let first =
-            of_incident.peek().is_some_and(|entry| matches!(entry.delivery.message.reason, MessageReason::First));
-        first && of_incident.all(|entry| !matches!(entry.state, State::InFlight(_)))
+        let Some(line) = self.lines.get(incident) else { return false };
+        let first = line.entries.front().is_some_and(|entry| entry.message().reason == MessageReason::First);
+        first && line.entries.iter().all(|entry| !matches!(entry.state, State::InFlight(_)))
     }
 
     /// Drops everything owed of an incident. Returns what was dropped.
     pub fn withdraw(&mut self, incident: &IncidentId) -> Vec<MessageId> {
-        let mut dropped = Vec::new();
-        self.owed.retain(|entry| {
-            let stays = entry.delivery.message.incident.id != *incident;
-            if !stays {
-                dropped.push(entry.delivery.message.id.clone());
-            }
-            stays
-        });
+        let Some(line) = self.lines.remove(incident) else { return Vec::new() };
+        self.unfile(incident, line.place);
+        let dropped: Vec<MessageId> = line.entries.into_iter().map(|entry| entry.delivery.message.id).collect();
+        for message in &dropped {
+            self.of.remove(message);
+        }
         dropped
     }
 
     /// Drops everything owed: nobody is to be told any more. Returns what was dropped.
     pub fn clear(&mut self) -> Vec<MessageId> {
-        self.last_failure = None;
-        self.owed.drain(..).map(|entry| entry.delivery.message.id).collect()
+        let dropped = self.owed().into_iter().map(|delivery| delivery.message.id).collect();
+        *self = Self { hurried: self.hurried, taken: self.taken, ..Self::default() };
+        dropped
     }
 
-    /// Whether anything is owed of an incident.
+    /// Messages that are owed of an incident.
     #[must_use]
-    pub fn owes(&self, incident: &IncidentId) -> bool {
-        self.owed.iter().any(|entry| entry.delivery.message.incident.id == *incident)
+    pub fn owes(&self, incident: &IncidentId) -> usize {
+        self.lines.get(incident).map_or(0, |line| line.entries.len())
+    }
+
+    /// Whether another message can be owed without dropping one.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.of.len() < MOST
     }
 
     /// Everything owed, oldest first.
     #[must_use]
     pub fn owed(&self) -> Vec<Delivery> {
-        self.owed.iter().map(|entry| entry.delivery.clone()).collect()
+        let mut entries: Vec<&Entry> = self.entries().collect();
+        entries.sort_by_key(|entry| entry.number);
+        entries.into_iter().map(|entry| entry.delivery.clone()).collect()
     }
 
     /// Everything may be tried at once: the path is back, or a person mended something.
     pub fn hurry(&mut self, now: Mono) {
         self.hurried = Some(now);
-        for entry in &mut self.owed {
-            if let State::Ready(at) = &mut entry.state {
-                *at = (*at).min(now);
+        let incidents: Vec<IncidentId> = self.lines.keys().cloned().collect();
+        for incident in incidents {
+            for entry in self.lines.get_mut(&incident).into_iter().flat_map(|line| &mut line.entries) {
+                if let State::Ready(at) = &mut entry.state {
+                    *at = (*at).min(now);
+                }
             }
+            self.refile(&incident, None);
         }
     }
 
     /// When the next message may go.
     #[must_use]
-    pub fn next(&self, may_go: impl Fn(&Message) -> bool) -> Option<Mono> {
-        (0..self.owed.len())
-            .filter(|at| self.is_first_of_incident(*at) && may_go(&self.owed[*at].delivery.message))
-            .filter_map(|at| match self.owed[at].state {
-                State::Unwritten { until, .. } => Some(until),
-                State::Ready(from) => Some(from),
-                State::InFlight(_) => None,
-            })
-            .min()
+    pub fn next(&self, policy: &Policy, may_go: impl Fn(&Message) -> bool) -> Option<Mono> {
+        let free = self.first_free(policy, &may_go);
+        let free = free.and_then(|(incident, _)| Some(self.lines.get(&incident)?.next()?.1));
+        // With all attempts under way the end of one of them comes first.
+        let later = self.later.first().map(|(at, _)| *at).filter(|_| self.under_way.len() < policy.mails_at_once);
+        free.into_iter().chain(later).min()
     }
 
     /// Since when the oldest critical message has been owed.
     #[must_use]
     pub fn oldest_critical(&self) -> Option<Mono> {
-        let critical = self.owed.iter().filter(|entry| entry.delivery.message.level == Level::Critical);
-        critical.map(|entry| entry.since).min()
+        self.entries().filter(|entry| entry.is_critical()).map(|entry| entry.since).min()
     }
 
     /// What waits, for the snapshot.
     #[must_use]
-    pub fn backlog(&self) -> Backlog {
-        let composed = |entry: &Entry| entry.delivery.message.composed;
-        let oldest: Option<UnixTime> = self.owed.iter().map(composed).min();
+    pub fn backlog(&self, policy: &Policy) -> Backlog {
+        let oldest: Option<UnixTime> = self.entries().map(|entry| entry.message().composed).min();
         Backlog {
-            waiting: self.owed.len(),
+            waiting: self.of.len(),
             oldest,
-            next_attempt: self.next(|_| true),
+            next_attempt: self.next(policy, |_| true),
             last_failure: self.last_failure.clone(),
         }
     }
 
-    fn was_hurried_since(&self, attempt: usize) -> bool {
-        let State::InFlight(begun) = self.owed[attempt].state else { return false };
-        self.hurried.is_some_and(|hurried| hurried >= begun)
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.lines.values().flat_map(|line| &line.entries)
     }
 
-    fn is_next(&self, at: usize, now: Mono) -> bool {
-        let is_free = match self.owed[at].state {
-            State::Unwritten { until, .. } => until <= now,
-            State::Ready(from) => from <= now,
-            State::InFlight(_) => false,
+    /// The gravest incident of which a message may go, and that message's position.
+    fn first_free(&self, policy: &Policy, may_go: impl Fn(&Message) -> bool) -> Option<(IncidentId, usize)> {
+        let places = policy.mails_at_once.saturating_sub(self.under_way.len());
+        let kept = usize::from(policy.mails_at_once > 1);
+        for (gravity, incident) in &self.free {
+            let is_critical = gravity.0 == 0;
+            if places == 0 || !is_critical && places <= kept {
+                return None;
+            }
+            let Some(line) = self.lines.get(incident) else { continue };
+            if let Some((position, _)) = line.next()
+                && may_go(line.entries[position].message())
+            {
+                return Some((incident.clone(), position));
+            }
+        }
+        None
+    }
+
+    fn accept(&mut self, incident: &IncidentId, message: &MessageId) -> Settlement {
+        let Some(line) = self.lines.get_mut(incident) else { return Settlement::Unknown };
+        let Some(position) = line.position(message) else { return Settlement::Unknown };
+        let mut done: Vec<Entry> = line.entries.drain(..=position).collect();
+        for entry in &done {
+            self.of.remove(&entry.delivery.message.id);
+        }
+        self.refile(incident, None);
+        let Some(accepted) = done.pop() else { return Settlement::Unknown };
+        let replaced = done.into_iter().map(|entry| entry.delivery.message.id).collect();
+        Settlement::Accepted { delivery: Box::new(accepted.delivery), replaced }
+    }
+
+    fn take_in(&mut self, delivery: Delivery, state: State, now: Mono) {
+        self.taken += 1;
+        let incident = delivery.message.incident.id.clone();
+        self.of.insert(delivery.message.id.clone(), incident.clone());
+        let entry = Entry { delivery, state, since: now, number: self.taken };
+        self.lines.entry(incident.clone()).or_default().entries.push_back(entry);
+        self.refile(&incident, None);
+    }
+
+    fn change<R>(&mut self, message: &MessageId, change: impl FnOnce(&mut Entry) -> R) -> Option<R> {
+        let incident = self.of.get(message)?.clone();
+        let line = self.lines.get_mut(&incident)?;
+        let position = line.position(message)?;
+        let result = line.entries.get_mut(position).map(change);
+        self.refile(&incident, None);
+        result
+    }
+
+    /// Files an incident where it belongs after a change of its messages, or because `now` has come.
+    fn refile(&mut self, incident: &IncidentId, now: Option<Mono>) {
+        let Some(line) = self.lines.get(incident) else { return };
+        let place = match line.next() {
+            None => Place::Nowhere,
+            Some((_, at)) if now.is_some_and(|now| at <= now) => Place::Free(line.gravity()),
+            Some((_, at)) => Place::Later(at),
         };
-        is_free && self.is_first_of_incident(at)
+        let (before, is_empty) = (line.place, line.entries.is_empty());
+        self.unfile(incident, before);
+        if is_empty {
+            self.lines.remove(incident);
+            return;
+        }
+        match place {
+            Place::Nowhere => {}
+            Place::Later(at) => drop(self.later.insert((at, incident.clone()))),
+            Place::Free(gravity) => drop(self.free.insert(gravity, incident.clone())),
+        }
+        if let Some(line) = self.lines.get_mut(incident) {
+            line.place = place;
+        }
     }
 
-    fn is_first_of_incident(&self, at: usize) -> bool {
-        let incident = &self.owed[at].delivery.message.incident.id;
-        self.owed.iter().take(at).all(|entry| entry.delivery.message.incident.id != *incident)
+    fn unfile(&mut self, incident: &IncidentId, place: Place) {
+        match place {
+            Place::Nowhere => {}
+            Place::Later(at) => drop(self.later.remove(&(at, incident.clone()))),
+            Place::Free(gravity) => drop(self.free.remove(&gravity)),
+        }
     }
 
-    /// The least grave of the oldest goes first.
+    /// The least grave goes first, of those a repeat, of those the oldest.
     fn shed(&mut self) -> Option<Delivery> {
-        if self.owed.len() <= MOST {
+        if self.of.len() <= MOST {
             return None;
         }
-        let waiting = self.owed.iter().enumerate().filter(|(_, entry)| !matches!(entry.state, State::InFlight(_)));
-        let (position, _) = waiting.min_by_key(|(at, entry)| (entry.delivery.message.level, *at))?;
-        self.owed.remove(position).map(|entry| entry.delivery)
+        let waiting = self.entries().filter(|entry| !matches!(entry.state, State::InFlight(_)));
+        let weight = |entry: &&Entry| {
+            let message = entry.message();
+            (message.level, message.reason != MessageReason::Repeated, entry.number)
+        };
+        let message = waiting.min_by_key(weight)?.delivery.message.id.clone();
+        let incident = self.of.remove(&message)?;
+        let line = self.lines.get_mut(&incident)?;
+        let dropped = line.position(&message).and_then(|position| line.entries.remove(position));
+        self.refile(&incident, None);
+        dropped.map(|entry| entry.delivery)
     }
 }
 

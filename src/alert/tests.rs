@@ -3,6 +3,7 @@
 mod incidents;
 mod ladder;
 mod outbox;
+mod work;
 
 use std::time::Duration;
 

@@ -180,7 +180,7 @@ fn sample(settings: &Settings, now: Now) -> Delivery {
             id: incident,
             cluster: Some(cluster),
             opened,
-            parts: vec![Part { finding: finding.clone(), over: None }],
+            parts: vec![Part::of(finding.clone())],
             headline: finding,
             cause: None,
             level: Level::Critical,

@@ -1,10 +1,10 @@
 //! What the log says of incidents: one line for each step of an alarm, whatever else is written down meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::judge::words;
 use crate::model::exchange::{Change, Input, Memory};
-use crate::model::incident::{Alarm, Stage};
+use crate::model::incident::{Alarm, IncidentId, Stage};
 use crate::model::message::Receipt;
 use crate::model::silence::Silence;
 use crate::model::verdict::FindingKey;
@@ -13,7 +13,12 @@ use crate::model::verdict::FindingKey;
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     stages: BTreeMap<FindingKey, &'static str>,
+    /// The latest incidents that were said to be over: they are written once more when their last mail is accepted.
+    over: VecDeque<IncidentId>,
 }
+
+/// Incidents that are over and remembered.
+const OVER: usize = 64;
 
 impl Journal {
     /// Says what was taken up from before the start.
@@ -48,9 +53,7 @@ impl Journal {
                     self.stages.remove(key);
                     tracing::info!(rule = %key.rule, subject = %key.subject, "{} {}: over", key.rule, key.subject);
                 }
-                Change::Incident(incident) if incident.over.is_some() => {
-                    tracing::info!(incident = %incident.id, "incident {} is over", incident.id);
-                }
+                Change::Incident(incident) if incident.over.is_some() => self.note_over(&incident.id),
                 Change::Owed(delivery) if delivery.attempts == 0 => {
                     let message = &delivery.message;
                     let reason = message.reason.as_str();
@@ -68,6 +71,14 @@ impl Journal {
                 Change::Everything(_) => tracing::info!("the store works again: everything is written anew"),
                 Change::Incident(_) | Change::Owed(_) | Change::Settled { .. } | Change::Refused(_) => {}
             }
+        }
+    }
+
+    fn note_over(&mut self, id: &IncidentId) {
+        if !self.over.contains(id) {
+            tracing::info!(incident = %id, "incident {id} is over");
+            self.over.push_front(id.clone());
+            self.over.truncate(OVER);
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -46,9 +46,6 @@ const REPORTED: usize = 1024;
 /// Orders of people waiting for the loop.
 const ORDERED: usize = 16;
 
-/// Mails under way at once. A storm of incidents must not look like an attack to the relay.
-const MAILS_AT_ONCE: usize = 4;
-
 /// On the way out, mails under way may still end, so that what the relay accepted is recorded and never repeated.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -59,7 +56,6 @@ struct Daemon {
     file: PathBuf,
     edges: Edges,
     store: Store,
-    mails: Arc<Semaphore>,
     tasks: TaskTracker,
     reports: mpsc::Sender<Input>,
     shared: Shared,
@@ -159,7 +155,6 @@ impl Daemon {
             engine,
             clock,
             store,
-            mails: Arc::new(Semaphore::new(MAILS_AT_ONCE)),
             tasks: TaskTracker::new(),
             reports,
             journal: Journal::default(),
@@ -283,11 +278,9 @@ impl Daemon {
     fn send(&mut self, delivery: Delivery) {
         let Some(email) = self.edges.email.clone() else { return };
         self.sending += 1;
-        let (reports, mails, deadline) =
-            (self.reports.clone(), Arc::clone(&self.mails), self.edges.delivery_deadline());
+        let (reports, deadline) = (self.reports.clone(), self.edges.delivery_deadline());
         let mut attempt = Attempt { message: Some(delivery.message.id.clone()), reports };
         self.tasks.spawn(async move {
-            let _place = mails.acquire_owned().await;
             let (receipt, recipients) = email.deliver(&delivery, deadline).await;
             attempt.report(receipt, recipients).await;
         });

@@ -1,6 +1,8 @@
 //! Silences: what people on the machine ask for, and what it does to what would be said. Looking, judging, incidents
 //! and the heartbeat know nothing of them.
 
+use std::sync::Arc;
+
 use crate::alert::group::Utterance;
 use crate::judge::dead::is_dead;
 use crate::model::exchange::Change;
@@ -9,6 +11,7 @@ use crate::model::reason::MessageReason;
 use crate::model::silence::{Order, Silence};
 use crate::model::subject::Name;
 use crate::model::time::Now;
+use crate::model::verdict::Finding;
 
 use super::Engine;
 
@@ -71,10 +74,11 @@ impl Engine {
 
     /// Says what was held back and is so no longer: the silence is over, or the whole cluster is dead.
     pub(super) fn release_withheld(&mut self, now: Now) {
+        let stirred = std::mem::take(&mut self.stirred);
         let is_free = |incident: &&Incident| self.silence_of(incident).is_none_or(|silence| breaks(incident, silence));
-        let free: Vec<IncidentId> =
-            self.incidents.withheld().filter(is_free).map(|incident| incident.id.clone()).collect();
-        let policy = self.view.policy().clone();
+        let withheld = stirred.iter().flat_map(|cluster| self.incidents.withheld(cluster));
+        let free: Vec<IncidentId> = withheld.filter(is_free).map(|incident| incident.id.clone()).collect();
+        let policy = Arc::clone(self.view.policy());
         for id in free {
             let said: Option<Utterance> = self.incidents.release(&id, &policy, now.mono);
             self.note_incident(&id);
@@ -82,9 +86,22 @@ impl Engine {
         }
     }
 
+    /// What is held back of a cluster is to be looked at anew: `finding` may break its silence.
+    pub(super) fn stir(&mut self, finding: &Finding) {
+        if is_dead(finding) {
+            self.stirred.extend(finding.subject.cluster().cloned());
+        }
+    }
+
+    /// All that is held back is to be looked at anew.
+    pub(super) fn stir_all(&mut self) {
+        self.stirred.extend(self.incidents.withheld_places().cloned());
+    }
+
     fn begin_silence(&mut self, silence: Silence, now: Now) {
         let amend = |known: &mut Silence| *known = Silence { since: known.since.min(silence.since), ..silence.clone() };
         self.amend_silence(&silence.cluster, amend);
+        self.stirred.insert(silence.cluster.clone());
         self.silences.begin(silence.clone(), now);
         self.changes.push(Change::Silence(silence));
     }
@@ -94,6 +111,7 @@ impl Engine {
             return;
         }
         self.amend_silence(cluster, |known| known.until = known.until.min(now.wall));
+        self.stirred.insert(cluster.clone());
         self.changes.push(Change::SilenceOver(cluster.clone()));
         self.is_snapshot_stale = true;
     }

@@ -1,11 +1,11 @@
 //! From beliefs to alarms: what was touched is judged, and what each verdict means is written down and handed on.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::alert::ladder::Step;
 use crate::judge;
 use crate::judge::scene::Scene;
-use crate::model::exchange::Change;
 use crate::model::incident::{Alarm, Stage};
 use crate::model::policy::Policy;
 use crate::model::rule::RuleId;
@@ -37,6 +37,7 @@ impl Engine {
         if scope.is_some() && cluster.is_none() {
             return;
         }
+        self.voices.changed.insert(scope.cloned());
         let verdicts = judge::judge(&Scene { view: &self.view, cluster, now });
         self.withdraw_unjudged(scope, &verdicts, now);
         for (key, verdict) in verdicts {
@@ -51,7 +52,8 @@ impl Engine {
     /// What no rule speaks of any more, because the configuration changed, would stay open for ever.
     fn withdraw_unjudged(&mut self, scope: Option<&Name>, verdicts: &[(FindingKey, Verdict)], now: Now) {
         let of_scope = self.ladder.alarms().filter(|alarm| alarm.finding.subject.cluster() == scope);
-        let is_judged = |key: &FindingKey| verdicts.iter().any(|(judged, _)| judged == key);
+        let judged: BTreeSet<&FindingKey> = verdicts.iter().map(|(judged, _)| judged).collect();
+        let is_judged = |key: &FindingKey| judged.contains(key);
         let unjudged: Vec<FindingKey> = of_scope.map(Alarm::key).filter(|key| !is_judged(key)).collect();
         for key in unjudged {
             let is_stored = matches!(key.subject, Subject::Stored(..));
@@ -60,7 +62,7 @@ impl Engine {
                 continue;
             }
             self.ladder.withdraw(&key);
-            self.changes.push(Change::AlarmOver(key.clone()));
+            self.note_alarm(&key);
             // What is in no file any more was replaced or taken away, and that is the end of it.
             self.recover_everywhere(&key, now.wall, !is_stored, now);
         }
@@ -99,24 +101,19 @@ impl Engine {
             Step::Worsened => {
                 self.note_alarm(key);
                 if let Some((incident, finding)) = self.spoken_for(key) {
-                    let said = self.incidents.worsen(&incident, &finding, now.mono);
+                    let policy = Arc::clone(self.view.policy());
+                    self.incidents.worsen(&incident, &finding, &policy, now.mono);
                     self.note_incident(&incident);
-                    self.say(said, now);
+                    self.stir(&finding);
                 }
             }
             Step::Recovered(at) => {
-                self.changes.push(Change::AlarmOver(key.clone()));
+                self.note_alarm(key);
                 self.recover_everywhere(key, at, false, now);
             }
-            Step::Dropped => self.changes.push(Change::AlarmOver(key.clone())),
+            Step::Dropped => self.note_alarm(key),
         }
         self.is_snapshot_stale = true;
-    }
-
-    pub(super) fn note_alarm(&mut self, key: &FindingKey) {
-        if let Some(alarm) = self.ladder.alarm(key) {
-            self.changes.push(Change::Alarm(Box::new(alarm.clone())));
-        }
     }
 }
 

@@ -1,11 +1,18 @@
 //! Taking up what was known before a restart.
+//!
+//! Every row may be missing, since one that cannot be read is left out. Whatever is missing, what stands must be told,
+//! and nothing is called over that no look has seen good.
 
-use crate::alert::group::Utterance;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::alert::group::{Utterance, settle};
 use crate::model::exchange::{Change, Memory};
-use crate::model::incident::{Alarm, Ending, Incident};
+use crate::model::incident::{Alarm, Ending, Incident, IncidentId, Stage};
+use crate::model::message::Delivery;
 use crate::model::reason::MessageReason;
 use crate::model::time::Now;
-use crate::model::verdict::Finding;
+use crate::model::verdict::{Finding, FindingKey};
 
 use super::{Engine, MemoryState};
 
@@ -31,24 +38,45 @@ impl Engine {
             self.refused.restore(recipient);
         }
         self.forget_recipients();
-        for delivery in std::mem::take(&mut memory.owed) {
+        let copies = self.restore_owed(std::mem::take(&mut memory.owed), now);
+        self.memory = MemoryState::Known;
+        let policy = Arc::clone(self.view.policy());
+        let memory = if was_awaited { memory } else { self.without_known(memory, now) };
+        for incident in memory.ended.into_iter().rev().chain(memory.incidents) {
+            self.incidents.restore(incident, &policy, now.mono);
+        }
+        for (id, incident) in copies {
+            // Its row is missing; the message shows it as it was.
+            if self.incidents.incident(&id).is_none() {
+                self.incidents.restore(incident, &policy, now.mono);
+                self.note_incident(&id);
+            }
+        }
+        for alarm in memory.alarms {
+            self.restore_alarm(alarm, now);
+        }
+        self.restore_missing_alarms(now);
+        self.settle_leftovers(now);
+        self.voices.changed.extend(self.ladder.voiceless_places().cloned());
+        self.stir_all();
+    }
+
+    /// Returns the incidents that messages are owed of, as the latest of these messages shows them.
+    fn restore_owed(&mut self, owed: Vec<Delivery>, now: Now) -> BTreeMap<IncidentId, Incident> {
+        let mut copies = BTreeMap::new();
+        for delivery in owed {
             if self.view.inventory().mails {
+                copies.insert(delivery.message.incident.id.clone(), delivery.message.incident.clone());
                 self.outbox.restore(delivery, now.mono);
             } else {
                 // Nobody is to be mailed any more.
                 self.changes.push(Change::Settled { message: delivery.message.id, accepted: false });
             }
         }
-        self.memory = MemoryState::Known;
-        let policy = self.view.policy().clone();
-        let memory = if was_awaited { memory } else { self.without_known(memory, now) };
-        for incident in memory.ended.into_iter().rev().chain(memory.incidents) {
-            self.incidents.restore(incident, &policy, now.mono);
+        for (id, incident) in &mut copies {
+            settle(incident, self.outbox.owes(id));
         }
-        for alarm in memory.alarms {
-            self.restore_alarm(alarm, now);
-        }
-        self.settle_leftovers(now);
+        copies
     }
 
     /// Judging has begun without this memory: what was raised since then speaks for itself, and the incident that
@@ -56,44 +84,85 @@ impl Engine {
     fn without_known(&mut self, mut memory: Memory, now: Now) -> Memory {
         let is_known = |finding: &Finding| self.ladder.alarm(&finding.key()).is_some();
         memory.alarms.retain(|alarm| !is_known(&alarm.finding));
-        let (doubled, incidents) =
+        let (doubled, incidents): (Vec<_>, Vec<_>) =
             memory.incidents.into_iter().partition(|incident: &Incident| incident.standing().any(is_known));
         for incident in doubled {
             let over = Some(Ending { at: now.wall, withdrawn: true });
-            self.changes.push(Change::Incident(Box::new(Incident { over, ..incident })));
+            let id = incident.id.clone();
+            self.incidents.restore(Incident { over, ..incident }, &Arc::clone(self.view.policy()), now.mono);
+            self.note_incident(&id);
         }
         Memory { incidents, owed: Vec::new(), ..memory }
     }
 
+    /// An incident speaks for an alarm only while it is open and the finding stands in it. Without one the alarm is given
+    /// a voice anew, however long it fired before.
     fn restore_alarm(&mut self, alarm: Alarm, now: Now) {
         let key = alarm.key();
-        if self.view.inventory().watches(&key.subject) {
-            self.burst(&key.subject, now, now);
-            self.ladder.restore(alarm, now);
-        } else {
-            self.changes.push(Change::AlarmOver(key.clone()));
+        if !self.view.inventory().watches(&key.subject) {
+            self.note_alarm(&key);
             self.recover_everywhere(&key, now.wall, true, now);
+            return;
+        }
+        let incident =
+            self.incidents.with_part(&key).find(|id| alarm.incident.as_ref().is_none_or(|known| known == *id));
+        let incident = incident.cloned().filter(|_| alarm.is_firing());
+        if let Some(lost) = alarm.incident.clone().filter(|known| Some(known) != incident.as_ref()) {
+            self.incidents.spend(lost);
+        }
+        self.burst(&key.subject, now, now);
+        self.ladder.restore(Alarm { incident, ..alarm }, now);
+    }
+
+    /// What stands in an open incident stands until a look sees it good, whatever became of its own row.
+    fn restore_missing_alarms(&mut self, now: Now) {
+        let mut missing: Vec<Alarm> = Vec::new();
+        for incident in self.incidents.open() {
+            let is_missing = |finding: &&Finding| self.ladder.alarm(&finding.key()).is_none();
+            let stage = Stage::Firing { since: now.wall };
+            missing.extend(incident.standing().filter(is_missing).map(|finding| Alarm {
+                finding: finding.clone(),
+                stage,
+                incident: Some(incident.id.clone()),
+            }));
+        }
+        for alarm in missing {
+            let key: FindingKey = alarm.key();
+            self.restore_alarm(alarm, now);
+            self.note_alarm(&key);
         }
     }
 
-    /// Incidents whose last part ended in the very moment of the crash, and first messages that outlived their cause.
+    /// Messages that are lost, incidents whose last part ended in the very moment of the crash, and first messages that
+    /// outlived their cause.
     fn settle_leftovers(&mut self, now: Now) {
+        let policy = Arc::clone(self.view.policy());
         let known: Vec<_> = self.incidents.all().cloned().collect();
         for incident in known {
-            let orphans: Vec<_> =
-                incident.standing().map(Finding::key).filter(|key| self.ladder.alarm(key).is_none()).collect();
-            for key in orphans {
-                self.recover_everywhere(&key, now.wall, false, now);
-            }
-            self.collapse(&incident.id, now);
+            let id = &incident.id;
+            let owed = self.outbox.owes(id);
+            self.collapse(id, now);
             let was_resolved_silently = incident.over.is_some_and(|ending| !ending.withdrawn)
-                && incident.told.messages > 0
+                && incident.is_told()
                 && incident.told.last.zip(incident.over).is_some_and(|(last, over)| last < over.at)
-                && !self.outbox.owes(&incident.id);
-            if was_resolved_silently {
-                let reason = MessageReason::Resolved;
-                self.say(Some(Utterance { incident: incident.id.clone(), reason }), now);
-            }
+                && owed == 0;
+            let said = if was_resolved_silently {
+                Some(Utterance { incident: id.clone(), reason: MessageReason::Resolved })
+            } else if has_lost(&incident, owed) {
+                self.incidents.unsay(id, owed, &policy, now.mono)
+            } else {
+                continue;
+            };
+            self.note_incident(id);
+            self.say(said, now);
         }
     }
+}
+
+/// Whether a message of an incident was neither taken by a relay nor is owed. An older release did not count them.
+fn has_lost(incident: &Incident, owed: usize) -> bool {
+    let waiting = incident.told.settled.map(|settled| incident.told.messages.saturating_sub(settled));
+    let owed = u32::try_from(owed).unwrap_or(u32::MAX);
+    // The end was composed last: while anything is owed of what is over, it is.
+    waiting.is_some_and(|waiting| waiting > owed) && (incident.over.is_none() || owed == 0)
 }

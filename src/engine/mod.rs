@@ -12,6 +12,7 @@ mod memory;
 mod picture;
 mod pulse;
 mod recipients;
+mod relations;
 mod reload;
 mod tell;
 mod writing;
@@ -25,8 +26,8 @@ use crate::alert::ladder::Ladder;
 use crate::alert::outbox::Outbox;
 use crate::alert::refused::Refused;
 use crate::alert::silence::Silences;
-use crate::judge::edges::explains;
 use crate::model::exchange::{Action, Change, Input};
+use crate::model::incident::IncidentId;
 use crate::model::inventory::Inventory;
 use crate::model::policy::Policy;
 use crate::model::reload::Configured;
@@ -41,7 +42,8 @@ use crate::observe::view::View;
 
 use heart::Heart;
 use pulse::Pulse;
-use writing::Rewrite;
+use tell::Voices;
+use writing::{Noted, Rewrite};
 
 /// What is judged together: a cluster, or the vantage (`None`).
 type Scope = Option<Name>;
@@ -64,6 +66,13 @@ pub struct Engine {
     actions: VecDeque<Action>,
     changes: Vec<Change>,
     sequence: u64,
+
+    voices: Voices,
+    /// Clusters of which something is held back that may be free now.
+    stirred: BTreeSet<Name>,
+    /// Incidents with a message that the outbox had no room for.
+    dropped: BTreeSet<IncidentId>,
+    noted: Noted,
 
     memory: MemoryState,
     heart: Heart,
@@ -112,8 +121,8 @@ impl Engine {
             flight: Flight::default(),
             bursts: Bursts::default(),
             budget,
-            ladder: Ladder::default(),
-            incidents: Incidents::new(explains),
+            ladder: Ladder::new(relations::relations()),
+            incidents: Incidents::new(relations::relations()),
             outbox: Outbox::default(),
             refused: Refused::default(),
             silences: Silences::default(),
@@ -121,6 +130,10 @@ impl Engine {
             actions: VecDeque::new(),
             changes: Vec::new(),
             sequence: 0,
+            voices: Voices::default(),
+            stirred: BTreeSet::new(),
+            dropped: BTreeSet::new(),
+            noted: Noted::default(),
             memory: awaited,
             heart,
             pulse: Pulse::new(now),
@@ -175,8 +188,8 @@ impl Engine {
         let renewal = if self.is_snapshot_stale { policy.snapshot_pause } else { SNAPSHOT_AGE };
         let snapshot = Some(self.snapshot.at.mono.plus(renewal));
         let ladder = self.ladder.next().map(|(at, _)| at).filter(|_| self.is_awake());
-        let outbox = self.outbox.next(|message| self.may_go(message));
-        let incidents = self.incidents.next(policy, self.view.path().is_blind());
+        let outbox = self.outbox.next(policy, |message| self.may_go(message));
+        let incidents = self.incidents.next(self.view.path().is_blind());
         [
             self.schedule.next(),
             self.bursts.next(),
@@ -188,6 +201,7 @@ impl Engine {
             ladder,
             outbox,
             incidents,
+            self.voices.next().filter(|_| self.is_awake()),
             self.silences.next(),
             self.rewrite.next(),
         ]
@@ -234,8 +248,7 @@ impl Engine {
     /// Holds are written down once more, so that a restart loses none of them.
     fn stop(&mut self) {
         self.is_stopping = true;
-        let alarms: Vec<Change> = self.ladder.alarms().map(|alarm| Change::Alarm(Box::new(alarm.clone()))).collect();
-        self.changes.extend(alarms);
+        self.note_alarms();
     }
 }
 

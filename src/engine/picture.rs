@@ -64,7 +64,7 @@ impl Engine {
             incidents: self.incidents.all().cloned().collect(),
             silences: self.silences.all().cloned().collect(),
             configured: self.configured.clone(),
-            backlog: Outbox::backlog(&self.outbox),
+            backlog: Outbox::backlog(&self.outbox, self.view.policy()),
             refused: self.refused.all().cloned().collect(),
             heartbeat: self.heartbeat_state(now),
             counters: self.counters.clone(),

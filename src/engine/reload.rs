@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::model::exchange::Change;
-use crate::model::incident::Alarm;
+use crate::model::incident::{Alarm, IncidentId};
 use crate::model::reload::{Reload, Replacement};
 use crate::model::subject::Subject;
 use crate::model::time::Now;
@@ -61,6 +61,12 @@ impl Engine {
             (true, false) => {
                 let dropped = self.outbox.clear();
                 self.changes.extend(dropped.into_iter().map(|message| Change::Settled { message, accepted: false }));
+                self.dropped.clear();
+                let known: Vec<IncidentId> = self.incidents.all().map(|incident| incident.id.clone()).collect();
+                for id in known {
+                    self.incidents.note_settled(&id, 0);
+                    self.note_incident(&id);
+                }
             }
             // Whoever reloads has mended something, often what refuses the mail.
             (true, true) => self.outbox.hurry(now.mono),
@@ -76,7 +82,7 @@ impl Engine {
         let gone: Vec<FindingKey> = keys.filter(|key| !inventory.watches(&key.subject)).collect();
         for key in gone {
             self.ladder.withdraw(&key);
-            self.changes.push(Change::AlarmOver(key.clone()));
+            self.note_alarm(&key);
             self.recover_everywhere(&key, now.wall, true, now);
         }
     }

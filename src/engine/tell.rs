@@ -4,22 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::alert::group::Utterance;
-use crate::alert::ladder::Kin;
+use crate::alert::group::{Utterance, settle};
 use crate::alert::outbox::Settlement;
-use crate::judge::edges::{could_explain, explains};
-use crate::judge::rule;
+use crate::alert::relations::Kin;
+use crate::judge::edges::explains;
 use crate::model::exchange::{Action, Change};
 use crate::model::incident::{Alarm, Incident, IncidentId};
 use crate::model::message::{Caveat, Delivery, Message, MessageId, Receipt};
 use crate::model::reason::MessageReason;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::time::{Now, UnixTime};
+use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::verdict::{Finding, FindingKey};
 use crate::observe::lines;
 
-use super::{Engine, MemoryState};
+use super::relations::relations;
+use super::{Engine, MemoryState, Scope};
 
 /// A finding waits this long for a suspected cause to be confirmed or cleared: a burst ends within 8 s.
 const CAUSE_WAIT: Duration = Duration::from_secs(10);
@@ -34,24 +34,41 @@ pub(super) fn mark_unstored(message: &mut Message) {
 /// What is to become of an alarm that nobody speaks for yet.
 enum Voice {
     Fold(IncidentId),
-    Wait,
+    /// A cause may still be found; until then at the latest.
+    Wait(Mono),
     Own,
+}
+
+/// Where alarms may be given a voice.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Voices {
+    /// Where something has changed.
+    pub(super) changed: BTreeSet<Scope>,
+    /// Where alarms wait for a cause or for company, and until when.
+    waits: BTreeMap<Scope, Mono>,
+}
+
+impl Voices {
+    pub(super) fn next(&self) -> Option<Mono> {
+        self.waits.values().min().copied()
+    }
+
+    fn take(&mut self, now: Mono) -> BTreeSet<Scope> {
+        let mut places = std::mem::take(&mut self.changed);
+        places.extend(self.waits.iter().filter(|(_, until)| **until <= now).map(|(place, _)| place.clone()));
+        self.waits.retain(|place, _| !places.contains(place));
+        places
+    }
 }
 
 impl Engine {
     /// Gives every firing alarm an incident that speaks for it, and says what is due.
     pub(super) fn tell(&mut self, now: Now) {
         let is_blind = self.view.path().is_blind();
-        let silent: Vec<FindingKey> = self
-            .ladder
-            .alarms()
-            .filter(|alarm| alarm.is_firing() && alarm.incident.is_none() && is_told(&alarm.finding))
-            .filter(|alarm| !is_blind || alarm.finding.subject.cluster().is_none())
-            .map(Alarm::key)
-            .collect();
-        let awaited = if silent.is_empty() { BTreeSet::new() } else { self.ladder.expecting_company(now.mono) };
-        for key in silent {
-            self.give_voice(&key, &awaited, now);
+        // Everything is judged anew when the path is back.
+        let places = self.voices.take(now.mono).into_iter().filter(|place| !is_blind || place.is_none());
+        for place in places.collect::<Vec<_>>() {
+            self.give_voices(&place, now);
         }
         let ladder = &self.ladder;
         let eases = |key: &FindingKey| ladder.alarm(key).is_some_and(Alarm::is_clearing);
@@ -61,6 +78,7 @@ impl Engine {
         }
         if !is_blind {
             self.release_withheld(now);
+            self.say_dropped(now);
         }
     }
 
@@ -70,27 +88,30 @@ impl Engine {
         Some((alarm.incident.clone()?, alarm.finding.clone()))
     }
 
-    pub(super) fn note_incident(&mut self, id: &IncidentId) {
-        if let Some(incident) = self.incidents.incident(id) {
-            self.changes.push(Change::Incident(Box::new(Incident::clone(incident))));
-        }
-    }
-
     /// A finding is over in every incident it is part of.
     pub(super) fn recover_everywhere(&mut self, key: &FindingKey, at: UnixTime, withdrawn: bool, now: Now) {
-        let concerned: Vec<IncidentId> = self
-            .incidents
-            .open()
-            .filter(|incident| incident.standing().any(|finding| finding.key() == *key))
-            .map(|incident| incident.id.clone())
-            .collect();
+        let policy = Arc::clone(self.view.policy());
+        let concerned: Vec<IncidentId> = self.incidents.with_part(key).cloned().collect();
         for id in concerned {
-            let is_over = self.incidents.recover(&id, key, at, withdrawn, now.mono);
+            let is_over = self.incidents.recover(&id, key, at, withdrawn, &policy, now.mono);
+            if is_over {
+                self.release_alarms(&id);
+            }
             if is_over && self.is_told(&id) {
                 self.say(Some(Utterance { incident: id.clone(), reason: MessageReason::Resolved }), now);
                 self.collapse(&id, now);
             }
             self.note_incident(&id);
+        }
+    }
+
+    /// An incident that is over speaks for nothing any more.
+    fn release_alarms(&mut self, id: &IncidentId) {
+        let keys: Vec<FindingKey> = self.ladder.spoken_by(id).map(Alarm::key).collect();
+        for key in keys {
+            self.ladder.set_incident(&key, None);
+            self.voices.changed.insert(key.subject.cluster().cloned());
+            self.note_alarm(&key);
         }
     }
 
@@ -100,12 +121,7 @@ impl Engine {
         if !self.view.inventory().mails {
             return;
         }
-        let current: Vec<Finding> = self
-            .ladder
-            .alarms()
-            .filter(|alarm| alarm.incident.as_ref() == Some(&id))
-            .map(|alarm| alarm.finding.clone())
-            .collect();
+        let current: Vec<Finding> = self.ladder.spoken_by(&id).map(|alarm| alarm.finding.clone()).collect();
         for finding in &current {
             self.incidents.refresh(&id, finding);
         }
@@ -121,6 +137,7 @@ impl Engine {
         let until = now.mono.plus(self.view.policy().persist_wait);
         if let Some(dropped) = self.outbox.owe(delivery, self.sequence + 1, until, now.mono) {
             self.counters.outbox_dropped += 1;
+            self.dropped.insert(dropped.message.incident.id.clone());
             self.changes.push(Change::Settled { message: dropped.message.id, accepted: false });
         }
         self.is_snapshot_stale = true;
@@ -139,9 +156,10 @@ impl Engine {
     }
 
     pub(super) fn send_due(&mut self, now: Now) {
+        let policy = self.view.policy().clone();
         loop {
             let mut outbox = std::mem::take(&mut self.outbox);
-            let next = outbox.pop(now.mono, |message| self.may_go(message), mark_unstored);
+            let next = outbox.pop(&policy, now.mono, |message| self.may_go(message), mark_unstored);
             self.outbox = outbox;
             let Some(mut delivery) = next else { return };
             self.tell_of_refused(&mut delivery);
@@ -155,9 +173,12 @@ impl Engine {
         }
         let policy = self.view.policy().clone();
         match self.outbox.settle(message, receipt, &policy, now.mono) {
-            Settlement::Accepted(_) => {
+            Settlement::Accepted { delivery, replaced } => {
                 self.counters.accepted += 1;
+                self.note_settled(&delivery.message.incident);
                 self.changes.push(Change::Settled { message: message.clone(), accepted: true });
+                let replaced = replaced.into_iter().map(|message| Change::Settled { message, accepted: false });
+                self.changes.extend(replaced);
             }
             Settlement::Owed(delivery) => {
                 let incident = delivery.message.incident.id.clone();
@@ -178,24 +199,68 @@ impl Engine {
         for message in self.outbox.withdraw(id) {
             self.changes.push(Change::Settled { message, accepted: false });
         }
+        self.incidents.note_settled(id, 0);
         self.say(Some(Utterance { incident: id.clone(), reason: MessageReason::HappenedWhileMute }), now);
     }
 
-    fn is_told(&self, id: &IncidentId) -> bool {
-        self.incidents.incident(id).is_some_and(|incident| incident.told.messages > 0)
+    /// A relay has taken a message of an incident: those before it wait no more.
+    fn note_settled(&mut self, told: &Incident) {
+        let owed = self.outbox.owes(&told.id);
+        self.incidents.note_settled(&told.id, owed);
+        if self.incidents.incident(&told.id).is_some() {
+            self.note_incident(&told.id);
+        } else {
+            // Over for so long that it is kept by the store alone: as it was when this was written.
+            let mut told = told.clone();
+            settle(&mut told, owed);
+            self.changes.push(Change::Incident(Box::new(told)));
+        }
     }
 
-    fn give_voice(&mut self, key: &FindingKey, awaited: &BTreeSet<Kin>, now: Now) {
-        let Some(finding) = self.ladder.alarm(key).map(|alarm| alarm.finding.clone()) else { return };
-        let policy = self.view.policy().clone();
-        // A warning has waited out its hold; some seconds more cost less than a second mail of the same event. With the
-        // first of them told, the others join it.
-        let has_time = finding.level == Level::Warning && awaited.contains(&Kin::of(key));
-        if has_time && !self.incidents.is_joinable(&finding) {
+    /// Says again, now that there is room, what the outbox had no room for.
+    fn say_dropped(&mut self, now: Now) {
+        let policy = Arc::clone(self.view.policy());
+        while self.outbox.has_room()
+            && let Some(id) = self.dropped.pop_first()
+        {
+            let said = self.incidents.unsay(&id, self.outbox.owes(&id), &policy, now.mono);
+            self.note_incident(&id);
+            self.say(said, now);
+        }
+    }
+
+    fn is_told(&self, id: &IncidentId) -> bool {
+        self.incidents.incident(id).is_some_and(|incident| incident.is_told())
+    }
+
+    fn give_voices(&mut self, place: &Scope, now: Now) {
+        let silent: Vec<FindingKey> = self.ladder.voiceless(place).cloned().collect();
+        if silent.is_empty() {
             return;
         }
+        let awaited = self.ladder.expecting_company(place, now.mono);
+        for key in silent {
+            if let Some(until) = self.give_voice(&key, &awaited, now) {
+                let wait = self.voices.waits.entry(place.clone()).or_insert(until);
+                *wait = until.min(*wait);
+            }
+        }
+    }
+
+    /// Returns until when the alarm waits without one.
+    fn give_voice(&mut self, key: &FindingKey, awaited: &BTreeMap<Kin, Mono>, now: Now) -> Option<Mono> {
+        let finding = self.ladder.alarm(key).map(|alarm| alarm.finding.clone())?;
+        let policy = Arc::clone(self.view.policy());
+        // A warning has waited out its hold; some seconds more cost less than a second mail of the same event. With the
+        // first of them told, the others join it.
+        let company = awaited.get(&Kin::of(key)).filter(|_| finding.level == Level::Warning);
+        if let Some(until) = company
+            && !self.incidents.is_joinable(&finding)
+        {
+            return Some(*until);
+        }
         let (incident, said) = match self.voice(&finding, now) {
-            Voice::Wait => return,
+            Voice::Wait(until) => return Some(until),
             Voice::Fold(incident) => {
                 let said = self.incidents.fold(&incident, &finding, now.mono);
                 (incident, said)
@@ -205,31 +270,40 @@ impl Engine {
         self.ladder.set_incident(key, Some(incident.clone()));
         self.note_alarm(key);
         self.note_incident(&incident);
+        self.stir(&finding);
         self.say(said, now);
+        None
     }
 
+    /// A finding waits for no cause longer than [`Engine::cause_wait`], and, where it is a warning, out the hold of one
+    /// that is confirmed already: whatever becomes of the cause, its consequence is told in the end.
     fn voice(&self, finding: &Finding, now: Now) -> Voice {
+        let key = finding.key();
+        let fired = self.ladder.fired(&key).unwrap_or(now.mono);
+        let wait = self.cause_wait();
+        let near = (relations().causes)(&key);
         // Once the vantage sees again, what it sees is no consequence of its blindness.
         let is_past = |alarm: &Alarm| alarm.finding.rule == RuleId::F04 && !self.view.path().is_blind();
-        let mut causes =
-            self.ladder.alarms().filter(|alarm| explains(&alarm.finding, finding) && !is_past(alarm)).peekable();
-        if causes.peek().is_some() {
-            let told = causes.find_map(|cause| {
-                cause
-                    .incident
-                    .clone()
-                    .filter(|id| self.incidents.incident(id).is_some_and(|known| known.over.is_none()))
-            });
-            return told.map_or(Voice::Wait, Voice::Fold);
+        let causes = near.iter().flat_map(|near| self.ladder.causes(near));
+        let mut patience = None;
+        for cause in causes.filter(|alarm| explains(&alarm.finding, finding) && !is_past(alarm)) {
+            if let Some(open) = cause.incident.as_ref().filter(|id| self.incidents.is_open(id)) {
+                return Voice::Fold(open.clone());
+            }
+            let is_patient = !cause.is_firing() && finding.level < Level::Critical;
+            let hold = if is_patient { cause.finding.hold } else { Duration::ZERO };
+            patience = patience.max(Some(wait.saturating_add(hold)));
+        }
+        if let Some(patience) = patience {
+            let until = fired.plus(patience);
+            return if now.mono < until { Voice::Wait(until) } else { Voice::Own };
         }
         if let Some(incident) = self.incidents.aftermath_of(finding) {
             return Voice::Fold(incident);
         }
-        let is_doubtful = self
-            .ladder
-            .suspected(now.mono, self.cause_wait())
-            .any(|suspect| could_explain(suspect.rule, &suspect.subject, finding));
-        if is_doubtful && finding.level > Level::Info { Voice::Wait } else { Voice::Own }
+        let until = fired.plus(wait);
+        let is_doubtful = || near.iter().any(|near| self.ladder.is_suspected(near, now.mono, wait));
+        if finding.level > Level::Info && now.mono < until && is_doubtful() { Voice::Wait(until) } else { Voice::Own }
     }
 
     /// Without a reference point even a plain fault stays a suspicion for as long as that takes.
@@ -264,11 +338,6 @@ impl Engine {
             incident: incident.clone(),
         }
     }
-}
-
-/// Whether a finding is ever worth an incident: what tells of the set-up is so only where the configuration made it loud.
-fn is_told(finding: &Finding) -> bool {
-    finding.level > Level::Info || !rule(finding.rule).is_listed_only()
 }
 
 /// Addresses of everything in the incident's cluster: whoever reads the mail needs to reach more than the dead.

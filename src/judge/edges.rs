@@ -6,7 +6,7 @@ use crate::model::rule::RuleId;
 use crate::model::subject::Subject;
 use crate::model::verdict::Finding;
 
-use super::rule;
+use super::{RULES, rule};
 
 /// A finding of `effect` follows from a finding of the rule that owns this edge, if their subjects are so related.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +53,18 @@ pub fn explains(cause: &Finding, effect: &Finding) -> bool {
         })
 }
 
-/// Whether a finding of rule `cause` about `subject` would explain `effect`: for causes that are only suspected.
+/// Whether a finding explains anything at all.
 #[must_use]
-pub fn could_explain(cause: RuleId, subject: &Subject, effect: &Finding) -> bool {
-    rule(cause).explains().iter().any(|edge| {
-        edge.effect.is_none_or(|rule| rule == effect.rule) && holds(edge.relation, subject, &effect.subject)
+pub fn is_cause(finding: &Finding) -> bool {
+    let owner = rule(finding.rule);
+    !owner.explains().is_empty() && owner.is_cause(finding)
+}
+
+/// Rules whose findings could explain one of `effect`, each with how the subjects must be related.
+pub fn causes(effect: RuleId) -> impl Iterator<Item = (RuleId, Relation)> {
+    RULES.iter().flat_map(move |owner| {
+        let edges = owner.explains().iter().filter(move |edge| edge.effect.is_none_or(|rule| rule == effect));
+        edges.map(move |edge| (owner.id(), edge.relation)).filter(move |(rule, _)| *rule != effect)
     })
 }
 

@@ -87,6 +87,22 @@ pub struct Part {
     pub finding: Finding,
     /// When it recovered; `None` while it stands.
     pub over: Option<UnixTime>,
+    /// How far it has been told.
+    #[serde(default)]
+    pub said: Said,
+    /// Whether another part explains it. What follows from nothing else was only there at the same time. An older
+    /// release did not tell the two apart.
+    #[serde(default = "unknown_follows")]
+    pub follows: bool,
+}
+
+/// How far one part of an incident has been told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Said {
+    /// The loudest level told of it; `None` while only its cause was told.
+    pub level: Option<Level>,
+    /// The latest band of the expiry ladder told of it.
+    pub band: Option<Band>,
 }
 
 /// How far an incident has been told.
@@ -101,6 +117,10 @@ pub struct Told {
     /// The latest band of the expiry ladder told.
     #[serde(default)]
     pub band: Option<Band>,
+    /// Messages that wait no more: accepted by a relay, or replaced by a later one. Of the others each is owed, or was
+    /// lost with the store. `None` where a release wrote it that did not count them.
+    #[serde(default)]
+    pub settled: Option<u32>,
 }
 
 /// How an incident ended.
@@ -132,6 +152,14 @@ impl Alarm {
     }
 }
 
+impl Part {
+    /// A finding that stands and of which nothing was said.
+    #[must_use]
+    pub fn of(finding: Finding) -> Self {
+        Self { finding, over: None, said: Said::default(), follows: false }
+    }
+}
+
 impl Incident {
     /// The finding that names the cause: the deepest known.
     #[must_use]
@@ -139,10 +167,29 @@ impl Incident {
         self.cause.as_ref().unwrap_or(&self.headline)
     }
 
+    /// Whether anything was said of it.
+    #[must_use]
+    pub const fn is_told(&self) -> bool {
+        self.told.level.is_some()
+    }
+
+    /// What names neither the thread nor its cause, and whether it follows from something else in the incident.
+    pub fn others(&self, follows: bool) -> impl Iterator<Item = &Part> {
+        let (headline, root) = (self.headline.key(), self.root().key());
+        self.parts.iter().filter(move |part| {
+            let key = part.finding.key();
+            part.follows == follows && key != headline && key != root
+        })
+    }
+
     /// Findings that still stand.
     pub fn standing(&self) -> impl Iterator<Item = &Finding> {
         self.parts.iter().filter(|part| part.over.is_none()).map(|part| &part.finding)
     }
+}
+
+const fn unknown_follows() -> bool {
+    true
 }
 
 impl fmt::Display for IncidentId {

@@ -102,6 +102,9 @@ pub struct Policy {
     pub recovery_looks: u32,
     /// Consequences that outlive their cause by this are named. Source: control-plane.md, root-cause graph.
     pub remains_after: Duration,
+    /// What grew worse in an incident, but not louder than what was told of it before, waits this long for more of the
+    /// same: certificates that one command made end within seconds of each other (kubeadm: nine within 6 s).
+    pub part_wait: Duration,
     /// An older certificate must be served for this long beside a newer one on disk. Source: certificates.md 4.1, two
     /// looks ten minutes apart.
     pub stale_after: Duration,
@@ -127,6 +130,9 @@ pub struct Policy {
     pub retry_most: Duration,
     /// Deadline of one delivery attempt as a whole.
     pub delivery_deadline: Duration,
+    /// Attempts to deliver a mail that are under way at once: a storm of incidents must not look like an attack to the
+    /// relay, and what is grave must not wait behind a hundred others.
+    pub mails_at_once: usize,
     /// A critical mail unaccepted for this long withholds the heartbeat.
     pub mute_after: Duration,
     /// Holds are written down this often.
@@ -225,6 +231,7 @@ impl Default for Policy {
             recovery_hold: seconds(15),
             recovery_looks: 3,
             remains_after: seconds(60),
+            part_wait: seconds(10),
             stale_after: seconds(600),
             unread_looks: 3,
             blind_mail: seconds(60),
@@ -236,6 +243,7 @@ impl Default for Policy {
             retry_first: seconds(2),
             retry_most: seconds(30),
             delivery_deadline: seconds(20),
+            mails_at_once: 4,
             mute_after: seconds(60),
             hold_renewal: seconds(5),
             snapshot_pause: Duration::from_millis(250),

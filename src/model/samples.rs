@@ -297,10 +297,14 @@ fn looks(rule: RuleId) -> Vec<LookLine> {
 /// The incident of `rule`, and one consequence folded in where there is a natural one.
 pub(crate) fn incident(rule: RuleId) -> Incident {
     let headline = finding(rule);
-    let mut parts = vec![Part { finding: headline.clone(), over: None }];
+    let mut parts = vec![Part::of(headline.clone())];
     if rule == RuleId::F01 {
-        parts.push(Part { finding: finding(RuleId::F25), over: None });
-        parts.push(Part { finding: finding(RuleId::F49), over: Some(OPENED.plus(Duration::from_secs(5))) });
+        parts.push(Part { follows: true, ..Part::of(finding(RuleId::F25)) });
+        parts.push(Part {
+            over: Some(OPENED.plus(Duration::from_secs(5))),
+            follows: true,
+            ..Part::of(finding(RuleId::F49))
+        });
     }
     Incident {
         id: IncidentId(format!("{:016x}", 0x4f2a_9c1d_u64 + u64::from(rule as u8))),

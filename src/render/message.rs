@@ -6,6 +6,7 @@
 
 use crate::judge::phrases;
 use crate::judge::words::{self, Words};
+use crate::model::incident::Part;
 use crate::model::message::{Caveat, Delivery, Message};
 use crate::model::reason::MessageReason;
 use crate::model::recipient::Rejection;
@@ -53,6 +54,7 @@ pub fn document(delivery: &Delivery) -> Document {
         sections.extend(next(message, root, words, is_silent));
     }
     sections.extend(evidence::certificate(message, root));
+    sections.extend(beside(message));
     sections.extend(folded(message));
     sections.push(about(delivery));
 
@@ -150,16 +152,23 @@ fn next(message: &Message, root: &Finding, words: &dyn Words, is_silent: bool) -
     (!commands.is_empty()).then(|| Section::of("Next", Block::Commands(commands)))
 }
 
-/// What belongs to the incident besides its headline and its cause.
+/// What began together with it and follows from nothing of it.
+fn beside(message: &Message) -> Option<Section> {
+    let items = lines(message.incident.others(false));
+    (!items.is_empty()).then(|| Section::of("At the same time, and not because of it", Block::Items(items)))
+}
+
+/// What follows from something in the incident.
 fn folded(message: &Message) -> Option<Section> {
-    let incident = &message.incident;
-    let root = incident.root();
-    let others: Vec<_> = incident
-        .parts
-        .iter()
-        .filter(|part| part.finding.key() != incident.headline.key() && part.finding.key() != root.key())
-        .collect();
-    let mut items: Vec<String> = others
+    let items = lines(message.incident.others(true));
+    (!items.is_empty()).then(|| Section::of("Follows from it, no mail of its own", Block::Items(items)))
+}
+
+/// A line for each part, the gravest first; the rest is counted.
+fn lines<'a>(parts: impl Iterator<Item = &'a Part>) -> Vec<String> {
+    let mut parts: Vec<&Part> = parts.collect();
+    parts.sort_by_key(|part| (part.over.is_some(), std::cmp::Reverse(part.finding.level)));
+    let mut items: Vec<String> = parts
         .iter()
         .take(DESCRIBED)
         .map(|part| {
@@ -169,10 +178,10 @@ fn folded(message: &Message) -> Option<Section> {
             line(&format!("{}: {headline}; since {}, {state}", finding.rule, finding.since), LONGEST)
         })
         .collect();
-    if others.len() > DESCRIBED {
-        items.push(format!("and {} more", others.len() - DESCRIBED));
+    if parts.len() > DESCRIBED {
+        items.push(format!("and {} more", parts.len() - DESCRIBED));
     }
-    (!items.is_empty()).then(|| Section::of("Follows from it, no mail of its own", Block::Items(items)))
+    items
 }
 
 /// Why you got this, and what to know about the message itself.

@@ -218,11 +218,11 @@ fn incident() -> Incident {
         id: IncidentId("4f2a".to_owned()),
         cluster: Some(name("prod")),
         opened: headline.since,
-        parts: vec![Part { finding: headline.clone(), over: None }],
+        parts: vec![Part::of(headline.clone())],
         headline,
         cause: None,
         level: Level::Warning,
-        told: Told { messages: 1, last: None, level: Some(Level::Warning), band: None },
+        told: Told { messages: 1, last: None, level: Some(Level::Warning), band: None, settled: None },
         silenced: None,
         over: None,
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::judge::phrases;
 use crate::judge::words;
-use crate::model::incident::Incident;
+use crate::model::incident::{Incident, Part};
 use crate::model::message::Message;
 use crate::model::reason::MessageReason;
 use crate::model::rule::{Level, RuleId};
@@ -29,19 +29,45 @@ const SHORTEST_PLACE: usize = 12;
 #[must_use]
 pub fn subject(message: &Message) -> String {
     let base = base(message);
-    let status = status(message);
     let room = LONGEST - base.len() - "[] ".len();
-    let level = level_word(message.level);
-    let bracket = cause(message)
-        .into_iter()
-        .flatten()
-        .flat_map(|cause| [format!("{status}; cause: {cause}"), format!("{level}; cause: {cause}")])
-        .enumerate()
-        .filter(|(at, _)| message.reason == MessageReason::CauseFound || at % 2 == 0)
-        .map(|(_, bracket)| bracket)
-        .find(|bracket| bracket.len() <= room)
-        .unwrap_or(status);
-    format!("[{bracket}] {base}")
+    let bracket = brackets(message).into_iter().find(|bracket| bracket.len() <= room);
+    format!("[{}] {base}", bracket.unwrap_or_else(|| status(message)))
+}
+
+/// What may stand in the brackets, what says most first.
+fn brackets(message: &Message) -> Vec<String> {
+    let (status, level) = (status(message), level_word(message.level));
+    let besides: Vec<String> = beside(message).into_iter().chain([String::new()]).collect();
+    let of_news = (message.reason == MessageReason::CauseFound).then_some(level);
+    let mut brackets = Vec::new();
+    for cause in cause(message).into_iter().flatten() {
+        for status in [status.as_str()].into_iter().chain(of_news) {
+            brackets.extend(besides.iter().map(|beside| format!("{status}; cause: {cause}{beside}")));
+        }
+    }
+    brackets.extend(besides.iter().map(|beside| format!("{status}{beside}")));
+    brackets
+}
+
+/// What stands at the same time and follows from nothing of it, longest form first.
+fn beside(message: &Message) -> Vec<String> {
+    let is_said = match message.reason {
+        MessageReason::First
+        | MessageReason::Escalated
+        | MessageReason::CauseFound
+        | MessageReason::Repeated
+        | MessageReason::Remains => true,
+        MessageReason::Resolved | MessageReason::HappenedWhileMute | MessageReason::Drill => false,
+    };
+    let stands = |part: &&Part| is_said && part.over.is_none() && part.finding.level > Level::Info;
+    let mut rules: Vec<RuleId> = message.incident.others(false).filter(stands).map(|part| part.finding.rule).collect();
+    let number = rules.len();
+    rules.dedup();
+    match rules.as_slice() {
+        [] => Vec::new(),
+        [rule] => vec![format!("; also: {}", in_short(*rule)), format!("; also {rule}"), format!("; +{number}")],
+        _ => vec![format!("; also {number} others"), format!("; +{number}")],
+    }
 }
 
 /// The subject without brackets: depends on where the incident is and what its thread is named after, on nothing else.

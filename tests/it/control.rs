@@ -198,11 +198,11 @@ fn remember(path: &Path) {
         id: IncidentId("4f2a9c1d".into()),
         cluster: Some("prod".parse().unwrap()),
         opened,
-        parts: vec![Part { finding: headline.clone(), over: Some(at) }],
+        parts: vec![Part { over: Some(at), ..Part::of(headline.clone()) }],
         headline,
         cause: None,
         level: Level::Critical,
-        told: Told { messages: 2, last: Some(at), level: Some(Level::Critical), band: None },
+        told: Told { messages: 2, last: Some(at), level: Some(Level::Critical), band: None, settled: None },
         silenced: None,
         over: Some(Ending { at, withdrawn: false }),
     };

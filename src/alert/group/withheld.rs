@@ -1,6 +1,8 @@
 //! What a silence held back of an incident: remembered with the incident, so that it outlives a restart, and said once
 //! when nothing holds it back any more. Which incidents are silenced is decided by the engine.
 
+use std::sync::Arc;
+
 use crate::model::incident::{Incident, IncidentId};
 use crate::model::policy::Policy;
 use crate::model::reason::MessageReason;
@@ -14,59 +16,61 @@ use super::{Incidents, Utterance};
 impl Incidents {
     /// Something of an incident was to be said, and `silence` stands in its way.
     pub fn withhold(&mut self, id: &IncidentId, reason: MessageReason, silence: &Silence) {
-        if let Some(incident) = self.incident_mut(id) {
+        self.change_any(id, |incident| {
             let withheld = of(incident).filter(|known| rank(*known) > rank(reason)).or(Some(reason));
             incident.silenced = Some(Hushed { silence: silence.clone(), withheld });
-        }
+        });
     }
 
     /// Something of an incident is said in spite of `silence`.
     pub fn said_in_spite(&mut self, id: &IncidentId, silence: &Silence) {
-        if let Some(incident) = self.incident_mut(id) {
+        self.change_any(id, |incident| {
             incident.silenced = Some(Hushed { silence: silence.clone(), withheld: of(incident) });
-        }
+        });
     }
 
-    /// Open incidents of which something was held back.
-    pub fn withheld(&self) -> impl Iterator<Item = &Incident> {
-        self.open.values().map(|open| open.incident.as_ref()).filter(|incident| of(incident).is_some())
+    /// Open incidents of a cluster of which something was held back.
+    pub fn withheld(&self, cluster: &Name) -> impl Iterator<Item = &Incident> {
+        let open = self.files.withheld(cluster).filter_map(|id| self.open.get(id));
+        open.map(|open| open.incident.as_ref())
+    }
+
+    /// Clusters of which something was held back.
+    pub fn withheld_places(&self) -> impl Iterator<Item = &Name> {
+        self.files.withheld_places()
     }
 
     /// Nothing holds an incident back any more. Returns what is to be said at once; what was never told settles first.
     pub fn release(&mut self, id: &IncidentId, policy: &Policy, now: Mono) -> Option<Utterance> {
-        let reason = of(self.incident_mut(id)?)?;
-        settle(self.incident_mut(id)?);
-        let open = self.open.get_mut(id)?;
-        let incident = &open.incident;
-        let is_worse = incident
-            .standing()
-            .any(|finding| Some(finding.level) > incident.told.level || finding.band() > incident.told.band);
-        let stands = |cause: &Finding| incident.standing().any(|finding| finding.key() == cause.key());
-        match reason {
-            MessageReason::First => {
-                open.settles = Some(now.plus(policy.settle));
-                None
+        self.change(id, |open| {
+            let reason = of(&open.incident)?;
+            settle(Arc::make_mut(&mut open.incident));
+            let stands = |cause: &Finding| open.part(&cause.key()).is_some();
+            match reason {
+                MessageReason::First => {
+                    open.settles = Some(now.plus(policy.settle));
+                    None
+                }
+                MessageReason::CauseFound if open.incident.cause.as_ref().is_some_and(stands) => Some(open.say(reason)),
+                // What became worse and better again is not worth a mail afterwards.
+                MessageReason::CauseFound | MessageReason::Escalated => {
+                    let is_worse = open.incident.standing().any(|finding| open.is_worse(&finding.key()));
+                    is_worse.then(|| open.say(MessageReason::Escalated))
+                }
+                MessageReason::Remains | MessageReason::Repeated => Some(open.say(reason)),
+                MessageReason::Resolved | MessageReason::HappenedWhileMute | MessageReason::Drill => None,
             }
-            MessageReason::CauseFound if incident.cause.as_ref().is_some_and(stands) => Some(open.say(reason)),
-            // What became worse and better again is not worth a mail afterwards.
-            MessageReason::CauseFound | MessageReason::Escalated => {
-                is_worse.then(|| open.say(MessageReason::Escalated))
-            }
-            MessageReason::Remains | MessageReason::Repeated => Some(open.say(reason)),
-            MessageReason::Resolved | MessageReason::HappenedWhileMute | MessageReason::Drill => None,
-        }
+        })?
     }
 
     /// Changes the silence that stands with open incidents of `cluster`. Returns the incidents that it stands with.
     pub fn amend_silence(&mut self, cluster: &Name, amend: impl Fn(&mut Silence)) -> Vec<IncidentId> {
         let mut amended = Vec::new();
-        let ids: Vec<IncidentId> = self.withheld().map(|incident| incident.id.clone()).collect();
+        let ids: Vec<IncidentId> = self.withheld(cluster).map(|incident| incident.id.clone()).collect();
         for id in ids {
-            let silenced = self.incident_mut(&id).and_then(|incident| incident.silenced.as_mut());
-            if let Some(hushed) = silenced.filter(|hushed| hushed.silence.cluster == *cluster) {
-                amend(&mut hushed.silence);
-                amended.push(id);
-            }
+            let is_amended =
+                self.change_any(&id, |incident| incident.silenced.as_mut().map(|known| amend(&mut known.silence)));
+            amended.extend(is_amended.flatten().map(|()| id));
         }
         amended
     }

@@ -4,21 +4,38 @@ use std::time::Duration;
 
 use super::{at, finding};
 use crate::alert::group::{Incidents, Utterance};
-use crate::model::incident::IncidentId;
+use crate::alert::relations::{Kin, Near, Relations};
+use crate::model::incident::{IncidentId, Said};
 use crate::model::policy::Policy;
-use crate::model::reason::MessageReason::{self, CauseFound, Escalated, First, Remains, Repeated};
+use crate::model::reason::MessageReason::{
+    self, CauseFound, Escalated, First, HappenedWhileMute, Remains, Repeated, Resolved,
+};
 use crate::model::rule::Level::{self, Critical, Info, Warning};
 use crate::model::rule::RuleId::{self, F01, F02, F04, F09, F22, F24, F26};
 use crate::model::samples;
-use crate::model::verdict::{Band, Evidence, Finding};
+use crate::model::verdict::{Band, Evidence, Finding, FindingKey};
 
 /// As the rules have it, in short.
 fn explains(cause: &Finding, effect: &Finding) -> bool {
     matches!((cause.rule, effect.rule), (F01, F02 | F22 | F24) | (F24, F22))
 }
 
+fn beside(key: &FindingKey, rules: &[RuleId]) -> Vec<Near> {
+    rules.iter().map(|rule| Near::In(Kin::beside(key, *rule))).collect()
+}
+
+fn relations() -> Relations {
+    Relations {
+        explains,
+        is_cause: |finding| matches!(finding.rule, F01 | F24),
+        causes: |key| beside(key, &[F01, F24]),
+        effects: |key| beside(key, &[F02, F22, F24]),
+        is_listed: |_| false,
+    }
+}
+
 fn none() -> Incidents {
-    Incidents::new(explains)
+    Incidents::new(relations())
 }
 
 fn open(incidents: &mut Incidents, rule: RuleId, level: Level, second: u64) -> IncidentId {
@@ -39,7 +56,8 @@ fn tell(incidents: &mut Incidents, id: IncidentId, reason: MessageReason, second
 }
 
 fn recover(incidents: &mut Incidents, id: &IncidentId, rule: RuleId, second: u64) -> bool {
-    incidents.recover(id, &samples::finding(rule).key(), at(second).wall, false, at(second).mono)
+    let policy = Policy::default();
+    incidents.recover(id, &samples::finding(rule).key(), at(second).wall, false, &policy, at(second).mono)
 }
 
 /// One critical F24, told at second 1.
@@ -63,7 +81,7 @@ fn a_warning_that_recovers_as_its_hold_ends_is_told_only_when_it_stands_again() 
     let id = open(&mut incidents, F22, Warning, 0);
 
     assert_eq!(due_while_easing(&mut incidents, 1), []);
-    assert_eq!(incidents.next(&Policy::default(), false), None, "nothing is due while it recovers");
+    assert_eq!(incidents.next(false), None, "nothing is due while it recovers");
     incidents.relapse(&id, &finding(F22, Warning, 0), at(4).mono);
     assert_eq!(due(&mut incidents, 4), [(id.clone(), First)]);
     assert!(recover(&mut incidents, &id, F22, 30));
@@ -118,7 +136,7 @@ fn an_incident_is_told_once_after_the_settle_window() {
     let id = open(&mut incidents, F24, Critical, 0);
 
     let settled = at(0).mono.plus(policy.settle);
-    assert_eq!(incidents.next(&policy, false), Some(settled));
+    assert_eq!(incidents.next(false), Some(settled));
     assert_eq!(incidents.due(&policy, settled.minus(Duration::from_millis(1)), false, |_| false), []);
     assert_eq!(incidents.due(&policy, settled, false, |_| false), [Utterance { incident: id, reason: First }]);
     assert_eq!(incidents.due(&policy, settled, false, |_| false), []);
@@ -211,9 +229,9 @@ fn what_remains_and_grows_as_grave_as_its_cause_was_is_said_again() {
     recover(&mut incidents, &id, F24, 50);
     assert_eq!(due(&mut incidents, 110), [(id.clone(), Remains)]);
 
-    let said = incidents.worsen(&id, &finding(F22, Critical, 0), at(650).mono);
+    worsen(&mut incidents, &id, &finding(F22, Critical, 0), 650);
 
-    assert_eq!(said, Some(Utterance { incident: id, reason: Escalated }));
+    assert_eq!(due(&mut incidents, 650), [(id, Escalated)]);
 }
 
 #[test]
@@ -278,7 +296,8 @@ fn info_is_never_said() {
     for second in [1, 4 * HOURS + 2, 8 * HOURS + 4] {
         assert_eq!(due(&mut incidents, second), []);
     }
-    assert_eq!(incidents.worsen(&id, &finding(F26, Info, 0), at(9).mono), None, "another band, still info");
+    worsen(&mut incidents, &id, &finding(F26, Info, 0), 9);
+    assert_eq!(due(&mut incidents, 60), [], "another band, still info");
     assert!(recover(&mut incidents, &id, F26, 9 * HOURS));
     assert_eq!(incidents.incident(&id).unwrap().told.messages, 0);
 }
@@ -289,43 +308,202 @@ fn info_that_grows_louder_is_told_as_what_it_is_then() {
     let id = open(&mut incidents, F26, Info, 0);
     assert_eq!(due(&mut incidents, 1), []);
 
-    assert_eq!(incidents.worsen(&id, &finding(F26, Warning, 0), at(60).mono), None);
+    worsen(&mut incidents, &id, &finding(F26, Warning, 0), 60);
 
     assert_eq!(due(&mut incidents, 60), [(id, First)]);
 }
 
+/// A part grows worse at that second.
+fn worsen(incidents: &mut Incidents, id: &IncidentId, finding: &Finding, second: u64) {
+    incidents.worsen(id, finding, &Policy::default(), at(second).mono);
+}
+
 #[test]
-fn what_grows_louder_than_all_that_was_told_is_said_once() {
+fn what_grows_louder_than_what_was_told_of_it_is_said_at_once_if_it_is_the_loudest_and_with_the_others_if_not() {
     let mut incidents = none();
     let id = open(&mut incidents, F02, Warning, 0);
-    open(&mut incidents, F22, Warning, 0);
+    open(&mut incidents, F09, Warning, 0);
     due(&mut incidents, 1);
-    for (rule, level, expected) in
-        [(F02, Warning, None), (F22, Warning, None), (F22, Critical, Some(Escalated)), (F02, Critical, None)]
-    {
-        let said = incidents.worsen(&id, &finding(rule, level, 0), at(2).mono);
 
-        assert_eq!(said.as_ref().map(|said| said.reason), expected, "{rule} {level}");
-        said.map(|said| tell(&mut incidents, said.incident, said.reason, 2));
+    worsen(&mut incidents, &id, &finding(F02, Warning, 0), 2);
+    worsen(&mut incidents, &id, &finding(F09, Critical, 0), 2);
+    assert_eq!(due(&mut incidents, 2), [(id.clone(), Escalated)]);
+
+    worsen(&mut incidents, &id, &finding(F02, Critical, 0), 4);
+    assert_eq!(due(&mut incidents, 13), []);
+    assert_eq!(due(&mut incidents, 14), [(id.clone(), Escalated)]);
+    worsen(&mut incidents, &id, &finding(F02, Warning, 0), 20);
+    worsen(&mut incidents, &id, &finding(F02, Critical, 0), 40);
+    assert_eq!(due(&mut incidents, 100), [], "up and down is no news each time");
+}
+
+#[test]
+fn what_follows_and_grows_as_grave_as_its_cause_is_not_said() {
+    let (mut incidents, id) = told();
+    incidents.fold(&id, &finding(F22, Warning, 0), at(2).mono);
+
+    worsen(&mut incidents, &id, &finding(F22, Critical, 0), 650);
+
+    assert_eq!(due(&mut incidents, 700), []);
+}
+
+fn certificate(subject: &str, band: Band) -> Finding {
+    let mut finding = Finding { subject: samples::subject(subject), ..finding(F26, Warning, 0) };
+    if let Evidence::Expiry { band: known, .. } = &mut finding.evidence {
+        *known = band;
+    }
+    finding
+}
+
+const FIRST: &str = "prod-fra1/apiserver/api-1";
+const SECOND: &str = "prod-fra1/apiserver/api-2";
+
+/// Two certificates in one incident, told at second 1.
+fn certificates(band: Band) -> (Incidents, IncidentId) {
+    let mut incidents = none();
+    let (id, _) = incidents.join_or_open(&certificate(FIRST, band), &Policy::default(), at(0));
+    incidents.join_or_open(&certificate(SECOND, band), &Policy::default(), at(0));
+    assert_eq!(due(&mut incidents, 1), [(id.clone(), First)]);
+    (incidents, id)
+}
+
+#[test]
+fn each_certificate_of_an_incident_crosses_its_bands_audibly() {
+    let (mut incidents, id) = certificates(Band::Warning);
+
+    worsen(&mut incidents, &id, &certificate(FIRST, Band::Warning), 2);
+    assert_eq!(due(&mut incidents, 60), [], "no later band");
+    worsen(&mut incidents, &id, &certificate(FIRST, Band::Urgent), 100);
+    assert_eq!(due(&mut incidents, 110), [(id.clone(), Escalated)]);
+    worsen(&mut incidents, &id, &certificate(SECOND, Band::Urgent), 200);
+    assert_eq!(due(&mut incidents, 210), [(id, Escalated)], "the second of them is news as well");
+}
+
+#[test]
+fn certificates_that_cross_a_band_within_seconds_are_one_mail() {
+    let (mut incidents, id) = certificates(Band::Warning);
+    worsen(&mut incidents, &id, &certificate(FIRST, Band::Urgent), 100);
+    worsen(&mut incidents, &id, &certificate(SECOND, Band::Urgent), 106);
+
+    assert_eq!(due(&mut incidents, 110), [(id, Escalated)]);
+    assert_eq!(due(&mut incidents, 400), []);
+}
+
+#[test]
+fn what_was_told_of_each_part_outlives_a_restart_and_what_was_not_is_told_after_it() {
+    let (mut incidents, id) = certificates(Band::Warning);
+    worsen(&mut incidents, &id, &certificate(FIRST, Band::Urgent), 100);
+    due(&mut incidents, 110);
+    worsen(&mut incidents, &id, &certificate(SECOND, Band::Urgent), 112);
+    let known = incidents.incident(&id).unwrap().as_ref().clone();
+
+    let mut anew = none();
+    anew.restore(known, &Policy::default(), at(115).mono);
+
+    assert_eq!(due(&mut anew, 125), [(id, Escalated)]);
+    assert_eq!(due(&mut anew, 400), []);
+}
+
+#[test]
+fn an_incident_of_an_older_release_counts_as_told_as_far_as_any_of_it_was() {
+    let (incidents, id) = certificates(Band::Warning);
+    let mut old = incidents.incident(&id).unwrap().as_ref().clone();
+    old.told.settled = None;
+    old.told.band = Some(Band::Urgent);
+    old.parts.iter_mut().for_each(|part| part.said = Said::default());
+    old.parts[0].finding = certificate(FIRST, Band::Urgent);
+
+    let mut anew = none();
+    anew.restore(old, &Policy::default(), at(0).mono);
+
+    assert_eq!(due(&mut anew, 60), [], "nothing of it is told twice");
+    worsen(&mut anew, &id, &certificate(SECOND, Band::Urgent), 100);
+    assert_eq!(due(&mut anew, 110), [(id, Escalated)]);
+}
+
+#[test]
+fn the_gravest_root_names_the_thread_whatever_settled_first() {
+    for order in [[F26, F02, F09], [F09, F02, F26], [F02, F26, F09]] {
+        let level = |rule| {
+            if rule == F26 {
+                Info
+            } else if rule == F02 {
+                Warning
+            } else {
+                Critical
+            }
+        };
+        let mut incidents = none();
+        let mut id = None;
+        for rule in order {
+            id = Some(open(&mut incidents, rule, level(rule), 0));
+        }
+        let id = id.unwrap();
+
+        assert_eq!(due(&mut incidents, 1), [(id.clone(), First)]);
+        assert_eq!(incidents.incident(&id).unwrap().headline.rule, F09, "{order:?}");
     }
 }
 
 #[test]
-fn a_later_band_of_a_certificate_is_said_though_its_level_stays() {
-    let within = |band: Band| {
-        let mut finding = finding(F26, Warning, 0);
-        if let Evidence::Expiry { band: known, .. } = &mut finding.evidence {
-            *known = band;
+fn a_part_tells_whether_it_follows_from_another_or_was_only_there_at_the_same_time() {
+    for order in [[F22, F24, F09], [F24, F22, F09]] {
+        let mut incidents = none();
+        let mut id = None;
+        for rule in order {
+            id = Some(open(&mut incidents, rule, Critical, 0));
         }
-        finding
-    };
-    let mut incidents = none();
-    let (id, _) = incidents.join_or_open(&within(Band::Warning), &Policy::default(), at(0));
-    due(&mut incidents, 1);
+        let incident = incidents.incident(&id.unwrap()).unwrap().clone();
 
-    assert_eq!(incidents.worsen(&id, &within(Band::Warning), at(2).mono), None);
-    let said = incidents.worsen(&id, &within(Band::Urgent), at(2).mono);
-    assert_eq!(said, Some(Utterance { incident: id, reason: Escalated }));
+        let mut follows: Vec<RuleId> =
+            incident.parts.iter().filter(|part| part.follows).map(|part| part.finding.rule).collect();
+        follows.sort_unstable();
+        assert_eq!(follows, [F22], "{order:?}");
+    }
+}
+
+#[test]
+fn what_is_left_mute_by_the_end_of_its_cause_is_told_though_the_headline_stands() {
+    let mut incidents = none();
+    let id = open(&mut incidents, F09, Critical, 0);
+    open(&mut incidents, F24, Warning, 0);
+    due(&mut incidents, 1);
+    incidents.fold(&id, &finding(F22, Warning, 0), at(5).mono);
+
+    assert!(!recover(&mut incidents, &id, F24, 50));
+
+    assert_eq!(due(&mut incidents, 110), [(id.clone(), Remains)]);
+    assert_eq!(incidents.incident(&id).unwrap().headline.rule, F09);
+}
+
+#[test]
+fn a_message_that_is_lost_is_said_again() {
+    let policy = Policy::default();
+    for (settled, over, expected) in
+        [(0, false, First), (1, false, Repeated), (0, true, HappenedWhileMute), (1, true, Resolved)]
+    {
+        let (mut incidents, id) = told();
+        incidents.note_settled(&id, 1 - settled);
+        if over {
+            assert!(recover(&mut incidents, &id, F24, 10));
+        }
+
+        let mut said: Vec<_> =
+            incidents.unsay(&id, 0, &policy, at(20).mono).map(|said| said.reason).into_iter().collect();
+        said.extend(due(&mut incidents, 21).into_iter().map(|(_, reason)| reason));
+
+        assert_eq!(said, [expected], "{settled} {over}");
+    }
+}
+
+#[test]
+fn an_incident_never_bears_the_name_of_one_that_is_over_or_lost() {
+    let (mut incidents, id) = told();
+    recover(&mut incidents, &id, F24, 10);
+    let again = open(&mut incidents, F24, Critical, 20);
+    incidents.spend(samples::incident(F09).id);
+
+    assert_ne!(again, id);
 }
 
 #[test]
@@ -356,6 +534,7 @@ fn a_restored_incident_that_was_told_is_not_told_again_and_one_that_was_not_is()
     for (messages, expected) in [(0, Some(First)), (1, None)] {
         let mut incident = samples::incident(F24);
         incident.told.messages = messages;
+        incident.told.level = (messages > 0).then_some(incident.level);
         let mut incidents = none();
         incidents.restore(incident, &policy, at(0).mono);
 

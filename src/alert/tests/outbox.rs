@@ -10,7 +10,7 @@ use crate::alert::outbox::{Outbox, Settlement};
 use crate::model::incident::IncidentId;
 use crate::model::message::{Caveat, Delivery, DeliveryFailure, FailureClass, Message, MessageId, Receipt};
 use crate::model::policy::Policy;
-use crate::model::reason::MessageReason::{self, Escalated, First, Resolved};
+use crate::model::reason::MessageReason::{self, Escalated, First, Repeated, Resolved};
 use crate::model::rule::{Level, RuleId};
 use crate::model::samples;
 use crate::model::time::Mono;
@@ -37,7 +37,7 @@ fn owing(messages: &[(&str, u32)]) -> Outbox {
 }
 
 fn pop(outbox: &mut Outbox, now: Mono) -> Option<String> {
-    outbox.pop(now, |_| true, mark).map(|delivery| delivery.message.id.0)
+    outbox.pop(&Policy::default(), now, |_| true, mark).map(|delivery| delivery.message.id.0)
 }
 
 fn mark(message: &mut Message) {
@@ -75,7 +75,7 @@ fn the_delay_doubles_up_to_half_a_minute() {
         settle(&mut outbox, "a.0", Receipt::Retry(failure()), now);
 
         let due = now.plus(Duration::from_secs(seconds));
-        assert_eq!(outbox.next(|_| true), Some(due));
+        assert_eq!(outbox.next(&Policy::default(), |_| true), Some(due));
         assert_eq!(pop(&mut outbox, due.minus(Duration::from_millis(1))), None);
         now = due;
     }
@@ -125,7 +125,8 @@ fn a_message_waits_for_its_persist_and_no_longer_than_promised() {
         outbox.owe(critical("a", 0), 7, at(2).mono, at(0).mono);
         outbox
     };
-    let caveats = |outbox: &mut Outbox, now| outbox.pop(now, |_| true, mark).map(|sent| sent.message.caveats);
+    let caveats =
+        |outbox: &mut Outbox, now| outbox.pop(&Policy::default(), now, |_| true, mark).map(|sent| sent.message.caveats);
 
     let mut early = owe();
     early.written(6, true, at(1).mono, mark);
@@ -138,15 +139,120 @@ fn a_message_waits_for_its_persist_and_no_longer_than_promised() {
     assert_eq!(caveats(&mut failed, at(1).mono), Some(vec![Caveat::NotStored]));
 
     let mut hung = owe();
-    assert_eq!(hung.next(|_| true), Some(at(2).mono));
+    assert_eq!(hung.next(&Policy::default(), |_| true), Some(at(2).mono));
     assert_eq!(caveats(&mut hung, at(2).mono), Some(vec![Caveat::NotStored]));
+}
+
+fn refused(class: FailureClass) -> Receipt {
+    let failure = DeliveryFailure { class, text: "the relay says no".into() };
+    if class == FailureClass::Temporary { Receipt::Retry(failure) } else { Receipt::Rejected(failure) }
+}
+
+#[test]
+fn what_is_critical_goes_first_and_of_that_what_nobody_heard_of_whatever_came_before() {
+    let now = at(0).mono;
+    let mut outbox = Outbox::default();
+    for (incident, number, reason, level) in [
+        ("info", 0, First, Level::Info),
+        ("warned", 0, First, Level::Warning),
+        ("again", 1, Repeated, Level::Critical),
+        ("over", 1, Resolved, Level::Critical),
+        ("worse", 1, Escalated, Level::Critical),
+        ("first", 0, First, Level::Critical),
+        ("second", 0, First, Level::Critical),
+        // Its warning must go first, and so goes as what stands behind it.
+        ("grew", 0, First, Level::Warning),
+        ("grew", 1, Escalated, Level::Critical),
+    ] {
+        outbox.restore(delivery(incident, number, reason, level), now);
+    }
+
+    let mut order = Vec::new();
+    while let Some(next) = pop(&mut outbox, now) {
+        settle(&mut outbox, &next, Receipt::Accepted, now);
+        order.push(next);
+    }
+
+    let expected = ["first.0", "second.0", "worse.1", "grew.0", "grew.1", "over.1", "again.1", "warned.0", "info.0"];
+    assert_eq!(order, expected);
+}
+
+#[test]
+fn of_the_four_attempts_at_once_one_is_kept_for_what_is_critical() {
+    let now = at(0).mono;
+    let mut outbox = Outbox::default();
+    (0..9).for_each(|n| outbox.restore(delivery(&format!("w{n}"), 0, First, Level::Warning), now));
+
+    let warned: Vec<_> = std::iter::from_fn(|| pop(&mut outbox, now)).collect();
+    assert_eq!(warned, ["w0.0", "w1.0", "w2.0"]);
+    assert_eq!(outbox.next(&Policy::default(), |_| true), None, "the end of an attempt comes first");
+
+    outbox.restore(critical("late", 0), now);
+    outbox.restore(critical("later", 0), now);
+    assert_eq!(pop(&mut outbox, now).as_deref(), Some("late.0"), "it waits for none of the six before it");
+    assert_eq!(pop(&mut outbox, now), None);
+    settle(&mut outbox, "w1.0", Receipt::Accepted, now);
+    assert_eq!(pop(&mut outbox, now).as_deref(), Some("later.0"));
+}
+
+#[test]
+fn a_refused_critical_holds_back_nothing_else() {
+    let mut outbox = owing(&[("a", 0)]);
+    pop(&mut outbox, at(0).mono);
+    settle(&mut outbox, "a.0", refused(FailureClass::Permanent), at(0).mono);
+
+    outbox.restore(delivery("w", 0, First, Level::Warning), at(1).mono);
+
+    assert_eq!(pop(&mut outbox, at(1).mono).as_deref(), Some("w.0"));
+}
+
+#[test]
+fn what_is_refused_for_what_it_is_lets_the_rest_of_its_incident_pass_and_is_replaced_by_it() {
+    let mut outbox = owing(&[("a", 0), ("a", 1)]);
+    assert_eq!(pop(&mut outbox, at(0).mono).as_deref(), Some("a.0"));
+    assert_eq!(pop(&mut outbox, at(0).mono), None, "one after the other");
+    settle(&mut outbox, "a.0", refused(FailureClass::Permanent), at(0).mono);
+
+    assert_eq!(pop(&mut outbox, at(1).mono).as_deref(), Some("a.1"));
+    assert_eq!(pop(&mut outbox, at(300).mono), None, "and again one after the other");
+    let settled = settle(&mut outbox, "a.1", Receipt::Accepted, at(301).mono);
+
+    let Settlement::Accepted { replaced, .. } = settled else { panic!("{settled:?}") };
+    assert_eq!(replaced, [MessageId("a.0".into())]);
+    assert_eq!(outbox.backlog(&Policy::default()).waiting, 0);
+}
+
+#[test]
+fn what_is_refused_with_everything_else_keeps_its_place() {
+    for class in [FailureClass::Auth, FailureClass::Tls, FailureClass::Connect] {
+        let mut outbox = owing(&[("a", 0), ("a", 1)]);
+        pop(&mut outbox, at(0).mono);
+        settle(&mut outbox, "a.0", refused(class), at(0).mono);
+
+        assert_eq!(pop(&mut outbox, at(1).mono), None, "{class:?}");
+        assert_eq!(pop(&mut outbox, at(300).mono).as_deref(), Some("a.0"), "{class:?}");
+    }
+}
+
+#[test]
+fn what_is_deferred_for_ever_lets_the_rest_of_its_incident_pass_after_five_minutes() {
+    let mut outbox = owing(&[("a", 0), ("a", 1)]);
+    let passed = (0..600).find(|second| match pop(&mut outbox, at(*second).mono) {
+        Some(id) if id == "a.0" => {
+            settle(&mut outbox, &id, refused(FailureClass::Temporary), at(*second).mono);
+            false
+        }
+        other => other.is_some(),
+    });
+
+    assert!(passed.is_some_and(|second| (240..=360).contains(&second)), "{passed:?}");
 }
 
 #[test]
 fn what_may_not_go_holds_back_only_itself() {
     let mut outbox = owing(&[("a", 0), ("b", 0)]);
 
-    let sent = outbox.pop(at(0).mono, |message| message.incident.id.0 != "a", mark);
+    let sent = outbox.pop(&Policy::default(), at(0).mono, |message| message.incident.id.0 != "a", mark);
 
     assert_eq!(sent.map(|sent| sent.message.id.0).as_deref(), Some("b.0"));
 }
@@ -165,7 +271,7 @@ fn the_five_hundred_and_first_drops_the_oldest_of_the_least_grave() {
     let dropped: Vec<String> = (500..504).map(|n| owe(&mut outbox, n, Level::Critical).unwrap().message.id.0).collect();
 
     assert_eq!(dropped, ["i010.0", "i011.0", "i000.0", "i001.0"]);
-    assert_eq!(outbox.backlog().waiting, 500);
+    assert_eq!(outbox.backlog(&Policy::default()).waiting, 500);
     let late_warning = owe(&mut outbox, 504, Level::Warning).unwrap();
     assert_eq!(late_warning.message.id.0, "i504.0");
 }
@@ -197,9 +303,9 @@ fn an_incident_is_untold_while_its_first_message_waits_and_none_is_under_way() {
     assert!(outbox.is_untold(&id));
     settle(&mut outbox, "a.0", Receipt::Accepted, at(0).mono);
     assert!(!outbox.is_untold(&id), "somebody knows");
-    assert!(outbox.owes(&id));
+    assert_eq!(outbox.owes(&id), 1);
     assert_eq!(outbox.withdraw(&id), [MessageId("a.1".into())]);
-    assert!(!outbox.owes(&id));
+    assert_eq!(outbox.owes(&id), 0);
 }
 
 #[test]
@@ -258,7 +364,7 @@ proptest! {
                 }
                 Act::Written(works) => outbox.written(u64::from(sequence), works, now, mark),
                 Act::Pop => {
-                    if let Some(sent) = outbox.pop(now, |_| true, mark) {
+                    if let Some(sent) = outbox.pop(&Policy::default(), now, |_| true, mark) {
                         let Message { id, incident, .. } = sent.message;
                         prop_assert_eq!(known[&incident.id.0].first(), Some(&id.0), "the oldest of its incident");
                         prop_assert!(under_way.insert(id.0), "sent twice at a time");
@@ -282,12 +388,12 @@ proptest! {
                 }
                 Act::Hurry => outbox.hurry(now),
             }
-            prop_assert_eq!(outbox.backlog().waiting, known.values().map(Vec::len).sum::<usize>());
+            prop_assert_eq!(outbox.backlog(&Policy::default()).waiting, known.values().map(Vec::len).sum::<usize>());
         }
         under_way.iter().for_each(|id| drop(settle(&mut outbox, id, Receipt::Retry(failure()), at(second).mono)));
 
         // Whatever is still owed goes out in the end.
-        while let Some(next) = outbox.next(|_| true) {
+        while let Some(next) = outbox.next(&Policy::default(), |_| true) {
             let id = pop(&mut outbox, next).unwrap();
             settle(&mut outbox, &id, Receipt::Accepted, next);
             known.values_mut().for_each(|owed| owed.retain(|owed| *owed != id));

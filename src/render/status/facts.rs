@@ -131,6 +131,9 @@ pub struct IncidentFacts {
     pub told_at: Option<Moment>,
     /// The latest looks that were not good.
     pub evidence: Vec<EvidenceLine>,
+    /// What began together with it and does not follow from it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<String>,
     /// What follows from it.
     pub follows: Vec<String>,
     /// Commands to copy.

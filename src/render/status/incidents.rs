@@ -50,7 +50,8 @@ pub(super) fn open(page: Page<'_>, incident: &Incident) -> IncidentFacts {
         told: told(page, incident),
         told_at: incident.told.last.map(|at| wall(at, page.now)),
         evidence: evidence(page, incident),
-        follows: follows(page, incident),
+        beside: others(page, incident, false),
+        follows: others(page, incident, true),
         next: words
             .next_commands(root, &addresses)
             .iter()
@@ -164,14 +165,10 @@ fn is_about(finding: &Finding, subject: &Subject) -> bool {
         || finding.subject.etcd().is_some() && finding.subject.etcd() == subject.etcd()
 }
 
-/// What belongs to the incident besides its headline and its cause.
-fn follows(page: Page<'_>, incident: &Incident) -> Vec<String> {
-    let root = incident.root().key();
-    let headline = incident.headline.key();
+/// What names neither the incident nor its cause: what follows from something in it, or what does not.
+fn others(page: Page<'_>, incident: &Incident, follows: bool) -> Vec<String> {
     let mut others: Vec<String> = incident
-        .parts
-        .iter()
-        .filter(|part| part.finding.key() != headline && part.finding.key() != root)
+        .others(follows)
         .map(|part| {
             let finding = &part.finding;
             let dated = |at| {

@@ -68,6 +68,10 @@ fn incident(out: &mut Sheet, incident: &IncidentFacts) {
     let at = incident.told_at.as_ref().map_or_else(String::new, |at| format!(", the last at {}", full(at)));
     out.say("    ", &format!("Told: {}{at}", incident.told));
     incident.evidence.iter().for_each(|line| evidence(out, line));
+    if !incident.beside.is_empty() {
+        out.say("    ", "At the same time, and not because of it:");
+        incident.beside.iter().for_each(|line| out.say("    - ", line));
+    }
     if !incident.follows.is_empty() {
         out.say("    ", "Follows from it:");
         incident.follows.iter().for_each(|line| out.say("    - ", line));

@@ -1,9 +1,16 @@
-//! Random worlds: whatever happens in whatever order, some things always hold. The seed is printed on failure.
+//! Random worlds: whatever happens in whatever order, some things always hold. The events and the seed are printed on
+//! failure.
+//!
+//! More worlds than the few of an ordinary run, in some minutes:
+//! `VEDETTE_WORLDS=10000 cargo test --release --test it stories::chance`.
 
 use std::time::Duration;
 
 use proptest::prelude::*;
+use vedette::model::exchange::Memory;
+use vedette::model::incident::Ending;
 
+use super::mute;
 use super::reloads;
 use super::world::{Doing, Relay, World, api, etcd, seconds, vip};
 
@@ -60,6 +67,76 @@ fn apply(world: &mut World, event: Event) {
     }
 }
 
+/// What a start finds of what was stored: each of these many rows is gone, since it cannot be read.
+#[derive(Debug, Clone, Copy)]
+enum Loss {
+    Alarm(u8),
+    Incident(u8),
+    Owed(u8),
+    Silence,
+    /// An incident was closed without a word, as one that is doubled is.
+    Closed(u8),
+}
+
+fn loss() -> impl Strategy<Value = Loss> {
+    prop_oneof![
+        3 => any::<u8>().prop_map(Loss::Alarm),
+        3 => any::<u8>().prop_map(Loss::Incident),
+        2 => any::<u8>().prop_map(Loss::Owed),
+        1 => Just(Loss::Silence),
+        1 => any::<u8>().prop_map(Loss::Closed),
+    ]
+}
+
+fn lose(memory: &mut Memory, loss: Loss) {
+    fn remove<T>(rows: &mut Vec<T>, pick: u8) {
+        if !rows.is_empty() {
+            rows.remove(usize::from(pick) % rows.len());
+        }
+    }
+    match loss {
+        Loss::Alarm(pick) => remove(&mut memory.alarms, pick),
+        Loss::Incident(pick) => remove(&mut memory.incidents, pick),
+        Loss::Owed(pick) => remove(&mut memory.owed, pick),
+        Loss::Silence => memory.silences.clear(),
+        Loss::Closed(pick) if !memory.incidents.is_empty() => {
+            let at = usize::from(pick) % memory.incidents.len();
+            let mut closed = memory.incidents.remove(at);
+            closed.over = Some(Ending { at: closed.opened, withdrawn: true });
+            memory.ended.insert(0, closed);
+        }
+        Loss::Closed(_) => {}
+    }
+}
+
+/// A world in which rows are lost at restarts, watched for alarms of which nobody hears.
+fn play_losing(events: &[(u16, Result<Event, Vec<Loss>>)]) -> (World, Vec<String>) {
+    let mut world = World::new();
+    let mut at = seconds(30);
+    for (wait, event) in events.iter().cloned() {
+        at += Duration::from_millis(u64::from(wait) * 10);
+        world.at(at, move |world| match event {
+            Ok(event) => apply(world, event),
+            Err(losses) => {
+                world.kill();
+                let mut memory = world.memory();
+                losses.into_iter().for_each(|loss| lose(&mut memory, loss));
+                world.restart_with(memory);
+            }
+        });
+    }
+    // The relay answers again, and everything that is broken stays so for long enough to be told.
+    world.at(at + seconds(30), |world| world.relay = Relay::Accepting);
+    let end = at + seconds(30) + mute::LONGEST + seconds(60);
+    let mute = mute::watch(&mut world, end);
+    (world, mute)
+}
+
+fn worlds(few: u32) -> ProptestConfig {
+    let asked = std::env::var("VEDETTE_WORLDS").ok().and_then(|worlds| worlds.parse().ok());
+    ProptestConfig { cases: asked.unwrap_or(few), max_shrink_iters: 200, ..ProptestConfig::default() }
+}
+
 fn play(events: &[(u16, Event)], records: bool) -> World {
     let mut world = World::new();
     world.records = records;
@@ -74,7 +151,26 @@ fn play(events: &[(u16, Event)], records: bool) -> World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 50, ..ProptestConfig::default() })]
+    #![proptest_config(worlds(300))]
+
+    #[test]
+    fn whatever_the_store_lost_every_alarm_is_told_or_explained_or_silenced(
+        events in proptest::collection::vec(
+            (0_u16..4000, prop_oneof![
+                2 => event().prop_map(Ok),
+                1 => proptest::collection::vec(loss(), 0..4).prop_map(Err),
+            ]),
+            1..10,
+        )
+    ) {
+        let (_, mute) = play_losing(&events);
+
+        prop_assert!(mute.is_empty(), "{:#?}", mute);
+    }
+}
+
+proptest! {
+    #![proptest_config(worlds(50))]
 
     #[test]
     fn everything_told_is_ended_and_nothing_is_told_twice(

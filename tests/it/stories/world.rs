@@ -112,7 +112,7 @@ pub(super) struct World {
     pub(super) actions: Vec<String>,
 }
 
-pub(super) fn seconds(n: u64) -> Duration {
+pub(super) const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
@@ -278,10 +278,26 @@ impl World {
     }
 
     pub(super) fn restart_remembering_after(&mut self, wait: Duration) {
+        let memory = self.memory();
+        self.restart_after(wait, memory);
+    }
+
+    /// The process starts again, with what a store holds that something happened to.
+    pub(super) fn restart_with(&mut self, memory: Memory) {
+        self.restart_after(Duration::from_millis(5), memory);
+    }
+
+    fn restart_after(&mut self, wait: Duration, memory: Memory) {
         self.daemon_up = true;
+        self.durable = Durable::default();
+        self.durable.take(Change::Everything(Box::new(memory.clone())));
         self.engine = Engine::new(Arc::clone(&self.inventory), self.policy.clone(), self.now());
-        let memory = self.durable.memory();
         self.push(wait, Input::Restored(Ok(memory)));
+    }
+
+    /// What the store would hand to a process that starts now.
+    pub(super) fn memory(&self) -> Memory {
+        self.durable.memory()
     }
 
     /// Kills the process behind an endpoint: open connections break at once.

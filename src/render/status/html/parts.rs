@@ -68,6 +68,10 @@ fn incident(out: &mut String, incident: &IncidentFacts) {
     fact("Told", format!("{}{at}", safe(&incident.told)));
     out.push_str("</dl>\n");
     evidence(out, &incident.evidence);
+    if !incident.beside.is_empty() {
+        out.push_str("<p class=\"dim\">At the same time, and not because of it:</p>");
+        list(out, &incident.beside);
+    }
     if !incident.follows.is_empty() {
         out.push_str("<p class=\"dim\">Follows from it:</p>");
         list(out, &incident.follows);

@@ -1,0 +1,414 @@
+//! One open incident: its parts, its clocks, and what of it is news.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::alert::index::Index;
+use crate::alert::relations::{Kin, Near, Relations};
+use crate::model::incident::{Ending, Incident, Part, Said};
+use crate::model::policy::Policy;
+use crate::model::reason::MessageReason;
+use crate::model::rule::Level;
+use crate::model::time::{Mono, UnixTime};
+use crate::model::verdict::{Finding, FindingKey};
+
+use super::{Utterance, withheld};
+
+/// An open incident with its clocks.
+#[derive(Debug, Clone)]
+pub(super) struct Open {
+    pub(super) incident: Arc<Incident>,
+    relations: Relations,
+    /// Until when it may still be joined and is not yet told; `None` once told or not worth telling.
+    pub(super) settles: Option<Mono>,
+    /// When it is to be said again.
+    pub(super) repeats: Option<Mono>,
+    /// When what has outlived its cause is to be said.
+    pub(super) remains: Option<Mono>,
+    /// When it is to be said that parts of it have become worse.
+    pub(super) news: Option<Mono>,
+    /// Parts that may have become worse than was told of them.
+    worse: BTreeSet<FindingKey>,
+    /// Where in the incident a part is.
+    at: BTreeMap<FindingKey, usize>,
+    /// Parts by rule.
+    kin: Index<Kin, FindingKey>,
+    /// Those that stand.
+    standing: Index<Kin, FindingKey>,
+    stands: usize,
+    /// Under what it is filed.
+    pub(super) filed: super::Filed,
+}
+
+impl Open {
+    pub(super) fn new(incident: Incident, relations: Relations) -> Self {
+        let mut open = Self {
+            incident: Arc::new(incident),
+            relations,
+            settles: None,
+            repeats: None,
+            remains: None,
+            news: None,
+            worse: BTreeSet::new(),
+            at: BTreeMap::new(),
+            kin: Index::default(),
+            standing: Index::default(),
+            stands: 0,
+            filed: super::Filed::default(),
+        };
+        let incident = Arc::clone(&open.incident);
+        for (position, part) in incident.parts.iter().enumerate() {
+            open.note(position, part);
+        }
+        open
+    }
+
+    /// An incident from before a restart. What an older release wrote does not know what was told of each part: of
+    /// those that stand everything is taken as told that was told of any of them.
+    pub(super) fn restored(incident: Incident, relations: Relations, policy: &Policy, now: Mono) -> Self {
+        let mut open = Self::new(incident, relations);
+        let told = open.incident.told;
+        if told.level.is_some() && open.incident.parts.iter().all(|part| part.said.level.is_none()) {
+            let incident = Arc::make_mut(&mut open.incident);
+            for part in &mut incident.parts {
+                let level = told.level.map(|level| level.min(part.finding.level));
+                part.said = Said { level, band: told.band.min(part.finding.band()) };
+            }
+            let follows: Vec<bool> = open.incident.parts.iter().map(|part| open.follows(&part.finding)).collect();
+            for (part, follows) in Arc::make_mut(&mut open.incident).parts.iter_mut().zip(follows) {
+                part.follows = follows;
+            }
+        }
+        if open.is_told() {
+            open.repeats = Some(now.plus(policy.repeat_after));
+            // The minute begins anew; when it ended before the restart, what remains was made the cause, and stands.
+            open.remains = open.has_outlived_a_cause().then(|| now.plus(policy.remains_after));
+            open.worse = open.incident.standing().map(Finding::key).filter(|key| open.is_worse(key)).collect();
+            open.news = (!open.worse.is_empty()).then(|| now.plus(policy.part_wait));
+        } else if withheld::of(&open.incident).is_none() {
+            // What a silence held back waits for its end, not for company.
+            open.settles = Some(now.plus(policy.settle));
+        }
+        open
+    }
+
+    pub(super) fn say(&self, reason: MessageReason) -> Utterance {
+        Utterance { incident: self.incident.id.clone(), reason }
+    }
+
+    pub(super) fn is_told(&self) -> bool {
+        self.incident.is_told()
+    }
+
+    /// A part that stands.
+    pub(super) fn part(&self, key: &FindingKey) -> Option<&Part> {
+        self.at.get(key).and_then(|position| self.incident.parts.get(*position)).filter(|part| part.over.is_none())
+    }
+
+    pub(super) fn add(&mut self, finding: &Finding, now: Mono) {
+        let key = finding.key();
+        let follows = self.follows(finding);
+        let incident = Arc::make_mut(&mut self.incident);
+        match self.at.get(&key).copied() {
+            Some(position) => {
+                let part = &mut incident.parts[position];
+                let was_over = part.over.take().is_some();
+                part.finding = finding.clone();
+                part.follows |= follows;
+                if was_over {
+                    self.standing.insert(&Kin::of(&key), &key);
+                    self.stands += 1;
+                }
+            }
+            None => {
+                let part = Part { follows, ..Part::of(finding.clone()) };
+                incident.parts.push(part.clone());
+                let position = incident.parts.len() - 1;
+                self.note(position, &part);
+            }
+        }
+        let incident = Arc::make_mut(&mut self.incident);
+        incident.level = incident.level.max(finding.level);
+        incident.opened = incident.opened.min(finding.since);
+        self.mark_effects(finding);
+        if self.is_untold() && self.names_better(finding) {
+            Arc::make_mut(&mut self.incident).headline = finding.clone();
+        }
+        self.wake(now);
+    }
+
+    /// Nothing is to be said of a part because of its cause; its band counts as told.
+    pub(super) fn cover(&mut self, key: &FindingKey) {
+        if let Some(position) = self.at.get(key).copied()
+            && self.is_told()
+        {
+            let part = &mut Arc::make_mut(&mut self.incident).parts[position];
+            part.said.band = part.said.band.max(part.finding.band());
+        }
+    }
+
+    pub(super) fn refresh(&mut self, finding: &Finding) {
+        let key = finding.key();
+        let Some(position) = self.at.get(&key).copied() else { return };
+        let incident = Arc::make_mut(&mut self.incident);
+        incident.parts[position].finding = finding.clone();
+        if incident.headline.key() == key {
+            incident.headline = finding.clone();
+        }
+        if incident.cause.as_ref().is_some_and(|cause| cause.key() == key) {
+            incident.cause = Some(finding.clone());
+        }
+        incident.level = incident.level.max(finding.level);
+    }
+
+    /// Notes that a part became louder, or crossed into a later band. What is louder than all that was told is said at
+    /// once; anything else waits for company, since certificates of one day end within seconds of each other.
+    pub(super) fn worsen(&mut self, finding: &Finding, policy: &Policy, now: Mono) {
+        self.refresh(finding);
+        self.wake(now);
+        let key = finding.key();
+        if !self.is_told() || !self.is_worse(&key) {
+            return;
+        }
+        let is_held_back = withheld::of(&self.incident).is_some_and(|reason| reason != MessageReason::Repeated);
+        if is_held_back {
+            return;
+        }
+        let is_loudest = Some(finding.level) > self.incident.told.level;
+        let at = if is_loudest { now } else { now.plus(policy.part_wait) };
+        self.news = Some(self.news.map_or(at, |known| known.min(at)));
+        self.worse.insert(key);
+    }
+
+    /// A finding has recovered. Returns whether the incident is over.
+    pub(super) fn recover(
+        &mut self,
+        key: &FindingKey,
+        at: UnixTime,
+        withdrawn: bool,
+        policy: &Policy,
+        now: Mono,
+    ) -> bool {
+        let Some(position) = self.at.get(key).copied().filter(|_| self.part(key).is_some()) else { return false };
+        let incident = Arc::make_mut(&mut self.incident);
+        incident.parts[position].over = Some(at);
+        let ended = incident.parts[position].finding.clone();
+        self.standing.remove(&Kin::of(key), key);
+        self.stands -= 1;
+        self.worse.remove(key);
+        if self.stands == 0 {
+            let incident = Arc::make_mut(&mut self.incident);
+            let at = incident.parts.iter().filter_map(|part| part.over).max().unwrap_or(at);
+            incident.over = Some(Ending { at, withdrawn });
+            return true;
+        }
+        if self.has_outlived_its_cause() || self.leaves_mute(&ended) {
+            self.remains.get_or_insert(now.plus(policy.remains_after));
+        }
+        false
+    }
+
+    /// What is to be said at `now` because of time alone.
+    pub(super) fn due(&mut self, policy: &Policy, now: Mono, eases: impl Fn(&FindingKey) -> bool) -> Vec<Utterance> {
+        let mut said = Vec::new();
+        if self.settles.is_some_and(|at| at <= now) {
+            self.settles = None;
+            let is_easing =
+                self.incident.level < Level::Critical && self.incident.standing().all(|finding| eases(&finding.key()));
+            if self.incident.level > Level::Info && !is_easing {
+                self.entitle();
+                said.push(self.say(MessageReason::First));
+                self.repeats = Some(now.plus(policy.repeat_after));
+            }
+        }
+        if self.remains.is_some_and(|at| at <= now) {
+            self.remains = None;
+            if self.has_outlived_its_cause() {
+                self.promote_remaining();
+            }
+            if self.is_told() {
+                said.push(self.say(MessageReason::Remains));
+            }
+        }
+        if self.news.is_some_and(|at| at <= now) {
+            self.news = None;
+            let worse = std::mem::take(&mut self.worse);
+            if said.is_empty() && worse.iter().any(|key| self.is_worse(key)) {
+                said.push(self.say(MessageReason::Escalated));
+            }
+        }
+        if self.repeats.is_some_and(|at| at <= now) {
+            self.repeats = Some(now.plus(policy.repeat_after));
+            if self.incident.level == Level::Critical && self.is_told() && said.is_empty() {
+                said.push(self.say(MessageReason::Repeated));
+            }
+        }
+        said
+    }
+
+    /// When something is next to be said because of time alone.
+    pub(super) fn next(&self) -> Option<Mono> {
+        [self.settles, self.repeats, self.remains, self.news].into_iter().flatten().min()
+    }
+
+    /// What was only listed so far has become worth a mail.
+    pub(super) fn wake(&mut self, now: Mono) {
+        let is_quiet = self.settles.is_none() && withheld::of(&self.incident).is_none();
+        if !self.is_told() && is_quiet && self.incident.level > Level::Info {
+            self.settles = Some(now);
+        }
+    }
+
+    /// A deeper cause of what was told.
+    pub(super) fn deepen(&mut self, cause: &Finding) -> Option<Utterance> {
+        Arc::make_mut(&mut self.incident).cause = Some(cause.clone());
+        self.remains = None;
+        self.is_told().then(|| self.say(MessageReason::CauseFound))
+    }
+
+    /// Names the thread, before it is told for the first time, after the gravest of what follows from nothing else.
+    pub(super) fn entitle(&mut self) {
+        let roots = self.incident.parts.iter().filter(|part| part.over.is_none() && !self.is_explained(&part.finding));
+        let gravest = roots.max_by_key(|part| self.weight(&part.finding));
+        let gravest = gravest.map(|part| part.finding.clone()).or_else(|| loudest(&self.incident));
+        let incident = Arc::make_mut(&mut self.incident);
+        incident.cause = None;
+        if let Some(gravest) = gravest {
+            incident.headline = gravest;
+        }
+    }
+
+    /// Whether a part stands, is worth telling, and is worse than what was told of it. What follows from something that
+    /// stands must be louder than all that was told: its cause speaks for it.
+    pub(super) fn is_worse(&self, key: &FindingKey) -> bool {
+        let Some(part) = self.part(key).filter(|part| part.finding.level > Level::Info) else { return false };
+        if part.finding.band() > part.said.band {
+            return true;
+        }
+        match part.said.level {
+            Some(level) if !self.is_explained(&part.finding) => part.finding.level > level,
+            Some(_) | None => Some(part.finding.level) > self.incident.told.level,
+        }
+    }
+
+    /// The cause is over and something still stands.
+    pub(super) fn has_outlived_its_cause(&self) -> bool {
+        self.stands > 0
+            && self.part(&self.incident.root().key()).is_none()
+            && self.part(&self.incident.headline.key()).is_none()
+    }
+
+    /// Whether `finding` began while a part of this incident stood that explains it and is over.
+    pub(super) fn is_aftermath(&self, finding: &Finding) -> bool {
+        let explains = |part: &Part| {
+            part.over.is_some_and(|over| finding.since <= over) && (self.relations.explains)(&part.finding, finding)
+        };
+        (self.relations.causes)(&finding.key()).iter().any(|near| match near {
+            Near::At(key) => self.at.get(key).is_some_and(|position| explains(&self.incident.parts[*position])),
+            // Such causes are few: rules of which there is one finding for a cluster.
+            Near::In(kin) => self.of_kin(kin).any(explains),
+        })
+    }
+
+    fn is_untold(&self) -> bool {
+        !self.is_told() && (self.settles.is_some() || withheld::of(&self.incident) == Some(MessageReason::First))
+    }
+
+    /// Whether the thread is better named after `finding`, as far as can be told before it settles.
+    fn names_better(&self, finding: &Finding) -> bool {
+        let headline = &self.incident.headline;
+        let explains = self.relations.explains;
+        explains(finding, headline) || finding.level > headline.level && !explains(headline, finding)
+    }
+
+    /// Whether something that stands here explains `finding`.
+    fn is_explained(&self, finding: &Finding) -> bool {
+        let explains =
+            |key: &FindingKey| self.part(key).is_some_and(|part| (self.relations.explains)(&part.finding, finding));
+        (self.relations.causes)(&finding.key()).iter().any(|near| match near {
+            Near::At(key) => explains(key),
+            Near::In(kin) => self.standing.of(kin).any(explains),
+        })
+    }
+
+    /// Whether anything here, over or not, explains `finding`.
+    fn follows(&self, finding: &Finding) -> bool {
+        let explains = |part: &Part| (self.relations.explains)(&part.finding, finding);
+        (self.relations.causes)(&finding.key()).iter().any(|near| match near {
+            Near::At(key) => self.at.get(key).is_some_and(|position| explains(&self.incident.parts[*position])),
+            Near::In(kin) => self.of_kin(kin).any(explains),
+        })
+    }
+
+    /// Notes of everything that `cause` explains that it follows from something.
+    fn mark_effects(&mut self, cause: &Finding) {
+        if !(self.relations.is_cause)(cause) {
+            return;
+        }
+        for key in self.effects(cause) {
+            if let Some(position) = self.at.get(&key).copied() {
+                Arc::make_mut(&mut self.incident).parts[position].follows = true;
+            }
+        }
+    }
+
+    /// Parts that stand and that `cause` explains.
+    fn effects(&self, cause: &Finding) -> Vec<FindingKey> {
+        let mut effects = Vec::new();
+        for near in (self.relations.effects)(&cause.key()) {
+            match near {
+                Near::At(key) => effects.extend(self.part(&key).map(|_| key.clone())),
+                Near::In(kin) => effects.extend(self.standing.of(&kin).cloned()),
+            }
+        }
+        effects.retain(|key| self.part(key).is_some_and(|part| (self.relations.explains)(cause, &part.finding)));
+        effects
+    }
+
+    /// Whether the end of `cause` leaves something standing that nothing was said of and that nothing else explains.
+    fn leaves_mute(&self, cause: &Finding) -> bool {
+        (self.relations.is_cause)(cause)
+            && self.effects(cause).iter().filter_map(|key| self.part(key)).any(|part| self.is_mute(part))
+    }
+
+    fn is_mute(&self, part: &Part) -> bool {
+        part.said.level.is_none() && part.finding.level > Level::Info && !self.is_explained(&part.finding)
+    }
+
+    fn has_outlived_a_cause(&self) -> bool {
+        let is_mute = |part: &Part| part.over.is_none() && self.is_mute(part);
+        self.has_outlived_its_cause() || self.incident.parts.iter().any(is_mute)
+    }
+
+    /// How well a finding names a thread: the gravest first, of those what explains others, then what began first.
+    fn weight(&self, finding: &Finding) -> (Level, bool, Reverse<UnixTime>, Reverse<FindingKey>) {
+        let explains = (self.relations.is_cause)(finding) && !self.effects(finding).is_empty();
+        (finding.level, explains, Reverse(finding.since), Reverse(finding.key()))
+    }
+
+    /// The cause is over and something still stands: it is now the cause.
+    fn promote_remaining(&mut self) {
+        let incident = Arc::make_mut(&mut self.incident);
+        incident.cause = loudest(incident).or_else(|| incident.cause.clone());
+    }
+
+    fn note(&mut self, position: usize, part: &Part) {
+        let key = part.finding.key();
+        if part.over.is_none() {
+            self.standing.insert(&Kin::of(&key), &key);
+            self.stands += 1;
+        }
+        self.kin.insert(&Kin::of(&key), &key);
+        self.at.insert(key, position);
+    }
+
+    /// Parts of one rule, over or not.
+    fn of_kin<'a>(&'a self, kin: &Kin) -> impl Iterator<Item = &'a Part> {
+        self.kin.of(kin).filter_map(|key| self.incident.parts.get(*self.at.get(key)?))
+    }
+}
+
+fn loudest(incident: &Incident) -> Option<Finding> {
+    incident.standing().max_by_key(|finding| finding.level).cloned()
+}

@@ -3,7 +3,8 @@
 //! Each row holds the model's value as JSON, which alone is read back; the other columns are for people with an
 //! SQLite shell and for sorting. Migrations only add, so that an older release still reads a newer database.
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::fallible_iterator::FallibleIterator as _;
+use rusqlite::{Batch, Connection, TransactionBehavior};
 
 /// Steps from each `user_version` to the next.
 const STEPS: [&str; 3] = [
@@ -67,6 +68,11 @@ const STEPS: [&str; 3] = [
 
 /// Brings the database to this release's tables. A database of a newer release is left as it is.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    migrate_watched(connection, &mut || {})
+}
+
+/// The same, calling `between` after each statement: where a crash may come.
+pub(super) fn migrate_watched(connection: &mut Connection, between: &mut dyn FnMut()) -> rusqlite::Result<()> {
     let at: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let done = usize::try_from(at).unwrap_or(0);
     if done > STEPS.len() {
@@ -74,9 +80,15 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     }
     for (step, version) in STEPS.iter().zip(1_i64..).skip(done) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(step)?;
+        let mut statements = Batch::new(&transaction, step);
+        while let Some(mut statement) = statements.next()? {
+            statement.execute([])?;
+            between();
+        }
         transaction.pragma_update(None, "user_version", version)?;
+        between();
         transaction.commit()?;
+        between();
     }
     Ok(())
 }

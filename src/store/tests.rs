@@ -362,13 +362,84 @@ fn a_database_of_the_release_before_silences_is_taken_up() {
     let path = home.path().join("vedette.db");
     let mut database = Database::new(path.clone(), NOW);
     database.persist(&[vec![Change::Incident(Box::new(ended(1)))]]).unwrap();
-    database.raw().execute_batch("DROP TABLE silences; PRAGMA user_version = 1").unwrap();
+    database.raw().execute_batch("DROP TABLE refused; DROP TABLE silences; PRAGMA user_version = 1").unwrap();
     database.raw().execute("UPDATE incidents SET json = json_remove(json, '$.silenced')", []).unwrap();
     drop(database);
 
     let memory = reopened(home.path());
 
     assert_eq!((memory.ended, memory.silences), (vec![ended(1)], Vec::new()));
+}
+
+/// A database as an older release wrote it, which `undo` makes of today's: an open incident, its alarm, and mail that is
+/// owed.
+fn written_before(undo: &str, path: &Path) -> Memory {
+    let incident = samples::incident(RuleId::F24);
+    let mut database = Database::new(path.into(), NOW);
+    let changes = vec![
+        Change::Alarm(Box::new(alarm(RuleId::F24))),
+        Change::Incident(Box::new(incident)),
+        Change::Owed(Box::new(owed(1))),
+        Change::Owed(Box::new(owed(2))),
+    ];
+    database.persist(&[changes]).unwrap();
+    let memory = database.restore().unwrap();
+    database.raw().execute_batch(undo).unwrap();
+    assert_eq!((memory.alarms.len(), memory.incidents.len(), memory.owed.len()), (1, 1, 2));
+    memory
+}
+
+#[test]
+fn kill_9_at_any_statement_of_a_migration_loses_and_doubles_nothing() {
+    if let Some(path) = std::env::var_os("VEDETTE_TEST_MIGRATION") {
+        return migrate_and_die(Path::new(&path));
+    }
+    let older = [
+        None,
+        Some("DROP TABLE refused; DROP TABLE silences; PRAGMA user_version = 1"),
+        Some("DROP TABLE refused; PRAGMA user_version = 2"),
+    ];
+    for (from, undo) in older.into_iter().enumerate() {
+        let mut died = 0;
+        for after in 1.. {
+            let home = tempfile::tempdir().unwrap();
+            let path = home.path().join("vedette.db");
+            let expected = undo.map_or_else(Memory::default, |undo| written_before(undo, &path));
+            let status = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "store::tests::kill_9_at_any_statement_of_a_migration_loses_and_doubles_nothing"])
+                .env("VEDETTE_TEST_MIGRATION", &path)
+                .env("VEDETTE_TEST_MIGRATION_AFTER", after.to_string())
+                .stdout(Stdio::null())
+                .status()
+                .unwrap();
+
+            assert_eq!(reopened(home.path()), expected, "from {from}, killed after statement {after}");
+            let mut database = Database::new(path, NOW);
+            database.persist(&[vec![Change::Silence(silence("prod", 1))]]).unwrap();
+            drop(database);
+            assert_eq!(reopened(home.path()).silences, [silence("prod", 1)], "from {from}, {after}");
+            if status.success() {
+                break;
+            }
+            died = after;
+        }
+        assert!(died >= 3, "from {from}: a statement, its version and its end: {died}");
+    }
+}
+
+/// What the child does: it opens the database and is gone in the middle.
+fn migrate_and_die(path: &Path) {
+    let after: u32 = std::env::var("VEDETTE_TEST_MIGRATION_AFTER").unwrap().parse().unwrap();
+    let mut connection = rusqlite::Connection::open(path).unwrap();
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(())).unwrap();
+    let mut done = 0;
+    let mut die = || {
+        done += 1;
+        if done == after {
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
+        }
+    };
+    schema::migrate_watched(&mut connection, &mut die).unwrap();
 }
 
 fn silence(cluster: &str, hours: u64) -> Silence {

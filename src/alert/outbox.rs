@@ -147,13 +147,14 @@ impl Outbox {
         self.change(message, |entry| change(&mut entry.delivery));
     }
 
-    /// Whether the first message of an incident is still owed and no attempt at any of its messages is under way, so
-    /// that they can be replaced by one.
+    /// Whether the first message of an incident is still owed, nobody has got it, and no attempt at any of its messages is
+    /// under way, so that they can be replaced by one.
     #[must_use]
     pub fn is_untold(&self, incident: &IncidentId) -> bool {
         let Some(line) = self.lines.get(incident) else { return false };
         let first = line.entries.front().is_some_and(|entry| entry.message().reason == MessageReason::First);
-        first && line.entries.iter().all(|entry| !matches!(entry.state, State::InFlight(_)))
+        let is_untold = |entry: &Entry| !matches!(entry.state, State::InFlight(_)) && entry.delivery.served.is_empty();
+        first && line.entries.iter().all(is_untold)
     }
 
     /// Drops everything owed of an incident. Returns what was dropped.

@@ -115,8 +115,12 @@ impl Entry {
     }
 
     /// Whether it is refused for what it is, rather than because nothing gets through: a refused login or a dead relay
-    /// would refuse the next one as well.
+    /// would refuse the next one as well. One that some recipients have got, and others are deferred for, must not keep
+    /// from the first what happens next; a later message that all of them get replaces it.
     fn lets_pass(&self) -> bool {
+        if !self.delivery.served.is_empty() {
+            return true;
+        }
         self.delivery.last_failure.as_ref().is_some_and(|failure| match failure.class {
             FailureClass::Permanent => true,
             FailureClass::Temporary => self.delivery.attempts >= DEFERRED,

@@ -178,3 +178,24 @@ fn a_recipient_who_is_deferred_gets_every_mail_later_and_the_others_get_each_onc
     assert_eq!((to(OPS), to(BOSS)), (vec![First, Resolved], vec![First, Resolved]));
     assert_eq!(refused(&world), Vec::<String>::new());
 }
+
+#[test]
+fn a_recipient_who_is_deferred_for_long_keeps_nothing_from_the_others() {
+    let mut world = World::new();
+    world.unserved.insert(BOSS, Unserved::Deferred);
+    outage(&mut world, 60, 100);
+    world.at(seconds(400), |world| world.unserved.clear());
+    let to = |world: &World, who: &str| -> Vec<_> {
+        let mails = world.mails.iter().filter(|mail| mail.to.contains(who));
+        mails.map(|mail| mail.message.reason).collect()
+    };
+
+    world.run_until(seconds(150));
+    assert_eq!((to(&world, OPS), to(&world, BOSS)), (vec![First, Resolved], vec![]));
+    assert_eq!(world.snapshot().backlog.waiting, 2, "the one who is deferred is owed both");
+
+    world.run_until(seconds(900));
+    assert_eq!(to(&world, OPS), [First, Resolved], "nobody gets a mail twice");
+    assert_eq!(to(&world, BOSS).last(), Some(&Resolved), "what was owed does not end in an alarm that is over");
+    assert_eq!(world.snapshot().backlog.waiting, 0);
+}

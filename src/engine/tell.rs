@@ -199,7 +199,7 @@ impl Engine {
         for message in self.outbox.withdraw(id) {
             self.changes.push(Change::Settled { message, accepted: false });
         }
-        self.incidents.note_settled(id, 0);
+        // They were taken by nobody, and so are not settled: should this one be lost, it is said again as what it is.
         self.say(Some(Utterance { incident: id.clone(), reason: MessageReason::HappenedWhileMute }), now);
     }
 

@@ -117,8 +117,8 @@ pub struct Told {
     /// The latest band of the expiry ladder told.
     #[serde(default)]
     pub band: Option<Band>,
-    /// Messages that wait no more: accepted by a relay, or replaced by a later one. Of the others each is owed, or was
-    /// lost with the store. `None` where a release wrote it that did not count them.
+    /// Messages that wait no more: accepted by a relay, or before one that was. Of the others each is owed, replaced by
+    /// one that is, or lost with the store. `None` where a release wrote it that did not count them.
     #[serde(default)]
     pub settled: Option<u32>,
 }

@@ -12,7 +12,7 @@ use super::subject_line;
 use super::text::text;
 use super::{silence, story};
 use crate::judge::words;
-use crate::model::incident::{Incident, IncidentId};
+use crate::model::incident::{Incident, IncidentId, Part};
 use crate::model::message::{Caveat, Delivery, DeliveryFailure, FailureClass, LookLine};
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
 use crate::model::probe::{Probe, ProbeKind};
@@ -134,6 +134,31 @@ fn a_mail_says_what_a_silence_has_to_do_with_it() {
         lines.push(format!("{} ended={ended}: {}", reason.as_str(), sentence.unwrap_or("nothing")));
     }
     check("silences", &lines.join("\n"));
+}
+
+#[test]
+fn what_does_not_follow_is_told_as_there_at_the_same_time_in_subject_and_mail() {
+    let mut delivery = delivery(RuleId::F24, MessageReason::First);
+    let parts = &mut delivery.message.incident.parts;
+    parts.push(Part { follows: true, ..Part::of(finding(RuleId::F22)) });
+    let alone = subject_line::subject(&delivery.message);
+    delivery.message.incident.parts.push(Part::of(finding(RuleId::F09)));
+    let one = subject_line::subject(&delivery.message);
+    delivery.message.incident.parts.push(Part::of(finding(RuleId::F02)));
+    let two = subject_line::subject(&delivery.message);
+
+    assert!(alone.starts_with("[CRITICAL] "), "{alone}");
+    assert!(one.starts_with("[CRITICAL; also: etcd full] "), "{one}");
+    assert!(two.starts_with("[CRITICAL; also 2 others] "), "{two}");
+    assert_eq!((base_subject(&one), base_subject(&two)), (base_subject(&alone), base_subject(&alone)));
+    let said = text(&document(&delivery)).to_lowercase();
+    let (_, said) = said.split_once("at the same time, and not because of it").unwrap();
+    let (beside, follows) = said.split_once("follows from it").unwrap();
+    assert!(beside.contains("f09:") && beside.contains("f02:") && !beside.contains("f22:"), "{beside}");
+    assert!(follows.contains("f22:") && !follows.contains("f09:"), "{follows}");
+
+    delivery.message.reason = MessageReason::Resolved;
+    assert!(!subject_line::subject(&delivery.message).contains("also"), "over is over");
 }
 
 #[test]

@@ -151,7 +151,7 @@ fn play(events: &[(u16, Event)], records: bool) -> World {
 }
 
 proptest! {
-    #![proptest_config(worlds(300))]
+    #![proptest_config(worlds(100))]
 
     #[test]
     fn whatever_the_store_lost_every_alarm_is_told_or_explained_or_silenced(

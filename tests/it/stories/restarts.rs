@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use vedette::model::reason::MessageReason::{First, Resolved};
+use vedette::model::incident::{Ending, Incident};
+use vedette::model::reason::MessageReason::{First, HappenedWhileMute, Resolved};
 use vedette::model::rule::RuleId;
 
 use super::world::{Relay, World, api, seconds};
@@ -81,4 +82,99 @@ fn killed_at_any_instant_of_an_outage_it_pages_once_and_clears_once() {
         assert_eq!(reasons, ["first", "resolved"], "killed at {at:?}");
         assert_eq!(world.threads().len(), 1, "killed at {at:?}");
     }
+}
+
+/// Both apiservers are dead since second 60 and told of; at second 90 the process is killed.
+fn killed_after_the_page() -> World {
+    let mut world = World::new();
+    world.at(seconds(60), |world| {
+        world.slay(&api(1));
+        world.slay(&api(2));
+    });
+    world.run_until(seconds(90));
+    assert_eq!(world.told(), [(RuleId::F24, First)]);
+    world.kill();
+    world
+}
+
+#[test]
+fn an_alarm_whose_incident_is_lost_or_closed_is_told_again_and_mutes_nothing() {
+    for is_closed in [false, true] {
+        let mut world = killed_after_the_page();
+        let mut memory = world.memory();
+        let lost = memory.incidents.pop().unwrap();
+        if is_closed {
+            let over = Some(Ending { at: lost.opened, withdrawn: true });
+            memory.ended.push(Incident { over, ..lost });
+        }
+        world.restart_with(memory);
+        world.at(seconds(120), World::heal);
+
+        world.run_until(seconds(119));
+        assert_eq!(world.told(), [(RuleId::F24, First), (RuleId::F24, First)], "closed: {is_closed}");
+        assert_ne!(world.mails[0].message.id, world.mails[1].message.id, "else mail programs show one of them");
+
+        world.run_until(seconds(300));
+        assert_eq!(world.told()[2..], [(RuleId::F24, Resolved)], "closed: {is_closed}");
+    }
+}
+
+#[test]
+fn an_alarm_whose_row_is_lost_stands_until_it_is_seen_good() {
+    let mut world = killed_after_the_page();
+    let mut memory = world.memory();
+    memory.alarms.clear();
+    world.restart_with(memory);
+    world.at(seconds(150), World::heal);
+
+    world.run_until(seconds(149));
+    assert_eq!(world.told(), [(RuleId::F24, First)], "nothing has recovered");
+
+    world.run_until(seconds(300));
+    assert_eq!(world.told(), [(RuleId::F24, First), (RuleId::F24, Resolved)]);
+}
+
+#[test]
+fn a_mail_whose_row_is_lost_is_said_again_whatever_it_was() {
+    for (killed, expected) in [(70, First), (130, HappenedWhileMute)] {
+        let mut world = World::new();
+        world.at(seconds(59), |world| world.relay = Relay::Stalled);
+        world.at(seconds(60), |world| {
+            world.slay(&api(1));
+            world.slay(&api(2));
+        });
+        world.at(seconds(100), |world| world.doing.clear());
+        world.run_until(seconds(killed));
+        world.kill();
+        let mut memory = world.memory();
+        assert!(!memory.owed.is_empty());
+        memory.owed.clear();
+        world.relay = Relay::Accepting;
+        world.restart_with(memory);
+
+        world.run_until(seconds(killed + 20));
+
+        assert_eq!(world.told(), [(RuleId::F24, expected)], "killed at {killed} s");
+    }
+}
+
+#[test]
+fn an_incident_whose_row_is_lost_is_taken_from_the_mail_that_is_owed_of_it() {
+    let mut world = World::new();
+    world.at(seconds(59), |world| world.relay = Relay::Stalled);
+    world.at(seconds(60), |world| {
+        world.slay(&api(1));
+        world.slay(&api(2));
+    });
+    world.run_until(seconds(70));
+    world.kill();
+    let mut memory = world.memory();
+    memory.incidents.clear();
+    world.relay = Relay::Accepting;
+    world.restart_with(memory);
+    world.at(seconds(120), World::heal);
+
+    world.run_until(seconds(300));
+
+    assert_eq!(world.told(), [(RuleId::F24, First), (RuleId::F24, Resolved)]);
 }

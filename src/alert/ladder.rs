@@ -24,6 +24,8 @@ use rung::{Filed, Rung};
 pub struct Ladder {
     relations: Relations,
     rungs: BTreeMap<FindingKey, Rung>,
+    /// All of them by where they are: each judgement asks for those of one cluster, or of the vantage.
+    placed: Index<Option<Name>, FindingKey>,
     /// Holds that are not over, by when they end.
     ends: BTreeSet<(Mono, FindingKey)>,
     /// The same by where they are.
@@ -135,6 +137,11 @@ impl Ladder {
         self.rungs.values().map(|rung| &rung.alarm)
     }
 
+    /// The alarms of one cluster, or of the vantage, in the order of their keys.
+    pub fn of_scope(&self, scope: Option<&Name>) -> impl Iterator<Item = &Alarm> {
+        self.placed.of(&scope.cloned()).filter_map(|key| self.alarm(key))
+    }
+
     /// Alarms that an incident speaks for.
     pub fn spoken_by(&self, incident: &IncidentId) -> impl Iterator<Item = &Alarm> {
         self.spoken.of(incident).filter_map(|key| self.alarm(key))
@@ -226,11 +233,13 @@ impl Ladder {
     fn put(&mut self, key: &FindingKey, rung: Rung) {
         self.remove(key);
         self.rungs.insert(key.clone(), rung);
+        self.placed.insert(&key.subject.cluster().cloned(), key);
         self.file(key);
     }
 
     fn remove(&mut self, key: &FindingKey) -> Option<Alarm> {
         let rung = self.rungs.remove(key)?;
+        self.placed.remove(&key.subject.cluster().cloned(), key);
         self.refile(key, &rung.filed, &Filed::default());
         Some(rung.alarm)
     }

@@ -141,7 +141,7 @@ async fn look_at_all(settings: &Settings) -> anyhow::Result<Seen> {
     let mut findings = Vec::new();
     let mut unknowns = Vec::new();
     for cluster in scopes {
-        for (key, verdict) in judge::judge(&Scene { view: &view, cluster, now }) {
+        for (key, verdict) in judge::judge(&Scene { view: &view, cluster, now, raised: &[] }) {
             match verdict {
                 Verdict::Bad(finding) => findings.push(finding),
                 // What is suspected counts for every rule; what is merely not known, for those that say whether a

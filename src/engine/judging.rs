@@ -6,12 +6,14 @@ use std::sync::Arc;
 use crate::alert::ladder::Step;
 use crate::judge;
 use crate::judge::scene::Scene;
-use crate::model::incident::{Alarm, Stage};
+use crate::model::incident::Stage;
+use crate::model::inventory::Cluster;
 use crate::model::policy::Policy;
 use crate::model::rule::RuleId;
 use crate::model::subject::{Name, Subject};
 use crate::model::time::Now;
-use crate::model::verdict::{FindingKey, Verdict};
+use crate::model::verdict::{Finding, FindingKey, Verdict, Why};
+use crate::observe::view::View;
 
 use super::Engine;
 
@@ -38,8 +40,7 @@ impl Engine {
             return;
         }
         self.voices.changed.insert(scope.cloned());
-        let verdicts = judge::judge(&Scene { view: &self.view, cluster, now });
-        self.withdraw_unjudged(scope, &verdicts, now);
+        let verdicts = self.verdicts(scope, cluster, now);
         for (key, verdict) in verdicts {
             if key == blind_key() {
                 self.set_blind(&verdict, now);
@@ -49,22 +50,35 @@ impl Engine {
         }
     }
 
-    /// What no rule speaks of any more, because the configuration changed, would stay open for ever.
-    fn withdraw_unjudged(&mut self, scope: Option<&Name>, verdicts: &[(FindingKey, Verdict)], now: Now) {
-        let of_scope = self.ladder.alarms().filter(|alarm| alarm.finding.subject.cluster() == scope);
-        let judged: BTreeSet<&FindingKey> = verdicts.iter().map(|(judged, _)| judged).collect();
-        let is_judged = |key: &FindingKey| judged.contains(key);
-        let unjudged: Vec<FindingKey> = of_scope.map(Alarm::key).filter(|key| !is_judged(key)).collect();
-        for key in unjudged {
-            let is_stored = matches!(key.subject, Subject::Stored(..));
-            // Not yet looked at, or not readable now: it may still be there.
-            if is_stored && !self.view.knows_all_files(scope) {
-                continue;
+    fn verdicts(
+        &self,
+        scope: Option<&Name>,
+        cluster: Option<(&Name, &Cluster)>,
+        now: Now,
+    ) -> Vec<(FindingKey, Verdict)> {
+        let raised: Vec<&Finding> = self.ladder.of_scope(scope).map(|alarm| &alarm.finding).collect();
+        let mut verdicts = judge::judge(&Scene { view: &self.view, cluster, now, raised: &raised });
+        // Whatever a rule leaves out stands as it stood: that nothing is said of it is no sign that it is over.
+        let judged: BTreeSet<&FindingKey> = verdicts.iter().map(|(key, _)| key).collect();
+        let left_out: Vec<FindingKey> =
+            raised.iter().map(|finding| finding.key()).filter(|key| !judged.contains(key)).collect();
+        verdicts.extend(left_out.into_iter().map(|key| (key, Verdict::Unknown(Why::Unclear))));
+        verdicts
+    }
+
+    /// Alarms of which no rule speaks in the configuration as it is now end without an all-clear. Nothing else withdraws
+    /// an alarm.
+    pub(super) fn withdraw_unconfigured(&mut self, now: Now) {
+        let unseen = View::new(Arc::clone(self.view.inventory()), Arc::clone(self.view.policy()));
+        let scopes: BTreeSet<Option<Name>> =
+            self.ladder.alarms().map(|alarm| alarm.finding.subject.cluster().cloned()).collect();
+        for scope in scopes {
+            let raised: Vec<&Finding> = self.ladder.of_scope(scope.as_ref()).map(|alarm| &alarm.finding).collect();
+            for key in judge::unconfigured(&unseen, scope.as_ref(), &raised, now) {
+                self.ladder.withdraw(&key);
+                self.note_alarm(&key);
+                self.recover_everywhere(&key, now.wall, true, now);
             }
-            self.ladder.withdraw(&key);
-            self.note_alarm(&key);
-            // What is in no file any more was replaced or taken away, and that is the end of it.
-            self.recover_everywhere(&key, now.wall, !is_stored, now);
         }
     }
 

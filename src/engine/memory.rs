@@ -56,6 +56,8 @@ impl Engine {
             self.restore_alarm(alarm, now);
         }
         self.restore_missing_alarms(now);
+        // The configuration may be another one than before.
+        self.withdraw_unconfigured(now);
         self.settle_leftovers(now);
         self.voices.changed.extend(self.ladder.voiceless_places().cloned());
         self.stir_all();

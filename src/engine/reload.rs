@@ -7,11 +7,10 @@
 use std::sync::Arc;
 
 use crate::model::exchange::Change;
-use crate::model::incident::{Alarm, IncidentId};
+use crate::model::incident::IncidentId;
 use crate::model::reload::{Reload, Replacement};
 use crate::model::subject::Subject;
 use crate::model::time::Now;
-use crate::model::verdict::FindingKey;
 use crate::observe::turnover::{Fate, Turnover};
 
 use super::Engine;
@@ -50,7 +49,7 @@ impl Engine {
         self.budget.set_plans(&plans, self.view.policy());
         self.heart.hurry(now.mono.plus(self.view.policy().heartbeat_interval));
 
-        self.withdraw_unwatched(now);
+        self.withdraw_unconfigured(now);
         let standing: Vec<Subject> = self.ladder.alarms().map(|alarm| alarm.finding.subject.clone()).collect();
         for subject in standing.iter().filter(|subject| turnover.fate(subject) == Fate::Moved) {
             self.burst(subject, now, now);
@@ -74,17 +73,6 @@ impl Engine {
         }
         self.touched.insert(None);
         self.touched.extend(inventory.clusters.keys().cloned().map(Some));
-    }
-
-    fn withdraw_unwatched(&mut self, now: Now) {
-        let inventory = Arc::clone(self.view.inventory());
-        let keys = self.ladder.alarms().map(Alarm::key);
-        let gone: Vec<FindingKey> = keys.filter(|key| !inventory.watches(&key.subject)).collect();
-        for key in gone {
-            self.ladder.withdraw(&key);
-            self.note_alarm(&key);
-            self.recover_everywhere(&key, now.wall, true, now);
-        }
     }
 
     fn tell_untold(&mut self, now: Now) {

@@ -245,16 +245,19 @@ fn judge_endpoint(
     if !is_clock_trusted {
         return Verdict::Unknown(Why::Vantage);
     }
-    // One certificate is one finding, at the first place that serves it. A balancer shows its instances'
-    // certificates in turn; those are judged where they are served.
-    let is_elsewhere = |other: &Subject| shows_same_leaf(scene, other, seen);
-    let earlier = endpoints.iter().take_while(|other| *other != endpoint);
-    if earlier.into_iter().any(is_elsewhere) {
-        return good;
-    }
     let class = scene.view.inventory().endpoint(endpoint).map(|known| known.certificates).unwrap_or_default();
     let ladder = Ladder::of(first_to_end, &seen.served, class);
     let Some(band) = ladder.band(first_to_end, scene.now.wall) else { return good };
+    // One certificate is one finding, where it was raised, else at the first place that serves it. A balancer shows its
+    // instances' certificates in turn; those are judged where they are served.
+    let is_raised = |at: &Subject| scene.raised_of(RuleId::F26, at).is_some();
+    let first = endpoints.iter().position(|other| other == endpoint);
+    let mut others = endpoints.iter().enumerate().filter(|(_, other)| *other != endpoint);
+    let is_told_elsewhere = !is_raised(endpoint)
+        && others.any(|(at, other)| (Some(at) < first || is_raised(other)) && shows_same_leaf(scene, other, seen));
+    if is_told_elsewhere {
+        return Verdict::Unknown(Why::Unclear);
+    }
     let may_be_an_instance_s =
         matches!(endpoint, Subject::Vip(_)) && instances.iter().any(|other| is_behind(scene, other, seen));
     if may_be_an_instance_s || band == Band::Expired && seen.repeats < HANDSHAKES {

@@ -26,9 +26,14 @@ pub mod stale;
 pub mod stored;
 pub mod vip;
 
+use std::collections::BTreeSet;
+
 use crate::model::rule::{Level, RuleId};
-use crate::model::subject::Subject;
+use crate::model::subject::{Name, Subject};
+use crate::model::time::Now;
 use crate::model::verdict::{Finding, FindingKey, Verdict, Why};
+
+use crate::observe::view::View;
 
 use edges::Edge;
 use scene::Scene;
@@ -50,7 +55,8 @@ pub trait Rule: Words {
         false
     }
 
-    /// A verdict for every subject of the scene that the rule is about.
+    /// A verdict for every subject of the scene that the rule is about, whatever has been seen, and for everything that it
+    /// has raised and that the configuration still knows. What it gives no verdict for is not configured any more.
     fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)>;
 }
 
@@ -102,6 +108,21 @@ pub fn judge(scene: &Scene<'_>) -> Vec<(FindingKey, Verdict)> {
         }
     }
     verdicts
+}
+
+/// Which of `raised`, all of one cluster or of the vantage, no rule is about in a configuration: what its subject was is
+/// not watched any more, or not in a way that this rule could speak of. `unseen` is that configuration before any look:
+/// a rule is about the same subjects whatever was seen of them.
+#[must_use]
+pub fn unconfigured(unseen: &View, scope: Option<&Name>, raised: &[&Finding], now: Now) -> Vec<FindingKey> {
+    let cluster = scope.and_then(|name| unseen.inventory().clusters.get_key_value(name));
+    let mut keys: BTreeSet<FindingKey> = raised.iter().map(|finding| finding.key()).collect();
+    if scope.is_none() || cluster.is_some() {
+        for (key, _) in judge(&Scene { view: unseen, cluster, now, raised }) {
+            keys.remove(&key);
+        }
+    }
+    keys.into_iter().collect()
 }
 
 fn with_configured_level(finding: Finding, scene: &Scene<'_>) -> Finding {

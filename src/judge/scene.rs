@@ -1,10 +1,13 @@
 //! What a rule looks at: one cluster, or the vantage, at one time.
 
+use std::time::Duration;
+
 use crate::model::inventory::Cluster;
 use crate::model::policy::Policy;
+use crate::model::rule::RuleId;
 use crate::model::subject::{Name, Subject};
-use crate::model::time::Now;
-use crate::model::verdict::{Symptom, Verdict, Why};
+use crate::model::time::{Mono, Now};
+use crate::model::verdict::{Finding, Symptom, Verdict, Why};
 use crate::observe::track::{BadRun, Confirmation, Run};
 use crate::observe::view::{Aspect, View};
 
@@ -17,6 +20,8 @@ pub struct Scene<'a> {
     pub cluster: Option<(&'a Name, &'a Cluster)>,
     /// The time of judgement.
     pub now: Now,
+    /// What was raised of it and has not ended, in the order of the keys, each as it was last judged bad.
+    pub raised: &'a [&'a Finding],
 }
 
 /// How one subject stands under one aspect.
@@ -40,6 +45,19 @@ impl<'a> Scene<'a> {
     #[must_use]
     pub fn policy(&self) -> &'a Policy {
         self.view.policy()
+    }
+
+    /// What `rule` has raised and not ended, as it was last judged bad.
+    pub fn raised(&self, rule: RuleId) -> impl Iterator<Item = &'a Finding> + use<'a> {
+        let raised: &'a [&'a Finding] = self.raised;
+        let from = raised.partition_point(|finding| finding.rule < rule);
+        raised[from..].iter().copied().take_while(move |finding| finding.rule == rule)
+    }
+
+    /// The finding of `rule` about `subject` that was raised and has not ended.
+    #[must_use]
+    pub fn raised_of(&self, rule: RuleId, subject: &Subject) -> Option<&'a Finding> {
+        self.raised(rule).find(|finding| finding.subject == *subject)
     }
 
     /// The instances of the cluster; its shared address stands in for them where none is configured.
@@ -122,6 +140,13 @@ impl<'a> Scene<'a> {
     #[must_use]
     pub fn whole(&self) -> Option<Subject> {
         self.cluster.map(|(name, _)| Subject::Cluster(name.clone()))
+    }
+
+    /// All is well by the configuration alone, which needs no look: as long as this process has it.
+    #[must_use]
+    pub const fn as_configured(&self) -> Verdict {
+        let since = Now { wall: self.now.wall, mono: Mono(Duration::ZERO) };
+        Verdict::Good { since, until: self.now, looks: u32::MAX }
     }
 
     /// How `subject` stands.

@@ -1,17 +1,17 @@
 //! F51: parts of which there is only one, or a number that helps nothing. Listed, never mailed on its own.
 //!
-//! Read off the configuration and, for etcd, off who has a vote. A cluster without any has no such subject, so that the
-//! finding ends with the change that ends it.
+//! Read off the configuration and, for etcd, off who has a vote: until every member has told that, nothing is over.
 
 use std::time::Duration;
 
 use crate::model::gap::Single;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding, Verdict};
+use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::observe::view::Aspect;
 
 use super::edges::Edge;
-use super::scene::Scene;
+use super::scene::{Scene, all_good};
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
 
@@ -83,7 +83,7 @@ impl Rule for SinglePoints {
             None => (Subject::Vantage, sole_resolver(scene)),
         };
         if points.is_empty() {
-            return Vec::new();
+            return vec![(subject, none_left(scene))];
         }
         let finding = Finding {
             rule: RuleId::F51,
@@ -96,6 +96,17 @@ impl Rule for SinglePoints {
         };
         vec![(subject, Verdict::Bad(finding))]
     }
+}
+
+/// Nothing is single: the configuration says so for itself, and each etcd member by telling whether it has a vote.
+fn none_left(scene: &Scene<'_>) -> Verdict {
+    let members: Vec<Subject> = scene.etcds().iter().flat_map(|etcd| scene.members(etcd)).collect();
+    if members.is_empty() {
+        return scene.as_configured();
+    }
+    let runs: Option<Vec<_>> =
+        members.iter().map(|member| scene.standing(member, Aspect::Answer).good().copied()).collect();
+    runs.as_ref().and_then(all_good).unwrap_or(Verdict::Unknown(Why::Unclear))
 }
 
 fn points(scene: &Scene<'_>) -> Vec<Single> {

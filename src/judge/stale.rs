@@ -3,12 +3,14 @@
 //! The renewal has happened and the server has not noticed: it is not the certificate that is missing, but a reload.
 //! Told only after both were seen side by side for the policy's `stale_after`, because servers take a while to reload.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::model::certificate::Fingerprint;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Band, Evidence, Finding, Verdict, Why};
-use crate::observe::stored::Newest;
+use crate::observe::stored::{Newest, Shelf};
 use crate::observe::view::ServedSeen;
 
 use super::edges::Edge;
@@ -115,25 +117,28 @@ impl Rule for ServedStale {
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        let Some(shelf) = scene.cluster.and_then(|(name, _)| scene.view.shelf(Some(name))) else { return Vec::new() };
-        scene
-            .served_endpoints()
-            .into_iter()
-            .filter_map(|endpoint| {
-                let newest = shelf.newest(&endpoint)?;
-                let seen = scene.view.served(&endpoint)?;
-                Some((endpoint.clone(), judge_endpoint(scene, endpoint, newest, seen)))
-            })
-            .collect()
+        let scope = scene.cluster.map(|(name, _)| name);
+        if scope.is_none() || scene.view.inventory().files(scope).is_none_or(BTreeMap::is_empty) {
+            return Vec::new();
+        }
+        let shelf = scene.view.shelf(scope);
+        let endpoints = scene.served_endpoints().into_iter();
+        endpoints.map(|endpoint| (endpoint.clone(), judge_endpoint(scene, endpoint, shelf))).collect()
     }
 }
 
-fn judge_endpoint(scene: &Scene<'_>, endpoint: Subject, newest: &Newest, seen: &ServedSeen) -> Verdict {
+fn judge_endpoint(scene: &Scene<'_>, endpoint: Subject, shelf: Option<&Shelf>) -> Verdict {
+    let (Some(shelf), Some(seen)) = (shelf, scene.view.served(&endpoint)) else {
+        return Verdict::Unknown(Why::NeverSeen);
+    };
     let Some(leaf) = seen.served.leaf() else { return Verdict::Unknown(Why::Unclear) };
-    let is_newer = (newest.life.not_before, newest.life.not_after) > (leaf.not_before, leaf.not_after);
-    if leaf.fingerprint == newest.fingerprint || !is_newer {
-        return Verdict::Good { since: seen.since, until: seen.at, looks: seen.repeats };
-    }
+    let is_newer = |newest: &&Newest| {
+        (newest.life.not_before, newest.life.not_after) > (leaf.not_before, leaf.not_after)
+            && leaf.fingerprint != newest.fingerprint
+    };
+    let Some(newest) = shelf.newest(&endpoint).filter(is_newer) else {
+        return not_newer(scene, &endpoint, shelf, seen, leaf.fingerprint);
+    };
     let (began, ended) = (
         if newest.since.mono > seen.since.mono { newest.since } else { seen.since },
         if newest.until.mono < seen.at.mono { newest.until } else { seen.at },
@@ -156,8 +161,26 @@ fn judge_endpoint(scene: &Scene<'_>, endpoint: Subject, newest: &Newest, seen: &
             served: leaf.fingerprint,
             stored: newest.fingerprint,
             path: newest.path.to_string(),
+            source: Some(newest.source.clone()),
             served_ends: leaf.not_after,
             stored_ends: newest.life.not_after,
         },
     })
+}
+
+/// No newer one is known to lie in a file. What was raised is over when the very one that lay there is served now, or when
+/// its file could be read and holds it no longer.
+#[expect(clippy::wildcard_enum_match_arm, reason = "other evidence is of other rules")]
+fn not_newer(scene: &Scene<'_>, endpoint: &Subject, shelf: &Shelf, seen: &ServedSeen, leaf: Fingerprint) -> Verdict {
+    let raised = scene.raised_of(RuleId::F54, endpoint).map(|finding| &finding.evidence);
+    let may_lie_there = match raised {
+        Some(Evidence::Stale { stored, .. }) if *stored == leaf => false,
+        Some(Evidence::Stale { source, path, .. }) => shelf.may_hide(source.as_ref(), std::slice::from_ref(path)),
+        _ => shelf.newest(endpoint).is_none(),
+    };
+    if may_lie_there {
+        return Verdict::Unknown(Why::Unclear);
+    }
+    let until = if shelf.at().mono < seen.at.mono && raised.is_some() { shelf.at() } else { seen.at };
+    Verdict::Good { since: seen.since, until, looks: seen.repeats }
 }

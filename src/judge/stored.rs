@@ -3,7 +3,7 @@
 //! What an endpoint serves is F26's, and the same certificate on disk is told there. What was replaced beside itself
 //! (the dated files of a kubelet, a backup) is not told at all. Our own credentials are told as such.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::certificate::{Class, Fingerprint};
@@ -28,7 +28,8 @@ mod spare;
 /// F28: something in a file reaches its end, or cannot be read.
 pub struct StoredEnds;
 
-/// Items told one by one in one cluster, the first to end first; beyond that the metrics and the page speak.
+/// Items raised one by one in one cluster, the first to end first; beyond that the metrics and the page speak. What was
+/// raised once keeps its verdict, so that a newcomer that ends sooner closes nothing.
 const MAX_FINDINGS: usize = 64;
 /// Paths kept as evidence.
 const MAX_PATHS: usize = 16;
@@ -247,43 +248,131 @@ impl Rule for StoredEnds {
 
     fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
         let scope = scene.cluster.map(|(name, _)| name);
-        let (Some(shelf), Some(watches)) = (scene.view.shelf(scope), scene.view.inventory().files(scope)) else {
+        let Some(watches) = scene.view.inventory().files(scope).filter(|watches| !watches.is_empty()) else {
             return Vec::new();
         };
-        let subject = |name: Name| Subject::Stored(scope.cloned(), name);
-        let is_clock_wrong = !scene.view.is_wall_clock_trusted(scene.now.mono);
-        let judged_as_served = served_first(scene);
+        let is_clock_trusted = scene.view.is_wall_clock_trusted(scene.now.mono);
         let depended = Depended::of(scene);
-        let mut verdicts = Vec::new();
-        for held in shelf.reading().held() {
-            let Some(life) = held.item().life else { break };
-            if life.not_after > scene.now.wall.plus(HORIZON) || verdicts.len() >= MAX_FINDINGS {
-                break;
-            }
-            if judged_as_served.contains(&held.item().fingerprint) {
-                continue;
-            }
-            let Some(evidence) = in_band(scene, shelf, held, life, &depended, |name| watches.get(name)) else {
-                continue;
-            };
-            let subject = subject(name_of(held.item().fingerprint));
-            let verdict = if is_clock_wrong {
-                Verdict::Unknown(Why::Vantage)
-            } else {
-                Verdict::Bad(finding(subject.clone(), evidence, is_replaced_where_served(scene, held), shelf))
-            };
-            verdicts.push((subject, verdict));
-        }
-        let gone = shelf.gone().iter().filter(|gone| !judged_as_served.contains(*gone));
-        verdicts.extend(gone.map(|gone| (subject(name_of(*gone)), Verdict::Unknown(Why::Unclear))));
-        for source in &shelf.reading().sources {
-            let (Some(standing), Some(watch)) = (shelf.standings().get(&source.name), watches.get(&source.name)) else {
-                continue;
-            };
-            let subject = subject(source.name.clone());
-            verdicts.push((subject.clone(), readable(scene, shelf, subject, source, standing, watch)));
-        }
+        let stored = Stored { scene, scope, watches, shelf: scene.view.shelf(scope), is_clock_trusted, depended };
+        let mut verdicts = stored.ends();
+        verdicts.extend(watches.iter().map(|(name, watch)| {
+            let subject = stored.subject(name.clone());
+            (subject.clone(), stored.readable(subject, name, watch))
+        }));
         verdicts
+    }
+}
+
+/// The files of one cluster, or of the vantage, under judgement.
+struct Stored<'a> {
+    scene: &'a Scene<'a>,
+    scope: Option<&'a Name>,
+    watches: &'a BTreeMap<Name, FileWatch>,
+    shelf: Option<&'a Shelf>,
+    is_clock_trusted: bool,
+    depended: Depended<'a>,
+}
+
+impl Stored<'_> {
+    fn subject(&self, name: Name) -> Subject {
+        Subject::Stored(self.scope.cloned(), name)
+    }
+
+    /// A verdict for the first items to end, and for every item that was raised and of which a source is watched still.
+    fn ends(&self) -> Vec<(Subject, Verdict)> {
+        let raised: BTreeMap<&Subject, &Evidence> =
+            self.scene.raised(RuleId::F28).map(|finding| (&finding.subject, &finding.evidence)).collect();
+        let mut verdicts = BTreeMap::new();
+        if let Some(shelf) = self.shelf {
+            let judged_as_served = served_first(self.scene);
+            for held in shelf.reading().held() {
+                let Some(life) = held.item().life else { break };
+                if life.not_after > self.scene.now.wall.plus(HORIZON) || verdicts.len() >= MAX_FINDINGS {
+                    break;
+                }
+                let fingerprint = held.item().fingerprint;
+                let subject = self.subject(name_of(fingerprint));
+                // What was told as stored stays so, whoever serves it since.
+                if judged_as_served.contains(&fingerprint) && !raised.contains_key(&subject) {
+                    continue;
+                }
+                if let Some(verdict) = self.end(shelf, &subject, held, life) {
+                    verdicts.insert(subject, verdict);
+                }
+            }
+        }
+        for (subject, evidence) in raised {
+            if !verdicts.contains_key(subject)
+                && let Some(verdict) = self.raised_end(subject, evidence)
+            {
+                verdicts.insert(subject.clone(), verdict);
+            }
+        }
+        verdicts.into_iter().collect()
+    }
+
+    /// What becomes of an item that is in a file; `None` when there is nothing to say of it.
+    fn end(&self, shelf: &Shelf, subject: &Subject, held: Held<'_>, life: Life) -> Option<Verdict> {
+        if !held.places().any(|(source, _, _)| self.watches.contains_key(&source.name)) {
+            return None;
+        }
+        let evidence = in_band(self.scene, shelf, held, life, &self.depended, |name| self.watches.get(name))?;
+        if !self.is_clock_trusted {
+            return Some(Verdict::Unknown(Why::Vantage));
+        }
+        let is_leftover = is_replaced_where_served(self.scene, held);
+        Some(Verdict::Bad(finding(subject.clone(), evidence, is_leftover, shelf)))
+    }
+
+    /// What becomes of an item that was raised and is none of the first to end. It is over when it was replaced beside
+    /// itself, or when all sources that held it were read and it is in no file any more.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "other evidence is of sources")]
+    fn raised_end(&self, subject: &Subject, evidence: &Evidence) -> Option<Verdict> {
+        let (fingerprint, not_after, sources, paths) = match evidence {
+            Evidence::Stored { fingerprint, not_after, sources, paths, more, .. } => {
+                // Where not all files are known by name, any could be one of them.
+                (*fingerprint, *not_after, sources, if *more > 0 { &[][..] } else { paths.as_slice() })
+            }
+            _ => return None,
+        };
+        let mut holders = sources.iter().filter(|source| self.watches.contains_key(*source)).peekable();
+        if holders.peek().is_none() && !sources.is_empty() {
+            return None;
+        }
+        let Some(shelf) = self.shelf else { return Some(Verdict::Unknown(Why::NeverSeen)) };
+        let may_be_hidden = if sources.is_empty() {
+            shelf.may_hide(None, paths)
+        } else {
+            holders.any(|source| shelf.may_hide(Some(source), paths))
+        };
+        match shelf.reading().find(fingerprint, not_after) {
+            Some(held) => {
+                let verdict = held.item().life.and_then(|life| self.end(shelf, subject, held, life));
+                Some(verdict.unwrap_or_else(|| self.over(shelf, sources)))
+            }
+            None if may_be_hidden => Some(Verdict::Unknown(Why::Unclear)),
+            None => Some(self.over(shelf, sources)),
+        }
+    }
+
+    /// An all-clear by the looks at `sources`, or at all where none is named.
+    fn over(&self, shelf: &Shelf, sources: &[Name]) -> Verdict {
+        if !self.is_clock_trusted {
+            return Verdict::Unknown(Why::Vantage);
+        }
+        let concerned = shelf.standings().iter().filter(|(name, _)| sources.is_empty() || sources.contains(name));
+        let looks = concerned.map(|(_, standing)| (standing.since, standing.looks));
+        let all = looks.reduce(|all, one| (if one.0.mono > all.0.mono { one.0 } else { all.0 }, all.1.min(one.1)));
+        all.map_or(Verdict::Unknown(Why::Unclear), |(since, looks)| Verdict::Good { since, until: shelf.at(), looks })
+    }
+
+    fn readable(&self, subject: Subject, name: &Name, watch: &FileWatch) -> Verdict {
+        let seen = self.shelf.and_then(|shelf| {
+            let source = shelf.reading().sources.iter().find(|source| source.name == *name)?;
+            Some((shelf, source, shelf.standings().get(name)?))
+        });
+        let Some((shelf, source, standing)) = seen else { return Verdict::Unknown(Why::NeverSeen) };
+        readable(self.scene, shelf, subject, source, standing, watch)
     }
 }
 
@@ -348,6 +437,13 @@ fn in_band<'a>(
         own: own.map(Box::new),
         paths,
         more,
+        sources: held
+            .places()
+            .map(|(source, _, _)| &source.name)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .cloned()
+            .collect(),
         last_read: read,
         is_spare: depended.is_spare(scene, held),
     })

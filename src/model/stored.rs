@@ -229,6 +229,18 @@ impl FilesReading {
             .map(|spots| Held { reading: self, spots })
     }
 
+    /// The item of that fingerprint and end, wherever it lies.
+    #[must_use]
+    pub fn find(&self, fingerprint: Fingerprint, not_after: UnixTime) -> Option<Held<'_>> {
+        let place = |spot: &Spot| {
+            let item = self.at(*spot).2;
+            (item.life.map_or(UnixTime::from_millis(i64::MAX), |life| life.not_after), item.fingerprint)
+        };
+        let first = self.order.partition_point(|spot| place(spot) < (not_after, fingerprint));
+        let spots = self.order[first..].chunk_by(|_, other| place(other) == (not_after, fingerprint)).next()?;
+        (place(&spots[0]) == (not_after, fingerprint)).then_some(Held { reading: self, spots })
+    }
+
     /// Number of items, each place of one and the same counted.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -246,12 +258,6 @@ impl FilesReading {
         let source = &self.sources[position(spot.source)];
         let file = &source.files[position(spot.file)];
         (source, file, &file.items[position(spot.item)])
-    }
-
-    /// Whether everything was read as it is now: then what is not in it does not exist.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.sources.iter().all(|source| source.fault.is_none() && source.left_out == 0)
     }
 }
 

@@ -11,7 +11,7 @@ use super::inventory::Own;
 use super::phase::{Phase, Unseen};
 use super::rule::{Level, RuleId};
 use super::stored::{FileFault, ItemKind};
-use super::subject::Subject;
+use super::subject::{Name, Subject};
 use super::time::{Now, UnixTime};
 
 /// A rule's statement about one subject at one time.
@@ -228,6 +228,9 @@ pub enum Evidence {
         paths: Vec<String>,
         /// Files beyond those.
         more: usize,
+        /// The sources that hold it; none in what was written down before they were kept.
+        #[serde(default)]
+        sources: Vec<Name>,
         /// When it was last read, where it cannot be read any more.
         last_read: Option<UnixTime>,
         /// Whether it is an authority beside its successor, on which nothing verified depends.
@@ -257,6 +260,9 @@ pub enum Evidence {
         stored: Fingerprint,
         /// The file.
         path: String,
+        /// The source it belongs to; `None` in what was written down before it was kept.
+        #[serde(default)]
+        source: Option<Name>,
         /// End of what is served.
         served_ends: UnixTime,
         /// End of what lies in the file.

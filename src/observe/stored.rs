@@ -5,25 +5,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::model::certificate::{Certificate, Fingerprint};
 use crate::model::inventory::FileWatch;
-use crate::model::stored::{FilesReading, Item, ItemKind, Life};
+use crate::model::stored::{FilesReading, Item, ItemKind, Life, SourceReading};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::{Now, UnixTime};
-
-/// Items that are remembered as gone for one look. More at once is a directory taken away, and nobody's renewal.
-const MAX_GONE: usize = 256;
-/// What ends later than this is of no concern to any rule when it goes: the widest band is two years.
-const CONCERN: Duration = Duration::from_secs(2 * 366 * 86_400);
 
 /// What is believed of the files of a cluster, or of the vantage.
 #[derive(Debug, Clone)]
 pub struct Shelf {
     at: Now,
     reading: Arc<FilesReading>,
-    gone: BTreeSet<Fingerprint>,
     standings: BTreeMap<Name, SourceStanding>,
     newest: BTreeMap<Subject, Newest>,
 }
@@ -46,6 +39,8 @@ pub struct Newest {
     pub fingerprint: Fingerprint,
     /// Its start and end.
     pub life: Life,
+    /// The source it lies in.
+    pub source: Name,
     /// The file it lies in.
     pub path: Box<str>,
     /// The first look in a row that found it the newest.
@@ -80,15 +75,15 @@ impl Shelf {
                 (source.name.clone(), standing)
             })
             .collect();
-        let gone = before.map(|before| gone(&before.reading, reading, at.wall)).unwrap_or_default();
         let newest = newest(reading, watches, served)
             .into_iter()
-            .map(|(subject, (item, life, path))| {
+            .map(|(subject, Candidate { item, life, source, path })| {
                 let known = before.and_then(|before| before.newest.get(&subject));
                 let same = known.filter(|known| known.fingerprint == item.fingerprint);
                 let newest = Newest {
                     fingerprint: item.fingerprint,
                     life,
+                    source: source.clone(),
                     path: path.into(),
                     since: same.map_or(at, |same| same.since),
                     until: at,
@@ -97,7 +92,7 @@ impl Shelf {
                 (subject, newest)
             })
             .collect();
-        Self { at, reading: Arc::clone(reading), gone, standings, newest }
+        Self { at, reading: Arc::clone(reading), standings, newest }
     }
 
     /// When the latest look was due.
@@ -112,10 +107,23 @@ impl Shelf {
         &self.reading
     }
 
-    /// What the latest look was the first not to find: it may be about to be replaced.
+    /// Whether what lay in a file of `source` could lie there still without having been read, so that its absence from
+    /// the reading says nothing: the source as a whole or this very file cannot be read, or a bound left something out.
+    /// Without the name of a source it may lie in any; without paths, in any file of it.
     #[must_use]
-    pub const fn gone(&self) -> &BTreeSet<Fingerprint> {
-        &self.gone
+    pub fn may_hide(&self, source: Option<&Name>, paths: &[String]) -> bool {
+        let covers = |fault: &str, path: &str| {
+            path.strip_prefix(fault).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let hides = |read: &SourceReading| {
+            let mut faulty = read.files.iter().filter(|file| file.fault.is_some()).map(|file| file.path.as_ref());
+            let is_file_lost =
+                faulty.any(|fault| paths.is_empty() || paths.iter().any(|path| covers(fault, path.as_str())));
+            read.fault.is_some() || read.left_out > 0 || is_file_lost
+        };
+        let mut concerned =
+            self.reading.sources.iter().filter(|read| source.is_none_or(|source| read.name == *source)).peekable();
+        concerned.peek().is_none() || concerned.any(hides)
     }
 
     /// How each source was read lately.
@@ -133,35 +141,21 @@ impl Shelf {
     /// Paths of the files that hold the item, at most `most`, and how many more there are.
     #[must_use]
     pub fn paths(&self, fingerprint: Fingerprint, not_after: UnixTime, most: usize) -> (Vec<String>, usize) {
-        let end = |item: &Item| item.life.map(|life| life.not_after);
-        let mut with_this_end = self
-            .reading
-            .held()
-            .skip_while(|held| end(held.item()).is_some_and(|end| end < not_after))
-            .take_while(|held| end(held.item()) == Some(not_after));
-        let Some(held) = with_this_end.find(|held| held.item().fingerprint == fingerprint) else {
-            return (Vec::new(), 0);
-        };
+        let Some(held) = self.reading.find(fingerprint, not_after) else { return (Vec::new(), 0) };
         let paths: BTreeSet<&str> = held.places().map(|(_, file, _)| file.path.as_ref()).collect();
         let more = paths.len().saturating_sub(most);
         (paths.into_iter().take(most).map(str::to_owned).collect(), more)
     }
 }
 
-fn gone(before: &Arc<FilesReading>, after: &Arc<FilesReading>, now: UnixTime) -> BTreeSet<Fingerprint> {
-    if Arc::ptr_eq(before, after) {
-        return BTreeSet::new();
-    }
-    let horizon = now.plus(CONCERN);
-    let concerns = |item: &Item| item.life.is_some_and(|life| life.not_after <= horizon);
-    let there = |reading: &FilesReading| -> BTreeSet<Fingerprint> {
-        reading.held().map(|held| held.item()).take_while(|item| concerns(item)).map(|item| item.fingerprint).collect()
-    };
-    let still = there(after);
-    there(before).into_iter().filter(|fingerprint| !still.contains(fingerprint)).take(MAX_GONE).collect()
+/// A stored certificate that may be meant for an endpoint.
+#[derive(Clone, Copy)]
+struct Candidate<'a> {
+    item: &'a Item,
+    life: Life,
+    source: &'a Name,
+    path: &'a str,
 }
-
-type Candidate<'a> = (&'a Item, Life, &'a str);
 
 /// For each endpoint the newest certificate meant for it: one of the source that says so, else one with the holder,
 /// issuer and names of what the endpoint serves.
@@ -178,7 +172,7 @@ fn newest<'a>(
         .collect();
     let mut newest: BTreeMap<Subject, Candidate<'a>> = BTreeMap::new();
     let mut offer = |subject: &Subject, candidate: Candidate<'a>| {
-        let is_newer = newest.get(subject).is_none_or(|known| age(&candidate.1) > age(&known.1));
+        let is_newer = newest.get(subject).is_none_or(|known| age(&candidate.life) > age(&known.life));
         if is_newer {
             newest.insert(subject.clone(), candidate);
         }
@@ -197,14 +191,15 @@ fn newest<'a>(
             holder.is_some_and(|(_, leaf)| leaves().any(|(item, _)| item.holder.as_ref() == leaf.subject.as_str()));
         for (item, path) in leaves() {
             let Some(life) = item.life else { continue };
+            let candidate = Candidate { item, life, source: &source.name, path };
             if let Some(subject) = meant {
                 let is_same = holder.is_some_and(|(_, leaf)| item.holder.as_ref() == leaf.subject.as_str());
                 if is_same || !has_same_holder {
-                    offer(subject, (item, life, path));
+                    offer(subject, candidate);
                 }
             }
             for (_, subject) in by_identity.iter().filter(|(identity, _)| *identity == item.identity) {
-                offer(subject, (item, life, path));
+                offer(subject, candidate);
             }
         }
     }

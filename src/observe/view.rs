@@ -236,14 +236,6 @@ impl View {
         self.shelves.get(&cluster.cloned())
     }
 
-    /// Whether all files of a cluster, or of the vantage, are known as they are now, so that what is not among them is
-    /// gone for good.
-    #[must_use]
-    pub fn knows_all_files(&self, cluster: Option<&Name>) -> bool {
-        let has_none = self.inventory.files(cluster).is_none_or(BTreeMap::is_empty);
-        has_none || self.shelf(cluster).is_some_and(|shelf| shelf.reading().is_complete())
-    }
-
     /// The last Status round of an etcd cluster.
     #[must_use]
     pub fn count(&self, etcd: &Subject) -> Option<&(Now, Count)> {

@@ -105,7 +105,7 @@ pub(super) fn certificate(message: &Message, root: &Finding) -> Option<Section> 
         Evidence::Stored { fingerprint, holder, issuer, not_after, paths, more, .. } => {
             (fingerprint, holder, issuer, not_after, &[][..], paths, *more)
         }
-        Evidence::Stale { served, stored, path, served_ends, stored_ends } => {
+        Evidence::Stale { served, stored, path, served_ends, stored_ends, .. } => {
             let facts = vec![
                 ("Served", served.to_string()),
                 ("It ends", moment(*served_ends, message.composed)),

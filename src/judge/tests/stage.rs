@@ -107,7 +107,7 @@ pub(super) fn view(inventory: Inventory, looks: &[(u64, Option<Seen>)]) -> View 
 pub(super) fn verdicts(view: &View, now: Now) -> Vec<(FindingKey, Verdict)> {
     let inventory = Arc::clone(view.inventory());
     let clusters = inventory.clusters.iter().map(Some);
-    clusters.chain([None]).flat_map(|cluster| judge(&Scene { view, cluster, now })).collect()
+    clusters.chain([None]).flat_map(|cluster| judge(&Scene { view, cluster, now, raised: &[] })).collect()
 }
 
 pub(super) fn said(verdicts: &[(FindingKey, Verdict)], rule: RuleId, subject: &str) -> Says {

@@ -121,7 +121,7 @@ impl Rule for Coverage {
 }
 
 fn judge_gaps(scene: &Scene<'_>, whole: Subject) -> Verdict {
-    let gaps = gaps(scene);
+    let gaps = with_unproven(scene, gaps(scene), &whole);
     if gaps.is_empty() {
         return all_seen(scene);
     }
@@ -170,6 +170,67 @@ fn gaps(scene: &Scene<'_>) -> Vec<Gap> {
     gaps.extend((!deaf.is_empty()).then_some(Gap::NoListener(deaf)));
     gaps.sort();
     gaps
+}
+
+/// Gaps that were listed stay so until what they lack is seen: after a restart, or while a place is down, nothing is.
+fn with_unproven(scene: &Scene<'_>, mut gaps: Vec<Gap>, whole: &Subject) -> Vec<Gap> {
+    let raised = scene.raised_of(RuleId::F53, whole).map(|finding| &finding.evidence);
+    let Some(Evidence::Coverage { gaps: listed }) = raised else { return gaps };
+    for gap in listed.iter().filter_map(|gap| still_open(scene, gap)) {
+        absorb(&mut gaps, gap);
+    }
+    gaps.sort();
+    gaps
+}
+
+/// What of a listed gap has not been seen to be closed.
+fn still_open(scene: &Scene<'_>, gap: &Gap) -> Option<Gap> {
+    let endpoints = endpoints(scene);
+    let answers = |endpoint: &Subject, aspect| scene.standing(endpoint, aspect).good().is_some();
+    let unproven = |subjects: &[Subject]| -> Vec<Subject> {
+        let is_open = |one: &&Subject| endpoints.contains(one) && !answers(one, Aspect::Answer);
+        subjects.iter().filter(is_open).cloned().collect()
+    };
+    match gap {
+        Gap::NeverSeen(subjects) => {
+            // What has answered since and is down again is no gap.
+            let track = |one: &Subject| scene.view.track(one, Aspect::Answer);
+            let is_unheard = |one: &Subject| track(one).is_none_or(|track| track.last_good().is_none());
+            let open: Vec<Subject> = unproven(subjects).into_iter().filter(is_unheard).collect();
+            (!open.is_empty()).then_some(Gap::NeverSeen(open))
+        }
+        Gap::Refused(subjects) => {
+            let open = unproven(subjects);
+            (!open.is_empty()).then_some(Gap::Refused(open))
+        }
+        Gap::ReadsRefused(etcd) => {
+            let is_open = scene.members(etcd).iter().any(|member| !answers(member, Aspect::Read));
+            is_open.then(|| gap.clone())
+        }
+        Gap::QuotaUnknown(etcd) => {
+            let is_untold = |member: &Subject| scene.view.facts(member).quota.is_none();
+            let is_open = scene.quota(etcd).is_none() && scene.members(etcd).iter().any(is_untold);
+            is_open.then(|| gap.clone())
+        }
+        // By the configuration alone.
+        Gap::NoReference | Gap::NoEtcd | Gap::NoInstances | Gap::NoSharedAddress | Gap::NoListener(_) => None,
+    }
+}
+
+fn absorb(gaps: &mut Vec<Gap>, open: Gap) {
+    for known in gaps.iter_mut() {
+        match (known, &open) {
+            (Gap::NeverSeen(known), Gap::NeverSeen(open)) | (Gap::Refused(known), Gap::Refused(open)) => {
+                known.extend(open.iter().cloned());
+                known.sort();
+                known.dedup();
+                return;
+            }
+            (known, open) if *known == *open => return,
+            _ => {}
+        }
+    }
+    gaps.push(open);
 }
 
 /// The etcds none of whose members has a metrics listener, and the members that lack what others of theirs have.

@@ -1,9 +1,12 @@
 //! F52: the monitor's own credential is refused. The server is alive; this part of it is unseen.
 
+use std::collections::BTreeSet;
+
 use crate::model::phase::Cause;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::model::verdict::{Asked, Evidence, Finding, Verdict, Why};
+use crate::observe::track::Run;
 use crate::observe::view::Aspect;
 
 use super::edges::Edge;
@@ -33,7 +36,7 @@ impl Words for Refused {
     )]
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let place = phrases::place(&finding.subject, addresses);
-        let Evidence::Refused { unseen, own_flaw } = &finding.evidence else {
+        let Evidence::Refused { unseen, own_flaw, .. } = &finding.evidence else {
             return format!("{place} is alive but refuses vedette's credential.");
         };
         match unseen.cause {
@@ -57,7 +60,7 @@ impl Words for Refused {
     )]
     fn likely_cause(&self, finding: &Finding) -> String {
         let text = match &finding.evidence {
-            Evidence::Refused { unseen, own_flaw } => match unseen.cause {
+            Evidence::Refused { unseen, own_flaw, .. } => match unseen.cause {
                 Cause::OwnCredential if own_flaw.is_some() => {
                     "What stands above. Run a plugin that it names by hand, as the user and with the environment that vedette \
                      has: what it does not find there or asks of a person, it does not get."
@@ -120,23 +123,35 @@ impl Rule for Refused {
     }
 }
 
+/// Bad while anything is refused. What was refused is over when the very same is answered there: that others are answered,
+/// or that it is not answered at all, says nothing of our credential.
 fn judge_credential(scene: &Scene<'_>, subject: Subject, endpoints: &[Subject]) -> Verdict {
-    let tracks = || {
-        endpoints
-            .iter()
-            .flat_map(|endpoint| [Aspect::Answer, Aspect::Ordinary].map(|aspect| scene.view.track(endpoint, aspect)))
-            .flatten()
-    };
-    let refused = tracks().filter_map(|track| track.refused()).max_by_key(|(_, run)| run.looks);
-    let Some((unseen, run)) = refused else {
-        let answering = endpoints.iter().map(|endpoint| scene.standing(endpoint, Aspect::Answer));
-        let standings: Vec<_> = answering.collect();
-        let runs: Option<Vec<_>> = standings.iter().map(|standing| standing.good()).collect();
-        return runs.and_then(all_good).unwrap_or(Verdict::Unknown(Why::Unclear));
+    let track = |(endpoint, asked): &(Subject, Asked)| scene.view.track(endpoint, aspect(*asked));
+    let everything =
+        endpoints.iter().flat_map(|endpoint| [Asked::Health, Asked::Ordinary].map(|asked| (endpoint.clone(), asked)));
+    let refused: Vec<(Subject, Asked)> =
+        everything.filter(|one| track(one).is_some_and(|track| track.refused().is_some())).collect();
+    let raised = scene.raised_of(RuleId::F52, &subject).map(|finding| &finding.evidence);
+    let known: &[(Subject, Asked)] = if let Some(Evidence::Refused { by, .. }) = raised { by } else { &[] };
+    let mut standing = known
+        .iter()
+        .filter(|(endpoint, _)| endpoints.contains(endpoint))
+        .map(|one| (one, scene.standing(&one.0, aspect(one.1))));
+
+    let latest = refused.iter().filter_map(|one| track(one)?.refused()).max_by_key(|(_, run)| run.looks);
+    let Some((unseen, run)) = latest else {
+        let runs: Option<Vec<Run>> = if known.is_empty() {
+            all_answered(scene, endpoints)
+        } else {
+            standing.map(|(_, standing)| standing.good().copied()).collect()
+        };
+        return runs.as_ref().and_then(all_good).unwrap_or(Verdict::Unknown(Why::Unclear));
     };
     if run.looks < scene.policy().confirm_looks {
         return Verdict::Unknown(Why::Suspected { since: run.first });
     }
+    let mut by: BTreeSet<(Subject, Asked)> = refused.into_iter().collect();
+    by.extend(standing.by_ref().filter(|(_, standing)| standing.good().is_none()).map(|(one, _)| one.clone()));
     Verdict::Bad(Finding {
         rule: RuleId::F52,
         subject: subject.clone(),
@@ -144,7 +159,11 @@ fn judge_credential(scene: &Scene<'_>, subject: Subject, endpoints: &[Subject]) 
         since: run.first.wall,
         hold: scene.policy().redundancy_hold,
         path_unproven: false,
-        evidence: Evidence::Refused { unseen, own_flaw: own_flaw(scene, &subject, endpoints) },
+        evidence: Evidence::Refused {
+            unseen,
+            own_flaw: own_flaw(scene, &subject, endpoints),
+            by: by.into_iter().collect(),
+        },
     })
 }
 
@@ -158,6 +177,23 @@ fn own_flaw(scene: &Scene<'_>, whole: &Subject, endpoints: &[Subject]) -> Option
         .filter(|(probe, _)| concerns(&probe.subject))
         .filter_map(|(_, look)| Some((look.scheduled.mono, look.own_flaw.as_ref()?)));
     told.max_by_key(|(at, _)| *at).map(|(_, flaw)| flaw.to_string())
+}
+
+const fn aspect(asked: Asked) -> Aspect {
+    match asked {
+        Asked::Health => Aspect::Answer,
+        Asked::Ordinary => Aspect::Ordinary,
+    }
+}
+
+/// The good runs of everything that is asked; `None` while one of them is missing.
+fn all_answered(scene: &Scene<'_>, endpoints: &[Subject]) -> Option<Vec<Run>> {
+    let asked = endpoints.iter().flat_map(|endpoint| {
+        let is_asked_more = scene.view.track(endpoint, Aspect::Ordinary).is_some();
+        let health = scene.standing(endpoint, Aspect::Answer);
+        [Some(health), is_asked_more.then(|| scene.standing(endpoint, Aspect::Ordinary))].into_iter().flatten()
+    });
+    asked.map(|standing| standing.good().copied()).collect()
 }
 
 #[cfg(test)]
@@ -175,7 +211,7 @@ mod tests {
         ] {
             let mut finding = samples::finding(RuleId::F52);
             let unseen = Unseen { phase: Phase::FirstByte, cause: Cause::OwnCredential };
-            finding.evidence = Evidence::Refused { unseen, own_flaw: own_flaw.map(str::to_owned) };
+            finding.evidence = Evidence::Refused { unseen, own_flaw: own_flaw.map(str::to_owned), by: Vec::new() };
 
             assert!(Refused.what(&finding, &Addresses::new()).contains(what), "{own_flaw:?}");
             assert!(Refused.likely_cause(&finding).starts_with(why), "{own_flaw:?}");

@@ -31,7 +31,7 @@ impl Words for Slow {
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
-        let Evidence::Slow { total, dominating, traffic, looks, slow, of, parts } = &finding.evidence else {
+        let Evidence::Slow { total, dominating, traffic, looks, slow, of, parts, .. } = &finding.evidence else {
             return format!("{} answers slowly.", phrases::place(&finding.subject, addresses));
         };
         let place =
@@ -176,7 +176,12 @@ impl Rule for Slow {
         }
         let slow: Vec<(&Subject, &Track, Aspect)> =
             endpoints.iter().filter_map(|endpoint| slow_track(scene, endpoint)).collect();
-        let verdict = if slow.is_empty() { brisk(scene, &endpoints) } else { found(scene, &whole, &slow, &instances) };
+        let awaited = awaited(scene, &whole, &endpoints);
+        let verdict = if slow.is_empty() {
+            brisk(scene, &endpoints, &awaited)
+        } else {
+            found(scene, &whole, &slow, &instances, awaited)
+        };
         vec![(whole, verdict)]
     }
 }
@@ -192,7 +197,36 @@ fn slow_track<'a>(scene: &Scene<'a>, endpoint: &'a Subject) -> Option<(&'a Subje
     })
 }
 
-fn found(scene: &Scene<'_>, whole: &Subject, slow: &[(&Subject, &Track, Aspect)], instances: &[Subject]) -> Verdict {
+/// Endpoints that were told as slow and have not been seen to be quick since: one that is down is not quick.
+fn awaited(scene: &Scene<'_>, whole: &Subject, endpoints: &[Subject]) -> Vec<Subject> {
+    let raised = scene.raised_of(RuleId::F49, whole).map(|finding| &finding.evidence);
+    let Some(Evidence::Slow { parts, awaited, traffic, .. }) = raised else { return Vec::new() };
+    let told = |endpoint: &Subject| awaited.contains(endpoint) || parts.iter().any(|(slow, _)| slow == endpoint);
+    let needs_ordinary = matches!(traffic, Traffic::Ordinary | Traffic::Shed);
+    endpoints
+        .iter()
+        .filter(|endpoint| told(endpoint) && !is_brisk_again(scene, endpoint, needs_ordinary))
+        .cloned()
+        .collect()
+}
+
+fn is_brisk_again(scene: &Scene<'_>, endpoint: &Subject, needs_ordinary: bool) -> bool {
+    let track = |aspect| scene.view.track(endpoint, aspect);
+    let is_brisk = |aspect| {
+        track(aspect)
+            .is_some_and(|track| track.brisk().is_some() && track.is_freshly_good(scene.policy(), scene.now.mono))
+    };
+    let asks_ordinary = track(Aspect::Ordinary).is_some_and(|track| track.last_good().is_some());
+    is_brisk(Aspect::Answer) && (is_brisk(Aspect::Ordinary) || !needs_ordinary && !asks_ordinary)
+}
+
+fn found(
+    scene: &Scene<'_>,
+    whole: &Subject,
+    slow: &[(&Subject, &Track, Aspect)],
+    instances: &[Subject],
+    awaited: Vec<Subject>,
+) -> Verdict {
     let runs = || slow.iter().filter_map(|(_, track, _)| track.slow());
     let Some(since) = runs().map(|run| run.first).min_by_key(|first| first.mono) else {
         return Verdict::Unknown(Why::Unclear);
@@ -217,6 +251,7 @@ fn found(scene: &Scene<'_>, whole: &Subject, slow: &[(&Subject, &Track, Aspect)]
             dominating,
             traffic,
             looks: runs().map(|run| run.looks).max().unwrap_or_default(),
+            awaited: awaited.into_iter().filter(|other| slow.iter().all(|(slow, _, _)| *slow != other)).collect(),
             slow: slow_instances,
             of: instances.len(),
             parts: parts.into_iter().map(|(endpoint, (total, _))| (endpoint, total)).collect(),
@@ -256,7 +291,10 @@ fn phases(scene: &Scene<'_>, endpoint: &Subject, aspect: Aspect) -> (std::time::
     look.map(|look| (look.phases.total(), look.phases.dominating())).unwrap_or_default()
 }
 
-fn brisk(scene: &Scene<'_>, endpoints: &[Subject]) -> Verdict {
+fn brisk(scene: &Scene<'_>, endpoints: &[Subject], awaited: &[Subject]) -> Verdict {
+    if !awaited.is_empty() {
+        return Verdict::Unknown(Why::Unclear);
+    }
     let runs = endpoints.iter().flat_map(|endpoint| {
         [Aspect::Answer, Aspect::Ordinary]
             .into_iter()

@@ -150,7 +150,7 @@ fn judge_split(scene: &Scene<'_>, etcd: Subject) -> Verdict {
         path_unproven |= is_unproven;
         apart.push(Apart { member: member.clone(), how });
     }
-    let Some(since) = since else { return together(scene, &members) };
+    let Some(since) = since else { return together(scene, &etcd, &members) };
 
     let is_apart = |member: &Subject| apart.iter().any(|apart| apart.member == *member);
     let following = members
@@ -207,13 +207,22 @@ fn mind(scene: &Scene<'_>, etcd: &Subject, status: &MemberStatus, count: &Count)
     }
 }
 
-/// Good only when every member was seen to follow, and none of them fails its reads.
-fn together(scene: &Scene<'_>, members: &[Subject]) -> Verdict {
+/// Good only when every member was seen to follow, and none of them fails its reads. A member whose reads were told to
+/// fail must serve one again.
+fn together(scene: &Scene<'_>, etcd: &Subject, members: &[Subject]) -> Verdict {
+    let raised = scene.raised_of(RuleId::F03, etcd).map(|finding| &finding.evidence);
+    let told: &[Apart] = if let Some(Evidence::Split { apart, .. }) = raised { apart } else { &[] };
+    let was_unreadable = |member: &Subject| {
+        told.iter().any(|apart| apart.member == *member && matches!(apart.how, Apartness::ReadsFail(_)))
+    };
     let minds: Vec<Standing<'_>> = members.iter().map(|member| scene.standing(member, Aspect::Mind)).collect();
     // Reads that were never served or are refused to us say nothing either way.
     let reads: Vec<Standing<'_>> = members
         .iter()
-        .filter(|member| scene.view.track(member, Aspect::Read).is_some_and(|read| read.refused().is_none()))
+        .filter(|member| {
+            let says = scene.view.track(member, Aspect::Read).is_some_and(|read| read.refused().is_none());
+            says || was_unreadable(member)
+        })
         .map(|member| scene.standing(member, Aspect::Read))
         .collect();
     let doubts = minds.iter().chain(&reads).filter_map(|standing| match standing {

@@ -180,6 +180,7 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
                 dominating: Some(Phase::FirstByte),
                 traffic: Traffic::All,
                 looks: 3,
+                awaited: Vec::new(),
                 slow: 1,
                 of: 2,
             },
@@ -197,6 +198,7 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
             Evidence::Refused {
                 unseen: Unseen { phase: Phase::Tls, cause: Cause::ClientCertificateRefused },
                 own_flaw: None,
+                by: Vec::new(),
             },
         ),
         RuleId::F54 => (

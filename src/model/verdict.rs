@@ -177,6 +177,9 @@ pub enum Evidence {
         traffic: Traffic,
         /// Slow looks in a row.
         looks: u32,
+        /// Endpoints that were slow and have not been seen to be quick since, the slow ones left out.
+        #[serde(default)]
+        awaited: Vec<Subject>,
         /// Instances that are slow, the shared address not counted.
         slow: usize,
         /// Of how many.
@@ -275,6 +278,9 @@ pub enum Evidence {
         /// Why it cannot be used, where that is our own fault and known. Holds no secret.
         #[serde(default)]
         own_flaw: Option<String>,
+        /// What was refused, and has not been answered since; nothing in what was written down before this was kept.
+        #[serde(default)]
+        by: Vec<(Subject, Asked)>,
     },
     /// What cannot be seen of a cluster.
     Coverage {
@@ -323,6 +329,16 @@ pub enum Extent {
         /// The time they are counted over.
         window: Duration,
     },
+}
+
+/// What an endpoint was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asked {
+    /// How it is: exempt health, Status.
+    Health,
+    /// What everybody asks.
+    Ordinary,
 }
 
 /// Which of the looks at an endpoint are slow: what is quick beside them tells where the time goes.

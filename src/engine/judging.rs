@@ -47,6 +47,7 @@ impl Engine {
             }
             let step = self.ladder.take(&key, verdict, policy, now);
             self.follow(&key, step, now);
+            self.heed_reference(&key);
         }
     }
 
@@ -78,7 +79,21 @@ impl Engine {
                 self.ladder.withdraw(&key);
                 self.note_alarm(&key);
                 self.recover_everywhere(&key, now.wall, true, now);
+                self.heed_reference(&key);
             }
+        }
+    }
+
+    /// A reference point that was told to be silent proves nothing any more, until it answers. The alarm that says so is all
+    /// that is known of it after a restart.
+    pub(super) fn heed_reference(&mut self, key: &FindingKey) {
+        if key.rule != RuleId::F55 {
+            return;
+        }
+        let is_silent = self.ladder.alarm(key).is_some_and(|alarm| matches!(alarm.stage, Stage::Firing { .. }));
+        if self.view.set_silent_reference(&key.subject, is_silent) {
+            self.touched.insert(None);
+            self.touched.extend(self.view.inventory().clusters.keys().cloned().map(Some));
         }
     }
 

@@ -37,7 +37,12 @@ impl Engine {
         if let Some(cluster) = taken.touched {
             self.touched.insert(Some(cluster));
         }
-        if !observation.proves_path || self.view.path().is_blind() || self.ladder.alarm(&blind_key()).is_some() {
+        let is_of_vantage = observation.probe.subject.cluster().is_none();
+        if is_of_vantage
+            || !observation.proves_path
+            || self.view.path().is_blind()
+            || self.ladder.alarm(&blind_key()).is_some()
+        {
             self.touched.insert(None);
         }
     }

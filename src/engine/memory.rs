@@ -11,6 +11,7 @@ use crate::model::exchange::{Change, Memory};
 use crate::model::incident::{Alarm, Ending, Incident, IncidentId, Stage};
 use crate::model::message::Delivery;
 use crate::model::reason::MessageReason;
+use crate::model::rule::RuleId;
 use crate::model::time::Now;
 use crate::model::verdict::{Finding, FindingKey};
 
@@ -58,6 +59,11 @@ impl Engine {
         self.restore_missing_alarms(now);
         // The configuration may be another one than before.
         self.withdraw_unconfigured(now);
+        let references: Vec<FindingKey> =
+            self.ladder.alarms().map(Alarm::key).filter(|key| key.rule == RuleId::F55).collect();
+        for key in &references {
+            self.heed_reference(key);
+        }
         self.settle_leftovers(now);
         self.voices.changed.extend(self.ladder.voiceless_places().cloned());
         self.stir_all();

@@ -13,7 +13,7 @@ use crate::model::incident::{Alarm, Incident, IncidentId};
 use crate::model::message::{Caveat, Delivery, Message, MessageId, Receipt};
 use crate::model::reason::MessageReason;
 use crate::model::rule::{Level, RuleId};
-use crate::model::subject::Subject;
+use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::verdict::{Finding, FindingKey};
 use crate::observe::lines;
@@ -280,7 +280,7 @@ impl Engine {
     fn voice(&self, finding: &Finding, now: Now) -> Voice {
         let key = finding.key();
         let fired = self.ladder.fired(&key).unwrap_or(now.mono);
-        let wait = self.cause_wait();
+        let wait = self.cause_wait(finding.subject.cluster());
         let near = (relations().causes)(&key);
         // Once the vantage sees again, what it sees is no consequence of its blindness.
         let is_past = |alarm: &Alarm| alarm.finding.rule == RuleId::F04 && !self.view.path().is_blind();
@@ -306,9 +306,9 @@ impl Engine {
         if finding.level > Level::Info && now.mono < until && is_doubtful() { Voice::Wait(until) } else { Voice::Own }
     }
 
-    /// Without a reference point even a plain fault stays a suspicion for as long as that takes.
-    fn cause_wait(&self) -> Duration {
-        if self.view.has_remote_reference() {
+    /// Without a reference point that answers even a plain fault stays a suspicion for as long as that takes.
+    fn cause_wait(&self, cluster: Option<&Name>) -> Duration {
+        if self.view.references().any_beside(cluster) {
             CAUSE_WAIT
         } else {
             self.view.policy().unproven_after.saturating_add(CAUSE_WAIT)

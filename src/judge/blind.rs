@@ -70,7 +70,7 @@ impl Rule for Blind {
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        if scene.cluster.is_some() || !scene.view.has_remote_reference() {
+        if scene.cluster.is_some() || !scene.view.inventory().has_remote_reference() {
             return Vec::new();
         }
         vec![(Subject::Vantage, judge_path(scene))]
@@ -78,18 +78,27 @@ impl Rule for Blind {
 }
 
 fn judge_path(scene: &Scene<'_>) -> Verdict {
-    let expected = scene.references();
+    let references = scene.view.references();
+    // With nothing left to hold it against, the silence of the only cluster is told as its own, as "path unproven".
+    if !references.can_tell_blindness() {
+        return not_blind(scene);
+    }
+    let expected: Vec<Subject> =
+        scene.references().into_iter().filter(|reference| !references.is_silent(reference)).collect();
     let seen: Vec<&Track> =
         expected.iter().filter_map(|reference| scene.view.track(reference, Aspect::Answer)).collect();
     // A burst looks at every reference point at once: until then one silent endpoint is no blindness.
     if seen.len() < expected.len() && !scene.view.path().is_blind() {
         return not_blind(scene);
     }
-    // Reference points decide where there are any; else every endpoint must be silent.
-    let first_silent = if seen.is_empty() {
-        first_if_all_silent(scene, remote_tracks(scene))
-    } else {
-        first_if_all_silent(scene, seen.iter().copied())
+    // Reference points decide where there are any that could know; else every endpoint must be silent.
+    let first_silent = match first_if_all_silent(scene, seen.iter().copied()) {
+        AllSilent::Since(first) => Some(first),
+        AllSilent::No => None,
+        AllSilent::Unknown => match first_if_all_silent(scene, remote_tracks(scene)) {
+            AllSilent::Since(first) => Some(first),
+            AllSilent::No | AllSilent::Unknown => None,
+        },
     };
     let Some(since) = first_silent else { return not_blind(scene) };
     Verdict::Bad(Finding {
@@ -109,26 +118,35 @@ fn remote_tracks<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a Track> + use
     view.answering().filter(|(subject, _)| view.inventory().is_remote(subject)).map(|(_, track)| track)
 }
 
-/// When the first of them fell silent; `None` as soon as one speaks, or when none has anything to say.
-fn first_if_all_silent<'a>(scene: &Scene<'_>, witnesses: impl Iterator<Item = &'a Track>) -> Option<Now> {
+/// What several places say together.
+enum AllSilent {
+    /// All that could know are silent; when the first of them fell silent.
+    Since(Now),
+    /// One speaks.
+    No,
+    /// None of them could know.
+    Unknown,
+}
+
+fn first_if_all_silent<'a>(scene: &Scene<'_>, witnesses: impl Iterator<Item = &'a Track>) -> AllSilent {
     let proof = scene.view.path().last();
     let mut since: Option<Now> = None;
     for track in witnesses {
         match testimony(scene, track, proof) {
             Testimony::Silent(first) => since = since.filter(|known| known.mono <= first.mono).or(Some(first)),
-            Testimony::LongDead => {}
-            Testimony::Speaks => return None,
+            Testimony::SilentBefore => {}
+            Testimony::Speaks => return AllSilent::No,
         }
     }
-    since
+    since.map_or(AllSilent::Unknown, AllSilent::Since)
 }
 
 /// What one place says of our path.
 enum Testimony {
     /// Enough bad looks since the last proof of our path; the scheduled start of the first of them.
     Silent(Now),
-    /// It was silent already while others answered: it says nothing.
-    LongDead,
+    /// It was silent already while something else answered: it cannot know whether that has changed.
+    SilentBefore,
     /// It answers, or is not yet confirmed to be silent.
     Speaks,
 }
@@ -139,7 +157,7 @@ fn testimony(scene: &Scene<'_>, track: &Track, proof: Option<Mono>) -> Testimony
     let after_proof = proof.is_none_or(|proof| bad.noticed > proof);
     match (enough, after_proof) {
         (true, true) => Testimony::Silent(bad.run.first),
-        (_, false) => Testimony::LongDead,
+        (_, false) => Testimony::SilentBefore,
         (false, true) => Testimony::Speaks,
     }
 }

@@ -78,6 +78,11 @@ pub fn unseen(gap: &Gap, addresses: &Addresses) -> String {
                              believed; name one under vantage.references"
                 .into()
         }
+        Gap::ReferencesSilent(subjects) => format!(
+            "{} does not answer any more, and no other place outside the cluster proves that the path from here works, so \
+             faults take 30 s to be believed",
+            places(subjects)
+        ),
         Gap::NoEtcd => "etcd is not watched: none is configured".into(),
         Gap::NoInstances => {
             "the apiservers behind the shared address are not watched one by one: none is configured, and \
@@ -137,10 +142,15 @@ fn judge_gaps(scene: &Scene<'_>, whole: Subject) -> Verdict {
 }
 
 fn gaps(scene: &Scene<'_>) -> Vec<Gap> {
-    let Some((_, cluster)) = scene.cluster else { return Vec::new() };
+    let Some((name, cluster)) = scene.cluster else { return Vec::new() };
     let mut gaps = Vec::new();
+    let has_reference = scene.view.inventory().has_remote_reference();
+    if has_reference && !scene.view.references().any_beside(Some(name)) {
+        let others = scene.view.references().silent().filter(|place| place.cluster() != Some(name));
+        gaps.push(Gap::ReferencesSilent(others.cloned().collect()));
+    }
     let lacks = [
-        (!scene.view.has_remote_reference(), Gap::NoReference),
+        (!has_reference, Gap::NoReference),
         (cluster.etcds.is_empty(), Gap::NoEtcd),
         (cluster.apiservers.is_empty(), Gap::NoInstances),
         // Of several instances one is not the address of all clients.
@@ -212,8 +222,13 @@ fn still_open(scene: &Scene<'_>, gap: &Gap) -> Option<Gap> {
             let is_open = scene.quota(etcd).is_none() && scene.members(etcd).iter().any(is_untold);
             is_open.then(|| gap.clone())
         }
-        // By the configuration alone.
-        Gap::NoReference | Gap::NoEtcd | Gap::NoInstances | Gap::NoSharedAddress | Gap::NoListener(_) => None,
+        // By the configuration alone, or by findings that stand for themselves.
+        Gap::NoReference
+        | Gap::ReferencesSilent(_)
+        | Gap::NoEtcd
+        | Gap::NoInstances
+        | Gap::NoSharedAddress
+        | Gap::NoListener(_) => None,
     }
 }
 

@@ -26,6 +26,7 @@ pub fn is_dead(finding: &Finding) -> bool {
             | RuleId::F51
             | RuleId::F52
             | RuleId::F53
-            | RuleId::F54 => false,
+            | RuleId::F54
+            | RuleId::F55 => false,
         }
 }

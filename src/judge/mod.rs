@@ -19,6 +19,7 @@ pub mod quorum;
 pub mod quota;
 pub mod readiness;
 pub mod refused;
+pub mod silent;
 pub mod single;
 pub mod slow;
 pub mod split;
@@ -81,6 +82,7 @@ pub static RULES: [&dyn Rule; RuleId::ALL.len()] = [
     &refused::Refused,
     &coverage::Coverage,
     &stale::ServedStale,
+    &silent::ReferenceSilent,
 ];
 
 /// The rule of that name.

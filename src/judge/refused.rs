@@ -133,17 +133,18 @@ fn judge_credential(scene: &Scene<'_>, subject: Subject, endpoints: &[Subject]) 
         everything.filter(|one| track(one).is_some_and(|track| track.refused().is_some())).collect();
     let raised = scene.raised_of(RuleId::F52, &subject).map(|finding| &finding.evidence);
     let known: &[(Subject, Asked)] = if let Some(Evidence::Refused { by, .. }) = raised { by } else { &[] };
-    let mut standing = known
+    let standing: Vec<_> = known
         .iter()
         .filter(|(endpoint, _)| endpoints.contains(endpoint))
-        .map(|one| (one, scene.standing(&one.0, aspect(one.1))));
+        .map(|one| (one, scene.standing(&one.0, aspect(one.1))))
+        .collect();
 
     let latest = refused.iter().filter_map(|one| track(one)?.refused()).max_by_key(|(_, run)| run.looks);
     let Some((unseen, run)) = latest else {
-        let runs: Option<Vec<Run>> = if known.is_empty() {
+        let runs: Option<Vec<Run>> = if standing.is_empty() {
             all_answered(scene, endpoints)
         } else {
-            standing.map(|(_, standing)| standing.good().copied()).collect()
+            standing.iter().map(|(_, standing)| standing.good().copied()).collect()
         };
         return runs.as_ref().and_then(all_good).unwrap_or(Verdict::Unknown(Why::Unclear));
     };
@@ -151,7 +152,7 @@ fn judge_credential(scene: &Scene<'_>, subject: Subject, endpoints: &[Subject]) 
         return Verdict::Unknown(Why::Suspected { since: run.first });
     }
     let mut by: BTreeSet<(Subject, Asked)> = refused.into_iter().collect();
-    by.extend(standing.by_ref().filter(|(_, standing)| standing.good().is_none()).map(|(one, _)| one.clone()));
+    by.extend(standing.iter().filter(|(_, standing)| standing.good().is_none()).map(|(one, _)| (*one).clone()));
     Verdict::Bad(Finding {
         rule: RuleId::F52,
         subject: subject.clone(),

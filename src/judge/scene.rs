@@ -127,13 +127,7 @@ impl<'a> Scene<'a> {
     /// Reference points and resolvers outside this machine.
     #[must_use]
     pub fn references(&self) -> Vec<Subject> {
-        let inventory = self.view.inventory();
-        let references = inventory.references.iter().filter(|known| !known.is_loopback);
-        let resolvers = inventory.resolvers.iter().filter(|known| !known.is_loopback);
-        references
-            .map(|known| Subject::Reference(known.name.clone()))
-            .chain(resolvers.map(|known| Subject::Resolver(known.name.clone())))
-            .collect()
+        self.view.inventory().remote_points().collect()
     }
 
     /// The subject of statements about the whole cluster.

@@ -1,6 +1,8 @@
 //! Every rule as a table: looks in, verdicts out. What a whole outage leads to is told in `tests/it/stories`.
 
 mod apiservers;
+mod clearing;
+mod complete;
 mod confirmation;
 mod coverage;
 mod edges;

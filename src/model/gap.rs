@@ -12,6 +12,8 @@ use super::subject::Subject;
 pub enum Gap {
     /// No place outside the cluster can prove that our own path works.
     NoReference,
+    /// These could prove it and are silent, and nothing else outside the cluster is left.
+    ReferencesSilent(Vec<Subject>),
     /// No etcd is configured.
     NoEtcd,
     /// Only the shared address is known, not the instances behind it.

@@ -246,12 +246,24 @@ impl Inventory {
         }
     }
 
+    /// Reference points and resolvers outside this machine.
+    pub fn remote_points(&self) -> impl Iterator<Item = Subject> + '_ {
+        let references = self.references.iter().filter(|known| !known.is_loopback);
+        let resolvers = self.resolvers.iter().filter(|known| !known.is_loopback);
+        references
+            .map(|known| Subject::Reference(known.name.clone()))
+            .chain(resolvers.map(|known| Subject::Resolver(known.name.clone())))
+    }
+
+    /// Clusters that are not wholly on this machine, so that their answers say something of our path.
+    pub fn remote_clusters(&self) -> impl Iterator<Item = &Name> {
+        self.clusters.iter().filter(|(_, cluster)| cluster.is_remote()).map(|(name, _)| name)
+    }
+
     /// Whether any configured place outside the machine could prove our path besides the clusters themselves.
     #[must_use]
     pub fn has_remote_reference(&self) -> bool {
-        let remote = |reference: &Reference| !reference.is_loopback;
-        let other_clusters = self.clusters.values().filter(|cluster| cluster.is_remote()).count();
-        self.references.iter().any(remote) || self.resolvers.iter().any(remote) || other_clusters > 1
+        self.remote_points().next().is_some() || self.remote_clusters().count() > 1
     }
 }
 

@@ -69,6 +69,9 @@ pub struct Policy {
     pub confirm_span: Duration,
     /// Without any remote reference a fault is confirmed after this, as "path unproven".
     pub unproven_after: Duration,
+    /// A reference point that stays silent for so long while something else answers proves nothing any more, neither by its
+    /// silence nor by being configured. Source: design.md section 2, confirmation.
+    pub reference_silent_after: Duration,
     /// A subject gets at most one burst in this time.
     pub burst_pause: Duration,
 
@@ -211,6 +214,7 @@ impl Default for Policy {
             confirm_looks: 3,
             confirm_span: seconds(1),
             unproven_after: seconds(30),
+            reference_silent_after: seconds(600),
             burst_pause: seconds(10),
             settle: Duration::from_millis(500),
             redundancy_hold: seconds(30),

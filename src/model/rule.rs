@@ -46,6 +46,8 @@ pub enum RuleId {
     F53,
     /// A certificate was renewed on disk, and the old one is still served.
     F54,
+    /// A reference point has been silent for long.
+    F55,
 }
 
 /// How loud a finding is. Ordered.
@@ -67,7 +69,7 @@ pub struct NoSuchRule;
 
 impl RuleId {
     /// Every rule, in the order of their names.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::F01,
         Self::F02,
         Self::F03,
@@ -87,6 +89,7 @@ impl RuleId {
         Self::F52,
         Self::F53,
         Self::F54,
+        Self::F55,
     ];
 
     /// The rule's name.
@@ -112,6 +115,7 @@ impl RuleId {
             Self::F52 => "F52",
             Self::F53 => "F53",
             Self::F54 => "F54",
+            Self::F55 => "F55",
         }
     }
 }

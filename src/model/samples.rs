@@ -103,6 +103,15 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
                 ],
             },
         ),
+        RuleId::F55 => (
+            "vantage/reference/gateway",
+            Evidence::SilentReference {
+                last: OPENED.plus(Duration::from_secs(610)),
+                unseen: Some(MUTE),
+                answered: Some(OPENED.minus(Duration::from_secs(10))),
+                left: 2,
+            },
+        ),
         RuleId::F04 => ("vantage", Evidence::Blind { silent: 9, references: 2 }),
         RuleId::F09 => (
             "prod-eu1/etcd/etcd",
@@ -229,7 +238,8 @@ pub(crate) fn finding(rule: RuleId) -> Finding {
         | RuleId::F49
         | RuleId::F50
         | RuleId::F52
-        | RuleId::F54 => Level::Warning,
+        | RuleId::F54
+        | RuleId::F55 => Level::Warning,
         RuleId::F01 | RuleId::F04 | RuleId::F09 | RuleId::F23 | RuleId::F24 | RuleId::F26 => Level::Critical,
     };
     Finding {
@@ -258,7 +268,7 @@ fn looks(rule: RuleId) -> Vec<LookLine> {
         outcome: outcome.map(str::to_owned),
     };
     match rule {
-        RuleId::F04 | RuleId::F28 | RuleId::F51 => Vec::new(),
+        RuleId::F04 | RuleId::F28 | RuleId::F51 | RuleId::F55 => Vec::new(),
         RuleId::F01
         | RuleId::F02
         | RuleId::F03

@@ -282,6 +282,17 @@ pub enum Evidence {
         #[serde(default)]
         by: Vec<(Subject, Asked)>,
     },
+    /// A place that proves our path no more.
+    SilentReference {
+        /// Its last probe in this silence, wall time of the scheduled start.
+        last: UnixTime,
+        /// Why that saw nothing; `None` for a cluster, which has many endpoints.
+        unseen: Option<Unseen>,
+        /// When it last answered; `None` for never since vedette started.
+        answered: Option<UnixTime>,
+        /// Reference points, resolvers and clusters that still prove our path.
+        left: usize,
+    },
     /// What cannot be seen of a cluster.
     Coverage {
         /// Each gap, the widest first.

@@ -14,6 +14,7 @@ pub mod latency;
 pub mod lines;
 pub mod path;
 pub mod quorum;
+pub mod references;
 pub mod schedule;
 pub mod sign;
 pub mod sizes;

@@ -214,14 +214,14 @@ impl Track {
 
     /// How the bad run stands.
     #[must_use]
-    pub fn confirmation(&self, policy: &Policy, has_remote_reference: bool, now: Mono) -> Confirmation {
+    pub fn confirmation(&self, policy: &Policy, has_reference: bool, now: Mono) -> Confirmation {
         let Some(bad) = &self.bad else { return Confirmation::None };
         let enough = bad.is_long_enough(policy) && !bad.is_doubtful;
         if enough && bad.path_proven {
             return Confirmation::Confirmed { path_unproven: false };
         }
         let waited = now.since(bad.run.first.mono) >= policy.unproven_after;
-        if enough && waited && !has_remote_reference {
+        if enough && waited && !has_reference {
             return Confirmation::Confirmed { path_unproven: true };
         }
         Confirmation::Suspected
@@ -348,7 +348,7 @@ impl BadRun {
 }
 
 impl Run {
-    fn extended(run: Option<Self>, scheduled: Now) -> Self {
+    pub(super) fn extended(run: Option<Self>, scheduled: Now) -> Self {
         run.map_or(Self { first: scheduled, last: scheduled, looks: 1 }, |run| Self {
             last: scheduled,
             looks: run.looks.saturating_add(1),

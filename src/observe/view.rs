@@ -21,6 +21,7 @@ use super::dates::Dates;
 use super::elections::Elections;
 use super::path::Path;
 use super::quorum::Count;
+use super::references::References;
 use super::sizes::Sizes;
 use super::stored::Shelf;
 use super::track::{Confirmation, Track};
@@ -78,8 +79,7 @@ pub struct View {
     dates: Dates,
     path: Path,
     void_until: Option<Mono>,
-    /// Asked with every judgement, and an answer of the whole inventory.
-    has_remote_reference: bool,
+    references: References,
     /// Looks at these that were scheduled before this went elsewhere.
     moved: BTreeMap<Subject, Mono>,
 }
@@ -90,7 +90,7 @@ impl View {
     pub fn new(inventory: Arc<Inventory>, policy: impl Into<Arc<Policy>>) -> Self {
         let pictures = inventory.clusters.keys().map(|name| (name.clone(), Arc::default())).collect();
         Self {
-            has_remote_reference: inventory.has_remote_reference(),
+            references: References::new(&inventory),
             inventory,
             policy: policy.into(),
             tracks: BTreeMap::new(),
@@ -114,7 +114,6 @@ impl View {
     /// dropped, counts of what is watched excepted.
     pub fn replace(&mut self, inventory: Arc<Inventory>, policy: Arc<Policy>, now: Mono) {
         self.policy = policy;
-        self.has_remote_reference = inventory.has_remote_reference();
         let before = std::mem::replace(&mut self.inventory, inventory);
         let turnover = Turnover::new(&before, &self.inventory);
         let stays = |subject: &Subject| turnover.fate(subject) == Fate::Stays;
@@ -126,6 +125,7 @@ impl View {
         self.sizes.retain(|subject, _| stays(subject));
         self.elections.retain(|subject, _| self.inventory.watches(subject));
         self.dates.retain(stays);
+        self.references.replace(&self.inventory, |place| matches!(place, Subject::Cluster(_)) || stays(place));
         let has_files = |scope: Option<&Name>| self.inventory.files(scope).is_some_and(|files| !files.is_empty());
         self.shelves.retain(|scope, _| has_files(scope.as_ref()));
         self.moved.retain(|subject, _| self.inventory.watches(subject));
@@ -185,6 +185,7 @@ impl View {
     pub fn forget_until(&mut self, until: Mono) {
         self.void_until = Some(until);
         self.tracks.values_mut().for_each(Track::forget_bad);
+        self.references.forget_silence();
     }
 
     /// What should exist.
@@ -214,8 +215,9 @@ impl View {
     /// How the bad run of a subject stands.
     #[must_use]
     pub fn confirmation(&self, subject: &Subject, aspect: Aspect, now: Mono) -> Confirmation {
-        self.track(subject, aspect)
-            .map_or(Confirmation::None, |track| track.confirmation(&self.policy, self.has_remote_reference, now))
+        self.track(subject, aspect).map_or(Confirmation::None, |track| {
+            track.confirmation(&self.policy, self.references.any_beside(subject.cluster()), now)
+        })
     }
 
     /// What a subject does while its latest looks are bad.
@@ -308,10 +310,16 @@ impl View {
             .map(|((subject, _), track)| (subject, track))
     }
 
-    /// Whether any configured place outside the machine could prove our path besides the clusters themselves.
+    /// The places that could prove our path.
     #[must_use]
-    pub const fn has_remote_reference(&self) -> bool {
-        self.has_remote_reference
+    pub const fn references(&self) -> &References {
+        &self.references
+    }
+
+    /// Notes whether a reference point has been silent for so long that it proves nothing any more. Returns whether that
+    /// is news.
+    pub fn set_silent_reference(&mut self, place: &Subject, is_silent: bool) -> bool {
+        self.references.set_silent(place, is_silent, &self.inventory)
     }
 
     /// Median of (server date − own wall clock) in milliseconds over answers of the last minute.

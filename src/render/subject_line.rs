@@ -163,6 +163,7 @@ const fn in_short(rule: RuleId) -> &'static str {
         RuleId::F52 => "credential refused",
         RuleId::F53 => "coverage",
         RuleId::F54 => "not reloaded",
+        RuleId::F55 => "reference silent",
     }
 }
 

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::judge::edges::{causes, explains};
 use crate::model::rule::RuleId::{
-    self, F01, F02, F03, F04, F05, F08, F09, F22, F23, F24, F25, F26, F28, F49, F50, F51, F52, F53, F54,
+    self, F01, F02, F03, F04, F05, F08, F09, F22, F23, F24, F25, F26, F28, F49, F50, F51, F52, F53, F54, F55,
 };
 use crate::model::samples;
 use crate::model::subject::Subject;
 use crate::model::verdict::{Band, Evidence, Finding};
 
 /// What each rule explains when everything is about one cluster.
-const TABLE: [(RuleId, &[RuleId]); 19] = [
+const TABLE: [(RuleId, &[RuleId]); 20] = [
     (F01, &[F02, F03, F05, F22, F24, F25, F49, F50]),
     (F02, &[F05]),
     (F03, &[F05, F22, F25, F49, F50]),
@@ -31,6 +31,7 @@ const TABLE: [(RuleId, &[RuleId]); 19] = [
     (F52, &[]),
     (F53, &[]),
     (F54, &[F26]),
+    (F55, &[]),
 ];
 
 #[test]

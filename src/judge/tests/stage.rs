@@ -15,6 +15,7 @@ use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::rule::{Level, RuleId};
 pub(super) use crate::model::stage::{at, inventory, name, of};
+use crate::model::subject::Subject;
 use crate::model::time::Now;
 use crate::model::verdict::{FindingKey, Verdict, Why};
 use crate::observe::view::View;
@@ -41,6 +42,18 @@ pub(super) struct Seen {
     took: Duration,
     phase: Phase,
     proves_path: bool,
+}
+
+impl Seen {
+    /// What was looked at.
+    pub(super) const fn subject(&self) -> &Subject {
+        &self.probe.subject
+    }
+
+    /// Whether all members of an etcd cluster were.
+    pub(super) const fn is_round(&self) -> bool {
+        matches!(self.outcome, Ok(Reading::EtcdStatus(_) | Reading::EtcdRead(_)))
+    }
 }
 
 impl fmt::Debug for Seen {

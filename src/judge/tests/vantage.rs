@@ -1,19 +1,21 @@
 //! F04 the vantage is cut off, and what is believed meanwhile.
 
-use crate::model::inventory::{Inventory, Reference};
-use crate::model::rule::Level::Critical;
-use crate::model::rule::RuleId::{F04, F22, F23, F24};
+use crate::model::inventory::{Cluster, Inventory, Reference};
+use crate::model::rule::Level::{Critical, Info, Warning};
+use crate::model::rule::RuleId::{F04, F22, F23, F24, F55};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Verdict, Why};
 
 use super::stage::{
-    Says, at, check, check_in, dead, each, end, inventory, mute, name, path_works, ready, said, together, verdicts,
-    view,
+    Says, Seen, at, check, check_in, dead, each, end, inventory, mute, name, of, path_works, ready, said, together,
+    verdicts, view,
 };
 
 const RELAY: &str = "vantage/reference/relay";
 const A1: &str = "prod/apiserver/api-1";
+const A2: &str = "prod/apiserver/api-2";
 const BLIND: Says = Says::Bad(Critical, 60);
+const DOWN: Says = Says::Bad(Warning, 30);
 
 #[test]
 fn the_vantage_is_blind_when_its_reference_points_are_silent_and_nothing_has_answered_since() {
@@ -31,11 +33,73 @@ fn the_vantage_is_blind_when_its_reference_points_are_silent_and_nothing_has_ans
 }
 
 #[test]
-fn a_reference_point_that_was_dead_before_says_nothing() {
-    let dead_for_long = each(&[0, 500, 1000, 10_000, 10_600, 11_200], mute(RELAY));
-    let cluster = together(&[each(&[5000], ready(A1)), each(&[10_000, 10_600, 11_200], mute(A1))]);
+fn a_reference_point_that_fell_silent_shortly_before_leaves_it_to_all_others() {
+    let before = each(&[0, 500, 1000, 10_000, 10_600, 11_200], mute(RELAY));
+    let cluster = |then: Vec<(u64, Option<Seen>)>| together(&[before.clone(), each(&[5000], ready(A1)), then]);
 
-    check(&together(&[dead_for_long, cluster]), &[(F04, "vantage", Says::Good)]);
+    check(&cluster(each(&[10_000, 10_600, 11_200], mute(A1))), &[(F04, "vantage", BLIND)]);
+    check(&cluster(each(&[10_000, 10_600], mute(A1))), &[(F04, "vantage", Says::Good)]);
+    check(&cluster(each(&[10_000, 10_600, 11_200], dead(A1))), &[(F04, "vantage", Says::Good), (F22, A1, DOWN)]);
+}
+
+#[test]
+fn a_reference_point_that_is_known_to_be_dead_holds_back_no_fault_of_the_only_cluster() {
+    let silence = each(&[0, 10_000, 20_000, 30_000, 40_000, 50_000], mute(RELAY));
+    let times: Vec<u64> = (10..=17).map(|step| step * 3000).collect();
+    let cut = together(&[silence, each(&[5000], ready(A1)), each(&times, mute(A1)), each(&times, mute(A2))]);
+    for (is_dead, lasting, blind, down) in [
+        (false, 51_000, BLIND, Says::Suspected),
+        (true, 51_000, Says::Good, Says::Suspected),
+        (true, 60_000, Says::Good, Says::Bad(Critical, 0)),
+    ] {
+        let mut view = view(inventory(2, 3), &cut);
+        view.set_silent_reference(&of(RELAY), is_dead);
+
+        let verdicts = verdicts(&view, at(lasting));
+
+        assert_eq!(said(&verdicts, F04, "vantage"), blind, "{is_dead} {lasting}");
+        assert_eq!(said(&verdicts, F24, "prod"), down, "{is_dead} {lasting}");
+    }
+}
+
+#[test]
+fn silence_counts_against_a_reference_point_only_while_something_else_answers() {
+    let silent = |times: &[u64]| each(times, mute(RELAY));
+    let warned = Says::Bad(Warning, 600);
+    for (looks, says) in [
+        (silent(&[0, 10_000, 20_000]), Says::Vantage),
+        (together(&[silent(&[0, 10_000, 20_000]), each(&[15_000], ready(A1))]), warned),
+        (together(&[silent(&[0, 10_000, 20_000]), each(&[15_000], dead(A1))]), warned),
+        (together(&[silent(&[0, 10_000, 20_000]), each(&[5000], ready(A1))]), Says::Vantage),
+        (together(&[silent(&[0, 1000, 2000]), each(&[1500], ready(A1))]), Says::Unclear),
+        (
+            together(&[silent(&[0, 10_000, 20_000]), each(&[15_000], ready(A1)), each(&[21_000], path_works())]),
+            Says::Good,
+        ),
+        // Its machine refuses, and proves by that that our path works.
+        (each(&[0, 10_000, 20_000], dead(RELAY)), Says::Good),
+    ] {
+        let verdicts = verdicts(&view(inventory(2, 3), &looks), end(&looks));
+
+        assert_eq!(said(&verdicts, F55, RELAY), says, "{looks:?}");
+    }
+}
+
+#[test]
+fn a_cluster_is_a_reference_point_for_others_and_gets_no_warning_as_such() {
+    let mut two = inventory(2, 3);
+    let lab = Cluster { etcds: Default::default(), ..two.clusters[&name("prod")].clone() };
+    two.clusters.insert(name("lab"), lab);
+    let silent = each(&[0, 5000, 10_000], mute("lab/apiserver/api-1"));
+    let looks = together(&[silent.clone(), each(&[9000], ready(A1))]);
+    let in_part = together(&[looks.clone(), each(&[7000], dead("lab/apiserver/api-2"))]);
+    for (looks, says) in [(looks, Says::Bad(Info, 600)), (silent, Says::Vantage), (in_part, Says::Good)] {
+        let verdicts = verdicts(&view(two.clone(), &looks), end(&looks));
+
+        assert_eq!(said(&verdicts, F55, "lab"), says, "{looks:?}");
+    }
+    let alone = verdicts(&view(inventory(2, 3), &[]), at(0));
+    assert_eq!(said(&alone, F55, "prod"), Says::Nothing);
 }
 
 #[test]
@@ -86,7 +150,7 @@ fn while_blind_nothing_bad_is_believed_of_any_cluster() {
     {
         assert_eq!(said(&blind, rule, subject), says, "{rule}");
     }
-    let of_clusters = blind.iter().filter(|(key, _)| key.subject != Subject::Vantage);
+    let of_clusters = blind.iter().filter(|(key, _)| key.subject.cluster().is_some());
     assert!(
         of_clusters
             .map(|(_, verdict)| verdict)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::etcd::{MemberAnswer, MemberHealth, MemberMetrics, MemberStatus, Quota, QuotaSource, ReadAnswer};
 use crate::model::observation::{Observation, Reading};
-use crate::model::phase::{Cause, Phase};
+use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::ProbeKind;
 use crate::model::stored::FilesReading;
 use crate::model::subject::{Name, Subject};
@@ -39,11 +39,15 @@ impl View {
         let mut taken = Taken { touched: observation.probe.subject.cluster().cloned(), ..Taken::default() };
         if observation.proves_path {
             self.path.prove(observation.scheduled);
+            self.references.hear(&observation.probe.subject, observation.scheduled, &self.policy);
         }
         self.keep(observation, &mut taken);
         if self.is_void(observation) {
             taken.is_void = true;
             return taken;
+        }
+        if self.is_unanswered(observation) {
+            self.references.miss(&observation.probe.subject, observation.scheduled);
         }
         match &observation.outcome {
             Ok(Reading::EtcdStatus(answers)) => self.take_status(observation, answers, now, &mut taken),
@@ -56,6 +60,28 @@ impl View {
         self.take_served(observation, &mut taken);
         self.take_offset(observation);
         taken
+    }
+
+    /// Whether a place outside was asked and nothing came back that proves our path. What we could not ask for reasons of
+    /// our own says nothing of the place.
+    fn is_unanswered(&self, observation: &Observation) -> bool {
+        fn all_silent<T>(answers: &[MemberAnswer<T>]) -> bool {
+            !answers.is_empty() && answers.iter().all(|answer| answer.answer.as_ref().is_err_and(is_silence))
+        }
+        const fn is_silence(unseen: &Unseen) -> bool {
+            !unseen.cause.is_refusal() && !matches!(unseen.cause, Cause::OwnFault)
+        }
+        if observation.proves_path {
+            return false;
+        }
+        match &observation.outcome {
+            Err(unseen) => is_silence(unseen) && self.inventory.is_remote(&observation.probe.subject),
+            Ok(Reading::EtcdStatus(answers)) => all_silent(answers),
+            Ok(Reading::EtcdRead(answers)) => all_silent(answers),
+            Ok(Reading::EtcdHealth(answers)) => all_silent(answers),
+            Ok(Reading::Resolver(_)) => self.inventory.is_remote(&observation.probe.subject),
+            Ok(_) => false,
+        }
     }
 
     fn is_void(&self, observation: &Observation) -> bool {

@@ -111,7 +111,7 @@ fn write_alert(text: &mut String, rule: &dyn Words) {
 
 fn write_test(text: &mut String, rule: &dyn Words) {
     let id = rule.id();
-    let cluster = if id == RuleId::F04 { "" } else { "cluster=\"prod\"," };
+    let cluster = if is_of_vantage(id) { "" } else { "cluster=\"prod\"," };
     let series = |level: &str, stage: &str, values: &str| {
         format!(
             "      - series: 'vedette_incidents{{job=\"vedette\",{cluster}rule=\"{id}\",level=\"{level}\",stage=\"{stage}\"}}'\n        \
@@ -133,7 +133,7 @@ fn write_test(text: &mut String, rule: &dyn Words) {
             writeln!(text, "        exp_alerts: []").unwrap();
             continue;
         }
-        let cluster = if id == RuleId::F04 { "" } else { "cluster: prod, " };
+        let cluster = if is_of_vantage(id) { "" } else { "cluster: prod, " };
         writeln!(text, "        exp_alerts:").unwrap();
         writeln!(
             text,
@@ -145,6 +145,11 @@ fn write_test(text: &mut String, rule: &dyn Words) {
             writeln!(text, "              {name}: {}", json!(words)).unwrap();
         }
     }
+}
+
+/// Whether its findings are about the machine that watches, and of no cluster.
+const fn is_of_vantage(rule: RuleId) -> bool {
+    matches!(rule, RuleId::F04 | RuleId::F55)
 }
 
 /// What an alert can say before anything was seen: the rule's general words, about a cluster of that name.
@@ -160,7 +165,7 @@ fn annotations(rule: &dyn Words, cluster: &str) -> [(&'static str, String); 4] {
         // Evidence that no rule below expects, so that each says its general sentence.
         evidence: Evidence::Blind { silent: 0, references: 0 },
     };
-    let summary = if rule.id() == RuleId::F04 { rule.title().to_owned() } else { format!("{SOME}: {}", rule.title()) };
+    let summary = if is_of_vantage(rule.id()) { rule.title().to_owned() } else { format!("{SOME}: {}", rule.title()) };
     let words = [summary, rule.impact(&finding), rule.likely_cause(&finding), NEXT.to_owned()];
     let [summary, impact, cause, next] = words.map(|text| text.replace(SOME, cluster));
     [("summary", summary), ("impact", impact), ("cause", cause), ("next", next)]

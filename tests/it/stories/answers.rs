@@ -23,12 +23,10 @@ impl World {
         let is_dead_resolver = look.probe.kind == ProbeKind::Resolver && self.dead_dns;
         let is_frozen_peer = matches!(&outcome, Err(unseen) if unseen.phase == Phase::Tls);
         let is_round_answered = match &outcome {
-            Ok(Reading::EtcdStatus(answers)) => answers.iter().any(|answer| {
-                answer
-                    .answer
-                    .as_ref()
-                    .map_or_else(|unseen| unseen.phase != Phase::Dial || unseen.cause == Cause::Refused, |_| true)
-            }),
+            Ok(Reading::EtcdStatus(answers)) => is_any_heard(answers),
+            Ok(Reading::EtcdRead(answers)) => is_any_heard(answers),
+            Ok(Reading::EtcdAlarms(answers)) => is_any_heard(answers),
+            Ok(Reading::EtcdMembers(answers)) => is_any_heard(answers),
             _ => true,
         };
         let observation = Observation {
@@ -40,7 +38,7 @@ impl World {
             served: self.served(&look.probe.subject).filter(|_| outcome.is_ok()),
             own_flaw: None,
             proves_path: !self.cut_off
-                && look.probe.kind != ProbeKind::OwnClock
+                && !matches!(look.probe.kind, ProbeKind::OwnClock | ProbeKind::Files)
                 && !is_dead_resolver
                 && (answered || is_frozen_peer)
                 && is_round_answered,
@@ -97,7 +95,8 @@ impl World {
         let subject = &look.probe.subject;
         let quick = Duration::from_millis(5);
         let phases = |total: Duration| Phases { first_byte: Some(total), ..Phases::default() };
-        if self.cut_off && look.probe.kind != ProbeKind::OwnClock && !look.probe.kind.is_round() {
+        let is_local = matches!(look.probe.kind, ProbeKind::OwnClock | ProbeKind::Files);
+        if self.cut_off && !is_local && !look.probe.kind.is_round() {
             return (seconds(1), Phases::default(), Err(Unseen { phase: Phase::Dial, cause: Cause::Timeout }));
         }
         match look.probe.kind {
@@ -128,7 +127,7 @@ impl World {
                 Phases::default(),
                 Ok(Reading::EtcdMembers((1..=3).map(|n| self.member(n, |_| Vec::new()).1).collect())),
             ),
-            ProbeKind::Reference if self.doing.get(subject) == Some(&Doing::Frozen) => {
+            ProbeKind::Reference if matches!(self.doing.get(subject), Some(Doing::Frozen | Doing::Dark)) => {
                 (seconds(1), Phases::default(), Err(Unseen { phase: Phase::Dial, cause: Cause::Timeout }))
             }
             ProbeKind::Reference => (quick, phases(quick), Ok(Reading::Reference)),
@@ -142,7 +141,9 @@ impl World {
             ProbeKind::Resolver => {
                 (quick, phases(quick), Ok(Reading::Resolver(ResolverAnswer { rcode: 0, addresses: 13 })))
             }
-            ProbeKind::Files => (quick, Phases::default(), Ok(Reading::Files(Arc::default()))),
+            ProbeKind::Files => {
+                (quick, Phases::default(), Ok(Reading::Files(Arc::new(self.disk.read(self.true_time())))))
+            }
             ProbeKind::EtcdHealth | ProbeKind::EtcdMetrics => unreachable!("no metrics listener is configured"),
             ProbeKind::Tripwire => unreachable!("tripwires are not asked for"),
         }
@@ -187,6 +188,7 @@ impl World {
             Doing::Well => (quick, phases(quick), Ok(reading(&[], 200))),
             Doing::Refusing => fail(Duration::from_millis(1), Phase::Dial, Cause::Refused),
             Doing::Frozen => fail(seconds(2), Phase::Tls, Cause::Timeout),
+            Doing::Dark => fail(seconds(1), Phase::Dial, Cause::Timeout),
             Doing::NotReady(_) if kind == ProbeKind::Version => (quick, phases(quick), Ok(reading(&[], 200))),
             Doing::NotReady(parts) => (seconds(2), phases(seconds(2)), Ok(reading(parts, 500))),
             Doing::Slow(by) => (by, phases(by), Ok(reading(&[], 200))),
@@ -220,6 +222,7 @@ impl World {
         } else {
             match self.doing.get(&etcd(n)).cloned().unwrap_or(Doing::Well) {
                 Doing::Refusing => (quick, fail(Phase::Dial, Cause::Refused)),
+                Doing::Dark => (seconds(1), fail(Phase::Dial, Cause::Timeout)),
                 Doing::Frozen | Doing::NotReady(_) => (seconds(1), fail(Phase::FirstByte, Cause::Timeout)),
                 Doing::Unwelcoming => (quick, fail(Phase::FirstByte, Cause::CredentialRefused)),
                 Doing::Well | Doing::Slow(_) | Doing::Wavering | Doing::Queueing => (quick, Ok(answer(u64::from(n)))),
@@ -230,7 +233,8 @@ impl World {
     }
 
     fn status(&self, id: u64) -> MemberStatus {
-        let up = (1..=3).filter(|n| !matches!(self.doing.get(&etcd(*n)), Some(Doing::Refusing | Doing::Frozen)));
+        let up = (1..=3)
+            .filter(|n| !matches!(self.doing.get(&etcd(*n)), Some(Doing::Refusing | Doing::Frozen | Doing::Dark)));
         let up = up.filter(|n| !self.peers.is_apart(*n));
         let leader = up.clone().next().map(u64::from).filter(|_| up.count() >= 2 && !self.leaderless);
         let status = MemberStatus {
@@ -253,4 +257,12 @@ impl World {
         };
         self.peers.told(status)
     }
+}
+
+/// Whether anything came back from any member, a refusal of its machine included.
+fn is_any_heard<T>(answers: &[MemberAnswer<T>]) -> bool {
+    answers.iter().any(|answer| {
+        let unseen = answer.answer.as_ref().err();
+        unseen.is_none_or(|unseen| unseen.phase != Phase::Dial || unseen.cause == Cause::Refused)
+    })
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use vedette::engine::Engine;
 use vedette::model::certificate::Class;
 use vedette::model::exchange::{Action, Change, Input, Memory};
+use vedette::model::incident::IncidentId;
 use vedette::model::inventory::{Cluster, Endpoint, Etcd, Inventory, Reference};
 use vedette::model::message::{Delivery, DeliveryFailure, FailureClass, Message, MessageId, Receipt};
 use vedette::model::observation::Observation;
@@ -22,8 +23,9 @@ use vedette::model::silence::{Order, Silence};
 use vedette::model::snapshot::Snapshot;
 use vedette::model::subject::{Name, Subject};
 use vedette::model::time::{Mono, Now, UnixTime};
-use vedette::model::verdict::Evidence;
+use vedette::model::verdict::{Evidence, FindingKey};
 
+use super::disk::Disk;
 use super::durable::Durable;
 use super::peers::Peers;
 use super::recipients::{self, BOSS, OPS, Unserved};
@@ -36,6 +38,8 @@ pub(super) enum Doing {
     Refusing,
     /// Accepts and never answers.
     Frozen,
+    /// Nothing comes back, not even from the machine's kernel.
+    Dark,
     /// Answers 500 and names these parts.
     NotReady(&'static [&'static str]),
     /// Answers well, but only after this.
@@ -92,6 +96,7 @@ pub(super) struct World {
     pub(super) nospace: bool,
     pub(super) leaderless: bool,
     pub(super) peers: Peers,
+    pub(super) disk: Disk,
     pub(super) cut_off: bool,
     pub(super) dead_dns: bool,
     pub(super) relay: Relay,
@@ -103,6 +108,10 @@ pub(super) struct World {
     pub(super) store_fails: bool,
     pub(super) store_hangs: bool,
     durable: Durable,
+    /// Alarms that ended, in the order of their ends.
+    pub(super) ended: Vec<FindingKey>,
+    /// Incidents that were withdrawn.
+    pub(super) withdrawn: Vec<IncidentId>,
 
     pub(super) mails: Vec<Mail>,
     pub(super) attempts: usize,
@@ -172,8 +181,29 @@ impl World {
     }
 
     pub(super) fn with(inventory: Inventory) -> Self {
+        Self::with_policy(inventory, Policy { heartbeat_interval: seconds(5), ..Policy::default() })
+    }
+
+    /// A world in which everything is looked at once a minute, for stories of weeks.
+    pub(super) fn unhurried(inventory: Inventory) -> Self {
+        let minute = seconds(60);
+        let policy = Policy {
+            readyz_interval: minute,
+            vip_interval: minute,
+            ordinary_interval: minute,
+            etcd_status_interval: minute,
+            etcd_read_interval: minute,
+            etcd_alarms_interval: minute,
+            reference_interval: minute,
+            own_clock_interval: minute,
+            heartbeat_interval: minute,
+            ..Policy::default()
+        };
+        Self::with_policy(inventory, policy)
+    }
+
+    fn with_policy(inventory: Inventory, policy: Policy) -> Self {
         let start = Now { wall: UnixTime::from_secs(1_790_000_000), mono: Mono(seconds(1_000)) };
-        let policy = Policy { heartbeat_interval: seconds(5), ..Policy::default() };
         let inventory = Arc::new(inventory);
         let engine = Engine::new(Arc::clone(&inventory), policy.clone(), start);
         let mut world = Self {
@@ -193,6 +223,7 @@ impl World {
             nospace: false,
             leaderless: false,
             peers: Peers::default(),
+            disk: Disk::default(),
             cut_off: false,
             dead_dns: false,
             relay: Relay::Accepting,
@@ -202,6 +233,8 @@ impl World {
             store_fails: false,
             store_hangs: false,
             durable: Durable::default(),
+            ended: Vec::new(),
+            withdrawn: Vec::new(),
             mails: Vec::new(),
             attempts: 0,
             beats: Vec::new(),
@@ -245,6 +278,7 @@ impl World {
     pub(super) fn kill(&mut self) {
         self.daemon_up = false;
         self.pending.clear();
+        self.disk.forget();
     }
 
     /// The process starts again, with what the store holds.
@@ -453,6 +487,16 @@ impl World {
     }
 
     fn persist(&mut self, sequence: u64, changes: Vec<Change>) {
+        for change in &changes {
+            if let Change::AlarmOver(key) = change {
+                self.ended.push(key.clone());
+            }
+            if let Change::Incident(incident) = change
+                && incident.over.is_some_and(|over| over.withdrawn)
+            {
+                self.withdrawn.push(incident.id.clone());
+            }
+        }
         if self.store_hangs {
             return;
         }

@@ -1,0 +1,161 @@
+//! F55: a reference point does not answer any more, while others do.
+//!
+//! As long as it is believed to be there, its silence is taken for a cut of our own path. So it must be known to be dead
+//! before it is needed: silence counts only beside something else that answers, which a cut of our own never is. A cluster
+//! is a reference point for the others; that it is silent is told by its own findings, and listed here.
+
+use crate::model::inventory::Inventory;
+use crate::model::phase::Unseen;
+use crate::model::rule::{Level, RuleId};
+use crate::model::subject::Subject;
+use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
+use crate::observe::track::Run;
+use crate::observe::view::Aspect;
+
+use super::edges::Edge;
+use super::scene::Scene;
+use super::words::{Addresses, Words};
+use super::{Rule, phrases};
+
+/// F55: a reference point has been silent for long.
+pub struct ReferenceSilent;
+
+impl Words for ReferenceSilent {
+    fn id(&self) -> RuleId {
+        RuleId::F55
+    }
+
+    fn title(&self) -> &'static str {
+        "reference point silent"
+    }
+
+    fn headline(&self, finding: &Finding) -> String {
+        format!("reference point {} is silent", phrases::fit(finding.subject.short(), 24))
+    }
+
+    fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
+        let place = phrases::place(&finding.subject, addresses);
+        let Evidence::SilentReference { last, unseen, answered, left } = &finding.evidence else {
+            return format!("Reference point {place} does not answer any more.");
+        };
+        let why = unseen.map_or_else(String::new, |unseen: Unseen| format!(" ({unseen})"));
+        let before = answered.map_or_else(
+            || "It has not answered since vedette started".to_owned(),
+            |answered| format!("It last answered at {answered}"),
+        );
+        let others = match left {
+            0 => {
+                "no other place outside the clusters is left that could prove that the path from here works".to_owned()
+            }
+            1 => "one other place still proves that the path from here works".to_owned(),
+            left => format!("{left} other places still prove that the path from here works"),
+        };
+        format!("{place} gives no answer{why}, last asked at {last}, while other places answer. {before}; {others}.")
+    }
+
+    fn impact(&self, finding: &Finding) -> String {
+        let alone = matches!(finding.evidence, Evidence::SilentReference { left: 0, .. });
+        let effect = if alone {
+            "The silence of a cluster can no longer be told from a cut of this machine's own network: it is paged after \
+             30 s, as \"path unproven\"."
+        } else {
+            "Should the others fall silent too, faults of clusters are believed later."
+        };
+        format!("For users: nothing. {effect}")
+    }
+
+    fn likely_cause(&self, finding: &Finding) -> String {
+        if matches!(finding.subject, Subject::Resolver(_)) {
+            "The DNS server is down or was replaced, or a firewall drops what this machine sends it."
+        } else {
+            "The place is down, was moved or taken away, or a firewall drops what this machine sends it."
+        }
+        .into()
+    }
+
+    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+        let address = phrases::address(&finding.subject, addresses);
+        let host = phrases::host(&address).to_owned();
+        let port = address.rsplit_once(':').map_or("PORT", |(_, port)| port);
+        let look = if matches!(finding.subject, Subject::Resolver(_)) {
+            format!("dig @{host} +time=2 . NS")
+        } else {
+            format!("nc -vz -w 3 {host} {port}")
+        };
+        vec![
+            look,
+            format!("tracepath -n {host}"),
+            "vedette check /etc/vedette/vedette.yaml # after another place is named under vantage.references".into(),
+        ]
+    }
+}
+
+impl Rule for ReferenceSilent {
+    fn explains(&self) -> &'static [Edge] {
+        &[]
+    }
+
+    /// A cluster that is silent has findings of its own.
+    fn is_listed_only(&self) -> bool {
+        true
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        let inventory: &Inventory = scene.view.inventory();
+        let places: Vec<Subject> = match scene.cluster {
+            None => inventory.remote_points().collect(),
+            Some((name, _)) => {
+                let is_reference = inventory.remote_clusters().count() > 1;
+                let itself = inventory.remote_clusters().filter(|cluster| is_reference && *cluster == name);
+                itself.cloned().map(Subject::Cluster).collect()
+            }
+        };
+        places.into_iter().map(|place| (place.clone(), judge_place(scene, place))).collect()
+    }
+}
+
+fn judge_place(scene: &Scene<'_>, place: Subject) -> Verdict {
+    let policy = scene.policy();
+    let references = scene.view.references();
+    let Some(hearing) = references.hearing(&place) else { return Verdict::Unknown(Why::NeverSeen) };
+    let Some(silence) = hearing.silence.filter(|_| hearing.is_silent(policy)) else {
+        let good = |proofs: Run| Verdict::Good { since: proofs.first, until: proofs.last, looks: proofs.looks };
+        return hearing.proofs.map_or(Verdict::Unknown(Why::Unclear), good);
+    };
+    // When nothing else answers either, the place may be well and we cut off.
+    let asked = silence.last.mono.minus(policy.reference_interval);
+    if scene.view.path().last().is_none_or(|proof| proof < asked) {
+        return Verdict::Unknown(Why::Vantage);
+    }
+    let is_cluster = matches!(place, Subject::Cluster(_));
+    let symptom = scene.view.track(&place, Aspect::Answer).and_then(|track| track.bad()).map(|bad| &bad.symptom);
+    let unseen = if let Some(Symptom::Silent(unseen)) = symptom { Some(*unseen) } else { None };
+    Verdict::Bad(Finding {
+        rule: RuleId::F55,
+        level: if is_cluster { Level::Info } else { Level::Warning },
+        since: silence.first.wall,
+        hold: policy.reference_silent_after,
+        path_unproven: false,
+        evidence: Evidence::SilentReference {
+            last: silence.last.wall,
+            unseen,
+            answered: hearing.proofs.map(|proofs| proofs.last.wall),
+            left: left(scene, &place),
+        },
+        subject: place,
+    })
+}
+
+/// Other places that prove our path at present. A sole cluster proves none but to itself.
+fn left(scene: &Scene<'_>, place: &Subject) -> usize {
+    let inventory = scene.view.inventory();
+    let clusters = inventory.remote_clusters().cloned().map(Subject::Cluster);
+    let is_sole = inventory.remote_clusters().count() < 2;
+    let others = inventory.remote_points().chain(clusters.filter(|_| !is_sole)).filter(|other| other != place);
+    let answers = |other: &Subject| {
+        let references = scene.view.references();
+        !references.is_silent(other)
+            && references.hearing(other).is_some_and(|hearing| !hearing.is_silent(scene.policy()))
+    };
+    others.filter(answers).count()
+}

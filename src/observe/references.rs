@@ -1,0 +1,143 @@
+//! Which places outside prove that our own path works, and which of them have stopped to.
+//!
+//! A place is a reference point, a resolver, or a whole cluster: each cluster is a reference point for the others. Counts
+//! probes; that a place has been silent for too long beside others that answer is the judgement of a rule, and comes back
+//! as [`References::set_silent`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::inventory::Inventory;
+use crate::model::policy::Policy;
+use crate::model::subject::{Name, Subject};
+use crate::model::time::Now;
+
+use super::track::Run;
+
+/// All places outside this machine that could prove our path.
+#[derive(Debug, Clone, Default)]
+pub struct References {
+    heard: BTreeMap<Subject, Hearing>,
+    silent: BTreeSet<Subject>,
+    /// Reference points and resolvers that are not known to be silent.
+    living_points: usize,
+    /// Clusters that are not known to be silent.
+    living_clusters: BTreeSet<Name>,
+}
+
+/// What one place told of our path lately.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hearing {
+    /// Probes that proved the path, since the place was last silent for long enough to be believed.
+    pub proofs: Option<Run>,
+    /// Probes in a row that proved nothing.
+    pub silence: Option<Run>,
+}
+
+impl References {
+    /// What the configuration names; nothing was heard yet.
+    #[must_use]
+    pub fn new(inventory: &Inventory) -> Self {
+        let mut references = Self::default();
+        references.count(inventory);
+        references
+    }
+
+    /// Another configuration: what was heard of places that `stays` where they were still holds.
+    pub fn replace(&mut self, inventory: &Inventory, stays: impl Fn(&Subject) -> bool) {
+        self.heard.retain(|place, _| stays(place));
+        self.silent.retain(|place| inventory.watches(place));
+        self.count(inventory);
+    }
+
+    /// A probe of `subject` scheduled at `scheduled` proved our path.
+    pub fn hear(&mut self, subject: &Subject, scheduled: Now, policy: &Policy) {
+        let Some(place) = place(subject) else { return };
+        let hearing = self.heard.entry(place).or_default();
+        let before = hearing.proofs.filter(|_| !hearing.is_silent(policy));
+        *hearing = Hearing { proofs: Some(Run::extended(before, scheduled)), silence: None };
+    }
+
+    /// A probe of `subject` scheduled at `scheduled` came to its end without an answer.
+    pub fn miss(&mut self, subject: &Subject, scheduled: Now) {
+        let Some(place) = place(subject) else { return };
+        let hearing = self.heard.entry(place).or_default();
+        hearing.silence = Some(Run::extended(hearing.silence, scheduled));
+    }
+
+    /// Forgets silence: it was heard while we could not hear anything.
+    pub fn forget_silence(&mut self) {
+        self.heard.values_mut().for_each(|hearing| hearing.silence = None);
+    }
+
+    /// What a place told lately; `None` before its first probe.
+    #[must_use]
+    pub fn hearing(&self, place: &Subject) -> Option<&Hearing> {
+        self.heard.get(place)
+    }
+
+    /// Notes whether a place has been found to be silent for so long that its silence says nothing of our path any more.
+    /// Returns whether that is news.
+    pub fn set_silent(&mut self, place: &Subject, is_silent: bool, inventory: &Inventory) -> bool {
+        let is_news = if is_silent { self.silent.insert(place.clone()) } else { self.silent.remove(place) };
+        if is_news {
+            self.count(inventory);
+        }
+        is_news
+    }
+
+    /// Whether a place has been found to be silent for so long.
+    #[must_use]
+    pub fn is_silent(&self, place: &Subject) -> bool {
+        self.silent.contains(place)
+    }
+
+    /// Places that have been found to be silent for so long.
+    pub fn silent(&self) -> impl Iterator<Item = &Subject> {
+        self.silent.iter()
+    }
+
+    /// Whether anything beside `cluster` could prove our path, or could have when it was last asked.
+    #[must_use]
+    pub fn any_beside(&self, cluster: Option<&Name>) -> bool {
+        let itself = usize::from(cluster.is_some_and(|cluster| self.living_clusters.contains(cluster)));
+        self.living_points > 0 || self.living_clusters.len() > itself
+    }
+
+    /// Whether what we see of each place could be held against another: with none beside the only cluster, its silence and
+    /// a cut of our own look alike.
+    #[must_use]
+    pub fn can_tell_blindness(&self) -> bool {
+        self.living_points > 0 || self.living_clusters.len() > 1
+    }
+
+    fn count(&mut self, inventory: &Inventory) {
+        self.living_points = inventory.remote_points().filter(|point| !self.silent.contains(point)).count();
+        self.living_clusters = inventory
+            .remote_clusters()
+            .filter(|cluster| !self.silent.contains(&Subject::Cluster((*cluster).clone())))
+            .cloned()
+            .collect();
+    }
+}
+
+impl Hearing {
+    /// Whether probes enough have proved nothing, over at least an interval of reference points: a cluster that answers
+    /// one probe in that time is not silent.
+    #[must_use]
+    pub fn is_silent(&self, policy: &Policy) -> bool {
+        let span = |run: &Run| run.last.mono.since(run.first.mono);
+        self.silence.is_some_and(|run| run.looks >= policy.confirm_looks && span(&run) >= policy.reference_interval)
+    }
+}
+
+fn place(subject: &Subject) -> Option<Subject> {
+    match subject {
+        Subject::Reference(_) | Subject::Resolver(_) => Some(subject.clone()),
+        Subject::Cluster(_)
+        | Subject::Vip(_)
+        | Subject::Apiserver(..)
+        | Subject::Etcd(..)
+        | Subject::EtcdMember(..) => subject.cluster().cloned().map(Subject::Cluster),
+        Subject::Vantage | Subject::Stored(..) => None,
+    }
+}

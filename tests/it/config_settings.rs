@@ -104,13 +104,24 @@ fn files_of_a_kubeconfig_start_at_its_own_folder() {
 }
 
 #[test]
-fn a_plugin_is_kept_only_when_it_may_run() {
+fn a_plugin_is_kept_only_when_it_may_run_and_one_that_is_not_there_is_told() {
     let folder = machine();
-    let settings =
-        load("clusters: [{ name: prod, kubeconfig: { path: exec.kubeconfig, allow_exec: true } }]", folder.path());
+    let written = std::fs::read_to_string(folder.path().join("exec.kubeconfig")).unwrap();
+    for (command, warning) in [("sh", None), ("./corp-login", Some("corp-login is not there"))] {
+        std::fs::write(folder.path().join("exec.kubeconfig"), written.replace("aws", command)).unwrap();
+        let text =
+            format!("{MAIL}clusters: [{{ name: prod, kubeconfig: {{ path: exec.kubeconfig, allow_exec: true }} }}]");
 
-    let plugin = settings.clusters[0].credentials.exec.as_ref().unwrap();
-    assert_eq!((plugin.command.to_str().unwrap(), plugin.args.join(" ").as_str()), ("aws", "eks get-token"));
+        let (settings, warnings) =
+            Settings::from_text(&text, &folder.path().join("vedette.yaml"), &surroundings()).unwrap();
+
+        let plugin = settings.clusters[0].credentials.exec.as_ref().unwrap();
+        assert!(plugin.command.ends_with(command.trim_start_matches("./")), "{:?}", plugin.command);
+        assert_eq!(plugin.args.join(" "), "eks get-token");
+        let said: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(said.len(), usize::from(warning.is_some()), "{said:?}");
+        assert!(warning.is_none_or(|warning| said[0].contains(warning)), "{said:?}");
+    }
 }
 
 #[test]

@@ -40,7 +40,7 @@
 //! | [`collect`] | the input edge: dials, handshakes, asks, times each phase, keeps every served chain, decides nothing |
 //! | [`observe`] | what is believed: `sign.rs` reads one look as good or bad, `track.rs` counts runs of them until a fault is confirmed, `path.rs` knows whether our own way out works and `references.rs` which places could prove it, `quorum.rs` reads etcd as a vote, `view.rs` holds it all; and what to look at next: `schedule.rs` by the clock, `burst.rs` on suspicion, `flight.rs` for what is under way |
 //! | [`judge`] | one file per family of rules, one table [`RULES`](judge::RULES); the words of a rule ([`Words`](judge::words::Words)) stand beside its judgement, what follows from what in its edges (`edges.rs`) |
-//! | [`alert`] | `ladder.rs` holds and clears, `group.rs` makes incidents and finds the root cause, `outbox.rs` owes messages until they are accepted, `silence.rs` knows about which clusters nothing is said |
+//! | [`alert`] | `ladder.rs` holds and clears, `group.rs` makes incidents and finds the root cause, `outbox.rs` owes messages until they are accepted, `refused.rs` knows whom the relay does not take them for, `silence.rs` knows about which clusters nothing is said |
 //! | [`engine`] | the only place that knows the order of the three above: `mod.rs` the turn, `looking.rs` what goes out and comes back, `judging.rs` from beliefs to alarms, `tell.rs` from alarms to messages, `writing.rs` and `memory.rs` what outlives a restart, `picture.rs` the snapshot |
 //! | [`store`] | alarms, incidents and owed mail in SQLite, on a thread of its own |
 //! | [`render`] | words and pictures from model values, pure: mails, tables, metrics, the status page |
@@ -97,8 +97,9 @@
 //! 7. `engine/tell.rs` composes the message from the incident and the latest looks and puts it into `alert/outbox.rs`. Two
 //!    actions leave in this order: `Persist`, then `Send` once `store/` has said that it is on disk.
 //! 8. `notify/email.rs` delivers. `render/message.rs` asks F24's words in `judge` what broke, what it means and what to
-//!    type; `render/text.rs` and `render/html.rs` lay it out; `notify/talk.rs` speaks SMTP with a deadline for each step.
-//!    The relay's final acceptance comes back as `Input::Delivered` and is recorded; until then the outbox tries again.
+//!    type; `render/text.rs` and `render/html.rs` lay it out; `notify/talk.rs` leads the talk with the relay, a deadline
+//!    for each step. The relay's final acceptance comes back as `Input::Delivered`, with whom it was for, and is recorded;
+//!    until then the outbox tries again.
 //! 9. The apiservers return. Three good looks over fifteen seconds move the alarms through clearing to gone, the incident
 //!    is over, and one more message goes the same way, into the same thread.
 //!

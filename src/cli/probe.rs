@@ -228,7 +228,7 @@ fn doubtful(looks: &[Observation], inventory: &Inventory) -> BTreeSet<Probe> {
                 .any(|answer| answer.answer.as_ref().map_or(true, |health| health.condition != Condition::Well)),
             Ok(_) | Err(_) => false,
         };
-        has_ended || members_bad || matches!(Sign::of(look), Sign::Bad(_) | Sign::Refused(_))
+        has_ended || members_bad || matches!(Sign::of(look), Sign::Bad(_) | Sign::Refused(_) | Sign::Unresolved(_))
     };
     let decides = |kind: ProbeKind| {
         matches!(

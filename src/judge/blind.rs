@@ -152,7 +152,10 @@ enum Testimony {
 }
 
 fn testimony(scene: &Scene<'_>, track: &Track, proof: Option<Mono>) -> Testimony {
-    let Some(bad) = track.bad() else { return Testimony::Speaks };
+    let Some(bad) = track.bad() else {
+        // Nobody was asked where the name has no address.
+        return if track.unresolved().is_some() { Testimony::SilentBefore } else { Testimony::Speaks };
+    };
     let enough = bad.is_long_enough(scene.policy()) && !bad.is_doubtful;
     let after_proof = proof.is_none_or(|proof| bad.noticed > proof);
     match (enough, after_proof) {

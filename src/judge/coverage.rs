@@ -1,4 +1,5 @@
-//! F53: what cannot be seen of a cluster. Listed, never mailed on its own, and never taken for green.
+//! F53: what cannot be seen of a cluster. Listed and never taken for green; mailed only when our own DNS knows no address
+//! for something that is to be watched, which nobody could otherwise know.
 //!
 //! Nothing of it is an outage: what is dead is said by other rules. It tells the reader of a calm page what the calm does
 //! not cover, managed control planes included.
@@ -9,6 +10,7 @@ use crate::model::gap::Gap;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::observe::track::Run;
 use crate::observe::view::Aspect;
 
 use super::edges::Edge;
@@ -28,8 +30,11 @@ impl Words for Coverage {
         "what cannot be seen of a cluster"
     }
 
-    fn headline(&self, _: &Finding) -> String {
-        "not everything can be seen from here".into()
+    fn headline(&self, finding: &Finding) -> String {
+        if unresolved(finding).is_empty() {
+            return "not everything can be seen from here".into();
+        }
+        "a name has no address here: not watched".into()
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
@@ -47,7 +52,10 @@ impl Words for Coverage {
 
     fn likely_cause(&self, finding: &Finding) -> String {
         let Evidence::Coverage { gaps } = &finding.evidence else { return FROM_CONFIGURATION.into() };
-        if gaps.iter().any(|gap| matches!(gap, Gap::NeverSeen(_))) {
+        if !unresolved(finding).is_empty() {
+            "The name in the configuration is wrong or not in the DNS any more, or the resolvers of this machine do not \
+             answer or do not know that zone. Nothing is said about the servers themselves."
+        } else if gaps.iter().any(|gap| matches!(gap, Gap::NeverSeen(_))) {
             "What was never seen may be dead since before vedette started, or its address in the configuration is wrong, \
              or a firewall stands between."
         } else if gaps.iter().any(|gap| matches!(gap, Gap::Refused(_) | Gap::ReadsRefused(_))) {
@@ -58,9 +66,20 @@ impl Words for Coverage {
         .into()
     }
 
-    fn next_commands(&self, _: &Finding, _: &Addresses) -> Vec<String> {
-        vec!["vedette check /etc/vedette/vedette.yaml".into(), "vedette probe --once /etc/vedette/vedette.yaml".into()]
+    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+        let hosts = unresolved(finding).iter().map(|subject| phrases::host_of(subject, addresses));
+        let lookups = hosts.take(2).map(|host| format!("getent ahosts {host}; resolvectl query {host}"));
+        let usual = ["vedette check /etc/vedette/vedette.yaml", "vedette probe --once /etc/vedette/vedette.yaml"];
+        lookups.chain(usual.map(str::to_owned)).collect()
     }
+}
+
+/// What has a name without an address.
+fn unresolved(finding: &Finding) -> &[Subject] {
+    let Evidence::Coverage { gaps } = &finding.evidence else { return &[] };
+    gaps.iter()
+        .find_map(|gap| if let Gap::Unresolved(subjects) = gap { Some(&**subjects) } else { None })
+        .unwrap_or(&[])
 }
 
 const FROM_CONFIGURATION: &str =
@@ -90,6 +109,10 @@ pub fn unseen(gap: &Gap, addresses: &Addresses) -> String {
                 .into()
         }
         Gap::NoSharedAddress => "the address clients use is not watched: no vip is configured".into(),
+        Gap::Unresolved(subjects) => format!(
+            "the DNS of this machine knows no address for {}: nothing is watched there, and whether it works is not known",
+            places(subjects)
+        ),
         Gap::NeverSeen(subjects) => format!("{} never answered since vedette started", places(subjects)),
         Gap::Refused(subjects) => format!("{} refuses our credential and shows nothing but its life", places(subjects)),
         Gap::ReadsRefused(etcd) => {
@@ -121,8 +144,42 @@ impl Rule for Coverage {
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        scene.whole().map(|whole| (whole.clone(), judge_gaps(scene, whole))).into_iter().collect()
+        let whole = scene.whole().map(|whole| (whole.clone(), judge_gaps(scene, whole)));
+        let named = dialled(scene).into_iter().map(|endpoint| (endpoint.clone(), judge_name(scene, endpoint)));
+        whole.into_iter().chain(named).collect()
     }
+}
+
+/// Whether the name of one endpoint leads anywhere. What is listed of the cluster is told of the endpoint after as long
+/// as blindness lasts before it is mailed: a machine that starts may be without DNS for a while.
+fn judge_name(scene: &Scene<'_>, endpoint: Subject) -> Verdict {
+    let standing = scene.standing(&endpoint, Aspect::Answer);
+    let Some(run) = unresolved_run(scene, &endpoint) else {
+        // Whatever it does, there is an address.
+        return match standing {
+            Standing::Bad { bad, .. } => {
+                Verdict::Good { since: bad.run.first, until: bad.run.last, looks: bad.run.looks }
+            }
+            Standing::Good(_) | Standing::Unknown(_) => standing.unless_bad(),
+        };
+    };
+    if run.looks < scene.policy().confirm_looks {
+        return Verdict::Unknown(Why::NeverSeen);
+    }
+    Verdict::Bad(Finding {
+        rule: RuleId::F53,
+        level: Level::Warning,
+        since: run.first.wall,
+        hold: scene.policy().blind_mail,
+        path_unproven: false,
+        evidence: Evidence::Coverage { gaps: vec![Gap::Unresolved(vec![endpoint.clone()])] },
+        subject: endpoint,
+    })
+}
+
+/// Everything that is dialled: of the cluster, or the reference points.
+fn dialled(scene: &Scene<'_>) -> Vec<Subject> {
+    if scene.cluster.is_some() { endpoints(scene) } else { scene.references() }
 }
 
 fn judge_gaps(scene: &Scene<'_>, whole: Subject) -> Verdict {
@@ -163,6 +220,7 @@ fn gaps(scene: &Scene<'_>) -> Vec<Gap> {
         let chosen: Vec<Subject> = endpoints.iter().filter(|endpoint| test(endpoint)).cloned().collect();
         (!chosen.is_empty()).then_some(chosen)
     };
+    gaps.extend(chosen(&|endpoint| is_unresolved(scene, endpoint)).map(Gap::Unresolved));
     gaps.extend(chosen(&|endpoint| is_never_seen(scene, endpoint)).map(Gap::NeverSeen));
     gaps.extend(chosen(&|endpoint| is_refused(scene, endpoint, Aspect::Answer)).map(Gap::Refused));
     for etcd in scene.etcds() {
@@ -269,6 +327,14 @@ fn endpoints(scene: &Scene<'_>) -> Vec<Subject> {
     let vip = cluster.vip.iter().map(|_| Subject::Vip(name.clone()));
     let members = scene.etcds().into_iter().flat_map(|etcd| scene.members(&etcd));
     cluster.apiserver_subjects(name).chain(vip).chain(members).collect()
+}
+
+fn is_unresolved(scene: &Scene<'_>, endpoint: &Subject) -> bool {
+    unresolved_run(scene, endpoint).is_some_and(|run| run.looks >= scene.policy().confirm_looks)
+}
+
+fn unresolved_run(scene: &Scene<'_>, endpoint: &Subject) -> Option<Run> {
+    Some(scene.view.track(endpoint, Aspect::Answer)?.unresolved()?.1)
 }
 
 /// Confirmed to be silent, and never anything else.

@@ -76,6 +76,7 @@ pub fn list(items: &[String]) -> String {
 /// What an endpoint that gave no answer is: `down` only when its own kernel said so, else `unreachable from here`.
 pub(super) fn state(unseen: Unseen) -> String {
     let text = match (unseen.phase, unseen.cause) {
+        (Phase::Resolve, _) => "not seen: the DNS of this machine knows no address for its name",
         (_, Cause::Refused) => "down: the connection is refused, nothing listens there",
         (Phase::Dial, Cause::Timeout) => "unreachable from here: no answer to the connection attempt",
         (Phase::Tls, Cause::Timeout) => "hanging: the connection is accepted, then nothing comes in the TLS handshake",

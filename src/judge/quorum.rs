@@ -287,7 +287,9 @@ fn quorum_evidence(scene: &Scene<'_>, etcd: &Subject, needed: usize, leaderless:
     let mut answering = Vec::new();
     let mut silent = Vec::new();
     for member in scene.members(etcd) {
-        match scene.view.member_unseen(&member) {
+        let track = scene.view.track(&member, Aspect::Answer);
+        let unresolved = track.and_then(|track| track.unresolved()).map(|(unseen, _)| unseen);
+        match scene.view.member_unseen(&member).or(unresolved) {
             Some(unseen) => silent.push((member, unseen)),
             None => answering.push(member),
         }

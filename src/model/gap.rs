@@ -20,6 +20,8 @@ pub enum Gap {
     NoInstances,
     /// The address clients use is not known, only the instances.
     NoSharedAddress,
+    /// The names of these have no address for us, so that nothing was ever asked there.
+    Unresolved(Vec<Subject>),
     /// These were never seen to answer since vedette started.
     NeverSeen(Vec<Subject>),
     /// These answer, but refuse our credential.

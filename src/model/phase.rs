@@ -178,6 +178,15 @@ impl Cause {
     }
 }
 
+impl Unseen {
+    /// Whether our own machine found no address for the name, so that nothing was asked anywhere: it says nothing of
+    /// whoever bears the name.
+    #[must_use]
+    pub const fn is_unresolved(self) -> bool {
+        matches!(self.phase, Phase::Resolve)
+    }
+}
+
 impl fmt::Display for Unseen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let phase = match self.phase {

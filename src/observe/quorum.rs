@@ -71,9 +71,9 @@ pub fn count(answers: &[MemberAnswer<MemberStatus>], is_learner: impl Fn(&Name) 
         .and_then(|leader| seen().filter(|status| status.leader == Some(leader)).map(|status| status.raft_term).max());
 
     let alarms = alarms_of(answers);
-    let refused = voters.iter().filter(|answer| is_refused(answer)).count();
+    let refused = voters.iter().filter(|answer| answer.answer.as_ref().is_err_and(is_kept_from_us)).count();
     let quiet = seen().filter(|status| status.alarms.is_empty()).count();
-    // Refused members may well agree; with them in doubt nothing bad is said.
+    // Members that are kept from us may well agree; with them in doubt nothing bad is said.
     let undecided = seen().count() + refused >= needed && refused > 0;
     Count {
         members: answers.iter().map(|answer| (answer.member.clone(), member_sign(answer))).collect(),
@@ -106,7 +106,7 @@ pub fn reads(answers: &[MemberAnswer<ReadAnswer>], is_learner: impl Fn(&Name) ->
     let is_served = answers.iter().filter(|answer| answer.answer.is_ok()).count() >= majority(voters);
     let sign = |answer: &MemberAnswer<ReadAnswer>| match &answer.answer {
         Ok(_) => Sign::Good,
-        Err(unseen) if unseen.cause.is_refusal() => Sign::Refused(*unseen),
+        Err(unseen) if unseen.is_unresolved() || unseen.cause.is_refusal() => Sign::of_unseen(*unseen),
         // Learners serve no such reads.
         Err(unseen) if is_served && unseen.phase >= Phase::FirstByte && !is_learner(&answer.member) => {
             Sign::of_unseen(*unseen)
@@ -135,8 +135,7 @@ pub fn count_healths(answers: &[MemberAnswer<MemberHealth>], is_learner: impl Fn
         seen.filter(|health| wanted.contains(&health.condition)).count()
     };
     let answering = voters.iter().filter(|answer| answer.answer.is_ok()).count();
-    let refused =
-        voters.iter().filter(|answer| answer.answer.as_ref().is_err_and(|unseen| unseen.cause.is_refusal())).count();
+    let refused = voters.iter().filter(|answer| answer.answer.as_ref().is_err_and(is_kept_from_us)).count();
     let led = in_condition(&[Condition::Well, Condition::Full]);
     // Neither a refusal nor an alarm that hides the rest says that there is no leader.
     let in_doubt = refused + in_condition(&[Condition::Corrupt]);
@@ -189,8 +188,9 @@ fn member_sign(answer: &MemberAnswer<MemberStatus>) -> Sign {
     }
 }
 
-fn is_refused(answer: &MemberAnswer<MemberStatus>) -> bool {
-    matches!(&answer.answer, Err(unseen) if unseen.cause.is_refusal())
+/// Refused to us, or of a name that our DNS does not know: the member may well be fine.
+const fn is_kept_from_us(unseen: &Unseen) -> bool {
+    unseen.cause.is_refusal() || unseen.is_unresolved()
 }
 
 fn alarms_of(answers: &[MemberAnswer<MemberStatus>]) -> Vec<Alarm> {

@@ -16,6 +16,8 @@ pub enum Sign {
     Refused(Unseen),
     /// Alive, but sheds load (429).
     Shed,
+    /// Never asked: our own DNS knows no address for its name.
+    Unresolved(Unseen),
     /// Our own side failed: says nothing.
     Unclear,
 }
@@ -48,6 +50,9 @@ impl Sign {
     /// The sign of a look that saw nothing.
     #[must_use]
     pub const fn of_unseen(unseen: Unseen) -> Self {
+        if unseen.is_unresolved() {
+            return Self::Unresolved(unseen);
+        }
         if unseen.cause.is_refusal() {
             return Self::Refused(unseen);
         }

@@ -52,7 +52,8 @@ pub struct Track {
     last_good: Option<Now>,
     suspected: Option<Mono>,
     pace: Option<Pace>,
-    refused: Option<Box<Run>>,
+    /// Looks in a row that were refused, or that found no address: the latest sign says which.
+    kept_out: Option<Box<Run>>,
     past: Option<Box<Past>>,
 }
 
@@ -109,8 +110,10 @@ impl Track {
             return Effect::Late;
         }
         let mut was_bad = self.bad.is_some();
-        let refused = self.refused.take().map(|run| *run);
-        self.refused = matches!(sign, Sign::Refused(_)).then(|| Box::new(Run::extended(refused, scheduled)));
+        let kept_out = self.kept_out.take().map(|run| *run);
+        let goes_on = kept_out.filter(|_| self.latest.as_ref().is_some_and(|(_, latest)| is_alike(latest, &sign)));
+        self.kept_out =
+            matches!(sign, Sign::Refused(_) | Sign::Unresolved(_)).then(|| Box::new(Run::extended(goes_on, scheduled)));
         match &sign {
             Sign::Good => {
                 self.good = Some(Run::extended(self.good, scheduled));
@@ -133,7 +136,7 @@ impl Track {
                 self.bad = None;
                 self.suspected = None;
             }
-            Sign::Unclear => {}
+            Sign::Unresolved(_) | Sign::Unclear => {}
         }
         self.latest = Some((scheduled, sign));
         match (was_bad, self.bad.is_some()) {
@@ -272,8 +275,17 @@ impl Track {
     /// How our credential is refused, with the looks in a row that say so.
     #[must_use]
     pub fn refused(&self) -> Option<(Unseen, Run)> {
-        match (&self.latest, &self.refused) {
+        match (&self.latest, &self.kept_out) {
             (Some((_, Sign::Refused(unseen))), Some(run)) => Some((*unseen, **run)),
+            _ => None,
+        }
+    }
+
+    /// Why its name has no address for us, with the looks in a row that say so.
+    #[must_use]
+    pub fn unresolved(&self) -> Option<(Unseen, Run)> {
+        match (&self.latest, &self.kept_out) {
+            (Some((_, Sign::Unresolved(unseen))), Some(run)) => Some((*unseen, **run)),
             _ => None,
         }
     }
@@ -337,6 +349,11 @@ impl Track {
             }
         }
     }
+}
+
+/// Whether both signs keep us out, and in the same way.
+const fn is_alike(one: &Sign, other: &Sign) -> bool {
+    matches!((one, other), (Sign::Refused(_), Sign::Refused(_)) | (Sign::Unresolved(_), Sign::Unresolved(_)))
 }
 
 impl BadRun {

@@ -3,12 +3,14 @@
 use crate::model::gap::Gap;
 use crate::model::inventory::{Inventory, Listener};
 use crate::model::phase::{Cause, Phase, Unseen};
-use crate::model::rule::RuleId::F53;
+use crate::model::rule::Level;
+use crate::model::rule::RuleId::{F01, F51, F53};
 use crate::model::verdict::{Evidence, Verdict};
 
-use super::stage::Member::{Gone, Unwelcoming, Up};
+use super::stage::Member::{Gone, Nameless, Unwelcoming, Up};
 use super::stage::{
-    Says, Seen, dead, each, end, inventory, of, reads, ready, round, round_with, said, together, verdicts, view,
+    NAMELESS, Says, Seen, dead, each, end, inventory, of, reads, ready, round, round_with, said, together, unseen,
+    verdicts, view,
 };
 
 const REFUSED: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRefused };
@@ -16,11 +18,12 @@ const REFUSED: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::Credenti
 /// What F53 lists of `prod` after `looks`.
 fn check(inventory: Inventory, looks: &[(u64, Option<Seen>)], expected: &[Gap]) {
     let verdicts = verdicts(&view(inventory, looks), end(looks));
-    let listed = verdicts.iter().filter(|(key, _)| key.rule == F53).find_map(|(_, verdict)| {
-        let Verdict::Bad(finding) = verdict else { return None };
-        let Evidence::Coverage { gaps } = &finding.evidence else { panic!("{finding:?}") };
-        Some(gaps.clone())
-    });
+    let listed =
+        verdicts.iter().filter(|(key, _)| key.rule == F53 && key.subject == of("prod")).find_map(|(_, verdict)| {
+            let Verdict::Bad(finding) = verdict else { return None };
+            let Evidence::Coverage { gaps } = &finding.evidence else { panic!("{finding:?}") };
+            Some(gaps.clone())
+        });
 
     assert_eq!(listed.unwrap_or_default(), expected);
 }
@@ -72,6 +75,39 @@ fn what_never_answered_is_a_gap_and_what_died_is_none() {
     let quota = |status: &mut crate::model::etcd::MemberStatus| status.db_quota_bytes = Some(2 << 30);
     let member = each(&times, round_with(&[Up, Up, Gone], quota));
     check(listening(2, 3, 3), &member, &[Gap::NeverSeen(vec![of("prod/etcd/main/etcd-3")])]);
+}
+
+#[test]
+fn a_name_without_an_address_is_a_gap_and_no_fault_and_told_after_a_minute() {
+    let endpoints = ["prod/apiserver/api-1", "prod/apiserver/api-2", "prod/vip"];
+    let looks = |times: &[u64]| {
+        let lost = endpoints.map(|endpoint| each(times, unseen(endpoint, NAMELESS)));
+        together(&lost.into_iter().chain([each(times, round(&[Nameless; 3]))]).collect::<Vec<_>>())
+    };
+    let members = (1..=3).map(|n| of(&format!("prod/etcd/main/etcd-{n}")));
+    let named = endpoints.map(of).into_iter().chain(members).collect();
+    check(listening(2, 3, 3), &looks(&[0, 500, 1000]), &[Gap::Unresolved(named)]);
+    let looks = looks(&[0, 500, 1000]);
+    let verdicts = verdicts(&view(listening(2, 3, 3), &looks), end(&looks));
+    assert_eq!(said(&verdicts, F53, "prod/vip"), Says::Bad(Level::Warning, 60));
+    assert_eq!(said(&verdicts, F53, "prod/etcd/main/etcd-1"), Says::Bad(Level::Warning, 60));
+    let others = verdicts.iter().filter(|(key, _)| !matches!(key.rule, F51 | F53));
+    let bad: Vec<_> = others.filter(|(_, verdict)| matches!(verdict, Verdict::Bad(_))).collect();
+    assert!(bad.is_empty(), "nobody was asked: {bad:?}");
+}
+
+#[test]
+fn members_without_an_address_do_not_hide_that_the_rest_is_no_majority() {
+    for (members, quorum) in [([Up, Up, Nameless], Says::Good), ([Up, Gone, Nameless], Says::Unclear)] {
+        let looks = each(&[0, 500, 1000], round(&members));
+        let verdicts = verdicts(&view(inventory(2, 3), &looks), end(&looks));
+
+        assert_eq!(said(&verdicts, F01, "prod/etcd/main"), quorum, "{members:?}");
+    }
+    let lost = each(&[0, 500, 1000], round(&[Gone, Gone, Nameless]));
+    let verdicts = verdicts(&view(inventory(2, 3), &lost), end(&lost));
+
+    assert_eq!(said(&verdicts, F01, "prod/etcd/main"), Says::Bad(Level::Critical, 0));
 }
 
 #[test]

@@ -83,6 +83,8 @@ pub(super) enum Member {
     Gone,
     Hung,
     Unwelcoming,
+    /// Its name has no address.
+    Nameless,
 }
 
 /// Lets `looks` happen at their milliseconds in the standard cluster, judges at the last of them, and expects each of
@@ -188,6 +190,9 @@ pub(super) fn dead(subject: &str) -> Option<Seen> {
     unseen(subject, REFUSED)
 }
 
+/// Our DNS knows no address for it.
+pub(super) const NAMELESS: Unseen = Unseen { phase: Phase::Resolve, cause: Cause::NoSuchName };
+
 /// Nothing comes back.
 pub(super) fn mute(subject: &str) -> Option<Seen> {
     unseen(subject, MUTE)
@@ -262,7 +267,8 @@ fn answer(member: Member, n: u8) -> MemberAnswer<MemberStatus> {
             | Member::Corrupt
             | Member::Gone
             | Member::Hung
-            | Member::Unwelcoming => Some(1),
+            | Member::Unwelcoming
+            | Member::Nameless => Some(1),
         },
         raft_term: 3,
         raft_index: 100,
@@ -284,13 +290,15 @@ fn answer(member: Member, n: u8) -> MemberAnswer<MemberStatus> {
             | Member::Learner
             | Member::Gone
             | Member::Hung
-            | Member::Unwelcoming => Vec::new(),
+            | Member::Unwelcoming
+            | Member::Nameless => Vec::new(),
         },
         errors: Vec::new(),
     };
     let answer = match member {
         Member::Gone => Err(REFUSED),
         Member::Hung => Err(MUTE),
+        Member::Nameless => Err(NAMELESS),
         Member::Unwelcoming => Err(Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRefused }),
         Member::Up
         | Member::Leaderless

@@ -18,8 +18,7 @@ use super::world::{Doing, World, api, etcd, name, seconds};
 impl World {
     pub(super) fn observe(&self, look: &Look) -> (Duration, Observation) {
         let (after, phases, outcome) = self.outcome(look);
-        let answered =
-            !matches!(&outcome, Err(unseen) if unseen.cause == Cause::Timeout && unseen.phase == Phase::Dial);
+        let answered = !matches!(&outcome, Err(unseen) if unseen.is_unresolved() || unseen.cause == Cause::Timeout && unseen.phase == Phase::Dial);
         let is_dead_resolver = look.probe.kind == ProbeKind::Resolver && self.dead_dns;
         let is_frozen_peer = matches!(&outcome, Err(unseen) if unseen.phase == Phase::Tls);
         let is_round_answered = match &outcome {
@@ -186,6 +185,7 @@ impl World {
         };
         match self.behaviour(subject) {
             Doing::Well => (quick, phases(quick), Ok(reading(&[], 200))),
+            Doing::Nameless => fail(Duration::from_millis(1), Phase::Resolve, Cause::NoSuchName),
             Doing::Refusing => fail(Duration::from_millis(1), Phase::Dial, Cause::Refused),
             Doing::Frozen => fail(seconds(2), Phase::Tls, Cause::Timeout),
             Doing::Dark => fail(seconds(1), Phase::Dial, Cause::Timeout),
@@ -221,6 +221,7 @@ impl World {
             (seconds(1), fail(Phase::Dial, Cause::Timeout))
         } else {
             match self.doing.get(&etcd(n)).cloned().unwrap_or(Doing::Well) {
+                Doing::Nameless => (quick, fail(Phase::Resolve, Cause::NoSuchName)),
                 Doing::Refusing => (quick, fail(Phase::Dial, Cause::Refused)),
                 Doing::Dark => (seconds(1), fail(Phase::Dial, Cause::Timeout)),
                 Doing::Frozen | Doing::NotReady(_) => (seconds(1), fail(Phase::FirstByte, Cause::Timeout)),

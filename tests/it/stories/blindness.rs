@@ -6,7 +6,7 @@ use vedette::model::inventory::Reference;
 use vedette::model::reason::MessageReason::{First, HappenedWhileMute, Resolved};
 use vedette::model::rule::RuleId;
 
-use super::world::{Doing, World, api, inventory, name, seconds};
+use super::world::{Doing, World, api, etcd, inventory, name, seconds, vip};
 
 #[test]
 fn cut_off_for_minutes_sends_one_mail_about_itself_after_return() {
@@ -45,6 +45,33 @@ fn dead_dns_hides_neither_an_outage_nor_a_blindness() {
     world.run_until(seconds(500));
 
     assert_eq!(world.told(), [(RuleId::F24, First), (RuleId::F24, Resolved), (RuleId::F04, HappenedWhileMute)]);
+}
+
+#[test]
+fn what_has_no_address_is_told_once_as_not_watched_and_pages_nobody() {
+    let mut world = World::new();
+    for endpoint in [vip(), api(1), api(2), etcd(1), etcd(2), etcd(3)] {
+        world.set(&endpoint, Doing::Nameless);
+    }
+    world.at(seconds(600), World::heal);
+
+    world.run_until(seconds(900));
+
+    assert_eq!(world.told(), [(RuleId::F53, First), (RuleId::F53, Resolved)]);
+    assert!(world.mails[0].at < seconds(75), "{:?}", world.mails[0].at);
+}
+
+#[test]
+fn a_dns_that_comes_up_after_us_mails_nothing() {
+    let mut world = World::new();
+    for endpoint in [vip(), api(1), etcd(2)] {
+        world.set(&endpoint, Doing::Nameless);
+    }
+    world.at(seconds(45), World::heal);
+
+    world.run_until(seconds(300));
+
+    assert!(world.mails.is_empty(), "{:?}", world.told());
 }
 
 #[test]

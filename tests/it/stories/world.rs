@@ -44,6 +44,8 @@ pub(super) enum Doing {
     NotReady(&'static [&'static str]),
     /// Answers well, but only after this.
     Slow(Duration),
+    /// Its name has no address for us.
+    Nameless,
     /// Alive, and refuses our credential.
     Unwelcoming,
     /// Overloaded: now names etcd as failing, now does not answer in time.

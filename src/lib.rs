@@ -66,7 +66,7 @@
 //! - **Pages from one sample.** A fault needs three bad looks, a second between the first and the last, and proof after the
 //!   first that our own path works. Intervals do not set how fast a page is; bursts do.
 //! - **Anything the watched cluster must provide.** No cluster DNS, no object of the API, no agent. Names are resolved
-//!   once and kept.
+//!   once and kept, and asked for again when their addresses fail.
 //! - **Work that grows with the cluster.** Looks grow with endpoints only, and `observe/budget.rs` charges
 //!   every request to its cluster, confirmations first.
 //! - **Unbounded anything.** Queues, answers, chains, looks under way and mails at once have a limit, and what is dropped

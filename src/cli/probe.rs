@@ -190,7 +190,8 @@ fn probes(inventory: &Inventory, settings: &Settings, clock: &Clock) -> BTreeSet
     schedule
         .probes()
         .flat_map(|(probe, _)| {
-            let both = matches!(probe.subject, Subject::Apiserver(..) | Subject::Vip(_));
+            let is_asked = matches!(probe.subject, Subject::Apiserver(..) | Subject::Vip(_));
+            let both = is_asked && probe.kind != ProbeKind::Addresses;
             let kinds: &[ProbeKind] = if both {
                 &[ProbeKind::Livez, ProbeKind::Readyz, ProbeKind::Version]
             } else {
@@ -226,6 +227,7 @@ fn doubtful(looks: &[Observation], inventory: &Inventory) -> BTreeSet<Probe> {
             Ok(Reading::EtcdHealth(answers)) => answers
                 .iter()
                 .any(|answer| answer.answer.as_ref().map_or(true, |health| health.condition != Condition::Well)),
+            Ok(Reading::Addresses(answers)) => answers.iter().any(|told| told.answer.is_err()),
             Ok(_) | Err(_) => false,
         };
         has_ended || members_bad || matches!(Sign::of(look), Sign::Bad(_) | Sign::Refused(_) | Sign::Unresolved(_))
@@ -240,6 +242,7 @@ fn doubtful(looks: &[Observation], inventory: &Inventory) -> BTreeSet<Probe> {
                 | ProbeKind::EtcdAlarms
                 | ProbeKind::EtcdMembers
                 | ProbeKind::Chain
+                | ProbeKind::Addresses
                 | ProbeKind::Version
                 | ProbeKind::Reference
         )

@@ -75,6 +75,7 @@ impl Apiserver {
             ProbeKind::Livez => Page::Livez,
             ProbeKind::Version => Page::Version,
             ProbeKind::Chain => return Some(self.site.look_at_chain(kit).await),
+            ProbeKind::Addresses => return Some(self.site.look_at_addresses(kit).await),
             ProbeKind::EtcdStatus
             | ProbeKind::EtcdRead
             | ProbeKind::EtcdAlarms

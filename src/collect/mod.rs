@@ -4,6 +4,7 @@
 //! look ends in bounded time by deadlines per phase, and exactly one observation comes back for it; open connections
 //! that break report by themselves. Called by the daemon and by `probe --once`.
 
+mod addresses;
 mod apiserver;
 mod ask;
 mod chain;
@@ -180,6 +181,7 @@ impl Target {
             (Self::Apiserver(apiserver), kind) => Box::pin(apiserver.look(kit, kind, probe.connection)).await,
             (Self::Etcd(etcd), kind) => Box::pin(etcd.look(kit, kind, probe.connection)).await,
             (Self::Member(site), ProbeKind::Chain) => Some(Box::pin(site.look_at_chain(kit)).await),
+            (Self::Member(site), ProbeKind::Addresses) => Some(Box::pin(site.look_at_addresses(kit)).await),
             (Self::Reference(address), ProbeKind::Reference) => Some(Box::pin(look_at_reference(kit, address)).await),
             (Self::Resolver(address), ProbeKind::Resolver) => Some(Box::pin(look_at_resolver(kit, address)).await),
             (Self::Vantage, ProbeKind::OwnClock) => Some(look_at_own_clock(kit)),

@@ -31,9 +31,9 @@ pub(crate) struct Site {
     pub(crate) identity: Arc<Identity>,
     /// The expected name as HTTP wants it: `name:port`.
     pub(crate) authority: http::Uri,
-    address: Address,
-    name: ServerName<'static>,
-    proxy: Option<Arc<Proxy>>,
+    pub(super) address: Address,
+    pub(super) name: ServerName<'static>,
+    pub(super) proxy: Option<Arc<Proxy>>,
     chain: ChainMemory,
 }
 
@@ -132,9 +132,9 @@ impl Site {
         self.chain.served(record, expected)
     }
 
-    /// A handshake and nothing else. A server that shows its chain and then refuses us has been seen.
-    pub(crate) async fn look_at_chain(&self, kit: &Kit) -> Sight {
-        let alpn = match self.subject {
+    /// What is spoken there.
+    pub(super) const fn alpn(&self) -> Alpn {
+        match self.subject {
             Subject::EtcdMember(..) => Alpn::Http2,
             Subject::Vantage
             | Subject::Reference(_)
@@ -144,7 +144,12 @@ impl Site {
             | Subject::Apiserver(..)
             | Subject::Etcd(..)
             | Subject::Stored(..) => Alpn::Http1,
-        };
+        }
+    }
+
+    /// A handshake and nothing else. A server that shows its chain and then refuses us has been seen.
+    pub(crate) async fn look_at_chain(&self, kit: &Kit) -> Sight {
+        let alpn = self.alpn();
         let passport = self.identity.current().await;
         let journey = Journey::new(&kit.clock);
         let opening = self.open(kit, &passport, alpn, &journey).await;
@@ -161,6 +166,7 @@ impl Site {
     }
 }
 
-fn is_refusal(cause: Cause) -> bool {
+/// Whether whoever ended the handshake so is there: it has shown its chain, or wants another certificate of us.
+pub(super) fn is_refusal(cause: Cause) -> bool {
     cause.is_refusal() || cause == Cause::TlsAlert
 }

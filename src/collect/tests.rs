@@ -2,6 +2,7 @@
 
 pub(crate) mod farm;
 mod kept;
+mod named;
 pub(crate) mod paired;
 mod phases;
 mod places;

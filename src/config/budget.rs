@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use super::desk::Desk;
-use super::settings::{Cluster, Etcd};
-use crate::model::policy::Policy;
+use super::settings::{Cluster, Etcd, Host};
+use crate::model::policy::{PLANNED_ADDRESSES, Policy};
 use crate::parse::flaw::Flaw;
 use crate::parse::yaml::Mark;
 
@@ -35,10 +35,13 @@ impl Planned {
         let ordinary = 2.0 * per_second(policy.ordinary_interval);
         let instances = count(cluster.apiservers.len());
         let vips = count(usize::from(cluster.vip.is_some()));
+        let dialled = cluster.vip.iter().chain(cluster.apiservers.iter().map(|(_, endpoint)| endpoint));
+        let named = dialled.filter(|endpoint| matches!(endpoint.address.host, Host::Name(_))).count();
         let members = count(cluster.etcds.iter().map(|etcd| etcd.members.len()).sum());
         Self {
             apiservers: instances * (per_second(policy.readyz_interval) + ordinary)
-                + vips * (per_second(policy.vip_interval) + ordinary),
+                + vips * (per_second(policy.vip_interval) + ordinary)
+                + count(named) * f64::from(PLANNED_ADDRESSES) * per_second(policy.chain_interval),
             // The sum of nothing is -0.0, and would be printed so.
             etcd: cluster.etcds.iter().map(|etcd| asked_of(etcd, policy)).fold(0.0, |sum, asked| sum + asked),
             apiservers_goal: 0.6 * instances + 2.0,

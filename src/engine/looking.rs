@@ -34,6 +34,9 @@ impl Engine {
         if let Some(subject) = &taken.doubtful_chain {
             self.bursts.second_handshake(subject, now.mono);
         }
+        if let Some((subject, first)) = &taken.partly_dead {
+            self.bursts.look_at_addresses(subject, *first, self.view.policy(), now.mono);
+        }
         if let Some(cluster) = taken.touched {
             self.touched.insert(Some(cluster));
         }

@@ -27,6 +27,7 @@ pub fn is_dead(finding: &Finding) -> bool {
             | RuleId::F52
             | RuleId::F53
             | RuleId::F54
-            | RuleId::F55 => false,
+            | RuleId::F55
+            | RuleId::F59 => false,
         }
 }

@@ -243,8 +243,10 @@ pub(super) fn instance_commands(instance: &Subject, addresses: &Addresses) -> Ve
 
 impl Rule for OneBad {
     fn explains(&self) -> &'static [Edge] {
-        // A balancer in front of a bad instance fails in part; F23 waits until it is wholly dead for longer.
-        &[]
+        // A balancer in front of a bad instance fails in part; F23 waits until it is wholly dead for longer. A name may
+        // have the instances' own addresses.
+        const EDGES: [Edge; 1] = [Edge::in_cluster(RuleId::F59)];
+        &EDGES
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
@@ -343,12 +345,13 @@ fn judge_partly(scene: &Scene<'_>, endpoint: &Subject, instances: &[Subject]) ->
 impl Rule for AllDown {
     fn explains(&self) -> &'static [Edge] {
         // Apiservers that come back are alive before they are ready: F25 and F50 are the tail of the same outage.
-        const EDGES: [Edge; 5] = [
+        const EDGES: [Edge; 6] = [
             Edge::in_cluster(RuleId::F22),
             Edge::in_cluster(RuleId::F23),
             Edge::in_cluster(RuleId::F25),
             Edge::in_cluster(RuleId::F49),
             Edge::in_cluster(RuleId::F50),
+            Edge::in_cluster(RuleId::F59),
         ];
         &EDGES
     }

@@ -8,6 +8,7 @@ pub mod edges;
 pub mod scene;
 pub mod words;
 
+pub mod address;
 pub mod alarm;
 pub mod blind;
 pub mod coverage;
@@ -83,6 +84,7 @@ pub static RULES: [&dyn Rule; RuleId::ALL.len()] = [
     &coverage::Coverage,
     &stale::ServedStale,
     &silent::ReferenceSilent,
+    &address::AddressDead,
 ];
 
 /// The rule of that name.

@@ -152,9 +152,10 @@ impl<'a> Scene<'a> {
         {
             return Standing::Bad { bad, path_unproven };
         }
+        let freshness = aspect.freshness(subject, self.policy());
         match track.good() {
-            Some(run) if track.is_freshly_good(self.policy(), self.now.mono) => Standing::Good(run),
-            _ => Standing::Unknown(track.why(self.now.mono, self.policy())),
+            Some(run) if track.is_freshly_good(freshness, self.now.mono) => Standing::Good(run),
+            _ => Standing::Unknown(track.why(self.now.mono, freshness)),
         }
     }
 }

@@ -263,9 +263,9 @@ fn found(
 fn traffic(scene: &Scene<'_>, endpoint: &Subject, dominating: Option<Phase>) -> Traffic {
     let track = |aspect| scene.view.track(endpoint, aspect);
     let is_slow = |aspect| track(aspect).is_some_and(|track| track.slow().is_some_and(|run| run.looks >= LOOKS));
-    let is_brisk = |aspect| {
-        track(aspect)
-            .is_some_and(|track| track.brisk().is_some() && track.is_freshly_good(scene.policy(), scene.now.mono))
+    let is_brisk = |aspect: Aspect| {
+        let freshness = aspect.freshness(endpoint, scene.policy());
+        track(aspect).is_some_and(|track| track.brisk().is_some() && track.is_freshly_good(freshness, scene.now.mono))
     };
     let (exempt, ordinary) = (Aspect::Answer, Aspect::Ordinary);
     if is_slow(ordinary) && is_brisk(exempt) {
@@ -282,7 +282,7 @@ fn traffic(scene: &Scene<'_>, endpoint: &Subject, dominating: Option<Phase>) -> 
 fn phases(scene: &Scene<'_>, endpoint: &Subject, aspect: Aspect) -> (std::time::Duration, Option<Phase>) {
     let probe = match aspect {
         Aspect::Ordinary => Probe::reused(endpoint.clone(), ProbeKind::Version),
-        Aspect::Answer | Aspect::Leader | Aspect::Alarm | Aspect::Mind | Aspect::Read => {
+        Aspect::Answer | Aspect::Leader | Aspect::Alarm | Aspect::Mind | Aspect::Read | Aspect::Addresses => {
             Probe::anew(endpoint.clone(), ProbeKind::Readyz)
         }
     };
@@ -298,9 +298,9 @@ fn brisk(scene: &Scene<'_>, endpoints: &[Subject], awaited: &[Subject]) -> Verdi
     let runs = endpoints.iter().flat_map(|endpoint| {
         [Aspect::Answer, Aspect::Ordinary]
             .into_iter()
-            .filter_map(|aspect| scene.view.track(endpoint, aspect))
-            .filter(|track| track.is_freshly_good(scene.policy(), scene.now.mono))
-            .filter_map(Track::brisk)
+            .filter_map(|aspect| Some((aspect, scene.view.track(endpoint, aspect)?)))
+            .filter(|(aspect, track)| track.is_freshly_good(aspect.freshness(endpoint, scene.policy()), scene.now.mono))
+            .filter_map(|(_, track)| track.brisk())
     });
     all_good(runs).unwrap_or(Verdict::Unknown(Why::Unclear))
 }

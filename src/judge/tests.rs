@@ -1,5 +1,6 @@
 //! Every rule as a table: looks in, verdicts out. What a whole outage leads to is told in `tests/it/stories`.
 
+mod address;
 mod apiservers;
 mod clearing;
 mod complete;

@@ -3,6 +3,7 @@
 //! Holds no credential and resolves no name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +89,15 @@ pub struct Endpoint {
     pub is_loopback: bool,
     /// Who renews the certificates served there.
     pub certificates: Class,
+}
+
+impl Endpoint {
+    /// Whether it is dialled by a name, which may have several addresses.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
+        host.trim_matches(['[', ']']).parse::<IpAddr>().is_err()
+    }
 }
 
 /// A source of stored certificates and tokens.
@@ -279,6 +289,19 @@ impl Cluster {
         let vip = self.vip.iter().map(|_| Subject::Vip(cluster.clone()));
         let members = self.etcds.iter().flat_map(|(etcd, known)| known.member_subjects(cluster, etcd));
         self.apiserver_subjects(cluster).chain(vip).chain(members)
+    }
+
+    /// Everything that is dialled for a handshake, with where.
+    pub fn dialled<'a>(&'a self, cluster: &'a Name) -> impl Iterator<Item = (Subject, &'a Endpoint)> + 'a {
+        let instance = move |name: &Name| Subject::Apiserver(cluster.clone(), name.clone());
+        let instances = self.apiservers.iter().map(move |(name, endpoint)| (instance(name), endpoint));
+        let vip = self.vip.iter().map(|endpoint| (Subject::Vip(cluster.clone()), endpoint));
+        let members = self.etcds.iter().flat_map(move |(etcd, known)| {
+            let member = move |name: &Name| Subject::EtcdMember(cluster.clone(), etcd.clone(), name.clone());
+            let shown = known.members.iter().filter(move |(name, _)| known.shows_chain(name));
+            shown.map(move |(name, endpoint)| (member(name), endpoint))
+        });
+        instances.chain(vip).chain(members)
     }
 
     /// Subjects of all instances.

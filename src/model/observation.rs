@@ -1,5 +1,6 @@
 //! One look at the world: what was seen, or why nothing was seen, and where the time went.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,29 @@ impl Observation {
     }
 }
 
+/// What one address of a name did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressAnswer {
+    /// The address.
+    pub address: IpAddr,
+    /// Whether a handshake could be made there, or why not.
+    pub answer: Result<(), Unseen>,
+}
+
+impl AddressAnswer {
+    /// How many addresses answer, and what the others do.
+    #[must_use]
+    pub fn summary(answers: &[Self]) -> String {
+        let dead = answers.iter().filter_map(|told| Some(format!("{} {}", told.address, told.answer.err()?)));
+        let dead: Vec<String> = dead.collect();
+        match (answers.len(), dead.as_slice()) {
+            (0, _) => "no second address".to_owned(),
+            (all, []) => format!("all {all} addresses answer"),
+            (all, dead) => format!("{} of {all} addresses answer; {}", all - dead.len(), dead.join(", ")),
+        }
+    }
+}
+
 /// What a look can read. Closed: a new kind of fact is a new variant, and the compiler lists who must decide.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -90,6 +114,8 @@ pub enum Reading {
     EtcdMetrics(Vec<MemberAnswer<MemberMetrics>>),
     /// A handshake was made; the chain is in [`Observation::served`].
     Chain,
+    /// Each address of the name; none where there is but one, which every other look dials.
+    Addresses(Vec<AddressAnswer>),
     /// A reference point accepted a connection, or refused it, which proves the path as well.
     Reference,
     /// A resolver answered.

@@ -36,7 +36,8 @@ pub struct Policy {
     pub etcd_members_interval: Duration,
     /// Page of each etcd member's metrics listener: some 150 KB and 7 ms of the member.
     pub etcd_metrics_interval: Duration,
-    /// Redial of etcd members for their chain.
+    /// Redial of etcd members for their chain, and of each address of a name that has several. For these it is the usual
+    /// life of an answer of the DNS, and that of a pin: what changes faster cannot be told from it.
     pub chain_interval: Duration,
     /// Reference points and resolvers, outside bursts.
     pub reference_interval: Duration,
@@ -79,6 +80,9 @@ pub struct Policy {
     pub settle: Duration,
     /// Hold of a lost redundancy.
     pub redundancy_hold: Duration,
+    /// Hold of a dead address beside living ones: two lives of a usual DNS answer, for whoever takes an address out of
+    /// service takes it out of the DNS, where its old answers live on for one; and the time of the third look.
+    pub address_hold: Duration,
     /// Without tolerance for a further loss for this long, a lost redundancy is critical.
     pub redundancy_critical: Duration,
     /// Hold where there is only one instance or member, or an address that fails over.
@@ -159,6 +163,11 @@ pub struct Policy {
     pub in_flight_at_all: usize,
 }
 
+/// Addresses that the name of an apiserver or of the shared address is planned to have. Source: managed control planes
+/// and cloud balancers have one in each of two or three zones. The name of an etcd member is planned to have one, which
+/// is seen without further handshakes.
+pub const PLANNED_ADDRESSES: u32 = 3;
+
 impl Policy {
     /// Requests that may be sent in any second to a cluster for which `planned` a second are planned.
     #[must_use]
@@ -218,6 +227,7 @@ impl Default for Policy {
             burst_pause: seconds(10),
             settle: Duration::from_millis(500),
             redundancy_hold: seconds(30),
+            address_hold: seconds(130),
             redundancy_critical: seconds(600),
             sole_hold: seconds(10),
             leaderless_hold: seconds(3),

@@ -31,6 +31,8 @@ pub enum ProbeKind {
     EtcdMetrics,
     /// A TLS handshake and nothing else, for the served chain.
     Chain,
+    /// A handshake with each address of an endpoint's name, where it has several.
+    Addresses,
     /// An open reused connection that broke without announcement. Never asked for: it reports by itself.
     Tripwire,
     /// A TCP connection to a reference point.
@@ -95,6 +97,7 @@ impl ProbeKind {
             Self::EtcdHealth => "etcd_health",
             Self::EtcdMetrics => "etcd_metrics",
             Self::Chain => "chain",
+            Self::Addresses => "addresses",
             Self::Tripwire => "tripwire",
             Self::Reference => "reference",
             Self::Resolver => "resolver",
@@ -117,6 +120,7 @@ impl ProbeKind {
             | Self::Livez
             | Self::Version
             | Self::Chain
+            | Self::Addresses
             | Self::Tripwire
             | Self::Reference
             | Self::Resolver

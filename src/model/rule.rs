@@ -48,6 +48,8 @@ pub enum RuleId {
     F54,
     /// A reference point has been silent for long.
     F55,
+    /// One of several addresses of a name is dead.
+    F59,
 }
 
 /// How loud a finding is. Ordered.
@@ -69,7 +71,7 @@ pub struct NoSuchRule;
 
 impl RuleId {
     /// Every rule, in the order of their names.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::F01,
         Self::F02,
         Self::F03,
@@ -90,6 +92,7 @@ impl RuleId {
         Self::F53,
         Self::F54,
         Self::F55,
+        Self::F59,
     ];
 
     /// The rule's name.
@@ -116,6 +119,7 @@ impl RuleId {
             Self::F53 => "F53",
             Self::F54 => "F54",
             Self::F55 => "F55",
+            Self::F59 => "F59",
         }
     }
 }

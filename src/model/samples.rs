@@ -210,6 +210,10 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
                 by: Vec::new(),
             },
         ),
+        RuleId::F59 => (
+            "prod-eu1/vip",
+            Evidence::DeadAddresses { dead: vec![(std::net::Ipv4Addr::new(10, 0, 0, 31).into(), MUTE)], of: 3 },
+        ),
         RuleId::F54 => (
             "prod-eu1/apiserver/api-1",
             Evidence::Stale {
@@ -239,7 +243,8 @@ pub(crate) fn finding(rule: RuleId) -> Finding {
         | RuleId::F50
         | RuleId::F52
         | RuleId::F54
-        | RuleId::F55 => Level::Warning,
+        | RuleId::F55
+        | RuleId::F59 => Level::Warning,
         RuleId::F01 | RuleId::F04 | RuleId::F09 | RuleId::F23 | RuleId::F24 | RuleId::F26 => Level::Critical,
     };
     Finding {
@@ -294,7 +299,8 @@ fn looks(rule: RuleId) -> Vec<LookLine> {
         | RuleId::F26
         | RuleId::F49
         | RuleId::F50
-        | RuleId::F54 => vec![
+        | RuleId::F54
+        | RuleId::F59 => vec![
             look(
                 "prod-eu1/apiserver/api-1",
                 ProbeKind::Readyz,

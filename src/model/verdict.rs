@@ -1,5 +1,6 @@
 //! What a rule says of a subject: good, bad or unknown. Silence is never good.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -270,6 +271,13 @@ pub enum Evidence {
         served_ends: UnixTime,
         /// End of what lies in the file.
         stored_ends: UnixTime,
+    },
+    /// Addresses of a name that are dead while others are not.
+    DeadAddresses {
+        /// Each with what it does instead.
+        dead: Vec<(IpAddr, Unseen)>,
+        /// Of how many.
+        of: usize,
     },
     /// Our own credential is refused.
     Refused {

@@ -72,6 +72,15 @@ impl Bursts {
         self.plan(now.plus(PACE), Probe::anew(subject.clone(), ProbeKind::Chain), Urgency::Confirmation);
     }
 
+    /// Plans two more looks at the addresses of `subject`, of which some died in the look scheduled at `first`.
+    pub fn look_at_addresses(&mut self, subject: &Subject, first: Now, policy: &Policy, now: Mono) {
+        let spanning = first.mono.plus(policy.confirm_span).plus(MARGIN);
+        let third = spanning.max(now.plus(PACE * 2));
+        for at in [now.plus(PACE), third] {
+            self.plan(at, Probe::anew(subject.clone(), ProbeKind::Addresses), Urgency::Confirmation);
+        }
+    }
+
     /// Drops what is planned for what `is_gone`; should it come back, it may have a burst at once.
     pub fn drop_looks(&mut self, is_gone: impl Fn(&Subject) -> bool) {
         self.due.retain(|(_, probe), _| !is_gone(&probe.subject));

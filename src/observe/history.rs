@@ -81,6 +81,7 @@ fn word(reading: &Reading) -> &'static str {
         | Reading::EtcdHealth(_)
         | Reading::EtcdMetrics(_)
         | Reading::Chain
+        | Reading::Addresses(_)
         | Reading::Reference
         | Reading::Resolver(_)
         | Reading::OwnClock(_)

@@ -2,7 +2,7 @@
 
 use crate::model::etcd::MemberAnswer;
 use crate::model::message::LookLine;
-use crate::model::observation::{Observation, Reading};
+use crate::model::observation::{AddressAnswer, Observation, Reading};
 use crate::model::phase::{Phases, Unseen};
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::subject::{Name, Subject};
@@ -100,6 +100,7 @@ fn reading_text(reading: &Reading) -> String {
         }
         Reading::Resolver(answer) => format!("response code {}", answer.rcode),
         Reading::Reference => "answers".to_owned(),
+        Reading::Addresses(answers) => AddressAnswer::summary(answers),
         Reading::EtcdStatus(_)
         | Reading::EtcdRead(_)
         | Reading::EtcdAlarms(_)

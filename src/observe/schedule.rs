@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::digest::stable_hash;
 use crate::model::inventory::Inventory;
-use crate::model::policy::Policy;
+use crate::model::policy::{PLANNED_ADDRESSES, Policy};
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::Mono;
@@ -125,6 +125,9 @@ fn intervals(inventory: &Inventory, policy: &Policy) -> BTreeMap<Probe, Duration
             add(Probe::anew(vip.clone(), ProbeKind::Readyz), policy.vip_interval);
             add(Probe::reused(vip, ProbeKind::Version), policy.ordinary_interval);
         }
+        for (subject, _) in cluster.dialled(name).filter(|(_, endpoint)| endpoint.is_named()) {
+            add(Probe::anew(subject, ProbeKind::Addresses), policy.chain_interval);
+        }
         for (etcd_name, etcd) in &cluster.etcds {
             let subject = Subject::Etcd(name.clone(), etcd_name.clone());
             if !etcd.listeners.is_empty() {
@@ -173,6 +176,9 @@ fn first_within(probes: usize) -> Duration {
 pub fn requests(inventory: &Inventory, probe: &Probe) -> u32 {
     if matches!(probe.kind, ProbeKind::Files | ProbeKind::OwnClock) {
         return 0;
+    }
+    if probe.kind == ProbeKind::Addresses {
+        return if matches!(probe.subject, Subject::EtcdMember(..)) { 0 } else { PLANNED_ADDRESSES };
     }
     let Subject::Etcd(..) = &probe.subject else { return 1 };
     let Some(etcd) = inventory.etcd(&probe.subject) else { return 0 };

@@ -34,6 +34,7 @@ impl Sign {
             Ok(
                 Reading::Resolver(_)
                 | Reading::Chain
+                | Reading::Addresses(_)
                 | Reading::Reference
                 | Reading::OwnClock(_)
                 | Reading::EtcdStatus(_)

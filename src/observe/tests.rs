@@ -4,6 +4,7 @@ mod budget;
 mod bursts;
 mod clock;
 mod flight;
+mod freshness;
 mod listeners;
 mod path;
 mod quorum;

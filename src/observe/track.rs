@@ -290,19 +290,19 @@ impl Track {
         }
     }
 
-    /// Whether there is a fresh good look at `now`.
+    /// Whether there is a good look at `now` that is not older than `freshness`.
     #[must_use]
-    pub fn is_freshly_good(&self, policy: &Policy, now: Mono) -> bool {
-        self.good.is_some_and(|run| now.since(run.last.mono) <= freshness(policy))
+    pub fn is_freshly_good(&self, freshness: Duration, now: Mono) -> bool {
+        self.good.is_some_and(|run| now.since(run.last.mono) <= freshness)
     }
 
-    /// Why this track cannot tell, when it is neither good nor confirmed bad.
+    /// Why this track cannot tell, when it is neither good nor confirmed bad; looks older than `freshness` say nothing.
     #[must_use]
-    pub fn why(&self, now: Mono, policy: &Policy) -> Why {
+    pub fn why(&self, now: Mono, freshness: Duration) -> Why {
         match (&self.latest, &self.bad) {
             (_, Some(bad)) => Why::Suspected { since: bad.run.first },
             (None, None) => Why::NeverSeen,
-            (Some((latest, _)), None) if now.since(latest.mono) > freshness(policy) => Why::Stale,
+            (Some((latest, _)), None) if now.since(latest.mono) > freshness => Why::Stale,
             (Some(_), None) => Why::Unclear,
         }
     }
@@ -372,9 +372,4 @@ impl Run {
             ..run
         })
     }
-}
-
-/// A look older than this says nothing about now: three of the longest interval at which anything decides.
-fn freshness(policy: &Policy) -> Duration {
-    policy.readyz_interval.max(policy.etcd_status_interval).max(policy.reference_interval).saturating_mul(3)
 }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::certificate::Served;
 use crate::model::etcd::{MemberFacts, MemberMetrics, MemberStatus};
@@ -46,6 +47,29 @@ pub enum Aspect {
     Mind,
     /// Whether an etcd member serves linearizable reads.
     Read,
+    /// Whether every address of its name answers, where one of them does.
+    Addresses,
+}
+
+impl Aspect {
+    /// How old a look at `subject` may be to speak for now: three of its own intervals, for one may be missed and the next
+    /// be under way. Never less than three of the reference points': what decides together is of one age.
+    #[must_use]
+    pub fn freshness(self, subject: &Subject, policy: &Policy) -> Duration {
+        let interval = match self {
+            Self::Answer => match subject {
+                Subject::Vip(_) => policy.vip_interval,
+                Subject::Etcd(..) | Subject::EtcdMember(..) => policy.etcd_status_interval,
+                Subject::Vantage | Subject::Reference(_) | Subject::Resolver(_) => policy.reference_interval,
+                Subject::Cluster(_) | Subject::Apiserver(..) | Subject::Stored(..) => policy.readyz_interval,
+            },
+            Self::Ordinary => policy.ordinary_interval,
+            Self::Leader | Self::Alarm | Self::Mind => policy.etcd_status_interval,
+            Self::Read => policy.etcd_read_interval,
+            Self::Addresses => policy.chain_interval,
+        };
+        interval.max(policy.reference_interval).saturating_mul(3)
+    }
 }
 
 /// The chain an endpoint serves.

@@ -60,6 +60,7 @@ pub(super) const fn kind(kind: ProbeKind) -> &'static str {
         ProbeKind::EtcdHealth => "health",
         ProbeKind::EtcdMetrics => "metrics",
         ProbeKind::Chain => "certificate",
+        ProbeKind::Addresses => "addresses",
         ProbeKind::Tripwire => "open conn.",
         ProbeKind::Reference => "connect",
         ProbeKind::Resolver => "DNS",

@@ -164,6 +164,7 @@ const fn in_short(rule: RuleId) -> &'static str {
         RuleId::F53 => "coverage",
         RuleId::F54 => "not reloaded",
         RuleId::F55 => "reference silent",
+        RuleId::F59 => "address dead",
     }
 }
 

@@ -272,6 +272,7 @@ fn poison(evidence: &mut Evidence, hostile: &str) {
         | Evidence::Slow { .. }
         | Evidence::Refused { .. }
         | Evidence::Stale { .. }
+        | Evidence::DeadAddresses { .. }
         | Evidence::Unread { .. }
         | Evidence::Blind { .. } => {}
         Evidence::Stored { holder, issuer, paths, .. } => {

@@ -2,6 +2,9 @@
 //!
 //! Its drill makes it the machine's resolver, for the processes of this lab alone.
 
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
@@ -42,7 +45,8 @@ pub(crate) fn add(world: &mut World) -> Result<()> {
     .map(str::to_owned)
     .to_vec();
     arguments.push(format!("--listen-address={}", Place::Mail.ip()));
-    arguments.extend(PLACES.iter().map(|place| format!("--host-record={},{}", place.name(), place.ip())));
+    arguments.push(format!("--addn-hosts={}", records(world).display()));
+    write_records(world, &[])?;
     let log = world.folder.join("logs/resolver.log");
     world.add(Server::new(NAME, Place::Mail, "dnsmasq", arguments, log));
 
@@ -50,4 +54,28 @@ pub(crate) fn add(world: &mut World) -> Result<()> {
     pki::write(&list, &format!("nameserver {}\noptions timeout:1 attempts:1\n", Place::Mail.ip()), 0o644)?;
     // The lab has a mount namespace of its own, so nobody else sees this.
     net::run(Command::new("mount").arg("--bind").arg(&list).arg("/etc/resolv.conf"))
+}
+
+/// Lets the names of `moved` lead to these addresses from now on, and all others where they always did.
+///
+/// # Errors
+/// When the records cannot be written, or the resolver does not run.
+pub(crate) fn lead(world: &mut World, moved: &[(Place, Ipv4Addr)]) -> Result<()> {
+    write_records(world, moved)?;
+    let id = world.server(NAME)?.id()?.to_string();
+    // dnsmasq(8): SIGHUP clears the cache and reads the hosts files again.
+    net::run(Command::new("kill").args(["-HUP", &id]))
+}
+
+fn records(world: &World) -> PathBuf {
+    world.folder.join("resolver.hosts")
+}
+
+fn write_records(world: &World, moved: &[(Place, Ipv4Addr)]) -> Result<()> {
+    let mut text = String::new();
+    for place in PLACES {
+        let ip = moved.iter().find(|(known, _)| *known == place).map_or(place.ip(), |(_, ip)| *ip);
+        writeln!(text, "{ip} {}", place.name())?;
+    }
+    pki::write(&records(world), &text, 0o644)
 }

@@ -171,6 +171,34 @@ impl Network {
         inside(&self.handle(place), work)
     }
 
+    /// Gives a place a second address, which leads to the same servers.
+    pub(crate) fn give_address(&self, place: Place, ip: Ipv4Addr) -> Result<()> {
+        let address = format!("addr add {ip}/24 dev eth0");
+        run(self.command(place, "ip").args(address.split_whitespace()))?;
+        self.filter(
+            place,
+            "second",
+            &format!("type nat hook prerouting priority -100;\nip daddr {ip} dnat to {}", place.ip()),
+        )
+    }
+
+    /// Lets the bastion reach a place no more by its first address: nobody answers there, as where a machine has gone.
+    pub(crate) fn abandon_address(&self, place: Place) -> Result<()> {
+        let (from, to) = (Place::Bastion.ip(), place.ip());
+        // Before any address is translated.
+        self.filter(
+            place,
+            "first",
+            &format!("type filter hook prerouting priority -300;\nip saddr {from} ip daddr {to} drop"),
+        )
+    }
+
+    /// One chain of rules inside `place`.
+    fn filter(&self, place: Place, name: &str, chain: &str) -> Result<()> {
+        let text = format!("table ip {name} {{\nchain only {{\n{chain}\n}}\n}}\n");
+        run(self.command(place, "nft").arg(text))
+    }
+
     /// The file that holds the namespace of `place`, as `nsenter --net=` takes it.
     pub(crate) fn handle(&self, place: Place) -> PathBuf {
         self.folder.join(place.name())

@@ -83,6 +83,7 @@ impl Etcd {
             | ProbeKind::Livez
             | ProbeKind::Version
             | ProbeKind::Chain
+            | ProbeKind::Addresses
             | ProbeKind::Tripwire
             | ProbeKind::Reference
             | ProbeKind::Resolver

@@ -263,7 +263,7 @@ impl Dns {
     }
 
     /// Waits until no lookup of `name` is under way.
-    async fn settled(&self, name: &str) {
+    pub(crate) async fn settled(&self, name: &str) {
         let pin = self.names.pin(name);
         while pin.is_asking.load(Ordering::Acquire) {
             tokio::time::sleep(Duration::from_millis(1)).await;

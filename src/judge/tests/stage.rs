@@ -9,7 +9,7 @@ use crate::judge::scene::Scene;
 use crate::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberMetrics, MemberStatus, ReadAnswer};
 use crate::model::health::{Health, Version};
 use crate::model::inventory::Inventory;
-use crate::model::observation::{Observation, Reading};
+use crate::model::observation::{AddressAnswer, Observation, Reading};
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
 use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
@@ -221,6 +221,14 @@ pub(super) fn round_with(members: &[Member], change: impl Fn(&mut MemberStatus))
     let probe = Probe::reused(of("prod/etcd/main"), ProbeKind::EtcdStatus);
     let outcome = Ok(Reading::EtcdStatus(answers));
     Some(Seen { probe, outcome, took: Duration::ZERO, phase: Phase::FirstByte, proves_path: is_any_heard })
+}
+
+/// A handshake with each address of the name of `subject`.
+pub(super) fn addresses(subject: &str, answers: &[Result<(), Unseen>]) -> Option<Seen> {
+    let answer =
+        |(answer, n): (&Result<(), Unseen>, u8)| AddressAnswer { address: [10, 0, 0, n].into(), answer: *answer };
+    let reading = Reading::Addresses(answers.iter().zip(1_u8..).map(answer).collect());
+    seen(Probe::anew(of(subject), ProbeKind::Addresses), Ok(reading))
 }
 
 /// One round of linearizable reads.

@@ -1,5 +1,7 @@
 //! Runs of looks, and what breaks them.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::at;
@@ -167,7 +169,7 @@ fn bad_looks_that_are_forgotten_leave_nothing_to_confirm() {
     track.forget_bad();
 
     assert_eq!(track.confirmation(&Policy::default(), true, at(1000).mono), Confirmation::None);
-    assert_eq!(track.why(at(1000).mono, &Policy::default()), Why::Unclear);
+    assert_eq!(track.why(at(1000).mono, Duration::from_secs(30)), Why::Unclear);
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crate::model::etcd::{MemberAnswer, MemberHealth, MemberMetrics, MemberStatus, Quota, QuotaSource, ReadAnswer};
-use crate::model::observation::{Observation, Reading};
+use crate::model::observation::{AddressAnswer, Observation, Reading};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::ProbeKind;
 use crate::model::stored::FilesReading;
 use crate::model::subject::{Name, Subject};
 use crate::model::time::{Now, UnixTime};
+use crate::model::verdict::Symptom;
 use crate::observe::history;
 use crate::observe::latency;
 use crate::observe::quorum::{self, Count};
@@ -27,6 +28,8 @@ pub struct Taken {
     pub turned_bad: Vec<(Subject, Now)>,
     /// An endpoint that served an ended certificate for the first time: worth a second handshake.
     pub doubtful_chain: Option<Subject>,
+    /// One of its addresses turned out dead, in a look scheduled then: worth two more of them.
+    pub partly_dead: Option<(Subject, Now)>,
     /// It came after a later scheduled look and changed nothing.
     pub is_late: bool,
     /// It was made while we could not see, and is not believed.
@@ -55,6 +58,7 @@ impl View {
             Ok(Reading::Files(reading)) => self.take_files(observation, reading),
             Ok(Reading::EtcdHealth(answers)) => self.take_health(observation, answers, now, &mut taken),
             Ok(Reading::EtcdMetrics(answers)) => self.take_metrics(observation, answers),
+            Ok(Reading::Addresses(answers)) => self.take_addresses(observation, answers, now, &mut taken),
             _ => self.take_sign(observation, now, &mut taken),
         }
         self.take_served(observation, &mut taken);
@@ -125,6 +129,7 @@ impl View {
             | ProbeKind::EtcdHealth
             | ProbeKind::EtcdMetrics
             | ProbeKind::Chain
+            | ProbeKind::Addresses
             | ProbeKind::OwnClock
             | ProbeKind::Files => return,
         };
@@ -271,6 +276,23 @@ impl View {
         let track = self.tracks.entry((subject.clone(), aspect)).or_default();
         match track.take(scheduled, sign, &self.path, now.mono) {
             Effect::TurnedBad => taken.turned_bad.push((subject, scheduled)),
+            Effect::Late => taken.is_late = true,
+            Effect::TurnedGood | Effect::Same => {}
+        }
+    }
+
+    /// Where no address answers, the endpoint's own looks say so; where there is but one, none is dead beside others.
+    fn take_addresses(&mut self, observation: &Observation, answers: &[AddressAnswer], now: Now, taken: &mut Taken) {
+        let first_dead = answers.iter().find_map(|told| told.answer.err());
+        let sign = match first_dead {
+            None => Sign::Good,
+            Some(unseen) if answers.iter().any(|told| told.answer.is_ok()) => Sign::Bad(Symptom::Silent(unseen)),
+            Some(_) => Sign::Unclear,
+        };
+        let subject = observation.probe.subject.clone();
+        let track = self.tracks.entry((subject.clone(), Aspect::Addresses)).or_default();
+        match track.take(observation.scheduled, sign, &self.path, now.mono) {
+            Effect::TurnedBad => taken.partly_dead = Some((subject, observation.scheduled)),
             Effect::Late => taken.is_late = true,
             Effect::TurnedGood | Effect::Same => {}
         }

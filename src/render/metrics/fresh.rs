@@ -29,7 +29,7 @@ fn interval(probe: &Probe, policy: &Policy) -> Duration {
         ProbeKind::EtcdAlarms => policy.etcd_alarms_interval,
         ProbeKind::EtcdMembers => policy.etcd_members_interval,
         ProbeKind::EtcdMetrics => policy.etcd_metrics_interval,
-        ProbeKind::Chain => policy.chain_interval,
+        ProbeKind::Chain | ProbeKind::Addresses => policy.chain_interval,
         ProbeKind::Reference | ProbeKind::Resolver => policy.reference_interval,
         ProbeKind::OwnClock => policy.own_clock_interval,
         ProbeKind::Files => policy.files_interval,

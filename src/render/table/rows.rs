@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::etcd::{Alarm, AlarmKind, Condition, MemberAnswer, MemberMetrics, MemberStatus};
 use crate::model::health::Health;
-use crate::model::observation::{Observation, Reading};
+use crate::model::observation::{AddressAnswer, Observation, Reading};
 use crate::model::phase::{Cause, Unseen};
 use crate::model::probe::Probe;
 use crate::model::subject::Subject;
@@ -68,6 +68,11 @@ pub(in crate::render) fn of(pass: Pass<'_>, look: &Observation) -> Vec<Row> {
         }),
         Ok(Reading::EtcdMetrics(answers)) => members(pass, look, answers, |page| (Saw::Ok, metrics(page))),
         Ok(Reading::Chain) => vec![row(pass, look, Saw::Ok, &chain(look))],
+        Ok(Reading::Addresses(answers)) => {
+            let unseen = answers.iter().find_map(|told| told.answer.err());
+            let saw = unseen.map_or(Saw::Ok, silent);
+            vec![Row { unseen, ..row(pass, look, saw, &AddressAnswer::summary(answers)) }]
+        }
         Ok(Reading::Reference) => vec![row(pass, look, Saw::Ok, "answers")],
         Ok(Reading::Resolver(answer)) => {
             let (saw, code) = match answer.rcode {
@@ -190,6 +195,9 @@ fn failed(look: &Observation, unseen: Unseen) -> String {
 }
 
 const fn silent(unseen: Unseen) -> Saw {
+    if unseen.is_unresolved() {
+        return Saw::Unknown;
+    }
     match unseen.cause {
         Cause::CredentialRefused | Cause::ClientCertificateRefused => Saw::Refused,
         Cause::OwnCredential | Cause::OwnFault | Cause::ProxyRefused => Saw::Unknown,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use vedette::model::certificate::{Certificate, Fingerprint, Served, Trust};
 use vedette::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberStatus, ReadAnswer};
 use vedette::model::health::{Health, Version};
-use vedette::model::observation::{Observation, Reading};
+use vedette::model::observation::{AddressAnswer, Observation, Reading};
 use vedette::model::phase::{Cause, Phase, Phases, Unseen};
 use vedette::model::probe::{Look, ProbeKind};
 use vedette::model::subject::Subject;
@@ -99,7 +99,7 @@ impl World {
             return (seconds(1), Phases::default(), Err(Unseen { phase: Phase::Dial, cause: Cause::Timeout }));
         }
         match look.probe.kind {
-            ProbeKind::Readyz | ProbeKind::Livez | ProbeKind::Version | ProbeKind::Chain => {
+            ProbeKind::Readyz | ProbeKind::Livez | ProbeKind::Version | ProbeKind::Chain | ProbeKind::Addresses => {
                 self.ask(subject, look.probe.kind)
             }
             ProbeKind::EtcdStatus => {
@@ -170,6 +170,7 @@ impl World {
                 retry_after_secs: None,
             }),
             ProbeKind::Chain => Reading::Chain,
+            ProbeKind::Addresses => Reading::Addresses(self.addresses()),
             ProbeKind::Readyz | ProbeKind::Livez => healthy(failing, status),
             ProbeKind::EtcdStatus
             | ProbeKind::EtcdRead
@@ -200,6 +201,12 @@ impl World {
             Doing::Queueing => (quick, phases(quick), Ok(reading(&[], 200))),
             Doing::Unwelcoming => (quick, phases(quick), Ok(reading(&[], 401))),
         }
+    }
+
+    fn addresses(&self) -> Vec<AddressAnswer> {
+        let dead = Err(Unseen { phase: Phase::Dial, cause: Cause::Timeout });
+        let second = if self.dead_address { dead } else { Ok(()) };
+        [(31, Ok(())), (32, second)].map(|(n, answer)| AddressAnswer { address: [10, 0, 0, n].into(), answer }).into()
     }
 
     /// The balancer leads to an instance: in turn where both are worth a try, as one that checks ports does.
@@ -264,6 +271,6 @@ impl World {
 fn is_any_heard<T>(answers: &[MemberAnswer<T>]) -> bool {
     answers.iter().any(|answer| {
         let unseen = answer.answer.as_ref().err();
-        unseen.is_none_or(|unseen| unseen.phase != Phase::Dial || unseen.cause == Cause::Refused)
+        unseen.is_none_or(|unseen| unseen.phase > Phase::Dial || unseen.cause == Cause::Refused)
     })
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use vedette::model::inventory::Inventory;
 use vedette::model::reason::MessageReason::{CauseFound, First, Resolved};
 use vedette::model::rule::{Level, RuleId};
 
@@ -322,4 +323,35 @@ fn an_instance_that_dies_every_twenty_seconds_is_told_as_failing_at_times() {
     world.run_until(seconds(500));
 
     assert_eq!(world.told(), [(RuleId::F22, First), (RuleId::F22, Resolved)]);
+}
+
+#[test]
+fn a_dead_address_beside_a_living_one_is_told_after_two_minutes_as_a_warning() {
+    let mut world = World::with(named());
+    world.at(seconds(60), |world| world.dead_address = true);
+    world.at(seconds(900), |world| world.dead_address = false);
+
+    world.run_until(seconds(1500));
+
+    assert_eq!(world.told(), [(RuleId::F59, First), (RuleId::F59, Resolved)]);
+    assert!((seconds(190)..seconds(260)).contains(&world.mails[0].at), "{:?}", world.mails[0].at);
+}
+
+#[test]
+fn an_address_that_leaves_the_name_before_that_mails_nothing() {
+    let mut world = World::with(named());
+    world.at(seconds(60), |world| world.dead_address = true);
+    world.at(seconds(170), |world| world.dead_address = false);
+
+    world.run_until(seconds(900));
+
+    assert!(world.mails.is_empty(), "{:?}", world.told());
+}
+
+/// The shared address is dialled by a name.
+fn named() -> Inventory {
+    let mut inventory = inventory();
+    let vip = inventory.clusters.values_mut().next().unwrap().vip.as_mut().unwrap();
+    vip.address = "api.test:6443".into();
+    inventory
 }

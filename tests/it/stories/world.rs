@@ -101,6 +101,8 @@ pub(super) struct World {
     pub(super) disk: Disk,
     pub(super) cut_off: bool,
     pub(super) dead_dns: bool,
+    /// One of the two addresses of the shared address's name is dead.
+    pub(super) dead_address: bool,
     pub(super) relay: Relay,
     /// Recipients whom the relay does not serve.
     pub(super) unserved: BTreeMap<&'static str, Unserved>,
@@ -228,6 +230,7 @@ impl World {
             disk: Disk::default(),
             cut_off: false,
             dead_dns: false,
+            dead_address: false,
             relay: Relay::Accepting,
             unserved: BTreeMap::new(),
             expired: BTreeSet::new(),

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ use super::watch::{self, AFTER_HOLD, CRITICAL, Fault, SETTLED, TOO_LATE, kill_ap
 pub(crate) const DRILLS: &[Drill] = &[
     Drill::new("a_stepped_clock_ends_no_certificate_and_delays_no_page", stepped_clock),
     Drill::new("a_resolver_that_dies_blinds_nobody_whose_name_is_known", dead_resolver),
+    Drill::new("names_that_move_under_vedette_mail_nothing", moved_names),
     Drill::new("a_refused_credential_is_a_warning_about_ourselves", refused_credential),
     Drill::new("ten_faults_at_once_are_two_mails_at_most", ten_faults),
     Drill::new("kill_9_at_twenty_moments_of_an_outage_is_one_page", |world| killed_again_and_again(world, 1)),
@@ -92,6 +94,40 @@ fn dead_resolver(world: &mut World) -> Result<()> {
 
     let fault = Fault { what: "all apiservers killed, resolver died before", ..DOWN };
     watch::drill(world, &fault, kill_apiservers, start_apiservers)?;
+    Ok(())
+}
+
+/// The DNS lists new addresses for the balancer, an apiserver and an etcd member, and 2 s later the old ones are dead, as
+/// managed control planes do it.
+fn moved_names(world: &mut World) -> Result<()> {
+    dns::add(world)?;
+    world.start(dns::NAME)?;
+    let resolvers = vec![dns::address()];
+    watch::start(world, &Options { resolvers, by_name: true, ..Options::default() })?;
+    let ports = [(Place::Vip, 6443), (Place::Api(1), 6443), (Place::Etcd(1), 2379)];
+    // .40 becomes .140, and so on.
+    let moved = ports.map(|(place, _)| (place, Ipv4Addr::from(u32::from(place.ip()) + 100)));
+    for (place, ip) in moved {
+        world.network.give_address(place, ip)?;
+    }
+
+    dns::lead(world, &moved)?;
+    world.quiet_for(Duration::from_secs(2))?;
+    for (place, _) in moved {
+        world.network.abandon_address(place)?;
+    }
+
+    // Three looks at anything, and the hold of a lost redundancy would begin to end.
+    world.quiet_for(Duration::from_secs(20)).with_context(|| world.what_vedette_said())?;
+    let page = world.page("/metrics")?;
+    ensure!(!watch::is_alarmed(&page), "an alarm stands for what has moved");
+    for (place, port) in ports {
+        let old = SocketAddr::from((place.ip(), port));
+        let reached = world
+            .network
+            .inside(Place::Bastion, || Ok(TcpStream::connect_timeout(&old, Duration::from_millis(300)).is_ok()))?;
+        ensure!(!reached, "{old} still answers, so nothing had to move");
+    }
     Ok(())
 }
 

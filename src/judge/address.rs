@@ -1,0 +1,121 @@
+//! F59: a name has several addresses, and one of them is dead while others answer.
+//!
+//! Whoever asks for the name gets the dead address too. Where all are dead the endpoint itself is down, which other rules
+//! tell; an address that leaves the DNS is forgotten with the next lookup.
+
+use std::net::IpAddr;
+
+use crate::model::observation::{AddressAnswer, Reading};
+use crate::model::phase::Unseen;
+use crate::model::probe::{Probe, ProbeKind};
+use crate::model::rule::{Level, RuleId};
+use crate::model::subject::Subject;
+use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::observe::view::Aspect;
+
+use super::edges::Edge;
+use super::scene::{Scene, Standing};
+use super::words::{Addresses, Words};
+use super::{Rule, phrases};
+
+/// F59: one of several addresses of a name is dead.
+pub struct AddressDead;
+
+impl Words for AddressDead {
+    fn id(&self) -> RuleId {
+        RuleId::F59
+    }
+
+    fn title(&self) -> &'static str {
+        "one address of a name dead, others answer"
+    }
+
+    fn headline(&self, finding: &Finding) -> String {
+        let (dead, of) = dead(finding);
+        format!("{} of {of} addresses {} dead", dead.len(), if dead.len() == 1 { "is" } else { "are" })
+    }
+
+    fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
+        let (dead, of) = dead(finding);
+        let place = phrases::place(&finding.subject, addresses);
+        let each: Vec<String> =
+            dead.iter().map(|(address, unseen)| format!("{address} is {}", phrases::state(*unseen))).collect();
+        let rest = of.saturating_sub(dead.len());
+        phrases::capital(format!(
+            "the name of {place} has {of} addresses. {}. {}",
+            each.join("; "),
+            if rest == 1 { "The other one answers.".to_owned() } else { format!("The other {rest} answer.") }
+        ))
+    }
+
+    fn impact(&self, _: &Finding) -> String {
+        "Clients that are given this address first wait for it before they try another: kubectl, kubelets and controllers \
+         for up to half of their 30 s to connect. Clients that try only one address fail. All others notice nothing."
+            .into()
+    }
+
+    fn likely_cause(&self, _: &Finding) -> String {
+        "The machine or balancer node behind this address is down or cut off, or it was taken out of service and the DNS \
+         still lists it."
+            .into()
+    }
+
+    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+        let place = phrases::address(&finding.subject, addresses);
+        let host = phrases::host(&place).to_owned();
+        let port = place.rsplit_once(':').map_or("6443", |(_, port)| port).to_owned();
+        let (dead, _) = dead(finding);
+        let path = if finding.subject.component() == "etcd" { "health" } else { "readyz" };
+        let direct = dead.iter().take(2).map(|(address, _)| {
+            let address = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
+            format!("curl -vk --max-time 5 --resolve '{host}:{port}:{address}' 'https://{place}/{path}'")
+        });
+        std::iter::once(format!("getent ahosts {host} # does the DNS still list it?")).chain(direct).collect()
+    }
+}
+
+/// The dead addresses, and of how many.
+fn dead(finding: &Finding) -> (&[(IpAddr, Unseen)], usize) {
+    let Evidence::DeadAddresses { dead, of } = &finding.evidence else { return (&[], 0) };
+    (dead.as_slice(), *of)
+}
+
+impl Rule for AddressDead {
+    fn explains(&self) -> &'static [Edge] {
+        &[]
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        let Some((name, cluster)) = scene.cluster else { return Vec::new() };
+        let named = cluster.dialled(name).filter(|(_, endpoint)| endpoint.is_named());
+        named.map(|(subject, _)| (subject.clone(), judge_addresses(scene, subject))).collect()
+    }
+}
+
+fn judge_addresses(scene: &Scene<'_>, subject: Subject) -> Verdict {
+    let standing = scene.standing(&subject, Aspect::Addresses);
+    let Standing::Bad { bad, path_unproven } = standing else { return standing.unless_bad() };
+    let (dead, of) = latest(scene, &subject);
+    if dead.is_empty() {
+        return Verdict::Unknown(Why::Unclear);
+    }
+    Verdict::Bad(Finding {
+        rule: RuleId::F59,
+        subject,
+        level: Level::Warning,
+        since: bad.run.first.wall,
+        hold: scene.policy().address_hold,
+        path_unproven,
+        evidence: Evidence::DeadAddresses { dead, of },
+    })
+}
+
+/// The addresses that were dead in the latest look, and how many there were.
+fn latest(scene: &Scene<'_>, subject: &Subject) -> (Vec<(IpAddr, Unseen)>, usize) {
+    let probe = Probe::anew(subject.clone(), ProbeKind::Addresses);
+    let picture = subject.cluster().and_then(|cluster| scene.view.picture(cluster));
+    let reading = picture.and_then(|picture| picture.looks.get(&probe)).map(|look| &look.outcome);
+    let Some(Ok(Reading::Addresses(answers))) = reading else { return (Vec::new(), 0) };
+    let of = answers.len();
+    (answers.iter().filter_map(|AddressAnswer { address, answer }| Some((*address, answer.err()?))).collect(), of)
+}

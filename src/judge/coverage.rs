@@ -286,6 +286,7 @@ fn still_open(scene: &Scene<'_>, gap: &Gap) -> Option<Gap> {
         | Gap::NoEtcd
         | Gap::NoInstances
         | Gap::NoSharedAddress
+        | Gap::Unresolved(_)
         | Gap::NoListener(_) => None,
     }
 }

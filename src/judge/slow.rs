@@ -212,9 +212,9 @@ fn awaited(scene: &Scene<'_>, whole: &Subject, endpoints: &[Subject]) -> Vec<Sub
 
 fn is_brisk_again(scene: &Scene<'_>, endpoint: &Subject, needs_ordinary: bool) -> bool {
     let track = |aspect| scene.view.track(endpoint, aspect);
-    let is_brisk = |aspect| {
-        track(aspect)
-            .is_some_and(|track| track.brisk().is_some() && track.is_freshly_good(scene.policy(), scene.now.mono))
+    let is_brisk = |aspect: Aspect| {
+        let freshness = aspect.freshness(endpoint, scene.policy());
+        track(aspect).is_some_and(|track| track.brisk().is_some() && track.is_freshly_good(freshness, scene.now.mono))
     };
     let asks_ordinary = track(Aspect::Ordinary).is_some_and(|track| track.last_good().is_some());
     is_brisk(Aspect::Answer) && (is_brisk(Aspect::Ordinary) || !needs_ordinary && !asks_ordinary)

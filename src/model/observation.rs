@@ -60,6 +60,7 @@ impl Observation {
                 Reading::Health(_)
                 | Reading::Version(_)
                 | Reading::Chain
+                | Reading::Addresses(_)
                 | Reading::Reference
                 | Reading::Resolver(_)
                 | Reading::OwnClock(_)

@@ -34,8 +34,7 @@ impl Rotated {
             let mono = Mono(Duration::from_secs(read.load(Ordering::Relaxed)));
             Now { wall: UnixTime::from_secs(1_790_000_000), mono }
         });
-        let identity =
-            Identity::new(super::farm::instance(), credentials(folder.path()), String::new(), Tls::new(), clock);
+        let identity = Identity::new(instance(), credentials(folder.path()), String::new(), Tls::new(), clock);
         Self { folder, identity, seconds }
     }
 

@@ -16,8 +16,9 @@
 //! ```
 //!
 //! `cluster` is null for what belongs to the vantage, `failed` for looks that got an answer, `certificate` for looks
-//! that made no handshake, its `not_after` and `days_left` for a certificate without end, `etcd_status` for all but the answers of etcd members to a status look; in it, what the
-//! member's version does not tell is null. Times are RFC 3339 in UTC.
+//! that made no handshake (in it, `not_after` and `days_left` for a certificate without end), `etcd_status` for all but
+//! the answers of etcd members to a status look; in it, what the member's version does not tell is null. Times are
+//! RFC 3339 in UTC.
 
 use std::collections::BTreeMap;
 

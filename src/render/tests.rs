@@ -274,7 +274,8 @@ fn poison(evidence: &mut Evidence, hostile: &str) {
         | Evidence::Stale { .. }
         | Evidence::DeadAddresses { .. }
         | Evidence::Unread { .. }
-        | Evidence::Blind { .. } => {}
+        | Evidence::Blind { .. }
+        | Evidence::SilentReference { .. } => {}
         Evidence::Stored { holder, issuer, paths, .. } => {
             (*holder, *issuer) = (hostile.into(), hostile.into());
             *paths = vec![hostile.into()];

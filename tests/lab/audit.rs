@@ -48,8 +48,9 @@ impl World {
 
 /// Most of `times` that lie within any second.
 pub(crate) fn busiest_second(times: &[Duration]) -> usize {
-    let within = |first: &Duration| times.iter().filter(|at| *at >= first && **at < *first + Duration::from_secs(1));
-    times.iter().map(|first| within(first).count()).max().unwrap_or_default()
+    let within =
+        |first: Duration| times.iter().filter(|at| **at >= first && **at < first + Duration::from_secs(1)).count();
+    times.iter().map(|first| within(*first)).max().unwrap_or_default()
 }
 
 fn policy(logs: &Path) -> PathBuf {

@@ -114,7 +114,7 @@ impl World {
     /// An `etcdctl` on the bastion, with a credential of its own and all members as endpoints.
     pub(crate) fn etcdctl(&self, arguments: &[&str]) -> Result<std::process::Command> {
         let mut command = self.network.command(Place::Bastion, self.tools.path("etcdctl")?);
-        command.args(etcdctl_flags(&self.pki)).args(arguments);
+        command.args(etcdctl_flags(&self.pki, self.size)).args(arguments);
         Ok(command)
     }
 
@@ -149,10 +149,10 @@ impl World {
 }
 
 /// The flags by which etcdctl reaches the lab's etcd.
-pub(crate) fn etcdctl_flags(pki: &Pki) -> Vec<String> {
+pub(crate) fn etcdctl_flags(pki: &Pki, size: Size) -> Vec<String> {
     let leaf = pki.leaf("etcd/healthcheck-client");
     vec![
-        format!("--endpoints={}", etcd::endpoints(self.size)),
+        format!("--endpoints={}", etcd::endpoints(size)),
         format!("--cacert={}", pki.file("etcd/ca", "crt").display()),
         format!("--cert={}", leaf.cert.display()),
         format!("--key={}", leaf.key.display()),

@@ -253,7 +253,7 @@ fn write_scripts(world: &World) -> Result<()> {
     let etcdctl = format!(
         "#!/bin/sh\nexec {here}/bin/bastion {} {} \"$@\"\n",
         world.tools.path("etcdctl")?.display(),
-        etcdctl_flags(&world.pki).join(" ")
+        etcdctl_flags(&world.pki, world.size).join(" ")
     );
     let vedette = format!("#!/bin/sh\nexec {here}/bin/bastion {BINARY} \"$@\"\n");
     for (name, text) in [("bastion", bastion), ("kubectl", kubectl), ("etcdctl", etcdctl), ("vedette", vedette)] {

@@ -3,7 +3,6 @@
 use crate::model::inventory::{Cluster, Inventory, Reference};
 use crate::model::rule::Level::{Critical, Info, Warning};
 use crate::model::rule::RuleId::{F04, F22, F23, F24, F55};
-use crate::model::subject::Subject;
 use crate::model::verdict::{Verdict, Why};
 
 use super::stage::{

@@ -10,7 +10,7 @@ use rustls::CertificateError;
 use crate::clock;
 use crate::etcd;
 use crate::http;
-use crate::net::{Place, output};
+use crate::net::{Place, Size, output};
 use crate::pki::{Life, Pki};
 use crate::world::World;
 

@@ -270,12 +270,12 @@ fn poison(evidence: &mut Evidence, hostile: &str) {
         | Evidence::Partial { .. }
         | Evidence::Vip { .. }
         | Evidence::Slow { .. }
-        | Evidence::Refused { .. }
         | Evidence::Stale { .. }
         | Evidence::DeadAddresses { .. }
         | Evidence::Unread { .. }
         | Evidence::Blind { .. }
         | Evidence::SilentReference { .. } => {}
+        Evidence::Refused { own_flaw, .. } => *own_flaw = Some(hostile.into()),
         Evidence::Stored { holder, issuer, paths, .. } => {
             (*holder, *issuer) = (hostile.into(), hostile.into());
             *paths = vec![hostile.into()];

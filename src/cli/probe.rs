@@ -217,6 +217,7 @@ fn doubtful(looks: &[Observation], inventory: &Inventory) -> BTreeSet<Probe> {
             .as_ref()
             .and_then(|served| served.earliest().map(|first| first.not_after < look.scheduled.wall))
             .unwrap_or_default();
+        let is_refused = look.served.as_ref().is_some_and(|served| served.trust.distrust().is_some());
         let members_bad = match &look.outcome {
             Ok(Reading::EtcdStatus(answers)) => answers.iter().any(|answer| {
                 answer.answer.as_ref().map_or(true, |status| status.leader.is_none() || !status.alarms.is_empty())
@@ -230,7 +231,10 @@ fn doubtful(looks: &[Observation], inventory: &Inventory) -> BTreeSet<Probe> {
             Ok(Reading::Addresses(answers)) => answers.iter().any(|told| told.answer.is_err()),
             Ok(_) | Err(_) => false,
         };
-        has_ended || members_bad || matches!(Sign::of(look), Sign::Bad(_) | Sign::Refused(_) | Sign::Unresolved(_))
+        has_ended
+            || is_refused
+            || members_bad
+            || matches!(Sign::of(look), Sign::Bad(_) | Sign::Refused(_) | Sign::Unresolved(_))
     };
     let decides = |kind: ProbeKind| {
         matches!(

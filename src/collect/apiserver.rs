@@ -50,6 +50,9 @@ struct Line {
     has_answered: bool,
 }
 
+/// The chain of a connection opened for the question, whether the one it went over is trusted, and the answer.
+type Asked = (Option<Arc<Served>>, bool, Result<Answer, Unseen>);
+
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Page {
@@ -90,16 +93,17 @@ impl Apiserver {
         };
         let passport = self.site.identity.current().await;
         let journey = Journey::new(&kit.clock);
-        let (served, answer) = match connection {
+        let (served, is_trusted, answer) = match connection {
             Connection::New => self.ask_anew(kit, &passport, page, &journey).await,
             Connection::Reused => self.ask_kept(kit, &passport, page, &journey).await,
         };
         journey.end();
         let outcome = answer.and_then(|answer| page.reading(&answer)).map_err(|unseen| {
-            if unseen.cause == Cause::CredentialRefused {
+            let cause = passport.blame_for_answer(unseen.cause, is_trusted);
+            if matches!(cause, Cause::CredentialRefused | Cause::OwnCredential) {
                 self.site.identity.refused();
             }
-            Unseen { cause: passport.blame(unseen.cause), ..unseen }
+            Unseen { cause, ..unseen }
         });
         if !is_well(&outcome) {
             self.site.doubt(kit);
@@ -115,31 +119,19 @@ impl Apiserver {
         }
     }
 
-    async fn ask_anew(
-        &self,
-        kit: &Kit,
-        passport: &Passport,
-        page: Page,
-        journey: &Journey,
-    ) -> (Option<Arc<Served>>, Result<Answer, Unseen>) {
+    async fn ask_anew(&self, kit: &Kit, passport: &Passport, page: Page, journey: &Journey) -> Asked {
         let opening = self.site.open(kit, passport, Alpn::Http1, journey).await;
         let opened = match opening.result {
             Ok(opened) => opened,
-            Err(unseen) => return (opening.served, Err(unseen)),
+            Err(unseen) => return (opening.served, false, Err(unseen)),
         };
         let question = self.question(page, passport, opened.is_trusted, true);
-        (opening.served, ask::once(kit, opened.stream, &question, journey).await)
+        (opening.served, opened.is_trusted, ask::once(kit, opened.stream, &question, journey).await)
     }
 
-    async fn ask_kept(
-        &self,
-        kit: &Kit,
-        passport: &Passport,
-        page: Page,
-        journey: &Journey,
-    ) -> (Option<Arc<Served>>, Result<Answer, Unseen>) {
+    async fn ask_kept(&self, kit: &Kit, passport: &Passport, page: Page, journey: &Journey) -> Asked {
         let Ok(mut kept) = tokio::time::timeout(kit.policy.answer_deadline, self.kept.lock()).await else {
-            return (None, Err(Unseen { phase: Phase::FirstByte, cause: Cause::Timeout }));
+            return (None, false, Err(Unseen { phase: Phase::FirstByte, cause: Cause::Timeout }));
         };
         // Held until another one is open: a rotated identity never leaves us without a connection.
         let _former =
@@ -159,7 +151,7 @@ impl Apiserver {
             };
             let may_redial = answer.is_err() && watch.is_announced() && journey.phase() == Phase::FirstByte;
             if !may_redial {
-                return (None, answer.map_err(|cause| journey.unseen(cause)));
+                return (None, is_trusted, answer.map_err(|cause| journey.unseen(cause)));
             }
         }
         let opening = self.site.open(kit, passport, Alpn::Http1, journey).await;
@@ -168,10 +160,11 @@ impl Apiserver {
             Ok(Opened { stream, peer, is_trusted }) => {
                 Line { stream, peer, is_trusted, generation: passport.generation, has_answered: false }
             }
-            Err(unseen) => return (served, Err(unseen)),
+            Err(unseen) => return (served, false, Err(unseen)),
         };
+        let is_trusted = line.is_trusted;
         let answer = self.ask_over(kit, passport, page, journey, line, &mut kept).await;
-        (served, answer.map_err(|cause| journey.unseen(cause)))
+        (served, is_trusted, answer.map_err(|cause| journey.unseen(cause)))
     }
 
     /// Asks over `line` and keeps it when it may be asked again.
@@ -271,18 +264,23 @@ impl Page {
                 let checks = parse::health::checks(&answer.body);
                 Reading::Health(Health {
                     status,
+                    foreign: parse::foreign::in_place_of_health(status, &answer.body, &checks),
                     failing: checks.failing,
                     listed: checks.listed,
                     server_date: answer.date,
                     retry_after_secs: answer.retry_after_secs,
                 })
             }
-            Self::Version => Reading::Version(Version {
-                status,
-                git_version: parse::version::git_version(&answer.body),
-                server_date: answer.date,
-                retry_after_secs: answer.retry_after_secs,
-            }),
+            Self::Version => {
+                let git_version = parse::version::git_version(&answer.body);
+                Reading::Version(Version {
+                    status,
+                    foreign: parse::foreign::in_place_of_version(status, &answer.body, git_version.as_deref()),
+                    git_version,
+                    server_date: answer.date,
+                    retry_after_secs: answer.retry_after_secs,
+                })
+            }
         })
     }
 }

@@ -26,6 +26,7 @@ struct Known {
     /// Of every certificate, readable or not: thousands of chains are kept, so not their bytes.
     chain: Box<[Fingerprint]>,
     proved_key: bool,
+    has_odd_key: bool,
     /// Which set of credentials it was verified with.
     generation: u64,
     /// The span of time in which the verdict on the dates cannot change.
@@ -67,6 +68,7 @@ impl Known {
     fn speaks_for(&self, record: &Record, expected: Expected<'_>) -> bool {
         self.generation == expected.generation
             && self.proved_key == record.proved_key
+            && self.has_odd_key == record.has_odd_key
             && self.served.client_authorities == record.client_authorities
             && (self.valid.0..self.valid.1).contains(&expected.now)
             && self.chain.iter().copied().eq(fingerprints(&record.chain))
@@ -85,17 +87,20 @@ impl Known {
             }
         }
         let (trust, path) =
-            if record.proved_key { verify(&record.chain, expected) } else { (unproven(expected), None) };
+            if record.proved_key { verify(&record.chain, expected) } else { (unproven(record, expected), None) };
+        let authorities = expected.strict.filter(|_| trust.distrust().is_some()).map(Strict::authorities);
         let served = Served {
             unreadable: record.chain.len() - chain.len(),
             chain,
             trust,
             client_authorities: record.client_authorities,
             path: path.map(Box::new),
+            trusted: authorities.unwrap_or_default().iter().take(Served::MAX_TRUSTED).cloned().collect(),
         };
         Self {
             chain: fingerprints(&record.chain).collect(),
             proved_key: record.proved_key,
+            has_odd_key: record.has_odd_key,
             generation: expected.generation,
             valid,
             served: Arc::new(served),
@@ -107,10 +112,14 @@ fn fingerprints<'a>(chain: &'a [CertificateDer<'static>]) -> impl Iterator<Item 
     chain.iter().map(|der| x509::fingerprint(der))
 }
 
-/// A chain whose holder did not prove the key, because the handshake ended before or webpki cannot read the key: the
-/// verdict on dates and names may be told, but it is never trusted.
-const fn unproven(expected: Expected<'_>) -> Trust {
-    if expected.strict.is_some() { Trust::Invalid } else { Trust::Unverified }
+/// A chain whose holder did not prove the key is never trusted: webpki cannot read the key, or the handshake ended
+/// before, which says nothing of the chain.
+const fn unproven(record: &Record, expected: Expected<'_>) -> Trust {
+    match (expected.strict, record.has_odd_key) {
+        (None, _) => Trust::Unverified,
+        (Some(_), true) => Trust::Invalid,
+        (Some(_), false) => Trust::Unproven,
+    }
 }
 
 fn verify(chain: &[CertificateDer<'static>], expected: Expected<'_>) -> (Trust, Option<TrustPath>) {

@@ -51,6 +51,8 @@ pub(crate) struct Record {
     pub(crate) asked_client: bool,
     /// Whether the peer proved that it holds the key of the first certificate.
     pub(crate) proved_key: bool,
+    /// Whether that proof is of a kind that webpki cannot check.
+    pub(crate) has_odd_key: bool,
 }
 
 /// Verifier, client certificate and notebook of one handshake.
@@ -142,6 +144,7 @@ impl Recorder {
             }
             // Version 1 certificates and keys of kinds that webpki does not read: seen, never trusted.
             Err(Error::InvalidCertificate(fault)) if fault != CertificateError::BadSignature => {
+                self.lock().has_odd_key = true;
                 Ok(HandshakeSignatureValid::assertion())
             }
             Err(error) => Err(error),

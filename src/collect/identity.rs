@@ -81,9 +81,27 @@ impl Passport {
         }
     }
 
-    /// The cause to report when the server answered `cause`: a refusal is our own fault when a credential is missing.
+    /// The cause to report when the server answered `cause`: a refusal is our own fault when a credential is missing,
+    /// and refuses nothing of ours when none is configured.
     pub(crate) fn blame(&self, cause: Cause) -> Cause {
-        if self.is_flawed && cause.is_refusal() { Cause::OwnCredential } else { cause }
+        if self.is_flawed && cause.is_refusal() {
+            Cause::OwnCredential
+        } else if cause == Cause::ClientCertificateRefused && self.client.is_none() && self.token.is_none() {
+            Cause::NoCredential
+        } else {
+            cause
+        }
+    }
+
+    /// The same for an answer to a request: whether the token went with it is known only to who asked.
+    pub(crate) fn blame_for_answer(&self, cause: Cause, token_was_sent: bool) -> Cause {
+        let cause = self.blame(cause);
+        match (&self.token, &self.client) {
+            _ if cause != Cause::CredentialRefused => cause,
+            (Some(_), _) if !token_was_sent => Cause::TokenWithheld,
+            (None, None) => Cause::NoCredential,
+            (Some(_), _) | (None, Some(_)) => cause,
+        }
     }
 }
 

@@ -143,7 +143,8 @@ impl Site {
             | Subject::Vip(_)
             | Subject::Apiserver(..)
             | Subject::Etcd(..)
-            | Subject::Stored(..) => Alpn::Http1,
+            | Subject::Stored(..)
+            | Subject::Chain(..) => Alpn::Http1,
         }
     }
 

@@ -8,14 +8,15 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier as _;
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor};
+use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, Error, RootCertStore};
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 
-use crate::model::certificate::{Fingerprint, Trust, TrustPath};
+use crate::model::certificate::{Certificate, Trust, TrustPath};
 use crate::model::time::UnixTime;
 use crate::parse::x509;
 
@@ -27,7 +28,7 @@ pub(crate) struct Strict {
     /// Those that last longest first: of two certificates of one authority and key, that one is meant.
     anchors: Vec<TrustAnchor<'static>>,
     /// Of each anchor in turn.
-    sources: Vec<(Fingerprint, UnixTime)>,
+    sources: Vec<Arc<Certificate>>,
 }
 
 impl Strict {
@@ -52,13 +53,11 @@ impl Strict {
             .iter()
             .filter_map(|der| {
                 let anchor = webpki::anchor_from_trusted_cert(der).ok()?.to_owned();
-                let read = x509::certificate(der)?;
-                Some((Reverse(read.not_after), read.fingerprint, anchor))
+                Some((Arc::new(x509::certificate(der)?), anchor))
             })
             .collect();
-        known.sort_by_key(|(end, fingerprint, _)| (*end, *fingerprint));
-        let sources = known.iter().map(|(Reverse(end), fingerprint, _)| (*fingerprint, *end)).collect();
-        let anchors = known.into_iter().map(|(_, _, anchor)| anchor).collect();
+        known.sort_by_key(|(read, _)| (Reverse(read.not_after), read.fingerprint));
+        let (sources, anchors) = known.into_iter().unzip();
         Ok((Self { verifier, algorithms: provider.signature_verification_algorithms, anchors, sources }, refused))
     }
 
@@ -70,10 +69,15 @@ impl Strict {
         now: UnixTime,
     ) -> (Trust, Option<TrustPath>) {
         let Some((leaf, rest)) = chain.split_first() else { return (Trust::Invalid, None) };
+        let wall = now;
         let since_epoch = Duration::from_millis(u64::try_from(now.as_millis()).unwrap_or(0));
         let now = rustls::pki_types::UnixTime::since_unix_epoch(since_epoch);
         match self.verifier.verify_server_cert(leaf, rest, name, &[], now) {
             Ok(_) => (Trust::Trusted, self.longest_path(leaf, rest, now)),
+            Err(_) if self.holds(leaf) => {
+                let path = TrustPath { intermediates: Vec::new(), anchor: x509::fingerprint(leaf) };
+                (pinned(leaf, name, wall), Some(path))
+            }
             // Names are compared once there is a path.
             Err(Error::InvalidCertificate(fault)) => match trust_of(&fault) {
                 Trust::WrongName => (Trust::WrongName, self.longest_path(leaf, rest, now)),
@@ -81,6 +85,16 @@ impl Strict {
             },
             Err(_) => (Trust::Invalid, None),
         }
+    }
+
+    /// The authorities themselves, those that last longest first.
+    pub(crate) fn authorities(&self) -> &[Arc<Certificate>] {
+        &self.sources
+    }
+
+    fn holds(&self, leaf: &CertificateDer<'static>) -> bool {
+        let fingerprint = x509::fingerprint(leaf);
+        self.sources.iter().any(|known| known.fingerprint == fingerprint)
     }
 
     fn longest_path(
@@ -111,7 +125,7 @@ impl Strict {
     /// The first end on a path behind its leaf, which all paths have in common.
     fn weigh(&self, path: &VerifiedPath<'_>) -> Option<(UnixTime, TrustPath)> {
         let at = self.anchors.iter().position(|anchor| anchor == path.anchor())?;
-        let (anchor, mut end) = self.sources[at];
+        let (anchor, mut end) = (self.sources[at].fingerprint, self.sources[at].not_after);
         let mut intermediates = Vec::new();
         for certificate in path.intermediate_certificates() {
             let read = x509::certificate(&certificate.der())?;
@@ -122,6 +136,26 @@ impl Strict {
     }
 }
 
+/// What a client says of a leaf that is itself among what it trusts. Go, and so kubectl, then builds no path, whether
+/// it is an authority or not: a self-signed certificate can be pinned. Dates, name and purpose count as ever.
+fn pinned(leaf: &CertificateDer<'static>, name: &ServerName<'static>, now: UnixTime) -> Trust {
+    let (Some((read, is_for_clients)), Ok(parsed)) = (x509::with_usage(leaf), ParsedCertificate::try_from(leaf)) else {
+        return Trust::Invalid;
+    };
+    if now < read.not_before {
+        return Trust::NotYetValid;
+    }
+    if read.not_after.plus(Duration::from_secs(1)) <= now {
+        return Trust::Expired;
+    }
+    match verify_server_name(&parsed, name) {
+        Ok(()) if is_for_clients => Trust::WrongPurpose,
+        Ok(()) => Trust::Trusted,
+        Err(Error::InvalidCertificate(fault)) => trust_of(&fault),
+        Err(_) => Trust::Invalid,
+    }
+}
+
 fn trust_of(fault: &CertificateError) -> Trust {
     #[expect(clippy::wildcard_enum_match_arm, reason = "foreign enum that grows; the rest is one word for us")]
     match fault {
@@ -129,6 +163,7 @@ fn trust_of(fault: &CertificateError) -> Trust {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Trust::NotYetValid,
         CertificateError::UnknownIssuer => Trust::UnknownAuthority,
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Trust::WrongName,
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => Trust::WrongPurpose,
         _ => Trust::Invalid,
     }
 }

@@ -41,6 +41,7 @@ fn listed(cluster: &Cluster) -> inventory::Cluster {
     inventory::Cluster {
         vip: cluster.vip.as_ref().map(|vip| vip.listed()),
         vip_fails_over: cluster.vip_fails_over,
+        is_verified: cluster.credentials.anchors.is_some(),
         apiservers: cluster.apiservers.iter().map(|(name, endpoint)| (name.clone(), endpoint.listed())).collect(),
         etcds: cluster
             .etcds
@@ -49,11 +50,13 @@ fn listed(cluster: &Cluster) -> inventory::Cluster {
                 let members = etcd.members.iter().map(|(name, endpoint)| (name.clone(), endpoint.listed())).collect();
                 let listeners =
                     etcd.listeners.iter().map(|(name, listener)| (name.clone(), listener.listed())).collect();
+                let shown_to = if etcd.is_metrics_only { &etcd.at_listeners } else { &etcd.credentials };
                 let known = inventory::Etcd {
                     members,
                     quota_bytes: etcd.quota_bytes,
                     listeners,
                     is_metrics_only: etcd.is_metrics_only,
+                    is_verified: shown_to.anchors.is_some(),
                 };
                 (etcd.name.clone(), known)
             })

@@ -33,6 +33,11 @@ impl Engine {
         }
         if let Some(subject) = &taken.doubtful_chain {
             self.bursts.second_handshake(subject, now.mono);
+            // What is wrong with one member's chain is mostly wrong with all, and one mail says it better than three.
+            let before = observation.scheduled.mono.minus(self.view.policy().confirm_span);
+            for sibling in self.view.siblings_unseen_since(subject, before) {
+                self.bursts.second_handshake(&sibling, now.mono);
+            }
         }
         if let Some((subject, first)) = &taken.partly_dead {
             self.bursts.look_at_addresses(subject, *first, self.view.policy(), now.mono);

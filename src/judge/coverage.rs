@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::model::gap::Gap;
+use crate::model::phase::Cause;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Evidence, Finding, Verdict, Why};
@@ -115,6 +116,11 @@ pub fn unseen(gap: &Gap, addresses: &Addresses) -> String {
         ),
         Gap::NeverSeen(subjects) => format!("{} never answered since vedette started", places(subjects)),
         Gap::Refused(subjects) => format!("{} refuses our credential and shows nothing but its life", places(subjects)),
+        Gap::NoCredential(subjects) => format!(
+            "{} wants a login for what vedette asks (/version, or etcd's own calls), and no credential is configured: only \
+             what is told to anybody is seen",
+            places(subjects)
+        ),
         Gap::ReadsRefused(etcd) => {
             format!(
                 "reads of {} are refused to our credential, so a one-way cut between its members stays unseen",
@@ -223,6 +229,10 @@ fn gaps(scene: &Scene<'_>) -> Vec<Gap> {
     gaps.extend(chosen(&|endpoint| is_unresolved(scene, endpoint)).map(Gap::Unresolved));
     gaps.extend(chosen(&|endpoint| is_never_seen(scene, endpoint)).map(Gap::NeverSeen));
     gaps.extend(chosen(&|endpoint| is_refused(scene, endpoint, Aspect::Answer)).map(Gap::Refused));
+    let wants_login = |endpoint: &Subject| {
+        [Aspect::Answer, Aspect::Ordinary].into_iter().any(|aspect| lacks_credential(scene, endpoint, aspect))
+    };
+    gaps.extend(chosen(&wants_login).map(Gap::NoCredential));
     for etcd in scene.etcds() {
         let members = scene.members(&etcd);
         if members.iter().any(|member| is_refused(scene, member, Aspect::Read)) {
@@ -271,6 +281,14 @@ fn still_open(scene: &Scene<'_>, gap: &Gap) -> Option<Gap> {
             let open = unproven(subjects);
             (!open.is_empty()).then_some(Gap::Refused(open))
         }
+        Gap::NoCredential(subjects) => {
+            let asks_more = |one: &Subject| matches!(one, Subject::Apiserver(..) | Subject::Vip(_));
+            let is_answered =
+                |one: &Subject| answers(one, Aspect::Answer) && (!asks_more(one) || answers(one, Aspect::Ordinary));
+            let is_open = |one: &&Subject| endpoints.contains(one) && !is_answered(one);
+            let open: Vec<Subject> = subjects.iter().filter(is_open).cloned().collect();
+            (!open.is_empty()).then_some(Gap::NoCredential(open))
+        }
         Gap::ReadsRefused(etcd) => {
             let is_open = scene.members(etcd).iter().any(|member| !answers(member, Aspect::Read));
             is_open.then(|| gap.clone())
@@ -294,7 +312,9 @@ fn still_open(scene: &Scene<'_>, gap: &Gap) -> Option<Gap> {
 fn absorb(gaps: &mut Vec<Gap>, open: Gap) {
     for known in gaps.iter_mut() {
         match (known, &open) {
-            (Gap::NeverSeen(known), Gap::NeverSeen(open)) | (Gap::Refused(known), Gap::Refused(open)) => {
+            (Gap::NeverSeen(known), Gap::NeverSeen(open))
+            | (Gap::Refused(known), Gap::Refused(open))
+            | (Gap::NoCredential(known), Gap::NoCredential(open)) => {
                 known.extend(open.iter().cloned());
                 known.sort();
                 known.dedup();
@@ -346,7 +366,14 @@ fn is_never_seen(scene: &Scene<'_>, endpoint: &Subject) -> bool {
 
 fn is_refused(scene: &Scene<'_>, endpoint: &Subject, aspect: Aspect) -> bool {
     let refused = scene.view.track(endpoint, aspect).and_then(|track| track.refused());
-    refused.is_some_and(|(_, run)| run.looks >= scene.policy().confirm_looks)
+    refused
+        .is_some_and(|(unseen, run)| unseen.cause != Cause::NoCredential && run.looks >= scene.policy().confirm_looks)
+}
+
+fn lacks_credential(scene: &Scene<'_>, endpoint: &Subject, aspect: Aspect) -> bool {
+    let refused = scene.view.track(endpoint, aspect).and_then(|track| track.refused());
+    refused
+        .is_some_and(|(unseen, run)| unseen.cause == Cause::NoCredential && run.looks >= scene.policy().confirm_looks)
 }
 
 fn all_seen(scene: &Scene<'_>) -> Verdict {

@@ -21,6 +21,7 @@ pub fn is_dead(finding: &Finding) -> bool {
             | RuleId::F08
             | RuleId::F22
             | RuleId::F26
+            | RuleId::F27
             | RuleId::F28
             | RuleId::F49
             | RuleId::F51
@@ -28,6 +29,7 @@ pub fn is_dead(finding: &Finding) -> bool {
             | RuleId::F53
             | RuleId::F54
             | RuleId::F55
+            | RuleId::F58
             | RuleId::F59 => false,
         }
 }

@@ -48,6 +48,7 @@ pub fn explains(cause: &Finding, effect: &Finding) -> bool {
     let owner = rule(cause.rule);
     cause.key() != effect.key()
         && owner.is_cause(cause)
+        && owner.is_effect(&cause.subject, effect)
         && owner.explains().iter().any(|edge| {
             edge.effect.is_none_or(|rule| rule == effect.rule) && holds(edge.relation, &cause.subject, &effect.subject)
         })

@@ -18,7 +18,7 @@ use bands::Ladder;
 use super::edges::Edge;
 use super::scene::Scene;
 use super::words::{Addresses, Words};
-use super::{Rule, phrases};
+use super::{Rule, phrases, refused};
 
 /// F26: a certificate in a served chain reaches the end of its life.
 pub struct CertificateEnds;
@@ -42,7 +42,8 @@ impl Words for CertificateEnds {
             | Subject::Apiserver(..)
             | Subject::Etcd(..)
             | Subject::EtcdMember(..)
-            | Subject::Stored(..)) => phrases::fit(subject.short(), 22),
+            | Subject::Stored(..)
+            | Subject::Chain(..)) => phrases::fit(subject.short(), 22),
         };
         format!("TLS certificate of {of} expires")
     }
@@ -57,8 +58,8 @@ impl Words for CertificateEnds {
             Band::Notice | Band::Warning | Band::Urgent | Band::Page => "ends",
         };
         let verdict = match trust {
-            Trust::Trusted | Trust::Expired | Trust::Unverified => String::new(),
-            Trust::NotYetValid | Trust::UnknownAuthority | Trust::WrongName | Trust::Invalid => {
+            Trust::Trusted | Trust::Expired | Trust::Unproven | Trust::Unverified => String::new(),
+            Trust::NotYetValid | Trust::UnknownAuthority | Trust::WrongName | Trust::WrongPurpose | Trust::Invalid => {
                 format!(" Strict verification says besides: {}.", trust.as_str().replace('_', " "))
             }
         };
@@ -207,9 +208,18 @@ const HANDSHAKES: u32 = 2;
 
 impl Rule for CertificateEnds {
     fn explains(&self) -> &'static [Edge] {
-        const EDGES: [Edge; 3] =
-            [Edge::at_subject(RuleId::F02), Edge::at_subject(RuleId::F22), Edge::at_subject(RuleId::F23)];
+        const EDGES: [Edge; 4] = [
+            Edge::at_subject(RuleId::F02),
+            Edge::at_subject(RuleId::F22),
+            Edge::at_subject(RuleId::F23),
+            Edge::in_cluster(RuleId::F52),
+        ];
         &EDGES
+    }
+
+    /// Of refused logins only those that were withheld from a server whose chain has ended.
+    fn is_effect(&self, _: &Subject, effect: &Finding) -> bool {
+        effect.rule != RuleId::F52 || refused::withheld_for(effect) == Some(Trust::Expired)
     }
 
     /// A certificate that still works explains nothing.

@@ -90,8 +90,12 @@ const CAUSES: &str = "Heartbeats between members come too late: a slow disk (fsy
 impl Rule for Flapping {
     fn explains(&self) -> &'static [Edge] {
         // Every election is a second or two in which apiservers find etcd failing.
-        const EDGES: [Edge; 3] =
-            [Edge::in_cluster(RuleId::F25), Edge::in_cluster(RuleId::F49), Edge::in_cluster(RuleId::F50)];
+        const EDGES: [Edge; 4] = [
+            Edge::in_cluster(RuleId::F25),
+            Edge::in_cluster(RuleId::F49),
+            Edge::in_cluster(RuleId::F50),
+            Edge::in_cluster(RuleId::F58),
+        ];
         &EDGES
     }
 

@@ -12,7 +12,7 @@ use crate::observe::view::Aspect;
 use super::edges::Edge;
 use super::scene::{Scene, Standing, any_good, gravest, is_down};
 use super::words::{Addresses, Words};
-use super::{Rule, phrases};
+use super::{Rule, foreign, phrases};
 
 /// F22: one of several instances is bad.
 pub struct OneBad;
@@ -39,7 +39,8 @@ impl Words for OneBad {
             | Subject::Apiserver(..)
             | Subject::Etcd(..)
             | Subject::EtcdMember(..)
-            | Subject::Stored(..)) => format!("apiserver {} is failing", phrases::fit(subject.short(), 24)),
+            | Subject::Stored(..)
+            | Subject::Chain(..)) => format!("apiserver {} is failing", phrases::fit(subject.short(), 24)),
         }
     }
 
@@ -109,33 +110,17 @@ impl Words for OneBad {
 
     fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
         if is_vip(finding) {
-            return address_commands(&finding.subject, addresses);
+            return phrases::address_commands(&finding.subject, addresses);
         }
-        instance_commands(&finding.subject, addresses)
+        if let Evidence::Partial { symptom, .. } = &finding.evidence {
+            return commands_for(symptom, &finding.subject, addresses);
+        }
+        phrases::instance_commands(&finding.subject, addresses)
     }
 }
 
 const fn is_vip(finding: &Finding) -> bool {
     matches!(finding.subject, Subject::Vip(_))
-}
-
-/// Ask often, since it fails only at times, and look who is behind it.
-fn address_commands(vip: &Subject, addresses: &Addresses) -> Vec<String> {
-    let address = phrases::address(vip, addresses);
-    let host = phrases::host(&address).to_owned();
-    let behind =
-        addresses.keys().find(|known| matches!(known, Subject::Apiserver(..)) && known.cluster() == vip.cluster());
-    let mut commands = vec![format!(
-        "for i in $(seq 20); do curl -sk -o /dev/null --max-time 3 -w '%{{http_code}} in %{{time_total}} s\\n' https://{address}/readyz; done"
-    )];
-    if let Some(instance) = behind {
-        let machine = phrases::host_of(instance, addresses);
-        commands.push(format!("ssh {machine} 'ip -brief address | grep -wF {host}' # on each: who holds the address?"));
-        commands.push(format!(
-            "ssh {machine} 'systemctl status haproxy keepalived; crictl ps -a --name \"haproxy|kube-vip|keepalived\"'"
-        ));
-    }
-    commands
 }
 
 impl Words for AllDown {
@@ -178,33 +163,29 @@ impl Words for AllDown {
             return "Something the instances share.".into();
         };
         let all = |test: fn(&Symptom) -> bool| !parts.is_empty() && parts.iter().all(|(_, symptom)| test(symptom));
-        if all(|symptom| matches!(symptom, Symptom::Silent(unseen) if unseen.cause == Cause::Refused)) {
+        let text = if all(|symptom| matches!(symptom, Symptom::Silent(unseen) if unseen.cause == Cause::Refused)) {
             "Every instance refuses connections: the machines are up, the processes are not running. A change to all \
              of them at once is the usual reason: manifest, certificate, image, rollout. etcd is not named as the cause."
-                .into()
         } else if all(|symptom| matches!(symptom, Symptom::Silent(unseen) if unseen.cause == Cause::Timeout)) {
             "Every instance stays mute while other places answer: the network to this cluster is cut, its machines are \
              down, or all instances hang, for instance under overload."
-                .into()
         } else if all(|symptom| matches!(symptom, Symptom::NotReady(_))) {
             "Every instance runs and says that it is not ready: something they share fails, as the named checks say."
-                .into()
+        } else if all(|symptom| matches!(symptom, Symptom::Foreign { .. })) {
+            foreign::CAUSE
+        } else if all(|symptom| matches!(symptom, Symptom::Status(_))) {
+            IN_FRONT
+        } else if let [(_, only)] = parts.as_slice() {
+            cause_of(only)
         } else {
             "The instances fail in different ways: look for what they share (machines, network, a rollout under way)."
-                .into()
-        }
+        };
+        text.into()
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "special words for some cases, a general sentence for all others"
-    )]
     fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
-        let first = match &finding.evidence {
-            Evidence::AllBad { parts } => parts.first().map(|(instance, _)| instance.clone()),
-            _ => None,
-        };
-        first.map_or_else(Vec::new, |first| instance_commands(&first, addresses))
+        let Evidence::AllBad { parts } = &finding.evidence else { return Vec::new() };
+        parts.first().map_or_else(Vec::new, |(instance, symptom)| commands_for(symptom, instance, addresses))
     }
 }
 
@@ -222,23 +203,23 @@ fn cause_of(symptom: &Symptom) -> &'static str {
             }
             _ => "The process or what stands in front of it drops connections.",
         },
-        Symptom::Status(_) => {
-            "Something in front of the instance answers in its place: a balancer or a proxy without a backend."
-        }
+        Symptom::Status(_) => IN_FRONT,
+        Symptom::Foreign { .. } => foreign::CAUSE,
         Symptom::NotReady(_) => "The instance runs and says itself what it lacks.",
     }
 }
 
-/// What to look at on the machine of one instance.
-pub(super) fn instance_commands(instance: &Subject, addresses: &Addresses) -> Vec<String> {
-    let host = phrases::host_of(instance, addresses);
-    vec![
-        phrases::readyz(instance, addresses),
-        phrases::containers(instance, addresses, "kube-apiserver"),
-        phrases::logs(instance, addresses, "kube-apiserver"),
-        format!("ssh {host} 'journalctl -u kubelet --since -15min | tail -50'"),
-        format!("ssh {host} ls -l --time-style=full-iso /etc/kubernetes/manifests"),
-    ]
+/// Something in front answers by a status of its own.
+const IN_FRONT: &str =
+    "Something in front of the instance answers in its place: a balancer or a proxy without a backend.";
+
+fn commands_for(symptom: &Symptom, instance: &Subject, addresses: &Addresses) -> Vec<String> {
+    match symptom {
+        Symptom::Foreign { .. } => foreign::commands(instance, addresses),
+        Symptom::Silent(_) | Symptom::Status(_) | Symptom::NotReady(_) => {
+            phrases::instance_commands(instance, addresses)
+        }
+    }
 }
 
 impl Rule for OneBad {
@@ -345,11 +326,12 @@ fn judge_partly(scene: &Scene<'_>, endpoint: &Subject, instances: &[Subject]) ->
 impl Rule for AllDown {
     fn explains(&self) -> &'static [Edge] {
         // Apiservers that come back are alive before they are ready: F25 and F50 are the tail of the same outage.
-        const EDGES: [Edge; 6] = [
+        const EDGES: [Edge; 7] = [
             Edge::in_cluster(RuleId::F22),
             Edge::in_cluster(RuleId::F23),
             Edge::in_cluster(RuleId::F25),
             Edge::in_cluster(RuleId::F49),
+            Edge::in_cluster(RuleId::F58),
             Edge::in_cluster(RuleId::F50),
             Edge::in_cluster(RuleId::F59),
         ];

@@ -14,6 +14,7 @@ pub mod blind;
 pub mod coverage;
 pub mod expiry;
 pub mod flapping;
+pub mod foreign;
 pub mod instance;
 pub mod phrases;
 pub mod quorum;
@@ -26,6 +27,7 @@ pub mod slow;
 pub mod split;
 pub mod stale;
 pub mod stored;
+pub mod untrusted;
 pub mod vip;
 
 use std::collections::BTreeSet;
@@ -48,6 +50,11 @@ pub trait Rule: Words {
 
     /// Whether this finding is grave enough to be a cause at all.
     fn is_cause(&self, _finding: &Finding) -> bool {
+        true
+    }
+
+    /// Whether `effect`, to which an edge leads, is of the kind that follows from a finding about `cause`.
+    fn is_effect(&self, _cause: &Subject, _effect: &Finding) -> bool {
         true
     }
 
@@ -76,6 +83,7 @@ pub static RULES: [&dyn Rule; RuleId::ALL.len()] = [
     &instance::AllDown,
     &readiness::EtcdUnreachable,
     &expiry::CertificateEnds,
+    &untrusted::ChainUntrusted,
     &stored::StoredEnds,
     &slow::Slow,
     &readiness::NotReady,
@@ -84,6 +92,7 @@ pub static RULES: [&dyn Rule; RuleId::ALL.len()] = [
     &coverage::Coverage,
     &stale::ServedStale,
     &silent::ReferenceSilent,
+    &foreign::NotAnApiserver,
     &address::AddressDead,
 ];
 

@@ -39,7 +39,8 @@ pub(super) fn name(subject: &Subject) -> String {
         | Subject::Apiserver(..)
         | Subject::Etcd(..)
         | Subject::EtcdMember(..)
-        | Subject::Stored(..) => subject.short().to_owned(),
+        | Subject::Stored(..)
+        | Subject::Chain(..) => subject.short().to_owned(),
     }
 }
 
@@ -107,6 +108,9 @@ pub(super) fn symptom(symptom: &Symptom) -> String {
         Symptom::Silent(unseen) => state(*unseen),
         Symptom::Status(status) => format!("answering HTTP {status} instead of its health"),
         Symptom::NotReady(parts) => format!("not ready: {}", failing(parts)),
+        Symptom::Foreign { status, page } => {
+            format!("not answering itself: something else answers there (HTTP {status} with {})", page.as_str())
+        }
     }
 }
 
@@ -201,6 +205,48 @@ pub(super) fn logs(subject: &Subject, addresses: &Addresses, component: &str) ->
         "ssh {} 'crictl logs --tail 50 $(crictl ps -aq --name {component} | head -1){otherwise}'",
         host_of(subject, addresses)
     )
+}
+
+/// Ask often, since it fails only at times, and look who is behind it.
+pub(super) fn address_commands(vip: &Subject, addresses: &Addresses) -> Vec<String> {
+    let address = address(vip, addresses);
+    let host = host(&address).to_owned();
+    let behind =
+        addresses.keys().find(|known| matches!(known, Subject::Apiserver(..)) && known.cluster() == vip.cluster());
+    let mut commands = vec![format!(
+        "for i in $(seq 20); do curl -sk -o /dev/null --max-time 3 -w '%{{http_code}} in %{{time_total}} s\\n' https://{address}/readyz; done"
+    )];
+    if let Some(instance) = behind {
+        let machine = host_of(instance, addresses);
+        commands.push(format!("ssh {machine} 'ip -brief address | grep -wF {host}' # on each: who holds the address?"));
+        commands.push(format!(
+            "ssh {machine} 'systemctl status haproxy keepalived; crictl ps -a --name \"haproxy|kube-vip|keepalived\"'"
+        ));
+    }
+    commands
+}
+
+/// What to look at on the machine of one instance.
+pub(super) fn instance_commands(instance: &Subject, addresses: &Addresses) -> Vec<String> {
+    let host = host_of(instance, addresses);
+    vec![
+        readyz(instance, addresses),
+        containers(instance, addresses, "kube-apiserver"),
+        logs(instance, addresses, "kube-apiserver"),
+        format!("ssh {host} 'journalctl -u kubelet --since -15min | tail -50'"),
+        format!("ssh {host} ls -l --time-style=full-iso /etc/kubernetes/manifests"),
+    ]
+}
+
+/// Who answers at `subject`, where that is no apiserver: what it says, and whose certificate it shows.
+pub(super) fn who_answers(subject: &Subject, addresses: &Addresses) -> [String; 2] {
+    let address = address(subject, addresses);
+    [
+        format!("curl -vk --max-time 5 https://{address}/version # an apiserver tells its gitVersion"),
+        format!(
+            "openssl s_client -connect {address} </dev/null 2>/dev/null | openssl x509 -noout -subject -issuer -ext subjectAltName"
+        ),
+    ]
 }
 
 /// The detailed health of an apiserver, which needs no credential on a default cluster.

@@ -36,7 +36,8 @@ pub(super) fn etcd_name(subject: &Subject) -> String {
         | Subject::Cluster(_)
         | Subject::Vip(_)
         | Subject::Apiserver(..)
-        | Subject::Stored(..) => "etcd".into(),
+        | Subject::Stored(..)
+        | Subject::Chain(..) => "etcd".into(),
     }
 }
 
@@ -232,7 +233,7 @@ impl Words for MemberDown {
 
 impl Rule for QuorumLost {
     fn explains(&self) -> &'static [Edge] {
-        const EDGES: [Edge; 8] = [
+        const EDGES: [Edge; 9] = [
             Edge::in_cluster(RuleId::F02),
             Edge::in_cluster(RuleId::F03),
             Edge::in_cluster(RuleId::F05),
@@ -240,6 +241,7 @@ impl Rule for QuorumLost {
             Edge::in_cluster(RuleId::F24),
             Edge::in_cluster(RuleId::F25),
             Edge::in_cluster(RuleId::F49),
+            Edge::in_cluster(RuleId::F58),
             Edge::in_cluster(RuleId::F50),
         ];
         &EDGES

@@ -43,7 +43,8 @@ impl Words for EtcdUnreachable {
             | Subject::Vip(_)
             | Subject::Etcd(..)
             | Subject::EtcdMember(..)
-            | Subject::Stored(..) => "apiservers cannot reach etcd".into(),
+            | Subject::Stored(..)
+            | Subject::Chain(..) => "apiservers cannot reach etcd".into(),
         }
     }
 
@@ -117,7 +118,8 @@ impl Words for NotReady {
             | Subject::Vip(_)
             | Subject::Etcd(..)
             | Subject::EtcdMember(..)
-            | Subject::Stored(..) => "apiservers are not ready".into(),
+            | Subject::Stored(..)
+            | Subject::Chain(..) => "apiservers are not ready".into(),
         }
     }
 
@@ -204,7 +206,8 @@ fn first_instance(finding: &Finding) -> Subject {
 
 impl Rule for EtcdUnreachable {
     fn explains(&self) -> &'static [Edge] {
-        const EDGES: [Edge; 2] = [Edge::in_cluster(RuleId::F49), Edge::in_cluster(RuleId::F50)];
+        const EDGES: [Edge; 3] =
+            [Edge::in_cluster(RuleId::F49), Edge::in_cluster(RuleId::F50), Edge::in_cluster(RuleId::F58)];
         &EDGES
     }
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use crate::model::certificate::Trust;
 use crate::model::phase::Cause;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Asked, Evidence, Finding, Verdict, Why};
-use crate::observe::track::Run;
+use crate::observe::track::{Run, Track};
 use crate::observe::view::Aspect;
 
 use super::edges::Edge;
@@ -27,7 +28,11 @@ impl Words for Refused {
     }
 
     fn headline(&self, finding: &Finding) -> String {
-        format!("{} refuses vedette's credential", phrases::fit(&who(finding), 20))
+        let who = phrases::fit(&who(finding), 20);
+        if is_withheld(finding) {
+            return format!("vedette's login is withheld from {}", phrases::fit(&who, 17));
+        }
+        format!("{who} refuses vedette's credential")
     }
 
     #[expect(
@@ -36,7 +41,7 @@ impl Words for Refused {
     )]
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let place = phrases::place(&finding.subject, addresses);
-        let Evidence::Refused { unseen, own_flaw, .. } = &finding.evidence else {
+        let Evidence::Refused { unseen, own_flaw, trust, .. } = &finding.evidence else {
             return format!("{place} is alive but refuses vedette's credential.");
         };
         match unseen.cause {
@@ -44,6 +49,9 @@ impl Words for Refused {
                 Some(flaw) => format!("vedette has no credential for {place} that it could use: {flaw} ({unseen})."),
                 None => format!("vedette's own credential for {place} cannot be read or used ({unseen})."),
             },
+            Cause::TokenWithheld => {
+                format!("{place} wants a login. The token or password is not sent because {}.", because(*trust))
+            }
             _ => format!("{place} is alive but refuses vedette's credential ({unseen})."),
         }
     }
@@ -60,7 +68,15 @@ impl Words for Refused {
     )]
     fn likely_cause(&self, finding: &Finding) -> String {
         let text = match &finding.evidence {
-            Evidence::Refused { unseen, own_flaw, .. } => match unseen.cause {
+            Evidence::Refused { unseen, own_flaw, trust, .. } => match unseen.cause {
+                Cause::TokenWithheld if *trust == Some(Trust::Unverified) => {
+                    "No CA is configured there (credentials.ca, or certificate-authority of the kubeconfig), so nobody \
+                     can tell who would receive it."
+                }
+                Cause::TokenWithheld => {
+                    "A login sent to a server that is not trusted could be read by anybody. What is wrong with its \
+                     certificate is told on its own."
+                }
                 Cause::OwnCredential if own_flaw.is_some() => {
                     "What stands above. Run a plugin that it names by hand, as the user and with the environment that vedette \
                      has: what it does not find there or asks of a person, it does not get."
@@ -79,6 +95,14 @@ impl Words for Refused {
 
     fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
         let address = phrases::address(&finding.subject, addresses);
+        if is_withheld(finding) {
+            return vec![
+                format!(
+                    "openssl s_client -connect {address} -CAfile CA-FILE </dev/null 2>&1 | grep -iE 'verif|subject|issuer' # the CA named in the configuration"
+                ),
+                "vedette check /etc/vedette/vedette.yaml".to_owned(),
+            ];
+        }
         let mut commands = vec![
             "vedette check /etc/vedette/vedette.yaml".to_owned(),
             "openssl x509 -noout -subject -issuer -enddate -in CLIENT-CERTIFICATE # the file named in the configuration"
@@ -93,6 +117,29 @@ impl Words for Refused {
             commands.push("kubectl get clusterrolebinding,clusterrole -A | grep -i vedette".to_owned());
         }
         commands
+    }
+}
+
+/// Whether our login was not sent, because the server is not trusted.
+pub(super) fn is_withheld(finding: &Finding) -> bool {
+    matches!(&finding.evidence, Evidence::Refused { unseen, .. } if unseen.cause == Cause::TokenWithheld)
+}
+
+/// What verification said of the server that our login was withheld from.
+pub(super) fn withheld_for(finding: &Finding) -> Option<Trust> {
+    let Evidence::Refused { trust, .. } = finding.evidence else { return None };
+    trust.filter(|_| is_withheld(finding))
+}
+
+const fn because(trust: Option<Trust>) -> &'static str {
+    match trust {
+        Some(Trust::UnknownAuthority) => "its chain is of an unknown CA",
+        Some(Trust::WrongName) => "its certificate is for another name",
+        Some(Trust::NotYetValid) => "its certificate is not valid yet",
+        Some(Trust::Expired) => "its certificate chain has ended",
+        Some(Trust::WrongPurpose) => "its certificate is not for servers",
+        Some(Trust::Unverified) => "no CA is configured to verify its chain with",
+        Some(Trust::Invalid | Trust::Unproven | Trust::Trusted) | None => "its chain is not trusted",
     }
 }
 
@@ -129,8 +176,7 @@ fn judge_credential(scene: &Scene<'_>, subject: Subject, endpoints: &[Subject]) 
     let track = |(endpoint, asked): &(Subject, Asked)| scene.view.track(endpoint, aspect(*asked));
     let everything =
         endpoints.iter().flat_map(|endpoint| [Asked::Health, Asked::Ordinary].map(|asked| (endpoint.clone(), asked)));
-    let refused: Vec<(Subject, Asked)> =
-        everything.filter(|one| track(one).is_some_and(|track| track.refused().is_some())).collect();
+    let refused: Vec<(Subject, Asked)> = everything.filter(|one| track(one).is_some_and(refuses)).collect();
     let raised = scene.raised_of(RuleId::F52, &subject).map(|finding| &finding.evidence);
     let known: &[(Subject, Asked)] = if let Some(Evidence::Refused { by, .. }) = raised { by } else { &[] };
     let standing: Vec<_> = known
@@ -139,8 +185,8 @@ fn judge_credential(scene: &Scene<'_>, subject: Subject, endpoints: &[Subject]) 
         .map(|one| (one, scene.standing(&one.0, aspect(one.1))))
         .collect();
 
-    let latest = refused.iter().filter_map(|one| track(one)?.refused()).max_by_key(|(_, run)| run.looks);
-    let Some((unseen, run)) = latest else {
+    let latest = refused.iter().filter_map(|one| track(one)?.refused().map(|(unseen, run)| (&one.0, unseen, run)));
+    let Some((endpoint, unseen, run)) = latest.max_by_key(|(_, _, run)| run.looks) else {
         let runs: Option<Vec<Run>> = if standing.is_empty() {
             all_answered(scene, endpoints)
         } else {
@@ -151,7 +197,8 @@ fn judge_credential(scene: &Scene<'_>, subject: Subject, endpoints: &[Subject]) 
     if run.looks < scene.policy().confirm_looks {
         return Verdict::Unknown(Why::Suspected { since: run.first });
     }
-    let mut by: BTreeSet<(Subject, Asked)> = refused.into_iter().collect();
+    let trust = scene.view.served(endpoint).map(|seen| seen.served.trust);
+    let mut by: BTreeSet<(Subject, Asked)> = refused.iter().cloned().collect();
     by.extend(standing.iter().filter(|(_, standing)| standing.good().is_none()).map(|(one, _)| (*one).clone()));
     Verdict::Bad(Finding {
         rule: RuleId::F52,
@@ -164,8 +211,14 @@ fn judge_credential(scene: &Scene<'_>, subject: Subject, endpoints: &[Subject]) 
             unseen,
             own_flaw: own_flaw(scene, &subject, endpoints),
             by: by.into_iter().collect(),
+            trust: trust.filter(|_| unseen.cause == Cause::TokenWithheld),
         },
     })
+}
+
+/// Whether the latest look was refused. Who asks for a login where none is configured refuses nothing: that is a gap.
+fn refuses(track: &Track) -> bool {
+    track.refused().is_some_and(|(unseen, _)| unseen.cause != Cause::NoCredential)
 }
 
 /// Why our credential cannot be used, as the latest looks at `whole` or one of its endpoints tell it.
@@ -212,7 +265,8 @@ mod tests {
         ] {
             let mut finding = samples::finding(RuleId::F52);
             let unseen = Unseen { phase: Phase::FirstByte, cause: Cause::OwnCredential };
-            finding.evidence = Evidence::Refused { unseen, own_flaw: own_flaw.map(str::to_owned), by: Vec::new() };
+            finding.evidence =
+                Evidence::Refused { unseen, own_flaw: own_flaw.map(str::to_owned), by: Vec::new(), trust: None };
 
             assert!(Refused.what(&finding, &Addresses::new()).contains(what), "{own_flaw:?}");
             assert!(Refused.likely_cause(&finding).starts_with(why), "{own_flaw:?}");

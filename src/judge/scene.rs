@@ -231,7 +231,7 @@ pub fn gravest(reasons: impl IntoIterator<Item = Why>) -> Why {
 #[must_use]
 pub const fn is_down(symptom: &Symptom) -> bool {
     match symptom {
-        Symptom::Silent(_) | Symptom::Status(_) => true,
+        Symptom::Silent(_) | Symptom::Status(_) | Symptom::Foreign { .. } => true,
         Symptom::NotReady(_) => false,
     }
 }

@@ -117,11 +117,12 @@ fn differs(how: &Apartness) -> String {
 impl Rule for Split {
     fn explains(&self) -> &'static [Edge] {
         // Which apiserver prefers which member is not known: whatever apiservers suffer meanwhile is told with it.
-        const EDGES: [Edge; 5] = [
+        const EDGES: [Edge; 6] = [
             Edge::in_cluster(RuleId::F05),
             Edge::in_cluster(RuleId::F22),
             Edge::in_cluster(RuleId::F25),
             Edge::in_cluster(RuleId::F49),
+            Edge::in_cluster(RuleId::F58),
             Edge::in_cluster(RuleId::F50),
         ];
         &EDGES

@@ -42,7 +42,8 @@ impl Words for ServedStale {
             | Subject::Apiserver(..)
             | Subject::Etcd(..)
             | Subject::EtcdMember(..)
-            | Subject::Stored(..)) => phrases::fit(subject.short(), 20),
+            | Subject::Stored(..)
+            | Subject::Chain(..)) => phrases::fit(subject.short(), 20),
         };
         format!("{who} serves an old certificate")
     }

@@ -9,6 +9,7 @@ mod coverage;
 mod edges;
 mod etcd;
 mod flapping;
+mod foreign;
 mod levels;
 mod partial;
 mod quota;
@@ -18,6 +19,7 @@ mod slow;
 mod split;
 mod stage;
 mod stored;
+mod untrusted;
 mod vantage;
 
 use crate::model::rule::RuleId;

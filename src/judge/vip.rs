@@ -11,7 +11,7 @@ use crate::observe::view::Aspect;
 use super::edges::Edge;
 use super::scene::{Scene, Standing, is_down};
 use super::words::{Addresses, Words};
-use super::{Rule, phrases};
+use super::{Rule, foreign, phrases};
 
 /// F23: the shared address gives no answer, yet an instance asked directly is ready.
 pub struct VipDead;
@@ -68,6 +68,7 @@ impl Words for VipDead {
             Evidence::Vip { symptom: Symptom::Status(_), .. } => {
                 "The balancer answers by itself: it sees no healthy backend. Look at its health checks first."
             }
+            Evidence::Vip { symptom: Symptom::Foreign { .. }, .. } => foreign::CAUSE,
             _ => "The balancer or whoever holds the address.",
         };
         text.into()
@@ -81,6 +82,10 @@ impl Words for VipDead {
         let address = phrases::address(&finding.subject, addresses);
         let vip = phrases::host(&address).to_owned();
         let mut commands = vec![format!("curl -vk --max-time 5 'https://{address}/readyz'")];
+        let is_foreign = matches!(&finding.evidence, Evidence::Vip { symptom: Symptom::Foreign { .. }, .. });
+        if is_foreign {
+            commands = phrases::who_answers(&finding.subject, addresses).into();
+        }
         let ready: &[Subject] = match &finding.evidence {
             Evidence::Vip { ready, .. } => ready,
             _ => &[],
@@ -89,7 +94,7 @@ impl Words for VipDead {
             let direct = phrases::address(instance, addresses);
             commands.push(format!("kubectl --server=https://{direct} get nodes # past the shared address"));
         }
-        for instance in ready.iter().take(2) {
+        for instance in ready.iter().take(if is_foreign { 1 } else { 2 }) {
             let host = phrases::host_of(instance, addresses);
             commands.push(format!("ssh {host} 'ip -brief address | grep -wF {vip}' # does it hold the address?"));
         }

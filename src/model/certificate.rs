@@ -68,6 +68,9 @@ pub struct Served {
     /// The path that strict verification took, of several the one that lasts longest; `None` when it took none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<Box<TrustPath>>,
+    /// The configured authorities, at most [`Served::MAX_TRUSTED`]; empty unless verification against them failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusted: Vec<Arc<Certificate>>,
 }
 
 /// From a leaf to an authority of the configuration.
@@ -93,15 +96,38 @@ pub enum Trust {
     UnknownAuthority,
     /// The expected name is not in the certificate.
     WrongName,
-    /// Anything else: bad signature, unsupported algorithm, wrong usage.
+    /// Its extended key usage does not allow it to be a server's.
+    WrongPurpose,
+    /// Anything else: bad signature, unsupported algorithm or key.
     Invalid,
+    /// The handshake ended before the peer had proved that it holds the key, so nothing was verified.
+    Unproven,
     /// No anchor is configured, so nothing was verified.
     Unverified,
+}
+
+/// Why strict verification refuses a chain for something else than its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Distrust {
+    /// No path to a configured anchor.
+    UnknownAuthority,
+    /// The expected name is not in the certificate.
+    WrongName,
+    /// Before the start of its validity.
+    NotYetValid,
+    /// Not meant for servers.
+    WrongPurpose,
+    /// Anything else.
+    Invalid,
 }
 
 impl Served {
     /// Bound on certificates kept of one chain.
     pub const MAX_CHAIN: usize = 16;
+
+    /// Bound on authorities named where a chain is refused: more than a rotation has.
+    pub const MAX_TRUSTED: usize = 8;
 
     /// The server's own certificate.
     #[must_use]
@@ -168,13 +194,15 @@ impl Class {
 
 impl Trust {
     /// Every verdict.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Trusted,
         Self::Expired,
         Self::NotYetValid,
         Self::UnknownAuthority,
         Self::WrongName,
+        Self::WrongPurpose,
         Self::Invalid,
+        Self::Unproven,
         Self::Unverified,
     ];
 
@@ -187,8 +215,41 @@ impl Trust {
             Self::NotYetValid => "not_yet_valid",
             Self::UnknownAuthority => "unknown_authority",
             Self::WrongName => "wrong_name",
+            Self::WrongPurpose => "wrong_purpose",
             Self::Invalid => "invalid",
+            Self::Unproven => "unproven",
             Self::Unverified => "unverified",
+        }
+    }
+
+    /// Why it is refused; `None` for what is trusted, has ended, or was not verified.
+    #[must_use]
+    pub const fn distrust(self) -> Option<Distrust> {
+        match self {
+            Self::NotYetValid => Some(Distrust::NotYetValid),
+            Self::UnknownAuthority => Some(Distrust::UnknownAuthority),
+            Self::WrongName => Some(Distrust::WrongName),
+            Self::WrongPurpose => Some(Distrust::WrongPurpose),
+            Self::Invalid => Some(Distrust::Invalid),
+            Self::Trusted | Self::Expired | Self::Unproven | Self::Unverified => None,
+        }
+    }
+}
+
+impl Distrust {
+    /// Every reason.
+    pub const ALL: [Self; 5] =
+        [Self::UnknownAuthority, Self::WrongName, Self::NotYetValid, Self::WrongPurpose, Self::Invalid];
+
+    /// The same word as that of the verdict.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownAuthority => "unknown_authority",
+            Self::WrongName => "wrong_name",
+            Self::NotYetValid => "not_yet_valid",
+            Self::WrongPurpose => "wrong_purpose",
+            Self::Invalid => "invalid",
         }
     }
 }

@@ -26,6 +26,8 @@ pub enum Gap {
     NeverSeen(Vec<Subject>),
     /// These answer, but refuse our credential.
     Refused(Vec<Subject>),
+    /// These want a login for what is asked of them, and no credential is configured.
+    NoCredential(Vec<Subject>),
     /// This etcd refuses to be read by our credential: whether its members reach each other shows by their Status alone.
     ReadsRefused(Subject),
     /// No metrics listener is configured for these: whole etcds, or members of one where others have a listener.

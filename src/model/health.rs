@@ -17,6 +17,9 @@ pub struct Health {
     pub server_date: Option<UnixTime>,
     /// Seconds the server asks to stay away (`Retry-After`), as it comes with 429.
     pub retry_after_secs: Option<u32>,
+    /// What came instead, when this is no apiserver's answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign: Option<Foreign>,
 }
 
 impl Health {
@@ -35,4 +38,37 @@ pub struct Version {
     pub server_date: Option<UnixTime>,
     /// Seconds the server asks to stay away.
     pub retry_after_secs: Option<u32>,
+    /// What came instead, when this is no apiserver's answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign: Option<Foreign>,
+}
+
+/// An answer that no apiserver gives: a login page, a captive portal, another service behind the address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Foreign {
+    /// A redirect (3xx): apiservers send none on these paths.
+    Redirect,
+    /// Nothing at all.
+    Empty,
+    /// A page for browsers.
+    Html,
+    /// Some other document.
+    Json,
+    /// Some other text.
+    Text,
+}
+
+impl Foreign {
+    /// What came, as the rest of "HTTP 200 with ...".
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Redirect => "a redirect",
+            Self::Empty => "an empty body",
+            Self::Html => "an HTML page",
+            Self::Json => "a JSON document of something else",
+            Self::Text => "a text of something else",
+        }
+    }
 }

@@ -47,6 +47,9 @@ pub struct Cluster {
     pub vip_fails_over: bool,
     /// Instances by name.
     pub apiservers: BTreeMap<Name, Endpoint>,
+    /// Whether a CA is configured to verify what the apiservers and the shared address serve.
+    #[serde(default)]
+    pub is_verified: bool,
     /// etcd clusters by name.
     pub etcds: BTreeMap<Name, Etcd>,
     /// Files with certificates and tokens, by name of their source.
@@ -67,6 +70,9 @@ pub struct Etcd {
     pub listeners: BTreeMap<Name, Listener>,
     /// Whether the client ports are not ours to use: then the members are judged by their metrics listeners.
     pub is_metrics_only: bool,
+    /// Whether a CA is configured to verify what the members serve.
+    #[serde(default)]
+    pub is_verified: bool,
 }
 
 /// A metrics listener.
@@ -185,7 +191,8 @@ impl Inventory {
                     | Subject::Apiserver(..)
                     | Subject::Etcd(..)
                     | Subject::EtcdMember(..)
-                    | Subject::Stored(..) => "",
+                    | Subject::Stored(..)
+                    | Subject::Chain(..) => "",
                 }
             },
             |endpoint| endpoint.address.as_str(),
@@ -205,7 +212,8 @@ impl Inventory {
             | Subject::Resolver(_)
             | Subject::Cluster(_)
             | Subject::Etcd(..)
-            | Subject::Stored(..) => None,
+            | Subject::Stored(..)
+            | Subject::Chain(..) => None,
         }
     }
 
@@ -235,6 +243,10 @@ impl Inventory {
             Subject::Resolver(name) => self.resolvers.iter().any(|known| known.name == *name),
             Subject::Cluster(name) => cluster(name).is_some(),
             Subject::Etcd(name, etcd) => cluster(name).is_some_and(|known| known.etcds.contains_key(etcd)),
+            Subject::Chain(name, etcd, _) => cluster(name).is_some_and(|known| match etcd {
+                None => known.is_verified,
+                Some(etcd) => known.etcds.get(etcd).is_some_and(|etcd| etcd.is_verified),
+            }),
             Subject::Stored(scope, _) => self.files(scope.as_ref()).is_some_and(|files| !files.is_empty()),
             Subject::Vip(_) | Subject::Apiserver(..) | Subject::EtcdMember(..) => self.endpoint(subject).is_some(),
         }
@@ -252,7 +264,9 @@ impl Inventory {
             Subject::Vip(_) | Subject::Apiserver(..) | Subject::EtcdMember(..) => {
                 self.endpoint(subject).is_some_and(|endpoint| !endpoint.is_loopback)
             }
-            Subject::Vantage | Subject::Cluster(_) | Subject::Etcd(..) | Subject::Stored(..) => false,
+            Subject::Vantage | Subject::Cluster(_) | Subject::Etcd(..) | Subject::Stored(..) | Subject::Chain(..) => {
+                false
+            }
         }
     }
 

@@ -68,6 +68,12 @@ pub enum Cause {
     Unavailable,
     /// The server ended the call by an error of its own.
     ServerError,
+    /// Something else answers there: this is not what the expected program sends.
+    Foreign,
+    /// The server wants a credential, and our token or password was not sent, because its chain is not trusted.
+    TokenWithheld,
+    /// The server wants a credential, and none is configured.
+    NoCredential,
     /// Our own credential could not be read or used.
     OwnCredential,
     /// Our own side failed: no socket, no memory, no thread.
@@ -165,6 +171,9 @@ impl Cause {
             Self::CredentialRefused => "credential_refused",
             Self::Unavailable => "unavailable",
             Self::ServerError => "server_error",
+            Self::Foreign => "foreign",
+            Self::TokenWithheld => "token_withheld",
+            Self::NoCredential => "no_credential",
             Self::OwnCredential => "own_credential",
             Self::OwnFault => "own_fault",
             Self::ProxyRefused => "proxy_refused",
@@ -174,7 +183,14 @@ impl Cause {
     /// Whether the fault is about our own credential: the server may be fine.
     #[must_use]
     pub const fn is_refusal(self) -> bool {
-        matches!(self, Self::CredentialRefused | Self::ClientCertificateRefused | Self::OwnCredential)
+        matches!(
+            self,
+            Self::CredentialRefused
+                | Self::ClientCertificateRefused
+                | Self::TokenWithheld
+                | Self::NoCredential
+                | Self::OwnCredential
+        )
     }
 }
 
@@ -213,6 +229,9 @@ impl fmt::Display for Unseen {
             Cause::CredentialRefused => "our credential was refused",
             Cause::Unavailable => "server says it is unavailable",
             Cause::ServerError => "server error",
+            Cause::Foreign => "something else answers there",
+            Cause::TokenWithheld => "a login is wanted, and ours is not sent to a server that is not trusted",
+            Cause::NoCredential => "a login is wanted, and no credential is configured",
             Cause::OwnCredential => "our own credential cannot be used",
             Cause::OwnFault => "our own side failed",
             Cause::ProxyRefused => "the proxy refused",

@@ -32,6 +32,8 @@ pub enum RuleId {
     F25,
     /// A served certificate ends soon or has ended.
     F26,
+    /// A served chain is not verified by the configured CA.
+    F27,
     /// A certificate or token in a file ends soon, has ended, or cannot be read.
     F28,
     /// Answers, but slowly.
@@ -48,6 +50,8 @@ pub enum RuleId {
     F54,
     /// A reference point has been silent for long.
     F55,
+    /// Ready, but ordinary requests get no apiserver's answer.
+    F58,
     /// One of several addresses of a name is dead.
     F59,
 }
@@ -71,7 +75,7 @@ pub struct NoSuchRule;
 
 impl RuleId {
     /// Every rule, in the order of their names.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::F01,
         Self::F02,
         Self::F03,
@@ -84,6 +88,7 @@ impl RuleId {
         Self::F24,
         Self::F25,
         Self::F26,
+        Self::F27,
         Self::F28,
         Self::F49,
         Self::F50,
@@ -92,6 +97,7 @@ impl RuleId {
         Self::F53,
         Self::F54,
         Self::F55,
+        Self::F58,
         Self::F59,
     ];
 
@@ -111,6 +117,7 @@ impl RuleId {
             Self::F24 => "F24",
             Self::F25 => "F25",
             Self::F26 => "F26",
+            Self::F27 => "F27",
             Self::F28 => "F28",
             Self::F49 => "F49",
             Self::F50 => "F50",
@@ -119,6 +126,7 @@ impl RuleId {
             Self::F53 => "F53",
             Self::F54 => "F54",
             Self::F55 => "F55",
+            Self::F58 => "F58",
             Self::F59 => "F59",
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::certificate::{Class, Fingerprint, Trust};
 use super::etcd::{AlarmKind, Apart, Apartness, Election, Fill};
 use super::gap::{Gap, Single};
+use super::health::Foreign;
 use super::incident::{Ending, Incident, IncidentId, Part, Told};
 use super::inventory::{Own, OwnPart, Towards};
 use super::message::{Delivery, LookLine, Message, MessageId};
@@ -16,7 +17,7 @@ use super::rule::{Level, RuleId};
 use super::stored::ItemKind;
 use super::subject::Subject;
 use super::time::UnixTime;
-use super::verdict::{Band, Evidence, Extent, Finding, Symptom, Traffic};
+use super::verdict::{Anchor, Band, Evidence, Extent, Finding, Symptom, Traffic, Untrusted};
 
 /// 2026-03-01T03:14:00Z.
 pub(crate) const OPENED: UnixTime = UnixTime::from_secs(1_772_334_840);
@@ -163,6 +164,23 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
                 stored: vec!["/srv/pki/api-1/apiserver.crt".into()],
             },
         ),
+        RuleId::F27 => (
+            "prod-eu1/chain/unknown_authority",
+            Evidence::Untrusted {
+                parts: ["api-1", "api-2"]
+                    .map(|name| Untrusted {
+                        place: api(name),
+                        expected: "10.0.0.11".into(),
+                        holder: "CN=kube-apiserver".into(),
+                        issuer: "CN=kubernetes".into(),
+                        names: vec!["kubernetes.default.svc".into(), "10.0.0.11".into()],
+                        not_before: OPENED.minus(Duration::from_secs(3600)),
+                        fingerprint: Fingerprint([0x5b; 32]),
+                    })
+                    .into(),
+                trusted: vec![Anchor { holder: "CN=kubernetes".into(), fingerprint: Fingerprint([0x7d; 32]) }],
+            },
+        ),
         RuleId::F28 => (
             "prod-eu1/stored/7c7c7c7c7c7c7c7c",
             Evidence::Stored {
@@ -208,11 +226,20 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
                 unseen: Unseen { phase: Phase::Tls, cause: Cause::ClientCertificateRefused },
                 own_flaw: None,
                 by: Vec::new(),
+                trust: None,
             },
         ),
         RuleId::F59 => (
             "prod-eu1/vip",
             Evidence::DeadAddresses { dead: vec![(std::net::Ipv4Addr::new(10, 0, 0, 31).into(), MUTE)], of: 3 },
+        ),
+        RuleId::F58 => (
+            "prod-eu1",
+            Evidence::Impostor {
+                parts: vec![(api("api-1"), Symptom::Foreign { status: 200, page: Foreign::Html })],
+                bad: 1,
+                of: 2,
+            },
         ),
         RuleId::F54 => (
             "prod-eu1/apiserver/api-1",
@@ -238,12 +265,14 @@ pub(crate) fn finding(rule: RuleId) -> Finding {
         | RuleId::F08
         | RuleId::F22
         | RuleId::F25
+        | RuleId::F27
         | RuleId::F28
         | RuleId::F49
         | RuleId::F50
         | RuleId::F52
         | RuleId::F54
         | RuleId::F55
+        | RuleId::F58
         | RuleId::F59 => Level::Warning,
         RuleId::F01 | RuleId::F04 | RuleId::F09 | RuleId::F23 | RuleId::F24 | RuleId::F26 => Level::Critical,
     };
@@ -297,9 +326,11 @@ fn looks(rule: RuleId) -> Vec<LookLine> {
         | RuleId::F24
         | RuleId::F25
         | RuleId::F26
+        | RuleId::F27
         | RuleId::F49
         | RuleId::F50
         | RuleId::F54
+        | RuleId::F58
         | RuleId::F59 => vec![
             look(
                 "prod-eu1/apiserver/api-1",

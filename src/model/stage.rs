@@ -28,9 +28,17 @@ pub(crate) fn inventory(apiservers: u8, members: u8) -> Inventory {
         || Endpoint { address: "10.0.0.1:1".into(), server_name: "server".into(), is_loopback: false, certificates };
     let named = |kind: &str, count: u8| (1..=count).map(|n| (name(&format!("{kind}-{n}")), endpoint())).collect();
     let members: BTreeMap<Name, Endpoint> = named("etcd", members);
-    let etcds =
-        (!members.is_empty()).then(|| (name("main"), Etcd { members, ..Etcd::default() })).into_iter().collect();
-    let cluster = Cluster { vip: Some(endpoint()), apiservers: named("api", apiservers), etcds, ..Cluster::default() };
+    let etcds = (!members.is_empty())
+        .then(|| (name("main"), Etcd { members, is_verified: true, ..Etcd::default() }))
+        .into_iter()
+        .collect();
+    let cluster = Cluster {
+        vip: Some(endpoint()),
+        apiservers: named("api", apiservers),
+        etcds,
+        is_verified: true,
+        ..Cluster::default()
+    };
     Inventory {
         vantage: "bastion-1".into(),
         clusters: BTreeMap::from([(name("prod"), cluster)]),

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::certificate::Distrust;
+
 /// A name from the configuration: 1 to 63 of `A-Z a-z 0-9 . _ : -`, starting with a letter or digit.
 ///
 /// The alphabet keeps `/` free as the separator of a [`Subject`] and makes names safe in headers and labels.
@@ -41,6 +43,9 @@ pub enum Subject {
     /// Something in a file: cluster (`None` for the vantage), then the beginning of a fingerprint for a certificate or
     /// token, or the name of a source of the inventory.
     Stored(Option<Name>, Name),
+    /// The chains that verification refuses for one reason: cluster, the etcd whose members serve them (`None` for the
+    /// apiservers and the shared address), the reason.
+    Chain(Name, Option<Name>, Distrust),
 }
 
 /// Why a text is not a [`Subject`].
@@ -99,13 +104,14 @@ impl Subject {
             | Self::Vip(cluster)
             | Self::Apiserver(cluster, _)
             | Self::Etcd(cluster, _)
-            | Self::EtcdMember(cluster, _, _) => Some(cluster),
+            | Self::EtcdMember(cluster, _, _)
+            | Self::Chain(cluster, _, _) => Some(cluster),
             Self::Stored(cluster, _) => cluster.as_ref(),
         }
     }
 
     /// The component as a bounded label value: `vantage`, `reference`, `resolver`, `cluster`, `vip`, `apiserver`, `etcd`,
-    /// `stored`.
+    /// `stored`, `chain`.
     #[must_use]
     pub const fn component(&self) -> &'static str {
         match self {
@@ -117,6 +123,7 @@ impl Subject {
             Self::Apiserver(..) => "apiserver",
             Self::Etcd(..) | Self::EtcdMember(..) => "etcd",
             Self::Stored(..) => "stored",
+            Self::Chain(..) => "chain",
         }
     }
 
@@ -130,6 +137,7 @@ impl Subject {
                 name.as_str()
             }
             Self::Etcd(_, name) | Self::EtcdMember(_, _, name) | Self::Stored(_, name) => name.as_str(),
+            Self::Chain(_, _, reason) => reason.as_str(),
         }
     }
 
@@ -146,7 +154,8 @@ impl Subject {
             | Self::Cluster(_)
             | Self::Vip(_)
             | Self::Apiserver(..)
-            | Self::Stored(..) => None,
+            | Self::Stored(..)
+            | Self::Chain(..) => None,
         }
     }
 }
@@ -164,6 +173,8 @@ impl fmt::Display for Subject {
             Self::EtcdMember(cluster, etcd, member) => write!(f, "{cluster}/etcd/{etcd}/{member}"),
             Self::Stored(None, name) => write!(f, "{VANTAGE}/stored/{name}"),
             Self::Stored(Some(cluster), name) => write!(f, "{cluster}/stored/{name}"),
+            Self::Chain(cluster, None, reason) => write!(f, "{cluster}/chain/{}", reason.as_str()),
+            Self::Chain(cluster, Some(etcd), reason) => write!(f, "{cluster}/chain/{}/{etcd}", reason.as_str()),
         }
     }
 }
@@ -187,6 +198,10 @@ impl FromStr for Subject {
             [cluster, "etcd", etcd] => Ok(Self::Etcd(name(cluster)?, name(etcd)?)),
             [cluster, "etcd", etcd, member] => Ok(Self::EtcdMember(name(cluster)?, name(etcd)?, name(member)?)),
             [cluster, "stored", item] => Ok(Self::Stored(Some(name(cluster)?), name(item)?)),
+            [cluster, "chain", reason, etcd @ ..] if etcd.len() <= 1 => {
+                let reason = Distrust::ALL.into_iter().find(|known| known.as_str() == *reason).ok_or_else(bad)?;
+                Ok(Self::Chain(name(cluster)?, etcd.first().map(|etcd| name(etcd)).transpose()?, reason))
+            }
             _ => Err(bad()),
         }
     }
@@ -223,6 +238,8 @@ mod tests {
             "prod-eu1/etcd/main/etcd-1",
             "prod-eu1/stored/5a5a5a5a5a5a5a5a",
             "vantage/stored/own-mail-ca",
+            "prod-eu1/chain/unknown_authority",
+            "prod-eu1/chain/wrong_name/main",
         ] {
             let subject: Subject = text.parse().unwrap();
 
@@ -232,7 +249,9 @@ mod tests {
 
     #[test]
     fn texts_that_name_nothing_are_refused() {
-        for text in ["", "/", "vantage/x", "a/b", "a/etcd", "a/etcd/b/c/d", "a b", "-a"] {
+        for text in
+            ["", "/", "vantage/x", "a/b", "a/etcd", "a/etcd/b/c/d", "a/chain/odd", "a/chain/invalid/b/c", "a b", "-a"]
+        {
             assert!(text.parse::<Subject>().is_err(), "{text}");
         }
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::certificate::{Class, Fingerprint, Trust};
 use super::etcd::{AlarmKind, Apart, Election, Fill};
 use super::gap::{Gap, Single};
+use super::health::Foreign;
 use super::inventory::Own;
 use super::phase::{Phase, Unseen};
 use super::rule::{Level, RuleId};
@@ -134,6 +135,22 @@ pub enum Evidence {
         /// What of it is bad.
         #[serde(default)]
         extent: Extent,
+    },
+    /// Chains that the configured authorities do not verify, all for one reason.
+    Untrusted {
+        /// Each endpoint with what it serves.
+        parts: Vec<Untrusted>,
+        /// The authorities that are configured.
+        trusted: Vec<Anchor>,
+    },
+    /// Endpoints that answer their health checks and give ordinary requests what no apiserver gives.
+    Impostor {
+        /// Each with what it answers.
+        parts: Vec<(Subject, Symptom)>,
+        /// Instances among them.
+        bad: usize,
+        /// Of how many.
+        of: usize,
     },
     /// The shared address is dead.
     Vip {
@@ -289,6 +306,9 @@ pub enum Evidence {
         /// What was refused, and has not been answered since; nothing in what was written down before this was kept.
         #[serde(default)]
         by: Vec<(Subject, Asked)>,
+        /// What verification said of the server, where the credential was withheld for it.
+        #[serde(default)]
+        trust: Option<Trust>,
     },
     /// A place that proves our path no more.
     SilentReference {
@@ -330,6 +350,41 @@ pub enum Symptom {
     Status(u16),
     /// It names failing parts.
     NotReady(Vec<String>),
+    /// Something else answers there: no apiserver sends this.
+    Foreign {
+        /// The HTTP status it came with.
+        status: u16,
+        /// What came.
+        page: Foreign,
+    },
+}
+
+/// A leaf that an endpoint serves and that is not verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Untrusted {
+    /// The endpoint.
+    pub place: Subject,
+    /// The name that is expected there.
+    pub expected: String,
+    /// Subject of the leaf.
+    pub holder: String,
+    /// Issuer of the last certificate that was sent.
+    pub issuer: String,
+    /// Names in the leaf, at most 8.
+    pub names: Vec<String>,
+    /// Start of its validity.
+    pub not_before: UnixTime,
+    /// Identity of the leaf.
+    pub fingerprint: Fingerprint,
+}
+
+/// An authority of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anchor {
+    /// Its subject.
+    pub holder: String,
+    /// Its identity.
+    pub fingerprint: Fingerprint,
 }
 
 /// What of an endpoint is bad.

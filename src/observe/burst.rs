@@ -171,7 +171,7 @@ fn own_look(subject: &Subject, inventory: &Inventory) -> Option<Probe> {
                 Probe::anew(etcd, kind)
             });
         }
-        Subject::Vantage | Subject::Cluster(_) | Subject::Stored(..) => return None,
+        Subject::Vantage | Subject::Cluster(_) | Subject::Stored(..) | Subject::Chain(..) => return None,
     };
     Some(Probe::anew(subject.clone(), kind))
 }

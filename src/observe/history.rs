@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::model::etcd::MemberAnswer;
-use crate::model::health::Health;
+use crate::model::health::{Health, Version};
 use crate::model::observation::{Observation, Reading};
 use crate::model::phase::{Phase, Phases, Unseen};
 use crate::model::snapshot::ClusterPicture;
@@ -70,6 +70,9 @@ const OK: &str = "ok";
 
 fn word(reading: &Reading) -> &'static str {
     match reading {
+        Reading::Health(Health { foreign: Some(_), .. }) | Reading::Version(Version { foreign: Some(_), .. }) => {
+            "foreign"
+        }
         Reading::Health(Health { status: 200, .. }) => OK,
         Reading::Health(_) => "not_ready",
         Reading::Version(version) if version.status != 200 => "bad_status",

@@ -1,6 +1,7 @@
 //! The evidence table of a message: what the latest looks at a cluster, or at the vantage, saw.
 
 use crate::model::etcd::MemberAnswer;
+use crate::model::health::{Health, Version};
 use crate::model::message::LookLine;
 use crate::model::observation::{AddressAnswer, Observation, Reading};
 use crate::model::phase::{Phases, Unseen};
@@ -93,6 +94,8 @@ fn lines_of(view: &View, look: &Observation) -> Vec<LookLine> {
 
 fn reading_text(reading: &Reading) -> String {
     match reading {
+        Reading::Health(Health { status, foreign: Some(page), .. })
+        | Reading::Version(Version { status, foreign: Some(page), .. }) => format!("{status}: {}", page.as_str()),
         Reading::Health(health) if health.failing.is_empty() => health.status.to_string(),
         Reading::Health(health) => format!("{}: {}", health.status, health.failing.join(", ")),
         Reading::Version(version) => {

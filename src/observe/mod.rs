@@ -20,6 +20,7 @@ pub mod sign;
 pub mod sizes;
 pub mod stored;
 pub mod track;
+pub mod trusting;
 pub mod turnover;
 pub mod view;
 

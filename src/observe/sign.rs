@@ -61,22 +61,24 @@ impl Sign {
     }
 
     fn of_health(health: &Health) -> Self {
-        match health.status {
-            200 => Self::Good,
-            401 | 403 => Self::Refused(REFUSED),
-            429 => Self::Shed,
+        match (health.status, health.foreign) {
+            (status, Some(page)) => Self::Bad(Symptom::Foreign { status, page }),
+            (200, None) => Self::Good,
+            (401 | 403, None) => Self::Refused(REFUSED),
+            (429, None) => Self::Shed,
             // A health verdict lists its checks; a balancer's or proxy's error page does not.
             _ if !health.failing.is_empty() => Self::Bad(Symptom::NotReady(health.failing.clone())),
-            status => Self::Bad(Symptom::Status(status)),
+            (status, None) => Self::Bad(Symptom::Status(status)),
         }
     }
 
     fn of_version(version: &Version) -> Self {
-        match version.status {
-            200 => Self::Good,
-            401 | 403 => Self::Refused(REFUSED),
-            429 => Self::Shed,
-            status => Self::Bad(Symptom::Status(status)),
+        match (version.status, version.foreign) {
+            (status, Some(page)) => Self::Bad(Symptom::Foreign { status, page }),
+            (200, None) => Self::Good,
+            (401 | 403, None) => Self::Refused(REFUSED),
+            (429, None) => Self::Shed,
+            (status, None) => Self::Bad(Symptom::Status(status)),
         }
     }
 }

@@ -51,7 +51,7 @@ impl<'a> Turnover<'a> {
 
     fn is_same_place(self, subject: &Subject) -> bool {
         match subject {
-            Subject::Vantage | Subject::Cluster(_) | Subject::Stored(..) => true,
+            Subject::Vantage | Subject::Cluster(_) | Subject::Stored(..) | Subject::Chain(..) => true,
             Subject::Reference(_) | Subject::Resolver(_) => self.old.address(subject) == self.new.address(subject),
             Subject::Vip(_) | Subject::Apiserver(..) | Subject::EtcdMember(..) => {
                 let place = |inventory: &'a Inventory| {

@@ -26,6 +26,7 @@ use super::references::References;
 use super::sizes::Sizes;
 use super::stored::Shelf;
 use super::track::{Confirmation, Track};
+use super::trusting::Trusting;
 use super::turnover::{Fate, Turnover};
 
 mod take;
@@ -61,7 +62,9 @@ impl Aspect {
                 Subject::Vip(_) => policy.vip_interval,
                 Subject::Etcd(..) | Subject::EtcdMember(..) => policy.etcd_status_interval,
                 Subject::Vantage | Subject::Reference(_) | Subject::Resolver(_) => policy.reference_interval,
-                Subject::Cluster(_) | Subject::Apiserver(..) | Subject::Stored(..) => policy.readyz_interval,
+                Subject::Cluster(_) | Subject::Apiserver(..) | Subject::Stored(..) | Subject::Chain(..) => {
+                    policy.readyz_interval
+                }
             },
             Self::Ordinary => policy.ordinary_interval,
             Self::Leader | Self::Alarm | Self::Mind => policy.etcd_status_interval,
@@ -83,6 +86,8 @@ pub struct ServedSeen {
     pub repeats: u32,
     /// When this leaf was first seen in this row.
     pub since: Now,
+    /// What verification said, of this leaf and of those before it.
+    pub trusting: Trusting,
 }
 
 /// Everything believed.
@@ -256,6 +261,16 @@ impl View {
         self.served.get(subject)
     }
 
+    /// The other members of the etcd of `subject` whose chains were last seen before `since`.
+    #[must_use]
+    pub fn siblings_unseen_since(&self, subject: &Subject, since: Mono) -> Vec<Subject> {
+        let (Subject::EtcdMember(cluster, ..), Some(etcd)) = (subject, subject.etcd()) else { return Vec::new() };
+        let Some(known) = self.inventory.etcd(&etcd) else { return Vec::new() };
+        let Subject::Etcd(_, name) = &etcd else { return Vec::new() };
+        let is_old = |other: &Subject| self.served(other).is_some_and(|seen| seen.at.mono < since);
+        known.member_subjects(cluster, name).filter(|other| other != subject && is_old(other)).collect()
+    }
+
     /// What is believed of the files of a cluster, or of the vantage; `None` before the first look at them.
     #[must_use]
     pub fn shelf(&self, cluster: Option<&Name>) -> Option<&Shelf> {
@@ -304,7 +319,7 @@ impl View {
     pub fn member_unseen(&self, member: &Subject) -> Option<Unseen> {
         match self.symptom(member)? {
             Symptom::Silent(unseen) => Some(*unseen),
-            Symptom::Status(_) | Symptom::NotReady(_) => None,
+            Symptom::Status(_) | Symptom::NotReady(_) | Symptom::Foreign { .. } => None,
         }
     }
 

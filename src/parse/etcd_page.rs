@@ -18,15 +18,17 @@ const MAX_TEXT: usize = 100;
 /// Largest whole number that a sample holds exactly.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// Reads a page of `/metrics`; total.
+/// Reads a page of `/metrics`; `None` when it holds nothing of etcd: then something else answers there.
 #[must_use]
-pub fn metrics(page: &[u8]) -> MemberMetrics {
+pub fn metrics(page: &[u8]) -> Option<MemberMetrics> {
     let mut metrics = MemberMetrics::default();
+    let mut is_etcd = false;
     let mut fsync = Distribution::default();
     let mut commit = Distribution::default();
     let mut round_trip = Distribution::default();
     for sample in samples(page) {
         let value = sample.value;
+        is_etcd = is_etcd || sample.name.starts_with("etcd_");
         match sample.name {
             "etcd_server_has_leader" => metrics.has_leader = flag(value),
             "etcd_server_is_leader" => metrics.is_leader = flag(value),
@@ -52,7 +54,19 @@ pub fn metrics(page: &[u8]) -> MemberMetrics {
     metrics.wal_fsync = fsync.finish();
     metrics.backend_commit = commit.finish();
     metrics.peer_round_trip = round_trip.finish();
-    metrics
+    is_etcd.then_some(metrics)
+}
+
+/// What a `/health` says of its member: the document has `health` as a text, `"true"` or `"false"`. `None` for any
+/// other body: then something else answers there.
+#[must_use]
+pub fn is_well(body: &[u8]) -> Option<bool> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    match body.get("health")?.as_str()? {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    }
 }
 
 /// The reason in the body of an unhealthy `/health`, such as `RAFT NO LEADER`; none before etcd 3.5.
@@ -112,7 +126,30 @@ mod tests {
 
     #[test]
     fn a_page_without_anything_wanted_tells_nothing() {
-        assert_eq!(metrics(b"go_goroutines 93\n"), MemberMetrics::default());
+        assert_eq!(metrics(b"etcd_server_id 1\ngo_goroutines 93\n"), Some(MemberMetrics::default()));
+    }
+
+    #[test]
+    fn what_has_nothing_of_etcd_is_no_page_of_it() {
+        for page in [&b""[..], b"<html>Sign in</html>", b"go_goroutines 93\nnode_load1 0.5\n", b"{}"] {
+            assert_eq!(metrics(page), None, "{page:?}");
+        }
+    }
+
+    #[test]
+    fn a_verdict_is_told_from_whatever_else_is_answered() {
+        for (body, says) in [
+            (&br#"{"health":"true"}"#[..], Some(true)),
+            (br#"{"health":"true","reason":""}"#, Some(true)),
+            (br#"{"health":"false","reason":"RAFT NO LEADER"}"#, Some(false)),
+            (br#"{"health":true}"#, None),
+            (br#"{"status":"UP"}"#, None),
+            (b"<html>Sign in</html>", None),
+            (b"ok", None),
+            (b"", None),
+        ] {
+            assert_eq!(is_well(body), says, "{body:?}");
+        }
     }
 
     #[test]
@@ -122,7 +159,7 @@ mod tests {
                     etcd_network_peer_round_trip_time_seconds_bucket{To=\"b\",le=\"0.1\"} 1\n\
                     etcd_network_peer_round_trip_time_seconds_bucket{To=\"b\",le=\"+Inf\"} 1\n";
 
-        let buckets = metrics(page.as_bytes()).peer_round_trip.unwrap();
+        let buckets = metrics(page.as_bytes()).unwrap().peer_round_trip.unwrap();
 
         assert_eq!(buckets, Buckets { below: vec![(Duration::from_millis(100), 4)], count: 5 });
     }
@@ -131,7 +168,7 @@ mod tests {
     fn a_quota_that_is_none_is_not_told() {
         for quota in ["0", "-1", "NaN", "+Inf"] {
             let page = format!("etcd_server_quota_backend_bytes {quota}\n");
-            assert_eq!(metrics(page.as_bytes()).db_quota_bytes, None, "{quota}");
+            assert_eq!(metrics(page.as_bytes()).unwrap().db_quota_bytes, None, "{quota}");
         }
     }
 
@@ -151,7 +188,7 @@ mod tests {
             ("3.6", PAGE),
             ("3.7", include_str!("etcd_page/3.7.metrics")),
         ] {
-            let read = metrics(page.as_bytes());
+            let read = metrics(page.as_bytes()).unwrap();
 
             assert_eq!(read.has_leader, Some(true), "{version}");
             assert_eq!(read.is_learner, Some(false), "{version}");
@@ -175,7 +212,7 @@ mod tests {
                 *hit = octet;
             }
 
-            let read = metrics(&page);
+            let Some(read) = metrics(&page) else { return Ok(()) };
 
             let buckets = [read.wal_fsync, read.backend_commit, read.peer_round_trip].into_iter().flatten();
             prop_assert!(buckets.map(|buckets| buckets.below.len()).all(|len| len <= MAX_BUCKETS));

@@ -8,6 +8,7 @@ pub mod etcd;
 pub mod etcd_page;
 pub mod exposition;
 pub mod flaw;
+pub mod foreign;
 pub mod health;
 pub(crate) mod invisible;
 pub mod jwt;

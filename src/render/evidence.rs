@@ -7,7 +7,7 @@ use crate::model::message::{LookLine, Message};
 use crate::model::phase::{Phase, Phases};
 use crate::model::probe::ProbeKind;
 use crate::model::time::UnixTime;
-use crate::model::verdict::{Evidence, Finding};
+use crate::model::verdict::{Anchor, Evidence, Finding, Untrusted};
 
 use super::document::{Block, Look, Section};
 use super::harmless::{LONGEST, line};
@@ -116,6 +116,13 @@ pub(super) fn certificate(message: &Message, root: &Finding) -> Option<Section> 
             ];
             return Some(Section { title: "The two certificates", blocks: vec![Block::Facts(facts)] });
         }
+        Evidence::Untrusted { parts, trusted } => {
+            let facts = parts.iter().flat_map(|part| untrusted(message, part));
+            let mut blocks = vec![Block::Facts(facts.collect())];
+            let known = |known: &Anchor| line(&format!("{} ({})", known.holder, known.fingerprint), LONGEST);
+            blocks.extend(listed("Trusted by the configuration:", trusted.iter().map(known).collect(), 0));
+            return Some(Section { title: "The certificates", blocks });
+        }
         _ => return None,
     };
     let mut facts = vec![
@@ -136,6 +143,19 @@ pub(super) fn certificate(message: &Message, root: &Finding) -> Option<Section> 
     blocks.extend(listed("Served at:", at, 0));
     blocks.extend(listed("On disk:", stored.iter().map(|path| line(path, LONGEST)).collect(), more));
     Some(Section { title: "The certificate", blocks })
+}
+
+fn untrusted(message: &Message, part: &Untrusted) -> [(&'static str, String); 6] {
+    let address = message.addresses.get(&part.place).filter(|address| !address.is_empty());
+    let place = address.map_or_else(|| part.place.to_string(), |address| format!("{} at {address}", part.place));
+    [
+        ("Served at", line(&place, LONGEST)),
+        ("Expected", line(&part.expected, LONGEST)),
+        ("Holder", line(&part.holder, LONGEST)),
+        ("Issuer", line(&part.issuer, LONGEST)),
+        ("Names", line(&phrases::list(&part.names), LONGEST)),
+        ("SHA-256", part.fingerprint.to_string()),
+    ]
 }
 
 /// Places under a heading, as far as they fit.

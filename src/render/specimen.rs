@@ -101,7 +101,7 @@ pub(crate) fn look(subject: Subject, kind: ProbeKind, outcome: Result<Reading, U
 
 pub(crate) fn health(status: u16, failing: &[&str]) -> Reading {
     let failing = failing.iter().map(|part| (*part).to_owned()).collect();
-    Reading::Health(Health { status, failing, listed: 40, server_date: None, retry_after_secs: None })
+    Reading::Health(Health { status, failing, listed: 40, server_date: None, retry_after_secs: None, foreign: None })
 }
 
 pub(crate) fn served() -> Served {
@@ -125,6 +125,7 @@ pub(crate) fn served() -> Served {
         trust: Trust::Trusted,
         client_authorities: 1,
         path: None,
+        trusted: Vec::new(),
     }
 }
 

@@ -156,6 +156,7 @@ const fn in_short(rule: RuleId) -> &'static str {
         RuleId::F24 => "all apiservers down",
         RuleId::F25 => "etcd unreachable",
         RuleId::F26 => "certificate",
+        RuleId::F27 => "chain not trusted",
         RuleId::F28 => "credential or file",
         RuleId::F49 => "slow",
         RuleId::F50 => "not ready",
@@ -164,6 +165,7 @@ const fn in_short(rule: RuleId) -> &'static str {
         RuleId::F53 => "coverage",
         RuleId::F54 => "not reloaded",
         RuleId::F55 => "reference silent",
+        RuleId::F58 => "no API answer",
         RuleId::F59 => "address dead",
     }
 }

@@ -256,7 +256,7 @@ fn poison(evidence: &mut Evidence, hostile: &str) {
         Evidence::NotReady { parts, .. } => {
             parts.iter_mut().for_each(|(_, checks)| *checks = vec![hostile.into(); 64]);
         }
-        Evidence::AllBad { parts } => {
+        Evidence::AllBad { parts } | Evidence::Impostor { parts, .. } => {
             parts.iter_mut().for_each(|(_, symptom)| *symptom = Symptom::NotReady(vec![hostile.into(); 64]));
         }
         Evidence::Alarm { raised_by, .. } => *raised_by = vec![hostile.into()],
@@ -276,6 +276,13 @@ fn poison(evidence: &mut Evidence, hostile: &str) {
         | Evidence::Blind { .. }
         | Evidence::SilentReference { .. } => {}
         Evidence::Refused { own_flaw, .. } => *own_flaw = Some(hostile.into()),
+        Evidence::Untrusted { parts, trusted } => {
+            for part in parts {
+                (part.holder, part.issuer, part.expected) = (hostile.into(), hostile.into(), hostile.into());
+                part.names = vec![hostile.into(); 8];
+            }
+            trusted.iter_mut().for_each(|known| known.holder = hostile.into());
+        }
         Evidence::Stored { holder, issuer, paths, .. } => {
             (*holder, *issuer) = (hostile.into(), hostile.into());
             *paths = vec![hostile.into()];
@@ -381,7 +388,9 @@ fn move_to(subject: &Subject, cluster: &str, name: &str) -> Subject {
         Subject::Etcd(_, etcd) => Subject::Etcd(cluster, etcd.clone()),
         Subject::Vip(_) => Subject::Vip(cluster),
         Subject::Cluster(_) => Subject::Cluster(cluster),
-        Subject::Vantage | Subject::Reference(_) | Subject::Resolver(_) | Subject::Stored(..) => subject.clone(),
+        Subject::Vantage | Subject::Reference(_) | Subject::Resolver(_) | Subject::Stored(..) | Subject::Chain(..) => {
+            subject.clone()
+        }
     }
 }
 

@@ -118,6 +118,11 @@ impl Line {
         self.site.doubt(kit);
     }
 
+    /// Whether it logs in with a password.
+    pub(super) const fn has_login(&self) -> bool {
+        self.entrance.is_some()
+    }
+
     /// Closes the kept connection politely.
     pub(super) fn close(&self) {
         *self.lock() = Slot::Empty;
@@ -164,7 +169,8 @@ impl Line {
     ) -> Result<Q::Answer, Failed> {
         // A password and its token go to nobody whose certificate was not verified.
         let Some(entrance) = self.entrance.as_ref().filter(|_| open.is_trusted) else {
-            return self.question::<Q>(kit, open, attempt, None).await;
+            let answer = self.question::<Q>(kit, open, attempt, None).await;
+            return answer.map_err(|failed| if self.has_login() { failed.unasked() } else { failed });
         };
         let (token, was_held) = match entrance.ticket(kit.clock.now().mono) {
             Ticket::Token(token) => (Some(token), true),
@@ -382,6 +388,14 @@ impl Drop for Suspicion<'_> {
 impl Failed {
     fn by_server(journey: &Journey, cause: Cause) -> Self {
         Self { unseen: journey.unseen(cause), was_announced: false, is_answer: true, code: None }
+    }
+
+    /// What a refusal is when our password stayed at home.
+    fn unasked(mut self) -> Self {
+        if self.unseen.cause == Cause::CredentialRefused {
+            self.unseen.cause = Cause::TokenWithheld;
+        }
+        self
     }
 }
 

@@ -58,7 +58,7 @@ impl Listener {
     pub(super) async fn metrics(&self, kit: &Kit, journey: &Journey) -> Result<MemberMetrics, Unseen> {
         let answer = self.get(kit, "/metrics", MAX_PAGE, journey).await?;
         match answer.status.as_u16() {
-            200 => Ok(etcd_page::metrics(&answer.body)),
+            200 => etcd_page::metrics(&answer.body).ok_or(FOREIGN),
             status => Err(refused(status)),
         }
     }
@@ -77,7 +77,7 @@ impl Listener {
                 let passport = site.identity.current().await;
                 let opened = site.open(kit, &passport, Alpn::Http1, journey).await.result?;
                 let answer = ask::once(kit, opened.stream, &question(&site.authority), journey).await;
-                answer.map_err(|unseen| Unseen { cause: passport.blame(unseen.cause), ..unseen })
+                answer.map_err(|unseen| Unseen { cause: passport.blame_for_answer(unseen.cause, true), ..unseen })
             }
         }
     }
@@ -86,14 +86,23 @@ impl Listener {
 /// Whether the member is well, as far as it was asked.
 fn verdict(answer: &Answer) -> Result<bool, Unseen> {
     match answer.status.as_u16() {
-        200 => Ok(true),
-        // etcd's own verdict is a small document; whatever else answers with 503 is not etcd.
-        503 if answer.body.trim_ascii_start().starts_with(b"{") => Ok(false),
+        // Whatever else answers with these is not etcd.
+        status @ (200 | 503) => match etcd_page::is_well(&answer.body) {
+            Some(is_well) => Ok(is_well && status == 200),
+            None => Err(FOREIGN),
+        },
         status => Err(refused(status)),
     }
 }
 
+/// An answer that etcd does not give.
+const FOREIGN: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::Foreign };
+
 const fn refused(status: u16) -> Unseen {
-    let cause = if matches!(status, 401 | 403) { Cause::CredentialRefused } else { Cause::ServerError };
-    Unseen { phase: Phase::FirstByte, cause }
+    match status {
+        401 | 403 => Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRefused },
+        // etcd has no redirect and no other success on these paths.
+        201..=399 => FOREIGN,
+        _ => Unseen { phase: Phase::FirstByte, cause: Cause::ServerError },
+    }
 }

@@ -169,7 +169,18 @@ impl Member {
             Ok(answer) => answer,
             Err(_) => Err(attempt.journey.unseen(Cause::Timeout)),
         };
-        let answer = answer.map_err(|unseen| Unseen { cause: passport.blame(unseen.cause), ..unseen });
+        let answer = answer.map_err(|unseen| {
+            // A password is a credential that the passport does not know of.
+            let cause = passport.blame(unseen.cause);
+            let has_none = passport.client.is_none() && !line.has_login();
+            if cause == Cause::CredentialRefused && has_none {
+                Unseen { cause: Cause::NoCredential, ..unseen }
+            } else if cause == Cause::NoCredential && line.has_login() {
+                Unseen { cause: Cause::ClientCertificateRefused, ..unseen }
+            } else {
+                Unseen { cause, ..unseen }
+            }
+        });
         if answer.as_ref().is_err_and(|unseen| !unseen.cause.is_refusal()) {
             line.doubt(kit);
         }

@@ -121,7 +121,9 @@ async fn codes_say_who_is_to_blame() {
         (Code::Internal, Cause::ServerError),
     ] {
         let servers = [etcd(move |_, _| Err(Some(code))).await];
-        let (collectors, mut observations) = bench(&servers).collectors();
+        let mut bench = bench(&servers);
+        bench.settings.clusters[0].etcds[0].credentials.client = Some(client(&TRUSTED.server()));
+        let (collectors, mut observations) = bench.collectors();
 
         for _ in 0..2 {
             let seen = collectors.look(look(round(ProbeKind::EtcdStatus))).await;
@@ -147,7 +149,7 @@ async fn a_member_that_demands_a_certificate_is_answered_or_named() {
         let answered = known.collectors().0.look(look(round(ProbeKind::EtcdStatus))).await;
 
         let failure = statuses(&refused)[0].answer.as_ref().unwrap_err().cause;
-        assert_eq!(failure, Cause::ClientCertificateRefused, "{version:?}");
+        assert_eq!(failure, Cause::NoCredential, "{version:?}");
         assert!(statuses(&answered)[0].answer.is_ok(), "{answered:?}");
     }
 }
@@ -303,6 +305,23 @@ async fn a_read_whose_result_is_denied_has_proved_the_quorum() {
 
     let Ok(Reading::EtcdRead(answers)) = seen.outcome else { panic!("{seen:?}") };
     assert_eq!(answers[0].answer, Ok(ReadAnswer { revision: None }));
+}
+
+#[tokio::test]
+async fn a_password_that_stays_at_home_was_not_refused_and_none_is_no_refusal_either() {
+    let servers = [etcd(|_, _| Err(Some(Code::Unauthenticated))).await];
+    let login = || Login { username: "vedette".into(), password: Source::File("/nonexistent".into()) };
+    for (login, cause) in [(Some(login()), Cause::TokenWithheld), (None, Cause::NoCredential)] {
+        let mut bench = bench(&servers);
+        let known = &mut bench.settings.clusters[0].etcds[0];
+        // Nobody can tell who would receive the password.
+        known.credentials.anchors = None;
+        known.login = login;
+
+        let seen = bench.collectors().0.look(look(round(ProbeKind::EtcdStatus))).await;
+
+        assert_eq!(statuses(&seen)[0].answer.as_ref().unwrap_err().cause, cause);
+    }
 }
 
 #[tokio::test]

@@ -67,6 +67,22 @@ fn of_two_authorities_the_one_that_the_chain_stands_on_is_named() {
     }
 }
 
+#[test]
+fn without_proof_of_the_key_nothing_is_said_of_the_chain_unless_the_key_itself_is_odd() {
+    let it = Scene::new();
+    let root = [it.root(5000)];
+    for (proved_key, has_odd_key, anchors, trust) in [
+        (true, false, &root[..], Trust::Trusted),
+        (false, true, &root, Trust::Invalid),
+        (false, false, &root, Trust::Unproven),
+        (false, false, &[], Trust::Unverified),
+    ] {
+        let record = |chain| Record { chain, client_authorities: 0, asked_client: false, proved_key, has_odd_key };
+
+        assert_eq!(it.seen(record, vec![it.middle(900)], anchors).trust, trust);
+    }
+}
+
 const TRUSTED: Trust = Trust::Trusted;
 /// The leaf has 80 days.
 const LEAF: (&str, i64) = ("api.example.com", 80);
@@ -102,9 +118,20 @@ impl Scene {
     }
 
     fn served(&self, rest: Vec<CertificateDer<'static>>, anchors: &[CertificateDer<'static>]) -> Served {
+        let record =
+            |chain| Record { chain, client_authorities: 0, asked_client: false, proved_key: true, has_odd_key: false };
+        self.seen(record, rest, anchors)
+    }
+
+    fn seen(
+        &self,
+        record: impl FnOnce(Vec<CertificateDer<'static>>) -> Record,
+        rest: Vec<CertificateDer<'static>>,
+        anchors: &[CertificateDer<'static>],
+    ) -> Served {
         let leaf = sign((LEAF.0, &self.leaf), ("R3", &self.middle), LEAF.1);
         let chain = std::iter::once(leaf).chain(rest).collect();
-        let record = Record { chain, client_authorities: 0, asked_client: false, proved_key: true };
+        let record = record(chain);
         let tls = Tls::new();
         let strict = (!anchors.is_empty()).then(|| Strict::new(anchors, tls.provider()).unwrap().0);
         let name = ServerName::try_from(LEAF.0).unwrap();

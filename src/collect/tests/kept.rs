@@ -162,7 +162,7 @@ async fn a_refused_client_certificate_is_the_looks_matter_and_no_tripwire() {
 
     let refused = collectors.look(look(livez())).await;
 
-    assert_eq!(unseen(&refused).cause, Cause::ClientCertificateRefused);
+    assert_eq!(unseen(&refused).cause, Cause::NoCredential);
     collectors.shutdown().await;
     assert!(observations.try_recv().is_err(), "no tripwire");
 }

@@ -222,7 +222,8 @@ async fn a_refused_credential_is_not_a_dead_server() {
     for status in ["401 Unauthorized", "403 Forbidden"] {
         let (server, _heads) = Server::answering(&TRUSTED.server(), answer(status, "{}")).await;
 
-        let seen = Bench::new().apiserver(server.address).see(ProbeKind::Version).await;
+        let bench = Bench::new().apiserver(server.address).credentials(|c| c.client = Some(client(&TRUSTED.server())));
+        let seen = bench.see(ProbeKind::Version).await;
 
         assert_eq!(unseen(&seen).cause, Cause::CredentialRefused, "{status}");
     }
@@ -237,13 +238,15 @@ async fn a_missing_or_foreign_client_certificate_is_named_and_the_chain_is_seen(
             head(&mut stream).await;
         })
         .await;
-        for credential in [None, Some(client(&stranger))] {
+        for (credential, cause) in
+            [(None, Cause::NoCredential), (Some(client(&stranger)), Cause::ClientCertificateRefused)]
+        {
             let bench = Bench::new().apiserver(server.address).credentials(|c| c.client = credential);
 
             let seen = bench.see(ProbeKind::Readyz).await;
             let chain = bench.see(ProbeKind::Chain).await;
 
-            assert_eq!(unseen(&seen), Unseen { phase, cause: Cause::ClientCertificateRefused }, "{version:?}");
+            assert_eq!(unseen(&seen), Unseen { phase, cause }, "{version:?}");
             assert_eq!(seen.served.as_ref().unwrap().client_authorities, 1);
             assert_eq!(chain.outcome, Ok(Reading::Chain));
             assert!(chain.served.is_some());

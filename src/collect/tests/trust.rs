@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rcgen::{KeyPair, PKCS_ECDSA_P521_SHA512};
 use tokio_rustls::TlsAcceptor;
 
-use super::farm::{Bench, FOREIGN, Server, TRUSTED, answer, endpoint, health, inline, instance, look, tls, unseen};
+use super::farm::{
+    Bench, FOREIGN, Pair, Server, TRUSTED, answer, endpoint, health, inline, instance, look, tls, unseen,
+};
 use crate::config::settings::{ExecPlugin, Source};
 use crate::model::certificate::Trust;
-use crate::model::observation::Observation;
+use crate::model::health::Foreign;
+use crate::model::observation::{Observation, Reading};
 use crate::model::phase::Cause;
 use crate::model::probe::{Probe, ProbeKind};
 
@@ -49,6 +52,83 @@ async fn without_anchors_nothing_is_verified() {
     let bench = Bench::new().apiserver(server.address).credentials(|c| c.anchors = None);
 
     assert_eq!(trust(&bench.see(ProbeKind::Chain).await), Trust::Unverified);
+}
+
+#[tokio::test]
+async fn a_leaf_that_is_itself_trusted_is_trusted_as_kubectl_would() {
+    let key = || KeyPair::generate().unwrap();
+    let leaf = TRUSTED.server();
+    let own = |change: fn(&mut rcgen::CertificateParams)| self_signed(change);
+    let authority = |params: &mut rcgen::CertificateParams| {
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    };
+    for (what, pair, anchors, trust) in [
+        ("issued by somebody else", leaf.clone(), leaf.chain_pem.clone(), Trust::Trusted),
+        ("self-signed, no authority", own(|_| {}), String::new(), Trust::Trusted),
+        ("self-signed, an authority", own(authority), String::new(), Trust::Trusted),
+        ("beside others", leaf.clone(), FOREIGN.pem() + &leaf.chain_pem, Trust::Trusted),
+        ("another of the same holder", TRUSTED.server(), leaf.chain_pem.clone(), Trust::UnknownAuthority),
+        (
+            "ended",
+            own(|params| {
+                params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+                params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+                params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+            }),
+            String::new(),
+            Trust::Expired,
+        ),
+        (
+            "not begun",
+            own(|params| {
+                params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+                params.not_before = rcgen::date_time_ymd(2090, 1, 1);
+            }),
+            String::new(),
+            Trust::NotYetValid,
+        ),
+        (
+            "for another name",
+            own(|params| {
+                params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+                params.subject_alt_names.clear();
+            }),
+            String::new(),
+            Trust::WrongName,
+        ),
+        (
+            "for clients",
+            own(|params| {
+                params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+                params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+            }),
+            String::new(),
+            Trust::WrongPurpose,
+        ),
+        (
+            "issued for clients",
+            TRUSTED.issue(&key(), |params| {
+                params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+            }),
+            TRUSTED.pem(),
+            Trust::WrongPurpose,
+        ),
+    ] {
+        let (server, mut heads) = Server::answering(&pair, answer("200 OK", "ok")).await;
+        let anchors = if anchors.is_empty() { pair.chain_pem.clone() } else { anchors };
+        let bench = Bench::new().apiserver(server.address).credentials(|c| {
+            c.anchors = Some(inline(&anchors));
+            c.token = Some(inline("s3cr3t"));
+        });
+
+        let seen = bench.see(ProbeKind::Readyz).await;
+
+        let served = seen.served.unwrap();
+        assert_eq!(served.trust, trust, "{what}");
+        assert_eq!(served.trusted.is_empty(), trust.distrust().is_none(), "{what}");
+        let is_sent = heads.recv().await.unwrap().contains("authorization: bearer s3cr3t");
+        assert_eq!(is_sent, trust == Trust::Trusted, "{what}");
+    }
 }
 
 #[tokio::test]
@@ -197,6 +277,74 @@ async fn a_chain_that_changes_is_read_again() {
 
     assert!(Arc::ptr_eq(before.served.as_ref().unwrap(), again.served.as_ref().unwrap()));
     assert_eq!((trust(&before), trust(&after)), (Trust::Trusted, Trust::UnknownAuthority));
+}
+
+#[tokio::test]
+async fn a_refusal_says_whether_the_login_was_refused_withheld_or_never_configured() {
+    let token = |bench: Bench| bench.credentials(|c| c.token = Some(inline("s3cr3t")));
+    let certificate = |bench: Bench| bench.credentials(|c| c.client = Some(super::farm::client(&TRUSTED.server())));
+    let without_anchors = |bench: Bench| bench.credentials(|c| c.anchors = None);
+    let plain = |bench: Bench| bench;
+    type With = Box<dyn Fn(Bench) -> Bench>;
+    for (status, pair, with, cause) in [
+        ("401 Unauthorized", TRUSTED.server(), Box::new(token) as With, Cause::CredentialRefused),
+        ("403 Forbidden", TRUSTED.server(), Box::new(token), Cause::CredentialRefused),
+        ("401 Unauthorized", FOREIGN.server(), Box::new(token), Cause::TokenWithheld),
+        ("403 Forbidden", FOREIGN.server(), Box::new(token), Cause::TokenWithheld),
+        (
+            "401 Unauthorized",
+            TRUSTED.server(),
+            Box::new(move |bench| without_anchors(token(bench))),
+            Cause::TokenWithheld,
+        ),
+        ("401 Unauthorized", FOREIGN.server(), Box::new(certificate), Cause::CredentialRefused),
+        ("401 Unauthorized", TRUSTED.server(), Box::new(plain), Cause::NoCredential),
+        ("403 Forbidden", FOREIGN.server(), Box::new(plain), Cause::NoCredential),
+    ] {
+        let (server, _heads) = Server::answering(&pair, answer(status, "")).await;
+        let (collectors, _observations) = with(Bench::new().apiserver(server.address)).collectors();
+
+        for probe in [Probe::anew(instance(), ProbeKind::Readyz), Probe::reused(instance(), ProbeKind::Version)] {
+            let seen = collectors.look(look(probe)).await;
+
+            assert_eq!(unseen(&seen).cause, cause, "{status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_something_else_is_told_from_an_apiservers() {
+    for (what, instead) in [
+        (answer("200 OK", "<!DOCTYPE html><html>Sign in</html>"), Some(Foreign::Html)),
+        (answer("200 OK", ""), Some(Foreign::Empty)),
+        (answer("302 Found", ""), Some(Foreign::Redirect)),
+        (answer("200 OK", "[]"), Some(Foreign::Json)),
+        (answer("503 Service Unavailable", "<html>no backend</html>"), None),
+    ] {
+        let (server, _heads) = Server::answering(&TRUSTED.server(), what).await;
+        let bench = Bench::new().apiserver(server.address);
+
+        let readyz = bench.see(ProbeKind::Readyz).await;
+        let version = bench.see(ProbeKind::Version).await;
+
+        assert_eq!(health(&readyz).foreign, instead);
+        let Ok(Reading::Version(version)) = version.outcome else { panic!("{version:?}") };
+        assert_eq!(version.foreign, instead);
+    }
+}
+
+/// A certificate for the server's name, signed by itself.
+fn self_signed(change: impl FnOnce(&mut rcgen::CertificateParams)) -> Pair {
+    let key = KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new([super::farm::SERVER.to_owned()]).unwrap();
+    change(&mut params);
+    let certificate = params.self_signed(&key).unwrap();
+    Pair {
+        chain: vec![certificate.der().to_vec()],
+        chain_pem: certificate.pem(),
+        key: key.serialize_der(),
+        key_pem: key.serialize_pem(),
+    }
 }
 
 fn trust(observation: &Observation) -> Trust {

@@ -235,7 +235,14 @@ mod tests {
 
     fn served(chain: Vec<Certificate>) -> Served {
         let chain = chain.into_iter().map(Arc::new).collect();
-        Served { chain, unreadable: 0, trust: Trust::Unverified, client_authorities: 0, path: None }
+        Served {
+            chain,
+            unreadable: 0,
+            trust: Trust::Unverified,
+            client_authorities: 0,
+            path: None,
+            trusted: Vec::new(),
+        }
     }
 
     fn certificate(number: u8, life: Duration, is_ca: bool) -> Certificate {

@@ -4,26 +4,28 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::judge::edges::{causes, explains};
 use crate::model::rule::RuleId::{
-    self, F01, F02, F03, F04, F05, F08, F09, F22, F23, F24, F25, F26, F28, F49, F50, F51, F52, F53, F54, F55, F59,
+    self, F01, F02, F03, F04, F05, F08, F09, F22, F23, F24, F25, F26, F27, F28, F49, F50, F51, F52, F53, F54, F55, F58,
+    F59,
 };
 use crate::model::samples;
 use crate::model::subject::Subject;
 use crate::model::verdict::{Band, Evidence, Finding};
 
 /// What each rule explains when everything is about one cluster.
-const TABLE: [(RuleId, &[RuleId]); 21] = [
-    (F01, &[F02, F03, F05, F22, F24, F25, F49, F50]),
+const TABLE: [(RuleId, &[RuleId]); 23] = [
+    (F01, &[F02, F03, F05, F22, F24, F25, F49, F50, F58]),
     (F02, &[F05]),
-    (F03, &[F05, F22, F25, F49, F50]),
-    (F04, &[F01, F02, F03, F05, F08, F09, F22, F23, F24, F25, F26, F28, F49, F50, F51, F52, F53, F54, F59]),
-    (F05, &[F25, F49, F50]),
+    (F03, &[F05, F22, F25, F49, F50, F58]),
+    (F04, &[F01, F02, F03, F05, F08, F09, F22, F23, F24, F25, F26, F27, F28, F49, F50, F51, F52, F53, F54, F58, F59]),
+    (F05, &[F25, F49, F50, F58]),
     (F08, &[]),
     (F09, &[F08]),
     (F22, &[F59]),
     (F23, &[]),
-    (F24, &[F22, F23, F25, F49, F50, F59]),
-    (F25, &[F49, F50]),
+    (F24, &[F22, F23, F25, F49, F50, F58, F59]),
+    (F25, &[F49, F50, F58]),
     (F26, &[]), // Explains only what is about the very endpoint that serves the certificate.
+    (F27, &[]), // Explains only a login that was withheld because of it.
     (F28, &[]), // Explains only what our own credential has done once it has ended.
     (F49, &[]),
     (F50, &[]),
@@ -32,6 +34,7 @@ const TABLE: [(RuleId, &[RuleId]); 21] = [
     (F53, &[]),
     (F54, &[F26]),
     (F55, &[]),
+    (F58, &[]),
     (F59, &[]),
 ];
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::judge::judge;
 use crate::judge::scene::Scene;
 use crate::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberMetrics, MemberStatus, ReadAnswer};
-use crate::model::health::{Health, Version};
+use crate::model::health::{Foreign, Health, Version};
 use crate::model::inventory::Inventory;
 use crate::model::observation::{AddressAnswer, Observation, Reading};
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
@@ -168,7 +168,8 @@ pub(super) fn not_ready(subject: &str, failing: &[&str]) -> Option<Seen> {
 
 pub(super) fn answered(subject: &str, status: u16, failing: &[&str]) -> Option<Seen> {
     let failing: Vec<String> = failing.iter().map(|part| (*part).to_owned()).collect();
-    let health = Health { status, listed: failing.len(), failing, server_date: None, retry_after_secs: None };
+    let health =
+        Health { status, listed: failing.len(), failing, server_date: None, retry_after_secs: None, foreign: None };
     seen(Probe::anew(of(subject), ProbeKind::Readyz), Ok(Reading::Health(health)))
 }
 
@@ -181,7 +182,26 @@ pub(super) fn version(subject: &str) -> Option<Seen> {
 }
 
 pub(super) fn version_status(subject: &str, status: u16) -> Option<Seen> {
-    let version = Version { status, git_version: None, server_date: None, retry_after_secs: None };
+    let version = Version { status, git_version: None, server_date: None, retry_after_secs: None, foreign: None };
+    seen(Probe::reused(of(subject), ProbeKind::Version), Ok(Reading::Version(version)))
+}
+
+/// Something else answers `/readyz`.
+pub(super) fn foreign(subject: &str, status: u16, page: Foreign) -> Option<Seen> {
+    let health = Health {
+        status,
+        listed: 0,
+        failing: Vec::new(),
+        server_date: None,
+        retry_after_secs: None,
+        foreign: Some(page),
+    };
+    seen(Probe::anew(of(subject), ProbeKind::Readyz), Ok(Reading::Health(health)))
+}
+
+/// Something else answers `/version`.
+pub(super) fn foreign_version(subject: &str, status: u16, page: Foreign) -> Option<Seen> {
+    let version = Version { status, git_version: None, server_date: None, retry_after_secs: None, foreign: Some(page) };
     seen(Probe::reused(of(subject), ProbeKind::Version), Ok(Reading::Version(version)))
 }
 

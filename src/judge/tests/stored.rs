@@ -363,7 +363,15 @@ impl Desk {
 
     fn serve(&mut self, millis: u64, subject: &str, certificate: &Certificate) {
         let chain = vec![Arc::new(certificate.clone())];
-        let served = Served { chain, unreadable: 0, trust: Trust::Trusted, client_authorities: 0, path: None };
+        let served = Served {
+            chain,
+            unreadable: 0,
+            trust: Trust::Trusted,
+            client_authorities: 0,
+            trusted: Vec::new(),
+            path: None,
+            trusted: Vec::new(),
+        };
         self.take(millis, Probe::anew(of(subject), ProbeKind::Chain), Some(Arc::new(served)), Reading::Chain);
     }
 
@@ -372,7 +380,7 @@ impl Desk {
         let chain = vec![Arc::new(certificate.clone())];
         let path = anchor.map(|number| Box::new(TrustPath { intermediates: Vec::new(), anchor: print(number) }));
         let trust = if path.is_some() { Trust::Trusted } else { Trust::Unverified };
-        let served = Served { chain, unreadable: 0, trust, client_authorities: 0, path };
+        let served = Served { chain, unreadable: 0, trust, client_authorities: 0, path, trusted: Vec::new() };
         self.take(millis, Probe::anew(of(subject), ProbeKind::Chain), Some(Arc::new(served)), Reading::Chain);
     }
 

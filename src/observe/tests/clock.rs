@@ -31,6 +31,7 @@ fn answered_after(spent_millis: u64) -> Observation {
         listed: 40,
         server_date: Some(finished.wall),
         retry_after_secs: None,
+        foreign: None,
     };
     Observation {
         look: None,

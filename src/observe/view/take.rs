@@ -26,7 +26,8 @@ pub struct Taken {
     pub touched: Option<Name>,
     /// Subjects that showed their first bad sign, with its scheduled start.
     pub turned_bad: Vec<(Subject, Now)>,
-    /// An endpoint that served an ended certificate for the first time: worth a second handshake.
+    /// An endpoint that served an ended certificate, or a chain that is refused, for the first time: worth a second
+    /// handshake.
     pub doubtful_chain: Option<Subject>,
     /// One of its addresses turned out dead, in a look scheduled then: worth two more of them.
     pub partly_dead: Option<(Subject, Now)>,
@@ -344,10 +345,12 @@ impl View {
         let (repeats, since) =
             same.map_or((1, observation.scheduled), |same| (same.repeats.saturating_add(1), same.since));
         let has_ended = served.earliest().is_some_and(|first| first.not_after < observation.scheduled.wall);
-        if has_ended && repeats == 1 {
+        let mut trusting = known.map(|known| known.trusting.clone()).unwrap_or_default();
+        let is_refused_anew = trusting.take(served.trust, observation.scheduled, &self.policy);
+        if has_ended && repeats == 1 || is_refused_anew {
             taken.doubtful_chain = Some(subject.clone());
         }
-        let seen = ServedSeen { at: observation.scheduled, served: Arc::clone(served), repeats, since };
+        let seen = ServedSeen { at: observation.scheduled, served: Arc::clone(served), repeats, since, trusting };
         self.served.insert(subject.clone(), seen);
     }
 

@@ -190,6 +190,10 @@ impl Labels {
                 labels.with("instance", subject.short())
             }
             Subject::Stored(_, name) => labels.with("item", name.as_str()),
+            Subject::Chain(_, etcd, reason) => match etcd {
+                Some(etcd) => labels.with("etcd", etcd.as_str()).with("item", reason.as_str()),
+                None => labels.with("item", reason.as_str()),
+            },
             Subject::Vantage | Subject::Cluster(_) => labels,
         }
     }

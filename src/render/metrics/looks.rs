@@ -73,7 +73,9 @@ fn answered(page: Page<'_>, outcome: Result<(), &Unseen>) -> Option<bool> {
     match outcome {
         Ok(()) => Some(true),
         Err(unseen) => match unseen.cause {
-            Cause::CredentialRefused | Cause::ClientCertificateRefused => Some(true),
+            Cause::CredentialRefused | Cause::ClientCertificateRefused | Cause::TokenWithheld | Cause::NoCredential => {
+                Some(true)
+            }
             Cause::OwnCredential | Cause::OwnFault | Cause::ProxyRefused => None,
             Cause::Timeout
             | Cause::Refused
@@ -87,7 +89,8 @@ fn answered(page: Page<'_>, outcome: Result<(), &Unseen>) -> Option<bool> {
             | Cause::ProtocolBroken
             | Cause::TooLarge
             | Cause::Unavailable
-            | Cause::ServerError => page.snapshot.blind_since.is_none().then_some(false),
+            | Cause::ServerError
+            | Cause::Foreign => page.snapshot.blind_since.is_none().then_some(false),
         },
     }
 }
@@ -95,7 +98,9 @@ fn answered(page: Page<'_>, outcome: Result<(), &Unseen>) -> Option<bool> {
 /// What the answer says of readiness; `None` when there is no answer or it says nothing.
 fn readiness(look: &Observation) -> Option<bool> {
     match &look.outcome {
-        Ok(Reading::Health(health)) if health.status != TOO_MANY_REQUESTS => Some(health.status == 200),
+        Ok(Reading::Health(health)) if health.status != TOO_MANY_REQUESTS => {
+            Some(health.status == 200 && health.foreign.is_none())
+        }
         _ => None,
     }
 }

@@ -118,7 +118,7 @@ fn ending(not_after: UnixTime, now: Now) -> Option<Moment> {
 }
 
 const fn is_doubtful(trust: Trust) -> bool {
-    !matches!(trust, Trust::Trusted | Trust::Unverified)
+    !matches!(trust, Trust::Trusted | Trust::Unproven | Trust::Unverified)
 }
 
 const fn state(band: Option<Band>) -> State {

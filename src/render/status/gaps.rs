@@ -92,10 +92,12 @@ fn doubt(page: Page<'_>, subject: &Subject, saw: Saw, result: &str) -> Option<St
         Saw::Refused => Some(format!("alive, but our own credential is refused ({result})")),
         Saw::Unknown => Some(format!("our own side failed ({result})")),
         Saw::Shed => Some(format!("alive, but sheds load ({result})")),
-        Saw::NotReady | Saw::NoLeader | Saw::Unreachable | Saw::Down if page.snapshot.blind_since.is_some() => {
+        Saw::NotReady | Saw::Foreign | Saw::NoLeader | Saw::Unreachable | Saw::Down
+            if page.snapshot.blind_since.is_some() =>
+        {
             Some(format!("cannot be seen from here ({result})"))
         }
-        Saw::NotReady | Saw::NoLeader | Saw::Unreachable | Saw::Down => {
+        Saw::NotReady | Saw::Foreign | Saw::NoLeader | Saw::Unreachable | Saw::Down => {
             let is_told = page.snapshot.alarms.iter().any(|alarm| speaks_of(alarm, subject));
             (!is_told).then(|| format!("the latest look is bad ({result}), not confirmed"))
         }

@@ -125,7 +125,7 @@ const fn state(saw: Saw) -> State {
         Saw::Ok => State::Ok,
         Saw::Shed | Saw::Alarm => State::Degraded,
         Saw::Refused | Saw::Unknown => State::Unknown,
-        Saw::NotReady | Saw::NoLeader | Saw::Unreachable | Saw::Down => State::Down,
+        Saw::NotReady | Saw::Foreign | Saw::NoLeader | Saw::Unreachable | Saw::Down => State::Down,
     }
 }
 

@@ -319,6 +319,7 @@ fn moved(subject: &Subject, to: &Name) -> Subject {
         Subject::Apiserver(_, name) => Subject::Apiserver(to.clone(), name.clone()),
         Subject::Etcd(_, name) => Subject::Etcd(to.clone(), name.clone()),
         Subject::EtcdMember(_, etcd, member) => Subject::EtcdMember(to.clone(), etcd.clone(), member.clone()),
+        Subject::Chain(_, etcd, reason) => Subject::Chain(to.clone(), etcd.clone(), *reason),
         Subject::Stored(scope, item) => Subject::Stored(scope.as_ref().map(|_| to.clone()), item.clone()),
     }
 }

@@ -42,6 +42,8 @@ pub enum Saw {
     Ok,
     /// An answer that is no yes.
     NotReady,
+    /// An answer of something else than was expected there.
+    Foreign,
     /// A member that follows no leader.
     NoLeader,
     /// A member that tells of an alarm.
@@ -80,6 +82,7 @@ impl Saw {
         match self {
             Self::Ok => "ok",
             Self::NotReady => "not ready",
+            Self::Foreign => "something else",
             Self::NoLeader => "no leader",
             Self::Alarm => "alarm",
             Self::Shed => "shed",

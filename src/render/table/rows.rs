@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::etcd::{Alarm, AlarmKind, Condition, MemberAnswer, MemberMetrics, MemberStatus};
-use crate::model::health::Health;
+use crate::model::health::{Health, Version};
 use crate::model::observation::{AddressAnswer, Observation, Reading};
 use crate::model::phase::{Cause, Unseen};
 use crate::model::probe::Probe;
@@ -30,6 +30,10 @@ fn key(row: &Row) -> (bool, &Subject, &Probe) {
 /// The rows of one look.
 pub(in crate::render) fn of(pass: Pass<'_>, look: &Observation) -> Vec<Row> {
     match &look.outcome {
+        Ok(
+            Reading::Health(Health { status, foreign: Some(page), .. })
+            | Reading::Version(Version { status, foreign: Some(page), .. }),
+        ) => vec![row(pass, look, Saw::Foreign, &format!("{status}: {}", page.as_str()))],
         Ok(Reading::Health(health)) => vec![row(pass, look, health_saw(health.status), &healthy(health))],
         Ok(Reading::Version(version)) => {
             let name = version.git_version.as_deref().map_or_else(String::new, |name| format!(" {name}"));
@@ -199,7 +203,9 @@ const fn silent(unseen: Unseen) -> Saw {
         return Saw::Unknown;
     }
     match unseen.cause {
-        Cause::CredentialRefused | Cause::ClientCertificateRefused => Saw::Refused,
+        Cause::CredentialRefused | Cause::ClientCertificateRefused | Cause::TokenWithheld | Cause::NoCredential => {
+            Saw::Refused
+        }
         Cause::OwnCredential | Cause::OwnFault | Cause::ProxyRefused => Saw::Unknown,
         Cause::Timeout | Cause::Unreachable | Cause::NoSuchName | Cause::ResolverFailed => Saw::Unreachable,
         Cause::Refused
@@ -211,5 +217,6 @@ const fn silent(unseen: Unseen) -> Saw {
         | Cause::TooLarge
         | Cause::Unavailable
         | Cause::ServerError => Saw::Down,
+        Cause::Foreign => Saw::Foreign,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vedette::model::certificate::{Certificate, Fingerprint, Served, Trust};
 use vedette::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberStatus, ReadAnswer};
-use vedette::model::health::{Health, Version};
+use vedette::model::health::{Foreign, Health, Version};
 use vedette::model::observation::{AddressAnswer, Observation, Reading};
 use vedette::model::phase::{Cause, Phase, Phases, Unseen};
 use vedette::model::probe::{Look, ProbeKind};
@@ -80,13 +80,15 @@ impl World {
             }
             None => certificate,
         };
-        let trust = if expired { Trust::Expired } else { Trust::Trusted };
+        let distrust = self.distrust.get(&shown).or_else(|| self.distrust.get(subject));
+        let trust = if expired { Trust::Expired } else { distrust.copied().unwrap_or(Trust::Trusted) };
         Some(Arc::new(Served {
             chain: vec![Arc::new(certificate)],
             unreadable: 0,
             trust,
             client_authorities: 1,
             path: None,
+            trusted: Vec::new(),
         }))
     }
 
@@ -160,6 +162,7 @@ impl World {
                 failing,
                 server_date: Some(self.date()),
                 retry_after_secs: None,
+                foreign: None,
             })
         };
         let reading = |failing: &[&str], status| match kind {
@@ -168,6 +171,7 @@ impl World {
                 git_version: Some("v1.36.3".into()),
                 server_date: Some(self.date()),
                 retry_after_secs: None,
+                foreign: None,
             }),
             ProbeKind::Chain => Reading::Chain,
             ProbeKind::Addresses => Reading::Addresses(self.addresses()),
@@ -200,6 +204,10 @@ impl World {
             Doing::Queueing if kind == ProbeKind::Version => fail(seconds(5), Phase::FirstByte, Cause::Timeout),
             Doing::Queueing => (quick, phases(quick), Ok(reading(&[], 200))),
             Doing::Unwelcoming => (quick, phases(quick), Ok(reading(&[], 401))),
+            Doing::WantsLogin(cause) if kind == ProbeKind::Version => fail(quick, Phase::FirstByte, cause),
+            Doing::WantsLogin(_) => (quick, phases(quick), Ok(reading(&[], 200))),
+            Doing::HealthAlone if kind != ProbeKind::Version => (quick, phases(quick), Ok(reading(&[], 200))),
+            Doing::Portal | Doing::HealthAlone => (quick, phases(quick), Ok(portal(reading(&[], 200)))),
         }
     }
 
@@ -233,7 +241,13 @@ impl World {
                 Doing::Dark => (seconds(1), fail(Phase::Dial, Cause::Timeout)),
                 Doing::Frozen | Doing::NotReady(_) => (seconds(1), fail(Phase::FirstByte, Cause::Timeout)),
                 Doing::Unwelcoming => (quick, fail(Phase::FirstByte, Cause::CredentialRefused)),
-                Doing::Well | Doing::Slow(_) | Doing::Wavering | Doing::Queueing => (quick, Ok(answer(u64::from(n)))),
+                Doing::Well
+                | Doing::Slow(_)
+                | Doing::Wavering
+                | Doing::Queueing
+                | Doing::Portal
+                | Doing::HealthAlone
+                | Doing::WantsLogin(_) => (quick, Ok(answer(u64::from(n)))),
             }
         };
         let member = name(&format!("etcd-{n}"));
@@ -273,4 +287,15 @@ fn is_any_heard<T>(answers: &[MemberAnswer<T>]) -> bool {
         let unseen = answer.answer.as_ref().err();
         unseen.is_none_or(|unseen| unseen.phase > Phase::Dial || unseen.cause == Cause::Refused)
     })
+}
+
+/// The same, answered by a login page.
+fn portal(mut reading: Reading) -> Reading {
+    let foreign = Some(Foreign::Html);
+    if let Reading::Health(health) = &mut reading {
+        (health.listed, health.foreign) = (0, foreign);
+    } else if let Reading::Version(version) = &mut reading {
+        (version.git_version, version.foreign) = (None, foreign);
+    }
+    reading
 }

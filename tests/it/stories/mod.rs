@@ -22,6 +22,7 @@ mod second_thoughts;
 mod setup;
 mod silences;
 mod standing;
+mod trust;
 mod upgrades;
 mod witnesses;
 mod world;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vedette::engine::Engine;
-use vedette::model::certificate::Class;
+use vedette::model::certificate::{Class, Trust};
 use vedette::model::exchange::{Action, Change, Input, Memory};
 use vedette::model::incident::IncidentId;
 use vedette::model::inventory::{Cluster, Endpoint, Etcd, Inventory, Reference};
@@ -52,6 +52,12 @@ pub(super) enum Doing {
     Wavering,
     /// The exempt paths answer, everything else hangs.
     Queueing,
+    /// A login page answers in its place, whatever is asked.
+    Portal,
+    /// A login page answers everything but the health checks.
+    HealthAlone,
+    /// Wants a login for all but the health checks, and got none for this cause.
+    WantsLogin(Cause),
 }
 
 /// What the mail relay does.
@@ -109,6 +115,8 @@ pub(super) struct World {
     pub(super) expired: BTreeSet<Subject>,
     /// Certificates that end this long after the start of the world, 20 minutes after they began.
     pub(super) ends: BTreeMap<Subject, Duration>,
+    /// What verification says of the chains of these.
+    pub(super) distrust: BTreeMap<Subject, Trust>,
     pub(super) store_fails: bool,
     pub(super) store_hangs: bool,
     durable: Durable,
@@ -162,9 +170,11 @@ pub(super) fn inventory() -> Inventory {
                 members: [("etcd-1", "10.0.0.21:2379"), ("etcd-2", "10.0.0.22:2379"), ("etcd-3", "10.0.0.23:2379")]
                     .map(|(known, address)| (name(known), endpoint(address)))
                     .into(),
+                is_verified: true,
                 ..Etcd::default()
             },
         )]),
+        is_verified: true,
         ..Cluster::default()
     };
     Inventory {
@@ -235,6 +245,7 @@ impl World {
             unserved: BTreeMap::new(),
             expired: BTreeSet::new(),
             ends: BTreeMap::new(),
+            distrust: BTreeMap::new(),
             store_fails: false,
             store_hangs: false,
             durable: Durable::default(),
@@ -370,6 +381,7 @@ impl World {
         self.peers.heal();
         self.cut_off = false;
         self.expired.clear();
+        self.distrust.clear();
         self.relay = Relay::Accepting;
     }
 

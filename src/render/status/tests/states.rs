@@ -336,6 +336,7 @@ fn picture(answering: &[usize], is_ready: bool) -> ClusterPicture {
             git_version: Some("v1.36.2".to_owned()),
             server_date: None,
             retry_after_secs: None,
+            foreign: None,
         };
         looks.push(reused(look(subject(target), ProbeKind::Version, Ok(Reading::Version(version)))));
         if target != "prod/vip" {

@@ -1,0 +1,177 @@
+//! F58: the health checks are answered, and ordinary requests by something that is no apiserver, or by an error.
+//!
+//! Who answers the health checks with something else altogether is down or dead to F22, F23 and F24; the words for that
+//! are here too. Health stays green while ordinary requests fail when a proxy, a portal or a gateway answers in the
+//! server's place, or when what the server asks about its callers fails.
+
+use crate::model::rule::{Level, RuleId};
+use crate::model::subject::Subject;
+use crate::model::time::Mono;
+use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
+use crate::observe::track::BadRun;
+use crate::observe::view::Aspect;
+
+use super::edges::Edge;
+use super::scene::{Scene, Standing, all_good, gravest};
+use super::words::{Addresses, Words};
+use super::{Rule, phrases};
+
+/// Why something else answers where an apiserver should.
+pub(super) const CAUSE: &str = "The address leads to something that is no apiserver: a proxy or portal that wants a \
+    login first, a balancer's own page, another service that took the address or port over, or DNS that points elsewhere.";
+
+/// What to look at when something else answers.
+pub(super) fn commands(subject: &Subject, addresses: &Addresses) -> Vec<String> {
+    let address = phrases::address(subject, addresses);
+    let (host, port) = (phrases::host(&address), address.rsplit(':').next().unwrap_or_default());
+    let mut commands: Vec<String> = phrases::who_answers(subject, addresses).into();
+    commands.push(format!("getent ahosts {host} # does the name lead where it should?"));
+    if !matches!(subject, Subject::Vip(_)) {
+        commands.push(format!("ssh {host} \"ss -ltnp 'sport = :{port}'\" # what listens there?"));
+        commands.push(phrases::containers(subject, addresses, "kube-apiserver"));
+    }
+    commands
+}
+
+/// F58: ready, but ordinary requests get no apiserver's answer.
+pub struct NotAnApiserver;
+
+impl Words for NotAnApiserver {
+    fn id(&self) -> RuleId {
+        RuleId::F58
+    }
+
+    fn title(&self) -> &'static str {
+        "ready, but ordinary requests get no apiserver's answer"
+    }
+
+    fn headline(&self, _: &Finding) -> String {
+        "ordinary requests get no API answer".into()
+    }
+
+    fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
+        let Evidence::Impostor { parts, bad, of } = &finding.evidence else {
+            return "Health checks are answered, but ordinary requests get no apiserver's answer.".into();
+        };
+        let each: Vec<String> = parts
+            .iter()
+            .map(|(endpoint, symptom)| {
+                format!("{} answers /version with {}", phrases::place(endpoint, addresses), answer(symptom))
+            })
+            .collect();
+        phrases::capital(format!(
+            "{}, where an apiserver tells its version. The health checks are answered as they should be. {bad} of {of} \
+             instances concerned.",
+            each.join("; ")
+        ))
+    }
+
+    fn impact(&self, finding: &Finding) -> String {
+        if matches!(&finding.evidence, Evidence::Impostor { bad, of, .. } if bad >= of) {
+            "Health checks are green and the API is of no use: kubectl, deploys and controllers get answers that they do \
+             not understand. Running pods keep running and serving."
+        } else {
+            "Clients that get there receive answers that they do not understand; balancers that ask /readyz keep sending \
+             them."
+        }
+        .into()
+    }
+
+    fn likely_cause(&self, finding: &Finding) -> String {
+        let is_foreign = |symptom: &Symptom| matches!(symptom, Symptom::Foreign { .. });
+        let Evidence::Impostor { parts, .. } = &finding.evidence else { return CAUSE.into() };
+        if parts.iter().any(|(_, symptom)| is_foreign(symptom)) {
+            return CAUSE.into();
+        }
+        "A gateway in front answers in the server's place, or the server cannot check its callers (its authentication or \
+         authorization webhook fails)."
+            .into()
+    }
+
+    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+        let Evidence::Impostor { parts, .. } = &finding.evidence else { return Vec::new() };
+        parts.first().map_or_else(Vec::new, |(endpoint, _)| commands(endpoint, addresses))
+    }
+}
+
+fn answer(symptom: &Symptom) -> String {
+    match symptom {
+        Symptom::Foreign { status, page } => format!("HTTP {status} and {}", page.as_str()),
+        Symptom::Status(status) => format!("HTTP {status}"),
+        Symptom::Silent(unseen) => unseen.to_string(),
+        Symptom::NotReady(parts) => phrases::failing(parts),
+    }
+}
+
+impl Rule for NotAnApiserver {
+    fn explains(&self) -> &'static [Edge] {
+        &[]
+    }
+
+    /// One finding per cluster: whoever answers wrongly, people call the API broken.
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        let Some((name, cluster)) = scene.cluster else { return Vec::new() };
+        let instances = scene.instances();
+        let mut endpoints = instances.clone();
+        if cluster.vip.is_some() && !cluster.apiservers.is_empty() {
+            endpoints.push(Subject::Vip(name.clone()));
+        }
+        if endpoints.is_empty() {
+            return Vec::new();
+        }
+        let whole = Subject::Cluster(name.clone());
+        vec![(whole.clone(), judge_answers(scene, whole, &endpoints, &instances))]
+    }
+}
+
+fn judge_answers(scene: &Scene<'_>, whole: Subject, endpoints: &[Subject], instances: &[Subject]) -> Verdict {
+    let standings: Vec<(&Subject, Standing<'_>)> =
+        endpoints.iter().map(|endpoint| (endpoint, scene.standing(endpoint, Aspect::Ordinary))).collect();
+    let concerned: Vec<(&Subject, &BadRun)> = standings
+        .iter()
+        .filter_map(|(endpoint, standing)| Some((*endpoint, standing.bad()?)))
+        .filter(|(endpoint, bad)| answers(&bad.symptom) && !is_told_already(scene, endpoint, bad))
+        .collect();
+    let Some(since) = concerned.iter().map(|(_, bad)| bad.run.first).min_by_key(|first| first.mono) else {
+        let runs: Option<Vec<_>> = standings.iter().map(|(_, standing)| standing.good()).collect();
+        let doubts = standings.iter().filter_map(|(_, standing)| match standing {
+            Standing::Unknown(why) => Some(*why),
+            Standing::Bad { .. } => Some(Why::Unclear),
+            Standing::Good(_) => None,
+        });
+        return runs.and_then(all_good).unwrap_or_else(|| Verdict::Unknown(gravest(doubts)));
+    };
+    let bad = concerned.iter().filter(|(endpoint, _)| instances.contains(endpoint)).count();
+    let all = bad == instances.len();
+    let policy = scene.policy();
+    Verdict::Bad(Finding {
+        rule: RuleId::F58,
+        subject: whole,
+        level: if all { Level::Critical } else { Level::Warning },
+        since: since.wall,
+        hold: if all { policy.sole_hold } else { policy.redundancy_hold },
+        path_unproven: standings.iter().any(|(_, standing)| standing.is_unproven()),
+        evidence: Evidence::Impostor {
+            parts: concerned.iter().map(|(endpoint, bad)| ((*endpoint).clone(), bad.symptom.clone())).collect(),
+            bad,
+            of: instances.len(),
+        },
+    })
+}
+
+/// Whether something was answered: who stays silent to ordinary requests alone is slow, which is said by F49.
+const fn answers(symptom: &Symptom) -> bool {
+    match symptom {
+        Symptom::Foreign { .. } | Symptom::Status(_) => true,
+        Symptom::Silent(_) | Symptom::NotReady(_) => false,
+    }
+}
+
+/// Whoever fails the health checks as well is told by the rules about those; and once it is well again, ordinary
+/// requests get some of their own looks before they are believed to have stayed behind.
+fn is_told_already(scene: &Scene<'_>, endpoint: &Subject, ordinary: &BadRun) -> bool {
+    let Some(track) = scene.view.track(endpoint, Aspect::Answer) else { return false };
+    let aftermath = scene.policy().ordinary_interval.saturating_mul(2);
+    let is_recent = |last: Mono| ordinary.run.last.mono < last.plus(aftermath);
+    track.bad().is_some() || track.last_bad().is_some_and(is_recent)
+}

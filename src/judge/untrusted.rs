@@ -1,0 +1,282 @@
+//! F27: a served chain that the configured CA does not verify: unknown CA, other name, not valid yet, wrong purpose.
+//!
+//! One finding per cluster and reason, for the apiservers and for each etcd, because each has a CA of its own. What has
+//! ended is told by F26. Judged whether or not a credential is used: who trusts the same CA is refused all the same.
+
+use crate::model::certificate::Distrust;
+use crate::model::rule::{Level, RuleId};
+use crate::model::subject::{Name, Subject};
+use crate::model::verdict::{Anchor, Evidence, Finding, Untrusted, Verdict, Why};
+use crate::observe::track::Run;
+use crate::observe::view::ServedSeen;
+
+use super::edges::Edge;
+use super::scene::{Scene, all_good};
+use super::words::{Addresses, Words};
+use super::{Rule, phrases, refused};
+
+/// F27: what is served cannot be verified.
+pub struct ChainUntrusted;
+
+/// Names of one certificate that are shown.
+const MAX_NAMES: usize = 8;
+/// Handshakes that must have been refused for the same reason.
+const HANDSHAKES: u32 = 2;
+
+impl Words for ChainUntrusted {
+    fn id(&self) -> RuleId {
+        RuleId::F27
+    }
+
+    fn title(&self) -> &'static str {
+        "served chain that the configured CA does not verify"
+    }
+
+    fn headline(&self, finding: &Finding) -> String {
+        let whose =
+            etcd(finding).map_or_else(String::new, |etcd| format!("etcd {}: ", phrases::fit(etcd.as_str(), 11)));
+        let what = match reason(finding) {
+            Distrust::UnknownAuthority => "TLS chain is of an unknown CA",
+            Distrust::WrongName => "TLS certificate has another name",
+            Distrust::NotYetValid => "TLS certificate is not valid yet",
+            Distrust::WrongPurpose => "TLS certificate is for clients",
+            Distrust::Invalid => "TLS chain cannot be verified",
+        };
+        format!("{whose}{what}")
+    }
+
+    fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
+        let Evidence::Untrusted { parts, trusted, .. } = &finding.evidence else {
+            return "A served chain is not verified by the configured CA.".into();
+        };
+        let each: Vec<String> = parts
+            .iter()
+            .map(|part| {
+                let place = phrases::place(&part.place, addresses);
+                let holder = &part.holder;
+                match reason(finding) {
+                    Distrust::UnknownAuthority => {
+                        format!("{place} serves the certificate of {holder}, issued by {}", part.issuer)
+                    }
+                    Distrust::WrongName => format!(
+                        "{place} is expected to be {}, and serves the certificate of {holder} for {}",
+                        part.expected,
+                        if part.names.is_empty() { "no name at all".to_owned() } else { phrases::list(&part.names) }
+                    ),
+                    Distrust::NotYetValid => {
+                        format!("{place} serves the certificate of {holder}, which is valid only from {}", part.not_before)
+                    }
+                    Distrust::WrongPurpose => {
+                        format!("{place} serves the certificate of {holder}, whose extended key usage is not for servers")
+                    }
+                    Distrust::Invalid => {
+                        format!(
+                            "{place} serves the certificate of {holder}, issued by {}, with a key, signature or extension \
+                             that is not accepted",
+                            part.issuer
+                        )
+                    }
+                }
+            })
+            .collect();
+        let anchors: Vec<String> = trusted.iter().map(|known| format!("{} ({})", known.holder, short(known))).collect();
+        let is_namesake = parts.iter().any(|part| trusted.iter().any(|known| known.holder == part.issuer));
+        let rest = match reason(finding) {
+            Distrust::UnknownAuthority if is_namesake => format!(
+                " Trusted here is {}: a CA of that name with another key, which has not signed it.",
+                phrases::list(&anchors)
+            ),
+            Distrust::UnknownAuthority => format!(" Trusted here is {}.", phrases::list(&anchors)),
+            Distrust::WrongName | Distrust::NotYetValid | Distrust::WrongPurpose | Distrust::Invalid => String::new(),
+        };
+        phrases::capital(format!("{}.{rest}", each.join("; ")))
+    }
+
+    fn impact(&self, finding: &Finding) -> String {
+        let who = if etcd(finding).is_some() {
+            "apiservers and members that trust the same CA refuse to talk to it"
+        } else {
+            "kubectl, kubelets and controllers that trust the same CA refuse to talk to it"
+        };
+        format!(
+            "Whoever verifies as vedette does is refused by its own client, not by the server: {who}. vedette goes on \
+             asking, but a token or password is not sent to a server that is not trusted."
+        )
+    }
+
+    fn likely_cause(&self, finding: &Finding) -> String {
+        match reason(finding) {
+            Distrust::UnknownAuthority => {
+                "The CA was rotated, and the one configured here (credentials.ca, or that of the kubeconfig) is the old \
+                 one; or something else answers at that address: another cluster, a proxy that opens TLS."
+            }
+            Distrust::WrongName => {
+                "The certificate was issued without this name or address (apiServer.certSANs of kubeadm), the address \
+                 leads to another server, or tls_server_name is not set or wrong here."
+            }
+            Distrust::NotYetValid => {
+                "It was issued by a machine whose clock is ahead, or for a later date. vedette's own clock agrees with \
+                 the servers' dates."
+            }
+            Distrust::WrongPurpose => "A client certificate is configured in the server's place.",
+            Distrust::Invalid => {
+                "An RSA key under 2048 bits, a SHA-1 signature, a version 1 certificate or a damaged chain. Other clients \
+                 may be less strict."
+            }
+        }
+        .into()
+    }
+
+    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+        let Evidence::Untrusted { parts, .. } = &finding.evidence else { return Vec::new() };
+        let Some(first) = parts.first() else { return Vec::new() };
+        let address = phrases::address(&first.place, addresses);
+        let is_shared = matches!(first.place, Subject::Vip(_));
+        let host = if is_shared { "CONTROL-PLANE-HOST" } else { phrases::host(&address) };
+        let pki = "/etc/kubernetes/pki";
+        let ca = if etcd(finding).is_some() { format!("{pki}/etcd/ca.crt") } else { format!("{pki}/ca.crt") };
+        let mut commands = vec![format!(
+            "openssl s_client -connect {address} </dev/null 2>/dev/null | openssl x509 -noout -subject -issuer -dates -ext subjectAltName,extendedKeyUsage"
+        )];
+        match reason(finding) {
+            Distrust::UnknownAuthority => commands.extend([
+                "openssl x509 -noout -subject -enddate -fingerprint -sha256 -in CA-FILE # the CA named in the configuration"
+                    .to_owned(),
+                format!(
+                    "ssh {host} openssl x509 -noout -subject -enddate -fingerprint -sha256 -in {ca} # the CA in use there"
+                ),
+            ]),
+            Distrust::NotYetValid => commands.push(format!("ssh {host} date; date")),
+            Distrust::WrongName | Distrust::WrongPurpose | Distrust::Invalid => {}
+        }
+        commands.push("vedette check /etc/vedette/vedette.yaml".into());
+        commands
+    }
+}
+
+const fn reason(finding: &Finding) -> Distrust {
+    if let Subject::Chain(_, _, reason) = &finding.subject { *reason } else { Distrust::UnknownAuthority }
+}
+
+const fn etcd(finding: &Finding) -> Option<&Name> {
+    if let Subject::Chain(_, etcd, _) = &finding.subject { etcd.as_ref() } else { None }
+}
+
+fn short(known: &Anchor) -> String {
+    format!("SHA-256 {}", known.fingerprint.short())
+}
+
+impl Rule for ChainUntrusted {
+    fn explains(&self) -> &'static [Edge] {
+        const EDGES: [Edge; 1] = [Edge::in_cluster(RuleId::F52)];
+        &EDGES
+    }
+
+    /// Only the login that was withheld from these very servers.
+    fn is_effect(&self, cause: &Subject, effect: &Finding) -> bool {
+        let is_of_these = match (cause, &effect.subject) {
+            (Subject::Chain(_, None, _), Subject::Cluster(_)) => true,
+            (Subject::Chain(_, Some(etcd), _), Subject::Etcd(_, of)) => etcd == of,
+            _ => false,
+        };
+        is_of_these && refused::is_withheld(effect)
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        let Some((name, cluster)) = scene.cluster else { return Vec::new() };
+        // Once for all of them: it looks at the dates of every server of every cluster.
+        let is_clock_trusted = scene.view.is_wall_clock_trusted(scene.now.mono);
+        let mut scopes = Vec::new();
+        if cluster.is_verified {
+            let vip = cluster.vip.iter().map(|_| Subject::Vip(name.clone()));
+            scopes.push((None, cluster.apiserver_subjects(name).chain(vip).collect::<Vec<_>>()));
+        }
+        for (etcd, known) in cluster.etcds.iter().filter(|(_, known)| known.is_verified) {
+            let shown = known.members.keys().filter(|member| known.shows_chain(member));
+            let member = |member: &Name| Subject::EtcdMember(name.clone(), etcd.clone(), member.clone());
+            scopes.push((Some(etcd.clone()), shown.map(member).collect()));
+        }
+        let mut verdicts = Vec::new();
+        for (etcd, endpoints) in scopes.iter().filter(|(_, endpoints)| !endpoints.is_empty()) {
+            for reason in Distrust::ALL {
+                let subject = Subject::Chain(name.clone(), etcd.clone(), reason);
+                let verdict = if reason == Distrust::NotYetValid && !is_clock_trusted {
+                    Verdict::Unknown(Why::Vantage)
+                } else {
+                    judge_reason(scene, &subject, reason, endpoints)
+                };
+                verdicts.push((subject, verdict));
+            }
+        }
+        verdicts
+    }
+}
+
+fn judge_reason(scene: &Scene<'_>, subject: &Subject, reason: Distrust, endpoints: &[Subject]) -> Verdict {
+    let seen: Vec<(&Subject, &ServedSeen)> =
+        endpoints.iter().filter_map(|endpoint| Some((endpoint, scene.view.served(endpoint)?))).collect();
+    let refused: Vec<(&Subject, &ServedSeen, &Run, bool)> = seen
+        .iter()
+        .filter_map(|(endpoint, seen)| {
+            let (run, is_latest) = seen.trusting.refused(reason)?;
+            Some((*endpoint, *seen, run, is_latest))
+        })
+        .collect();
+    let Some(since) = refused.iter().map(|(_, _, run, _)| run.first).min_by_key(|first| first.mono) else {
+        return trusted(reason, endpoints.len(), &seen);
+    };
+    let confirmed = || refused.iter().filter(|(_, _, run, is_latest)| *is_latest && run.looks >= HANDSHAKES);
+    let parts: Vec<Untrusted> = confirmed().filter_map(|(place, seen, _, _)| part(scene, place, seen)).collect();
+    let Some((_, first, _, _)) = confirmed().next().filter(|_| !parts.is_empty()) else {
+        return Verdict::Unknown(Why::Suspected { since });
+    };
+    Verdict::Bad(Finding {
+        rule: RuleId::F27,
+        subject: subject.clone(),
+        level: Level::Warning,
+        since: since.wall,
+        hold: scene.policy().redundancy_hold,
+        path_unproven: false,
+        evidence: Evidence::Untrusted {
+            parts,
+            trusted: first
+                .served
+                .trusted
+                .iter()
+                .map(|known| Anchor { holder: known.subject.clone(), fingerprint: known.fingerprint })
+                .collect(),
+        },
+    })
+}
+
+/// Good by handshakes that were trusted: of all endpoints that were ever refused for this reason, or of all that there
+/// are, where none is known to have been.
+fn trusted(reason: Distrust, endpoints: usize, seen: &[(&Subject, &ServedSeen)]) -> Verdict {
+    let was_refused: Vec<&ServedSeen> =
+        seen.iter().map(|(_, seen)| *seen).filter(|seen| seen.trusting.was(reason)).collect();
+    let concerned = if was_refused.is_empty() {
+        if seen.len() < endpoints {
+            return Verdict::Unknown(Why::NeverSeen);
+        }
+        seen.iter().map(|(_, seen)| *seen).collect()
+    } else {
+        was_refused
+    };
+    let runs: Option<Vec<&Run>> = concerned.iter().map(|seen| seen.trusting.trusted()).collect();
+    runs.and_then(all_good).unwrap_or(Verdict::Unknown(Why::Unclear))
+}
+
+fn part(scene: &Scene<'_>, place: &Subject, seen: &ServedSeen) -> Option<Untrusted> {
+    let leaf = seen.served.leaf()?;
+    let expected = scene.view.inventory().endpoint(place).map(|known| known.server_name.clone());
+    Some(Untrusted {
+        place: place.clone(),
+        expected: expected.unwrap_or_default(),
+        holder: leaf.subject.clone(),
+        // Whom a client looks for among those it trusts.
+        issuer: seen.served.chain.last().unwrap_or(leaf).issuer.clone(),
+        names: leaf.names.iter().take(MAX_NAMES).cloned().collect(),
+        not_before: leaf.not_before,
+        fingerprint: leaf.fingerprint,
+    })
+}

@@ -32,6 +32,9 @@ impl Words for EtcdUnreachable {
     }
 
     fn headline(&self, finding: &Finding) -> String {
+        if store(finding) == Store::OfSome {
+            return "apiservers cannot reach etcd of some resources".into();
+        }
         match &finding.subject {
             Subject::Apiserver(_, name) => {
                 format!("apiserver {} cannot reach etcd", phrases::fit(name.as_str(), 17))
@@ -52,16 +55,35 @@ impl Words for EtcdUnreachable {
         let Evidence::NotReady { parts, of, etcd_agrees } = &finding.evidence else {
             return "kube-apiserver reports that it cannot reach etcd.".into();
         };
-        let etcd = match etcd_agrees {
-            Some(true) => "etcd, asked directly, answers and agrees on a leader",
-            Some(false) => "etcd, asked directly, does not agree on a leader either",
-            None => "etcd itself is not seen from here",
+        let etcd = match (store(finding), etcd_agrees) {
+            (Store::Main | Store::Both, Some(true)) => "etcd, asked directly, answers and agrees on a leader",
+            (Store::OfSome, Some(true)) => "every etcd that is watched here answers and agrees on a leader",
+            (_, Some(false)) => "etcd, asked directly, does not agree on a leader either",
+            (_, None) => "etcd itself is not seen from here",
         };
-        format!("{}; {etcd}.", who_fails(parts, *of, addresses))
+        let which = match store(finding) {
+            Store::Main => "",
+            Store::OfSome => {
+                ". What fails is the etcd that keeps some resources apart (--etcd-servers-overrides, in most clusters \
+                 that of events); the one that keeps all the rest is reached"
+            }
+            Store::Both => {
+                ". What fails is the main etcd, and the one that keeps some resources apart (--etcd-servers-overrides, \
+                 in most clusters that of events)"
+            }
+        };
+        format!("{}{which}; {etcd}.", who_fails(parts, *of, addresses))
     }
 
     fn impact(&self, finding: &Finding) -> String {
-        how_much(finding, "Calls to it fail with HTTP 500 or hang")
+        match store(finding) {
+            Store::Main | Store::Both => how_much(finding, "Calls to it fail with HTTP 500 or hang"),
+            Store::OfSome => "Reads and writes of the resources kept there (mostly events) fail or hang, so what happens \
+                              in the cluster is not written down; all else can be read and written. The apiserver calls \
+                              itself not ready for it: balancers that ask /readyz take it out, and with every instance \
+                              concerned the whole API may become unreachable through them."
+                .into(),
+        }
     }
 
     #[expect(
@@ -70,6 +92,11 @@ impl Words for EtcdUnreachable {
     )]
     fn likely_cause(&self, finding: &Finding) -> String {
         let text = match &finding.evidence {
+            _ if store(finding) == Store::OfSome => {
+                "That etcd cluster is down or has no leader, or what lies between it and the apiserver: its client \
+                 certificate, the address in --etcd-servers-overrides, port 2379. Watch it as a second etcd of this \
+                 cluster to see which."
+            }
             Evidence::NotReady { etcd_agrees: Some(true), .. } => {
                 "What lies between apiserver and etcd: the client certificate apiserver-etcd-client has ended or its \
                  authority changed, --etcd-servers names the wrong place, or port 2379 is blocked between them."
@@ -226,8 +253,38 @@ impl Rule for NotReady {
     }
 }
 
+/// Which etcd the failing checks are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Store {
+    /// The one behind `--etcd-servers`.
+    Main,
+    /// One behind `--etcd-servers-overrides`, which keeps some resources, mostly events.
+    OfSome,
+    /// Both kinds.
+    Both,
+}
+
+/// What the failing checks of one or more instances are about; `None` when none is about etcd.
+fn blamed<'a>(parts: impl IntoIterator<Item = &'a String>) -> Option<Store> {
+    let kinds = parts.into_iter().filter_map(|part| match part.as_str() {
+        "etcd" | "etcd-readiness" => Some(Store::Main),
+        // `etcd-override-0`, `etcd-override-readiness-0` and so on, two for each distinct set of servers.
+        other => other.starts_with("etcd-override").then_some(Store::OfSome),
+    });
+    kinds.reduce(|one, other| if one == other { one } else { Store::Both })
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "only one kind of evidence names checks")]
+fn store(finding: &Finding) -> Store {
+    let blamed = match &finding.evidence {
+        Evidence::NotReady { parts, .. } => blamed(parts.iter().flat_map(|(_, checks)| checks)),
+        _ => None,
+    };
+    blamed.unwrap_or(Store::Main)
+}
+
 fn blames_etcd(parts: &[String]) -> bool {
-    parts.iter().any(|part| part == "etcd" || part == "etcd-readiness")
+    blamed(parts).is_some()
 }
 
 fn judge_both(scene: &Scene<'_>, rule: RuleId, concerns: impl Fn(&[String]) -> bool) -> Vec<(Subject, Verdict)> {

@@ -159,6 +159,10 @@ fn not_ready_is_said_by_the_rule_that_knows_the_reason_and_by_no_other() {
     for (failing, blames, other) in [
         (&["etcd"][..], PAGE, Says::Unclear),
         (&["etcd-readiness"][..], PAGE, Says::Unclear),
+        (&["etcd-override-0", "etcd-override-readiness-0"][..], PAGE, Says::Unclear),
+        (&["etcd-override-readiness-1"][..], PAGE, Says::Unclear),
+        (&["etcd-override-0", "kms-provider-0"][..], PAGE, Says::Unclear),
+        (&["kms-provider-0", "etcd", "etcd-override-0"][..], PAGE, Says::Unclear),
         (&["etcd", "poststarthook/rbac/bootstrap-roles"][..], PAGE, Says::Unclear),
         (&["poststarthook/rbac/bootstrap-roles"][..], Says::Unclear, PAGE),
         (&["etcd-encryption"][..], Says::Unclear, PAGE),

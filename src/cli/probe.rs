@@ -18,7 +18,7 @@ use crate::config::settings::Settings;
 use crate::daemon::clock;
 use crate::judge::scene::Scene;
 use crate::judge::{self, words};
-use crate::model::etcd::Condition;
+use crate::model::etcd::{Condition, MemberStatus};
 use crate::model::inventory::Inventory;
 use crate::model::observation::{Observation, Reading};
 use crate::model::policy::Policy;
@@ -27,6 +27,7 @@ use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::{Clock, Now};
 use crate::model::verdict::{Finding, Verdict, Why};
+use crate::observe::quorum;
 use crate::observe::schedule::Schedule;
 use crate::observe::sign::Sign;
 use crate::observe::view::View;
@@ -219,12 +220,17 @@ fn doubtful(looks: &[Observation], inventory: &Inventory) -> BTreeSet<Probe> {
             .unwrap_or_default();
         let is_refused = look.served.as_ref().is_some_and(|served| served.trust.distrust().is_some());
         let members_bad = match &look.outcome {
-            Ok(Reading::EtcdStatus(answers)) => answers.iter().any(|answer| {
-                answer.answer.as_ref().map_or(true, |status| status.leader.is_none() || !status.alarms.is_empty())
-            }),
+            Ok(Reading::EtcdStatus(answers)) => {
+                let is_troubled = |status: &MemberStatus| status.leader.is_none() || !status.alarms.is_empty();
+                answers.iter().any(|answer| answer.answer.as_ref().map_or(true, is_troubled))
+                    || quorum::as_configured(answers) != Sign::Good
+            }
             Ok(Reading::EtcdRead(answers)) => answers.iter().any(|answer| answer.answer.is_err()),
-            Ok(Reading::EtcdAlarms(answers)) => answers.iter().any(|answer| answer.answer.is_err()),
+            Ok(Reading::EtcdAlarms(answers)) => {
+                answers.iter().any(|answer| answer.answer.as_ref().map_or(true, |alarms| !alarms.is_empty()))
+            }
             Ok(Reading::EtcdMembers(answers)) => answers.iter().any(|answer| answer.answer.is_err()),
+            Ok(Reading::EtcdMetrics(answers)) => quorum::pages_as_configured(answers) != Sign::Good,
             Ok(Reading::EtcdHealth(answers)) => answers
                 .iter()
                 .any(|answer| answer.answer.as_ref().map_or(true, |health| health.condition != Condition::Well)),
@@ -245,6 +251,7 @@ fn doubtful(looks: &[Observation], inventory: &Inventory) -> BTreeSet<Probe> {
                 | ProbeKind::EtcdRead
                 | ProbeKind::EtcdAlarms
                 | ProbeKind::EtcdMembers
+                | ProbeKind::EtcdMetrics
                 | ProbeKind::Chain
                 | ProbeKind::Addresses
                 | ProbeKind::Version

@@ -27,6 +27,7 @@ mod race;
 mod roster;
 mod session;
 mod site;
+mod speech;
 mod strict;
 mod watched;
 

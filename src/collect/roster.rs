@@ -13,6 +13,7 @@ use super::files::Files;
 use super::identity::Identity;
 use super::kit::Kit;
 use super::site::Site;
+use super::speech::Speech;
 use super::{Hopeless, Target};
 use crate::config::settings::{self, Cluster, Credentials, Endpoint, NamedAddress, Settings, WatchedFiles};
 use crate::model::subject::{Name, Subject};
@@ -168,7 +169,7 @@ fn listen(subject: Subject, listener: &settings::Listener, guise: &Guise) -> Res
     }
     let address = &listener.endpoint.address;
     let authority = dial::authority(address).ok_or(Hopeless::ServerName(subject))?;
-    Ok(Listener::Plain(address.clone(), authority))
+    Ok(Listener::Plain(address.clone(), authority, Speech::default()))
 }
 
 fn site(subject: Subject, endpoint: &Endpoint, guise: &Guise) -> Result<Arc<Site>, Hopeless> {

@@ -14,6 +14,7 @@ use super::identity::{Identity, Passport};
 use super::journey::Journey;
 use super::kit::{Kit, Sight};
 use super::session::Session;
+use super::speech::Speech;
 use super::watched::Watched;
 use crate::config::settings::{Address, Endpoint, Host};
 use crate::metered::{Meter, Metered};
@@ -35,6 +36,7 @@ pub(crate) struct Site {
     pub(super) name: ServerName<'static>,
     pub(super) proxy: Option<Arc<Proxy>>,
     chain: ChainMemory,
+    speech: Speech,
 }
 
 /// The expected name is neither a DNS name nor an address.
@@ -69,7 +71,16 @@ impl Site {
         let expected = Address { host: endpoint.server_name.clone(), port: endpoint.address.port };
         let authority = dial::authority(&expected).ok_or(BadName)?;
         let address = endpoint.address.clone();
-        Ok(Self { subject, identity, authority, address, name, proxy, chain: ChainMemory::default() })
+        Ok(Self {
+            subject,
+            identity,
+            authority,
+            address,
+            name,
+            proxy,
+            chain: ChainMemory::default(),
+            speech: Speech::default(),
+        })
     }
 
     /// Whether this is `endpoint`, seen with `identity`: then what is known and kept of it still holds.
@@ -91,12 +102,38 @@ impl Site {
         let recorder = kit.tls.recorder(passport.client.clone());
         let meter = Meter::of(handshake::OCTETS);
         let wire = Box::new(Metered::new(dialled.wire, Arc::clone(&meter)));
-        let shake = kit.tls.shake(&recorder, alpn, self.name.clone(), wire);
+        let shaking = kit.tls.shake(&recorder, alpn, self.name.clone(), wire);
+        // A server without TLS may wait in silence for the end of a line: whoever looks does not wait with it twice.
+        let mut handshake = self.speech.handshake();
+        let is_doubtful = handshake.is_doubtful;
+        let shake = async {
+            if !is_doubtful {
+                return shaking.await;
+            }
+            tokio::select! {
+                biased;
+                shaken = shaking => shaken,
+                () = self.speech.turns_out_plain(kit, &self.address, self.proxy.as_deref()) => Err(Cause::WithoutTls),
+            }
+        };
         let shaken = journey.step(Phase::Tls, kit.policy.tls_deadline, shake).await;
         let served = self.served(kit, passport, &recorder.take_record());
+        if shaken.is_ok() || served.is_some() {
+            handshake.is_tls();
+        }
         if shaken.is_err() {
             self.doubt(kit);
         }
+        let shaken = match shaken {
+            // Nothing was shown: it may be alive and speak without TLS.
+            Err(unseen)
+                if served.is_none()
+                    && self.speech.is_plain(kit, &self.address, self.proxy.as_deref(), unseen.cause).await =>
+            {
+                Err(Unseen { cause: Cause::WithoutTls, ..unseen })
+            }
+            shaken => shaken,
+        };
         let result = shaken
             .map(|stream| Opened {
                 stream: Watched::new(stream, meter, alpn == Alpn::Http2),

@@ -42,6 +42,9 @@ impl Engine {
         if let Some((subject, first)) = &taken.partly_dead {
             self.bursts.look_at_addresses(subject, *first, self.view.policy(), now.mono);
         }
+        for (probe, first) in taken.repeat {
+            self.bursts.repeat(&probe, first, self.view.policy(), now.mono);
+        }
         if let Some(cluster) = taken.touched {
             self.touched.insert(Some(cluster));
         }

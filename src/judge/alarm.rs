@@ -12,7 +12,7 @@ use super::edges::Edge;
 use super::quorum::etcd_name;
 use super::scene::{Scene, Standing};
 use super::words::{Addresses, Words};
-use super::{Rule, phrases};
+use super::{Rule, corrupt, phrases};
 
 /// F09: the backend reached its quota and etcd takes no writes.
 pub struct NoSpace;
@@ -46,13 +46,19 @@ impl Words for NoSpace {
         format!("{etcd} stands under its NOSPACE alarm{by}: it takes no writes.{size}")
     }
 
-    fn impact(&self, _: &Finding) -> String {
+    fn impact(&self, finding: &Finding) -> String {
+        if is_beside_corrupt(finding) {
+            return "Every write fails, for this alarm and for CORRUPT, which stands beside it and comes first.".into();
+        }
         "Every write fails with \"database space exceeded\": deploys, scaling, leader elections, node heartbeats. \
          Deletes and reads still work. It does not heal by itself, even when space is freed: the alarm must be disarmed."
             .into()
     }
 
-    fn likely_cause(&self, _: &Finding) -> String {
+    fn likely_cause(&self, finding: &Finding) -> String {
+        if is_beside_corrupt(finding) {
+            return HANDS_OFF.into();
+        }
         "Something writes too much (events, leases, a controller in a loop, large custom resources), or old space was \
          never given back by defragmentation."
             .into()
@@ -62,6 +68,9 @@ impl Words for NoSpace {
         let mut members = phrases::members(&finding.subject, addresses);
         if members.is_empty() {
             members.push(finding.subject.clone());
+        }
+        if is_beside_corrupt(finding) {
+            return corrupt::look_at(&members, addresses);
         }
         let one: &[Subject] = members.get(..1).unwrap_or_default();
         vec![
@@ -89,18 +98,56 @@ impl Rule for NoSpace {
     }
 }
 
-fn judge_alarm(scene: &Scene<'_>, etcd: Subject) -> Verdict {
-    let standing = scene.standing(&etcd, Aspect::Alarm);
-    let Standing::Bad { bad, path_unproven } = standing else { return standing.unless_bad() };
-    let Some((_, count)) = scene.view.count(&etcd) else { return Verdict::Unknown(Why::NeverSeen) };
-    let mut raised: Vec<u64> =
-        count.alarms.iter().filter(|alarm| alarm.kind == AlarmKind::NoSpace).map(|alarm| alarm.member_id).collect();
-    // Another kind of alarm is another rule's matter; it hides nothing here, but it is no all-clear either.
-    if raised.is_empty() {
-        return Verdict::Unknown(Why::Unclear);
+fn is_beside_corrupt(finding: &Finding) -> bool {
+    matches!(&finding.evidence, Evidence::Alarm { beside, .. } if beside.contains(&AlarmKind::Corrupt))
+}
+
+/// What is said of space while the CORRUPT alarm stands: giving it back rewrites the very files that have to be compared.
+pub(super) const HANDS_OFF: &str = "Something writes or keeps too much. But the members' data differs (CORRUPT): the files of \
+    every member stay as they are until that is settled, and space is a matter for afterwards.";
+
+/// How an etcd stands towards alarms of one kind, by what its members say of themselves and by the list they keep. The
+/// list is asked for more seldom: what it said before counts no more once the members have told of the same and stopped.
+pub(super) fn standing<'a>(scene: &Scene<'a>, etcd: &Subject, kind: AlarmKind) -> Standing<'a> {
+    let standing = told_or_listed(scene, etcd, kind);
+    // Nobody reports it any more, and too few answer for an all-clear.
+    let stands = scene.view.alarms(etcd).iter().any(|alarm| alarm.kind == kind);
+    if standing.bad().is_some() && !stands { Standing::Unknown(Why::Unclear) } else { standing }
+}
+
+fn told_or_listed<'a>(scene: &Scene<'a>, etcd: &Subject, kind: AlarmKind) -> Standing<'a> {
+    let told = scene.standing(etcd, Aspect::Alarm(kind));
+    let listed = scene.view.track(etcd, Aspect::ListedAlarm(kind)).and_then(|track| track.bad());
+    let Some(listed) = listed.filter(|_| told.bad().is_none()) else { return told };
+    let last_told = scene.view.track(etcd, Aspect::Alarm(kind)).and_then(|track| track.last_bad());
+    let is_settled = told.good().is_some() && last_told.is_some_and(|last| last >= listed.run.first.mono);
+    match scene.standing(etcd, Aspect::ListedAlarm(kind)) {
+        _ if is_settled => told,
+        confirmed @ Standing::Bad { .. } => confirmed,
+        Standing::Good(_) | Standing::Unknown(_) => Standing::Unknown(Why::Suspected { since: listed.run.first }),
     }
+}
+
+/// Who raised alarms of `kind`, by configured name where known.
+pub(super) fn raised_by(scene: &Scene<'_>, etcd: &Subject, kind: AlarmKind) -> Vec<String> {
+    let alarms = scene.view.alarms(etcd);
     // A metrics listener tells of the alarm, not of who raised it.
-    raised.retain(|id| *id != 0);
+    let raised = alarms.iter().filter(|alarm| alarm.kind == kind && alarm.member_id != 0);
+    raised.map(|alarm| scene.member_name(etcd, alarm.member_id)).collect()
+}
+
+/// The other kinds of alarms that stand.
+pub(super) fn beside(scene: &Scene<'_>, etcd: &Subject, kind: AlarmKind) -> Vec<AlarmKind> {
+    let mut kinds: Vec<AlarmKind> = scene.view.alarms(etcd).iter().map(|alarm| alarm.kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds.retain(|other| *other != kind);
+    kinds
+}
+
+fn judge_alarm(scene: &Scene<'_>, etcd: Subject) -> Verdict {
+    let standing = standing(scene, &etcd, AlarmKind::NoSpace);
+    let Standing::Bad { bad, path_unproven } = standing else { return standing.unless_bad() };
     let members = scene.members(&etcd);
     let size = |member: &Subject| {
         let told = scene.view.status(member).map(|(_, status)| status.db_size_bytes);
@@ -109,7 +156,8 @@ fn judge_alarm(scene: &Scene<'_>, etcd: Subject) -> Verdict {
     let quota = |member: &Subject| scene.view.facts(member).quota.map(|quota| quota.bytes);
     let db_size_bytes = members.iter().filter_map(size).max();
     let db_quota_bytes = members.iter().filter_map(quota).min();
-    let raised_by = raised.iter().map(|id| scene.member_name(&etcd, *id)).collect();
+    let raised_by = raised_by(scene, &etcd, AlarmKind::NoSpace);
+    let beside = beside(scene, &etcd, AlarmKind::NoSpace);
     Verdict::Bad(Finding {
         rule: RuleId::F09,
         subject: etcd,
@@ -117,6 +165,6 @@ fn judge_alarm(scene: &Scene<'_>, etcd: Subject) -> Verdict {
         since: bad.run.first.wall,
         hold: Duration::ZERO,
         path_unproven,
-        evidence: Evidence::Alarm { kind: AlarmKind::NoSpace, raised_by, db_size_bytes, db_quota_bytes },
+        evidence: Evidence::Alarm { kind: AlarmKind::NoSpace, raised_by, db_size_bytes, db_quota_bytes, beside },
     })
 }

@@ -121,6 +121,11 @@ pub fn unseen(gap: &Gap, addresses: &Addresses) -> String {
              what is told to anybody is seen",
             places(subjects)
         ),
+        Gap::NotWatched { etcd, members } => format!(
+            "{} has members that are not watched: {}; name them under etcd.members",
+            etcd.short(),
+            phrases::list(members)
+        ),
         Gap::ReadsRefused(etcd) => {
             format!(
                 "reads of {} are refused to our credential, so a one-way cut between its members stays unseen",
@@ -238,8 +243,12 @@ fn gaps(scene: &Scene<'_>) -> Vec<Gap> {
         if members.iter().any(|member| is_refused(scene, member, Aspect::Read)) {
             gaps.push(Gap::ReadsRefused(etcd.clone()));
         }
-        let is_untold =
-            |member: &Subject| scene.view.status(member).is_some() && scene.view.facts(member).quota.is_none();
+        let unwatched = scene.not_watched(&etcd);
+        if !unwatched.is_empty() {
+            gaps.push(Gap::NotWatched { etcd: etcd.clone(), members: unwatched });
+        }
+        let is_known = |member: &Subject| scene.view.status(member).is_some() || scene.view.metrics(member).is_some();
+        let is_untold = |member: &Subject| is_known(member) && scene.view.facts(member).quota.is_none();
         if scene.quota(&etcd).is_none() && members.iter().any(is_untold) {
             gaps.push(Gap::QuotaUnknown(etcd));
         }

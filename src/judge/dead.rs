@@ -13,7 +13,7 @@ pub fn is_dead(finding: &Finding) -> bool {
     finding.level == Level::Critical
         && match finding.rule {
             // F25 and F50 are critical when every instance is concerned, and not before.
-            RuleId::F01 | RuleId::F09 | RuleId::F23 | RuleId::F24 | RuleId::F25 | RuleId::F50 => true,
+            RuleId::F01 | RuleId::F09 | RuleId::F10 | RuleId::F23 | RuleId::F24 | RuleId::F25 | RuleId::F50 => true,
             RuleId::F02
             | RuleId::F03
             | RuleId::F04
@@ -29,6 +29,7 @@ pub fn is_dead(finding: &Finding) -> bool {
             | RuleId::F53
             | RuleId::F54
             | RuleId::F55
+            | RuleId::F57
             | RuleId::F58
             | RuleId::F59 => false,
         }

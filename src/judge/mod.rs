@@ -11,11 +11,13 @@ pub mod words;
 pub mod address;
 pub mod alarm;
 pub mod blind;
+pub mod corrupt;
 pub mod coverage;
 pub mod expiry;
 pub mod flapping;
 pub mod foreign;
 pub mod instance;
+pub mod mismatch;
 pub mod phrases;
 pub mod quorum;
 pub mod quota;
@@ -78,6 +80,7 @@ pub static RULES: [&dyn Rule; RuleId::ALL.len()] = [
     &flapping::Flapping,
     &quota::NearQuota,
     &alarm::NoSpace,
+    &corrupt::Corrupt,
     &instance::OneBad,
     &vip::VipDead,
     &instance::AllDown,
@@ -92,6 +95,7 @@ pub static RULES: [&dyn Rule; RuleId::ALL.len()] = [
     &coverage::Coverage,
     &stale::ServedStale,
     &silent::ReferenceSilent,
+    &mismatch::Misconfigured,
     &foreign::NotAnApiserver,
     &address::AddressDead,
 ];

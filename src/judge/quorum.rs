@@ -1,5 +1,6 @@
 //! F01 etcd quorum lost or no leader, F02 one member down.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::model::phase::{Cause, Phase, Unseen};
@@ -7,7 +8,7 @@ use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::Now;
 use crate::model::verdict::{Evidence, Finding, Verdict, Why};
-use crate::observe::quorum::majority;
+use crate::observe::quorum::{Count, majority};
 use crate::observe::track::BadRun;
 use crate::observe::view::Aspect;
 
@@ -72,11 +73,16 @@ impl Words for QuorumLost {
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let etcd = etcd_name(&finding.subject);
-        let Evidence::Quorum { needed, answering, silent, leaderless } = &finding.evidence else {
+        let Evidence::Quorum { needed, answering, silent, leaderless, unwatched } = &finding.evidence else {
             return format!("{etcd} cannot form a majority.");
         };
-        let total = answering.len() + silent.len();
-        let rest = states(silent, addresses);
+        let total = answering.len() + silent.len() + unwatched;
+        let mut rest = states(silent, addresses);
+        if *unwatched > 0 {
+            let break_off = if rest.is_empty() { "" } else { "; " };
+            let verb = if *unwatched == 1 { "is" } else { "are" };
+            rest = format!("{rest}{break_off}{unwatched} more in its own list {verb} not watched or never started");
+        }
         if *leaderless {
             let rest = if rest.is_empty() { rest } else { format!(" {rest}.") };
             return format!(
@@ -258,7 +264,8 @@ fn judge_quorum(scene: &Scene<'_>, etcd: Subject) -> Verdict {
     let Some((_, count)) = scene.view.count(&etcd) else { return Verdict::Unknown(Why::NeverSeen) };
 
     let needed = majority(count.voters);
-    let is_leaderless = count.answering >= needed;
+    // Voters that are not watched may well be running: what is known is that nobody here follows a leader.
+    let is_leaderless = count.answering > 0 && count.answering + count.unwatched >= needed;
     let lasted = bad.run.last.mono.since(bad.run.first.mono);
     if is_leaderless && lasted < scene.policy().leaderless_hold {
         return Verdict::Unknown(Why::Suspected { since: bad.run.first });
@@ -269,7 +276,7 @@ fn judge_quorum(scene: &Scene<'_>, etcd: Subject) -> Verdict {
         since: first_bad(scene, &etcd, bad).wall,
         hold: if count.voters <= 1 { scene.policy().sole_hold } else { Duration::ZERO },
         path_unproven,
-        evidence: quorum_evidence(scene, &etcd, needed, is_leaderless),
+        evidence: quorum_evidence(scene, &etcd, count, is_leaderless),
         subject: etcd,
     })
 }
@@ -285,7 +292,7 @@ fn first_bad(scene: &Scene<'_>, etcd: &Subject, bad: &BadRun) -> Now {
     youngest.filter(|first| first.mono < bad.run.first.mono).unwrap_or(bad.run.first)
 }
 
-fn quorum_evidence(scene: &Scene<'_>, etcd: &Subject, needed: usize, leaderless: bool) -> Evidence {
+fn quorum_evidence(scene: &Scene<'_>, etcd: &Subject, count: &Count, leaderless: bool) -> Evidence {
     let mut answering = Vec::new();
     let mut silent = Vec::new();
     for member in scene.members(etcd) {
@@ -296,7 +303,7 @@ fn quorum_evidence(scene: &Scene<'_>, etcd: &Subject, needed: usize, leaderless:
             None => answering.push(member),
         }
     }
-    Evidence::Quorum { needed, answering, silent, leaderless }
+    Evidence::Quorum { needed: majority(count.voters), answering, silent, leaderless, unwatched: count.unwatched }
 }
 
 impl Rule for MemberDown {
@@ -310,8 +317,8 @@ impl Rule for MemberDown {
         let mut verdicts = Vec::new();
         for etcd in scene.etcds() {
             let members = scene.members(&etcd);
-            // The loss of a sole member is the loss of the quorum.
-            if members.len() < 2 {
+            // The loss of a sole member is the loss of the quorum, unless etcd itself knows of others.
+            if members.len() < 2 && scene.voters(&etcd).all < 2 {
                 continue;
             }
             for member in &members {
@@ -325,12 +332,18 @@ impl Rule for MemberDown {
 fn judge_member(scene: &Scene<'_>, member: &Subject, members: &[Subject]) -> Verdict {
     let standing = scene.standing(member, Aspect::Answer);
     let Standing::Bad { bad, path_unproven } = standing else { return standing.unless_bad() };
-    // A learner has no vote: its loss costs no tolerance, and its presence adds none.
-    let voters = members.iter().filter(|other| scene.is_voter(other));
-    let alive = voters.clone().filter(|other| scene.standing(other, Aspect::Answer).good().is_some()).count();
-    let remaining = members.iter().filter(|other| scene.standing(other, Aspect::Answer).good().is_some()).count();
+    let etcd = member.etcd().unwrap_or_else(|| member.clone());
+    let voters = scene.voters(&etcd);
+    // A learner has no vote: its loss costs no tolerance, and its presence adds none. One member under several names is
+    // alive once.
+    let alive: BTreeSet<Result<u64, &Subject>> = members
+        .iter()
+        .filter(|other| scene.is_voter(other) && scene.standing(other, Aspect::Answer).good().is_some())
+        .map(|other| scene.view.status(other).map_or(Err(other), |(_, status)| Ok(status.member_id)))
+        .collect();
+    let remaining = alive.len() + voters.unwatched;
     let lasted = scene.now.mono.since(bad.run.first.mono);
-    let is_on_the_edge = scene.is_voter(member) && alive <= majority(voters.count());
+    let is_on_the_edge = scene.is_voter(member) && remaining <= majority(voters.all);
     let level =
         if is_on_the_edge && lasted >= scene.policy().redundancy_critical { Level::Critical } else { Level::Warning };
     let unseen = scene.view.member_unseen(member).unwrap_or(NO_ANSWER);
@@ -341,7 +354,7 @@ fn judge_member(scene: &Scene<'_>, member: &Subject, members: &[Subject]) -> Ver
         since: bad.run.first.wall,
         hold: scene.policy().redundancy_hold,
         path_unproven,
-        evidence: Evidence::Silent { unseen, remaining, of: members.len() },
+        evidence: Evidence::Silent { unseen, remaining, of: voters.all },
     })
 }
 

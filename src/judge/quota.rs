@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::model::etcd::Fill;
+use crate::model::etcd::{AlarmKind, Fill};
 use crate::model::policy::{Policy, QuotaTier};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
@@ -18,7 +18,7 @@ use super::edges::Edge;
 use super::quorum::etcd_name;
 use super::scene::{Scene, all_good};
 use super::words::{Addresses, Words};
-use super::{Rule, phrases};
+use super::{Rule, alarm, corrupt, phrases};
 
 /// F08: little room is left under the quota.
 pub struct NearQuota;
@@ -70,6 +70,9 @@ impl Words for NearQuota {
 
     fn likely_cause(&self, finding: &Finding) -> String {
         let fill = if let Evidence::Quota(fill) = &finding.evidence { Some(fill) } else { None };
+        if fill.is_some_and(|fill| fill.is_corrupt) {
+            return alarm::HANDS_OFF.into();
+        }
         match fill.and_then(|fill| Some((fill.in_use_bytes?, fill.size_bytes))) {
             Some((used, size)) if used.saturating_mul(2) < size => {
                 "More than half of the file is free space inside it: defragmentation gives it back."
@@ -90,6 +93,9 @@ impl Words for NearQuota {
         let mut members = phrases::members(&finding.subject, addresses);
         if members.is_empty() {
             members.push(finding.subject.clone());
+        }
+        if matches!(&finding.evidence, Evidence::Quota(fill) if fill.is_corrupt) {
+            return corrupt::look_at(&members, addresses);
         }
         let one: &[Subject] = members.get(..1).unwrap_or_default();
         vec![
@@ -156,27 +162,42 @@ fn judge_fill(scene: &Scene<'_>, etcd: Subject) -> Verdict {
     })
 }
 
-/// How full a member is; `None` without a quota or before its first Status.
+/// The size of a member's file and what of it is in use, by its status, else by the page of its metrics listener while
+/// that is fresh.
+fn size(scene: &Scene<'_>, member: &Subject) -> Option<(u64, Option<u64>)> {
+    if let Some((_, status)) = scene.view.status(member) {
+        return Some((status.db_size_bytes, status.db_in_use_bytes));
+    }
+    let (at, page) = scene.view.metrics(member)?;
+    let is_fresh = scene.now.mono.since(at.mono) <= scene.policy().etcd_metrics_interval * PAGES;
+    Some((page.db_size_bytes.filter(|_| is_fresh)?, page.db_in_use_bytes))
+}
+
+/// A page that was missed twice is no longer news.
+const PAGES: u32 = 3;
+
+/// How full a member is; `None` without a quota or before its first Status or page.
 fn fill(scene: &Scene<'_>, etcd: &Subject, member: &Subject) -> Option<Fill> {
-    let (_, status) = scene.view.status(member)?;
+    let (size_bytes, in_use_bytes) = size(scene, member)?;
     let configured = scene.quota(etcd);
     let told = scene.view.facts(member).quota.map(|quota| quota.bytes);
     let quota_bytes = told.or(configured)?;
     let growth = scene.view.sizes(member).and_then(|sizes| sizes.growth_per_hour());
     let growth_per_hour = growth.map(|growth| u64::try_from(growth).unwrap_or(0));
-    let room = quota_bytes.saturating_sub(status.db_size_bytes);
+    let room = quota_bytes.saturating_sub(size_bytes);
     let full_in = growth_per_hour
         .filter(|growth| *growth > 0)
         .map(|growth| Duration::from_secs(room.saturating_mul(3600) / growth))
         .filter(|left| *left <= FARTHEST);
     Some(Fill {
         member: member.clone(),
-        size_bytes: status.db_size_bytes,
+        size_bytes,
         quota_bytes,
         is_quota_told: told.is_some(),
-        in_use_bytes: status.db_in_use_bytes,
+        in_use_bytes,
         growth_per_hour,
         full_in,
+        is_corrupt: scene.view.alarms(etcd).iter().any(|alarm| alarm.kind == AlarmKind::Corrupt),
     })
 }
 

@@ -1,13 +1,16 @@
 //! What a rule looks at: one cluster, or the vantage, at one time.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::model::etcd::MemberListing;
 use crate::model::inventory::Cluster;
 use crate::model::policy::Policy;
 use crate::model::rule::RuleId;
 use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::{Finding, Symptom, Verdict, Why};
+use crate::observe::membership::Membership;
 use crate::observe::track::{BadRun, Confirmation, Run};
 use crate::observe::view::{Aspect, View};
 
@@ -22,6 +25,15 @@ pub struct Scene<'a> {
     pub now: Now,
     /// What was raised of it and has not ended, in the order of the keys, each as it was last judged bad.
     pub raised: &'a [&'a Finding],
+}
+
+/// The voters of an etcd cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Voters {
+    /// All of them.
+    pub all: usize,
+    /// Those that have started and are not watched: nothing is known of them, so they count as alive.
+    pub unwatched: usize,
 }
 
 /// How one subject stands under one aspect.
@@ -99,13 +111,94 @@ impl<'a> Scene<'a> {
         good.is_some_and(|good| good.last.mono > since.mono)
     }
 
-    /// Whether a member has a vote, as far as it tells: by its status, or by the page of its metrics listener. Whoever
-    /// tells nothing counts as a voter, so that nobody gets a majority too cheaply.
+    /// Whether a member has a vote: by etcd's own list, else as far as it tells, by its status or by the page of its
+    /// metrics listener. Whoever tells nothing counts as a voter, so that nobody gets a majority too cheaply.
     #[must_use]
     pub fn is_voter(&self, member: &Subject) -> bool {
+        let list = member.etcd().and_then(|etcd| self.view.membership(&etcd));
+        if let (Some(list), Some((_, status))) = (list, self.view.status(member)) {
+            return list.voters().contains(&status.member_id);
+        }
         let told = self.view.status(member).map(|(_, status)| status.is_learner);
         let told = told.or_else(|| self.view.metrics(member).and_then(|(_, page)| page.is_learner));
         told != Some(true)
+    }
+
+    /// How many voters an etcd cluster has, and how many of them are running without being watched: by its own list, else
+    /// those among the configured members, each once however many names lead to it.
+    #[must_use]
+    pub fn voters(&self, etcd: &Subject) -> Voters {
+        let members = self.members(etcd);
+        let id = |member: &Subject| self.view.status(member).map(|(_, status)| (status.cluster_id, status.member_id));
+        let voters = || members.iter().filter(|member| self.is_voter(member));
+        let ids: BTreeSet<(u64, u64)> = voters().filter_map(id).collect();
+        let watched = ids.len() + voters().filter(|member| id(member).is_none()).count();
+        let Some(list) = self.view.membership(etcd) else { return Voters { all: watched, unwatched: 0 } };
+        let all = list.voters().len();
+        Voters { all, unwatched: all.saturating_sub(watched + list.unstarted().len()) }
+    }
+
+    /// Members of etcd's own list that have started and are not watched, by name and address as etcd tells them. Empty
+    /// while a configured member has never been seen that could be one of them.
+    #[must_use]
+    pub fn not_watched(&self, etcd: &Subject) -> Vec<String> {
+        let Some(list) = self.view.membership(etcd) else { return Vec::new() };
+        let members = self.members(etcd);
+        let (rest, unseen) = self.unmatched(&members, &list);
+        if !unseen.is_empty() {
+            return Vec::new();
+        }
+        let told = |listed: &&MemberListing| match listed.client_urls.first() {
+            Some(url) => format!("{} ({url})", listed.name),
+            None => listed.name.clone(),
+        };
+        rest.iter().filter(|listed| !listed.name.is_empty()).map(told).collect()
+    }
+
+    /// Watched members that etcd's own list does not have, by a list that was asked for after they were last seen.
+    #[must_use]
+    pub fn not_listed(&self, etcd: &Subject) -> Vec<Subject> {
+        let (Some(list), main) = (self.view.membership(etcd), self.view.main_cluster(etcd)) else { return Vec::new() };
+        let members = self.members(etcd);
+        let (rest, unseen) = self.unmatched(&members, &list);
+        let is_stranger = |member: &&Subject| match self.view.status(member) {
+            Some((_, status)) => {
+                let answered =
+                    self.view.track(member, Aspect::Answer).and_then(|track| track.good()).map(|run| run.first);
+                let since = answered.or_else(|| self.view.track(member, Aspect::Answer)?.last_good());
+                main == Some(status.cluster_id)
+                    && list.entry(status.member_id).is_none()
+                    && since.is_some_and(|since| list.at.mono > since.mono)
+            }
+            // Never seen, and everybody in the list is somebody else.
+            None => rest.is_empty() && unseen.contains(member) && self.standing(member, Aspect::Answer).bad().is_some(),
+        };
+        members.iter().filter(is_stranger).cloned().collect()
+    }
+
+    /// Entries of the list that no configured member is, and configured members that were never seen and are none of them
+    /// by name or address.
+    fn unmatched<'m>(
+        &self,
+        members: &'m [Subject],
+        list: &Membership<'a>,
+    ) -> (Vec<&'a MemberListing>, Vec<&'m Subject>) {
+        let inventory = self.view.inventory();
+        let is_at = |member: &Subject, listed: &MemberListing| {
+            let address = inventory.address(member);
+            let leads_there =
+                |url: &String| url.split_once("://").is_some_and(|(_, rest)| rest.trim_end_matches('/') == address);
+            listed.name == member.short() || listed.client_urls.iter().any(leads_there)
+        };
+        let is = |member: &Subject, listed: &MemberListing| match self.view.status(member) {
+            Some((_, status)) => status.member_id == listed.id,
+            None => is_at(member, listed),
+        };
+        let rest = list.members.iter().filter(|listed| !members.iter().any(|member| is(member, listed))).collect();
+        let is_unseen = |member: &&Subject| {
+            self.view.status(member).is_none() && !list.members.iter().any(|listed| is_at(member, listed))
+        };
+        (rest, members.iter().filter(is_unseen).collect())
     }
 
     /// The configured quota of an etcd cluster in bytes.

@@ -122,13 +122,13 @@ fn points(scene: &Scene<'_>) -> Vec<Single> {
         points.push(Single::WayIn(way.clone()));
     }
     for etcd in scene.etcds() {
-        let voters: Vec<Subject> = scene.members(&etcd).into_iter().filter(|member| scene.is_voter(member)).collect();
-        match voters.as_slice() {
-            [] => {}
-            [sole] => points.push(Single::Voter(sole.clone())),
-            several if several.len().is_multiple_of(2) => {
-                points.push(Single::EvenVoters { etcd, voters: several.len() });
-            }
+        // By etcd's own list where it is known: whether a member is watched or has started changes no majority.
+        let voters = scene.voters(&etcd).all;
+        let first = scene.members(&etcd).into_iter().find(|member| scene.is_voter(member));
+        match (voters, first) {
+            (0, _) | (1, None) => {}
+            (1, Some(sole)) => points.push(Single::Voter(sole)),
+            (even, _) if even.is_multiple_of(2) => points.push(Single::EvenVoters { etcd, voters: even }),
             _ => {}
         }
     }

@@ -282,9 +282,16 @@ fn traffic(scene: &Scene<'_>, endpoint: &Subject, dominating: Option<Phase>) -> 
 fn phases(scene: &Scene<'_>, endpoint: &Subject, aspect: Aspect) -> (std::time::Duration, Option<Phase>) {
     let probe = match aspect {
         Aspect::Ordinary => Probe::reused(endpoint.clone(), ProbeKind::Version),
-        Aspect::Answer | Aspect::Leader | Aspect::Alarm | Aspect::Mind | Aspect::Read | Aspect::Addresses => {
-            Probe::anew(endpoint.clone(), ProbeKind::Readyz)
-        }
+        Aspect::Answer
+        | Aspect::Leader
+        | Aspect::Alarm(_)
+        | Aspect::ListedAlarm(_)
+        | Aspect::Mind
+        | Aspect::Read
+        | Aspect::Configured
+        | Aspect::ConfiguredPages
+        | Aspect::Started
+        | Aspect::Addresses => Probe::anew(endpoint.clone(), ProbeKind::Readyz),
     };
     let picture = endpoint.cluster().and_then(|cluster| scene.view.picture(cluster));
     let look = picture.and_then(|picture| picture.looks.get(&probe));

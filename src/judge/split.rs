@@ -1,14 +1,15 @@
 //! F03: etcd members that answer here, but are cut off from each other.
 //!
 //! Never an ordinary election: while no leader is agreed nobody is told to differ, and what differs must do so in three
-//! looks and then through the hold. A member that gives no answer at all is F02, a lost majority F01.
+//! looks and then through the hold. A member that gives no answer at all is F02, a lost majority F01, a member of another
+//! cluster or one that leads for itself F57.
 
 use crate::model::etcd::{Apart, Apartness, MemberStatus};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::Now;
 use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
-use crate::observe::quorum::{Count, majority};
+use crate::observe::quorum::majority;
 use crate::observe::track::BadRun;
 use crate::observe::view::Aspect;
 
@@ -146,7 +147,7 @@ fn judge_split(scene: &Scene<'_>, etcd: Subject) -> Verdict {
     let mut since: Option<Now> = None;
     let mut path_unproven = false;
     for member in &members {
-        let Some((bad, is_unproven, how)) = apartness(scene, &etcd, member, count) else { continue };
+        let Some((bad, is_unproven, how)) = apartness(scene, &etcd, member) else { continue };
         since = since.filter(|known| known.mono <= bad.run.first.mono).or(Some(bad.run.first));
         path_unproven |= is_unproven;
         apart.push(Apart { member: member.clone(), how });
@@ -175,16 +176,11 @@ fn judge_split(scene: &Scene<'_>, etcd: Subject) -> Verdict {
 }
 
 /// How a member that answers differs from the majority, confirmed by looks.
-fn apartness<'a>(
-    scene: &Scene<'a>,
-    etcd: &Subject,
-    member: &Subject,
-    count: &Count,
-) -> Option<(&'a BadRun, bool, Apartness)> {
+fn apartness<'a>(scene: &Scene<'a>, etcd: &Subject, member: &Subject) -> Option<(&'a BadRun, bool, Apartness)> {
     scene.standing(member, Aspect::Answer).good()?;
     if let Standing::Bad { bad, path_unproven } = scene.standing(member, Aspect::Mind) {
         let (_, status) = scene.view.status(member)?;
-        return Some((bad, path_unproven, mind(scene, etcd, status, count)));
+        return Some((bad, path_unproven, mind(scene, etcd, status)));
     }
     if let Standing::Bad { bad, path_unproven } = scene.standing(member, Aspect::Read)
         && let Symptom::Silent(unseen) = bad.symptom
@@ -194,14 +190,7 @@ fn apartness<'a>(
     None
 }
 
-fn mind(scene: &Scene<'_>, etcd: &Subject, status: &MemberStatus, count: &Count) -> Apartness {
-    let majority = scene.members(etcd).iter().find_map(|member| {
-        let (_, other) = scene.view.status(member)?;
-        (other.leader == count.agreed).then_some(other.cluster_id)
-    });
-    if majority.is_some_and(|id| id != status.cluster_id) {
-        return Apartness::OtherCluster { cluster_id: status.cluster_id };
-    }
+fn mind(scene: &Scene<'_>, etcd: &Subject, status: &MemberStatus) -> Apartness {
     match status.leader {
         Some(leader) => Apartness::OtherLeader { leader: scene.member_name(etcd, leader), term: status.raft_term },
         None => Apartness::NoLeader { term: status.raft_term },

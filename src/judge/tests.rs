@@ -11,6 +11,7 @@ mod etcd;
 mod flapping;
 mod foreign;
 mod levels;
+mod mismatch;
 mod partial;
 mod quota;
 mod refused;

@@ -116,6 +116,8 @@ pub enum Condition {
     Full,
     /// The CORRUPT alarm stands; it hides what else there may be.
     Corrupt,
+    /// An alarm stands that this release does not know; it hides what else there may be.
+    Alarmed,
     /// It answers, but knows no leader or cannot read with a majority.
     Ill,
 }
@@ -123,6 +125,9 @@ pub enum Condition {
 /// What a member's `/metrics` tells. Absent values are unknown, never zero.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MemberMetrics {
+    /// Its own id in hexadecimal digits, as etcdctl prints it.
+    #[serde(default)]
+    pub member_id: Option<String>,
     /// Server version, such as `3.6.16`.
     pub version: Option<String>,
     /// Whether the member knows a leader.
@@ -226,6 +231,7 @@ impl Condition {
             Self::Well => "well",
             Self::Full => "full",
             Self::Corrupt => "corrupt",
+            Self::Alarmed => "under an unknown alarm",
             Self::Ill => "without leader or majority",
         }
     }
@@ -265,6 +271,47 @@ pub enum Apartness {
     ReadsFail(Unseen),
 }
 
+/// In what the members of an etcd cluster are not what they are configured as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mismatch {
+    /// They belong to several etcd clusters.
+    SeveralClusters(Vec<Group>),
+    /// Several of them lead at the same time, each by its own word.
+    SeveralLeaders(Vec<Subject>),
+    /// Several configured names lead to one member.
+    SameMember {
+        /// The names.
+        names: Vec<Subject>,
+        /// The member's id as etcdctl prints it.
+        id: String,
+    },
+    /// These are configured and answer, and etcd's own list does not have them.
+    NotListed(Vec<Subject>),
+    /// Members of etcd's own list that have a vote and have never started.
+    NotStarted {
+        /// Their ids as etcdctl prints them.
+        ids: Vec<String>,
+        /// All voters of the list.
+        voters: usize,
+    },
+    /// These answer without TLS, where TLS is configured.
+    WithoutTls(Vec<Subject>),
+    /// The metrics listeners of these answer with TLS, where plain HTTP is configured.
+    WithTls(Vec<Subject>),
+}
+
+/// Configured members that belong to one etcd cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// The id of that cluster as etcdctl prints it.
+    pub cluster_id: String,
+    /// The members.
+    pub members: Vec<Subject>,
+    /// Whether it has a leader, and so takes writes.
+    pub is_led: bool,
+}
+
 /// How full one member's database is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fill {
@@ -282,6 +329,9 @@ pub struct Fill {
     pub growth_per_hour: Option<u64>,
     /// When it is full at that rate; `None` when it does not grow or that is a month away.
     pub full_in: Option<Duration>,
+    /// Whether the CORRUPT alarm stands beside it, so that nobody may be sent to give space back.
+    #[serde(default)]
+    pub is_corrupt: bool,
 }
 
 impl Fill {

@@ -28,6 +28,13 @@ pub enum Gap {
     Refused(Vec<Subject>),
     /// These want a login for what is asked of them, and no credential is configured.
     NoCredential(Vec<Subject>),
+    /// etcd's own list has members that are not watched.
+    NotWatched {
+        /// The etcd.
+        etcd: Subject,
+        /// Them, by name and address as etcd tells them.
+        members: Vec<String>,
+    },
     /// This etcd refuses to be read by our credential: whether its members reach each other shows by their Status alone.
     ReadsRefused(Subject),
     /// No metrics listener is configured for these: whole etcds, or members of one where others have a listener.

@@ -80,6 +80,10 @@ pub enum Cause {
     OwnFault,
     /// The proxy on the way refused.
     ProxyRefused,
+    /// The peer answers, but without TLS, where TLS is configured.
+    WithoutTls,
+    /// The peer answers with TLS, where plain HTTP is configured.
+    WithTls,
 }
 
 /// Where the time of one look went: disjoint, absent when not reached, and their sum is the total.
@@ -177,7 +181,15 @@ impl Cause {
             Self::OwnCredential => "own_credential",
             Self::OwnFault => "own_fault",
             Self::ProxyRefused => "proxy_refused",
+            Self::WithoutTls => "without_tls",
+            Self::WithTls => "with_tls",
         }
+    }
+
+    /// Whether the peer is alive and speaks otherwise than is configured, with or without TLS.
+    #[must_use]
+    pub const fn is_other_speech(self) -> bool {
+        matches!(self, Self::WithoutTls | Self::WithTls)
     }
 
     /// Whether the fault is about our own credential: the server may be fine.
@@ -235,6 +247,8 @@ impl fmt::Display for Unseen {
             Cause::OwnCredential => "our own credential cannot be used",
             Cause::OwnFault => "our own side failed",
             Cause::ProxyRefused => "the proxy refused",
+            Cause::WithoutTls => "the peer answers without TLS",
+            Cause::WithTls => "the peer answers with TLS, and plain HTTP is configured",
         };
         write!(f, "{phase}: {cause}")
     }

@@ -22,6 +22,8 @@ pub enum RuleId {
     F08,
     /// etcd raised NOSPACE.
     F09,
+    /// etcd raised CORRUPT, or an alarm that is not known here.
+    F10,
     /// One of several apiservers bad.
     F22,
     /// The address clients use is dead while instances are fine.
@@ -50,6 +52,8 @@ pub enum RuleId {
     F54,
     /// A reference point has been silent for long.
     F55,
+    /// etcd members are not what they are configured as.
+    F57,
     /// Ready, but ordinary requests get no apiserver's answer.
     F58,
     /// One of several addresses of a name is dead.
@@ -75,7 +79,7 @@ pub struct NoSuchRule;
 
 impl RuleId {
     /// Every rule, in the order of their names.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::F01,
         Self::F02,
         Self::F03,
@@ -83,6 +87,7 @@ impl RuleId {
         Self::F05,
         Self::F08,
         Self::F09,
+        Self::F10,
         Self::F22,
         Self::F23,
         Self::F24,
@@ -97,6 +102,7 @@ impl RuleId {
         Self::F53,
         Self::F54,
         Self::F55,
+        Self::F57,
         Self::F58,
         Self::F59,
     ];
@@ -112,6 +118,7 @@ impl RuleId {
             Self::F05 => "F05",
             Self::F08 => "F08",
             Self::F09 => "F09",
+            Self::F10 => "F10",
             Self::F22 => "F22",
             Self::F23 => "F23",
             Self::F24 => "F24",
@@ -126,6 +133,7 @@ impl RuleId {
             Self::F53 => "F53",
             Self::F54 => "F54",
             Self::F55 => "F55",
+            Self::F57 => "F57",
             Self::F58 => "F58",
             Self::F59 => "F59",
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::certificate::{Class, Fingerprint, Trust};
-use super::etcd::{AlarmKind, Apart, Apartness, Election, Fill};
+use super::etcd::{AlarmKind, Apart, Apartness, Election, Fill, Group, Mismatch};
 use super::gap::{Gap, Single};
 use super::health::Foreign;
 use super::incident::{Ending, Incident, IncidentId, Part, Told};
@@ -54,6 +54,7 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
                 answering: vec![member("etcd-1")],
                 silent: vec![(member("etcd-2"), REFUSED), (member("etcd-3"), MUTE)],
                 leaderless: false,
+                unwatched: 0,
             },
         ),
         RuleId::F02 => ("prod-eu1/etcd/etcd/etcd-2", Evidence::Silent { unseen: REFUSED, remaining: 2, of: 3 }),
@@ -86,6 +87,7 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
                 in_use_bytes: Some(1_610_612_736),
                 growth_per_hour: Some(62_914_560),
                 full_in: Some(Duration::from_secs(24_576)),
+                is_corrupt: false,
             }),
         ),
         RuleId::F51 => (
@@ -121,6 +123,17 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
                 raised_by: vec!["etcd-2".into()],
                 db_size_bytes: Some(2_147_500_032),
                 db_quota_bytes: Some(2_147_483_648),
+                beside: Vec::new(),
+            },
+        ),
+        RuleId::F10 => (
+            "prod-eu1/etcd/etcd",
+            Evidence::Alarm {
+                kind: AlarmKind::Corrupt,
+                raised_by: vec!["etcd-3".into()],
+                db_size_bytes: None,
+                db_quota_bytes: None,
+                beside: vec![AlarmKind::NoSpace],
             },
         ),
         RuleId::F22 => (
@@ -241,6 +254,24 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
                 of: 2,
             },
         ),
+        RuleId::F57 => (
+            "prod-eu1/etcd/etcd",
+            Evidence::Mismatch {
+                found: vec![
+                    Mismatch::SeveralClusters(
+                        ["etcd-1", "etcd-2", "etcd-3"]
+                            .map(|name| Group {
+                                cluster_id: format!("e4a53b8bfba8c93{}", &name[5..]),
+                                members: vec![member(name)],
+                                is_led: true,
+                            })
+                            .into(),
+                    ),
+                    Mismatch::NotStarted { ids: vec!["8e9e05c52164694d".into()], voters: 2 },
+                ],
+                of: 3,
+            },
+        ),
         RuleId::F54 => (
             "prod-eu1/apiserver/api-1",
             Evidence::Stale {
@@ -274,7 +305,14 @@ pub(crate) fn finding(rule: RuleId) -> Finding {
         | RuleId::F55
         | RuleId::F58
         | RuleId::F59 => Level::Warning,
-        RuleId::F01 | RuleId::F04 | RuleId::F09 | RuleId::F23 | RuleId::F24 | RuleId::F26 => Level::Critical,
+        RuleId::F01
+        | RuleId::F04
+        | RuleId::F09
+        | RuleId::F10
+        | RuleId::F23
+        | RuleId::F24
+        | RuleId::F26
+        | RuleId::F57 => Level::Critical,
     };
     Finding {
         rule,
@@ -309,6 +347,8 @@ fn looks(rule: RuleId) -> Vec<LookLine> {
         | RuleId::F05
         | RuleId::F08
         | RuleId::F09
+        | RuleId::F10
+        | RuleId::F57
         | RuleId::F52
         | RuleId::F53 => vec![
             look(

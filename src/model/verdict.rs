@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::{Class, Fingerprint, Trust};
-use super::etcd::{AlarmKind, Apart, Election, Fill};
+use super::etcd::{AlarmKind, Apart, Election, Fill, Mismatch};
 use super::gap::{Gap, Single};
 use super::health::Foreign;
 use super::inventory::Own;
@@ -85,6 +85,9 @@ pub enum Evidence {
         silent: Vec<(Subject, Unseen)>,
         /// Whether a majority answers but agrees on no leader.
         leaderless: bool,
+        /// Voters of etcd's own list that are not watched, or have never started.
+        #[serde(default)]
+        unwatched: usize,
     },
     /// One look that failed.
     Silent {
@@ -107,6 +110,13 @@ pub enum Evidence {
         of: usize,
         /// The others.
         apart: Vec<Apart>,
+    },
+    /// etcd members that are not what they are configured as.
+    Mismatch {
+        /// In what, the gravest first.
+        found: Vec<Mismatch>,
+        /// Configured members.
+        of: usize,
     },
     /// The fullest member of an etcd cluster.
     Quota(Fill),
@@ -181,6 +191,9 @@ pub enum Evidence {
         db_size_bytes: Option<u64>,
         /// Quota in bytes.
         db_quota_bytes: Option<u64>,
+        /// Kinds of alarms that stand beside it.
+        #[serde(default)]
+        beside: Vec<AlarmKind>,
     },
     /// Slow answers.
     Slow {

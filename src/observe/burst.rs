@@ -67,6 +67,14 @@ impl Bursts {
         }
     }
 
+    /// Plans two more of `probe`, whose first bad sign was scheduled at `first` and which alone can confirm it.
+    pub fn repeat(&mut self, probe: &Probe, first: Now, policy: &Policy, now: Mono) {
+        let spanning = first.mono.plus(policy.confirm_span).plus(MARGIN);
+        for at in [now, spanning.max(now.plus(PACE * 2))] {
+            self.plan(at, probe.clone(), Urgency::Confirmation);
+        }
+    }
+
     /// Plans one more handshake with an endpoint whose chain is in doubt.
     pub fn second_handshake(&mut self, subject: &Subject, now: Mono) {
         self.plan(now.plus(PACE), Probe::anew(subject.clone(), ProbeKind::Chain), Urgency::Confirmation);

@@ -16,8 +16,20 @@ const KEPT: usize = 32;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Elections {
     first_round: Option<Mono>,
+    cluster: Option<u64>,
     term: u64,
     steps: VecDeque<Step>,
+}
+
+/// Whom a majority follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Led {
+    /// Id of the etcd cluster, where it is told.
+    pub cluster: Option<u64>,
+    /// The raft term.
+    pub term: u64,
+    /// Member id of the leader.
+    pub leader: u64,
 }
 
 /// One election.
@@ -32,8 +44,14 @@ pub struct Step {
 }
 
 impl Elections {
-    /// A round scheduled at `at` saw a majority follow `leader` in `term`. Steps older than `window` are forgotten.
-    pub fn take(&mut self, at: Now, term: u64, leader: u64, window: Duration) {
+    /// A round scheduled at `at` saw a majority follow a leader. Steps older than `window` are forgotten.
+    ///
+    /// Another cluster at the same addresses has a history of its own.
+    pub fn take(&mut self, at: Now, led: Led, window: Duration) {
+        let Led { cluster, term, leader } = led;
+        if self.cluster != cluster {
+            *self = Self { cluster, ..Self::default() };
+        }
         let is_step = self.first_round.is_some() && term > self.term;
         self.first_round.get_or_insert(at.mono);
         // A lower term is another cluster at the same address: what it elects is counted from here.
@@ -70,10 +88,26 @@ mod tests {
         start.plus(Duration::from_secs(seconds))
     }
 
+    fn led(term: u64) -> Led {
+        Led { cluster: Some(7), term, leader: 1 }
+    }
+
+    #[test]
+    fn another_cluster_at_the_same_addresses_begins_anew() {
+        let mut elections = Elections::default();
+        elections.take(after(0), led(3), WINDOW);
+        elections.take(after(900), led(4), WINDOW);
+
+        elections.take(after(903), Led { cluster: Some(8), term: 9, leader: 1 }, WINDOW);
+
+        assert_eq!(elections.within(after(903).mono, WINDOW).count(), 0);
+        assert!(!elections.covers(after(903).mono, WINDOW));
+    }
+
     fn check(rounds: &[(u64, u64)], expected: &[u64]) {
         let mut elections = Elections::default();
         for (at, term) in rounds {
-            elections.take(after(*at), *term, 1, WINDOW);
+            elections.take(after(*at), led(*term), WINDOW);
         }
         let now = after(rounds.last().map_or(0, |(at, _)| *at)).mono;
 
@@ -101,7 +135,7 @@ mod tests {
     fn a_history_is_bounded_and_knows_how_far_it_reaches() {
         let mut elections = Elections::default();
         for n in 0..200 {
-            elections.take(after(n), n, 1, WINDOW);
+            elections.take(after(n), led(n), WINDOW);
         }
 
         assert_eq!(elections.within(after(200).mono, WINDOW).count(), KEPT);

@@ -12,6 +12,7 @@ pub mod flight;
 pub mod history;
 pub mod latency;
 pub mod lines;
+pub mod membership;
 pub mod path;
 pub mod quorum;
 pub mod references;

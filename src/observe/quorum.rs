@@ -1,15 +1,19 @@
 //! One Status round, read as a vote: who answers, which leader a majority of the configured voters agrees on.
 //!
-//! The leader is never taken from responders alone: two of five members agreeing is no leader.
+//! The leader is never taken from responders alone: two of five members agreeing is no leader. What the members say of
+//! the cluster they belong to is read here as well: they may be another one than is configured, or several.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::model::etcd::{Alarm, AlarmKind, Condition, MemberAnswer, MemberHealth, MemberStatus, ReadAnswer};
+use crate::model::etcd::{
+    Alarm, AlarmKind, Condition, MemberAnswer, MemberHealth, MemberMetrics, MemberStatus, ReadAnswer,
+};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::subject::Name;
 use crate::model::verdict::Symptom;
 
+use super::membership::{Membership, main_cluster};
 use super::sign::Sign;
 
 /// A round, counted.
@@ -22,18 +26,24 @@ pub struct Count {
     pub minds: BTreeMap<Name, Sign>,
     /// Sign for the leader: good when a majority of voters follows one.
     pub leader: Sign,
-    /// Sign for alarms: bad when any member reports one, good only when a majority reports none.
-    pub alarm: Sign,
+    /// Sign for each kind of alarm: bad when any member reports it, good only when a majority reports none of it.
+    pub raised: BTreeMap<AlarmKind, Sign>,
+    /// The cluster of the agreed leader.
+    pub cluster: Option<u64>,
     /// The agreed leader's member id.
     pub agreed: Option<u64>,
     /// The raft term in which it leads.
     pub term: Option<u64>,
     /// Alarms that any member reports.
     pub alarms: Vec<Alarm>,
-    /// Voters among the configured members.
+    /// Voters: those of etcd's own list where it is known, else the configured members that may have a vote.
     pub voters: usize,
-    /// Voters that answered.
+    /// Watched voters that answered.
     pub answering: usize,
+    /// Voters that are not watched, or have never started.
+    pub unwatched: usize,
+    /// Sign for whether the members are one cluster of as many members as are configured.
+    pub as_configured: Sign,
 }
 
 /// Voters that make a majority of `voters`.
@@ -50,52 +60,165 @@ pub fn is_spread<T>(answers: &[MemberAnswer<T>], most: Duration) -> bool {
     first.zip(last).is_some_and(|(first, last)| last.saturating_sub(first) > most)
 }
 
+/// What is known of the members beside what they answer in this round.
+pub struct Before<'a> {
+    /// A member's status of an earlier round.
+    pub status: &'a dyn Fn(&Name) -> Option<&'a MemberStatus>,
+    /// etcd's own list of its members.
+    pub list: Option<Membership<'a>>,
+    /// Whether that list has been asked for, with whatever result.
+    pub is_list_asked: bool,
+}
+
+/// Who answers for a voter: several addresses may lead to one member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Voter<'a> {
+    /// A member that has told its id.
+    Known(u64),
+    /// One that never has.
+    Unseen(&'a Name),
+}
+
 /// Counts a round. `is_learner` tells of members known from earlier rounds to have no vote.
 #[must_use]
 pub fn count(answers: &[MemberAnswer<MemberStatus>], is_learner: impl Fn(&Name) -> bool) -> Count {
+    let nothing = Before { status: &|_| None, list: None, is_list_asked: true };
+    count_with(answers, is_learner, &nothing)
+}
+
+/// Counts a round with what is known besides. Voters are those of etcd's own list where it is known: one that is not
+/// watched counts in the majority, one that has never started does as well, and one that is configured twice counts once.
+#[must_use]
+pub fn count_with(
+    answers: &[MemberAnswer<MemberStatus>],
+    is_learner: impl Fn(&Name) -> bool,
+    before: &Before<'_>,
+) -> Count {
+    let statuses: Vec<&MemberStatus> = answers.iter().filter_map(|answer| answer.answer.as_ref().ok()).collect();
+    let main = main_cluster(&statuses);
+    let listed = before.list.map(|list| list.voters());
     let votes = |answer: &&MemberAnswer<MemberStatus>| match &answer.answer {
-        Ok(status) => !status.is_learner,
-        Err(_) => !is_learner(&answer.member),
+        Ok(status) => {
+            let has_vote = listed.as_ref().map_or(!status.is_learner, |listed| listed.contains(&status.member_id));
+            // Beside a list of voters, a member of another cluster has no vote in this one.
+            has_vote && (listed.is_none() || Some(status.cluster_id) == main)
+        }
+        Err(_) => match (before.status)(&answer.member).filter(|_| listed.is_some()) {
+            Some(status) => listed.as_ref().is_some_and(|listed| listed.contains(&status.member_id)),
+            None => !is_learner(&answer.member),
+        },
     };
-    let voters: Vec<_> = answers.iter().filter(votes).collect();
-    let needed = majority(voters.len());
-    let seen = || voters.iter().filter_map(|answer| answer.answer.as_ref().ok());
-
-    let mut followers: BTreeMap<u64, usize> = BTreeMap::new();
-    for leader in seen().filter_map(|status| status.leader) {
-        *followers.entry(leader).or_default() += 1;
+    let mut voters: BTreeMap<Voter<'_>, &MemberAnswer<MemberStatus>> = BTreeMap::new();
+    for answer in answers.iter().filter(votes) {
+        let id = answer.answer.as_ref().ok().or_else(|| (before.status)(&answer.member)).map(|status| status.member_id);
+        let voter = id.map_or(Voter::Unseen(&answer.member), Voter::Known);
+        let known = voters.entry(voter).or_insert(answer);
+        if known.answer.is_err() {
+            *known = answer;
+        }
     }
-    let agreed = followers.into_iter().find(|(_, count)| *count >= needed).map(|(leader, _)| leader);
+    let total = listed.as_ref().map_or(voters.len(), |listed| listed.len());
+    let unstarted = before.list.map_or(0, |list| list.unstarted().len());
+    // Whoever was never seen is taken for one of the list.
+    let unwatched = total.saturating_sub(voters.len() + unstarted);
+    let needed = majority(total);
+    let seen = || voters.values().filter_map(|answer| answer.answer.as_ref().ok());
+    let answering = seen().count();
 
-    let term = agreed
-        .and_then(|leader| seen().filter(|status| status.leader == Some(leader)).map(|status| status.raft_term).max());
+    let mut followers: BTreeMap<(u64, u64), usize> = BTreeMap::new();
+    for status in seen() {
+        if let Some(leader) = status.leader {
+            *followers.entry((status.cluster_id, leader)).or_default() += 1;
+        }
+    }
+    let most = followers.into_iter().max_by_key(|(_, count)| *count);
+    // A leader that hears no majority steps down within an election, and who follows it forgets it (etcd always checks the
+    // quorum so): where voters are not watched, the word of those that are stands for them.
+    let agreed = most.filter(|(_, count)| count + unwatched >= needed).map(|(leader, _)| leader);
+    let term = agreed.and_then(|(cluster, leader)| {
+        let follows = |status: &&MemberStatus| status.leader == Some(leader) && status.cluster_id == cluster;
+        seen().filter(|status| follows(status)).map(|status| status.raft_term).max()
+    });
 
     let alarms = alarms_of(answers);
-    let refused = voters.iter().filter(|answer| answer.answer.as_ref().is_err_and(is_kept_from_us)).count();
-    let quiet = seen().filter(|status| status.alarms.is_empty()).count();
-    // Members that are kept from us may well agree; with them in doubt nothing bad is said.
-    let undecided = seen().count() + refused >= needed && refused > 0;
+    let refused = voters.values().filter(|answer| is_refused(answer)).count();
+    let quiet = |kind| {
+        seen().filter(|status| status.alarms.iter().all(|alarm| alarm.kind != kind)).count() + unwatched >= needed
+    };
+    // Refused members may well agree; with them in doubt nothing bad is said. Nor are those that nobody here can ask.
+    let undecided = (answering + refused >= needed && refused > 0) || (answering == 0 && unwatched >= needed);
+    // Before the list was asked for, whoever has never been seen may be a learner: then fewer are needed.
+    let unseen = voters.keys().filter(|voter| matches!(voter, Voter::Unseen(_))).count();
+    let may_be_fewer =
+        !before.is_list_asked && most.is_some_and(|(_, count)| count >= majority(total.saturating_sub(unseen)));
+    let rulers = leaders(&statuses).len();
     Count {
         members: answers.iter().map(|answer| (answer.member.clone(), member_sign(answer))).collect(),
         minds: answers.iter().map(|answer| (answer.member.clone(), mind(answer, agreed))).collect(),
         leader: match agreed {
             Some(_) => Sign::Good,
-            None if undecided => Sign::Unclear,
+            None if undecided || may_be_fewer => Sign::Unclear,
+            // Each of them takes writes: whatever is wrong, it is no lost quorum.
+            None if rulers > 1 => Sign::Unclear,
             None => Sign::Bad(Symptom::Silent(NO_LEADER)),
         },
-        alarm: if !alarms.is_empty() {
-            Sign::Bad(Symptom::Status(0))
-        } else if quiet >= needed {
-            Sign::Good
-        } else {
-            Sign::Unclear
-        },
-        agreed,
+        raised: raised(&alarms, quiet),
+        cluster: agreed.map(|(cluster, _)| cluster),
+        agreed: agreed.map(|(_, leader)| leader),
         term,
         alarms,
-        voters: voters.len(),
-        answering: seen().count(),
+        voters: total,
+        answering,
+        unwatched: unwatched + unstarted,
+        as_configured: as_configured(answers),
     }
+}
+
+/// Members that say that they lead, each once, by cluster and id.
+fn leaders(statuses: &[&MemberStatus]) -> BTreeSet<(u64, u64)> {
+    let leads = |status: &&&MemberStatus| status.leader == Some(status.member_id);
+    statuses.iter().filter(leads).map(|status| (status.cluster_id, status.member_id)).collect()
+}
+
+/// Whether the members are one cluster of as many members as are configured, by what they say of themselves: bad as soon
+/// as one is not, good only when all were heard.
+#[must_use]
+pub fn as_configured(answers: &[MemberAnswer<MemberStatus>]) -> Sign {
+    let statuses: Vec<&MemberStatus> = answers.iter().filter_map(|answer| answer.answer.as_ref().ok()).collect();
+    let clusters: BTreeSet<u64> = statuses.iter().map(|status| status.cluster_id).collect();
+    let members: BTreeSet<(u64, u64)> = statuses.iter().map(|status| (status.cluster_id, status.member_id)).collect();
+    let is_other = clusters.len() > 1 || members.len() < statuses.len() || leaders(&statuses).len() > 1;
+    whether(is_other || answers.iter().any(speaks_otherwise), statuses.len() == answers.len())
+}
+
+/// The same of metrics listeners, by whether they speak TLS as configured.
+#[must_use]
+pub fn listeners_as_configured(answers: &[MemberAnswer<MemberHealth>]) -> Sign {
+    whether(answers.iter().any(speaks_otherwise), answers.iter().all(|answer| answer.answer.is_ok()))
+}
+
+/// The same of their pages, by the ids and leaders that stand there.
+#[must_use]
+pub fn pages_as_configured(answers: &[MemberAnswer<MemberMetrics>]) -> Sign {
+    let pages: Vec<&MemberMetrics> = answers.iter().filter_map(|answer| answer.answer.as_ref().ok()).collect();
+    let ids: Vec<&String> = pages.iter().filter_map(|page| page.member_id.as_ref()).collect();
+    let distinct: BTreeSet<&String> = ids.iter().copied().collect();
+    let leading = pages.iter().filter(|page| page.is_leader == Some(true)).count();
+    // One member that is asked three times leads three times.
+    let is_same = distinct.len() < ids.len();
+    whether(is_same || leading > 1, pages.len() == answers.len())
+}
+
+fn whether(is_bad: bool, is_complete: bool) -> Sign {
+    match (is_bad, is_complete) {
+        (true, _) => RAISED,
+        (false, true) => Sign::Good,
+        (false, false) => Sign::Unclear,
+    }
+}
+
+fn speaks_otherwise<T>(answer: &MemberAnswer<T>) -> bool {
+    answer.answer.as_ref().is_err_and(|unseen| unseen.cause.is_other_speech())
 }
 
 /// The sign of each member's linearizable read. A read that fails says something of one member only where a majority
@@ -116,9 +239,12 @@ pub fn reads(answers: &[MemberAnswer<ReadAnswer>], is_learner: impl Fn(&Name) ->
     answers.iter().map(|answer| (answer.member.clone(), sign(answer))).collect()
 }
 
-fn mind(answer: &MemberAnswer<MemberStatus>, agreed: Option<u64>) -> Sign {
+/// A member of another cluster, or one that leads for itself, is not of another mind: it is not one of them.
+fn mind(answer: &MemberAnswer<MemberStatus>, agreed: Option<(u64, u64)>) -> Sign {
     match (&answer.answer, agreed) {
-        (Ok(status), Some(_)) if status.leader == agreed => Sign::Good,
+        (Ok(status), Some((cluster, _))) if status.cluster_id != cluster => Sign::Unclear,
+        (Ok(status), Some((_, leader))) if status.leader == Some(leader) => Sign::Good,
+        (Ok(status), Some(_)) if status.leader == Some(status.member_id) => Sign::Unclear,
         (Ok(_), Some(_)) => Sign::Bad(Symptom::Silent(NO_LEADER)),
         (Ok(_), None) | (Err(_), _) => Sign::Unclear,
     }
@@ -135,27 +261,26 @@ pub fn count_healths(answers: &[MemberAnswer<MemberHealth>], is_learner: impl Fn
         seen.filter(|health| wanted.contains(&health.condition)).count()
     };
     let answering = voters.iter().filter(|answer| answer.answer.is_ok()).count();
-    let refused = voters.iter().filter(|answer| answer.answer.as_ref().is_err_and(is_kept_from_us)).count();
+    let refused = voters.iter().filter(|answer| is_refused(answer)).count();
     let led = in_condition(&[Condition::Well, Condition::Full]);
     // Neither a refusal nor an alarm that hides the rest says that there is no leader.
-    let in_doubt = refused + in_condition(&[Condition::Corrupt]);
+    let in_doubt = refused + in_condition(&[Condition::Corrupt, Condition::Alarmed]);
     let is_seen = |condition| {
         answers.iter().any(|answer| answer.answer.as_ref().is_ok_and(|health| health.condition == condition))
     };
     // `/health` does not name who raised an alarm, so its member id is 0.
-    let alarms: Vec<Alarm> = [(Condition::Full, AlarmKind::NoSpace), (Condition::Corrupt, AlarmKind::Corrupt)]
+    let told = [
+        (Condition::Full, AlarmKind::NoSpace),
+        (Condition::Corrupt, AlarmKind::Corrupt),
+        (Condition::Alarmed, AlarmKind::Other),
+    ];
+    let alarms: Vec<Alarm> = told
         .into_iter()
         .filter(|(condition, _)| is_seen(*condition))
         .map(|(_, kind)| Alarm { member_id: 0, kind })
         .collect();
     Count {
-        members: answers
-            .iter()
-            .map(|answer| {
-                let sign = answer.answer.as_ref().map_or_else(|unseen| Sign::of_unseen(*unseen), |_| Sign::Good);
-                (answer.member.clone(), sign)
-            })
-            .collect(),
+        members: answers.iter().map(|answer| (answer.member.clone(), member_sign(answer))).collect(),
         minds: answers.iter().map(|answer| (answer.member.clone(), Sign::Unclear)).collect(),
         leader: if led >= needed {
             Sign::Good
@@ -164,33 +289,65 @@ pub fn count_healths(answers: &[MemberAnswer<MemberHealth>], is_learner: impl Fn
         } else {
             Sign::Bad(Symptom::Silent(NO_LEADER))
         },
-        alarm: if !alarms.is_empty() {
-            Sign::Bad(Symptom::Status(0))
-        } else if in_condition(&[Condition::Well]) >= needed {
-            Sign::Good
-        } else {
-            Sign::Unclear
-        },
+        // NOSPACE was taken out of the question that `Full` answers; nothing else is known behind another alarm.
+        raised: raised(&alarms, |kind| {
+            let quiet: &[Condition] = match kind {
+                AlarmKind::NoSpace => &[Condition::Well],
+                AlarmKind::Corrupt | AlarmKind::Other => &[Condition::Well, Condition::Full],
+            };
+            in_condition(quiet) >= needed
+        }),
         agreed: None,
         term: None,
         alarms,
+        cluster: None,
         voters: voters.len(),
         answering,
+        unwatched: 0,
+        as_configured: listeners_as_configured(answers),
     }
 }
 
+/// The sign for each kind among `alarms`; `is_quiet` tells whether a majority reports none of a kind.
+fn raised(alarms: &[Alarm], is_quiet: impl Fn(AlarmKind) -> bool) -> BTreeMap<AlarmKind, Sign> {
+    let sign = |kind: AlarmKind| match alarms.iter().any(|alarm| alarm.kind == kind) {
+        true => RAISED,
+        false if is_quiet(kind) => Sign::Good,
+        false => Sign::Unclear,
+    };
+    AlarmKind::ALL.into_iter().map(|kind| (kind, sign(kind))).collect()
+}
+
+/// The sign for each kind of alarm by one round of alarm lists. A member asks the majority before it answers, so one
+/// answer is enough.
+#[must_use]
+pub fn listed_alarms(answers: &[MemberAnswer<Vec<Alarm>>]) -> (Vec<Alarm>, BTreeMap<AlarmKind, Sign>) {
+    let seen: Vec<&Vec<Alarm>> = answers.iter().filter_map(|answer| answer.answer.as_ref().ok()).collect();
+    let mut alarms: Vec<Alarm> = seen.iter().copied().flatten().copied().collect();
+    alarms.sort_unstable();
+    alarms.dedup();
+    let signs = raised(&alarms, |_| !seen.is_empty());
+    (alarms, signs)
+}
+
+const RAISED: Sign = Sign::Bad(Symptom::Status(0));
+
 const NO_LEADER: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::Unavailable };
 
-fn member_sign(answer: &MemberAnswer<MemberStatus>) -> Sign {
+fn member_sign<T>(answer: &MemberAnswer<T>) -> Sign {
     match &answer.answer {
         Ok(_) => Sign::Good,
+        // It is alive, and not what it is configured as: that is another rule's matter.
+        Err(unseen) if unseen.cause.is_other_speech() => Sign::Unclear,
         Err(unseen) => Sign::of_unseen(*unseen),
     }
 }
 
-/// Refused to us, or of a name that our DNS does not know: the member may well be fine.
-const fn is_kept_from_us(unseen: &Unseen) -> bool {
-    unseen.cause.is_refusal() || unseen.is_unresolved()
+/// Refused to us, of a name that our DNS does not know, or speaking otherwise than configured: the member may well be fine.
+fn is_refused<T>(answer: &MemberAnswer<T>) -> bool {
+    let is_kept_from_us =
+        |unseen: &Unseen| unseen.cause.is_refusal() || unseen.is_unresolved() || unseen.cause.is_other_speech();
+    answer.answer.as_ref().is_err_and(is_kept_from_us)
 }
 
 fn alarms_of(answers: &[MemberAnswer<MemberStatus>]) -> Vec<Alarm> {

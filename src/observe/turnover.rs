@@ -44,6 +44,28 @@ impl<'a> Turnover<'a> {
         }
     }
 
+    /// Whether the metrics listener of an etcd member, or those of all members of an etcd cluster, are where they were.
+    /// Anything else has none.
+    #[must_use]
+    pub fn listens_as_before(self, subject: &Subject) -> bool {
+        let Some(etcd) = subject.etcd() else { return true };
+        let known = |inventory: &'a Inventory| inventory.etcd(&etcd).map(|known| &known.listeners);
+        match subject {
+            Subject::EtcdMember(_, _, member) => {
+                let own = |inventory| known(inventory).and_then(|listeners| listeners.get(member));
+                own(self.old) == own(self.new)
+            }
+            Subject::Vantage
+            | Subject::Reference(_)
+            | Subject::Resolver(_)
+            | Subject::Cluster(_)
+            | Subject::Vip(_)
+            | Subject::Apiserver(..)
+            | Subject::Etcd(..)
+            | Subject::Stored(..) => known(self.old) == known(self.new),
+        }
+    }
+
     /// Everything watched from now on that moved.
     pub fn moved(self) -> impl Iterator<Item = Subject> {
         subjects(self.new).filter(move |subject| self.fate(subject) == Fate::Moved)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::certificate::Served;
-use crate::model::etcd::{MemberFacts, MemberMetrics, MemberStatus};
+use crate::model::etcd::{Alarm, AlarmKind, MemberFacts, MemberListing, MemberMetrics, MemberStatus};
 use crate::model::inventory::Inventory;
 use crate::model::observation::Observation;
 use crate::model::phase::Unseen;
@@ -42,12 +42,20 @@ pub enum Aspect {
     Ordinary,
     /// Whether an etcd cluster agrees on a leader.
     Leader,
-    /// Whether an etcd cluster is free of alarms.
-    Alarm,
+    /// Whether an etcd cluster is free of alarms of a kind, by what its members say of themselves.
+    Alarm(AlarmKind),
+    /// The same, by its list of alarms.
+    ListedAlarm(AlarmKind),
     /// Whether an etcd member follows the leader that the majority follows.
     Mind,
     /// Whether an etcd member serves linearizable reads.
     Read,
+    /// Whether the members of an etcd cluster are what they are configured as, by what they say of themselves.
+    Configured,
+    /// The same, by the pages of their metrics listeners.
+    ConfiguredPages,
+    /// Whether every voter of etcd's own list has started.
+    Started,
     /// Whether every address of its name answers, where one of them does.
     Addresses,
 }
@@ -67,9 +75,12 @@ impl Aspect {
                 }
             },
             Self::Ordinary => policy.ordinary_interval,
-            Self::Leader | Self::Alarm | Self::Mind => policy.etcd_status_interval,
+            Self::Leader | Self::Alarm(_) | Self::Mind | Self::Configured => policy.etcd_status_interval,
             Self::Read => policy.etcd_read_interval,
             Self::Addresses => policy.chain_interval,
+            Self::ListedAlarm(_) => policy.etcd_alarms_interval,
+            Self::ConfiguredPages => policy.etcd_metrics_interval,
+            Self::Started => policy.etcd_members_interval,
         };
         interval.max(policy.reference_interval).saturating_mul(3)
     }
@@ -105,6 +116,13 @@ pub struct View {
     elections: BTreeMap<Subject, Elections>,
     sizes: BTreeMap<Subject, Sizes>,
     metrics: BTreeMap<Subject, (Now, MemberMetrics)>,
+    alarm_lists: BTreeMap<Subject, (Now, Vec<Alarm>)>,
+    /// By member: the list of all members as it tells it.
+    member_lists: BTreeMap<Subject, (Now, Vec<MemberListing>)>,
+    /// By etcd cluster: the last round that asked for those lists, with whatever result.
+    lists_asked: BTreeMap<Subject, Mono>,
+    /// Members that answered their latest look otherwise than configured, with or without TLS.
+    other_speech: BTreeMap<Subject, Unseen>,
     dates: Dates,
     path: Path,
     void_until: Option<Mono>,
@@ -132,6 +150,10 @@ impl View {
             elections: BTreeMap::new(),
             sizes: BTreeMap::new(),
             metrics: BTreeMap::new(),
+            alarm_lists: BTreeMap::new(),
+            member_lists: BTreeMap::new(),
+            lists_asked: BTreeMap::new(),
+            other_speech: BTreeMap::new(),
             dates: Dates::default(),
             path: Path::default(),
             void_until: None,
@@ -151,6 +173,14 @@ impl View {
         self.served.retain(|subject, _| stays(subject));
         self.counts.retain(|subject, _| stays(subject));
         self.statuses.retain(|subject, _| stays(subject));
+        self.alarm_lists.retain(|subject, _| stays(subject));
+        self.member_lists.retain(|subject, _| stays(subject));
+        self.lists_asked.retain(|subject, _| stays(subject));
+        self.other_speech.retain(|subject, _| stays(subject));
+        // What a metrics listener told is of another place than the client port.
+        let listens = |subject: &Subject| stays(subject) && turnover.listens_as_before(subject);
+        self.metrics.retain(|subject, _| listens(subject));
+        self.tracks.retain(|(subject, aspect), _| *aspect != Aspect::ConfiguredPages || listens(subject));
         self.sizes.retain(|subject, _| stays(subject));
         self.elections.retain(|subject, _| self.inventory.watches(subject));
         self.dates.retain(stays);
@@ -166,7 +196,11 @@ impl View {
             if !has_files(Some(name)) {
                 picture.stored = None;
             }
-            picture.looks.retain(|probe, _| stays(&probe.subject));
+            let is_of_listeners = |kind| matches!(kind, ProbeKind::EtcdMetrics | ProbeKind::EtcdHealth);
+            picture.looks.retain(|probe, _| {
+                stays(&probe.subject) && (!is_of_listeners(probe.kind) || turnover.listens_as_before(&probe.subject))
+            });
+            picture.members.retain(|subject, _| listens(subject));
             picture.served.retain(|subject, _| stays(subject));
             picture.tallies.retain(|subject, _| is_watched(subject));
         }
@@ -289,6 +323,17 @@ impl View {
         self.statuses.get(member)
     }
 
+    /// Alarms that the members of an etcd cluster report, by their own word or by the list they keep.
+    #[must_use]
+    pub fn alarms(&self, etcd: &Subject) -> Vec<Alarm> {
+        let told = self.counts.get(etcd).map(|(_, count)| count.alarms.as_slice());
+        let listed = self.alarm_lists.get(etcd).map(|(_, alarms)| alarms.as_slice());
+        let mut all = [told.unwrap_or_default(), listed.unwrap_or_default()].concat();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     /// The leaders an etcd cluster has had.
     #[must_use]
     pub fn elections(&self, etcd: &Subject) -> Option<&Elections> {
@@ -305,6 +350,18 @@ impl View {
     #[must_use]
     pub fn metrics(&self, member: &Subject) -> Option<&(Now, MemberMetrics)> {
         self.metrics.get(member)
+    }
+
+    /// The list of members as one of them tells it, however old.
+    #[must_use]
+    pub fn member_list(&self, member: &Subject) -> Option<&(Now, Vec<MemberListing>)> {
+        self.member_lists.get(member)
+    }
+
+    /// How a member answered its latest look otherwise than it is configured, with or without TLS.
+    #[must_use]
+    pub fn other_speech(&self, member: &Subject) -> Option<Unseen> {
+        self.other_speech.get(member).copied()
     }
 
     /// What was concluded about a member.

@@ -24,12 +24,14 @@ pub struct Errors {
 /// Sorts the texts of `StatusResponse.errors`.
 ///
 /// An alarm is written as protobuf text, `memberID:10276657743932975437 alarm:NOSPACE `, without fields that are zero;
-/// anything else is meant for people: `etcdserver: no leader`.
+/// anything else is meant for people: `etcdserver: no leader`. A text that has an alarm in it and cannot be read is an
+/// alarm of a kind that is not known, because nobody may be told that all is well over it.
 #[must_use]
 pub fn errors(texts: &[String]) -> Errors {
     let mut errors = Errors::default();
     for text in texts {
-        match alarm(text) {
+        let unreadable = || text.contains("alarm:").then_some(Alarm { member_id: 0, kind: AlarmKind::Other });
+        match alarm(text).or_else(unreadable) {
             Some(alarm) if errors.alarms.contains(&alarm) || errors.alarms.len() >= MAX_ALARMS => {}
             Some(alarm) => errors.alarms.push(alarm),
             None if errors.others.len() < MAX_ERRORS => errors.others.push(shown(text.trim(), MAX_ERROR)),
@@ -97,8 +99,13 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_only_resembles_an_alarm_stays_an_error() {
-        for text in ["memberID:x alarm:NOSPACE", "memberID:7", "", "alarm:NOSPACE raised", "alarm: NOSPACE x:y"] {
+    fn an_alarm_that_cannot_be_read_is_one_of_unknown_kind() {
+        for text in
+            ["memberID:x alarm:NOSPACE", "alarm:NOSPACE raised", "alarm: NOSPACE x:y", "memberID:7 alarm:7 since:9"]
+        {
+            assert_eq!(errors(&[text.to_owned()]).alarms, [Alarm { member_id: 0, kind: AlarmKind::Other }], "{text}");
+        }
+        for text in ["memberID:7", "", "etcdserver: no leader"] {
             assert_eq!(errors(&[text.to_owned()]).alarms, [], "{text}");
         }
     }

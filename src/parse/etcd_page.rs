@@ -42,6 +42,9 @@ pub fn metrics(page: &[u8]) -> Option<MemberMetrics> {
             "etcd_server_version" => {
                 metrics.version = sample.label("server_version").map(|version| shown(&version, MAX_TEXT));
             }
+            "etcd_server_id" => {
+                metrics.member_id = sample.label("server_id").map(|id| shown(&id, MAX_TEXT));
+            }
             "process_start_time_seconds" => metrics.started = instant(value),
             "process_open_fds" => metrics.open_descriptors = whole(value),
             "process_max_fds" => metrics.most_descriptors = whole(value),
@@ -191,6 +194,7 @@ mod tests {
             let read = metrics(page.as_bytes()).unwrap();
 
             assert_eq!(read.has_leader, Some(true), "{version}");
+            assert!(read.member_id.is_some_and(|id| u64::from_str_radix(&id, 16).is_ok()), "{version}");
             assert_eq!(read.is_learner, Some(false), "{version}");
             assert_eq!(read.db_quota_bytes, Some(4 << 20), "{version}");
             assert!(read.db_in_use_bytes <= read.db_size_bytes && read.db_in_use_bytes > Some(0), "{version}");

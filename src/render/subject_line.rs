@@ -151,6 +151,7 @@ const fn in_short(rule: RuleId) -> &'static str {
         RuleId::F05 => "etcd elections",
         RuleId::F08 => "etcd filling up",
         RuleId::F09 => "etcd full",
+        RuleId::F10 => "etcd corrupt",
         RuleId::F22 => "one apiserver bad",
         RuleId::F23 => "shared address dead",
         RuleId::F24 => "all apiservers down",
@@ -165,6 +166,7 @@ const fn in_short(rule: RuleId) -> &'static str {
         RuleId::F53 => "coverage",
         RuleId::F54 => "not reloaded",
         RuleId::F55 => "reference silent",
+        RuleId::F57 => "not one etcd",
         RuleId::F58 => "no API answer",
         RuleId::F59 => "address dead",
     }

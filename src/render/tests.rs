@@ -263,6 +263,7 @@ fn poison(evidence: &mut Evidence, hostile: &str) {
         Evidence::Quorum { .. }
         | Evidence::Silent { .. }
         | Evidence::Split { .. }
+        | Evidence::Mismatch { .. }
         | Evidence::Quota(_)
         | Evidence::Coverage { .. }
         | Evidence::SinglePoints { .. }
@@ -441,7 +442,7 @@ fn of_looks(ended: &[(&str, ProbeKind, Result<&str, Unseen>)]) -> Delivery {
     let mut delivery = delivery(RuleId::F01, MessageReason::First);
     let silent = [1, 2, 3].map(|n| (subject(&format!("prod-eu1/etcd/etcd/etcd-{n}")), MUTE)).into();
     delivery.message.incident.headline.evidence =
-        Evidence::Quorum { needed: 2, answering: Vec::new(), silent, leaderless: false };
+        Evidence::Quorum { needed: 2, answering: Vec::new(), silent, leaderless: false, unwatched: 0 };
     delivery.message.incident.parts[0].finding = delivery.message.incident.headline.clone();
     let look = |(of, kind, outcome): &(&str, ProbeKind, Result<&str, Unseen>)| LookLine {
         probe: Probe::anew(subject(of), *kind),

@@ -13,6 +13,7 @@ use super::super::handshake::Alpn;
 use super::super::journey::Journey;
 use super::super::kit::Kit;
 use super::super::site::Site;
+use super::super::speech::Speech;
 use super::super::watched::Watched;
 use crate::config::settings::Address;
 use crate::metered::{Meter, Metered};
@@ -27,30 +28,34 @@ const MAX_VERDICT: usize = 4 * 1024;
 
 /// A metrics listener.
 pub(crate) enum Listener {
-    /// Plain HTTP at this address, which is called so.
-    Plain(Address, Uri),
+    /// Plain HTTP at this address, which is called so, and whether it turned out to speak TLS.
+    Plain(Address, Uri, Speech),
     /// HTTP over TLS.
     Tls(Arc<Site>),
 }
 
 impl Listener {
     /// What the member finds wrong with itself. A member that is not well is asked once more, without its NOSPACE
-    /// alarm: 3.4 gives no reason, and an alarm hides what else there may be.
+    /// alarm, which hides what else there may be; and without CORRUPT as well where it gives no reason, as 3.4 does.
     pub(super) async fn health(&self, kit: &Kit, journey: &Journey) -> Result<MemberHealth, Unseen> {
         let all = self.get(kit, "/health", MAX_VERDICT, journey).await?;
         if verdict(&all)? {
             return Ok(MemberHealth { condition: Condition::Well, reason: None });
         }
         let reason = etcd_page::reason(&all.body);
-        if reason.as_deref().is_some_and(|reason| reason.contains("CORRUPT")) {
-            return Ok(MemberHealth { condition: Condition::Corrupt, reason });
+        if let Some(condition) = reason.as_deref().and_then(alarmed) {
+            return Ok(MemberHealth { condition, reason });
         }
         let rest = self.get(kit, "/health?exclude=NOSPACE", MAX_VERDICT, journey).await?;
-        let condition = match (verdict(&rest)?, etcd_page::reason(&rest.body)) {
-            (true, _) => Condition::Full,
-            (false, Some(rest)) if rest.contains("CORRUPT") => Condition::Corrupt,
-            (false, _) => Condition::Ill,
-        };
+        if verdict(&rest)? {
+            return Ok(MemberHealth { condition: Condition::Full, reason });
+        }
+        if let Some(told) = etcd_page::reason(&rest.body) {
+            let condition = alarmed(&told).unwrap_or(Condition::Ill);
+            return Ok(MemberHealth { condition, reason: Some(told) });
+        }
+        let least = self.get(kit, "/health?exclude=NOSPACE&exclude=CORRUPT", MAX_VERDICT, journey).await?;
+        let condition = if verdict(&least)? { Condition::Corrupt } else { Condition::Ill };
         Ok(MemberHealth { condition, reason })
     }
 
@@ -66,12 +71,24 @@ impl Listener {
     async fn get(&self, kit: &Kit, target: &'static str, max_body: usize, journey: &Journey) -> Result<Answer, Unseen> {
         let question = |authority| Question { authority, target, accept: None, token: None, is_last: true, max_body };
         match self {
-            Self::Plain(address, authority) => {
+            Self::Plain(address, authority, speech) => {
                 let dialled = dial::dial(&kit.names, address, None, kit.policy.dial_deadline, journey).await?;
                 // Without TLS there is nothing to read before the question, which grants its answer.
                 let meter = Meter::of(0);
                 let metered = Metered::new(dialled.wire, Arc::clone(&meter));
-                ask::once(kit, Watched::new(metered, meter, false), &question(authority), journey).await
+                let answer = ask::once(kit, Watched::new(metered, meter, false), &question(authority), journey).await;
+                // Go's servers drop a plain request where they speak TLS, or answer it with 400.
+                let suspect = match &answer {
+                    Ok(answer) if answer.status == 400 => Some(refused(400)),
+                    Err(unseen) => Some(*unseen),
+                    Ok(_) => None,
+                };
+                match suspect {
+                    Some(unseen) if speech.is_tls(kit, address, unseen.cause).await => {
+                        Err(Unseen { cause: Cause::WithTls, ..unseen })
+                    }
+                    Some(_) | None => answer,
+                }
             }
             Self::Tls(site) => {
                 let passport = site.identity.current().await;
@@ -80,6 +97,17 @@ impl Listener {
                 answer.map_err(|unseen| Unseen { cause: passport.blame_for_answer(unseen.cause, true), ..unseen })
             }
         }
+    }
+}
+
+/// The alarm that a reason names, NOSPACE excepted: `ALARM CORRUPT`, or `ALARM UNKNOWN` for one that etcd itself has no
+/// word for.
+fn alarmed(reason: &str) -> Option<Condition> {
+    let kind = reason.strip_prefix("ALARM ")?;
+    match kind.trim() {
+        "NOSPACE" => None,
+        "CORRUPT" => Some(Condition::Corrupt),
+        _ => Some(Condition::Alarmed),
     }
 }
 

@@ -12,6 +12,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 use tokio_rustls::server::TlsStream;
@@ -108,6 +109,55 @@ async fn each_member_fails_for_itself_and_within_its_second() {
     );
     assert!(answers.iter().all(|answer| answer.sent_after < 4 * SHORT));
     assert!(answers[1].phases.tls.is_some() && answers[1].phases.first_byte.is_none());
+}
+
+/// As an etcd without TLS does: what is no HTTP is dropped without a word.
+async fn plain() -> Server {
+    Server::raw(|mut stream| async move {
+        let mut head = [0_u8; 3];
+        let is_heard = stream.read_exact(&mut head).await.is_ok() && &head == b"PRI";
+        if is_heard && stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_member_without_tls_is_told_from_one_that_drops_connections() {
+    let (plain, dropping) = (plain().await, Server::raw(|stream| async move { drop(stream) }).await);
+    let addresses = [plain.address, dropping.address];
+    let (collectors, _observations) = of(&addresses).collectors();
+
+    for connection in [Connection::Reused, Connection::New] {
+        let seen = collectors.look(look(Probe { connection, ..round(ProbeKind::EtcdStatus) })).await;
+
+        let failures = statuses(&seen).iter().map(|answer| *answer.answer.as_ref().unwrap_err()).collect::<Vec<_>>();
+        assert_eq!(failures[0], Unseen { phase: Phase::Tls, cause: Cause::WithoutTls });
+        assert!(matches!(failures[1].cause, Cause::Closed | Cause::Reset), "{:?}", failures[1]);
+    }
+    // What was found out is not asked for again in the same burst.
+    assert_eq!(plain.accepted(), 3);
+}
+
+#[tokio::test]
+async fn a_member_without_tls_that_waits_in_silence_is_named_by_the_second_look() {
+    let waiting = Server::raw(|mut stream| async move {
+        let mut head = [0_u8; 3];
+        let is_heard = stream.read_exact(&mut head).await.is_ok() && &head == b"PRI";
+        if !is_heard || stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    })
+    .await;
+    let (collectors, _observations) = of(&[waiting.address]).policy(|p| p.member_deadline = 4 * SHORT).collectors();
+    let anew = || look(Probe { connection: Connection::New, ..round(ProbeKind::EtcdStatus) });
+
+    let first = collectors.look(anew()).await;
+    let second = collectors.look(anew()).await;
+
+    let cause = |seen: &Observation| statuses(seen)[0].answer.as_ref().unwrap_err().cause;
+    assert_eq!((cause(&first), cause(&second)), (Cause::Timeout, Cause::WithoutTls));
 }
 
 #[tokio::test]

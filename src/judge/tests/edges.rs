@@ -4,22 +4,29 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::judge::edges::{causes, explains};
 use crate::model::rule::RuleId::{
-    self, F01, F02, F03, F04, F05, F08, F09, F22, F23, F24, F25, F26, F27, F28, F49, F50, F51, F52, F53, F54, F55, F58,
-    F59,
+    self, F01, F02, F03, F04, F05, F08, F09, F10, F22, F23, F24, F25, F26, F27, F28, F49, F50, F51, F52, F53, F54, F55,
+    F57, F58, F59,
 };
 use crate::model::samples;
 use crate::model::subject::Subject;
 use crate::model::verdict::{Band, Evidence, Finding};
 
 /// What each rule explains when everything is about one cluster.
-const TABLE: [(RuleId, &[RuleId]); 23] = [
+const TABLE: [(RuleId, &[RuleId]); 25] = [
     (F01, &[F02, F03, F05, F22, F24, F25, F49, F50, F58]),
     (F02, &[F05]),
     (F03, &[F05, F22, F25, F49, F50, F58]),
-    (F04, &[F01, F02, F03, F05, F08, F09, F22, F23, F24, F25, F26, F27, F28, F49, F50, F51, F52, F53, F54, F58, F59]),
+    (
+        F04,
+        &[
+            F01, F02, F03, F05, F08, F09, F10, F22, F23, F24, F25, F26, F27, F28, F49, F50, F51, F52, F53, F54, F57,
+            F58, F59,
+        ],
+    ),
     (F05, &[F25, F49, F50, F58]),
     (F08, &[]),
     (F09, &[F08]),
+    (F10, &[F08, F09]),
     (F22, &[F59]),
     (F23, &[]),
     (F24, &[F22, F23, F25, F49, F50, F58, F59]),
@@ -34,6 +41,7 @@ const TABLE: [(RuleId, &[RuleId]); 23] = [
     (F53, &[]),
     (F54, &[F26]),
     (F55, &[]),
+    (F57, &[F03, F05]),
     (F58, &[]),
     (F59, &[]),
 ];

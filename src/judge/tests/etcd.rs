@@ -1,11 +1,16 @@
-//! F01 quorum, F02 one member, F09 NOSPACE.
+//! F01 quorum, F02 one member, F09 NOSPACE, F10 CORRUPT and unknown alarms.
 
+use crate::judge::words::{self, Addresses};
+use crate::model::etcd::{Alarm, AlarmKind};
 use crate::model::inventory::Inventory;
 use crate::model::rule::Level::{Critical, Warning};
-use crate::model::rule::RuleId::{F01, F02, F09, F52};
+use crate::model::rule::RuleId::{F01, F02, F08, F09, F10, F52};
+use crate::model::verdict::Verdict;
 
 use super::stage::Member::{Corrupt, Full, Gone, Hung, Leaderless, Learner, Unwelcoming, Up};
-use super::stage::{Member, Says, check_in, each, inventory, path_works, round, together};
+use super::stage::{
+    Member, Says, alarm_lists, check_in, each, end, inventory, path_works, round, round_with, together, verdicts, view,
+};
 
 const ETCD: &str = "prod/etcd/main";
 const LOST: Says = Says::Bad(Critical, 0);
@@ -115,6 +120,7 @@ fn members_that_refuse_our_credential_may_well_agree() {
             (F02, E1, if does[0] == Unwelcoming { Says::Unclear } else { first }),
             (F02, E3, Says::Unclear),
             (F09, ETCD, Says::Unclear),
+            (F10, ETCD, Says::Unclear),
             (F52, ETCD, Says::Bad(Warning, 30)),
         ];
 
@@ -160,8 +166,80 @@ fn the_all_clear_of_nospace_needs_a_majority_of_voters() {
 }
 
 #[test]
-fn another_alarm_is_neither_nospace_nor_its_all_clear() {
+fn corrupt_pages_at_once_whatever_is_raised_beside_it() {
     let looks = each(&[0, 500, 1000], round(&[Corrupt, Up, Up]));
+    check_in(members(3), &looks, &[(F10, ETCD, LOST), (F09, ETCD, Says::Good)]);
 
-    check_in(members(3), &looks, &[(F09, ETCD, Says::Unclear)]);
+    let looks = each(&[0, 500, 1000], round(&[Corrupt, Full, Up]));
+    check_in(members(3), &looks, &[(F10, ETCD, LOST), (F09, ETCD, LOST)]);
+
+    let looks = each(&[0, 500], round(&[Corrupt, Up, Up]));
+    check_in(members(3), &looks, &[(F10, ETCD, Says::Suspected)]);
+
+    let over = together(&[looks, each(&[1500], round(&[Up, Up, Up]))]);
+    check_in(members(3), &over, &[(F10, ETCD, Says::Good)]);
+}
+
+#[test]
+fn an_alarm_of_an_unknown_kind_is_told_and_never_green() {
+    let kind = AlarmKind::Other;
+    let looks =
+        each(&[0, 500, 1000], round_with(&[Up, Up, Up], |status| status.alarms = vec![Alarm { member_id: 2, kind }]));
+
+    check_in(members(3), &looks, &[(F10, ETCD, Says::Bad(Warning, 0)), (F09, ETCD, Says::Good)]);
+}
+
+#[test]
+fn an_alarm_that_only_the_list_tells_is_told_until_the_list_ends_it() {
+    let status = each(&[0, 3000, 6000, 9000], round(&[Up, Up, Up]));
+    for (kind, rule, says) in [
+        (AlarmKind::NoSpace, F09, LOST),
+        (AlarmKind::Corrupt, F10, LOST),
+        (AlarmKind::Other, F10, Says::Bad(Warning, 0)),
+    ] {
+        let listed = |kinds: &[AlarmKind]| alarm_lists(3, kinds);
+        let two = together(&[status.clone(), each(&[100, 2000], listed(&[kind]))]);
+        check_in(members(3), &two, &[(rule, ETCD, Says::Suspected)]);
+
+        let three = together(&[two, each(&[4000], listed(&[kind]))]);
+        check_in(members(3), &three, &[(rule, ETCD, says)]);
+
+        let over = together(&[three, each(&[7000], listed(&[]))]);
+        check_in(members(3), &over, &[(rule, ETCD, Says::Good)]);
+    }
+}
+
+#[test]
+fn a_list_that_is_older_than_what_the_members_say_keeps_no_alarm() {
+    let full = each(&[0, 500, 1000], round(&[Full, Full, Full]));
+    let listed = each(&[100, 600, 1100], alarm_lists(3, &[AlarmKind::NoSpace]));
+    let looks = together(&[full, listed, each(&[4000], round(&[Up, Up, Up]))]);
+
+    check_in(members(3), &looks, &[(F09, ETCD, Says::Good)]);
+}
+
+#[test]
+fn nobody_is_sent_to_give_space_back_while_corrupt_stands() {
+    let looks = each(
+        &[0, 500, 1000],
+        round_with(&[Corrupt, Full, Up], |status| {
+            (status.db_size_bytes, status.db_quota_bytes) = (95, Some(100));
+        }),
+    );
+    let verdicts = verdicts(&view(members(3), &looks), end(&looks));
+    for rule in [F08, F09, F10] {
+        let finding = verdicts.iter().find_map(|(key, verdict)| {
+            let Verdict::Bad(finding) = verdict else { return None };
+            (key.rule == rule).then_some(finding)
+        });
+        let finding = finding.unwrap_or_else(|| panic!("no {rule}"));
+        let words = words::of(rule);
+        let said = [
+            words.next_commands(finding, &Addresses::new()).join("\n"),
+            words.likely_cause(finding),
+            words.impact(finding),
+        ];
+
+        assert!(said.iter().all(|text| !text.contains("defrag") && !text.contains("disarm")), "{rule}: {said:?}");
+    }
 }

@@ -1,11 +1,12 @@
 //! F08: how full, and how soon.
 
+use crate::model::etcd::{Condition, MemberMetrics};
 use crate::model::inventory::Inventory;
 use crate::model::rule::Level::{Critical, Info, Warning};
 use crate::model::rule::RuleId::{F02, F08, F53};
 
 use super::stage::Member::{Gone, Up};
-use super::stage::{Says, Seen, check_in, each, inventory, round_with, together};
+use super::stage::{Says, Seen, check_in, each, healths, inventory, listening, pages_of, round_with, together};
 
 const ETCD: &str = "prod/etcd/main";
 const QUOTA: u64 = 1_000_000_000;
@@ -86,6 +87,26 @@ fn a_member_that_cannot_be_seen_forbids_the_all_clear_and_hides_no_warning() {
 
         let never_seen = (F53, "prod", Says::Bad(Info, 0));
         check_in(inventory(2, 3), &looks, &[(F08, ETCD, says), (F02, "prod/etcd/main/etcd-3", down), never_seen]);
+    }
+}
+
+#[test]
+fn a_late_round_says_nothing_of_how_full_it_is_now() {
+    let looks = [each(&[0, 500, 3000], filled(900)), each(&[1000], filled(100)), each(&[3100], None)].concat();
+
+    check_in(inventory(2, 3), &looks, &[(F08, ETCD, Says::Bad(Critical, 30))]);
+}
+
+#[test]
+fn an_etcd_seen_by_listeners_alone_is_judged_by_their_pages_while_these_are_fresh() {
+    let page = MemberMetrics { db_size_bytes: Some(90), db_quota_bytes: Some(100), ..MemberMetrics::default() };
+    let pages = each(&[100], pages_of(&[page.clone(), page.clone(), page]));
+    for (until, says) in [(1000, Says::Bad(Critical, 30)), (90_100, Says::Bad(Critical, 30)), (93_100, Says::NeverSeen)]
+    {
+        let times: Vec<u64> = (0..until).step_by(3000).chain([until]).collect();
+        let looks = together(&[pages.clone(), each(&times, healths(&[Condition::Well; 3]))]);
+
+        check_in(listening(3), &looks, &[(F08, ETCD, says)]);
     }
 }
 

@@ -4,7 +4,7 @@ use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::rule::Level::{Critical, Warning};
 use crate::model::rule::RuleId::{F01, F02, F03};
 
-use super::stage::Member::{Apart, Gone, Leaderless, Learner, Stray, Up};
+use super::stage::Member::{Elsewhere, Gone, Leaderless, Learner, Up};
 use super::stage::{MUTE, Member, Says, check_in, each, inventory, reads, round, together};
 
 const ETCD: &str = "prod/etcd/main";
@@ -19,7 +19,7 @@ fn check_rounds(does: &[Member], says: Says) {
 
 #[test]
 fn a_member_of_another_mind_than_the_majority_is_split_from_it() {
-    for other in [Leaderless, Apart, Stray] {
+    for other in [Leaderless, Elsewhere] {
         check_rounds(&[Up, Up, other], SPLIT);
         check_rounds(&[Up, Up, Up, other, other], SPLIT);
     }
@@ -29,7 +29,7 @@ fn a_member_of_another_mind_than_the_majority_is_split_from_it() {
 
 #[test]
 fn what_no_majority_follows_is_a_lost_quorum_and_no_split() {
-    let looks = each(&[0, 1500, 3000], round(&[Up, Apart, Leaderless]));
+    let looks = each(&[0, 1500, 3000], round(&[Up, Elsewhere, Leaderless]));
 
     check_in(inventory(2, 3), &looks, &[(F01, ETCD, Says::Bad(Critical, 0)), (F03, ETCD, Says::Unclear)]);
 }
@@ -48,10 +48,10 @@ fn a_silent_member_is_down_and_not_split() {
 
 #[test]
 fn two_rounds_of_two_minds_are_an_election() {
-    let looks = each(&[0, 1000], round(&[Up, Up, Apart]));
+    let looks = each(&[0, 1000], round(&[Up, Up, Elsewhere]));
     check_in(inventory(2, 3), &looks, &[(F03, ETCD, Says::Suspected)]);
 
-    let looks = together(&[each(&[0, 400, 1200], round(&[Up, Up, Apart])), each(&[800], round(&[Up, Up, Up]))]);
+    let looks = together(&[each(&[0, 400, 1200], round(&[Up, Up, Elsewhere])), each(&[800], round(&[Up, Up, Up]))]);
     check_in(inventory(2, 3), &looks, &[(F03, ETCD, Says::Suspected)]);
 }
 
@@ -59,8 +59,8 @@ fn two_rounds_of_two_minds_are_an_election() {
 fn a_split_is_critical_after_ten_minutes_when_no_further_member_may_be_lost() {
     let beat: Vec<u64> = (0..=200).map(|n| n * 3000).collect();
     for (does, says) in [
-        (&[Up, Up, Apart][..], Says::Bad(Critical, 30)),
-        (&[Up, Up, Up, Up, Apart][..], SPLIT),
+        (&[Up, Up, Elsewhere][..], Says::Bad(Critical, 30)),
+        (&[Up, Up, Up, Up, Elsewhere][..], SPLIT),
         (&[Up; 3][..], Says::Good),
     ] {
         let looks = each(&beat, round(does));

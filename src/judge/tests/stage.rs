@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use crate::judge::judge;
 use crate::judge::scene::Scene;
-use crate::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberMetrics, MemberStatus, ReadAnswer};
+use crate::model::etcd::{
+    Alarm, AlarmKind, Condition, MemberAnswer, MemberHealth, MemberListing, MemberMetrics, MemberStatus, ReadAnswer,
+};
 use crate::model::health::{Foreign, Health, Version};
-use crate::model::inventory::Inventory;
+use crate::model::inventory::{Inventory, Listener};
 use crate::model::observation::{AddressAnswer, Observation, Reading};
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
 use crate::model::policy::Policy;
@@ -73,8 +75,10 @@ impl fmt::Debug for Seen {
 pub(super) enum Member {
     Up,
     Leaderless,
-    /// Follows a leader of its own.
+    /// Leads for itself.
     Apart,
+    /// Follows a leader that nobody else follows.
+    Elsewhere,
     /// A member of another etcd cluster.
     Stray,
     Learner,
@@ -111,6 +115,8 @@ pub(super) fn check_in(inventory: Inventory, looks: &[(u64, Option<Seen>)], expe
 /// What is believed after `looks`.
 pub(super) fn view(inventory: Inventory, looks: &[(u64, Option<Seen>)]) -> View {
     let mut view = View::new(Arc::new(inventory), Policy::default());
+    // The list of members was asked for, and nobody told it.
+    view.take(&Arc::new(observation(0, &list_round(Vec::new()))), at(0));
     for (millis, seen) in looks {
         if let Some(seen) = seen {
             view.take(&Arc::new(observation(*millis, seen)), at(*millis));
@@ -263,6 +269,51 @@ pub(super) fn reads(members: &[Result<(), Unseen>]) -> Option<Seen> {
     seen(probe, Ok(Reading::EtcdRead(members.iter().zip(1_u8..).map(answer).collect())))
 }
 
+/// One round of alarm lists, which all members tell alike.
+pub(super) fn alarm_lists(members: u8, kinds: &[AlarmKind]) -> Option<Seen> {
+    let alarms: Vec<Alarm> = kinds.iter().map(|kind| Alarm { member_id: 1, kind: *kind }).collect();
+    let answer = |n: u8| MemberAnswer {
+        member: name(&format!("etcd-{n}")),
+        sent_after: Duration::ZERO,
+        phases: Phases::default(),
+        answer: Ok(alarms.clone()),
+    };
+    let probe = Probe::reused(of("prod/etcd/main"), ProbeKind::EtcdAlarms);
+    seen(probe, Ok(Reading::EtcdAlarms((1..=members).map(answer).collect())))
+}
+
+/// One round of member lists, told alike by the first `tellers`: ids, names (empty before the first start), and whether
+/// they have no vote.
+pub(super) fn lists(tellers: u8, listed: &[(u64, &str, bool)]) -> Option<Seen> {
+    let list: Vec<MemberListing> = listed
+        .iter()
+        .map(|(id, name, is_learner)| MemberListing {
+            id: *id,
+            name: (*name).into(),
+            is_learner: *is_learner,
+            client_urls: if name.is_empty() { Vec::new() } else { vec![format!("https://10.0.0.2{id}:2379")] },
+        })
+        .collect();
+    let answer = |n: u8| MemberAnswer {
+        member: name(&format!("etcd-{n}")),
+        sent_after: Duration::ZERO,
+        phases: Phases::default(),
+        answer: Ok(list.clone()),
+    };
+    Some(list_round((1..=tellers).map(answer).collect()))
+}
+
+fn list_round(answers: Vec<MemberAnswer<Vec<MemberListing>>>) -> Seen {
+    let probe = Probe::reused(of("prod/etcd/main"), ProbeKind::EtcdMembers);
+    Seen {
+        probe,
+        outcome: Ok(Reading::EtcdMembers(answers)),
+        took: Duration::ZERO,
+        phase: Phase::FirstByte,
+        proves_path: false,
+    }
+}
+
 /// One page of each metrics listener, for members that have a vote or have none.
 pub(super) fn pages(learners: &[bool]) -> Option<Seen> {
     let answer = |(is_learner, n): (&bool, u8)| MemberAnswer {
@@ -273,6 +324,41 @@ pub(super) fn pages(learners: &[bool]) -> Option<Seen> {
     };
     let probe = Probe::anew(of("prod/etcd/main"), ProbeKind::EtcdMetrics);
     seen(probe, Ok(Reading::EtcdMetrics(learners.iter().zip(1_u8..).map(answer).collect())))
+}
+
+/// One page of each metrics listener.
+pub(super) fn pages_of(pages: &[MemberMetrics]) -> Option<Seen> {
+    let answer = |(page, n): (&MemberMetrics, u8)| MemberAnswer {
+        member: name(&format!("etcd-{n}")),
+        sent_after: Duration::ZERO,
+        phases: Phases::default(),
+        answer: Ok(page.clone()),
+    };
+    let probe = Probe::anew(of("prod/etcd/main"), ProbeKind::EtcdMetrics);
+    seen(probe, Ok(Reading::EtcdMetrics(pages.iter().zip(1_u8..).map(answer).collect())))
+}
+
+/// One round of health from each metrics listener.
+pub(super) fn healths(conditions: &[Condition]) -> Option<Seen> {
+    let answer = |(condition, n): (&Condition, u8)| MemberAnswer {
+        member: name(&format!("etcd-{n}")),
+        sent_after: Duration::ZERO,
+        phases: Phases::default(),
+        answer: Ok(MemberHealth { condition: *condition, reason: None }),
+    };
+    let probe = Probe::anew(of("prod/etcd/main"), ProbeKind::EtcdHealth);
+    seen(probe, Ok(Reading::EtcdHealth(conditions.iter().zip(1_u8..).map(answer).collect())))
+}
+
+/// The standard cluster, its etcd seen through metrics listeners alone.
+pub(super) fn listening(members: u8) -> Inventory {
+    let mut inventory = inventory(2, members);
+    for etcd in inventory.clusters.values_mut().flat_map(|cluster| cluster.etcds.values_mut()) {
+        let listener = || Listener { url: "http://10.0.0.1:2381".into(), is_tls: false };
+        etcd.listeners = etcd.members.keys().map(|member| (member.clone(), listener())).collect();
+        etcd.is_metrics_only = true;
+    }
+    inventory
 }
 
 fn seen(probe: Probe, outcome: Result<Reading, Unseen>) -> Option<Seen> {
@@ -289,6 +375,7 @@ fn answer(member: Member, n: u8) -> MemberAnswer<MemberStatus> {
         leader: match member {
             Member::Leaderless => None,
             Member::Apart | Member::Stray => Some(u64::from(n)),
+            Member::Elsewhere => Some(99),
             Member::Up
             | Member::Learner
             | Member::Full
@@ -314,6 +401,7 @@ fn answer(member: Member, n: u8) -> MemberAnswer<MemberStatus> {
             Member::Up
             | Member::Leaderless
             | Member::Apart
+            | Member::Elsewhere
             | Member::Stray
             | Member::Learner
             | Member::Gone
@@ -331,6 +419,7 @@ fn answer(member: Member, n: u8) -> MemberAnswer<MemberStatus> {
         Member::Up
         | Member::Leaderless
         | Member::Apart
+        | Member::Elsewhere
         | Member::Stray
         | Member::Learner
         | Member::Full

@@ -43,22 +43,24 @@ fn listening(is_metrics_only: bool) -> Inventory {
 
 #[test]
 fn healthy_members_make_a_majority_and_others_do_not() {
-    use Condition::{Corrupt, Full, Ill, Well};
+    use Condition::{Alarmed, Corrupt, Full, Ill, Well};
     let bad = || Sign::Bad(Symptom::Silent(Unseen { phase: Phase::FirstByte, cause: Cause::Unavailable }));
-    let raised = || Sign::Bad(Symptom::Status(0));
+    let (good, open, raised) = (|| Sign::Good, || Sign::Unclear, || Sign::Bad(Symptom::Status(0)));
     for (said, leader, alarm) in [
-        ([Ok(Well), Ok(Well), Ok(Well)], Sign::Good, Sign::Good),
-        ([Ok(Well), Ok(Well), Err(MUTE)], Sign::Good, Sign::Good),
-        ([Ok(Well), Err(MUTE), Err(MUTE)], bad(), Sign::Unclear),
-        ([Ok(Ill), Err(MUTE), Err(MUTE)], bad(), Sign::Unclear),
-        ([Ok(Full), Ok(Full), Ok(Full)], Sign::Good, raised()),
-        ([Ok(Full), Ok(Ill), Ok(Ill)], bad(), raised()),
-        ([Ok(Corrupt), Ok(Corrupt), Ok(Well)], Sign::Unclear, raised()),
-        ([Err(REFUSED), Err(REFUSED), Ok(Well)], Sign::Unclear, Sign::Unclear),
+        ([Ok(Well), Ok(Well), Ok(Well)], Sign::Good, [good(), good(), good()]),
+        ([Ok(Well), Ok(Well), Err(MUTE)], Sign::Good, [good(), good(), good()]),
+        ([Ok(Well), Err(MUTE), Err(MUTE)], bad(), [open(), open(), open()]),
+        ([Ok(Ill), Err(MUTE), Err(MUTE)], bad(), [open(), open(), open()]),
+        ([Ok(Full), Ok(Full), Ok(Full)], Sign::Good, [raised(), good(), good()]),
+        ([Ok(Full), Ok(Ill), Ok(Ill)], bad(), [raised(), open(), open()]),
+        ([Ok(Corrupt), Ok(Corrupt), Ok(Well)], Sign::Unclear, [open(), raised(), open()]),
+        ([Ok(Alarmed), Ok(Alarmed), Ok(Full)], Sign::Unclear, [raised(), open(), raised()]),
+        ([Err(REFUSED), Err(REFUSED), Ok(Well)], Sign::Unclear, [open(), open(), open()]),
     ] {
         let counted = count_healths(&round(&said), |_| false);
 
-        assert_eq!((counted.leader, counted.alarm), (leader, alarm), "{said:?}");
+        let alarms: Vec<Sign> = counted.raised.into_values().collect();
+        assert_eq!((counted.leader, alarms), (leader, alarm.to_vec()), "{said:?}");
     }
 }
 
@@ -121,6 +123,27 @@ fn two_pages_give_a_quota_and_the_slowest_of_a_hundred() {
     let slowest = facts.slowest.unwrap();
     assert_eq!((slowest.over, slowest.backend_commit), (Duration::from_secs(30), None));
     assert_eq!(slowest.wal_fsync, Some(Duration::from_micros(7920)));
+}
+
+#[test]
+fn what_a_listener_told_ends_with_its_place() {
+    let member = of("prod/etcd/main/etcd-1");
+    let page = MemberMetrics { db_quota_bytes: Some(4 << 20), ..MemberMetrics::default() };
+    for (port, stays) in [(2381, true), (2382, false)] {
+        let mut view = View::new(Arc::new(listening(false)), Policy::default());
+        view.take(&Arc::new(pages(0, page.clone())), at(5));
+        let mut moved = listening(false);
+        for etcd in moved.clusters.values_mut().flat_map(|cluster| cluster.etcds.values_mut()) {
+            etcd.listeners.values_mut().for_each(|listener| listener.url = format!("http://10.0.0.1:{port}"));
+        }
+
+        view.replace(Arc::new(moved), Arc::new(Policy::default()), at(10).mono);
+
+        assert_eq!(view.metrics(&member).is_some(), stays, "{port}");
+        assert_eq!(view.facts(&member) != MemberFacts::default(), stays, "{port}");
+        let picture = view.picture(&name("prod")).unwrap();
+        assert_eq!(picture.looks.keys().any(|probe| probe.kind == ProbeKind::EtcdMetrics), stays, "{port}");
+    }
 }
 
 fn pages(millis: u64, page: MemberMetrics) -> Observation {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::name;
-use crate::model::etcd::{MemberAnswer, MemberStatus, ReadAnswer};
+use super::{at, name};
+use crate::model::etcd::{MemberAnswer, MemberListing, MemberStatus, ReadAnswer};
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
-use crate::observe::quorum::{count, is_spread, majority, reads};
+use crate::observe::membership::Membership;
+use crate::observe::quorum::{Before, Count, count, count_with, is_spread, majority, reads};
 use crate::observe::sign::Sign;
 
 /// Follows leader `id`, knows of none (0), is silent, or refuses us.
@@ -23,7 +24,7 @@ fn answer(n: usize, does: Does, sent_after: Duration) -> MemberAnswer<MemberStat
     let status = |leader: u64, is_learner| MemberStatus {
         version: "3.6.16".into(),
         cluster_id: 1,
-        member_id: 1,
+        member_id: u64::try_from(n).unwrap() + 1,
         leader: (leader != 0).then_some(leader),
         raft_term: 3,
         raft_index: 100,
@@ -105,6 +106,76 @@ fn a_learner_neither_votes_nor_raises_what_is_needed() {
 
     let silent_learner = count(&round(&[Follows(1), Follows(1), Mute, Mute]), |member| *member == name("etcd-3"));
     assert_eq!((silent_learner.agreed, silent_learner.voters), (Some(1), 3));
+}
+
+/// A round counted beside etcd's own list: ids, and whether they have started.
+fn beside(does: &[Does], listed: &[(u64, bool)]) -> Count {
+    let member = |(id, has_started): &(u64, bool)| MemberListing {
+        id: *id,
+        name: if *has_started { format!("e{id}") } else { String::new() },
+        is_learner: false,
+        client_urls: Vec::new(),
+    };
+    let members: Vec<MemberListing> = listed.iter().map(member).collect();
+    let list = Some(Membership { at: at(0), members: &members });
+    count_with(&round(does), |_| false, &Before { status: &|_| None, list, is_list_asked: true })
+}
+
+#[test]
+fn the_majority_is_one_of_etcds_own_voters() {
+    let all = |ids: &[u64]| -> Vec<(u64, bool)> { ids.iter().map(|id| (*id, true)).collect() };
+    let bad = |counted: &Count| matches!(counted.leader, Sign::Bad(_));
+
+    // Two of five are watched: what they follow is followed by a majority, or they would not.
+    let counted = beside(&[Follows(1), Follows(1)], &all(&[1, 2, 3, 4, 5]));
+    assert_eq!((counted.leader, counted.voters, counted.unwatched), (Sign::Good, 5, 3));
+    // Neither knows a leader.
+    assert!(bad(&beside(&[Follows(0), Follows(0)], &all(&[1, 2, 3, 4, 5]))));
+    // Nobody who is watched answers, and the rest may be a majority.
+    assert_eq!(beside(&[Mute], &all(&[1, 2, 3])).leader, Sign::Unclear);
+    assert!(bad(&beside(&[Mute, Mute, Mute], &all(&[1, 2, 3]))));
+    // Of four voters one never started, so two that answer are too few, and three enough.
+    let four = [(1, true), (2, true), (3, true), (4, false)];
+    assert!(bad(&beside(&[Follows(1), Follows(1), Mute], &four)));
+    assert_eq!(beside(&[Follows(1), Follows(1), Follows(1)], &four).leader, Sign::Good);
+    // A configured member that was removed has no vote any more.
+    let counted = beside(&[Follows(1), Follows(0), Follows(0)], &all(&[1]));
+    assert_eq!((counted.leader, counted.voters), (Sign::Good, 1));
+}
+
+#[test]
+fn before_the_list_is_known_a_member_that_was_never_seen_may_have_no_vote() {
+    let answers = round(&[Follows(1), Follows(1), Mute, Mute]);
+    let asked = |is_list_asked| {
+        count_with(&answers, |_| false, &Before { status: &|_| None, list: None, is_list_asked }).leader
+    };
+
+    assert_eq!(asked(false), Sign::Unclear);
+    assert!(matches!(asked(true), Sign::Bad(_)));
+}
+
+#[test]
+fn one_member_under_three_names_is_one_voter() {
+    let mut answers = round(&[Follows(1), Follows(1), Follows(1)]);
+    answers.iter_mut().filter_map(|answer| answer.answer.as_mut().ok()).for_each(|status| status.member_id = 1);
+
+    let counted = count(&answers, |_| false);
+
+    assert_eq!((counted.voters, counted.answering, counted.leader), (1, 1, Sign::Good));
+    assert!(matches!(counted.as_configured, Sign::Bad(_)));
+}
+
+#[test]
+fn members_that_each_lead_have_lost_no_quorum() {
+    let mut answers = round(&[Follows(1), Follows(2), Follows(3)]);
+    for (answer, cluster) in answers.iter_mut().zip(70..) {
+        answer.answer.as_mut().unwrap().cluster_id = cluster;
+    }
+
+    let counted = count(&answers, |_| false);
+
+    assert_eq!((counted.agreed, counted.leader), (None, Sign::Unclear));
+    assert!(matches!(counted.as_configured, Sign::Bad(_)));
 }
 
 #[test]

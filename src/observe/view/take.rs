@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use crate::model::etcd::{MemberAnswer, MemberHealth, MemberMetrics, MemberStatus, Quota, QuotaSource, ReadAnswer};
+use crate::model::etcd::{
+    Alarm, MemberAnswer, MemberHealth, MemberListing, MemberMetrics, MemberStatus, Quota, QuotaSource, ReadAnswer,
+};
 use crate::model::observation::{AddressAnswer, Observation, Reading};
 use crate::model::phase::{Cause, Phase, Unseen};
-use crate::model::probe::ProbeKind;
+use crate::model::probe::{Probe, ProbeKind};
 use crate::model::stored::FilesReading;
 use crate::model::subject::{Name, Subject};
 use crate::model::time::{Now, UnixTime};
 use crate::model::verdict::Symptom;
+use crate::observe::elections::Led;
 use crate::observe::history;
 use crate::observe::latency;
-use crate::observe::quorum::{self, Count};
+use crate::observe::quorum::{self, Before, Count};
 use crate::observe::sign::Sign;
 use crate::observe::stored::Shelf;
 use crate::observe::track::Effect;
@@ -31,6 +34,8 @@ pub struct Taken {
     pub doubtful_chain: Option<Subject>,
     /// One of its addresses turned out dead, in a look scheduled then: worth two more of them.
     pub partly_dead: Option<(Subject, Now)>,
+    /// Probes whose first bad sign only they can confirm: worth two more looks at once, the first scheduled here.
+    pub repeat: Vec<(Probe, Now)>,
     /// It came after a later scheduled look and changed nothing.
     pub is_late: bool,
     /// It was made while we could not see, and is not believed.
@@ -58,8 +63,10 @@ impl View {
             Ok(Reading::EtcdRead(answers)) => self.take_reads(observation, answers, now, &mut taken),
             Ok(Reading::Files(reading)) => self.take_files(observation, reading),
             Ok(Reading::EtcdHealth(answers)) => self.take_health(observation, answers, now, &mut taken),
-            Ok(Reading::EtcdMetrics(answers)) => self.take_metrics(observation, answers),
+            Ok(Reading::EtcdMetrics(answers)) => self.take_metrics(observation, answers, now, &mut taken),
             Ok(Reading::Addresses(answers)) => self.take_addresses(observation, answers, now, &mut taken),
+            Ok(Reading::EtcdAlarms(answers)) => self.take_alarms(observation, answers, now, &mut taken),
+            Ok(Reading::EtcdMembers(answers)) => self.take_members(observation, answers, now),
             _ => self.take_sign(observation, now, &mut taken),
         }
         self.take_served(observation, &mut taken);
@@ -94,6 +101,7 @@ impl View {
             Ok(Reading::EtcdStatus(answers)) => answers.iter().all(|answer| answer.answer.is_ok()),
             Ok(Reading::EtcdRead(answers)) => answers.iter().all(|answer| answer.answer.is_ok()),
             Ok(Reading::EtcdHealth(answers)) => answers.iter().all(|answer| answer.answer.is_ok()),
+            Ok(Reading::EtcdAlarms(answers)) => answers.iter().all(|answer| answer.answer.is_ok()),
             outcome => outcome.is_ok(),
         };
         self.void_until.is_some_and(|until| observation.scheduled.mono < until) && !saw_all
@@ -164,19 +172,77 @@ impl View {
             return;
         }
         let member = |name: &Name| Subject::EtcdMember(cluster.clone(), etcd.clone(), name.clone());
-        let count = quorum::count(answers, |name| {
-            self.statuses.get(&member(name)).is_some_and(|(_, status)| status.is_learner)
-        });
+        let known = |name: &Name| self.statuses.get(&member(name)).map(|(_, status)| status);
+        let before = Before {
+            status: &known,
+            list: self.membership(&observation.probe.subject),
+            is_list_asked: self.lists_asked.contains_key(&observation.probe.subject),
+        };
+        let count = quorum::count_with(answers, |name| known(name).is_some_and(|status| status.is_learner), &before);
         for answer in answers {
+            let subject = member(&answer.member);
+            self.take_speech(observation, &subject, answer);
             if let Ok(status) = &answer.answer {
-                let sizes = self.sizes.entry(member(&answer.member)).or_default();
-                sizes.take(observation.scheduled.mono, status.db_size_bytes);
-                let quota = |bytes| Quota { bytes, source: QuotaSource::Status };
-                self.set_quota(member(&answer.member), status.db_quota_bytes.map(quota));
-                self.statuses.insert(member(&answer.member), (observation.scheduled, status.clone()));
+                self.take_member(observation.scheduled, subject, status);
             }
         }
         self.take_count(observation, count, now, taken);
+    }
+
+    /// What a member says of itself, unless a later look is known already.
+    fn take_member(&mut self, scheduled: Now, subject: Subject, status: &MemberStatus) {
+        let known = self.statuses.get(&subject);
+        if known.is_some_and(|(at, _)| at.mono > scheduled.mono) {
+            return;
+        }
+        let identity = |status: &MemberStatus| (status.cluster_id, status.member_id);
+        if known.is_some_and(|(_, known)| identity(known) != identity(status)) {
+            // Another member answers there: how the former one grew, and what it may hold, says nothing of it.
+            self.sizes.remove(&subject);
+            self.forget_quota(&subject, |_| true);
+        }
+        self.sizes.entry(subject.clone()).or_default().take(scheduled.mono, status.db_size_bytes);
+        match status.db_quota_bytes {
+            Some(bytes) => self.set_quota(subject.clone(), Some(Quota { bytes, source: QuotaSource::Status })),
+            // It told one and does not any more, as after a downgrade.
+            None => self.forget_quota(&subject, |source| source == QuotaSource::Status),
+        }
+        self.statuses.insert(subject, (scheduled, status.clone()));
+    }
+
+    fn take_speech<T>(&mut self, observation: &Observation, subject: &Subject, answer: &MemberAnswer<T>) {
+        let is_late =
+            self.counts.get(&observation.probe.subject).is_some_and(|(at, _)| at.mono > observation.scheduled.mono);
+        if is_late {
+            return;
+        }
+        match &answer.answer {
+            Err(unseen) if unseen.cause.is_other_speech() => self.other_speech.insert(subject.clone(), *unseen),
+            Ok(_) | Err(_) => self.other_speech.remove(subject),
+        };
+    }
+
+    /// What etcd's members tell of who belongs to them. A list without anybody is none.
+    fn take_members(&mut self, observation: &Observation, answers: &[MemberAnswer<Vec<MemberListing>>], now: Now) {
+        let Subject::Etcd(cluster, etcd) = observation.probe.subject.clone() else { return };
+        let scheduled = observation.scheduled;
+        for answer in answers {
+            let Ok(list) = &answer.answer else { continue };
+            let member = Subject::EtcdMember(cluster.clone(), etcd.clone(), answer.member.clone());
+            let is_latest = self.member_lists.get(&member).is_none_or(|(at, _)| at.mono <= scheduled.mono);
+            if is_latest && !list.is_empty() {
+                self.member_lists.insert(member, (scheduled, list.clone()));
+            }
+        }
+        let subject = &observation.probe.subject;
+        let asked = self.lists_asked.entry(subject.clone()).or_insert(scheduled.mono);
+        *asked = (*asked).max(scheduled.mono);
+        let sign = match self.membership(subject).filter(|list| list.at == scheduled) {
+            Some(list) if list.unstarted().is_empty() => Sign::Good,
+            Some(_) => Sign::Bad(Symptom::Status(0)),
+            None => Sign::Unclear,
+        };
+        self.follow(subject, Aspect::Started, scheduled, sign, now);
     }
 
     fn take_health(
@@ -186,10 +252,14 @@ impl View {
         now: Now,
         taken: &mut Taken,
     ) {
-        let Subject::Etcd(cluster, etcd) = &observation.probe.subject else { return };
+        let Subject::Etcd(cluster, etcd) = observation.probe.subject.clone() else { return };
         if quorum::is_spread(answers, self.policy.round_spread) {
             taken.is_void = true;
             return;
+        }
+        for answer in answers {
+            let member = Subject::EtcdMember(cluster.clone(), etcd.clone(), answer.member.clone());
+            self.take_speech(observation, &member, answer);
         }
         let count = quorum::count_healths(answers, |name| {
             let member = Subject::EtcdMember(cluster.clone(), etcd.clone(), name.clone());
@@ -198,8 +268,22 @@ impl View {
         self.take_count(observation, count, now, taken);
     }
 
-    fn take_metrics(&mut self, observation: &Observation, answers: &[MemberAnswer<MemberMetrics>]) {
+    fn take_metrics(
+        &mut self,
+        observation: &Observation,
+        answers: &[MemberAnswer<MemberMetrics>],
+        now: Now,
+        taken: &mut Taken,
+    ) {
         let Subject::Etcd(cluster, etcd) = &observation.probe.subject else { return };
+        // Beside client ports the statuses tell of the same things, and more often.
+        if self.inventory.etcd(&observation.probe.subject).is_some_and(|known| known.is_metrics_only) {
+            let (subject, sign) = (&observation.probe.subject, quorum::pages_as_configured(answers));
+            let effect = self.follow(subject, Aspect::ConfiguredPages, observation.scheduled, sign, now);
+            if effect == Effect::TurnedBad {
+                taken.repeat.push((observation.probe.clone(), observation.scheduled));
+            }
+        }
         for answer in answers {
             let Ok(page) = &answer.answer else { continue };
             let member = Subject::EtcdMember(cluster.clone(), etcd.clone(), answer.member.clone());
@@ -217,10 +301,27 @@ impl View {
             if let Some(picture) = self.pictures.get_mut(cluster) {
                 Arc::make_mut(picture).members.entry(member.clone()).or_default().slowest = slowest;
             }
+            let is_only_source = !self.statuses.contains_key(&member);
+            if let Some(bytes) = page.db_size_bytes.filter(|_| is_only_source) {
+                self.sizes.entry(member.clone()).or_default().take(observation.scheduled.mono, bytes);
+            }
             let tells_itself = self.statuses.get(&member).is_some_and(|(_, status)| status.db_quota_bytes.is_some());
             if !tells_itself {
-                self.set_quota(member, told);
+                match told {
+                    Some(_) => self.set_quota(member, told),
+                    None => self.forget_quota(&member, |source| source == QuotaSource::Metrics),
+                }
             }
+        }
+    }
+
+    /// Forgets a quota of that source.
+    fn forget_quota(&mut self, member: &Subject, is_void: impl Fn(QuotaSource) -> bool) {
+        let picture = member.cluster().and_then(|cluster| self.pictures.get_mut(cluster));
+        let Some(picture) = picture else { return };
+        let quota = picture.members.get(member).and_then(|facts| facts.quota);
+        if quota.is_some_and(|quota| is_void(quota.source)) {
+            Arc::make_mut(picture).members.entry(member.clone()).or_default().quota = None;
         }
     }
 
@@ -245,12 +346,17 @@ impl View {
         }
         let subject = observation.probe.subject.clone();
         self.note(subject.clone(), Aspect::Leader, observation.scheduled, count.leader.clone(), now, taken);
-        self.note(subject.clone(), Aspect::Alarm, observation.scheduled, count.alarm.clone(), now, taken);
+        let configured = count.as_configured.clone();
+        self.note(subject.clone(), Aspect::Configured, observation.scheduled, configured, now, taken);
+        for (kind, sign) in &count.raised {
+            self.note(subject.clone(), Aspect::Alarm(*kind), observation.scheduled, sign.clone(), now, taken);
+        }
         let is_latest = self.counts.get(&subject).is_none_or(|(at, _)| at.mono <= observation.scheduled.mono);
         if is_latest {
             if let (Some(leader), Some(term)) = (count.agreed, count.term) {
                 let window = self.policy.flap_window;
-                self.elections.entry(subject.clone()).or_default().take(observation.scheduled, term, leader, window);
+                let led = Led { cluster: count.cluster, term, leader };
+                self.elections.entry(subject.clone()).or_default().take(observation.scheduled, led, window);
             }
             self.counts.insert(subject, (observation.scheduled, count));
         }
@@ -273,9 +379,34 @@ impl View {
         }
     }
 
-    fn note(&mut self, subject: Subject, aspect: Aspect, scheduled: Now, sign: Sign, now: Now, taken: &mut Taken) {
+    fn take_alarms(
+        &mut self,
+        observation: &Observation,
+        answers: &[MemberAnswer<Vec<Alarm>>],
+        now: Now,
+        taken: &mut Taken,
+    ) {
+        let subject = &observation.probe.subject;
+        let (alarms, signs) = quorum::listed_alarms(answers);
+        for (kind, sign) in signs {
+            if self.follow(subject, Aspect::ListedAlarm(kind), observation.scheduled, sign, now) == Effect::TurnedBad {
+                taken.repeat.push((observation.probe.clone(), observation.scheduled));
+            }
+        }
+        let is_seen = answers.iter().any(|answer| answer.answer.is_ok());
+        let is_latest = self.alarm_lists.get(subject).is_none_or(|(at, _)| at.mono <= observation.scheduled.mono);
+        if is_seen && is_latest {
+            self.alarm_lists.insert(subject.clone(), (observation.scheduled, alarms));
+        }
+    }
+
+    fn follow(&mut self, subject: &Subject, aspect: Aspect, scheduled: Now, sign: Sign, now: Now) -> Effect {
         let track = self.tracks.entry((subject.clone(), aspect)).or_default();
-        match track.take(scheduled, sign, &self.path, now.mono) {
+        track.take(scheduled, sign, &self.path, now.mono)
+    }
+
+    fn note(&mut self, subject: Subject, aspect: Aspect, scheduled: Now, sign: Sign, now: Now, taken: &mut Taken) {
+        match self.follow(&subject, aspect, scheduled, sign, now) {
             Effect::TurnedBad => taken.turned_bad.push((subject, scheduled)),
             Effect::Late => taken.is_late = true,
             Effect::TurnedGood | Effect::Same => {}

@@ -75,6 +75,7 @@ fn alarms(page: Page<'_>) -> Family {
         kinds.extend(healths.iter().filter_map(|condition| match condition {
             Condition::Full => Some(AlarmKind::NoSpace),
             Condition::Corrupt => Some(AlarmKind::Corrupt),
+            Condition::Alarmed => Some(AlarmKind::Other),
             Condition::Well | Condition::Ill => None,
         }));
         let quiet = healths.iter().filter(|condition| **condition == Condition::Well).count();

@@ -73,9 +73,12 @@ fn answered(page: Page<'_>, outcome: Result<(), &Unseen>) -> Option<bool> {
     match outcome {
         Ok(()) => Some(true),
         Err(unseen) => match unseen.cause {
-            Cause::CredentialRefused | Cause::ClientCertificateRefused | Cause::TokenWithheld | Cause::NoCredential => {
-                Some(true)
-            }
+            Cause::CredentialRefused
+            | Cause::ClientCertificateRefused
+            | Cause::TokenWithheld
+            | Cause::NoCredential
+            | Cause::WithoutTls
+            | Cause::WithTls => Some(true),
             Cause::OwnCredential | Cause::OwnFault | Cause::ProxyRefused => None,
             Cause::Timeout
             | Cause::Refused

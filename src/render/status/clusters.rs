@@ -108,7 +108,8 @@ fn speaking<'a>(page: Page<'a>, alarm: &Alarm) -> Option<&'a Incident> {
 
 /// Whether users are served while `finding` stands.
 pub(super) fn state(finding: &Finding) -> State {
-    let is_dead = matches!(finding.rule, RuleId::F01 | RuleId::F09 | RuleId::F23 | RuleId::F24);
+    let is_dead = matches!(finding.rule, RuleId::F01 | RuleId::F09 | RuleId::F23 | RuleId::F24)
+        || (finding.rule == RuleId::F10 && finding.level == Level::Critical);
     let is_everywhere =
         matches!(&finding.evidence, Evidence::NotReady { parts, of, .. } if *of > 0 && parts.len() >= *of);
     if is_dead || is_everywhere { State::Down } else { State::Degraded }

@@ -64,7 +64,7 @@ pub(in crate::render) fn of(pass: Pass<'_>, look: &Observation) -> Vec<Row> {
         Ok(Reading::EtcdHealth(answers)) => members(pass, look, answers, |health| {
             let saw = match health.condition {
                 Condition::Well => Saw::Ok,
-                Condition::Full | Condition::Corrupt => Saw::Alarm,
+                Condition::Full | Condition::Corrupt | Condition::Alarmed => Saw::Alarm,
                 Condition::Ill => Saw::NoLeader,
             };
             let reason = health.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
@@ -216,6 +216,8 @@ const fn silent(unseen: Unseen) -> Saw {
         | Cause::ProtocolBroken
         | Cause::TooLarge
         | Cause::Unavailable
+        | Cause::WithoutTls
+        | Cause::WithTls
         | Cause::ServerError => Saw::Down,
         Cause::Foreign => Saw::Foreign,
     }

@@ -121,12 +121,12 @@ impl World {
             ProbeKind::EtcdAlarms => (
                 quick,
                 Phases::default(),
-                Ok(Reading::EtcdAlarms((1..=3).map(|n| self.member(n, |_| Vec::new()).1).collect())),
+                Ok(Reading::EtcdAlarms((1..=3).map(|n| self.member(n, |_| self.peers.alarm_list()).1).collect())),
             ),
             ProbeKind::EtcdMembers => (
                 quick,
                 Phases::default(),
-                Ok(Reading::EtcdMembers((1..=3).map(|n| self.member(n, |_| Vec::new()).1).collect())),
+                Ok(Reading::EtcdMembers((1..=3).map(|n| self.member(n, |id| self.peers.list(id)).1).collect())),
             ),
             ProbeKind::Reference if matches!(self.doing.get(subject), Some(Doing::Frozen | Doing::Dark)) => {
                 (seconds(1), Phases::default(), Err(Unseen { phase: Phase::Dial, cause: Cause::Timeout }))

@@ -170,3 +170,69 @@ fn a_restart_forgets_the_elections_and_gives_no_all_clear_for_it() {
     world.run_until(seconds(121 + 960));
     assert_eq!(world.told(), [(RuleId::F05, First), (RuleId::F05, Resolved)]);
 }
+
+#[test]
+fn three_clusters_of_one_member_are_paged_as_that_within_seconds() {
+    let mut world = World::new();
+    world.at(seconds(60), |world| world.peers.alone = [1, 2, 3].into());
+    world.at(seconds(180), World::heal);
+
+    world.run_until(seconds(400));
+
+    assert_eq!(world.told(), [(RuleId::F57, First), (RuleId::F57, Resolved)]);
+    assert_eq!(levels(&world)[0], Level::Critical);
+    assert!(world.mails[0].at <= seconds(68), "{:?}", world.mails[0].at);
+}
+
+#[test]
+fn a_member_that_begins_a_cluster_of_its_own_is_paged_and_is_no_split() {
+    for member in 1..=3 {
+        let mut world = World::new();
+        world.at(seconds(60), move |world| {
+            world.peers.alone.insert(member);
+        });
+
+        world.run_until(seconds(300));
+
+        assert_eq!(world.told(), [(RuleId::F57, First)], "etcd-{member}");
+        assert!(world.mails[0].at <= seconds(68), "etcd-{member}: {:?}", world.mails[0].at);
+    }
+}
+
+#[test]
+fn one_member_behind_all_addresses_is_a_warning_after_its_hold() {
+    let mut world = World::new();
+    world.peers.same = true;
+
+    world.run_until(seconds(300));
+
+    assert_eq!(world.told(), [(RuleId::F57, First)]);
+    assert_eq!(levels(&world), [Level::Warning]);
+}
+
+#[test]
+fn a_member_that_never_starts_is_told_after_ten_minutes_and_one_that_joins_is_not() {
+    for (until, told) in [(400, vec![]), (1500, vec![(RuleId::F57, First)])] {
+        let mut world = World::new();
+        world.at(seconds(60), |world| world.peers.unstarted = true);
+        world.at(seconds(until), World::heal);
+
+        world.run_until(seconds(until));
+
+        assert_eq!(world.told(), told, "until {until} s");
+    }
+}
+
+#[test]
+fn beside_a_member_that_never_started_two_of_three_are_a_lost_quorum() {
+    let mut world = World::new();
+    world.peers.unstarted = true;
+    world.at(seconds(100), |world| {
+        world.leaderless = true;
+        world.slay(&etcd(3));
+    });
+
+    world.run_until(seconds(200));
+
+    assert_eq!(world.told()[0], (RuleId::F01, First), "{:?}", world.told());
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vedette::model::etcd::{MemberAnswer, MemberStatus, ReadAnswer};
+use vedette::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberListing, MemberStatus, ReadAnswer};
 use vedette::model::phase::{Cause, Phase, Unseen};
 
 /// The peer network of `prod/etcd/main`.
@@ -18,6 +18,16 @@ pub(super) struct Peers {
     pub(super) db_size_bytes: u64,
     /// The quota as the members tell it.
     pub(super) db_quota_bytes: Option<u64>,
+    /// Members that are clusters of their own, as after a restore of each alone.
+    pub(super) alone: BTreeSet<u8>,
+    /// All addresses lead to the first member.
+    pub(super) same: bool,
+    /// A fourth member is in the list and has never started.
+    pub(super) unstarted: bool,
+    /// Alarms that stand, as every member tells them.
+    pub(super) alarms: Vec<AlarmKind>,
+    /// Alarms that only the list of alarms tells.
+    pub(super) listed: Vec<AlarmKind>,
 }
 
 impl Default for Peers {
@@ -28,6 +38,11 @@ impl Default for Peers {
             term: 3,
             db_size_bytes: 20 << 20,
             db_quota_bytes: Some(2 << 30),
+            alone: BTreeSet::new(),
+            same: false,
+            unstarted: false,
+            alarms: Vec::new(),
+            listed: Vec::new(),
         }
     }
 }
@@ -37,6 +52,11 @@ impl Peers {
     pub(super) fn heal(&mut self) {
         self.apart.clear();
         self.unheard.clear();
+        self.alone.clear();
+        self.same = false;
+        self.unstarted = false;
+        self.alarms.clear();
+        self.listed.clear();
     }
 
     /// A member is cut off. The rest elects anew, since the one that is cut may have led.
@@ -54,12 +74,43 @@ impl Peers {
     }
 
     /// With pre-vote a member that is cut off stays in its term and knows no leader.
-    pub(super) fn told(&self, status: MemberStatus) -> MemberStatus {
+    pub(super) fn told(&self, mut status: MemberStatus) -> MemberStatus {
+        status.alarms.extend(self.alarms.iter().map(|kind| Alarm { member_id: 2, kind: *kind }));
+        if self.same {
+            status.member_id = 1;
+            return status;
+        }
+        if u8::try_from(status.member_id).is_ok_and(|member| self.alone.contains(&member)) {
+            let (cluster_id, leader) = (90 + status.member_id, Some(status.member_id));
+            return MemberStatus { cluster_id, leader, errors: Vec::new(), ..status };
+        }
         if !u8::try_from(status.member_id).is_ok_and(|member| self.is_apart(member)) {
             return status;
         }
         let errors = vec!["etcdserver: no leader".into()];
         MemberStatus { leader: None, raft_term: self.term - 1, errors, ..status }
+    }
+
+    /// The list of members as member `id` tells it.
+    pub(super) fn list(&self, id: u64) -> Vec<MemberListing> {
+        let started = |id: u64| MemberListing {
+            id,
+            name: format!("etcd-{id}"),
+            is_learner: false,
+            client_urls: vec![format!("https://10.0.0.2{id}:2379")],
+        };
+        let is_alone = |id: u64| u8::try_from(id).is_ok_and(|member| self.alone.contains(&member));
+        if is_alone(id) {
+            return vec![started(id)];
+        }
+        let unstarted = MemberListing { id: 4, name: String::new(), is_learner: false, client_urls: Vec::new() };
+        let rest = (1..=3).filter(|id| !is_alone(*id)).map(started);
+        rest.chain(self.unstarted.then_some(unstarted)).collect()
+    }
+
+    /// Alarms as the members' list has them.
+    pub(super) fn alarm_list(&self) -> Vec<Alarm> {
+        self.alarms.iter().chain(&self.listed).map(|kind| Alarm { member_id: 2, kind: *kind }).collect()
     }
 
     pub(super) fn read(&self, member: u8, answer: MemberAnswer<ReadAnswer>) -> MemberAnswer<ReadAnswer> {

@@ -65,6 +65,7 @@ pub(super) fn outage() -> Snapshot {
             answering: vec![subject("prod/etcd/main/etcd-1")],
             silent: vec![(subject("prod/etcd/main/etcd-2"), silent), (subject("prod/etcd/main/etcd-3"), silent)],
             leaderless: false,
+            unwatched: 0,
         },
         ..specimen::finding(RuleId::F01, Level::Critical, "prod/etcd/main")
     };

@@ -1,0 +1,134 @@
+//! Whether an endpoint speaks with TLS or without: asked on a connection of its own, after what was configured has failed.
+//!
+//! A server without TLS drops a handshake or waits for the end of its first line, and one with TLS drops a plain request:
+//! both as a dying one would. Only when the other way of speaking is answered is it said so. Called by `site.rs` and the
+//! metrics listeners.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::dial::{self, Proxy};
+use super::handshake::{self, Alpn};
+use super::journey::Journey;
+use super::kit::Kit;
+use crate::config::settings::{Address, Host};
+use crate::metered::{Meter, Metered};
+use crate::model::phase::Cause;
+use crate::model::time::Mono;
+
+/// HTTP/2's connection preface and an empty SETTINGS frame (RFC 9113 sections 3.4 and 6.5). A server of HTTP/1 answers it
+/// with an error in plain text.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+/// Octets that tell a frame of HTTP/2, or HTTP/1.
+const HEAD: usize = 9;
+/// Type of the frame with which a server of HTTP/2 begins.
+const SETTINGS: u8 = 4;
+/// The answer to both together: on a path of 100 ms it takes 400.
+const LIMIT: Duration = Duration::from_millis(500);
+/// What was found out holds for this long: nobody changes it back and forth, and a burst asks once.
+const HOLDS: Duration = Duration::from_secs(10);
+
+/// What was found out about an endpoint.
+#[derive(Debug, Default)]
+pub(crate) struct Speech {
+    known: Mutex<Option<(Mono, bool)>>,
+    /// Whether the latest handshake that ended, or was given up, showed nothing.
+    is_doubtful: AtomicBool,
+}
+
+/// A handshake under way.
+#[must_use]
+pub(crate) struct Handshake<'a> {
+    speech: &'a Speech,
+    /// Whether the one before showed nothing.
+    pub(crate) is_doubtful: bool,
+    is_tls: bool,
+}
+
+impl Handshake<'_> {
+    /// The peer showed a certificate, or took us in.
+    pub(crate) const fn is_tls(&mut self) {
+        self.is_tls = true;
+    }
+}
+
+impl Drop for Handshake<'_> {
+    fn drop(&mut self) {
+        self.speech.is_doubtful.store(!self.is_tls, Ordering::Release);
+    }
+}
+
+impl Speech {
+    /// A handshake begins.
+    pub(crate) fn handshake(&self) -> Handshake<'_> {
+        Handshake { speech: self, is_doubtful: self.is_doubtful.load(Ordering::Acquire), is_tls: false }
+    }
+
+    /// Ends when the endpoint has answered without TLS, and never if it does not.
+    pub(crate) async fn turns_out_plain(&self, kit: &Kit, address: &Address, proxy: Option<&Proxy>) {
+        if !self.known(kit, answers_plainly(kit, address, proxy)).await {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Whether the endpoint answers without TLS, asked only where `cause` is how a handshake with such a one ends.
+    pub(crate) async fn is_plain(&self, kit: &Kit, address: &Address, proxy: Option<&Proxy>, cause: Cause) -> bool {
+        let may_be =
+            matches!(cause, Cause::TlsBroken | Cause::ProtocolBroken | Cause::Closed | Cause::Reset | Cause::Timeout);
+        may_be && self.known(kit, answers_plainly(kit, address, proxy)).await
+    }
+
+    /// Whether the endpoint answers with TLS, asked only where `cause` is how a plain request to such a one ends.
+    pub(crate) async fn is_tls(&self, kit: &Kit, address: &Address, cause: Cause) -> bool {
+        if !matches!(cause, Cause::ProtocolBroken | Cause::Closed | Cause::Reset | Cause::ServerError) {
+            return false;
+        }
+        self.known(kit, shows_chain(kit, address)).await
+    }
+
+    async fn known(&self, kit: &Kit, asking: impl Future<Output = bool>) -> bool {
+        let known = *self.lock();
+        if let Some((at, found)) = known
+            && kit.clock.now().mono.since(at) < HOLDS
+        {
+            return found;
+        }
+        let found = tokio::time::timeout(LIMIT, asking).await.unwrap_or(false);
+        *self.lock() = Some((kit.clock.now().mono, found));
+        found
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Mono, bool)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn answers_plainly(kit: &Kit, address: &Address, proxy: Option<&Proxy>) -> bool {
+    let journey = Journey::new(&kit.clock);
+    let Ok(mut dialled) = dial::dial(&kit.names, address, proxy, LIMIT, &journey).await else { return false };
+    let mut head = [0_u8; HEAD];
+    dialled.wire.write_all(PREFACE).await.is_ok()
+        && dialled.wire.read_exact(&mut head).await.is_ok()
+        && (head.starts_with(b"HTTP/1.") || head[3..] == [SETTINGS, 0, 0, 0, 0, 0])
+}
+
+async fn shows_chain(kit: &Kit, address: &Address) -> bool {
+    let name = match &address.host {
+        Host::Ip(ip) => ServerName::from(*ip),
+        Host::Name(name) => match ServerName::try_from(name.clone()) {
+            Ok(name) => name,
+            Err(_) => return false,
+        },
+    };
+    let journey = Journey::new(&kit.clock);
+    let Ok(dialled) = dial::dial(&kit.names, address, None, LIMIT, &journey).await else { return false };
+    let recorder = kit.tls.recorder(None);
+    let wire = Box::new(Metered::new(dialled.wire, Meter::of(handshake::OCTETS)));
+    // Whether it lets us in does not matter.
+    let shaken = kit.tls.shake(&recorder, Alpn::Http1, name, wire).await;
+    shaken.is_ok() || !recorder.take_record().chain.is_empty()
+}

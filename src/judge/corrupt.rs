@@ -1,0 +1,161 @@
+//! F10: etcd raised CORRUPT, or an alarm of a kind that is not known here.
+//!
+//! etcd raises an alarm only for what stops it from serving, so one without a name is told as well and never taken for
+//! green. While CORRUPT stands nobody is sent to free space or to end alarms: both change the files that must be compared.
+
+use std::time::Duration;
+
+use crate::model::etcd::AlarmKind;
+use crate::model::rule::{Level, RuleId};
+use crate::model::subject::Subject;
+use crate::model::verdict::{Evidence, Finding, Verdict};
+
+use super::edges::Edge;
+use super::quorum::etcd_name;
+use super::scene::{Scene, Standing, all_good, gravest};
+use super::words::{Addresses, Words};
+use super::{Rule, alarm, phrases};
+
+/// F10: the data of the members differs, or etcd stands under an alarm that is not known here.
+pub struct Corrupt;
+
+impl Words for Corrupt {
+    fn id(&self) -> RuleId {
+        RuleId::F10
+    }
+
+    fn title(&self) -> &'static str {
+        "etcd raised CORRUPT or an unknown alarm"
+    }
+
+    fn headline(&self, finding: &Finding) -> String {
+        let etcd = etcd_name(&finding.subject);
+        if is_unknown(finding) {
+            format!("{etcd} raised an unknown alarm")
+        } else {
+            format!("{etcd} is corrupt (CORRUPT)")
+        }
+    }
+
+    fn what(&self, finding: &Finding, _: &Addresses) -> String {
+        let etcd = etcd_name(&finding.subject);
+        let Evidence::Alarm { raised_by, beside, .. } = &finding.evidence else {
+            return format!("{etcd} has raised CORRUPT.");
+        };
+        let by = if raised_by.is_empty() { String::new() } else { format!(", raised by {}", phrases::list(raised_by)) };
+        let beside: Vec<String> = beside
+            .iter()
+            .map(|kind| match kind {
+                AlarmKind::NoSpace | AlarmKind::Corrupt => kind.as_str().to_owned(),
+                AlarmKind::Other => "one of a kind that is not known here".to_owned(),
+            })
+            .collect();
+        let beside = if beside.is_empty() {
+            String::new()
+        } else {
+            format!(" Beside it stands another alarm: {}.", phrases::list(&beside))
+        };
+        if is_unknown(finding) {
+            return format!("{etcd} stands under an alarm of a kind that this release does not know{by}.{beside}");
+        }
+        format!(
+            "{etcd} stands under its CORRUPT alarm{by}: the data of a member differs from that of the others.{beside}"
+        )
+    }
+
+    fn impact(&self, finding: &Finding) -> String {
+        if is_unknown(finding) {
+            return "Not known. The alarms that are known stop every write.".into();
+        }
+        "Every write fails with \"etcdserver: corrupt cluster\": kubectl apply, deploys, scaling, node heartbeats. Reads \
+         still answer, and what they say may depend on the member that is asked. Leave the alarm and the files of every \
+         member as they are until the odd member is found and replaced: what is changed before can spread the wrong data."
+            .into()
+    }
+
+    fn likely_cause(&self, finding: &Finding) -> String {
+        if is_unknown(finding) {
+            "A version of etcd that is newer than this release of vedette; its release notes name the alarm.".into()
+        } else {
+            "A disk or memory that changed data, a data directory that was copied or restored on one member alone, or a \
+             crash of etcd 3.5.0 to 3.5.2, which could lose writes on one member."
+                .into()
+        }
+    }
+
+    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+        let mut members = phrases::members(&finding.subject, addresses);
+        if members.is_empty() {
+            members.push(finding.subject.clone());
+        }
+        let mut commands = look_at(&members, addresses);
+        if !is_unknown(finding) {
+            commands.push(format!(
+                "ssh {} 'tar -czf /root/etcd-before-repair.tgz /var/lib/etcd' # on every member, before anything is changed",
+                phrases::host_of(&members[0], addresses)
+            ));
+        }
+        commands
+    }
+}
+
+/// What may be done while CORRUPT stands: look, and compare.
+pub(super) fn look_at(members: &[Subject], addresses: &Addresses) -> Vec<String> {
+    vec![
+        phrases::ETCDCTL_FILES.into(),
+        phrases::etcdctl(members, addresses, "alarm list"),
+        phrases::etcdctl(members, addresses, "endpoint status -w table"),
+        phrases::etcdctl(members, addresses, "endpoint hashkv -w table # equal revisions must have equal hashes"),
+    ]
+}
+
+fn is_unknown(finding: &Finding) -> bool {
+    matches!(&finding.evidence, Evidence::Alarm { kind: AlarmKind::Other, .. })
+}
+
+impl Rule for Corrupt {
+    fn explains(&self) -> &'static [Edge] {
+        // It stops all writes by itself, and what these rules tell people to do must not be done now.
+        const EDGES: [Edge; 2] = [Edge::at_subject(RuleId::F08), Edge::at_subject(RuleId::F09)];
+        &EDGES
+    }
+
+    fn is_cause(&self, finding: &Finding) -> bool {
+        !is_unknown(finding)
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        scene.etcds().into_iter().map(|etcd| (etcd.clone(), judge_alarms(scene, etcd))).collect()
+    }
+}
+
+fn judge_alarms(scene: &Scene<'_>, etcd: Subject) -> Verdict {
+    let standings = [AlarmKind::Corrupt, AlarmKind::Other].map(|kind| (kind, alarm::standing(scene, &etcd, kind)));
+    let worst = standings.iter().find_map(|(kind, standing)| match standing {
+        Standing::Bad { bad, path_unproven } => Some((*kind, *bad, *path_unproven)),
+        Standing::Good(_) | Standing::Unknown(_) => None,
+    });
+    let Some((kind, bad, path_unproven)) = worst else {
+        let runs: Option<Vec<_>> = standings.iter().map(|(_, standing)| standing.good()).collect();
+        let doubts = standings.iter().filter_map(|(_, standing)| match standing {
+            Standing::Unknown(why) => Some(*why),
+            Standing::Good(_) | Standing::Bad { .. } => None,
+        });
+        return runs.and_then(all_good).unwrap_or_else(|| Verdict::Unknown(gravest(doubts)));
+    };
+    Verdict::Bad(Finding {
+        rule: RuleId::F10,
+        level: if kind == AlarmKind::Corrupt { Level::Critical } else { Level::Warning },
+        since: bad.run.first.wall,
+        hold: Duration::ZERO,
+        path_unproven,
+        evidence: Evidence::Alarm {
+            kind,
+            raised_by: alarm::raised_by(scene, &etcd, kind),
+            db_size_bytes: None,
+            db_quota_bytes: None,
+            beside: alarm::beside(scene, &etcd, kind),
+        },
+        subject: etcd,
+    })
+}

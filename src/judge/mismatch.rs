@@ -1,0 +1,413 @@
+//! F57: etcd members that are not the one cluster they are configured as.
+//!
+//! Each of several clusters after a restore takes writes, a member of another cluster answers with other data, one member
+//! under three names is no redundancy, a listed member that never started counts in every majority. None of this is a lost
+//! quorum (F01) or a split of members from each other (F03): it is told as what it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::model::etcd::{Group, MemberStatus, Mismatch};
+use crate::model::phase::Cause;
+use crate::model::rule::{Level, RuleId};
+use crate::model::subject::Subject;
+use crate::model::time::Now;
+use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::observe::view::Aspect;
+
+use super::edges::Edge;
+use super::quorum::etcd_name;
+use super::scene::{Scene, Standing, all_good, gravest};
+use super::words::{Addresses, Words};
+use super::{Rule, phrases};
+
+/// F57: the members of an etcd cluster are not what they are configured as.
+pub struct Misconfigured;
+
+impl Words for Misconfigured {
+    fn id(&self) -> RuleId {
+        RuleId::F57
+    }
+
+    fn title(&self) -> &'static str {
+        "etcd members are not the cluster they should be"
+    }
+
+    fn headline(&self, finding: &Finding) -> String {
+        let etcd = etcd_name(&finding.subject);
+        let what = match found(finding).first() {
+            Some(Mismatch::SeveralClusters(_)) => "is several clusters",
+            Some(Mismatch::SeveralLeaders(_)) => "has several leaders",
+            Some(Mismatch::SameMember { .. }) => "has one member several times",
+            Some(Mismatch::NotListed(_)) => "does not list a watched member",
+            Some(Mismatch::NotStarted { .. }) => "lists an unstarted member",
+            Some(Mismatch::WithoutTls(_)) => "answers without TLS",
+            Some(Mismatch::WithTls(_)) => "metrics want TLS",
+            None => "is not as configured",
+        };
+        format!("{etcd} {what}")
+    }
+
+    fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
+        let etcd = etcd_name(&finding.subject);
+        let each: Vec<String> = found(finding).iter().map(|one| said(one, &etcd, addresses)).collect();
+        if each.is_empty() {
+            format!("The members of {etcd} are not what they are configured as.")
+        } else {
+            each.join(" ")
+        }
+    }
+
+    fn impact(&self, finding: &Finding) -> String {
+        match found(finding).first() {
+            Some(Mismatch::SeveralClusters(groups)) if groups.iter().filter(|group| group.is_led).count() > 1 => {
+                "Each of these clusters takes writes of its own: what one apiserver writes the others never see, and \
+                 the data drifts further apart with every minute. Objects seem to vanish and come back, depending on \
+                 which apiserver answers; controllers delete and start pods by what they see."
+            }
+            Some(Mismatch::SeveralLeaders(_)) => {
+                "Each of these leaders takes writes that the others never see, and the data drifts further apart with \
+                 every minute. What an apiserver answers depends on the member it asks."
+            }
+            Some(Mismatch::SeveralClusters(_)) => {
+                "The members of the other cluster add nothing to the redundancy of this one. An apiserver that uses one \
+                 of them sees other data, or none."
+            }
+            Some(Mismatch::SameMember { .. }) => {
+                "Nothing fails because of it. But there are fewer members than configured: the loss of this one is the \
+                 loss of all its names, and of what stands behind them the others are unseen from here."
+            }
+            Some(Mismatch::NotListed(_)) => {
+                "For users: nothing, as long as no apiserver uses it. It has no vote and adds nothing to the redundancy."
+            }
+            Some(Mismatch::NotStarted { .. }) => {
+                "It counts in every majority and is never there: the cluster can lose one member less than it seems, and \
+                 no write goes through once too few of the others are left."
+            }
+            Some(Mismatch::WithoutTls(_)) => {
+                "vedette asks nothing without TLS, so this etcd is unseen from here and a fault there would not be \
+                 noticed. If it speaks without TLS to everybody, whoever reaches its port can read and change everything, \
+                 Secrets among it."
+            }
+            Some(Mismatch::WithTls(_)) => {
+                "For users: nothing. For you: these listeners are unseen until the configuration says https."
+            }
+            None => "What vedette says of this etcd may be of another one.",
+        }
+        .into()
+    }
+
+    fn likely_cause(&self, finding: &Finding) -> String {
+        match found(finding).first() {
+            Some(Mismatch::SeveralClusters(_) | Mismatch::SeveralLeaders(_)) => {
+                "A restore in which each member was given only itself as --initial-cluster, a data directory that was \
+                 wiped or restored on one machine alone, or an address in vedette's configuration that leads to another \
+                 cluster."
+            }
+            Some(Mismatch::SameMember { .. }) => {
+                "The configured addresses lead through one balancer or name, or to one machine: give each member's own \
+                 address."
+            }
+            Some(Mismatch::NotListed(_)) => {
+                "It was removed from the cluster (etcdctl member remove) and is still in vedette's configuration."
+            }
+            Some(Mismatch::NotStarted { .. }) => {
+                "It was added (etcdctl member add, kubeadm join) and its machine or etcd never came up, or came up with \
+                 other peer addresses than were announced."
+            }
+            Some(Mismatch::WithoutTls(_)) => {
+                "etcd was started with http:// in --listen-client-urls or --listen-metrics-urls, or something in front \
+                 of it ends TLS."
+            }
+            Some(Mismatch::WithTls(_)) => "The listener was given https:// in --listen-metrics-urls.",
+            None => "A restore, a change of members, or the configuration.",
+        }
+        .into()
+    }
+
+    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+        let members = phrases::members(&finding.subject, addresses);
+        let first = members.first().unwrap_or(&finding.subject);
+        let status = || phrases::etcdctl(&members, addresses, "endpoint status -w table");
+        let list = || phrases::etcdctl(&members, addresses, "member list -w table");
+        match found(finding).first() {
+            Some(Mismatch::SeveralClusters(_) | Mismatch::SeveralLeaders(_)) => vec![
+                format!(
+                    "ssh {} mv /etc/kubernetes/manifests/kube-apiserver.yaml /root/ # on every machine: stop the writers first",
+                    phrases::host_of(first, addresses)
+                ),
+                phrases::ETCDCTL_FILES.into(),
+                status(),
+                list(),
+                phrases::etcdctl(
+                    std::slice::from_ref(first),
+                    addresses,
+                    "snapshot save /root/before-repair.db # of each",
+                ),
+            ],
+            Some(Mismatch::WithoutTls(_) | Mismatch::WithTls(_)) => {
+                let host = phrases::host_of(first, addresses);
+                vec![
+                    format!("ssh {host} \"tr '\\0' '\\n' </proc/$(pidof etcd)/cmdline | grep -e -urls\""),
+                    format!("curl -s http://{}/version", phrases::address(first, addresses)),
+                    "vedette check /etc/vedette/vedette.yaml".into(),
+                ]
+            }
+            Some(Mismatch::NotStarted { ids, .. }) => {
+                let mut commands = vec![phrases::ETCDCTL_FILES.into(), list(), status()];
+                if let Some(id) = ids.first() {
+                    let call = format!("member remove {id} # if it is not to come any more");
+                    commands.push(phrases::etcdctl(std::slice::from_ref(first), addresses, &call));
+                }
+                commands
+            }
+            Some(Mismatch::SameMember { .. } | Mismatch::NotListed(_)) | None => {
+                vec![phrases::ETCDCTL_FILES.into(), status(), list(), "vedette check /etc/vedette/vedette.yaml".into()]
+            }
+        }
+    }
+}
+
+fn found(finding: &Finding) -> &[Mismatch] {
+    if let Evidence::Mismatch { found, .. } = &finding.evidence { found } else { &[] }
+}
+
+/// One mismatch as a sentence.
+fn said(mismatch: &Mismatch, etcd: &str, addresses: &Addresses) -> String {
+    let places = |subjects: &[Subject]| {
+        phrases::list(&subjects.iter().map(|subject| phrases::place(subject, addresses)).collect::<Vec<_>>())
+    };
+    match mismatch {
+        Mismatch::SeveralClusters(groups) => {
+            let each: Vec<String> = groups
+                .iter()
+                .map(|group| {
+                    let writes = if group.is_led { "with a leader of its own" } else { "without a leader" };
+                    format!("{} in cluster {} ({writes})", places(&group.members), group.cluster_id)
+                })
+                .collect();
+            format!("The members of {etcd} are not one cluster but {}: {}.", groups.len(), each.join("; "))
+        }
+        Mismatch::SeveralLeaders(leaders) => {
+            format!("{} members of {etcd} lead at the same time: {}.", leaders.len(), places(leaders))
+        }
+        Mismatch::SameMember { names, id } => {
+            format!("{} are the same member of {etcd}, {id}, under {} names.", places(names), names.len())
+        }
+        Mismatch::NotListed(members) => {
+            let verb = if members.len() == 1 { "is" } else { "are" };
+            format!("{} {verb} watched, but {etcd}'s own list of members has no such member.", places(members))
+        }
+        Mismatch::NotStarted { ids, voters } => {
+            let verb = if ids.len() == 1 { "has" } else { "have" };
+            format!(
+                "{} of {voters} voters in {etcd}'s own list {verb} never started: {}.",
+                ids.len(),
+                phrases::list(ids)
+            )
+        }
+        Mismatch::WithoutTls(members) => {
+            let verb = if members.len() == 1 { "answers" } else { "answer" };
+            format!("{} of {etcd} {verb} without TLS, and TLS is configured.", places(members))
+        }
+        Mismatch::WithTls(members) => {
+            let verb = if members.len() == 1 { "answers" } else { "answer" };
+            format!("The metrics of {} {verb} with TLS, and plain HTTP is configured.", places(members))
+        }
+    }
+}
+
+impl Rule for Misconfigured {
+    fn explains(&self) -> &'static [Edge] {
+        // Members of several clusters follow several leaders and have histories of their own.
+        const EDGES: [Edge; 2] = [Edge::at_subject(RuleId::F03), Edge::at_subject(RuleId::F05)];
+        &EDGES
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        scene.etcds().into_iter().map(|etcd| (etcd.clone(), judge_members(scene, etcd))).collect()
+    }
+}
+
+/// One mismatch, since when, how loud, how long it must last.
+struct Seen {
+    mismatch: Mismatch,
+    since: Now,
+    level: Level,
+    hold: Duration,
+    path_unproven: bool,
+}
+
+fn judge_members(scene: &Scene<'_>, etcd: Subject) -> Verdict {
+    let mut seen = Vec::new();
+    let mut doubts = Vec::new();
+    let mut runs = Vec::new();
+    let is_metrics_only = scene.view.inventory().etcd(&etcd).is_some_and(|known| known.is_metrics_only);
+    let aspects: &[Aspect] =
+        if is_metrics_only { &[Aspect::Configured, Aspect::ConfiguredPages] } else { &[Aspect::Configured] };
+    for aspect in aspects {
+        match scene.standing(&etcd, *aspect) {
+            Standing::Good(run) => runs.push(*run),
+            Standing::Unknown(why) => doubts.push(why),
+            Standing::Bad { bad, path_unproven } => {
+                let since = bad.run.first;
+                let lasted = bad.run.last.mono.since(since.mono);
+                let loud = |mismatch| {
+                    let (level, hold) = gravity(scene, &mismatch);
+                    Seen { mismatch, since, level, hold, path_unproven }
+                };
+                let told = if *aspect == Aspect::Configured { by_status(scene, &etcd) } else { by_pages(scene, &etcd) };
+                // A leader that was cut off steps down within an election.
+                let (young, lasting): (Vec<_>, Vec<_>) = told.into_iter().partition(|mismatch| {
+                    matches!(mismatch, Mismatch::SeveralLeaders(_)) && lasted < scene.policy().leaderless_hold
+                });
+                if lasting.is_empty() || !young.is_empty() {
+                    doubts.push(Why::Suspected { since });
+                }
+                seen.extend(lasting.into_iter().map(loud));
+            }
+        }
+    }
+    seen.extend(by_list(scene, &etcd));
+    seen.sort_by(|one, other| other.level.cmp(&one.level).then(one.hold.cmp(&other.hold)));
+    let Some(gravest_seen) = seen.first() else {
+        let all = if doubts.is_empty() { all_good(&runs) } else { None };
+        return all.unwrap_or_else(|| Verdict::Unknown(gravest(doubts)));
+    };
+    Verdict::Bad(Finding {
+        rule: RuleId::F57,
+        level: gravest_seen.level,
+        since: seen.iter().map(|one| one.since).min_by_key(|since| since.mono).unwrap_or(gravest_seen.since).wall,
+        hold: gravest_seen.hold,
+        path_unproven: gravest_seen.path_unproven,
+        evidence: Evidence::Mismatch {
+            of: scene.members(&etcd).len(),
+            found: seen.into_iter().map(|one| one.mismatch).collect(),
+        },
+        subject: etcd,
+    })
+}
+
+/// Whoever takes writes apart from the rest costs data with every second; the rest is a set-up that waits for its hold.
+fn gravity(scene: &Scene<'_>, mismatch: &Mismatch) -> (Level, Duration) {
+    let is_writing_apart = match mismatch {
+        Mismatch::SeveralClusters(groups) => groups.iter().filter(|group| group.is_led).count() > 1,
+        Mismatch::SeveralLeaders(_) => true,
+        Mismatch::SameMember { .. }
+        | Mismatch::NotListed(_)
+        | Mismatch::NotStarted { .. }
+        | Mismatch::WithoutTls(_)
+        | Mismatch::WithTls(_) => false,
+    };
+    if is_writing_apart { (Level::Critical, Duration::ZERO) } else { (Level::Warning, scene.policy().redundancy_hold) }
+}
+
+/// What the members that answer say of themselves.
+fn by_status(scene: &Scene<'_>, etcd: &Subject) -> Vec<Mismatch> {
+    let members = scene.members(etcd);
+    let told: Vec<(&Subject, &MemberStatus)> = members
+        .iter()
+        .filter(|member| scene.standing(member, Aspect::Answer).good().is_some())
+        .filter_map(|member| scene.view.status(member).map(|(_, status)| (member, status)))
+        .collect();
+    let mut found = Vec::new();
+    let clusters: BTreeSet<u64> = told.iter().map(|(_, status)| status.cluster_id).collect();
+    if clusters.len() > 1 {
+        let group = |id: u64| {
+            let of_it = || told.iter().filter(move |(_, status)| status.cluster_id == id);
+            Group {
+                cluster_id: format!("{id:x}"),
+                members: of_it().map(|(member, _)| (*member).clone()).collect(),
+                is_led: of_it().any(|(_, status)| status.leader.is_some()),
+            }
+        };
+        found.push(Mismatch::SeveralClusters(clusters.iter().map(|id| group(*id)).collect()));
+    }
+    for cluster in clusters {
+        let leads = |(_, status): &&(&Subject, &MemberStatus)| {
+            status.cluster_id == cluster && status.leader == Some(status.member_id)
+        };
+        let leaders: BTreeMap<u64, Subject> =
+            told.iter().filter(leads).map(|(member, status)| (status.member_id, (*member).clone())).collect();
+        if leaders.len() > 1 {
+            found.push(Mismatch::SeveralLeaders(leaders.into_values().collect()));
+        }
+    }
+    let ids = told.iter().map(|(member, status)| ((status.cluster_id, status.member_id), (*member).clone()));
+    found.extend(same(ids, |(_, id)| format!("{id:x}")));
+    let speaking = |cause: Cause| -> Vec<Subject> {
+        let speaks = |member: &&Subject| scene.view.other_speech(member).is_some_and(|unseen| unseen.cause == cause);
+        members.iter().filter(speaks).cloned().collect()
+    };
+    for (members, mismatch) in [
+        (speaking(Cause::WithoutTls), Mismatch::WithoutTls as fn(Vec<Subject>) -> Mismatch),
+        (speaking(Cause::WithTls), Mismatch::WithTls),
+    ] {
+        found.extend((!members.is_empty()).then(|| mismatch(members)));
+    }
+    found
+}
+
+/// What the pages of their metrics listeners say.
+fn by_pages(scene: &Scene<'_>, etcd: &Subject) -> Vec<Mismatch> {
+    let members = scene.members(etcd);
+    let pages: Vec<_> = members.iter().filter_map(|member| Some((member, &scene.view.metrics(member)?.1))).collect();
+    let ids = pages.iter().filter_map(|(member, page)| Some((page.member_id.clone()?, (*member).clone())));
+    let mut found: Vec<Mismatch> = same(ids, Clone::clone).collect();
+    let leading: BTreeMap<&str, Subject> = pages
+        .iter()
+        .filter(|(_, page)| page.is_leader == Some(true))
+        .map(|(member, page)| (page.member_id.as_deref().unwrap_or(member.short()), (*member).clone()))
+        .collect();
+    if leading.len() > 1 {
+        found.insert(0, Mismatch::SeveralLeaders(leading.into_values().collect()));
+    }
+    found
+}
+
+/// Names that lead to one member.
+fn same<I: Ord>(
+    ids: impl Iterator<Item = (I, Subject)>,
+    told: impl Fn(&I) -> String,
+) -> impl Iterator<Item = Mismatch> {
+    let mut names: BTreeMap<I, Vec<Subject>> = BTreeMap::new();
+    for (id, member) in ids {
+        names.entry(id).or_default().push(member);
+    }
+    names
+        .into_iter()
+        .filter(|(_, names)| names.len() > 1)
+        .map(move |(id, names)| Mismatch::SameMember { names, id: told(&id) })
+}
+
+/// What etcd's own list says. A list is no sample but a fact, so one is enough.
+fn by_list(scene: &Scene<'_>, etcd: &Subject) -> Vec<Seen> {
+    let Some(list) = scene.view.membership(etcd) else { return Vec::new() };
+    let policy = scene.policy();
+    let mut seen = Vec::new();
+    let strangers = scene.not_listed(etcd);
+    if !strangers.is_empty() {
+        seen.push(Seen {
+            mismatch: Mismatch::NotListed(strangers),
+            since: list.at,
+            level: Level::Warning,
+            hold: policy.redundancy_hold,
+            path_unproven: false,
+        });
+    }
+    let unstarted = list.unstarted();
+    let since = scene.view.track(etcd, Aspect::Started).and_then(|track| track.bad()).map(|bad| bad.run.first);
+    if let Some(since) = since.filter(|_| !unstarted.is_empty()) {
+        // A member that joins is listed before it starts: for some minutes that is no news.
+        let is_late = scene.now.mono.since(since.mono) >= policy.redundancy_critical;
+        let ids = unstarted.iter().map(|id| format!("{id:x}")).collect();
+        seen.push(Seen {
+            mismatch: Mismatch::NotStarted { ids, voters: list.voters().len() },
+            since,
+            level: if is_late { Level::Warning } else { Level::Info },
+            hold: Duration::ZERO,
+            path_unproven: false,
+        });
+    }
+    seen
+}

@@ -1,0 +1,121 @@
+//! etcd's own list of its members, as the watched members tell it: who has a vote, who has never started, who of them is
+//! watched here.
+//!
+//! Each member tells the list from its own memory, without asking the others, so one that is cut off may tell an old one:
+//! what most of them tell at present counts. Read by the counting of votes and by the rules.
+
+use std::collections::BTreeSet;
+
+use crate::model::etcd::{MemberListing, MemberStatus};
+use crate::model::subject::Subject;
+use crate::model::time::Now;
+
+use super::view::{Aspect, View};
+
+/// A list older than so many of its intervals only counts while nobody tells a newer one.
+const INTERVALS: u32 = 3;
+
+/// One etcd cluster by its own list.
+#[derive(Debug, Clone, Copy)]
+pub struct Membership<'a> {
+    /// Scheduled start of the round that told it.
+    pub at: Now,
+    /// The members.
+    pub members: &'a [MemberListing],
+}
+
+impl Membership<'_> {
+    /// Ids of all members with a vote, those that have never started among them.
+    #[must_use]
+    pub fn voters(&self) -> BTreeSet<u64> {
+        self.members.iter().filter(|member| !member.is_learner).map(|member| member.id).collect()
+    }
+
+    /// Members with a vote that have never started: etcd learns their names when they do.
+    #[must_use]
+    pub fn unstarted(&self) -> Vec<u64> {
+        let unstarted = self.members.iter().filter(|member| !member.is_learner && member.name.is_empty());
+        unstarted.map(|member| member.id).collect()
+    }
+
+    /// The entry of a member.
+    #[must_use]
+    pub fn entry(&self, id: u64) -> Option<&MemberListing> {
+        self.members.iter().find(|member| member.id == id)
+    }
+}
+
+impl View {
+    /// The list that most members of the etcd cluster `etcd` tell at present. Whoever is not in the list that it tells
+    /// itself tells of another cluster, or of one that has removed it.
+    #[must_use]
+    pub fn membership(&self, etcd: &Subject) -> Option<Membership<'_>> {
+        let main = self.main_cluster(etcd);
+        let told: Vec<Membership<'_>> = self
+            .watched_members(etcd)
+            .filter_map(|member| {
+                let (at, members) = self.member_list(&member)?;
+                let is_its_own = self.status(&member).is_none_or(|(_, status)| {
+                    main.is_none_or(|main| main == status.cluster_id)
+                        && members.iter().any(|listed| listed.id == status.member_id)
+                });
+                is_its_own.then_some(Membership { at: *at, members })
+            })
+            .collect();
+        let newest = told.iter().map(|list| list.at.mono).max()?;
+        let lasting = self.policy().etcd_members_interval * INTERVALS;
+        let present = || told.iter().filter(|list| newest.since(list.at.mono) <= lasting);
+        let tellers = |list: &Membership<'_>| present().filter(|other| is_alike(other, list)).count();
+        present().max_by_key(|list| (tellers(list), list.at.mono)).copied()
+    }
+
+    /// The id of the etcd cluster to which most of the watched members belong: of those that answer, else of those that
+    /// did.
+    #[must_use]
+    pub fn main_cluster(&self, etcd: &Subject) -> Option<u64> {
+        let statuses = |is_wanted: &dyn Fn(&Subject) -> bool| -> Vec<&MemberStatus> {
+            let wanted = self.watched_members(etcd).filter(|member| is_wanted(member));
+            wanted.filter_map(|member| self.status(&member).map(|(_, status)| status)).collect()
+        };
+        let answers = |member: &Subject| self.track(member, Aspect::Answer).is_some_and(|track| track.good().is_some());
+        main_cluster(&statuses(&answers)).or_else(|| main_cluster(&statuses(&|_| true)))
+    }
+
+    /// The members of `etcd` that are watched.
+    fn watched_members<'a>(&'a self, etcd: &'a Subject) -> impl Iterator<Item = Subject> + 'a {
+        let known = match etcd {
+            Subject::Etcd(cluster, name) => {
+                self.inventory().etcd(etcd).map(|known| known.member_subjects(cluster, name))
+            }
+            Subject::Vantage
+            | Subject::Reference(_)
+            | Subject::Resolver(_)
+            | Subject::Cluster(_)
+            | Subject::Vip(_)
+            | Subject::Apiserver(..)
+            | Subject::EtcdMember(..)
+            | Subject::Stored(..) => None,
+        };
+        known.into_iter().flatten()
+    }
+}
+
+/// The cluster id that most members tell: by distinct members first, by one that leads second.
+#[must_use]
+pub fn main_cluster(statuses: &[&MemberStatus]) -> Option<u64> {
+    let ids: BTreeSet<u64> = statuses.iter().map(|status| status.cluster_id).collect();
+    let weight = |id: u64| {
+        let of_it = || statuses.iter().filter(move |status| status.cluster_id == id);
+        let members: BTreeSet<u64> = of_it().map(|status| status.member_id).collect();
+        (members.len(), of_it().any(|status| status.leader.is_some()))
+    };
+    // The lowest id of equals, so that the choice does not wander.
+    ids.into_iter().rev().max_by_key(|id| weight(*id))
+}
+
+fn is_alike(one: &Membership<'_>, other: &Membership<'_>) -> bool {
+    let signature = |list: &Membership<'_>| -> BTreeSet<(u64, bool, bool)> {
+        list.members.iter().map(|member| (member.id, member.is_learner, member.name.is_empty())).collect()
+    };
+    signature(one) == signature(other)
+}

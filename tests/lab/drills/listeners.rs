@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::clock::{wait_for, wait_until};
+use crate::clock::{self, wait_for, wait_until};
 use crate::drill::Drill;
 use crate::etcd::{self, MEMBERS, QUOTA_BYTES};
 use crate::http::{self, Credentials};
@@ -18,7 +18,7 @@ use crate::vedette::Options;
 use crate::world::World;
 
 use super::versions::{looks, of_kind, result};
-use super::watch::{self, AFTER_HOLD, Fault, SETTLED};
+use super::watch::{self, AFTER_HOLD, Fault, SETTLED, TOO_LATE};
 
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -29,6 +29,7 @@ const HOST: Place = Place::Etcd(3);
 pub(crate) const DRILLS: &[Drill] = &[
     Drill::new("metrics_listeners_over_tls_are_read_with_a_client_certificate", over_tls).without_cluster(),
     Drill::new("a_killed_member_is_told_by_metrics_listeners_alone", by_listeners_alone).without_cluster(),
+    Drill::new("three_etcds_of_one_member_are_paged_as_that_and_one_without_tls_is_named", apart).without_cluster(),
     Drill::new("a_learner_neither_votes_nor_is_called_down_while_it_lives", learner).without_cluster(),
 ];
 
@@ -70,6 +71,46 @@ fn by_listeners_alone(world: &mut World) -> Result<()> {
     let fault = member_down("one member killed, seen by metrics listeners alone", "member etcd-3 is down");
     watch::drill(world, &fault, |world| world.kill9("etcd-3"), |world| world.start("etcd-3"))?;
     Ok(())
+}
+
+/// As after a restore in which each member was given only itself.
+fn apart(world: &mut World) -> Result<()> {
+    let program = world.tools.path("etcd")?.to_owned();
+    let logs = world.folder.join("logs");
+    for n in 1..=MEMBERS {
+        let place = Place::Etcd(n);
+        let more = [format!("--initial-cluster={}=https://{}:2380", place.name(), place.ip())];
+        world.add(etcd::member_with(n, &program, &world.pki, &world.volatile, &logs, QUOTA_BYTES, &more));
+        world.start(&place.name())?;
+    }
+    etcd::wait_ready(&world.network, PATIENCE)?;
+    let config = write_config(world, "vedette", &client(world, "        "), &at_client_ports())?;
+    let at = clock::now();
+    world.start_vedette(&config)?;
+    let symptom = "etcd is several clusters";
+    let fault = Fault { what: "three etcds of one member each", symptom, level: "[CRITICAL", within: TOO_LATE };
+    let mail = watch::told(world, &fault, at)?;
+    ensure!(!mail.text.contains("lost its quorum"), "each of them takes writes:\n{}", mail.text);
+
+    let plain = format!("http://{}:32379", HOST.ip());
+    let arguments = vec![
+        "--name=plain".to_owned(),
+        format!("--data-dir={}", world.volatile.join("plain").display()),
+        format!("--listen-client-urls={plain}"),
+        format!("--advertise-client-urls={plain}"),
+        "--listen-peer-urls=http://127.0.0.1:32380".to_owned(),
+        "--initial-advertise-peer-urls=http://127.0.0.1:32380".to_owned(),
+        "--initial-cluster=plain=http://127.0.0.1:32380".to_owned(),
+    ];
+    world.add(Server::new("plain", HOST, &program, arguments, logs.join("plain.log")));
+    world.start("plain")?;
+    let place = format!("{{ name: plain, address: \"{}:32379\" }}", HOST.ip());
+    let config = write_config(world, "plain", &client(world, "        "), &[place])?;
+    wait_until("an etcd without TLS to be named", PATIENCE, || {
+        looks(world, &config)
+            .is_ok_and(|seen| of_kind(&seen, "etcd_status").iter().any(|look| result(look).contains("without TLS")))
+    })
+    .with_context(|| world.what_vedette_said())
 }
 
 fn learner(world: &mut World) -> Result<()> {

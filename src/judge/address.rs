@@ -31,8 +31,9 @@ impl Words for AddressDead {
     }
 
     fn headline(&self, finding: &Finding) -> String {
-        let (dead, of) = dead(finding);
-        format!("{} of {of} addresses {} dead", dead.len(), if dead.len() == 1 { "is" } else { "are" })
+        let is_shared = finding.subject.component() == "vip";
+        let whose = if is_shared { "the API name".to_owned() } else { phrases::fit(finding.subject.short(), 20) };
+        format!("one address of {whose} is dead")
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {

@@ -32,10 +32,10 @@ impl Words for Coverage {
     }
 
     fn headline(&self, finding: &Finding) -> String {
-        if unresolved(finding).is_empty() {
-            return "not everything can be seen from here".into();
-        }
-        "a name has no address here: not watched".into()
+        // Of one endpoint only this is told.
+        let is_of_all = finding.subject.component() == "cluster";
+        if is_of_all { "not everything can be seen from here" } else { "a name has no address here: not watched" }
+            .into()
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {

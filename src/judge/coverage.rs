@@ -307,6 +307,8 @@ fn still_open(scene: &Scene<'_>, gap: &Gap) -> Option<Gap> {
             let is_open = scene.quota(etcd).is_none() && scene.members(etcd).iter().any(is_untold);
             is_open.then(|| gap.clone())
         }
+        // Until etcd's own list is read again.
+        Gap::NotWatched { etcd, .. } => scene.view.membership(etcd).is_none().then(|| gap.clone()),
         // By the configuration alone, or by findings that stand for themselves.
         Gap::NoReference
         | Gap::ReferencesSilent(_)

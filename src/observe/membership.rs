@@ -94,7 +94,8 @@ impl View {
             | Subject::Vip(_)
             | Subject::Apiserver(..)
             | Subject::EtcdMember(..)
-            | Subject::Stored(..) => None,
+            | Subject::Stored(..)
+            | Subject::Chain(..) => None,
         };
         known.into_iter().flatten()
     }

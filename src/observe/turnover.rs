@@ -62,7 +62,8 @@ impl<'a> Turnover<'a> {
             | Subject::Vip(_)
             | Subject::Apiserver(..)
             | Subject::Etcd(..)
-            | Subject::Stored(..) => known(self.old) == known(self.new),
+            | Subject::Stored(..)
+            | Subject::Chain(..) => known(self.old) == known(self.new),
         }
     }
 

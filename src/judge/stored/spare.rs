@@ -34,7 +34,9 @@ impl<'a> Depended<'a> {
                     | Trust::Expired
                     | Trust::NotYetValid
                     | Trust::WrongName
+                    | Trust::WrongPurpose
                     | Trust::Invalid
+                    | Trust::Unproven
                     | Trust::Unverified,
                 ) => depended.unproven.extend(seen.served.chain.iter().map(|sent| sent.issuer.as_str())),
             }

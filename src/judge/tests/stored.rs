@@ -370,7 +370,6 @@ impl Desk {
             client_authorities: 0,
             trusted: Vec::new(),
             path: None,
-            trusted: Vec::new(),
         };
         self.take(millis, Probe::anew(of(subject), ProbeKind::Chain), Some(Arc::new(served)), Reading::Chain);
     }

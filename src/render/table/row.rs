@@ -72,6 +72,7 @@ impl Saw {
             | Self::Shed
             | Self::Refused
             | Self::Unreachable
+            | Self::Foreign
             | Self::Down => true,
         }
     }

@@ -318,11 +318,13 @@ impl Rule for MemberDown {
         for etcd in scene.etcds() {
             let members = scene.members(&etcd);
             // The loss of a sole member is the loss of the quorum, unless etcd itself knows of others.
-            if members.len() < 2 && scene.voters(&etcd).all < 2 {
-                continue;
-            }
+            let is_sole = members.len() < 2 && scene.voters(&etcd).all < 2;
             for member in &members {
-                verdicts.push((member.clone(), judge_member(scene, member, &members)));
+                let verdict = match judge_member(scene, member, &members) {
+                    Verdict::Bad(_) if is_sole => Verdict::Unknown(Why::Unclear),
+                    verdict => verdict,
+                };
+                verdicts.push((member.clone(), verdict));
             }
         }
         verdicts

@@ -49,7 +49,7 @@ fn the_quorum_is_a_majority_of_the_configured_voters() {
 
 #[test]
 fn a_sole_member_gets_ten_seconds_and_is_no_lost_redundancy() {
-    check_rounds(&[Gone], Says::Bad(Critical, 10), &[(E1, Says::Nothing)]);
+    check_rounds(&[Gone], Says::Bad(Critical, 10), &[(E1, Says::Unclear)]);
 }
 
 #[test]

@@ -34,18 +34,7 @@ impl Words for Misconfigured {
     }
 
     fn headline(&self, finding: &Finding) -> String {
-        let etcd = etcd_name(&finding.subject);
-        let what = match found(finding).first() {
-            Some(Mismatch::SeveralClusters(_)) => "is several clusters",
-            Some(Mismatch::SeveralLeaders(_)) => "has several leaders",
-            Some(Mismatch::SameMember { .. }) => "has one member several times",
-            Some(Mismatch::NotListed(_)) => "does not list a watched member",
-            Some(Mismatch::NotStarted { .. }) => "lists an unstarted member",
-            Some(Mismatch::WithoutTls(_)) => "answers without TLS",
-            Some(Mismatch::WithTls(_)) => "metrics want TLS",
-            None => "is not as configured",
-        };
-        format!("{etcd} {what}")
+        format!("{} is not the cluster it should be", etcd_name(&finding.subject))
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {

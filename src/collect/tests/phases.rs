@@ -120,7 +120,7 @@ async fn a_peer_that_does_not_shake_hands_is_told_by_how_it_ends() {
     })
     .await;
 
-    for (server, cause) in [(&reset, Cause::Reset), (&closed, Cause::Closed), (&plain, Cause::TlsBroken)] {
+    for (server, cause) in [(&reset, Cause::Reset), (&closed, Cause::Closed), (&plain, Cause::WithoutTls)] {
         let seen = Bench::new().apiserver(server.address).see(ProbeKind::Readyz).await;
 
         assert_eq!(unseen(&seen), Unseen { phase: Phase::Tls, cause });

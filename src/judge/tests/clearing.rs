@@ -11,7 +11,7 @@ use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::rule::RuleId::{self, *};
 use crate::model::verdict::{Finding, Verdict};
 
-use super::stage::Member::{Apart, Full, Gone, Hung, Learner, Unwelcoming, Up};
+use super::stage::Member::{Corrupt, Elsewhere, Full, Gone, Hung, Learner, Stray, Unwelcoming, Up};
 use super::stage::{
     Seen, answered, at, dead, each, inventory, mute, name, not_ready, of, path_works, reads, ready, round, round_with,
     together, took, verdicts, version, version_status, view,
@@ -85,7 +85,7 @@ fn etcd_cases() -> Vec<Case> {
         case(
             F03,
             ETCD,
-            &[before(round(&[Up, Up, Apart]))],
+            &[before(round(&[Up, Up, Elsewhere]))],
             vec![
                 (after(&[quorate()]), true),
                 (after(&[round(&[Up, Up, Gone])]), false),
@@ -121,6 +121,27 @@ fn etcd_cases() -> Vec<Case> {
                 (after(&[quorate()]), true),
                 (after(&[round(&[Gone, Gone, Up])]), false),
                 (after(&[round(&[Unwelcoming, Unwelcoming, Up])]), false),
+            ],
+        ),
+        case(
+            F10,
+            ETCD,
+            &[before(round(&[Corrupt, Up, Up]))],
+            vec![
+                (after(&[quorate()]), true),
+                (after(&[round(&[Gone, Gone, Up])]), false),
+                (after(&[round(&[Unwelcoming, Unwelcoming, Up])]), false),
+                (after(&[ready(A1), ready(A2), ready(VIP)]), false),
+            ],
+        ),
+        case(
+            F57,
+            ETCD,
+            &[before(round(&[Up, Up, Stray]))],
+            vec![
+                (after(&[quorate()]), true),
+                (after(&[round(&[Up, Up, Gone])]), false),
+                (after(&[round(&[Up, Up, Unwelcoming])]), false),
             ],
         ),
         Case {

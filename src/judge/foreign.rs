@@ -132,16 +132,29 @@ fn judge_answers(scene: &Scene<'_>, whole: Subject, endpoints: &[Subject], insta
         .filter_map(|(endpoint, standing)| Some((*endpoint, standing.bad()?)))
         .filter(|(endpoint, bad)| answers(&bad.symptom) && !is_told_already(scene, endpoint, bad))
         .collect();
+    let raised = scene.raised_of(RuleId::F58, &whole).map(|finding| &finding.evidence);
+    let known: &[(Subject, Symptom)] = if let Some(Evidence::Impostor { parts, .. }) = raised { parts } else { &[] };
+    let is_known = |endpoint: &Subject| known.iter().any(|(known, _)| known == endpoint);
     let Some(since) = concerned.iter().map(|(_, bad)| bad.run.first).min_by_key(|first| first.mono) else {
-        let runs: Option<Vec<_>> = standings.iter().map(|(_, standing)| standing.good()).collect();
-        let doubts = standings.iter().filter_map(|(_, standing)| match standing {
+        // What was raised ends by the answers of those whom it is about.
+        let is_raised = standings.iter().any(|(endpoint, _)| is_known(endpoint));
+        let asked = || standings.iter().filter(|(endpoint, _)| !is_raised || is_known(endpoint));
+        let runs: Option<Vec<_>> = asked().map(|(_, standing)| standing.good()).collect();
+        let doubts = asked().filter_map(|(_, standing)| match standing {
             Standing::Unknown(why) => Some(*why),
             Standing::Bad { .. } => Some(Why::Unclear),
             Standing::Good(_) => None,
         });
         return runs.and_then(all_good).unwrap_or_else(|| Verdict::Unknown(gravest(doubts)));
     };
-    let bad = concerned.iter().filter(|(endpoint, _)| instances.contains(endpoint)).count();
+    let mut parts: Vec<(Subject, Symptom)> =
+        concerned.iter().map(|(endpoint, bad)| ((*endpoint).clone(), bad.symptom.clone())).collect();
+    let is_open = |(endpoint, _): &&(Subject, Symptom)| {
+        let is_concerned = concerned.iter().any(|(concerned, _)| *concerned == endpoint);
+        !is_concerned && standings.iter().any(|(of, standing)| *of == endpoint && standing.good().is_none())
+    };
+    parts.extend(known.iter().filter(is_open).cloned());
+    let bad = parts.iter().filter(|(endpoint, _)| instances.contains(endpoint)).count();
     let all = bad == instances.len();
     let policy = scene.policy();
     Verdict::Bad(Finding {
@@ -151,11 +164,7 @@ fn judge_answers(scene: &Scene<'_>, whole: Subject, endpoints: &[Subject], insta
         since: since.wall,
         hold: if all { policy.sole_hold } else { policy.redundancy_hold },
         path_unproven: standings.iter().any(|(_, standing)| standing.is_unproven()),
-        evidence: Evidence::Impostor {
-            parts: concerned.iter().map(|(endpoint, bad)| ((*endpoint).clone(), bad.symptom.clone())).collect(),
-            bad,
-            of: instances.len(),
-        },
+        evidence: Evidence::Impostor { parts, bad, of: instances.len() },
     })
 }
 

@@ -222,14 +222,19 @@ fn judge_reason(scene: &Scene<'_>, subject: &Subject, reason: Distrust, endpoint
             Some((*endpoint, *seen, run, is_latest))
         })
         .collect();
+    let raised = scene.raised_of(RuleId::F27, subject).map(|finding| &finding.evidence);
+    let known: &[Untrusted] = if let Some(Evidence::Untrusted { parts, .. }) = raised { parts } else { &[] };
     let Some(since) = refused.iter().map(|(_, _, run, _)| run.first).min_by_key(|first| first.mono) else {
-        return trusted(reason, endpoints.len(), &seen);
+        return trusted(scene, reason, endpoints, known);
     };
     let confirmed = || refused.iter().filter(|(_, _, run, is_latest)| *is_latest && run.looks >= HANDSHAKES);
-    let parts: Vec<Untrusted> = confirmed().filter_map(|(place, seen, _, _)| part(scene, place, seen)).collect();
+    let mut parts: Vec<Untrusted> = confirmed().filter_map(|(place, seen, _, _)| part(scene, place, seen)).collect();
     let Some((_, first, _, _)) = confirmed().next().filter(|_| !parts.is_empty()) else {
         return Verdict::Unknown(Why::Suspected { since });
     };
+    // From before a restart, and not seen since.
+    let is_unseen = |part: &&Untrusted| endpoints.contains(&part.place) && scene.view.served(&part.place).is_none();
+    parts.extend(known.iter().filter(is_unseen).cloned());
     Verdict::Bad(Finding {
         rule: RuleId::F27,
         subject: subject.clone(),
@@ -249,20 +254,18 @@ fn judge_reason(scene: &Scene<'_>, subject: &Subject, reason: Distrust, endpoint
     })
 }
 
-/// Good by handshakes that were trusted: of all endpoints that were ever refused for this reason, or of all that there
-/// are, where none is known to have been.
-fn trusted(reason: Distrust, endpoints: usize, seen: &[(&Subject, &ServedSeen)]) -> Verdict {
-    let was_refused: Vec<&ServedSeen> =
-        seen.iter().map(|(_, seen)| *seen).filter(|seen| seen.trusting.was(reason)).collect();
-    let concerned = if was_refused.is_empty() {
-        if seen.len() < endpoints {
-            return Verdict::Unknown(Why::NeverSeen);
-        }
-        seen.iter().map(|(_, seen)| *seen).collect()
-    } else {
-        was_refused
+/// Good by handshakes that were trusted: of all endpoints that were ever refused for this reason, in this process or in
+/// what was raised before it, or of all that there are, where none is known to have been.
+fn trusted(scene: &Scene<'_>, reason: Distrust, endpoints: &[Subject], known: &[Untrusted]) -> Verdict {
+    let was_refused = |endpoint: &&Subject| {
+        let is_known = known.iter().any(|part| part.place == **endpoint);
+        is_known || scene.view.served(endpoint).is_some_and(|seen| seen.trusting.was(reason))
     };
-    let runs: Option<Vec<&Run>> = concerned.iter().map(|seen| seen.trusting.trusted()).collect();
+    let refused: Vec<&Subject> = endpoints.iter().filter(was_refused).collect();
+    let concerned = if refused.is_empty() { endpoints.iter().collect() } else { refused };
+    let seen: Option<Vec<&ServedSeen>> = concerned.into_iter().map(|endpoint| scene.view.served(endpoint)).collect();
+    let Some(seen) = seen else { return Verdict::Unknown(Why::NeverSeen) };
+    let runs: Option<Vec<&Run>> = seen.iter().map(|seen| seen.trusting.trusted()).collect();
     runs.and_then(all_good).unwrap_or(Verdict::Unknown(Why::Unclear))
 }
 

@@ -1,11 +1,13 @@
 //! What ends a finding, rule by rule: a good look at the very thing, and nothing that is seen of others.
 //!
-//! What files hold and which certificate is served has its own tables in `stored`, F04 and F55 theirs in `vantage`, F59 in `address`.
+//! What files hold and which certificate is served has its own tables in `stored`, F04 and F55 theirs in `vantage`, F27 in
+//! `untrusted`, F59 in `address`.
 
 use std::collections::BTreeSet;
 
 use crate::judge::judge;
 use crate::judge::scene::Scene;
+use crate::model::health::Foreign;
 use crate::model::inventory::Inventory;
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::rule::RuleId::{self, *};
@@ -13,8 +15,8 @@ use crate::model::verdict::{Finding, Verdict};
 
 use super::stage::Member::{Corrupt, Elsewhere, Full, Gone, Hung, Learner, Stray, Unwelcoming, Up};
 use super::stage::{
-    Seen, answered, at, dead, each, inventory, mute, name, not_ready, of, path_works, reads, ready, round, round_with,
-    together, took, verdicts, version, version_status, view,
+    Seen, answered, at, dead, each, foreign_version, inventory, mute, name, not_ready, of, path_works, reads, ready,
+    round, round_with, together, took, verdicts, version, version_status, view,
 };
 
 const A1: &str = "prod/apiserver/api-1";
@@ -268,6 +270,19 @@ fn apiserver_cases() -> Vec<Case> {
             ],
         ),
         case(
+            F58,
+            "prod",
+            &[before(foreign_version(A1, 200, Foreign::Html)), before(ready(A1)), before(ready(A2))],
+            vec![
+                (after(&[ready(A1), ready(A2), version(A1)]), true),
+                (after(&[ready(A1), dead(A2), version(A1)]), true),
+                (after(&[ready(A1), ready(A2), version(A2), version(VIP)]), false),
+                (after(&[ready(A1), ready(A2), foreign_version(A1, 302, Foreign::Redirect)]), false),
+                (after(&[ready(A1), ready(A2), version_status(A1, 401)]), false),
+                (after(&both(dead(A1), ready(A2))), false),
+            ],
+        ),
+        case(
             F53,
             "prod",
             &[before(round(&[Up, Up, Gone])), before(ready(A1)), before(ready(A2))],
@@ -297,7 +312,7 @@ fn only_what_it_is_about_ends_a_finding() {
 
 #[test]
 fn every_rule_has_its_readings_in_a_table() {
-    let mut tabled: BTreeSet<RuleId> = [F04, F05, F26, F28, F54, F55, F59].into();
+    let mut tabled: BTreeSet<RuleId> = [F04, F05, F26, F27, F28, F54, F55, F59].into();
     tabled.extend(etcd_cases().iter().chain(&apiserver_cases()).map(|case| case.rule));
 
     assert_eq!(tabled, RuleId::ALL.into());

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use crate::judge::edges::explains;
+use crate::judge::judge;
+use crate::judge::scene::Scene;
 use crate::model::certificate::{Certificate, Fingerprint, Served, Trust};
 use crate::model::inventory::Inventory;
 use crate::model::observation::{Observation, Reading};
@@ -11,7 +13,8 @@ use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::rule::Level::Warning;
 use crate::model::rule::RuleId::{F26, F27, F52};
-use crate::model::verdict::{Evidence, Finding, Verdict};
+use crate::model::subject::Subject;
+use crate::model::verdict::{Evidence, Finding, FindingKey, Verdict};
 use crate::observe::view::View;
 
 use super::stage::{Says, at, inventory, of, said, verdicts};
@@ -134,6 +137,32 @@ fn after_a_restart_all_must_have_been_seen_before_anything_is_well() {
 }
 
 #[test]
+fn what_was_raised_before_a_restart_ends_by_those_whom_it_is_about() {
+    let mut before = World::new();
+    for time in [0, 3000] {
+        before.shows(time, A2, Trust::UnknownAuthority);
+    }
+    let raised: Vec<Finding> = before.bad(3000);
+    let raised: Vec<&Finding> = raised.iter().collect();
+
+    let mut world = World::new();
+    for time in [6000, 9000] {
+        world.shows(time, A1, Trust::Trusted);
+        world.shows(time, VIP, Trust::Trusted);
+    }
+    assert_eq!(world.says_after(9000, UNKNOWN, &raised), Says::NeverSeen);
+    // Another is refused meanwhile: the first is not forgotten.
+    for time in [12_000, 15_000] {
+        world.shows(time, VIP, Trust::UnknownAuthority);
+    }
+    assert_eq!(world.places(15_000, &raised), [of(VIP), of(A2)]);
+
+    world.shows(18_000, A2, Trust::Trusted);
+
+    assert_eq!(world.places(18_000, &raised), [of(VIP)]);
+}
+
+#[test]
 fn where_no_ca_is_configured_there_is_nothing_to_judge() {
     let mut known = inventory(2, 3);
     known.clusters.values_mut().for_each(|cluster| {
@@ -250,6 +279,24 @@ impl World {
 
     fn says(&self, millis: u64, subject: &str) -> Says {
         said(&verdicts(&self.view, at(millis)), F27, subject)
+    }
+
+    fn says_after(&self, millis: u64, subject: &str, raised: &[&Finding]) -> Says {
+        said(&self.judged(millis, raised), F27, subject)
+    }
+
+    /// The endpoints that the finding of an unknown authority names.
+    fn places(&self, millis: u64, raised: &[&Finding]) -> Vec<Subject> {
+        let judged = self.judged(millis, raised).into_iter().find(|(key, _)| key.subject == of(UNKNOWN));
+        let Some((_, Verdict::Bad(Finding { evidence: Evidence::Untrusted { parts, .. }, .. }))) = judged else {
+            return Vec::new();
+        };
+        parts.into_iter().map(|part| part.place).collect()
+    }
+
+    fn judged(&self, millis: u64, raised: &[&Finding]) -> Vec<(FindingKey, Verdict)> {
+        let cluster = self.view.inventory().clusters.iter().next();
+        judge(&Scene { view: &self.view, cluster, now: at(millis), raised })
     }
 
     fn bad(&self, millis: u64) -> Vec<Finding> {

@@ -258,6 +258,10 @@ fn judge_members(scene: &Scene<'_>, etcd: Subject) -> Verdict {
         }
     }
     seen.extend(by_list(scene, &etcd));
+    // After a restart the list is asked for a minute later than the members are.
+    if scene.view.membership(&etcd).is_none() && was_told_by_list(scene, &etcd) {
+        doubts.push(Why::NeverSeen);
+    }
     seen.sort_by(|one, other| other.level.cmp(&one.level).then(one.hold.cmp(&other.hold)));
     let Some(gravest_seen) = seen.first() else {
         let all = if doubts.is_empty() { all_good(&runs) } else { None };
@@ -275,6 +279,13 @@ fn judge_members(scene: &Scene<'_>, etcd: Subject) -> Verdict {
         },
         subject: etcd,
     })
+}
+
+/// Whether what was told of an etcd stands in its own list, and can end by that list alone.
+fn was_told_by_list(scene: &Scene<'_>, etcd: &Subject) -> bool {
+    let raised = scene.raised_of(RuleId::F57, etcd).map(|finding| &finding.evidence);
+    let Some(Evidence::Mismatch { found, .. }) = raised else { return false };
+    found.iter().any(|mismatch| matches!(mismatch, Mismatch::NotListed(_) | Mismatch::NotStarted { .. }))
 }
 
 /// Whoever takes writes apart from the rest costs data with every second; the rest is a set-up that waits for its hold.

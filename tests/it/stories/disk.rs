@@ -46,6 +46,7 @@ pub(super) fn client(number: u8, start: UnixTime, ends: Duration) -> Item {
     Item {
         fingerprint: Fingerprint([number; 32]),
         identity: u64::from(number),
+        key: None,
         life: Some(Life { not_after, not_before: not_after.minus(DAY * 365) }),
         holder: format!("CN=user-{number}").into(),
         issuer: "CN=kubernetes".into(),

@@ -258,9 +258,8 @@ fn judge_members(scene: &Scene<'_>, etcd: Subject) -> Verdict {
         }
     }
     seen.extend(by_list(scene, &etcd));
-    // After a restart the list is asked for a minute later than the members are.
-    if scene.view.membership(&etcd).is_none() && was_told_by_list(scene, &etcd) {
-        doubts.push(Why::NeverSeen);
+    if is_open_by_list(scene, &etcd) {
+        doubts.push(Why::Unclear);
     }
     seen.sort_by(|one, other| other.level.cmp(&one.level).then(one.hold.cmp(&other.hold)));
     let Some(gravest_seen) = seen.first() else {
@@ -281,11 +280,26 @@ fn judge_members(scene: &Scene<'_>, etcd: Subject) -> Verdict {
     })
 }
 
-/// Whether what was told of an etcd stands in its own list, and can end by that list alone.
-fn was_told_by_list(scene: &Scene<'_>, etcd: &Subject) -> bool {
+/// Whether something was told that only etcd's own list can end, and the list does not show that it has ended. After a
+/// restart it is asked for within a minute, the members themselves within seconds.
+fn is_open_by_list(scene: &Scene<'_>, etcd: &Subject) -> bool {
     let raised = scene.raised_of(RuleId::F57, etcd).map(|finding| &finding.evidence);
     let Some(Evidence::Mismatch { found, .. }) = raised else { return false };
-    found.iter().any(|mismatch| matches!(mismatch, Mismatch::NotListed(_) | Mismatch::NotStarted { .. }))
+    let members = scene.members(etcd);
+    let list = scene.view.membership(etcd);
+    let is_listed = |member: &Subject| {
+        let told = list.as_ref().zip(scene.view.status(member));
+        told.is_some_and(|(list, (_, status))| list.entry(status.member_id).is_some())
+    };
+    found.iter().any(|mismatch| match mismatch {
+        Mismatch::NotListed(strangers) => strangers.iter().any(|one| members.contains(one) && !is_listed(one)),
+        Mismatch::NotStarted { .. } => list.is_none(),
+        Mismatch::SeveralClusters(_)
+        | Mismatch::SeveralLeaders(_)
+        | Mismatch::SameMember { .. }
+        | Mismatch::WithoutTls(_)
+        | Mismatch::WithTls(_) => false,
+    })
 }
 
 /// Whoever takes writes apart from the rest costs data with every second; the rest is a set-up that waits for its hold.

@@ -1,5 +1,7 @@
 //! F57: members that are not the cluster they are configured as; and what etcd's own list says of them.
 
+use crate::judge::judge;
+use crate::judge::scene::Scene;
 use crate::model::etcd::{Condition, MemberMetrics, MemberStatus, Mismatch};
 use crate::model::gap::{Gap, Single};
 use crate::model::rule::Level::{Critical, Info, Warning};
@@ -164,6 +166,28 @@ fn a_listed_member_that_is_not_watched_is_a_gap_and_one_that_is_not_listed_is_to
     // A list that was told before it answered may be from before it joined.
     let looks = together(&[each(&[0], lists(2, &four[..2])), round()]);
     check_in(inventory(2, 3), &looks, &[(F57, ETCD, Says::Good)]);
+}
+
+#[test]
+fn what_the_list_of_members_tells_ends_by_that_list_alone() {
+    let round = || each(&[0, 500, 1000], round(&[Up, Up, Up]));
+    let three = [(1, "a", false), (2, "b", false), (3, "c", false)];
+    let raised = finding(F57, 3, &together(&[round(), each(&[1100], lists(2, &three[..2]))])).unwrap();
+    for (list, is_over) in [
+        (Vec::new(), false),
+        (each(&[0], lists(2, &three[..2])), false),
+        (each(&[1100], lists(2, &three[..2])), false),
+        (each(&[1100], lists(3, &three)), true),
+    ] {
+        let looks = together(&[round(), list]);
+        let view = view(inventory(2, 3), &looks);
+        let cluster = view.inventory().clusters.first_key_value();
+        let verdicts = judge(&Scene { view: &view, cluster, now: end(&looks), raised: &[&raised] });
+
+        let is_good = |verdict: &Verdict| matches!(verdict, Verdict::Good { .. });
+        let found = verdicts.iter().find(|(key, _)| key.rule == F57).map(|(_, verdict)| is_good(verdict));
+        assert_eq!(found, Some(is_over), "{looks:?}");
+    }
 }
 
 #[test]

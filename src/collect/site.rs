@@ -14,7 +14,7 @@ use super::identity::{Identity, Passport};
 use super::journey::Journey;
 use super::kit::{Kit, Sight};
 use super::session::Session;
-use super::speech::Speech;
+use super::speech::{Place, Speech};
 use super::watched::Watched;
 use crate::config::settings::{Address, Endpoint, Host};
 use crate::metered::{Meter, Metered};
@@ -104,6 +104,7 @@ impl Site {
         let wire = Box::new(Metered::new(dialled.wire, Arc::clone(&meter)));
         let shaking = kit.tls.shake(&recorder, alpn, self.name.clone(), wire);
         // A server without TLS may wait in silence for the end of a line: whoever looks does not wait with it twice.
+        let place = Place { address: &self.address, proxy: self.proxy.as_deref(), alpn };
         let mut handshake = self.speech.handshake();
         let is_doubtful = handshake.is_doubtful;
         let shake = async {
@@ -113,7 +114,7 @@ impl Site {
             tokio::select! {
                 biased;
                 shaken = shaking => shaken,
-                () = self.speech.turns_out_plain(kit, &self.address, self.proxy.as_deref()) => Err(Cause::WithoutTls),
+                () = self.speech.turns_out_plain(kit, place) => Err(Cause::WithoutTls),
             }
         };
         let shaken = journey.step(Phase::Tls, kit.policy.tls_deadline, shake).await;
@@ -126,10 +127,7 @@ impl Site {
         }
         let shaken = match shaken {
             // Nothing was shown: it may be alive and speak without TLS.
-            Err(unseen)
-                if served.is_none()
-                    && self.speech.is_plain(kit, &self.address, self.proxy.as_deref(), unseen.cause).await =>
-            {
+            Err(unseen) if served.is_none() && self.speech.is_plain(kit, place, unseen.cause).await => {
                 Err(Unseen { cause: Cause::WithoutTls, ..unseen })
             }
             shaken => shaken,

@@ -20,9 +20,10 @@ use crate::metered::{Meter, Metered};
 use crate::model::phase::Cause;
 use crate::model::time::Mono;
 
-/// HTTP/2's connection preface and an empty SETTINGS frame (RFC 9113 sections 3.4 and 6.5). A server of HTTP/1 answers it
-/// with an error in plain text.
+/// HTTP/2's connection preface and an empty SETTINGS frame (RFC 9113 sections 3.4 and 6.5).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+/// The same for HTTP/1: whatever the answer is, it begins with a status line.
+const REQUEST: &[u8] = b"GET /version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 /// Octets that tell a frame of HTTP/2, or HTTP/1.
 const HEAD: usize = 9;
 /// Type of the frame with which a server of HTTP/2 begins.
@@ -38,6 +39,14 @@ pub(crate) struct Speech {
     known: Mutex<Option<(Mono, bool)>>,
     /// Whether the latest handshake that ended, or was given up, showed nothing.
     is_doubtful: AtomicBool,
+}
+
+/// Where to ask, and for what is spoken there.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) address: &'a Address,
+    pub(crate) proxy: Option<&'a Proxy>,
+    pub(crate) alpn: Alpn,
 }
 
 /// A handshake under way.
@@ -69,17 +78,17 @@ impl Speech {
     }
 
     /// Ends when the endpoint has answered without TLS, and never if it does not.
-    pub(crate) async fn turns_out_plain(&self, kit: &Kit, address: &Address, proxy: Option<&Proxy>) {
-        if !self.known(kit, answers_plainly(kit, address, proxy)).await {
+    pub(crate) async fn turns_out_plain(&self, kit: &Kit, place: Place<'_>) {
+        if !self.known(kit, answers_plainly(kit, place)).await {
             std::future::pending::<()>().await;
         }
     }
 
     /// Whether the endpoint answers without TLS, asked only where `cause` is how a handshake with such a one ends.
-    pub(crate) async fn is_plain(&self, kit: &Kit, address: &Address, proxy: Option<&Proxy>, cause: Cause) -> bool {
+    pub(crate) async fn is_plain(&self, kit: &Kit, place: Place<'_>, cause: Cause) -> bool {
         let may_be =
             matches!(cause, Cause::TlsBroken | Cause::ProtocolBroken | Cause::Closed | Cause::Reset | Cause::Timeout);
-        may_be && self.known(kit, answers_plainly(kit, address, proxy)).await
+        may_be && self.known(kit, answers_plainly(kit, place)).await
     }
 
     /// Whether the endpoint answers with TLS, asked only where `cause` is how a plain request to such a one ends.
@@ -107,11 +116,15 @@ impl Speech {
     }
 }
 
-async fn answers_plainly(kit: &Kit, address: &Address, proxy: Option<&Proxy>) -> bool {
+async fn answers_plainly(kit: &Kit, Place { address, proxy, alpn }: Place<'_>) -> bool {
     let journey = Journey::new(&kit.clock);
     let Ok(mut dialled) = dial::dial(&kit.names, address, proxy, LIMIT, &journey).await else { return false };
     let mut head = [0_u8; HEAD];
-    dialled.wire.write_all(PREFACE).await.is_ok()
+    let greeting = match alpn {
+        Alpn::Http1 => REQUEST,
+        Alpn::Http2 => PREFACE,
+    };
+    dialled.wire.write_all(greeting).await.is_ok()
         && dialled.wire.read_exact(&mut head).await.is_ok()
         && (head.starts_with(b"HTTP/1.") || head[3..] == [SETTINGS, 0, 0, 0, 0, 0])
 }

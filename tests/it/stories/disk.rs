@@ -50,7 +50,6 @@ pub(super) fn client(number: u8, start: UnixTime, ends: Duration) -> Item {
         life: Some(Life { not_after, not_before: not_after.minus(DAY * 365) }),
         holder: format!("CN=user-{number}").into(),
         issuer: "CN=kubernetes".into(),
-        key: None,
         position: 1,
         kind: ItemKind::Client,
     }

@@ -77,7 +77,7 @@ mod tests {
         let mut refused = Refused::default();
 
         refused.note(&gone, UnixTime::from_secs(1));
-        assert_eq!(refused.untold(), [gone.clone()]);
+        assert_eq!(refused.untold(), std::slice::from_ref(&gone));
         assert!(refused.told(&full).is_none(), "what was told is not what it says");
         refused.told(&gone);
         refused.note(&gone, UnixTime::from_secs(2));

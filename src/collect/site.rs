@@ -102,7 +102,8 @@ impl Site {
         let recorder = kit.tls.recorder(passport.client.clone());
         let meter = Meter::of(handshake::OCTETS);
         let wire = Box::new(Metered::new(dialled.wire, Arc::clone(&meter)));
-        let shaking = kit.tls.shake(&recorder, alpn, self.name.clone(), wire);
+        // On the heap, like the two below: whoever opens a connection holds it within futures of many layers.
+        let shaking = Box::pin(kit.tls.shake(&recorder, alpn, self.name.clone(), wire));
         // A server without TLS may wait in silence for the end of a line: whoever looks does not wait with it twice.
         let place = Place { address: &self.address, proxy: self.proxy.as_deref(), alpn };
         let mut handshake = self.speech.handshake();
@@ -114,7 +115,7 @@ impl Site {
             tokio::select! {
                 biased;
                 shaken = shaking => shaken,
-                () = self.speech.turns_out_plain(kit, place) => Err(Cause::WithoutTls),
+                () = Box::pin(self.speech.turns_out_plain(kit, place)) => Err(Cause::WithoutTls),
             }
         };
         let shaken = journey.step(Phase::Tls, kit.policy.tls_deadline, shake).await;
@@ -127,7 +128,7 @@ impl Site {
         }
         let shaken = match shaken {
             // Nothing was shown: it may be alive and speak without TLS.
-            Err(unseen) if served.is_none() && self.speech.is_plain(kit, place, unseen.cause).await => {
+            Err(unseen) if served.is_none() && Box::pin(self.speech.is_plain(kit, place, unseen.cause)).await => {
                 Err(Unseen { cause: Cause::WithoutTls, ..unseen })
             }
             shaken => shaken,

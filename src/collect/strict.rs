@@ -79,10 +79,11 @@ impl Strict {
                 (pinned(leaf, name, wall), Some(path))
             }
             // Names are compared once there is a path.
-            Err(Error::InvalidCertificate(fault)) => match trust_of(&fault) {
-                Trust::WrongName => (Trust::WrongName, self.longest_path(leaf, rest, now)),
-                trust => (trust, None),
-            },
+            Err(Error::InvalidCertificate(fault)) => {
+                let trust = trust_of(&fault);
+                let path = (trust == Trust::WrongName).then(|| self.longest_path(leaf, rest, now));
+                (trust, path.flatten())
+            }
             Err(_) => (Trust::Invalid, None),
         }
     }

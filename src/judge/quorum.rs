@@ -322,7 +322,7 @@ impl Rule for MemberDown {
             for member in &members {
                 let verdict = match judge_member(scene, member, &members) {
                     Verdict::Bad(_) if is_sole => Verdict::Unknown(Why::Unclear),
-                    verdict => verdict,
+                    verdict @ (Verdict::Good { .. } | Verdict::Bad(_) | Verdict::Unknown(_)) => verdict,
                 };
                 verdicts.push((member.clone(), verdict));
             }

@@ -160,11 +160,11 @@ impl Rule for Refused {
         let mut verdicts = Vec::new();
         let instances = scene.instances();
         if let Some(whole) = scene.whole().filter(|_| !instances.is_empty()) {
-            verdicts.push((whole.clone(), judge_credential(scene, whole, &instances)));
+            verdicts.push((whole.clone(), judge_credential(scene, &whole, &instances)));
         }
         for etcd in scene.etcds() {
             let members = scene.members(&etcd);
-            verdicts.push((etcd.clone(), judge_credential(scene, etcd, &members)));
+            verdicts.push((etcd.clone(), judge_credential(scene, &etcd, &members)));
         }
         verdicts
     }
@@ -172,12 +172,12 @@ impl Rule for Refused {
 
 /// Bad while anything is refused. What was refused is over when the very same is answered there: that others are answered,
 /// or that it is not answered at all, says nothing of our credential.
-fn judge_credential(scene: &Scene<'_>, subject: Subject, endpoints: &[Subject]) -> Verdict {
+fn judge_credential(scene: &Scene<'_>, subject: &Subject, endpoints: &[Subject]) -> Verdict {
     let track = |(endpoint, asked): &(Subject, Asked)| scene.view.track(endpoint, aspect(*asked));
     let everything =
         endpoints.iter().flat_map(|endpoint| [Asked::Health, Asked::Ordinary].map(|asked| (endpoint.clone(), asked)));
     let refused: Vec<(Subject, Asked)> = everything.filter(|one| track(one).is_some_and(refuses)).collect();
-    let raised = scene.raised_of(RuleId::F52, &subject).map(|finding| &finding.evidence);
+    let raised = scene.raised_of(RuleId::F52, subject).map(|finding| &finding.evidence);
     let known: &[(Subject, Asked)] = if let Some(Evidence::Refused { by, .. }) = raised { by } else { &[] };
     let standing: Vec<_> = known
         .iter()
@@ -209,7 +209,7 @@ fn judge_credential(scene: &Scene<'_>, subject: Subject, endpoints: &[Subject]) 
         path_unproven: false,
         evidence: Evidence::Refused {
             unseen,
-            own_flaw: own_flaw(scene, &subject, endpoints),
+            own_flaw: own_flaw(scene, subject, endpoints),
             by: by.into_iter().collect(),
             trust: trust.filter(|_| unseen.cause == Cause::TokenWithheld),
         },

@@ -171,7 +171,6 @@ fn judge_endpoint(scene: &Scene<'_>, endpoint: Subject, shelf: Option<&Shelf>) -
 
 /// No newer one is known to lie in a file. What was raised is over when the very one that lay there is served now, or when
 /// its file could be read and holds it no longer.
-#[expect(clippy::wildcard_enum_match_arm, reason = "other evidence is of other rules")]
 fn not_newer(scene: &Scene<'_>, endpoint: &Subject, shelf: &Shelf, seen: &ServedSeen, leaf: Fingerprint) -> Verdict {
     let raised = scene.raised_of(RuleId::F54, endpoint).map(|finding| &finding.evidence);
     let may_lie_there = match raised {

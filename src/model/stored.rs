@@ -210,7 +210,7 @@ impl FilesReading {
             let (_, file, item) = self.at(*spot);
             Placed { at, source: spot.source, path: &file.path, item }
         });
-        for at in replaced::replaced(placed) {
+        for at in replaced::replaced(&placed) {
             self.order[at].is_superseded = true;
         }
     }

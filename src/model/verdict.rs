@@ -18,6 +18,7 @@ use super::time::{Now, UnixTime};
 
 /// A rule's statement about one subject at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a verdict lives for one turn of the engine, and few are kept at a time")]
 pub enum Verdict {
     /// A fresh look proves that all is well.
     Good {

@@ -23,7 +23,7 @@ pub(super) struct Placed<'a> {
 }
 
 /// Which of `items` were replaced, by what they are called.
-pub(super) fn replaced<'a>(items: impl Iterator<Item = Placed<'a>> + Clone) -> Vec<usize> {
+pub(super) fn replaced<'a>(items: &(impl Iterator<Item = Placed<'a>> + Clone)) -> Vec<usize> {
     let mut replaced = Vec::new();
     for relation in [Relation::Holder, Relation::Key] {
         let mut alike: Vec<((u32, u64), Placed<'a>)> =

@@ -6,15 +6,18 @@ use crate::model::policy::Policy;
 use crate::model::stage::of;
 use crate::observe::view::Aspect;
 
+/// Sets an interval.
+type Change = fn(&mut Policy, Duration);
+
 #[test]
 fn every_look_speaks_for_three_of_its_own_intervals_whatever_the_others_are() {
     let minute = Duration::from_secs(60);
-    let policy = |change: fn(&mut Policy, Duration)| {
+    let policy = |change: Change| {
         let mut policy = Policy::default();
         change(&mut policy, minute);
         policy
     };
-    let cases: [(Aspect, &str, fn(&mut Policy, Duration)); 8] = [
+    let cases: [(Aspect, &str, Change); 8] = [
         (Aspect::Answer, "prod/vip", |policy, minute| policy.vip_interval = minute),
         (Aspect::Answer, "prod/apiserver/api-1", |policy, minute| policy.readyz_interval = minute),
         (Aspect::Answer, "prod/etcd/main/etcd-1", |policy, minute| policy.etcd_status_interval = minute),

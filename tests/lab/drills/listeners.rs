@@ -83,7 +83,7 @@ fn apart(world: &mut World) -> Result<()> {
         world.add(etcd::member_with(n, &program, &world.pki, &world.volatile, &logs, QUOTA_BYTES, &more));
         world.start(&place.name())?;
     }
-    etcd::wait_ready(&world.network, PATIENCE)?;
+    etcd::wait_ready(&world.network, world.size, PATIENCE)?;
     let config = write_config(world, "vedette", &client(world, "        "), &at_client_ports())?;
     let at = clock::now();
     world.start_vedette(&config)?;
@@ -110,6 +110,7 @@ fn apart(world: &mut World) -> Result<()> {
         looks(world, &config)
             .is_ok_and(|seen| of_kind(&seen, "etcd_status").iter().any(|look| result(look).contains("without TLS")))
     })
+    .map(|_| ())
     .with_context(|| world.what_vedette_said())
 }
 

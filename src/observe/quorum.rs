@@ -157,9 +157,9 @@ pub fn count_with(
         minds: answers.iter().map(|answer| (answer.member.clone(), mind(answer, agreed))).collect(),
         leader: match agreed {
             Some(_) => Sign::Good,
+            // Each of them takes writes, or they only speak otherwise than configured: it is no lost quorum.
+            None if rulers > 1 || speaking_otherwise(voters.values().copied()) >= needed => Sign::Alive,
             None if undecided || may_be_fewer => Sign::Unclear,
-            // Each of them takes writes: whatever is wrong, it is no lost quorum.
-            None if rulers > 1 => Sign::Unclear,
             None => Sign::Bad(Symptom::Silent(NO_LEADER)),
         },
         raised: raised(&alarms, quiet),
@@ -215,6 +215,10 @@ fn whether(is_bad: bool, is_complete: bool) -> Sign {
         (false, true) => Sign::Good,
         (false, false) => Sign::Unclear,
     }
+}
+
+fn speaking_otherwise<'a, T: 'a>(answers: impl Iterator<Item = &'a MemberAnswer<T>>) -> usize {
+    answers.filter(|answer| speaks_otherwise(answer)).count()
 }
 
 fn speaks_otherwise<T>(answer: &MemberAnswer<T>) -> bool {
@@ -284,6 +288,8 @@ pub fn count_healths(answers: &[MemberAnswer<MemberHealth>], is_learner: impl Fn
         minds: answers.iter().map(|answer| (answer.member.clone(), Sign::Unclear)).collect(),
         leader: if led >= needed {
             Sign::Good
+        } else if speaking_otherwise(voters.iter().copied()) >= needed {
+            Sign::Alive
         } else if led + in_doubt >= needed {
             Sign::Unclear
         } else {
@@ -338,7 +344,7 @@ fn member_sign<T>(answer: &MemberAnswer<T>) -> Sign {
     match &answer.answer {
         Ok(_) => Sign::Good,
         // It is alive, and not what it is configured as: that is another rule's matter.
-        Err(unseen) if unseen.cause.is_other_speech() => Sign::Unclear,
+        Err(unseen) if unseen.cause.is_other_speech() => Sign::Alive,
         Err(unseen) => Sign::of_unseen(*unseen),
     }
 }

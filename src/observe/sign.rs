@@ -16,6 +16,8 @@ pub enum Sign {
     Refused(Unseen),
     /// Alive, but sheds load (429).
     Shed,
+    /// Alive, and nothing more can be told: what was bad before is not so any more, and nothing is good for it.
+    Alive,
     /// Never asked: our own DNS knows no address for its name.
     Unresolved(Unseen),
     /// Our own side failed: says nothing.

@@ -131,7 +131,7 @@ impl Track {
                 self.take_bad(scheduled, symptom.clone(), path, now);
             }
             // Alive, though not for us: neither a good look nor a bad one.
-            Sign::Refused(_) | Sign::Shed => {
+            Sign::Refused(_) | Sign::Shed | Sign::Alive => {
                 self.good = None;
                 self.bad = None;
                 self.suspected = None;

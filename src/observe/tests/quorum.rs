@@ -166,6 +166,20 @@ fn one_member_under_three_names_is_one_voter() {
 }
 
 #[test]
+fn members_that_speak_otherwise_than_configured_are_alive_and_have_lost_no_quorum() {
+    let mut answers = round(&[Mute, Mute, Mute]);
+    for answer in &mut answers {
+        answer.answer = Err(Unseen { phase: Phase::Tls, cause: Cause::WithoutTls });
+    }
+
+    let counted = count(&answers, |_| false);
+
+    assert!(counted.members.values().all(|sign| *sign == Sign::Alive), "{:?}", counted.members);
+    assert_eq!(counted.leader, Sign::Alive);
+    assert!(matches!(counted.as_configured, Sign::Bad(_)));
+}
+
+#[test]
 fn members_that_each_lead_have_lost_no_quorum() {
     let mut answers = round(&[Follows(1), Follows(2), Follows(3)]);
     for (answer, cluster) in answers.iter_mut().zip(70..) {
@@ -174,7 +188,7 @@ fn members_that_each_lead_have_lost_no_quorum() {
 
     let counted = count(&answers, |_| false);
 
-    assert_eq!((counted.agreed, counted.leader), (None, Sign::Unclear));
+    assert_eq!((counted.agreed, counted.leader), (None, Sign::Alive));
     assert!(matches!(counted.as_configured, Sign::Bad(_)));
 }
 

@@ -44,6 +44,12 @@ impl Meter {
         self.left.store(octets, Ordering::Relaxed);
     }
 
+    /// Octets of the last grant that the peer has not sent.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.left.load(Ordering::Relaxed)
+    }
+
     fn is_spent(&self) -> bool {
         self.left.load(Ordering::Relaxed) == 0
     }

@@ -27,6 +27,7 @@ use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::{Clock, Now};
 use crate::model::verdict::{Finding, Verdict, Why};
+use crate::observe::hello;
 use crate::observe::quorum;
 use crate::observe::schedule::Schedule;
 use crate::observe::sign::Sign;
@@ -119,7 +120,7 @@ async fn look_at_all(settings: &Settings) -> anyhow::Result<Seen> {
     for connection in [Connection::New, Connection::Reused] {
         let probes: Vec<Probe> =
             probes(&inventory, settings, &clock).into_iter().filter(|probe| probe.connection == connection).collect();
-        looks.extend(look(&collectors, &clock, &mut view, probes).await);
+        looks.extend(look(&collectors, &clock, &mut view, probes).await.0);
     }
     let mut bad: BTreeSet<Probe> = doubtful(&looks, &inventory);
     for _ in 0..AGAIN {
@@ -128,9 +129,10 @@ async fn look_at_all(settings: &Settings) -> anyhow::Result<Seen> {
         }
         tokio::time::sleep(PAUSE).await;
         let again: Vec<Probe> = bad.iter().cloned().chain(references(&inventory)).collect();
-        let seen = look(&collectors, &clock, &mut view, again).await;
+        let (seen, tests) = look(&collectors, &clock, &mut view, again).await;
+        let tried = try_hellos(&collectors, &clock, &mut view, &tests).await;
         bad = doubtful(&seen, &inventory);
-        for newer in seen {
+        for newer in seen.into_iter().chain(tried) {
             looks.retain(|older| older.probe != newer.probe);
             looks.push(newer);
         }
@@ -169,9 +171,14 @@ async fn look_at_all(settings: &Settings) -> anyhow::Result<Seen> {
     Ok(Seen { view_at: now, looks, findings, unknowns })
 }
 
-async fn look(collectors: &Collectors, clock: &Clock, view: &mut View, probes: Vec<Probe>) -> Vec<Observation> {
+async fn look(
+    collectors: &Collectors,
+    clock: &Clock,
+    view: &mut View,
+    probes: Vec<Probe>,
+) -> (Vec<Observation>, Vec<(Subject, hello::Test)>) {
     let looks = probes.into_iter().map(|probe| {
-        let look = Look { id: LookId(0), probe, scheduled: clock.now() };
+        let look = Look { id: LookId(0), hello: view.hello(&probe), probe, scheduled: clock.now() };
         collectors.look(look)
     });
     let seen: Vec<Observation> = join_all(looks).await;
@@ -179,9 +186,32 @@ async fn look(collectors: &Collectors, clock: &Clock, view: &mut View, probes: V
     // In the order of their dates, as the daemon would see them; proof of the path comes before what rests on it.
     let mut ordered: Vec<&Observation> = seen.iter().collect();
     ordered.sort_by_key(|observation| (!observation.proves_path, observation.scheduled.mono));
-    for observation in ordered {
-        view.take(&Arc::new(observation.clone()), now);
+    let tests = ordered.into_iter().filter_map(|observation| view.take(&Arc::new(observation.clone()), now).test);
+    let tests = tests.collect();
+    (seen, tests)
+}
+
+/// Handshakes with small and large ClientHellos, as the daemon would make them.
+async fn try_hellos(
+    collectors: &Collectors,
+    clock: &Clock,
+    view: &mut View,
+    tests: &[(Subject, hello::Test)],
+) -> Vec<Observation> {
+    let looks = tests.iter().flat_map(|(subject, test)| {
+        test.iter().map(move |(after, size)| async move {
+            tokio::time::sleep(*after).await;
+            let kind = hello::probe(*size);
+            let probe = Probe::anew(subject.clone(), kind);
+            collectors.look(Look { id: LookId(0), probe, scheduled: clock.now(), hello: *size }).await
+        })
+    });
+    let mut seen: Vec<Observation> = join_all(looks).await;
+    seen.sort_by_key(|observation| observation.scheduled.mono);
+    for observation in &seen {
+        view.take(&Arc::new(observation.clone()), clock.now());
     }
+    seen.retain(|observation| observation.probe.kind != ProbeKind::Chain);
     seen
 }
 
@@ -240,7 +270,7 @@ fn doubtful(looks: &[Observation], inventory: &Inventory) -> BTreeSet<Probe> {
         has_ended
             || is_refused
             || members_bad
-            || matches!(Sign::of(look), Sign::Bad(_) | Sign::Refused(_) | Sign::Unresolved(_))
+            || matches!(Sign::of(look), Sign::Bad(_) | Sign::Refused(_) | Sign::Unresolved(_) | Sign::NoWay(_))
     };
     let decides = |kind: ProbeKind| {
         matches!(

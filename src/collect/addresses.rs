@@ -18,10 +18,11 @@ use super::site::{Site, is_refusal};
 use crate::metered::{Meter, Metered};
 use crate::model::observation::{AddressAnswer, Reading};
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
+use crate::model::probe::Hello;
 
 impl Site {
     /// Shakes hands at every address of the name, at the same moment.
-    pub(crate) async fn look_at_addresses(&self, kit: &Kit) -> Sight {
+    pub(crate) async fn look_at_addresses(&self, kit: &Kit, hello: Hello) -> Sight {
         let journey = Journey::new(&kit.clock);
         if self.proxy.is_some() {
             return Sight::of(&journey, None, Ok(Reading::Addresses(Vec::new())));
@@ -32,7 +33,7 @@ impl Site {
             Err(unseen) => return Sight::of(&journey, None, Err(unseen)),
         };
         let passport = self.identity.current().await;
-        let told = join_all(places.iter().map(|place| self.knock(kit, &passport, *place))).await;
+        let told = join_all(places.iter().map(|place| self.knock(kit, &passport, *place, hello))).await;
         let (mut answers, proofs): (Vec<AddressAnswer>, Vec<bool>) = told.into_iter().unzip();
         if answers.iter().any(|told| told.answer.is_err()) {
             // An address that has left the name meanwhile is nobody's trouble.
@@ -40,14 +41,20 @@ impl Site {
             answers.retain(|told| told.answer.is_ok() || kit.names.leads_to(&self.address, told.address));
         }
         let proves_path = proofs.contains(&true);
-        Sight { phases: Phases::default(), served: None, proves_path, outcome: Ok(Reading::Addresses(answers)) }
+        Sight {
+            phases: Phases::default(),
+            served: None,
+            greeting: None,
+            proves_path,
+            outcome: Ok(Reading::Addresses(answers)),
+        }
     }
 
     /// One handshake, and whether it proves the path. The chain is not kept: the endpoint's memory is of whoever
     /// answers first.
-    async fn knock(&self, kit: &Kit, passport: &Passport, place: SocketAddr) -> (AddressAnswer, bool) {
+    async fn knock(&self, kit: &Kit, passport: &Passport, place: SocketAddr, hello: Hello) -> (AddressAnswer, bool) {
         let journey = Journey::new(&kit.clock);
-        let answer = match self.shake_at(kit, passport, place, &journey).await {
+        let answer = match self.shake_at(kit, passport, (place, hello), &journey).await {
             Err(unseen) if is_refusal(unseen.cause) => Ok(()),
             answer => answer,
         };
@@ -58,7 +65,7 @@ impl Site {
         &self,
         kit: &Kit,
         passport: &Passport,
-        place: SocketAddr,
+        (place, hello): (SocketAddr, Hello),
         journey: &Journey,
     ) -> Result<(), Unseen> {
         let connecting = async { TcpStream::connect(place).await.map_err(|error| fault::of_io(&error)) };
@@ -69,7 +76,7 @@ impl Site {
         let stream: Box<dyn Wire> = Box::new(connected?);
         let recorder = kit.tls.recorder(passport.client.clone());
         let wire = Box::new(Metered::new(stream, Meter::of(handshake::OCTETS)));
-        let shaking = kit.tls.shake(&recorder, self.alpn(), self.name.clone(), wire);
+        let shaking = kit.tls.shake(&recorder, (self.alpn(), hello), self.name.clone(), wire);
         let shaken = journey.step(Phase::Tls, kit.policy.tls_deadline, shaking).await?;
         // Under TLS 1.3 a refusal of our certificate arrives now; the farewell reads it, and it changes nothing.
         kit.farewell(shaken);

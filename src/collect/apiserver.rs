@@ -19,7 +19,7 @@ use crate::model::certificate::Served;
 use crate::model::health::{Health, Version};
 use crate::model::observation::Reading;
 use crate::model::phase::{Cause, Phase, Unseen};
-use crate::model::probe::{Connection, ProbeKind};
+use crate::model::probe::{Connection, Hello, ProbeKind};
 use crate::parse;
 
 /// Octets read of a body: a verbose readyz has about 3 KiB, a version 0.4 KiB.
@@ -72,13 +72,13 @@ impl Apiserver {
     }
 
     /// Looks; `None` for kinds that no apiserver is asked.
-    pub(crate) async fn look(&self, kit: &Kit, kind: ProbeKind, connection: Connection) -> Option<Sight> {
+    pub(crate) async fn look(&self, kit: &Kit, kind: ProbeKind, connection: Connection, hello: Hello) -> Option<Sight> {
         let page = match kind {
             ProbeKind::Readyz => Page::Readyz,
             ProbeKind::Livez => Page::Livez,
             ProbeKind::Version => Page::Version,
-            ProbeKind::Chain => return Some(self.site.look_at_chain(kit).await),
-            ProbeKind::Addresses => return Some(self.site.look_at_addresses(kit).await),
+            ProbeKind::Chain => return Some(self.site.look_at_chain(kit, hello).await),
+            ProbeKind::Addresses => return Some(self.site.look_at_addresses(kit, hello).await),
             ProbeKind::EtcdStatus
             | ProbeKind::EtcdRead
             | ProbeKind::EtcdAlarms
@@ -94,8 +94,8 @@ impl Apiserver {
         let passport = self.site.identity.current().await;
         let journey = Journey::new(&kit.clock);
         let (served, is_trusted, answer) = match connection {
-            Connection::New => self.ask_anew(kit, &passport, page, &journey).await,
-            Connection::Reused => self.ask_kept(kit, &passport, page, &journey).await,
+            Connection::New => self.ask_anew(kit, &passport, page, hello, &journey).await,
+            Connection::Reused => self.ask_kept(kit, &passport, page, hello, &journey).await,
         };
         journey.end();
         let outcome = answer.and_then(|answer| page.reading(&answer)).map_err(|unseen| {
@@ -119,8 +119,8 @@ impl Apiserver {
         }
     }
 
-    async fn ask_anew(&self, kit: &Kit, passport: &Passport, page: Page, journey: &Journey) -> Asked {
-        let opening = self.site.open(kit, passport, Alpn::Http1, journey).await;
+    async fn ask_anew(&self, kit: &Kit, passport: &Passport, page: Page, hello: Hello, journey: &Journey) -> Asked {
+        let opening = self.site.open(kit, passport, (Alpn::Http1, hello), journey).await;
         let opened = match opening.result {
             Ok(opened) => opened,
             Err(unseen) => return (opening.served, false, Err(unseen)),
@@ -129,7 +129,7 @@ impl Apiserver {
         (opening.served, opened.is_trusted, ask::once(kit, opened.stream, &question, journey).await)
     }
 
-    async fn ask_kept(&self, kit: &Kit, passport: &Passport, page: Page, journey: &Journey) -> Asked {
+    async fn ask_kept(&self, kit: &Kit, passport: &Passport, page: Page, hello: Hello, journey: &Journey) -> Asked {
         let Ok(mut kept) = tokio::time::timeout(kit.policy.answer_deadline, self.kept.lock()).await else {
             return (None, false, Err(Unseen { phase: Phase::FirstByte, cause: Cause::Timeout }));
         };
@@ -154,7 +154,7 @@ impl Apiserver {
                 return (None, is_trusted, answer.map_err(|cause| journey.unseen(cause)));
             }
         }
-        let opening = self.site.open(kit, passport, Alpn::Http1, journey).await;
+        let opening = self.site.open(kit, passport, (Alpn::Http1, hello), journey).await;
         let served = opening.served;
         let line = match opening.result {
             Ok(Opened { stream, peer, is_trusted }) => {

@@ -12,13 +12,14 @@ use rustls::client::{ClientConfig, ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
-use rustls::{AlertDescription, CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{AlertDescription, CertificateError, DigitallySignedStruct, Error, NamedGroup, SignatureScheme};
 
 use super::dial::Wire;
 use super::fault;
 use super::session::Session;
 use crate::model::certificate::Served;
 use crate::model::phase::Cause;
+use crate::model::probe::Hello;
 
 /// Octets that a peer may send during its handshake: two messages of the 64 KiB that rustls takes at most (the chain,
 /// and the names of client authorities), and as much again as the rest of the largest handshakes seen.
@@ -38,6 +39,8 @@ pub(crate) enum Alpn {
 pub(crate) struct Tls {
     provider: Arc<CryptoProvider>,
     base: Arc<ClientConfig>,
+    /// The same without the key share that makes a ClientHello two packets.
+    small: Arc<ClientConfig>,
 }
 
 /// What one handshake showed.
@@ -68,14 +71,22 @@ impl Tls {
     pub(crate) fn new() -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let nobody = Arc::new(Recorder::new(&provider, None));
-        let mut base = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-            .expect("aws-lc-rs has cipher suites for TLS 1.2 and 1.3")
-            .dangerous()
-            .with_custom_certificate_verifier(nobody)
-            .with_no_client_auth();
-        base.resumption = Resumption::disabled();
-        Self { provider, base: Arc::new(base) }
+        let config = |provider: &Arc<CryptoProvider>| {
+            let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
+                .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+                .expect("aws-lc-rs has cipher suites for TLS 1.2 and 1.3")
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::<Recorder>::clone(&nobody))
+                .with_no_client_auth();
+            config.resumption = Resumption::disabled();
+            Arc::new(config)
+        };
+        let mut classical = CryptoProvider::clone(&provider);
+        // The first group is the one a share is sent for.
+        let one_packet = [NamedGroup::X25519, NamedGroup::secp256r1, NamedGroup::secp384r1];
+        classical.kx_groups.retain(|group| one_packet.contains(&group.name()));
+        let (base, small) = (config(&provider), config(&Arc::new(classical)));
+        Self { provider, base, small }
     }
 
     /// The provider all keys and verifiers are made with.
@@ -97,11 +108,14 @@ impl Tls {
     pub(crate) async fn shake(
         &self,
         recorder: &Arc<Recorder>,
-        alpn: Alpn,
+        (alpn, hello): (Alpn, Hello),
         name: ServerName<'static>,
         wire: Box<dyn Wire>,
     ) -> Result<Session<Box<dyn Wire>>, Cause> {
-        let mut config = ClientConfig::clone(&self.base);
+        let mut config = ClientConfig::clone(match hello {
+            Hello::Large => &self.base,
+            Hello::Small => &self.small,
+        });
         config.dangerous().set_certificate_verifier(Arc::<Recorder>::clone(recorder));
         config.client_auth_cert_resolver = Arc::<Recorder>::clone(recorder);
         config.alpn_protocols = vec![match alpn {

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
+use crate::model::probe::Greeting;
 use crate::model::time::{Clock, Mono};
 
 /// The way of one look.
@@ -24,13 +25,20 @@ struct State {
     /// Start of `phase`; `None` between phases.
     since: Option<Mono>,
     proves_path: bool,
+    greeting: Option<Greeting>,
 }
 
 impl Journey {
     /// Nothing begun.
     pub(crate) fn new(clock: &Clock) -> Self {
-        let state = State { phases: Phases::default(), phase: Phase::Dial, since: None, proves_path: false };
+        let state =
+            State { phases: Phases::default(), phase: Phase::Dial, since: None, proves_path: false, greeting: None };
         Self { clock: clock.clone(), state: Mutex::new(state) }
+    }
+
+    /// Another one by the same clock, for a part of the way whose notes do not count.
+    pub(crate) fn aside(&self) -> Self {
+        Self::new(&self.clock)
     }
 
     /// Ends the phase under way and begins `phase`; a phase entered again adds to its time.
@@ -76,6 +84,16 @@ impl Journey {
         if !matches!(cause, Some(Cause::Timeout | Cause::Unreachable | Cause::OwnFault)) {
             self.heard_from(peer);
         }
+    }
+
+    /// Notes how the handshake began.
+    pub(crate) fn greeted(&self, greeting: Greeting) {
+        self.lock().greeting = Some(greeting);
+    }
+
+    /// How the last handshake began.
+    pub(crate) fn greeting(&self) -> Option<Greeting> {
+        self.lock().greeting
     }
 
     /// Whether anything came back from a peer that is not on this machine.

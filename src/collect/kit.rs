@@ -20,7 +20,7 @@ use crate::model::certificate::Served;
 use crate::model::observation::{Observation, Reading};
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
 use crate::model::policy::Policy;
-use crate::model::probe::{Look, Probe, ProbeKind};
+use crate::model::probe::{Greeting, Look, Probe, ProbeKind};
 use crate::model::subject::Subject;
 use crate::model::time::Clock;
 
@@ -52,6 +52,7 @@ pub(crate) struct Kit {
 pub(crate) struct Sight {
     pub(crate) phases: Phases,
     pub(crate) served: Option<Arc<Served>>,
+    pub(crate) greeting: Option<Greeting>,
     pub(crate) proves_path: bool,
     pub(crate) outcome: Result<Reading, Unseen>,
 }
@@ -59,13 +60,14 @@ pub(crate) struct Sight {
 impl Sight {
     /// What came of `journey`.
     pub(crate) fn of(journey: &Journey, served: Option<Arc<Served>>, outcome: Result<Reading, Unseen>) -> Self {
-        Self { phases: journey.phases(), served, proves_path: journey.proves_path(), outcome }
+        let (greeting, proves_path) = (journey.greeting(), journey.proves_path());
+        Self { phases: journey.phases(), served, greeting, proves_path, outcome }
     }
 
     /// A look that could not even begin, by a fault of our own side.
     pub(crate) fn nothing() -> Self {
         let outcome = Err(Unseen { phase: Phase::Dial, cause: Cause::OwnFault });
-        Self { phases: Phases::default(), served: None, proves_path: false, outcome }
+        Self { phases: Phases::default(), served: None, greeting: None, proves_path: false, outcome }
     }
 }
 
@@ -91,6 +93,7 @@ impl Kit {
             phases: sight.phases,
             served: sight.served,
             own_flaw: None,
+            greeting: sight.greeting,
             proves_path: sight.proves_path,
             outcome: sight.outcome,
         }
@@ -114,6 +117,7 @@ impl Kit {
             phases: Phases::default(),
             served: None,
             own_flaw: None,
+            greeting: None,
             proves_path: matches!(cause, Cause::Reset | Cause::Closed) && proves_path(peer),
             outcome: Err(Unseen { phase: Phase::Idle, cause }),
         })

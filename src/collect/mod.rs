@@ -23,6 +23,7 @@ mod journey;
 mod kit;
 mod names;
 mod own_clock;
+mod proxy;
 mod race;
 mod roster;
 mod session;
@@ -41,7 +42,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use self::apiserver::Apiserver;
-pub use self::dial::BadProxy;
 use self::etcd::Etcd;
 use self::identity::Identity;
 use self::journey::Journey;
@@ -51,7 +51,7 @@ use self::site::Site;
 use crate::config::settings::{Address, Settings};
 use crate::model::observation::{Observation, Reading};
 use crate::model::phase::{Cause, Phase, Unseen};
-use crate::model::probe::{Look, Probe, ProbeKind};
+use crate::model::probe::{Look, ProbeKind};
 use crate::model::subject::Subject;
 use crate::model::time::Clock;
 
@@ -71,9 +71,6 @@ pub enum Hopeless {
     /// The expected name is neither a DNS name nor an address.
     #[error("{0}: the expected server name is neither a DNS name nor an address")]
     ServerName(Subject),
-    /// The proxy cannot be used.
-    #[error("{0}")]
-    Proxy(Subject, #[source] BadProxy),
 }
 
 /// What is behind a subject.
@@ -126,7 +123,7 @@ impl Collectors {
         let (subject, kind) = (&look.probe.subject, look.probe.kind);
         let sight = match (self.roster.targets.get(subject), self.roster.files(subject)) {
             (_, Some(files)) if kind == ProbeKind::Files => Some(Box::pin(files.look(&self.kit)).await),
-            (Some(target), _) => target.look(&self.kit, &look.probe).await,
+            (Some(target), _) => target.look(&self.kit, &look).await,
             (None, _) => None,
         };
         let sight = sight.unwrap_or_else(|| {
@@ -176,13 +173,14 @@ impl Target {
     }
 
     /// `None` for a kind of look that this target is not asked.
-    async fn look(&self, kit: &Kit, probe: &Probe) -> Option<Sight> {
+    async fn look(&self, kit: &Kit, look: &Look) -> Option<Sight> {
+        let Look { probe, hello, .. } = look;
         // Boxed, so that a look under way takes no more room than its own kind needs.
         match (self, probe.kind) {
-            (Self::Apiserver(apiserver), kind) => Box::pin(apiserver.look(kit, kind, probe.connection)).await,
+            (Self::Apiserver(apiserver), kind) => Box::pin(apiserver.look(kit, kind, probe.connection, *hello)).await,
             (Self::Etcd(etcd), kind) => Box::pin(etcd.look(kit, kind, probe.connection)).await,
-            (Self::Member(site), ProbeKind::Chain) => Some(Box::pin(site.look_at_chain(kit)).await),
-            (Self::Member(site), ProbeKind::Addresses) => Some(Box::pin(site.look_at_addresses(kit)).await),
+            (Self::Member(site), ProbeKind::Chain) => Some(Box::pin(site.look_at_chain(kit, *hello)).await),
+            (Self::Member(site), ProbeKind::Addresses) => Some(Box::pin(site.look_at_addresses(kit, *hello)).await),
             (Self::Reference(address), ProbeKind::Reference) => Some(Box::pin(look_at_reference(kit, address)).await),
             (Self::Resolver(address), ProbeKind::Resolver) => Some(Box::pin(look_at_resolver(kit, address)).await),
             (Self::Vantage, ProbeKind::OwnClock) => Some(look_at_own_clock(kit)),

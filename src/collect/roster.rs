@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::apiserver::Apiserver;
-use super::dial::{self, Proxy};
+use super::dial;
 use super::etcd::{Etcd, Line, Listener, Member};
 use super::files::Files;
 use super::identity::Identity;
@@ -15,6 +15,7 @@ use super::kit::Kit;
 use super::site::Site;
 use super::speech::Speech;
 use super::{Hopeless, Target};
+use crate::config::proxy::Proxy;
 use crate::config::settings::{self, Cluster, Credentials, Endpoint, NamedAddress, Settings, WatchedFiles};
 use crate::model::subject::{Name, Subject};
 
@@ -85,7 +86,7 @@ impl Making<'_> {
         let vip = cluster.vip.iter().map(|vip| (Subject::Vip(name.clone()), vip));
         let endpoints: Vec<_> = vip.chain(instances).collect();
         let server = endpoints.first().map(|(_, endpoint)| *endpoint);
-        let guise = self.guise(Subject::Cluster(name.clone()), &cluster.credentials, server)?;
+        let guise = self.guise(Subject::Cluster(name.clone()), &cluster.credentials, server);
         for (subject, endpoint) in endpoints {
             let target = match self.before.targets.get(&subject) {
                 Some(known) if known.is_of(endpoint, &guise.identity) => Arc::clone(known),
@@ -98,7 +99,7 @@ impl Making<'_> {
 
     fn add_etcd(&mut self, cluster: &Name, etcd: &settings::Etcd) -> Result<(), Hopeless> {
         let whole = Subject::Etcd(cluster.clone(), etcd.name.clone());
-        let guise = self.guise(whole.clone(), &etcd.credentials, None)?;
+        let guise = self.guise(whole.clone(), &etcd.credentials, None);
         let before = match self.before.targets.get(&whole).map(|target| &**target) {
             Some(Target::Etcd(before)) => Some(before),
             _ => None,
@@ -135,9 +136,8 @@ impl Making<'_> {
     }
 
     /// The guise of `of`; `server` is what an exec plugin is told.
-    fn guise(&mut self, of: Subject, credentials: &Credentials, server: Option<&Endpoint>) -> Result<Guise, Hopeless> {
-        let proxy = credentials.proxy.as_ref().map(Proxy::new).transpose();
-        let proxy = proxy.map_err(|bad| Hopeless::Proxy(of.clone(), bad))?.map(Arc::new);
+    fn guise(&mut self, of: Subject, credentials: &Credentials, server: Option<&Endpoint>) -> Guise {
+        let proxy = credentials.proxy.clone().map(Arc::new);
         let server = server.and_then(|endpoint| dial::authority(&endpoint.address)).unwrap_or_default();
         let server = server.to_string().trim_end_matches('/').to_owned();
         let identity = match self.before.identities.get(&of) {
@@ -145,7 +145,7 @@ impl Making<'_> {
             Some(_) | None => self.identity(of.clone(), credentials.clone(), server),
         };
         self.roster.identities.insert(of, Arc::clone(&identity));
-        Ok(Guise { identity, proxy })
+        Guise { identity, proxy }
     }
 
     fn identity(&self, of: Subject, credentials: Credentials, server: String) -> Arc<Identity> {

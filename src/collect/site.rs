@@ -5,10 +5,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use rustls::pki_types::ServerName;
 
 use super::chain::{ChainMemory, Expected};
-use super::dial::{self, Proxy, Wire};
+use super::dial::{self, Wire};
 use super::handshake::{self, Alpn, Record};
 use super::identity::{Identity, Passport};
 use super::journey::Journey;
@@ -16,11 +17,13 @@ use super::kit::{Kit, Sight};
 use super::session::Session;
 use super::speech::{Place, Speech};
 use super::watched::Watched;
+use crate::config::proxy::Proxy;
 use crate::config::settings::{Address, Endpoint, Host};
 use crate::metered::{Meter, Metered};
 use crate::model::certificate::{Served, Trust};
 use crate::model::observation::Reading;
 use crate::model::phase::{Cause, Phase, Unseen};
+use crate::model::probe::{Greeting, Hello};
 use crate::model::subject::Subject;
 
 /// TLS over whatever leads there, with a memory of its end.
@@ -92,9 +95,21 @@ impl Site {
     }
 
     /// Resolves, dials, shakes hands.
-    pub(crate) async fn open(&self, kit: &Kit, passport: &Passport, alpn: Alpn, journey: &Journey) -> Opening {
-        let dialled =
-            dial::dial(&kit.names, &self.address, self.proxy.as_deref(), kit.policy.dial_deadline, journey).await;
+    ///
+    /// On the heap and without its type: whoever opens a connection holds this within futures of many layers, and the
+    /// compiler would look through all of them for each.
+    pub(crate) fn open<'a>(
+        &'a self,
+        kit: &'a Kit,
+        passport: &'a Passport,
+        alpn: Alpn,
+        journey: &'a Journey,
+    ) -> BoxFuture<'a, Opening> {
+        Box::pin(self.open_now(kit, passport, alpn, journey))
+    }
+
+    async fn open_now(&self, kit: &Kit, passport: &Passport, alpn: Alpn, journey: &Journey) -> Opening {
+        let dialled = dial::dial(&kit.names, &self.address, self.proxy.as_deref(), &kit.policy, journey).await;
         let dialled = match dialled {
             Ok(dialled) => dialled,
             Err(unseen) => return Opening { served: None, result: Err(unseen) },
@@ -102,8 +117,7 @@ impl Site {
         let recorder = kit.tls.recorder(passport.client.clone());
         let meter = Meter::of(handshake::OCTETS);
         let wire = Box::new(Metered::new(dialled.wire, Arc::clone(&meter)));
-        // On the heap, like the two below: whoever opens a connection holds it within futures of many layers.
-        let shaking = Box::pin(kit.tls.shake(&recorder, alpn, self.name.clone(), wire));
+        let shaking = kit.tls.shake(&recorder, (alpn, hello), self.name.clone(), wire);
         // A server without TLS may wait in silence for the end of a line: whoever looks does not wait with it twice.
         let place = Place { address: &self.address, proxy: self.proxy.as_deref(), alpn };
         let mut handshake = self.speech.handshake();
@@ -115,10 +129,14 @@ impl Site {
             tokio::select! {
                 biased;
                 shaken = shaking => shaken,
-                () = Box::pin(self.speech.turns_out_plain(kit, place)) => Err(Cause::WithoutTls),
+                () = self.speech.turns_out_plain(kit, place) => Err(Cause::WithoutTls),
             }
         };
         let shaken = journey.step(Phase::Tls, kit.policy.tls_deadline, shake).await;
+        let is_heard = meter.left() < handshake::OCTETS;
+        if is_heard || matches!(&shaken, Err(unseen) if is_cut(unseen.cause)) {
+            journey.greeted(Greeting { hello, is_heard });
+        }
         let served = self.served(kit, passport, &recorder.take_record());
         if shaken.is_ok() || served.is_some() {
             handshake.is_tls();
@@ -128,7 +146,7 @@ impl Site {
         }
         let shaken = match shaken {
             // Nothing was shown: it may be alive and speak without TLS.
-            Err(unseen) if served.is_none() && Box::pin(self.speech.is_plain(kit, place, unseen.cause)).await => {
+            Err(unseen) if served.is_none() && self.speech.is_plain(kit, place, unseen.cause).await => {
                 Err(Unseen { cause: Cause::WithoutTls, ..unseen })
             }
             shaken => shaken,
@@ -145,7 +163,7 @@ impl Site {
 
     /// Where the first connection on the way there goes.
     fn first_hop(&self) -> &Address {
-        self.proxy.as_deref().map_or(&self.address, Proxy::address)
+        self.proxy.as_deref().map_or(&self.address, |proxy| &proxy.address)
     }
 
     /// Notes that whoever is there gave no good answer: the name may have moved.
@@ -175,6 +193,7 @@ impl Site {
             Subject::Vantage
             | Subject::Reference(_)
             | Subject::Resolver(_)
+            | Subject::Proxy(_)
             | Subject::Cluster(_)
             | Subject::Vip(_)
             | Subject::Apiserver(..)
@@ -185,11 +204,11 @@ impl Site {
     }
 
     /// A handshake and nothing else. A server that shows its chain and then refuses us has been seen.
-    pub(crate) async fn look_at_chain(&self, kit: &Kit) -> Sight {
+    pub(crate) async fn look_at_chain(&self, kit: &Kit, hello: Hello) -> Sight {
         let alpn = self.alpn();
         let passport = self.identity.current().await;
         let journey = Journey::new(&kit.clock);
-        let opening = self.open(kit, &passport, alpn, &journey).await;
+        let opening = self.open(kit, &passport, (alpn, hello), &journey).await;
         let outcome = match opening.result {
             Ok(opened) => {
                 // Under TLS 1.3 a refusal of our certificate arrives now; the farewell reads it, and it changes nothing.
@@ -206,4 +225,9 @@ impl Site {
 /// Whether whoever ended the handshake so is there: it has shown its chain, or wants another certificate of us.
 pub(super) fn is_refusal(cause: Cause) -> bool {
     cause.is_refusal() || cause == Cause::TlsAlert
+}
+
+/// What a middlebox does to a ClientHello that it does not like.
+const fn is_cut(cause: Cause) -> bool {
+    matches!(cause, Cause::Reset | Cause::Closed | Cause::Timeout)
 }

@@ -11,13 +11,15 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::dial::{self, Proxy};
+use super::dial;
 use super::handshake::{self, Alpn};
 use super::journey::Journey;
 use super::kit::Kit;
+use crate::config::proxy::Proxy;
 use crate::config::settings::{Address, Host};
 use crate::metered::{Meter, Metered};
 use crate::model::phase::Cause;
+use crate::model::probe::Hello;
 use crate::model::time::Mono;
 
 /// HTTP/2's connection preface and an empty SETTINGS frame (RFC 9113 sections 3.4 and 6.5).
@@ -118,7 +120,7 @@ impl Speech {
 
 async fn answers_plainly(kit: &Kit, Place { address, proxy, alpn }: Place<'_>) -> bool {
     let journey = Journey::new(&kit.clock);
-    let Ok(mut dialled) = dial::dial(&kit.names, address, proxy, LIMIT, &journey).await else { return false };
+    let Ok(mut dialled) = dial::dial(&kit.names, address, proxy, &kit.policy, &journey).await else { return false };
     let mut head = [0_u8; HEAD];
     let greeting = match alpn {
         Alpn::Http1 => REQUEST,
@@ -138,10 +140,10 @@ async fn shows_chain(kit: &Kit, address: &Address) -> bool {
         },
     };
     let journey = Journey::new(&kit.clock);
-    let Ok(dialled) = dial::dial(&kit.names, address, None, LIMIT, &journey).await else { return false };
+    let Ok(dialled) = dial::dial(&kit.names, address, None, &kit.policy, &journey).await else { return false };
     let recorder = kit.tls.recorder(None);
     let wire = Box::new(Metered::new(dialled.wire, Meter::of(handshake::OCTETS)));
     // Whether it lets us in does not matter.
-    let shaken = kit.tls.shake(&recorder, Alpn::Http1, name, wire).await;
+    let shaken = kit.tls.shake(&recorder, (Alpn::Http1, Hello::Large), name, wire).await;
     shaken.is_ok() || !recorder.take_record().chain.is_empty()
 }

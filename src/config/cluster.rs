@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use url::Url;
-
 use super::desk::Desk;
 use super::material::Use;
+use super::proxy::Proxy;
 use super::raw::{Section, Wrong, nearest, shortened};
 use super::scalar;
 use super::settings::{Address, Cluster, Credentials, Endpoint};
@@ -180,12 +179,7 @@ impl Desk<'_> {
         let Some(section) = Section::open(node, &CREDENTIALS_KEYS, self.complaints) else {
             return Credentials::default();
         };
-        let proxy = |text: &str| {
-            let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https" | "socks5"));
-            url.filter(Url::has_host).ok_or_else(|| {
-                Wrong::new("no http, https or socks5 URL", "write for example 'http://proxy.example.com:3128'")
-            })
-        };
+        let proxy = |text: &str| text.parse::<Proxy>().map_err(|bad| Wrong::new(bad.what, bad.hint));
         Credentials {
             anchors: self.source(&section, "ca", Use::Authorities),
             client: self.client_pair(&section),

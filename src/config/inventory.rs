@@ -43,6 +43,7 @@ fn listed(cluster: &Cluster) -> inventory::Cluster {
         vip_fails_over: cluster.vip_fails_over,
         is_verified: cluster.credentials.anchors.is_some(),
         apiservers: cluster.apiservers.iter().map(|(name, endpoint)| (name.clone(), endpoint.listed())).collect(),
+        proxy: cluster.credentials.proxy.as_ref().map(|proxy| proxy.listed()),
         etcds: cluster
             .etcds
             .iter()

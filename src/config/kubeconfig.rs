@@ -4,8 +4,10 @@
 
 use std::path::Path;
 
+use super::address::BadAddress;
 use super::desk::Desk;
 use super::material::{Named, Use, chain, open_to_everyone};
+use super::proxy::Proxy;
 use super::raw::{Section, Wrong};
 use super::settings::{Address, Credentials, Endpoint, ExecPlugin, Host, Source};
 use super::source;
@@ -109,7 +111,10 @@ impl Desk<'_> {
                 .map(|((certificate, key), mark)| self.paired(certificate, key, Named { file: Some(file), mark })),
             token: source(chosen.token, Use::Token),
             exec,
-            proxy: chosen.proxy.map(|proxy| proxy.value),
+            proxy: chosen.proxy.and_then(|Sited { mark, value }| {
+                let wrong = |bad: BadAddress| Wrong::new(format!("proxy-url: {}", bad.what), bad.hint).at(mark);
+                value.expose_secret().parse::<Proxy>().map_err(wrong).map_err(say).ok()
+            }),
         };
         let detour = chosen.server.as_ref().filter(|server| !server.path.is_empty()).map(|server| {
             let what =
@@ -132,7 +137,7 @@ impl Desk<'_> {
 fn address(server: &Server) -> Result<Address, Flaw> {
     let host = match &server.host {
         url::Host::Domain(name) => {
-            name.parse().map_err(|bad: super::address::BadAddress| Wrong::new(bad.what, bad.hint).at(server.mark))?
+            name.parse().map_err(|bad: BadAddress| Wrong::new(bad.what, bad.hint).at(server.mark))?
         }
         url::Host::Ipv4(ip) => Host::Ip((*ip).into()),
         url::Host::Ipv6(ip) => Host::Ip((*ip).into()),

@@ -22,6 +22,7 @@ mod material;
 mod outlets;
 mod pair;
 pub mod problem;
+pub mod proxy;
 mod raw;
 mod scalar;
 pub mod schema;

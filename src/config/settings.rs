@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use url::Url;
 
+use super::proxy::Proxy;
 use crate::model::certificate::Class;
 use crate::model::inventory::Own;
 use crate::model::policy::Policy;
@@ -213,8 +214,8 @@ pub struct Credentials {
     pub token: Option<Source>,
     /// A kubeconfig exec plugin, present only when the configuration allows it.
     pub exec: Option<ExecPlugin>,
-    /// A proxy every connection goes through (`http`, `https` or `socks5` URL).
-    pub proxy: Option<Url>,
+    /// A proxy every connection to the apiservers goes through.
+    pub proxy: Option<Proxy>,
 }
 
 /// Files with certificates and tokens, or a credential of our own that is watched like them.
@@ -305,7 +306,6 @@ impl std::fmt::Debug for Heartbeat {
     }
 }
 
-/// Without the proxy's login.
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Credentials")
@@ -313,7 +313,7 @@ impl std::fmt::Debug for Credentials {
             .field("client", &self.client)
             .field("token", &self.token)
             .field("exec", &self.exec)
-            .field("proxy", &self.proxy.as_ref().and_then(Url::host_str))
+            .field("proxy", &self.proxy)
             .finish()
     }
 }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use crate::model::exchange::Action;
 use crate::model::observation::Observation;
 use crate::model::probe::Probe;
+use crate::model::rule::RuleId;
 use crate::model::subject::Subject;
 use crate::model::time::{Mono, Now};
+use crate::model::verdict::FindingKey;
 use crate::observe::budget::{Taken, Urgency, Wanted};
 use crate::observe::flight::Attention;
 use crate::observe::schedule::requests;
@@ -45,11 +47,18 @@ impl Engine {
         for (probe, first) in taken.repeat {
             self.bursts.repeat(&probe, first, self.view.policy(), now.mono);
         }
+        if let Some((subject, test)) = &taken.test {
+            self.bursts.test_hello(subject, test, now.mono);
+        }
         if let Some(cluster) = taken.touched {
             self.touched.insert(Some(cluster));
         }
+        let proxy = self.view.inventory().proxy_before(&observation.probe.subject);
+        let alarm = proxy.map(|known| FindingKey { rule: RuleId::F60, subject: Subject::Proxy(known.name.clone()) });
+        let speaks_of_way = taken.way || alarm.is_some_and(|key| self.ladder.alarm(&key).is_some());
         let is_of_vantage = observation.probe.subject.cluster().is_none();
         if is_of_vantage
+            || speaks_of_way
             || !observation.proves_path
             || self.view.path().is_blind()
             || self.ladder.alarm(&blind_key()).is_some()
@@ -110,7 +119,8 @@ impl Engine {
         let in_burst = wanted.urgency != Urgency::Scheduled;
         let clusters = self.view.inventory().clusters.len();
         match self.flight.start(wanted.probe.clone(), scheduled, in_burst, self.view.policy(), clusters) {
-            Ok(look) => {
+            Ok(mut look) => {
+                look.hello = self.view.hello(&look.probe);
                 self.budget.charge(&wanted, now.mono);
                 self.counters.looks += 1;
                 self.counters.burst_looks += u64::from(in_burst);

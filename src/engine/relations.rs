@@ -28,7 +28,10 @@ fn near(rule: RuleId, relation: Relation, key: &FindingKey) -> Option<Near> {
     match relation {
         Relation::SameSubject => Some(Near::At(FindingKey { rule, subject: key.subject.clone() })),
         Relation::SameCluster => key.subject.cluster().map(|_| Near::In(Kin::beside(key, rule))),
-        Relation::Vantage => key.subject.cluster().map(|_| Near::At(FindingKey { rule, subject: Subject::Vantage })),
+        Relation::Vantage => {
+            let is_beyond = key.subject.cluster().is_some() || matches!(key.subject, Subject::Proxy(_));
+            is_beyond.then(|| Near::At(FindingKey { rule, subject: Subject::Vantage }))
+        }
     }
 }
 

@@ -10,12 +10,13 @@ use crate::alert::relations::Kin;
 use crate::judge::edges::explains;
 use crate::model::exchange::{Action, Change};
 use crate::model::incident::{Alarm, Incident, IncidentId};
+use crate::model::inventory::Inventory;
 use crate::model::message::{Caveat, Delivery, Message, MessageId, Receipt};
 use crate::model::reason::MessageReason;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now, UnixTime};
-use crate::model::verdict::{Finding, FindingKey};
+use crate::model::verdict::{Evidence, Finding, FindingKey};
 use crate::observe::lines;
 
 use super::relations::relations;
@@ -348,14 +349,35 @@ fn addresses(view: &crate::observe::view::View, incident: &Incident) -> BTreeMap
         let references =
             inventory.references.iter().map(|known| (Subject::Reference(known.name.clone()), &known.address));
         let resolvers = inventory.resolvers.iter().map(|known| (Subject::Resolver(known.name.clone()), &known.address));
-        return references.chain(resolvers).map(|(subject, address)| (subject, address.clone())).collect();
+        let told = references.chain(resolvers).map(|(subject, address)| (subject, address.clone()));
+        return told.chain(behind_proxies(inventory, incident)).collect();
     };
+    let proxy = cluster.proxy.iter().map(|proxy| Subject::Proxy(proxy.name.clone()));
     let vip = cluster.vip.iter().map(|_| Subject::Vip(name.clone()));
     let members = cluster.etcds.iter().flat_map(|(etcd, known)| known.member_subjects(name, etcd));
     cluster
         .apiserver_subjects(name)
         .chain(vip)
         .chain(members)
+        .chain(proxy)
         .map(|subject| (subject.clone(), inventory.address(&subject).to_owned()))
         .collect()
 }
+
+/// One address behind each proxy that an incident is about, for a command that tries the way.
+fn behind_proxies(inventory: &Inventory, incident: &Incident) -> Vec<(Subject, String)> {
+    let lost = incident
+        .parts
+        .iter()
+        .flat_map(|part| if let Evidence::Proxy { lost, .. } = &part.finding.evidence { lost.as_slice() } else { &[] });
+    let one = lost.filter_map(|(name, _)| {
+        let cluster = inventory.clusters.get(name)?;
+        let vip = cluster.vip.iter().map(|_| Subject::Vip(name.clone()));
+        let subject = cluster.apiserver_subjects(name).chain(vip).next()?;
+        Some((subject.clone(), inventory.address(&subject).to_owned()))
+    });
+    one.take(BEHIND).collect()
+}
+
+/// Addresses behind proxies in a mail: one is tried by hand.
+const BEHIND: usize = 8;

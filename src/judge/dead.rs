@@ -29,8 +29,10 @@ pub fn is_dead(finding: &Finding) -> bool {
             | RuleId::F53
             | RuleId::F54
             | RuleId::F55
+            | RuleId::F56
             | RuleId::F57
             | RuleId::F58
-            | RuleId::F59 => false,
+            | RuleId::F59
+            | RuleId::F60 => false,
         }
 }

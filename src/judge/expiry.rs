@@ -39,6 +39,7 @@ impl Words for CertificateEnds {
             subject @ (Subject::Vantage
             | Subject::Reference(_)
             | Subject::Resolver(_)
+            | Subject::Proxy(_)
             | Subject::Apiserver(..)
             | Subject::Etcd(..)
             | Subject::EtcdMember(..)
@@ -126,9 +127,8 @@ impl Words for CertificateEnds {
         }
         .unwrap_or_else(|| finding.subject.clone());
         let address = phrases::address(&place, addresses);
-        let look = format!(
-            "openssl s_client -connect {address} </dev/null 2>/dev/null | openssl x509 -noout -subject -issuer -enddate"
-        );
+        let look =
+            format!("{} | openssl x509 -noout -subject -issuer -enddate", phrases::chain_served(&place, addresses));
         let host = match place {
             Subject::Vip(_) => "CONTROL-PLANE-HOST".to_owned(),
             _ => phrases::host(&address).to_owned(),

@@ -35,6 +35,7 @@ impl Words for OneBad {
             subject @ (Subject::Vantage
             | Subject::Reference(_)
             | Subject::Resolver(_)
+            | Subject::Proxy(_)
             | Subject::Cluster(_)
             | Subject::Apiserver(..)
             | Subject::Etcd(..)

@@ -16,9 +16,11 @@ pub mod coverage;
 pub mod expiry;
 pub mod flapping;
 pub mod foreign;
+pub mod hello;
 pub mod instance;
 pub mod mismatch;
 pub mod phrases;
+pub mod proxy;
 pub mod quorum;
 pub mod quota;
 pub mod readiness;
@@ -95,9 +97,11 @@ pub static RULES: [&dyn Rule; RuleId::ALL.len()] = [
     &coverage::Coverage,
     &stale::ServedStale,
     &silent::ReferenceSilent,
+    &hello::HelloDropped,
     &mismatch::Misconfigured,
     &foreign::NotAnApiserver,
     &address::AddressDead,
+    &proxy::ProxyFails,
 ];
 
 /// The rule of that name.
@@ -109,15 +113,20 @@ pub fn rule(id: RuleId) -> &'static dyn Rule {
 
 /// All verdicts about one cluster, or about the vantage.
 ///
-/// While the vantage is blind nothing bad is believed of any cluster.
+/// While the vantage is blind nothing bad is believed of any cluster, nor of what is behind a proxy that fails.
 #[must_use]
 pub fn judge(scene: &Scene<'_>) -> Vec<(FindingKey, Verdict)> {
     let is_blind = scene.view.path().is_blind() && scene.cluster.is_some();
+    let has_lost_way = scene.cluster.is_some_and(|(name, _)| scene.view.lost_way(name, scene.now.mono).is_some());
     let mut verdicts = Vec::new();
     for rule in RULES {
         for (subject, verdict) in rule.judge(scene) {
             let verdict = match verdict {
-                Verdict::Bad(_) | Verdict::Unknown(_) if is_blind => Verdict::Unknown(Why::Vantage),
+                Verdict::Bad(_) | Verdict::Unknown(_)
+                    if is_blind || has_lost_way && is_seen_through_proxy(&subject) =>
+                {
+                    Verdict::Unknown(Why::Vantage)
+                }
                 Verdict::Bad(finding) => Verdict::Bad(with_configured_level(finding, scene)),
                 Verdict::Good { .. } | Verdict::Unknown(_) => verdict,
             };
@@ -140,6 +149,11 @@ pub fn unconfigured(unseen: &View, scope: Option<&Name>, raised: &[&Finding], no
         }
     }
     keys.into_iter().collect()
+}
+
+/// Whether a statement about `subject` rests on looks through the cluster's proxy, where it has one.
+const fn is_seen_through_proxy(subject: &Subject) -> bool {
+    matches!(subject, Subject::Cluster(_) | Subject::Vip(_) | Subject::Apiserver(..))
 }
 
 fn with_configured_level(finding: Finding, scene: &Scene<'_>) -> Finding {

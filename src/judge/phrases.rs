@@ -36,6 +36,7 @@ pub(super) fn name(subject: &Subject) -> String {
         Subject::Cluster(name) => format!("cluster {name}"),
         Subject::Reference(_)
         | Subject::Resolver(_)
+        | Subject::Proxy(_)
         | Subject::Apiserver(..)
         | Subject::Etcd(..)
         | Subject::EtcdMember(..)
@@ -85,6 +86,10 @@ pub(super) fn state(unseen: Unseen) -> String {
         (Phase::Idle, Cause::Reset | Cause::Closed) => "gone: an open connection was dropped without a word",
         (_, Cause::Reset | Cause::Closed) => "failing: the connection is dropped",
         (_, Cause::Unreachable) => "unreachable from here: the network knows no way there",
+        (_, Cause::ProxyTarget) => "unreachable: the proxy on the way says that it cannot reach it",
+        (_, Cause::ProxySilent) => {
+            "unreachable: the proxy on the way gets no answer from it, and reaches other clusters"
+        }
         (_, Cause::Unavailable) => "up, but says that it cannot serve",
         _ => return format!("failing ({unseen})"),
     };
@@ -213,8 +218,9 @@ pub(super) fn address_commands(vip: &Subject, addresses: &Addresses) -> Vec<Stri
     let host = host(&address).to_owned();
     let behind =
         addresses.keys().find(|known| matches!(known, Subject::Apiserver(..)) && known.cluster() == vip.cluster());
+    let proxy = through(vip, addresses);
     let mut commands = vec![format!(
-        "for i in $(seq 20); do curl -sk -o /dev/null --max-time 3 -w '%{{http_code}} in %{{time_total}} s\\n' https://{address}/readyz; done"
+        "for i in $(seq 20); do curl -sk{proxy} -o /dev/null --max-time 3 -w '%{{http_code}} in %{{time_total}} s\\n' https://{address}/readyz; done"
     )];
     if let Some(instance) = behind {
         let machine = host_of(instance, addresses);
@@ -240,18 +246,48 @@ pub(super) fn instance_commands(instance: &Subject, addresses: &Addresses) -> Ve
 
 /// Who answers at `subject`, where that is no apiserver: what it says, and whose certificate it shows.
 pub(super) fn who_answers(subject: &Subject, addresses: &Addresses) -> [String; 2] {
-    let address = address(subject, addresses);
+    let (proxy, address) = (through(subject, addresses), address(subject, addresses));
     [
-        format!("curl -vk --max-time 5 https://{address}/version # an apiserver tells its gitVersion"),
-        format!(
-            "openssl s_client -connect {address} </dev/null 2>/dev/null | openssl x509 -noout -subject -issuer -ext subjectAltName"
-        ),
+        format!("curl -vk{proxy} --max-time 5 https://{address}/version # an apiserver tells its gitVersion"),
+        format!("{} | openssl x509 -noout -subject -issuer -ext subjectAltName", chain_served(subject, addresses)),
     ]
 }
 
 /// The detailed health of an apiserver, which needs no credential on a default cluster.
 pub(super) fn readyz(subject: &Subject, addresses: &Addresses) -> String {
-    format!("curl -sk --max-time 10 'https://{}/readyz?verbose'", address(subject, addresses))
+    let (proxy, address) = (through(subject, addresses), address(subject, addresses));
+    format!("curl -sk{proxy} --max-time 10 'https://{address}/readyz?verbose'")
+}
+
+/// What curl needs to take the way vedette takes to an apiserver: nothing, or ` --proxy 'http://proxy:3128'`. A login is
+/// two words to fill in.
+pub(super) fn through(subject: &Subject, addresses: &Addresses) -> String {
+    proxy_before(subject, addresses).map_or_else(String::new, |url| format!(" --proxy '{url}'"))
+}
+
+/// kubectl by the same way, whatever the person's kubeconfig says of proxies.
+pub(super) fn kubectl(subject: &Subject, addresses: &Addresses) -> String {
+    let proxy = proxy_before(subject, addresses).map_or_else(String::new, |url| format!("HTTPS_PROXY='{url}' "));
+    format!("{proxy}kubectl")
+}
+
+/// The chain that `subject` serves, in PEM, by openssl where it can take the way there.
+pub(super) fn chain_served(subject: &Subject, addresses: &Addresses) -> String {
+    let address = address(subject, addresses);
+    match proxy_before(subject, addresses) {
+        None => format!("openssl s_client -connect {address} </dev/null 2>/dev/null"),
+        // openssl knows no SOCKS and no TLS to a proxy; curl shows certificates since 7.88.
+        Some(url) => format!("curl -sk --proxy '{url}' --max-time 10 -o /dev/null -w '%{{certs}}' https://{address}/"),
+    }
+}
+
+/// Messages about one cluster name at most its one proxy, and only apiservers are behind it.
+fn proxy_before<'a>(subject: &Subject, addresses: &'a Addresses) -> Option<&'a str> {
+    if !matches!(subject, Subject::Vip(_) | Subject::Apiserver(..)) {
+        return None;
+    }
+    let mut known = addresses.iter().filter(|(known, _)| matches!(known, Subject::Proxy(_)));
+    known.next().map(|(_, url)| url.as_str())
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ pub(super) fn etcd_name(subject: &Subject) -> String {
         | Subject::Vantage
         | Subject::Reference(_)
         | Subject::Resolver(_)
+        | Subject::Proxy(_)
         | Subject::Cluster(_)
         | Subject::Vip(_)
         | Subject::Apiserver(..)

@@ -42,6 +42,7 @@ impl Words for EtcdUnreachable {
             Subject::Vantage
             | Subject::Reference(_)
             | Subject::Resolver(_)
+            | Subject::Proxy(_)
             | Subject::Cluster(_)
             | Subject::Vip(_)
             | Subject::Etcd(..)
@@ -141,6 +142,7 @@ impl Words for NotReady {
             Subject::Vantage
             | Subject::Reference(_)
             | Subject::Resolver(_)
+            | Subject::Proxy(_)
             | Subject::Cluster(_)
             | Subject::Vip(_)
             | Subject::Etcd(..)

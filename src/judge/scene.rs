@@ -240,6 +240,9 @@ impl<'a> Scene<'a> {
     #[must_use]
     pub fn standing(&self, subject: &Subject, aspect: Aspect) -> Standing<'a> {
         let Some(track) = self.view.track(subject, aspect) else { return Standing::Unknown(Why::NeverSeen) };
+        if track.is_out_of_reach() {
+            return Standing::Unknown(Why::Vantage);
+        }
         if let (Confirmation::Confirmed { path_unproven }, Some(bad)) =
             (self.view.confirmation(subject, aspect, self.now.mono), track.bad())
         {

@@ -125,12 +125,13 @@ impl Words for Slow {
         let slowest = parts.iter().max_by_key(|(_, total)| *total).map_or(&finding.subject, |(endpoint, _)| endpoint);
         let address = phrases::address(slowest, addresses);
         let host = phrases::host(&address);
+        let (proxy, kubectl) = (phrases::through(slowest, addresses), phrases::kubectl(slowest, addresses));
         vec![
             format!(
-                "curl -sk -o /dev/null -w 'tcp %{{time_connect}} tls %{{time_appconnect}} answer %{{time_starttransfer}}\\n' 'https://{address}/readyz'"
+                "curl -sk{proxy} -o /dev/null -w 'tcp %{{time_connect}} tls %{{time_appconnect}} answer %{{time_starttransfer}}\\n' 'https://{address}/readyz'"
             ),
             format!(
-                "kubectl --server=https://{address} get --raw /debug/api_priority_and_fairness/dump_priority_levels"
+                "{kubectl} --server=https://{address} get --raw /debug/api_priority_and_fairness/dump_priority_levels"
             ),
             format!("ssh {host} 'uptime; free -m; iostat -x 1 3'"),
             phrases::logs(slowest, addresses, "kube-apiserver"),
@@ -291,7 +292,8 @@ fn phases(scene: &Scene<'_>, endpoint: &Subject, aspect: Aspect) -> (std::time::
         | Aspect::Configured
         | Aspect::ConfiguredPages
         | Aspect::Started
-        | Aspect::Addresses => Probe::anew(endpoint.clone(), ProbeKind::Readyz),
+        | Aspect::Addresses
+        | Aspect::Way => Probe::anew(endpoint.clone(), ProbeKind::Readyz),
     };
     let picture = endpoint.cluster().and_then(|cluster| scene.view.picture(cluster));
     let look = picture.and_then(|picture| picture.looks.get(&probe));

@@ -38,6 +38,7 @@ impl Words for ServedStale {
             subject @ (Subject::Vantage
             | Subject::Reference(_)
             | Subject::Resolver(_)
+            | Subject::Proxy(_)
             | Subject::Cluster(_)
             | Subject::Apiserver(..)
             | Subject::Etcd(..)
@@ -88,7 +89,8 @@ impl Words for ServedStale {
         let host = if is_shared { "CONTROL-PLANE-HOST" } else { phrases::host(&address) };
         let server = server(&finding.subject);
         let mut commands = vec![format!(
-            "openssl s_client -connect {address} </dev/null 2>/dev/null | openssl x509 -noout -startdate -enddate -fingerprint -sha256"
+            "{} | openssl x509 -noout -startdate -enddate -fingerprint -sha256",
+            phrases::chain_served(&finding.subject, addresses)
         )];
         if let Evidence::Stale { path, .. } = &finding.evidence {
             commands.push(format!("openssl x509 -noout -startdate -enddate -fingerprint -sha256 -in {path}"));

@@ -136,7 +136,8 @@ impl Words for ChainUntrusted {
         let pki = "/etc/kubernetes/pki";
         let ca = if etcd(finding).is_some() { format!("{pki}/etcd/ca.crt") } else { format!("{pki}/ca.crt") };
         let mut commands = vec![format!(
-            "openssl s_client -connect {address} </dev/null 2>/dev/null | openssl x509 -noout -subject -issuer -dates -ext subjectAltName,extendedKeyUsage"
+            "{} | openssl x509 -noout -subject -issuer -dates -ext subjectAltName,extendedKeyUsage",
+            phrases::chain_served(&first.place, addresses)
         )];
         match reason(finding) {
             Distrust::UnknownAuthority => commands.extend([

@@ -81,7 +81,8 @@ impl Words for VipDead {
     fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
         let address = phrases::address(&finding.subject, addresses);
         let vip = phrases::host(&address).to_owned();
-        let mut commands = vec![format!("curl -vk --max-time 5 'https://{address}/readyz'")];
+        let proxy = phrases::through(&finding.subject, addresses);
+        let mut commands = vec![format!("curl -vk{proxy} --max-time 5 'https://{address}/readyz'")];
         let is_foreign = matches!(&finding.evidence, Evidence::Vip { symptom: Symptom::Foreign { .. }, .. });
         if is_foreign {
             commands = phrases::who_answers(&finding.subject, addresses).into();
@@ -92,7 +93,8 @@ impl Words for VipDead {
         };
         if let Some(instance) = ready.first() {
             let direct = phrases::address(instance, addresses);
-            commands.push(format!("kubectl --server=https://{direct} get nodes # past the shared address"));
+            let kubectl = phrases::kubectl(instance, addresses);
+            commands.push(format!("{kubectl} --server=https://{direct} get nodes # past the shared address"));
         }
         for instance in ready.iter().take(if is_foreign { 1 } else { 2 }) {
             let host = phrases::host_of(instance, addresses);

@@ -50,6 +50,9 @@ pub struct Cluster {
     /// Whether a CA is configured to verify what the apiservers and the shared address serve.
     #[serde(default)]
     pub is_verified: bool,
+    /// The proxy that shared address and instances are reached through; etcd is asked directly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
     /// etcd clusters by name.
     pub etcds: BTreeMap<Name, Etcd>,
     /// Files with certificates and tokens, by name of their source.
@@ -57,6 +60,15 @@ pub struct Cluster {
     pub files: BTreeMap<Name, FileWatch>,
     /// Levels changed for this cluster.
     pub levels: BTreeMap<RuleId, Level>,
+}
+
+/// A proxy that is part of the path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Proxy {
+    /// Its name: host and port.
+    pub name: Name,
+    /// Its URL as curl takes it, without the login; where there is one, `USER:PASSWORD` stands for it.
+    pub url: String,
 }
 
 /// One etcd cluster.
@@ -185,6 +197,7 @@ impl Inventory {
                     Subject::Resolver(name) => {
                         named(&self.resolvers, name).map_or("", |at| self.resolvers[at].address.as_str())
                     }
+                    Subject::Proxy(name) => self.proxy(name).map_or("", |proxy| proxy.url.as_str()),
                     Subject::Vantage
                     | Subject::Cluster(_)
                     | Subject::Vip(_)
@@ -210,6 +223,7 @@ impl Inventory {
             Subject::Vantage
             | Subject::Reference(_)
             | Subject::Resolver(_)
+            | Subject::Proxy(_)
             | Subject::Cluster(_)
             | Subject::Etcd(..)
             | Subject::Stored(..)
@@ -241,6 +255,7 @@ impl Inventory {
             Subject::Vantage => true,
             Subject::Reference(name) => self.references.iter().any(|known| known.name == *name),
             Subject::Resolver(name) => self.resolvers.iter().any(|known| known.name == *name),
+            Subject::Proxy(name) => self.proxy(name).is_some(),
             Subject::Cluster(name) => cluster(name).is_some(),
             Subject::Etcd(name, etcd) => cluster(name).is_some_and(|known| known.etcds.contains_key(etcd)),
             Subject::Chain(name, etcd, _) => cluster(name).is_some_and(|known| match etcd {
@@ -264,9 +279,45 @@ impl Inventory {
             Subject::Vip(_) | Subject::Apiserver(..) | Subject::EtcdMember(..) => {
                 self.endpoint(subject).is_some_and(|endpoint| !endpoint.is_loopback)
             }
-            Subject::Vantage | Subject::Cluster(_) | Subject::Etcd(..) | Subject::Stored(..) | Subject::Chain(..) => {
-                false
+            Subject::Vantage
+            | Subject::Proxy(_)
+            | Subject::Cluster(_)
+            | Subject::Etcd(..)
+            | Subject::Stored(..)
+            | Subject::Chain(..) => false,
+        }
+    }
+
+    /// The proxies, each with the clusters behind it.
+    #[must_use]
+    pub fn proxies(&self) -> BTreeMap<&Proxy, Vec<&Name>> {
+        let mut proxies: BTreeMap<&Proxy, Vec<&Name>> = BTreeMap::new();
+        for (name, cluster) in &self.clusters {
+            if let Some(proxy) = &cluster.proxy {
+                proxies.entry(proxy).or_default().push(name);
             }
+        }
+        proxies
+    }
+
+    fn proxy(&self, name: &Name) -> Option<&Proxy> {
+        self.clusters.values().filter_map(|cluster| cluster.proxy.as_ref()).find(|proxy| proxy.name == *name)
+    }
+
+    /// The proxy that `subject` is looked at through.
+    #[must_use]
+    pub fn proxy_before(&self, subject: &Subject) -> Option<&Proxy> {
+        match subject {
+            Subject::Vip(cluster) | Subject::Apiserver(cluster, _) => self.clusters.get(cluster)?.proxy.as_ref(),
+            Subject::Vantage
+            | Subject::Reference(_)
+            | Subject::Resolver(_)
+            | Subject::Proxy(_)
+            | Subject::Cluster(_)
+            | Subject::Etcd(..)
+            | Subject::EtcdMember(..)
+            | Subject::Stored(..)
+            | Subject::Chain(..) => None,
         }
     }
 

@@ -9,7 +9,7 @@ use super::certificate::Served;
 use super::etcd::{Alarm, MemberAnswer, MemberHealth, MemberListing, MemberMetrics, MemberStatus, ReadAnswer};
 use super::health::{Health, Version};
 use super::phase::{Cause, Phases, Unseen};
-use super::probe::{LookId, Probe};
+use super::probe::{Greeting, LookId, Probe};
 use super::stored::FilesReading;
 use super::time::Now;
 use super::vantage::{OwnClock, ResolverAnswer};
@@ -29,6 +29,9 @@ pub struct Observation {
     pub phases: Phases,
     /// The chain the peer served on a connection dialled for this look, also when the look failed later.
     pub served: Option<Arc<Served>>,
+    /// How the handshake of a connection dialled for this look began; `None` where none was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub greeting: Option<Greeting>,
     /// Whether bytes or a refusal came back from a peer that is not on this machine.
     pub proves_path: bool,
     /// What was seen, or why nothing was.

@@ -78,8 +78,18 @@ pub enum Cause {
     OwnCredential,
     /// Our own side failed: no socket, no memory, no thread.
     OwnFault,
-    /// The proxy on the way refused.
+    /// The proxy on the way does not let us through to this target (403 and the like).
     ProxyRefused,
+    /// The proxy on the way refuses our login (407).
+    ProxyLogin,
+    /// The proxy's machine answers, but not as a proxy: nothing listens, it closes, its TLS or its protocol is broken.
+    ProxyDown,
+    /// The proxy cannot be reached or its name not be resolved.
+    ProxyUnreachable,
+    /// The proxy took the connection and then did not say whether it reaches the target.
+    ProxySilent,
+    /// The proxy says that it cannot reach the target (502, 503, 504).
+    ProxyTarget,
     /// The peer answers, but without TLS, where TLS is configured.
     WithoutTls,
     /// The peer answers with TLS, where plain HTTP is configured.
@@ -181,6 +191,11 @@ impl Cause {
             Self::OwnCredential => "own_credential",
             Self::OwnFault => "own_fault",
             Self::ProxyRefused => "proxy_refused",
+            Self::ProxyLogin => "proxy_login",
+            Self::ProxyDown => "proxy_down",
+            Self::ProxyUnreachable => "proxy_unreachable",
+            Self::ProxySilent => "proxy_silent",
+            Self::ProxyTarget => "proxy_target",
             Self::WithoutTls => "without_tls",
             Self::WithTls => "with_tls",
         }
@@ -190,6 +205,15 @@ impl Cause {
     #[must_use]
     pub const fn is_other_speech(self) -> bool {
         matches!(self, Self::WithoutTls | Self::WithTls)
+    }
+
+    /// Whether the fault is a proxy's on the way: it says nothing of the target behind.
+    #[must_use]
+    pub const fn is_of_proxy(self) -> bool {
+        matches!(
+            self,
+            Self::ProxyRefused | Self::ProxyLogin | Self::ProxyDown | Self::ProxyUnreachable | Self::ProxySilent
+        )
     }
 
     /// Whether the fault is about our own credential: the server may be fine.
@@ -246,7 +270,12 @@ impl fmt::Display for Unseen {
             Cause::NoCredential => "a login is wanted, and no credential is configured",
             Cause::OwnCredential => "our own credential cannot be used",
             Cause::OwnFault => "our own side failed",
-            Cause::ProxyRefused => "the proxy refused",
+            Cause::ProxyRefused => "the proxy does not let us through",
+            Cause::ProxyLogin => "the proxy refuses our login",
+            Cause::ProxyDown => "the proxy is down",
+            Cause::ProxyUnreachable => "the proxy cannot be reached",
+            Cause::ProxySilent => "the proxy does not answer",
+            Cause::ProxyTarget => "the proxy cannot reach it",
             Cause::WithoutTls => "the peer answers without TLS",
             Cause::WithTls => "the peer answers with TLS, and plain HTTP is configured",
         };

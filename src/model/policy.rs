@@ -75,6 +75,15 @@ pub struct Policy {
     pub reference_silent_after: Duration,
     /// A subject gets at most one burst in this time.
     pub burst_pause: Duration,
+    /// Pairs of handshakes, a large ClientHello and a small one, that decide whether the path drops large ones: by
+    /// chance a balancer with one dead backend of two shows that once in 64 times, and the hold of the finding, in which
+    /// small ones are watched, does the rest.
+    pub hello_pairs: usize,
+    /// The pairs begin within this: three large ones that are swallowed end after 4.1 s, and no apiserver restarts three
+    /// times in it.
+    pub hello_window: Duration,
+    /// A large ClientHello is tried again this often while the path drops them, so that the finding can end.
+    pub hello_retest: Duration,
 
     /// Findings of one cluster inside this window are one incident.
     pub settle: Duration,
@@ -225,6 +234,9 @@ impl Default for Policy {
             unproven_after: seconds(30),
             reference_silent_after: seconds(600),
             burst_pause: seconds(10),
+            hello_pairs: 3,
+            hello_window: seconds(5),
+            hello_retest: seconds(20),
             settle: Duration::from_millis(500),
             redundancy_hold: seconds(30),
             address_hold: seconds(130),

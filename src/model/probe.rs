@@ -71,6 +71,26 @@ pub struct Probe {
 #[serde(transparent)]
 pub struct LookId(pub u64);
 
+/// The size of the ClientHello that a handshake begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hello {
+    /// With a post-quantum key share (X25519MLKEM768): two packets.
+    #[default]
+    Large,
+    /// With X25519 alone: one packet.
+    Small,
+}
+
+/// How a handshake began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Greeting {
+    /// What was sent.
+    pub hello: Hello,
+    /// Whether anything came back. A reset, an end and silence are nothing.
+    pub is_heard: bool,
+}
+
 /// One request to look, as the engine hands it to the collectors.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Look {
@@ -80,6 +100,9 @@ pub struct Look {
     pub probe: Probe,
     /// When it was due; the observation is dated from here, however late the collector starts.
     pub scheduled: Now,
+    /// What a handshake begins with, if one is made.
+    #[serde(default)]
+    pub hello: Hello,
 }
 
 impl ProbeKind {

@@ -52,12 +52,16 @@ pub enum RuleId {
     F54,
     /// A reference point has been silent for long.
     F55,
+    /// The path drops large ClientHellos.
+    F56,
     /// etcd members are not what they are configured as.
     F57,
     /// Ready, but ordinary requests get no apiserver's answer.
     F58,
     /// One of several addresses of a name is dead.
     F59,
+    /// The proxy in front of clusters fails.
+    F60,
 }
 
 /// How loud a finding is. Ordered.
@@ -79,7 +83,7 @@ pub struct NoSuchRule;
 
 impl RuleId {
     /// Every rule, in the order of their names.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::F01,
         Self::F02,
         Self::F03,
@@ -102,9 +106,11 @@ impl RuleId {
         Self::F53,
         Self::F54,
         Self::F55,
+        Self::F56,
         Self::F57,
         Self::F58,
         Self::F59,
+        Self::F60,
     ];
 
     /// The rule's name.
@@ -133,9 +139,11 @@ impl RuleId {
             Self::F53 => "F53",
             Self::F54 => "F54",
             Self::F55 => "F55",
+            Self::F56 => "F56",
             Self::F57 => "F57",
             Self::F58 => "F58",
             Self::F59 => "F59",
+            Self::F60 => "F60",
         }
     }
 }

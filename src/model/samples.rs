@@ -115,6 +115,17 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
                 left: 2,
             },
         ),
+        RuleId::F56 => {
+            ("prod-eu1", Evidence::Hello { endpoints: vec![api("api-1"), subject("prod-eu1/vip")], of: 3, pairs: 3 })
+        }
+        RuleId::F60 => (
+            "vantage/proxy/squid.example:3128",
+            Evidence::Proxy {
+                url: "http://USER:PASSWORD@squid.example:3128".into(),
+                lost: vec![("prod-eu1".parse().unwrap(), Unseen { phase: Phase::Dial, cause: Cause::ProxyLogin })],
+                of: 2,
+            },
+        ),
         RuleId::F04 => ("vantage", Evidence::Blind { silent: 9, references: 2 }),
         RuleId::F09 => (
             "prod-eu1/etcd/etcd",
@@ -303,6 +314,7 @@ pub(crate) fn finding(rule: RuleId) -> Finding {
         | RuleId::F52
         | RuleId::F54
         | RuleId::F55
+        | RuleId::F56
         | RuleId::F58
         | RuleId::F59 => Level::Warning,
         RuleId::F01
@@ -312,7 +324,8 @@ pub(crate) fn finding(rule: RuleId) -> Finding {
         | RuleId::F23
         | RuleId::F24
         | RuleId::F26
-        | RuleId::F57 => Level::Critical,
+        | RuleId::F57
+        | RuleId::F60 => Level::Critical,
     };
     Finding {
         rule,
@@ -340,7 +353,7 @@ fn looks(rule: RuleId) -> Vec<LookLine> {
         outcome: outcome.map(str::to_owned),
     };
     match rule {
-        RuleId::F04 | RuleId::F28 | RuleId::F51 | RuleId::F55 => Vec::new(),
+        RuleId::F04 | RuleId::F28 | RuleId::F51 | RuleId::F55 | RuleId::F60 => Vec::new(),
         RuleId::F01
         | RuleId::F02
         | RuleId::F03
@@ -370,6 +383,7 @@ fn looks(rule: RuleId) -> Vec<LookLine> {
         | RuleId::F49
         | RuleId::F50
         | RuleId::F54
+        | RuleId::F56
         | RuleId::F58
         | RuleId::F59 => vec![
             look(

@@ -30,6 +30,8 @@ pub enum Subject {
     Reference(Name),
     /// A DNS server the vantage relies on.
     Resolver(Name),
+    /// A proxy that clusters are reached through, named by its host and port.
+    Proxy(Name),
     /// A whole cluster.
     Cluster(Name),
     /// The address clients use: a balancer or a floating address in front of the instances.
@@ -99,7 +101,7 @@ impl Subject {
     #[must_use]
     pub const fn cluster(&self) -> Option<&Name> {
         match self {
-            Self::Vantage | Self::Reference(_) | Self::Resolver(_) => None,
+            Self::Vantage | Self::Reference(_) | Self::Resolver(_) | Self::Proxy(_) => None,
             Self::Cluster(cluster)
             | Self::Vip(cluster)
             | Self::Apiserver(cluster, _)
@@ -118,6 +120,7 @@ impl Subject {
             Self::Vantage => VANTAGE,
             Self::Reference(_) => "reference",
             Self::Resolver(_) => "resolver",
+            Self::Proxy(_) => "proxy",
             Self::Cluster(_) => "cluster",
             Self::Vip(_) => "vip",
             Self::Apiserver(..) => "apiserver",
@@ -133,9 +136,11 @@ impl Subject {
         match self {
             Self::Vantage => VANTAGE,
             Self::Vip(_) => "vip",
-            Self::Reference(name) | Self::Resolver(name) | Self::Cluster(name) | Self::Apiserver(_, name) => {
-                name.as_str()
-            }
+            Self::Reference(name)
+            | Self::Resolver(name)
+            | Self::Proxy(name)
+            | Self::Cluster(name)
+            | Self::Apiserver(_, name) => name.as_str(),
             Self::Etcd(_, name) | Self::EtcdMember(_, _, name) | Self::Stored(_, name) => name.as_str(),
             Self::Chain(_, _, reason) => reason.as_str(),
         }
@@ -151,6 +156,7 @@ impl Subject {
             Self::Vantage
             | Self::Reference(_)
             | Self::Resolver(_)
+            | Self::Proxy(_)
             | Self::Cluster(_)
             | Self::Vip(_)
             | Self::Apiserver(..)
@@ -166,6 +172,7 @@ impl fmt::Display for Subject {
             Self::Vantage => f.write_str(VANTAGE),
             Self::Reference(name) => write!(f, "{VANTAGE}/reference/{name}"),
             Self::Resolver(name) => write!(f, "{VANTAGE}/resolver/{name}"),
+            Self::Proxy(name) => write!(f, "{VANTAGE}/proxy/{name}"),
             Self::Cluster(cluster) => write!(f, "{cluster}"),
             Self::Vip(cluster) => write!(f, "{cluster}/vip"),
             Self::Apiserver(cluster, name) => write!(f, "{cluster}/apiserver/{name}"),
@@ -190,6 +197,7 @@ impl FromStr for Subject {
             [VANTAGE] => Ok(Self::Vantage),
             [VANTAGE, "reference", reference] => Ok(Self::Reference(name(reference)?)),
             [VANTAGE, "resolver", resolver] => Ok(Self::Resolver(name(resolver)?)),
+            [VANTAGE, "proxy", proxy] => Ok(Self::Proxy(name(proxy)?)),
             [VANTAGE, "stored", item] => Ok(Self::Stored(None, name(item)?)),
             [VANTAGE, ..] => Err(bad()),
             [cluster] => Ok(Self::Cluster(name(cluster)?)),
@@ -231,6 +239,7 @@ mod tests {
             "vantage",
             "vantage/reference/relay",
             "vantage/resolver/10.0.0.53:53",
+            "vantage/proxy/squid.example:3128",
             "prod-eu1",
             "prod-eu1/vip",
             "prod-eu1/apiserver/api-1",

@@ -345,6 +345,24 @@ pub enum Evidence {
         /// Each of them.
         points: Vec<Single>,
     },
+    /// The path drops large ClientHellos.
+    Hello {
+        /// Endpoints it leads to.
+        endpoints: Vec<Subject>,
+        /// Of how many of the cluster.
+        of: usize,
+        /// Pairs of handshakes that showed it.
+        pairs: usize,
+    },
+    /// A proxy on the way does not lead to clusters behind it.
+    Proxy {
+        /// Its URL, without a login.
+        url: String,
+        /// Clusters that cannot be seen for it, each with how it fails.
+        lost: Vec<(Name, Unseen)>,
+        /// Clusters behind it.
+        of: usize,
+    },
     /// Nothing outside answers.
     Blind {
         /// Subjects that do not answer.

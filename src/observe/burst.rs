@@ -19,6 +19,8 @@ const PACE: Duration = Duration::from_millis(250);
 /// A little more than the span that confirms, so that rounding never costs a look.
 const MARGIN: Duration = Duration::from_millis(20);
 
+use super::hello;
+
 /// Planned looks of all bursts.
 #[derive(Debug, Clone, Default)]
 pub struct Bursts {
@@ -86,6 +88,15 @@ impl Bursts {
         let third = spanning.max(now.plus(PACE * 2));
         for at in [now.plus(PACE), third] {
             self.plan(at, Probe::anew(subject.clone(), ProbeKind::Addresses), Urgency::Confirmation);
+        }
+    }
+
+    /// Plans handshakes with `subject`: for their own sake with a large ClientHello, as looks at its health with a small
+    /// one, which the view chooses for them.
+    pub fn test_hello(&mut self, subject: &Subject, test: hello::Test, now: Mono) {
+        for (after, size) in test {
+            let probe = Probe::anew(subject.clone(), hello::probe(*size));
+            self.plan(now.plus(*after), probe, Urgency::Spare);
         }
     }
 
@@ -179,7 +190,9 @@ fn own_look(subject: &Subject, inventory: &Inventory) -> Option<Probe> {
                 Probe::anew(etcd, kind)
             });
         }
-        Subject::Vantage | Subject::Cluster(_) | Subject::Stored(..) | Subject::Chain(..) => return None,
+        Subject::Vantage | Subject::Proxy(_) | Subject::Cluster(_) | Subject::Stored(..) | Subject::Chain(..) => {
+            return None;
+        }
     };
     Some(Probe::anew(subject.clone(), kind))
 }

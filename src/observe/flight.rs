@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::policy::Policy;
-use crate::model::probe::{Look, LookId, Probe, ProbeKind};
+use crate::model::probe::{Hello, Look, LookId, Probe, ProbeKind};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now};
 
@@ -81,7 +81,7 @@ impl Flight {
         self.next += 1;
         self.checks.insert((scheduled.mono.plus(policy.slow_after), id));
         self.under_way.insert(id, Airborne { probe: probe.clone(), scheduled, in_burst, is_overdue: false });
-        Ok(Look { id, probe, scheduled })
+        Ok(Look { id, probe, scheduled, hello: Hello::default() })
     }
 
     /// A look came back. Returns whether it was still waited for.

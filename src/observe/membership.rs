@@ -90,6 +90,7 @@ impl View {
             Subject::Vantage
             | Subject::Reference(_)
             | Subject::Resolver(_)
+            | Subject::Proxy(_)
             | Subject::Cluster(_)
             | Subject::Vip(_)
             | Subject::Apiserver(..)

@@ -9,6 +9,7 @@ pub mod burst;
 mod dates;
 pub mod elections;
 pub mod flight;
+pub mod hello;
 pub mod history;
 pub mod latency;
 pub mod lines;

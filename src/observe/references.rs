@@ -138,6 +138,6 @@ fn place(subject: &Subject) -> Option<Subject> {
         | Subject::Apiserver(..)
         | Subject::Etcd(..)
         | Subject::EtcdMember(..) => subject.cluster().cloned().map(Subject::Cluster),
-        Subject::Vantage | Subject::Stored(..) | Subject::Chain(..) => None,
+        Subject::Vantage | Subject::Proxy(_) | Subject::Stored(..) | Subject::Chain(..) => None,
     }
 }

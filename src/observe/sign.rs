@@ -20,6 +20,8 @@ pub enum Sign {
     Alive,
     /// Never asked: our own DNS knows no address for its name.
     Unresolved(Unseen),
+    /// The proxy on our way there failed: says nothing of what is behind it.
+    NoWay(Unseen),
     /// Our own side failed: says nothing.
     Unclear,
 }
@@ -53,6 +55,9 @@ impl Sign {
     /// The sign of a look that saw nothing.
     #[must_use]
     pub const fn of_unseen(unseen: Unseen) -> Self {
+        if unseen.cause.is_of_proxy() {
+            return Self::NoWay(unseen);
+        }
         if unseen.is_unresolved() {
             return Self::Unresolved(unseen);
         }

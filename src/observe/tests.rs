@@ -5,6 +5,7 @@ mod bursts;
 mod clock;
 mod flight;
 mod freshness;
+mod hello;
 mod listeners;
 mod path;
 mod quorum;

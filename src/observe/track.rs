@@ -136,6 +136,11 @@ impl Track {
                 self.bad = None;
                 self.suspected = None;
             }
+            // What was good is not known to be so any more; what was bad may still be.
+            Sign::NoWay(_) => {
+                self.good = None;
+                self.suspected = None;
+            }
             Sign::Unresolved(_) | Sign::Unclear => {}
         }
         self.latest = Some((scheduled, sign));
@@ -213,6 +218,12 @@ impl Track {
     #[must_use]
     pub const fn is_shed(&self) -> bool {
         matches!(&self.latest, Some((_, Sign::Shed)))
+    }
+
+    /// Whether the latest look did not get there, by the fault of a proxy.
+    #[must_use]
+    pub const fn is_out_of_reach(&self) -> bool {
+        matches!(&self.latest, Some((_, Sign::NoWay(_))))
     }
 
     /// How the bad run stands.
@@ -300,6 +311,7 @@ impl Track {
     #[must_use]
     pub fn why(&self, now: Mono, freshness: Duration) -> Why {
         match (&self.latest, &self.bad) {
+            (Some((_, Sign::NoWay(_))), _) => Why::Vantage,
             (_, Some(bad)) => Why::Suspected { since: bad.run.first },
             (None, None) => Why::NeverSeen,
             (Some((latest, _)), None) if now.since(latest.mono) > freshness => Why::Stale,

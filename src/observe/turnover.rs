@@ -58,6 +58,7 @@ impl<'a> Turnover<'a> {
             Subject::Vantage
             | Subject::Reference(_)
             | Subject::Resolver(_)
+            | Subject::Proxy(_)
             | Subject::Cluster(_)
             | Subject::Vip(_)
             | Subject::Apiserver(..)
@@ -74,11 +75,17 @@ impl<'a> Turnover<'a> {
 
     fn is_same_place(self, subject: &Subject) -> bool {
         match subject {
-            Subject::Vantage | Subject::Cluster(_) | Subject::Stored(..) | Subject::Chain(..) => true,
+            // The way to a cluster is followed under the cluster's name.
+            Subject::Cluster(name) => {
+                let way = |inventory: &'a Inventory| inventory.clusters.get(name).map(|known| &known.proxy);
+                way(self.old) == way(self.new)
+            }
+            Subject::Vantage | Subject::Proxy(_) | Subject::Stored(..) | Subject::Chain(..) => true,
             Subject::Reference(_) | Subject::Resolver(_) => self.old.address(subject) == self.new.address(subject),
             Subject::Vip(_) | Subject::Apiserver(..) | Subject::EtcdMember(..) => {
                 let place = |inventory: &'a Inventory| {
-                    inventory.endpoint(subject).map(|endpoint| (&endpoint.address, &endpoint.server_name))
+                    let proxy = inventory.proxy_before(subject);
+                    inventory.endpoint(subject).map(|endpoint| (&endpoint.address, &endpoint.server_name, proxy))
                 };
                 place(self.old) == place(self.new)
             }

@@ -12,7 +12,7 @@ use crate::model::inventory::Inventory;
 use crate::model::observation::Observation;
 use crate::model::phase::Unseen;
 use crate::model::policy::Policy;
-use crate::model::probe::{Probe, ProbeKind};
+use crate::model::probe::{Hello, Probe, ProbeKind};
 use crate::model::snapshot::ClusterPicture;
 use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now};
@@ -20,6 +20,7 @@ use crate::model::verdict::Symptom;
 
 use super::dates::Dates;
 use super::elections::Elections;
+use super::hello::{Hellos, Passage};
 use super::path::Path;
 use super::quorum::Count;
 use super::references::References;
@@ -30,6 +31,7 @@ use super::trusting::Trusting;
 use super::turnover::{Fate, Turnover};
 
 mod take;
+mod way;
 
 pub use take::Taken;
 
@@ -58,6 +60,8 @@ pub enum Aspect {
     Started,
     /// Whether every address of its name answers, where one of them does.
     Addresses,
+    /// Whether the proxy in front of a cluster lets us through.
+    Way,
 }
 
 impl Aspect {
@@ -69,7 +73,9 @@ impl Aspect {
             Self::Answer => match subject {
                 Subject::Vip(_) => policy.vip_interval,
                 Subject::Etcd(..) | Subject::EtcdMember(..) => policy.etcd_status_interval,
-                Subject::Vantage | Subject::Reference(_) | Subject::Resolver(_) => policy.reference_interval,
+                Subject::Vantage | Subject::Reference(_) | Subject::Resolver(_) | Subject::Proxy(_) => {
+                    policy.reference_interval
+                }
                 Subject::Cluster(_) | Subject::Apiserver(..) | Subject::Stored(..) | Subject::Chain(..) => {
                     policy.readyz_interval
                 }
@@ -81,6 +87,7 @@ impl Aspect {
             Self::ListedAlarm(_) => policy.etcd_alarms_interval,
             Self::ConfiguredPages => policy.etcd_metrics_interval,
             Self::Started => policy.etcd_members_interval,
+            Self::Way => policy.readyz_interval.max(policy.vip_interval),
         };
         interval.max(policy.reference_interval).saturating_mul(3)
     }
@@ -124,6 +131,7 @@ pub struct View {
     /// Members that answered their latest look otherwise than configured, with or without TLS.
     other_speech: BTreeMap<Subject, Unseen>,
     dates: Dates,
+    hellos: BTreeMap<Subject, Hellos>,
     path: Path,
     void_until: Option<Mono>,
     references: References,
@@ -155,6 +163,7 @@ impl View {
             lists_asked: BTreeMap::new(),
             other_speech: BTreeMap::new(),
             dates: Dates::default(),
+            hellos: BTreeMap::new(),
             path: Path::default(),
             void_until: None,
             moved: BTreeMap::new(),
@@ -171,6 +180,7 @@ impl View {
         self.tracks.retain(|(subject, _), _| stays(subject));
         self.vantage.retain(|probe, _| stays(&probe.subject));
         self.served.retain(|subject, _| stays(subject));
+        self.hellos.retain(|subject, _| stays(subject));
         self.counts.retain(|subject, _| stays(subject));
         self.statuses.retain(|subject, _| stays(subject));
         self.alarm_lists.retain(|subject, _| stays(subject));
@@ -216,6 +226,9 @@ impl View {
 
     /// Notes that a look at `subject` is under way for too long. Returns whether that is its first sign of trouble.
     pub fn take_overdue(&mut self, probe: &Probe, scheduled: Mono, now: Mono) -> bool {
+        if probe.kind == ProbeKind::Readyz {
+            self.hellos.entry(probe.subject.clone()).or_default().take_overdue();
+        }
         let is_first = |track: &mut Track| track.take_overdue(now);
         // Members of a round have a deadline of their own, and everything else decides nothing alone.
         let decides = matches!(probe.kind, ProbeKind::Readyz | ProbeKind::Reference);
@@ -249,6 +262,25 @@ impl View {
         self.void_until = Some(until);
         self.tracks.values_mut().for_each(Track::forget_bad);
         self.references.forget_silence();
+    }
+
+    /// What the next handshake with `subject` begins with. A handshake for its own sake tries the large one.
+    #[must_use]
+    pub fn hello(&self, probe: &Probe) -> Hello {
+        let hellos = self.hellos.get(&probe.subject).filter(|_| probe.kind != ProbeKind::Chain);
+        hellos.map_or(Hello::Large, Hellos::next)
+    }
+
+    /// Whether the path to `subject` takes a large ClientHello.
+    #[must_use]
+    pub fn passage(&self, subject: &Subject) -> Passage {
+        self.hellos.get(subject).map_or(Passage::Unknown, Hellos::passage)
+    }
+
+    /// Whether a look at `subject` scheduled at `scheduled` still speaks of `now`.
+    #[must_use]
+    pub fn is_fresh(&self, subject: &Subject, scheduled: Mono, now: Mono) -> bool {
+        now.since(scheduled) <= Aspect::Answer.freshness(subject, &self.policy)
     }
 
     /// What should exist.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
-use secrecy::SecretSlice;
+use secrecy::{SecretSlice, SecretString};
 use url::{Host, Url};
 
 use super::flaw::Flaw;
@@ -36,8 +36,8 @@ pub struct Chosen {
     pub token: Option<Sited<Material>>,
     /// Command that prints a credential.
     pub exec: Option<Sited<Exec>>,
-    /// Proxy for all connections.
-    pub proxy: Option<Sited<Url>>,
+    /// URL of a proxy for all connections, as written; it may hold a password.
+    pub proxy: Option<Sited<SecretString>>,
 }
 
 /// Something and where it stands in the kubeconfig.
@@ -182,17 +182,8 @@ impl<'a> Reading<'a> {
                     .hint("give certificate-authority(-data) instead of insecure-skip-tls-verify"),
             );
         }
-        chosen.proxy = self.text(cluster, "proxy-url").filter(|url| !url.value.is_empty()).and_then(|url| {
-            match Url::parse(&url.value) {
-                Ok(value) if matches!(value.scheme(), "http" | "https" | "socks5") => {
-                    Some(Sited { mark: url.mark, value })
-                }
-                Ok(_) | Err(_) => {
-                    self.flaws.push(Flaw::error(url.mark, "proxy-url is no http, https or socks5 URL"));
-                    None
-                }
-            }
-        });
+        let proxy = self.text(cluster, "proxy-url").filter(|url| !url.value.is_empty());
+        chosen.proxy = proxy.map(|Sited { mark, value }| Sited { mark, value: value.into() });
     }
 
     fn user(&mut self, user: &'a Node, chosen: &mut Chosen) {

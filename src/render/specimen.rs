@@ -94,6 +94,7 @@ pub(crate) fn look(subject: Subject, kind: ProbeKind, outcome: Result<Reading, U
         },
         served: None,
         own_flaw: None,
+        greeting: None,
         proves_path: true,
         outcome,
     }

@@ -166,9 +166,11 @@ const fn in_short(rule: RuleId) -> &'static str {
         RuleId::F53 => "coverage",
         RuleId::F54 => "not reloaded",
         RuleId::F55 => "reference silent",
+        RuleId::F56 => "ClientHello dropped",
         RuleId::F57 => "not one etcd",
         RuleId::F58 => "no API answer",
         RuleId::F59 => "address dead",
+        RuleId::F60 => "proxy fails",
     }
 }
 

@@ -274,6 +274,8 @@ fn poison(evidence: &mut Evidence, hostile: &str) {
         | Evidence::Stale { .. }
         | Evidence::DeadAddresses { .. }
         | Evidence::Unread { .. }
+        | Evidence::Hello { .. }
+        | Evidence::Proxy { .. }
         | Evidence::Blind { .. }
         | Evidence::SilentReference { .. } => {}
         Evidence::Refused { own_flaw, .. } => *own_flaw = Some(hostile.into()),
@@ -389,6 +391,7 @@ fn move_to(subject: &Subject, cluster: &str, name: &str) -> Subject {
         Subject::Etcd(_, etcd) => Subject::Etcd(cluster, etcd.clone()),
         Subject::Vip(_) => Subject::Vip(cluster),
         Subject::Cluster(_) => Subject::Cluster(cluster),
+        Subject::Proxy(_) => Subject::Proxy(name),
         Subject::Vantage | Subject::Reference(_) | Subject::Resolver(_) | Subject::Stored(..) | Subject::Chain(..) => {
             subject.clone()
         }

@@ -19,6 +19,7 @@ use crate::config::settings::Address;
 use crate::metered::{Meter, Metered};
 use crate::model::etcd::{Condition, MemberHealth, MemberMetrics};
 use crate::model::phase::{Cause, Phase, Unseen};
+use crate::model::probe::Hello;
 use crate::parse::etcd_page;
 
 /// Octets read of a page: a member has some 150 KB to tell, with gRPC histograms switched on a few times that.
@@ -72,7 +73,7 @@ impl Listener {
         let question = |authority| Question { authority, target, accept: None, token: None, is_last: true, max_body };
         match self {
             Self::Plain(address, authority, speech) => {
-                let dialled = dial::dial(&kit.names, address, None, kit.policy.dial_deadline, journey).await?;
+                let dialled = dial::dial(&kit.names, address, None, &kit.policy, journey).await?;
                 // Without TLS there is nothing to read before the question, which grants its answer.
                 let meter = Meter::of(0);
                 let metered = Metered::new(dialled.wire, Arc::clone(&meter));
@@ -92,7 +93,7 @@ impl Listener {
             }
             Self::Tls(site) => {
                 let passport = site.identity.current().await;
-                let opened = site.open(kit, &passport, Alpn::Http1, journey).await.result?;
+                let opened = site.open(kit, &passport, (Alpn::Http1, Hello::Large), journey).await.result?;
                 let answer = ask::once(kit, opened.stream, &question(&site.authority), journey).await;
                 answer.map_err(|unseen| Unseen { cause: passport.blame_for_answer(unseen.cause, true), ..unseen })
             }

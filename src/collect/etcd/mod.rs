@@ -150,7 +150,13 @@ impl Etcd {
 }
 
 fn sight(proofs: &[bool], reading: Reading) -> Sight {
-    Sight { phases: Phases::default(), served: None, proves_path: proofs.contains(&true), outcome: Ok(reading) }
+    Sight {
+        phases: Phases::default(),
+        served: None,
+        greeting: None,
+        proves_path: proofs.contains(&true),
+        outcome: Ok(reading),
+    }
 }
 
 impl Member {

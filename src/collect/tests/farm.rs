@@ -27,7 +27,7 @@ use crate::config::settings::{
 use crate::model::observation::{Observation, Reading};
 use crate::model::phase::Unseen;
 use crate::model::policy::Policy;
-use crate::model::probe::{Look, LookId, Probe, ProbeKind};
+use crate::model::probe::{Hello, Look, LookId, Probe, ProbeKind};
 use crate::model::subject::{Name, Subject};
 
 /// The name in every good server certificate.
@@ -345,7 +345,7 @@ pub(crate) fn instance() -> Subject {
 }
 
 pub(crate) fn look(probe: Probe) -> Look {
-    Look { id: LookId(7), probe, scheduled: test_clock().now() }
+    Look { id: LookId(7), probe, scheduled: test_clock().now(), hello: Hello::Large }
 }
 
 /// Shorthand for what an assertion compares.

@@ -15,11 +15,12 @@ use super::farm::{
 };
 use super::paired::by_udp_and_tcp;
 use super::reserved::Reserved;
-use crate::collect::{BadProxy, Collectors, Hopeless};
+use crate::collect::{Collectors, Hopeless};
 use crate::config::settings::{Address, Host, NamedAddress};
+use crate::model::certificate::Trust;
 use crate::model::observation::{Observation, Reading};
 use crate::model::phase::{Cause, Phase, Unseen};
-use crate::model::probe::{Probe, ProbeKind};
+use crate::model::probe::{Greeting, Hello, Look, Probe, ProbeKind};
 use crate::model::subject::Subject;
 use crate::model::vantage::ResolverAnswer;
 
@@ -158,22 +159,108 @@ async fn a_proxys_tunnel_leads_to_the_endpoint_and_counts_as_dialling() {
 }
 
 #[tokio::test]
-async fn a_proxys_refusal_is_not_the_endpoints() {
-    let refusing = Server::raw(|mut stream| async move {
-        head(&mut stream).await;
-        stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await.ok();
+async fn only_what_a_proxy_says_of_the_endpoint_is_the_endpoints_fault() {
+    for (answer, cause) in [
+        ("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n", Cause::ProxyLogin),
+        ("HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\nsorry", Cause::ProxyRefused),
+        ("HTTP/1.1 302 Found\r\nLocation: http://portal/\r\n\r\n", Cause::ProxyRefused),
+        ("HTTP/1.1 502 Bad Gateway\r\n\r\n", Cause::ProxyTarget),
+        ("HTTP/1.1 503 Service Unavailable\r\nServer: squid/5.7\r\n\r\n", Cause::ProxyTarget),
+        ("HTTP/1.0 504 Gateway Timeout\r\n\r\n", Cause::ProxyTarget),
+        ("220 mail.example ESMTP\r\n", Cause::ProxyDown),
+        ("", Cause::ProxyDown),
+    ] {
+        let proxy = Server::raw(move |mut stream| async move {
+            head(&mut stream).await;
+            stream.write_all(answer.as_bytes()).await.ok();
+        })
+        .await;
+
+        assert_eq!(through(&format!("http://{}", proxy.address)).await, cause, "{answer}");
+    }
+    let absent = Reserved::new().unwrap();
+    for scheme in ["http", "https", "socks5"] {
+        assert_eq!(through(&format!("{scheme}://{}", absent.address)).await, Cause::ProxyDown, "{scheme}");
+    }
+    let mute = Server::raw(|mut stream| async move {
+        stream.read_to_end(&mut Vec::new()).await.ok();
     })
     .await;
-    let absent = Reserved::new().unwrap();
-
-    for proxy in [refusing.address, absent.address] {
-        let url = format!("http://{proxy}").parse().unwrap();
-        let bench = Bench::new().apiserver(refusing.address).credentials(|c| c.proxy = Some(url));
-
-        let seen = bench.see(ProbeKind::Readyz).await;
-
-        assert_eq!(unseen(&seen), Unseen { phase: Phase::Dial, cause: Cause::ProxyRefused });
+    for scheme in ["http", "https", "socks5"] {
+        assert_eq!(through(&format!("{scheme}://{}", mute.address)).await, Cause::ProxySilent, "{scheme}");
     }
+    assert_eq!(through("http://no-such-proxy.invalid:3128").await, Cause::ProxyUnreachable);
+}
+
+#[tokio::test]
+async fn a_socks_proxy_tells_whose_fault_it_is() {
+    for (reply, cause) in [
+        (1, Cause::ProxyDown),
+        (2, Cause::ProxyRefused),
+        (3, Cause::Unreachable),
+        (4, Cause::Unreachable),
+        (5, Cause::Refused),
+        (6, Cause::Unreachable),
+        (7, Cause::ProxyDown),
+    ] {
+        let proxy = Server::raw(move |mut stream| async move {
+            stream.read_exact(&mut [0; 3]).await.unwrap();
+            stream.write_all(&[5, 0]).await.unwrap();
+            stream.read_exact(&mut [0; 10]).await.unwrap();
+            stream.write_all(&[5, reply, 0, 1, 0, 0, 0, 0, 0, 0]).await.unwrap();
+        })
+        .await;
+
+        assert_eq!(through(&format!("socks5://{}", proxy.address)).await, cause, "{reply}");
+    }
+    // No method acceptable; then a login that it does not take.
+    for refuses_method in [true, false] {
+        let proxy = Server::raw(move |mut stream| async move {
+            stream.read_exact(&mut [0; 4]).await.unwrap();
+            stream.write_all(&[5, if refuses_method { 0xff } else { 2 }]).await.unwrap();
+            let mut login = [0; 3 + 3 + 5];
+            if stream.read_exact(&mut login).await.is_ok() {
+                assert_eq!(&login, b"\x01\x03ops\x05p@ss!");
+                stream.write_all(&[1, 1]).await.unwrap();
+            }
+        })
+        .await;
+
+        assert_eq!(through(&format!("socks5://ops:p%40ss%21@{}", proxy.address)).await, Cause::ProxyLogin);
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_gets_the_login_as_it_was_meant() {
+    for (login, basic) in [
+        ("ops:p%40ss%21", "b3BzOnBAc3Mh"),
+        ("CORP%5Cops:secret", "Q09SUFxvcHM6c2VjcmV0"),
+        ("ops:a%25b", "b3BzOmElYg=="),
+    ] {
+        let proxy = Server::raw(move |mut stream| async move {
+            let head = head(&mut stream).await.unwrap();
+            assert!(head.contains(&format!("proxy-authorization: Basic {basic}\r\n").to_lowercase()), "{head}");
+            stream.write_all(b"HTTP/1.1 418 I have seen it\r\n\r\n").await.ok();
+        })
+        .await;
+
+        assert_eq!(through(&format!("http://{login}@{}", proxy.address)).await, Cause::ProxyRefused, "{login}");
+    }
+}
+
+async fn through(proxy: &str) -> Cause {
+    let seen = at(proxy).see(ProbeKind::Readyz).await;
+    assert!(!seen.proves_path, "a proxy is part of the path");
+    unseen(&seen).cause
+}
+
+fn at(proxy: &str) -> Bench {
+    let target: SocketAddr = ([192, 0, 2, 1], 6443).into();
+    let url = proxy.parse().unwrap();
+    Bench::new()
+        .apiserver(target)
+        .credentials(|c| c.proxy = Some(url))
+        .policy(|p| (p.dial_deadline, p.answer_deadline) = (Duration::from_millis(400), Duration::from_millis(400)))
 }
 
 #[tokio::test]
@@ -181,7 +268,6 @@ async fn what_can_never_work_is_refused_before_anything_is_dialled() {
     let address: SocketAddr = ([127, 0, 0, 1], 1).into();
     let mut bench = Bench::new().apiserver(address);
     bench.settings.clusters[0].apiservers[0].1 = endpoint(address, "not a name");
-    let ftp = Bench::new().apiserver(address).credentials(|c| c.proxy = Some("ftp://x".parse().unwrap()));
 
     let refused = |bench: &Bench| {
         let (observed, _observations) = tokio::sync::mpsc::channel(1);
@@ -189,7 +275,6 @@ async fn what_can_never_work_is_refused_before_anything_is_dialled() {
     };
 
     assert!(matches!(refused(&bench), Hopeless::ServerName(_)));
-    assert!(matches!(refused(&ftp), Hopeless::Proxy(_, BadProxy::Scheme(_))));
 }
 
 #[tokio::test]
@@ -251,3 +336,47 @@ fn reply(query: &Message, code: ResponseCode, answers: u8, is_cut: bool) -> Vec<
 fn skip(why: &str) {
     eprintln!("skipped: {why}");
 }
+
+#[tokio::test]
+async fn behind_a_middlebox_that_cuts_or_swallows_large_hellos_only_a_small_one_gets_through() {
+    let (server, _heads) = Server::answering(&TRUSTED.server(), answer("200 OK", "ok")).await;
+    let target = server.address;
+    for swallows in [false, true] {
+        let middlebox = Server::raw(move |mut stream| async move {
+            let mut header = [0; 5];
+            stream.read_exact(&mut header).await.unwrap();
+            let mut hello = vec![0; usize::from(u16::from_be_bytes([header[3], header[4]]))];
+            stream.read_exact(&mut hello).await.unwrap();
+            if hello.len() > ONE_PACKET {
+                if swallows {
+                    stream.read_to_end(&mut Vec::new()).await.ok();
+                }
+                return;
+            }
+            let mut onward = TcpStream::connect(target).await.unwrap();
+            onward.write_all(&[&header[..], &hello].concat()).await.unwrap();
+            tokio::io::copy_bidirectional(&mut stream, &mut onward).await.ok();
+        })
+        .await;
+        let bench = Bench::new().apiserver(middlebox.address).policy(|p| p.tls_deadline = Duration::from_millis(500));
+        let (collectors, _observations) = bench.collectors();
+        for kind in [ProbeKind::Readyz, ProbeKind::Chain] {
+            let with = |hello| {
+                let probe = Probe::anew(instance(), kind);
+                collectors.look(Look { hello, ..look(probe) })
+            };
+
+            let (large, small) = (with(Hello::Large).await, with(Hello::Small).await);
+
+            let cause = if swallows { Cause::Timeout } else { Cause::Closed };
+            assert_eq!(unseen(&large), Unseen { phase: Phase::Tls, cause });
+            assert_eq!(large.greeting, Some(Greeting { hello: Hello::Large, is_heard: false }));
+            assert!(small.outcome.is_ok(), "{:?}", small.outcome);
+            assert_eq!(small.greeting, Some(Greeting { hello: Hello::Small, is_heard: true }));
+            assert_eq!(small.served.unwrap().trust, Trust::Trusted);
+        }
+    }
+}
+
+/// Payload of one TCP segment on an ordinary Ethernet.
+const ONE_PACKET: usize = 1_400;

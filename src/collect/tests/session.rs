@@ -12,6 +12,7 @@ use super::farm::{self, TRUSTED};
 use crate::collect::dial::Wire;
 use crate::collect::handshake::{Alpn, Tls};
 use crate::collect::session::Session;
+use crate::model::probe::Hello;
 
 /// Octets that the wire takes before it must be read: less than a handshake, so that every write is cut.
 const WIRE: usize = 333;
@@ -22,7 +23,7 @@ async fn pair(spoken: &'static SupportedProtocolVersion) -> (Session<Box<dyn Wir
     let (ours, theirs) = tokio::io::duplex(WIRE);
     let tls = Tls::new();
     let (recorder, name) = (tls.recorder(None), ServerName::try_from(farm::SERVER).unwrap());
-    let shake = tls.shake(&recorder, Alpn::Http1, name, Box::new(ours));
+    let shake = tls.shake(&recorder, (Alpn::Http1, Hello::Large), name, Box::new(ours));
     let (session, server) = tokio::join!(shake, TlsAcceptor::from(config).accept(theirs));
     (session.unwrap(), server.unwrap())
 }
@@ -98,7 +99,7 @@ async fn a_peer_that_breaks_the_rules_is_told_and_told_once() {
     let (recorder, name) = (tls.recorder(None), ServerName::try_from(farm::SERVER).unwrap());
     theirs.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
 
-    let shaken = tls.shake(&recorder, Alpn::Http1, name, Box::new(ours)).await;
+    let shaken = tls.shake(&recorder, (Alpn::Http1, Hello::Large), name, Box::new(ours)).await;
 
     assert!(shaken.is_err());
     drop(shaken);

@@ -5,22 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::judge::edges::{causes, explains};
 use crate::model::rule::RuleId::{
     self, F01, F02, F03, F04, F05, F08, F09, F10, F22, F23, F24, F25, F26, F27, F28, F49, F50, F51, F52, F53, F54, F55,
-    F57, F58, F59,
+    F56, F57, F58, F59, F60,
 };
 use crate::model::samples;
 use crate::model::subject::Subject;
 use crate::model::verdict::{Band, Evidence, Finding};
 
 /// What each rule explains when everything is about one cluster.
-const TABLE: [(RuleId, &[RuleId]); 25] = [
+const TABLE: [(RuleId, &[RuleId]); 27] = [
     (F01, &[F02, F03, F05, F22, F24, F25, F49, F50, F58]),
     (F02, &[F05]),
     (F03, &[F05, F22, F25, F49, F50, F58]),
     (
         F04,
         &[
-            F01, F02, F03, F05, F08, F09, F10, F22, F23, F24, F25, F26, F27, F28, F49, F50, F51, F52, F53, F54, F57,
-            F58, F59,
+            F01, F02, F03, F05, F08, F09, F10, F22, F23, F24, F25, F26, F27, F28, F49, F50, F51, F52, F53, F54, F56,
+            F57, F58, F59, F60,
         ],
     ),
     (F05, &[F25, F49, F50, F58]),
@@ -41,9 +41,11 @@ const TABLE: [(RuleId, &[RuleId]); 25] = [
     (F53, &[]),
     (F54, &[F26]),
     (F55, &[]),
+    (F56, &[]),
     (F57, &[F03, F05]),
     (F58, &[]),
     (F59, &[]),
+    (F60, &[]),
 ];
 
 #[test]

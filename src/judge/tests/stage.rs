@@ -448,6 +448,7 @@ fn observation(millis: u64, seen: &Seen) -> Observation {
         phases: spent(seen),
         served: None,
         own_flaw: None,
+        greeting: None,
         proves_path: seen.proves_path,
         outcome: seen.outcome.clone(),
     }

@@ -392,6 +392,7 @@ impl Desk {
             phases: Phases::default(),
             served,
             own_flaw: None,
+            greeting: None,
             proves_path: false,
             outcome: Ok(reading),
         };

@@ -270,6 +270,7 @@ impl World {
             finished: at(millis),
             phases: Phases::default(),
             served: served.map(Arc::new),
+            greeting: None,
             proves_path: true,
             outcome,
             own_flaw: None,

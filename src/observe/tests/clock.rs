@@ -41,6 +41,7 @@ fn answered_after(spent_millis: u64) -> Observation {
         phases: Phases { first_byte: Some(Duration::from_millis(spent_millis)), ..Phases::default() },
         served: None,
         own_flaw: None,
+        greeting: None,
         proves_path: true,
         outcome: Ok(Reading::Health(health)),
     }

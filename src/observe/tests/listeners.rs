@@ -161,6 +161,7 @@ fn pages(millis: u64, page: MemberMetrics) -> Observation {
         phases: Phases::default(),
         served: None,
         own_flaw: None,
+        greeting: None,
         proves_path: true,
         outcome: Ok(Reading::EtcdMetrics(vec![answer])),
     }

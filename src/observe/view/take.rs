@@ -13,6 +13,7 @@ use crate::model::subject::{Name, Subject};
 use crate::model::time::{Now, UnixTime};
 use crate::model::verdict::Symptom;
 use crate::observe::elections::Led;
+use crate::observe::hello;
 use crate::observe::history;
 use crate::observe::latency;
 use crate::observe::quorum::{self, Before, Count};
@@ -36,6 +37,10 @@ pub struct Taken {
     pub partly_dead: Option<(Subject, Now)>,
     /// Probes whose first bad sign only they can confirm: worth two more looks at once, the first scheduled here.
     pub repeat: Vec<(Probe, Now)>,
+    /// Handshakes to make with an endpoint that may not get our large ClientHello.
+    pub test: Option<(Subject, hello::Test)>,
+    /// The way through a proxy turned, or is bad.
+    pub way: bool,
     /// It came after a later scheduled look and changed nothing.
     pub is_late: bool,
     /// It was made while we could not see, and is not believed.
@@ -58,6 +63,8 @@ impl View {
         if self.is_unanswered(observation) {
             self.references.miss(&observation.probe.subject, observation.scheduled);
         }
+        self.take_way(observation, now, &mut taken);
+        self.take_greeting(observation, &mut taken);
         match &observation.outcome {
             Ok(Reading::EtcdStatus(answers)) => self.take_status(observation, answers, now, &mut taken),
             Ok(Reading::EtcdRead(answers)) => self.take_reads(observation, answers, now, &mut taken),
@@ -142,7 +149,7 @@ impl View {
             | ProbeKind::OwnClock
             | ProbeKind::Files => return,
         };
-        let sign = Sign::of(observation);
+        let sign = self.sign_of(observation);
         // Ordinary requests that queue until their deadline are the slowest of all.
         let queued = aspect == Aspect::Ordinary
             && matches!(&observation.outcome, Err(unseen) if unseen.cause == Cause::Timeout && unseen.phase >= Phase::FirstByte);
@@ -157,6 +164,17 @@ impl View {
                 None => track.forget_pace(),
             }
         }
+    }
+
+    fn take_greeting(&mut self, observation: &Observation, taken: &mut Taken) {
+        let subject = &observation.probe.subject;
+        let Some(greeting) =
+            observation.greeting.filter(|_| matches!(subject, Subject::Apiserver(..) | Subject::Vip(_)))
+        else {
+            return;
+        };
+        let hellos = self.hellos.entry(subject.clone()).or_default();
+        taken.test = hellos.take(observation.scheduled, greeting, &self.policy).map(|test| (subject.clone(), test));
     }
 
     fn take_status(

@@ -186,9 +186,11 @@ impl Labels {
             Subject::EtcdMember(_, etcd, member) => {
                 labels.with("etcd", etcd.as_str()).with("instance", member.as_str())
             }
-            Subject::Vip(_) | Subject::Apiserver(..) | Subject::Reference(_) | Subject::Resolver(_) => {
-                labels.with("instance", subject.short())
-            }
+            Subject::Vip(_)
+            | Subject::Apiserver(..)
+            | Subject::Reference(_)
+            | Subject::Resolver(_)
+            | Subject::Proxy(_) => labels.with("instance", subject.short()),
             Subject::Stored(_, name) => labels.with("item", name.as_str()),
             Subject::Chain(_, etcd, reason) => match etcd {
                 Some(etcd) => labels.with("etcd", etcd.as_str()).with("item", reason.as_str()),

@@ -79,7 +79,13 @@ fn answered(page: Page<'_>, outcome: Result<(), &Unseen>) -> Option<bool> {
             | Cause::NoCredential
             | Cause::WithoutTls
             | Cause::WithTls => Some(true),
-            Cause::OwnCredential | Cause::OwnFault | Cause::ProxyRefused => None,
+            Cause::OwnCredential
+            | Cause::OwnFault
+            | Cause::ProxyRefused
+            | Cause::ProxyLogin
+            | Cause::ProxyDown
+            | Cause::ProxyUnreachable
+            | Cause::ProxySilent => None,
             Cause::Timeout
             | Cause::Refused
             | Cause::Reset
@@ -93,6 +99,7 @@ fn answered(page: Page<'_>, outcome: Result<(), &Unseen>) -> Option<bool> {
             | Cause::TooLarge
             | Cause::Unavailable
             | Cause::ServerError
+            | Cause::ProxyTarget
             | Cause::Foreign => page.snapshot.blind_since.is_none().then_some(false),
         },
     }

@@ -59,6 +59,15 @@ fn verdict(page: Page<'_>, name: &Name, gaps: &[Missing]) -> (State, String, Opt
         );
         return (State::Unknown, format!("cannot be seen from here; {before}"), Some(wall(since, page.now)));
     }
+    // What is asked directly, as etcd members are, is still known.
+    let is_seen = standing.is_some_and(|alarm| alarm.finding.subject.etcd().is_some());
+    if let Some(lost) = behind_failing_proxy(page, name).filter(|_| !is_seen) {
+        let before = standing.map_or_else(String::new, |alarm| {
+            format!("; before: {}, {}", state(&alarm.finding).as_str(), headline(page, alarm))
+        });
+        let why = format!("cannot be seen from here: {}{before}", headline(page, lost));
+        return (State::Unknown, why, Some(wall(lost.finding.since, page.now)));
+    }
     if let Some(alarm) = standing {
         let incident = speaking(page, alarm);
         let is_recovering = incident.is_some_and(|incident| incidents::course(page, incident) == RECOVERING);
@@ -92,6 +101,14 @@ fn loudest<'a>(page: Page<'a>, name: &Name) -> Option<&'a Alarm> {
 }
 
 /// The cause in words: of the incident that speaks for the alarm, when there is one.
+/// The alarm about the proxy in front of a cluster, while it keeps us from seeing the cluster.
+fn behind_failing_proxy<'a>(page: Page<'a>, name: &Name) -> Option<&'a Alarm> {
+    page.snapshot.alarms.iter().find(|alarm| {
+        let lost = if let Evidence::Proxy { lost, .. } = &alarm.finding.evidence { lost.as_slice() } else { &[] };
+        !alarm.is_clearing() && lost.iter().any(|(cluster, _)| cluster == name)
+    })
+}
+
 fn headline(page: Page<'_>, alarm: &Alarm) -> String {
     let finding = speaking(page, alarm).map_or(&alarm.finding, |incident| incident.root());
     words::of(finding.rule).headline(finding)

@@ -288,6 +288,7 @@ fn addresses(page: Page<'_>, cluster: Option<&Name>) -> Addresses {
         None => {
             subjects.extend(inventory.references.iter().map(|known| Subject::Reference(known.name.clone())));
             subjects.extend(inventory.resolvers.iter().map(|known| Subject::Resolver(known.name.clone())));
+            subjects.extend(inventory.proxies().into_keys().map(|known| Subject::Proxy(known.name.clone())));
         }
     }
     subjects.into_iter().map(|subject| (subject.clone(), inventory.address(&subject).to_owned())).collect()

@@ -313,7 +313,7 @@ fn squeezed(text: &str) -> String {
 /// The same subject in another cluster.
 fn moved(subject: &Subject, to: &Name) -> Subject {
     match subject {
-        Subject::Vantage | Subject::Reference(_) | Subject::Resolver(_) => subject.clone(),
+        Subject::Vantage | Subject::Reference(_) | Subject::Resolver(_) | Subject::Proxy(_) => subject.clone(),
         Subject::Cluster(_) => Subject::Cluster(to.clone()),
         Subject::Vip(_) => Subject::Vip(to.clone()),
         Subject::Apiserver(_, name) => Subject::Apiserver(to.clone(), name.clone()),

@@ -206,7 +206,13 @@ const fn silent(unseen: Unseen) -> Saw {
         Cause::CredentialRefused | Cause::ClientCertificateRefused | Cause::TokenWithheld | Cause::NoCredential => {
             Saw::Refused
         }
-        Cause::OwnCredential | Cause::OwnFault | Cause::ProxyRefused => Saw::Unknown,
+        Cause::OwnCredential
+        | Cause::OwnFault
+        | Cause::ProxyRefused
+        | Cause::ProxyLogin
+        | Cause::ProxyDown
+        | Cause::ProxyUnreachable
+        | Cause::ProxySilent => Saw::Unknown,
         Cause::Timeout | Cause::Unreachable | Cause::NoSuchName | Cause::ResolverFailed => Saw::Unreachable,
         Cause::Refused
         | Cause::Reset
@@ -218,7 +224,8 @@ const fn silent(unseen: Unseen) -> Saw {
         | Cause::Unavailable
         | Cause::WithoutTls
         | Cause::WithTls
-        | Cause::ServerError => Saw::Down,
+        | Cause::ServerError
+        | Cause::ProxyTarget => Saw::Down,
         Cause::Foreign => Saw::Foreign,
     }
 }

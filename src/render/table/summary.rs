@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::probe::ProbeKind;
-use crate::model::rule::Level;
+use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Finding, Why};
 
@@ -32,10 +32,15 @@ impl State {
     /// The worst state of `pass`. What is known to be wrong outweighs what is not known.
     #[must_use]
     pub fn of(pass: Pass<'_>) -> Self {
-        let loudest = pass.findings.iter().map(|finding| finding.level).max();
+        let (sight, others): (Vec<&Finding>, Vec<&Finding>) =
+            pass.findings.iter().partition(|finding| finding.rule == RuleId::F60);
+        let loudest = others.iter().map(|finding| finding.level).max();
         let rows = rows(pass);
         if loudest == Some(Level::Critical) {
             Self::Critical
+        } else if !sight.is_empty() {
+            // Whatever is behind the proxy may be dead: that is graver than a warning about something else.
+            Self::Unknown
         } else if loudest == Some(Level::Warning)
             || pass.unknowns.iter().any(is_suspicion)
             || rows.iter().any(|row| row.saw.is_amiss())
@@ -91,7 +96,9 @@ pub(super) fn said(pass: Pass<'_>, state: State) -> String {
             let unclear = rows.iter().filter(|row| row.saw == Saw::Unknown);
             let subjects: BTreeSet<String> =
                 of_rules.chain(unclear.map(|row| format!("{} ({})", row.subject, row.result))).collect();
-            format!("cannot tell: {}", named(subjects.into_iter().collect()))
+            let blind = pass.findings.iter().filter(|finding| finding.rule == RuleId::F60);
+            let texts = blind.map(|finding| sentence(pass, finding)).chain(subjects).collect();
+            format!("cannot tell: {}", named(texts))
         }
     }
 }

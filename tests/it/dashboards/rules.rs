@@ -149,7 +149,7 @@ fn write_test(text: &mut String, rule: &dyn Words) {
 
 /// Whether its findings are about the machine that watches, and of no cluster.
 const fn is_of_vantage(rule: RuleId) -> bool {
-    matches!(rule, RuleId::F04 | RuleId::F55)
+    matches!(rule, RuleId::F04 | RuleId::F55 | RuleId::F60)
 }
 
 /// What an alert can say before anything was seen: the rule's general words, about a cluster of that name.

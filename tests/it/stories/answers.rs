@@ -8,7 +8,7 @@ use vedette::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberStatus, ReadAns
 use vedette::model::health::{Foreign, Health, Version};
 use vedette::model::observation::{AddressAnswer, Observation, Reading};
 use vedette::model::phase::{Cause, Phase, Phases, Unseen};
-use vedette::model::probe::{Look, ProbeKind};
+use vedette::model::probe::{Connection, Greeting, Hello, Look, ProbeKind};
 use vedette::model::subject::Subject;
 use vedette::model::time::UnixTime;
 use vedette::model::vantage::{OwnClock, ResolverAnswer};
@@ -17,7 +17,13 @@ use super::world::{Doing, World, api, etcd, name, seconds};
 
 impl World {
     pub(super) fn observe(&self, look: &Look) -> (Duration, Observation) {
-        let (after, phases, outcome) = self.outcome(look);
+        let (after, mut phases, outcome) = self.cut_by_middlebox(look).unwrap_or_else(|| self.outcome(look));
+        let is_behind_proxy = self.inventory.proxy_before(&look.probe.subject).is_some();
+        let is_of_proxy =
+            matches!(&outcome, Err(unseen) if unseen.cause.is_of_proxy() || unseen.cause == Cause::ProxyTarget);
+        if is_behind_proxy && look.probe.connection == Connection::New {
+            phases.dial = Some(Duration::from_millis(1));
+        }
         let answered = !matches!(&outcome, Err(unseen) if unseen.is_unresolved() || unseen.cause == Cause::Timeout && unseen.phase == Phase::Dial);
         let is_dead_resolver = look.probe.kind == ProbeKind::Resolver && self.dead_dns;
         let is_frozen_peer = matches!(&outcome, Err(unseen) if unseen.phase == Phase::Tls);
@@ -36,14 +42,25 @@ impl World {
             phases,
             served: self.served(&look.probe.subject).filter(|_| outcome.is_ok()),
             own_flaw: None,
+            greeting: greeting(look, &outcome),
             proves_path: !self.cut_off
                 && !matches!(look.probe.kind, ProbeKind::OwnClock | ProbeKind::Files)
                 && !is_dead_resolver
+                && !is_of_proxy
                 && (answered || is_frozen_peer)
                 && is_round_answered,
             outcome,
         };
         (after, observation)
+    }
+
+    fn cut_by_middlebox(&self, look: &Look) -> Option<(Duration, Phases, Result<Reading, Unseen>)> {
+        let cause = self.narrow.filter(|_| look.hello == Hello::Large && shakes_hands(look) && !self.cut_off)?;
+        if self.behaviour(&look.probe.subject) == Doing::Refusing {
+            return None;
+        }
+        let after = if cause == Cause::Timeout { seconds(2) } else { Duration::from_millis(5) };
+        Some((after, Phases::default(), Err(Unseen { phase: Phase::Tls, cause })))
     }
 
     /// As HTTP has it: whole seconds.
@@ -96,6 +113,12 @@ impl World {
         let subject = &look.probe.subject;
         let quick = Duration::from_millis(5);
         let phases = |total: Duration| Phases { first_byte: Some(total), ..Phases::default() };
+        let through = self.inventory.proxy_before(subject).and_then(|_| self.proxy_does.get(subject.cluster()?));
+        if let Some(cause) = through {
+            let waits = [(Cause::ProxySilent, seconds(5)), (Cause::ProxyUnreachable, seconds(1))];
+            let after = waits.into_iter().find(|(slow, _)| slow == cause).map_or(quick, |(_, wait)| wait);
+            return (after, Phases::default(), Err(Unseen { phase: Phase::Dial, cause: *cause }));
+        }
         let is_local = matches!(look.probe.kind, ProbeKind::OwnClock | ProbeKind::Files);
         if self.cut_off && !is_local && !look.probe.kind.is_round() {
             return (seconds(1), Phases::default(), Err(Unseen { phase: Phase::Dial, cause: Cause::Timeout }));
@@ -194,6 +217,7 @@ impl World {
             Doing::Refusing => fail(Duration::from_millis(1), Phase::Dial, Cause::Refused),
             Doing::Frozen => fail(seconds(2), Phase::Tls, Cause::Timeout),
             Doing::Dark => fail(seconds(1), Phase::Dial, Cause::Timeout),
+            Doing::Resetting => fail(quick, Phase::Tls, Cause::Reset),
             Doing::NotReady(_) if kind == ProbeKind::Version => (quick, phases(quick), Ok(reading(&[], 200))),
             Doing::NotReady(parts) => (seconds(2), phases(seconds(2)), Ok(reading(parts, 500))),
             Doing::Slow(by) => (by, phases(by), Ok(reading(&[], 200))),
@@ -239,7 +263,9 @@ impl World {
                 Doing::Nameless => (quick, fail(Phase::Resolve, Cause::NoSuchName)),
                 Doing::Refusing => (quick, fail(Phase::Dial, Cause::Refused)),
                 Doing::Dark => (seconds(1), fail(Phase::Dial, Cause::Timeout)),
-                Doing::Frozen | Doing::NotReady(_) => (seconds(1), fail(Phase::FirstByte, Cause::Timeout)),
+                Doing::Frozen | Doing::Resetting | Doing::NotReady(_) => {
+                    (seconds(1), fail(Phase::FirstByte, Cause::Timeout))
+                }
                 Doing::Unwelcoming => (quick, fail(Phase::FirstByte, Cause::CredentialRefused)),
                 Doing::Well
                 | Doing::Slow(_)
@@ -298,4 +324,18 @@ fn portal(mut reading: Reading) -> Reading {
         (version.git_version, version.foreign) = (None, foreign);
     }
     reading
+}
+
+/// Whether a look at an apiserver makes a handshake of its own.
+fn shakes_hands(look: &Look) -> bool {
+    matches!(look.probe.subject, Subject::Apiserver(..) | Subject::Vip(_)) && look.probe.connection == Connection::New
+}
+
+fn greeting(look: &Look, outcome: &Result<Reading, Unseen>) -> Option<Greeting> {
+    let is_heard = match outcome {
+        Err(unseen) if unseen.phase <= Phase::Dial => return None,
+        Err(unseen) => unseen.phase != Phase::Tls,
+        Ok(_) => true,
+    };
+    shakes_hands(look).then_some(Greeting { hello: look.hello, is_heard })
 }

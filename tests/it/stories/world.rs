@@ -40,6 +40,8 @@ pub(super) enum Doing {
     Frozen,
     /// Nothing comes back, not even from the machine's kernel.
     Dark,
+    /// Accepts, and resets the connection in the handshake.
+    Resetting,
     /// Answers 500 and names these parts.
     NotReady(&'static [&'static str]),
     /// Answers well, but only after this.
@@ -87,7 +89,7 @@ type Script = Box<dyn FnOnce(&mut World)>;
 
 pub(super) struct World {
     engine: Engine,
-    inventory: Arc<Inventory>,
+    pub(super) inventory: Arc<Inventory>,
     pub(super) policy: Policy,
     pub(super) start: Now,
     elapsed: Duration,
@@ -105,6 +107,10 @@ pub(super) struct World {
     pub(super) leaderless: bool,
     pub(super) peers: Peers,
     pub(super) disk: Disk,
+    /// What the proxy in front of a cluster says or does instead of leading there.
+    pub(super) proxy_does: BTreeMap<Name, Cause>,
+    /// What a middlebox before all apiservers does to large ClientHellos.
+    pub(super) narrow: Option<Cause>,
     pub(super) cut_off: bool,
     pub(super) dead_dns: bool,
     /// One of the two addresses of the shared address's name is dead.
@@ -238,6 +244,8 @@ impl World {
             leaderless: false,
             peers: Peers::default(),
             disk: Disk::default(),
+            proxy_does: BTreeMap::new(),
+            narrow: None,
             cut_off: false,
             dead_dns: false,
             dead_address: false,
@@ -353,6 +361,11 @@ impl World {
     /// Kills the process behind an endpoint: open connections break at once.
     pub(super) fn slay(&mut self, subject: &Subject) {
         self.doing.insert(subject.clone(), Doing::Refusing);
+        self.break_connection(subject);
+    }
+
+    /// The connection that is open to an endpoint breaks.
+    pub(super) fn break_connection(&mut self, subject: &Subject) {
         let now = self.now();
         let tripwire = Observation {
             look: None,
@@ -362,6 +375,7 @@ impl World {
             phases: Phases::default(),
             served: None,
             own_flaw: None,
+            greeting: None,
             proves_path: !self.cut_off,
             outcome: Err(Unseen { phase: Phase::Idle, cause: Cause::Reset }),
         };
@@ -379,6 +393,8 @@ impl World {
         self.nospace = false;
         self.leaderless = false;
         self.peers.heal();
+        self.proxy_does.clear();
+        self.narrow = None;
         self.cut_off = false;
         self.expired.clear();
         self.distrust.clear();

@@ -1,0 +1,194 @@
+//! F60: the proxy in front of clusters fails, so that nothing can be seen of them.
+//!
+//! A proxy is part of our own path, and its failure is a blindness of the vantage towards the clusters behind it: as
+//! grave as F04 and held as long, told once for all of them, and nothing is said of what is behind it meanwhile. What
+//! is asked directly, as etcd members are, is judged as ever.
+
+use std::collections::BTreeSet;
+
+use crate::model::inventory::Proxy;
+use crate::model::phase::{Cause, Unseen};
+use crate::model::rule::{Level, RuleId};
+use crate::model::subject::{Name, Subject};
+use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
+use crate::observe::view::Aspect;
+
+use super::edges::Edge;
+use super::scene::{Scene, Standing, all_good, gravest};
+use super::words::{Addresses, Words};
+use super::{Rule, phrases};
+
+/// F60: the proxy in front of clusters fails.
+pub struct ProxyFails;
+
+/// How a proxy fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Login,
+    Down,
+    Rules,
+    Unreachable,
+    Silent,
+}
+
+/// Most telling first.
+const FAULTS: [(Cause, Fault); 5] = [
+    (Cause::ProxyLogin, Fault::Login),
+    (Cause::ProxyDown, Fault::Down),
+    (Cause::ProxyRefused, Fault::Rules),
+    (Cause::ProxyUnreachable, Fault::Unreachable),
+    (Cause::ProxySilent, Fault::Silent),
+];
+
+impl Words for ProxyFails {
+    fn id(&self) -> RuleId {
+        RuleId::F60
+    }
+
+    fn title(&self) -> &'static str {
+        "the proxy in front of clusters fails"
+    }
+
+    /// How it fails may change while it lasts, and stands in the text.
+    fn headline(&self, finding: &Finding) -> String {
+        let does = "fails, its clusters are unseen";
+        let room = 50 - "proxy  ".len() - does.len();
+        format!("proxy {} {does}", phrases::fit(finding.subject.short(), room))
+    }
+
+    fn what(&self, finding: &Finding, _: &Addresses) -> String {
+        let Evidence::Proxy { url, lost, of } = &finding.evidence else {
+            return format!("The proxy {} fails.", finding.subject.short());
+        };
+        let does = match fault(finding) {
+            Some(Fault::Login) => "refuses vedette's login",
+            Some(Fault::Down) => "is down: its machine answers, and no working proxy does",
+            Some(Fault::Unreachable) => "cannot be reached from here",
+            Some(Fault::Silent) => "takes connections and then does not say whether it reaches the clusters",
+            Some(Fault::Rules) => "does not let vedette through to the clusters",
+            None => "fails",
+        };
+        let names: Vec<String> = lost.iter().map(|(name, _)| name.to_string()).collect();
+        format!(
+            "The proxy {url} {does}. Without it nothing is seen of the apiservers of {} ({} of {of} clusters behind it).",
+            phrases::list(&names),
+            lost.len()
+        )
+    }
+
+    fn impact(&self, _: &Finding) -> String {
+        "For users: unknown. The clusters behind the proxy may be fine or not; vedette cannot see their apiservers and \
+         says nothing about them while this lasts. Whoever else goes through this proxy is cut off as well."
+            .into()
+    }
+
+    fn likely_cause(&self, finding: &Finding) -> String {
+        match fault(finding) {
+            Some(Fault::Login) => {
+                "The user or password in the proxy's URL is wrong, has ended or was changed, or the proxy wants one and \
+                 none is configured (proxy-url of the kubeconfig, or proxy under credentials). Special characters in \
+                 them must be percent-encoded."
+            }
+            Some(Fault::Down) => {
+                "The proxy's process ended or is being restarted, the port is another one, or something that is no proxy \
+                 of this kind listens there (http, https and socks5 differ)."
+            }
+            Some(Fault::Unreachable) => "The proxy's machine, its name in DNS, or the network between.",
+            Some(Fault::Silent) => {
+                "The proxy hangs or is overloaded, or it waits for a cluster that its own network does not reach: it has \
+                 said neither within the deadline, so what is behind it is not called down."
+            }
+            Some(Fault::Rules) => "The proxy's rules do not allow vedette's address or login to reach these addresses.",
+            None => "The proxy itself, vedette's login at it, or the network to it.",
+        }
+        .into()
+    }
+
+    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+        let Evidence::Proxy { url, lost, .. } = &finding.evidence else { return Vec::new() };
+        let is_lost =
+            |known: &Subject| known.cluster().is_some_and(|cluster| lost.iter().any(|(name, _)| name == cluster));
+        let target = addresses.iter().find(|(known, _)| is_lost(known)).map(|(_, address)| address.as_str());
+        let target = target.unwrap_or("APISERVER:6443");
+        let host = phrases::host(finding.subject.short());
+        vec![
+            format!(
+                "curl -vk --max-time 10 --proxy '{url}' -o /dev/null 'https://{target}/version' # what does it say?"
+            ),
+            format!("ssh {host} 'ss -ltn; systemctl list-units --failed'"),
+            "vedette check /etc/vedette/vedette.yaml".into(),
+            "vedette probe --once /etc/vedette/vedette.yaml".into(),
+        ]
+    }
+}
+
+fn fault(finding: &Finding) -> Option<Fault> {
+    let Evidence::Proxy { lost, .. } = &finding.evidence else { return None };
+    let is_seen = |cause: Cause| lost.iter().any(|(_, unseen)| unseen.cause == cause);
+    FAULTS.into_iter().find(|(cause, _)| is_seen(*cause)).map(|(_, fault)| fault)
+}
+
+impl Rule for ProxyFails {
+    fn explains(&self) -> &'static [Edge] {
+        // What is behind it is not known to be bad in the first place.
+        &[]
+    }
+
+    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+        if scene.cluster.is_some() {
+            return Vec::new();
+        }
+        let mut named = BTreeSet::new();
+        let proxies = scene.view.inventory().proxies();
+        proxies
+            .into_iter()
+            // One address that is written in two ways is one proxy, and whoever is behind it is told of it once.
+            .filter(|(proxy, _)| named.insert(&proxy.name))
+            .map(|(proxy, _)| (Subject::Proxy(proxy.name.clone()), judge_proxy(scene, proxy)))
+            .collect()
+    }
+}
+
+fn judge_proxy(scene: &Scene<'_>, proxy: &Proxy) -> Verdict {
+    let clusters: Vec<&Name> = scene
+        .view
+        .inventory()
+        .clusters
+        .iter()
+        .filter(|(_, cluster)| cluster.proxy.as_ref().is_some_and(|known| known.name == proxy.name))
+        .map(|(name, _)| name)
+        .collect();
+    if scene.view.path().is_blind() {
+        return Verdict::Unknown(Why::Vantage);
+    }
+    let mut lost: Vec<(Name, Unseen)> = Vec::new();
+    let mut since = None;
+    let mut is_unproven = true;
+    for name in &clusters {
+        let Some((bad, path_unproven)) = scene.view.lost_way(name, scene.now.mono) else { continue };
+        let Symptom::Silent(unseen) = bad.symptom else { continue };
+        lost.push(((*name).clone(), unseen));
+        since = Some(since.map_or(bad.run.first.wall, |known| bad.run.first.wall.min(known)));
+        is_unproven &= path_unproven;
+    }
+    let Some(since) = since else {
+        let standings: Vec<Standing<'_>> =
+            clusters.iter().map(|name| scene.standing(&Subject::Cluster((*name).clone()), Aspect::Way)).collect();
+        let runs: Option<Vec<_>> = standings.iter().map(Standing::good).collect();
+        return runs.and_then(all_good).unwrap_or_else(|| {
+            Verdict::Unknown(gravest(standings.iter().filter_map(|standing| match standing {
+                Standing::Unknown(why) => Some(*why),
+                Standing::Good(_) | Standing::Bad { .. } => None,
+            })))
+        });
+    };
+    Verdict::Bad(Finding {
+        rule: RuleId::F60,
+        subject: Subject::Proxy(proxy.name.clone()),
+        level: Level::Critical,
+        since,
+        hold: scene.policy().blind_mail,
+        path_unproven: is_unproven,
+        evidence: Evidence::Proxy { url: proxy.url.clone(), lost, of: clusters.len() },
+    })
+}

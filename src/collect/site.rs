@@ -102,13 +102,19 @@ impl Site {
         &'a self,
         kit: &'a Kit,
         passport: &'a Passport,
-        alpn: Alpn,
+        speaking: (Alpn, Hello),
         journey: &'a Journey,
     ) -> BoxFuture<'a, Opening> {
-        Box::pin(self.open_now(kit, passport, alpn, journey))
+        Box::pin(self.open_now(kit, passport, speaking, journey))
     }
 
-    async fn open_now(&self, kit: &Kit, passport: &Passport, alpn: Alpn, journey: &Journey) -> Opening {
+    async fn open_now(
+        &self,
+        kit: &Kit,
+        passport: &Passport,
+        (alpn, hello): (Alpn, Hello),
+        journey: &Journey,
+    ) -> Opening {
         let dialled = dial::dial(&kit.names, &self.address, self.proxy.as_deref(), &kit.policy, journey).await;
         let dialled = match dialled {
             Ok(dialled) => dialled,

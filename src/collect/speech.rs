@@ -86,10 +86,10 @@ impl Speech {
         }
     }
 
-    /// Whether the endpoint answers without TLS, asked only where `cause` is how a handshake with such a one ends.
+    /// Whether the endpoint answers without TLS, asked only where `cause` is how a handshake with such a one ends. One
+    /// that is silent is asked beside the next handshake instead, so that no look at a frozen server lasts longer for it.
     pub(crate) async fn is_plain(&self, kit: &Kit, place: Place<'_>, cause: Cause) -> bool {
-        let may_be =
-            matches!(cause, Cause::TlsBroken | Cause::ProtocolBroken | Cause::Closed | Cause::Reset | Cause::Timeout);
+        let may_be = matches!(cause, Cause::TlsBroken | Cause::ProtocolBroken | Cause::Closed | Cause::Reset);
         may_be && self.known(kit, answers_plainly(kit, place)).await
     }
 

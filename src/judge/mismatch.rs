@@ -34,7 +34,7 @@ impl Words for Misconfigured {
     }
 
     fn headline(&self, finding: &Finding) -> String {
-        format!("{} is not the cluster it should be", etcd_name(&finding.subject))
+        format!("{} is not the cluster expected", etcd_name(&finding.subject))
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {

@@ -87,7 +87,7 @@ fn apart(world: &mut World) -> Result<()> {
     let config = write_config(world, "vedette", &client(world, "        "), &at_client_ports())?;
     let at = clock::now();
     world.start_vedette(&config)?;
-    let symptom = "etcd is not the cluster it should be";
+    let symptom = "etcd is not the cluster expected";
     let fault = Fault { what: "three etcds of one member each", symptom, level: "[CRITICAL", within: TOO_LATE };
     let mail = watch::told(world, &fault, at)?;
     ensure!(!mail.text.contains("lost its quorum"), "each of them takes writes:\n{}", mail.text);

@@ -138,7 +138,7 @@ impl Site {
                 () = self.speech.turns_out_plain(kit, place) => Err(Cause::WithoutTls),
             }
         };
-        let shaken = journey.step(Phase::Tls, kit.policy.tls_deadline, shake).await;
+        let shaken = journey.step(Phase::Tls, kit.policy.tls_deadline, Box::pin(shake)).await;
         let is_heard = meter.left() < handshake::OCTETS;
         if is_heard || matches!(&shaken, Err(unseen) if is_cut(unseen.cause)) {
             journey.greeted(Greeting { hello, is_heard });

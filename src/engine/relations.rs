@@ -30,7 +30,7 @@ fn near(rule: RuleId, relation: Relation, key: &FindingKey) -> Option<Near> {
         Relation::SameCluster => key.subject.cluster().map(|_| Near::In(Kin::beside(key, rule))),
         Relation::Vantage => {
             let is_beyond = key.subject.cluster().is_some() || matches!(key.subject, Subject::Proxy(_));
-            is_beyond.then(|| Near::At(FindingKey { rule, subject: Subject::Vantage }))
+            is_beyond.then_some(Near::At(FindingKey { rule, subject: Subject::Vantage }))
         }
     }
 }

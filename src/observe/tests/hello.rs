@@ -11,7 +11,7 @@ use crate::observe::hello::{Hellos, PAIRS, Passage};
 
 #[test]
 fn pairs_of_which_every_large_one_fails_and_every_small_one_succeeds_decide() {
-    for spare in 0..PAIRS.len() {
+    for (spare, (last_after, last)) in PAIRS.iter().enumerate() {
         let (mut hellos, start) = doubted();
 
         for (number, (after, hello)) in PAIRS.iter().enumerate() {
@@ -21,8 +21,7 @@ fn pairs_of_which_every_large_one_fails_and_every_small_one_succeeds_decide() {
             }
             assert!(!matches!(hellos.passage(), Passage::Narrow(_)), "{number}");
         }
-        let (after, hello) = PAIRS[spare];
-        take(&mut hellos, start + millis(after), hello, hello == Hello::Small);
+        take(&mut hellos, start + millis(*last_after), *last, *last == Hello::Small);
 
         assert_eq!(hellos.passage(), Passage::Narrow(at(0)));
         assert_eq!(hellos.next(), Hello::Small);

@@ -36,10 +36,12 @@ impl View {
     /// target is what does not answer.
     pub(super) fn sign_of(&self, observation: &Observation) -> Sign {
         let sign = Sign::of(observation);
-        match sign {
-            Sign::NoWay(unseen) if self.is_target_mute(observation, unseen) => Sign::Bad(Symptom::Silent(unseen)),
-            sign => sign,
+        if let Sign::NoWay(unseen) = sign
+            && self.is_target_mute(observation, unseen)
+        {
+            return Sign::Bad(Symptom::Silent(unseen));
         }
+        sign
     }
 
     fn is_target_mute(&self, observation: &Observation, unseen: Unseen) -> bool {

@@ -28,7 +28,7 @@ impl Words for HelloDropped {
     }
 
     fn headline(&self, _: &Finding) -> String {
-        "large ClientHellos dropped, newer kubectl fails".into()
+        "path drops large ClientHellos".into()
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {

@@ -51,9 +51,7 @@ impl Words for ProxyFails {
 
     /// How it fails may change while it lasts, and stands in the text.
     fn headline(&self, finding: &Finding) -> String {
-        let does = "fails, its clusters are unseen";
-        let room = 50 - "proxy  ".len() - does.len();
-        format!("proxy {} {does}", phrases::fit(finding.subject.short(), room))
+        format!("proxy {} fails", phrases::fit(finding.subject.short(), 24))
     }
 
     fn what(&self, finding: &Finding, _: &Addresses) -> String {

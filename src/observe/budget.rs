@@ -22,10 +22,11 @@ use super::flight::Full;
 pub enum Urgency {
     /// A fault waits for it to be confirmed, or to be called off.
     Confirmation,
-    /// A further probe of the same fault, in case one of the others tells nothing.
-    Spare,
     /// The schedule asks for it.
     Scheduled,
+    /// A further probe of a fault, in case one of the others tells nothing. Goes while half of the ceiling is free, so that
+    /// the next one that confirms finds its tokens.
+    Spare,
 }
 
 /// A probe that is to be sent.
@@ -116,8 +117,8 @@ impl Budget {
         });
         match (known, urgency) {
             (None, _) => {}
-            (Some(Urgency::Scheduled), Urgency::Confirmation | Urgency::Spare) => self.forget(&question),
-            (Some(Urgency::Spare), Urgency::Confirmation) => self.forget(&question),
+            (Some(Urgency::Scheduled), Urgency::Confirmation)
+            | (Some(Urgency::Spare), Urgency::Confirmation | Urgency::Scheduled) => self.forget(&question),
             (Some(Urgency::Confirmation), Urgency::Confirmation) => return Taken::Again,
             (Some(Urgency::Scheduled), Urgency::Scheduled) => return Taken::Missed,
             (Some(_), _) => return Taken::Shared,
@@ -135,7 +136,8 @@ impl Budget {
             let Some(bucket) = self.buckets.get_mut(&scope) else { continue };
             bucket.turn = None;
             let Some(head) = bucket.waiting.first() else { continue };
-            if let Some(affordable) = bucket.affordable_at(head.requests, now) {
+            let (requests, urgency) = (head.requests, head.urgency);
+            if let Some(affordable) = bucket.affordable_at(requests, urgency, now) {
                 bucket.refused = Some(now);
                 self.set_turn(scope, affordable);
                 continue;
@@ -259,13 +261,14 @@ impl Bucket {
     /// When so many requests will be affordable; `None` when they are at `now`.
     ///
     /// What costs more than the whole ceiling goes when nothing was sent for a second.
-    fn affordable_at(&mut self, requests: u32, now: Mono) -> Option<Mono> {
+    fn affordable_at(&mut self, requests: u32, urgency: Urgency, now: Mono) -> Option<Mono> {
+        let most = if urgency == Urgency::Spare { self.ceiling / 2 } else { self.ceiling };
         while let Some((at, cost)) = self.spent.front().copied().filter(|(at, _)| now.since(*at) >= REFILL) {
             debug_assert!(at <= now, "tokens are spent in the order of time");
             self.spent.pop_front();
             self.used = self.used.saturating_sub(cost);
         }
-        let fits = |used: u32| used == 0 || used.saturating_add(requests) <= self.ceiling;
+        let fits = |used: u32| used == 0 || used.saturating_add(requests) <= most;
         let mut used = self.used;
         if fits(used) {
             return None;

@@ -78,7 +78,7 @@ fn the_vantage_has_a_budget_of_its_own() {
 }
 
 #[test]
-fn what_confirms_goes_before_the_spare_and_that_before_the_schedule() {
+fn what_confirms_goes_before_the_schedule_and_that_before_the_spare() {
     let mut budget = budget();
     for n in 1..=10 {
         want(&mut budget, readyz(n), Scheduled, 0);
@@ -90,7 +90,23 @@ fn what_confirms_goes_before_the_spare_and_that_before_the_schedule() {
 
     let order: Vec<Urgency> = run(&mut budget).into_iter().map(|(_, wanted)| wanted.urgency).collect();
 
-    assert_eq!(order, [Confirmation, Spare, Scheduled]);
+    assert_eq!(order, [Confirmation, Scheduled, Spare]);
+}
+
+#[test]
+fn a_spare_leaves_half_of_the_ceiling_to_what_confirms() {
+    let mut budget = budget();
+    for n in 1..=10 {
+        want(&mut budget, readyz(n), Spare, 0);
+    }
+
+    let sent = send(&mut budget, at(0).mono).len();
+
+    assert_eq!(sent, 5);
+    for n in 11..=15 {
+        want(&mut budget, readyz(n), Confirmation, 100);
+    }
+    assert_eq!(send(&mut budget, at(100).mono).len(), 5, "and waits behind it");
 }
 
 #[test]
@@ -123,9 +139,9 @@ fn one_question_waits_once_and_as_urgently_as_anybody_wants_it() {
     for (first, second, taken, sent) in [
         (Scheduled, Scheduled, Taken::Missed, Scheduled),
         (Scheduled, Confirmation, Taken::Waits, Confirmation),
-        (Scheduled, Spare, Taken::Waits, Spare),
+        (Scheduled, Spare, Taken::Shared, Scheduled),
         (Spare, Confirmation, Taken::Waits, Confirmation),
-        (Spare, Scheduled, Taken::Shared, Spare),
+        (Spare, Scheduled, Taken::Waits, Scheduled),
         (Confirmation, Scheduled, Taken::Shared, Confirmation),
         (Confirmation, Spare, Taken::Shared, Confirmation),
         (Confirmation, Confirmation, Taken::Again, Confirmation),

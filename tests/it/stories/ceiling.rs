@@ -47,7 +47,7 @@ fn longest_pause(world: &World) -> Duration {
     let mut longest = Duration::ZERO;
     for (at, probe) in world.looks.iter().filter(|(_, probe)| probe.kind == ProbeKind::Readyz) {
         if let Some(before) = last.insert(&probe.subject, *at) {
-            longest = longest.max(*at - before);
+            longest = longest.max(at.saturating_sub(before));
         }
     }
     longest

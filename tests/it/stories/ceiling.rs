@@ -71,13 +71,14 @@ fn first_mail(apiservers: u8, members: u8, rule: RuleId, fault: impl Fn(&mut Wor
 }
 
 #[test]
-fn ten_killed_apiservers_are_told_as_fast_as_two() {
+fn ten_killed_apiservers_are_told_within_a_second_of_two() {
     let killed = |count: u8| move |world: &mut World| (1..=count).for_each(|n| world.slay(&api(n)));
 
     let few = first_mail(2, 3, RuleId::F24, killed(2));
     let many = first_mail(10, 5, RuleId::F24, killed(10));
 
-    assert!(many <= few + Duration::from_millis(500), "{many:?} for ten, {few:?} for two");
+    // Twice ten probes and the schedule's share are more than one second's tokens.
+    assert!(many <= few + seconds(1), "{many:?} for ten, {few:?} for two");
 }
 
 #[test]

@@ -96,7 +96,7 @@ impl Bursts {
     pub fn test_hello(&mut self, subject: &Subject, test: hello::Test, now: Mono) {
         for (after, size) in test {
             let probe = Probe::anew(subject.clone(), hello::probe(*size));
-            self.plan(now.plus(*after), probe, Urgency::Spare);
+            self.plan(now.plus(*after), probe, Urgency::Confirmation);
         }
     }
 

@@ -162,7 +162,8 @@ fn trust_of(fault: &CertificateError) -> Trust {
     match fault {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => Trust::Expired,
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Trust::NotYetValid,
-        CertificateError::UnknownIssuer => Trust::UnknownAuthority,
+        // A configured authority of the issuer's name has not signed it: the classic end of a rotation.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => Trust::UnknownAuthority,
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Trust::WrongName,
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => Trust::WrongPurpose,
         _ => Trust::Invalid,

@@ -83,6 +83,18 @@ fn without_proof_of_the_key_nothing_is_said_of_the_chain_unless_the_key_itself_i
     }
 }
 
+#[test]
+fn a_ca_of_the_same_name_that_has_not_signed_it_is_an_unknown_one() {
+    let (it, other) = (Scene::new(), Scene::new());
+    for (anchors, trust) in [
+        (vec![other.root(5000)], Trust::UnknownAuthority),
+        (vec![other.old_root(5000)], Trust::UnknownAuthority),
+        (vec![other.root(5000), it.root(5000)], Trust::Trusted),
+    ] {
+        assert_eq!(it.served(vec![it.middle(900)], &anchors).trust, trust);
+    }
+}
+
 const TRUSTED: Trust = Trust::Trusted;
 /// The leaf has 80 days.
 const LEAF: (&str, i64) = ("api.example.com", 80);

@@ -117,7 +117,7 @@ fn a_login_that_is_wanted_where_none_is_configured_is_listed_and_refuses_nothing
 
     assert!(world.mails.is_empty(), "{:?}", world.told());
     let listed = world.listed();
-    let is_listed = |gap: &Gap| matches!(gap, Gap::NoCredential(places) if places[..] == [api(1), api(2), vip()]);
+    let is_listed = |gap: &Gap| matches!(gap, Gap::NoCredential(places) if places[..] == [vip(), api(1), api(2)]);
     let gaps = listed.iter().filter_map(|evidence| {
         let Evidence::Coverage { gaps } = evidence else { return None };
         Some(gaps)

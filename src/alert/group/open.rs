@@ -85,7 +85,9 @@ impl Open {
             // The minute begins anew; when it ended before the restart, what remains was made the cause, and stands.
             open.remains = open.has_outlived_a_cause().then(|| now.plus(policy.remains_after));
             open.worse = open.incident.standing().map(Finding::key).filter(|key| open.is_worse(key)).collect();
-            open.news = (!open.worse.is_empty()).then(|| now.plus(policy.part_wait));
+            // What a silence held back is said when it ends.
+            let is_news = !open.worse.is_empty() && withheld::of(&open.incident).is_none();
+            open.news = is_news.then(|| now.plus(policy.part_wait));
         } else if withheld::of(&open.incident).is_none() {
             // What a silence held back waits for its end, not for company.
             open.settles = Some(now.plus(policy.settle));

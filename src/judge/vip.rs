@@ -6,6 +6,7 @@ use crate::model::phase::Cause;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
+use crate::observe::track::Track;
 use crate::observe::view::Aspect;
 
 use super::edges::Edge;
@@ -110,7 +111,7 @@ impl Words for VipDead {
     }
 }
 
-/// With a bad instance behind it, the address must be wholly dead for this long before it is blamed itself: a balancer
+/// With an instance behind it that is bad, or was since the address began to fail, the address must be wholly dead for this long before it is blamed itself: a balancer
 /// that takes turns lets every second look through, so 15 bad looks in a row (2 s apart) are no chance.
 const PARTLY_FAILING: Duration = Duration::from_secs(30);
 
@@ -151,11 +152,11 @@ fn judge_vip(scene: &Scene<'_>, vip: Subject, fails_over: bool) -> Verdict {
     if freshly_ready.is_empty() {
         return suspected;
     }
-    let is_instance_bad = instances
-        .iter()
-        .any(|instance| scene.view.track(instance, Aspect::Answer).is_some_and(|track| track.bad().is_some()));
+    let was_bad = |track: &Track| track.bad().is_some() || track.last_bad().is_some_and(|at| at >= bad.run.first.mono);
+    let has_bad_instance =
+        instances.iter().any(|instance| scene.view.track(instance, Aspect::Answer).is_some_and(was_bad));
     let lasted = bad.run.last.mono.since(bad.run.first.mono);
-    if is_instance_bad && lasted < PARTLY_FAILING {
+    if has_bad_instance && lasted < PARTLY_FAILING {
         return suspected;
     }
     Verdict::Bad(Finding {

@@ -117,6 +117,16 @@ fn an_address_that_fails_beside_a_bad_instance_is_blamed_only_after_half_a_minut
 }
 
 #[test]
+fn an_instance_that_returns_while_the_address_fails_does_not_hurry_the_blame() {
+    for (last_bad, says) in [(99, PAGE), (100, Says::Suspected), (900, Says::Suspected)] {
+        let instance = together(&[each(&[last_bad], dead(A1)), each(&[last_bad + 100], ready(A1))]);
+        let looks = together(&[instance, each(&[100, 600, 1100], dead(VIP)), each(&[1050], ready(A2))]);
+
+        check(&looks, &[(F23, VIP, says)]);
+    }
+}
+
+#[test]
 fn an_address_that_lets_every_second_look_through_is_never_blamed() {
     let times: Vec<u64> = (0..=30).map(|n| n * 2000).collect();
     let in_turns = times.iter().map(|at| (*at, if at % 4000 == 0 { dead(VIP) } else { ready(VIP) })).collect();

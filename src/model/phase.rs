@@ -267,7 +267,7 @@ impl fmt::Display for Unseen {
             Cause::ServerError => "server error",
             Cause::Foreign => "something else answers there",
             Cause::TokenWithheld => "a login is wanted, and ours is not sent to a server that is not trusted",
-            Cause::NoCredential => "a login is wanted, and no credential is configured",
+            Cause::NoCredential => "a client certificate or token is wanted, and none is configured",
             Cause::OwnCredential => "our own credential cannot be used",
             Cause::OwnFault => "our own side failed",
             Cause::ProxyRefused => "the proxy does not let us through",

@@ -28,7 +28,7 @@ impl Engine {
             }
         }
         // The vantage first: what it says decides what is believed of all others.
-        for scope in std::mem::take(&mut self.touched) {
+        for scope in self.touched.take(now.mono) {
             self.judge_scope(scope.as_ref(), &policy, now);
         }
     }

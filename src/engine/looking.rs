@@ -9,12 +9,12 @@ use crate::model::rule::RuleId;
 use crate::model::subject::Subject;
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::FindingKey;
-use crate::observe::budget::{Taken, Urgency, Wanted};
+use crate::observe::budget::{REFILL, Taken, Urgency, Wanted};
 use crate::observe::flight::Attention;
 use crate::observe::schedule::requests;
 
-use super::Engine;
 use super::judging::blind_key;
+use super::{Engine, Scope};
 
 impl Engine {
     pub(super) fn observe(&mut self, observation: Observation, now: Now) {
@@ -30,6 +30,7 @@ impl Engine {
         self.counters.voided += u64::from(taken.is_void);
         self.counters.late += u64::from(taken.is_late);
         self.is_snapshot_stale = true;
+        let goes_on = taken.goes_on();
         for (subject, first) in &taken.turned_bad {
             self.burst(subject, *first, now);
         }
@@ -51,7 +52,7 @@ impl Engine {
             self.bursts.test_hello(subject, test, now.mono);
         }
         if let Some(cluster) = taken.touched {
-            self.touched.insert(Some(cluster));
+            self.touch(Some(cluster), goes_on, now);
         }
         let proxy = self.view.inventory().proxy_before(&observation.probe.subject);
         let alarm = proxy.map(|known| FindingKey { rule: RuleId::F60, subject: Subject::Proxy(known.name.clone()) });
@@ -63,7 +64,15 @@ impl Engine {
             || self.view.path().is_blind()
             || self.ladder.alarm(&blind_key()).is_some()
         {
-            self.touched.insert(None);
+            self.touch(None, goes_on, now);
+        }
+    }
+
+    fn touch(&mut self, scope: Scope, goes_on: bool, now: Now) {
+        if goes_on {
+            self.touched.go_on(scope, now.mono);
+        } else {
+            self.touched.turn(scope, now.mono);
         }
     }
 
@@ -93,16 +102,23 @@ impl Engine {
     pub(super) fn look_due(&mut self, now: Now) {
         while let Some((probe, due, missed)) = self.schedule.pop(now.mono) {
             self.counters.skipped += missed;
-            self.bursts.serve(&probe, due);
-            let taken = self.want(probe, due, Urgency::Scheduled, now);
-            self.counters.skipped += u64::from(taken == Taken::Missed);
+            let urgency = self.bursts.serve(&probe, due);
+            match self.want(probe.clone(), due, urgency, now) {
+                Taken::Missed => self.counters.skipped += 1,
+                Taken::Again => self.bursts.postpone(probe, now.mono),
+                Taken::Waits | Taken::Shared => {}
+            }
         }
         while let Some((probe, due, urgency)) = self.bursts.pop(now.mono) {
             if self.want(probe.clone(), due, urgency, now) == Taken::Again {
                 self.bursts.postpone(probe, now.mono);
             }
         }
-        while let Some(wanted) = self.budget.pop(now.mono) {
+        let inventory = Arc::clone(self.view.inventory());
+        let until = now.mono.plus(REFILL);
+        loop {
+            let planned = |scope: &Scope| self.bursts.confirmations(scope, &inventory, until);
+            let Some(wanted) = self.budget.pop(planned, now.mono) else { break };
             self.look(wanted, now);
         }
         self.counters.deferred = self.budget.deferred();

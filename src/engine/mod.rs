@@ -15,6 +15,7 @@ mod recipients;
 mod relations;
 mod reload;
 mod tell;
+mod touched;
 mod writing;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -43,6 +44,7 @@ use crate::observe::view::View;
 use heart::Heart;
 use pulse::Pulse;
 use tell::Voices;
+use touched::Touched;
 use writing::{Noted, Rewrite};
 
 /// What is judged together: a cluster, or the vantage (`None`).
@@ -62,7 +64,7 @@ pub struct Engine {
     refused: Refused,
     silences: Silences,
 
-    touched: BTreeSet<Scope>,
+    touched: Touched,
     actions: VecDeque<Action>,
     changes: Vec<Change>,
     sequence: u64,
@@ -126,7 +128,7 @@ impl Engine {
             outbox: Outbox::default(),
             refused: Refused::default(),
             silences: Silences::default(),
-            touched: BTreeSet::new(),
+            touched: Touched::default(),
             actions: VecDeque::new(),
             changes: Vec::new(),
             sequence: 0,
@@ -204,6 +206,7 @@ impl Engine {
             self.voices.next().filter(|_| self.is_awake()),
             self.silences.next(),
             self.rewrite.next(),
+            self.touched.next().filter(|_| self.is_awake()),
         ]
         .into_iter()
         .flatten()

@@ -117,7 +117,7 @@ impl<'a> Scene<'a> {
     pub fn is_voter(&self, member: &Subject) -> bool {
         let list = member.etcd().and_then(|etcd| self.view.membership(&etcd));
         if let (Some(list), Some((_, status))) = (list, self.view.status(member)) {
-            return list.voters().contains(&status.member_id);
+            return list.is_voter(status.member_id);
         }
         let told = self.view.status(member).map(|(_, status)| status.is_learner);
         let told = told.or_else(|| self.view.metrics(member).and_then(|(_, page)| page.is_learner));

@@ -1,8 +1,9 @@
 //! What may be asked of a cluster now: one token bucket for each, charged by requests as its servers count them.
 //!
 //! Everything that is sent goes through here, scheduled probes and confirmations alike; a round over the members of an
-//! etcd costs one request a member. Confirmations go first. What does not fit waits and goes later: nothing is dropped
-//! here, except a scheduled probe whose next tick comes while it still waits.
+//! etcd costs one request a member. Confirmations go first, and what is planned of them within the time in which a token
+//! comes back is kept free for them. What does not fit waits and goes later: nothing is dropped here, except a scheduled
+//! probe whose next tick comes while it still waits.
 //!
 //! A token comes back one second after it was spent. So no second, wherever it begins, holds more requests than the
 //! ceiling, and a cluster that was left alone can be asked the whole ceiling at once.
@@ -63,7 +64,7 @@ pub enum Taken {
 type Question = (Subject, ProbeKind);
 
 /// What is charged together: a cluster, or everything else (`None`).
-type Scope = Option<Name>;
+pub type Scope = Option<Name>;
 
 /// All buckets, and all that waits.
 #[derive(Debug, Clone, Default)]
@@ -98,7 +99,7 @@ struct Bucket {
 }
 
 /// A token comes back after this.
-const REFILL: Duration = Duration::from_secs(1);
+pub const REFILL: Duration = Duration::from_secs(1);
 
 impl Budget {
     /// Buckets for these planned rates, in requests per second. What waits stays, of the scopes that are still there.
@@ -127,9 +128,10 @@ impl Budget {
         Taken::Waits
     }
 
-    /// Takes the next probe that may be sent at `now`. Whoever sends it tells by [`Budget::charge`]; whoever finds no
-    /// room for it gives it back by [`Budget::hold`].
-    pub fn pop(&mut self, now: Mono) -> Option<Wanted> {
+    /// Takes the next probe that may be sent at `now`. `planned` tells of a scope when its next confirmation is due within
+    /// [`REFILL`], and how many requests all of those will be: tokens are kept for them. Whoever sends the probe tells by
+    /// [`Budget::charge`]; whoever finds no room for it gives it back by [`Budget::hold`].
+    pub fn pop(&mut self, planned: impl Fn(&Scope) -> Option<(Mono, u32)>, now: Mono) -> Option<Wanted> {
         loop {
             let (at, scope) = self.turns.first().filter(|(at, _)| *at <= now).cloned()?;
             self.turns.remove(&(at, scope.clone()));
@@ -137,7 +139,8 @@ impl Budget {
             bucket.turn = None;
             let Some(head) = bucket.waiting.first() else { continue };
             let (requests, urgency) = (head.requests, head.urgency);
-            if let Some(affordable) = bucket.affordable_at(requests, urgency, now) {
+            let kept = if urgency == Urgency::Confirmation { None } else { planned(&scope) };
+            if let Some(affordable) = bucket.affordable_at(requests, urgency, kept, now) {
                 bucket.refused = Some(now);
                 self.set_turn(scope, affordable);
                 continue;
@@ -258,28 +261,29 @@ impl Budget {
 }
 
 impl Bucket {
-    /// When so many requests will be affordable; `None` when they are at `now`.
+    /// When so many requests will be affordable, beside those that are `kept` free for what is due then; `None` when they
+    /// are at `now`.
     ///
     /// What costs more than the whole ceiling goes when nothing was sent for a second.
-    fn affordable_at(&mut self, requests: u32, urgency: Urgency, now: Mono) -> Option<Mono> {
-        let most = if urgency == Urgency::Spare { self.ceiling / 2 } else { self.ceiling };
+    fn affordable_at(&mut self, requests: u32, urgency: Urgency, kept: Option<(Mono, u32)>, now: Mono) -> Option<Mono> {
         while let Some((at, cost)) = self.spent.front().copied().filter(|(at, _)| now.since(*at) >= REFILL) {
             debug_assert!(at <= now, "tokens are spent in the order of time");
             self.spent.pop_front();
             self.used = self.used.saturating_sub(cost);
         }
-        let fits = |used: u32| used == 0 || used.saturating_add(requests) <= most;
+        let kept = kept.filter(|(due, _)| *due > now);
+        let most = if urgency == Urgency::Spare { self.ceiling / 2 } else { self.ceiling };
+        let most = most.saturating_sub(kept.map_or(0, |(_, requests)| requests));
+        let fits = |used: u32| (used == 0 && kept.is_none()) || used.saturating_add(requests) <= most;
         let mut used = self.used;
         if fits(used) {
             return None;
         }
-        for (at, cost) in &self.spent {
+        let affordable = self.spent.iter().find_map(|(at, cost)| {
             used = used.saturating_sub(*cost);
-            if fits(used) {
-                return Some(at.plus(REFILL));
-            }
-        }
-        None
+            fits(used).then(|| at.plus(REFILL))
+        });
+        affordable.or(kept.map(|(due, _)| due))
     }
 }
 

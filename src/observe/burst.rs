@@ -2,16 +2,18 @@
 //! and the reference points. So a page takes seconds, not intervals, and one bad sample is never a page. And one look at
 //! all that is in doubt since our own side stood still.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::inventory::Inventory;
 use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
-use crate::model::subject::Subject;
+use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now};
 
 use super::budget::Urgency;
+use super::hello;
+use super::schedule::requests;
 
 /// The looks of a burst at its own subject follow each other by at least this.
 const PACE: Duration = Duration::from_millis(250);
@@ -19,7 +21,9 @@ const PACE: Duration = Duration::from_millis(250);
 /// A little more than the span that confirms, so that rounding never costs a look.
 const MARGIN: Duration = Duration::from_millis(20);
 
-use super::hello;
+/// So many clusters, and so many endpoints of each, are asked when a reference point is silent: more than one, as they may
+/// be down too.
+const WITNESSES: usize = 2;
 
 /// Planned looks of all bursts.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +31,8 @@ pub struct Bursts {
     due: BTreeMap<(Mono, Probe), Urgency>,
     /// The same looks by probe, so that sharing needs no search through a storm.
     planned: BTreeMap<Probe, BTreeMap<Mono, Urgency>>,
+    /// Those that confirm, by what is charged together.
+    confirming: BTreeMap<Option<Name>, BTreeSet<(Mono, Probe)>>,
     last: BTreeMap<Subject, Mono>,
 }
 
@@ -53,6 +59,9 @@ impl Bursts {
         for cause in cause_looks(subject, inventory) {
             self.plan(now, cause.clone(), Urgency::Confirmation);
             self.plan(third, cause, Urgency::Confirmation);
+        }
+        for witness in witness_looks(subject, inventory) {
+            self.plan(now, witness, Urgency::Confirmation);
         }
         for reference in reference_looks(inventory) {
             self.plan(now, reference.clone(), Urgency::Confirmation);
@@ -103,16 +112,22 @@ impl Bursts {
     /// Drops what is planned for what `is_gone`; should it come back, it may have a burst at once.
     pub fn drop_looks(&mut self, is_gone: impl Fn(&Subject) -> bool) {
         self.due.retain(|(_, probe), _| !is_gone(&probe.subject));
+        self.confirming.retain(|_, planned| {
+            planned.retain(|(_, probe)| !is_gone(&probe.subject));
+            !planned.is_empty()
+        });
         self.planned.retain(|probe, _| !is_gone(&probe.subject));
         self.last.retain(|subject, _| !is_gone(subject));
     }
 
-    /// A look of the schedule that asks the same as looks of a burst is due at `due`: it counts as one of them. The spare
-    /// one is not needed any more, nor one that would begin within half a pace. What was due before the burst began, and
-    /// is late for a standstill of our own, tells nothing of it.
-    pub fn serve(&mut self, scheduled: &Probe, due: Mono) {
+    /// A look of the schedule that asks the same as looks of a burst is due at `due`: it counts as one of them, and is
+    /// needed as much as they are, which comes back. The spare one is not needed any more, nor one that would begin
+    /// within half a pace. What was due before the burst began, and is late for a standstill of our own, tells nothing
+    /// of it.
+    pub fn serve(&mut self, scheduled: &Probe, due: Mono) -> Urgency {
+        let mut urgency = Urgency::Scheduled;
         if self.planned.is_empty() {
-            return;
+            return urgency;
         }
         for probe in [Probe::anew, Probe::reused].map(|over| over(scheduled.subject.clone(), scheduled.kind)) {
             // Over the open connection a reading tells as much only where a round is asked.
@@ -127,10 +142,21 @@ impl Bursts {
                 .map(|(at, _)| *at)
                 .collect();
             for at in served {
+                let known = self.due.remove(&(at, probe.clone()));
+                urgency = known.map_or(urgency, |known| urgency.min(known));
                 self.forget(&probe, at);
-                self.due.remove(&(at, probe.clone()));
             }
         }
+        urgency
+    }
+
+    /// Confirmations of one cluster, or of everything outside them (`None`), that are planned until `until`: when the first
+    /// one is due, and how many requests all of them are.
+    #[must_use]
+    pub fn confirmations(&self, scope: &Option<Name>, inventory: &Inventory, until: Mono) -> Option<(Mono, u32)> {
+        let planned = || self.confirming.get(scope).into_iter().flatten().take_while(|(at, _)| *at <= until);
+        let (first, _) = planned().next()?;
+        Some((*first, planned().map(|(_, probe)| requests(inventory, probe)).sum()))
     }
 
     /// When the next look is due.
@@ -157,14 +183,20 @@ impl Bursts {
     fn plan(&mut self, at: Mono, probe: Probe, urgency: Urgency) {
         let times = self.planned.entry(probe.clone()).or_default();
         let near = times.range_mut(at.minus(PACE / 2)..at.plus(PACE / 2)).next();
-        if let Some((near, known)) = near {
-            *known = urgency.min(*known);
-            let urgency = *known;
-            self.due.insert((*near, probe), urgency);
-        } else {
-            times.insert(at, urgency);
-            self.due.insert((at, probe), urgency);
+        let (at, urgency) = match near {
+            Some((near, known)) => {
+                *known = urgency.min(*known);
+                (*near, *known)
+            }
+            None => {
+                times.insert(at, urgency);
+                (at, urgency)
+            }
+        };
+        if urgency == Urgency::Confirmation {
+            self.confirming.entry(probe.subject.cluster().cloned()).or_default().insert((at, probe.clone()));
         }
+        self.due.insert((at, probe), urgency);
     }
 
     fn forget(&mut self, probe: &Probe, due: Mono) {
@@ -172,6 +204,13 @@ impl Bursts {
             times.remove(&due);
             if times.is_empty() {
                 self.planned.remove(probe);
+            }
+        }
+        let scope = probe.subject.cluster().cloned();
+        if let Some(planned) = self.confirming.get_mut(&scope) {
+            planned.remove(&(due, probe.clone()));
+            if planned.is_empty() {
+                self.confirming.remove(&scope);
             }
         }
     }
@@ -208,6 +247,22 @@ fn cause_looks(subject: &Subject, inventory: &Inventory) -> Vec<Probe> {
     let apiservers = cluster.apiserver_subjects(name).chain(cluster.vip.iter().map(|_| Subject::Vip(name.clone())));
     let subjects: Vec<Subject> = if is_etcd { Vec::new() } else { etcds.chain(apiservers).collect() };
     subjects.iter().filter(|other| *other != subject).filter_map(|other| own_look(other, inventory)).collect()
+}
+
+/// Looks at a few clusters when a reference point or a resolver is silent: one answer shows that it is not our own path,
+/// however long the intervals of their own looks are.
+fn witness_looks(subject: &Subject, inventory: &Inventory) -> Vec<Probe> {
+    if !matches!(subject, Subject::Reference(_) | Subject::Resolver(_)) {
+        return Vec::new();
+    }
+    let of_cluster = |name: &Name| -> Vec<Probe> {
+        let Some(cluster) = inventory.clusters.get(name) else { return Vec::new() };
+        let vip = cluster.vip.iter().map(|_| Subject::Vip(name.clone()));
+        let etcds = cluster.etcds.keys().map(|etcd| Subject::Etcd(name.clone(), etcd.clone()));
+        let subjects = vip.chain(cluster.apiserver_subjects(name)).chain(etcds).take(WITNESSES);
+        subjects.filter_map(|subject| own_look(&subject, inventory)).collect()
+    };
+    inventory.remote_clusters().take(WITNESSES).flat_map(of_cluster).collect()
 }
 
 fn reference_looks(inventory: &Inventory) -> impl Iterator<Item = Probe> + '_ {

@@ -15,6 +15,14 @@ use super::view::{Aspect, View};
 /// A list older than so many of its intervals only counts while nobody tells a newer one.
 const INTERVALS: u32 = 3;
 
+/// Whose list is believed, and to which etcd cluster most members belong: asked with every judgement, and an answer of
+/// all statuses and lists.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Chosen {
+    teller: Option<Subject>,
+    main: Option<u64>,
+}
+
 /// One etcd cluster by its own list.
 #[derive(Debug, Clone, Copy)]
 pub struct Membership<'a> {
@@ -38,6 +46,12 @@ impl Membership<'_> {
         unstarted.map(|member| member.id).collect()
     }
 
+    /// Whether a member has a vote.
+    #[must_use]
+    pub fn is_voter(&self, id: u64) -> bool {
+        self.entry(id).is_some_and(|member| !member.is_learner)
+    }
+
     /// The entry of a member.
     #[must_use]
     pub fn entry(&self, id: u64) -> Option<&MemberListing> {
@@ -50,8 +64,26 @@ impl View {
     /// itself tells of another cluster, or of one that has removed it.
     #[must_use]
     pub fn membership(&self, etcd: &Subject) -> Option<Membership<'_>> {
-        let main = self.main_cluster(etcd);
-        let told: Vec<Membership<'_>> = self
+        let (at, members) = self.member_list(self.chosen.get(etcd)?.teller.as_ref()?)?;
+        Some(Membership { at: *at, members })
+    }
+
+    /// The id of the etcd cluster to which most of the watched members belong: of those that answer, else of those that
+    /// did.
+    #[must_use]
+    pub fn main_cluster(&self, etcd: &Subject) -> Option<u64> {
+        self.chosen.get(etcd)?.main
+    }
+
+    /// Chooses anew, after statuses or lists of `etcd` were taken in.
+    pub(super) fn choose(&mut self, etcd: &Subject) {
+        let main = self.most_common_cluster(etcd);
+        let chosen = Chosen { teller: self.teller(etcd, main), main };
+        self.chosen.insert(etcd.clone(), chosen);
+    }
+
+    fn teller(&self, etcd: &Subject, main: Option<u64>) -> Option<Subject> {
+        let told: Vec<(Subject, Membership<'_>)> = self
             .watched_members(etcd)
             .filter_map(|member| {
                 let (at, members) = self.member_list(&member)?;
@@ -59,20 +91,17 @@ impl View {
                     main.is_none_or(|main| main == status.cluster_id)
                         && members.iter().any(|listed| listed.id == status.member_id)
                 });
-                is_its_own.then_some(Membership { at: *at, members })
+                is_its_own.then_some((member, Membership { at: *at, members }))
             })
             .collect();
-        let newest = told.iter().map(|list| list.at.mono).max()?;
+        let newest = told.iter().map(|(_, list)| list.at.mono).max()?;
         let lasting = self.policy().etcd_members_interval * INTERVALS;
-        let present = || told.iter().filter(|list| newest.since(list.at.mono) <= lasting);
-        let tellers = |list: &Membership<'_>| present().filter(|other| is_alike(other, list)).count();
-        present().max_by_key(|list| (tellers(list), list.at.mono)).copied()
+        let present = || told.iter().filter(|(_, list)| newest.since(list.at.mono) <= lasting);
+        let tellers = |list: &Membership<'_>| present().filter(|(_, other)| is_alike(other, list)).count();
+        present().max_by_key(|(_, list)| (tellers(list), list.at.mono)).map(|(member, _)| member.clone())
     }
 
-    /// The id of the etcd cluster to which most of the watched members belong: of those that answer, else of those that
-    /// did.
-    #[must_use]
-    pub fn main_cluster(&self, etcd: &Subject) -> Option<u64> {
+    fn most_common_cluster(&self, etcd: &Subject) -> Option<u64> {
         let statuses = |is_wanted: &dyn Fn(&Subject) -> bool| -> Vec<&MemberStatus> {
             let wanted = self.watched_members(etcd).filter(|member| is_wanted(member));
             wanted.filter_map(|member| self.status(&member).map(|(_, status)| status)).collect()

@@ -241,6 +241,16 @@ impl Track {
         Confirmation::Suspected
     }
 
+    /// Whether what the latest looks said needs no further one to be believed.
+    #[must_use]
+    pub fn is_settled(&self, policy: &Policy) -> bool {
+        match (&self.bad, &self.latest) {
+            (Some(bad), _) => bad.is_long_enough(policy) && !bad.is_doubtful && bad.path_proven,
+            (None, Some((_, Sign::Good))) => self.suspected.is_none(),
+            (None, _) => false,
+        }
+    }
+
     /// The bad run, if the latest looks were bad.
     #[must_use]
     pub fn bad(&self) -> Option<&BadRun> {

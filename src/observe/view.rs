@@ -21,6 +21,7 @@ use crate::model::verdict::Symptom;
 use super::dates::Dates;
 use super::elections::Elections;
 use super::hello::{Hellos, Passage};
+use super::membership::Chosen;
 use super::path::Path;
 use super::quorum::Count;
 use super::references::References;
@@ -128,6 +129,8 @@ pub struct View {
     member_lists: BTreeMap<Subject, (Now, Vec<MemberListing>)>,
     /// By etcd cluster: the last round that asked for those lists, with whatever result.
     lists_asked: BTreeMap<Subject, Mono>,
+    /// By etcd cluster: whose list of members is believed.
+    pub(super) chosen: BTreeMap<Subject, Chosen>,
     /// Members that answered their latest look otherwise than configured, with or without TLS.
     other_speech: BTreeMap<Subject, Unseen>,
     dates: Dates,
@@ -161,6 +164,7 @@ impl View {
             alarm_lists: BTreeMap::new(),
             member_lists: BTreeMap::new(),
             lists_asked: BTreeMap::new(),
+            chosen: BTreeMap::new(),
             other_speech: BTreeMap::new(),
             dates: Dates::default(),
             hellos: BTreeMap::new(),
@@ -186,6 +190,7 @@ impl View {
         self.alarm_lists.retain(|subject, _| stays(subject));
         self.member_lists.retain(|subject, _| stays(subject));
         self.lists_asked.retain(|subject, _| stays(subject));
+        let chosen: Vec<Subject> = std::mem::take(&mut self.chosen).into_keys().filter(stays).collect();
         self.other_speech.retain(|subject, _| stays(subject));
         // What a metrics listener told is of another place than the client port.
         let listens = |subject: &Subject| stays(subject) && turnover.listens_as_before(subject);
@@ -213,6 +218,10 @@ impl View {
             picture.members.retain(|subject, _| listens(subject));
             picture.served.retain(|subject, _| stays(subject));
             picture.tallies.retain(|subject, _| is_watched(subject));
+        }
+        // Members may have come or gone, and how long a list counts may have changed.
+        for etcd in chosen {
+            self.choose(&etcd);
         }
     }
 

@@ -9,7 +9,7 @@ use super::{at, name, of};
 use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::time::Mono;
-use crate::observe::budget::{Budget, Taken, Urgency, Wanted};
+use crate::observe::budget::{Budget, Scope, Taken, Urgency, Wanted};
 use crate::observe::flight::Full;
 
 use Urgency::{Confirmation, Scheduled, Spare};
@@ -29,10 +29,14 @@ fn want(budget: &mut Budget, probe: Probe, urgency: Urgency, millis: u64) -> Tak
     budget.want(probe, 1, at(millis).mono, urgency, at(millis).mono)
 }
 
+fn nothing_planned(_: &Scope) -> Option<(Mono, u32)> {
+    None
+}
+
 /// Sends all that may be sent at `now`.
 fn send(budget: &mut Budget, now: Mono) -> Vec<Wanted> {
     let mut sent = Vec::new();
-    while let Some(wanted) = budget.pop(now) {
+    while let Some(wanted) = budget.pop(nothing_planned, now) {
         budget.charge(&wanted, now);
         sent.push(wanted);
     }
@@ -150,7 +154,7 @@ fn one_question_waits_once_and_as_urgently_as_anybody_wants_it() {
             let mut budget = budget();
             want(&mut budget, readyz(1), first, 0);
             if is_held {
-                let wanted = budget.pop(at(0).mono).unwrap();
+                let wanted = budget.pop(nothing_planned, at(0).mono).unwrap();
                 budget.hold(wanted, Full::Endpoint);
             }
 
@@ -164,17 +168,46 @@ fn one_question_waits_once_and_as_urgently_as_anybody_wants_it() {
 }
 
 #[test]
+fn tokens_are_kept_for_confirmations_that_come_before_they_are_back() {
+    // The ceiling of nothing planned is ten a second.
+    for (urgency, kept, due, goes) in [
+        (Scheduled, 6, 900, 4),
+        (Spare, 6, 900, 0),
+        (Spare, 2, 900, 3),
+        (Scheduled, 10, 900, 0),
+        (Scheduled, 40, 900, 0),
+        // Confirmations keep nothing from each other, and what is due now waits itself.
+        (Confirmation, 6, 900, 10),
+        (Scheduled, 6, 0, 10),
+    ] {
+        let mut budget = budget();
+        for n in 1..=12 {
+            want(&mut budget, readyz(n), urgency, 0);
+        }
+        let planned = |scope: &Scope| (*scope == Some(name("prod"))).then_some((at(due).mono, kept));
+        let mut sent = 0;
+        while let Some(wanted) = budget.pop(planned, at(0).mono) {
+            budget.charge(&wanted, at(0).mono);
+            sent += 1;
+        }
+        assert_eq!(sent, goes, "{urgency:?} {kept} {due}");
+        let asked_again = budget.next().unwrap();
+        assert!(at(0).mono < asked_again && asked_again <= at(1000).mono, "{urgency:?} {kept} {due}");
+    }
+}
+
+#[test]
 fn what_found_no_room_comes_back_when_there_is_some() {
     for (full, freed) in [(Full::Endpoint, "prod/apiserver/api-1"), (Full::Share, "prod/apiserver/api-2")] {
         let mut budget = budget();
         want(&mut budget, readyz(1), Scheduled, 0);
-        let wanted = budget.pop(at(0).mono).unwrap();
+        let wanted = budget.pop(nothing_planned, at(0).mono).unwrap();
         budget.hold(wanted, full);
-        assert_eq!(budget.pop(at(5_000).mono), None, "it would find no room either");
+        assert_eq!(budget.pop(nothing_planned, at(5_000).mono), None, "it would find no room either");
 
         budget.free(&of(freed), at(5_000).mono);
 
-        let back = budget.pop(at(5_000).mono).unwrap();
+        let back = budget.pop(nothing_planned, at(5_000).mono).unwrap();
         assert_eq!((back.probe, back.was_deferred), (readyz(1), true));
     }
 }
@@ -185,7 +218,7 @@ fn nothing_waits_for_what_is_watched_no_longer() {
     for n in 1..=12 {
         want(&mut budget, readyz(n), Scheduled, 0);
     }
-    let first = budget.pop(at(0).mono).unwrap();
+    let first = budget.pop(nothing_planned, at(0).mono).unwrap();
     budget.hold(first, Full::Endpoint);
 
     budget.drop_probes(|subject| subject.cluster().is_some());

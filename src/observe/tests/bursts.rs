@@ -1,10 +1,13 @@
 //! Bursts: how many, and which looks.
 
-use super::{at, inventory, of};
+use std::time::Duration;
+
+use super::{at, inventory, name, of};
 use crate::model::policy::Policy;
 use crate::model::probe::{Connection, Probe, ProbeKind};
 use crate::model::subject::Subject;
 use crate::model::time::Mono;
+use crate::observe::budget::Urgency::{Confirmation, Scheduled};
 use crate::observe::burst::Bursts;
 
 const API: &str = "prod/apiserver/api-1";
@@ -117,15 +120,42 @@ fn a_look_of_the_schedule_counts_as_one_of_the_three() {
     let mut bursts = Bursts::default();
     start(&mut bursts, API, 0);
     while bursts.pop(at(0).mono).is_some() {}
-    bursts.serve(&scheduled(ProbeKind::Version, API), at(100).mono);
-    bursts.serve(&scheduled(ProbeKind::Readyz, "prod/apiserver/api-2"), at(100).mono);
+    let serves = |bursts: &mut Bursts, kind, subject, millis| bursts.serve(&scheduled(kind, subject), at(millis).mono);
+    assert_eq!(serves(&mut bursts, ProbeKind::Version, API, 100), Scheduled);
+    assert_eq!(serves(&mut bursts, ProbeKind::Readyz, "prod/apiserver/api-2", 100), Scheduled);
     assert_eq!(times(&run(&mut bursts.clone()), API).len(), 2, "another question, or another endpoint");
 
-    bursts.serve(&scheduled(ProbeKind::Readyz, API), at(100).mono);
+    let urgency = serves(&mut bursts, ProbeKind::Readyz, API, 100);
 
+    assert_eq!(urgency, Scheduled, "the spare one, which nothing waits for");
     assert_eq!(times(&run(&mut bursts.clone()), API), [1020], "the one that spans the second stays");
-    bursts.serve(&scheduled(ProbeKind::Readyz, API), at(1000).mono);
+    assert_eq!(serves(&mut bursts, ProbeKind::Readyz, API, 1000), Confirmation);
     assert!(times(&run(&mut bursts), API).is_empty(), "and is no second one at the same time");
+}
+
+#[test]
+fn confirmations_to_come_are_counted_by_cluster_until_they_are_taken_served_or_dropped() {
+    let inventory = inventory(2, 3);
+    let kept = |bursts: &Bursts, scope: &str, until| {
+        bursts
+            .confirmations(&Some(name(scope)), &inventory, at(until).mono)
+            .map(|(due, sum)| (due.since(at(0).mono), sum))
+    };
+    let mut bursts = Bursts::default();
+    start(&mut bursts, API, 0);
+    // Two instances, the load balancer, and a round over three members.
+    assert_eq!(kept(&bursts, "prod", 999), Some((Duration::ZERO, 6)));
+    assert_eq!(kept(&bursts, "prod", 1020), Some((Duration::ZERO, 12)));
+    assert_eq!(kept(&bursts, "lab", 1020), None);
+
+    while bursts.pop(at(0).mono).is_some() {}
+    assert_eq!(kept(&bursts, "prod", 1020), Some((Duration::from_millis(1020), 6)), "the spare one keeps nothing");
+
+    bursts.serve(&Probe::reused(of("prod/etcd/main"), ProbeKind::EtcdStatus), at(1000).mono);
+    assert_eq!(kept(&bursts, "prod", 1020), Some((Duration::from_millis(1020), 3)));
+
+    bursts.drop_looks(|subject| *subject == of("prod/vip"));
+    assert_eq!(kept(&bursts, "prod", 1020), Some((Duration::from_millis(1020), 2)));
 }
 
 #[test]

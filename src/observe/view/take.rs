@@ -41,10 +41,20 @@ pub struct Taken {
     pub test: Option<(Subject, hello::Test)>,
     /// The way through a proxy turned, or is bad.
     pub way: bool,
+    /// Something that it tells was not told before, or is not certain yet.
+    pub is_news: bool,
     /// It came after a later scheduled look and changed nothing.
     pub is_late: bool,
     /// It was made while we could not see, and is not believed.
     pub is_void: bool,
+}
+
+impl Taken {
+    /// Whether it says what was said before, and nothing is to be asked again.
+    #[must_use]
+    pub const fn goes_on(&self) -> bool {
+        !self.is_news && !self.way
+    }
 }
 
 impl View {
@@ -55,6 +65,7 @@ impl View {
             self.path.prove(observation.scheduled);
             self.references.hear(&observation.probe.subject, observation.scheduled, &self.policy);
         }
+        taken.is_news = !is_frequent(observation.probe.kind);
         self.keep(observation, &mut taken);
         if self.is_void(observation) {
             taken.is_void = true;
@@ -175,6 +186,7 @@ impl View {
         };
         let hellos = self.hellos.entry(subject.clone()).or_default();
         taken.test = hellos.take(observation.scheduled, greeting, &self.policy).map(|test| (subject.clone(), test));
+        taken.is_news |= taken.test.is_some();
     }
 
     fn take_status(
@@ -205,6 +217,7 @@ impl View {
             }
         }
         self.take_count(observation, count, now, taken);
+        self.choose(&observation.probe.subject);
     }
 
     /// What a member says of itself, unless a later look is known already.
@@ -255,6 +268,7 @@ impl View {
         let subject = &observation.probe.subject;
         let asked = self.lists_asked.entry(subject.clone()).or_insert(scheduled.mono);
         *asked = (*asked).max(scheduled.mono);
+        self.choose(subject);
         let sign = match self.membership(subject).filter(|list| list.at == scheduled) {
             Some(list) if list.unstarted().is_empty() => Sign::Good,
             Some(_) => Sign::Bad(Symptom::Status(0)),
@@ -423,8 +437,16 @@ impl View {
         track.take(scheduled, sign, &self.path, now.mono)
     }
 
+    /// Whether what is known of it needs no further look to be believed.
+    fn is_settled(&self, subject: &Subject, aspect: Aspect) -> bool {
+        self.track(subject, aspect).is_some_and(|track| track.is_settled(&self.policy))
+    }
+
     fn note(&mut self, subject: Subject, aspect: Aspect, scheduled: Now, sign: Sign, now: Now, taken: &mut Taken) {
-        match self.follow(&subject, aspect, scheduled, sign, now) {
+        let was_settled = self.is_settled(&subject, aspect);
+        let effect = self.follow(&subject, aspect, scheduled, sign, now);
+        taken.is_news |= effect != Effect::Same || !was_settled || !self.is_settled(&subject, aspect);
+        match effect {
             Effect::TurnedBad => taken.turned_bad.push((subject, scheduled)),
             Effect::Late => taken.is_late = true,
             Effect::TurnedGood | Effect::Same => {}
@@ -496,6 +518,7 @@ impl View {
         let has_ended = served.earliest().is_some_and(|first| first.not_after < observation.scheduled.wall);
         let mut trusting = known.map(|known| known.trusting.clone()).unwrap_or_default();
         let is_refused_anew = trusting.take(served.trust, observation.scheduled, &self.policy);
+        taken.is_news |= repeats == 1 || is_refused_anew;
         if has_ended && repeats == 1 || is_refused_anew {
             taken.doubtful_chain = Some(subject.clone());
         }
@@ -520,5 +543,27 @@ impl View {
         // The server cut its fraction off: on average half a second.
         let offset = date.millis_since(observation.scheduled.wall.plus(half)).saturating_add(500);
         self.dates.take(&observation.probe.subject, observation.scheduled.mono, offset);
+    }
+}
+
+/// What is asked every few seconds. All else is asked so seldom that each of its answers is news.
+const fn is_frequent(kind: ProbeKind) -> bool {
+    match kind {
+        ProbeKind::Readyz
+        | ProbeKind::Livez
+        | ProbeKind::Version
+        | ProbeKind::Tripwire
+        | ProbeKind::EtcdStatus
+        | ProbeKind::EtcdRead
+        | ProbeKind::EtcdHealth
+        | ProbeKind::Reference
+        | ProbeKind::Resolver => true,
+        ProbeKind::EtcdAlarms
+        | ProbeKind::EtcdMembers
+        | ProbeKind::EtcdMetrics
+        | ProbeKind::Chain
+        | ProbeKind::Addresses
+        | ProbeKind::OwnClock
+        | ProbeKind::Files => false,
     }
 }

@@ -1,0 +1,102 @@
+//! Which clusters are to be judged, and when: at once where something turned, within a second where all goes on as before.
+//!
+//! Most observations say what the one before said. Judging each of them would cost more than everything else the engine
+//! does, and would find nothing that the next judgement does not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::model::time::Mono;
+
+use super::Scope;
+
+/// What goes on as before is judged within this.
+const WITHIN: Duration = Duration::from_secs(1);
+
+/// So long after something turned everything is judged at once: a fault is confirmed by what others say of it, and that
+/// they are well is no news of their own. Longer than any probe that was under way when it turned.
+const UNREST: Duration = Duration::from_secs(15);
+
+/// What is to be judged.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Touched {
+    now: BTreeSet<Scope>,
+    later: BTreeMap<Scope, Mono>,
+    turned: BTreeMap<Scope, Mono>,
+}
+
+impl Touched {
+    /// To be judged in this turn. Returns whether that is news.
+    pub(super) fn insert(&mut self, scope: Scope) -> bool {
+        self.now.insert(scope)
+    }
+
+    /// All of these are to be judged in this turn.
+    pub(super) fn extend(&mut self, scopes: impl IntoIterator<Item = Scope>) {
+        self.now.extend(scopes);
+    }
+
+    /// Something turned there at `at`.
+    pub(super) fn turn(&mut self, scope: Scope, at: Mono) {
+        self.turned.insert(scope.clone(), at);
+        self.now.insert(scope);
+    }
+
+    /// Something was seen there at `at` that goes on as before.
+    pub(super) fn go_on(&mut self, scope: Scope, at: Mono) {
+        if self.turned.get(&scope).is_some_and(|turned| at.since(*turned) < UNREST) {
+            self.now.insert(scope);
+        } else {
+            self.turned.remove(&scope);
+            self.later.entry(scope).or_insert(at.plus(WITHIN));
+        }
+    }
+
+    /// When something is to be judged, if nothing turns before.
+    pub(super) fn next(&self) -> Option<Mono> {
+        self.later.values().min().copied()
+    }
+
+    /// Takes all that is to be judged at `now`, the vantage first.
+    pub(super) fn take(&mut self, now: Mono) -> BTreeSet<Scope> {
+        let due = self.later.iter().filter(|(_, at)| **at <= now).map(|(scope, _)| scope.clone());
+        self.now.extend(due);
+        let taken = std::mem::take(&mut self.now);
+        self.later.retain(|scope, _| !taken.contains(scope));
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::subject::Name;
+
+    fn at(millis: u64) -> Mono {
+        Mono::ORIGIN.plus(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn what_goes_on_is_judged_within_a_second_and_what_turned_at_once() {
+        let prod = Some("prod".parse::<Name>().unwrap());
+        let mut touched = Touched::default();
+
+        touched.go_on(prod.clone(), at(0));
+        touched.go_on(prod.clone(), at(600));
+        assert!(touched.take(at(999)).is_empty());
+        assert_eq!(touched.next(), Some(at(1000)));
+        assert_eq!(touched.take(at(1000)), BTreeSet::from([prod.clone()]));
+        assert_eq!(touched.next(), None);
+
+        touched.go_on(prod.clone(), at(1100));
+        touched.turn(prod.clone(), at(1200));
+        assert_eq!(touched.take(at(1200)), BTreeSet::from([prod.clone()]));
+        assert_eq!(touched.next(), None, "it was judged just now");
+
+        touched.go_on(prod.clone(), at(16_199));
+        assert_eq!(touched.take(at(16_199)), BTreeSet::from([prod.clone()]), "others may confirm it");
+        touched.go_on(prod.clone(), at(16_200));
+        assert!(touched.take(at(16_200)).is_empty());
+        assert_eq!(touched.next(), Some(at(17_200)));
+    }
+}

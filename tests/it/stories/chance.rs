@@ -151,7 +151,7 @@ fn play(events: &[(u16, Event)], records: bool) -> World {
 }
 
 proptest! {
-    #![proptest_config(worlds(100))]
+    #![proptest_config(worlds(32))]
 
     #[test]
     fn whatever_the_store_lost_every_alarm_is_told_or_explained_or_silenced(
@@ -170,7 +170,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(worlds(50))]
+    #![proptest_config(worlds(24))]
 
     #[test]
     fn everything_told_is_ended_and_nothing_is_told_twice(

@@ -5,7 +5,7 @@ use vedette::model::reason::MessageReason::{First, HappenedWhileMute, Resolved};
 use vedette::model::rule::RuleId;
 use vedette::model::snapshot::HeartbeatState;
 
-use super::world::{Relay, World, api, seconds};
+use super::world::{Relay, World, api, inventory, seconds};
 
 fn kill_both(world: &mut World) {
     world.slay(&api(1));
@@ -105,7 +105,7 @@ fn a_full_or_hung_disk_mutes_nothing_and_is_said() {
 
 #[test]
 fn an_open_critical_incident_is_said_again_after_four_hours() {
-    let mut world = World::new();
+    let mut world = World::unhurried(inventory());
     world.at(seconds(60), kill_both);
 
     world.run_until(seconds(9 * 3600));

@@ -247,7 +247,7 @@ fn a_restart_of_one_apiserver_within_ten_seconds_mails_nothing() {
 
 #[test]
 fn a_lost_packet_burst_mails_nothing_at_whatever_moment_it_comes() {
-    for millis in (0..3000).step_by(37) {
+    for millis in (0..3000).step_by(73) {
         for lasting in [1000, 2500] {
             let mut world = World::new();
             world.at(seconds(60) + Duration::from_millis(millis), |world| world.cut_off = true);

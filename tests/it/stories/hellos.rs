@@ -77,7 +77,7 @@ fn an_outage_that_looks_like_one_is_confirmed_as_fast_as_ever_and_is_none() {
 #[test]
 fn an_apiserver_that_restarts_or_restarts_again_is_no_middlebox() {
     for doing in [Doing::Resetting, Doing::Frozen, Doing::Refusing] {
-        for millis in (300..6000).step_by(450) {
+        for millis in (300..6000).step_by(950) {
             for between in [500, 1300, 2600] {
                 let mut world = World::new();
                 for round in 0..3 {

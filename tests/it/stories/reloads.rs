@@ -59,7 +59,7 @@ fn kill_both(world: &mut World) {
 
 #[test]
 fn a_reload_in_the_middle_of_an_outage_is_not_told() {
-    for tenths in (595..1200).step_by(7) {
+    for tenths in (595..1200).step_by(17) {
         let mut world = World::new();
         world.at(seconds(60), kill_both);
         world.at(Duration::from_millis(tenths * 100), |world| world.reload(with_lab()));

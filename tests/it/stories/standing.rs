@@ -198,7 +198,7 @@ fn worlds(usually: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(worlds(25))]
+    #![proptest_config(worlds(12))]
 
     /// Over restarts, outages of every kind and files that cannot be read, what is wrong all the time ends for no moment,
     /// and without another configuration nothing at all is withdrawn.

@@ -96,10 +96,15 @@ impl Words for Refused {
     fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
         let address = phrases::address(&finding.subject, addresses);
         if is_withheld(finding) {
+            let proxy = phrases::through(&finding.subject, addresses);
+            // openssl takes no proxy with TLS or SOCKS.
+            let ask = if proxy.is_empty() {
+                format!("openssl s_client -connect {address} -CAfile CA-FILE </dev/null 2>&1")
+            } else {
+                format!("curl -sv{proxy} --max-time 10 --cacert CA-FILE -o /dev/null https://{address}/version 2>&1")
+            };
             return vec![
-                format!(
-                    "openssl s_client -connect {address} -CAfile CA-FILE </dev/null 2>&1 | grep -iE 'verif|subject|issuer' # the CA named in the configuration"
-                ),
+                format!("{ask} | grep -iE 'verif|subject|issuer' # the CA named in the configuration"),
                 "vedette check /etc/vedette/vedette.yaml".to_owned(),
             ];
         }

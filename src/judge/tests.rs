@@ -3,6 +3,7 @@
 mod address;
 mod apiservers;
 mod clearing;
+mod commands;
 mod complete;
 mod confirmation;
 mod coverage;

@@ -16,6 +16,7 @@ use crate::model::probe::{Probe, ProbeKind};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::Mono;
 
+use super::burst::PACE;
 use super::flight::Full;
 
 /// How much a probe is needed now. Ordered: the first goes first.
@@ -56,7 +57,7 @@ pub enum Taken {
     Shared,
     /// The scheduled probe before this one still waits, and this one takes no place beside it.
     Missed,
-    /// The same confirmation waits already: this one is to be asked for again later, because both are needed.
+    /// An earlier confirmation waits still: this one is to be asked for again later, because both are needed.
     Again,
 }
 
@@ -113,14 +114,18 @@ impl Budget {
     /// Wants `probe` sent, which costs `requests`, as soon as it is affordable.
     pub fn want(&mut self, probe: Probe, requests: u32, due: Mono, urgency: Urgency, now: Mono) -> Taken {
         let question = (probe.subject.clone(), probe.kind);
-        let known = self.questions.get(&question).map(|place| match place {
-            Place::Waiting(urgency, _) | Place::Held(_, urgency) => *urgency,
-        });
+        let (known, since) = match self.questions.get(&question) {
+            Some(Place::Waiting(urgency, since)) => (Some(*urgency), Some(*since)),
+            Some(Place::Held(_, urgency)) => (Some(*urgency), None),
+            None => (None, None),
+        };
+        // As bursts share what they plan: what one of them waits for serves all that wanted it at about that time.
+        let is_same = since.is_some_and(|since| due < since.plus(PACE / 2));
         match (known, urgency) {
             (None, _) => {}
             (Some(Urgency::Scheduled), Urgency::Confirmation)
             | (Some(Urgency::Spare), Urgency::Confirmation | Urgency::Scheduled) => self.forget(&question),
-            (Some(Urgency::Confirmation), Urgency::Confirmation) => return Taken::Again,
+            (Some(Urgency::Confirmation), Urgency::Confirmation) if !is_same => return Taken::Again,
             (Some(Urgency::Scheduled), Urgency::Scheduled) => return Taken::Missed,
             (Some(_), _) => return Taken::Shared,
         }

@@ -16,7 +16,7 @@ use super::hello;
 use super::schedule::requests;
 
 /// The looks of a burst at its own subject follow each other by at least this.
-const PACE: Duration = Duration::from_millis(250);
+pub(super) const PACE: Duration = Duration::from_millis(250);
 
 /// A little more than the span that confirms, so that rounding never costs a look.
 const MARGIN: Duration = Duration::from_millis(20);

@@ -158,9 +158,9 @@ fn one_question_waits_once_and_as_urgently_as_anybody_wants_it() {
                 budget.hold(wanted, Full::Endpoint);
             }
 
-            assert_eq!(want(&mut budget, readyz(1), second, 10), taken, "{first:?} {second:?} {is_held}");
+            assert_eq!(want(&mut budget, readyz(1), second, 200), taken, "{first:?} {second:?} {is_held}");
 
-            budget.free(&of("prod/apiserver/api-1"), at(20).mono);
+            budget.free(&of("prod/apiserver/api-1"), at(220).mono);
             let all: Vec<Urgency> = run(&mut budget).into_iter().map(|(_, wanted)| wanted.urgency).collect();
             assert_eq!(all, [sent], "{first:?} {second:?} {is_held}");
         }
@@ -193,6 +193,16 @@ fn tokens_are_kept_for_confirmations_that_come_before_they_are_back() {
         assert_eq!(sent, goes, "{urgency:?} {kept} {due}");
         let asked_again = budget.next().unwrap();
         assert!(at(0).mono < asked_again && asked_again <= at(1000).mono, "{urgency:?} {kept} {due}");
+    }
+}
+
+#[test]
+fn confirmations_wanted_at_about_the_same_time_are_one() {
+    for (due, taken) in [(0, Taken::Shared), (124, Taken::Shared), (125, Taken::Again), (1020, Taken::Again)] {
+        let mut budget = budget();
+        want(&mut budget, readyz(1), Confirmation, 0);
+
+        assert_eq!(want(&mut budget, readyz(1), Confirmation, due), taken, "{due}");
     }
 }
 

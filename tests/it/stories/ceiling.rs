@@ -71,18 +71,17 @@ fn first_mail(apiservers: u8, members: u8, rule: RuleId, fault: impl Fn(&mut Wor
 }
 
 #[test]
-fn ten_killed_apiservers_are_told_within_a_second_of_two() {
+fn ten_killed_apiservers_are_told_as_fast_as_two() {
     let killed = |count: u8| move |world: &mut World| (1..=count).for_each(|n| world.slay(&api(n)));
 
     let few = first_mail(2, 3, RuleId::F24, killed(2));
     let many = first_mail(10, 5, RuleId::F24, killed(10));
 
-    // Twice ten probes and the schedule's share are more than one second's tokens.
-    assert!(many <= few + seconds(1), "{many:?} for ten, {few:?} for two");
+    assert!(many <= few + Duration::from_millis(150), "{many:?} for ten, {few:?} for two");
 }
 
 #[test]
-fn ten_frozen_apiservers_are_told_as_fast_as_two() {
+fn ten_frozen_apiservers_are_told_within_a_second_of_two() {
     let frozen = |count: u8| {
         move |world: &mut World| {
             (1..=count).for_each(|n| world.set(&api(n), Doing::Frozen));
@@ -93,7 +92,8 @@ fn ten_frozen_apiservers_are_told_as_fast_as_two() {
     let few = first_mail(2, 3, RuleId::F24, frozen(2));
     let many = first_mail(10, 5, RuleId::F24, frozen(10));
 
-    assert!(many <= few + Duration::from_millis(1500), "{many:?} for ten, {few:?} for two");
+    // Each of them is under way for 3 s, and the tokens of three times ten take more than a second to come back.
+    assert!(many <= few + seconds(1), "{many:?} for ten, {few:?} for two");
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_lost_majority_of_five_members_is_told_as_fast_as_that_of_three() {
     let few = first_mail(2, 3, RuleId::F01, killed(2));
     let many = first_mail(10, 5, RuleId::F01, killed(3));
 
-    assert!(many <= few + Duration::from_millis(500), "{many:?} for five, {few:?} for three");
+    assert!(many <= few + Duration::from_millis(100), "{many:?} for five, {few:?} for three");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Whether an endpoint speaks with TLS or without: asked on a connection of its own, after what was configured has failed.
 //!
 //! A server without TLS drops a handshake or waits for the end of its first line, and one with TLS drops a plain request:
-//! both as a dying one would. Only when the other way of speaking is answered is it said so. Called by `site.rs` and the
-//! metrics listeners.
+//! both as a dying one would. Only when the other way of speaking is answered is it said so. An answer of 400 without TLS
+//! is what servers with TLS give to plain requests as well (Go's net/http, nginx): it counts only where the handshake
+//! itself was answered without TLS. Called by `site.rs` and the metrics listeners.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -28,6 +29,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x0
 const REQUEST: &[u8] = b"GET /version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 /// Octets that tell a frame of HTTP/2, or HTTP/1.
 const HEAD: usize = 9;
+/// Octets of an HTTP/1 status, behind those.
+const STATUS: usize = 3;
 /// Type of the frame with which a server of HTTP/2 begins.
 const SETTINGS: u8 = 4;
 /// The answer to both together: on a path of 100 ms it takes 400.
@@ -38,9 +41,20 @@ const HOLDS: Duration = Duration::from_secs(10);
 /// What was found out about an endpoint.
 #[derive(Debug, Default)]
 pub(crate) struct Speech {
-    known: Mutex<Option<(Mono, bool)>>,
+    known: Mutex<Option<(Mono, Answer)>>,
     /// Whether the latest handshake that ended, or was given up, showed nothing.
     is_doubtful: AtomicBool,
+}
+
+/// What came back of asking the other way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// Nothing that tells.
+    None,
+    /// 400: a bad request, perhaps because it was a plain one.
+    BadRequest,
+    /// It speaks that way.
+    Understood,
 }
 
 /// Where to ask, and for what is spoken there.
@@ -81,7 +95,7 @@ impl Speech {
 
     /// Ends when the endpoint has answered without TLS, and never if it does not.
     pub(crate) async fn turns_out_plain(&self, kit: &Kit, place: Place<'_>) {
-        if !self.known(kit, answers_plainly(kit, place)).await {
+        if self.known(kit, answers_plainly(kit, place)).await != Answer::Understood {
             std::future::pending::<()>().await;
         }
     }
@@ -90,7 +104,14 @@ impl Speech {
     /// that is silent is asked beside the next handshake instead, so that no look at a frozen server lasts longer for it.
     pub(crate) async fn is_plain(&self, kit: &Kit, place: Place<'_>, cause: Cause) -> bool {
         let may_be = matches!(cause, Cause::TlsBroken | Cause::ProtocolBroken | Cause::Closed | Cause::Reset);
-        may_be && self.known(kit, answers_plainly(kit, place)).await
+        if !may_be {
+            return false;
+        }
+        match self.known(kit, answers_plainly(kit, place)).await {
+            Answer::None => false,
+            Answer::BadRequest => matches!(cause, Cause::TlsBroken | Cause::ProtocolBroken),
+            Answer::Understood => true,
+        }
     }
 
     /// Whether the endpoint answers with TLS, asked only where `cause` is how a plain request to such a one ends.
@@ -98,52 +119,64 @@ impl Speech {
         if !matches!(cause, Cause::ProtocolBroken | Cause::Closed | Cause::Reset | Cause::ServerError) {
             return false;
         }
-        self.known(kit, shows_chain(kit, address)).await
+        self.known(kit, shows_chain(kit, address)).await == Answer::Understood
     }
 
-    async fn known(&self, kit: &Kit, asking: impl Future<Output = bool>) -> bool {
+    async fn known(&self, kit: &Kit, asking: impl Future<Output = Answer>) -> Answer {
         let known = *self.lock();
         if let Some((at, found)) = known
             && kit.clock.now().mono.since(at) < HOLDS
         {
             return found;
         }
-        let found = tokio::time::timeout(LIMIT, asking).await.unwrap_or(false);
+        let found = tokio::time::timeout(LIMIT, asking).await.unwrap_or(Answer::None);
         *self.lock() = Some((kit.clock.now().mono, found));
         found
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Mono, bool)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Mono, Answer)>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn answers_plainly(kit: &Kit, Place { address, proxy, alpn }: Place<'_>) -> bool {
+async fn answers_plainly(kit: &Kit, place: Place<'_>) -> Answer {
+    plain_answer(kit, place).await.unwrap_or(Answer::None)
+}
+
+async fn plain_answer(kit: &Kit, Place { address, proxy, alpn }: Place<'_>) -> Option<Answer> {
     let journey = Journey::new(&kit.clock);
-    let Ok(mut dialled) = dial::dial(&kit.names, address, proxy, &kit.policy, &journey).await else { return false };
-    let mut head = [0_u8; HEAD];
+    let mut dialled = dial::dial(&kit.names, address, proxy, &kit.policy, &journey).await.ok()?;
     let greeting = match alpn {
         Alpn::Http1 => REQUEST,
         Alpn::Http2 => PREFACE,
     };
-    dialled.wire.write_all(greeting).await.is_ok()
-        && dialled.wire.read_exact(&mut head).await.is_ok()
-        && (head.starts_with(b"HTTP/1.") || head[3..] == [SETTINGS, 0, 0, 0, 0, 0])
+    dialled.wire.write_all(greeting).await.ok()?;
+    let mut head = [0_u8; HEAD];
+    dialled.wire.read_exact(&mut head).await.ok()?;
+    if head[3..] == [SETTINGS, 0, 0, 0, 0, 0] {
+        return Some(Answer::Understood);
+    }
+    if !head.starts_with(b"HTTP/1.") {
+        return None;
+    }
+    let mut status = [0_u8; STATUS];
+    dialled.wire.read_exact(&mut status).await.ok()?;
+    Some(if status == *b"400" { Answer::BadRequest } else { Answer::Understood })
 }
 
-async fn shows_chain(kit: &Kit, address: &Address) -> bool {
+async fn shows_chain(kit: &Kit, address: &Address) -> Answer {
     let name = match &address.host {
         Host::Ip(ip) => ServerName::from(*ip),
         Host::Name(name) => match ServerName::try_from(name.clone()) {
             Ok(name) => name,
-            Err(_) => return false,
+            Err(_) => return Answer::None,
         },
     };
     let journey = Journey::new(&kit.clock);
-    let Ok(dialled) = dial::dial(&kit.names, address, None, &kit.policy, &journey).await else { return false };
+    let Ok(dialled) = dial::dial(&kit.names, address, None, &kit.policy, &journey).await else { return Answer::None };
     let recorder = kit.tls.recorder(None);
     let wire = Box::new(Metered::new(dialled.wire, Meter::of(handshake::OCTETS)));
     // Whether it lets us in does not matter.
     let shaken = kit.tls.shake(&recorder, (Alpn::Http1, Hello::Large), name, wire).await;
-    shaken.is_ok() || !recorder.take_record().chain.is_empty()
+    if shaken.is_ok() || !recorder.take_record().chain.is_empty() { Answer::Understood } else { Answer::None }
 }

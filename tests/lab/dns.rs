@@ -67,6 +67,19 @@ pub(crate) fn lead(world: &mut World, moved: &[(Place, Ipv4Addr)]) -> Result<()>
     net::run(Command::new("kill").args(["-HUP", &id]))
 }
 
+/// Lets the name of `place` lead to a second address as well from now on.
+///
+/// # Errors
+/// As those of [`lead`].
+pub(crate) fn lead_also(world: &mut World, place: Place, ip: Ipv4Addr) -> Result<()> {
+    lead(world, &[])?;
+    let mut text = std::fs::read_to_string(records(world))?;
+    writeln!(text, "{ip} {}", place.name())?;
+    pki::write(&records(world), &text, 0o644)?;
+    let id = world.server(NAME)?.id()?.to_string();
+    net::run(Command::new("kill").args(["-HUP", &id]))
+}
+
 fn records(world: &World) -> PathBuf {
     world.folder.join("resolver.hosts")
 }

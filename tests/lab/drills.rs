@@ -13,6 +13,7 @@ mod rotate;
 mod selftest;
 mod selftest_mail;
 mod service;
+mod strangers;
 mod versions;
 mod watch;
 
@@ -25,6 +26,7 @@ pub(crate) const DRILLS: &[&[Drill]] = &[
     ceiling::DRILLS,
     partial::DRILLS,
     adverse::DRILLS,
+    strangers::DRILLS,
     mute::DRILLS,
     service::DRILLS,
     boards::DRILLS,

@@ -1,4 +1,4 @@
-//! The smallest HTTP client that can ask the lab's servers: one GET per connection, blocking.
+//! The smallest HTTP client that can ask the lab's servers: one request per connection, blocking.
 //!
 //! It is for checks of the lab itself and for reading vedette's pages; it shares no code with vedette,
 //! so that a fault of vedette's client cannot hide one here. HTTP/1.0 keeps servers from chunking.
@@ -50,13 +50,28 @@ impl Answer {
 /// # Errors
 /// When the answer did not come whole, with rustls's own words when TLS failed.
 pub(crate) fn get(url: &str, credentials: Option<&Credentials>) -> Result<Answer> {
+    ask("GET", url, credentials, "")
+}
+
+/// Posts JSON to `url`, as [`get`] gets.
+///
+/// # Errors
+/// As those of [`get`].
+pub(crate) fn post(url: &str, credentials: &Credentials, json: &str) -> Result<Answer> {
+    ask("POST", url, Some(credentials), json)
+}
+
+fn ask(method: &str, url: &str, credentials: Option<&Credentials>, json: &str) -> Result<Answer> {
     let (scheme, rest) = url.split_once("://").ok_or_else(|| anyhow!("no scheme in {url}"))?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let address: SocketAddr = host.parse().with_context(|| format!("address in {url}"))?;
     let mut tcp = TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("connecting to {address}"))?;
     tcp.set_read_timeout(Some(PATIENCE))?;
     tcp.set_write_timeout(Some(PATIENCE))?;
-    let request = format!("GET /{path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: vedette-lab\r\n\r\n");
+    let length = json.len();
+    let request = format!(
+        "{method} /{path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: vedette-lab\r\nContent-Length: {length}\r\n\r\n{json}"
+    );
     let bytes = match (scheme, credentials) {
         ("http", _) => exchange(&mut tcp, &request)?,
         ("https", Some(credentials)) => {

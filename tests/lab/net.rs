@@ -193,6 +193,26 @@ impl Network {
         )
     }
 
+    /// Swallows the part of a ClientHello that needs more than one packet on its way from the bastion to the API of a
+    /// place, as a middlebox does that expects the whole of it in one.
+    pub(crate) fn swallow_large_hellos(&self, place: Place) -> Result<()> {
+        let from = Place::Bastion.ip();
+        // Type 22 after a TCP header with timestamps: of TLS 1.3 only the hello is sent in the clear.
+        self.filter(
+            place,
+            "narrow",
+            &format!(
+                "type filter hook prerouting priority -300;\n\
+                 ip saddr {from} tcp dport 6443 ip length > 1400 @th,256,8 22 drop"
+            ),
+        )
+    }
+
+    /// Lets them pass again.
+    pub(crate) fn pass_large_hellos(&self, place: Place) -> Result<()> {
+        run(self.command(place, "nft").arg("delete table ip narrow"))
+    }
+
     /// One chain of rules inside `place`.
     fn filter(&self, place: Place, name: &str, chain: &str) -> Result<()> {
         let text = format!("table ip {name} {{\nchain only {{\n{chain}\n}}\n}}\n");

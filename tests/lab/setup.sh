@@ -10,7 +10,7 @@ set -eu
 # axe-core) for the status page.
 needs="cc:build-essential haproxy:haproxy postfix:postfix nft:nftables ip:iproute2 unshare:util-linux
 nsenter:util-linux setpriv:util-linux mount:mount flock:util-linux chromium:chromium dnsmasq:dnsmasq-base
-faketime:faketime npm:npm"
+faketime:faketime npm:npm tinyproxy:tinyproxy-bin"
 # Only as root: a machine that systemd boots.
 [ "$(id -u)" -ne 0 ] || needs="$needs mmdebstrap:mmdebstrap systemd-nspawn:systemd-container"
 # Only without root: newuidmap lets the lab map more than one user, which Postfix needs.

@@ -14,10 +14,11 @@ use anyhow::{Context, Result, anyhow};
 use crate::drill::Skipped;
 
 /// Programs the lab cannot do without, and their Debian packages.
-const PACKAGES: [(&str, &str); 7] = [
+const PACKAGES: [(&str, &str); 8] = [
     ("haproxy", "haproxy"),
     ("postfix", "postfix"),
     ("nft", "nftables"),
+    ("tinyproxy", "tinyproxy-bin"),
     ("ip", "iproute2"),
     ("unshare", "util-linux"),
     ("nsenter", "util-linux"),

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::farm::{Bench, FOREIGN, Server, TRUSTED, answer, client, head, health, tls, tls_of, unseen};
+use super::farm::{Bench, FOREIGN, Server, TRUSTED, answer, client, head, health, instance, look, tls, tls_of, unseen};
 use super::reserved::Reserved;
 use crate::model::observation::Reading;
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
-use crate::model::probe::ProbeKind;
+use crate::model::probe::{Probe, ProbeKind};
 
 const SHORT: Duration = Duration::from_millis(150);
 
@@ -124,6 +124,36 @@ async fn a_peer_that_does_not_shake_hands_is_told_by_how_it_ends() {
         let seen = Bench::new().apiserver(server.address).see(ProbeKind::Readyz).await;
 
         assert_eq!(unseen(&seen), Unseen { phase: Phase::Tls, cause });
+    }
+}
+
+/// Go's net/http and nginx answer a plain request on their TLS port with 400: that shows nothing where the handshake
+/// before it was dropped, as by a middlebox that takes no large hello.
+#[tokio::test]
+async fn a_tls_server_that_answers_plain_requests_with_400_is_not_called_one_without_tls() {
+    for is_closed in [true, false] {
+        let server = Server::raw(move |mut stream| async move {
+            let mut first = [0_u8; 1];
+            let is_plain = tokio::io::AsyncReadExt::read_exact(&mut stream, &mut first).await.is_ok() && first != [22];
+            if is_plain {
+                let said = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+                stream.write_all(said).await.unwrap();
+            } else if !is_closed {
+                std::future::pending::<()>().await;
+            }
+        })
+        .await;
+        let bench = Bench::new().apiserver(server.address).policy(|p| p.tls_deadline = 4 * SHORT);
+        let (collectors, _observations) = bench.collectors();
+
+        // A silent one is asked beside the second handshake.
+        for _ in 0..2 {
+            let seen = collectors.look(look(Probe::anew(instance(), ProbeKind::Readyz))).await;
+
+            let cause = unseen(&seen).cause;
+            let expected = if is_closed { &[Cause::Closed, Cause::Reset][..] } else { &[Cause::Timeout] };
+            assert!(expected.contains(&cause), "{is_closed}: {cause:?}");
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
+use crate::clock;
 use crate::drill::Drill;
 use crate::etcd::MEMBERS;
 use crate::net::Place;
@@ -20,6 +21,7 @@ pub(crate) const DRILLS: &[Drill] = &[
     Drill::new("a_link_that_is_dead_one_way_names_the_member_that_hears_no_leader", one_way_link),
     Drill::new("an_apiserver_not_ready_for_a_reason_of_its_own_is_told_with_it", draining_apiserver),
     Drill::new("one_dead_apiserver_behind_the_vip_is_blamed_and_not_the_vip", dead_instance),
+    Drill::new("a_path_that_swallows_large_hellos_is_told_as_that_and_nothing_is_called_down", narrow_path),
 ];
 
 /// Longest time an apiserver of the lab may take from its SIGTERM to its end in [`draining_apiserver`].
@@ -27,6 +29,33 @@ const DRAIN: &str = "--shutdown-delay-duration=100s";
 
 const fn lost_redundancy(what: &'static str, symptom: &'static str) -> Fault {
     Fault { what, symptom, level: "[WARNING", within: AFTER_HOLD }
+}
+
+/// The places of the API.
+const API: [Place; 3] = [Place::Api(1), Place::Api(2), Place::Vip];
+
+/// The apiservers are well, and newer clients cannot reach them.
+fn narrow_path(world: &mut World) -> Result<()> {
+    watch::start(world, &Options::default())?;
+    let fault = Fault {
+        what: "large ClientHellos swallowed (30 s hold)",
+        symptom: "path drops large ClientHellos",
+        level: "[WARNING",
+        within: AFTER_HOLD,
+    };
+    let swallow = |world: &mut World| {
+        API.iter().try_for_each(|place| world.network.swallow_large_hellos(*place))?;
+        Ok(clock::now())
+    };
+    let pass = |world: &mut World| {
+        API.iter().try_for_each(|place| world.network.pass_large_hellos(*place))?;
+        Ok(clock::now())
+    };
+    let mails = watch::drill(world, &fault, swallow, pass)?;
+    for place in ["10.89.0.31:6443", "10.89.0.32:6443", "10.89.0.48:6443"] {
+        ensure!(mails[0].text.contains(place), "{place} is missing:\n{}", mails[0].text);
+    }
+    Ok(())
 }
 
 fn killed_follower(world: &mut World) -> Result<()> {

@@ -22,8 +22,8 @@ use crate::model::vantage::ResolverAnswer;
 const UDP_OCTETS: u16 = 1232;
 /// Datagrams heard that answer nothing we asked. One may be a forgery; a stream of them is how this resolver answers.
 const MAX_STRAYS: usize = 16;
-/// Response codes that are answers, not excuses: NOERROR and NXDOMAIN.
-const ANSWERS: [u16; 2] = [0, 3];
+/// The response code of a resolver that gets no answer itself.
+const SERVFAIL: u16 = 2;
 
 /// Asks the resolver at `place`; by TCP again when the answer does not fit.
 ///
@@ -40,8 +40,9 @@ pub(crate) async fn ask(place: SocketAddr, limit: Duration, journey: &Journey) -
         answer = journey.step(Phase::FirstByte, limit, by_tcp(&mut stream, &question)).await?;
     }
     let rcode = u16::from(answer.metadata.response_code);
-    // A resolver that only says that it cannot reach anybody may itself sit on our side of a cut.
-    if ANSWERS.contains(&rcode) {
+    // A resolver that only says that it cannot reach anybody may itself sit on our side of a cut. One that refuses, as
+    // those do that know only their own names, decides that itself.
+    if rcode != SERVFAIL {
         journey.heard_from(place.ip());
     }
     Ok(ResolverAnswer { rcode, addresses: answer.answers.len() })

@@ -74,6 +74,25 @@ async fn a_resolver_is_asked_and_only_its_own_answer_counts() {
 }
 
 #[tokio::test]
+async fn a_resolver_proves_the_path_by_whatever_it_says_of_itself() {
+    let Some(own) = outward_address().await else {
+        skip("this machine has no address but loopback");
+        return;
+    };
+    for (code, proves) in [
+        (ResponseCode::NoError, true),
+        (ResponseCode::NXDomain, true),
+        (ResponseCode::Refused, true),
+        (ResponseCode::ServFail, false),
+    ] {
+        let socket = UdpSocket::bind((own, 0)).await.unwrap();
+        let address = serve(socket, move |query, _| vec![reply(&query, code, 0, false)]);
+
+        assert_eq!(see(address, ProbeKind::Resolver).await.proves_path, proves, "{code}");
+    }
+}
+
+#[tokio::test]
 async fn a_resolver_that_fails_says_so_by_its_code() {
     let address = resolver(|query, _| vec![reply(&query, ResponseCode::ServFail, 0, false)]).await;
 

@@ -31,8 +31,8 @@ pub(crate) const DRILLS: &[Drill] = &[
 
 /// An apiserver reads a replaced certificate within a minute.
 const RELOAD: Duration = Duration::from_secs(90);
-/// The hold of one dead address, which outlasts the lifetime of most records, and half a minute on top.
-const AFTER_ADDRESS_HOLD: Duration = Duration::from_secs(170);
+/// The interval at which all addresses of a name are tried, their hold, and half a minute on top.
+const AFTER_ADDRESS_HOLD: Duration = Duration::from_secs(280);
 /// The hold of blindness, and half a minute on top.
 const AFTER_PROXY_HOLD: Duration = Duration::from_secs(90);
 /// The port of the proxy in the mail place.
@@ -175,7 +175,7 @@ fn dead_address(world: &mut World) -> Result<()> {
     watch::start(world, &Options { resolvers: vec![dns::address()], by_name: true, ..Options::default() })?;
 
     let fault = Fault {
-        what: "one of two addresses dead (130 s hold)",
+        what: "one of two addresses dead (tried every 120 s, 130 s hold)",
         symptom: "one address of the API name is dead",
         level: "[WARNING",
         within: AFTER_ADDRESS_HOLD,

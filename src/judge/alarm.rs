@@ -74,14 +74,17 @@ impl Words for NoSpace {
         }
         let one: &[Subject] = members.get(..1).unwrap_or_default();
         vec![
-            phrases::ETCDCTL_FILES.into(),
+            phrases::ETCDCTL.into(),
             phrases::etcdctl(&members, addresses, "endpoint status -w table"),
+            phrases::room(one, addresses),
+            phrases::snapshot(one, addresses),
             phrases::compact(one, addresses),
             phrases::etcdctl(
                 one,
                 addresses,
                 "--command-timeout=5m defrag # each member, one at a time, the leader last",
             ),
+            phrases::etcdctl(one, addresses, "alarm list # must name NOSPACE alone: disarm ends every alarm"),
             phrases::etcdctl(one, addresses, "alarm disarm # when every member is well under its quota"),
         ]
     }

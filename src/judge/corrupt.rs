@@ -102,7 +102,7 @@ impl Words for Corrupt {
 /// What may be done while CORRUPT stands: look, and compare.
 pub(super) fn look_at(members: &[Subject], addresses: &Addresses) -> Vec<String> {
     vec![
-        phrases::ETCDCTL_FILES.into(),
+        phrases::ETCDCTL.into(),
         phrases::etcdctl(members, addresses, "alarm list"),
         phrases::etcdctl(members, addresses, "endpoint status -w table"),
         phrases::etcdctl(members, addresses, "endpoint hashkv -w table # equal revisions must have equal hashes"),

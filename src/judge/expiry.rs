@@ -133,9 +133,9 @@ impl Words for CertificateEnds {
             Subject::Vip(_) => "CONTROL-PLANE-HOST".to_owned(),
             _ => phrases::host(&address).to_owned(),
         };
-        let (certificate, component, file) = match place.component() {
-            "etcd" => ("etcd-server", "etcd", "/etc/kubernetes/pki/etcd/server.crt"),
-            _ => ("apiserver", "kube-apiserver", "/etc/kubernetes/pki/apiserver.crt"),
+        let file = match place.component() {
+            "etcd" => "/etc/kubernetes/pki/etcd/server.crt",
+            _ => "/etc/kubernetes/pki/apiserver.crt",
         };
         let check = format!("ssh {host} kubeadm certs check-expiration");
         match ladder(finding) {
@@ -143,9 +143,10 @@ impl Words for CertificateEnds {
             Ladder::Leaf(Class::Manual) => vec![
                 look,
                 check,
-                format!("ssh {host} kubeadm certs renew {certificate}"),
+                format!("ssh {host} kubeadm certs renew all # on each control-plane host: they all end together"),
+                // kube-apiserver (1.17 and later) and etcd load a renewed serving certificate by themselves.
                 format!(
-                    "ssh {host} 'crictl stop $(crictl ps -q --name {component})' # the kubelet starts it again with the new one"
+                    "ssh {host} 'for c in controller-manager scheduler; do crictl stop --timeout 30 $(crictl ps -q --name \"^kube-$c\\$\"); done' # on each; apiserver and etcd need no restart"
                 ),
             ],
             Ladder::Leaf(Class::Automatic) => vec![
@@ -343,7 +344,7 @@ mod tests {
     #[test]
     fn the_words_say_who_has_to_renew() {
         for (class, is_authority, who, command) in [
-            (Class::Manual, false, "a person, on each control-plane host", "kubeadm certs renew apiserver"),
+            (Class::Manual, false, "a person, on each control-plane host", "kubeadm certs renew all"),
             (Class::Automatic, false, "a program", "kubectl get certificates"),
             (Class::Restart, false, "the server itself when it starts", "systemctl restart k3s"),
             (Class::Automatic, true, "a person, by rotating this authority", "kubeadm certs check-expiration"),

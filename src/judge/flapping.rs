@@ -71,14 +71,16 @@ impl Words for Flapping {
         let members = phrases::members(&finding.subject, addresses);
         let Some(first) = members.first() else { return Vec::new() };
         let host = phrases::host_of(first, addresses);
-        let pings: Vec<String> = members.iter().map(|peer| phrases::host_of(peer, addresses)).collect();
+        let pings: Vec<String> = members.iter().skip(1).map(|peer| phrases::host_of(peer, addresses)).collect();
         vec![
             format!(
-                "ssh {host} 'crictl logs --since 15m $(crictl ps -q --name etcd | head -1) 2>&1 | grep -iE \"elect|leader|overloaded|took too long|fdatasync\" | tail -30' # on each member"
+                "ssh {host} 'crictl logs --since 15m $(crictl ps -q --name \"^etcd$\" | head -1) 2>&1 | grep -iE \"elect|leader|overloaded|took too long|fdatasync\" | tail -30' # on each member"
             ),
-            format!("ssh {host} 'iostat -x 1 3; uptime' # on each member: slow disks are the usual reason"),
+            format!(
+                "ssh {host} 'grep . /proc/pressure/*; uptime' # on each member: slow disks (io) are the usual reason"
+            ),
             format!("ssh {host} 'for peer in {}; do ping -qc20 -i0.2 $peer; done' # loss and delay", pings.join(" ")),
-            phrases::ETCDCTL_FILES.into(),
+            phrases::ETCDCTL.into(),
             phrases::etcdctl(&members, addresses, "endpoint status -w table"),
         ]
     }

@@ -125,13 +125,13 @@ impl Words for Misconfigured {
                     "ssh {} mv /etc/kubernetes/manifests/kube-apiserver.yaml /root/ # on every machine: stop the writers first",
                     phrases::host_of(first, addresses)
                 ),
-                phrases::ETCDCTL_FILES.into(),
+                phrases::ETCDCTL.into(),
                 status(),
                 list(),
                 phrases::etcdctl(
                     std::slice::from_ref(first),
                     addresses,
-                    "snapshot save /root/before-repair.db # of each",
+                    "snapshot save /var/lib/etcd/before-repair.db # of each member; then move it elsewhere",
                 ),
             ],
             Some(Mismatch::WithoutTls(_) | Mismatch::WithTls(_)) => {
@@ -143,7 +143,7 @@ impl Words for Misconfigured {
                 ]
             }
             Some(Mismatch::NotStarted { ids, .. }) => {
-                let mut commands = vec![phrases::ETCDCTL_FILES.into(), list(), status()];
+                let mut commands = vec![phrases::ETCDCTL.into(), list(), status()];
                 if let Some(id) = ids.first() {
                     let call = format!("member remove {id} # if it is not to come any more");
                     commands.push(phrases::etcdctl(std::slice::from_ref(first), addresses, &call));
@@ -151,7 +151,7 @@ impl Words for Misconfigured {
                 commands
             }
             Some(Mismatch::SameMember { .. } | Mismatch::NotListed(_)) | None => {
-                vec![phrases::ETCDCTL_FILES.into(), status(), list(), "vedette check /etc/vedette/vedette.yaml".into()]
+                vec![phrases::ETCDCTL.into(), status(), list(), "vedette check /etc/vedette/vedette.yaml".into()]
             }
         }
     }

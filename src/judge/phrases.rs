@@ -14,11 +14,11 @@ use super::words::Addresses;
 /// Names listed before "and N more": a line that still reads.
 const LISTED: usize = 8;
 
-/// Where kubeadm keeps what etcdctl needs; other installers differ, and the person sees it in the command.
-/// Endpoints stay a flag: etcdctl refuses to run when one thing is given both ways.
-pub(super) const ETCDCTL_FILES: &str = "export ETCDCTL_CACERT=/etc/kubernetes/pki/etcd/ca.crt \
-     ETCDCTL_CERT=/etc/kubernetes/pki/etcd/healthcheck-client.crt \
-     ETCDCTL_KEY=/etc/kubernetes/pki/etcd/healthcheck-client.key # on an etcd host, for the etcdctl commands below";
+/// etcdctl as a kubeadm host has it: in the container of etcd alone, with certificates that lie on the host. For the
+/// etcdctl commands after it. The container sees the host's data directory and nothing else of its files.
+pub(super) const ETCDCTL: &str = "etcdctl() { crictl exec \"$(crictl ps -q --name '^etcd$' | head -1)\" etcdctl \
+     --cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/healthcheck-client.crt \
+     --key=/etc/kubernetes/pki/etcd/healthcheck-client.key \"$@\"; } # on a control-plane host whose etcd runs, as root";
 
 /// The name a person would say, and where it is dialled: `api-1 (10.0.0.11:6443)`.
 pub(super) fn place(subject: &Subject, addresses: &Addresses) -> String {
@@ -185,7 +185,7 @@ pub(super) fn members(subject: &Subject, addresses: &Addresses) -> Vec<Subject> 
     addresses.keys().filter(|known| matches!(known, Subject::EtcdMember(..)) && known.etcd() == etcd).cloned().collect()
 }
 
-/// An etcdctl call against `members`, to be run after [`ETCDCTL_FILES`].
+/// An etcdctl call against `members`, to be run after [`ETCDCTL`].
 pub(super) fn etcdctl(members: &[Subject], addresses: &Addresses, call: &str) -> String {
     let endpoints: Vec<String> =
         members.iter().map(|member| format!("https://{}", address(member, addresses))).collect();
@@ -198,16 +198,33 @@ pub(super) fn compact(one: &[Subject], addresses: &Addresses) -> String {
     etcdctl(one, addresses, &format!("compact $({revision} | awk '/\"Revision\"/ {{print $3}}')"))
 }
 
+/// Whether there is room for a copy of the database, which both a snapshot and a defragmentation write.
+pub(super) fn room(one: &[Subject], addresses: &Addresses) -> String {
+    let host = one.first().map_or_else(|| "ETCD-HOST".to_owned(), |member| host_of(member, addresses));
+    format!("ssh {host} df -h /var/lib/etcd # room for a copy of what is in use?")
+}
+
+/// A copy of the key space, through the member in `one`, before anything is changed.
+pub(super) fn snapshot(one: &[Subject], addresses: &Addresses) -> String {
+    let save = "snapshot save /var/lib/etcd/before.db # a backup first; then move it to another disk";
+    etcdctl(one, addresses, save)
+}
+
 /// The containers of `component` on the machine of `subject`, dead ones included.
 pub(super) fn containers(subject: &Subject, addresses: &Addresses, component: &str) -> String {
-    format!("ssh {} crictl ps -a --name {component}", host_of(subject, addresses))
+    format!("ssh {} \"crictl ps -a --name '^{component}$'\"", host_of(subject, addresses))
 }
 
 /// The last words of the newest container of `component` on the machine of `subject`.
 pub(super) fn logs(subject: &Subject, addresses: &Addresses, component: &str) -> String {
-    let otherwise = if component == "etcd" { " || journalctl -u etcd -n 50" } else { "" };
+    // Without a container crictl fails; what the kubelet kept of the last one is still there.
+    let otherwise = if component == "etcd" {
+        "journalctl -u etcd -n 50".to_owned()
+    } else {
+        format!("tail -n 50 /var/log/pods/kube-system_{component}-*/*/*.log")
+    };
     format!(
-        "ssh {} 'crictl logs --tail 50 $(crictl ps -aq --name {component} | head -1){otherwise}'",
+        "ssh {} 'crictl logs --tail 50 $(crictl ps -aq --name \"^{component}$\" | head -1) || {otherwise}'",
         host_of(subject, addresses)
     )
 }
@@ -220,7 +237,7 @@ pub(super) fn address_commands(vip: &Subject, addresses: &Addresses) -> Vec<Stri
         addresses.keys().find(|known| matches!(known, Subject::Apiserver(..)) && known.cluster() == vip.cluster());
     let proxy = through(vip, addresses);
     let mut commands = vec![format!(
-        "for i in $(seq 20); do curl -sk{proxy} -o /dev/null --max-time 3 -w '%{{http_code}} in %{{time_total}} s\\n' https://{address}/readyz; done"
+        "for i in $(seq 20); do curl -sk{proxy} -o /dev/null --max-time 3 -w '%{{http_code}} in %{{time_total}} s\\n' 'https://{address}/readyz'; done"
     )];
     if let Some(instance) = behind {
         let machine = host_of(instance, addresses);

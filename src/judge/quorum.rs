@@ -148,8 +148,14 @@ impl Words for QuorumLost {
             commands.push(phrases::logs(first, addresses, "etcd"));
             commands.push(format!("ssh {} df -h /var/lib/etcd", phrases::host_of(first, addresses)));
         }
-        commands.push(phrases::ETCDCTL_FILES.into());
+        commands.push(phrases::ETCDCTL.into());
         commands.push(phrases::etcdctl(&all, addresses, "endpoint status -w table"));
+        if let Some(first) = silent.first().or_else(|| answering.first()) {
+            commands.push(format!(
+                "ssh {} 'cp -a /var/lib/etcd /root/etcd-before' # first, on each: no 'member remove', no deleting of data without a quorum",
+                phrases::host_of(first, addresses)
+            ));
+        }
         commands
     }
 }
@@ -232,7 +238,7 @@ impl Words for MemberDown {
             phrases::containers(&finding.subject, addresses, "etcd"),
             phrases::logs(&finding.subject, addresses, "etcd"),
             format!("ssh {host} df -h /var/lib/etcd"),
-            phrases::ETCDCTL_FILES.into(),
+            phrases::ETCDCTL.into(),
             phrases::etcdctl(&members, addresses, "endpoint status -w table"),
         ]
     }

@@ -99,18 +99,16 @@ impl Words for NearQuota {
         }
         let one: &[Subject] = members.get(..1).unwrap_or_default();
         vec![
-            phrases::ETCDCTL_FILES.into(),
+            phrases::ETCDCTL.into(),
             phrases::etcdctl(&members, addresses, "endpoint status -w table # DB SIZE against IN USE, who leads"),
-            "kubectl get --raw /metrics | grep -E '^apiserver_(storage|resource)_objects' | sort -k2 -nr | head # what fills it"
+            "kubectl get --raw /metrics | grep -E '^apiserver_(storage|resource)_objects' | sort -k2 -gr | head # what fills it"
                 .into(),
-            format!(
-                "{} # only if no apiserver compacts it; each does so every 5 min",
-                phrases::compact(one, addresses)
-            ),
+            phrases::room(one, addresses),
+            phrases::snapshot(one, addresses),
             phrases::etcdctl(
                 one,
                 addresses,
-                "--command-timeout=5m defrag # each member, one at a time, the leader last; mute for 10 to 40 s per GB",
+                "--command-timeout=5m defrag # each member, the leader last; 10 to 40 s per GB without answer",
             ),
         ]
     }

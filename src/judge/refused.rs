@@ -115,11 +115,11 @@ impl Words for Refused {
         ];
         if finding.subject.component() == "etcd" {
             commands.push(format!(
-                "openssl s_client -connect {address} -cert CLIENT-CERTIFICATE -key CLIENT-KEY </dev/null 2>&1 | grep -iE 'alert|verif'"
+                "curl -sv --max-time 10 --cacert CA-FILE --cert CLIENT-CERTIFICATE --key CLIENT-KEY https://{address}/health 2>&1 | grep -iE 'alert|verif|HTTP/'"
             ));
         } else {
             commands.push("kubectl --kubeconfig VEDETTE-KUBECONFIG auth whoami".to_owned());
-            commands.push("kubectl get clusterrolebinding,clusterrole -A | grep -i vedette".to_owned());
+            commands.push("kubectl auth can-i get /readyz --as vedette".to_owned());
         }
         commands
     }

@@ -128,12 +128,12 @@ impl Words for Slow {
         let (proxy, kubectl) = (phrases::through(slowest, addresses), phrases::kubectl(slowest, addresses));
         vec![
             format!(
-                "curl -sk{proxy} -o /dev/null -w 'tcp %{{time_connect}} tls %{{time_appconnect}} answer %{{time_starttransfer}}\\n' 'https://{address}/readyz'"
+                "curl -sk{proxy} -o /dev/null -w 'seconds since start: tcp %{{time_connect}} tls %{{time_appconnect}} answer %{{time_starttransfer}}\\n' 'https://{address}/readyz'"
             ),
             format!(
                 "{kubectl} --server=https://{address} get --raw /debug/api_priority_and_fairness/dump_priority_levels"
             ),
-            format!("ssh {host} 'uptime; free -m; iostat -x 1 3'"),
+            format!("ssh {host} 'uptime; free -m; grep . /proc/pressure/*'"),
             phrases::logs(slowest, addresses, "kube-apiserver"),
         ]
     }

@@ -95,10 +95,13 @@ impl Words for Split {
         let peers: Vec<String> =
             members.iter().filter(|member| *member != first).map(|peer| phrases::host_of(peer, addresses)).collect();
         vec![
-            format!("ssh {host} 'for peer in {}; do nc -zvw2 $peer 2380; done'", peers.join(" ")),
+            format!(
+                "ssh {host} 'for peer in {}; do timeout 2 bash -c \"</dev/tcp/$peer/2380\" && echo $peer ok; done'",
+                peers.join(" ")
+            ),
             phrases::logs(first, addresses, "etcd"),
             format!("ssh {host} openssl x509 -noout -enddate -in /etc/kubernetes/pki/etcd/peer.crt"),
-            phrases::ETCDCTL_FILES.into(),
+            phrases::ETCDCTL.into(),
             phrases::etcdctl(&members, addresses, "endpoint status -w table"),
         ]
     }

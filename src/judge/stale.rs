@@ -78,8 +78,9 @@ impl Words for ServedStale {
     fn likely_cause(&self, finding: &Finding) -> String {
         let server = server(&finding.subject);
         format!(
-            "The certificate was renewed, and {server} has not loaded it: it reads the file only when it starts, reads \
-             another file, or the new file has not been copied to its host."
+            "The certificate was renewed, and {server} does not use it: the new file has not been copied to its host, its \
+             flag names another file, or a load balancer before it ends TLS with a certificate of its own. By itself \
+             {server} takes over a renewed file without a restart."
         )
     }
 
@@ -96,7 +97,10 @@ impl Words for ServedStale {
             commands.push(format!("openssl x509 -noout -startdate -enddate -fingerprint -sha256 -in {path}"));
         }
         commands.push(format!(
-            "ssh {host} 'crictl stop $(crictl ps -q --name {server})' # restart {server} there: the kubelet starts it again with the new file"
+            "ssh {host} 'tr \"\\0\" \"\\n\" </proc/$(pidof {server})/cmdline | grep -e -cert-file' # which file does it serve? Is it the renewed one on that host?"
+        ));
+        commands.push(format!(
+            "ssh {host} 'crictl stop --timeout 60 $(crictl ps -q --name \"^{server}$\")' # last: a restart, one host at a time, when all others are healthy"
         ));
         commands
     }

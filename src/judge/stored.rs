@@ -172,7 +172,7 @@ impl Words for StoredEnds {
                 let path = paths.first().map_or("FILE", String::as_str);
                 let look = match kind {
                     ItemKind::KubeconfigClient => format!(
-                        "kubectl --kubeconfig {path} config view --raw -o jsonpath='{{.users[*].user.client-certificate-data}}' | base64 -d | openssl x509 -noout -subject -enddate"
+                        "kubectl --kubeconfig {path} config view --raw -o jsonpath='{{.users[0].user.client-certificate-data}}' | base64 -d | openssl x509 -noout -subject -enddate"
                     ),
                     ItemKind::TalosClient => {
                         format!("talosctl --talosconfig {path} config info")

@@ -9,6 +9,9 @@ use crate::model::verdict::Finding;
 /// Configured addresses of the subjects that a text may name.
 pub type Addresses = BTreeMap<Subject, String>;
 
+/// Commands that one mail or incident shows at most: a database is freed in eight steps, each of which is needed.
+pub const COMMANDS: usize = 8;
+
 /// The words of one rule. Everything here is read by a person at 3 am.
 pub trait Words: Sync {
     /// The rule's name.
@@ -31,7 +34,7 @@ pub trait Words: Sync {
     /// The likely cause and why we think so.
     fn likely_cause(&self, finding: &Finding) -> String;
 
-    /// Commands to copy, with the right hosts, most useful first, at most 5.
+    /// Commands to copy, with the right hosts, most useful first, at most [`COMMANDS`].
     fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String>;
 
     /// Who has to renew what a finding is about, and how, as the rest of "renewed by"; only for things that end.

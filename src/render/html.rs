@@ -109,8 +109,9 @@ fn block(out: &mut String, block: &Block) {
             for command in commands {
                 if let Some(note) = &command.note {
                     out.push_str(&format!(
-                        "<div class=\"dim\" style=\"margin:8px 0 3px;color:#56616b;font-size:13px;line-height:1.4\">{}:</div>\n",
-                        safe(note)
+                        "<div class=\"dim\" style=\"margin:8px 0 3px;color:#56616b;font-size:13px;line-height:1.4\">{}{}</div>\n",
+                        safe(note),
+                        if note.ends_with('?') { "" } else { ":" }
                     ));
                 }
                 out.push_str(&format!(

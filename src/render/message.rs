@@ -5,7 +5,7 @@
 //! sent again reads the same.
 
 use crate::judge::phrases;
-use crate::judge::words::{self, Words};
+use crate::judge::words::{self, COMMANDS, Words};
 use crate::model::incident::Part;
 use crate::model::message::{Caveat, Delivery, Message};
 use crate::model::reason::MessageReason;
@@ -146,7 +146,7 @@ fn place(message: &Message) -> String {
 }
 
 fn next(message: &Message, root: &Finding, words: &dyn Words, is_silent: bool) -> Option<Section> {
-    let of_rule = words.next_commands(root, &message.addresses).into_iter().take(5);
+    let of_rule = words.next_commands(root, &message.addresses).into_iter().take(COMMANDS);
     let of_rule = of_rule.map(|command| Command::new(&line(&command, LONGEST)));
     let commands: Vec<Command> = is_silent.then(|| site::command(message)).into_iter().chain(of_rule).collect();
     (!commands.is_empty()).then(|| Section::of("Next", Block::Commands(commands)))

@@ -1,6 +1,7 @@
 //! What the mails tell people to run.
 
 use crate::judge::RULES;
+use crate::judge::words::COMMANDS;
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::rule::RuleId;
 use crate::model::samples::{addresses, finding, subject};
@@ -19,6 +20,14 @@ fn findings() -> Vec<Finding> {
         finding
     };
     RuleId::ALL.into_iter().map(finding).chain([withheld(finding(RuleId::F52))]).collect()
+}
+
+#[test]
+fn no_rule_has_more_commands_than_a_mail_shows() {
+    for finding in findings() {
+        let commands = crate::judge::words::of(finding.rule).next_commands(&finding, &addresses());
+        assert!(commands.len() <= COMMANDS, "{}: {commands:#?}", finding.rule);
+    }
 }
 
 #[test]

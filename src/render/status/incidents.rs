@@ -1,7 +1,7 @@
 //! Open incidents with their evidence, and those that are over.
 
 use crate::judge::phrases::lasting;
-use crate::judge::words;
+use crate::judge::words::{self, COMMANDS};
 use crate::model::incident::{Incident, Stage};
 use crate::model::probe::ProbeKind;
 use crate::model::rule::Level;
@@ -20,9 +20,6 @@ const SHOWN: usize = 8;
 
 /// What is said of an incident of which everything has begun to recover.
 pub(super) const RECOVERING: &str = "recovering";
-
-/// Commands shown: as many as a mail shows.
-const COMMANDS: usize = 5;
 
 /// Everything about an open incident.
 pub(super) fn open(page: Page<'_>, incident: &Incident) -> IncidentFacts {

@@ -11,11 +11,11 @@ pub(crate) const DRIP: Duration = Duration::from_secs(1);
 /// Octets written at once by whoever floods.
 const FLOOD: usize = 16 * 1024;
 
-/// A healthy apiserver: answers whatever it is asked, over and over.
+/// A healthy apiserver: tells its version, and that it is well whatever else it is asked, over and over.
 pub(crate) fn healthy(mut stream: Secured) -> Deed {
     Box::pin(async move {
-        while heard(&mut stream).await {
-            let body = r#"{"gitVersion":"v1.36.3"}"#;
+        while let Some(head) = head(&mut stream).await {
+            let body = if head.starts_with(b"GET /version") { r#"{"gitVersion":"v1.36.3"}"# } else { "ok" };
             let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
             if stream.write_all(answer.as_bytes()).await.is_err() {
                 return;
@@ -145,12 +145,14 @@ pub(crate) async fn trickle(stream: &mut (impl AsyncWrite + Unpin)) {
 
 /// Reads one question; whether one came.
 async fn heard(stream: &mut (impl AsyncRead + Unpin)) -> bool {
+    head(stream).await.is_some()
+}
+
+/// The head of a request; `None` when the client has gone.
+async fn head(stream: &mut (impl AsyncRead + Unpin)) -> Option<Vec<u8>> {
     let mut octets = Vec::new();
     while !octets.ends_with(b"\r\n\r\n") {
-        match stream.read_u8().await {
-            Ok(octet) => octets.push(octet),
-            Err(_) => return false,
-        }
+        octets.push(stream.read_u8().await.ok()?);
     }
-    true
+    Some(octets)
 }

@@ -6,9 +6,47 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-use super::settings::{Address, Endpoint, Host, NamedAddress};
 use crate::model::certificate::Class;
 use crate::model::inventory;
+use crate::model::subject::Name;
+
+/// A named place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedAddress {
+    /// Its name.
+    pub name: Name,
+    /// Where it is.
+    pub address: Address,
+}
+
+/// A host, by name or by number, and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The host.
+    pub host: Host,
+    /// The port.
+    pub port: u16,
+}
+
+/// A host as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// A literal address; never resolved.
+    Ip(IpAddr),
+    /// A name; resolved once, pinned, refreshed in the background.
+    Name(String),
+}
+
+/// Where to dial and whom to expect there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Dialled address.
+    pub address: Address,
+    /// Expected name in the certificate; the address's host unless configured.
+    pub server_name: Host,
+    /// Who renews the certificates served there.
+    pub certificates: Class,
+}
 
 /// Why a text is no address, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -10,8 +10,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::address::BadAddress;
-use super::settings::{Address, Host};
+use super::address::{Address, BadAddress, Host};
 use crate::model::digest::stable_hash;
 use crate::model::inventory;
 use crate::model::subject::Name;

@@ -2,7 +2,6 @@
 //!
 //! Credentials stay sources, not values: they are re-read on use, so that a rotated file is seen without a restart.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use url::Url;
 
+pub use super::address::{Address, Endpoint, Host, NamedAddress};
 use super::proxy::Proxy;
 use crate::model::certificate::Class;
 use crate::model::inventory::Own;
@@ -62,33 +62,6 @@ impl Vantage {
 
     /// The control socket, where the configuration says nothing; systemd makes its folder (`RuntimeDirectory=`).
     pub const CONTROL: &str = "/run/vedette/control.sock";
-}
-
-/// A named place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamedAddress {
-    /// Its name.
-    pub name: Name,
-    /// Where it is.
-    pub address: Address,
-}
-
-/// A host, by name or by number, and a port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
-    /// The host.
-    pub host: Host,
-    /// The port.
-    pub port: u16,
-}
-
-/// A host as configured.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Host {
-    /// A literal address; never resolved.
-    Ip(IpAddr),
-    /// A name; resolved once, pinned, refreshed in the background.
-    Name(String),
 }
 
 /// How mail goes out.
@@ -190,17 +163,6 @@ pub struct Listener {
     pub is_tls: bool,
     /// Where to dial and, with TLS, whom to expect there.
     pub endpoint: Endpoint,
-}
-
-/// Where to dial and whom to expect there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Dialled address.
-    pub address: Address,
-    /// Expected name in the certificate; the address's host unless configured.
-    pub server_name: Host,
-    /// Who renews the certificates served there.
-    pub certificates: Class,
 }
 
 /// How we prove who we are, and whom we trust.

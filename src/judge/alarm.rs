@@ -12,7 +12,7 @@ use super::edges::Edge;
 use super::quorum::etcd_name;
 use super::scene::{Scene, Standing};
 use super::words::{Addresses, Words};
-use super::{Rule, corrupt, phrases};
+use super::{Rule, phrases};
 
 /// F09: the backend reached its quota and etcd takes no writes.
 pub struct NoSpace;
@@ -70,7 +70,7 @@ impl Words for NoSpace {
             members.push(finding.subject.clone());
         }
         if is_beside_corrupt(finding) {
-            return corrupt::look_at(&members, addresses);
+            return phrases::while_corrupt(&members, addresses);
         }
         let one: &[Subject] = members.get(..1).unwrap_or_default();
         vec![

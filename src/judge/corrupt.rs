@@ -88,7 +88,7 @@ impl Words for Corrupt {
         if members.is_empty() {
             members.push(finding.subject.clone());
         }
-        let mut commands = look_at(&members, addresses);
+        let mut commands = phrases::while_corrupt(&members, addresses);
         if !is_unknown(finding) {
             commands.push(format!(
                 "ssh {} 'tar -czf /root/etcd-before-repair.tgz /var/lib/etcd' # on every member, before anything is changed",
@@ -97,16 +97,6 @@ impl Words for Corrupt {
         }
         commands
     }
-}
-
-/// What may be done while CORRUPT stands: look, and compare.
-pub(super) fn look_at(members: &[Subject], addresses: &Addresses) -> Vec<String> {
-    vec![
-        phrases::ETCDCTL.into(),
-        phrases::etcdctl(members, addresses, "alarm list"),
-        phrases::etcdctl(members, addresses, "endpoint status -w table"),
-        phrases::etcdctl(members, addresses, "endpoint hashkv -w table # equal revisions must have equal hashes"),
-    ]
 }
 
 fn is_unknown(finding: &Finding) -> bool {

@@ -210,6 +210,16 @@ pub(super) fn snapshot(one: &[Subject], addresses: &Addresses) -> String {
     etcdctl(one, addresses, save)
 }
 
+/// What may be done while CORRUPT stands: look, and compare.
+pub(super) fn while_corrupt(members: &[Subject], addresses: &Addresses) -> Vec<String> {
+    vec![
+        ETCDCTL.into(),
+        etcdctl(members, addresses, "alarm list"),
+        etcdctl(members, addresses, "endpoint status -w table"),
+        etcdctl(members, addresses, "endpoint hashkv -w table # equal revisions must have equal hashes"),
+    ]
+}
+
 /// The containers of `component` on the machine of `subject`, dead ones included.
 pub(super) fn containers(subject: &Subject, addresses: &Addresses, component: &str) -> String {
     format!("ssh {} \"crictl ps -a --name '^{component}$'\"", host_of(subject, addresses))

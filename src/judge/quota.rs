@@ -18,7 +18,7 @@ use super::edges::Edge;
 use super::quorum::etcd_name;
 use super::scene::{Scene, all_good};
 use super::words::{Addresses, Words};
-use super::{Rule, alarm, corrupt, phrases};
+use super::{Rule, alarm, phrases};
 
 /// F08: little room is left under the quota.
 pub struct NearQuota;
@@ -95,7 +95,7 @@ impl Words for NearQuota {
             members.push(finding.subject.clone());
         }
         if matches!(&finding.evidence, Evidence::Quota(fill) if fill.is_corrupt) {
-            return corrupt::look_at(&members, addresses);
+            return phrases::while_corrupt(&members, addresses);
         }
         let one: &[Subject] = members.get(..1).unwrap_or_default();
         vec![

@@ -16,7 +16,6 @@ use crate::model::probe::{Probe, ProbeKind};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::Mono;
 
-use super::burst::PACE;
 use super::flight::Full;
 
 /// How much a probe is needed now. Ordered: the first goes first.
@@ -98,6 +97,10 @@ struct Bucket {
     /// When something last had to wait for tokens.
     refused: Option<Mono>,
 }
+
+/// Probes of one burst at its own subject follow each other by at least this; what is wanted within half of it is one
+/// probe.
+pub const PACE: Duration = Duration::from_millis(250);
 
 /// A token comes back after this.
 pub const REFILL: Duration = Duration::from_secs(1);

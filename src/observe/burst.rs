@@ -11,12 +11,9 @@ use crate::model::probe::{Probe, ProbeKind};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now};
 
-use super::budget::Urgency;
+use super::budget::{PACE, Urgency};
 use super::hello;
 use super::schedule::requests;
-
-/// The looks of a burst at its own subject follow each other by at least this.
-pub(super) const PACE: Duration = Duration::from_millis(250);
 
 /// A little more than the span that confirms, so that rounding never costs a look.
 const MARGIN: Duration = Duration::from_millis(20);

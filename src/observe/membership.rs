@@ -7,21 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::etcd::{MemberListing, MemberStatus};
-use crate::model::subject::Subject;
 use crate::model::time::Now;
-
-use super::view::{Aspect, View};
-
-/// A list older than so many of its intervals only counts while nobody tells a newer one.
-const INTERVALS: u32 = 3;
-
-/// Whose list is believed, and to which etcd cluster most members belong: asked with every judgement, and an answer of
-/// all statuses and lists.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Chosen {
-    teller: Option<Subject>,
-    main: Option<u64>,
-}
 
 /// One etcd cluster by its own list.
 #[derive(Debug, Clone, Copy)]
@@ -59,78 +45,6 @@ impl Membership<'_> {
     }
 }
 
-impl View {
-    /// The list that most members of the etcd cluster `etcd` tell at present. Whoever is not in the list that it tells
-    /// itself tells of another cluster, or of one that has removed it.
-    #[must_use]
-    pub fn membership(&self, etcd: &Subject) -> Option<Membership<'_>> {
-        let (at, members) = self.member_list(self.chosen.get(etcd)?.teller.as_ref()?)?;
-        Some(Membership { at: *at, members })
-    }
-
-    /// The id of the etcd cluster to which most of the watched members belong: of those that answer, else of those that
-    /// did.
-    #[must_use]
-    pub fn main_cluster(&self, etcd: &Subject) -> Option<u64> {
-        self.chosen.get(etcd)?.main
-    }
-
-    /// Chooses anew, after statuses or lists of `etcd` were taken in.
-    pub(super) fn choose(&mut self, etcd: &Subject) {
-        let main = self.most_common_cluster(etcd);
-        let chosen = Chosen { teller: self.teller(etcd, main), main };
-        self.chosen.insert(etcd.clone(), chosen);
-    }
-
-    fn teller(&self, etcd: &Subject, main: Option<u64>) -> Option<Subject> {
-        let told: Vec<(Subject, Membership<'_>)> = self
-            .watched_members(etcd)
-            .filter_map(|member| {
-                let (at, members) = self.member_list(&member)?;
-                let is_its_own = self.status(&member).is_none_or(|(_, status)| {
-                    main.is_none_or(|main| main == status.cluster_id)
-                        && members.iter().any(|listed| listed.id == status.member_id)
-                });
-                is_its_own.then_some((member, Membership { at: *at, members }))
-            })
-            .collect();
-        let newest = told.iter().map(|(_, list)| list.at.mono).max()?;
-        let lasting = self.policy().etcd_members_interval * INTERVALS;
-        let present = || told.iter().filter(|(_, list)| newest.since(list.at.mono) <= lasting);
-        let tellers = |list: &Membership<'_>| present().filter(|(_, other)| is_alike(other, list)).count();
-        present().max_by_key(|(_, list)| (tellers(list), list.at.mono)).map(|(member, _)| member.clone())
-    }
-
-    fn most_common_cluster(&self, etcd: &Subject) -> Option<u64> {
-        let statuses = |is_wanted: &dyn Fn(&Subject) -> bool| -> Vec<&MemberStatus> {
-            let wanted = self.watched_members(etcd).filter(|member| is_wanted(member));
-            wanted.filter_map(|member| self.status(&member).map(|(_, status)| status)).collect()
-        };
-        let answers = |member: &Subject| self.track(member, Aspect::Answer).is_some_and(|track| track.good().is_some());
-        main_cluster(&statuses(&answers)).or_else(|| main_cluster(&statuses(&|_| true)))
-    }
-
-    /// The members of `etcd` that are watched.
-    fn watched_members<'a>(&'a self, etcd: &'a Subject) -> impl Iterator<Item = Subject> + 'a {
-        let known = match etcd {
-            Subject::Etcd(cluster, name) => {
-                self.inventory().etcd(etcd).map(|known| known.member_subjects(cluster, name))
-            }
-            Subject::Vantage
-            | Subject::Reference(_)
-            | Subject::Resolver(_)
-            | Subject::Proxy(_)
-            | Subject::Cluster(_)
-            | Subject::Vip(_)
-            | Subject::Apiserver(..)
-            | Subject::EtcdMember(..)
-            | Subject::Stored(..)
-            | Subject::Chain(..) => None,
-        };
-        known.into_iter().flatten()
-    }
-}
-
 /// The cluster id that most members tell: by distinct members first, by one that leads second.
 #[must_use]
 pub fn main_cluster(statuses: &[&MemberStatus]) -> Option<u64> {
@@ -144,7 +58,8 @@ pub fn main_cluster(statuses: &[&MemberStatus]) -> Option<u64> {
     ids.into_iter().rev().max_by_key(|id| weight(*id))
 }
 
-fn is_alike(one: &Membership<'_>, other: &Membership<'_>) -> bool {
+/// Whether two lists name the same members in the same state.
+pub(super) fn is_alike(one: &Membership<'_>, other: &Membership<'_>) -> bool {
     let signature = |list: &Membership<'_>| -> BTreeSet<(u64, bool, bool)> {
         list.members.iter().map(|member| (member.id, member.is_learner, member.name.is_empty())).collect()
     };

@@ -21,7 +21,6 @@ use crate::model::verdict::Symptom;
 use super::dates::Dates;
 use super::elections::Elections;
 use super::hello::{Hellos, Passage};
-use super::membership::Chosen;
 use super::path::Path;
 use super::quorum::Count;
 use super::references::References;
@@ -31,9 +30,11 @@ use super::track::{Confirmation, Track};
 use super::trusting::Trusting;
 use super::turnover::{Fate, Turnover};
 
+mod members;
 mod take;
 mod way;
 
+use members::Chosen;
 pub use take::Taken;
 
 /// Under which aspect a subject is followed.
@@ -130,7 +131,7 @@ pub struct View {
     /// By etcd cluster: the last round that asked for those lists, with whatever result.
     lists_asked: BTreeMap<Subject, Mono>,
     /// By etcd cluster: whose list of members is believed.
-    pub(super) chosen: BTreeMap<Subject, Chosen>,
+    chosen: BTreeMap<Subject, Chosen>,
     /// Members that answered their latest look otherwise than configured, with or without TLS.
     other_speech: BTreeMap<Subject, Unseen>,
     dates: Dates,

@@ -175,7 +175,7 @@ fn dead_address(world: &mut World) -> Result<()> {
     watch::start(world, &Options { resolvers: vec![dns::address()], by_name: true, ..Options::default() })?;
 
     let fault = Fault {
-        what: "one of two addresses dead (tried every 120 s, 130 s hold)",
+        what: "one of two addresses dead (tried every 60 s, 130 s hold)",
         symptom: "one address of the API name is dead",
         level: "[WARNING",
         within: AFTER_ADDRESS_HOLD,

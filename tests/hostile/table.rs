@@ -22,7 +22,7 @@ const EITHER: &[&str] = &["protocol_broken", "too_large"];
 /// Watched as apiservers.
 pub(crate) const APISERVERS: &[Hostile] = &[
     is("silence", Raw(tls::silence), &["timeout"]),
-    is("plain-http", Raw(tls::plain_http), &["tls_broken"]),
+    is("plain-http", Raw(tls::plain_http), &["without_tls"]),
     is("dripping-handshake", Raw(tls::dripping_handshake), &["timeout"]),
     is("endless-handshake", Raw(tls::endless_handshake), &["tls_broken"]),
     is("endless-warnings", Raw(tls::endless_warnings), &["tls_broken"]),
@@ -47,11 +47,11 @@ pub(crate) const APISERVERS: &[Hostile] = &[
     is("endless-early-hints", Secured(http1::endless_early_hints), &["too_large"]),
     is("dripping-headers", Secured(http1::dripping_headers), &["timeout"]),
     is("dripping-body", Secured(http1::dripping_body), &["timeout"]),
-    // Not unpacked: the encoding was not asked for, and the status says enough.
-    is("gzip-bomb", Secured(http1::gzip_bomb), &["ok"]),
+    // Not unpacked: the encoding was not asked for, and what is packed is no word of an apiserver.
+    is("gzip-bomb", Secured(http1::gzip_bomb), &["foreign"]),
     is("two-lengths", Secured(http1::two_lengths), &["protocol_broken"]),
     is("another-protocol", Secured(http1::another_protocol), &["protocol_broken"]),
-    is("redirect", Secured(http1::redirect), &["not_ready"]),
+    is("redirect", Secured(http1::redirect), &["foreign"]),
 ];
 
 /// Watched as sole members of etcd clusters.
@@ -100,18 +100,19 @@ impl Hostile {
 
     /// What a person reads of it, in mails and in the table of `probe --once`.
     pub(crate) fn words(&self) -> impl Iterator<Item = &'static str> {
-        self.outcomes.iter().map(|outcome| words(outcome))
+        self.outcomes.iter().flat_map(|outcome| words(outcome)).copied()
     }
 }
 
-fn words(outcome: &str) -> &'static str {
+fn words(outcome: &str) -> &'static [&'static str] {
     match outcome {
-        "timeout" => "timed out",
-        "tls_broken" => "no valid TLS",
-        "too_large" => "answer too large",
-        "protocol_broken" => "answer breaks the protocol",
-        "closed" => "closed by the peer",
-        "not_ready" => "307",
+        "timeout" => &["timed out"],
+        "tls_broken" => &["no valid TLS"],
+        "too_large" => &["answer too large"],
+        "protocol_broken" => &["answer breaks the protocol"],
+        "closed" => &["closed by the peer"],
+        "without_tls" => &["answers without TLS"],
+        "foreign" => &["a redirect", "a text of something else"],
         other => panic!("nobody is mailed about {other}"),
     }
 }

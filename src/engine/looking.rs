@@ -103,16 +103,11 @@ impl Engine {
         while let Some((probe, due, missed)) = self.schedule.pop(now.mono) {
             self.counters.skipped += missed;
             let urgency = self.bursts.serve(&probe, due);
-            match self.want(probe.clone(), due, urgency, now) {
-                Taken::Missed => self.counters.skipped += 1,
-                Taken::Again => self.bursts.postpone(probe, now.mono),
-                Taken::Waits | Taken::Shared => {}
-            }
+            let taken = self.want(probe, due, urgency, now);
+            self.counters.skipped += u64::from(taken == Taken::Missed);
         }
         while let Some((probe, due, urgency)) = self.bursts.pop(now.mono) {
-            if self.want(probe.clone(), due, urgency, now) == Taken::Again {
-                self.bursts.postpone(probe, now.mono);
-            }
+            self.want(probe, due, urgency, now);
         }
         let inventory = Arc::clone(self.view.inventory());
         let until = now.mono.plus(REFILL);
@@ -126,7 +121,11 @@ impl Engine {
 
     fn want(&mut self, probe: Probe, due: Mono, urgency: Urgency, now: Now) -> Taken {
         let requests = requests(self.view.inventory(), &probe);
-        self.budget.want(probe, requests, due, urgency, now.mono)
+        let taken = self.budget.want(probe.clone(), requests, due, urgency, now.mono);
+        if taken == Taken::Again {
+            self.bursts.postpone(probe, now.mono);
+        }
+        taken
     }
 
     fn look(&mut self, wanted: Wanted, now: Now) {

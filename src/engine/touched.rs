@@ -3,6 +3,7 @@
 //! Most observations say what the one before said. Judging each of them would cost more than everything else the engine
 //! does, and would find nothing that the next judgement does not.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ const UNREST: Duration = Duration::from_secs(15);
 pub(super) struct Touched {
     now: BTreeSet<Scope>,
     later: BTreeMap<Scope, Mono>,
+    /// The same by time: there may be a thousand clusters, and each turn asks for the next.
+    due: BTreeSet<(Mono, Scope)>,
     turned: BTreeMap<Scope, Mono>,
 }
 
@@ -48,21 +51,29 @@ impl Touched {
             self.now.insert(scope);
         } else {
             self.turned.remove(&scope);
-            self.later.entry(scope).or_insert(at.plus(WITHIN));
+            let at = at.plus(WITHIN);
+            if let Entry::Vacant(free) = self.later.entry(scope.clone()) {
+                free.insert(at);
+                self.due.insert((at, scope));
+            }
         }
     }
 
     /// When something is to be judged, if nothing turns before.
     pub(super) fn next(&self) -> Option<Mono> {
-        self.later.values().min().copied()
+        self.due.first().map(|(at, _)| *at)
     }
 
     /// Takes all that is to be judged at `now`, the vantage first.
     pub(super) fn take(&mut self, now: Mono) -> BTreeSet<Scope> {
-        let due = self.later.iter().filter(|(_, at)| **at <= now).map(|(scope, _)| scope.clone());
+        let due = self.due.iter().take_while(|(at, _)| *at <= now).map(|(_, scope)| scope.clone());
         self.now.extend(due);
         let taken = std::mem::take(&mut self.now);
-        self.later.retain(|scope, _| !taken.contains(scope));
+        for scope in &taken {
+            if let Some(at) = self.later.remove(scope) {
+                self.due.remove(&(at, scope.clone()));
+            }
+        }
         taken
     }
 }

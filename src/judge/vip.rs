@@ -111,8 +111,9 @@ impl Words for VipDead {
     }
 }
 
-/// With an instance behind it that is bad, or was since the address began to fail, the address must be wholly dead for this long before it is blamed itself: a balancer
-/// that takes turns lets every second look through, so 15 bad looks in a row (2 s apart) are no chance.
+/// With an instance behind it that is bad, or was since the address began to fail, the address must be wholly dead for
+/// this long before it is blamed itself: a balancer that takes turns lets every second look through, so 15 bad looks in a
+/// row (2 s apart) are no chance.
 const PARTLY_FAILING: Duration = Duration::from_secs(30);
 
 impl Rule for VipDead {

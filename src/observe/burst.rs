@@ -263,9 +263,5 @@ fn witness_looks(subject: &Subject, inventory: &Inventory) -> Vec<Probe> {
 }
 
 fn reference_looks(inventory: &Inventory) -> impl Iterator<Item = Probe> + '_ {
-    let references = inventory.references.iter().filter(|reference| !reference.is_loopback);
-    let resolvers = inventory.resolvers.iter().filter(|resolver| !resolver.is_loopback);
-    references
-        .map(|reference| Probe::anew(Subject::Reference(reference.name.clone()), ProbeKind::Reference))
-        .chain(resolvers.map(|resolver| Probe::anew(Subject::Resolver(resolver.name.clone()), ProbeKind::Resolver)))
+    inventory.remote_points().filter_map(|point| own_look(&point, inventory))
 }

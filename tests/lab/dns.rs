@@ -62,9 +62,7 @@ pub(crate) fn add(world: &mut World) -> Result<()> {
 /// When the records cannot be written, or the resolver does not run.
 pub(crate) fn lead(world: &mut World, moved: &[(Place, Ipv4Addr)]) -> Result<()> {
     write_records(world, moved)?;
-    let id = world.server(NAME)?.id()?.to_string();
-    // dnsmasq(8): SIGHUP clears the cache and reads the hosts files again.
-    net::run(Command::new("kill").args(["-HUP", &id]))
+    read_again(world)
 }
 
 /// Lets the name of `place` lead to a second address as well from now on.
@@ -72,10 +70,14 @@ pub(crate) fn lead(world: &mut World, moved: &[(Place, Ipv4Addr)]) -> Result<()>
 /// # Errors
 /// As those of [`lead`].
 pub(crate) fn lead_also(world: &mut World, place: Place, ip: Ipv4Addr) -> Result<()> {
-    lead(world, &[])?;
     let mut text = std::fs::read_to_string(records(world))?;
     writeln!(text, "{ip} {}", place.name())?;
     pki::write(&records(world), &text, 0o644)?;
+    read_again(world)
+}
+
+/// dnsmasq(8): SIGHUP clears the cache and reads the hosts files again.
+fn read_again(world: &mut World) -> Result<()> {
     let id = world.server(NAME)?.id()?.to_string();
     net::run(Command::new("kill").args(["-HUP", &id]))
 }

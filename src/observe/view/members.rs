@@ -70,20 +70,10 @@ impl View {
 
     /// The members of `etcd` that are watched.
     fn watched_members<'a>(&'a self, etcd: &'a Subject) -> impl Iterator<Item = Subject> + 'a {
-        let known = match etcd {
-            Subject::Etcd(cluster, name) => {
-                self.inventory().etcd(etcd).map(|known| known.member_subjects(cluster, name))
-            }
-            Subject::Vantage
-            | Subject::Reference(_)
-            | Subject::Resolver(_)
-            | Subject::Proxy(_)
-            | Subject::Cluster(_)
-            | Subject::Vip(_)
-            | Subject::Apiserver(..)
-            | Subject::EtcdMember(..)
-            | Subject::Stored(..)
-            | Subject::Chain(..) => None,
+        let known = if let Subject::Etcd(cluster, name) = etcd {
+            self.inventory().etcd(etcd).map(|known| known.member_subjects(cluster, name))
+        } else {
+            None
         };
         known.into_iter().flatten()
     }

@@ -12,9 +12,9 @@ use crate::config::problem::Problem;
 use crate::config::settings::Settings;
 use crate::config::surroundings::{Sources, Surroundings};
 
-/// Check a configuration and say everything that is wrong with it
+/// Check a configuration and report everything that is wrong with it
 ///
-/// Dials nothing. Problems go to stderr as FILE:LINE:COLUMN: error|warning: WHAT; hint: HINT. Exits 0 when the
+/// Connects to nothing. Problems go to stderr as FILE:LINE:COLUMN: error|warning: WHAT; hint: HINT. Exits 0 when the
 /// configuration can be used, and 78 when it cannot.
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {

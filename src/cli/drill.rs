@@ -30,7 +30,7 @@ const CONFIRMED_AFTER: Duration = Duration::from_secs(3);
 
 const REFUSED: Unseen = Unseen { phase: Phase::Dial, cause: Cause::Refused };
 
-/// Try a part of the alarm path on purpose
+/// Test the alerting path
 #[derive(Debug, clap::Args)]
 pub(super) struct Drill {
     #[command(subcommand)]
@@ -168,6 +168,7 @@ fn sample(settings: &Settings, now: Now) -> Delivery {
             at: composed.minus(Duration::from_secs(1)),
             phases: Phases { dial: Some(Duration::from_micros(400)), ..Phases::default() },
             outcome: Err(REFUSED),
+            good: false,
         })
         .collect();
     Delivery::new(Message {
@@ -279,7 +280,7 @@ mod tests {
         let taken = relay.only();
         assert_eq!(taken.to, ["me@example.org"]);
         let parsed = MessageParser::default().parse(&taken.content).unwrap();
-        assert_eq!(parsed.subject(), Some("[DRILL] prod-eu1: every apiserver is down"));
+        assert_eq!(parsed.subject(), Some("[DRILL] prod-eu1: all apiservers are down"));
         let text = parsed.body_text(0).unwrap();
         assert!(text.contains("This is a test mail"), "{text}");
         assert!(text.contains("[fd00::11]:6443"), "{text}");

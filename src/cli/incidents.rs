@@ -15,18 +15,18 @@ use crate::store;
 
 use super::ask::{AskError, Whom};
 
-/// List what was wrong, or tell the whole story of one incident
+/// List incidents, or show one in detail
 ///
-/// Asks the running vedette for what is open and what ended lately; older incidents, and all of them while none runs,
+/// Asks the running vedette for what is open and what was resolved lately; older incidents, and all of them while none runs,
 /// come from its store, if you may read it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Incidents {
-    /// One incident, by its identity or the beginning of it
+    /// One incident, by its ID or a unique prefix of it
     id: Option<String>,
     /// Only those of this cluster; 'vantage' for vedette's own
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
-    /// Only those that stood within this time, such as 12h or 7d
+    /// Only those that were active within this time, such as 12h or 7d
     #[arg(long, value_name = "DURATION")]
     since: Option<String>,
     /// Answer in JSON

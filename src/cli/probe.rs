@@ -40,15 +40,17 @@ use super::{CONFIG, by_hand};
 const AGAIN: usize = 2;
 const PAUSE: Duration = Duration::from_millis(600);
 
-/// Look once at everything and print it
+/// Probe everything once and print a table
+///
+/// Exits as monitoring plugins do: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
 #[derive(Debug, clap::Args)]
 pub(super) struct ProbeOnce {
     /// The configuration
     #[arg(default_value = super::DEFAULT_CONFIG)]
     file: PathBuf,
 
-    /// One pass, then end (the daemon is `vedette run`)
-    #[arg(long, required = true)]
+    /// The default, and kept for scripts: one pass, then end
+    #[arg(long)]
     once: bool,
 
     /// Print JSON instead of the table

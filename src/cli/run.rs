@@ -14,7 +14,7 @@ use crate::daemon::run::{self, Start};
 
 use super::CONFIG;
 
-/// Watch, judge and mail until SIGTERM
+/// Run the monitor
 #[derive(Debug, clap::Args)]
 pub(super) struct Run {
     /// The configuration

@@ -11,11 +11,11 @@ use crate::render::silence::{Answer, Shown, Wish, begun, ended, table};
 
 use super::ask::Whom;
 
-/// Say nothing about a cluster for a while; looking goes on
+/// Suppress notifications for a cluster; monitoring continues
 ///
-/// What begins while a cluster is silenced is seen, judged and listed as ever. What still stands when the silence ends
-/// is mailed then. A cluster that is dead as a whole is mailed at once all the same, unless --even-if-dead is given, and
-/// so is the end of what was mailed before. A silence ends by itself, after a day at most, and survives restarts.
+/// What begins while a cluster is silenced is probed, judged and listed as ever. Anything still wrong when the silence
+/// ends is mailed then. A full outage of the cluster is mailed at once all the same, unless --even-if-dead is given, and
+/// so is the resolution of what was mailed before. A silence ends by itself, after a day at most, and survives restarts.
 ///
 /// Exits 0 when it is done and on disk, and 1 otherwise.
 #[derive(Debug, clap::Args)]
@@ -28,13 +28,13 @@ pub(super) struct Silence {
     /// How long, from 1m to 24h, such as 90m or 1h30m
     #[arg(required_unless_present_any = ["list", "end"], conflicts_with = "end")]
     duration: Option<String>,
-    /// Why: stands on the status page, and in the mail that follows if something still stands
+    /// Why: shown on the status page, and in the mail that follows if something is still wrong
     #[arg(long, value_name = "TEXT", required_unless_present_any = ["list", "end"], conflicts_with = "end")]
     reason: Option<String>,
-    /// Hold back even that the whole cluster is dead
+    /// Suppress even the mail about a full outage
     #[arg(long, conflicts_with = "end")]
     even_if_dead: bool,
-    /// End the silence of the cluster; what still stands is mailed at once
+    /// End the silence of the cluster; anything still wrong is mailed at once
     #[arg(long)]
     end: bool,
     /// List the silences in force

@@ -10,9 +10,9 @@ use super::ask::Whom;
 /// Nothing could be learnt, by the contract of monitoring plugins.
 const UNKNOWN: u8 = 3;
 
-/// Show what the running vedette knows
+/// Show the status page as text
 ///
-/// Exits by the worst state, as monitoring plugins do: 0 ok, 1 degraded, 2 down, 3 unknown or nobody answers.
+/// Exits by the worst state, as monitoring plugins do: 0 ok, 1 degraded, 2 down, 3 unknown or not running.
 #[derive(Debug, clap::Args)]
 pub(super) struct Status {
     /// Answer in JSON

@@ -6,6 +6,7 @@ use crate::judge::words;
 use crate::model::exchange::{Change, Input, Memory};
 use crate::model::incident::{Alarm, IncidentId, Stage};
 use crate::model::message::Receipt;
+use crate::model::rule::Level;
 use crate::model::silence::Silence;
 use crate::model::verdict::FindingKey;
 
@@ -33,14 +34,14 @@ impl Journal {
                 memory.incidents.len(),
                 memory.owed.len()
             ),
-            Err(error) => tracing::error!("started without memory: {error}"),
+            Err(error) => tracing::error!("database not readable, started empty: {error}"),
         }
     }
 
     /// Says what became of a delivery.
     pub(super) fn note_input(&self, input: &Input) {
         if let Input::Delivered { message, receipt: Receipt::Rejected(failure), .. } = input {
-            tracing::error!(%message, "the relay refuses message {message} for good: {}", failure.text);
+            tracing::error!(%message, "the relay rejects message {message} permanently: {}", failure.text);
         }
     }
 
@@ -51,24 +52,25 @@ impl Journal {
                 Change::Alarm(alarm) => self.note_alarm(alarm),
                 Change::AlarmOver(key) => {
                     self.stages.remove(key);
-                    tracing::info!(rule = %key.rule, subject = %key.subject, "{} {}: over", key.rule, key.subject);
+                    tracing::info!(rule = %key.rule, subject = %key.subject, "{} {} resolved", key.rule, key.subject);
                 }
                 Change::Incident(incident) if incident.over.is_some() => self.note_over(&incident.id),
                 Change::Owed(delivery) if delivery.attempts == 0 => {
                     let message = &delivery.message;
                     let reason = message.reason.as_str();
-                    tracing::info!(message = %message.id, reason, "message {} composed: {reason}", message.id);
+                    tracing::info!(message = %message.id, reason, "mail {} queued ({reason})", message.id);
                 }
                 Change::Silence(silence) => {
                     let Silence { cluster, until, reason, by, even_if_dead, .. } = silence;
-                    let dead = if *even_if_dead { ", even if it dies" } else { "" };
-                    tracing::info!(%cluster, %until, by, reason, "{cluster} is silenced until {until}{dead} by {by}: {reason}");
+                    let dead = if *even_if_dead { ", full outages included" } else { "" };
+                    tracing::info!(%cluster, %until, by, reason, "{cluster} is silenced until {until}{dead} by {by}: \
+                                                                  {reason}");
                 }
-                Change::SilenceOver(cluster) => tracing::info!(%cluster, "the silence of {cluster} is over"),
+                Change::SilenceOver(cluster) => tracing::info!(%cluster, "the silence of {cluster} has ended"),
                 Change::RefusedOver(recipient) => {
-                    tracing::info!(recipient, "{recipient} is not refused any more, or no recipient any more");
+                    tracing::info!(recipient, "{recipient} is no longer rejected, or no longer a recipient");
                 }
-                Change::Everything(_) => tracing::info!("the store works again: everything is written anew"),
+                Change::Everything(_) => tracing::info!("the database works again: everything is written anew"),
                 Change::Incident(_) | Change::Owed(_) | Change::Settled { .. } | Change::Refused(_) => {}
             }
         }
@@ -76,7 +78,7 @@ impl Journal {
 
     fn note_over(&mut self, id: &IncidentId) {
         if !self.over.contains(id) {
-            tracing::info!(incident = %id, "incident {id} is over");
+            tracing::info!(incident = %id, "incident {id} resolved");
             self.over.push_front(id.clone());
             self.over.truncate(OVER);
         }
@@ -95,10 +97,19 @@ impl Journal {
         let finding = &alarm.finding;
         let headline = words::of(finding.rule).headline(finding);
         let incident = alarm.incident.as_ref().map_or("", |incident| incident.0.as_str());
-        tracing::info!(
-            rule = %finding.rule, subject = %finding.subject, level = %finding.level, incident, stage,
-            "{} {} {stage}: {headline}", finding.rule, finding.subject
-        );
+        let (rule, subject, level) = (finding.rule, &finding.subject, finding.level);
+        // `journalctl -p warning` shows what fires, and only that.
+        match (&alarm.stage, level) {
+            (Stage::Firing { .. }, Level::Critical) => {
+                tracing::error!(%rule, %subject, %level, incident, stage, "{rule} {subject} {stage}: {headline}");
+            }
+            (Stage::Firing { .. }, Level::Warning) => {
+                tracing::warn!(%rule, %subject, %level, incident, stage, "{rule} {subject} {stage}: {headline}");
+            }
+            (Stage::Firing { .. }, Level::Info) | (Stage::Pending { .. } | Stage::Clearing { .. }, _) => {
+                tracing::info!(%rule, %subject, %level, incident, stage, "{rule} {subject} {stage}: {headline}");
+            }
+        }
         self.stages.insert(key, stage);
     }
 }

@@ -102,7 +102,8 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let desk = Desk { snapshot: Arc::clone(&daemon.shared), clock: daemon.clock.clone(), orders };
     let office = control.map(|control| tokio::spawn(control.serve(pages.clone(), desk, stop.clone())));
     let server = tokio::spawn(expose.serve(pages, stop.clone()));
-    tracing::info!(%address, clusters = start.loaded.settings.clusters.len(), "looking; metrics at http://{address}/metrics");
+    tracing::info!(%address, clusters = start.loaded.settings.clusters.len(), "looking; metrics at \
+                                                                               http://{address}/metrics");
 
     // The edges have their own; of thousands of endpoints one copy is enough.
     drop(start.loaded.settings);
@@ -145,7 +146,7 @@ impl Daemon {
             // Called from the store's own thread, and from the loop when the queue is full: it must not wait. A result
             // that finds no room is not missed for long: messages wait for it 2 s at most.
             if report.try_send(input).is_err() {
-                tracing::warn!("a result of the store found no room and is dropped");
+                tracing::warn!("internal error: a result of the database was dropped, please report this");
             }
         })?;
         Ok(Self {
@@ -344,7 +345,7 @@ impl Daemon {
             tracing::error!("{mistake}");
         }
         let file = self.file.display();
-        tracing::error!(mistakes = mistakes.len(), "{file} cannot be used as it is; {instead}");
+        tracing::error!(mistakes = mistakes.len(), "{file} rejected; {instead}");
         Refusal::new(self.clock.now().wall, mistakes)
     }
 
@@ -416,7 +417,7 @@ impl Drop for Attempt {
         let receipt = Receipt::Retry(DeliveryFailure { class: FailureClass::Other, text });
         let recipients = Recipients::default();
         if self.reports.try_send(Input::Delivered { message, receipt, recipients }).is_err() {
-            tracing::error!("an attempt to send died, and nobody could be told");
+            tracing::error!("internal error: an attempt to send a mail was lost, please report this");
         }
     }
 }

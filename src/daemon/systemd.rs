@@ -21,7 +21,7 @@ pub fn reloading() {
     let now = NotifyState::monotonic_usec_now();
     match now {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => tracing::warn!(%error, "telling the service manager of a reload: {error}"),
+        Err(error) => tracing::warn!(%error, "sd_notify of a reload failed: {error}"),
     }
 }
 
@@ -92,7 +92,7 @@ impl Watchdog {
 /// A service manager that cannot be reached is a reason for a line in the log, not to stop watching.
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "telling the service manager: {error}");
+        tracing::warn!(%error, "sd_notify failed: {error}");
     }
 }
 

@@ -79,7 +79,7 @@ impl Control {
         if fs::symlink_metadata(&self.path).is_ok_and(is_ours)
             && let Err(error) = fs::remove_file(&self.path)
         {
-            tracing::warn!(%error, "removing {}: {error}", self.path.display());
+            tracing::warn!(%error, "cannot remove {}: {error}", self.path.display());
         }
     }
 }

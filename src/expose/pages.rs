@@ -79,8 +79,8 @@ pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Response {
 
 /// A page that could not be drawn; `why` is for the log alone.
 pub(super) fn broken(why: &str) -> Response {
-    tracing::error!(why, "drawing a page: {why}");
-    text(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be drawn\n")
+    tracing::error!(why, "rendering a page failed: {why}");
+    text(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be rendered\n")
 }
 
 /// The process collector reports a start time of 0 where `/proc/stat` is hidden from us, as our unit does.

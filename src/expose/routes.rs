@@ -61,7 +61,7 @@ where
     let drawn = tokio::task::spawn_blocking(move || (pieces.next().transpose(), pieces)).await;
     drop(turn);
     let text = drawn.map_err(io::Error::other).and_then(|(text, pieces)| Ok((text.map_err(io::Error::other)?, pieces)));
-    let (text, pieces) = text.inspect_err(|why| tracing::error!(%why, "drawing the metrics: {why}"))?;
+    let (text, pieces) = text.inspect_err(|why| tracing::error!(%why, "rendering /metrics failed: {why}"))?;
     Ok(text.map(|text| (text, (pieces, drawing))))
 }
 

@@ -117,7 +117,7 @@ async fn the_page_holds_still_for_who_asks_for_it() {
     for (path, extra) in [("/?refresh=off", ""), ("/", "sec-ch-prefers-reduced-motion: \"reduce\"\r\n")] {
         let page = door.ask(&format!("GET {path} HTTP/1.1\r\nhost: x\r\naccept: text/html\r\n{extra}\r\n")).await;
 
-        assert!(page.contains("Held still") && !page.contains("http-equiv"), "{page}");
+        assert!(page.contains("Paused") && !page.contains("http-equiv"), "{page}");
     }
 }
 

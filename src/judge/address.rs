@@ -27,13 +27,13 @@ impl Words for AddressDead {
     }
 
     fn title(&self) -> &'static str {
-        "one address of a name dead, others answer"
+        "one address of a name down, others respond"
     }
 
     fn headline(&self, finding: &Finding) -> String {
         let is_shared = finding.subject.component() == "vip";
         let whose = if is_shared { "the API name".to_owned() } else { phrases::fit(finding.subject.short(), 20) };
-        format!("one address of {whose} is dead")
+        format!("one address of {whose} is down")
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
@@ -45,19 +45,20 @@ impl Words for AddressDead {
         phrases::capital(format!(
             "the name of {place} has {of} addresses. {}. {}",
             each.join("; "),
-            if rest == 1 { "The other one answers.".to_owned() } else { format!("The other {rest} answer.") }
+            if rest == 1 { "The other one responds.".to_owned() } else { format!("The other {rest} respond.") }
         ))
     }
 
     fn impact(&self, _: &Finding) -> String {
-        "Clients that are given this address first wait for it before they try another: kubectl, kubelets and controllers \
+        "Clients that are given this address first wait for it before they try another: kubectl, kubelets and \
+         controllers \
          for up to half of their 30 s to connect. Clients that try only one address fail. All others notice nothing."
             .into()
     }
 
     fn likely_cause(&self, _: &Finding) -> String {
-        "The machine or balancer node behind this address is down or cut off, or it was taken out of service and the DNS \
-         still lists it."
+        "The host or load balancer node behind this address is down or cut off, or it was taken out of service and \
+         DNS still lists it."
             .into()
     }
 

@@ -23,35 +23,36 @@ impl Words for NoSpace {
     }
 
     fn title(&self) -> &'static str {
-        "etcd raised NOSPACE"
+        "etcd NOSPACE alarm"
     }
 
     fn headline(&self, finding: &Finding) -> String {
-        format!("{} is full (NOSPACE)", etcd_name(&finding.subject))
+        format!("{} is full (NOSPACE alarm)", etcd_name(&finding.subject))
     }
 
     fn what(&self, finding: &Finding, _: &Addresses) -> String {
         let etcd = etcd_name(&finding.subject);
         let Evidence::Alarm { raised_by, db_size_bytes, db_quota_bytes, .. } = &finding.evidence else {
-            return format!("{etcd} has raised NOSPACE and takes no writes.");
+            return format!("{etcd} has an active NOSPACE alarm and rejects writes.");
         };
         let by = if raised_by.is_empty() { String::new() } else { format!(", raised by {}", phrases::list(raised_by)) };
         let size = match (db_size_bytes, db_quota_bytes) {
             (Some(size), Some(quota)) => {
-                format!(" The largest backend has {} of its {} quota.", phrases::bytes(*size), phrases::bytes(*quota))
+                format!(" Largest database: {} of {} quota.", phrases::bytes(*size), phrases::bytes(*quota))
             }
-            (Some(size), None) => format!(" The largest backend has {}; its quota is not told.", phrases::bytes(*size)),
+            (Some(size), None) => format!(" Largest database: {}; quota unknown.", phrases::bytes(*size)),
             (None, _) => String::new(),
         };
-        format!("{etcd} stands under its NOSPACE alarm{by}: it takes no writes.{size}")
+        format!("{etcd} has an active NOSPACE alarm{by} and rejects writes.{size}")
     }
 
     fn impact(&self, finding: &Finding) -> String {
         if is_beside_corrupt(finding) {
-            return "Every write fails, for this alarm and for CORRUPT, which stands beside it and comes first.".into();
+            return "All writes fail, for this alarm and for CORRUPT, which is active too and comes first.".into();
         }
-        "Every write fails with \"database space exceeded\": deploys, scaling, leader elections, node heartbeats. \
-         Deletes and reads still work. It does not heal by itself, even when space is freed: the alarm must be disarmed."
+        "All writes fail with \"database space exceeded\": deploys, scaling, controllers' leader elections, node \
+         leases. Reads work, and deletes that need no update first; deleting a pod or anything with finalizers \
+         writes first and fails. It does not recover by itself, even when space is freed: the alarm must be disarmed."
             .into()
     }
 
@@ -59,8 +60,8 @@ impl Words for NoSpace {
         if is_beside_corrupt(finding) {
             return HANDS_OFF.into();
         }
-        "Something writes too much (events, leases, a controller in a loop, large custom resources), or old space was \
-         never given back by defragmentation."
+        "Something writes too much (events, leases, a controller in a loop, large custom resources), or free space \
+         inside the file was never given back by defragmentation."
             .into()
     }
 
@@ -106,7 +107,8 @@ fn is_beside_corrupt(finding: &Finding) -> bool {
 }
 
 /// What is said of space while the CORRUPT alarm stands: giving it back rewrites the very files that have to be compared.
-pub(super) const HANDS_OFF: &str = "Something writes or keeps too much. But the members' data differs (CORRUPT): the files of \
+pub(super) const HANDS_OFF: &str = "Something writes or keeps too much. But the members' data differs (CORRUPT): the \
+                                    files of \
     every member stay as they are until that is settled, and space is a matter for afterwards.";
 
 /// How an etcd stands towards alarms of one kind, by what its members say of themselves and by the list they keep. The

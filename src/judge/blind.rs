@@ -21,32 +21,29 @@ impl Words for Blind {
     }
 
     fn title(&self) -> &'static str {
-        "the vantage is cut off"
+        "vedette's own host has lost its network"
     }
 
     fn headline(&self, _: &Finding) -> String {
-        "cut off from everything it watches".into()
+        "vedette has lost its network".into()
     }
 
     fn what(&self, finding: &Finding, _: &Addresses) -> String {
         let Evidence::Blind { silent, references } = &finding.evidence else {
-            return "Nothing outside this machine answers.".into();
+            return "No target outside this host responds.".into();
         };
-        format!(
-            "Nothing outside this machine answers: {silent} of {silent} watched places are silent, {references} reference \
-             points outside the clusters among them."
-        )
+        format!("0 of {silent} targets respond, including {references} reference targets outside the clusters.")
     }
 
     fn impact(&self, _: &Finding) -> String {
-        "For users: unknown. The clusters may be fine or not; vedette cannot see them from here and says nothing about \
-         them while this lasts."
+        "For users: unknown. The clusters may be fine or not: vedette cannot probe them and sends no mail about them \
+         while this lasts. Check a cluster from another network now."
             .into()
     }
 
     fn likely_cause(&self, _: &Finding) -> String {
-        "This machine's own network: link, route, firewall or the site's uplink. Places outside the clusters fail at \
-         the same time, so the clusters are not the cause."
+        "This host's own network: link, route, firewall or the uplink of its site. Targets outside the clusters fail \
+         at the same time, so the clusters are not the cause."
             .into()
     }
 

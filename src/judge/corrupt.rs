@@ -33,7 +33,7 @@ impl Words for Corrupt {
         if is_unknown(finding) {
             format!("{etcd} raised an unknown alarm")
         } else {
-            format!("{etcd} is corrupt (CORRUPT)")
+            format!("{etcd} is corrupt (CORRUPT alarm)")
         }
     }
 
@@ -53,31 +53,33 @@ impl Words for Corrupt {
         let beside = if beside.is_empty() {
             String::new()
         } else {
-            format!(" Beside it stands another alarm: {}.", phrases::list(&beside))
+            format!(" Another alarm is active too: {}.", phrases::list(&beside))
         };
         if is_unknown(finding) {
-            return format!("{etcd} stands under an alarm of a kind that this release does not know{by}.{beside}");
+            return format!(
+                "{etcd} has an active alarm of a kind that this version of vedette does not \
+                            know{by}.{beside}"
+            );
         }
-        format!(
-            "{etcd} stands under its CORRUPT alarm{by}: the data of a member differs from that of the others.{beside}"
-        )
+        format!("{etcd} has an active CORRUPT alarm{by}: the data of a member differs from that of the others.{beside}")
     }
 
     fn impact(&self, finding: &Finding) -> String {
         if is_unknown(finding) {
             return "Not known. The alarms that are known stop every write.".into();
         }
-        "Every write fails with \"etcdserver: corrupt cluster\": kubectl apply, deploys, scaling, node heartbeats. Reads \
-         still answer, and what they say may depend on the member that is asked. Leave the alarm and the files of every \
+        "All writes fail with \"etcdserver: corrupt cluster\": kubectl apply, deploys, scaling, node leases. Reads \
+         still answer, and the result may depend on the member that is asked. Leave the alarm and the files of every \
          member as they are until the odd member is found and replaced: what is changed before can spread the wrong data."
             .into()
     }
 
     fn likely_cause(&self, finding: &Finding) -> String {
         if is_unknown(finding) {
-            "A version of etcd that is newer than this release of vedette; its release notes name the alarm.".into()
+            "A version of etcd that is newer than this version of vedette; its release notes name the alarm.".into()
         } else {
-            "A disk or memory that changed data, a data directory that was copied or restored on one member alone, or a \
+            "A disk or memory that changed data, a data directory that was copied or restored on one member alone, \
+             or a \
              crash of etcd 3.5.0 to 3.5.2, which could lose writes on one member."
                 .into()
         }
@@ -91,7 +93,8 @@ impl Words for Corrupt {
         let mut commands = phrases::while_corrupt(&members, addresses);
         if !is_unknown(finding) {
             commands.push(format!(
-                "ssh {} 'tar -czf /root/etcd-before-repair.tgz /var/lib/etcd' # on every member, before anything is changed",
+                "ssh {} 'tar -czf /root/etcd-before-repair.tgz /var/lib/etcd' # on every member, before anything is \
+                 changed",
                 phrases::host_of(&members[0], addresses)
             ));
         }

@@ -28,36 +28,37 @@ impl Words for Coverage {
     }
 
     fn title(&self) -> &'static str {
-        "what cannot be seen of a cluster"
+        "monitoring gaps"
     }
 
     fn headline(&self, finding: &Finding) -> String {
         // Of one endpoint only this is told.
         let is_of_all = finding.subject.component() == "cluster";
-        if is_of_all { "not everything can be seen from here" } else { "a name has no address here: not watched" }
-            .into()
+        if is_of_all { "monitoring gaps" } else { "name not in DNS: not monitored" }.into()
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let Evidence::Coverage { gaps } = &finding.evidence else {
-            return "Parts of this cluster cannot be seen from here.".into();
+            return "Parts of this cluster are not monitored.".into();
         };
         let each: Vec<String> = gaps.iter().map(|gap| unseen(gap, addresses)).collect();
         format!("{}.", each.join("; "))
     }
 
     fn impact(&self, _: &Finding) -> String {
-        "Nothing fails because of it. Faults of what is not seen are told late, by their consequences, or not at all."
+        "Nothing fails because of it. Faults of what is not monitored are noticed late, by their consequences, or \
+         not at all."
             .into()
     }
 
     fn likely_cause(&self, finding: &Finding) -> String {
         let Evidence::Coverage { gaps } = &finding.evidence else { return FROM_CONFIGURATION.into() };
         if !unresolved(finding).is_empty() {
-            "The name in the configuration is wrong or not in the DNS any more, or the resolvers of this machine do not \
-             answer or do not know that zone. Nothing is said about the servers themselves."
+            "The name in the configuration is wrong or not in the DNS any more, or the DNS servers of the vedette \
+             host do not respond or do not know that zone. Nothing is known about the servers themselves."
         } else if gaps.iter().any(|gap| matches!(gap, Gap::NeverSeen(_))) {
-            "What was never seen may be dead since before vedette started, or its address in the configuration is wrong, \
+            "What was never seen may be dead since before vedette started, or its address in the configuration is \
+             wrong, \
              or a firewall stands between."
         } else if gaps.iter().any(|gap| matches!(gap, Gap::Refused(_) | Gap::ReadsRefused(_))) {
             "vedette's credential has too few rights there."
@@ -84,7 +85,7 @@ fn unresolved(finding: &Finding) -> &[Subject] {
 }
 
 const FROM_CONFIGURATION: &str =
-    "The configuration does not name it, or the provider of a managed control plane does not show it.";
+    "The configuration does not name it, or the provider of a managed control plane does not expose it.";
 
 /// One gap as a sentence without its full stop: what is not seen, and what would show it.
 #[must_use]
@@ -94,51 +95,53 @@ pub fn unseen(gap: &Gap, addresses: &Addresses) -> String {
     };
     match gap {
         Gap::NoReference => {
-            "no place outside the cluster proves that the path from here works, so faults take 30 s to be \
-                             believed; name one under vantage.references"
+            "no reference target outside the cluster proves that vedette's own network works, so faults take 30 s to \
+             be confirmed: name one under vantage.references"
                 .into()
         }
         Gap::ReferencesSilent(subjects) => format!(
-            "{} does not answer any more, and no other place outside the cluster proves that the path from here works, so \
-             faults take 30 s to be believed",
+            "{} no longer responds, and no other target outside the cluster proves that vedette's own network works, \
+             so faults take 30 s to be confirmed",
             places(subjects)
         ),
-        Gap::NoEtcd => "etcd is not watched: none is configured".into(),
+        Gap::NoEtcd => "etcd is not monitored: none is configured".into(),
         Gap::NoInstances => {
-            "the apiservers behind the shared address are not watched one by one: none is configured, and \
-                             one bad instance shows only in part"
+            "the apiservers behind the API VIP are not monitored one by one: none is configured, and one that is \
+             down shows only in part"
                 .into()
         }
-        Gap::NoSharedAddress => "the address clients use is not watched: no vip is configured".into(),
+        Gap::NoSharedAddress => "the API endpoint (VIP or load balancer) is not monitored: no vip is configured".into(),
         Gap::Unresolved(subjects) => format!(
-            "the DNS of this machine knows no address for {}: nothing is watched there, and whether it works is not known",
+            "DNS on the vedette host has no address for {}: it is not monitored, and whether it works is not known",
             places(subjects)
         ),
-        Gap::NeverSeen(subjects) => format!("{} never answered since vedette started", places(subjects)),
-        Gap::Refused(subjects) => format!("{} refuses our credential and shows nothing but its life", places(subjects)),
+        Gap::NeverSeen(subjects) => format!("{} has never responded since vedette started", places(subjects)),
+        Gap::Refused(subjects) => {
+            format!("{} rejects vedette's credential: only that it is alive is known", places(subjects))
+        }
         Gap::NoCredential(subjects) => format!(
-            "{} wants a login for what vedette asks (/version, or etcd's own calls), and no credential is configured: only \
-             what is told to anybody is seen",
+            "{} asks for a login for what vedette probes (/version, or etcd's own calls), and no credential is \
+             configured: only unauthenticated health endpoints are visible",
             places(subjects)
         ),
         Gap::NotWatched { etcd, members } => format!(
-            "{} has members that are not watched: {}; name them under etcd.members",
+            "{} has members that are not monitored: {}; name them under etcd.members",
             etcd.short(),
             phrases::list(members)
         ),
         Gap::ReadsRefused(etcd) => {
             format!(
-                "reads of {} are refused to our credential, so a one-way cut between its members stays unseen",
+                "reads of {} are denied to vedette's credential, so a one-way cut between its members is not noticed",
                 etcd.short()
             )
         }
         Gap::NoListener(subjects) => format!(
-            "how slow {} is (fsync, commit, links between members) and, before 3.6, the quota are not seen: no metrics \
-             listener is configured (open one with --listen-metrics-urls, name it under 'metrics' of each member)",
+            "no etcd latency (fsync, commit, peer RTT) of {} and, before 3.6, no quota: no metrics listener is \
+             configured (open one with --listen-metrics-urls, name it under 'metrics' of each member)",
             places(subjects)
         ),
         Gap::QuotaUnknown(etcd) => format!(
-            "how full {} is cannot be told: it does not tell its quota (etcd before 3.6), and none is configured under \
+            "usage of {} unknown: it does not report its quota (etcd before 3.6), and none is configured under \
              etcd.quota",
             etcd.short()
         ),

@@ -29,12 +29,12 @@ impl Words for CertificateEnds {
     }
 
     fn title(&self) -> &'static str {
-        "served certificate ends soon or has ended"
+        "served certificate expires soon or has expired"
     }
 
     fn headline(&self, finding: &Finding) -> String {
         let of = match &finding.subject {
-            Subject::Vip(_) => "the shared address".into(),
+            Subject::Vip(_) => "the API VIP".into(),
             Subject::Cluster(_) => "the cluster".into(),
             subject @ (Subject::Vantage
             | Subject::Reference(_)
@@ -46,22 +46,22 @@ impl Words for CertificateEnds {
             | Subject::Stored(..)
             | Subject::Chain(..)) => phrases::fit(subject.short(), 22),
         };
-        format!("TLS certificate of {of} expires")
+        format!("TLS certificate of {of}: expiry")
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let Evidence::Expiry { holder, not_after, band, trust, places, .. } = &finding.evidence else {
-            return "A served certificate reaches its end.".into();
+            return "A served certificate expires.".into();
         };
         let at: Vec<String> = places.iter().map(|place| phrases::place(place, addresses)).collect();
         let ends = match band {
-            Band::Expired => "ended",
-            Band::Notice | Band::Warning | Band::Urgent | Band::Page => "ends",
+            Band::Expired => "expired",
+            Band::Notice | Band::Warning | Band::Urgent | Band::Page => "expires",
         };
         let verdict = match trust {
             Trust::Trusted | Trust::Expired | Trust::Unproven | Trust::Unverified => String::new(),
             Trust::NotYetValid | Trust::UnknownAuthority | Trust::WrongName | Trust::WrongPurpose | Trust::Invalid => {
-                format!(" Strict verification says besides: {}.", trust.as_str().replace('_', " "))
+                format!(" Verification fails as well: {}.", trust.as_str().replace('_', " "))
             }
         };
         format!("The certificate of {holder}, served by {}, {ends} at {not_after}.{verdict}", phrases::list(&at))
@@ -79,37 +79,38 @@ impl Words for CertificateEnds {
             _ => (false, false),
         };
         let who = if etcd {
-            "apiservers and the other members refuse to talk to this etcd member"
+            "apiservers and the other members reject this etcd member (x509: certificate has expired)"
         } else {
-            "clients that verify refuse to talk to it: kubectl, kubelets, controllers"
+            "all clients reject it (x509: certificate has expired): kubectl, kubelets, controllers"
         };
         if over {
-            format!("It has ended: {who}. Connections that are open go on until they break.")
+            format!("Expired: {who}. Connections that are open go on until they break.")
         } else {
-            format!("Nothing yet. From its end on {who}; it fails for all of them at the same second.")
+            format!("Nothing yet. When it expires {who}.")
         }
     }
 
     fn likely_cause(&self, finding: &Finding) -> String {
         match ladder(finding) {
             Ladder::Authority => {
-                "It is the authority that ends, not only a leaf: renewing leaves does not help, the authority must be \
-                 rotated, which takes preparation."
+                "The CA itself expires, not only a leaf: renewing leaves does not help, the CA must be rotated, \
+                 which takes preparation."
             }
             Ladder::Leaf(Class::Manual) => {
-                "Nothing renews it: kubeadm renews serving certificates only during an upgrade or by hand, and a \
-                 renewed file is served only after the process has loaded it."
+                "Not renewed, or the renewed file is not on this host. kubeadm renews only on upgrade or by command \
+                 (kubeadm certs renew all)."
             }
             Ladder::Leaf(Class::Automatic) => {
-                "Its renewal is overdue: by the configuration a program renews it, which is due when a third of its \
-                 life is left. Either that program is stuck, or the server has not loaded the renewed certificate."
+                "Its renewal is overdue: it is configured as renewed by a program (certificates: automatic), which \
+                 is due when a third of its lifetime is left. Either that program is stuck, or the server has not \
+                 loaded the renewed certificate."
             }
             Ladder::Leaf(Class::Restart) => {
                 let before =
                     restart_before(finding).map_or_else(String::new, |end| format!(" Restart it before {end}."));
                 return format!(
-                    "By the configuration the server renews its certificates itself, but only when it starts (k3s and \
-                     RKE2 do), and it has not been started since the renewal fell due.{before}"
+                    "Configured as renewed by the server when it starts (certificates: restart; k3s and RKE2 do so), \
+                     and it has not been restarted since the renewal was due.{before}"
                 );
             }
         }
@@ -146,7 +147,8 @@ impl Words for CertificateEnds {
                 format!("ssh {host} kubeadm certs renew all # on each control-plane host: they all end together"),
                 // kube-apiserver (1.17 and later) and etcd load a renewed serving certificate by themselves.
                 format!(
-                    "ssh {host} 'for c in controller-manager scheduler; do crictl stop --timeout 30 $(crictl ps -q --name \"^kube-$c\\$\"); done' # on each; apiserver and etcd need no restart"
+                    "ssh {host} 'for c in controller-manager scheduler; do crictl stop --timeout 30 $(crictl ps -q \
+                     --name \"^kube-$c\\$\"); done' # on each; apiserver and etcd need no restart"
                 ),
             ],
             Ladder::Leaf(Class::Automatic) => vec![
@@ -164,21 +166,11 @@ impl Words for CertificateEnds {
         let is_etcd = matches!(&finding.evidence, Evidence::Expiry { places, .. }
             if places.iter().any(|place| place.component() == "etcd"));
         Some(match (ladder(finding), is_etcd) {
-            (Ladder::Authority, _) => {
-                "a person, by rotating this authority: new authority first, then everything it has signed"
-            }
-            (Ladder::Leaf(Class::Manual), true) => {
-                "a person, on each etcd host: kubeadm certs renew etcd-server, then restart etcd there"
-            }
-            (Ladder::Leaf(Class::Manual), false) => {
-                "a person, on each control-plane host: kubeadm certs renew apiserver, then restart kube-apiserver there"
-            }
-            (Ladder::Leaf(Class::Automatic), _) => {
-                "a program (class automatic in the configuration), which is late: find out why"
-            }
-            (Ladder::Leaf(Class::Restart), _) => {
-                "the server itself when it starts (class restart in the configuration): a person, by restarting it"
-            }
+            (Ladder::Authority, _) => "a person, by rotating this CA: new CA first, then everything it has signed",
+            (Ladder::Leaf(Class::Manual), true) => "a person, on each etcd host: kubeadm certs renew all",
+            (Ladder::Leaf(Class::Manual), false) => "a person, on each control-plane host: kubeadm certs renew all",
+            (Ladder::Leaf(Class::Automatic), _) => "a program (certificates: automatic), which is late: find out why",
+            (Ladder::Leaf(Class::Restart), _) => "the server itself when it starts (certificates: restart): restart it",
         })
     }
 }
@@ -347,7 +339,7 @@ mod tests {
             (Class::Manual, false, "a person, on each control-plane host", "kubeadm certs renew all"),
             (Class::Automatic, false, "a program", "kubectl get certificates"),
             (Class::Restart, false, "the server itself when it starts", "systemctl restart k3s"),
-            (Class::Automatic, true, "a person, by rotating this authority", "kubeadm certs check-expiration"),
+            (Class::Automatic, true, "a person, by rotating this CA", "kubeadm certs check-expiration"),
         ] {
             let mut finding = samples::finding(RuleId::F26);
             if let Evidence::Expiry { class: of, is_authority: rotates, .. } = &mut finding.evidence {

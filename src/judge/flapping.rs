@@ -29,11 +29,11 @@ impl Words for Flapping {
     }
 
     fn title(&self) -> &'static str {
-        "etcd changes its leader again and again"
+        "frequent etcd leader changes"
     }
 
     fn headline(&self, finding: &Finding) -> String {
-        format!("{} keeps changing its leader", etcd_name(&finding.subject))
+        format!("{}: frequent leader changes", etcd_name(&finding.subject))
     }
 
     fn what(&self, finding: &Finding, _: &Addresses) -> String {
@@ -60,8 +60,8 @@ impl Words for Flapping {
         leaders.dedup();
         match leaders.as_slice() {
             [only] => format!(
-                "It is {only} that is elected each time: it loses the others and wins them back. Its heartbeats come \
-                 late, by a slow disk, too little CPU or a lossy peer link of its machine."
+                "{only} is elected each time: its heartbeats come late because of a slow disk, too little CPU or a \
+                 lossy peer link of its host."
             ),
             _ => CAUSES.into(),
         }
@@ -74,7 +74,8 @@ impl Words for Flapping {
         let pings: Vec<String> = members.iter().skip(1).map(|peer| phrases::host_of(peer, addresses)).collect();
         vec![
             format!(
-                "ssh {host} 'crictl logs --since 15m $(crictl ps -q --name \"^etcd$\" | head -1) 2>&1 | grep -iE \"elect|leader|overloaded|took too long|fdatasync\" | tail -30' # on each member"
+                "ssh {host} 'crictl logs --since 15m $(crictl ps -q --name \"^etcd$\" | head -1) 2>&1 | grep -iE \
+                 \"elect|leader|overloaded|took too long|fdatasync\" | tail -30' # on each member"
             ),
             format!(
                 "ssh {host} 'grep . /proc/pressure/*; uptime' # on each member: slow disks (io) are the usual reason"
@@ -86,8 +87,9 @@ impl Words for Flapping {
     }
 }
 
-const CAUSES: &str = "Heartbeats between members come too late: a slow disk (fsync), too little CPU, or a slow or lossy \
-                      peer network. A member that restarts again and again does it as well when it is the leader.";
+const CAUSES: &str = "Heartbeats between members come too late: a slow disk (fsync), too little CPU, or a slow or \
+                      lossy \
+                      peer network. A leader that restarts repeatedly has the same effect.";
 
 impl Rule for Flapping {
     fn explains(&self) -> &'static [Edge] {

@@ -17,8 +17,9 @@ use super::words::{Addresses, Words};
 use super::{Rule, phrases};
 
 /// Why something else answers where an apiserver should.
-pub(super) const CAUSE: &str = "The address leads to something that is no apiserver: a proxy or portal that wants a \
-    login first, a balancer's own page, another service that took the address or port over, or DNS that points elsewhere.";
+pub(super) const CAUSE: &str = "The address leads to something that is not an apiserver: a proxy or portal that \
+                                wants a login first, a load balancer's own page, another service that took over the \
+                                address or port, or DNS that points elsewhere.";
 
 /// What to look at when something else answers.
 pub(super) fn commands(subject: &Subject, addresses: &Addresses) -> Vec<String> {
@@ -42,16 +43,16 @@ impl Words for NotAnApiserver {
     }
 
     fn title(&self) -> &'static str {
-        "ready, but ordinary requests get no apiserver's answer"
+        "ready, but /version is not answered by an apiserver"
     }
 
     fn headline(&self, _: &Finding) -> String {
-        "ordinary requests get no API answer".into()
+        "/version is not answered by an apiserver".into()
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let Evidence::Impostor { parts, bad, of } = &finding.evidence else {
-            return "Health checks are answered, but ordinary requests get no apiserver's answer.".into();
+            return "Health checks are answered, but /version is not answered by an apiserver.".into();
         };
         let each: Vec<String> = parts
             .iter()
@@ -60,19 +61,20 @@ impl Words for NotAnApiserver {
             })
             .collect();
         phrases::capital(format!(
-            "{}, where an apiserver tells its version. The health checks are answered as they should be. {bad} of {of} \
-             instances concerned.",
+            "{}, where an apiserver tells its version. The health checks are answered as they should be. {bad} of \
+             {of} instances affected.",
             each.join("; ")
         ))
     }
 
     fn impact(&self, finding: &Finding) -> String {
         if matches!(&finding.evidence, Evidence::Impostor { bad, of, .. } if bad >= of) {
-            "Health checks are green and the API is of no use: kubectl, deploys and controllers get answers that they do \
+            "Health checks are green and the API is of no use: kubectl, deploys and controllers get answers that \
+             they do \
              not understand. Running pods keep running and serving."
         } else {
-            "Clients that get there receive answers that they do not understand; balancers that ask /readyz keep sending \
-             them."
+            "Clients that get there receive answers that they do not understand; load balancers that check /readyz \
+             keep sending them."
         }
         .into()
     }
@@ -83,7 +85,8 @@ impl Words for NotAnApiserver {
         if parts.iter().any(|(_, symptom)| is_foreign(symptom)) {
             return CAUSE.into();
         }
-        "A gateway in front answers in the server's place, or the server cannot check its callers (its authentication or \
+        "A gateway in front answers in the server's place, or the server cannot check its callers (its \
+         authentication or \
          authorization webhook fails)."
             .into()
     }

@@ -24,7 +24,7 @@ impl Words for HelloDropped {
     }
 
     fn title(&self) -> &'static str {
-        "large ClientHellos are dropped on the path"
+        "the path drops large ClientHellos"
     }
 
     fn headline(&self, _: &Finding) -> String {
@@ -38,8 +38,7 @@ impl Words for HelloDropped {
         let places: Vec<String> = endpoints.iter().map(|endpoint| phrases::place(endpoint, addresses)).collect();
         format!(
             "The path from here to {} ({} of {of} endpoints) drops large ClientHellos: of {pairs} pairs of handshakes \
-             each one with a post-quantum key share (X25519MLKEM768, two packets) got a reset or no answer, and each \
-             one with X25519 alone succeeded.",
+             each one with a post-quantum key share (X25519MLKEM768, two packets) got a reset or no answer, and each one with X25519 alone succeeded.",
             phrases::list(&places),
             endpoints.len()
         )
@@ -47,7 +46,7 @@ impl Words for HelloDropped {
 
     fn impact(&self, _: &Finding) -> String {
         "Newer kubectl fails here (1.33 and later, and everything built with Go 1.24 or later), with a reset or a \
-         handshake timeout; older clients work. The apiservers are well: vedette goes on asking them with a small hello."
+         handshake timeout; older clients work. The apiservers are healthy: vedette keeps probing them with a small ClientHello."
             .into()
     }
 
@@ -65,7 +64,8 @@ impl Words for HelloDropped {
         let host = phrases::host(&address);
         vec![
             format!(
-                "curl -vk{proxy} --max-time 5 --curves X25519MLKEM768 -o /dev/null 'https://{address}/version' # fails (needs OpenSSL 3.5)"
+                "curl -vk{proxy} --max-time 5 --curves X25519MLKEM768 -o /dev/null 'https://{address}/version' # \
+                 fails (needs OpenSSL 3.5)"
             ),
             format!("curl -vk{proxy} --max-time 5 --curves X25519 -o /dev/null 'https://{address}/version' # works"),
             format!("ping -M do -s 1472 -c 3 {host} # does a full packet get through?"),

@@ -26,12 +26,12 @@ impl Words for OneBad {
     }
 
     fn title(&self) -> &'static str {
-        "one of several apiservers bad"
+        "an apiserver is down, or the API VIP fails in part"
     }
 
     fn headline(&self, finding: &Finding) -> String {
         match &finding.subject {
-            Subject::Vip(_) => "shared API address fails in part".into(),
+            Subject::Vip(_) => "API VIP fails intermittently".into(),
             subject @ (Subject::Vantage
             | Subject::Reference(_)
             | Subject::Resolver(_)
@@ -41,7 +41,7 @@ impl Words for OneBad {
             | Subject::Etcd(..)
             | Subject::EtcdMember(..)
             | Subject::Stored(..)
-            | Subject::Chain(..)) => format!("apiserver {} is failing", phrases::fit(subject.short(), 24)),
+            | Subject::Chain(..)) => format!("kube-apiserver {} down", phrases::fit(subject.short(), 24)),
         }
     }
 
@@ -49,18 +49,19 @@ impl Words for OneBad {
         let place = phrases::place(&finding.subject, addresses);
         let kind = if is_vip(finding) { "" } else { "kube-apiserver " };
         let Evidence::Partial { symptom, ready, of, extent } = &finding.evidence else {
-            return phrases::capital(format!("{kind}{place} is failing."));
+            return phrases::capital(format!("{kind}{place} is down."));
         };
         let state = phrases::symptom(symptom);
         let said = match extent {
             Extent::Whole => format!("{kind}{place} is {state}."),
             Extent::NewConnections => format!("{kind}{place} is {state}.{}", phrases::OPEN_ONES_ANSWER),
             Extent::AtTimes { failures, window } => format!(
-                "{kind}{place} fails at times: {failures} times within {} it was {state}, and it answered in between.",
+                "{kind}{place} fails intermittently: {failures} times within {} it was {state}, and it responded in \
+                 between.",
                 phrases::lasting(*window)
             ),
         };
-        let direct = if is_vip(finding) { "Asked directly, " } else { "" };
+        let direct = if is_vip(finding) { "Probed directly, " } else { "" };
         phrases::capital(format!("{said} {direct}{ready} of {of} instances are ready."))
     }
 
@@ -70,18 +71,17 @@ impl Words for OneBad {
     )]
     fn impact(&self, finding: &Finding) -> String {
         if is_vip(finding) {
-            return "Some calls through this address fail or hang while others work: kubectl and controllers see errors \
-                    that come and go. The instances work when asked directly."
+            return "Some requests through this address fail or hang while others work: kubectl and controllers see \
+                    errors that come and go. The apiservers respond when addressed directly."
                 .into();
         }
         let rest = match &finding.evidence {
-            Evidence::Partial { ready: 0 | 1, extent: Extent::Whole, .. } => " No further instance can be lost.",
+            Evidence::Partial { ready: 0 | 1, extent: Extent::Whole, .. } => " Only one ready instance is left.",
             _ => "",
         };
         format!(
-            "Clients that reach this instance fail or wait: calls through the shared address fail in part unless the \
-             balancer has taken it out. Clients pinned to it (kubelets, controllers on the same machine) are cut \
-             off.{rest}"
+            "Requests to this instance fail or hang: those through the API VIP fail in part unless the load balancer \
+             has taken it out. Clients pinned to it (kubelets, controllers on the same host) are cut off.{rest}"
         )
     }
 
@@ -92,19 +92,20 @@ impl Words for OneBad {
     fn likely_cause(&self, finding: &Finding) -> String {
         match &finding.evidence {
             Evidence::Partial { extent: Extent::AtTimes { .. }, .. } if is_vip(finding) => {
-                "The balancer leads some connections to a backend that is dead and is none of the instances watched here, \
-                 two machines claim the address, or the balancer itself is overloaded."
+                "The load balancer sends some connections to a backend that is down and is not monitored here, two \
+                 hosts claim the address, or the load balancer itself is overloaded."
             }
             Evidence::Partial { extent: Extent::AtTimes { .. }, .. } => {
-                "It restarts in a loop (its liveness probe fails, or it runs out of memory), or packets to its machine \
+                "It restarts in a loop (its liveness probe fails, or it runs out of memory), or packets to its host \
                  are lost."
             }
             Evidence::Partial { extent: Extent::NewConnections, .. } => {
-                "It takes no new connections: no file descriptors are left, its accept queue is full, its CPU is too busy \
+                "It takes no new connections: no file descriptors are left, its accept queue is full, its CPU is too \
+                 busy \
                  for handshakes, or a firewall drops new flows and lets open ones pass."
             }
             Evidence::Partial { symptom, .. } => cause_of(symptom),
-            _ => "The instance's process, machine or network.",
+            _ => "The instance's process, host or network.",
         }
         .into()
     }
@@ -130,16 +131,16 @@ impl Words for AllDown {
     }
 
     fn title(&self) -> &'static str {
-        "every apiserver down"
+        "all apiservers down"
     }
 
     fn headline(&self, _: &Finding) -> String {
-        "every apiserver is down".into()
+        "all apiservers are down".into()
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let Evidence::AllBad { parts } = &finding.evidence else {
-            return "No kube-apiserver of this cluster serves.".into();
+            return "All kube-apiservers of this cluster are down.".into();
         };
         let each: Vec<String> = parts
             .iter()
@@ -148,14 +149,15 @@ impl Words for AllDown {
             })
             .collect();
         match parts.len() {
-            1 => format!("The only kube-apiserver watched, {}.", phrases::list(&each)),
-            count => format!("None of the {count} kube-apiservers serves: {}.", each.join("; ")),
+            1 => format!("The only kube-apiserver monitored, {}.", phrases::list(&each)),
+            count => format!("All {count} kube-apiservers are down: {}.", each.join("; ")),
         }
     }
 
     fn impact(&self, _: &Finding) -> String {
-        "The API is gone: kubectl, deploys, scaling, rescheduling and everything that asks the API stop. Running pods \
-         keep running and serving; service discovery inside the cluster lives on its cache, for minutes, not hours."
+        "The API is down: kubectl, deploys, scaling, rescheduling and everything that uses the API stop. Running \
+         pods keep running and serving. In-cluster DNS and Services keep their last state until pods move or CoreDNS \
+         restarts."
             .into()
     }
 
@@ -165,13 +167,13 @@ impl Words for AllDown {
         };
         let all = |test: fn(&Symptom) -> bool| !parts.is_empty() && parts.iter().all(|(_, symptom)| test(symptom));
         let text = if all(|symptom| matches!(symptom, Symptom::Silent(unseen) if unseen.cause == Cause::Refused)) {
-            "Every instance refuses connections: the machines are up, the processes are not running. A change to all \
-             of them at once is the usual reason: manifest, certificate, image, rollout. etcd is not named as the cause."
+            "Every instance refuses connections: the hosts are up, the processes are not running. A change to all of \
+             them at once is the usual reason: manifest, certificate, image, rollout. Nothing points to etcd."
         } else if all(|symptom| matches!(symptom, Symptom::Silent(unseen) if unseen.cause == Cause::Timeout)) {
-            "Every instance stays mute while other places answer: the network to this cluster is cut, its machines are \
-             down, or all instances hang, for instance under overload."
+            "No instance responds while other targets do: the network to this cluster is cut, its hosts are down, or \
+             all instances hang, for instance under overload."
         } else if all(|symptom| matches!(symptom, Symptom::NotReady(_))) {
-            "Every instance runs and says that it is not ready: something they share fails, as the named checks say."
+            "Every instance runs and reports that it is not ready: something they share fails, as the named checks say."
         } else if all(|symptom| matches!(symptom, Symptom::Foreign { .. })) {
             foreign::CAUSE
         } else if all(|symptom| matches!(symptom, Symptom::Status(_))) {
@@ -179,7 +181,7 @@ impl Words for AllDown {
         } else if let [(_, only)] = parts.as_slice() {
             cause_of(only)
         } else {
-            "The instances fail in different ways: look for what they share (machines, network, a rollout under way)."
+            "The instances fail in different ways: look for what they share (hosts, network, a rollout under way)."
         };
         text.into()
     }
@@ -195,24 +197,24 @@ fn cause_of(symptom: &Symptom) -> &'static str {
     match symptom {
         Symptom::Silent(unseen) => match unseen.cause {
             Cause::Refused => {
-                "The machine answers but nothing listens: the process ended and does not come back (crash loop, bad \
+                "The host responds but nothing listens: the process ended and does not come back (crash loop, bad \
                  manifest, expired certificate), or it is being restarted."
             }
-            Cause::Timeout => "The machine or its network is down, or the process hangs.",
+            Cause::Timeout => "The host or its network is down, or the process hangs.",
             Cause::TlsBroken | Cause::TlsAlert => {
                 "The TLS set-up of this instance: certificate, key, or a proxy in front."
             }
-            _ => "The process or what stands in front of it drops connections.",
+            _ => "The process, or what is in front of it, drops connections.",
         },
         Symptom::Status(_) => IN_FRONT,
         Symptom::Foreign { .. } => foreign::CAUSE,
-        Symptom::NotReady(_) => "The instance runs and says itself what it lacks.",
+        Symptom::NotReady(_) => "The instance runs and reports itself what fails.",
     }
 }
 
 /// Something in front answers by a status of its own.
 const IN_FRONT: &str =
-    "Something in front of the instance answers in its place: a balancer or a proxy without a backend.";
+    "Something in front of the instance answers in its place: a load balancer or a proxy without a backend.";
 
 fn commands_for(symptom: &Symptom, instance: &Subject, addresses: &Addresses) -> Vec<String> {
     match symptom {

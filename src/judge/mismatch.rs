@@ -59,27 +59,30 @@ impl Words for Misconfigured {
                  every minute. What an apiserver answers depends on the member it asks."
             }
             Some(Mismatch::SeveralClusters(_)) => {
-                "The members of the other cluster add nothing to the redundancy of this one. An apiserver that uses one \
+                "The members of the other cluster add nothing to the redundancy of this one. An apiserver that uses \
+                 one \
                  of them sees other data, or none."
             }
             Some(Mismatch::SameMember { .. }) => {
                 "Nothing fails because of it. But there are fewer members than configured: the loss of this one is the \
-                 loss of all its names, and of what stands behind them the others are unseen from here."
+                 loss of all its names, and the members behind the other names are not monitored."
             }
             Some(Mismatch::NotListed(_)) => {
-                "For users: nothing, as long as no apiserver uses it. It has no vote and adds nothing to the redundancy."
+                "For users: nothing, as long as no apiserver uses it. It has no vote and adds nothing to the \
+                 redundancy."
             }
             Some(Mismatch::NotStarted { .. }) => {
-                "It counts in every majority and is never there: the cluster can lose one member less than it seems, and \
+                "It counts in every majority and is never there: the cluster can lose one member less than it seems, \
+                 and \
                  no write goes through once too few of the others are left."
             }
             Some(Mismatch::WithoutTls(_)) => {
-                "vedette asks nothing without TLS, so this etcd is unseen from here and a fault there would not be \
-                 noticed. If it speaks without TLS to everybody, whoever reaches its port can read and change everything, \
-                 Secrets among it."
+                "vedette probes nothing without TLS, so this etcd is not monitored and a fault there would not be \
+                 noticed. If it serves everybody without TLS, whoever reaches its port can read and change \
+                 everything, Secrets included."
             }
             Some(Mismatch::WithTls(_)) => {
-                "For users: nothing. For you: these listeners are unseen until the configuration says https."
+                "For users: nothing. These listeners are not monitored until the configuration says https."
             }
             None => "What vedette says of this etcd may be of another one.",
         }
@@ -90,23 +93,23 @@ impl Words for Misconfigured {
         match found(finding).first() {
             Some(Mismatch::SeveralClusters(_) | Mismatch::SeveralLeaders(_)) => {
                 "A restore in which each member was given only itself as --initial-cluster, a data directory that was \
-                 wiped or restored on one machine alone, or an address in vedette's configuration that leads to another \
+                 wiped or restored on one host alone, or an address in vedette's configuration that leads to another \
                  cluster."
             }
             Some(Mismatch::SameMember { .. }) => {
-                "The configured addresses lead through one balancer or name, or to one machine: give each member's own \
+                "The configured addresses lead through one balancer or name, or to one host: give each member's own \
                  address."
             }
             Some(Mismatch::NotListed(_)) => {
                 "It was removed from the cluster (etcdctl member remove) and is still in vedette's configuration."
             }
             Some(Mismatch::NotStarted { .. }) => {
-                "It was added (etcdctl member add, kubeadm join) and its machine or etcd never came up, or came up with \
+                "It was added (etcdctl member add, kubeadm join) and its host or etcd never came up, or came up with \
                  other peer addresses than were announced."
             }
             Some(Mismatch::WithoutTls(_)) => {
-                "etcd was started with http:// in --listen-client-urls or --listen-metrics-urls, or something in front \
-                 of it ends TLS."
+                "etcd was started with http:// in --listen-client-urls or --listen-metrics-urls, or something in \
+                 front of it terminates TLS."
             }
             Some(Mismatch::WithTls(_)) => "The listener was given https:// in --listen-metrics-urls.",
             None => "A restore, a change of members, or the configuration.",
@@ -122,7 +125,8 @@ impl Words for Misconfigured {
         match found(finding).first() {
             Some(Mismatch::SeveralClusters(_) | Mismatch::SeveralLeaders(_)) => vec![
                 format!(
-                    "ssh {} mv /etc/kubernetes/manifests/kube-apiserver.yaml /root/ # on every machine: stop the writers first",
+                    "ssh {} mv /etc/kubernetes/manifests/kube-apiserver.yaml /root/ # on every machine: stop the \
+                     writers first",
                     phrases::host_of(first, addresses)
                 ),
                 phrases::ETCDCTL.into(),
@@ -178,19 +182,19 @@ fn said(mismatch: &Mismatch, etcd: &str, addresses: &Addresses) -> String {
             format!("The members of {etcd} are not one cluster but {}: {}.", groups.len(), each.join("; "))
         }
         Mismatch::SeveralLeaders(leaders) => {
-            format!("{} members of {etcd} lead at the same time: {}.", leaders.len(), places(leaders))
+            format!("{} members of {etcd} are leader at the same time: {}.", leaders.len(), places(leaders))
         }
         Mismatch::SameMember { names, id } => {
             format!("{} are the same member of {etcd}, {id}, under {} names.", places(names), names.len())
         }
         Mismatch::NotListed(members) => {
             let verb = if members.len() == 1 { "is" } else { "are" };
-            format!("{} {verb} watched, but {etcd}'s own list of members has no such member.", places(members))
+            format!("{} {verb} monitored, but {etcd}'s own member list has no such member.", places(members))
         }
         Mismatch::NotStarted { ids, voters } => {
             let verb = if ids.len() == 1 { "has" } else { "have" };
             format!(
-                "{} of {voters} voters in {etcd}'s own list {verb} never started: {}.",
+                "{} of {voters} voting members in {etcd}'s own list {verb} never started: {}.",
                 ids.len(),
                 phrases::list(ids)
             )

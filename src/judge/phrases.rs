@@ -31,8 +31,8 @@ pub(super) fn place(subject: &Subject, addresses: &Addresses) -> String {
 /// The name a person would say.
 pub(super) fn name(subject: &Subject) -> String {
     match subject {
-        Subject::Vip(_) => "the shared address".into(),
-        Subject::Vantage => "the vantage".into(),
+        Subject::Vip(_) => "the API VIP".into(),
+        Subject::Vantage => "vedette's own host".into(),
         Subject::Cluster(name) => format!("cluster {name}"),
         Subject::Reference(_)
         | Subject::Resolver(_)
@@ -42,6 +42,28 @@ pub(super) fn name(subject: &Subject) -> String {
         | Subject::EtcdMember(..)
         | Subject::Stored(..)
         | Subject::Chain(..) => subject.short().to_owned(),
+    }
+}
+
+/// Where a subject is, in full: `cluster prod, etcd member etcd-2`.
+#[must_use]
+pub fn full(subject: &Subject) -> String {
+    let of = |what: String| match subject.cluster() {
+        Some(cluster) => format!("cluster {cluster}, {what}"),
+        None => what,
+    };
+    match subject {
+        Subject::Vantage => "vedette's own host".into(),
+        Subject::Cluster(cluster) => format!("cluster {cluster}"),
+        Subject::Vip(_) => of("API endpoint (VIP or load balancer)".into()),
+        Subject::Apiserver(..) => of(format!("kube-apiserver {}", subject.short())),
+        Subject::Etcd(..) => of(format!("etcd {}", subject.short())),
+        Subject::EtcdMember(..) => of(format!("etcd member {}", subject.short())),
+        Subject::Stored(..) => of("a certificate or token in a file".into()),
+        Subject::Chain(..) => of("a served certificate".into()),
+        Subject::Reference(_) => format!("reference target {}", subject.short()),
+        Subject::Resolver(_) => format!("DNS server {}", subject.short()),
+        Subject::Proxy(_) => format!("proxy {}", subject.short()),
     }
 }
 
@@ -78,26 +100,24 @@ pub fn list(items: &[String]) -> String {
 /// What an endpoint that gave no answer is: `down` only when its own kernel said so, else `unreachable from here`.
 pub(super) fn state(unseen: Unseen) -> String {
     let text = match (unseen.phase, unseen.cause) {
-        (Phase::Resolve, _) => "not seen: the DNS of this machine knows no address for its name",
-        (_, Cause::Refused) => "down: the connection is refused, nothing listens there",
+        (Phase::Resolve, _) => "unknown: DNS on the vedette host has no address for its name",
+        (_, Cause::Refused) => "down: connection refused, nothing listens there",
         (Phase::Dial, Cause::Timeout) => "unreachable from here: no answer to the connection attempt",
-        (Phase::Tls, Cause::Timeout) => "hanging: the connection is accepted, then nothing comes in the TLS handshake",
-        (Phase::FirstByte | Phase::Body, Cause::Timeout) => "hanging: connected, but no answer to the request",
-        (Phase::Idle, Cause::Reset | Cause::Closed) => "gone: an open connection was dropped without a word",
+        (Phase::Tls, Cause::Timeout) => "hanging: it accepts the connection, then does not answer in the TLS handshake",
+        (Phase::FirstByte | Phase::Body, Cause::Timeout) => "hanging: connected, but no response to the request",
+        (Phase::Idle, Cause::Reset | Cause::Closed) => "gone: an open connection was dropped",
         (_, Cause::Reset | Cause::Closed) => "failing: the connection is dropped",
-        (_, Cause::Unreachable) => "unreachable from here: the network knows no way there",
-        (_, Cause::ProxyTarget) => "unreachable: the proxy on the way says that it cannot reach it",
-        (_, Cause::ProxySilent) => {
-            "unreachable: the proxy on the way gets no answer from it, and reaches other clusters"
-        }
-        (_, Cause::Unavailable) => "up, but says that it cannot serve",
+        (_, Cause::Unreachable) => "unreachable from here: no route to host",
+        (_, Cause::ProxyTarget) => "unreachable: the proxy reports that it cannot reach it",
+        (_, Cause::ProxySilent) => "unreachable: the proxy gets no answer from it, and reaches other clusters",
+        (_, Cause::Unavailable) => "up, but reports that it cannot serve",
         _ => return format!("failing ({unseen})"),
     };
     text.into()
 }
 
 /// Behind what fails for new connections only.
-pub(super) const OPEN_ONES_ANSWER: &str = " Over a connection opened earlier it still answers.";
+pub(super) const OPEN_ONES_ANSWER: &str = " Over a connection opened earlier it still responds.";
 
 /// A sentence that may begin with a turn of phrase; names keep the letters they were given.
 pub(super) fn capital(text: String) -> String {
@@ -114,7 +134,7 @@ pub(super) fn symptom(symptom: &Symptom) -> String {
         Symptom::Status(status) => format!("answering HTTP {status} instead of its health"),
         Symptom::NotReady(parts) => format!("not ready: {}", failing(parts)),
         Symptom::Foreign { status, page } => {
-            format!("not answering itself: something else answers there (HTTP {status} with {})", page.as_str())
+            format!("not an apiserver: something else answers there (HTTP {status} with {})", page.as_str())
         }
     }
 }
@@ -122,7 +142,7 @@ pub(super) fn symptom(symptom: &Symptom) -> String {
 /// Failing parts of a health answer.
 pub(super) fn failing(parts: &[String]) -> String {
     match parts {
-        [] => "it names no failing part".into(),
+        [] => "it names no failing check".into(),
         [only] => format!("check {only} fails"),
         several => format!("checks {} fail", list(several)),
     }
@@ -247,7 +267,8 @@ pub(super) fn address_commands(vip: &Subject, addresses: &Addresses) -> Vec<Stri
         addresses.keys().find(|known| matches!(known, Subject::Apiserver(..)) && known.cluster() == vip.cluster());
     let proxy = through(vip, addresses);
     let mut commands = vec![format!(
-        "for i in $(seq 20); do curl -sk{proxy} -o /dev/null --max-time 3 -w '%{{http_code}} in %{{time_total}} s\\n' 'https://{address}/readyz'; done"
+        "for i in $(seq 20); do curl -sk{proxy} -o /dev/null --max-time 3 -w '%{{http_code}} in %{{time_total}} \
+         s\\n' 'https://{address}/readyz'; done"
     )];
     if let Some(instance) = behind {
         let machine = host_of(instance, addresses);

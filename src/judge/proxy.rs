@@ -59,42 +59,45 @@ impl Words for ProxyFails {
             return format!("The proxy {} fails.", finding.subject.short());
         };
         let does = match fault(finding) {
-            Some(Fault::Login) => "refuses vedette's login",
-            Some(Fault::Down) => "is down: its machine answers, and no working proxy does",
+            Some(Fault::Login) => "rejects vedette's login",
+            Some(Fault::Down) => "is down: its host responds, and no working proxy does",
             Some(Fault::Unreachable) => "cannot be reached from here",
-            Some(Fault::Silent) => "takes connections and then does not say whether it reaches the clusters",
-            Some(Fault::Rules) => "does not let vedette through to the clusters",
+            Some(Fault::Silent) => "accepts connections and then does not say whether it reaches the clusters",
+            Some(Fault::Rules) => "denies vedette access to the clusters",
             None => "fails",
         };
         let names: Vec<String> = lost.iter().map(|(name, _)| name.to_string()).collect();
         format!(
-            "The proxy {url} {does}. Without it nothing is seen of the apiservers of {} ({} of {of} clusters behind it).",
+            "The proxy {url} {does}. Without it vedette cannot probe the apiservers of {} ({} of {of} clusters \
+             behind it).",
             phrases::list(&names),
             lost.len()
         )
     }
 
     fn impact(&self, _: &Finding) -> String {
-        "For users: unknown. The clusters behind the proxy may be fine or not; vedette cannot see their apiservers and \
-         says nothing about them while this lasts. Whoever else goes through this proxy is cut off as well."
+        "For users: unknown. The clusters behind the proxy may be fine or not; vedette cannot probe their apiservers \
+         and sends no mail about them while this lasts. Whoever else uses this proxy is cut off as well."
             .into()
     }
 
     fn likely_cause(&self, finding: &Finding) -> String {
         match fault(finding) {
             Some(Fault::Login) => {
-                "The user or password in the proxy's URL is wrong, has ended or was changed, or the proxy wants one and \
+                "The user or password in the proxy's URL is wrong, has expired or was changed, or the proxy wants \
+                 one and \
                  none is configured (proxy-url of the kubeconfig, or proxy under credentials). Special characters in \
                  them must be percent-encoded."
             }
             Some(Fault::Down) => {
-                "The proxy's process ended or is being restarted, the port is another one, or something that is no proxy \
+                "The proxy's process ended or is being restarted, the port is another one, or something that is no \
+                 proxy \
                  of this kind listens there (http, https and socks5 differ)."
             }
-            Some(Fault::Unreachable) => "The proxy's machine, its name in DNS, or the network between.",
+            Some(Fault::Unreachable) => "The proxy's host, its name in DNS, or the network between.",
             Some(Fault::Silent) => {
-                "The proxy hangs or is overloaded, or it waits for a cluster that its own network does not reach: it has \
-                 said neither within the deadline, so what is behind it is not called down."
+                "The proxy hangs or is overloaded, or it waits for a cluster that its own network does not reach: it \
+                 has said neither within the timeout, so what is behind it is not called down."
             }
             Some(Fault::Rules) => "The proxy's rules do not allow vedette's address or login to reach these addresses.",
             None => "The proxy itself, vedette's login at it, or the network to it.",

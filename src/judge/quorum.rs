@@ -69,7 +69,7 @@ impl Words for QuorumLost {
     }
 
     fn headline(&self, finding: &Finding) -> String {
-        format!("{} has lost its quorum", etcd_name(&finding.subject))
+        format!("{} has lost quorum", etcd_name(&finding.subject))
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
@@ -82,25 +82,25 @@ impl Words for QuorumLost {
         if *unwatched > 0 {
             let break_off = if rest.is_empty() { "" } else { "; " };
             let verb = if *unwatched == 1 { "is" } else { "are" };
-            rest = format!("{rest}{break_off}{unwatched} more in its own list {verb} not watched or never started");
+            rest = format!("{rest}{break_off}{unwatched} more in its own list {verb} not monitored or never started");
         }
         if *leaderless {
             let rest = if rest.is_empty() { rest } else { format!(" {rest}.") };
             return format!(
-                "{} of {total} members of {etcd} answer, but they agree on no leader ({needed} must).{rest}",
+                "{} of {total} members of {etcd} respond, but have no leader ({needed} must agree on one).{rest}",
                 answering.len()
             );
         }
         match answering.len() {
-            0 if total == 1 => format!("The only member of {etcd} does not answer. {rest}."),
-            0 => format!("None of {total} members of {etcd} answers; {needed} are needed. {rest}."),
-            some => format!("Only {some} of {total} members of {etcd} answer; {needed} are needed. {rest}."),
+            0 if total == 1 => format!("The only member of {etcd} does not respond. {rest}."),
+            0 => format!("0 of {total} members of {etcd} respond; {needed} are needed. {rest}."),
+            some => format!("{some} of {total} members of {etcd} respond; {needed} are needed. {rest}."),
         }
     }
 
     fn impact(&self, _: &Finding) -> String {
-        "Nothing can be written: kubectl apply, deploys, scaling, rescheduling and node heartbeats fail or hang. \
-         Running pods keep running and serving; reads may still answer, with old state."
+        "All writes fail: kubectl apply, deploys, scaling, rescheduling, node leases. Running pods keep running and \
+         serving. Some reads still answer, with stale data."
             .into()
     }
 
@@ -115,16 +115,16 @@ impl Words for QuorumLost {
         }
         let refused = silent.iter().filter(|(_, unseen)| unseen.cause == Cause::Refused).count();
         if refused == silent.len() {
-            "The silent members refuse connections: their processes are not running, for instance after a full disk, \
-             an expired certificate or a bad rollout. Their machines are up."
+            "The members that are down refuse connections: their processes are not running, for instance after a \
+             full disk, an expired certificate or a bad rollout. Their hosts are up."
                 .into()
         } else if refused == 0 {
-            "The silent members do not refuse, they stay mute: machines or network between here and them are down, or \
-             the processes hang, for instance on a dead disk."
+            "The members that are down do not respond at all: their hosts or the network to them are down, or the \
+             processes hang, for instance on a dead disk."
                 .into()
         } else {
-            "Some members refuse (process not running), others stay mute (machine or network down): look at them one \
-             by one; one member back may be enough."
+            "Some members refuse connections (etcd not running), others do not respond (host or network down). One \
+             more member may be enough to restore quorum: start with the easiest."
                 .into()
         }
     }
@@ -152,7 +152,8 @@ impl Words for QuorumLost {
         commands.push(phrases::etcdctl(&all, addresses, "endpoint status -w table"));
         if let Some(first) = silent.first().or_else(|| answering.first()) {
             commands.push(format!(
-                "ssh {} 'cp -a /var/lib/etcd /root/etcd-before' # first, on each: no 'member remove', no deleting of data without a quorum",
+                "ssh {} 'cp -a /var/lib/etcd /root/etcd-before' # first, on each: no 'member remove', no deleting of \
+                 data without a quorum",
                 phrases::host_of(first, addresses)
             ));
         }
@@ -179,27 +180,25 @@ impl Words for MemberDown {
         let member = phrases::place(&finding.subject, addresses);
         let etcd = etcd_name(&finding.subject);
         let Evidence::Silent { unseen, remaining, of } = &finding.evidence else {
-            return format!("Member {member} of {etcd} gives no answer.");
+            return format!("Member {member} of {etcd} does not respond.");
         };
         format!(
-            "Member {member} of {etcd} is {}. The other {remaining} of {of} agree on a leader.",
+            "Member {member} of {etcd} is {}. The other {remaining} of {of} have a leader.",
             phrases::state(*unseen)
         )
     }
 
     fn impact(&self, finding: &Finding) -> String {
         let Evidence::Silent { remaining, of, .. } = &finding.evidence else {
-            return "The cluster works on with less redundancy.".into();
+            return "etcd works, with less fault tolerance.".into();
         };
         let spare = remaining.saturating_sub(of / 2 + 1);
         match spare {
-            0 => {
-                "The cluster works, but it cannot lose one more member: the next loss stops every write. An apiserver \
-                  that uses only this member is not ready."
-                    .into()
-            }
-            1 => "The cluster works and can lose one more member.".into(),
-            spare => format!("The cluster works and can lose {spare} more members."),
+            0 => "No fault tolerance left: if one more member fails, all writes stop. An apiserver that uses only \
+                 this member is not ready."
+                .into(),
+            1 => "etcd works and can lose one more member.".into(),
+            spare => format!("etcd works and can lose {spare} more members."),
         }
     }
 
@@ -210,21 +209,21 @@ impl Words for MemberDown {
     fn likely_cause(&self, finding: &Finding) -> String {
         use crate::model::phase::Cause;
         let Evidence::Silent { unseen, .. } = &finding.evidence else {
-            return "The member's process, machine or network.".into();
+            return "The member's process, host or network.".into();
         };
         match unseen.cause {
             Cause::Refused => {
-                "The machine answers but nothing listens: the etcd process ended (full disk, damaged data, \
-                               expired certificate, out of memory) and does not come back."
+                "The host responds but nothing listens: the etcd process ended (full disk, damaged data, expired \
+                 certificate, out of memory) and does not come back."
                     .into()
             }
-            Cause::Timeout => "The machine or its network is down, or the process hangs, for instance on its disk. A \
-                               running defragmentation also mutes a member, for 10 to 40 s per GB."
+            Cause::Timeout => "The host or its network is down, or the process hangs, for instance on its disk. A \
+                               running defragmentation also makes a member unresponsive, about 10 to 40 s per GB."
                 .into(),
             Cause::TlsBroken | Cause::TlsAlert => {
-                "The TLS set-up of this member: certificate, key or accepted client authority.".into()
+                "The TLS set-up of this member: certificate, key or client CA.".into()
             }
-            _ => format!("What the last look met: {unseen}."),
+            _ => format!("The last probe ended with: {unseen}."),
         }
     }
 

@@ -33,7 +33,7 @@ impl Words for NearQuota {
     }
 
     fn headline(&self, finding: &Finding) -> String {
-        format!("{} is filling up", etcd_name(&finding.subject))
+        format!("{} database is close to its quota", etcd_name(&finding.subject))
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
@@ -41,19 +41,19 @@ impl Words for NearQuota {
         let Evidence::Quota(fill) = &finding.evidence else {
             return format!("The database of {etcd} is close to its quota.");
         };
-        let source = if fill.is_quota_told { "" } else { " (the quota as configured; this etcd does not tell it)" };
-        let used = fill.in_use_bytes.map(|used| format!(" {} of the file are in use.", phrases::bytes(used)));
+        let source = if fill.is_quota_told { "" } else { " (quota as configured; this etcd does not report it)" };
+        let used = fill.in_use_bytes.map(|used| format!(" In use: {}.", phrases::bytes(used)));
         let forecast = match (fill.growth_per_hour, fill.full_in) {
             (_, Some(left)) => format!(
-                " At its growth of {} an hour it is full in {}.",
+                " Growing {}/h: full in {}.",
                 phrases::bytes(fill.growth_per_hour.unwrap_or_default()),
                 roughly(left)
             ),
-            (Some(_), None) => " It does not grow at present.".to_owned(),
-            (None, None) => " How fast it grows is not known yet.".to_owned(),
+            (Some(_), None) => " Not growing at present.".to_owned(),
+            (None, None) => " Growth not known yet.".to_owned(),
         };
         format!(
-            "The database of {etcd} is {} % full: {} of {} on {}{source}.{}{forecast}",
+            "The database of {etcd} is at {} % of its quota: {} of {} on {}{source}.{}{forecast}",
             fill.percent(),
             phrases::bytes(fill.size_bytes),
             phrases::bytes(fill.quota_bytes),
@@ -63,8 +63,8 @@ impl Words for NearQuota {
     }
 
     fn impact(&self, _: &Finding) -> String {
-        "Nothing fails yet. At 100 % etcd raises NOSPACE and takes no more writes: deploys, scaling, leader elections and \
-         node heartbeats stop, and it does not heal by itself."
+        "Nothing fails yet. At 100 % etcd raises a NOSPACE alarm and rejects writes: deploys, scaling, controllers' \
+         leader elections and node leases stop, and it does not recover by itself."
             .into()
     }
 
@@ -78,8 +78,9 @@ impl Words for NearQuota {
                 "More than half of the file is free space inside it: defragmentation gives it back."
             }
             Some(_) => {
-                "Most of the file is in use: something writes or keeps too much (events, leases, a controller in a loop, \
-                 large custom resources, no compaction). Find and stop it; defragmentation alone gives back little."
+                "Most of the file is in use: something writes or keeps too much (events, leases, a controller in a \
+                 loop, \
+                 large custom resources, no compaction). Find and stop it; defragmentation alone gives back little. Last resort: raise --quota-backend-bytes (8 GiB at most is recommended)."
             }
             None => {
                 "Something writes or keeps too much, or free space inside the file was never given back by \
@@ -101,7 +102,8 @@ impl Words for NearQuota {
         vec![
             phrases::ETCDCTL.into(),
             phrases::etcdctl(&members, addresses, "endpoint status -w table # DB SIZE against IN USE, who leads"),
-            "kubectl get --raw /metrics | grep -E '^apiserver_(storage|resource)_objects' | sort -k2 -gr | head # what fills it"
+            "kubectl get --raw /metrics | grep -E '^apiserver_(storage|resource)_objects' | sort -k2 -gr | head # \
+             what fills it"
                 .into(),
             phrases::room(one, addresses),
             phrases::snapshot(one, addresses),

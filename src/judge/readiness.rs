@@ -28,12 +28,12 @@ impl Words for EtcdUnreachable {
     }
 
     fn title(&self) -> &'static str {
-        "apiserver cannot reach an etcd that is fine"
+        "apiserver cannot reach etcd, which is healthy"
     }
 
     fn headline(&self, finding: &Finding) -> String {
         if store(finding) == Store::OfSome {
-            return "apiservers cannot reach etcd of some resources".into();
+            return "apiserver cannot reach etcd of some resources".into();
         }
         match &finding.subject {
             Subject::Apiserver(_, name) => {
@@ -48,7 +48,7 @@ impl Words for EtcdUnreachable {
             | Subject::Etcd(..)
             | Subject::EtcdMember(..)
             | Subject::Stored(..)
-            | Subject::Chain(..) => "apiservers cannot reach etcd".into(),
+            | Subject::Chain(..) => "apiserver cannot reach etcd".into(),
         }
     }
 
@@ -57,10 +57,10 @@ impl Words for EtcdUnreachable {
             return "kube-apiserver reports that it cannot reach etcd.".into();
         };
         let etcd = match (store(finding), etcd_agrees) {
-            (Store::Main | Store::Both, Some(true)) => "etcd, asked directly, answers and agrees on a leader",
-            (Store::OfSome, Some(true)) => "every etcd that is watched here answers and agrees on a leader",
-            (_, Some(false)) => "etcd, asked directly, does not agree on a leader either",
-            (_, None) => "etcd itself is not seen from here",
+            (Store::Main | Store::Both, Some(true)) => "etcd, probed directly, responds and has a leader",
+            (Store::OfSome, Some(true)) => "every etcd that is monitored here responds and has a leader",
+            (_, Some(false)) => "etcd, probed directly, has no leader either",
+            (_, None) => "etcd itself is not monitored here",
         };
         let which = match store(finding) {
             Store::Main => "",
@@ -78,11 +78,11 @@ impl Words for EtcdUnreachable {
 
     fn impact(&self, finding: &Finding) -> String {
         match store(finding) {
-            Store::Main | Store::Both => how_much(finding, "Calls to it fail with HTTP 500 or hang"),
-            Store::OfSome => "Reads and writes of the resources kept there (mostly events) fail or hang, so what happens \
-                              in the cluster is not written down; all else can be read and written. The apiserver calls \
-                              itself not ready for it: balancers that ask /readyz take it out, and with every instance \
-                              concerned the whole API may become unreachable through them."
+            Store::Main | Store::Both => how_much(finding, "Requests to it fail with HTTP 500 or hang"),
+            Store::OfSome => "Reads and writes of the resources kept there (mostly events) fail or hang, so events \
+                              are not recorded; all else can be read and written. The apiserver reports itself not \
+                              ready for it: load balancers that check /readyz take it out, and with every instance \
+                              affected the whole API may become unreachable through them."
                 .into(),
         }
     }
@@ -99,12 +99,13 @@ impl Words for EtcdUnreachable {
                  cluster to see which."
             }
             Evidence::NotReady { etcd_agrees: Some(true), .. } => {
-                "What lies between apiserver and etcd: the client certificate apiserver-etcd-client has ended or its \
-                 authority changed, --etcd-servers names the wrong place, or port 2379 is blocked between them."
+                "What lies between apiserver and etcd: the client certificate apiserver-etcd-client has expired or \
+                 its CA changed, --etcd-servers names the wrong place, or port 2379 is blocked between them."
             }
-            Evidence::NotReady { etcd_agrees: Some(false), .. } => "etcd itself; look there first.",
+            Evidence::NotReady { etcd_agrees: Some(false), .. } => "etcd itself: check it first.",
             _ => {
-                "etcd, or what lies between it and the apiserver: certificate apiserver-etcd-client, --etcd-servers, port 2379."
+                "etcd, or what lies between it and the apiserver: certificate apiserver-etcd-client, --etcd-servers, \
+                 port 2379."
             }
         };
         text.into()
@@ -117,7 +118,8 @@ impl Words for EtcdUnreachable {
             format!("ssh {host} openssl x509 -noout -enddate -in /etc/kubernetes/pki/apiserver-etcd-client.crt"),
             format!("ssh {host} grep -e --etcd /etc/kubernetes/manifests/kube-apiserver.yaml"),
             format!(
-                "ssh {host} 'crictl logs --tail 500 $(crictl ps -aq --name kube-apiserver | head -1) 2>&1 | grep -i etcd | tail'"
+                "ssh {host} 'crictl logs --tail 500 $(crictl ps -aq --name kube-apiserver | head -1) 2>&1 | grep -i \
+                 etcd | tail'"
             ),
             phrases::readyz(&instance, addresses),
             format!(
@@ -138,7 +140,7 @@ impl Words for NotReady {
 
     fn headline(&self, finding: &Finding) -> String {
         match &finding.subject {
-            Subject::Apiserver(_, name) => format!("apiserver {} is not ready", phrases::fit(name.as_str(), 21)),
+            Subject::Apiserver(_, name) => format!("apiserver {} not ready", phrases::fit(name.as_str(), 21)),
             Subject::Vantage
             | Subject::Reference(_)
             | Subject::Resolver(_)
@@ -148,7 +150,7 @@ impl Words for NotReady {
             | Subject::Etcd(..)
             | Subject::EtcdMember(..)
             | Subject::Stored(..)
-            | Subject::Chain(..) => "apiservers are not ready".into(),
+            | Subject::Chain(..) => "apiservers not ready".into(),
         }
     }
 
@@ -159,12 +161,12 @@ impl Words for NotReady {
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         match &finding.evidence {
             Evidence::NotReady { parts, of, .. } => format!("{}.", who_fails(parts, *of, addresses)),
-            _ => "kube-apiserver answers that it is not ready.".into(),
+            _ => "kube-apiserver reports that it is not ready.".into(),
         }
     }
 
     fn impact(&self, finding: &Finding) -> String {
-        how_much(finding, "It answers, but what depends on the failing checks does not work")
+        how_much(finding, "It responds, but what depends on the failing checks does not work")
     }
 
     fn likely_cause(&self, finding: &Finding) -> String {
@@ -173,13 +175,14 @@ impl Words for NotReady {
         };
         let fails = |wanted: &str| parts.iter().any(|(_, checks)| checks.iter().any(|check| check.starts_with(wanted)));
         let text = if fails("kms-provider") {
-            "The key management plugin that decrypts Secrets does not answer: its socket, its pod, or the key service behind it."
+            "The key management plugin that decrypts Secrets does not answer: its socket, its pod, or the key \
+             service behind it."
         } else if fails("shutdown") {
             "It is shutting down: a drain or restart is under way."
         } else if fails("informer-sync") || fails("poststarthook") {
             "It is still starting, or its start-up tasks cannot finish because a part they need fails."
         } else if fails("log") {
-            "The audit log cannot be written: a full disk or a dead audit webhook."
+            "kube-apiserver cannot write its own log (stderr): a full disk, or the container runtime does not read it."
         } else {
             "A part of the apiserver, as its own readiness checks name it; the log has the reason."
         };

@@ -24,7 +24,7 @@ impl Words for Refused {
     }
 
     fn title(&self) -> &'static str {
-        "the monitor's own credential is refused"
+        "vedette is not authorized (401 or 403)"
     }
 
     fn headline(&self, finding: &Finding) -> String {
@@ -32,7 +32,7 @@ impl Words for Refused {
         if is_withheld(finding) {
             return format!("vedette's login is withheld from {}", phrases::fit(&who, 17));
         }
-        format!("{who} refuses vedette's credential")
+        format!("{who}: vedette is not authorized")
     }
 
     #[expect(
@@ -42,7 +42,7 @@ impl Words for Refused {
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let place = phrases::place(&finding.subject, addresses);
         let Evidence::Refused { unseen, own_flaw, trust, .. } = &finding.evidence else {
-            return format!("{place} is alive but refuses vedette's credential.");
+            return format!("{place} responds, but rejects vedette's credential.");
         };
         match unseen.cause {
             Cause::OwnCredential => match own_flaw {
@@ -50,14 +50,14 @@ impl Words for Refused {
                 None => format!("vedette's own credential for {place} cannot be read or used ({unseen})."),
             },
             Cause::TokenWithheld => {
-                format!("{place} wants a login. The token or password is not sent because {}.", because(*trust))
+                format!("{place} asks for a login. The token or password is not sent because {}.", because(*trust))
             }
-            _ => format!("{place} is alive but refuses vedette's credential ({unseen})."),
+            _ => format!("{place} responds, but rejects vedette's credential ({unseen})."),
         }
     }
 
     fn impact(&self, _: &Finding) -> String {
-        "For users: nothing. For you: this part of the cluster is unseen until it is mended, so a fault there would not \
+        "For users: nothing. This part of the cluster is not monitored until it is fixed, so a fault there would not \
          be noticed."
             .into()
     }
@@ -70,25 +70,25 @@ impl Words for Refused {
         let text = match &finding.evidence {
             Evidence::Refused { unseen, own_flaw, trust, .. } => match unseen.cause {
                 Cause::TokenWithheld if *trust == Some(Trust::Unverified) => {
-                    "No CA is configured there (credentials.ca, or certificate-authority of the kubeconfig), so nobody \
-                     can tell who would receive it."
+                    "No CA is configured there (credentials.ca, or certificate-authority of the kubeconfig), so \
+                     nothing proves who would receive it."
                 }
                 Cause::TokenWithheld => {
-                    "A login sent to a server that is not trusted could be read by anybody. What is wrong with its \
-                     certificate is told on its own."
+                    "A login sent to a server that is not trusted could be read by anybody. Another alert says what \
+                     is wrong with its certificate."
                 }
                 Cause::OwnCredential if own_flaw.is_some() => {
-                    "What stands above. Run a plugin that it names by hand, as the user and with the environment that vedette \
+                    "As above. Run a plugin that it names by hand, as the user and with the environment that vedette \
                      has: what it does not find there or asks of a person, it does not get."
                 }
                 Cause::OwnCredential => "The file with the certificate, key or token is missing, unreadable or broken.",
                 Cause::ClientCertificateRefused => {
-                    "vedette's client certificate has ended, or the server trusts another authority than the one that \
+                    "vedette's client certificate has expired, or the server trusts another CA than the one that \
                      signed it."
                 }
-                _ => "The token or certificate has ended or was revoked, or the RBAC rules of vedette were removed.",
+                _ => "The token or certificate has expired or was revoked, or the RBAC rules of vedette were removed.",
             },
-            _ => "vedette's certificate or token has ended, or its rights were removed.",
+            _ => "vedette's certificate or token has expired, or its permissions were removed.",
         };
         text.into()
     }
@@ -115,7 +115,8 @@ impl Words for Refused {
         ];
         if finding.subject.component() == "etcd" {
             commands.push(format!(
-                "curl -sv --max-time 10 --cacert CA-FILE --cert CLIENT-CERTIFICATE --key CLIENT-KEY https://{address}/health 2>&1 | grep -iE 'alert|verif|HTTP/'"
+                "curl -sv --max-time 10 --cacert CA-FILE --cert CLIENT-CERTIFICATE --key CLIENT-KEY \
+                 https://{address}/health 2>&1 | grep -iE 'alert|verif|HTTP/'"
             ));
         } else {
             commands.push("kubectl --kubeconfig VEDETTE-KUBECONFIG auth whoami".to_owned());
@@ -141,7 +142,7 @@ const fn because(trust: Option<Trust>) -> &'static str {
         Some(Trust::UnknownAuthority) => "its chain is of an unknown CA",
         Some(Trust::WrongName) => "its certificate is for another name",
         Some(Trust::NotYetValid) => "its certificate is not valid yet",
-        Some(Trust::Expired) => "its certificate chain has ended",
+        Some(Trust::Expired) => "its certificate chain has expired",
         Some(Trust::WrongPurpose) => "its certificate is not for servers",
         Some(Trust::Unverified) => "no CA is configured to verify its chain with",
         Some(Trust::Invalid | Trust::Unproven | Trust::Trusted) | None => "its chain is not trusted",
@@ -150,7 +151,7 @@ const fn because(trust: Option<Trust>) -> &'static str {
 
 fn who(finding: &Finding) -> String {
     match finding.subject.component() {
-        "vip" => "shared API address".into(),
+        "vip" => "API VIP".into(),
         _ => finding.subject.short().to_owned(),
     }
 }
@@ -265,7 +266,7 @@ mod tests {
     fn the_words_name_what_became_of_our_credential() {
         let plugin = "the exec plugin corp-login ended with exit code 1, and says: session has ended";
         for (own_flaw, what, why) in [
-            (Some(plugin), plugin, "What stands above"),
+            (Some(plugin), plugin, "As above"),
             (None, "cannot be read or used", "The file with the certificate, key or token is missing"),
         ] {
             let mut finding = samples::finding(RuleId::F52);

@@ -26,49 +26,49 @@ impl Words for ReferenceSilent {
     }
 
     fn title(&self) -> &'static str {
-        "reference point silent"
+        "reference target not responding"
     }
 
     fn headline(&self, finding: &Finding) -> String {
-        format!("reference point {} is silent", phrases::fit(finding.subject.short(), 24))
+        format!("reference target {} down", phrases::fit(finding.subject.short(), 24))
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let place = phrases::place(&finding.subject, addresses);
         let Evidence::SilentReference { last, unseen, answered, left } = &finding.evidence else {
-            return format!("Reference point {place} does not answer any more.");
+            return format!("Reference target {place} no longer responds.");
         };
         let why = unseen.map_or_else(String::new, |unseen: Unseen| format!(" ({unseen})"));
         let before = answered.map_or_else(
-            || "It has not answered since vedette started".to_owned(),
-            |answered| format!("It last answered at {answered}"),
+            || "It has not responded since vedette started".to_owned(),
+            |answered| format!("It last responded at {answered}"),
         );
         let others = match left {
-            0 => {
-                "no other place outside the clusters is left that could prove that the path from here works".to_owned()
-            }
-            1 => "one other place still proves that the path from here works".to_owned(),
-            left => format!("{left} other places still prove that the path from here works"),
+            0 => "no other target outside the clusters is left that could prove that vedette's own network \
+                 works"
+                .to_owned(),
+            1 => "one other target still proves that vedette's own network works".to_owned(),
+            left => format!("{left} other targets still prove that vedette's own network works"),
         };
-        format!("{place} gives no answer{why}, last asked at {last}, while other places answer. {before}; {others}.")
+        format!("{place} does not respond{why}, last probed at {last}, while other targets do. {before}; {others}.")
     }
 
     fn impact(&self, finding: &Finding) -> String {
         let alone = matches!(finding.evidence, Evidence::SilentReference { left: 0, .. });
         let effect = if alone {
-            "The silence of a cluster can no longer be told from a cut of this machine's own network: it is paged after \
+            "An outage of a cluster can no longer be told from a loss of this host's own network: it is paged after \
              30 s, as \"path unproven\"."
         } else {
-            "Should the others fall silent too, faults of clusters are believed later."
+            "If the others fail too, faults of clusters are confirmed later."
         };
         format!("For users: nothing. {effect}")
     }
 
     fn likely_cause(&self, finding: &Finding) -> String {
         if matches!(finding.subject, Subject::Resolver(_)) {
-            "The DNS server is down or was replaced, or a firewall drops what this machine sends it."
+            "The DNS server is down or was replaced, or a firewall drops what this host sends it."
         } else {
-            "The place is down, was moved or taken away, or a firewall drops what this machine sends it."
+            "The target is down, was moved or taken away, or a firewall drops what this host sends it."
         }
         .into()
     }

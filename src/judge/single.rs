@@ -28,7 +28,7 @@ impl Words for SinglePoints {
     }
 
     fn headline(&self, _: &Finding) -> String {
-        "a single fault can take it down".into()
+        "single points of failure".into()
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
@@ -40,7 +40,7 @@ impl Words for SinglePoints {
     }
 
     fn impact(&self, _: &Finding) -> String {
-        "Nothing fails because of it. The first fault of such a part is an outage, and so is its maintenance.".into()
+        "Nothing fails because of it. If one of these fails or is restarted, the cluster is down.".into()
     }
 
     fn likely_cause(&self, _: &Finding) -> String {
@@ -59,12 +59,14 @@ pub fn point_of(point: &Single, addresses: &Addresses) -> String {
         Single::Apiserver(subject) => format!("one kube-apiserver: {}", phrases::place(subject, addresses)),
         Single::Voter(subject) => format!("one etcd member: {}", phrases::place(subject, addresses)),
         Single::EvenVoters { etcd, voters } => format!(
-            "{} has {voters} members with a vote, which survive the loss of no more than {} would",
+            "{} has {voters} voting members: it tolerates as many failures as {} would",
             etcd.short(),
             voters.saturating_sub(1)
         ),
-        Single::WayIn(subject) => format!("one way to the API: {}", phrases::place(subject, addresses)),
-        Single::Resolver(subject) => format!("one DNS server for this vantage: {}", phrases::place(subject, addresses)),
+        Single::WayIn(subject) => format!("one API endpoint: {}", phrases::place(subject, addresses)),
+        Single::Resolver(subject) => {
+            format!("one DNS server for the vedette host: {}", phrases::place(subject, addresses))
+        }
     }
 }
 

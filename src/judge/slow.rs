@@ -22,43 +22,43 @@ impl Words for Slow {
     }
 
     fn title(&self) -> &'static str {
-        "answers, but slowly"
+        "the API responds slowly"
     }
 
     /// One finding per cluster: whoever is slow, people call the API slow.
     fn headline(&self, _finding: &Finding) -> String {
-        "the API answers slowly".into()
+        "the API is slow".into()
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let Evidence::Slow { total, dominating, traffic, looks, slow, of, parts, .. } = &finding.evidence else {
-            return format!("{} answers slowly.", phrases::place(&finding.subject, addresses));
+            return format!("{} responds slowly.", phrases::place(&finding.subject, addresses));
         };
         let place =
             parts.iter().map(|(endpoint, _)| phrases::place(endpoint, addresses)).collect::<Vec<_>>().join(", ");
-        let most = dominating.map(|phase| format!(", most of it in {}", phase_name(phase))).unwrap_or_default();
+        let most = dominating.map(|phase| format!(", mostly {}", phase_name(phase))).unwrap_or_default();
         let took = phrases::lasting(*total);
         let said = match traffic {
-            Traffic::All => format!("{place} answers, but took {took}{most}; {looks} looks in a row were slow."),
+            Traffic::All => format!("{place} responds, but took {took}{most}; {looks} probes in a row were slow."),
             Traffic::Ordinary => format!(
-                "{place} lets ordinary requests wait: the last took {took}{most}; {looks} in a row were slow. Health \
-                 checks, which are exempt from queueing, are answered at once."
+                "Non-exempt requests to {place} are queued (API Priority and Fairness): the last took {took}{most}; \
+                 {looks} in a row were slow. /readyz is exempt and fast."
             ),
             Traffic::Shed => format!(
-                "{place} refuses ordinary requests for overload (HTTP 429), {looks} in a row. Health checks, which are \
-                 exempt from that, are answered."
+                "{place} rejects non-exempt requests for overload (HTTP 429, API Priority and Fairness), {looks} in \
+                 a row. /readyz is exempt and responds."
             ),
             Traffic::Connecting => format!(
-                "New connections to {place} took {took}{most}; {looks} in a row were slow. Requests over a connection \
-                 opened earlier are quick."
+                "New connections to {place} took {took}{most}; {looks} in a row were slow. Requests over a kept \
+                 connection are fast."
             ),
             Traffic::Health => format!(
-                "The readiness checks of {place} took {took}{most}; {looks} in a row were slow. Ordinary requests that \
-                 need no etcd are quick."
+                "The readiness checks of {place} took {took}{most}; {looks} in a row were slow. Requests that need \
+                 no etcd are fast."
             ),
         };
         let rest = if is_address_alone(finding) {
-            format!("Asked directly, none of the {of} instances is slow.")
+            format!("Probed directly, none of the {of} instances is slow.")
         } else {
             format!("{slow} of {of} instances are slow.")
         };
@@ -69,14 +69,15 @@ impl Words for Slow {
     fn impact(&self, finding: &Finding) -> String {
         let all = matches!(&finding.evidence, Evidence::Slow { slow, of, .. } if slow >= of);
         if all {
-            "Everything that uses the API waits: kubectl, deploys, controllers; leases may be lost. Running pods keep \
+            "Every request to the API is slow: kubectl, deploys, controllers; leases may be lost. Running pods keep \
              running."
                 .into()
         } else if is_address_alone(finding) {
-            "Every client of this address waits, though the apiservers behind it are quick. Running pods keep running."
+            "Requests through the API VIP are slow, though the apiservers behind it are fast. Running pods keep \
+             running."
                 .into()
         } else {
-            "Clients of this instance wait; the others are not affected.".into()
+            "Requests to this instance are slow. Other instances are not affected.".into()
         }
     }
 
@@ -86,36 +87,39 @@ impl Words for Slow {
     )]
     fn likely_cause(&self, finding: &Finding) -> String {
         let text = match &finding.evidence {
-            Evidence::Slow { dominating: Some(Phase::Resolve), .. } => "Name resolution on this vantage.",
+            Evidence::Slow { dominating: Some(Phase::Resolve), .. } => "Name resolution on the vedette host.",
             Evidence::Slow { dominating: Some(Phase::Dial), .. } if is_address_alone(finding) => {
-                "The balancer or the way to it: its accept queue is full (too many connections), or the link loses \
-                 packets. The instances are not at fault."
+                "The load balancer or the network to it: its accept queue is full (too many connections), or the \
+                 link loses packets. The instances are not at fault."
             }
             Evidence::Slow { dominating: Some(Phase::Tls), .. } if is_address_alone(finding) => {
-                "The balancer: it lacks CPU, or it waits for a backend before it passes the handshake on. The instances \
-                 are not at fault; a backend that is not watched here may be."
+                "The load balancer: it lacks CPU, or it waits for a backend before it passes the handshake on. The \
+                 instances are not at fault; a backend that is not monitored here may be."
             }
             Evidence::Slow { .. } if is_address_alone(finding) => {
-                "The balancer: it queues requests, or leads them to a backend that is not watched here. The instances are \
-                 not at fault."
+                "The load balancer: it queues requests, or sends them to a backend that is not monitored here. The \
+                 instances are not at fault."
             }
             Evidence::Slow { traffic: Traffic::Ordinary | Traffic::Shed, .. } => {
-                "The server is overloaded by somebody's calls (many LIST or WATCH) and its priority and fairness holds \
-                 back ordinary requests, or what authenticates them (webhook, OIDC) is slow."
+                "The server is overloaded by a client (many LIST or WATCH requests) and API Priority and Fairness \
+                 queues non-exempt requests, or what authenticates them (webhook, OIDC) is slow."
             }
             Evidence::Slow { traffic: Traffic::Health, dominating: Some(Phase::FirstByte | Phase::Body), .. } => {
-                "etcd behind it, or the way there: the readiness checks wait for it, and what needs no etcd does not."
+                "etcd behind it, or the network to it: the readiness checks wait for it, and what needs no etcd does \
+                 not."
             }
             Evidence::Slow { dominating: Some(Phase::Dial), .. } => {
-                "The network between here and there (loss, a full link), or a full accept queue."
+                "The network to it (packet loss, a full link), or a full accept queue."
             }
             Evidence::Slow { dominating: Some(Phase::Tls), .. } => {
-                "The machine lacks CPU: handshakes are the first to wait, and many clients that reconnect at once cost most."
+                "The host lacks CPU: handshakes are the first to wait, and many clients that reconnect at once cost \
+                 most."
             }
             Evidence::Slow { dominating: Some(Phase::FirstByte | Phase::Body), .. } => {
-                "The server is overloaded (many LIST or WATCH calls, too little CPU or memory), or etcd behind it is slow."
+                "The server is overloaded (many LIST or WATCH calls, too little CPU or memory), or etcd behind it is \
+                 slow."
             }
-            _ => "Overload of the server, its machine, or the network.",
+            _ => "Overload of the server, its host, or the network.",
         };
         text.into()
     }
@@ -128,7 +132,8 @@ impl Words for Slow {
         let (proxy, kubectl) = (phrases::through(slowest, addresses), phrases::kubectl(slowest, addresses));
         vec![
             format!(
-                "curl -sk{proxy} -o /dev/null -w 'seconds since start: tcp %{{time_connect}} tls %{{time_appconnect}} answer %{{time_starttransfer}}\\n' 'https://{address}/readyz'"
+                "curl -sk{proxy} -o /dev/null -w 'seconds since start: tcp %{{time_connect}} tls \
+                 %{{time_appconnect}} answer %{{time_starttransfer}}\\n' 'https://{address}/readyz'"
             ),
             format!(
                 "{kubectl} --server=https://{address} get --raw /debug/api_priority_and_fairness/dump_priority_levels"
@@ -147,11 +152,11 @@ fn is_address_alone(finding: &Finding) -> bool {
 
 const fn phase_name(phase: Phase) -> &'static str {
     match phase {
-        Phase::Resolve => "name resolution",
-        Phase::Dial => "the TCP connection",
+        Phase::Resolve => "DNS resolution",
+        Phase::Dial => "the TCP connect",
         Phase::Tls => "the TLS handshake",
-        Phase::FirstByte => "waiting for the first byte",
-        Phase::Body => "reading the answer",
+        Phase::FirstByte => "server processing",
+        Phase::Body => "transfer of the response",
         Phase::Idle => "idling",
     }
 }

@@ -28,43 +28,45 @@ impl Words for Split {
     }
 
     fn title(&self) -> &'static str {
-        "etcd members split, though all answer here"
+        "etcd network partition: members cannot reach each other"
     }
 
     fn headline(&self, finding: &Finding) -> String {
-        format!("{} members are split", etcd_name(&finding.subject))
+        format!("{} network partition", etcd_name(&finding.subject))
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let etcd = etcd_name(&finding.subject);
         let Evidence::Split { leader, term, following, of, apart } = &finding.evidence else {
-            return format!("Members of {etcd} answer here but do not agree with each other.");
+            return format!("Members of {etcd} respond to vedette but not to each other.");
         };
         let each: Vec<String> = apart
             .iter()
             .map(|apart| format!("{} {}", phrases::place(&apart.member, addresses), differs(&apart.how)))
             .collect();
         format!(
-            "All of these members of {etcd} answer here, but not all hold together: {}. {following} of {of} voters \
-             follow {leader} in term {term} and work.",
+            "All these members of {etcd} respond to vedette, but are cut off from each other: {}. {following} of \
+             {of} voters have leader {leader} (term {term}) and work.",
             each.join("; ")
         )
     }
 
     fn impact(&self, finding: &Finding) -> String {
         let Evidence::Split { following, of, apart, .. } = &finding.evidence else {
-            return "The majority works on with less redundancy.".into();
+            return "The majority works, with less fault tolerance.".into();
         };
         let names: Vec<String> = apart.iter().map(|apart| apart.member.short().to_owned()).collect();
         let spare = following.saturating_sub(majority(*of));
         let room = match spare {
-            0 => "The majority works, but it cannot lose one more member: the next loss stops every write.".to_owned(),
+            0 => "The majority works, with no fault tolerance left: if one more member fails, all writes \
+                  stop."
+                .to_owned(),
             1 => "The majority works and can lose one more member.".to_owned(),
             spare => format!("The majority works and can lose {spare} more members."),
         };
         format!(
-            "{room} Apiservers that use {} fail or hang: writes and consistent reads there end after 7 s without result, \
-             cached reads and watches show old state.",
+            "{room} Apiservers that use {} fail or hang: writes and consistent reads there time out after 7 s, \
+             cached reads and watches return stale data.",
             phrases::list(&names)
         )
     }
@@ -75,14 +77,14 @@ impl Words for Split {
         };
         let is_any = |test: fn(&Apartness) -> bool| apart.iter().any(|apart| test(&apart.how));
         if is_any(|how| matches!(how, Apartness::OtherCluster { .. })) {
-            "It belongs to another etcd cluster: a data directory restored or begun anew on that machine, or an address \
-             in vedette's configuration that leads to another cluster's member."
+            "It belongs to another etcd cluster: a data directory restored or wiped on that host, or an address in \
+             vedette's configuration that leads to a member of another cluster."
         } else if is_any(|how| matches!(how, Apartness::ReadsFail(_))) {
-            "It hears the leader but does not get through to it: the peer network (port 2380) is cut in one direction, \
+            "It receives from the leader but cannot reach it: the peer network (port 2380) is cut in one direction, \
              or the member itself hangs on its disk or CPU."
         } else {
             "The peer network (port 2380) between it and the others is cut, while the client port (2379) is reachable \
-             from here: firewall, routing, MTU, or a peer certificate that has ended or is not trusted."
+             from here: firewall, routing, MTU, or a peer certificate that has expired or is not trusted."
         }
         .into()
     }
@@ -109,11 +111,11 @@ impl Words for Split {
 
 fn differs(how: &Apartness) -> String {
     match how {
-        Apartness::NoLeader { term } => format!("knows no leader (term {term})"),
-        Apartness::OtherLeader { leader, term } => format!("follows {leader} in term {term}"),
+        Apartness::NoLeader { term } => format!("has no leader (term {term})"),
+        Apartness::OtherLeader { leader, term } => format!("has leader {leader} (term {term})"),
         Apartness::OtherCluster { cluster_id } => format!("is a member of another etcd cluster ({cluster_id:x})"),
         Apartness::ReadsFail(unseen) => {
-            format!("follows the leader, but linearizable reads on it fail ({unseen}) where the others serve them")
+            format!("has the leader, but linearizable reads on it fail ({unseen}) and succeed on the others")
         }
     }
 }

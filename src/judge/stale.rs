@@ -29,12 +29,12 @@ impl Words for ServedStale {
     }
 
     fn title(&self) -> &'static str {
-        "certificate renewed on disk but still served old"
+        "renewed certificate not in use"
     }
 
     fn headline(&self, finding: &Finding) -> String {
         let who = match &finding.subject {
-            Subject::Vip(_) => "the shared address".to_owned(),
+            Subject::Vip(_) => "the API VIP".to_owned(),
             subject @ (Subject::Vantage
             | Subject::Reference(_)
             | Subject::Resolver(_)
@@ -44,20 +44,20 @@ impl Words for ServedStale {
             | Subject::Etcd(..)
             | Subject::EtcdMember(..)
             | Subject::Stored(..)
-            | Subject::Chain(..)) => phrases::fit(subject.short(), 20),
+            | Subject::Chain(..)) => phrases::fit(subject.short(), 18),
         };
-        format!("{who} serves an old certificate")
+        format!("{who}: renewed certificate not in use")
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let place = phrases::place(&finding.subject, addresses);
         let Evidence::Stale { path, served_ends, stored_ends, .. } = &finding.evidence else {
-            return format!("{place} serves an older certificate than lies on disk.");
+            return format!("{place} serves an older certificate than the one on disk.");
         };
         format!(
             "{place} still serves the certificate that {}, although {path} holds a newer one, {}.",
-            if served_ends.is_endless() { "has no end".to_owned() } else { format!("ends at {served_ends}") },
-            if stored_ends.is_endless() { "without end".to_owned() } else { format!("valid until {stored_ends}") },
+            if served_ends.is_endless() { "never expires".to_owned() } else { format!("expires at {served_ends}") },
+            if stored_ends.is_endless() { "without expiry".to_owned() } else { format!("valid until {stored_ends}") },
         )
     }
 
@@ -65,10 +65,10 @@ impl Words for ServedStale {
     fn impact(&self, finding: &Finding) -> String {
         match &finding.evidence {
             Evidence::Stale { served_ends, .. } if served_ends.is_endless() => {
-                "Nothing by itself: what is served has no end. But the renewal has not reached those who ask.".into()
+                "Nothing by itself: what is served never expires. But the renewal has no effect.".into()
             }
             Evidence::Stale { served_ends, .. } => format!(
-                "Nothing yet, and the renewal looks done. But at {served_ends} clients begin to refuse this endpoint all \
+                "Nothing yet, and the renewal looks done. But from {served_ends} on clients reject this endpoint all \
                  the same, because what is on disk is not what is served."
             ),
             _ => "The renewal has no effect yet.".into(),
@@ -78,9 +78,9 @@ impl Words for ServedStale {
     fn likely_cause(&self, finding: &Finding) -> String {
         let server = server(&finding.subject);
         format!(
-            "The certificate was renewed, and {server} does not use it: the new file has not been copied to its host, its \
-             flag names another file, or a load balancer before it ends TLS with a certificate of its own. By itself \
-             {server} takes over a renewed file without a restart."
+            "The certificate was renewed, and {server} does not use it: the new file has not been copied to its \
+             host, its \
+             flag names another file, or a load balancer in front of it terminates TLS with a certificate of its own. By itself {server} loads a renewed file without a restart."
         )
     }
 
@@ -97,16 +97,18 @@ impl Words for ServedStale {
             commands.push(format!("openssl x509 -noout -startdate -enddate -fingerprint -sha256 -in {path}"));
         }
         commands.push(format!(
-            "ssh {host} 'tr \"\\0\" \"\\n\" </proc/$(pidof {server})/cmdline | grep -e -cert-file' # which file does it serve? Is it the renewed one on that host?"
+            "ssh {host} 'tr \"\\0\" \"\\n\" </proc/$(pidof {server})/cmdline | grep -e -cert-file' # which file does \
+             it serve? Is it the renewed one on that host?"
         ));
         commands.push(format!(
-            "ssh {host} 'crictl stop --timeout 60 $(crictl ps -q --name \"^{server}$\")' # last: a restart, one host at a time, when all others are healthy"
+            "ssh {host} 'crictl stop --timeout 60 $(crictl ps -q --name \"^{server}$\")' # last: a restart, one host \
+             at a time, when all others are healthy"
         ));
         commands
     }
 
     fn renewed_by(&self, _: &Finding) -> Option<&'static str> {
-        Some("it is renewed already; a person has to make the server load it, by restarting it")
+        Some("it is renewed already: bring the new file to where the server reads it")
     }
 }
 

@@ -44,30 +44,30 @@ impl Words for StoredEnds {
     }
 
     fn title(&self) -> &'static str {
-        "certificate or token in a file ends soon, has ended, or cannot be read"
+        "certificate or token in a file expires soon, has expired, or cannot be read"
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "other evidence is of other rules")]
     fn headline(&self, finding: &Finding) -> String {
         match &finding.evidence {
             Evidence::Stored { own: Some(own), .. } => match own.part {
-                OwnPart::Client => format!("vedette's certificate{} expires", towards(own, 9)),
-                OwnPart::Token => format!("vedette's token{} expires", towards(own, 12)),
-                OwnPart::Authority => format!("trusted authority{} expires", towards(own, 10)),
+                OwnPart::Client => format!("vedette's certificate{}: expiry", towards(own, 9)),
+                OwnPart::Token => format!("vedette's token{}: expiry", towards(own, 12)),
+                OwnPart::Authority => format!("trusted CA{}: expiry", towards(own, 16)),
             },
             Evidence::Stored { kind, holder, .. } => {
                 let whose = phrases::fit(&common_name(holder), 22);
                 match kind {
-                    ItemKind::Authority => format!("authority {whose} expires"),
-                    ItemKind::KubeconfigClient => format!("kubeconfig of {whose} expires"),
-                    ItemKind::TalosClient => format!("talosconfig of {whose} expires"),
-                    ItemKind::KubeconfigToken | ItemKind::Token => format!("token of {whose} expires"),
-                    ItemKind::Client => format!("client certificate {whose} expires"),
-                    ItemKind::Leaf => format!("stored certificate {whose} expires"),
+                    ItemKind::Authority => format!("CA {whose}: expiry"),
+                    ItemKind::KubeconfigClient => format!("kubeconfig of {whose}: expiry"),
+                    ItemKind::TalosClient => format!("talosconfig of {whose}: expiry"),
+                    ItemKind::KubeconfigToken | ItemKind::Token => format!("token of {whose}: expiry"),
+                    ItemKind::Client => format!("client certificate {whose}: expiry"),
+                    ItemKind::Leaf => format!("certificate file {whose}: expiry"),
                 }
             }
             Evidence::Unread { path, .. } => format!("cannot read {}", phrases::fit(path, 36)),
-            _ => "something in a file expires".into(),
+            _ => "certificate or token in a file: expiry".into(),
         }
     }
 
@@ -76,10 +76,10 @@ impl Words for StoredEnds {
         match &finding.evidence {
             Evidence::Stored { kind, holder, not_after, band, paths, more, last_read, .. } => {
                 let what = noun(*kind);
-                let ends = if *band == Band::Expired { "ended" } else { "ends" };
+                let ends = if *band == Band::Expired { "expired" } else { "expires" };
                 let places = places(paths, *more);
                 let seen = last_read.map_or_else(String::new, |at| {
-                    format!(" The file cannot be read any more; this is what it held when it was last read, at {at}.")
+                    format!(" The file can no longer be read; this is what it held when it was last read, at {at}.")
                 });
                 format!("The {what} of {holder} in {places} {ends} at {not_after}.{seen}")
             }
@@ -92,11 +92,11 @@ impl Words for StoredEnds {
                     |at| format!(" It was last read at {at}."),
                 );
                 let end = first_end.map_or_else(String::new, |end| {
-                    format!(" What was known then still counts: the first end is {end}.")
+                    format!(" What was known then still counts: the first expiry is {end}.")
                 });
-                format!("Watched files cannot be read: {}{more} (configured as {path}).{read}{end}", named.join("; "))
+                format!("Monitored files cannot be read: {}{more} (configured as {path}).{read}{end}", named.join("; "))
             }
-            _ => "Something in a file reaches its end.".into(),
+            _ => "A certificate or token in a file expires.".into(),
         }
     }
 
@@ -104,62 +104,61 @@ impl Words for StoredEnds {
     fn impact(&self, finding: &Finding) -> String {
         match &finding.evidence {
             Evidence::Stored { is_spare: true, .. } => {
-                "Nothing: its successor lies beside it, and no chain that was verified depends on it.".into()
+                "Nothing: its successor is in the same bundle, and no chain that was verified depends on it.".into()
             }
             Evidence::Stored { own: Some(own), band, .. } => {
-                let from = if *band == Band::Expired { "It has ended" } else { "From its end on" };
+                let from = if *band == Band::Expired { "Expired" } else { "When it expires" };
                 format!("{from}: {}", effect(own))
             }
             Evidence::Stored { kind, band, .. } => {
                 let who = match kind {
-                    ItemKind::Authority => "everything signed by it is refused by whoever trusts it, all at once",
+                    ItemKind::Authority => "everything signed by it is rejected by whoever trusts it, all at once",
                     ItemKind::KubeconfigClient | ItemKind::KubeconfigToken => {
                         "whoever uses this kubeconfig is locked out: people, pipelines, backups"
                     }
                     ItemKind::TalosClient => "talosctl is locked out with this talosconfig: the nodes run on",
-                    ItemKind::Client => "the program that uses it is refused by the servers it calls",
+                    ItemKind::Client => "the program that uses it is rejected by the servers it calls",
                     ItemKind::Token => "whoever uses this token gets 401",
-                    ItemKind::Leaf => "clients that verify refuse to talk to whatever serves it",
+                    ItemKind::Leaf => "clients reject whatever serves it (x509: certificate has expired)",
                 };
                 if *band == Band::Expired {
-                    format!("It has ended: {who}.")
+                    format!("Expired: {who}.")
                 } else {
-                    format!("Nothing yet. From its end on {who}.")
+                    format!("Nothing yet. When it expires {who}.")
                 }
             }
             Evidence::Unread { own: Some(own), .. } => {
                 format!("When what vedette holds in memory is lost: {}", effect(own))
             }
-            _ => "For users: nothing. Until it can be read again, an end that comes nearer, and a renewal, are unseen."
-                .into(),
+            _ => {
+                "For users: nothing. Until it can be read again, neither its expiry nor a renewal is monitored.".into()
+            }
         }
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "other evidence is of other rules")]
     fn likely_cause(&self, finding: &Finding) -> String {
         match &finding.evidence {
-            Evidence::Stored { is_spare: true, .. } => {
-                "The authority was rotated, and the one before was left in the bundle."
-            }
+            Evidence::Stored { is_spare: true, .. } => "The CA was rotated, and the one before was left in the bundle.",
             Evidence::Stored { kind: ItemKind::Authority, .. } => {
-                "Nothing renews an authority: it must be rotated, which takes preparation. Renewing what it signed does \
-                 not help."
+                "A CA is not renewed by itself: it must be rotated, which takes preparation. Renewing what it signed \
+                 does not help."
             }
             Evidence::Stored { kind: ItemKind::TalosClient, .. } => {
-                "Talos renews what is on its nodes, and nobody's talosconfig: its owner makes a new one."
+                "Talos renews what is on its nodes, but no talosconfig: its owner makes a new one."
             }
             Evidence::Stored { kind, .. } if kind.is_in_kubeconfig() => {
                 "A kubeconfig is a copy of a credential: renewing the original leaves its copies as they are."
             }
             Evidence::Stored { class: Class::Automatic, .. } => {
-                "By the configuration a program renews it, and that is overdue: the program is stuck, or it renews \
-                 another file."
+                "Configured as renewed by a program (certificates: automatic), and that is overdue: the program is \
+                 stuck, or it renews another file."
             }
             Evidence::Stored { class: Class::Restart, .. } => {
-                "By the configuration the server renews it when it starts, and it has not been started since that fell \
-                 due."
+                "Configured as renewed by the server when it starts (certificates: restart), and it has not been \
+                 restarted since that was due."
             }
-            Evidence::Stored { .. } => "By the configuration a person renews it, and nobody has.",
+            Evidence::Stored { .. } => "Configured as manually renewed (certificates: manual) and not renewed yet.",
             _ => "The files were moved, removed, or made unreadable for the user that vedette runs as.",
         }
         .into()
@@ -172,7 +171,9 @@ impl Words for StoredEnds {
                 let path = paths.first().map_or("FILE", String::as_str);
                 let look = match kind {
                     ItemKind::KubeconfigClient => format!(
-                        "kubectl --kubeconfig {path} config view --raw -o jsonpath='{{.users[0].user.client-certificate-data}}' | base64 -d | openssl x509 -noout -subject -enddate"
+                        "kubectl --kubeconfig {path} config view --raw -o \
+                         jsonpath='{{.users[0].user.client-certificate-data}}' | base64 -d | openssl x509 -noout \
+                         -subject -enddate"
                     ),
                     ItemKind::TalosClient => {
                         format!("talosctl --talosconfig {path} config info")
@@ -192,7 +193,8 @@ impl Words for StoredEnds {
                         "talosctl config new NEW-TALOSCONFIG --roles os:admin # with a talosconfig that still works"
                     }
                     (Some(_), _) => {
-                        "vedette check /etc/vedette/vedette.yaml # after a new one is in place; it is read without a restart"
+                        "vedette check /etc/vedette/vedette.yaml # after a new one is in place; it is read without a \
+                         restart"
                     }
                     (None, _) => {
                         "kubeadm certs check-expiration # on a control-plane host; then kubeadm certs renew NAME"
@@ -216,15 +218,15 @@ impl Words for StoredEnds {
             }
             Evidence::Stored { own: Some(_), .. } => Some("a person, by giving vedette a new one in the same place"),
             Evidence::Stored { kind: ItemKind::Authority, .. } => {
-                Some("a person, by rotating this authority: new authority first, then everything it has signed")
+                Some("a person, by rotating this CA: new CA first, then everything it has signed")
             }
             Evidence::Stored { class: Class::Manual, .. } => Some("a person"),
             Evidence::Stored { class: Class::Automatic, .. } => {
-                Some("a program (class automatic in the configuration), which is late: find out why")
+                Some("a program (certificates: automatic), which is late: find out why")
             }
-            Evidence::Stored { class: Class::Restart, .. } => Some(
-                "the server itself when it starts (class restart in the configuration): a person, by restarting it",
-            ),
+            Evidence::Stored { class: Class::Restart, .. } => {
+                Some("the server itself when it starts (certificates: restart): restart it")
+            }
             _ => None,
         }
     }
@@ -530,7 +532,7 @@ const fn noun(kind: ItemKind) -> &'static str {
     match kind {
         ItemKind::Leaf => "certificate",
         ItemKind::Client | ItemKind::KubeconfigClient | ItemKind::TalosClient => "client certificate",
-        ItemKind::Authority => "authority",
+        ItemKind::Authority => "CA certificate",
         ItemKind::KubeconfigToken | ItemKind::Token => "bearer token",
     }
 }
@@ -555,25 +557,31 @@ fn towards(own: &Own, most: usize) -> String {
 fn effect(own: &Own) -> String {
     match (own.part, &own.towards) {
         (OwnPart::Client | OwnPart::Token, Towards::Apiservers) => {
-            "vedette can no longer log in to the apiservers, and will be blind to everything that they do not tell \
-             anybody. The cluster itself is not touched by it."
+            "vedette can no longer authenticate to the apiservers; only unauthenticated health endpoints stay \
+             visible. The cluster itself is not affected."
                 .into()
         }
         (OwnPart::Client | OwnPart::Token, Towards::Etcd(name)) => {
-            format!("vedette will be blind to etcd {name}, which answers nobody without a certificate. etcd itself is not touched by it.")
+            format!(
+                "vedette can no longer probe etcd {name}, which serves nobody without a certificate. etcd itself \
+                     is not affected."
+            )
         }
         (OwnPart::Client | OwnPart::Token, Towards::Listeners(name)) => {
             format!(
-                "vedette can no longer ask the metrics listeners of etcd {name}, and will be blind to what they alone \
-                 tell. etcd itself is not touched by it."
+                "vedette can no longer read the metrics listeners of etcd {name}, nor what only they report. etcd \
+                 itself is not affected."
             )
         }
         (OwnPart::Authority, Towards::Apiservers | Towards::Etcd(_) | Towards::Listeners(_)) => {
-            "vedette can no longer verify what the servers serve, nor send them a token. So can nobody else who trusts this authority."
+            "vedette can no longer verify what the servers serve, nor send them a token; nor can anybody else who \
+             trusts this CA."
                 .into()
         }
         (OwnPart::Authority, Towards::Relay) | (_, Towards::Relay) => {
-            "vedette no longer accepts the mail relay's certificate, and its mails stay in the outbox: nobody is told anything.".into()
+            "vedette no longer accepts the mail relay's certificate, and its mails stay queued: nobody is \
+             notified."
+                .into()
         }
         (_, Towards::Heartbeat) => {
             "vedette can no longer send heartbeats, and whoever receives them raises the alarm.".into()

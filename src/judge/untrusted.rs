@@ -29,7 +29,7 @@ impl Words for ChainUntrusted {
     }
 
     fn title(&self) -> &'static str {
-        "served chain that the configured CA does not verify"
+        "served chain is not verified by the configured CA"
     }
 
     fn headline(&self, finding: &Finding) -> String {
@@ -64,14 +64,21 @@ impl Words for ChainUntrusted {
                         if part.names.is_empty() { "no name at all".to_owned() } else { phrases::list(&part.names) }
                     ),
                     Distrust::NotYetValid => {
-                        format!("{place} serves the certificate of {holder}, which is valid only from {}", part.not_before)
+                        format!(
+                            "{place} serves the certificate of {holder}, which is valid only from {}",
+                            part.not_before
+                        )
                     }
                     Distrust::WrongPurpose => {
-                        format!("{place} serves the certificate of {holder}, whose extended key usage is not for servers")
+                        format!(
+                            "{place} serves the certificate of {holder}, whose extended key usage is not for \
+                                 servers"
+                        )
                     }
                     Distrust::Invalid => {
                         format!(
-                            "{place} serves the certificate of {holder}, issued by {}, with a key, signature or extension \
+                            "{place} serves the certificate of {holder}, issued by {}, with a key, signature or \
+                             extension \
                              that is not accepted",
                             part.issuer
                         )
@@ -94,20 +101,21 @@ impl Words for ChainUntrusted {
 
     fn impact(&self, finding: &Finding) -> String {
         let who = if etcd(finding).is_some() {
-            "apiservers and members that trust the same CA refuse to talk to it"
+            "apiservers and members that trust the same CA reject it"
         } else {
-            "kubectl, kubelets and controllers that trust the same CA refuse to talk to it"
+            "kubectl, kubelets and controllers that trust the same CA reject it"
         };
         format!(
-            "Whoever verifies as vedette does is refused by its own client, not by the server: {who}. vedette goes on \
-             asking, but a token or password is not sent to a server that is not trusted."
+            "Clients that verify as vedette does fail with an x509 error: {who}. vedette keeps probing, but sends no \
+             token or password to a server that is not trusted."
         )
     }
 
     fn likely_cause(&self, finding: &Finding) -> String {
         match reason(finding) {
             Distrust::UnknownAuthority => {
-                "The CA was rotated, and the one configured here (credentials.ca, or that of the kubeconfig) is the old \
+                "The CA was rotated, and the one configured here (credentials.ca, or that of the kubeconfig) is the \
+                 old \
                  one; or something else answers at that address: another cluster, a proxy that opens TLS."
             }
             Distrust::WrongName => {
@@ -115,12 +123,13 @@ impl Words for ChainUntrusted {
                  leads to another server, or tls_server_name is not set or wrong here."
             }
             Distrust::NotYetValid => {
-                "It was issued by a machine whose clock is ahead, or for a later date. vedette's own clock agrees with \
+                "It was issued by a host whose clock is ahead, or for a later date. vedette's own clock agrees with \
                  the servers' dates."
             }
             Distrust::WrongPurpose => "A client certificate is configured in the server's place.",
             Distrust::Invalid => {
-                "An RSA key under 2048 bits, a SHA-1 signature, a version 1 certificate or a damaged chain. Other clients \
+                "An RSA key under 2048 bits, a SHA-1 signature, a version 1 certificate or a damaged chain. Other \
+                 clients \
                  may be less strict."
             }
         }
@@ -141,10 +150,12 @@ impl Words for ChainUntrusted {
         )];
         match reason(finding) {
             Distrust::UnknownAuthority => commands.extend([
-                "openssl x509 -noout -subject -enddate -fingerprint -sha256 -in CA-FILE # the CA named in the configuration"
+                "openssl x509 -noout -subject -enddate -fingerprint -sha256 -in CA-FILE # the CA named in the \
+                 configuration"
                     .to_owned(),
                 format!(
-                    "ssh {host} openssl x509 -noout -subject -enddate -fingerprint -sha256 -in {ca} # the CA in use there"
+                    "ssh {host} openssl x509 -noout -subject -enddate -fingerprint -sha256 -in {ca} # the CA in use \
+                     there"
                 ),
             ]),
             Distrust::NotYetValid => commands.push(format!("ssh {host} date; date")),

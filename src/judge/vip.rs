@@ -23,22 +23,22 @@ impl Words for VipDead {
     }
 
     fn title(&self) -> &'static str {
-        "shared API address dead, instances fine"
+        "API VIP down, apiservers healthy"
     }
 
     fn headline(&self, _: &Finding) -> String {
-        "shared API address is dead".into()
+        "API VIP down".into()
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let place = phrases::address(&finding.subject, addresses);
         let Evidence::Vip { symptom, ready, reused_answers } = &finding.evidence else {
-            return format!("The shared API address {place} is dead.");
+            return format!("The API VIP {place} is down.");
         };
         let ready: Vec<String> = ready.iter().map(|instance| phrases::place(instance, addresses)).collect();
         let verb = if ready.len() == 1 { "is" } else { "are" };
         format!(
-            "The shared API address {place} is {}.{} Asked directly, {} {verb} ready.",
+            "The API VIP {place} is {}.{} Probed directly, {} {verb} ready.",
             phrases::symptom(symptom),
             if *reused_answers { phrases::OPEN_ONES_ANSWER } else { "" },
             phrases::list(&ready)
@@ -47,7 +47,7 @@ impl Words for VipDead {
 
     fn impact(&self, _: &Finding) -> String {
         "Every client of this address has lost the API: kubectl, kubelets, controllers, deploys. The apiservers \
-         themselves work and can be reached directly. Running pods keep running and serving."
+         respond when addressed directly (kubectl --server=https://HOST:PORT). Running pods keep running and serving."
             .into()
     }
 
@@ -58,19 +58,20 @@ impl Words for VipDead {
     fn likely_cause(&self, finding: &Finding) -> String {
         let text = match &finding.evidence {
             Evidence::Vip { symptom: Symptom::Silent(unseen), .. } if unseen.cause == Cause::Refused => {
-                "The machine that holds the address is up but its balancer (haproxy, kube-vip, nginx) is not running."
+                "The host that owns the VIP is up but its load balancer (haproxy, kube-vip, nginx) is not running."
             }
             Evidence::Vip { symptom: Symptom::Silent(unseen), .. } if unseen.cause == Cause::Timeout => {
-                "No machine holds the address (keepalived, kube-vip, cloud balancer), or its holder hangs."
+                "No host owns the VIP (keepalived, kube-vip, cloud load balancer), or the host that owns it hangs."
             }
             Evidence::Vip { symptom: Symptom::Silent(_), .. } => {
-                "The balancer accepts and drops: it sees no healthy backend, or its own TLS or proxy set-up is broken."
+                "The load balancer accepts and drops connections: it sees no healthy backend, or its own TLS or \
+                 proxy set-up is broken."
             }
             Evidence::Vip { symptom: Symptom::Status(_), .. } => {
-                "The balancer answers by itself: it sees no healthy backend. Look at its health checks first."
+                "The load balancer answers by itself: it sees no healthy backend. Check its health checks first."
             }
             Evidence::Vip { symptom: Symptom::Foreign { .. }, .. } => foreign::CAUSE,
-            _ => "The balancer or whoever holds the address.",
+            _ => "The load balancer, or the host that owns the VIP.",
         };
         text.into()
     }

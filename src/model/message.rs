@@ -66,8 +66,11 @@ pub struct LookLine {
     pub at: UnixTime,
     /// Where the time went.
     pub phases: Phases,
-    /// One-line summary of what was seen (`200`, `500: etcd`, `leader 8e9e…, term 3`), or why nothing was.
+    /// One-line summary of what was seen (`HTTP 200`, `leader 8e9e…, term 3`), or why nothing was.
     pub outcome: Result<String, Unseen>,
+    /// Whether what was seen is as it should be; messages of 0.1 did not say.
+    #[serde(default = "good")]
+    pub good: bool,
 }
 
 /// A message on its way to one channel. The outbox is made of these.
@@ -142,6 +145,18 @@ pub struct Backlog {
     pub next_attempt: Option<Mono>,
     /// How the latest attempt failed.
     pub last_failure: Option<DeliveryFailure>,
+}
+
+const fn good() -> bool {
+    true
+}
+
+impl LookLine {
+    /// Whether the probe shows nothing wrong.
+    #[must_use]
+    pub const fn is_good(&self) -> bool {
+        self.good && self.outcome.is_ok()
+    }
 }
 
 impl Delivery {

@@ -151,15 +151,15 @@ impl Phases {
 }
 
 impl Phase {
-    /// Bounded label value.
+    /// Bounded label value, in the words of blackbox_exporter.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Resolve => "resolve",
-            Self::Dial => "dial",
+            Self::Dial => "connect",
             Self::Tls => "tls",
-            Self::FirstByte => "first_byte",
-            Self::Body => "body",
+            Self::FirstByte => "processing",
+            Self::Body => "transfer",
             Self::Idle => "idle",
         }
     }
@@ -242,36 +242,38 @@ impl Unseen {
 impl fmt::Display for Unseen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let phase = match self.phase {
-            Phase::Resolve => "resolving the name",
-            Phase::Dial => "dialling",
+            Phase::Resolve => "resolve",
+            Phase::Dial => "connect",
             Phase::Tls => "TLS handshake",
-            Phase::FirstByte => "waiting for the answer",
-            Phase::Body => "reading the answer",
-            Phase::Idle => "open connection",
+            Phase::FirstByte => "processing",
+            Phase::Body => "transfer",
+            Phase::Idle => "kept connection",
         };
         let cause = match self.cause {
-            Cause::Timeout => "timed out",
-            Cause::Refused => "refused",
+            Cause::Timeout => "timed out, no answer",
+            Cause::Refused => "connection refused",
             Cause::Reset => "reset by the peer",
             Cause::Closed => "closed by the peer",
-            Cause::Unreachable => "no route",
+            Cause::Unreachable => "no route to host",
             Cause::NoSuchName => "no such name",
-            Cause::ResolverFailed => "resolver failed",
+            Cause::ResolverFailed => "the DNS server failed",
             Cause::TlsBroken => "no valid TLS",
             Cause::TlsAlert => "ended by a TLS alert",
-            Cause::ClientCertificateRefused => "our client certificate was refused",
+            Cause::ClientCertificateRefused => "the client certificate of vedette was rejected",
             Cause::ProtocolBroken => "answer breaks the protocol",
             Cause::TooLarge => "answer too large",
-            Cause::CredentialRefused => "our credential was refused",
-            Cause::Unavailable => "server says it is unavailable",
+            Cause::CredentialRefused => "the credential of vedette was rejected",
+            Cause::Unavailable => "the server says that it is unavailable",
             Cause::ServerError => "server error",
             Cause::Foreign => "something else answers there",
-            Cause::TokenWithheld => "a login is wanted, and ours is not sent to a server that is not trusted",
-            Cause::NoCredential => "a client certificate or token is wanted, and none is configured",
-            Cause::OwnCredential => "our own credential cannot be used",
-            Cause::OwnFault => "our own side failed",
-            Cause::ProxyRefused => "the proxy does not let us through",
-            Cause::ProxyLogin => "the proxy refuses our login",
+            Cause::TokenWithheld => {
+                "the server asks for a login, and none is sent because its certificate is not trusted"
+            }
+            Cause::NoCredential => "the server asks for a client certificate or token, and none is configured",
+            Cause::OwnCredential => "the credential of vedette cannot be used",
+            Cause::OwnFault => "vedette itself failed",
+            Cause::ProxyRefused => "the proxy denies access",
+            Cause::ProxyLogin => "the proxy rejects the login",
             Cause::ProxyDown => "the proxy is down",
             Cause::ProxyUnreachable => "the proxy cannot be reached",
             Cause::ProxySilent => "the proxy does not answer",

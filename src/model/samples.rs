@@ -339,64 +339,95 @@ pub(crate) fn finding(rule: RuleId) -> Finding {
 }
 
 fn looks(rule: RuleId) -> Vec<LookLine> {
-    let spent = |dial: u64, tls: Option<u64>, answer: Option<u64>| Phases {
-        dial: Some(Duration::from_micros(dial)),
+    let spent = |connect: u64, tls: Option<u64>, processing: Option<u64>| Phases {
+        dial: Some(Duration::from_micros(connect)),
         tls: tls.map(Duration::from_micros),
-        first_byte: answer.map(Duration::from_micros),
+        first_byte: processing.map(Duration::from_micros),
         ..Phases::default()
     };
-    let look = |of: &str, kind: ProbeKind, after: u64, phases: Phases, outcome: Result<&str, Unseen>| LookLine {
+    let look = |of: &str, kind: ProbeKind, phases: Phases, outcome: Result<&str, Unseen>, good: bool| LookLine {
         probe: Probe::anew(subject(of), kind),
         address: addresses().get(&subject(of)).cloned().unwrap_or_default(),
-        at: OPENED.plus(Duration::from_secs(after)),
+        at: OPENED.plus(Duration::from_secs(2)),
         phases,
         outcome: outcome.map(str::to_owned),
+        good,
     };
+    let answered = || spent(300, Some(2100), Some(900));
+    let (refused, mute) = (spent(200, None, None), spent(1_000_000, None, None));
+    let member = |n: u8, text: &str, good: bool| {
+        look(&format!("prod-eu1/etcd/etcd/etcd-{n}"), ProbeKind::EtcdStatus, answered(), Ok(text), good)
+    };
+    let no_member = |n: u8, phases: Phases, unseen: Unseen| {
+        look(&format!("prod-eu1/etcd/etcd/etcd-{n}"), ProbeKind::EtcdStatus, phases, Err(unseen), false)
+    };
+    let api = |of: &str, took: u64, text: &str| {
+        let phases = spent(400, Some(3100), Some(took));
+        look(&format!("prod-eu1/{of}"), ProbeKind::Readyz, phases, Ok(text), text == "HTTP 200")
+    };
+    let no_api = |of: &str, phases: Phases, unseen: Unseen| {
+        look(&format!("prod-eu1/{of}"), ProbeKind::Readyz, phases, Err(unseen), false)
+    };
+    let healthy = |n: u8| member(n, "leader a1, term 8", true);
     match rule {
         RuleId::F04 | RuleId::F28 | RuleId::F51 | RuleId::F55 | RuleId::F60 => Vec::new(),
-        RuleId::F01
-        | RuleId::F02
-        | RuleId::F03
-        | RuleId::F05
-        | RuleId::F08
-        | RuleId::F09
-        | RuleId::F10
-        | RuleId::F57
-        | RuleId::F52
-        | RuleId::F53 => vec![
-            look(
-                "prod-eu1/etcd/etcd/etcd-1",
-                ProbeKind::EtcdStatus,
-                2,
-                spent(300, Some(2100), Some(900)),
-                Ok("no leader, term 7"),
-            ),
-            look("prod-eu1/etcd/etcd/etcd-2", ProbeKind::EtcdStatus, 2, spent(200, None, None), Err(REFUSED)),
-            look("prod-eu1/etcd/etcd/etcd-3", ProbeKind::EtcdStatus, 2, spent(1_000_000, None, None), Err(MUTE)),
+        RuleId::F01 => {
+            vec![member(1, "no leader, term 7", false), no_member(2, refused, REFUSED), no_member(3, mute, MUTE)]
+        }
+        RuleId::F02 => vec![healthy(1), no_member(2, refused, REFUSED), healthy(3)],
+        RuleId::F03 => vec![healthy(1), healthy(2), member(3, "no leader, term 9", false)],
+        RuleId::F05 | RuleId::F08 => vec![healthy(1), healthy(2), healthy(3)],
+        RuleId::F09 => [1, 2, 3].map(|n| member(n, "leader a1, term 8; NOSPACE", false)).into(),
+        RuleId::F10 => vec![healthy(1), healthy(2), member(3, "leader a1, term 8; CORRUPT", false)],
+        RuleId::F57 => vec![healthy(1), healthy(2), member(3, "leader c3, term 2", true)],
+        RuleId::F53 => vec![healthy(1), healthy(2), no_member(3, mute, MUTE)],
+        RuleId::F52 => vec![api("apiserver/api-1", 1200, "HTTP 401")],
+        RuleId::F22 => vec![
+            api("apiserver/api-1", 1200, "HTTP 200"),
+            no_api("apiserver/api-2", refused, REFUSED),
+            api("vip", 1300, "HTTP 200"),
         ],
-        RuleId::F22
-        | RuleId::F23
-        | RuleId::F24
-        | RuleId::F25
-        | RuleId::F26
-        | RuleId::F27
-        | RuleId::F49
-        | RuleId::F50
-        | RuleId::F54
-        | RuleId::F56
-        | RuleId::F58
-        | RuleId::F59 => vec![
-            look(
-                "prod-eu1/apiserver/api-1",
-                ProbeKind::Readyz,
-                2,
-                spent(400, Some(3100), Some(2_100_000)),
-                Ok("500: etcd"),
-            ),
-            look("prod-eu1/apiserver/api-2", ProbeKind::Readyz, 2, spent(300, None, None), Err(REFUSED)),
-            look("prod-eu1/vip", ProbeKind::Readyz, 3, spent(1_000_000, None, None), Err(MUTE)),
+        RuleId::F23 | RuleId::F59 => vec![
+            api("apiserver/api-1", 1200, "HTTP 200"),
+            api("apiserver/api-2", 1100, "HTTP 200"),
+            no_api("vip", mute, MUTE),
         ],
+        RuleId::F24 => vec![
+            no_api("apiserver/api-1", refused, REFUSED),
+            no_api("apiserver/api-2", refused, REFUSED),
+            no_api("vip", mute, MUTE),
+        ],
+        RuleId::F25 => vec![
+            api("apiserver/api-1", 2_100_000, "HTTP 500, failing checks: etcd"),
+            api("apiserver/api-2", 1100, "HTTP 200"),
+            healthy(1),
+        ],
+        RuleId::F49 => vec![api("apiserver/api-1", 1200, "HTTP 200"), api("apiserver/api-2", 1100, "HTTP 200")],
+        RuleId::F50 => vec![
+            api("apiserver/api-1", 1200, "HTTP 500, failing checks: kms-provider-0"),
+            api("apiserver/api-2", 1100, "HTTP 200"),
+        ],
+        RuleId::F56 => vec![api("apiserver/api-1", 1200, "HTTP 200")],
+        RuleId::F58 => vec![api("vip", 1300, "HTTP 200: an HTML page")],
+        RuleId::F26 | RuleId::F27 | RuleId::F54 => {
+            vec![api("apiserver/api-1", 1200, "HTTP 200"), api("apiserver/api-2", 1100, "HTTP 200")]
+        }
     }
+}
+
+/// The same probes once all is well again.
+fn recovered(rule: RuleId) -> Vec<LookLine> {
+    let mut lines = looks(rule);
+    for line in &mut lines {
+        let text = if line.probe.kind == ProbeKind::EtcdStatus { "leader a1, term 8" } else { "HTTP 200" };
+        line.at = OPENED.plus(Duration::from_secs(861));
+        line.outcome = Ok(text.to_owned());
+        line.good = true;
+        line.phases.tls = Some(Duration::from_micros(2100));
+        line.phases.first_byte = Some(Duration::from_micros(900));
+        line.phases.dial = Some(Duration::from_micros(300));
+    }
+    lines
 }
 
 /// The incident of `rule`, and one consequence folded in where there is a natural one.
@@ -448,7 +479,7 @@ pub(crate) fn delivery(rule: RuleId, reason: MessageReason) -> Delivery {
         level: incident.level,
         composed: OPENED.plus(Duration::from_secs(after)),
         addresses: addresses(),
-        looks: looks(rule),
+        looks: if incident.over.is_some() { recovered(rule) } else { looks(rule) },
         vantage: "bastion-1".into(),
         caveats: Vec::new(),
         incident,

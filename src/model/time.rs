@@ -76,10 +76,10 @@ impl UnixTime {
         self >= Self::ENDLESS
     }
 
-    /// `ends 2026-11-29T12:00:00Z`, or `has no end`.
+    /// `expires 2026-11-29T12:00:00Z`, or `never expires`.
     #[must_use]
     pub fn ending(self) -> String {
-        if self.is_endless() { "has no end".to_owned() } else { format!("ends {self}") }
+        if self.is_endless() { "never expires".to_owned() } else { format!("expires {self}") }
     }
 
     /// This instant moved into the future, saturating.
@@ -197,14 +197,14 @@ mod tests {
     fn an_end_on_the_last_day_of_the_calendar_is_none() {
         let day = UnixTime::NO_END.minus(Duration::from_secs(86_399));
         for (at, ending) in [
-            (day.minus(Duration::from_millis(1)), "ends 9999-12-30T23:59:59Z"),
-            (day, "has no end"),
-            (UnixTime::NO_END, "has no end"),
-            (UnixTime::from_millis(i64::MAX), "has no end"),
-            (UnixTime::from_secs(0), "ends 1970-01-01T00:00:00Z"),
+            (day.minus(Duration::from_millis(1)), "expires 9999-12-30T23:59:59Z"),
+            (day, "never expires"),
+            (UnixTime::NO_END, "never expires"),
+            (UnixTime::from_millis(i64::MAX), "never expires"),
+            (UnixTime::from_secs(0), "expires 1970-01-01T00:00:00Z"),
         ] {
             assert_eq!(at.ending(), ending);
-            assert_eq!(at.is_endless(), ending == "has no end");
+            assert_eq!(at.is_endless(), ending == "never expires");
         }
         assert_eq!(UnixTime::NO_END.to_string(), "9999-12-31T23:59:59Z");
     }

@@ -99,7 +99,7 @@ impl Email {
         let id = &delivery.message.id;
         let Outcome { answer, recipients } = self.send(delivery, overall).await;
         for Rejection { recipient, text } in &recipients.refused {
-            tracing::error!(message = %id, "the relay refuses {recipient} for good: {text}");
+            tracing::error!(message = %id, "the relay rejects {recipient} permanently: {text}");
         }
         let receipt = match answer {
             Ok(answer) => {
@@ -181,7 +181,7 @@ impl Email {
         .await;
         match (talked.taken, password) {
             (Err(failure), Some(password)) if failure.class == FailureClass::Auth && failure.is_permanent => {
-                tracing::error!("the relay refuses our login; it is asked again as soon as the password changes");
+                tracing::error!("SMTP login rejected; retried when the password file changes");
                 self.refused.remember(password);
                 // For good with this password only.
                 Err(Failure { is_permanent: false, ..failure })

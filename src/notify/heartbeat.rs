@@ -79,9 +79,9 @@ impl Heartbeat {
         let is_news = self.told.lock().unwrap_or_else(PoisonError::into_inner).is_news(failure);
         match failure {
             Some(failure) if is_news => {
-                tracing::warn!(class = failure.class.as_str(), "the heartbeat does not go out: {}", failure.text);
+                tracing::warn!(class = failure.class.as_str(), "sending the heartbeat failed: {}", failure.text);
             }
-            None if is_news => tracing::info!("the heartbeat goes out again"),
+            None if is_news => tracing::info!("sending the heartbeat works again"),
             Some(_) | None => {}
         }
     }

@@ -1,6 +1,6 @@
 //! The evidence table of a message: what the latest looks at a cluster, or at the vantage, saw.
 
-use crate::model::etcd::MemberAnswer;
+use crate::model::etcd::{Condition, MemberAnswer};
 use crate::model::health::{Health, Version};
 use crate::model::message::LookLine;
 use crate::model::observation::{AddressAnswer, Observation, Reading};
@@ -8,6 +8,7 @@ use crate::model::phase::{Phases, Unseen};
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::subject::{Name, Subject};
 
+use super::sign::Sign;
 use super::view::View;
 
 /// Rows that a mail can hold without burying its point.
@@ -58,7 +59,7 @@ pub fn stored(view: &View, cluster: Option<&Name>) -> Option<LookLine> {
         .find(|held| held.item().life.is_some_and(|life| !life.not_after.is_endless()) && held.is_current());
     let end = first.and_then(|held| {
         let (_, file, item) = held.places().next()?;
-        Some(format!("; first to end: {} at {} in {}", item.holder, item.life?.not_after, file.path))
+        Some(format!("; first to expire: {} at {} in {}", item.holder, item.life?.not_after, file.path))
     });
     Some(LookLine {
         probe: Probe::anew(subject, ProbeKind::Files),
@@ -66,28 +67,33 @@ pub fn stored(view: &View, cluster: Option<&Name>) -> Option<LookLine> {
         at: shelf.at().wall,
         phases: Phases::default(),
         outcome: Ok(format!("{} certificates and tokens{}", reading.len(), end.unwrap_or_default())),
+        good: true,
     })
 }
 
 fn lines_of(view: &View, look: &Observation) -> Vec<LookLine> {
     match &look.outcome {
         Ok(Reading::EtcdStatus(answers)) => members(view, look, answers, |status| {
+            let good = status.leader.is_some() && status.errors.is_empty() && status.alarms.is_empty();
             let leader = status.leader.map_or_else(|| "no leader".to_owned(), |leader| format!("leader {leader:x}"));
             let errors: Vec<&str> = status.errors.iter().map(String::as_str).collect();
             let alarms: Vec<&str> = status.alarms.iter().map(|alarm| alarm.kind.as_str()).collect();
             let trouble = [errors, alarms].concat();
             let trouble = if trouble.is_empty() { String::new() } else { format!("; {}", trouble.join(", ")) };
-            format!("{leader}, term {}{trouble}", status.raft_term)
+            (good, format!("{leader}, term {}{trouble}", status.raft_term))
         }),
         Ok(Reading::EtcdRead(answers)) => members(view, look, answers, |read| match read.revision {
-            Some(revision) => format!("linearizable read at revision {revision}"),
-            None => "linearizable read, its result denied to our user".to_owned(),
+            Some(revision) => (true, format!("linearizable read at revision {revision}")),
+            None => (true, "linearizable read, its result denied to this user".to_owned()),
         }),
         Ok(Reading::EtcdHealth(answers)) => members(view, look, answers, |health| {
             let reason = health.reason.as_deref().map_or_else(String::new, |reason| format!(" ({reason})"));
-            format!("health: {}{reason}", health.condition.as_str())
+            (health.condition == Condition::Well, format!("health: {}{reason}", health.condition.as_str()))
         }),
-        Ok(reading) => vec![line(view, look, &look.probe.subject, Ok(reading_text(reading)))],
+        Ok(reading) => {
+            let good = matches!(Sign::of(look), Sign::Good);
+            vec![LookLine { good, ..line(view, look, &look.probe.subject, Ok(reading_text(reading))) }]
+        }
         Err(unseen) => vec![line(view, look, &look.probe.subject, Err(*unseen))],
     }
 }
@@ -95,14 +101,12 @@ fn lines_of(view: &View, look: &Observation) -> Vec<LookLine> {
 fn reading_text(reading: &Reading) -> String {
     match reading {
         Reading::Health(Health { status, foreign: Some(page), .. })
-        | Reading::Version(Version { status, foreign: Some(page), .. }) => format!("{status}: {}", page.as_str()),
-        Reading::Health(health) if health.failing.is_empty() => health.status.to_string(),
-        Reading::Health(health) => format!("{}: {}", health.status, health.failing.join(", ")),
-        Reading::Version(version) => {
-            version.git_version.clone().unwrap_or_else(|| format!("status {}", version.status))
-        }
+        | Reading::Version(Version { status, foreign: Some(page), .. }) => format!("HTTP {status}: {}", page.as_str()),
+        Reading::Health(health) if health.failing.is_empty() => format!("HTTP {}", health.status),
+        Reading::Health(health) => format!("HTTP {}, failing checks: {}", health.status, health.failing.join(", ")),
+        Reading::Version(version) => version.git_version.clone().unwrap_or_else(|| format!("HTTP {}", version.status)),
         Reading::Resolver(answer) => format!("response code {}", answer.rcode),
-        Reading::Reference => "answers".to_owned(),
+        Reading::Reference => "responds".to_owned(),
         Reading::Addresses(answers) => AddressAnswer::summary(answers),
         Reading::EtcdStatus(_)
         | Reading::EtcdRead(_)
@@ -112,7 +116,7 @@ fn reading_text(reading: &Reading) -> String {
         | Reading::EtcdMetrics(_)
         | Reading::Chain
         | Reading::OwnClock(_)
-        | Reading::Files(_) => "answers".to_owned(),
+        | Reading::Files(_) => "responds".to_owned(),
     }
 }
 
@@ -120,15 +124,21 @@ fn members<T>(
     view: &View,
     look: &Observation,
     answers: &[MemberAnswer<T>],
-    text: impl Fn(&T) -> String,
+    text: impl Fn(&T) -> (bool, String),
 ) -> Vec<LookLine> {
     let Subject::Etcd(cluster, etcd) = &look.probe.subject else { return Vec::new() };
     answers
         .iter()
         .map(|answer| {
             let member = Subject::EtcdMember(cluster.clone(), etcd.clone(), answer.member.clone());
-            let outcome = answer.answer.as_ref().map(&text).map_err(|unseen| *unseen);
-            LookLine { phases: answer.phases, ..line(view, look, &member, outcome) }
+            let (good, outcome) = match &answer.answer {
+                Ok(seen) => {
+                    let (good, text) = text(seen);
+                    (good, Ok(text))
+                }
+                Err(unseen) => (false, Err(*unseen)),
+            };
+            LookLine { phases: answer.phases, good, ..line(view, look, &member, outcome) }
         })
         .collect()
 }
@@ -139,6 +149,7 @@ fn line(view: &View, look: &Observation, subject: &Subject, outcome: Result<Stri
         address: view.inventory().address(subject).to_owned(),
         at: look.scheduled.wall,
         phases: look.phases,
+        good: outcome.is_ok(),
         outcome,
     }
 }

@@ -17,8 +17,12 @@ pub struct Document {
     pub tone: Tone,
     /// The word in the bar: `CRITICAL`, `RESOLVED after 14 min`.
     pub badge: String,
+    /// The cluster, for the coloured bar; `None` where none is concerned.
+    pub place: Option<String>,
     /// The subject without its brackets.
     pub heading: String,
+    /// What a mail program shows beside the subject in a list of mails: one line, no repetition of the subject.
+    pub preheader: String,
     /// What is said, in order.
     pub sections: Vec<Section>,
 }
@@ -30,7 +34,7 @@ pub enum Tone {
     Critical,
     /// Something will break.
     Warning,
-    /// It is over.
+    /// It is resolved.
     Over,
     /// Nothing is wrong.
     Neutral,
@@ -58,7 +62,7 @@ pub enum Block {
     Items(Vec<String>),
     /// Commands to copy, one each.
     Commands(Vec<Command>),
-    /// What the looks saw.
+    /// What the probes saw.
     Looks(Vec<Look>),
 }
 
@@ -74,20 +78,20 @@ pub struct Command {
 /// One line of evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Look {
-    /// What was looked at.
+    /// What was probed.
     pub target: String,
-    /// The dialled address.
+    /// The address.
     pub address: String,
-    /// The kind of look.
+    /// The kind of probe.
     pub kind: &'static str,
     /// Time of day, UTC.
     pub at: String,
     /// What was seen, or why nothing was.
     pub saw: String,
-    /// Where the time went: `dial 1 ms, tls 3 ms`; empty when nothing was reached.
+    /// Where the time went: `connect 1 ms, tls 3 ms`; empty when nothing was reached.
     pub took: String,
-    /// Whether something was seen at all.
-    pub answered: bool,
+    /// Whether it shows nothing wrong.
+    pub good: bool,
 }
 
 impl Command {

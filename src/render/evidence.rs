@@ -4,37 +4,76 @@ use std::time::Duration;
 
 use crate::judge::{phrases, words};
 use crate::model::message::{LookLine, Message};
-use crate::model::phase::{Phase, Phases};
+use crate::model::phase::Phases;
 use crate::model::probe::ProbeKind;
+use crate::model::rule::RuleId;
 use crate::model::time::UnixTime;
 use crate::model::verdict::{Anchor, Evidence, Finding, Untrusted};
 
 use super::document::{Block, Look, Section};
 use super::harmless::{LONGEST, line};
 
-/// Lines of evidence shown: two screens on a phone.
+/// Probes shown: more bury what they are to prove.
+const PROBES: usize = 6;
+
+/// Places of a certificate shown: two screens on a phone.
 const SHOWN: usize = 24;
 
 /// Longest text in one cell.
 const CELL: usize = 160;
 
-/// The table of looks; `None` when the message carries none.
-pub(super) fn looks(message: &Message) -> Option<Section> {
-    if message.looks.is_empty() {
+/// The latest probes of what the finding is about, what failed before what did not; `None` where there are none.
+pub(super) fn looks(message: &Message, root: &Finding) -> Option<Section> {
+    let mut concerned: Vec<&LookLine> = message.looks.iter().filter(|seen| concerns(root, seen)).collect();
+    if concerned.is_empty() {
         return None;
     }
-    let mut blocks = vec![Block::Looks(message.looks.iter().take(SHOWN).map(look).collect())];
-    if message.looks.len() > SHOWN {
-        blocks.push(Block::Text(format!("and {} more looks", message.looks.len() - SHOWN)));
+    let more = concerned.len().saturating_sub(PROBES);
+    if more > 0 {
+        concerned.sort_by_key(|seen| seen.is_good());
+        concerned.truncate(PROBES);
+        concerned.sort_by(|a, b| (&a.probe.subject, a.probe.kind).cmp(&(&b.probe.subject, b.probe.kind)));
     }
-    Some(Section { title: "What was seen last", blocks })
+    let mut blocks = vec![Block::Looks(concerned.into_iter().map(look).collect())];
+    if more > 0 {
+        blocks.push(Block::Text(format!("and {more} more probes: vedette status")));
+    }
+    Some(Section { title: "Latest probe results", blocks })
+}
+
+/// Whether a probe is evidence for the finding: those of etcd say nothing of an apiserver, and no probe of an answer says
+/// anything of a certificate.
+fn concerns(root: &Finding, seen: &LookLine) -> bool {
+    let of_etcd = seen.probe.subject.component() == "etcd";
+    match root.rule {
+        RuleId::F01
+        | RuleId::F02
+        | RuleId::F03
+        | RuleId::F05
+        | RuleId::F08
+        | RuleId::F09
+        | RuleId::F10
+        | RuleId::F57 => of_etcd,
+        RuleId::F22
+        | RuleId::F23
+        | RuleId::F24
+        | RuleId::F49
+        | RuleId::F50
+        | RuleId::F56
+        | RuleId::F58
+        | RuleId::F59 => !of_etcd || !seen.is_good(),
+        RuleId::F26 | RuleId::F27 | RuleId::F51 | RuleId::F54 => false,
+        RuleId::F28 => seen.probe.kind == ProbeKind::Files,
+        RuleId::F53 => !seen.is_good(),
+        RuleId::F04 | RuleId::F25 | RuleId::F52 | RuleId::F55 | RuleId::F60 => true,
+    }
 }
 
 fn look(seen: &LookLine) -> Look {
     let at = seen.at.to_string();
-    let (answered, saw) = match &seen.outcome {
-        Ok(summary) => (true, summary.clone()),
-        Err(unseen) => (false, unseen.to_string()),
+    let saw = match &seen.outcome {
+        Ok(summary) => summary.clone(),
+        Err(unseen) => unseen.to_string(),
     };
     Look {
         target: line(seen.probe.subject.short(), 63),
@@ -43,25 +82,25 @@ fn look(seen: &LookLine) -> Look {
         at: line(at.split_once('T').map_or(at.as_str(), |(_, time)| time), CELL),
         saw: line(&saw, CELL),
         took: took(&seen.phases),
-        answered,
+        good: seen.is_good(),
     }
 }
 
-/// The kind of look as a person says it.
+/// The kind of probe as a person says it.
 pub(super) const fn kind(kind: ProbeKind) -> &'static str {
     match kind {
-        ProbeKind::Readyz => "readyz",
-        ProbeKind::Livez => "livez",
-        ProbeKind::Version => "version",
+        ProbeKind::Readyz => "GET /readyz",
+        ProbeKind::Livez => "GET /livez",
+        ProbeKind::Version => "GET /version",
         ProbeKind::EtcdStatus => "status",
-        ProbeKind::EtcdRead => "read",
-        ProbeKind::EtcdAlarms => "alarms",
-        ProbeKind::EtcdMembers => "members",
+        ProbeKind::EtcdRead => "linearizable read",
+        ProbeKind::EtcdAlarms => "alarm list",
+        ProbeKind::EtcdMembers => "member list",
         ProbeKind::EtcdHealth => "health",
         ProbeKind::EtcdMetrics => "metrics",
-        ProbeKind::Chain => "certificate",
+        ProbeKind::Chain => "TLS handshake",
         ProbeKind::Addresses => "addresses",
-        ProbeKind::Tripwire => "open conn.",
+        ProbeKind::Tripwire => "kept connection",
         ProbeKind::Reference => "connect",
         ProbeKind::Resolver => "DNS",
         ProbeKind::OwnClock => "clock",
@@ -71,19 +110,8 @@ pub(super) const fn kind(kind: ProbeKind) -> &'static str {
 
 fn took(phases: &Phases) -> String {
     let reached: Vec<String> =
-        phases.reached().map(|(phase, spent)| format!("{} {}", phase_word(phase), short(spent))).collect();
+        phases.reached().map(|(phase, spent)| format!("{} {}", phase.as_str(), short(spent))).collect();
     reached.join(", ")
-}
-
-const fn phase_word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Resolve => "dns",
-        Phase::Dial => "dial",
-        Phase::Tls => "tls",
-        Phase::FirstByte => "answer",
-        Phase::Body => "body",
-        Phase::Idle => "idle",
-    }
 }
 
 /// A phase's time: under 10 ms with one decimal, since that is where loopback and far away differ.
@@ -108,10 +136,8 @@ pub(super) fn certificate(message: &Message, root: &Finding) -> Option<Section> 
         }
         Evidence::Stale { served, stored, path, served_ends, stored_ends, .. } => {
             let facts = vec![
-                ("Served", served.to_string()),
-                ("It ends", moment(*served_ends, message.composed)),
-                ("On disk", stored.to_string()),
-                ("It ends", moment(*stored_ends, message.composed)),
+                ("Served", format!("{served}, expires {}", moment(*served_ends, message.composed))),
+                ("On disk", format!("{stored}, expires {}", moment(*stored_ends, message.composed))),
                 ("File", line(path, LONGEST)),
             ];
             return Some(Section { title: "The two certificates", blocks: vec![Block::Facts(facts)] });
@@ -126,9 +152,9 @@ pub(super) fn certificate(message: &Message, root: &Finding) -> Option<Section> 
         _ => return None,
     };
     let mut facts = vec![
-        ("Holder", line(holder, LONGEST)),
+        ("Subject", line(holder, LONGEST)),
         ("Issuer", line(issuer, LONGEST)),
-        ("Ends", moment(*not_after, message.composed)),
+        ("Expires", moment(*not_after, message.composed)),
         ("SHA-256", fingerprint.to_string()),
     ];
     facts.extend(words::of(root.rule).renewed_by(root).map(|who| ("Renewed by", who.to_owned())));
@@ -151,7 +177,7 @@ fn untrusted(message: &Message, part: &Untrusted) -> [(&'static str, String); 6]
     [
         ("Served at", line(&place, LONGEST)),
         ("Expected", line(&part.expected, LONGEST)),
-        ("Holder", line(&part.holder, LONGEST)),
+        ("Subject", line(&part.holder, LONGEST)),
         ("Issuer", line(&part.issuer, LONGEST)),
         ("Names", line(&phrases::list(&part.names), LONGEST)),
         ("SHA-256", part.fingerprint.to_string()),
@@ -175,7 +201,7 @@ fn listed(heading: &str, mut places: Vec<String>, beyond: usize) -> Vec<Block> {
 /// An instant and how far it is from the writing of the message.
 pub(super) fn moment(at: UnixTime, composed: UnixTime) -> String {
     if at.is_endless() {
-        "no end".to_owned()
+        "never".to_owned()
     } else if at > composed {
         format!("{at} (in {})", phrases::lasting(at.since(composed)))
     } else {

@@ -18,7 +18,7 @@ const DARK: &str = "@media (prefers-color-scheme:dark){\
     .ink{color:#e6e9ec!important}.dim{color:#a5afb9!important}\
     .code{background:#10151a!important;color:#e6e9ec!important;border-color:#343c45!important}\
     .rule{border-color:#343c45!important}.bad{color:#ff9a90!important}}\
-    @media (max-width:480px){.wide{padding:14px!important}}";
+    @media (max-width:480px){.wide{padding-left:14px!important;padding-right:14px!important}}";
 
 /// The HTML part.
 #[must_use]
@@ -34,11 +34,19 @@ pub fn html(document: &Document) -> String {
         safe(&document.subject)
     ));
     out.push_str(&format!("<body class=\"page\" style=\"margin:0;padding:0;background:#eef0f2;{FONT}\">\n"));
+    // A mail program shows the first words of a mail beside its subject; these are seen there alone.
+    out.push_str(&format!(
+        "<div style=\"display:none;max-height:0;overflow:hidden;font-size:1px;line-height:1px;opacity:0\">{}</div>\n",
+        safe(&document.preheader)
+    ));
     out.push_str("<table role=\"presentation\" class=\"page\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" style=\"background:#eef0f2\"><tr><td align=\"center\" style=\"padding:12px 6px\">\n");
     out.push_str("<table role=\"presentation\" class=\"card\" width=\"600\" cellpadding=\"0\" cellspacing=\"0\" style=\"width:100%;max-width:600px;background:#ffffff;border:1px solid #d5dade;border-collapse:separate;table-layout:fixed\">\n");
     out.push_str(&format!(
         "<tr><td class=\"wide\" style=\"padding:14px 22px;background:{bar};color:{word};{FONT}font-size:13px;font-weight:700;letter-spacing:.4px\">{}</td></tr>\n",
-        safe(&document.badge)
+        safe(&match &document.place {
+            Some(place) => format!("{} \u{b7} {place}", document.badge),
+            None => document.badge.clone(),
+        })
     ));
     out.push_str(&format!(
         "<tr><td class=\"wide ink\" style=\"padding:16px 22px 0;color:#14181c;{FONT}font-size:20px;line-height:26px;font-weight:700;word-wrap:break-word;overflow-wrap:anywhere\">{}</td></tr>\n",
@@ -115,8 +123,8 @@ fn block(out: &mut String, block: &Block) {
                     ));
                 }
                 out.push_str(&format!(
-                    "<div class=\"code\" style=\"margin:0 0 6px;padding:7px 9px;background:#f4f6f7;border:1px solid #dfe3e6;color:#14181c;{MONO}font-size:12.5px;line-height:1.45;white-space:pre-wrap;word-break:break-word;overflow-wrap:anywhere\">{}</div>\n",
-                    safe(&command.line)
+                    "<div class=\"code\" style=\"margin:0 0 6px;padding:7px 9px;background:#f4f6f7;border:1px solid #dfe3e6;color:#14181c;{MONO}font-size:12.5px;line-height:1.45;white-space:pre-wrap;overflow-wrap:anywhere\">{}</div>\n",
+                    unbroken(&command.line)
                 ));
             }
         }
@@ -136,6 +144,20 @@ fn prose(text: &str) -> String {
     unbroken.collect::<Vec<_>>().join(" ")
 }
 
+/// A command whose words are broken at blanks only, or after a comma where one is long: a name or an option in two lines
+/// is copied wrong.
+fn unbroken(command: &str) -> String {
+    let word = |word: &str| match word.len() {
+        0 => String::new(),
+        ..=UNBROKEN => format!("<span style=\"white-space:nowrap\">{}</span>", safe(word)),
+        _ => safe(word).replace(',', ",<wbr>"),
+    };
+    command.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// Characters of a word that fit into a line of a phone: 360 px less the margins, in letters of 7.5 px.
+const UNBROKEN: usize = 36;
+
 /// The shape of what `UnixTime` shows; `0` is any digit.
 const INSTANT: &str = "0000-00-00T00:00:00Z";
 
@@ -151,7 +173,7 @@ fn table(out: &mut String, looks: &[Look]) {
         "<table cellpadding=\"0\" cellspacing=\"0\" style=\"width:100%;border-collapse:collapse;margin:0 0 8px\">\n",
     );
     for look in looks {
-        let (class, colour) = if look.answered { ("ink", "#14181c") } else { ("bad", "#b3261e") };
+        let (class, colour) = if look.good { ("ink", "#14181c") } else { ("bad", "#b3261e") };
         out.push_str(&format!(
             "<tr><td class=\"ink rule\" width=\"34%\" valign=\"top\" style=\"padding:6px 8px 6px 0;border-bottom:1px solid #eceff1;color:#14181c;font-size:13px;line-height:1.4;overflow-wrap:anywhere\"><b>{}</b><br><span class=\"dim\" style=\"color:#56616b;{MONO}font-size:12px\">{}</span></td>",
             safe(&look.target),

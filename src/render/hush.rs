@@ -15,22 +15,20 @@ pub(super) fn sentence(message: &Message) -> Option<String> {
     let why = format!("by {by}: {}", silence.reason.trim_end_matches('.'));
     if until > message.composed {
         let in_spite = match message.reason {
-            MessageReason::Resolved | MessageReason::HappenedWhileMute => "you were told of its beginning",
+            MessageReason::Resolved | MessageReason::HappenedWhileMute => "you had a mail when it began",
             MessageReason::First
             | MessageReason::Escalated
             | MessageReason::CauseFound
             | MessageReason::Repeated
             | MessageReason::Remains
-            | MessageReason::Drill => "it concerns the cluster as a whole",
+            | MessageReason::Drill => "the whole cluster is down",
         };
-        return Some(format!(
-            "{cluster} is silenced until {until} {why}. This is said all the same, because {in_spite}."
-        ));
+        return Some(format!("Sent despite the silence of {cluster} until {until} {why}: {in_spite}."));
     }
     let was = format!("{cluster} was silenced from {} to {until} {why}.", silence.since);
     if message.reason == MessageReason::First {
-        return Some(format!("It was not told when it began, because {was}"));
+        return Some(format!("No mail was sent when it began: {was}"));
     }
     let is_late = message.composed.since(until) <= JUST_ENDED && message.reason != MessageReason::Resolved;
-    is_late.then(|| format!("This comes late, because {was}"))
+    is_late.then(|| format!("Delayed by a silence: {was}"))
 }

@@ -44,15 +44,12 @@ pub fn document(delivery: &Delivery) -> Document {
         let title = if is_over { "What it meant" } else { "Impact" };
         let impact = if is_silent { site::IMPACT.to_owned() } else { words.impact(root) };
         sections.push(Section::of(title, text(&impact)));
+        sections.push(Section::of("Likely cause", text(&words.likely_cause(root))));
     }
-    sections.extend(evidence::looks(message));
-    sections.push(Section {
-        title: "Likely cause",
-        blocks: vec![text(&words.likely_cause(root)), text(&format!("Rule {}: {}.", root.rule, words.title()))],
-    });
     if !is_over {
         sections.extend(next(message, root, words, is_silent));
     }
+    sections.extend(evidence::looks(message, root));
     sections.extend(evidence::certificate(message, root));
     sections.extend(beside(message));
     sections.extend(folded(message));
@@ -65,7 +62,9 @@ pub fn document(delivery: &Delivery) -> Document {
         headers: headers(message),
         tone: tone(message),
         badge: badge(message),
+        place: incident_place(message),
         heading: subject_line::base(message),
+        preheader: line(&preheader(message, root, words), PREHEADER),
         sections,
     }
 }
@@ -89,11 +88,11 @@ fn opening(message: &Message, is_silent: bool) -> Section {
         blocks.push(Block::Strong(line(&site::sentence(message), LONGEST)));
     }
     if let Some(cause) = incident.cause.as_ref().filter(|cause| cause.key() != incident.headline.key()) {
-        blocks.push(text(&format!("The deeper cause: {}", what(latest(incident, cause)))));
+        blocks.push(text(&format!("Root cause: {}", what(latest(incident, cause)))));
     }
     if headline.path_unproven {
         blocks.push(text(
-            "No place outside the cluster could be asked at that time, so the path from here may be at fault as well.",
+            "No reference target outside the cluster could be probed at that time, so the network of vedette may be at fault as well.",
         ));
     }
     blocks.extend(hush::sentence(message).map(|sentence| text(&sentence)));
@@ -107,21 +106,50 @@ fn lead(message: &Message) -> Option<String> {
     let lasted = || phrases::lasting(message.lasted().unwrap_or_default());
     Some(match message.reason {
         MessageReason::First => return None,
-        MessageReason::Escalated => format!("It has become more serious: {} now.", level_word(message.level)),
+        MessageReason::Escalated => format!("Escalated to {}.", level_word(message.level)),
         MessageReason::CauseFound => {
-            format!("The deeper cause is known now: {}.", words::of(incident.root().rule).title())
+            format!("Root cause found: {}.", words::of(incident.root().rule).title())
         }
-        MessageReason::Repeated => "It is still open.".into(),
-        MessageReason::Remains => "The cause has ended, but not everything has recovered with it:".into(),
+        MessageReason::Repeated => {
+            format!("Still ongoing after {}.", phrases::lasting(message.composed.since(incident.opened)))
+        }
+        MessageReason::Remains => "The root cause is resolved, but not everything has recovered with it:".into(),
         MessageReason::Resolved if incident.over.is_some_and(|over| over.withdrawn) => {
-            "Closed because it is no longer watched. Nothing proves that it has recovered.".into()
+            "Closed because it is no longer monitored. Nothing proves that it has recovered.".into()
         }
-        MessageReason::Resolved => format!("It is over, after {}. What it was:", lasted()),
+        MessageReason::Resolved => format!("Resolved after {}. What it was:", lasted()),
         MessageReason::HappenedWhileMute => {
-            format!("This happened and is over. It lasted {}, and no mail could be sent meanwhile.", lasted())
+            format!("Late notice: this began and was resolved after {}, while no mail could be sent.", lasted())
         }
         MessageReason::Drill => "This is a test mail on request. Nothing is wrong; what follows is a sample.".into(),
     })
+}
+
+/// Characters that mail programs show beside a subject, at most.
+const PREHEADER: usize = 160;
+
+/// What the list of mails is to show beside the subject: what was seen, and what it means.
+fn preheader(message: &Message, root: &Finding, words: &dyn Words) -> String {
+    let incident = &message.incident;
+    let headline = latest(incident, &incident.headline);
+    match message.reason {
+        MessageReason::Resolved | MessageReason::HappenedWhileMute | MessageReason::Drill => {
+            lead(message).unwrap_or_default()
+        }
+        MessageReason::First
+        | MessageReason::Escalated
+        | MessageReason::CauseFound
+        | MessageReason::Repeated
+        | MessageReason::Remains => {
+            let what = words::of(headline.rule).what(headline, &message.addresses);
+            format!("{what} {}", words.impact(root))
+        }
+    }
+}
+
+/// The cluster, for the bar.
+fn incident_place(message: &Message) -> Option<String> {
+    message.incident.cluster.as_ref().map(|cluster| line(cluster.as_str(), 63))
 }
 
 fn times(message: &Message) -> Vec<(&'static str, String)> {
@@ -130,7 +158,7 @@ fn times(message: &Message) -> Vec<(&'static str, String)> {
     match (incident.over, message.reason) {
         (Some(over), _) => facts.push(("Until", evidence::moment(over.at, message.composed))),
         (None, MessageReason::Drill) => {}
-        (None, _) => facts.push(("Still so", format!("at {}, when this mail was written", message.composed))),
+        (None, _) => facts.push(("Status", format!("ongoing at {}", message.composed))),
     }
     facts.push(("Where", line(&place(message), LONGEST)));
     facts
@@ -139,8 +167,10 @@ fn times(message: &Message) -> Vec<(&'static str, String)> {
 fn place(message: &Message) -> String {
     let subject = &message.incident.headline.subject;
     match message.addresses.get(subject).filter(|address| !address.is_empty()) {
-        Some(address) => format!("{subject}, dialled at {address} from {}", message.vantage),
-        None if message.incident.cluster.is_some() => format!("{subject}, seen from {}", message.vantage),
+        Some(address) => format!("{} at {address}, probed from {}", phrases::full(subject), message.vantage),
+        None if message.incident.cluster.is_some() => {
+            format!("{}, probed from {}", phrases::full(subject), message.vantage)
+        }
         None => message.vantage.clone(),
     }
 }
@@ -155,13 +185,13 @@ fn next(message: &Message, root: &Finding, words: &dyn Words, is_silent: bool) -
 /// What began together with it and follows from nothing of it.
 fn beside(message: &Message) -> Option<Section> {
     let items = lines(message.incident.others(false));
-    (!items.is_empty()).then(|| Section::of("At the same time, and not because of it", Block::Items(items)))
+    (!items.is_empty()).then(|| Section::of("At the same time, unrelated", Block::Items(items)))
 }
 
 /// What follows from something in the incident.
 fn folded(message: &Message) -> Option<Section> {
     let items = lines(message.incident.others(true));
-    (!items.is_empty()).then(|| Section::of("Follows from it, no mail of its own", Block::Items(items)))
+    (!items.is_empty()).then(|| Section::of("Related, grouped here, no separate mail", Block::Items(items)))
 }
 
 /// A line for each part, the gravest first; the rest is counted.
@@ -173,7 +203,7 @@ fn lines<'a>(parts: impl Iterator<Item = &'a Part>) -> Vec<String> {
         .take(DESCRIBED)
         .map(|part| {
             let finding = &part.finding;
-            let state = part.over.map_or_else(|| "stands".to_owned(), |over| format!("over at {over}"));
+            let state = part.over.map_or_else(|| "ongoing".to_owned(), |over| format!("resolved at {over}"));
             let headline = words::of(finding.rule).headline(finding);
             line(&format!("{}: {headline}; since {}, {state}", finding.rule, finding.since), LONGEST)
         })
@@ -187,36 +217,44 @@ fn lines<'a>(parts: impl Iterator<Item = &'a Part>) -> Vec<String> {
 /// Why you got this, and what to know about the message itself.
 fn about(delivery: &Delivery) -> Section {
     let message = &delivery.message;
-    let mut blocks = vec![Block::Facts(vec![
-        ("Incident", format!("{}, message {}", message.incident.id, message.id)),
-        ("Written", message.composed.to_string()),
-        ("By", line(&format!("vedette {VERSION} on {}", message.vantage), LONGEST)),
-        ("Why you", "your address stands under mail.to in its configuration".to_owned()),
-    ])];
+    let incident = &message.incident;
+    let rule = latest(incident, incident.root()).rule;
+    let mut facts = vec![
+        ("Rule", format!("{rule} {}", words::of(rule).title())),
+        ("Details", line(&format!("vedette incidents {} (on {})", incident.id, message.vantage), LONGEST)),
+    ];
+    if let Some(cluster) = incident.cluster.as_ref().filter(|_| !is_over(message)) {
+        let silence = format!("vedette silence {cluster} 2h --reason 'why' (on {})", message.vantage);
+        facts.push(("Silence", line(&silence, LONGEST)));
+    }
+    facts.extend([
+        ("Message", line(&message.id.to_string(), LONGEST)),
+        ("Written", line(&format!("{} by vedette {VERSION} on {}", message.composed, message.vantage), LONGEST)),
+        ("To you", line(&format!("because of mail.to in the configuration on {}", message.vantage), LONGEST)),
+    ]);
+    let mut blocks = vec![Block::Facts(facts)];
     if delivery.attempts > 0 {
         let failure = delivery.last_failure.as_ref().map(|failure| format!(" ({})", failure.text)).unwrap_or_default();
-        blocks.push(text(&format!(
-            "This mail is late: {} earlier attempts to send it failed{failure}.",
-            delivery.attempts
-        )));
+        blocks
+            .push(text(&format!("Delayed: {} earlier attempts to send this mail failed{failure}.", delivery.attempts)));
     }
     blocks.extend(delivery.rejections.iter().take(REJECTED).map(|rejection| {
         let Rejection { recipient, text: said } = rejection;
         text(&format!(
-            "The relay refuses {recipient} for good and says: {said}. This recipient gets no mail from vedette until the \
-             address or the relay is mended; then try: vedette drill mail --to {recipient}"
+            "The relay rejects {recipient} permanently and says: {said}. This recipient gets no mail from vedette until \
+             the address or the relay is fixed; then try: vedette drill mail --to {recipient}"
         ))
     }));
     let more = delivery.rejections.len().saturating_sub(REJECTED);
     if more > 0 {
-        blocks.push(text(&format!("It refuses {more} more recipients for good; the status page names them.")));
+        blocks.push(text(&format!("It rejects {more} more recipients permanently; the status page names them.")));
     }
     for caveat in &message.caveats {
         blocks.push(text(match caveat {
             Caveat::NotStored => {
-                "The store did not confirm in time: after a crash this mail may come twice, or its end may be missing."
+                "The database did not confirm in time: after a crash you may get this mail twice, or miss the resolved mail."
             }
-            Caveat::StartedEmpty => "vedette started without its memory: earlier mails on the same fault are possible.",
+            Caveat::StartedEmpty => "vedette could not read its database when it started: you may have had earlier mails about this.",
         }));
     }
     Section { title: "About this mail", blocks }
@@ -252,10 +290,10 @@ fn badge(message: &Message) -> String {
     match message.reason {
         MessageReason::Resolved if message.incident.over.is_some_and(|over| over.withdrawn) => "CLOSED".into(),
         MessageReason::Resolved => format!("RESOLVED after {}", after()),
-        MessageReason::HappenedWhileMute => format!("OVER, lasted {}", after()),
+        MessageReason::HappenedWhileMute => format!("RESOLVED after {}, late notice", after()),
         MessageReason::Drill => "DRILL: a test, nothing is wrong".into(),
         MessageReason::Repeated => format!("STILL {}", level_word(message.level)),
-        MessageReason::Remains => format!("REMAINS {}", level_word(message.level)),
+        MessageReason::Remains => format!("STILL {}", level_word(message.level)),
         MessageReason::First | MessageReason::Escalated | MessageReason::CauseFound => {
             let headline = latest(&message.incident, &message.incident.headline);
             let expired = headline.band() == Some(crate::model::verdict::Band::Expired);

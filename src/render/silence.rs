@@ -80,12 +80,13 @@ pub fn begun(answer: &Answer) -> String {
     let lasting = phrases::lasting(std::time::Duration::from_secs(*lasting_seconds));
     let mut text = format!("{cluster} is silenced until {until} ({lasting}), by {by}.\n");
     text.push_str(if *even_if_dead {
-        "Nothing about it is mailed, not even its death; the end of what was told before still is.\n"
+        "No mail about it, not even of a full outage; what was mailed before is still mailed when it is resolved.\n"
     } else {
-        "Nothing about it is mailed, except its death and the end of what was told before.\n"
+        "No mail about it, except of a full outage; what was mailed before is still mailed when it is resolved. \
+         Monitoring continues.\n"
     });
     if let Some(replaced) = &answer.replaced {
-        text.push_str(&format!("This takes the place of a silence until {} by {}.\n", replaced.until, replaced.by));
+        text.push_str(&format!("It replaces a silence until {} by {}.\n", replaced.until, replaced.by));
     }
     text
 }
@@ -94,7 +95,7 @@ pub fn begun(answer: &Answer) -> String {
 #[must_use]
 pub fn ended(answer: &Answer) -> String {
     let Shown { cluster, since, by, .. } = &answer.silence;
-    format!("The silence of {cluster} since {since} by {by} is over. What still stands is told now.\n")
+    format!("The silence of {cluster} since {since} by {by} has ended. Anything still wrong is mailed now.\n")
 }
 
 /// All silences, one line each.
@@ -106,13 +107,13 @@ pub fn table(silences: &[Shown]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["CLUSTER", "LEFT", "UNTIL", "IF DEAD", "BY", "REASON"]);
+    table.set_header(["CLUSTER", "LEFT", "UNTIL", "OUTAGES", "BY", "REASON"]);
     for silence in silences {
         table.add_row([
             silence.cluster.clone(),
             phrases::lasting(std::time::Duration::from_secs(silence.seconds_left)),
             silence.until.clone(),
-            if silence.even_if_dead { "silent" } else { "told" }.into(),
+            if silence.even_if_dead { "suppressed" } else { "notified" }.into(),
             silence.by.clone(),
             silence.reason.clone(),
         ]);

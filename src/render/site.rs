@@ -38,14 +38,14 @@ pub(super) fn is_silent(message: &Message, root: &Finding) -> bool {
 pub(super) fn sentence(message: &Message) -> String {
     let site = message.incident.cluster.as_ref().map_or("the cluster", |cluster| cluster.as_str());
     format!(
-        "Nothing of {site} answers {vantage}, and nothing refuses: the whole site is down, or the network to it.",
+        "No endpoint of {site} responds to {vantage}, and none refuses the connection: the site, or the network to it, is down.",
         vantage = message.vantage
     )
 }
 
 /// What it means, in place of what the rule says of a site that still runs.
 pub(super) const IMPACT: &str = "If the site is down, so is all that runs there. If only the network to it is, it may \
-    serve as before, and nobody here can tell.";
+    still be working for its users: check from another network.";
 
 /// What tells the two apart.
 pub(super) fn command(message: &Message) -> Command {
@@ -54,7 +54,7 @@ pub(super) fn command(message: &Message) -> Command {
     let hosts: Vec<&str> = hosts.into_iter().take(ASKED).collect();
     Command {
         line: format!("for host in {}; do ping -qc2 -W1 $host; done", hosts.join(" ")),
-        note: Some(format!("on {}: does any machine there answer", message.vantage)),
+        note: Some(format!("on {}: does any host there respond", message.vantage)),
     }
 }
 

@@ -189,7 +189,7 @@ pub fn text(story: &Story) -> String {
     fact(if story.open { "lasts" } else { "lasted" }, &lasted(story));
     let root = story.cause.as_ref().unwrap_or(&story.headline);
     if let Some(cause) = &story.cause {
-        fact("deeper cause", &format!("{}: {}", cause.rule, cause.title));
+        fact("root cause", &format!("{}: {}", cause.rule, cause.title));
     }
     fact("likely cause", &root.likely_cause);
     match &story.last_message {
@@ -199,9 +199,9 @@ pub fn text(story: &Story) -> String {
     if let Some(hush) = &story.silenced {
         fact("silenced", &format!("from {} to {} by {}: {}", hush.since, hush.until, hush.by, hush.reason));
     }
-    out.push_str("\nWhat was found\n");
+    out.push_str("\nFindings\n");
     for part in &story.parts {
-        let until = part.until.as_ref().map_or_else(|| "stands".to_owned(), |until| format!("over at {until}"));
+        let until = part.until.as_ref().map_or_else(|| "ongoing".to_owned(), |until| format!("resolved at {until}"));
         let about = format!("{} {} ({})", part.rule, part.subject, part.level);
         out.push_str(&format!("\n  {about}\n    since {}, {until}\n    {}\n", part.since, part.evidence));
     }
@@ -212,7 +212,7 @@ fn state(story: &Story) -> &'static str {
     match (story.open, story.withdrawn) {
         (true, _) => "open",
         (false, true) => "closed",
-        (false, false) => "over",
+        (false, false) => "resolved",
     }
 }
 
@@ -223,7 +223,7 @@ fn lasted(story: &Story) -> String {
 /// Mails about it; an incident without any says whether a silence is the reason.
 fn mails(story: &Story) -> String {
     match (story.messages, &story.silenced) {
-        (0, Some(_)) => "silenced".into(),
+        (0, Some(_)) => "none (silenced)".into(),
         (number, _) => number.to_string(),
     }
 }

@@ -19,7 +19,7 @@ use super::harmless;
 /// RFC 5322 section 2.1.1: lines should not be longer. The word `Subject: ` is not counted, as mail programs show it apart.
 pub const LONGEST: usize = 78;
 
-/// Longest base: leaves room for the longest bracket that must be shown, `[REMAINS CRITICAL 23h] `.
+/// Longest base: leaves room for the longest bracket that must be shown, `[STILL CRITICAL 23h] `.
 pub const LONGEST_BASE: usize = 54;
 
 /// A longer name of a cluster keeps at least this much.
@@ -45,7 +45,20 @@ fn brackets(message: &Message) -> Vec<String> {
             brackets.extend(besides.iter().map(|beside| format!("{status}; cause: {cause}{beside}")));
         }
     }
-    brackets.extend(besides.iter().map(|beside| format!("{status}{beside}")));
+    let more = match message.reason {
+        MessageReason::Remains => ", cause resolved",
+        MessageReason::HappenedWhileMute => ", late notice",
+        MessageReason::Resolved if message.incident.over.is_some_and(|over| over.withdrawn) => ", no longer monitored",
+        MessageReason::First
+        | MessageReason::Escalated
+        | MessageReason::CauseFound
+        | MessageReason::Repeated
+        | MessageReason::Resolved
+        | MessageReason::Drill => "",
+    };
+    for more in [more, ""] {
+        brackets.extend(besides.iter().map(|beside| format!("{status}{more}{beside}")));
+    }
     brackets
 }
 
@@ -98,12 +111,12 @@ fn status(message: &Message) -> String {
             }
         }
         MessageReason::Repeated => format!("STILL {level} {}", age(message.composed)),
-        MessageReason::Remains => format!("REMAINS {level} {}", age(message.composed)),
+        MessageReason::Remains => format!("STILL {level} {}", age(message.composed)),
         MessageReason::Resolved => {
             let word = if incident.over.is_some_and(|over| over.withdrawn) { "CLOSED" } else { "RESOLVED" };
             format!("{word} {}", compact(message.lasted().unwrap_or_default()))
         }
-        MessageReason::HappenedWhileMute => format!("OVER {}", compact(message.lasted().unwrap_or_default())),
+        MessageReason::HappenedWhileMute => format!("RESOLVED {}", compact(message.lasted().unwrap_or_default())),
         MessageReason::Drill => "DRILL".into(),
     }
 }
@@ -146,29 +159,29 @@ const fn in_short(rule: RuleId) -> &'static str {
     match rule {
         RuleId::F01 => "etcd quorum lost",
         RuleId::F02 => "etcd member down",
-        RuleId::F03 => "etcd members split",
-        RuleId::F04 => "vantage blind",
-        RuleId::F05 => "etcd elections",
-        RuleId::F08 => "etcd filling up",
-        RuleId::F09 => "etcd full",
+        RuleId::F03 => "etcd partition",
+        RuleId::F04 => "vedette isolated",
+        RuleId::F05 => "etcd leader changes",
+        RuleId::F08 => "etcd quota",
+        RuleId::F09 => "etcd NOSPACE",
         RuleId::F10 => "etcd corrupt",
-        RuleId::F22 => "one apiserver bad",
-        RuleId::F23 => "shared address dead",
+        RuleId::F22 => "apiserver down",
+        RuleId::F23 => "API VIP down",
         RuleId::F24 => "all apiservers down",
         RuleId::F25 => "etcd unreachable",
         RuleId::F26 => "certificate",
-        RuleId::F27 => "chain not trusted",
+        RuleId::F27 => "not trusted",
         RuleId::F28 => "credential or file",
         RuleId::F49 => "slow",
         RuleId::F50 => "not ready",
-        RuleId::F51 => "single points",
-        RuleId::F52 => "credential refused",
-        RuleId::F53 => "coverage",
+        RuleId::F51 => "single point",
+        RuleId::F52 => "unauthorized",
+        RuleId::F53 => "monitoring gap",
         RuleId::F54 => "not reloaded",
-        RuleId::F55 => "reference silent",
+        RuleId::F55 => "reference down",
         RuleId::F56 => "ClientHello dropped",
         RuleId::F57 => "not one etcd",
-        RuleId::F58 => "no API answer",
+        RuleId::F58 => "not an apiserver",
         RuleId::F59 => "address dead",
         RuleId::F60 => "proxy fails",
     }

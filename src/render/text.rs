@@ -53,7 +53,7 @@ fn table(out: &mut String, looks: &[Look]) {
     let before = target + address + kind + at + 8;
     let fits = looks.iter().all(|look| before + saw(look).chars().count() <= WIDTH);
     for look in looks {
-        let mark = if look.answered { ' ' } else { '!' };
+        let mark = if look.good { ' ' } else { '!' };
         let columns =
             format!("{:<target$}  {:<address$}  {:<kind$}  {:<at$}", look.target, look.address, look.kind, look.at);
         if fits {

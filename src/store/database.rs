@@ -35,7 +35,7 @@ impl Database {
         let connection = self.connect()?;
         let (memory, problems) = rows::recall(connection)?;
         for problem in problems {
-            tracing::error!("a row of the store cannot be read and is left out: {problem}");
+            tracing::error!("a row of the database cannot be read and is skipped: {problem}");
         }
         Ok(memory)
     }
@@ -97,7 +97,7 @@ fn open_or_replace(path: &Path, now: UnixTime) -> Result<Connection, StoreError>
         },
     };
     let aside = move_aside(path, now).map_err(|source| StoreError::Damaged { damage: damage.clone(), source })?;
-    tracing::error!("the store is damaged ({damage}); it was moved to {} and a new one is begun", aside.display());
+    tracing::error!("the database is damaged ({damage}); it was moved to {} and a new one is begun", aside.display());
     prepare_file(path).map_err(|source| StoreError::Open { path: path.into(), source })?;
     Ok(open(path)?)
 }

@@ -89,7 +89,7 @@ impl Store {
 fn work(mut database: Database, jobs: &Receiver<Job>, report: &Report) {
     let restored = database.restore().map_err(|error| chain(&error));
     if let Err(error) = &restored {
-        tracing::error!("the store cannot be read, going on without memory: {error}");
+        tracing::error!("database not readable, going on with an empty one: {error}");
     }
     report(Input::Restored(restored));
     while let Ok(first) = jobs.recv() {
@@ -99,7 +99,7 @@ fn work(mut database: Database, jobs: &Receiver<Job>, report: &Report) {
             group.into_iter().map(|job| (job.sequence, job.changes)).unzip();
         let result = database.persist(&changes).map_err(|error| chain(&error));
         if let Err(error) = &result {
-            tracing::error!(persists = sequences.len(), "storing failed: {error}");
+            tracing::error!(persists = sequences.len(), "writing to the database failed: {error}");
         }
         for sequence in sequences {
             report(Input::Persisted { sequence, result: result.clone() });

@@ -27,7 +27,7 @@ pub fn incidents(path: &Path) -> Result<Vec<Incident>, String> {
     }
     let (incidents, problems) = rows::incidents(&connection).map_err(|error| named(&super::chain(&error)))?;
     for problem in problems {
-        tracing::warn!("a row of the store cannot be read and is left out: {problem}");
+        tracing::warn!("a row of the database cannot be read and is skipped: {problem}");
     }
     Ok(incidents)
 }

@@ -76,7 +76,10 @@ pub(super) fn migrate_watched(connection: &mut Connection, between: &mut dyn FnM
     let at: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let done = usize::try_from(at).unwrap_or(0);
     if done > STEPS.len() {
-        tracing::warn!("the store was written by a newer release (version {at}); using it as far as it is understood");
+        tracing::warn!(
+            "the database was written by a newer version of vedette (format {at}); using it as far as it \
+                        is understood"
+        );
     }
     for (step, version) in STEPS.iter().zip(1_i64..).skip(done) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

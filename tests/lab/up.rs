@@ -139,7 +139,7 @@ fn press(world: &mut World, key: &str) -> Result<Option<Instant>> {
         "3" => ("the VIP is stopped, its instances are not", world.stop("vip")?),
         "4" => {
             world.freeze("etcd-1")?;
-            ("etcd has lost its quorum: etcd-1 and etcd-2 are frozen", world.freeze("etcd-2")?)
+            ("etcd has lost quorum: etcd-1 and etcd-2 are frozen", world.freeze("etcd-2")?)
         }
         "5" => ("etcd is full and takes no more writes", world.fill_etcd()?),
         "6" => (

@@ -65,15 +65,15 @@ fn an_instance_that_takes_no_new_connections_is_told_from_one_that_is_dead() {
         F22,
         A2,
         SLOW,
-        "kube-apiserver api-2 is hanging: the connection is accepted, then nothing comes in the TLS handshake. Over a \
-         connection opened earlier it still answers. 1 of 2 instances are ready.",
+        "kube-apiserver api-2 is hanging: it accepts the connection, then does not answer in the TLS handshake. Over \
+         a connection opened earlier it still responds. 1 of 2 instances are ready.",
     );
     check(
         &with(well(21, &[A2]), &[bad]),
         F22,
         A2,
         SLOW,
-        "kube-apiserver api-2 is hanging: the connection is accepted, then nothing comes in the TLS handshake. 1 of 2 \
+        "kube-apiserver api-2 is hanging: it accepts the connection, then does not answer in the TLS handshake. 1 of 2 \
          instances are ready.",
     );
 }
@@ -85,8 +85,8 @@ fn an_address_that_takes_no_new_connections_is_dead_though_open_ones_go_on() {
         F23,
         VIP,
         Says::Bad(crate::model::rule::Level::Critical, 0),
-        "The shared API address vip is down: the connection is refused, nothing listens there. Over a connection opened \
-         earlier it still answers. Asked directly, api-1 and api-2 are ready.",
+        "The API VIP vip is down: connection refused, nothing listens there. Over a connection opened earlier it \
+         still responds. Probed directly, api-1 and api-2 are ready.",
     );
 }
 
@@ -99,8 +99,8 @@ fn an_address_that_fails_in_part_with_sound_instances_is_named_itself() {
         F22,
         VIP,
         SLOW,
-        "The shared address fails at times: 4 times within 1 min it was hanging: the connection is accepted, then \
-         nothing comes in the TLS handshake, and it answered in between. Asked directly, 2 of 2 instances are ready.",
+        "The API VIP fails intermittently: 4 times within 1 min it was hanging: it accepts the connection, then does \
+         not answer in the TLS handshake, and it responded in between. Probed directly, 2 of 2 instances are ready.",
     );
 }
 
@@ -114,7 +114,7 @@ fn an_address_that_fails_in_part_before_a_bad_instance_is_not_named() {
         F22,
         A2,
         SLOW,
-        "kube-apiserver api-2 is hanging: the connection is accepted, then nothing comes in the TLS handshake. 1 of 2 \
+        "kube-apiserver api-2 is hanging: it accepts the connection, then does not answer in the TLS handshake. 1 of 2 \
          instances are ready.",
     );
 }
@@ -128,8 +128,8 @@ fn an_instance_that_comes_and_goes_is_told_though_never_three_looks_in_a_row_are
         F22,
         A2,
         SLOW,
-        "kube-apiserver api-2 fails at times: 3 times within 1 min it was down: the connection is refused, nothing \
-         listens there, and it answered in between. 2 of 2 instances are ready.",
+        "kube-apiserver api-2 fails intermittently: 3 times within 1 min it was down: connection refused, nothing \
+         listens there, and it responded in between. 2 of 2 instances are ready.",
     );
 }
 
@@ -163,8 +163,8 @@ fn ordinary_requests_that_wait_behind_quick_health_checks_are_said_to_queue() {
         F49,
         "prod",
         SLOW,
-        "api-2 lets ordinary requests wait: the last took 1.5 s, most of it in waiting for the first byte; 3 in a row were \
-         slow. Health checks, which are exempt from queueing, are answered at once. 1 of 2 instances are slow.",
+        "Non-exempt requests to api-2 are queued (API Priority and Fairness): the last took 1.5 s, mostly server \
+         processing; 3 in a row were slow. /readyz is exempt and fast. 1 of 2 instances are slow.",
     );
 }
 
@@ -175,8 +175,8 @@ fn ordinary_requests_that_are_refused_for_overload_are_said_to_be_refused() {
         F49,
         "prod",
         SLOW,
-        "api-2 refuses ordinary requests for overload (HTTP 429), 3 in a row. Health checks, which are exempt from that, \
-         are answered. 1 of 2 instances are slow.",
+        "api-2 rejects non-exempt requests for overload (HTTP 429, API Priority and Fairness), 3 in a row. /readyz \
+         is exempt and responds. 1 of 2 instances are slow.",
     );
 }
 
@@ -188,7 +188,7 @@ fn slow_at_everything_is_the_server_itself() {
         F49,
         "prod",
         SLOW,
-        "api-2 answers, but took 2 s, most of it in waiting for the first byte; 8 looks in a row were slow. 1 of 2 \
+        "api-2 responds, but took 2 s, mostly server processing; 8 probes in a row were slow. 1 of 2 \
          instances are slow.",
     );
 }
@@ -198,18 +198,18 @@ fn slow_handshakes_and_slow_checks_are_told_apart_by_what_is_quick() {
     for (phase, sentence) in [
         (
             Phase::Tls,
-            "New connections to api-2 took 1.5 s, most of it in the TLS handshake; 8 in a row were slow. Requests over a \
-             connection opened earlier are quick. 1 of 2 instances are slow.",
+            "New connections to api-2 took 1.5 s, mostly the TLS handshake; 8 in a row were slow. Requests over a \
+             kept connection are fast. 1 of 2 instances are slow.",
         ),
         (
             Phase::Dial,
-            "New connections to api-2 took 1.5 s, most of it in the TCP connection; 8 in a row were slow. Requests over a \
-             connection opened earlier are quick. 1 of 2 instances are slow.",
+            "New connections to api-2 took 1.5 s, mostly the TCP connect; 8 in a row were slow. Requests over a kept \
+             connection are fast. 1 of 2 instances are slow.",
         ),
         (
             Phase::FirstByte,
-            "The readiness checks of api-2 took 1.5 s, most of it in waiting for the first byte; 8 in a row were slow. \
-             Ordinary requests that need no etcd are quick. 1 of 2 instances are slow.",
+            "The readiness checks of api-2 took 1.5 s, mostly server processing; 8 in a row were slow. \
+             Requests that need no etcd are fast. 1 of 2 instances are slow.",
         ),
     ] {
         let slow = each(&TICKS, took_in(phase, 1500, ready(A2)));
@@ -225,7 +225,7 @@ fn a_slow_address_before_quick_instances_is_named_itself() {
         F49,
         "prod",
         SLOW,
-        "The shared address answers, but took 1.5 s, most of it in the TLS handshake; 8 looks in a row were slow. Asked \
+        "The API VIP responds, but took 1.5 s, mostly the TLS handshake; 8 probes in a row were slow. Probed \
          directly, none of the 2 instances is slow.",
     );
 }

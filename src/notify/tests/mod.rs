@@ -117,8 +117,8 @@ async fn headers_let_machines_sort_and_programs_thread() {
     assert_eq!((end.in_reply_to().as_text(), end.references().as_text()), (Some(root.as_str()), Some(root.as_str())));
     assert_eq!(begin.date().unwrap().to_timestamp(), first.message.composed.as_secs());
     assert_eq!(begin.reply_to().unwrap().first().unwrap().address(), Some("team@example.org"));
-    assert_eq!(begin.subject(), Some("[CRITICAL] prod-eu1: every apiserver is down"));
-    assert_eq!(end.subject(), Some("[RESOLVED 14m] prod-eu1: every apiserver is down"));
+    assert_eq!(begin.subject(), Some("[CRITICAL] prod-eu1: all apiservers are down"));
+    assert_eq!(end.subject(), Some("[RESOLVED 14m] prod-eu1: all apiservers are down"));
     for (name, value) in [
         ("Auto-Submitted", "auto-generated"),
         ("X-Auto-Response-Suppress", "All"),

@@ -22,14 +22,14 @@ use super::members::{deciding_round, members};
 use super::moment::{mono, said, short, wall};
 
 /// What stands for a count while the vantage is blind.
-const NOT_SEEN: &str = "cannot be seen";
+const NOT_SEEN: &str = "not visible";
 
 /// The verdict line.
 pub(super) fn line(page: Page<'_>, name: &Name, picture: &ClusterPicture, gaps: &[Missing]) -> ClusterLine {
     let (state, mut why, since) = verdict(page, name, gaps);
     // A dead quorum and a whole site that is gone look alike from the rules; who is called wants to know which.
     if state == State::Down && is_silent(page, name, picture) {
-        why.push_str("; nothing of it answers");
+        why.push_str("; no endpoint responds");
     }
     let silence = page.snapshot.silences.iter().find(|silence| silence.cluster == *name);
     ClusterLine {
@@ -54,10 +54,10 @@ fn verdict(page: Page<'_>, name: &Name, gaps: &[Missing]) -> (State, String, Opt
     let standing = loudest(page, name);
     if let Some(since) = page.snapshot.blind_since {
         let before = standing.map_or_else(
-            || "nothing was wrong before".to_owned(),
+            || "all was well before".to_owned(),
             |alarm| format!("before: {}, {}", state(&alarm.finding).as_str(), headline(page, alarm)),
         );
-        return (State::Unknown, format!("cannot be seen from here; {before}"), Some(wall(since, page.now)));
+        return (State::Unknown, format!("not visible: vedette has no network; {before}"), Some(wall(since, page.now)));
     }
     // What is asked directly, as etcd members are, is still known.
     let is_seen = standing.is_some_and(|alarm| alarm.finding.subject.etcd().is_some());
@@ -65,14 +65,14 @@ fn verdict(page: Page<'_>, name: &Name, gaps: &[Missing]) -> (State, String, Opt
         let before = standing.map_or_else(String::new, |alarm| {
             format!("; before: {}, {}", state(&alarm.finding).as_str(), headline(page, alarm))
         });
-        let why = format!("cannot be seen from here: {}{before}", headline(page, lost));
+        let why = format!("not visible: {}{before}", headline(page, lost));
         return (State::Unknown, why, Some(wall(lost.finding.since, page.now)));
     }
     if let Some(alarm) = standing {
         let incident = speaking(page, alarm);
         let is_recovering = incident.is_some_and(|incident| incidents::course(page, incident) == RECOVERING);
         let held = match alarm.stage {
-            Stage::Pending { .. } => " (confirmed, mailed when it lasts)",
+            Stage::Pending { .. } => " (pending, mail after its grace period)",
             Stage::Clearing { .. } if is_recovering || incident.is_none() => " (recovering)",
             Stage::Firing { .. } | Stage::Clearing { .. } => "",
         };
@@ -87,7 +87,7 @@ fn verdict(page: Page<'_>, name: &Name, gaps: &[Missing]) -> (State, String, Opt
             let more = if rest > 0 { format!("; and {rest} more") } else { String::new() };
             (State::Unknown, format!("{}: {}{more}", first.gap.about, first.gap.text), first.gap.seen.clone())
         }
-        None => (State::Ok, "everything that decides was seen and is good".to_owned(), None),
+        None => (State::Ok, "all checks pass".to_owned(), None),
     }
 }
 
@@ -136,7 +136,7 @@ pub(super) fn state(finding: &Finding) -> State {
 pub(super) fn detail(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> Detail {
     Detail {
         cluster: name.to_string(),
-        planned: format!("{:.1} requests per second", picture.planned_per_second),
+        planned: format!("{:.1} requests/s", picture.planned_per_second),
         endpoints: subjects(page, name).iter().map(|subject| endpoint(page, subject, picture)).collect(),
         members: members(page, name, picture),
     }
@@ -154,7 +154,7 @@ fn endpoint(page: Page<'_>, subject: &Subject, picture: &ClusterPicture) -> Endp
         .collect();
     cells.extend(broken(picture, subject).and_then(|look| cell_of(page, look, subject)));
     Endpoint {
-        name: if is_vip { "shared address".to_owned() } else { subject.short().to_owned() },
+        name: if is_vip { "API VIP".to_owned() } else { subject.short().to_owned() },
         address: short(page.snapshot.inventory.address(subject)),
         cells,
     }
@@ -178,7 +178,7 @@ fn instances(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> String {
         return NOT_SEEN.to_owned();
     }
     let ready = all.iter().filter(|subject| word(page, picture, subject) == Some(Saw::Ok)).count();
-    if all.is_empty() { "not watched".to_owned() } else { format!("{ready} of {} ready", all.len()) }
+    if all.is_empty() { "not monitored".to_owned() } else { format!("{ready} of {} ready", all.len()) }
 }
 
 fn answering(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> String {
@@ -192,9 +192,9 @@ fn answering(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> String {
         })
         .count();
     match all {
-        0 => "not watched".to_owned(),
+        0 => "not monitored".to_owned(),
         _ if page.snapshot.blind_since.is_some() => NOT_SEEN.to_owned(),
-        all => format!("{answered} of {all} answer"),
+        all => format!("{answered} of {all} respond"),
     }
 }
 
@@ -203,7 +203,7 @@ fn vip(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> String {
     match word(page, picture, &Subject::Vip(name.clone())) {
         Some(_) if page.snapshot.blind_since.is_some() => NOT_SEEN.to_owned(),
         Some(saw) => saw.as_str().to_owned(),
-        None if has_one => "never seen".to_owned(),
+        None if has_one => "no result yet".to_owned(),
         None => "none configured".to_owned(),
     }
 }

@@ -28,9 +28,9 @@ pub(super) fn of(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> Vec<M
     let mut all = Vec::new();
     for (subject, kind, decides) in expected(page, name) {
         match latest(picture, &subject, kind) {
-            None => all.push(missing(&subject, &format!("{}: never seen since the start", kind.as_str()), decides)),
+            None => all.push(missing(&subject, &format!("{}: no result since the start", kind.as_str()), decides)),
             Some(look) if !is_fresh(page, look) => {
-                let mut gap = missing(&subject, &format!("{}: the last look is too old", kind.as_str()), decides);
+                let mut gap = missing(&subject, &format!("{}: the last probe is too old", kind.as_str()), decides);
                 gap.gap.seen = Some(mono(look.scheduled, page.now));
                 all.push(gap);
             }
@@ -89,17 +89,17 @@ fn expected(page: Page<'_>, name: &Name) -> Vec<(Subject, ProbeKind, bool)> {
 fn doubt(page: Page<'_>, subject: &Subject, saw: Saw, result: &str) -> Option<String> {
     match saw {
         Saw::Ok | Saw::Alarm => None,
-        Saw::Refused => Some(format!("alive, but our own credential is refused ({result})")),
-        Saw::Unknown => Some(format!("our own side failed ({result})")),
-        Saw::Shed => Some(format!("alive, but sheds load ({result})")),
+        Saw::Refused => Some(format!("alive, but rejects vedette's credential ({result})")),
+        Saw::Unknown => Some(format!("vedette itself failed ({result})")),
+        Saw::Shed => Some(format!("alive, but rejects requests for overload ({result})")),
         Saw::NotReady | Saw::Foreign | Saw::NoLeader | Saw::Unreachable | Saw::Down
             if page.snapshot.blind_since.is_some() =>
         {
-            Some(format!("cannot be seen from here ({result})"))
+            Some(format!("not visible from here ({result})"))
         }
         Saw::NotReady | Saw::Foreign | Saw::NoLeader | Saw::Unreachable | Saw::Down => {
             let is_told = page.snapshot.alarms.iter().any(|alarm| speaks_of(alarm, subject));
-            (!is_told).then(|| format!("the latest look is bad ({result}), not confirmed"))
+            (!is_told).then(|| format!("the latest probe failed ({result}), not confirmed"))
         }
     }
 }
@@ -128,7 +128,7 @@ fn untold_quotas(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> Vec<M
             .collect();
         if !untold.is_empty() {
             let text = format!(
-                "backend quota of {}: not told (etcd tells it from 3.6 on; before, its metrics listener, or `quota`)",
+                "quota of {}: unknown (etcd reports it from 3.6 on; before, its metrics listener, or `quota`)",
                 untold.join(", ")
             );
             all.push(missing(&round, &text, false));

@@ -45,7 +45,8 @@ pub fn html(status: &Status, refreshes: bool) -> String {
     out.push_str("</main>\n");
     out.push_str(&format!(
         "<footer>vedette {} on {}, format {}. The same as <a href=\"status.txt\">text</a> and \
-         <a href=\"api/v1/status\">JSON</a>; <a href=\"metrics\">metrics</a>. Times are UTC.</footer>\n</body></html>\n",
+         <a href=\"api/v1/status\">JSON</a>; <a href=\"metrics\">metrics</a>. Times are \
+                   UTC.</footer>\n</body></html>\n",
         status.version,
         safe(&status.vantage),
         status.format
@@ -62,9 +63,9 @@ fn head(out: &mut String, status: &Status, refreshes: bool) {
         out.push_str(&format!("<p>since {}</p>\n", full(since)));
     }
     let tally = status.tally;
-    let stale = if status.is_stale { " <b>It stands still.</b>" } else { "" };
+    let stale = if status.is_stale { " <b>Stalled.</b>" } else { "" };
     out.push_str(&format!(
-        "<p>Clusters: {} down, {} degraded, {} unknown, {} ok; {} silenced. Seen from {}; picture of {}.{stale}</p>\n",
+        "<p>Clusters: {} down, {} degraded, {} unknown, {} ok; {} silenced. Probed from {}; data from {}.{stale}</p>\n",
         tally.down,
         tally.degraded,
         tally.unknown,
@@ -75,9 +76,9 @@ fn head(out: &mut String, status: &Status, refreshes: bool) {
     ));
     let here = here(status);
     out.push_str(&if refreshes {
-        format!("<p>Loads again every {REFRESH} s. <a href=\"{here}refresh=off\">Hold still</a></p>")
+        format!("<p>Refreshes every {REFRESH} s. <a href=\"{here}refresh=off\">Pause</a></p>")
     } else {
-        format!("<p>Held still. <a href=\"{here}refresh=on\">Load again every {REFRESH} s</a></p>")
+        format!("<p>Paused. <a href=\"{here}refresh=on\">Refresh every {REFRESH} s</a></p>")
     });
     out.push_str("\n</header></div>\n");
 }

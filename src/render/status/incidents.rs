@@ -30,7 +30,10 @@ pub(super) fn open(page: Page<'_>, incident: &Incident) -> IncidentFacts {
     let what = |finding: &Finding| said(&words::of(finding.rule).what(finding, &addresses));
     let mut first = what(shown);
     if shown.path_unproven {
-        first.push_str(" No place outside the cluster could be asked, so the path from here may be at fault as well.");
+        first.push_str(
+            " No reference target outside the cluster could be probed, so the network of vedette may be \
+                        at fault as well.",
+        );
     }
     IncidentFacts {
         id: said(&incident.id.0),
@@ -68,7 +71,7 @@ pub(super) fn headline(page: Page<'_>, incident: &Incident) -> String {
 /// An incident that is over; `None` while it is open.
 pub(super) fn ended(page: Page<'_>, incident: &Incident) -> Option<Ended> {
     let over = incident.over?;
-    let how = if over.withdrawn { ", closed because it is no longer watched" } else { "" };
+    let how = if over.withdrawn { ", closed because it is no longer monitored" } else { "" };
     Some(Ended {
         headline: headline(page, incident),
         rule: incident.root().rule.to_string(),
@@ -96,29 +99,29 @@ pub(super) fn course(page: Page<'_>, incident: &Incident) -> &'static str {
         .peekable();
     let is_vantage = incident.cluster.is_none();
     if page.snapshot.blind_since.is_some() && !is_vantage {
-        "not seen now: the vantage is blind"
+        "unverified: vedette has no network"
     } else if stages.peek().is_some() && stages.all(|stage| matches!(stage, Stage::Clearing { .. })) {
         RECOVERING
     } else {
-        "still so"
+        "ongoing"
     }
 }
 
 fn told(page: Page<'_>, incident: &Incident) -> String {
     let waiting = page.snapshot.backlog.waiting;
     let text = match incident.told.messages {
-        _ if !page.snapshot.inventory.mails => "nobody: no mail is configured".to_owned(),
-        0 => "nobody yet".to_owned(),
-        count if waiting == 0 => format!("{} written, all accepted by the relay", several(count as usize, "mail")),
-        count => format!("{} written; {} not yet accepted by the relay", several(count as usize, "mail"), waiting),
+        _ if !page.snapshot.inventory.mails => "none: no mail is configured".to_owned(),
+        0 => "none yet".to_owned(),
+        count if waiting == 0 => format!("{} sent, accepted by the relay", several(count as usize, "mail")),
+        count => format!("{} queued; {} not yet accepted by the relay", several(count as usize, "mail"), waiting),
     };
     let Some(hushed) = &incident.silenced else { return text };
     let silence = &hushed.silence;
     let until = wall(silence.until, page.now);
     let silence = format!("the silence of {} until {} ({})", silence.by, until.at, until.age);
     said(&match hushed.withheld {
-        Some(_) => format!("{silence} holds something back; {text}"),
-        None => format!("in spite of {silence}; {text}"),
+        Some(_) => format!("{silence} suppresses some; {text}"),
+        None => format!("despite {silence}; {text}"),
     })
 }
 
@@ -172,7 +175,7 @@ fn others(page: Page<'_>, incident: &Incident, follows: bool) -> Vec<String> {
                 let at = wall(at, page.now);
                 format!("{} ({})", at.at, at.age)
             };
-            let state = part.over.map_or_else(|| "stands".to_owned(), |over| format!("over at {}", dated(over)));
+            let state = part.over.map_or_else(|| "ongoing".to_owned(), |over| format!("resolved at {}", dated(over)));
             let words = words::of(finding.rule).headline(finding);
             said(&format!("{}: {words}; since {}, {state}", finding.rule, dated(finding.since)))
         })

@@ -15,7 +15,7 @@ use super::moment::{bytes, short};
 
 /// Shares of the quota, in percent, from which there is less and less time. Source: control-plane.md section 4 (F08).
 const TIERS: [(u64, &str, State); 3] =
-    [(85, "85 %", State::Down), (75, "75 %", State::Degraded), (65, "65 %", State::Degraded)];
+    [(85, "85 %", State::Down), (75, "75 %", State::Degraded), (65, "65 %", State::Ok)];
 
 /// All members of `cluster`.
 pub(super) fn members(page: Page<'_>, cluster: &Name, picture: &ClusterPicture) -> Vec<Member> {
@@ -111,22 +111,22 @@ fn plain(cell: Cell, kind: ProbeKind, slowest: Option<Slowest>) -> Cell {
 
 /// `99 % within: fsync 7 ms, commit 12 ms, peers 2 ms`.
 fn latencies(slowest: Slowest) -> Option<String> {
-    let all = [("fsync", slowest.wal_fsync), ("commit", slowest.backend_commit), ("peers", slowest.peer_round_trip)];
+    let all = [("fsync", slowest.wal_fsync), ("commit", slowest.backend_commit), ("peer RTT", slowest.peer_round_trip)];
     let known: Vec<String> =
         all.into_iter().filter_map(|(name, spent)| Some(format!("{name} {}", lasting(spent?)))).collect();
-    (!known.is_empty()).then(|| format!("99 % within: {}", known.join(", ")))
+    (!known.is_empty()).then(|| format!("p99: {}", known.join(", ")))
 }
 
 fn by_status(blank: Member, status: &MemberStatus, quota: Option<u64>, all: &[(Name, &MemberStatus)]) -> Member {
     let behind = status.raft_applied_index.map(|applied| status.raft_index.saturating_sub(applied));
-    let behind = behind.map_or_else(String::new, |behind| format!(", {behind} to apply"));
+    let behind = behind.map_or_else(String::new, |behind| format!(", apply lag {behind}"));
     let mut alarms: Vec<String> = status.alarms.iter().map(|alarm| alarm.kind.as_str().to_owned()).collect();
     alarms.extend(status.errors.iter().map(|error| short(error)));
     let quota = status.db_quota_bytes.or(quota);
     Member {
         role: role(status, all),
         version: short(&status.version),
-        raft: format!("term {}, index {}{behind}", status.raft_term, status.raft_index),
+        raft: format!("term {}, raft index {}{behind}", status.raft_term, status.raft_index),
         backend: Some(backend(status.db_size_bytes, status.db_in_use_bytes, quota)),
         alarms,
         ..blank
@@ -138,8 +138,8 @@ fn by_metrics(blank: Member, told: &MemberMetrics, quota: Option<u64>) -> Member
     let role = match (told.is_leader, told.has_leader) {
         (Some(true), _) => "leads",
         (_, Some(true)) => "follows",
-        (_, Some(false)) => "knows no leader",
-        (_, None) => "does not say whether it has a leader",
+        (_, Some(false)) => "no leader",
+        (_, None) => "leader unknown",
     };
     let quota = told.db_quota_bytes.or(quota);
     Member {
@@ -152,7 +152,7 @@ fn by_metrics(blank: Member, told: &MemberMetrics, quota: Option<u64>) -> Member
 }
 
 fn seen_changes(changes: u64) -> String {
-    if changes == 1 { "1 change of leader seen".to_owned() } else { format!("{changes} changes of leader seen") }
+    if changes == 1 { "1 leader change seen".to_owned() } else { format!("{changes} leader changes seen") }
 }
 
 fn role(status: &MemberStatus, all: &[(Name, &MemberStatus)]) -> String {
@@ -160,9 +160,9 @@ fn role(status: &MemberStatus, all: &[(Name, &MemberStatus)]) -> String {
         Some(leader) if leader == status.member_id => "leads".to_owned(),
         Some(leader) => {
             let named = all.iter().find(|(_, other)| other.member_id == leader).map(|(name, _)| name.to_string());
-            format!("follows {}", named.unwrap_or_else(|| format!("{leader:x}, which does not answer")))
+            format!("follower of {}", named.unwrap_or_else(|| format!("{leader:x}, which does not respond")))
         }
-        None => "knows no leader".to_owned(),
+        None => "no leader".to_owned(),
     };
     if status.is_learner { format!("learner, {role}") } else { role }
 }
@@ -177,7 +177,7 @@ fn backend(size_bytes: u64, in_use_bytes: Option<u64>, quota_bytes: Option<u64>)
             let (tier, state) = reached.map_or(("below 65 %", State::Ok), |(_, tier, state)| (*tier, *state));
             (format!("{file} of {} ({share} %)", bytes(quota)), tier, state)
         }
-        None => (file, "quota not told", State::Unknown),
+        None => (file, "quota unknown", State::Unknown),
     };
     Backend { text, tier, state, size_bytes, in_use_bytes, quota_bytes }
 }

@@ -168,11 +168,11 @@ fn tally(parts: &[Part<'_>]) -> Tally {
 /// The worst of everything in one sentence, and since when.
 fn head(page: Page<'_>, parts: &[Part<'_>], is_stale: bool) -> (State, String, Option<Moment>) {
     if is_stale {
-        let text = format!("vedette on {} stands still", page.snapshot.inventory.vantage);
+        let text = format!("vedette on {} is stalled", page.snapshot.inventory.vantage);
         return (State::Down, moment::said(&text), Some(mono(page.snapshot.at, page.now)));
     }
     if let Some(since) = page.snapshot.blind_since {
-        let text = format!("{} cannot see: what follows is from before {since}", page.snapshot.inventory.vantage);
+        let text = format!("{} has no network: data below is from before {since}", page.snapshot.inventory.vantage);
         return (State::Unknown, moment::said(&text), Some(moment::wall(since, page.now)));
     }
     let Some(worst) = parts.first() else {

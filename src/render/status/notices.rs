@@ -21,17 +21,17 @@ const RECIPIENTS: usize = 20;
 pub(super) fn all(page: Page<'_>, is_stale: bool) -> Vec<Notice> {
     let mut all = Vec::new();
     if is_stale {
-        let mut notice = plain("stale", State::Down, "vedette stands still: nothing below has changed since then");
+        let mut notice = plain("stale", State::Down, "vedette is stalled: nothing below has changed since then");
         notice.since = Some(mono(page.snapshot.at, page.now));
         all.push(notice);
     }
     if let Some(since) = page.snapshot.blind_since {
-        let text = "cannot see: nothing outside this machine answers, reference points included; \
-                    what follows is from before, and nothing is mailed about clusters meanwhile";
+        let text = "vedette has no network: no target outside this host responds, reference targets included; the \
+                    data below is from before, and no mail about clusters is sent meanwhile";
         all.push(Notice { since: Some(wall(since, page.now)), ..plain("blind", State::Unknown, text) });
     }
     if !page.snapshot.is_first_round_done {
-        let text = "starting: not everything has been looked at once";
+        let text = "starting: not everything has been probed yet";
         all.push(Notice {
             since: Some(mono(page.snapshot.started, page.now)),
             ..plain("starting", State::Unknown, text)
@@ -42,8 +42,8 @@ pub(super) fn all(page: Page<'_>, is_stale: bool) -> Vec<Notice> {
     all.extend(refused(page));
     all.extend(heartbeat(page.snapshot.heartbeat));
     if page.snapshot.store_works == Some(false) {
-        let text = "the store does not take what it is given: after a crash mails may come twice, \
-                    and silences or open incidents may be forgotten";
+        let text = "the database rejects writes: after a crash mails may come twice, and silences or open incidents \
+                    may be lost";
         all.push(plain("store", State::Degraded, text));
     }
     all.extend(silences(page));
@@ -61,9 +61,9 @@ fn configuration(page: Page<'_>) -> Vec<Notice> {
     let of = format!("{} ({})", read.at, read.age);
     let refused = configured.refused.as_ref().map(|refusal| {
         let text = if configured.is_copy {
-            format!("the file cannot be used: its last good copy, of {of}, stands in for it")
+            format!("the file cannot be used: its last good copy, of {of}, is used instead")
         } else {
-            format!("a newer configuration was refused; the one of {of} stays in use")
+            format!("a newer configuration was rejected; the one of {of} stays in use")
         };
         Notice {
             lines: refusal.mistakes.iter().map(|mistake| said(mistake)).collect(),
@@ -74,7 +74,7 @@ fn configuration(page: Page<'_>) -> Vec<Notice> {
     let waiting = (!configured.remarks.is_empty()).then(|| Notice {
         lines: configured.remarks.iter().map(|remark| said(remark)).collect(),
         since: Some(read),
-        ..plain("restart", State::Degraded, "not everything that the file says is in force")
+        ..plain("restart", State::Degraded, "not everything in the file is in effect")
     });
     refused.into_iter().chain(waiting).collect()
 }
@@ -82,7 +82,7 @@ fn configuration(page: Page<'_>) -> Vec<Notice> {
 fn mail(page: Page<'_>) -> Option<Notice> {
     let backlog: &Backlog = &page.snapshot.backlog;
     if !page.snapshot.inventory.mails {
-        return Some(plain("mail", State::Degraded, "no mail is configured: nobody is told of anything"));
+        return Some(plain("mail", State::Degraded, "no mail is configured: no notifications are sent"));
     }
     if backlog.waiting == 0 {
         return None;
@@ -105,7 +105,7 @@ fn refused(page: Page<'_>) -> Option<Notice> {
     let refused = &page.snapshot.refused;
     let since = refused.iter().map(|known| known.since).min()?;
     let text =
-        format!("the relay refuses {} for good: mend the address or the relay", several(refused.len(), "recipient"));
+        format!("the relay rejects {} permanently: fix the address or the relay", several(refused.len(), "recipient"));
     let mut lines: Vec<String> = refused
         .iter()
         .take(RECIPIENTS)
@@ -120,9 +120,9 @@ fn refused(page: Page<'_>) -> Option<Notice> {
 fn heartbeat(state: HeartbeatState) -> Option<Notice> {
     let text = match state {
         HeartbeatState::Off | HeartbeatState::Beating => return None,
-        HeartbeatState::Blind => "the heartbeat is withheld: the vantage is blind",
-        HeartbeatState::Stalled => "the heartbeat is withheld: the scheduler stalls",
-        HeartbeatState::Mute => "the heartbeat is withheld: a critical mail has stayed unaccepted for too long",
+        HeartbeatState::Blind => "the heartbeat is withheld: vedette has no network",
+        HeartbeatState::Stalled => "the heartbeat is withheld: the scheduler is stalled",
+        HeartbeatState::Mute => "the heartbeat is withheld: a critical mail could not be sent for too long",
     };
     Some(plain("heartbeat", State::Degraded, text))
 }
@@ -133,8 +133,8 @@ fn silences(page: Page<'_>) -> Vec<Notice> {
         .iter()
         .take(SILENCES)
         .map(|silence| {
-            let dead = if silence.even_if_dead { ", not even its death" } else { ", except its death" };
-            let text = format!("{} is silenced: nothing is mailed about it{dead}; looking goes on", silence.cluster);
+            let dead = if silence.even_if_dead { ", not even a full outage" } else { ", except a full outage" };
+            let text = format!("{} is silenced: no mail about it{dead}; monitoring continues", silence.cluster);
             Notice {
                 lines: vec![said(&format!("by {}: {}", silence.by, silence.reason))],
                 since: Some(wall(silence.since, page.now)),
@@ -153,15 +153,15 @@ pub(super) fn own(page: Page<'_>) -> Own {
     let offset = snapshot.clock_offset_millis;
     let values = vec![
         value(
-            "scheduler",
-            format!("wakes up to {} late in the last minute", lasting(lag)),
+            "scheduling",
+            format!("delayed by up to {} in the last minute", lasting(lag)),
             if lag > page.snapshot.policy.loop_lag { State::Degraded } else { State::Ok },
         ),
         value(
             "clock",
             offset.map_or_else(
-                || "not compared: no server has told its date".to_owned(),
-                |millis| format!("servers' dates are {millis} ms from ours (they tell whole seconds)"),
+                || "not compared: no server has sent its date".to_owned(),
+                |millis| format!("servers' dates differ by {millis} ms (they are whole seconds)"),
             ),
             match offset {
                 None => State::Unknown,
@@ -170,13 +170,17 @@ pub(super) fn own(page: Page<'_>) -> Own {
             },
         ),
         match snapshot.store_works {
-            Some(true) => value("store", "takes what it is given".to_owned(), State::Ok),
-            Some(false) => value("store", "fails".to_owned(), State::Degraded),
-            None => value("store", "nothing to write yet".to_owned(), State::Unknown),
+            Some(true) => value("database", "writable".to_owned(), State::Ok),
+            Some(false) => value("database", "writes fail".to_owned(), State::Degraded),
+            None => value("database", "nothing written yet".to_owned(), State::Unknown),
         },
         value(
             "mail",
-            format!("{} accepted, {} waiting", several_of(snapshot.counters.accepted), snapshot.backlog.waiting),
+            format!(
+                "{} accepted by the relay, {} queued",
+                several_of(snapshot.counters.accepted),
+                snapshot.backlog.waiting
+            ),
             if snapshot.backlog.waiting == 0 && snapshot.inventory.mails { State::Ok } else { State::Degraded },
         ),
         value(
@@ -188,7 +192,7 @@ pub(super) fn own(page: Page<'_>) -> Own {
                 HeartbeatState::Blind | HeartbeatState::Stalled | HeartbeatState::Mute => State::Degraded,
             },
         ),
-        value("looks", format!("{} since the start", snapshot.counters.looks), State::Ok),
+        value("probes", format!("{} since the start", snapshot.counters.looks), State::Ok),
         value(
             "configuration",
             in_use(&snapshot.configured),
@@ -211,11 +215,11 @@ pub(super) fn own(page: Page<'_>) -> Own {
 
 fn in_use(configured: &Configured) -> String {
     let what = match (configured.is_copy, &configured.refused) {
-        (true, _) => "the last good copy of the file",
-        (false, Some(_)) => "as it was before the file's last change",
-        (false, None) => "as read from the file",
+        (true, _) => "last good copy of the file",
+        (false, Some(_)) => "as before the last change of the file",
+        (false, None) => "in sync with the file",
     };
-    format!("{what}; replaced {}, refused {}", times(configured.reloads), times(configured.refusals))
+    format!("{what}; reloaded {}, rejected {}", times(configured.reloads), times(configured.refusals))
 }
 
 fn times(count: u64) -> String {

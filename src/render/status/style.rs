@@ -43,7 +43,7 @@ th,td{text-align:left;vertical-align:top;padding:6px 12px;border-top:1px solid v
 thead th{font-size:13px;color:var(--dim);font-weight:600}tbody th{font-weight:600;overflow-wrap:anywhere}\
 .addr{white-space:nowrap;font-weight:400}td{overflow-wrap:break-word}svg.bar{display:block;width:100%;max-width:220px;height:6px;margin:3px 0;\
 background:var(--line);border-radius:3px}\
-.resolve{fill:var(--p1)}.dial{fill:var(--p2)}.tls{fill:var(--p3)}.first_byte{fill:var(--p4)}.body{fill:var(--p5)}\
+.resolve{fill:var(--p1)}.connect{fill:var(--p2)}.tls{fill:var(--p3)}.processing{fill:var(--p4)}.transfer{fill:var(--p5)}\
 .used{fill:var(--ok)}.used.degraded{fill:var(--degraded)}.used.down{fill:var(--down)}.free{fill:var(--p5)}\
 .tick{fill:var(--ink)}.key{width:10px;height:10px;margin:0 4px 0 12px}\
 .stale main{filter:grayscale(1)}\

@@ -17,9 +17,9 @@ pub fn text(status: &Status) -> String {
     if let Some(since) = &status.since {
         out.say("  ", &format!("since {}", full(since)));
     }
-    out.say("  ", &format!("seen from {} by vedette {}", status.vantage, status.version));
-    let stale = if status.is_stale { ", STANDS STILL" } else { "" };
-    out.say("  ", &format!("picture of {}{stale}", full(&status.picture)));
+    out.say("  ", &format!("probed from {} by vedette {}", status.vantage, status.version));
+    let stale = if status.is_stale { ", STALLED" } else { "" };
+    out.say("  ", &format!("data from {}{stale}", full(&status.picture)));
     let tally = status.tally;
     out.say(
         "  ",
@@ -29,12 +29,12 @@ pub fn text(status: &Status) -> String {
         ),
     );
     if !status.notices.is_empty() {
-        out.title("to know first");
+        out.title("notices");
         status.notices.iter().for_each(|notice| self::notice(&mut out, notice));
     }
     out.title("open incidents");
     if status.incidents.is_empty() {
-        out.say("  ", if status.is_blind { "none that could be seen" } else { "none" });
+        out.say("  ", if status.is_blind { "unknown" } else { "none" });
     }
     status.incidents.iter().for_each(|incident| self::incident(&mut out, incident));
     status.more_incidents.iter().for_each(|line| out.say("  - ", line));
@@ -61,19 +61,19 @@ fn incident(out: &mut Sheet, incident: &IncidentFacts) {
     out.say("    ", &format!("since {}, {}", full(&incident.opened), incident.course));
     out.say("    ", &incident.what);
     if let Some(cause) = &incident.cause {
-        out.say("    ", &format!("The deeper cause: {cause}"));
+        out.say("    ", &format!("Root cause: {cause}"));
     }
     out.say("    ", &format!("Impact: {}", incident.impact));
-    out.say("    ", &format!("Likely: {}", incident.likely));
+    out.say("    ", &format!("Likely cause: {}", incident.likely));
     let at = incident.told_at.as_ref().map_or_else(String::new, |at| format!(", the last at {}", full(at)));
-    out.say("    ", &format!("Told: {}{at}", incident.told));
+    out.say("    ", &format!("Notifications: {}{at}", incident.told));
     incident.evidence.iter().for_each(|line| evidence(out, line));
     if !incident.beside.is_empty() {
-        out.say("    ", "At the same time, and not because of it:");
+        out.say("    ", "At the same time, unrelated:");
         incident.beside.iter().for_each(|line| out.say("    - ", line));
     }
     if !incident.follows.is_empty() {
-        out.say("    ", "Follows from it:");
+        out.say("    ", "Related, grouped here:");
         incident.follows.iter().for_each(|line| out.say("    - ", line));
     }
     if !incident.next.is_empty() {
@@ -109,15 +109,12 @@ fn cluster(out: &mut Sheet, line: &ClusterLine) {
     if let Some(since) = &line.since {
         out.say("    ", &format!("since {}", full(since)));
     }
-    let seen = line.seen.as_ref().map_or_else(|| "not all seen yet".to_owned(), |seen| seen.age.clone());
-    out.say(
-        "    ",
-        &format!("apiservers {}; shared address {}; etcd {}; {seen}", line.instances, line.vip, line.members),
-    );
+    let seen = line.seen.as_ref().map_or_else(|| "not all probed yet".to_owned(), |seen| seen.age.clone());
+    out.say("    ", &format!("apiservers {}; API VIP {}; etcd {}; {seen}", line.instances, line.vip, line.members));
 }
 
 fn detail(out: &mut Sheet, detail: &Detail) {
-    out.title(&format!("{}: what was seen ({})", detail.cluster, detail.planned));
+    out.title(&format!("{}: probes ({})", detail.cluster, detail.planned));
     for endpoint in &detail.endpoints {
         out.say("  ", &format!("{}  {}", endpoint.name, endpoint.address));
         endpoint.cells.iter().for_each(|cell| self::cell(out, "    ", cell));
@@ -130,7 +127,7 @@ fn detail(out: &mut Sheet, detail: &Detail) {
             .collect();
         out.say("  ", &format!("etcd {}  {}  {}", member.name, member.address, told.join(", ")));
         if let Some(backend) = &member.backend {
-            out.say(&format!("  {} ", mark(backend.state)), &format!("backend {}, {}", backend.text, backend.tier));
+            out.say(&format!("  {} ", mark(backend.state)), &format!("database {}, {}", backend.text, backend.tier));
         }
         member.alarms.iter().for_each(|alarm| out.say("  ! ", &format!("alarm {alarm}")));
         member.cells.iter().for_each(|cell| self::cell(out, "    ", cell));
@@ -138,7 +135,7 @@ fn detail(out: &mut Sheet, detail: &Detail) {
 }
 
 fn cell(out: &mut Sheet, indent: &str, cell: &Cell) {
-    let lead = format!("{}{} {:<10} ", &indent[..indent.len() - 2], mark(cell.state), cell.look);
+    let lead = format!("{}{} {:<17} ", &indent[..indent.len() - 2], mark(cell.state), cell.look);
     out.hang(&lead, &" ".repeat(lead.chars().count()), &saw(cell));
 }
 
@@ -157,9 +154,9 @@ fn saw(cell: &Cell) -> String {
 }
 
 fn certificates(out: &mut Sheet, status: &Status) {
-    out.title("certificates, what ends first on top");
+    out.title("certificates, soonest expiry first");
     if status.certificates.is_empty() {
-        out.say("  ", "none seen yet");
+        out.say("  ", "none yet");
     }
     status.certificates.iter().for_each(|facts| certificate(out, facts));
     if status.more_certificates > 0 {
@@ -169,7 +166,8 @@ fn certificates(out: &mut Sheet, status: &Status) {
 
 fn certificate(out: &mut Sheet, facts: &CertificateFacts) {
     let band = if facts.band.is_empty() { String::new() } else { format!("{}: ", facts.band.to_uppercase()) };
-    let ending = facts.ends.as_ref().map_or_else(|| "has no end".to_owned(), |ends| format!("ends {}", full(ends)));
+    let ending =
+        facts.ends.as_ref().map_or_else(|| "never expires".to_owned(), |ends| format!("expires {}", full(ends)));
     let ends = format!("{band}{ending}, {}", facts.cluster);
     out.say(&format!("{} ", mark(facts.state)), &ends);
     out.say("    ", &format!("{} issued by {}", facts.holder, facts.issuer));
@@ -181,9 +179,9 @@ fn certificate(out: &mut Sheet, facts: &CertificateFacts) {
 }
 
 fn gaps(out: &mut Sheet, status: &Status) {
-    out.title("what is not known");
+    out.title("not monitored or unknown");
     if status.gaps.is_empty() {
-        out.say("  ", "nothing: everything that should be seen was seen lately");
+        out.say("  ", "nothing: everything configured has been probed lately");
     }
     for gap in &status.gaps {
         let seen = gap.seen.as_ref().map_or_else(String::new, |seen| format!(", {}", seen.age));
@@ -203,14 +201,14 @@ fn own(out: &mut Sheet, status: &Status) {
         out.hang(&lead, &" ".repeat(lead.len()), &value.text);
     }
     own.looks.iter().for_each(|line| evidence(out, line));
-    out.title("incidents that are over");
+    out.title("resolved incidents");
     if status.ended.is_empty() {
         out.say("  ", "none");
     }
     for ended in &status.ended {
         out.say(
             "  ",
-            &format!("{} {}, lasted {}, over {}", ended.rule, ended.headline, ended.lasted, full(&ended.over)),
+            &format!("{} {}, lasted {}, resolved {}", ended.rule, ended.headline, ended.lasted, full(&ended.over)),
         );
     }
     out.blank();

@@ -81,10 +81,10 @@ fn listed(pass: Pass<'_>, width: Option<u16>) -> String {
         Some(width) => table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic),
         None => table.set_content_arrangement(ContentArrangement::Disabled),
     };
-    table.set_header(["SUBJECT", "ADDRESS", "PROBE", "CONN", "SAW", "RESULT", "MILLISECONDS", "CERT DAYS"]);
+    table.set_header(["SUBJECT", "ADDRESS", "PROBE", "CONN", "STATE", "RESULT", "MILLISECONDS", "CERT DAYS"]);
     for row in rows(pass) {
         let days = row.end.as_ref().map_or_else(String::new, |end| {
-            end.days_left.map_or_else(|| "no end".to_owned(), |days| format!("{days:.1}"))
+            end.days_left.map_or_else(|| "never".to_owned(), |days| format!("{days:.1}"))
         });
         table.add_row([
             row.subject.to_string(),

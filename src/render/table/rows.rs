@@ -50,7 +50,8 @@ pub(in crate::render) fn of(pass: Pass<'_>, look: &Observation) -> Vec<Row> {
         }
         Ok(Reading::EtcdRead(answers)) => {
             let revision = |revision| format!("revision {revision}");
-            let said = |read: Option<i64>| read.map_or_else(|| "majority asked, result denied".to_owned(), revision);
+            let said =
+                |read: Option<i64>| read.map_or_else(|| "majority confirmed, result denied".to_owned(), revision);
             members(pass, look, answers, |read| (Saw::Ok, said(read.revision)))
         }
         Ok(Reading::EtcdAlarms(answers)) => members(pass, look, answers, |alarms| match kinds(alarms) {
@@ -142,9 +143,9 @@ fn member(status: &MemberStatus, names: &BTreeMap<u64, &str>) -> (Saw, String) {
     let role = match status.leader {
         Some(leader) if leader == status.member_id => "leads".to_owned(),
         Some(leader) => {
-            names.get(&leader).map_or_else(|| format!("follows {leader:x}"), |name| format!("follows {name}"))
+            names.get(&leader).map_or_else(|| format!("follower of {leader:x}"), |name| format!("follower of {name}"))
         }
-        None => "knows no leader".to_owned(),
+        None => "no leader".to_owned(),
     };
     let learner = if status.is_learner { ", learner" } else { "" };
     let quota = status.db_quota_bytes.map_or_else(String::new, |quota| format!(" of {}", size(quota)));
@@ -162,10 +163,10 @@ fn member(status: &MemberStatus, names: &BTreeMap<u64, &str>) -> (Saw, String) {
 fn metrics(page: &MemberMetrics) -> String {
     let quota = page.db_quota_bytes.map_or_else(String::new, |quota| format!(" of {}", size(quota)));
     let db = page.db_size_bytes.map(|bytes| format!("db {}{quota}", size(bytes)));
-    let leader = page.has_leader.map(|has| if has { "has a leader" } else { "knows no leader" }.to_owned());
+    let leader = page.has_leader.map(|has| if has { "has a leader" } else { "no leader" }.to_owned());
     let defragments = page.is_defragmenting.filter(|is| *is).map(|_| "defragments".to_owned());
     let parts: Vec<String> = [leader, db, defragments, page.version.clone()].into_iter().flatten().collect();
-    if parts.is_empty() { "tells nothing of etcd".to_owned() } else { parts.join(", ") }
+    if parts.is_empty() { "no etcd metrics".to_owned() } else { parts.join(", ") }
 }
 
 fn kinds(alarms: &[Alarm]) -> String {
@@ -182,7 +183,7 @@ fn size(bytes: u64) -> String {
 
 fn chain(look: &Observation) -> String {
     look.served.as_ref().map_or_else(
-        || "handshake made".to_owned(),
+        || "handshake completed".to_owned(),
         |served| {
             let ends = served.earliest().map_or_else(String::new, |first| format!(", {}", first.not_after.ending()));
             format!("chain of {}{ends}, {}", served.chain.len(), served.trust.as_str())

@@ -20,11 +20,17 @@ pub(super) fn rows(pass: Pass<'_>, look: &Observation, reading: &FilesReading) -
     let rest = current().skip(SHOWN).count();
     let foreign = reading.held().filter(Held::is_foreign).count();
     if foreign > 0 {
-        let what = format!("{foreign} authorities of public bundles: nothing here is of them, and they are not judged");
+        let what = format!("{foreign} CAs of public bundles: nothing here was issued by them, so they are not judged");
         rows.push(row(pass, look, Saw::Ok, &what));
     }
     if rows.is_empty() || rest > 0 {
-        let more = if rest > 0 { format!("{rest} more, which end later") } else { "nothing stored".to_owned() };
+        let more = if rest > 0 {
+            format!("{rest} more, which expire later")
+        } else {
+            "no certificate or \
+                                          token"
+                .to_owned()
+        };
         rows.push(row(pass, look, Saw::Ok, &more));
     }
     rows
@@ -43,7 +49,7 @@ fn item(pass: Pass<'_>, look: &Observation, held: Held<'_>) -> Row {
         holder: printable(&item.holder),
         fingerprint: item.fingerprint.to_string(),
     });
-    let ends = item.life.map_or_else(|| "has no end".to_owned(), |life| life.not_after.ending());
+    let ends = item.life.map_or_else(|| "never expires".to_owned(), |life| life.not_after.ending());
     let cluster = look.probe.subject.cluster().cloned();
     let name = item.fingerprint.short().parse().expect("16 hex digits are a name");
     Row {

@@ -86,10 +86,10 @@ pub fn summary(pass: Pass<'_>) -> String {
 /// The text of the line: the loudest findings, or what could not be told.
 pub(super) fn said(pass: Pass<'_>, state: State) -> String {
     match state {
-        State::Ok => format!("{} looks, nothing is wrong", looked(&rows(pass), pass)),
+        State::Ok => format!("{} probes, all good", looked(&rows(pass), pass)),
         State::Warning => named(warnings(pass)),
         State::Critical => named(findings(pass, Level::Critical)),
-        State::Unknown if pass.looks.is_empty() => "nothing was looked at".to_owned(),
+        State::Unknown if pass.looks.is_empty() => "nothing was probed".to_owned(),
         State::Unknown => {
             let of_rules = pass.unknowns.iter().map(|unknown| format!("{} ({})", unknown.subject, reason(unknown.why)));
             let rows = rows(pass);
@@ -98,7 +98,7 @@ pub(super) fn said(pass: Pass<'_>, state: State) -> String {
                 of_rules.chain(unclear.map(|row| format!("{} ({})", row.subject, row.result))).collect();
             let blind = pass.findings.iter().filter(|finding| finding.rule == RuleId::F60);
             let texts = blind.map(|finding| sentence(pass, finding)).chain(subjects).collect();
-            format!("cannot tell: {}", named(texts))
+            format!("unknown: {}", named(texts))
         }
     }
 }
@@ -135,7 +135,7 @@ pub(super) fn sentence(pass: Pass<'_>, finding: &Finding) -> String {
 pub(super) const fn reason(why: Why) -> &'static str {
     match why {
         Why::Suspected { .. } => "suspected",
-        Why::NeverSeen => "never seen",
+        Why::NeverSeen => "no result",
         Why::Stale => "stale",
         Why::Unclear => "unclear",
         Why::Vantage => "vantage",

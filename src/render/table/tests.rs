@@ -26,7 +26,7 @@ fn a_certificate_without_end_is_listed_without_one() {
 
     let (table, document) = (text(world.pass(), None), json(world.pass()));
 
-    assert!(table.contains("no end") && !table.contains("certificate_days="), "{table}");
+    assert!(table.contains("never") && !table.contains("certificate_days="), "{table}");
     assert!(document.contains("\"not_after\": null") && document.contains("\"days_left\": null"), "{document}");
     assert!(!format!("{table}{document}").contains("9999"));
 }
@@ -87,7 +87,7 @@ fn ok_means_that_every_row_is_ok() {
         (
             specimen::look(specimen::subject("prod/vip"), ProbeKind::Version, unseen(Cause::OwnFault)),
             State::Unknown,
-            "cannot tell: prod/vip",
+            "unknown: prod/vip",
         ),
         (specimen::round(), State::Warning, "prod/etcd/main/etcd-3 etcd_status"),
     ] {

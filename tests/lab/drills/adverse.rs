@@ -33,7 +33,7 @@ pub(crate) const DRILLS: &[Drill] = &[
 ];
 
 const DOWN: Fault =
-    Fault { what: "all apiservers killed", symptom: "every apiserver is down", level: CRITICAL, within: TOO_LATE };
+    Fault { what: "all apiservers killed", symptom: "all apiservers are down", level: CRITICAL, within: TOO_LATE };
 
 /// libfaketime moves the wall clock that vedette reads and leaves the monotonic one alone, as a step by hand does.
 fn stepped_clock(world: &mut World) -> Result<()> {
@@ -137,7 +137,7 @@ fn refused_credential(world: &mut World) -> Result<()> {
     watch::start(world, &Options::default())?;
     let fault = Fault {
         what: "vedette's client certificates refused",
-        symptom: "refuses vedette's credential",
+        symptom: "vedette is not authorized",
         level: "[WARNING",
         within: AFTER_HOLD,
     };
@@ -172,7 +172,7 @@ fn ten_faults(world: &mut World) -> Result<()> {
     world.smtp.behave();
 
     let names_the_root =
-        |mail: &Mail| ["lost its quorum", "every apiserver is down"].iter().any(|root| mail.subject.contains(root));
+        |mail: &Mail| ["lost quorum", "all apiservers are down"].iter().any(|root| mail.subject.contains(root));
     let told = clock::wait_for("a mail that names the root", Duration::from_secs(60), || {
         Ok(world.mails().into_iter().find(names_the_root))
     })
@@ -271,6 +271,6 @@ fn threads(mails: &[Mail]) -> BTreeMap<&str, &str> {
 
 /// Threads that have not been called over.
 fn threads_open(mails: &[Mail]) -> Vec<&str> {
-    let is_over = |subject: &str| subject.starts_with("[RESOLVED") || subject.starts_with("[OVER");
+    let is_over = |subject: &str| subject.starts_with("[RESOLVED") || subject.contains("late notice");
     threads(mails).into_values().filter(|subject| !is_over(subject)).collect()
 }

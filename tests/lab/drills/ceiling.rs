@@ -52,7 +52,7 @@ fn counted_by_the_servers(world: &mut World) -> Result<()> {
     let at = freeze_majority(world)?;
     let what =
         if world.size.instances > 2 { "quorum of five frozen, ten apiservers" } else { "quorum frozen, counted" };
-    let fault = Fault { what, symptom: "etcd has lost its quorum", level: CRITICAL, within: TOO_LATE };
+    let fault = Fault { what, symptom: "etcd has lost quorum", level: CRITICAL, within: TOO_LATE };
     watch::told(world, &fault, at)?;
     // A frozen member cannot be asked what it counted.
     thaw_majority(world)?;
@@ -79,7 +79,7 @@ fn counted_by_the_servers(world: &mut World) -> Result<()> {
 fn ten_killed(world: &mut World) -> Result<()> {
     watch::start(world, &Options::default())?;
     let fault =
-        Fault { what: "ten apiservers killed", symptom: "every apiserver is down", level: CRITICAL, within: TOO_LATE };
+        Fault { what: "ten apiservers killed", symptom: "all apiservers are down", level: CRITICAL, within: TOO_LATE };
     let at = clock::now();
     for n in 1..=world.size.instances {
         world.kill9(&Place::Api(n).name())?;

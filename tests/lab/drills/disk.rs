@@ -59,7 +59,7 @@ fn own_ends_soon(world: &mut World) -> Result<()> {
     watch::start(world, &options(world))?;
     let fault = Fault {
         what: "our etcd client certificate ends in 3 days",
-        symptom: "vedette's certificate for etcd main expires",
+        symptom: "vedette's certificate for etcd main: expiry",
         level: "[WARNING",
         within: TOO_LATE,
     };
@@ -67,7 +67,7 @@ fn own_ends_soon(world: &mut World) -> Result<()> {
         |life: Life| move |world: &World| -> Result<Instant> { world.pki.own_etcd_client(life).map(|()| clock::now()) };
     let at = renew(Life::LastDays)(world)?;
     let mail = watch::told(world, &fault, at)?;
-    ensure!(mail.text.contains("vedette will be blind to etcd main"), "the effect is missing:\n{}", mail.text);
+    ensure!(mail.text.contains("vedette can no longer probe etcd main"), "the effect is missing:\n{}", mail.text);
 
     let mended = renew(Life::Year)(world)?;
     watch::cleared(world, &fault, mended)?;

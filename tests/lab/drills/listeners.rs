@@ -90,7 +90,7 @@ fn apart(world: &mut World) -> Result<()> {
     let symptom = "etcd is not the cluster expected";
     let fault = Fault { what: "three etcds of one member each", symptom, level: "[CRITICAL", within: TOO_LATE };
     let mail = watch::told(world, &fault, at)?;
-    ensure!(!mail.text.contains("lost its quorum"), "each of them takes writes:\n{}", mail.text);
+    ensure!(!mail.text.contains("lost quorum"), "each of them takes writes:\n{}", mail.text);
 
     let plain = format!("http://{}:32379", HOST.ip());
     let arguments = vec![

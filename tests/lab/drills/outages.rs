@@ -30,7 +30,7 @@ const fn hard(what: &'static str, symptom: &'static str) -> Fault {
 
 fn killed_apiservers(world: &mut World) -> Result<()> {
     watch::start(world, &Options::default())?;
-    let fault = hard("all apiservers killed", "every apiserver is down");
+    let fault = hard("all apiservers killed", "all apiservers are down");
     let mails = watch::drill(world, &fault, kill_apiservers, start_apiservers)?;
 
     ensure!(mails[0].text.contains("10.89.0.31:6443"), "the dial address is missing:\n{}", mails[0].text);
@@ -53,14 +53,14 @@ fn frozen_apiserver(world: &mut World) -> Result<()> {
 
 fn dead_vip(world: &mut World) -> Result<()> {
     watch::start(world, &Options { relay: Relay::Implicit, ..Options::default() })?;
-    let fault = hard("VIP dead, instances alive", "shared API address is dead");
+    let fault = hard("VIP dead, instances alive", "API VIP down");
     watch::drill(world, &fault, |world| world.kill9("vip"), |world| world.start("vip"))?;
     Ok(())
 }
 
 fn frozen_quorum(world: &mut World) -> Result<()> {
     watch::start(world, &Options::default())?;
-    let fault = hard("etcd quorum frozen", "etcd has lost its quorum");
+    let fault = hard("etcd quorum frozen", "etcd has lost quorum");
     let freeze = |world: &mut World| {
         let at = world.freeze("etcd-1")?;
         world.freeze("etcd-2")?;
@@ -76,7 +76,7 @@ fn frozen_quorum(world: &mut World) -> Result<()> {
 
 fn killed_quorum(world: &mut World) -> Result<()> {
     watch::start(world, &Options::default())?;
-    let fault = hard("etcd quorum killed", "etcd has lost its quorum");
+    let fault = hard("etcd quorum killed", "etcd has lost quorum");
     let kill = |world: &mut World| {
         let at = world.kill9("etcd-2")?;
         world.kill9("etcd-3")?;
@@ -92,7 +92,7 @@ fn killed_quorum(world: &mut World) -> Result<()> {
 
 fn full_etcd(world: &mut World) -> Result<()> {
     watch::start(world, &Options::default())?;
-    let fault = hard("etcd NOSPACE", "etcd is full (NOSPACE)");
+    let fault = hard("etcd NOSPACE", "etcd is full (NOSPACE alarm)");
     watch::drill(world, &fault, |world| world.fill_etcd(), |world| world.free_etcd())?;
     Ok(())
 }
@@ -130,7 +130,7 @@ fn nothing_worth_a_mail(world: &mut World) -> Result<()> {
 fn dead_dns(world: &mut World) -> Result<()> {
     let resolvers = vec!["10.89.0.99:53".to_owned()];
     watch::start(world, &Options { resolvers, ..Options::default() })?;
-    let fault = hard("all apiservers killed, DNS dead", "every apiserver is down");
+    let fault = hard("all apiservers killed, DNS dead", "all apiservers are down");
     watch::drill(world, &fault, kill_apiservers, start_apiservers)?;
     Ok(())
 }

@@ -78,7 +78,7 @@ fn mail_password(world: &mut World) -> Result<()> {
     pki::write(&world.folder.join("mail-password"), "two-carrier-pigeons", 0o600)?;
     let mails = watch::said(world, 1, AFTER_BACKOFF)?;
     world.table.note("mail password rotated to the mail that was refused", rotated, mails[0].arrived);
-    ensure!(mails[0].subject.contains("etcd has lost its quorum"), "'{}'", mails[0].subject);
+    ensure!(mails[0].subject.contains("etcd has lost quorum"), "'{}'", mails[0].subject);
     world.quiet_for(watch::SETTLED)?;
 
     // And the next mail needs neither a restart nor a second thought.

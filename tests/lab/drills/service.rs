@@ -99,7 +99,7 @@ fn starts_when_ready(machine: &Machine) -> Result<()> {
     machine.run("systemctl enable --now vedette && systemctl status --no-pager vedette")?;
     let log = machine.run("journalctl --unit vedette --output cat --no-pager")?;
     let line = |words: &str| log.lines().position(|line| line.contains(words)).with_context(|| log.clone());
-    ensure!(line("looking; metrics at")? < line("Started vedette.service")?, "active before it was ready: {log}");
+    ensure!(line("started: ")? < line("Started vedette.service")?, "active before it was ready: {log}");
     let status = machine.property(UNIT, "StatusText")?;
     ensure!(status.contains("1 clusters"), "status says '{status}'");
     Ok(())

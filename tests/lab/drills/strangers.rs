@@ -41,7 +41,7 @@ const PROXY_PORT: u16 = 8888;
 fn corrupt(world: &mut World) -> Result<()> {
     watch::start(world, &Options::default())?;
     let fault =
-        Fault { what: "etcd raised CORRUPT", symptom: "is corrupt (CORRUPT)", level: CRITICAL, within: TOO_LATE };
+        Fault { what: "etcd raised CORRUPT", symptom: "is corrupt (CORRUPT alarm)", level: CRITICAL, within: TOO_LATE };
     let mails = watch::drill(world, &fault, |world| alarm(world, "ACTIVATE"), |world| alarm(world, "DEACTIVATE"))?;
     for harm in ["alarm disarm", "defrag"] {
         ensure!(!mails[0].text.contains(harm), "'{harm}' destroys what is left:\n{}", mails[0].text);
@@ -116,7 +116,7 @@ fn login_page(world: &mut World) -> Result<()> {
 
     let fault = Fault {
         what: "a login page before ready apiservers (30 s hold)",
-        symptom: "ordinary requests get no API answer",
+        symptom: "/version is not answered by an apiserver",
         level: "[",
         within: AFTER_HOLD,
     };
@@ -176,7 +176,7 @@ fn dead_address(world: &mut World) -> Result<()> {
 
     let fault = Fault {
         what: "one of two addresses dead (tried every 60 s, 130 s hold)",
-        symptom: "one address of the API name is dead",
+        symptom: "one address of the API name is down",
         level: "[WARNING",
         within: AFTER_ADDRESS_HOLD,
     };

@@ -9,7 +9,7 @@ pub(super) fn notices(out: &mut String, status: &Status) {
     if status.notices.is_empty() {
         return;
     }
-    out.push_str("<section aria-labelledby=\"first\"><h2 id=\"first\">To know first</h2>\n");
+    out.push_str("<section aria-labelledby=\"first\"><h2 id=\"first\">Notices</h2>\n");
     status.notices.iter().for_each(|notice| self::notice(out, notice));
     out.push_str("</section>\n");
 }
@@ -42,8 +42,7 @@ fn list(out: &mut String, lines: &[String]) {
 pub(super) fn incidents(out: &mut String, status: &Status) {
     out.push_str("<section aria-labelledby=\"open\"><h2 id=\"open\">Open incidents</h2>\n");
     if status.incidents.is_empty() {
-        let none =
-            if status.is_blind { word(State::Unknown, "none that could be seen") } else { word(State::Ok, "none") };
+        let none = if status.is_blind { word(State::Unknown, "unknown") } else { word(State::Ok, "none") };
         out.push_str(&format!("<p>{none}</p>"));
     }
     status.incidents.iter().for_each(|incident| self::incident(out, incident));
@@ -60,20 +59,20 @@ fn incident(out: &mut String, incident: &IncidentFacts) {
     out.push_str("<dl>");
     let mut fact = |name: &str, text: String| out.push_str(&format!("<dt>{name}</dt><dd>{text}</dd>"));
     if let Some(cause) = &incident.cause {
-        fact("Deeper cause", safe(cause));
+        fact("Root cause", safe(cause));
     }
     fact("Impact", safe(&incident.impact));
     fact("Likely", safe(&incident.likely));
     let at = incident.told_at.as_ref().map_or_else(String::new, |at| format!(", the last {}", full(at)));
-    fact("Told", format!("{}{at}", safe(&incident.told)));
+    fact("Notifications", format!("{}{at}", safe(&incident.told)));
     out.push_str("</dl>\n");
     evidence(out, &incident.evidence);
     if !incident.beside.is_empty() {
-        out.push_str("<p class=\"dim\">At the same time, and not because of it:</p>");
+        out.push_str("<p class=\"dim\">At the same time, unrelated:</p>");
         list(out, &incident.beside);
     }
     if !incident.follows.is_empty() {
-        out.push_str("<p class=\"dim\">Follows from it:</p>");
+        out.push_str("<p class=\"dim\">Related, grouped here:</p>");
         list(out, &incident.follows);
     }
     if !incident.next.is_empty() {
@@ -87,7 +86,7 @@ fn incident(out: &mut String, incident: &IncidentFacts) {
             .collect();
         out.push_str(&format!("<p class=\"dim\">Next:</p><pre>{}</pre>", commands.join("\n")));
     }
-    let place = incident.cluster.as_deref().unwrap_or("the vantage");
+    let place = incident.cluster.as_deref().unwrap_or("the vedette host");
     out.push_str(&format!(
         "<p class=\"dim\">rule {}, incident {} of {}</p></article>\n",
         safe(&incident.rule),
@@ -121,10 +120,10 @@ fn inline(cell: &Cell) -> String {
 }
 
 pub(super) fn gaps(out: &mut String, status: &Status) {
-    out.push_str("<section aria-labelledby=\"gaps\"><h2 id=\"gaps\">What is not known</h2>\n");
+    out.push_str("<section aria-labelledby=\"gaps\"><h2 id=\"gaps\">Not monitored or unknown</h2>\n");
     out.push_str("<div class=\"card plain\">");
     if status.gaps.is_empty() {
-        out.push_str("Nothing: everything that should be seen was seen lately.");
+        out.push_str("Nothing: everything configured has been probed lately.");
     } else {
         out.push_str("<ul>");
         for gap in &status.gaps {
@@ -161,11 +160,11 @@ pub(super) fn ended(out: &mut String, status: &Status) {
     if status.ended.is_empty() {
         return;
     }
-    out.push_str("<section aria-labelledby=\"over\"><h2 id=\"over\">Incidents that are over</h2>\n");
+    out.push_str("<section aria-labelledby=\"over\"><h2 id=\"over\">Resolved incidents</h2>\n");
     out.push_str("<div class=\"card plain\"><ul>");
     for ended in &status.ended {
         out.push_str(&format!(
-            "<li>{} {}, lasted {}, over {}</li>",
+            "<li>{} {}, lasted {}, resolved {}</li>",
             safe(&ended.rule),
             safe(&ended.headline),
             safe(&ended.lasted),

@@ -7,17 +7,22 @@ use crate::render::status::facts::{
 use super::words::{full, moment, safe, took, word};
 
 /// Columns of the matrix.
-const LOOKS: [&str; 4] = ["readyz", "livez", "version", "open conn."];
+const LOOKS: [&str; 4] = ["GET /readyz", "GET /livez", "GET /version", "kept connection"];
 
 /// Columns of the matrix of members, those that nothing has left out.
-const ROUNDS: [&str; 5] = ["status", "health", "read", "members", "metrics"];
+const ROUNDS: [&str; 5] = ["status", "health", "linearizable read", "member list", "metrics"];
 
 /// Shares of the quota with a mark on the bar, in percent.
 const MARKS: [u32; 3] = [65, 75, 85];
 
 /// Classes of the bar of phases and what they are called.
-const PHASES: [(&str, &str); 5] =
-    [("resolve", "resolve"), ("dial", "dial"), ("tls", "tls"), ("first_byte", "first_byte"), ("body", "body")];
+const PHASES: [(&str, &str); 5] = [
+    ("resolve", "resolve"),
+    ("connect", "connect"),
+    ("tls", "tls"),
+    ("processing", "processing"),
+    ("transfer", "transfer"),
+];
 
 /// Classes of the bar of the backend and what they are called.
 const SHARES: [(&str, &str); 3] =
@@ -56,7 +61,7 @@ pub(super) fn clusters(out: &mut String, status: &Status) {
         None if extent.pages == 1 => format!("{} in all, worst first", extent.clusters),
         None => format!("{} in all, worst first, page {} of {}", extent.clusters, extent.page, extent.pages),
     };
-    open(out, &caption, "", &["cluster", "state", "apiservers", "shared address", "etcd", "seen"]);
+    open(out, &caption, "", &["cluster", "state", "apiservers", "API VIP", "etcd", "probed"]);
     status.clusters.iter().for_each(|line| cluster(out, line));
     close(out);
     pages(out, status);
@@ -71,8 +76,9 @@ fn cluster(out: &mut String, line: &ClusterLine) {
         .map_or_else(String::new, |until| format!("<br><small>silenced until {}</small>", full(until)));
     let seen = line.seen.as_ref().map_or_else(|| "not all yet".to_owned(), moment);
     out.push_str(&format!(
-        "<tr><th scope=\"row\"><a href=\"?cluster={0}\">{0}</a></th><td class=\"all\" data-l=\"state\">{1}{since} {2}{muted}</td>\
-         <td data-l=\"apiservers\">{3}</td><td data-l=\"shared address\">{4}</td><td data-l=\"etcd\">{5}</td>\
+        "<tr><th scope=\"row\"><a href=\"?cluster={0}\">{0}</a></th><td class=\"all\" data-l=\"state\">{1}{since} \
+         {2}{muted}</td>\
+         <td data-l=\"apiservers\">{3}</td><td data-l=\"API VIP\">{4}</td><td data-l=\"etcd\">{5}</td>\
          <td data-l=\"seen\">{seen}</td></tr>\n",
         safe(&line.name),
         word(line.state, line.state.as_str()),
@@ -102,7 +108,7 @@ fn pages(out: &mut String, status: &Status) {
 
 pub(super) fn detail(out: &mut String, detail: &Detail) {
     let name = safe(&detail.cluster);
-    out.push_str(&format!("<section aria-label=\"{name}\"><h2>{name}: what was seen</h2>\n"));
+    out.push_str(&format!("<section aria-label=\"{name}\"><h2>{name}: probes</h2>\n"));
     if !detail.endpoints.is_empty() {
         let looks = used(&LOOKS, detail.endpoints.iter().map(|endpoint| endpoint.cells.as_slice()));
         let mut headings = vec!["apiserver"];
@@ -113,7 +119,7 @@ pub(super) fn detail(out: &mut String, detail: &Detail) {
     }
     if !detail.members.is_empty() {
         let looks = used(&ROUNDS, detail.members.iter().map(|member| member.cells.as_slice()));
-        let mut headings = vec!["member", "says", "backend"];
+        let mut headings = vec!["member", "state", "database"];
         headings.extend(&looks);
         open(out, "etcd members", &key(&SHARES), &headings);
         detail.members.iter().for_each(|member| self::member(out, member, &looks));
@@ -138,7 +144,7 @@ fn cells(out: &mut String, cells: &[Cell], looks: &[&str]) {
     for look in looks {
         match cells.iter().find(|cell| cell.look == *look) {
             Some(cell) => self::cell(out, cell),
-            None => out.push_str(&format!("<td data-l=\"{look}\"><span class=\"dim\">not looked at</span></td>")),
+            None => out.push_str(&format!("<td data-l=\"{look}\"><span class=\"dim\">not probed</span></td>")),
         }
     }
 }
@@ -186,7 +192,7 @@ fn bar(out: &mut String, cell: &Cell) {
 
 fn member(out: &mut String, member: &Member, looks: &[&str]) {
     row_head(out, &member.name, &member.address);
-    out.push_str("<td data-l=\"says\">");
+    out.push_str("<td data-l=\"state\">");
     if member.role.is_empty() {
         out.push_str("<span class=\"dim\">no answer</span>");
     } else {
@@ -200,7 +206,7 @@ fn member(out: &mut String, member: &Member, looks: &[&str]) {
     for alarm in &member.alarms {
         out.push_str(&format!("<br>{}", word(State::Down, alarm)));
     }
-    out.push_str("</td><td data-l=\"backend\">");
+    out.push_str("</td><td data-l=\"database\">");
     match &member.backend {
         Some(backend) => self::backend(out, backend),
         None => out.push_str("<span class=\"dim\">no answer</span>"),
@@ -233,10 +239,10 @@ fn backend(out: &mut String, backend: &Backend) {
 pub(super) fn certificates(out: &mut String, status: &Status) {
     out.push_str("<section aria-labelledby=\"certificates\"><h2 id=\"certificates\">Certificates</h2>\n");
     if status.certificates.is_empty() {
-        out.push_str("<p>None seen yet.</p></section>\n");
+        out.push_str("<p>None yet.</p></section>\n");
         return;
     }
-    open(out, "what ends first on top", "", &["ends", "holder", "where", "renewal", "trust", "seen"]);
+    open(out, "soonest expiry first", "", &["expires", "subject", "where", "renewal", "trust", "seen"]);
     status.certificates.iter().for_each(|facts| certificate(out, facts));
     close(out);
     if status.more_certificates > 0 {
@@ -250,11 +256,12 @@ fn certificate(out: &mut String, facts: &CertificateFacts) {
     out.push_str(&format!(
         "<tr><th scope=\"row\">{} {}<br><small class=\"at\">{}</small></th>",
         word(facts.state, band),
-        facts.ends.as_ref().map_or_else(|| "no end".to_owned(), moment),
+        facts.ends.as_ref().map_or_else(|| "never".to_owned(), moment),
         facts.ends.as_ref().map_or_else(String::new, |ends| safe(&ends.at))
     ));
     out.push_str(&format!(
-        "<td class=\"all\" data-l=\"holder\">{}<br><small>issued by {}, sha256 {}</small></td><td class=\"all\" data-l=\"where\">{}: {}</td>",
+        "<td class=\"all\" data-l=\"subject\">{}<br><small>issued by {}, sha256 {}</small></td><td class=\"all\" \
+         data-l=\"where\">{}: {}</td>",
         safe(&facts.holder),
         safe(&facts.issuer),
         safe(&facts.fingerprint),

@@ -93,13 +93,13 @@ impl Watcher {
             page.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok()).unwrap_or_default()
         };
         let mut text = String::new();
-        for name in ["vedette_looks_skipped_total ", "vedette_looks_lost_total ", "vedette_looks_voided_total "] {
+        for name in ["vedette_probes_skipped_total ", "vedette_probes_lost_total ", "vedette_probes_discarded_total "] {
             if value(name) > 0.0 {
                 write!(text, "  {name}{}", value(name))?;
             }
         }
         // What is only listed (one instance, no etcd to see) is so by the farm's making.
-        let is_fault = |line: &&str| line.starts_with("vedette_alarms{") && !line.contains("level=\"info\"");
+        let is_fault = |line: &&str| line.starts_with("vedette_findings{") && !line.contains("level=\"info\"");
         let bad = page.lines().filter(is_fault).count();
         if bad > 0 {
             write!(text, "  {bad} alarms")?;

@@ -66,7 +66,7 @@ impl Pages {
     fn refused_family(&self) -> Family {
         Family::counter(
             "vedette_listener_refused_connections_total",
-            "Connections to this listener that were closed at once because too many were open.",
+            "Connections closed at once because too many were open.",
         )
         .alone(Some(self.refused.load(Ordering::Relaxed) as f64))
     }
@@ -83,8 +83,8 @@ pub(super) fn broken(why: &str) -> Response {
     text(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be rendered\n")
 }
 
-/// The process collector reports a start time of 0 where `/proc/stat` is hidden from us, as our unit does.
+/// The start time comes from the snapshot: the process collector reads it from `/proc/stat`, which the systemd unit
+/// hides, and reports 0 then.
 fn is_known(family: &MetricFamily) -> bool {
-    let zero = |metric: &prometheus::proto::Metric| metric.get_gauge().get_value() == 0.0;
-    family.name() != "process_start_time_seconds" || !family.get_metric().iter().any(zero)
+    family.name() != "process_start_time_seconds"
 }

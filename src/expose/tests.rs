@@ -36,7 +36,7 @@ async fn a_replaced_snapshot_is_seen_by_the_next_request() {
 
     door.snapshot.store(Arc::new(later));
 
-    assert!(door.get("/metrics").await.contains("\nvedette_looks_total 4711\n"));
+    assert!(door.get("/metrics").await.contains("\nvedette_probes_started_total 4711\n"));
 }
 
 #[tokio::test]

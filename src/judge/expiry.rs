@@ -76,7 +76,10 @@ impl Words for CertificateEnds {
             Evidence::Expiry { band, places, .. } => {
                 (*band == Band::Expired, places.iter().any(|place| place.component() == "etcd"))
             }
-            _ => (false, false),
+            _ => {
+                return "At expiry all clients reject it; if the severity is critical it may have expired already."
+                    .into();
+            }
         };
         let who = if etcd {
             "apiservers and the other members reject this etcd member (x509: certificate has expired)"
@@ -91,6 +94,9 @@ impl Words for CertificateEnds {
     }
 
     fn likely_cause(&self, finding: &Finding) -> String {
+        if !matches!(finding.evidence, Evidence::Expiry { .. }) {
+            return "Not renewed, or renewed and not loaded.".into();
+        }
         match ladder(finding) {
             Ladder::Authority => {
                 "The CA itself expires, not only a leaf: renewing leaves does not help, the CA must be rotated, \

@@ -1,4 +1,4 @@
-//! F22 one of several apiservers bad, F24 every apiserver down.
+//! F22 an apiserver, or the API VIP in part, is down, F24 every apiserver down.
 
 use std::time::Duration;
 

@@ -220,10 +220,11 @@ fn how_much(finding: &Finding, effect: &str) -> String {
              serving."
                 .into()
         }
-        _ => format!(
+        Evidence::NotReady { .. } => format!(
             "{effect}. The other instances serve; balancers that ask /readyz take this one out, clients pinned to it \
              suffer."
         ),
+        _ => "Requests to the affected apiservers fail or hang; if all of them are affected, the API is down.".into(),
     }
 }
 

@@ -67,6 +67,9 @@ impl Words for Slow {
     }
 
     fn impact(&self, finding: &Finding) -> String {
+        if !matches!(finding.evidence, Evidence::Slow { .. }) {
+            return "Requests to the slow endpoint wait; if all instances are slow, the whole API does.".into();
+        }
         let all = matches!(&finding.evidence, Evidence::Slow { slow, of, .. } if slow >= of);
         if all {
             "Every request to the API is slow: kubectl, deploys, controllers; leases may be lost. Running pods keep \

@@ -130,9 +130,10 @@ impl Words for StoredEnds {
             Evidence::Unread { own: Some(own), .. } => {
                 format!("When what vedette holds in memory is lost: {}", effect(own))
             }
-            _ => {
+            Evidence::Unread { .. } => {
                 "For users: nothing. Until it can be read again, neither its expiry nor a renewal is monitored.".into()
             }
+            _ => "When it expires its user is locked out; an unreadable file hides that.".into(),
         }
     }
 
@@ -159,7 +160,10 @@ impl Words for StoredEnds {
                  restarted since that was due."
             }
             Evidence::Stored { .. } => "Configured as manually renewed (certificates: manual) and not renewed yet.",
-            _ => "The files were moved, removed, or made unreadable for the user that vedette runs as.",
+            Evidence::Unread { .. } => {
+                "The files were moved, removed, or made unreadable for the user that vedette runs as."
+            }
+            _ => "Not renewed, or the file is missing or unreadable.",
         }
         .into()
     }

@@ -113,6 +113,40 @@ impl RuleId {
         Self::F60,
     ];
 
+    /// The symptom as one word, for the names of alerts and the label of metrics: `EtcdQuorumLost`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F01 => "EtcdQuorumLost",
+            Self::F02 => "EtcdMemberDown",
+            Self::F03 => "EtcdPartition",
+            Self::F04 => "VantageIsolated",
+            Self::F05 => "EtcdFrequentLeaderChanges",
+            Self::F08 => "EtcdQuotaLowSpace",
+            Self::F09 => "EtcdNoSpace",
+            Self::F10 => "EtcdCorrupt",
+            Self::F22 => "ApiserverDown",
+            Self::F23 => "ApiVipDown",
+            Self::F24 => "ApiDown",
+            Self::F25 => "ApiserverEtcdUnreachable",
+            Self::F26 => "ServingCertificateExpiring",
+            Self::F27 => "ServingCertificateNotTrusted",
+            Self::F28 => "FileCertificateExpiring",
+            Self::F49 => "ApiSlow",
+            Self::F50 => "ApiserverNotReady",
+            Self::F51 => "SinglePointOfFailure",
+            Self::F52 => "Unauthorized",
+            Self::F53 => "MonitoringGap",
+            Self::F54 => "RenewedCertificateNotServed",
+            Self::F55 => "ReferenceTargetDown",
+            Self::F56 => "LargeClientHelloDropped",
+            Self::F57 => "EtcdMembershipMismatch",
+            Self::F58 => "ApiForeignResponse",
+            Self::F59 => "ApiAddressDown",
+            Self::F60 => "ProxyDown",
+        }
+    }
+
     /// The rule's name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

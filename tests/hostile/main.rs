@@ -74,7 +74,7 @@ fn hostile_targets_are_called_by_their_cause_and_hurt_nobody() {
         let made = ticks(&after) - ticks(&before);
         assert!(made + 1 >= due && made <= due + 1, "{cluster} {probe}: {made} ticks in {elapsed:?}");
     }
-    assert!(after.number("vedette_looks_lost_total") == 0.0);
+    assert!(after.number("vedette_probes_lost_total") == 0.0);
     assert!(after.number("vedette_loop_lag_seconds") < LAG, "lag {}", after.number("vedette_loop_lag_seconds"));
     everybody_is_called_by_cause(&after);
     chains_are_bounded(&after);

@@ -28,10 +28,10 @@ fn with_new(text: &str) -> String {
 
 /// Waits until it has looked five times more.
 fn looks_on(daemon: &Daemon) -> bool {
-    let before = daemon.value("vedette_looks_total");
+    let before = daemon.value("vedette_probes_started_total");
     (0..300).any(|_| {
         std::thread::park_timeout(std::time::Duration::from_millis(100));
-        daemon.value("vedette_looks_total") >= before + 5.0
+        daemon.value("vedette_probes_started_total") >= before + 5.0
     })
 }
 

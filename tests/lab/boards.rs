@@ -6,9 +6,11 @@ use std::fs;
 use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 
-const BOARDS: [&str; 4] = ["overview", "apiserver", "etcd", "certificates"];
+const BOARDS: [&str; 5] = ["overview", "apiserver", "etcd", "certificates", "self"];
 /// At a scrape a second `$__rate_interval` would be 16 s in Grafana (scrape interval times four, plus one step).
 const RATE_INTERVAL: &str = "16s";
+/// The time that is shown.
+const RANGE: &str = "15m";
 
 /// One query of one panel.
 #[derive(Clone, Debug)]
@@ -33,6 +35,7 @@ pub(crate) fn queries() -> Result<Vec<Query>> {
         let file = format!("{}/dashboards/{board}.json", env!("CARGO_MANIFEST_DIR"));
         let parsed: Value = serde_json::from_str(&fs::read_to_string(&file)?).with_context(|| file.clone())?;
         for variable in list(&parsed["templating"]["list"]) {
+            // Every variable but the data source and the address of the page is asked of Prometheus.
             if let Some(query) = variable["query"]["query"].as_str() {
                 queries.push(of_variable(board, variable, query).ok_or_else(|| anyhow!("{file}: {query}"))?);
             }
@@ -76,9 +79,11 @@ fn of_panel(board: &'static str, panel: &Value, number: usize, target: &Value) -
 }
 
 fn filled_in(expression: &str) -> String {
-    let mut text = expression.replace("$__rate_interval", RATE_INTERVAL);
-    for variable in ["$job", "$cluster", "$instance", "$etcd"] {
-        text = text.replace(variable, ".+");
+    let mut text = expression.replace("$__rate_interval", RATE_INTERVAL).replace("$__range", RANGE);
+    for (variable, all) in
+        [("$job", ".+"), ("$vantage", ".*"), ("$cluster", ".+"), ("$instance", ".+"), ("$etcd", ".*")]
+    {
+        text = text.replace(variable, all);
     }
     text
 }

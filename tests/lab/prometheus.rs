@@ -71,6 +71,13 @@ impl World {
         series(&answer["result"], "values").with_context(|| query.to_owned())
     }
 
+    /// All that a query answers from `since` on (seconds since 1970) every `step` seconds, as Prometheus writes it.
+    pub(crate) fn history(&self, query: &str, since: f64, step: f64) -> Result<Value> {
+        let now = clock::wall().duration_since(std::time::UNIX_EPOCH)?.as_secs_f64();
+        let path = format!("query_range?query={}&start={since}&end={now}&step={step}", encoded(query));
+        Ok(self.prometheus(&path)?["result"].take())
+    }
+
     /// The loaded rules.
     ///
     /// # Errors
@@ -117,8 +124,9 @@ fn configuration() -> Result<String> {
     let shipped = fs::read_to_string(format!("{RULES}/scrape.yaml"))?;
     let ours = shipped
         .replace("scrape_interval: 15s", "scrape_interval: 1s")
-        .replace("- incidents", &format!("- {RULES}/incidents"))
-        .replace("- vedette.rules", &format!("- {RULES}/vedette.rules"));
+        .replace("  - incidents", &format!("  - {RULES}/incidents"))
+        .replace("  - etcd.rules", &format!("  - {RULES}/etcd.rules"))
+        .replace("  - vedette.rules", &format!("  - {RULES}/vedette.rules"));
     Ok(format!("global: {{ evaluation_interval: 1s }}\n{ours}"))
 }
 

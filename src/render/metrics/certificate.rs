@@ -11,22 +11,22 @@ use super::family::{Family, Labels, instant, len};
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     let mut not_before = Family::gauge(
         "vedette_certificate_not_before_timestamp_seconds",
-        "Start of validity of each certificate last served at an endpoint.",
+        "Start of validity (notBefore) of each certificate that the endpoint last served.",
     );
     let mut not_after = Family::gauge(
         "vedette_certificate_not_after_timestamp_seconds",
-        "End of validity of each certificate last served at an endpoint, by its position in the chain.",
+        "Expiry (notAfter) of each certificate that the endpoint last served, by its position in the chain.",
     );
     let mut last_seen = Family::gauge(
         "vedette_certificate_last_seen_timestamp_seconds",
-        "When the chain was last served to us; new handshakes alone can tell.",
+        "Time the chain was last seen; updated by new TLS handshakes only.",
     );
     let mut trust = Family::gauge(
-        "vedette_certificate_trust",
-        "What strict verification of the served chain says: 1 for the verdict that holds, 0 for the others.",
+        "vedette_certificate_verification",
+        "Result of strict verification of the served chain: 1 for the result that applies, 0 for the others.",
     );
     let mut unreadable =
-        Family::gauge("vedette_certificate_unreadable", "Certificates in the served chain that could not be read.");
+        Family::gauge("vedette_certificate_unreadable", "Certificates in the served chain that could not be parsed.");
     for (subject, (seen, served)) in page.snapshot.clusters.values().flat_map(|picture| &picture.served) {
         let labels = Labels::of(subject);
         for (position, certificate) in served.chain.iter().enumerate() {
@@ -38,7 +38,7 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
             }
         }
         last_seen.sample(&labels, instant(*seen));
-        trust.states(&labels, "trust", &Trust::ALL.map(Trust::as_str), served.trust.as_str());
+        trust.states(&labels, "result", &Trust::ALL.map(Trust::as_str), served.trust.as_str());
         unreadable.sample(&labels, len(served.unreadable));
     }
     vec![not_before, not_after, last_seen, trust, unreadable]

@@ -11,18 +11,18 @@ use super::fresh::is_fresh;
 
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     let snapshot = page.snapshot;
-    let mut level = Family::gauge(
-        "vedette_cluster_level",
-        "Loudest level that fires for the cluster: 0 none, 1 info, 2 warning, 3 critical. Absent while the vantage is \
-         blind or has not seen the cluster lately.",
+    let mut severity = Family::gauge(
+        "vedette_cluster_severity",
+        "Highest severity that fires for the cluster: 0 none, 1 info, 2 warning, 3 critical. Absent while the vedette \
+         host has no network or no recent probe of the cluster.",
     );
     for (name, picture) in &snapshot.clusters {
         let is_seen = picture.looks.values().any(|look| is_fresh(page, look));
         let is_known = is_seen && snapshot.is_first_round_done && snapshot.blind_since.is_none();
         let number = snapshot.worst(name).map_or(0, number);
-        level.known(&Labels::default().with("cluster", name.as_str()), is_known.then(|| count(number)));
+        severity.known(&Labels::default().with("cluster", name.as_str()), is_known.then(|| count(number)));
     }
-    vec![level]
+    vec![severity]
 }
 
 const fn number(level: Level) -> u64 {

@@ -20,12 +20,12 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
 }
 
 fn members(page: Page<'_>) -> Vec<Family> {
-    let mut leader = Family::gauge("vedette_etcd_member_leader", "Whether the member says that it leads.");
-    let mut led = Family::gauge("vedette_etcd_has_leader", "Whether the member knows a leader.");
-    let mut learner = Family::gauge("vedette_etcd_member_learner", "Whether the member has no vote.");
-    let mut term = Family::gauge("vedette_etcd_raft_term", "Raft term as the member tells it.");
-    let mut size = Family::gauge("vedette_etcd_db_size_bytes", "Size of the member's backend file.");
-    let mut used = Family::gauge("vedette_etcd_db_in_use_bytes", "Part of the backend file that holds live pages.");
+    let mut leader = Family::gauge("vedette_etcd_is_leader", "Whether the member is the leader, by its own status.");
+    let mut led = Family::gauge("vedette_etcd_has_leader", "Whether the member has a leader.");
+    let mut learner = Family::gauge("vedette_etcd_is_learner", "Whether the member is a learner (has no vote).");
+    let mut term = Family::gauge("vedette_etcd_raft_term", "Raft term that the member reports.");
+    let mut size = Family::gauge("vedette_etcd_db_size_bytes", "Size of the member's database file.");
+    let mut used = Family::gauge("vedette_etcd_db_in_use_bytes", "Part of the member's database file that is in use.");
     for (_, look) in fresh_rounds(page, ProbeKind::EtcdStatus) {
         for (member, answer) in statuses(look) {
             let Ok(status) = answer else { continue };
@@ -55,7 +55,7 @@ fn members(page: Page<'_>) -> Vec<Family> {
 fn alarms(page: Page<'_>) -> Family {
     let mut raised = Family::gauge(
         "vedette_etcd_alarm",
-        "Whether an alarm is raised inside the etcd cluster. Absent when too few members answer to rule it out.",
+        "Whether the etcd alarm is active. Absent when too few members respond to rule it out.",
     );
     for (subject, needed) in etcds(page) {
         let healths: Vec<_> = fresh_rounds(page, ProbeKind::EtcdHealth)

@@ -17,25 +17,29 @@ use super::rounds::{fresh_rounds, member, statuses};
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     let mut fsync = Family::gauge(
         "vedette_etcd_wal_fsync_p99_seconds",
-        "99th percentile of the member's syncs of its write-ahead log between the two latest readings.",
+        "99th percentile of the member's WAL fsync durations between the two latest readings of its metrics. A \
+         precomputed quantile: take the maximum over members, never an average.",
     );
     let mut commit = Family::gauge(
         "vedette_etcd_backend_commit_p99_seconds",
-        "99th percentile of the member's backend commits between the two latest readings.",
+        "99th percentile of the member's backend commit durations between the two latest readings of its metrics. A \
+         precomputed quantile: take the maximum over members, never an average.",
     );
     let mut round_trip = Family::gauge(
         "vedette_etcd_peer_round_trip_p99_seconds",
-        "99th percentile of the member's round trips to its peers between the two latest readings.",
+        "99th percentile of the member's round-trip times to its peers between the two latest readings of its metrics. A \
+         precomputed quantile: take the maximum over members, never an average.",
     );
     let mut defragmenting = Family::gauge(
         "vedette_etcd_defragmenting",
-        "Whether the member defragments, during which it answers nothing but its metrics.",
+        "Whether a defragmentation runs on the member, during which only its metrics listener responds.",
     );
-    let mut open = Family::gauge("vedette_etcd_open_descriptors", "File descriptors that the member uses.");
-    let mut most = Family::gauge("vedette_etcd_max_descriptors", "File descriptors that the member may use.");
-    let mut changes = Family::gauge(
-        "vedette_etcd_leader_changes_seen",
-        "Changes of leader that the member has seen since its process started.",
+    let mut open = Family::gauge("vedette_etcd_open_fds", "Open file descriptors of the member's process.");
+    let mut most =
+        Family::gauge("vedette_etcd_max_fds", "Maximum number of open file descriptors of the member's process.");
+    let mut changes = Family::counter(
+        "vedette_etcd_leader_changes_seen_total",
+        "Leader changes that the member has seen since its process started.",
     );
     for (member, read) in pages(page) {
         let labels = Labels::of(&member);
@@ -53,11 +57,13 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     vec![quotas(page), fsync, commit, round_trip, defragmenting, open, most, changes]
 }
 
-/// The quota of each member whose latest status or metrics, whoever tells it, is fresh.
+/// The quota of each member whose latest status or metrics, whoever reports it, is fresh; else the configured one, which
+/// needs no probe to be true.
 fn quotas(page: Page<'_>) -> Family {
     let mut quota = Family::gauge(
         "vedette_etcd_db_quota_bytes",
-        "Size at which the member stops taking writes. Before etcd 3.6 only a metrics listener tells it.",
+        "Database size at which the member rejects writes: as the member reports it (its status since etcd 3.6, or its \
+         metrics), else as configured (key quota).",
     );
     let mut fresh: BTreeMap<Subject, u64> = BTreeMap::new();
     for (_, look) in fresh_rounds(page, ProbeKind::EtcdStatus) {
@@ -68,6 +74,14 @@ fn quotas(page: Page<'_>) -> Family {
         let told = facts(page, &member).and_then(|facts| facts.quota);
         if let Some(told) = told.filter(|told| told.source == QuotaSource::Metrics) {
             fresh.entry(member).or_insert(told.bytes);
+        }
+    }
+    for (name, cluster) in &page.snapshot.inventory.clusters {
+        for (etcd, configured) in &cluster.etcds {
+            let Some(bytes) = configured.quota_bytes else { continue };
+            for member in configured.members.keys().chain(configured.listeners.keys()) {
+                fresh.entry(Subject::EtcdMember(name.clone(), etcd.clone(), member.clone())).or_insert(bytes);
+            }
         }
     }
     for (member, bytes) in fresh {

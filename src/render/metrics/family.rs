@@ -220,6 +220,21 @@ impl Labels {
     }
 }
 
+impl FromIterator<(&'static str, String)> for Labels {
+    fn from_iter<T: IntoIterator<Item = (&'static str, String)>>(pairs: T) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
+impl IntoIterator for Labels {
+    type Item = (&'static str, String);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 /// 1 for true, 0 for false.
 pub(super) const fn flag(fact: bool) -> f64 {
     if fact { 1.0 } else { 0.0 }

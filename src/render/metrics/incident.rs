@@ -1,55 +1,77 @@
-//! Families about what is wrong: alarms, one per finding, and incidents, one per mail thread.
+//! Families about what is wrong: findings, and incidents, one per mail thread.
 
 use std::collections::BTreeMap;
 
 use crate::model::incident::{Alarm, Incident, Stage};
 use crate::model::rule::{Level, RuleId};
 use crate::model::snapshot::Snapshot;
-use crate::model::subject::Name;
+use crate::model::subject::Subject;
 
 use super::Page;
 use super::family::{Family, Labels, count, instant};
 
-type Key<'a> = (Option<&'a Name>, RuleId, Level, &'static str);
+type Key = (Vec<(&'static str, String)>, RuleId, Level, &'static str);
 
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     let snapshot = page.snapshot;
-    let incidents =
-        snapshot.incidents.iter().filter(|incident| incident.over.is_none()).map(|incident| {
-            (incident.cluster.as_ref(), incident.headline.rule, incident.level, stage(snapshot, incident))
-        });
-    let alarms = snapshot.alarms.iter().map(|alarm| {
+    let incidents = snapshot.incidents.iter().filter(|incident| incident.over.is_none()).map(|incident| {
+        (place(&incident.headline.subject), incident.headline.rule, incident.level, stage(snapshot, incident))
+    });
+    let findings = snapshot.alarms.iter().map(|alarm| {
         let finding = &alarm.finding;
-        (finding.subject.cluster(), finding.rule, finding.level, name(alarm.stage))
+        let cluster = finding.subject.cluster().map(|name| ("cluster", name.as_str().to_owned()));
+        (cluster.into_iter().collect(), finding.rule, finding.level, name(alarm.stage))
     });
     let mut silences = Family::gauge(
         "vedette_silence_end_timestamp_seconds",
-        "When the silence of a cluster ends by itself. No sample: everything about it is said.",
+        "Time the silence of the cluster expires. Absent when the cluster is not silenced.",
     );
     for silence in &snapshot.silences {
         let labels = Labels::default().with("cluster", silence.cluster.as_str());
         silences.sample(&labels, instant(silence.until));
     }
+    let mut rules = Family::gauge("vedette_rule_info", "Name of each rule, to join on the label rule; always 1.");
+    for rule in RuleId::ALL {
+        rules.sample(&Labels::default().with("rule", rule.as_str()).with("name", rule.name()), 1.0);
+    }
     vec![
-        counted("vedette_incidents", "Open incidents by the rule that named them. No sample: none is open.", incidents),
         counted(
-            "vedette_alarms",
-            "Findings that stand, by stage; those folded into the incident of their cause included.",
-            alarms,
+            "vedette_incidents",
+            "Open incidents, by the rule and the subject of their headline. Absent when none is open.",
+            incidents,
+        ),
+        counted(
+            "vedette_findings",
+            "Current findings, by rule and state; those grouped into an incident of another rule included.",
+            findings,
         ),
         silences,
+        rules,
     ]
 }
 
-fn counted<'a>(family: &'static str, help: &'static str, keys: impl Iterator<Item = Key<'a>>) -> Family {
-    let mut counts: BTreeMap<Key<'a>, u64> = BTreeMap::new();
+/// What an incident is about, as far as the inventory bounds it: a certificate's digest would make a series of each
+/// renewal.
+///
+/// An empty `instance` stands for none: where a series lacks the label, Prometheus with `honor_labels` adds the scraped
+/// address, and an alert would name it as the part that is at fault.
+fn place(subject: &Subject) -> Vec<(&'static str, String)> {
+    let mut labels: Vec<_> = Labels::of(subject).into_iter().filter(|(name, _)| *name != "item").collect();
+    if labels.iter().all(|(name, _)| *name != "instance") {
+        labels.push(("instance", String::new()));
+    }
+    labels
+}
+
+fn counted(family: &'static str, help: &'static str, keys: impl Iterator<Item = Key>) -> Family {
+    let mut counts: BTreeMap<Key, u64> = BTreeMap::new();
     for key in keys {
         *counts.entry(key).or_default() += 1;
     }
     let mut family = Family::gauge(family, help);
-    for ((cluster, rule, level, stage), number) in counts {
-        let labels = cluster.map_or_else(Labels::default, |name| Labels::default().with("cluster", name.as_str()));
-        let labels = labels.with("rule", rule.as_str()).with("level", level.as_str()).with("stage", stage);
+    for ((place, rule, level, stage), number) in counts {
+        let labels = Labels::from_iter(place);
+        let labels = labels.with("rule", rule.as_str()).with("severity", level.as_str()).with("state", stage);
         family.sample(&labels, count(number));
     }
     family

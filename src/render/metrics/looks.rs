@@ -23,8 +23,8 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
 
 fn last_looks(page: Page<'_>) -> Family {
     let mut last = Family::gauge(
-        "vedette_last_look_timestamp_seconds",
-        "When the latest look that ended was due. Rounds stand for all members of their etcd cluster.",
+        "vedette_last_probe_timestamp_seconds",
+        "Scheduled start of the latest probe that ended. A status poll stands for all members of its etcd cluster.",
     );
     for (probe, look) in observed(page) {
         last.sample(&asked(&probe.subject, probe.kind, probe.connection), instant(look.scheduled.wall));
@@ -35,12 +35,12 @@ fn last_looks(page: Page<'_>) -> Family {
 fn states(page: Page<'_>) -> [Family; 2] {
     let mut up = Family::gauge(
         "vedette_instance_up",
-        "Whether the latest look got an answer from the instance itself: a single sample, not the confirmed verdict \
-         that vedette_incidents counts. Absent when unknown: no fresh look, own fault, or the vantage is blind.",
+        "Whether the latest probe got a response from the instance itself: a single sample, not the confirmed verdict \
+         that vedette_incidents counts. Absent when unknown: no recent probe, a fault of vedette, or no network.",
     );
     let mut ready = Family::gauge(
         "vedette_instance_ready",
-        "Whether the instance calls itself ready. Absent when unknown: shed load, refused credential, no fresh look.",
+        "Whether the instance reports itself ready. Absent when unknown: rejected (429), unauthorized, no recent probe.",
     );
     for (probe, look) in observed(page).filter(|(_, look)| is_fresh(page, look)) {
         let labels = Labels::of(&probe.subject);

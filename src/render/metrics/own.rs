@@ -9,6 +9,14 @@ use super::Page;
 use super::family::{Family, Labels, count, flag, instant, len, seconds};
 use super::fresh::is_fresh;
 
+/// The commit that was built, where the build was told it.
+const REVISION: &str = match option_env!("VEDETTE_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
+/// The way out that counts as an integration, in Alertmanager's words.
+const EMAIL: &str = "email";
+
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     let mut all = vec![build(), heartbeat(page)];
     all.extend(engine(page));
@@ -21,26 +29,27 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
 }
 
 fn build() -> Family {
-    let mut info = Family::gauge("vedette_build_info", "The release that runs; always 1.");
-    info.sample(&Labels::default().with("version", env!("CARGO_PKG_VERSION")), 1.0);
+    let mut info = Family::gauge("vedette_build_info", "Version and source revision of the running vedette; always 1.");
+    let labels = Labels::default().with("version", env!("CARGO_PKG_VERSION")).with("revision", REVISION);
+    info.sample(&labels, 1.0);
     info
 }
 
 fn engine(page: Page<'_>) -> [Family; 5] {
     let snapshot = page.snapshot;
     [
-        Family::gauge("vedette_started_timestamp_seconds", "When the engine started.")
+        Family::gauge("process_start_time_seconds", "Time vedette started.")
             .alone(Some(instant(snapshot.started.wall))),
         Family::gauge(
             "vedette_snapshot_timestamp_seconds",
-            "When the picture behind this page was taken. An old one means that the engine stands still.",
+            "Time of the data on this page. Old data means that the engine is stalled.",
         )
         .alone(Some(instant(snapshot.at.wall))),
-        Family::gauge("vedette_loop_lag_seconds", "Largest lateness of a wake-up in the last minute.")
+        Family::gauge("vedette_loop_lag_seconds", "Maximum scheduling delay in the last minute.")
             .alone(Some(snapshot.loop_lag.as_secs_f64())),
-        Family::counter("vedette_inputs_total", "Inputs the engine has handled.")
+        Family::counter("vedette_inputs_total", "Inputs that the engine has processed.")
             .alone(Some(count(snapshot.counters.inputs))),
-        Family::gauge("vedette_store_up", "Whether the last write to the store succeeded. Absent before the first.")
+        Family::gauge("vedette_store_up", "Whether the last write to the database succeeded. Absent before the first.")
             .alone(snapshot.store_works.map(flag)),
     ]
 }
@@ -48,23 +57,24 @@ fn engine(page: Page<'_>) -> [Family; 5] {
 fn configuration(page: Page<'_>) -> [Family; 4] {
     let configured = &page.snapshot.configured;
     let result = |result: &'static str| Labels::default().with("result", result);
-    let mut reloads = Family::counter("vedette_config_reloads_total", "Attempts to replace the configuration.");
-    reloads.sample(&result("taken"), count(configured.reloads));
-    reloads.sample(&result("refused"), count(configured.refusals));
+    let mut reloads =
+        Family::counter("vedette_config_reloads_total", "Attempts to reload the configuration, by result.");
+    reloads.sample(&result("accepted"), count(configured.reloads));
+    reloads.sample(&result("rejected"), count(configured.refusals));
     [
         Family::gauge(
             "vedette_config_last_reload_successful",
-            "Whether the configuration in use is what the file says: 0 after a refused reload, and while a copy stands in.",
+            "Whether the running configuration is the one in the file: 0 after a rejected reload, and while the last good copy is used.",
         )
         .alone(Some(flag(configured.refused.is_none()))),
         Family::gauge(
             "vedette_config_last_reload_success_timestamp_seconds",
-            "When the configuration in use was read.",
+            "Time the running configuration was read.",
         )
         .alone(Some(instant(configured.at))),
         Family::gauge(
             "vedette_config_copy_in_use",
-            "Whether the file could not be used at the start, so that its last good copy stands in for it.",
+            "Whether the file was rejected at start, so that its last good copy is used.",
         )
         .alone(Some(flag(configured.is_copy))),
         reloads,
@@ -74,23 +84,39 @@ fn configuration(page: Page<'_>) -> [Family; 4] {
 fn looks(page: Page<'_>) -> Vec<Family> {
     let counters = &page.snapshot.counters;
     [
-        ("vedette_looks_total", "Looks asked for.", counters.looks),
+        ("vedette_probes_started_total", "Probes started.", counters.looks),
         (
-            "vedette_looks_skipped_total",
-            "Ticks skipped: nobody asked in time, or the one before still waited to be sent.",
+            "vedette_probes_skipped_total",
+            "Scheduled probes skipped, because the one before was still waiting to be sent or the schedule was late.",
             counters.skipped,
         ),
-        ("vedette_looks_voided_total", "Looks thrown away for our own lag or a clock gap.", counters.voided),
-        ("vedette_looks_late_total", "Looks that ended after a later one, and so did not count.", counters.late),
-        ("vedette_looks_lost_total", "Looks that never came back and were given up.", counters.lost),
-        ("vedette_burst_looks_total", "Looks asked for to confirm a first bad sign.", counters.burst_looks),
+        (
+            "vedette_probes_discarded_total",
+            "Results of probes discarded, because vedette was delayed or the clock jumped.",
+            counters.voided,
+        ),
+        (
+            "vedette_probes_late_total",
+            "Probes that ended after a later one, so that their results were ignored.",
+            counters.late,
+        ),
+        ("vedette_probes_lost_total", "Probes that never returned a result and were given up.", counters.lost),
+        (
+            "vedette_confirmation_probes_total",
+            "Probes started to confirm a first failure (rapid re-checks).",
+            counters.burst_looks,
+        ),
         (
             "vedette_requests_deferred_total",
-            "Probes sent later than planned, for the ceiling of their cluster or because too many were under way.",
+            "Probes sent later than planned, because of the request limit of their cluster or too many in flight.",
             counters.deferred,
         ),
-        ("vedette_persist_failures_total", "Writes to the store that failed.", counters.persist_failures),
-        ("vedette_outbox_dropped_total", "Messages dropped because the outbox was full.", counters.outbox_dropped),
+        ("vedette_store_write_failures_total", "Failed writes to the database.", counters.persist_failures),
+        (
+            "vedette_notifications_dropped_total",
+            "Notifications dropped because the queue was full.",
+            counters.outbox_dropped,
+        ),
     ]
     .into_iter()
     .map(|(name, help, value)| Family::counter(name, help).alone(Some(count(value))))
@@ -99,37 +125,39 @@ fn looks(page: Page<'_>) -> Vec<Family> {
 
 fn deliveries(page: Page<'_>) -> [Family; 7] {
     let (counters, backlog) = (&page.snapshot.counters, &page.snapshot.backlog);
-    let result = |result: &'static str| Labels::default().with("result", result);
-    let mut attempts = Family::counter("vedette_deliveries_total", "Attempts to deliver a message, by result.");
-    attempts.sample(&result("accepted"), count(counters.accepted));
-    attempts.sample(&result("failed"), count(counters.delivery_failures.values().sum()));
-    let mut failures = Family::counter("vedette_delivery_failures_total", "Failed attempts to deliver, by class.");
+    let integration = || Labels::default().with("integration", EMAIL);
+    let mut attempts =
+        Family::counter("vedette_notifications_total", "Attempted notifications, those that failed included.");
+    let failed: u64 = counters.delivery_failures.values().sum();
+    attempts.sample(&integration(), count(counters.accepted.saturating_add(failed)));
+    let mut failures = Family::counter("vedette_notifications_failed_total", "Failed notifications, by reason.");
     for class in FailureClass::ALL {
         let times = counters.delivery_failures.get(&class).copied().unwrap_or(0);
-        failures.sample(&Labels::default().with("class", class.as_str()), count(times));
+        failures.sample(&integration().with("reason", class.as_str()), count(times));
     }
-    let mut beats = Family::counter("vedette_heartbeats_total", "Heartbeats sent, by result.");
+    let result = |result: &'static str| Labels::default().with("result", result);
+    let mut beats = Family::counter("vedette_heartbeats_total", "Attempted heartbeats, by result.");
     beats.sample(&result("accepted"), count(counters.beats));
     beats.sample(&result("failed"), count(counters.beats_failed));
     [
         attempts,
         failures,
         beats,
-        Family::gauge("vedette_outbox_waiting", "Messages that no server has accepted yet.")
+        Family::gauge("vedette_notifications_queued", "Notifications that no mail server has accepted yet.")
             .alone(Some(len(backlog.waiting))),
         Family::gauge(
-            "vedette_outbox_oldest_timestamp_seconds",
-            "When the oldest waiting message was composed. Absent when none waits.",
+            "vedette_notifications_oldest_queued_timestamp_seconds",
+            "Time the oldest queued notification was composed. Absent when none is queued.",
         )
         .alone(backlog.oldest.map(instant)),
         Family::gauge(
             "vedette_recipients_refused",
-            "Recipients whom the relay refused for good when they were last to get a mail.",
+            "Recipients that the mail server permanently rejected at the last attempt.",
         )
         .alone(Some(len(page.snapshot.refused.len()))),
         Family::counter(
             "vedette_recipient_refusals_total",
-            "Refusals for good of a single recipient, whatever became of the message for the others.",
+            "Permanent rejections of a single recipient, whether or not the others got the mail.",
         )
         .alone(Some(count(counters.recipient_refusals))),
     ]
@@ -138,7 +166,7 @@ fn deliveries(page: Page<'_>) -> [Family; 7] {
 fn heartbeat(page: Page<'_>) -> Family {
     let mut state = Family::gauge(
         "vedette_heartbeat_state",
-        "Whether the heartbeat goes out, and if not, why: 1 for the state that holds, 0 for the others.",
+        "State of the heartbeat: 1 for the state that applies, 0 for the others. blind, mute and stalled withhold it.",
     );
     let all = HeartbeatState::ALL.map(HeartbeatState::as_str);
     state.states(&Labels::default(), "state", &all, page.snapshot.heartbeat.as_str());
@@ -153,16 +181,16 @@ fn vantage(page: Page<'_>) -> [Family; 3] {
         .find(|(probe, look)| probe.kind == ProbeKind::OwnClock && is_fresh(page, look))
         .and_then(|(_, look)| synchronised(look));
     [
-        Family::gauge("vedette_vantage_blind", "Whether nothing outside answers, so that no verdict is given.")
+        Family::gauge("vedette_vantage_blind", "Whether the vedette host has no network (nothing outside responds), so that no verdict is given.")
             .alone(Some(flag(page.snapshot.blind_since.is_some()))),
         Family::gauge(
             "vedette_vantage_clock_synchronised",
-            "Whether the kernel believes that its clock is kept in time. Absent when it was not asked lately.",
+            "Whether the kernel reports its clock as synchronised. Absent without a recent reading.",
         )
         .alone(synchronised.map(flag)),
         Family::gauge(
             "vedette_vantage_clock_offset_seconds",
-            "Median of the servers' clocks minus our own, from their Date headers; good to about one second.",
+            "Median offset of the servers' clocks from this host's, from their Date headers; accurate to about one second.",
         )
         .alone(page.snapshot.clock_offset_millis.map(seconds)),
     ]
@@ -178,14 +206,14 @@ fn synchronised(look: &Observation) -> Option<bool> {
 fn budget(page: Page<'_>) -> [Family; 2] {
     let mut planned = Family::gauge(
         "vedette_requests_planned_per_second",
-        "Requests per second that the schedule spends on a cluster, bursts not counted.",
+        "Requests per second that the schedule sends to the cluster, confirmation probes not counted.",
     );
     for (name, picture) in &page.snapshot.clusters {
         planned.sample(&Labels::default().with("cluster", name.as_str()), picture.planned_per_second);
     }
     let mut ceiling = Family::gauge(
-        "vedette_requests_ceiling_per_second",
-        "Requests that are sent to a cluster in any second at most, confirmations included.",
+        "vedette_requests_limit_per_second",
+        "Maximum number of requests to the cluster in any second, confirmation probes included.",
     );
     for (name, picture) in &page.snapshot.clusters {
         let most = page.snapshot.policy.ceiling(picture.planned_per_second);

@@ -14,22 +14,23 @@ use super::family::{Family, Labels, instant, len};
 
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     let mut stored = Family::gauge(
-        "vedette_stored_certificates",
-        "Certificates and tokens in the files of a source, each place counted.",
+        "vedette_file_certificates",
+        "Certificates and tokens in the files of a configured path, each place counted.",
     );
     let mut first = Family::gauge(
-        "vedette_stored_not_after_timestamp_seconds",
-        "First end among the certificates and tokens of one kind in a source. What was replaced beside itself is left \
-         out; what cannot be read any more counts as it was last read.",
+        "vedette_file_certificate_not_after_timestamp_seconds",
+        "Earliest expiry (notAfter) among the certificates and tokens of one kind under a configured path. Replaced ones \
+         are left out; unreadable ones count as last read.",
     );
-    let mut files = Family::gauge("vedette_stored_files", "Files that the latest look at a source looked at.");
+    let mut files =
+        Family::gauge("vedette_files_examined", "Files under a configured path that the latest check examined.");
     let mut left_out = Family::gauge(
-        "vedette_stored_left_out",
-        "Files, directories and certificates left out because a bound was reached.",
+        "vedette_files_skipped",
+        "Files, directories and certificates skipped because a limit was reached.",
     );
     let mut faults = Family::gauge(
-        "vedette_stored_faults",
-        "Files of a source that cannot be read, by what is wrong; one for the source where that is the source itself.",
+        "vedette_file_read_errors",
+        "Files under a configured path that cannot be read, by reason; the path itself counts as one when it is at fault.",
     );
     let of_vantage = page.snapshot.stored.iter().map(|(_, reading)| (None, reading));
     let of_clusters = page
@@ -46,7 +47,7 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
             for kind in ItemKind::ALL {
                 let of_kind = source.files.iter().flat_map(|file| file.items.iter()).filter(|item| item.kind == kind);
                 let count = of_kind.count();
-                let labels = labels.clone().with("kind", kind.as_str());
+                let labels = labels.clone().with("kind", label(kind));
                 if count > 0 {
                     stored.sample(&labels, len(count));
                 }
@@ -58,12 +59,17 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
                     source.files.iter().filter(|file| is_so(file.fault.map(|trouble| trouble.fault))).count();
                 let count = of_files + usize::from(is_so(source.fault));
                 if count > 0 {
-                    faults.sample(&labels.clone().with("fault", fault.as_str()), len(count));
+                    faults.sample(&labels.clone().with("reason", fault.as_str()), len(count));
                 }
             }
         }
     }
     vec![stored, first, files, left_out, faults]
+}
+
+/// As the field says it, a CA.
+fn label(kind: ItemKind) -> &'static str {
+    if kind == ItemKind::Authority { "ca" } else { kind.as_str() }
 }
 
 fn first_ends(reading: &FilesReading) -> BTreeMap<(&Name, ItemKind), UnixTime> {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
+use crate::model::phase::Phase;
 use crate::model::snapshot::ClusterPicture;
 use crate::model::subject::{Name, Subject};
 use crate::model::tally::Tally;
@@ -30,11 +31,11 @@ impl Tallied {
     fn family(self) -> Family {
         match self {
             Self::Durations => Family::histogram(
-                "vedette_probe_duration_seconds",
-                "Time one phase of a look took. Phases are disjoint; one that was not reached has no sample. \
-                 A failed phase bears the cause of the failure as its outcome.",
+                "vedette_probe_phase_duration_seconds",
+                "Duration of one phase of a probe. Phases are disjoint; one that was not reached has no sample. \
+                 The outcome of a failed phase is the cause of the failure.",
             ),
-            Self::Endings => Family::counter("vedette_probes_total", "Looks that ended, by outcome."),
+            Self::Endings => Family::counter("vedette_probes_total", "Probes that ended, by outcome."),
         }
     }
 
@@ -43,7 +44,7 @@ impl Tallied {
             Self::Durations => {
                 for (series, histogram) in tally.durations() {
                     let labels = asked(subject, series.kind, series.connection)
-                        .with("phase", series.phase.as_str())
+                        .with("phase", phase(series.phase))
                         .with("outcome", series.outcome);
                     family.distribution(&labels, histogram);
                 }
@@ -71,6 +72,18 @@ impl Tallied {
             drawn = Some((name, subject));
         }
         drawn.map(|(name, subject)| (family, (name.clone(), subject.clone())))
+    }
+}
+
+/// A phase in the words of blackbox_exporter.
+const fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Resolve => "resolve",
+        Phase::Dial => "connect",
+        Phase::Tls => "tls",
+        Phase::FirstByte => "processing",
+        Phase::Body => "transfer",
+        Phase::Idle => "idle",
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Pieces;
 use crate::model::etcd::{MemberAnswer, MemberMetrics};
+use crate::model::incident::Incident;
 use crate::model::inventory::Inventory;
 use crate::model::message::Backlog;
 use crate::model::observation::Reading;
@@ -20,6 +21,8 @@ use crate::render::specimen;
 fn the_page_looks_like_this() {
     let page = text(&whole(), specimen::now());
 
+    let revision = |name: &str| format!("revision=\"{name}\"");
+    let page = page.replace(&revision(option_env!("VEDETTE_REVISION").unwrap_or("unknown")), &revision("REVISION"));
     insta::assert_snapshot!(page.replace(env!("CARGO_PKG_VERSION"), "VERSION"));
 }
 
@@ -39,7 +42,7 @@ fn every_line_is_a_comment_or_a_sample_with_a_finite_value_and_no_sample_comes_t
         let (series, value) = line.rsplit_once(' ').expect("a sample has a value");
         let name = series.split('{').next().unwrap();
 
-        assert!(name.starts_with("vedette_"), "{line}");
+        assert!(name.starts_with("vedette_") || name == "process_start_time_seconds", "{line}");
         assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "{line}");
         assert!(value.parse::<f64>().unwrap().is_finite(), "{line}");
         assert!(seen.insert(series), "{series} comes twice");
@@ -90,17 +93,17 @@ fn labels_are_from_a_closed_list_and_hold_nothing_that_a_peer_sent() {
         "kind",
         "role",
         "position",
-        "trust",
+        "reason",
+        "integration",
+        "name",
         "rule",
-        "level",
-        "stage",
+        "severity",
         "state",
-        "class",
         "source",
         "kind",
-        "fault",
         "result",
         "version",
+        "revision",
     ];
     let page = text(&whole(), specimen::now());
 
@@ -134,11 +137,12 @@ fn what_was_never_seen_is_absent() {
         "vedette_instance_ready",
         "vedette_etcd_",
         "vedette_certificate_",
-        "vedette_last_look",
-        "vedette_outbox_oldest",
+        "vedette_last_probe",
+        "vedette_notifications_oldest",
         "vedette_store_up",
         "vedette_vantage_clock",
-        "vedette_probe",
+        "vedette_probes_total",
+        "vedette_probe_phase",
     ] {
         assert!(!page.contains(absent), "{absent}");
     }
@@ -151,12 +155,12 @@ fn values_of_looks_that_are_too_old_disappear_and_end_dates_stay() {
     let page = text(&snapshot, specimen::now().plus(Duration::from_secs(120)));
 
     for absent in
-        ["vedette_instance_up", "vedette_cluster_level", "vedette_etcd_", "vedette_vantage_clock_synchronised"]
+        ["vedette_instance_up", "vedette_cluster_severity", "vedette_etcd_", "vedette_vantage_clock_synchronised"]
     {
         assert!(!page.contains(absent), "{absent}");
     }
     assert!(page.contains("vedette_certificate_not_after_timestamp_seconds{"));
-    assert!(page.contains("vedette_last_look_timestamp_seconds{"));
+    assert!(page.contains("vedette_last_probe_timestamp_seconds{"));
 }
 
 #[test]
@@ -164,7 +168,7 @@ fn what_has_no_end_has_no_end_date() {
     let page = text(&specimen::endless(), specimen::now());
 
     assert!(page.contains("vedette_certificate_not_before_timestamp_seconds{"));
-    assert!(page.contains("vedette_stored_certificates{"), "{page}");
+    assert!(page.contains("vedette_file_certificates{"), "{page}");
     assert!(!page.contains("not_after_timestamp_seconds{"), "{page}");
 }
 
@@ -176,7 +180,7 @@ fn a_blind_vantage_calls_nothing_down_but_what_answers_up() {
     let page = text(&snapshot, specimen::now());
 
     assert!(!page.contains(r#"instance="etcd-3"} 0"#));
-    assert!(!page.contains("vedette_cluster_level"));
+    assert!(!page.contains("vedette_cluster_severity"));
     assert!(
         page.contains("vedette_instance_up{cluster=\"prod\",component=\"etcd\",etcd=\"main\",instance=\"etcd-1\"} 1")
     );
@@ -223,6 +227,37 @@ fn an_alarm_is_ruled_out_only_by_a_majority() {
     assert_eq!((value(&page, nospace), value(&page, corrupt)), (Some("1"), None));
 }
 
+#[test]
+fn a_configured_quota_is_that_of_the_members_that_report_none() {
+    let quota = |name: &str| {
+        format!(r#"vedette_etcd_db_quota_bytes{{cluster="prod",component="etcd",etcd="main",instance="{name}"}}"#)
+    };
+    let mut snapshot = specimen::snapshot();
+    let mut inventory = Inventory::clone(&snapshot.inventory);
+    let etcds = &mut inventory.clusters.get_mut(&specimen::name("prod")).unwrap().etcds;
+    etcds.get_mut(&specimen::name("main")).unwrap().quota_bytes = Some(4096);
+    snapshot.inventory = Arc::new(inventory);
+
+    let page = text(&snapshot, specimen::now());
+
+    assert_eq!(value(&page, &quota("etcd-2")), Some("2147483648"), "it reports its own");
+    assert_eq!(value(&page, &quota("etcd-1")), Some("4096"));
+}
+
+#[test]
+fn an_incident_of_no_instance_says_so_itself() {
+    let mut snapshot = specimen::snapshot();
+    let incident = snapshot.incidents.iter().find(|incident| incident.over.is_none()).unwrap();
+    let mut incident = Incident::clone(incident);
+    incident.headline.subject = specimen::subject("prod/etcd/main");
+    snapshot.incidents = vec![Arc::new(incident)];
+
+    let page = text(&snapshot, specimen::now());
+
+    let series = r#"vedette_incidents{cluster="prod",component="etcd",etcd="main",instance="",rule="F02","#;
+    assert!(page.contains(series), "{page}");
+}
+
 fn with_api_1(outcome: Result<Reading, Unseen>) -> Snapshot {
     let mut snapshot = specimen::snapshot();
     let look = specimen::look(specimen::subject("prod/apiserver/api-1"), ProbeKind::Readyz, outcome);
@@ -246,7 +281,7 @@ fn a_page_of_many_endpoints_comes_in_small_pieces_and_reads_as_one() {
     let mut snapshot = specimen::snapshot();
     let tally = snapshot.clusters[&specimen::name("prod")].tallies[&specimen::subject("prod/apiserver/api-1")].clone();
     let lines =
-        |page: &str| page.lines().filter(|line| line.starts_with("vedette_probe_duration_seconds_count")).count();
+        |page: &str| page.lines().filter(|line| line.starts_with("vedette_probe_phase_duration_seconds_count")).count();
     let of_one = {
         let picture =
             ClusterPicture { tallies: [(specimen::subject("a/vip"), tally.clone())].into(), ..Default::default() };

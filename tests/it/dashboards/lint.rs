@@ -54,13 +54,14 @@ pub(super) fn faults(board: &Value) -> Vec<String> {
 
 fn whole(board: &Value) -> Vec<String> {
     let mut faults = Vec::new();
+    let uid = board["uid"].as_str().unwrap_or_default();
     let mut must = |holds: bool, fault: &str| {
         if !holds {
             faults.push(fault.to_owned());
         }
     };
     must(board["id"].is_null() && board.get("__inputs").is_none(), "it is an export, not a file to provision");
-    must(uids().contains(board["uid"].as_str().unwrap_or_default()), "its uid is not vedette- and its file's name");
+    must(uids().contains(uid), "its uid is not vedette- and its file's name");
     must(board["schemaVersion"].as_u64().is_some_and(|version| (39..=41).contains(&version)), "schema version");
     must(board["editable"] == false, "it can be edited in place, and lost with the next update");
     must(board["description"].as_str().is_some_and(|text| text.len() > 20), "it has no description");
@@ -75,17 +76,34 @@ fn whole(board: &Value) -> Vec<String> {
         variables.first().is_some_and(|first| first["type"] == "datasource" && first["name"] == "datasource"),
         "its first variable is not the data source",
     );
-    for variable in variables.iter().skip(1) {
+    must(board["refresh"] == "30s", "it asks more often than Prometheus scrapes, or too seldom");
+    must(
+        variables.last().is_some_and(|last| last["type"] == "textbox" && last["name"] == "status"),
+        "its last variable is not the address of the status page",
+    );
+    must(board["links"][1]["url"] == "${status}/", "its second link does not lead to the status page");
+    let annotation = board["annotations"]["list"][0]["expr"].as_str().unwrap_or_default();
+    must(
+        annotation.contains("vedette_incidents") && annotation.contains("severity!=\"info\""),
+        "it marks no incidents",
+    );
+    for variable in variables.iter().skip(1).filter(|variable| variable["type"] != "textbox") {
+        // What Prometheus does not label with a vantage, and what is of no etcd, belongs to all.
+        let may_be_absent =
+            variable["name"] == "vantage" || variable["name"] == "etcd" && uid == "vedette-certificates";
         let is_plain = variable["refresh"] == 2
             && variable["multi"] == true
             && variable["includeAll"] == true
-            && variable["allValue"] == ".+"
+            && variable["allValue"] == if may_be_absent { ".*" } else { ".+" }
             && variable["label"].is_string()
             && variable.pointer("/datasource/uid").is_some_and(|uid| uid == "${datasource}");
         must(is_plain, "a variable does not reload with the time, select many, or use the chosen data source");
     }
-    for name in ["job", "cluster"] {
-        must(variables.iter().any(|variable| variable["name"] == name), "it lacks the variable job or cluster");
+    for name in ["job", "vantage", "cluster"] {
+        must(
+            variables.iter().any(|variable| variable["name"] == name),
+            "it lacks the variable job, vantage or cluster",
+        );
     }
     faults
 }
@@ -97,6 +115,10 @@ fn places(board: &Value) -> Vec<String> {
     let mut faults = Vec::new();
     if ids.len() != all.len() {
         faults.push("two panels have one number".to_owned());
+    }
+    let titles: BTreeSet<&str> = all.iter().map(title).collect();
+    if titles.len() != all.len() {
+        faults.push("two panels have one title".to_owned());
     }
     let edges = |panel: &Value| -> Option<[u64; 4]> {
         let place = |key: &str| panel["gridPos"][key].as_u64();
@@ -177,9 +199,9 @@ fn sources(panel: &Value) -> Vec<String> {
 fn asked(panel: &Value) -> Vec<String> {
     let mut faults = Vec::new();
     for query in queries(panel) {
-        let selectors = query.matches("vedette_").count();
-        if query.matches("job=~\"$job\"").count() != selectors {
-            faults.push(format!("not every series of {query} is chosen by job"));
+        let selectors = query.matches("vedette_").count() + query.matches("process_").count();
+        if query.matches("job=~\"$job\", vantage=~\"$vantage\"").count() != selectors {
+            faults.push(format!("not every series of {query} is chosen by job and vantage"));
         }
         for (at, _) in query.match_indices("rate(") {
             let rest = &query[at..];
@@ -193,8 +215,10 @@ fn asked(panel: &Value) -> Vec<String> {
             }
         }
         for word in query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
-            if word.ends_with("_total") && !query.contains(&format!("rate({word}")) {
-                faults.push(format!("a counter without rate in {query}"));
+            if word.ends_with("_total")
+                && !["rate(", "increase("].iter().any(|of| query.contains(&format!("{of}{word}")))
+            {
+                faults.push(format!("a counter without rate or increase in {query}"));
             }
         }
     }
@@ -203,13 +227,29 @@ fn asked(panel: &Value) -> Vec<String> {
 
 /// The unit is the one that the query's series have.
 fn measured(panel: &Value) -> Vec<String> {
-    let unit = panel.pointer("/fieldConfig/defaults/unit").and_then(Value::as_str).unwrap_or_default();
-    let allowed = |query: &str| match due(query) {
-        "none" => unit == "none" || unit == "short",
-        due => unit == due,
-    };
-    let wrong = queries(panel).into_iter().filter(|query| !allowed(query));
-    wrong.map(|query| format!("{unit} is not the unit of {query}")).collect()
+    let mut faults = Vec::new();
+    for target in panel["targets"].as_array().into_iter().flatten() {
+        let (unit, query) = (unit(panel, target), target["expr"].as_str().unwrap_or_default());
+        let is_allowed = match due(query) {
+            "none" => unit == "none" || unit == "short",
+            due => unit == due,
+        };
+        if !is_allowed {
+            faults.push(format!("{unit} is not the unit of {query}"));
+        }
+    }
+    faults
+}
+
+/// The unit of a query's values: its own, where an override gives it one.
+fn unit<'a>(panel: &'a Value, target: &Value) -> &'a str {
+    let overrides = panel["fieldConfig"]["overrides"].as_array().into_iter().flatten();
+    let own = overrides
+        .filter(|one| one["matcher"]["id"] == "byFrameRefID" && one["matcher"]["options"] == target["refId"])
+        .flat_map(|one| one["properties"].as_array().into_iter().flatten())
+        .find(|property| property["id"] == "unit")
+        .map(|property| &property["value"]);
+    own.unwrap_or(&panel["fieldConfig"]["defaults"]["unit"]).as_str().unwrap_or_default()
 }
 
 fn due(query: &str) -> &'static str {
@@ -217,7 +257,10 @@ fn due(query: &str) -> &'static str {
     let query = query.split(" or 0 *").next().unwrap_or(query);
     let counts = ["count(", "max(sum without (state)", "max(max by"].iter().any(|start| query.starts_with(start));
     match () {
-        () if query.contains(" / ") => "percentunit",
+        // Grafana's own unit of days turns 364 of them into 52 weeks.
+        () if query.contains("time()) / 86400") => "suffix: d",
+        () if query.contains(" / ") || query.contains("$__range") => "percentunit",
+        () if query.contains("increase(") || query.contains("rate(process_cpu_seconds_total") => "none",
         () if counts => "none",
         () if query.contains("_timestamp_seconds") => {
             if query.contains("time() - ") || query.contains(" - time()") {
@@ -254,6 +297,20 @@ fn known_limits() -> Vec<Vec<f64>> {
         vec![1.0],
         // None, some, all.
         vec![0.001, 1.0],
+        // No majority, a majority, all.
+        vec![0.501, 1.0],
+        vec![0.8],
+        // File descriptors, as etcd's mixin and most others warn.
+        vec![0.8, 0.9],
+        // Two and three nines of availability, as people say it.
+        vec![0.99, 0.999],
+        // etcd's own advice on disks: fsync below 10 ms, commit below 25 ms (etcd.io/docs, "Hardware", "FAQ").
+        vec![0.01],
+        vec![0.025],
+        // etcd's default --heartbeat-interval.
+        vec![0.1],
+        // Renewal is due when a third of the lifetime is left (`judge/expiry/bands.rs`).
+        vec![0.67],
         vec![policy.slow_after.as_secs_f64()],
         vec![policy.loop_lag.as_secs_f64()],
         vec![policy.mute_after.as_secs_f64()],
@@ -268,7 +325,7 @@ fn known_limits() -> Vec<Vec<f64>> {
     ]
 }
 
-/// Seconds before the end at which the bands of a certificate renewed by hand begin, latest first.
+/// Days before the expiry at which the bands of a certificate renewed by hand begin, latest first.
 fn bands_by_hand() -> Vec<f64> {
     let day = Duration::from_secs(86_400);
     let not_before = UnixTime::from_secs(1_700_000_000);
@@ -285,7 +342,7 @@ fn bands_by_hand() -> Vec<f64> {
         key: None,
     };
     let band = |days: u32| Ladder::Leaf(Class::Manual).band(&certificate, certificate.not_after.minus(day * days));
-    (1..364).filter(|&days| band(days) != band(days + 1)).map(|days| f64::from(days) * 86_400.0).collect()
+    (1..364).filter(|&days| band(days) != band(days + 1)).map(f64::from).collect()
 }
 
 /// Links out of a panel lead to a dashboard of ours, with time and variables.
@@ -293,17 +350,23 @@ fn links(panel: &Value) -> Vec<String> {
     let overrides = panel["fieldConfig"]["overrides"].as_array().into_iter().flatten();
     let properties = overrides.flat_map(|one| one["properties"].as_array().into_iter().flatten());
     let links = properties.filter(|property| property["id"] == "links");
-    let urls = links.flat_map(|property| property["value"].as_array().into_iter().flatten()).map(|link| &link["url"]);
+    let links = links.flat_map(|property| property["value"].as_array().into_iter().flatten());
+    let of_all = panel["fieldConfig"]["defaults"]["links"].as_array().into_iter().flatten();
+    let urls = links.chain(of_all).map(|link| &link["url"]);
     let mut faults = Vec::new();
-    for url in urls.filter_map(Value::as_str) {
+    for url in urls.filter_map(Value::as_str).filter(|url| *url != "${status}/") {
         let uid = url.strip_prefix("/d/").and_then(|rest| rest.split('?').next()).unwrap_or_default();
         if !uids().contains(uid) {
             faults.push(format!("a link to {url}, which is not ours"));
         }
-        for part in ["${datasource:queryparam}", "var-cluster=", "${__url_time_range}"] {
+        for part in ["${datasource:queryparam}", "${vantage:queryparam}", "${status:queryparam}", "${__url_time_range}"]
+        {
             if !url.contains(part) {
                 faults.push(format!("a link without {part}"));
             }
+        }
+        if !url.contains("var-cluster=") && !url.contains("${cluster:queryparam}") {
+            faults.push("a link without its clusters".to_owned());
         }
     }
     faults

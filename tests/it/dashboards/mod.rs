@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 /// Files in `dashboards/`.
-const BOARDS: [&str; 4] = ["overview", "apiserver", "etcd", "certificates"];
+const BOARDS: [&str; 5] = ["overview", "apiserver", "etcd", "certificates", "self"];
 
 /// A dashboard as it is in its file.
 fn board(name: &str) -> Value {

@@ -7,29 +7,26 @@ use super::{BOARDS, board, panels, queries, read, rules};
 
 /// A page with a sample of every family.
 const PAGE: &str = "src/render/metrics/snapshots/vedette__render__metrics__tests__the_page_looks_like_this.snap";
-const RULE_FILES: [&str; 2] = ["config/prometheus/incidents.rules.yaml", "config/prometheus/vedette.rules.yaml"];
 
 /// Labels that Prometheus adds, or that its functions make.
-const NOT_OURS: [&str; 3] = ["job", "le", "severity"];
+const NOT_OURS: [&str; 3] = ["job", "le", "vantage"];
 
 /// Labels that name a subject: whatever has some of them has all that its subjects have. The page of the tests has not
 /// every family about every kind of subject.
 const IDENTITY: [&str; 4] = ["cluster", "component", "etcd", "instance"];
 
 /// Metrics on no dashboard and in no rule, each with the reason.
-const UNSHOWN: [(&str, &str); 12] = [
-    ("vedette_etcd_member_learner", "learners are few, and the rules know of them"),
-    ("vedette_outbox_waiting", "how long the oldest has waited says more"),
+const UNSHOWN: [(&str, &str); 10] = [
+    ("vedette_etcd_is_learner", "learners are few, and the rules know of them"),
+    ("vedette_notifications_queued", "how long the oldest has been queued says more"),
     ("vedette_recipient_refusals_total", "vedette_recipients_refused says who gets nothing now"),
     ("vedette_inputs_total", "for those who develop vedette"),
-    ("vedette_looks_total", "vedette_probes_total says the same and by whom"),
-    ("vedette_burst_looks_total", "for those who develop vedette"),
-    ("vedette_delivery_failures_total", "the log has the words; the panel of deliveries shows that they fail"),
-    ("vedette_persist_failures_total", "vedette_store_up says it for now"),
-    ("vedette_requests_ceiling_per_second", "a dashed line in the panel of the load"),
+    ("vedette_probes_started_total", "vedette_probes_total says the same and by whom"),
+    ("vedette_confirmation_probes_total", "for those who develop vedette"),
+    ("vedette_store_write_failures_total", "vedette_store_up says it for now"),
     ("vedette_config_reloads_total", "whether the last one succeeded is what matters"),
-    ("vedette_stored_certificates", "how many there are changes nothing"),
-    ("vedette_stored_files", "how many there are changes nothing"),
+    ("vedette_file_certificates", "how many there are changes nothing"),
+    ("vedette_files_examined", "how many there are changes nothing"),
 ];
 
 #[test]
@@ -102,7 +99,7 @@ fn all_queries() -> Vec<String> {
             all.extend(variable.pointer("/query/query").and_then(serde_json::Value::as_str).map(str::to_owned));
         }
     }
-    for file in RULE_FILES {
+    for (file, _) in rules::FILES {
         all.extend(rules::all(file).iter().map(|rule| rule["expr"].as_str().unwrap().to_owned()));
     }
     all
@@ -127,10 +124,11 @@ fn named(query: &str) -> Vec<(String, BTreeSet<String>)> {
     found
 }
 
-/// Labels that a query groups by.
+/// Labels that a query groups by, or makes by count_values.
 fn groups(query: &str) -> BTreeSet<&str> {
     let lists = query.split(" by (").skip(1).filter_map(|rest| rest.split(')').next());
-    lists.flat_map(|list| list.split(", ")).collect()
+    let counted = query.split("(\"").skip(1).filter_map(|rest| rest.split('"').next());
+    lists.flat_map(|list| list.split(", ")).chain(counted).collect()
 }
 
 fn base(metric: &str) -> &str {

@@ -120,7 +120,7 @@ fn moved_names(world: &mut World) -> Result<()> {
     // Three looks at anything, and the hold of a lost redundancy would begin to end.
     world.quiet_for(Duration::from_secs(20)).with_context(|| world.what_vedette_said())?;
     let page = world.page("/metrics")?;
-    let alarms: Vec<&str> = page.body.lines().filter(|line| line.starts_with("vedette_alarms{")).collect();
+    let alarms: Vec<&str> = page.body.lines().filter(|line| line.starts_with("vedette_findings{")).collect();
     ensure!(!watch::is_alarmed(&page), "an alarm stands for what has moved: {alarms:?}");
     for (place, port) in ports {
         let old = SocketAddr::from((place.ip(), port));

@@ -2,12 +2,13 @@
 //! that ends soon, silenced with a file that cannot be read, and cut off from everything. Every query of every panel
 //! returns what it should, and the right alerts fire.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
 
 use crate::boards::{self, Query};
 use crate::clock;
@@ -37,65 +38,70 @@ use State::{Blind, Expiring, Healthy, Outage, Silenced};
 
 /// Panels that rightly show nothing, when, and what they say then.
 const EMPTY: [(&str, &str, &[State], &str); 10] = [
-    ("overview", "Open incidents", &[Healthy], "no incident is open"),
-    ("overview", "Findings over time", &[Healthy], "no finding stood"),
+    ("overview", "Open incidents by rule", &[Healthy], "no incident is open"),
+    ("overview", "Findings over time", &[Healthy], "no finding in this time"),
     ("overview", "Silences", &[Healthy, Outage, Expiring], "nothing is silenced"),
-    ("apiserver", "Failed looks by endpoint and cause", &[Healthy, Expiring, Silenced], "no look failed"),
-    ("etcd", "Failed looks by member and cause", &[Healthy, Expiring, Silenced], "no look failed"),
+    ("apiserver", "Failed probes by endpoint and cause", &[Healthy, Expiring, Silenced], "no probe failed"),
+    ("etcd", "Failed probes by member and cause", &[Healthy, Expiring, Silenced], "no probe failed"),
     // Two of three members are frozen: too few to rule an alarm out, once the last whole round has grown old.
-    ("etcd", "Alarm", &[Outage], "too few members answer"),
+    ("etcd", "Alarm", &[Outage], "too few members respond"),
     // Without a quorum no read is answered.
-    ("etcd", "Linearizable read, time to the answer", &[Outage], "no answer"),
+    ("etcd", "Linearizable read, time to the response", &[Outage], "no response"),
     ("certificates", "Files that cannot be read", &[Healthy, Outage, Expiring], "every file can be read"),
     // The member that is left may have nothing to write.
-    ("etcd", "Sync of the write-ahead log", &[Outage], "wrote nothing"),
-    ("etcd", "Commit of the backend", &[Outage], "wrote nothing"),
+    ("etcd", "WAL fsync p99", &[Outage], "wrote nothing"),
+    ("etcd", "Backend commit p99", &[Outage], "wrote nothing"),
 ];
 
 /// What a panel says that shows nothing because the vantage is blind: any of them, and no word of good or bad.
-const DARK: [&str; 4] = ["not known", "no answer", "no handshake", "no server told its time"];
+const DARK: [&str; 4] = ["not known", "no response", "no handshake", "no server reported its time"];
 
 /// What single values must be in each state, in their order; lowest and highest.
 type Range = (f64, f64);
-const VALUES: [(&str, &str, [Option<Range>; 5]); 26] = [
+const VALUES: [(&str, &str, [Option<Range>; 5]); 27] = [
     // Information about the lab itself may stand at any time; it is nobody's page.
-    ("overview", "Worst state", [Some((0.0, 1.0)), is(3.0), is(2.0), is(2.0), None]),
-    ("overview", "State of each cluster", [Some((0.0, 1.0)), is(3.0), is(2.0), is(2.0), None]),
-    ("overview", "View", [is(0.0), is(0.0), is(0.0), is(0.0), is(1.0)]),
+    ("overview", "Highest severity", [Some((0.0, 1.0)), is(3.0), is(2.0), is(2.0), None]),
+    ("overview", "Severity by cluster", [Some((0.0, 1.0)), is(3.0), is(2.0), is(2.0), None]),
+    (
+        "overview",
+        "API availability in the chosen time",
+        [Some((0.5, 1.0)), Some((0.1, 1.0)), Some((0.1, 1.0)), Some((0.1, 1.0)), Some((0.1, 1.0))],
+    ),
+    ("overview", "Vantage network", [is(0.0), is(0.0), is(0.0), is(0.0), is(1.0)]),
     ("overview", "Heartbeat", [is(1.0), is(1.0), is(1.0), is(1.0), is(2.0)]),
     ("overview", "Silences", [None, None, None, Some((3_000.0, 3_600.0)), Some((3_000.0, 3_600.0))]),
     ("overview", "Leader", [is(1.0), is(0.0), is(1.0), is(1.0), None]),
-    ("overview", "First certificate to end", [days(360.0, 366.0), days(360.0, 366.0), SOON, SOON, SOON]),
-    ("overview", "Configuration", [is(0.0); 5]),
-    ("overview", "Configuration in use for", [Some((1.0, 900.0)); 5]),
-    ("apiserver", "Instances that answer", [is(1.0), is(0.5), is(1.0), is(1.0), None]),
-    ("apiserver", "Instances that are ready", [is(1.0), is(0.0), is(1.0), is(1.0), None]),
-    ("apiserver", "Shared address", [is(1.0), is(0.0), is(1.0), is(1.0), None]),
-    ("etcd", "Members that answer", [is(1.0), Some((0.3, 0.4)), is(1.0), is(1.0), None]),
+    ("overview", "Next certificate expiry", [days(360.0, 366.0), days(360.0, 366.0), SOON, SOON, SOON]),
+    ("self", "Configuration", [is(0.0); 5]),
+    ("self", "Configuration in use for", [Some((1.0, 900.0)); 5]),
+    ("apiserver", "Instances responding", [is(1.0), is(0.5), is(1.0), is(1.0), None]),
+    ("apiserver", "Instances ready", [is(1.0), is(0.0), is(1.0), is(1.0), None]),
+    ("apiserver", "API VIP", [is(1.0), is(0.0), is(1.0), is(1.0), None]),
+    ("etcd", "Members responding", [is(1.0), Some((0.3, 0.4)), is(1.0), is(1.0), None]),
     ("etcd", "Leaders", [is(1.0), is(0.0), is(1.0), is(1.0), None]),
     ("etcd", "Alarm", [is(0.0), None, is(0.0), is(0.0), None]),
     ("etcd", "Largest share of quota", [Some((0.001, 0.9)); 5]),
-    ("etcd", "Sync of the write-ahead log", [Some((0.0, 5.0)); 5]),
-    ("etcd", "Commit of the backend", [Some((0.0, 5.0)); 5]),
-    ("etcd", "Round trip to the peers", [Some((0.0, 5.0)); 5]),
-    ("etcd", "Defragments", [is(0.0); 5]),
+    ("etcd", "WAL fsync p99", [Some((0.0, 5.0)); 5]),
+    ("etcd", "Backend commit p99", [Some((0.0, 5.0)); 5]),
+    ("etcd", "Peer RTT p99", [Some((0.0, 5.0)); 5]),
+    ("etcd", "Defragmentation", [is(0.0); 5]),
     ("etcd", "File descriptors in use", [Some((0.000_001, 0.5)); 5]),
-    ("certificates", "First to end", [days(360.0, 366.0), days(360.0, 366.0), SOON, SOON, SOON]),
-    ("certificates", "Endpoints with an ended certificate", [is(0.0); 5]),
-    ("certificates", "Endpoints that do not verify", [is(0.0); 5]),
+    ("certificates", "Next certificate expiry", [days(360.0, 366.0), days(360.0, 366.0), SOON, SOON, SOON]),
+    ("certificates", "Endpoints with an expired certificate", [is(0.0); 5]),
+    ("certificates", "Endpoints failing verification", [is(0.0); 5]),
     ("certificates", "Files that cannot be read", [None, None, None, is(1.0), is(1.0)]),
-    ("certificates", "Left out", [is(0.0); 5]),
+    ("certificates", "Skipped files", [is(0.0); 5]),
 ];
 
 /// How many series there must be in each state, in their order, where that says more than that there are some.
 const COUNTS: [(&str, &str, [usize; 5]); 9] = [
-    ("overview", "Worst state", [1, 1, 1, 1, 0]),
-    ("overview", "State of each cluster", [1, 1, 1, 1, 0]),
-    ("apiserver", "Answers", [3, 3, 3, 3, 0]),
+    ("overview", "Highest severity", [1, 1, 1, 1, 0]),
+    ("overview", "Severity by cluster", [1, 1, 1, 1, 0]),
+    ("apiserver", "Responds", [3, 3, 3, 3, 0]),
     ("etcd", "Members", [3, 3, 3, 3, 0]),
-    ("etcd", "Defragments", [3, 1, 3, 3, 0]),
+    ("etcd", "Defragmentation", [3, 1, 3, 3, 0]),
     ("etcd", "File descriptors in use", [3, 1, 3, 3, 0]),
-    ("etcd", "Changes of leader seen", [3, 1, 3, 3, 0]),
+    ("etcd", "Leader changes (15 min)", [3, 3, 3, 3, 3]),
     ("overview", "Silences", [0, 0, 0, 1, 1]),
     ("certificates", "Files that cannot be read", [0, 0, 0, 1, 1]),
 ];
@@ -107,20 +113,35 @@ const fn is(value: f64) -> Option<Range> {
 }
 
 const fn days(low: f64, high: f64) -> Option<Range> {
-    Some((low * 86_400.0, high * 86_400.0))
+    Some((low, high))
 }
 
 /// Alerts whose expressions hold, beside the watchdog's.
 const FIRING: [(State, &[&str]); 5] = [
     (Healthy, &[]),
-    (Outage, &["VedetteF01"]),
-    (Expiring, &["VedetteF26", "VedetteCertificateEndsSoon"]),
+    (Outage, &["VedetteEtcdQuorumLost"]),
+    (Expiring, &["VedetteServingCertificateExpiring"]),
     // A silence is about mail: Prometheus is silenced in Alertmanager.
-    (Silenced, &["VedetteF26", "VedetteF28", "VedetteCertificateEndsSoon"]),
-    (Blind, &["VedetteF04", "VedetteF26", "VedetteF28", "VedetteCertificateEndsSoon", "VedetteHeartbeatWithheld"]),
+    (Silenced, &["VedetteServingCertificateExpiring", "VedetteFileCertificateExpiring"]),
+    (
+        Blind,
+        &[
+            "VedetteVantageIsolated",
+            "VedetteServingCertificateExpiring",
+            "VedetteFileCertificateExpiring",
+            "VedetteHeartbeatWithheld",
+        ],
+    ),
 ];
-/// A machine that does too much at once makes the loop late; that is not what is asked here.
-const OF_THE_MACHINE: [&str; 2] = ["VedetteLoopStalls", "VedetteLooksLost"];
+/// A machine that does too much at once is late and has a slow disk, and a frozen member is slow until its next
+/// reading: within the ten minutes that these alerts wait, nothing of it is asked here.
+const OF_THE_MACHINE: [&str; 5] = [
+    "VedetteSchedulingDelayed",
+    "VedetteProbesLost",
+    "VedetteEtcdHighFsyncDuration",
+    "VedetteEtcdHighCommitDuration",
+    "VedetteEtcdMemberCommunicationSlow",
+];
 
 fn tell_the_truth(world: &mut World) -> Result<()> {
     let watched = world.folder.join("watched");
@@ -135,16 +156,17 @@ fn tell_the_truth(world: &mut World) -> Result<()> {
         // Rates need a sample before and one after a look; the slowest looks go every ten seconds.
         let seen = |query: &str| world.ask(query).is_ok_and(|series| !series.is_empty());
         let looked_at = |probe: &str| {
-            let rates =
-                format!("rate(vedette_probe_duration_seconds_count{{probe=\"{probe}\",phase=\"first_byte\"}}[16s])");
+            let rates = format!(
+                "rate(vedette_probe_phase_duration_seconds_count{{probe=\"{probe}\",phase=\"processing\"}}[16s])"
+            );
             seen(&format!("count(sum by (instance) ({rates}) > 0) == 3"))
         };
         ["readyz", "etcd_status", "etcd_read"].into_iter().all(looked_at)
             // The percentiles are of the time between two readings.
             && seen("count(vedette_etcd_wal_fsync_p99_seconds) == 3")
             && seen("count(last_over_time(vedette_etcd_peer_round_trip_p99_seconds[2m])) == 3")
-            && seen("vedette_stored_not_after_timestamp_seconds")
-            && seen("vedette_cluster_level <= 1")
+            && seen("vedette_file_certificate_not_after_timestamp_seconds")
+            && seen("vedette_cluster_severity <= 1")
             && seen("vedette_heartbeat_state{state=\"beating\"} == 1")
     })?;
 
@@ -153,12 +175,12 @@ fn tell_the_truth(world: &mut World) -> Result<()> {
     world.kill9("api-2")?;
     report.look(world, Outage, |world| {
         let holds = |query: &str| world.ask(query).is_ok_and(|series| !series.is_empty());
-        holds("vedette_cluster_level == 3")
-            && holds("vedette_incidents{rule=\"F01\", stage=\"firing\"}")
-            && holds("sum(vedette_etcd_member_leader) == 0")
+        holds("vedette_cluster_severity == 3")
+            && holds("vedette_incidents{rule=\"F01\", state=\"firing\"}")
+            && holds("sum(vedette_etcd_is_leader) == 0")
             && holds("sum(vedette_instance_up{component=\"etcd\"}) == 1")
             && holds("sum(vedette_instance_ready{component=~\"apiserver|vip\"}) == 0")
-            && holds("count(vedette_etcd_open_descriptors) == 1")
+            && holds("count(vedette_etcd_open_fds) == 1")
     })?;
 
     world.thaw("etcd-1")?;
@@ -166,7 +188,7 @@ fn tell_the_truth(world: &mut World) -> Result<()> {
     world.start("api-2")?;
     world.wait_ready(Duration::from_secs(60))?;
     clock::wait_until("the incident to be over", CLEARED, || {
-        let is_told = |line: &str| line.starts_with("vedette_alarms{") && !line.contains("level=\"info\"");
+        let is_told = |line: &str| line.starts_with("vedette_findings{") && !line.contains("severity=\"info\"");
         world.page("/metrics").is_ok_and(|page| !page.body.lines().any(is_told))
     })
     .with_context(|| world.what_vedette_said())?;
@@ -174,11 +196,10 @@ fn tell_the_truth(world: &mut World) -> Result<()> {
     world.pki.serve(1, Life::LastDays)?;
     report.look(world, Expiring, |world| {
         let holds = |query: &str| world.ask(query).is_ok_and(|series| !series.is_empty());
-        holds("vedette_cluster_level == 2")
-            && holds("vedette_incidents{rule=\"F26\", stage=\"firing\"}")
-            // What is recorded follows what is scraped.
-            && holds("job_cluster_component_instance:vedette_certificate_left_seconds:min < 4 * 86400")
-            && holds("sum(vedette_etcd_member_leader) == 1")
+        holds("vedette_cluster_severity == 2")
+            && holds("vedette_incidents{rule=\"F26\", state=\"firing\"}")
+            && holds("vedette_certificate_not_after_timestamp_seconds{role=\"leaf\"} - time() < 4 * 86400")
+            && holds("sum(vedette_etcd_is_leader) == 1")
             && holds("count(vedette_etcd_wal_fsync_p99_seconds) == 3")
             && !holds("sum by (instance) (rate(vedette_probes_total{outcome!=\"ok\"}[16s])) > 0")
     })?;
@@ -189,8 +210,8 @@ fn tell_the_truth(world: &mut World) -> Result<()> {
     report.look(world, Silenced, |world| {
         let holds = |query: &str| world.ask(query).is_ok_and(|series| !series.is_empty());
         holds("vedette_silence_end_timestamp_seconds")
-            && holds("vedette_stored_faults")
-            && holds("vedette_incidents{rule=\"F28\", stage=\"firing\"}")
+            && holds("vedette_file_read_errors")
+            && holds("vedette_incidents{rule=\"F28\", state=\"firing\"}")
     })?;
     ensure!(world.mails().len() == mails, "mailed about what is silenced: {:?}", world.mails().last());
 
@@ -199,9 +220,9 @@ fn tell_the_truth(world: &mut World) -> Result<()> {
         let holds = |query: &str| world.ask(query).is_ok_and(|series| !series.is_empty());
         holds("vedette_vantage_blind == 1")
             && holds("vedette_heartbeat_state{state=\"blind\"} == 1")
-            && holds("vedette_incidents{rule=\"F04\", stage=\"firing\"}")
+            && holds("vedette_incidents{rule=\"F04\", state=\"firing\"}")
             // What was seen before has grown too old to be told.
-            && holds("absent(vedette_etcd_raft_term) and absent(vedette_etcd_open_descriptors)")
+            && holds("absent(vedette_etcd_raft_term) and absent(vedette_etcd_open_fds)")
             && holds("absent(vedette_instance_up == 1)")
     })?;
     report.conclude()
@@ -221,8 +242,9 @@ fn silence(world: &World) -> Result<()> {
 }
 
 fn unit_tests(world: &mut World) -> Result<()> {
-    net::run(world.promtool()?.args(["check", "rules", "../incidents.rules.yaml", "../vedette.rules.yaml"]))?;
-    net::run(world.promtool()?.args(["test", "rules", "incidents.test.yaml", "vedette.test.yaml"]))
+    const FILES: [&str; 4] = ["incidents", "vedette", "etcd", "certificates"];
+    net::run(world.promtool()?.args(["check", "rules"]).args(FILES.map(|name| format!("../{name}.rules.yaml"))))?;
+    net::run(world.promtool()?.args(["test", "rules"]).args(FILES.map(|name| format!("{name}.test.yaml"))))
 }
 
 /// How many series each query returned in each state, and what was wrong.
@@ -230,12 +252,20 @@ struct Report {
     queries: Vec<Query>,
     series: Vec<Vec<usize>>,
     faults: Vec<String>,
+    /// When it began, in seconds since 1970.
+    since: f64,
+    recorded: BTreeMap<String, Value>,
 }
+
+/// Seconds between two points of a recorded graph.
+const STEP: f64 = 3.0;
 
 impl Report {
     fn new() -> Result<Self> {
         let queries = boards::queries()?;
-        Ok(Self { series: vec![Vec::new(); queries.len()], queries, faults: Vec::new() })
+        let since = clock::wall().duration_since(std::time::UNIX_EPOCH)?.as_secs_f64();
+        let (series, faults, recorded) = (vec![Vec::new(); queries.len()], Vec::new(), BTreeMap::new());
+        Ok(Self { queries, series, faults, since, recorded })
     }
 
     /// Waits until Prometheus has seen the state, then asks everything.
@@ -253,7 +283,37 @@ impl Report {
                 faults.into_iter().map(|fault| format!("{state:?}: {} / {}: {fault}", query.board, query.panel)),
             );
         }
+        self.record(world, state)?;
         self.alerts(world, state)
+    }
+
+    /// Keeps the answers for the boards' pictures, where `VEDETTE_RECORD_BOARDS` names a file: all since the drill began,
+    /// as a board that shows the last minutes would ask for.
+    fn record(&mut self, world: &World, state: State) -> Result<()> {
+        let Some(file) = std::env::var_os("VEDETTE_RECORD_BOARDS") else { return Ok(()) };
+        if state != Healthy && state != Outage {
+            return Ok(());
+        }
+        let mut boards: BTreeMap<&str, BTreeMap<String, Vec<Value>>> = BTreeMap::new();
+        for query in self.queries.iter().filter(|query| !query.panel.starts_with('$')) {
+            let series: Vec<Value> = if query.is_range {
+                let all = world.history(&query.expression, self.since, STEP)?;
+                all.as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|one| json!({ "labels": one["metric"], "values": one["values"] }))
+                    .collect()
+            } else {
+                let all = world.ask(&query.expression)?;
+                all.iter().map(|one| json!({ "labels": one.labels, "now": one.value })).collect()
+            };
+            boards.entry(query.board).or_default().insert(query.panel.clone(), series);
+        }
+        let to = clock::wall().duration_since(std::time::UNIX_EPOCH)?.as_secs_f64();
+        self.recorded
+            .insert(format!("{state:?}").to_lowercase(), json!({ "from": self.since, "to": to, "boards": boards }));
+        fs::write(file, serde_json::to_string(&self.recorded)? + "\n")?;
+        Ok(())
     }
 
     fn alerts(&mut self, world: &World, state: State) -> Result<()> {
@@ -306,7 +366,14 @@ fn check(query: &Query, state: State, series: &[Series]) -> Vec<String> {
     }
     for one in series {
         // What is the vantage's own is of no cluster.
-        let may_lack = |label: &str| label == "cluster" && query.expression.contains("cluster=~\".+|\"");
+        let is_of_some = |label: &str| ["component", "etcd", "instance"].contains(&label);
+        let may_lack = |label: &str| {
+            label == "cluster" && query.expression.contains("cluster=~\".+|\"")
+                // Only members have an etcd, and only endpoints are instances.
+                || is_of_some(label) && query.expression.contains("component, etcd, instance")
+                // Where Prometheus was not told which vedette it scrapes.
+                || label == "vantage"
+        };
         for label in query.labels.iter().filter(|label| !may_lack(label)) {
             if one.labels.get(label).is_none_or(String::is_empty) {
                 faults.push(format!("no label {label} in {:?}", one.labels));

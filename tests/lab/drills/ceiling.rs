@@ -35,7 +35,7 @@ fn counted_by_the_servers(world: &mut World) -> Result<()> {
         page.series(&format!("{name}{{cluster=\"lab\"}}")).with_context(|| format!("no {name} on the page"))
     };
     let planned = series("vedette_requests_planned_per_second")?;
-    let ceiling = series("vedette_requests_ceiling_per_second")?;
+    let ceiling = series("vedette_requests_limit_per_second")?;
 
     world.network.count_connections()?;
     let before = Counted::now(world)?;

@@ -131,9 +131,8 @@ fn learner(world: &mut World) -> Result<()> {
     world.start_vedette(&config)?;
     watch::ready(world)?;
 
-    let learns = format!(
-        "vedette_etcd_member_learner{{cluster=\"lab\",component=\"etcd\",etcd=\"main\",instance=\"{LEARNER}\"}}"
-    );
+    let learns =
+        format!("vedette_etcd_is_learner{{cluster=\"lab\",component=\"etcd\",etcd=\"main\",instance=\"{LEARNER}\"}}");
     wait_until("the learner to be known as one", PATIENCE, || {
         world.page("/metrics").is_ok_and(|page| page.series(&learns) == Some(1.0))
     })
@@ -143,7 +142,7 @@ fn learner(world: &mut World) -> Result<()> {
     let page = world.page("/metrics")?;
     ensure!(!watch::is_alarmed(&page), "an alarm stands while all is well:\n{}", page.body);
     let four_voters =
-        page.body.lines().find(|line| line.starts_with("vedette_alarms{") && line.contains("rule=\"F51\""));
+        page.body.lines().find(|line| line.starts_with("vedette_findings{") && line.contains("rule=\"F51\""));
     ensure!(four_voters.is_none(), "the learner counts as a voter: {four_voters:?}");
 
     // Two of four are gone, but two of three voters remain: a loss of redundancy and no outage.

@@ -46,7 +46,8 @@ fn cut_off(world: &mut World) -> Result<()> {
     world.thaw(NAME)?;
     world.quiet_for(Duration::from_secs(43))?;
     // A hold of 60 s; each stall costs it what time passes until the reference point is asked again, 10 s at most.
-    let fires = "vedette_incidents{rule=\"F04\",level=\"critical\",stage=\"firing\"}";
+    let fires =
+        "vedette_incidents{component=\"vantage\",instance=\"\",rule=\"F04\",severity=\"critical\",state=\"firing\"}";
     let is_told = |world: &World| world.page("/metrics").is_ok_and(|page| page.series(fires) == Some(1.0));
     clock::wait_until("the blindness to be an incident", TOO_LATE, || is_told(world))
         .with_context(|| world.what_vedette_said())?;
@@ -68,7 +69,7 @@ fn cut_off(world: &mut World) -> Result<()> {
 fn stalled_relay(world: &mut World) -> Result<()> {
     watch::start(world, &Options::default())?;
     world.smtp.misbehave(Step::Greeting, Mischief::Stall);
-    let ticks = |world: &World| world.page("/metrics").map(|page| page.series("vedette_looks_skipped_total"));
+    let ticks = |world: &World| world.page("/metrics").map(|page| page.series("vedette_probes_skipped_total"));
     let before = ticks(world)?;
     let at = kill_apiservers(world)?;
     clock::wait_until("an attempt to send", TOO_LATE, || world.smtp.reached(Step::Greeting) > 0)

@@ -55,7 +55,7 @@ fn rotated(world: &mut World) -> Result<()> {
     let after = failed(world)?;
     ensure!(before == after, "looks failed or were skipped: {before:?}, then {after:?}\n{}", world.what_vedette_said());
     let page = world.page("/metrics")?;
-    ensure!(!page.body.contains("level=\"critical\""), "an alarm stands:\n{}", world.what_vedette_said());
+    ensure!(!page.body.contains("severity=\"critical\""), "an alarm stands:\n{}", world.what_vedette_said());
     Ok(())
 }
 
@@ -107,7 +107,7 @@ fn failed(world: &World) -> Result<Vec<String>> {
     let page = world.page("/metrics")?;
     let is_bad = |line: &&str| {
         line.starts_with("vedette_probes_total") && !line.contains("outcome=\"ok\"")
-            || line.starts_with("vedette_looks_skipped_total")
+            || line.starts_with("vedette_probes_skipped_total")
     };
     Ok(page.body.lines().filter(is_bad).map(str::to_owned).collect())
 }

@@ -128,7 +128,7 @@ pub(crate) fn start_apiservers(world: &mut World) -> Result<Instant> {
 /// Whether an alarm stands that is more than information. A reference point or resolver that the drill itself has silenced
 /// waits ten minutes for its warning (F55) and counts for nothing before.
 pub(crate) fn is_alarmed(page: &Answer) -> bool {
-    let is_silenced_place = |line: &str| line.contains("rule=\"F55\"") && line.contains("stage=\"pending\"");
-    let is_loud = |line: &str| !line.contains("level=\"info\"") && !is_silenced_place(line);
-    page.body.lines().any(|line| line.starts_with("vedette_alarms{") && is_loud(line))
+    let is_silenced_place = |line: &str| line.contains("rule=\"F55\"") && line.contains("state=\"pending\"");
+    let is_loud = |line: &str| !line.contains("severity=\"info\"") && !is_silenced_place(line);
+    page.body.lines().any(|line| line.starts_with("vedette_findings{") && is_loud(line))
 }

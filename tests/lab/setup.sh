@@ -7,7 +7,7 @@
 set -eu
 
 # program:package, for the programs the tests call; a C compiler because aws-lc and SQLite are C, Chromium and npm (for
-# axe-core) for the status page.
+# axe-core and the components that draw the boards) for the status page and the boards.
 needs="cc:build-essential haproxy:haproxy postfix:postfix nft:nftables ip:iproute2 unshare:util-linux
 nsenter:util-linux setpriv:util-linux mount:mount flock:util-linux chromium:chromium dnsmasq:dnsmasq-base
 faketime:faketime npm:npm tinyproxy:tinyproxy-bin"

@@ -4,6 +4,7 @@
 
 mod lint;
 mod names;
+mod pictures;
 mod rules;
 mod schema;
 mod seeded;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::config::settings::{Address, Cluster, Host, Mail, Settings};
 use crate::daemon::clock;
 use crate::model::digest::stable_hash;
+use crate::model::hosts::Hosts;
 use crate::model::incident::{Incident, IncidentId, Part, Told};
 use crate::model::message::{Delivery, DeliveryFailure, LookLine, Message, MessageId};
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
@@ -190,6 +191,7 @@ fn sample(settings: &Settings, now: Now) -> Delivery {
             over: None,
         },
         addresses: instances,
+        hosts: Hosts::default(),
         looks,
         vantage: settings.vantage.name.clone(),
         caveats: Vec::new(),
@@ -260,6 +262,7 @@ mod tests {
                 apiservers: vec![("api-1".parse().unwrap(), endpoint)],
                 etcds: Vec::new(),
                 files: Vec::new(),
+                hosts: Default::default(),
                 levels: BTreeMap::new(),
             }],
             files: Vec::new(),

@@ -10,12 +10,24 @@ use super::scalar;
 use super::settings::{Address, Cluster, Credentials, Endpoint};
 use super::size;
 use crate::model::certificate::Class;
+use crate::model::hosts::{Distribution, HostAccess};
 use crate::model::subject::{Name, VANTAGE};
 use crate::parse::flaw::Flaw;
 use crate::parse::yaml::{Mark, Node, Value};
 
-pub(super) const KEYS: [&str; 9] =
-    ["name", "kubeconfig", "credentials", "certificates", "vip", "apiservers", "etcd", "files", "levels"];
+pub(super) const KEYS: [&str; 11] = [
+    "name",
+    "distribution",
+    "ssh_user",
+    "kubeconfig",
+    "credentials",
+    "certificates",
+    "vip",
+    "apiservers",
+    "etcd",
+    "files",
+    "levels",
+];
 pub(super) const CREDENTIALS_KEYS: [&str; 5] = ["ca", "client_certificate", "client_key", "token", "proxy"];
 pub(super) const VIP_KEYS: [&str; 4] = ["address", "server_name", "failover", "certificates"];
 pub(super) const ENDPOINT_KEYS: [&str; 4] = ["name", "address", "server_name", "certificates"];
@@ -76,6 +88,10 @@ impl Desk<'_> {
         let vip = section.find("vip").and_then(|node| self.vip(node, class, &mut addresses));
         let apiservers = self.endpoints(&section, "apiservers", "apiserver", class, &mut addresses);
         let etcds = self.etcds(&section, class, &mut addresses);
+        let hosts = HostAccess {
+            distribution: section.read("distribution", distribution),
+            ssh_user: section.read("ssh_user", ssh_user),
+        };
         let levels = self.levels(&section);
         let has = |key: &str| section.find(key).is_some_and(|node| node.value != Value::List(Vec::new()));
         if !["vip", "kubeconfig", "apiservers", "etcd", "files"].into_iter().any(has) {
@@ -90,7 +106,8 @@ impl Desk<'_> {
         };
         let vip = vip.map(|vip| Endpoint { certificates: class, ..vip });
         let files = Vec::new();
-        let mut cluster = Cluster { name: name?, credentials, vip, vip_fails_over, apiservers, etcds, files, levels };
+        let name = name?;
+        let mut cluster = Cluster { name, credentials, vip, vip_fails_over, apiservers, etcds, files, hosts, levels };
         cluster.files = self.files(&section, Some(&cluster));
         Some(Written { mark, cluster })
     }
@@ -226,6 +243,29 @@ pub(super) fn class(text: &str) -> Result<Class, Wrong> {
         Wrong::new(format!("'{}' is no way to renew certificates", shortened(text)), hint)
     })
 }
+
+/// What the cluster was installed with, as the configuration says it.
+fn distribution(text: &str) -> Result<Distribution, Wrong> {
+    let known = Distribution::ALL.map(Distribution::as_str);
+    Distribution::ALL.into_iter().find(|distribution| distribution.as_str() == text).ok_or_else(|| {
+        let hint = nearest(text, &known);
+        let hint = hint.map_or(format!("one of {}", known.join(", ")), |near| format!("did you mean '{near}'?"));
+        Wrong::new(format!("'{}' is not a known distribution", shortened(text)), hint)
+    })
+}
+
+/// A login name that a shell takes as it is: it is pasted into commands. Source: useradd(8), and dots, which many allow.
+fn ssh_user(text: &str) -> Result<String, Wrong> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if text.len() <= LONGEST_USER && text.bytes().all(is_plain) && !text.is_empty() && !text.starts_with('-') {
+        return Ok(text.to_owned());
+    }
+    let hint = format!("letters, digits, '.', '_' and '-', at most {LONGEST_USER}, such as 'admin'");
+    Err(Wrong::new(format!("'{}' is not a valid login name", shortened(text)), hint))
+}
+
+/// Source: useradd(8), "Usernames may only be up to 32 characters long".
+const LONGEST_USER: usize = 32;
 
 pub(super) fn quota(text: &str) -> Result<u64, Wrong> {
     size::parse(text).map_err(|what| Wrong::new(shortened(&what), size::FORM))

@@ -282,6 +282,7 @@ mod tests {
             apiservers: Vec::new(),
             etcds: Vec::new(),
             files: Vec::new(),
+            hosts: Default::default(),
             levels: std::collections::BTreeMap::new(),
         }
     }

@@ -63,6 +63,7 @@ fn listed(cluster: &Cluster) -> inventory::Cluster {
             })
             .collect(),
         files: cluster.watched_files().iter().map(listed_files).collect(),
+        hosts: cluster.hosts.clone(),
         levels: cluster.levels.clone(),
     }
 }

@@ -13,6 +13,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::duration;
 use super::timing::KNOBS;
 use crate::model::certificate::Class;
+use crate::model::hosts::Distribution;
 use crate::model::policy::Policy;
 use crate::model::rule::{Level, RuleId};
 
@@ -131,6 +132,10 @@ struct Heartbeat {
 struct Cluster {
     /// Every mail and metric about the cluster bears it. Example: `prod-eu1`.
     name: Name,
+    /// What it was installed with: the commands in mails depend on it. Default: guessed from what is seen, else kubeadm.
+    distribution: Option<Installed>,
+    /// Whom ssh logs in on its hosts; commands use sudo for anyone but root. Default: whoever types the command.
+    ssh_user: Option<LoginName>,
     /// Credentials and the address clients use out of a kubeconfig. Either this or `credentials`.
     kubeconfig: Option<Kubeconfig>,
     /// How to prove who we are to the apiservers, and whom to trust. Either this or `kubeconfig`.
@@ -309,6 +314,11 @@ struct NumberOrText;
 struct Levels;
 /// Who renews.
 struct Renewal;
+/// A login name that a shell takes as it is.
+#[derive(JsonSchema)]
+struct LoginName(#[schemars(regex(pattern = r"^[A-Za-z0-9._][A-Za-z0-9._-]{0,31}$"))] String);
+/// What a cluster was installed with.
+struct Installed;
 /// The knobs.
 struct Timing;
 
@@ -352,6 +362,19 @@ impl JsonSchema for Renewal {
 }
 
 /// Keys, ranges and defaults are those of the table that the reader uses.
+impl JsonSchema for Installed {
+    fn schema_name() -> Cow<'static, str> {
+        "Distribution".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "What the cluster was installed with.",
+            "enum": Distribution::ALL.map(Distribution::as_str),
+        })
+    }
+}
+
 impl JsonSchema for Timing {
     fn schema_name() -> Cow<'static, str> {
         "Timing".into()

@@ -12,6 +12,7 @@ use url::Url;
 pub use super::address::{Address, Endpoint, Host, NamedAddress};
 use super::proxy::Proxy;
 use crate::model::certificate::Class;
+use crate::model::hosts::HostAccess;
 use crate::model::inventory::Own;
 use crate::model::policy::Policy;
 use crate::model::rule::{Level, RuleId};
@@ -131,6 +132,8 @@ pub struct Cluster {
     pub etcds: Vec<Etcd>,
     /// Files with certificates and tokens, without those that vedette uses itself.
     pub files: Vec<WatchedFiles>,
+    /// What it was installed with, and whom ssh logs in on its hosts.
+    pub hosts: HostAccess,
     /// Levels changed for this cluster.
     pub levels: BTreeMap<RuleId, Level>,
 }

@@ -7,8 +7,10 @@ use std::time::Duration;
 use crate::alert::group::{Utterance, settle};
 use crate::alert::outbox::Settlement;
 use crate::alert::relations::Kin;
+use crate::judge::commands::guess;
 use crate::judge::edges::explains;
 use crate::model::exchange::{Action, Change};
+use crate::model::hosts::Hosts;
 use crate::model::incident::{Alarm, Incident, IncidentId};
 use crate::model::inventory::Inventory;
 use crate::model::message::{Caveat, Delivery, Message, MessageId, Receipt};
@@ -333,12 +335,19 @@ impl Engine {
             level: incident.standing().map(|finding| finding.level).max().unwrap_or(incident.level),
             composed: now.wall,
             addresses: addresses(&self.view, incident),
+            hosts: hosts(&self.view, incident),
             looks,
             vantage: inventory.vantage.clone(),
             caveats,
             incident: incident.clone(),
         }
     }
+}
+
+/// How the hosts of the incident's cluster are reached, as far as it is known now.
+fn hosts(view: &crate::observe::view::View, incident: &Incident) -> Hosts {
+    let known = incident.cluster.as_ref().and_then(|name| view.inventory().clusters.get_key_value(name));
+    known.map_or_else(Hosts::default, |(name, cluster)| guess::hosts(name, cluster, view.picture(name).map(|p| &**p)))
 }
 
 /// Addresses of everything in the incident's cluster: whoever reads the mail needs to reach more than the dead.

@@ -13,6 +13,7 @@ use crate::model::subject::Subject;
 use crate::model::verdict::{Evidence, Finding, Verdict, Why};
 use crate::observe::view::Aspect;
 
+use super::commands::{Command, Commands};
 use super::edges::Edge;
 use super::scene::{Scene, Standing};
 use super::words::{Addresses, Words};
@@ -62,17 +63,12 @@ impl Words for AddressDead {
             .into()
     }
 
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
-        let place = phrases::address(&finding.subject, addresses);
-        let host = phrases::host(&place).to_owned();
-        let port = place.rsplit_once(':').map_or("6443", |(_, port)| port).to_owned();
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
+        let place = phrases::address(&finding.subject, commands.addresses());
         let (dead, _) = dead(finding);
-        let path = if finding.subject.component() == "etcd" { "health" } else { "readyz" };
-        let direct = dead.iter().take(2).map(|(address, _)| {
-            let address = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
-            format!("curl -vk --max-time 5 --resolve '{host}:{port}:{address}' 'https://{place}/{path}'")
-        });
-        std::iter::once(format!("getent ahosts {host} # does the DNS still list it?")).chain(direct).collect()
+        let dead: Vec<IpAddr> = dead.iter().take(2).map(|(address, _)| *address).collect();
+        let name = commands.name(phrases::host(&place), "does the DNS still list it?");
+        std::iter::once(name).chain(commands.directly(&finding.subject, &dead)).collect()
     }
 }
 

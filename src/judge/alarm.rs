@@ -8,6 +8,7 @@ use crate::model::subject::Subject;
 use crate::model::verdict::{Evidence, Finding, Verdict, Why};
 use crate::observe::view::Aspect;
 
+use super::commands::{Command, Commands};
 use super::edges::Edge;
 use super::quorum::etcd_name;
 use super::scene::{Scene, Standing};
@@ -65,29 +66,18 @@ impl Words for NoSpace {
             .into()
     }
 
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
-        let mut members = phrases::members(&finding.subject, addresses);
-        if members.is_empty() {
-            members.push(finding.subject.clone());
-        }
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
+        let members = commands.members(&finding.subject);
+        let Some(one) = members.first() else { return Vec::new() };
         if is_beside_corrupt(finding) {
-            return phrases::while_corrupt(&members, addresses);
+            return commands.while_corrupt(&members);
         }
-        let one: &[Subject] = members.get(..1).unwrap_or_default();
-        vec![
-            phrases::ETCDCTL.into(),
-            phrases::etcdctl(&members, addresses, "endpoint status -w table"),
-            phrases::room(one, addresses),
-            phrases::snapshot(one, addresses),
-            phrases::compact(one, addresses),
-            phrases::etcdctl(
-                one,
-                addresses,
-                "--command-timeout=5m defrag # each member, one at a time, the leader last",
-            ),
-            phrases::etcdctl(one, addresses, "alarm list # must name NOSPACE alone: disarm ends every alarm"),
-            phrases::etcdctl(one, addresses, "alarm disarm # when every member is well under its quota"),
-        ]
+        let mut next = commands.etcdctl(one);
+        next.extend([commands.etcd_status(&members), commands.objects(), commands.room(one), commands.snapshot(one)]);
+        next.extend(commands.compact(one));
+        next.extend(commands.defragment(&members));
+        next.extend(commands.disarm(one));
+        next
     }
 }
 

@@ -7,10 +7,11 @@ use crate::model::verdict::{Evidence, Finding, Verdict, Why};
 use crate::observe::track::Track;
 use crate::observe::view::Aspect;
 
+use super::Rule;
+use super::commands::{Command, Commands};
 use super::edges::{Edge, Relation};
 use super::scene::Scene;
 use super::words::{Addresses, Words};
-use super::{Rule, phrases};
 
 /// F04: nothing outside answers, reference points included.
 pub struct Blind;
@@ -47,16 +48,10 @@ impl Words for Blind {
             .into()
     }
 
-    fn next_commands(&self, _: &Finding, addresses: &Addresses) -> Vec<String> {
-        let mut commands = vec!["ip -brief link; ip -brief address".to_owned()];
-        if let Some(address) = addresses.values().find(|address| !address.is_empty()) {
-            let host = phrases::host(address);
-            commands.push(format!("ip route get {host}"));
-            commands.push(format!("tracepath -n {host}"));
-        }
-        commands.push("nft list ruleset | head -50".to_owned());
-        commands.push("vedette probe --once".to_owned());
-        commands
+    fn next_commands(&self, _: &Finding, commands: &Commands<'_>) -> Vec<Command> {
+        let mut next = commands.own_network();
+        next.push(commands.probe());
+        next
     }
 }
 

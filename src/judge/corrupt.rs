@@ -10,6 +10,7 @@ use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Evidence, Finding, Verdict};
 
+use super::commands::{Command, Commands};
 use super::edges::Edge;
 use super::quorum::etcd_name;
 use super::scene::{Scene, Standing, all_good, gravest};
@@ -85,20 +86,13 @@ impl Words for Corrupt {
         }
     }
 
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
-        let mut members = phrases::members(&finding.subject, addresses);
-        if members.is_empty() {
-            members.push(finding.subject.clone());
-        }
-        let mut commands = phrases::while_corrupt(&members, addresses);
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
+        let members = commands.members(&finding.subject);
+        let mut next = commands.while_corrupt(&members);
         if !is_unknown(finding) {
-            commands.push(format!(
-                "ssh {} 'tar -czf /root/etcd-before-repair.tgz /var/lib/etcd' # on every member, before anything is \
-                 changed",
-                phrases::host_of(&members[0], addresses)
-            ));
+            next.extend(members.first().map(|one| commands.copy_data(one, "on every member, before anything else")));
         }
-        commands
+        next
     }
 }
 

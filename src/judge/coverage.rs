@@ -14,6 +14,7 @@ use crate::model::verdict::{Evidence, Finding, Verdict, Why};
 use crate::observe::track::Run;
 use crate::observe::view::Aspect;
 
+use super::commands::{Command, Commands};
 use super::edges::Edge;
 use super::scene::{Scene, Standing, all_good, gravest};
 use super::words::{Addresses, Words};
@@ -68,11 +69,11 @@ impl Words for Coverage {
         .into()
     }
 
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
-        let hosts = unresolved(finding).iter().map(|subject| phrases::host_of(subject, addresses));
-        let lookups = hosts.take(2).map(|host| format!("getent ahosts {host}; resolvectl query {host}"));
-        let usual = ["vedette check /etc/vedette/vedette.yaml", "vedette probe --once /etc/vedette/vedette.yaml"];
-        lookups.chain(usual.map(str::to_owned)).collect()
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
+        let unresolved = unresolved(finding);
+        let hosts = unresolved.iter().map(|subject| phrases::host_of(subject, commands.addresses()));
+        let lookups = hosts.take(2).map(|host| commands.resolve(&host));
+        lookups.chain([commands.check(), commands.probe()]).collect()
     }
 }
 

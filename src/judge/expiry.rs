@@ -15,6 +15,7 @@ use crate::observe::view::{Aspect, ServedSeen};
 
 use bands::Ladder;
 
+use super::commands::{Command, Commands};
 use super::edges::Edge;
 use super::scene::Scene;
 use super::words::{Addresses, Words};
@@ -127,45 +128,26 @@ impl Words for CertificateEnds {
         clippy::wildcard_enum_match_arm,
         reason = "special words for some cases, a general sentence for all others"
     )]
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
         let place = match &finding.evidence {
             Evidence::Expiry { places, .. } => places.first().cloned(),
             _ => None,
         }
         .unwrap_or_else(|| finding.subject.clone());
-        let address = phrases::address(&place, addresses);
-        let look =
-            format!("{} | openssl x509 -noout -subject -issuer -enddate", phrases::chain_served(&place, addresses));
-        let host = match place {
-            Subject::Vip(_) => "CONTROL-PLANE-HOST".to_owned(),
-            _ => phrases::host(&address).to_owned(),
-        };
-        let file = match place.component() {
-            "etcd" => "/etc/kubernetes/pki/etcd/server.crt",
-            _ => "/etc/kubernetes/pki/apiserver.crt",
-        };
-        let check = format!("ssh {host} kubeadm certs check-expiration");
+        let mut next = vec![commands.served(&place, "-subject -issuer -enddate")];
         match ladder(finding) {
-            Ladder::Authority => vec![look, check],
-            Ladder::Leaf(Class::Manual) => vec![
-                look,
-                check,
-                format!("ssh {host} kubeadm certs renew all # on each control-plane host: they all end together"),
-                // kube-apiserver (1.17 and later) and etcd load a renewed serving certificate by themselves.
-                format!(
-                    "ssh {host} 'for c in controller-manager scheduler; do crictl stop --timeout 30 $(crictl ps -q \
-                     --name \"^kube-$c\\$\"); done' # on each; apiserver and etcd need no restart"
-                ),
-            ],
-            Ladder::Leaf(Class::Automatic) => vec![
-                look,
-                format!("ssh {host} openssl x509 -noout -enddate -in {file} # a later end than served: not loaded yet"),
-                "kubectl get certificates,certificaterequests -A # if cert-manager renews it".into(),
-            ],
-            Ladder::Leaf(Class::Restart) => {
-                vec![look, format!("ssh {host} systemctl restart k3s # RKE2: rke2-server; one server after the other")]
+            Ladder::Authority => next.push(commands.expirations(&place)),
+            Ladder::Leaf(Class::Manual | Class::Restart) => {
+                next.push(commands.expirations(&place));
+                next.extend(commands.renew(&place));
+            }
+            Ladder::Leaf(Class::Automatic) => {
+                let loaded = commands.served_file(&place);
+                next.extend(loaded.map(|file| file.note("a later date than is served: not loaded yet")));
+                next.push(commands.cert_manager());
             }
         }
+        next
     }
 
     fn renewed_by(&self, finding: &Finding) -> Option<&'static str> {
@@ -337,6 +319,7 @@ pub(super) const fn level(band: Band) -> Level {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::hosts::{Distribution, Hosts};
     use crate::model::samples;
 
     #[test]
@@ -353,9 +336,11 @@ mod tests {
             }
 
             let words = CertificateEnds;
-            let commands = words.next_commands(&finding, &Addresses::new());
+            let distribution = if class == Class::Restart { Distribution::K3s } else { Distribution::Kubeadm };
+            let hosts = Hosts { distribution, ..Hosts::default() };
+            let commands = words.next_commands(&finding, &Commands::new(&Addresses::new(), &hosts));
             assert!(words.renewed_by(&finding).unwrap().starts_with(who), "{class:?}");
-            assert!(commands.iter().any(|line| line.contains(command)), "{class:?}: {commands:?}");
+            assert!(commands.iter().any(|known| known.line.contains(command)), "{class:?}: {commands:?}");
         }
     }
 

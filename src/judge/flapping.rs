@@ -11,6 +11,7 @@ use crate::model::verdict::{Evidence, Finding, Verdict, Why};
 use crate::observe::elections::Step;
 use crate::observe::view::Aspect;
 
+use super::commands::{Command, Commands};
 use super::edges::Edge;
 use super::quorum::etcd_name;
 use super::scene::Scene;
@@ -67,23 +68,18 @@ impl Words for Flapping {
         }
     }
 
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
-        let members = phrases::members(&finding.subject, addresses);
-        let Some(first) = members.first() else { return Vec::new() };
-        let host = phrases::host_of(first, addresses);
-        let pings: Vec<String> = members.iter().skip(1).map(|peer| phrases::host_of(peer, addresses)).collect();
-        vec![
-            format!(
-                "ssh {host} 'crictl logs --since 15m $(crictl ps -q --name \"^etcd$\" | head -1) 2>&1 | grep -iE \
-                 \"elect|leader|overloaded|took too long|fdatasync\" | tail -30' # on each member"
-            ),
-            format!(
-                "ssh {host} 'grep . /proc/pressure/*; uptime' # on each member: slow disks (io) are the usual reason"
-            ),
-            format!("ssh {host} 'for peer in {}; do ping -qc20 -i0.2 $peer; done' # loss and delay", pings.join(" ")),
-            phrases::ETCDCTL.into(),
-            phrases::etcdctl(&members, addresses, "endpoint status -w table"),
-        ]
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
+        let members = commands.members(&finding.subject);
+        let Some((first, others)) = members.split_first() else { return Vec::new() };
+        let mut next = vec![
+            commands.etcd_complaints(first).note("on each member"),
+            commands.pressure(&members).note("slow disks (io) are the usual reason"),
+        ];
+        next.extend(commands.disk_latency(&members));
+        next.extend(commands.ping_peers(first, others));
+        next.extend(commands.etcdctl(first));
+        next.push(commands.etcd_status(&members));
+        next
     }
 }
 

@@ -11,6 +11,7 @@ use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
 use crate::observe::track::BadRun;
 use crate::observe::view::Aspect;
 
+use super::commands::{Command, Commands, Program};
 use super::edges::Edge;
 use super::scene::{Scene, Standing, all_good, gravest};
 use super::words::{Addresses, Words};
@@ -22,16 +23,14 @@ pub(super) const CAUSE: &str = "The address leads to something that is not an ap
                                 address or port, or DNS that points elsewhere.";
 
 /// What to look at when something else answers.
-pub(super) fn commands(subject: &Subject, addresses: &Addresses) -> Vec<String> {
-    let address = phrases::address(subject, addresses);
-    let (host, port) = (phrases::host(&address), address.rsplit(':').next().unwrap_or_default());
-    let mut commands: Vec<String> = phrases::who_answers(subject, addresses).into();
-    commands.push(format!("getent ahosts {host} # does the name lead where it should?"));
+pub(super) fn commands(subject: &Subject, commands: &Commands<'_>) -> Vec<Command> {
+    let address = phrases::address(subject, commands.addresses());
+    let mut next = commands.who_answers(subject).to_vec();
+    next.push(commands.name(phrases::host(&address), "does the name lead where it should?"));
     if !matches!(subject, Subject::Vip(_)) {
-        commands.push(format!("ssh {host} \"ss -ltnp 'sport = :{port}'\" # what listens there?"));
-        commands.push(phrases::containers(subject, addresses, "kube-apiserver"));
+        next.extend([commands.listening(subject), commands.containers(subject, Program::Apiserver)]);
     }
-    commands
+    next
 }
 
 /// F58: ready, but ordinary requests get no apiserver's answer.
@@ -91,9 +90,9 @@ impl Words for NotAnApiserver {
             .into()
     }
 
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
         let Evidence::Impostor { parts, .. } = &finding.evidence else { return Vec::new() };
-        parts.first().map_or_else(Vec::new, |(endpoint, _)| commands(endpoint, addresses))
+        parts.first().map_or_else(Vec::new, |(endpoint, _)| self::commands(endpoint, commands))
     }
 }
 

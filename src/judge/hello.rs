@@ -10,6 +10,7 @@ use crate::model::verdict::{Evidence, Finding, Verdict, Why};
 use crate::observe::hello::Passage;
 use crate::observe::track::Run;
 
+use super::commands::{Command, Commands};
 use super::edges::Edge;
 use super::scene::{Scene, all_good, gravest};
 use super::words::{Addresses, Words};
@@ -57,20 +58,9 @@ impl Words for HelloDropped {
             .into()
     }
 
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
         let Evidence::Hello { endpoints, .. } = &finding.evidence else { return Vec::new() };
-        let Some(first) = endpoints.first() else { return Vec::new() };
-        let (proxy, address) = (phrases::through(first, addresses), phrases::address(first, addresses));
-        let host = phrases::host(&address);
-        vec![
-            format!(
-                "curl -vk{proxy} --max-time 5 --curves X25519MLKEM768 -o /dev/null 'https://{address}/version' # \
-                 fails (needs OpenSSL 3.5)"
-            ),
-            format!("curl -vk{proxy} --max-time 5 --curves X25519 -o /dev/null 'https://{address}/version' # works"),
-            format!("ping -M do -s 1472 -c 3 {host} # does a full packet get through?"),
-            "GODEBUG=tlsmlkem=0 kubectl version # a way around for kubectl, until the path is mended".into(),
-        ]
+        endpoints.first().map_or_else(Vec::new, |first| commands.hellos(first))
     }
 }
 

@@ -9,6 +9,7 @@ use crate::model::time::Now;
 use crate::model::verdict::{Evidence, Extent, Finding, Symptom, Verdict, Why};
 use crate::observe::view::Aspect;
 
+use super::commands::{Command, Commands, Program};
 use super::edges::Edge;
 use super::scene::{Scene, Standing, any_good, gravest, is_down};
 use super::words::{Addresses, Words};
@@ -110,14 +111,14 @@ impl Words for OneBad {
         .into()
     }
 
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
         if is_vip(finding) {
-            return phrases::address_commands(&finding.subject, addresses);
+            return address_commands(&finding.subject, commands);
         }
         if let Evidence::Partial { symptom, .. } = &finding.evidence {
-            return commands_for(symptom, &finding.subject, addresses);
+            return commands_for(symptom, std::slice::from_ref(&finding.subject), commands);
         }
-        phrases::instance_commands(&finding.subject, addresses)
+        instance_commands(std::slice::from_ref(&finding.subject), commands)
     }
 }
 
@@ -186,9 +187,10 @@ impl Words for AllDown {
         text.into()
     }
 
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
         let Evidence::AllBad { parts } = &finding.evidence else { return Vec::new() };
-        parts.first().map_or_else(Vec::new, |(instance, symptom)| commands_for(symptom, instance, addresses))
+        let instances: Vec<Subject> = parts.iter().map(|(instance, _)| instance.clone()).collect();
+        parts.first().map_or_else(Vec::new, |(_, symptom)| commands_for(symptom, &instances, commands))
     }
 }
 
@@ -216,13 +218,38 @@ fn cause_of(symptom: &Symptom) -> &'static str {
 const IN_FRONT: &str =
     "Something in front of the instance answers in its place: a load balancer or a proxy without a backend.";
 
-fn commands_for(symptom: &Symptom, instance: &Subject, addresses: &Addresses) -> Vec<String> {
-    match symptom {
-        Symptom::Foreign { .. } => foreign::commands(instance, addresses),
-        Symptom::Silent(_) | Symptom::Status(_) | Symptom::NotReady(_) => {
-            phrases::instance_commands(instance, addresses)
-        }
+fn commands_for(symptom: &Symptom, instances: &[Subject], commands: &Commands<'_>) -> Vec<Command> {
+    match (symptom, instances.first()) {
+        (Symptom::Foreign { .. }, Some(first)) => foreign::commands(first, commands),
+        _ => instance_commands(instances, commands),
     }
+}
+
+/// What to look at on the hosts of instances that are bad for what is probably one reason.
+fn instance_commands(instances: &[Subject], commands: &Commands<'_>) -> Vec<Command> {
+    let Some(first) = instances.first() else { return Vec::new() };
+    let mut next = vec![
+        commands.readyz_verbose(first),
+        commands.containers_on(instances, Program::Apiserver),
+        commands.logs_on(instances, Program::Apiserver),
+        commands.kubelet_log(first),
+    ];
+    next.extend(commands.manifests(first));
+    next
+}
+
+/// Ask often, since it fails only at times, and look who is behind it.
+fn address_commands(vip: &Subject, commands: &Commands<'_>) -> Vec<Command> {
+    let address = phrases::address(vip, commands.addresses());
+    let mut next = vec![commands.readyz_again(vip)];
+    let mut known = commands.addresses().keys();
+    let behind = known.find(|known| matches!(known, Subject::Apiserver(..)) && known.cluster() == vip.cluster());
+    if let Some(instance) = behind {
+        let held = commands.address_held(instance, phrases::host(&address));
+        next.push(held.note("on each: who holds the address?"));
+        next.extend(commands.balancer(instance));
+    }
+    next
 }
 
 impl Rule for OneBad {

@@ -15,6 +15,7 @@ use crate::model::time::Now;
 use crate::model::verdict::{Evidence, Finding, Verdict, Why};
 use crate::observe::view::Aspect;
 
+use super::commands::{Command, Commands};
 use super::edges::Edge;
 use super::quorum::etcd_name;
 use super::scene::{Scene, Standing, all_good, gravest};
@@ -117,45 +118,32 @@ impl Words for Misconfigured {
         .into()
     }
 
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
-        let members = phrases::members(&finding.subject, addresses);
-        let first = members.first().unwrap_or(&finding.subject);
-        let status = || phrases::etcdctl(&members, addresses, "endpoint status -w table");
-        let list = || phrases::etcdctl(&members, addresses, "member list -w table");
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
+        let members = commands.members(&finding.subject);
+        let Some(first) = members.first() else { return Vec::new() };
         match found(finding).first() {
-            Some(Mismatch::SeveralClusters(_) | Mismatch::SeveralLeaders(_)) => vec![
-                format!(
-                    "ssh {} mv /etc/kubernetes/manifests/kube-apiserver.yaml /root/ # on every machine: stop the \
-                     writers first",
-                    phrases::host_of(first, addresses)
-                ),
-                phrases::ETCDCTL.into(),
-                status(),
-                list(),
-                phrases::etcdctl(
-                    std::slice::from_ref(first),
-                    addresses,
-                    "snapshot save /var/lib/etcd/before-repair.db # of each member; then move it elsewhere",
-                ),
-            ],
+            Some(Mismatch::SeveralClusters(_) | Mismatch::SeveralLeaders(_)) => {
+                let mut next = commands.etcdctl(first);
+                next.extend([commands.etcd_status(&members), commands.etcd_members(&members)]);
+                next.extend(commands.stop_writers(first));
+                next.push(commands.copy_data(first, "on each member, before anything is repaired"));
+                next
+            }
             Some(Mismatch::WithoutTls(_) | Mismatch::WithTls(_)) => {
-                let host = phrases::host_of(first, addresses);
-                vec![
-                    format!("ssh {host} \"tr '\\0' '\\n' </proc/$(pidof etcd)/cmdline | grep -e -urls\""),
-                    format!("curl -s http://{}/version", phrases::address(first, addresses)),
-                    "vedette check /etc/vedette/vedette.yaml".into(),
-                ]
+                let mut next: Vec<Command> = commands.etcd_urls(first).into_iter().collect();
+                next.extend([commands.plain_etcd(first), commands.check()]);
+                next
             }
             Some(Mismatch::NotStarted { ids, .. }) => {
-                let mut commands = vec![phrases::ETCDCTL.into(), list(), status()];
-                if let Some(id) = ids.first() {
-                    let call = format!("member remove {id} # if it is not to come any more");
-                    commands.push(phrases::etcdctl(std::slice::from_ref(first), addresses, &call));
-                }
-                commands
+                let mut next = commands.etcdctl(first);
+                next.extend([commands.etcd_members(&members), commands.etcd_status(&members)]);
+                next.extend(ids.first().map(|id| commands.remove(first, id)));
+                next
             }
             Some(Mismatch::SameMember { .. } | Mismatch::NotListed(_)) | None => {
-                vec![phrases::ETCDCTL.into(), status(), list(), "vedette check /etc/vedette/vedette.yaml".into()]
+                let mut next = commands.etcdctl(first);
+                next.extend([commands.etcd_status(&members), commands.etcd_members(&members), commands.check()]);
+                next
             }
         }
     }

@@ -3,6 +3,7 @@
 //! Pure: a view and `now` in, verdicts out. A rule decides what an unseen look means to it: bad for availability,
 //! unknown for expiry. Nothing here knows of holds, incidents or mails; a finding only carries the hold it asks for.
 
+pub mod commands;
 pub mod dead;
 pub mod edges;
 pub mod scene;

@@ -13,6 +13,7 @@ use crate::model::subject::{Name, Subject};
 use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
 use crate::observe::view::Aspect;
 
+use super::commands::{Command, Commands};
 use super::edges::Edge;
 use super::scene::{Scene, Standing, all_good, gravest};
 use super::words::{Addresses, Words};
@@ -105,20 +106,16 @@ impl Words for ProxyFails {
         .into()
     }
 
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
         let Evidence::Proxy { url, lost, .. } = &finding.evidence else { return Vec::new() };
         let is_lost =
             |known: &Subject| known.cluster().is_some_and(|cluster| lost.iter().any(|(name, _)| name == cluster));
-        let target = addresses.iter().find(|(known, _)| is_lost(known)).map(|(_, address)| address.as_str());
-        let target = target.unwrap_or("APISERVER:6443");
-        let host = phrases::host(finding.subject.short());
+        let target = commands.addresses().iter().find(|(known, _)| is_lost(known)).map(|(_, address)| address.as_str());
         vec![
-            format!(
-                "curl -vk --max-time 10 --proxy '{url}' -o /dev/null 'https://{target}/version' # what does it say?"
-            ),
-            format!("ssh {host} 'ss -ltn; systemctl list-units --failed'"),
-            "vedette check /etc/vedette/vedette.yaml".into(),
-            "vedette probe --once /etc/vedette/vedette.yaml".into(),
+            commands.ask_proxy(url, target.unwrap_or("APISERVER:6443")),
+            commands.proxy_host(&finding.subject),
+            commands.check(),
+            commands.probe(),
         ]
     }
 }

@@ -12,6 +12,7 @@ use crate::observe::quorum::{Count, majority};
 use crate::observe::track::BadRun;
 use crate::observe::view::Aspect;
 
+use super::commands::{Command, Commands, Program};
 use super::edges::Edge;
 use super::scene::{Scene, Standing};
 use super::words::{Addresses, Words};
@@ -58,6 +59,10 @@ fn states(silent: &[(Subject, Unseen)], addresses: &Addresses) -> String {
     };
     alike.iter().map(sentence).collect::<Vec<_>>().join("; ")
 }
+
+/// What an expert shouts first.
+const WARNING: &str = "first, on every member: copy the data. Do not 'member remove', do not delete data while there is \
+    no quorum";
 
 impl Words for QuorumLost {
     fn id(&self) -> RuleId {
@@ -133,7 +138,7 @@ impl Words for QuorumLost {
         clippy::wildcard_enum_match_arm,
         reason = "special words for some cases, a general sentence for all others"
     )]
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
         let (answering, silent) = match &finding.evidence {
             Evidence::Quorum { answering, silent, .. } => {
                 (answering.clone(), silent.iter().map(|(member, _)| member.clone()).collect::<Vec<_>>())
@@ -142,22 +147,13 @@ impl Words for QuorumLost {
         };
         let mut all: Vec<Subject> = answering.iter().chain(&silent).cloned().collect();
         all.sort();
-        let mut commands = Vec::new();
-        if let Some(first) = silent.first().or_else(|| answering.first()) {
-            commands.push(phrases::containers(first, addresses, "etcd"));
-            commands.push(phrases::logs(first, addresses, "etcd"));
-            commands.push(format!("ssh {} df -h /var/lib/etcd", phrases::host_of(first, addresses)));
-        }
-        commands.push(phrases::ETCDCTL.into());
-        commands.push(phrases::etcdctl(&all, addresses, "endpoint status -w table"));
-        if let Some(first) = silent.first().or_else(|| answering.first()) {
-            commands.push(format!(
-                "ssh {} 'cp -a /var/lib/etcd /root/etcd-before' # first, on each: no 'member remove', no deleting of \
-                 data without a quorum",
-                phrases::host_of(first, addresses)
-            ));
-        }
-        commands
+        let Some(first) = silent.first().or_else(|| answering.first()) else { return Vec::new() };
+        let mut next =
+            vec![commands.containers(first, Program::Etcd), commands.logs(first, Program::Etcd), commands.room(first)];
+        next.extend(commands.etcdctl(answering.first().unwrap_or(first)));
+        next.push(commands.etcd_status(&all));
+        next.push(commands.copy_data(first, WARNING));
+        next
     }
 }
 
@@ -227,19 +223,17 @@ impl Words for MemberDown {
         }
     }
 
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
-        let host = phrases::host_of(&finding.subject, addresses);
-        let mut members = phrases::members(&finding.subject, addresses);
-        if members.is_empty() {
-            members.push(finding.subject.clone());
-        }
-        vec![
-            phrases::containers(&finding.subject, addresses, "etcd"),
-            phrases::logs(&finding.subject, addresses, "etcd"),
-            format!("ssh {host} df -h /var/lib/etcd"),
-            phrases::ETCDCTL.into(),
-            phrases::etcdctl(&members, addresses, "endpoint status -w table"),
-        ]
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
+        let members = commands.members(&finding.subject);
+        let other = members.iter().find(|member| **member != finding.subject).unwrap_or(&finding.subject);
+        let mut next = vec![
+            commands.containers(&finding.subject, Program::Etcd),
+            commands.logs(&finding.subject, Program::Etcd),
+            commands.room(&finding.subject),
+        ];
+        next.extend(commands.etcdctl(other));
+        next.push(commands.etcd_status(&members));
+        next
     }
 }
 

@@ -14,6 +14,7 @@ use crate::model::verdict::{Evidence, Finding, Verdict, Why};
 use crate::observe::track::Run;
 use crate::observe::view::Aspect;
 
+use super::commands::{Command, Commands};
 use super::edges::Edge;
 use super::quorum::etcd_name;
 use super::scene::{Scene, all_good};
@@ -90,29 +91,16 @@ impl Words for NearQuota {
         .into()
     }
 
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
-        let mut members = phrases::members(&finding.subject, addresses);
-        if members.is_empty() {
-            members.push(finding.subject.clone());
-        }
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
+        let members = commands.members(&finding.subject);
+        let Some(one) = members.first() else { return Vec::new() };
         if matches!(&finding.evidence, Evidence::Quota(fill) if fill.is_corrupt) {
-            return phrases::while_corrupt(&members, addresses);
+            return commands.while_corrupt(&members);
         }
-        let one: &[Subject] = members.get(..1).unwrap_or_default();
-        vec![
-            phrases::ETCDCTL.into(),
-            phrases::etcdctl(&members, addresses, "endpoint status -w table # DB SIZE against IN USE, who leads"),
-            "kubectl get --raw /metrics | grep -E '^apiserver_(storage|resource)_objects' | sort -k2 -gr | head # \
-             what fills it"
-                .into(),
-            phrases::room(one, addresses),
-            phrases::snapshot(one, addresses),
-            phrases::etcdctl(
-                one,
-                addresses,
-                "--command-timeout=5m defrag # each member, the leader last; 10 to 40 s per GB without answer",
-            ),
-        ]
+        let mut next = commands.etcdctl(one);
+        next.extend([commands.etcd_status(&members), commands.objects(), commands.room(one), commands.snapshot(one)]);
+        next.extend(commands.defragment(&members));
+        next
     }
 }
 

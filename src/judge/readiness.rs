@@ -11,6 +11,7 @@ use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
 use crate::observe::track::Confirmation;
 use crate::observe::view::Aspect;
 
+use super::commands::{Command, Commands, Program};
 use super::edges::Edge;
 use super::scene::{Scene, Standing, all_good, gravest};
 use super::words::{Addresses, Words};
@@ -111,21 +112,13 @@ impl Words for EtcdUnreachable {
         text.into()
     }
 
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
         let instance = first_instance(finding);
-        let host = phrases::host_of(&instance, addresses);
-        vec![
-            format!("ssh {host} openssl x509 -noout -enddate -in /etc/kubernetes/pki/apiserver-etcd-client.crt"),
-            format!("ssh {host} grep -e --etcd /etc/kubernetes/manifests/kube-apiserver.yaml"),
-            format!(
-                "ssh {host} 'crictl logs --tail 500 $(crictl ps -aq --name kube-apiserver | head -1) 2>&1 | grep -i \
-                 etcd | tail'"
-            ),
-            phrases::readyz(&instance, addresses),
-            format!(
-                "ssh {host} kubeadm certs renew apiserver-etcd-client # if it has ended; then restart the apiserver"
-            ),
-        ]
+        let mut next: Vec<Command> = commands.client_file(&instance).into_iter().collect();
+        next.extend(commands.etcd_flags(&instance));
+        next.extend([commands.apiserver_on_etcd(&instance), commands.readyz_verbose(&instance)]);
+        next.extend(commands.renew_client(&instance));
+        next
     }
 }
 
@@ -189,15 +182,12 @@ impl Words for NotReady {
         text.into()
     }
 
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
         let instance = first_instance(finding);
-        let host = phrases::host_of(&instance, addresses);
-        vec![
-            phrases::readyz(&instance, addresses),
-            phrases::logs(&instance, addresses, "kube-apiserver"),
-            format!("ssh {host} ls -l --time-style=full-iso /etc/kubernetes/manifests"),
-            format!("ssh {host} df -h / /var/log"),
-        ]
+        let mut next = vec![commands.readyz_verbose(&instance), commands.logs(&instance, Program::Apiserver)];
+        next.extend(commands.manifests(&instance));
+        next.push(commands.room_for_logs(&instance));
+        next
     }
 }
 

@@ -10,6 +10,7 @@ use crate::model::verdict::{Asked, Evidence, Finding, Verdict, Why};
 use crate::observe::track::{Run, Track};
 use crate::observe::view::Aspect;
 
+use super::commands::{Command, Commands};
 use super::edges::Edge;
 use super::scene::{Scene, all_good};
 use super::words::{Addresses, Words};
@@ -93,36 +94,17 @@ impl Words for Refused {
         text.into()
     }
 
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
-        let address = phrases::address(&finding.subject, addresses);
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
         if is_withheld(finding) {
-            let proxy = phrases::through(&finding.subject, addresses);
-            // openssl takes no proxy with TLS or SOCKS.
-            let ask = if proxy.is_empty() {
-                format!("openssl s_client -connect {address} -CAfile CA-FILE </dev/null 2>&1")
-            } else {
-                format!("curl -sv{proxy} --max-time 10 --cacert CA-FILE -o /dev/null https://{address}/version 2>&1")
-            };
-            return vec![
-                format!("{ask} | grep -iE 'verif|subject|issuer' # the CA named in the configuration"),
-                "vedette check /etc/vedette/vedette.yaml".to_owned(),
-            ];
+            return vec![commands.server_against_ca(&finding.subject), commands.check()];
         }
-        let mut commands = vec![
-            "vedette check /etc/vedette/vedette.yaml".to_owned(),
-            "openssl x509 -noout -subject -issuer -enddate -in CLIENT-CERTIFICATE # the file named in the configuration"
-                .to_owned(),
-        ];
+        let mut next = vec![commands.check(), commands.own_certificate()];
         if finding.subject.component() == "etcd" {
-            commands.push(format!(
-                "curl -sv --max-time 10 --cacert CA-FILE --cert CLIENT-CERTIFICATE --key CLIENT-KEY \
-                 https://{address}/health 2>&1 | grep -iE 'alert|verif|HTTP/'"
-            ));
+            next.push(commands.etcd_as_vedette(&finding.subject));
         } else {
-            commands.push("kubectl --kubeconfig VEDETTE-KUBECONFIG auth whoami".to_owned());
-            commands.push("kubectl auth can-i get /readyz --as vedette".to_owned());
+            next.extend([commands.who_am_i(), commands.may_read()]);
         }
-        commands
+        next
     }
 }
 

@@ -12,6 +12,7 @@ use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
 use crate::observe::track::Run;
 use crate::observe::view::Aspect;
 
+use super::commands::{Command, Commands};
 use super::edges::Edge;
 use super::scene::Scene;
 use super::words::{Addresses, Words};
@@ -73,20 +74,9 @@ impl Words for ReferenceSilent {
         .into()
     }
 
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
-        let address = phrases::address(&finding.subject, addresses);
-        let host = phrases::host(&address).to_owned();
-        let port = address.rsplit_once(':').map_or("PORT", |(_, port)| port);
-        let look = if matches!(finding.subject, Subject::Resolver(_)) {
-            format!("dig @{host} +time=2 . NS")
-        } else {
-            format!("nc -vz -w 3 {host} {port}")
-        };
-        vec![
-            look,
-            format!("tracepath -n {host}"),
-            "vedette check /etc/vedette/vedette.yaml # after another place is named under vantage.references".into(),
-        ]
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
+        let check = commands.check().note("after another place is named under vantage.references");
+        commands.place_answers(&finding.subject).into_iter().chain([check]).collect()
     }
 }
 

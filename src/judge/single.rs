@@ -10,6 +10,7 @@ use crate::model::subject::Subject;
 use crate::model::verdict::{Evidence, Finding, Verdict, Why};
 use crate::observe::view::Aspect;
 
+use super::commands::{Command, Commands};
 use super::edges::Edge;
 use super::scene::{Scene, all_good};
 use super::words::{Addresses, Words};
@@ -47,8 +48,8 @@ impl Words for SinglePoints {
         "The cluster was built so, or the configuration of vedette does not name every part.".into()
     }
 
-    fn next_commands(&self, _: &Finding, _: &Addresses) -> Vec<String> {
-        vec!["vedette check /etc/vedette/vedette.yaml".into()]
+    fn next_commands(&self, _: &Finding, commands: &Commands<'_>) -> Vec<Command> {
+        vec![commands.check()]
     }
 }
 

@@ -8,6 +8,7 @@ use crate::model::verdict::{Evidence, Finding, Traffic, Verdict, Why};
 use crate::observe::track::Track;
 use crate::observe::view::Aspect;
 
+use super::commands::{Command, Commands, Program};
 use super::edges::Edge;
 use super::scene::{Scene, all_good};
 use super::words::{Addresses, Words};
@@ -127,22 +128,14 @@ impl Words for Slow {
         text.into()
     }
 
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
         let Evidence::Slow { parts, .. } = &finding.evidence else { return Vec::new() };
         let slowest = parts.iter().max_by_key(|(_, total)| *total).map_or(&finding.subject, |(endpoint, _)| endpoint);
-        let address = phrases::address(slowest, addresses);
-        let host = phrases::host(&address);
-        let (proxy, kubectl) = (phrases::through(slowest, addresses), phrases::kubectl(slowest, addresses));
         vec![
-            format!(
-                "curl -sk{proxy} -o /dev/null -w 'seconds since start: tcp %{{time_connect}} tls \
-                 %{{time_appconnect}} answer %{{time_starttransfer}}\\n' 'https://{address}/readyz'"
-            ),
-            format!(
-                "{kubectl} --server=https://{address} get --raw /debug/api_priority_and_fairness/dump_priority_levels"
-            ),
-            format!("ssh {host} 'uptime; free -m; grep . /proc/pressure/*'"),
-            phrases::logs(slowest, addresses, "kube-apiserver"),
+            commands.phases(slowest),
+            commands.priority_levels(slowest),
+            commands.pressure(std::slice::from_ref(slowest)),
+            commands.logs(slowest, Program::Apiserver),
         ]
     }
 }

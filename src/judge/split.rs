@@ -13,6 +13,7 @@ use crate::observe::quorum::majority;
 use crate::observe::track::BadRun;
 use crate::observe::view::Aspect;
 
+use super::commands::{Command, Commands, Program};
 use super::edges::Edge;
 use super::quorum::etcd_name;
 use super::scene::{Scene, Standing, all_good, gravest};
@@ -89,23 +90,27 @@ impl Words for Split {
         .into()
     }
 
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
         let Evidence::Split { apart, .. } = &finding.evidence else { return Vec::new() };
-        let Some(first) = apart.first().map(|apart| &apart.member) else { return Vec::new() };
-        let host = phrases::host_of(first, addresses);
-        let members = phrases::members(&finding.subject, addresses);
-        let peers: Vec<String> =
-            members.iter().filter(|member| *member != first).map(|peer| phrases::host_of(peer, addresses)).collect();
-        vec![
-            format!(
-                "ssh {host} 'for peer in {}; do timeout 2 bash -c \"</dev/tcp/$peer/2380\" && echo $peer ok; done'",
-                peers.join(" ")
-            ),
-            phrases::logs(first, addresses, "etcd"),
-            format!("ssh {host} openssl x509 -noout -enddate -in /etc/kubernetes/pki/etcd/peer.crt"),
-            phrases::ETCDCTL.into(),
-            phrases::etcdctl(&members, addresses, "endpoint status -w table"),
-        ]
+        let Some(Apart { member: first, how }) = apart.first() else { return Vec::new() };
+        let members = commands.members(&finding.subject);
+        let others: Vec<Subject> = members.iter().filter(|member| *member != first).cloned().collect();
+        let via = others.first().unwrap_or(first);
+        let mut next = Vec::new();
+        if matches!(how, Apartness::OtherCluster { .. }) {
+            next.extend(commands.etcdctl(via));
+            next.push(commands.etcd_members(&others));
+            next.push(commands.etcd_members(std::slice::from_ref(first)).note("what the other cluster has"));
+            next.extend(commands.etcd_urls(first));
+            next.push(commands.logs(first, Program::Etcd));
+            return next;
+        }
+        next.extend(commands.peer_ports(first, &others));
+        next.push(commands.logs(first, Program::Etcd));
+        next.extend(commands.peer_file(first));
+        next.extend(commands.etcdctl(via));
+        next.push(commands.etcd_status(&members));
+        next
     }
 }
 

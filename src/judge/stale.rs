@@ -13,6 +13,7 @@ use crate::model::verdict::{Band, Evidence, Finding, Verdict, Why};
 use crate::observe::stored::{Newest, Shelf};
 use crate::observe::view::ServedSeen;
 
+use super::commands::{Command, Commands};
 use super::edges::Edge;
 use super::expiry::bands::Ladder;
 use super::expiry::level;
@@ -84,27 +85,15 @@ impl Words for ServedStale {
         )
     }
 
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
-        let address = phrases::address(&finding.subject, addresses);
-        let is_shared = matches!(finding.subject, Subject::Vip(_));
-        let host = if is_shared { "CONTROL-PLANE-HOST" } else { phrases::host(&address) };
-        let server = server(&finding.subject);
-        let mut commands = vec![format!(
-            "{} | openssl x509 -noout -startdate -enddate -fingerprint -sha256",
-            phrases::chain_served(&finding.subject, addresses)
-        )];
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
+        let fields = "-startdate -enddate -fingerprint -sha256";
+        let mut next = vec![commands.served(&finding.subject, fields)];
         if let Evidence::Stale { path, .. } = &finding.evidence {
-            commands.push(format!("openssl x509 -noout -startdate -enddate -fingerprint -sha256 -in {path}"));
+            next.push(commands.file(path, fields));
         }
-        commands.push(format!(
-            "ssh {host} 'tr \"\\0\" \"\\n\" </proc/$(pidof {server})/cmdline | grep -e -cert-file' # which file does \
-             it serve? Is it the renewed one on that host?"
-        ));
-        commands.push(format!(
-            "ssh {host} 'crictl stop --timeout 60 $(crictl ps -q --name \"^{server}$\")' # last: a restart, one host \
-             at a time, when all others are healthy"
-        ));
-        commands
+        next.extend(commands.certificate_flag(&finding.subject));
+        next.push(commands.restart_server(&finding.subject));
+        next
     }
 
     fn renewed_by(&self, _: &Finding) -> Option<&'static str> {

@@ -15,6 +15,7 @@ use crate::model::time::UnixTime;
 use crate::model::verdict::{Band, Evidence, Finding, Verdict, Why};
 use crate::observe::stored::{Shelf, SourceStanding};
 
+use super::commands::{Command, Commands};
 use super::edges::Edge;
 use super::expiry::bands::Ladder;
 use super::expiry::level;
@@ -169,46 +170,35 @@ impl Words for StoredEnds {
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "other evidence is of other rules")]
-    fn next_commands(&self, finding: &Finding, _: &Addresses) -> Vec<String> {
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
         match &finding.evidence {
             Evidence::Stored { paths, kind, own, .. } => {
                 let path = paths.first().map_or("FILE", String::as_str);
-                let look = match kind {
-                    ItemKind::KubeconfigClient => format!(
-                        "kubectl --kubeconfig {path} config view --raw -o \
-                         jsonpath='{{.users[0].user.client-certificate-data}}' | base64 -d | openssl x509 -noout \
-                         -subject -enddate"
-                    ),
-                    ItemKind::TalosClient => {
-                        format!("talosctl --talosconfig {path} config info")
-                    }
-                    ItemKind::KubeconfigToken | ItemKind::Token => {
-                        format!("ls -l {path} # a bearer token: its exp has the date")
-                    }
+                let mut next = vec![match kind {
+                    ItemKind::KubeconfigClient => commands.kubeconfig_certificate(path),
+                    ItemKind::TalosClient => commands.talos_certificate(path),
+                    ItemKind::KubeconfigToken | ItemKind::Token => commands.token_file(path),
                     ItemKind::Leaf | ItemKind::Client | ItemKind::Authority => {
-                        format!("openssl x509 -noout -subject -issuer -enddate -in {path}")
+                        commands.file(path, "-subject -issuer -enddate")
                     }
-                };
-                let renew = match (own, kind) {
-                    (_, ItemKind::Authority) => {
-                        "kubeadm certs check-expiration # on a control-plane host: authorities are listed last"
+                }];
+                let is_client = matches!(kind, ItemKind::Client | ItemKind::KubeconfigClient);
+                match own.as_deref() {
+                    _ if *kind == ItemKind::TalosClient => next.push(commands.talos_renew()),
+                    Some(Own { towards: Towards::Apiservers, .. }) if is_client => {
+                        next.push(commands.check().note("afterwards: it is read without a restart"));
+                        next.extend(commands.new_credential());
                     }
-                    (_, ItemKind::TalosClient) => {
-                        "talosctl config new NEW-TALOSCONFIG --roles os:admin # with a talosconfig that still works"
+                    Some(_) if *kind != ItemKind::Authority => {
+                        next.push(commands.check().note("after a new one is in place; it is read without a restart"));
                     }
-                    (Some(_), _) => {
-                        "vedette check /etc/vedette/vedette.yaml # after a new one is in place; it is read without a \
-                         restart"
-                    }
-                    (None, _) => {
-                        "kubeadm certs check-expiration # on a control-plane host; then kubeadm certs renew NAME"
-                    }
-                };
-                vec![look, renew.into()]
+                    Some(_) | None => next.push(commands.expirations(&finding.subject)),
+                }
+                next
             }
             Evidence::Unread { faults, .. } => {
                 let path = faults.first().map_or("FILE", |(path, _)| path.as_str());
-                vec![format!("namei -l {path}"), "vedette check /etc/vedette/vedette.yaml".into()]
+                vec![commands.path_to(path), commands.check()]
             }
             _ => Vec::new(),
         }

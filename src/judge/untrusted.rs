@@ -10,6 +10,7 @@ use crate::model::verdict::{Anchor, Evidence, Finding, Untrusted, Verdict, Why};
 use crate::observe::track::Run;
 use crate::observe::view::ServedSeen;
 
+use super::commands::{Command, Commands};
 use super::edges::Edge;
 use super::scene::{Scene, all_good};
 use super::words::{Addresses, Words};
@@ -136,33 +137,21 @@ impl Words for ChainUntrusted {
         .into()
     }
 
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
         let Evidence::Untrusted { parts, .. } = &finding.evidence else { return Vec::new() };
         let Some(first) = parts.first() else { return Vec::new() };
-        let address = phrases::address(&first.place, addresses);
-        let is_shared = matches!(first.place, Subject::Vip(_));
-        let host = if is_shared { "CONTROL-PLANE-HOST" } else { phrases::host(&address) };
-        let pki = "/etc/kubernetes/pki";
-        let ca = if etcd(finding).is_some() { format!("{pki}/etcd/ca.crt") } else { format!("{pki}/ca.crt") };
-        let mut commands = vec![format!(
-            "{} | openssl x509 -noout -subject -issuer -dates -ext subjectAltName,extendedKeyUsage",
-            phrases::chain_served(&first.place, addresses)
-        )];
+        let fields = "-subject -issuer -dates -ext subjectAltName,extendedKeyUsage";
+        let mut next = vec![commands.served(&first.place, fields)];
         match reason(finding) {
-            Distrust::UnknownAuthority => commands.extend([
-                "openssl x509 -noout -subject -enddate -fingerprint -sha256 -in CA-FILE # the CA named in the \
-                 configuration"
-                    .to_owned(),
-                format!(
-                    "ssh {host} openssl x509 -noout -subject -enddate -fingerprint -sha256 -in {ca} # the CA in use \
-                     there"
-                ),
-            ]),
-            Distrust::NotYetValid => commands.push(format!("ssh {host} date; date")),
+            Distrust::UnknownAuthority => {
+                next.push(commands.configured_ca());
+                next.extend(commands.ca_on_host(&first.place, etcd(finding).is_some()));
+            }
+            Distrust::NotYetValid => next.push(commands.clocks(&first.place)),
             Distrust::WrongName | Distrust::WrongPurpose | Distrust::Invalid => {}
         }
-        commands.push("vedette check /etc/vedette/vedette.yaml".into());
-        commands
+        next.push(commands.check());
+        next
     }
 }
 

@@ -9,6 +9,7 @@ use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
 use crate::observe::track::Track;
 use crate::observe::view::Aspect;
 
+use super::commands::{Command, Commands};
 use super::edges::Edge;
 use super::scene::{Scene, Standing, is_down};
 use super::words::{Addresses, Words};
@@ -80,35 +81,24 @@ impl Words for VipDead {
         clippy::wildcard_enum_match_arm,
         reason = "special words for some cases, a general sentence for all others"
     )]
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String> {
-        let address = phrases::address(&finding.subject, addresses);
-        let vip = phrases::host(&address).to_owned();
-        let proxy = phrases::through(&finding.subject, addresses);
-        let mut commands = vec![format!("curl -vk{proxy} --max-time 5 'https://{address}/readyz'")];
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
+        let address = phrases::address(&finding.subject, commands.addresses());
+        let vip = phrases::host(&address);
         let is_foreign = matches!(&finding.evidence, Evidence::Vip { symptom: Symptom::Foreign { .. }, .. });
-        if is_foreign {
-            commands = phrases::who_answers(&finding.subject, addresses).into();
-        }
+        let mut next = if is_foreign {
+            commands.who_answers(&finding.subject).to_vec()
+        } else {
+            vec![commands.readyz(&finding.subject)]
+        };
         let ready: &[Subject] = match &finding.evidence {
             Evidence::Vip { ready, .. } => ready,
             _ => &[],
         };
-        if let Some(instance) = ready.first() {
-            let direct = phrases::address(instance, addresses);
-            let kubectl = phrases::kubectl(instance, addresses);
-            commands.push(format!("{kubectl} --server=https://{direct} get nodes # past the shared address"));
-        }
-        for instance in ready.iter().take(if is_foreign { 1 } else { 2 }) {
-            let host = phrases::host_of(instance, addresses);
-            commands.push(format!("ssh {host} 'ip -brief address | grep -wF {vip}' # does it hold the address?"));
-        }
-        if let Some(instance) = ready.first() {
-            let host = phrases::host_of(instance, addresses);
-            commands.push(format!(
-                "ssh {host} 'systemctl status haproxy keepalived; crictl ps -a --name \"haproxy|kube-vip|keepalived\"'"
-            ));
-        }
-        commands
+        next.extend(ready.first().map(|instance| commands.nodes(instance)));
+        let holders = ready.iter().take(if is_foreign { 1 } else { 2 });
+        next.extend(holders.map(|instance| commands.address_held(instance, vip).note("does it hold the address?")));
+        next.extend(ready.first().and_then(|instance| commands.balancer(instance)));
+        next
     }
 }
 

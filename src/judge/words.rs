@@ -6,11 +6,13 @@ use crate::model::rule::RuleId;
 use crate::model::subject::Subject;
 use crate::model::verdict::Finding;
 
+use super::commands::{Command, Commands};
+
 /// Configured addresses of the subjects that a text may name.
 pub type Addresses = BTreeMap<Subject, String>;
 
-/// Commands that one mail or incident shows at most: a database is freed in eight steps, each of which is needed.
-pub const COMMANDS: usize = 8;
+/// Commands that one mail or incident shows at most: freeing the database of five members takes fourteen.
+pub const COMMANDS: usize = 16;
 
 /// The words of one rule. Everything here is read by a person at 3 am.
 pub trait Words: Sync {
@@ -34,8 +36,8 @@ pub trait Words: Sync {
     /// The likely cause and why we think so.
     fn likely_cause(&self, finding: &Finding) -> String;
 
-    /// Commands to copy, with the right hosts, most useful first, at most [`COMMANDS`].
-    fn next_commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<String>;
+    /// What to run, with the right hosts, most useful first, what changes something last, at most [`COMMANDS`].
+    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command>;
 
     /// Who has to renew what a finding is about, and how, as the rest of "renewed by"; only for things that end.
     fn renewed_by(&self, _finding: &Finding) -> Option<&'static str> {

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::Class;
+use super::hosts::HostAccess;
 use super::rule::{Level, RuleId};
 use super::subject::{Name, Subject};
 
@@ -58,6 +59,9 @@ pub struct Cluster {
     /// Files with certificates and tokens, by name of their source.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<Name, FileWatch>,
+    /// What the configuration says of its hosts.
+    #[serde(default)]
+    pub hosts: HostAccess,
     /// Levels changed for this cluster.
     pub levels: BTreeMap<RuleId, Level>,
 }

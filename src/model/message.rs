@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::hosts::Hosts;
 use super::incident::Incident;
 use super::phase::{Phases, Unseen};
 use super::probe::Probe;
@@ -37,6 +38,9 @@ pub struct Message {
     pub incident: Incident,
     /// Addresses, as configured, of the subjects concerned.
     pub addresses: BTreeMap<Subject, String>,
+    /// How the hosts of the cluster are reached; an older release did not say.
+    #[serde(default)]
+    pub hosts: Hosts,
     /// What the looks at the subjects concerned saw last.
     pub looks: Vec<LookLine>,
     /// Name of the vantage that speaks.

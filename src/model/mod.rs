@@ -9,6 +9,7 @@ pub mod etcd;
 pub mod exchange;
 pub mod gap;
 pub mod health;
+pub mod hosts;
 pub mod incident;
 pub mod inventory;
 pub mod message;

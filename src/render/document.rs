@@ -1,6 +1,9 @@
 //! A message in neutral form: what is said, in which order, before it becomes text or HTML.
 
+use crate::judge::commands;
 use crate::model::message::MessageId;
+
+use super::harmless::{LONGEST, line};
 
 /// Everything a channel needs to say one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,24 +98,11 @@ pub struct Look {
 }
 
 impl Command {
-    /// Takes the shell comment, if there is one, apart from the command.
+    /// A command as it is shown.
     #[must_use]
-    pub fn new(text: &str) -> Self {
-        let mut quote = None;
-        let mut before = ' ';
-        for (at, c) in text.char_indices() {
-            match (c, quote) {
-                ('#', None) if before == ' ' => {
-                    let note = text[at + 1..].trim().to_owned();
-                    return Self { line: text[..at].trim_end().to_owned(), note: Some(note) };
-                }
-                ('\'' | '"', None) => quote = Some(c),
-                (c, Some(open)) if c == open => quote = None,
-                _ => {}
-            }
-            before = c;
-        }
-        Self { line: text.to_owned(), note: None }
+    pub fn shown(command: &commands::Command) -> Self {
+        let note = command.note.as_deref().map(|note| line(note, LONGEST));
+        Self { line: line(&command.line, LONGEST), note }
     }
 }
 

@@ -4,6 +4,7 @@
 //! next, what else. Knows nothing of mail formats, and takes every fact from the message itself, so that a message
 //! sent again reads the same.
 
+use crate::judge::commands::Commands;
 use crate::judge::phrases;
 use crate::judge::words::{self, COMMANDS, Words};
 use crate::model::incident::Part;
@@ -175,11 +176,25 @@ fn place(message: &Message) -> String {
     }
 }
 
-fn next(message: &Message, root: &Finding, words: &dyn Words, is_silent: bool) -> Option<Section> {
-    let of_rule = words.next_commands(root, &message.addresses).into_iter().take(COMMANDS);
-    let of_rule = of_rule.map(|command| Command::new(&line(&command, LONGEST)));
-    let commands: Vec<Command> = is_silent.then(|| site::command(message)).into_iter().chain(of_rule).collect();
-    (!commands.is_empty()).then(|| Section::of("Next", Block::Commands(commands)))
+/// What to run, and below it what changes something.
+fn next(message: &Message, root: &Finding, words: &dyn Words, is_silent: bool) -> Vec<Section> {
+    let commands = Commands::new(&message.addresses, &message.hosts);
+    let mut of_rule = words.next_commands(root, &commands);
+    of_rule.truncate(COMMANDS);
+    let place = commands.place(&message.vantage, &of_rule);
+    let of_kind = |changes: bool| {
+        of_rule.iter().filter(move |command| command.changes == changes).map(Command::shown).collect::<Vec<_>>()
+    };
+    let read: Vec<Command> = is_silent.then(|| site::command(message)).into_iter().chain(of_kind(false)).collect();
+    let mut sections = Vec::new();
+    if !read.is_empty() {
+        sections.push(Section { title: "Next", blocks: vec![text(&place), Block::Commands(read)] });
+    }
+    let change = of_kind(true);
+    if !change.is_empty() {
+        sections.push(Section::of("To fix", Block::Commands(change)));
+    }
+    sections
 }
 
 /// What began together with it and follows from nothing of it.

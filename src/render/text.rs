@@ -128,8 +128,13 @@ fn shell_words(command: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut word = String::new();
     let mut quote: Option<char> = None;
+    let mut is_escaped = false;
     for c in command.chars() {
+        let was_escaped = std::mem::take(&mut is_escaped);
         match (c, quote) {
+            // A quote behind a backslash opens and closes nothing; between single quotes a backslash is a letter.
+            _ if was_escaped => {}
+            ('\\', None | Some('"')) => is_escaped = true,
             (' ', None) if word == "|" => {}
             (' ', None) => {
                 words.push(std::mem::take(&mut word));
@@ -152,7 +157,7 @@ mod tests {
     #[test]
     fn long_commands_stay_one_command_for_the_shell() {
         let line = format!("ssh 10.0.0.1 'echo {}' | tail --flag={} '#1'", "a b ".repeat(20), "x".repeat(40));
-        let command = Command::new(&format!("{line} # why it is done at all"));
+        let command = Command { line: line.clone(), note: Some("why it is done at all".into()) };
 
         let folded = fold(&command);
 
@@ -160,6 +165,14 @@ mod tests {
         assert_eq!(note, "  # why it is done at all");
         assert_eq!(rest.replace(" \\\n    ", " ").trim(), line);
         assert!(folded.contains(&"a b ".repeat(20)), "a quoted part is broken: {folded}");
+    }
+
+    #[test]
+    fn a_quote_inside_quotes_ends_no_word() {
+        let inner = format!("'sudo echo '\\''{}'\\'''", "a b ".repeat(30));
+        let command = Command { line: format!("ssh 10.0.0.1 {inner}"), note: None };
+
+        assert!(fold(&command).contains(&inner), "{}", fold(&command));
     }
 
     #[test]

@@ -17,7 +17,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("store", &["model"]),
     ("judge", &["model", "observe"]),
     ("engine", &["model", "observe", "judge", "alert"]),
-    ("render", &["model", "judge::words", "judge::phrases"]),
+    ("render", &["model", "judge::words", "judge::phrases", "judge::commands"]),
     ("config", &["model", "parse"]),
     ("collect", &["model", "parse", "config", "metered"]),
     ("notify", &["model", "render", "config", "metered"]),

@@ -157,12 +157,17 @@ fn is_a(value: &Value, kind: &Value) -> bool {
     }
 }
 
-/// The three patterns that the schema uses.
+/// The patterns that the schema uses.
 fn matches(pattern: &str, text: &str) -> bool {
     let is_port = |digits: &str| (1..=5).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit());
     match pattern {
         ":[0-9]{1,5}$" => text.rsplit_once(':').is_some_and(|(_, port)| is_port(port)),
         "^[A-Za-z0-9][A-Za-z0-9._:-]{0,62}$" => text.parse::<vedette::model::subject::Name>().is_ok(),
+        "^[A-Za-z0-9._][A-Za-z0-9._-]{0,31}$" => {
+            text.len() <= 32
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+                && !text.starts_with('-')
+        }
         "^([0-9]+(ms|s|m|h|d))+$" => is_duration(text),
         unknown => panic!("the schema uses the pattern {unknown}, which this checker does not know"),
     }

@@ -252,6 +252,7 @@ impl Bench {
             apiservers: Vec::new(),
             etcds: Vec::new(),
             files: Vec::new(),
+            hosts: Default::default(),
             levels: [].into(),
         };
         let vantage = Vantage {

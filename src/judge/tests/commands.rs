@@ -1,30 +1,186 @@
 //! What the mails tell people to run.
 
+use std::collections::BTreeSet;
+
+use crate::judge::commands::{Command, Commands, Id};
 use crate::judge::words::{self, COMMANDS};
+use crate::model::certificate::Class;
+use crate::model::etcd::{Apart, Apartness, Mismatch};
+use crate::model::gap::Gap;
+use crate::model::health::Foreign;
+use crate::model::hosts::{Distribution, Hosts};
+use crate::model::inventory::{Own, OwnPart, Towards};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::rule::RuleId;
-use crate::model::samples::{addresses, finding, subject};
+use crate::model::samples::{addresses, finding, hosts, subject};
+use crate::model::stored::{FileFault, ItemKind};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding};
+use crate::model::verdict::{Evidence, Finding, Symptom};
 
 const PROXY: &str = "http://squid.example:3128";
 
 /// One finding of each rule, and those of which the commands depend on what was seen.
 fn findings() -> Vec<Finding> {
-    let withheld = |mut finding: Finding| {
-        finding.subject = subject("prod-eu1/apiserver/api-1");
-        if let Evidence::Refused { unseen, .. } = &mut finding.evidence {
-            *unseen = Unseen { phase: Phase::FirstByte, cause: Cause::TokenWithheld };
-        }
-        finding
+    let mut findings: Vec<Finding> = RuleId::ALL.into_iter().map(finding).collect();
+    let mut with = |rule: RuleId, change: &dyn Fn(&mut Finding)| {
+        let mut other = finding(rule);
+        change(&mut other);
+        findings.push(other);
     };
-    RuleId::ALL.into_iter().map(finding).chain([withheld(finding(RuleId::F52))]).collect()
+    with(RuleId::F03, &|found| {
+        let Evidence::Split { apart, .. } = &mut found.evidence else { unreachable!() };
+        let member = apart[0].member.clone();
+        *apart = vec![Apart { member, how: Apartness::OtherCluster { cluster_id: 7 } }];
+    });
+    with(RuleId::F08, &|found| {
+        let Evidence::Quota(fill) = &mut found.evidence else { unreachable!() };
+        fill.is_corrupt = true;
+    });
+    with(RuleId::F22, &|found| found.subject = subject("prod-eu1/vip"));
+    with(RuleId::F23, &|found| {
+        let Evidence::Vip { symptom, .. } = &mut found.evidence else { unreachable!() };
+        *symptom = Symptom::Foreign { status: 200, page: Foreign::Html };
+    });
+    for class in [Class::Automatic, Class::Restart] {
+        with(RuleId::F26, &|found| {
+            let Evidence::Expiry { class: known, .. } = &mut found.evidence else { unreachable!() };
+            *known = class;
+        });
+    }
+    for reason in ["not_yet_valid", "wrong_name"] {
+        with(RuleId::F27, &|found| found.subject = subject(&format!("prod-eu1/chain/{reason}")));
+    }
+    for (kind, is_own) in [
+        (ItemKind::KubeconfigClient, true),
+        (ItemKind::KubeconfigClient, false),
+        (ItemKind::TalosClient, false),
+        (ItemKind::Token, true),
+        (ItemKind::Authority, true),
+        (ItemKind::Leaf, false),
+    ] {
+        with(RuleId::F28, &|found| {
+            let Evidence::Stored { kind: known, own, .. } = &mut found.evidence else { unreachable!() };
+            *known = kind;
+            *own = is_own.then(|| Box::new(Own { part: OwnPart::Client, towards: Towards::Apiservers }));
+        });
+    }
+    with(RuleId::F28, &|found| {
+        let faults = vec![("/srv/pki/a.crt".to_owned(), FileFault::Forbidden)];
+        let path = "/srv/pki".to_owned();
+        found.evidence = Evidence::Unread { path, faults, more: 0, own: None, first_end: None, last_read: None };
+    });
+    for unseen in [Cause::TokenWithheld, Cause::CredentialRefused] {
+        with(RuleId::F52, &|found| {
+            found.subject = subject("prod-eu1/apiserver/api-1");
+            let Evidence::Refused { unseen: known, .. } = &mut found.evidence else { unreachable!() };
+            *known = Unseen { phase: Phase::FirstByte, cause: unseen };
+        });
+    }
+    with(RuleId::F53, &|found| {
+        found.evidence = Evidence::Coverage { gaps: vec![Gap::Unresolved(vec![subject("prod-eu1/vip")])] };
+    });
+    with(RuleId::F55, &|found| found.subject = subject("vantage/resolver/10.0.0.53:53"));
+    let member = subject("prod-eu1/etcd/etcd/etcd-1");
+    for mismatch in [
+        Mismatch::WithoutTls(vec![member.clone()]),
+        Mismatch::NotStarted { ids: vec!["8e9e05c52164694d".into()], voters: 3 },
+        Mismatch::NotListed(vec![member]),
+    ] {
+        with(RuleId::F57, &|found| {
+            let Evidence::Mismatch { found: known, .. } = &mut found.evidence else { unreachable!() };
+            *known = vec![mismatch.clone()];
+        });
+    }
+    findings
+}
+
+/// Each distribution as root and as somebody else.
+fn ways() -> Vec<Hosts> {
+    let of = |distribution: Distribution, user: Option<&str>| Hosts {
+        distribution,
+        ssh_user: user.map(str::to_owned),
+        ..hosts()
+    };
+    Distribution::ALL.into_iter().flat_map(|known| [of(known, None), of(known, Some("anna"))]).collect()
+}
+
+/// Every command of every rule on every kind of hosts.
+fn all() -> Vec<(Distribution, RuleId, Command)> {
+    let addresses = addresses();
+    let of = |hosts: &Hosts, finding: &Finding| {
+        let (distribution, rule) = (hosts.distribution, finding.rule);
+        let next = words::of(rule).next_commands(finding, &Commands::new(&addresses, hosts));
+        next.into_iter().map(move |command| (distribution, rule, command)).collect::<Vec<_>>()
+    };
+    ways().iter().flat_map(|hosts| findings().into_iter().flat_map(move |finding| of(hosts, &finding))).collect()
+}
+
+#[test]
+fn every_command_is_one_that_a_shell_takes() {
+    let lines: BTreeSet<String> = all().into_iter().map(|(_, _, command)| command.line).collect();
+    for line in lines {
+        let parsed = std::process::Command::new("bash").args(["-n", "-c", &line]).output().unwrap();
+        assert!(parsed.status.success(), "{line}\n{}", String::from_utf8_lossy(&parsed.stderr));
+        assert!(!line.contains('\n'), "{line}");
+    }
+}
+
+#[test]
+fn what_changes_something_stands_below_what_only_reads() {
+    let addresses = addresses();
+    for hosts in ways() {
+        for finding in findings() {
+            let next = words::of(finding.rule).next_commands(&finding, &Commands::new(&addresses, &hosts));
+            let kinds: Vec<bool> = next.iter().map(|command| command.changes).collect();
+            assert!(kinds.is_sorted(), "{}: {next:#?}", finding.rule);
+        }
+    }
+}
+
+#[test]
+fn every_known_command_is_told_by_some_rule() {
+    let told: BTreeSet<Id> = all().into_iter().map(|(_, _, command)| command.id).collect();
+    // A site of which nothing answers is found where mails are rendered.
+    let silent: Vec<Id> = Id::ALL.iter().copied().filter(|id| !told.contains(id) && *id != Id::AnyHost).collect();
+    assert!(silent.is_empty(), "{silent:?}");
+}
+
+#[test]
+fn without_a_quorum_the_first_thing_to_change_is_nothing_but_a_copy() {
+    let addresses = addresses();
+    for hosts in ways() {
+        let next = words::of(RuleId::F01).next_commands(&finding(RuleId::F01), &Commands::new(&addresses, &hosts));
+        let first = next.iter().find(|command| command.changes).unwrap();
+        assert_eq!(first.id, Id::CopyData);
+        assert!(first.note.as_ref().unwrap().contains("Do not 'member remove', do not delete data"), "{first:?}");
+    }
+}
+
+#[test]
+fn the_leader_is_defragmented_last() {
+    let (addresses, hosts) = (addresses(), hosts());
+    let next = words::of(RuleId::F09).next_commands(&finding(RuleId::F09), &Commands::new(&addresses, &hosts));
+    let order: Vec<&str> =
+        next.iter().filter(|command| command.id == Id::EtcdDefragment).map(|command| command.line.as_str()).collect();
+
+    assert_eq!(order.len(), 3);
+    assert!(order[2].contains("10.0.0.21"), "{order:?}");
+}
+
+#[test]
+fn nothing_is_stopped_at_once_or_by_a_loose_name() {
+    for (_, rule, command) in all() {
+        let line = command.line;
+        assert!(!line.contains(" stop ") || line.contains("--timeout") || line.contains("systemctl"), "{rule}: {line}");
+        assert!(!line.contains("--name etcd") && !line.contains("--name kube-apiserver"), "{rule}: {line}");
+    }
 }
 
 #[test]
 fn no_rule_has_more_commands_than_a_mail_shows() {
     for finding in findings() {
-        let commands = words::of(finding.rule).next_commands(&finding, &addresses());
+        let (addresses, hosts) = (addresses(), hosts());
+        let commands = words::of(finding.rule).next_commands(&finding, &Commands::new(&addresses, &hosts));
         assert!(commands.len() <= COMMANDS, "{}: {commands:#?}", finding.rule);
     }
 }
@@ -39,11 +195,13 @@ fn behind_a_proxy_no_command_asks_an_apiserver_around_it() {
         .filter(|(subject, _)| matches!(subject, Subject::Apiserver(..) | Subject::Vip(_)))
         .map(|(_, address)| address)
         .collect();
+    let hosts = hosts();
     let mut asked = 0;
     for finding in findings() {
         // One address of a name is found by our own resolver: there is none behind a proxy.
         if finding.rule != RuleId::F59 {
-            for command in words::of(finding.rule).next_commands(&finding, &behind) {
+            for command in words::of(finding.rule).next_commands(&finding, &Commands::new(&behind, &hosts)) {
+                let command = command.line;
                 let names_api = of_api.iter().any(|address| command.contains(address.as_str()));
                 asked += usize::from(names_api);
                 assert!(!names_api || command.contains("squid.example:3128"), "{}: {command}", finding.rule);
@@ -51,4 +209,26 @@ fn behind_a_proxy_no_command_asks_an_apiserver_around_it() {
         }
     }
     assert!(asked > 10, "only {asked} commands name an apiserver: the samples show too little");
+}
+
+/// Commands that no drill has run. Each is one more that may fail in the night: this number goes down.
+const NEVER_RUN: usize = 41;
+
+#[test]
+fn every_command_was_run_by_a_drill_or_is_marked() {
+    let list = include_str!("../../../tests/commands.list");
+    let lines: Vec<Vec<&str>> = list
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|words| !words.is_empty())
+        .collect();
+    let listed: Vec<&str> = lines.iter().map(|words| words[0]).collect();
+
+    for id in Id::ALL {
+        let count = listed.iter().filter(|word| **word == id.as_str()).count();
+        assert_eq!(count, 1, "{id} stands {count} times in tests/commands.list");
+    }
+    assert_eq!(listed.len(), Id::ALL.len(), "tests/commands.list names a command that nobody tells");
+    assert_eq!(lines.iter().filter(|words| words[1] == "never").count(), NEVER_RUN);
 }

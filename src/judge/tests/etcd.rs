@@ -1,7 +1,9 @@
 //! F01 quorum, F02 one member, F09 NOSPACE, F10 CORRUPT and unknown alarms.
 
+use crate::judge::commands::Commands;
 use crate::judge::words::{self, Addresses};
 use crate::model::etcd::{Alarm, AlarmKind};
+use crate::model::hosts::Hosts;
 use crate::model::inventory::Inventory;
 use crate::model::rule::Level::{Critical, Warning};
 use crate::model::rule::RuleId::{F01, F02, F08, F09, F10, F52};
@@ -235,7 +237,12 @@ fn nobody_is_sent_to_give_space_back_while_corrupt_stands() {
         let finding = finding.unwrap_or_else(|| panic!("no {rule}"));
         let words = words::of(rule);
         let said = [
-            words.next_commands(finding, &Addresses::new()).join("\n"),
+            words
+                .next_commands(finding, &Commands::new(&Addresses::new(), &Hosts::default()))
+                .into_iter()
+                .map(|command| command.line)
+                .collect::<Vec<_>>()
+                .join("\n"),
             words.likely_cause(finding),
             words.impact(finding),
         ];

@@ -111,7 +111,9 @@ fn the_words_say_who_answers_and_guess_at_no_difference() {
         let cause = words.likely_cause(&found);
 
         assert!(!cause.contains("different ways"), "{cause}");
-        let commands = words.next_commands(&found, &crate::model::samples::addresses()).join("\n");
+        let (addresses, hosts) = (crate::model::samples::addresses(), crate::model::samples::hosts());
+        let commands = words.next_commands(&found, &crate::judge::commands::Commands::new(&addresses, &hosts));
+        let commands: String = commands.into_iter().map(|command| command.line + "\n").collect();
         let is_foreign = matches!(symptom, Symptom::Foreign { .. });
         assert_eq!(words.what(&found, &[].into()).contains("something else answers there"), is_foreign);
         assert_eq!(commands.contains("openssl s_client -connect 10.0.0.11:6443"), is_foreign, "{commands}");

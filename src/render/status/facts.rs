@@ -136,8 +136,13 @@ pub struct IncidentFacts {
     pub beside: Vec<String>,
     /// What follows from it.
     pub follows: Vec<String>,
-    /// Commands to copy.
+    /// Where and as whom the commands are to be run.
+    pub place: String,
+    /// Commands to copy that only read.
     pub next: Vec<CommandLine>,
+    /// Commands to copy that change something, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fix: Vec<CommandLine>,
 }
 
 /// A command to copy.

@@ -1,13 +1,15 @@
 //! Open incidents with their evidence, and those that are over.
 
+use crate::judge::commands::{Command, Commands, guess};
 use crate::judge::phrases::lasting;
 use crate::judge::words::{self, COMMANDS};
+use crate::model::hosts::Hosts;
 use crate::model::incident::{Incident, Stage};
 use crate::model::probe::ProbeKind;
 use crate::model::rule::Level;
 use crate::model::subject::{Name, Subject};
 use crate::model::verdict::{Evidence, Finding};
-use crate::render::document::Command;
+use crate::render::document;
 use crate::render::metrics::Page;
 use crate::render::metrics::fresh::is_fresh;
 
@@ -35,6 +37,10 @@ pub(super) fn open(page: Page<'_>, incident: &Incident) -> IncidentFacts {
                         at fault as well.",
         );
     }
+    let hosts = hosts(page, incident.cluster.as_ref());
+    let commands = Commands::new(&addresses, &hosts);
+    let mut next = words.next_commands(root, &commands);
+    next.truncate(COMMANDS);
     IncidentFacts {
         id: said(&incident.id.0),
         cluster: incident.cluster.as_ref().map(ToString::to_string),
@@ -52,14 +58,24 @@ pub(super) fn open(page: Page<'_>, incident: &Incident) -> IncidentFacts {
         evidence: evidence(page, incident),
         beside: others(page, incident, false),
         follows: others(page, incident, true),
-        next: words
-            .next_commands(root, &addresses)
-            .iter()
-            .take(COMMANDS)
-            .map(|command| Command::new(&said(command)))
-            .map(|command| CommandLine { line: command.line, note: command.note })
-            .collect(),
+        place: said(&commands.place(&page.snapshot.inventory.vantage, &next)),
+        next: of_kind(&next, false),
+        fix: of_kind(&next, true),
     }
+}
+
+/// How the hosts of a cluster are reached, as far as it is known now.
+fn hosts(page: Page<'_>, cluster: Option<&Name>) -> Hosts {
+    let known = cluster.and_then(|name| page.snapshot.inventory.clusters.get_key_value(name));
+    known.map_or_else(Hosts::default, |(name, cluster)| {
+        guess::hosts(name, cluster, page.snapshot.clusters.get(name).map(|picture| &**picture))
+    })
+}
+
+/// Commands that change something, or those that do not.
+fn of_kind(commands: &[Command], changes: bool) -> Vec<CommandLine> {
+    let shown = commands.iter().filter(|command| command.changes == changes).map(document::Command::shown);
+    shown.map(|command| CommandLine { line: command.line, note: command.note }).collect()
 }
 
 /// Cluster and symptom.

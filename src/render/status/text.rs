@@ -3,7 +3,8 @@
 //! States are words and one mark in front (`!` bad, `~` degraded, `?` unknown), no colours.
 
 use super::facts::{
-    Cell, CertificateFacts, ClusterLine, Detail, EvidenceLine, IncidentFacts, Moment, Notice, State, Status,
+    Cell, CertificateFacts, ClusterLine, CommandLine, Detail, EvidenceLine, IncidentFacts, Moment, Notice, State,
+    Status,
 };
 
 /// Columns of a line at most. Only commands, which must be copied whole, may be wider.
@@ -76,18 +77,23 @@ fn incident(out: &mut Sheet, incident: &IncidentFacts) {
         out.say("    ", "Related, grouped here:");
         incident.follows.iter().for_each(|line| out.say("    - ", line));
     }
-    if !incident.next.is_empty() {
-        out.say("    ", "Next:");
+    commands(out, &format!("Next: {}", incident.place), &incident.next);
+    commands(out, "To fix:", &incident.fix);
+    let place = incident.cluster.as_deref().unwrap_or("vantage");
+    out.say("    ", &format!("(rule {}, incident {} of {place})", incident.rule, incident.id));
+    out.blank();
+}
+
+fn commands(out: &mut Sheet, title: &str, commands: &[CommandLine]) {
+    if !commands.is_empty() {
+        out.say("    ", title);
     }
-    for command in &incident.next {
+    for command in commands {
         if let Some(note) = &command.note {
             out.say("      # ", note);
         }
         out.whole("      ", &command.line);
     }
-    let place = incident.cluster.as_deref().unwrap_or("vantage");
-    out.say("    ", &format!("(rule {}, incident {} of {place})", incident.rule, incident.id));
-    out.blank();
 }
 
 fn clusters(out: &mut Sheet, status: &Status) {

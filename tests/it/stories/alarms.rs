@@ -1,5 +1,6 @@
 //! Alarms inside etcd: CORRUPT before everything else, and none that nobody speaks of.
 
+use vedette::judge::commands::Commands;
 use vedette::judge::words;
 use vedette::model::etcd::AlarmKind::{Corrupt, NoSpace, Other};
 use vedette::model::reason::MessageReason::{CauseFound, First, Resolved};
@@ -11,7 +12,8 @@ use super::world::{World, seconds};
 fn commands(world: &World) -> String {
     let message = &world.mails.last().unwrap().message;
     let root = message.incident.root();
-    words::of(root.rule).next_commands(root, &message.addresses).join("\n")
+    let commands = Commands::new(&message.addresses, &message.hosts);
+    words::of(root.rule).next_commands(root, &commands).into_iter().map(|command| command.line + "\n").collect()
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Everything on the page that is no table.
 
-use crate::render::status::facts::{Cell, EvidenceLine, IncidentFacts, Notice, State, Status};
+use crate::render::status::facts::{Cell, CommandLine, EvidenceLine, IncidentFacts, Notice, State, Status};
 use crate::render::status::incidents;
 
 use super::words::{full, moment, safe, took, word};
@@ -75,17 +75,8 @@ fn incident(out: &mut String, incident: &IncidentFacts) {
         out.push_str("<p class=\"dim\">Related, grouped here:</p>");
         list(out, &incident.follows);
     }
-    if !incident.next.is_empty() {
-        let commands: Vec<String> = incident
-            .next
-            .iter()
-            .map(|command| {
-                let note = command.note.as_ref().map_or_else(String::new, |note| format!("# {}\n", safe(note)));
-                format!("{note}{}", safe(&command.line))
-            })
-            .collect();
-        out.push_str(&format!("<p class=\"dim\">Next:</p><pre>{}</pre>", commands.join("\n")));
-    }
+    commands(out, &format!("Next: {}", incident.place), &incident.next);
+    commands(out, "To fix:", &incident.fix);
     let place = incident.cluster.as_deref().unwrap_or("the vedette host");
     out.push_str(&format!(
         "<p class=\"dim\">rule {}, incident {} of {}</p></article>\n",
@@ -93,6 +84,20 @@ fn incident(out: &mut String, incident: &IncidentFacts) {
         safe(&incident.id),
         safe(place)
     ));
+}
+
+fn commands(out: &mut String, title: &str, commands: &[CommandLine]) {
+    if commands.is_empty() {
+        return;
+    }
+    let lines: Vec<String> = commands
+        .iter()
+        .map(|command| {
+            let note = command.note.as_ref().map_or_else(String::new, |note| format!("# {}\n", safe(note)));
+            format!("{note}{}", safe(&command.line))
+        })
+        .collect();
+    out.push_str(&format!("<p class=\"dim\">{}</p><pre>{}</pre>", safe(title), lines.join("\n")));
 }
 
 /// Looks as a list: target, what it saw, when, where the time went.

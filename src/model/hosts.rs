@@ -1,0 +1,82 @@
+//! The hosts of a cluster as a person reaches them: what Kubernetes was installed with, and whom ssh logs in.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::subject::Subject;
+
+/// What a cluster was installed with: paths, programs and ways of renewal depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Distribution {
+    /// kubeadm, and what builds on it (kubespray): static pods, certificates under `/etc/kubernetes/pki`.
+    #[default]
+    Kubeadm,
+    /// k3s: everything in one service, etcd included.
+    K3s,
+    /// RKE2: static pods under `/var/lib/rancher/rke2`.
+    Rke2,
+    /// Talos Linux: no shell, `talosctl` only.
+    Talos,
+    /// OpenShift: static pods of operators, ssh as `core`.
+    Openshift,
+}
+
+/// What the configuration says of the hosts.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HostAccess {
+    /// The distribution, where it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<Distribution>,
+    /// Whom ssh logs in, where it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh_user: Option<String>,
+}
+
+/// What commands for the hosts are made from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Hosts {
+    /// What the cluster was installed with, as far as it is known.
+    pub distribution: Distribution,
+    /// How it is known.
+    pub basis: Basis,
+    /// Whom ssh logs in; `None` for whoever types the command.
+    #[serde(default)]
+    pub ssh_user: Option<String>,
+    /// etcd members that led at that time: they are defragmented last.
+    #[serde(default)]
+    pub leaders: BTreeSet<Subject>,
+}
+
+/// How a distribution is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// The configuration says so.
+    Configured,
+    /// An apiserver's version, a certificate or a watched path shows it.
+    Seen,
+    /// Only `certificates: restart` speaks for it, which fits k3s and RKE2 alike.
+    Renewal,
+    /// Nothing speaks for or against it.
+    #[default]
+    Assumed,
+}
+
+impl Distribution {
+    /// Every distribution.
+    pub const ALL: [Self; 5] = [Self::Kubeadm, Self::K3s, Self::Rke2, Self::Talos, Self::Openshift];
+
+    /// The word of the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kubeadm => "kubeadm",
+            Self::K3s => "k3s",
+            Self::Rke2 => "rke2",
+            Self::Talos => "talos",
+            Self::Openshift => "openshift",
+        }
+    }
+}

@@ -3,6 +3,7 @@
 mod adverse;
 mod boards;
 mod ceiling;
+mod commands;
 mod disk;
 mod listeners;
 mod mute;
@@ -24,6 +25,7 @@ use crate::drill::Drill;
 pub(crate) const DRILLS: &[&[Drill]] = &[
     outages::DRILLS,
     ceiling::DRILLS,
+    commands::DRILLS,
     partial::DRILLS,
     adverse::DRILLS,
     strangers::DRILLS,

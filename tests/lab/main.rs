@@ -14,7 +14,7 @@
 //!
 //! The map: `main` arguments; `isolate` namespaces of the whole; `tools` programs; `world` the parts put
 //! together: `net`, `process`, `pki`, `etcd`, `apiserver`, `vip`, `rbac`, `smtp`, `postfix`, `heartbeat`,
-//! `dns`, `vedette`, `machine`; `faults` what can be done to it; `mail`, `http`, `audit`, `clock`, `chance`, `table` to
+//! `dns`, `vedette`, `machine`; `host` the hosts as people see them; `faults` what can be done to it; `mail`, `http`, `audit`, `clock`, `chance`, `table` to
 //! see and measure; `drill` the runner, `lanes` three of them at a time; `drills` the drills; `boards` and `prometheus` what
 //! these need to ask what the dashboards ask; `up` the prompt.
 #![expect(clippy::print_stdout, reason = "the lab's output is for the person or the CI job that started it")]
@@ -30,6 +30,7 @@ mod drills;
 mod etcd;
 mod faults;
 mod heartbeat;
+mod host;
 mod http;
 mod isolate;
 mod lanes;

@@ -167,7 +167,7 @@ fn an_incident_and_its_story_are_told_from_the_store_and_by_the_daemon() {
         let output = home.ask(&["incidents", "--cluster", "prod"]);
         let listed = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.stderr.is_empty(), is_running, "{:?}", String::from_utf8_lossy(&output.stderr));
-        assert!(listed.starts_with("INCIDENT  STATE  SINCE "), "{listed}");
+        assert!(listed.starts_with("INCIDENT  STATE     SINCE "), "{listed}");
         assert!(listed.contains("4f2a9c1d  resolved  2026-03-01T03:14:00Z  14 min"), "{listed}");
         let (code, story) = home.told(&["incidents", "4f2a"]);
         assert!(code == Some(0) && story.contains("F24 prod (critical)\n    since 2026-03-01"), "{story}");

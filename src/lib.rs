@@ -44,9 +44,9 @@
 //! | [`engine`] | the only place that knows the order of the three above: `mod.rs` the turn, `looking.rs` what goes out and comes back, `touched.rs` which cluster is judged when, `judging.rs` from beliefs to alarms, `tell.rs` from alarms to messages, `writing.rs` and `memory.rs` what outlives a restart, `picture.rs` the snapshot |
 //! | [`store`] | alarms, incidents and owed mail in SQLite, on a thread of its own |
 //! | [`render`] | words and pictures from model values, pure: mails, tables, metrics, the status page |
-//! | [`metered`] | what both edges put below TLS: a bound on the octets that a peer may send |
+//! | [`metered`] | what all who speak TLS put below it: a bound on the octets that a peer may send |
 //! | [`notify`] | the output edge: mail and heartbeat, every step under a deadline |
-//! | [`expose`] | the status page, `/metrics`, `/healthz`, `/readyz`, from the snapshot alone; `control.rs` is the Unix socket where people on the machine give orders (`orders.rs`), which enter the engine as inputs |
+//! | [`expose`] | the status page, `/metrics`, `/healthz`, `/readyz`, from the snapshot alone, on a thread of its own; `web.rs` keeps what stands before them there (TLS, client certificates, logins: `tls.rs`, `clients.rs`, `login.rs`); `control.rs` is the Unix socket where people on the machine give orders (`orders.rs`), which enter the engine as inputs |
 //! | [`daemon`] | the loop, the clock, signals, logs, the service manager |
 //! | [`cli`] | one file per command |
 //!

@@ -3,8 +3,8 @@
 //! Limits on heads, bodies and messages bound what is kept. They do not bound what a peer can make us read and throw
 //! away: pings, empty frames, interim answers, new traffic keys. A peer that floods such things costs no memory but a
 //! processor, and so the ticks of every other target. Each question grants its peer the octets of a generous answer;
-//! whoever sends more is cut off. Says nothing about time: deadlines do. Used by both edges, which may not import each
-//! other: by `collect` for every endpoint, by `notify` for the mail relay.
+//! whoever sends more is cut off. Says nothing about time: deadlines do. Used by three folders, which may not import each
+//! other: by `collect` for every endpoint, by `notify` for the mail relay, by `expose` for who comes to us over TLS.
 
 use std::io;
 use std::pin::Pin;

@@ -247,6 +247,7 @@ mod tests {
             vantage: Vantage {
                 name: "bastion-1".into(),
                 listen: "127.0.0.1:0".parse().unwrap(),
+                web_config: None,
                 control: None,
                 store: "vedette.db".into(),
                 resolvers: Vec::new(),

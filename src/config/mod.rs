@@ -32,6 +32,7 @@ pub mod source;
 pub mod surroundings;
 mod timing;
 mod vantage;
+pub mod web;
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::path::Path;
 
 use crate::parse::flaw::{Flaw, Severity};
 use crate::parse::invisible;
@@ -16,6 +17,12 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// An error about `file` as a whole.
+    #[must_use]
+    pub fn about(file: &Path, what: impl Into<String>) -> Self {
+        Self { file: file.display().to_string(), flaw: Flaw::error(None, what) }
+    }
+
     /// Whether the configuration cannot be used because of it.
     #[must_use]
     pub const fn is_error(&self) -> bool {

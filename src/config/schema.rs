@@ -54,8 +54,11 @@ struct Vantage {
     name: Option<Name>,
     /// Where pages and metrics are served; takes a restart. Default: `127.0.0.1:9876`.
     listen: Option<Address>,
-    /// Whether `listen` may be reached from outside. Default: false.
+    /// Whether `listen` may be reached from outside without TLS and authentication. Default: false.
     allow_insecure_listen: Option<bool>,
+    /// TLS, users and client certificates for `listen`: a file in the form of Prometheus exporter-toolkit's
+    /// `web-config.yml`, taken over when it changes. Default: none. Example: `web-config.yml`.
+    web_config: Option<String>,
     /// The database of incidents and unsent mail; takes a restart. Default: `vedette.db` in `$STATE_DIRECTORY`, else in
     /// `/var/lib/vedette`.
     store: Option<String>,

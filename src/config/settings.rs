@@ -47,6 +47,8 @@ pub struct Vantage {
     pub name: String,
     /// Where metrics and health are served.
     pub listen: SocketAddr,
+    /// How that is protected; `None` for plain HTTP that asks nobody who they are.
+    pub web_config: Option<WebPlace>,
     /// The database file.
     pub store: PathBuf,
     /// The socket for people on this machine; `None` when it is turned off.
@@ -55,6 +57,15 @@ pub struct Vantage {
     pub resolvers: Vec<NamedAddress>,
     /// Places that prove our path.
     pub references: Vec<NamedAddress>,
+}
+
+/// Where the protection of our own listener is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebPlace {
+    /// The file, in the form of Prometheus exporter-toolkit's `web-config.yml`.
+    pub path: PathBuf,
+    /// Whether the listener can be reached from outside, so that the file must ask who is there, over TLS.
+    pub must_guard: bool,
 }
 
 impl Vantage {

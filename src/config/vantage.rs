@@ -7,13 +7,14 @@ use super::cluster::Taken;
 use super::desk::Desk;
 use super::raw::{Section, Wrong, shortened};
 use super::scalar;
-use super::settings::{Address, Host, Mail, NamedAddress, Vantage};
+use super::settings::{Address, Host, Mail, NamedAddress, Vantage, WebPlace};
+use super::web::{self, WebConfig};
 use crate::model::subject::Name;
 use crate::parse::flaw::Flaw;
 use crate::parse::yaml::Node;
 
-pub(super) const KEYS: [&str; 7] =
-    ["name", "listen", "allow_insecure_listen", "store", "control", "resolvers", "references"];
+pub(super) const KEYS: [&str; 8] =
+    ["name", "listen", "allow_insecure_listen", "web_config", "store", "control", "resolvers", "references"];
 pub(super) const REFERENCE_KEYS: [&str; 2] = ["name", "address"];
 
 /// Where metrics and health are served unless configured.
@@ -37,11 +38,16 @@ impl Desk<'_> {
         let resolvers = section
             .and_then(|section| self.resolvers(section))
             .unwrap_or_else(|| self.surroundings.resolvers.iter().map(|server| resolver(*server)).collect());
+        let web = section.and_then(|section| self.web_config(section));
+        let listen = section.and_then(|section| self.listen(section, web.as_ref())).unwrap_or_else(default_listen);
+        let is_wide = !listen.ip().to_canonical().is_loopback();
+        let must_guard = is_wide && !section.is_some_and(|section| section.flag("allow_insecure_listen"));
         let mut references = section.map(|section| self.references(section)).unwrap_or_default();
         add_defaults(&mut references, mail, &resolvers);
         Vantage {
             name: name.unwrap_or_else(|| self.surroundings.host_name.clone()),
-            listen: section.and_then(|section| self.listen(section)).unwrap_or_else(default_listen),
+            listen,
+            web_config: web.map(|(path, _)| WebPlace { path, must_guard }),
             store: store.unwrap_or_else(|| self.default_store()),
             control: control.unwrap_or_else(|| Some(PathBuf::from(Vantage::CONTROL))),
             resolvers,
@@ -49,21 +55,58 @@ impl Desk<'_> {
         }
     }
 
-    fn listen(&self, section: &Section<'_>) -> Option<SocketAddr> {
+    /// The file, and what it says; `None` beside it where it may not be opened, or cannot be used, which is said.
+    fn web_config(&self, section: &Section<'_>) -> Option<(PathBuf, Option<WebConfig>)> {
+        let node = section.find("web_config")?;
+        let path = section.read("web_config", |text| match text {
+            "" => Err(Wrong::new("not a valid path", "write a path; relative ones start at this file's folder")),
+            text => Ok(self.folder.join(text)),
+        })?;
+        if !self.examines() {
+            return Some((path, None));
+        }
+        let (config, problems) = match web::read(&path).result {
+            Ok((config, warnings)) => (Some(config), warnings),
+            Err(problems) => (None, problems),
+        };
+        for problem in problems {
+            match problem.flaw.mark {
+                Some(_) => self.complaints.add_in(&problem.file, problem.flaw),
+                // Not about a place in it, but about the file.
+                None => self.complaints.add(Flaw { mark: Some(node.mark), ..problem.flaw }),
+            }
+        }
+        Some((path, config))
+    }
+
+    fn listen(&self, section: &Section<'_>, web: Option<&(PathBuf, Option<WebConfig>)>) -> Option<SocketAddr> {
         let listen = section.read("listen", |text| {
             let hint = format!("write an IP address of this machine and a port, such as '{LISTEN}'");
             let parsed = text.parse::<SocketAddr>().ok().filter(|listen| listen.port() > 0);
             parsed.ok_or_else(|| Wrong::new(format!("'{}' is nothing to listen on", shortened(text)), hint))
         })?;
         let is_allowed = section.flag("allow_insecure_listen");
-        if !is_allowed && !listen.ip().to_canonical().is_loopback() {
+        let is_open = match web {
+            None => true,
+            Some((_, Some(config))) => !config.is_guarded(),
+            // It cannot be used, which is said already, or must not be opened to see.
+            Some((_, None)) => false,
+        };
+        if !is_allowed && is_open && !listen.ip().to_canonical().is_loopback() {
             let mark = section.find("listen").map_or(section.mark, |node| node.mark);
-            let flaw = Flaw::error(
-                mark,
-                format!("'{listen}' can be reached from outside, and the endpoints ask nobody who they are"),
-            );
+            let (what, hint) = match web {
+                None => (
+                    "the endpoints ask nobody who they are",
+                    "listen on 127.0.0.1, give 'web_config' a file with TLS and users or verified client certificates, \
+                     or set 'allow_insecure_listen: true' behind a firewall",
+                ),
+                Some(_) => (
+                    "the file under 'web_config' gives no TLS together with users or verified client certificates",
+                    "add what is missing there, listen on 127.0.0.1, or set 'allow_insecure_listen: true' behind a firewall",
+                ),
+            };
             self.complaints
-                .add(flaw.hint("listen on 127.0.0.1, or set 'allow_insecure_listen: true' behind a firewall"));
+                .add(Flaw::error(mark, format!("'{listen}' can be reached from outside, and {what}")).hint(hint));
         }
         Some(listen)
     }

@@ -70,7 +70,11 @@ impl Edges {
         if wanted.control != fixed.control {
             remarks.push("a change of 'control' takes a restart; until then the socket stays where it is".to_owned());
         }
+        if wanted.web_config != fixed.web_config {
+            remarks.push("a change of 'web_config', or of what it must ask for, takes a restart".to_owned());
+        }
         wanted.listen = fixed.listen;
+        wanted.web_config.clone_from(&fixed.web_config);
         wanted.control.clone_from(&fixed.control);
         wanted.store.clone_from(&fixed.store);
         remarks

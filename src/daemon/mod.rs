@@ -7,6 +7,7 @@ pub mod crew;
 mod difference;
 mod edges;
 mod journal;
+mod listener;
 pub mod logging;
 mod orders;
 #[cfg(test)]

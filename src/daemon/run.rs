@@ -18,7 +18,7 @@ use crate::config::last_good;
 use crate::config::load::Loaded;
 use crate::config::problem::Problem;
 use crate::engine::Engine;
-use crate::expose::{Control, Desk, Expose, Pages, Request, Shared};
+use crate::expose::{Control, Desk, Expose, Pages, Request, Shared, Web};
 use crate::model::exchange::{Action, Input};
 use crate::model::message::{Delivery, DeliveryFailure, FailureClass, MessageId, Receipt};
 use crate::model::observation::Observation;
@@ -32,6 +32,7 @@ use super::clock;
 use super::difference::differences;
 use super::edges::Edges;
 use super::journal::Journal;
+use super::listener;
 use super::orders::Waiting;
 use super::reload::{Attempt as Reading, Cause, Reloads};
 use super::shutdown::{Demand, Signals};
@@ -87,7 +88,13 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let refused = start.stands_in.as_ref().map(|(_, problems)| problems.clone());
     let reloads = Reloads::watch(start.file.clone(), &start.loaded, refused)?;
-    let expose = Expose::bind(start.loaded.settings.vantage.listen).await?;
+    let mut expose = Expose::bind(start.loaded.settings.vantage.listen).await?;
+    let mut scheme = "http";
+    if let Some(place) = &start.loaded.settings.vantage.web_config {
+        let web = Web::open(place.clone()).await?;
+        scheme = web.scheme();
+        expose = expose.guarded_by(web);
+    }
     let (observe, mut observed) = mpsc::channel(OBSERVED);
     let (reports, mut reported) = mpsc::channel(REPORTED);
     let mut daemon = Daemon::new(&start, clock.clone(), observe, reports)?;
@@ -101,9 +108,8 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let (orders, mut ordered) = mpsc::channel(ORDERED);
     let desk = Desk { snapshot: Arc::clone(&daemon.shared), clock: daemon.clock.clone(), orders };
     let office = control.map(|control| tokio::spawn(control.serve(pages.clone(), desk, stop.clone())));
-    let server = tokio::spawn(expose.serve(pages, stop.clone()));
-    tracing::info!(%address, clusters = start.loaded.settings.clusters.len(), "looking; metrics at \
-                                                                               http://{address}/metrics");
+    let server = listener::serve(expose, pages, stop.clone())?;
+    tracing::info!(%address, clusters = start.loaded.settings.clusters.len(), "looking; metrics at {scheme}://{address}/metrics");
 
     // The edges have their own; of thousands of endpoints one copy is enough.
     drop(start.loaded.settings);

@@ -70,11 +70,11 @@ impl Control {
 
     /// Answers until `stop` is cancelled, then removes the socket.
     pub async fn serve(self, pages: Pages, desk: Desk, stop: CancellationToken) {
-        let refused = pages.refused();
+        let counters = pages.counters();
         let control = orders::router(Arc::new(desk)).layer(DefaultBodyLimit::max(BODY_BYTES));
         let router = routes::router(pages).merge(control);
         let listener = Listener::Unix(self.listener);
-        super::answer(&listener, &router, &refused, Limits::default(), stop).await;
+        super::answer(&listener, &router, &counters, Limits::default(), None, stop).await;
         let is_ours = |found: fs::Metadata| (found.dev(), found.ino()) == self.identity;
         if fs::symlink_metadata(&self.path).is_ok_and(is_ours)
             && let Err(error) = fs::remove_file(&self.path)

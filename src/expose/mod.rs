@@ -2,36 +2,49 @@
 //!
 //! Reads the latest [`Snapshot`] and nothing else: no request starts a look, names a destination or waits for the
 //! engine, so that the pages still answer when mail, DNS and every target are dead. Everything a stranger can make us
-//! hold is bounded: connections, header bytes, time; bodies are refused. No TLS and no login here: the configuration
+//! hold is bounded: connections, those of one peer, handshakes and logins, header bytes, time; bodies are refused. With a
+//! web configuration there are TLS, clients' certificates and logins before every page; without one the configuration
 //! keeps the listener on loopback unless told otherwise. Called by `daemon`.
 
+mod clients;
+mod connection;
 mod control;
+mod counters;
+mod guard;
+mod login;
 mod orders;
 mod pages;
+mod peers;
+mod rate;
 mod routes;
 mod status;
+mod tls;
+mod web;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
+use axum::extract::Extension;
+use axum::middleware;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::model::snapshot::Snapshot;
 
+use connection::Stream;
+use counters::{Counters, add};
+use guard::{Caller, Guard};
+use peers::Peers;
+
 pub use control::{Control, ControlError};
 pub use orders::{Desk, Request};
 pub use pages::Pages;
+pub use web::{Web, WebError};
 
 /// The latest snapshot, replaced by the daemon and read by everybody else.
 pub type Shared = Arc<ArcSwap<Snapshot>>;
@@ -41,6 +54,7 @@ pub type Shared = Arc<ArcSwap<Snapshot>>;
 pub struct Expose {
     listener: TcpListener,
     limits: Limits,
+    web: Option<Arc<Web>>,
 }
 
 /// The address could not be bound.
@@ -56,6 +70,10 @@ pub struct BindError {
 struct Limits {
     /// Connections at a time; one more is closed at once. A scraper or two and a person need three.
     connections: usize,
+    /// Those of one peer: whoever opens many and says nothing leaves half of them to others.
+    of_one_peer: usize,
+    /// Time for a TLS handshake.
+    handshake: Duration,
     /// Time for the request's head.
     head: Duration,
     /// Time for a connection as a whole, so that a reader who stops reading frees its place. Prometheus gives up a
@@ -65,7 +83,13 @@ struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 64, head: Duration::from_secs(5), whole: Duration::from_secs(15) }
+        Self {
+            connections: 64,
+            of_one_peer: 32,
+            handshake: Duration::from_secs(5),
+            head: Duration::from_secs(5),
+            whole: Duration::from_secs(15),
+        }
     }
 }
 
@@ -82,7 +106,7 @@ impl Expose {
     /// When the address is taken, not ours, or not permitted.
     pub async fn bind(address: SocketAddr) -> Result<Self, BindError> {
         match TcpListener::bind(address).await {
-            Ok(listener) => Ok(Self { listener, limits: Limits::default() }),
+            Ok(listener) => Ok(Self { listener, limits: Limits::default(), web: None }),
             Err(source) => Err(BindError { address, source }),
         }
     }
@@ -96,101 +120,113 @@ impl Expose {
         self.listener.local_addr()
     }
 
-    /// Answers until `stop` is cancelled, then ends what is under way and returns.
+    /// The same, with `web` before every page.
+    #[must_use]
+    pub fn guarded_by(self, web: Web) -> Self {
+        Self { web: Some(Arc::new(web)), ..self }
+    }
+
+    /// Answers until `stop` is cancelled, then ends what is under way and returns. Need not run in the runtime that
+    /// bound the address.
     pub async fn serve(self, pages: Pages, stop: CancellationToken) {
-        let refused = pages.refused();
+        // A listener belongs to the runtime in which it was made.
+        let listener = match self.listener.into_std().and_then(TcpListener::from_std) {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!(%error, "no status page and no metrics: {error}"),
+        };
+        let counters = pages.counters();
+        let clock = pages.clock();
         let router = routes::router(pages);
-        answer(&Listener::Tcp(self.listener), &router, &refused, self.limits, stop).await;
+        let Some(web) = self.web else {
+            return answer(&Listener::Tcp(listener), &router, &counters, self.limits, None, stop).await;
+        };
+        web.count_in(Arc::clone(&counters));
+        let guard = Guard { web: Arc::clone(&web), clock };
+        let router = router.layer(middleware::from_fn_with_state(guard, guard::guard));
+        let listener = Listener::Tcp(listener);
+        let renewing = web.renew(stop.clone());
+        let answering = answer(&listener, &router, &counters, self.limits, Some(&web), stop);
+        tokio::join!(renewing, answering);
     }
 }
 
-/// A door of either kind.
+/// A listener of either kind.
 enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
 
-/// A connection of either kind.
-trait Line: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Line for T {}
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+enum Peer {
+    At(IpAddr),
+    /// A user of this machine, as far as the kernel says.
+    User(Option<u32>),
+}
 
 impl Listener {
-    /// The next connection, and at the Unix socket the user at its other end.
-    async fn accept(&self) -> std::io::Result<(Box<dyn Line>, Option<u32>)> {
+    /// The next connection, and who is at its other end.
+    async fn accept(&self) -> std::io::Result<(Box<dyn Stream>, Peer)> {
         match self {
-            Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| (Box::new(stream) as Box<dyn Line>, None)),
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                Ok((Box::new(stream), Peer::At(peer.ip())))
+            }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 let user = stream.peer_cred().ok().map(|peer| peer.uid());
-                Ok((Box::new(stream), user))
+                Ok((Box::new(stream), Peer::User(user)))
             }
         }
     }
 }
 
 /// Answers by `router` until `stop` is cancelled, then ends what is under way and returns.
-async fn answer(listener: &Listener, router: &Router, refused: &AtomicU64, limits: Limits, stop: CancellationToken) {
+async fn answer(
+    listener: &Listener,
+    router: &Router,
+    counters: &Arc<Counters>,
+    limits: Limits,
+    web: Option<&Arc<Web>>,
+    stop: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(limits.connections));
+    let peers = Arc::new(Peers::default());
     let open = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        match accepted {
-            Ok((stream, user)) => match Arc::clone(&places).try_acquire_owned() {
-                Ok(place) => {
-                    let router = match listener {
-                        Listener::Tcp(_) => router.clone(),
-                        Listener::Unix(_) => router.clone().layer(control::spoken_by(user)),
-                    };
-                    open.spawn(converse(stream, router, limits, stop.clone(), place));
-                }
-                Err(_) => {
-                    refused.fetch_add(1, Ordering::Relaxed);
-                }
-            },
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "accepting a connection: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
             }
-        }
+        };
+        let own = match peer {
+            Peer::At(address) => peers.enter(address, limits.of_one_peer).map(Some),
+            Peer::User(_) => Some(None),
+        };
+        let (Some(own), Ok(place)) = (own, Arc::clone(&places).try_acquire_owned()) else {
+            add(&counters.refused);
+            continue;
+        };
+        let router = match peer {
+            Peer::At(address) => router.clone().layer(Extension(Caller(Some(address)))),
+            Peer::User(user) => router.clone().layer(control::spoken_by(user)),
+        };
+        let acceptor = web.and_then(|web| web.access().tls.clone());
+        let talk = connection::converse(stream, acceptor, router, limits, stop.clone(), Arc::clone(counters));
+        open.spawn(async move {
+            talk.await;
+            drop((own, place));
+        });
     }
     open.close();
     open.wait().await;
-}
-
-/// One request, one answer, and the connection is over: nobody holds a place by staying.
-async fn converse(
-    stream: Box<dyn Line>,
-    router: Router,
-    limits: Limits,
-    stop: CancellationToken,
-    place: OwnedSemaphorePermit,
-) {
-    let connection = http1::Builder::new()
-        .keep_alive(false)
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head)
-        .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let mut connection = std::pin::pin!(connection);
-    let talk = async {
-        tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.as_mut().await
-            }
-        }
-    };
-    match tokio::time::timeout(limits.whole, talk).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a connection broke: {error}"),
-        Err(_) => tracing::debug!("a connection took too long"),
-    }
-    drop(place);
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! What every page is made from, and the answers that any of them may give.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,9 +11,10 @@ use tokio::sync::Semaphore;
 
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{Clock, Now};
-use crate::render::metrics::{self, Family};
+use crate::render::metrics;
 
 use super::Shared;
+use super::counters::Counters;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 
@@ -25,7 +25,7 @@ pub struct Pages {
     clock: Clock,
     process: Arc<ProcessCollector>,
     drawing: Arc<Semaphore>,
-    refused: Arc<AtomicU64>,
+    counters: Arc<Counters>,
 }
 
 impl Pages {
@@ -37,12 +37,16 @@ impl Pages {
             clock,
             process: Arc::new(ProcessCollector::for_self()),
             drawing: Arc::new(Semaphore::new(1)),
-            refused: Arc::default(),
+            counters: Arc::default(),
         }
     }
 
-    pub(super) fn refused(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.refused)
+    pub(super) fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        self.clock.clone()
     }
 
     /// The latest snapshot, and the time.
@@ -59,16 +63,11 @@ impl Pages {
     /// Families about this process, which no snapshot has.
     pub(super) fn of_process(&self) -> prometheus::Result<Vec<u8>> {
         let of_process: Vec<MetricFamily> = self.process.collect().into_iter().filter(is_known).collect();
-        Ok([metrics::encode(&of_process)?, self.refused_family().finish()?].concat())
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "samples are f64")]
-    fn refused_family(&self) -> Family {
-        Family::counter(
-            "vedette_listener_refused_connections_total",
-            "Connections closed at once because too many were open.",
-        )
-        .alone(Some(self.refused.load(Ordering::Relaxed) as f64))
+        let mut text = metrics::encode(&of_process)?;
+        for family in self.counters.families() {
+            text.extend(family.finish()?);
+        }
+        Ok(text)
     }
 }
 

@@ -10,10 +10,14 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Expose, Limits, Pages, Shared};
+use super::{Expose, Limits, Pages, Shared, Web};
 use crate::model::snapshot::{ClusterPicture, Snapshot};
 use crate::model::time::Clock;
 use crate::render::specimen;
+
+mod logins;
+mod pki;
+mod web;
 
 #[tokio::test]
 async fn metrics_show_the_snapshot_and_the_process() {
@@ -234,8 +238,16 @@ struct Door {
 
 impl Door {
     async fn open(limits: Limits) -> Self {
+        Self::before(limits, None).await
+    }
+
+    async fn before(limits: Limits, web: Option<Web>) -> Self {
         let mut expose = Expose::bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
         expose.limits = limits;
+        expose = match web {
+            Some(web) => expose.guarded_by(web),
+            None => expose,
+        };
         let address = expose.address().unwrap();
         let snapshot: Shared = Arc::new(ArcSwap::from_pointee(specimen::snapshot()));
         let pages = Pages::new(Arc::clone(&snapshot), Clock::new(specimen::now));

@@ -105,6 +105,11 @@ impl Daemon {
         }
     }
 
+    /// Where it answers.
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.listens_at.address
+    }
+
     pub(crate) fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(self.listens_at.address).unwrap();
         write!(stream, "GET {path} HTTP/1.0\r\nhost: here\r\n\r\n").unwrap();

@@ -21,7 +21,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("config", &["model", "parse"]),
     ("collect", &["model", "parse", "config", "metered"]),
     ("notify", &["model", "render", "config", "metered"]),
-    ("expose", &["model", "render"]),
+    ("expose", &["model", "render", "config", "metered"]),
     ("daemon", ANY),
     ("cli", ANY),
 ];

@@ -18,3 +18,4 @@ mod rpc_in_sync;
 mod schema;
 mod stories;
 mod unit;
+mod web;

@@ -258,6 +258,7 @@ impl Bench {
         let vantage = Vantage {
             name: "bastion".into(),
             listen: ([127, 0, 0, 1], 0).into(),
+            web_config: None,
             control: None,
             store: "/nonexistent".into(),
             resolvers: Vec::new(),

@@ -11,6 +11,7 @@ mod outages;
 mod partial;
 mod post;
 mod rotate;
+mod scraped;
 mod selftest;
 mod selftest_mail;
 mod service;
@@ -34,6 +35,7 @@ pub(crate) const DRILLS: &[&[Drill]] = &[
     boards::DRILLS,
     disk::DRILLS,
     rotate::DRILLS,
+    scraped::DRILLS,
     versions::DRILLS,
     listeners::DRILLS,
     selftest::DRILLS,

@@ -115,7 +115,7 @@ impl World {
     }
 }
 
-fn tool(world: &World, name: &str) -> Result<PathBuf> {
+pub(crate) fn tool(world: &World, name: &str) -> Result<PathBuf> {
     world.tools.path(name).map(Path::to_owned).map_err(|why| Skipped(format!("{why:#}")).into())
 }
 
@@ -147,7 +147,7 @@ fn series(result: &Value, key: &str) -> Result<Vec<Series>> {
 }
 
 /// Percent-encoding of everything that is not a letter or digit.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let byte = |byte: u8| {
         if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }
     };

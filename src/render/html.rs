@@ -149,7 +149,7 @@ fn prose(text: &str) -> String {
 fn unbroken(command: &str) -> String {
     let word = |word: &str| match word.len() {
         0 => String::new(),
-        ..=UNBROKEN => format!("<span style=\"white-space:nowrap\">{}</span>", safe(word)),
+        1..=UNBROKEN => format!("<span style=\"white-space:nowrap\">{}</span>", safe(word)),
         _ => safe(word).replace(',', ",<wbr>"),
     };
     command.split(' ').map(word).collect::<Vec<_>>().join(" ")

@@ -39,7 +39,7 @@
 //! | [`config`] | the file to `settings.rs`, all mistakes at once; `inventory.rs` is what the engine gets to know of it |
 //! | [`collect`] | the input edge: dials, handshakes, asks, times each phase, keeps every served chain, decides nothing |
 //! | [`observe`] | what is believed: `sign.rs` reads one look as good or bad, `track.rs` counts runs of them until a fault is confirmed, `path.rs` knows whether our own way out works and `references.rs` which places could prove it, `quorum.rs` reads etcd as a vote, `view.rs` holds it all; and what to look at next: `schedule.rs` by the clock, `burst.rs` on suspicion, `flight.rs` for what is under way |
-//! | [`judge`] | one file per family of rules, one table [`RULES`](judge::RULES); the words of a rule ([`Words`](judge::words::Words)) stand beside its judgement, what follows from what in its edges (`edges.rs`) |
+//! | [`judge`] | one file per family of rules, one table [`RULES`](judge::RULES); the words of a rule ([`Words`](judge::words::Words)) stand beside its judgement, what follows from what in its edges (`edges.rs`), what to type on which distribution in `commands/` |
 //! | [`alert`] | `ladder.rs` holds and clears, `group.rs` makes incidents and finds the root cause, `outbox.rs` owes messages until they are accepted, `refused.rs` knows whom the relay does not take them for, `silence.rs` knows about which clusters nothing is said |
 //! | [`engine`] | the only place that knows the order of the three above: `mod.rs` the turn, `looking.rs` what goes out and comes back, `touched.rs` which cluster is judged when, `judging.rs` from beliefs to alarms, `tell.rs` from alarms to messages, `writing.rs` and `memory.rs` what outlives a restart, `picture.rs` the snapshot |
 //! | [`store`] | alarms, incidents and owed mail in SQLite, on a thread of its own |
@@ -58,9 +58,9 @@
 //! | word | means here |
 //! |---|---|
 //! | vantage | the machine vedette runs on, and what can be seen from there |
-//! | look | a probe that was sent, or is to be |
+//! | look | in what people read: probe; one that was sent, or is to be |
 //! | burst | the few looks that follow a first sign of trouble, and confirm it or call it off |
-//! | reference point | a place outside the clusters that shows, by answering, that our own way out works |
+//! | reference point | in what people read: reference target; a place outside the clusters that shows, by answering, that our own way out works |
 //! | finding, alarm, incident | what a rule says of a subject; a finding that is held, fires or recovers; the alarms of one cause, told in one thread |
 //! | hold | how long a finding must last before it is told |
 //! | gap | what cannot be seen of a cluster, and why |

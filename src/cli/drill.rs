@@ -192,6 +192,7 @@ fn sample(settings: &Settings, now: Now) -> Delivery {
         },
         addresses: instances,
         hosts: Hosts::default(),
+        links: settings.links.clone(),
         looks,
         vantage: settings.vantage.name.clone(),
         caveats: Vec::new(),
@@ -254,6 +255,7 @@ mod tests {
                 references: Vec::new(),
             },
             mail,
+            links: Default::default(),
             heartbeat: None,
             clusters: vec![Cluster {
                 name: "prod-eu1".parse().unwrap(),

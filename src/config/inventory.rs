@@ -17,6 +17,7 @@ impl Settings {
             resolvers: self.vantage.resolvers.iter().map(|resolver| resolver.listed()).collect(),
             files: self.watched_files().iter().map(listed_files).collect(),
             levels: self.levels.clone(),
+            links: self.links.clone(),
             mails: self.mail.is_some(),
             recipients: self.mail.iter().flat_map(|mail| &mail.to).filter_map(|to| address(to)).collect(),
             relay_is_local: self.mail.as_ref().is_some_and(|mail| mail.relay.host.is_loopback()),

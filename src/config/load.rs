@@ -23,7 +23,7 @@ use crate::parse::invisible;
 use crate::parse::text;
 use crate::parse::yaml::{self, Mark, Node};
 
-pub(super) const KEYS: [&str; 7] = ["vantage", "mail", "heartbeat", "levels", "files", "clusters", "timing"];
+pub(super) const KEYS: [&str; 8] = ["vantage", "mail", "links", "heartbeat", "levels", "files", "clusters", "timing"];
 
 /// A file that can be used, as it was read.
 #[derive(Debug, Clone)]
@@ -118,6 +118,7 @@ impl Desk<'_> {
         if let Some(heartbeat) = &heartbeat {
             policy.heartbeat_interval = heartbeat.interval;
         }
+        let links = section.find("links").map(|node| self.links(node)).unwrap_or_default();
         let levels = self.levels(&section);
         let clusters = self.clusters(&section, &policy);
         if section.find("mail").is_none() {
@@ -126,7 +127,7 @@ impl Desk<'_> {
         }
         let files = self.files(&section, None);
         let kubeconfigs = self.kubeconfigs.take();
-        let settings = Settings { vantage, mail, heartbeat, clusters, files, levels, policy, kubeconfigs };
+        let settings = Settings { vantage, mail, links, heartbeat, clusters, files, levels, policy, kubeconfigs };
         self.path_proof(&settings, root);
         Some(settings)
     }

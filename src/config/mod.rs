@@ -16,6 +16,7 @@ pub mod files;
 mod inventory;
 mod kubeconfig;
 pub mod last_good;
+mod links;
 pub mod load;
 pub mod mark;
 mod material;
@@ -36,18 +37,19 @@ pub mod web;
 
 #[cfg(test)]
 mod tests {
-    use super::{cluster, etcd, files, kubeconfig, load, material, outlets, timing, vantage};
+    use super::{cluster, etcd, files, kubeconfig, links, load, material, outlets, timing, vantage};
 
     #[test]
     fn the_example_mentions_every_key() {
         let example = include_str!("../../config/vedette.example.yaml");
         let knobs = timing::KNOBS.map(|knob| knob.key);
-        let sections: [&[&str]; 16] = [
+        let sections: [&[&str]; 17] = [
             &load::KEYS,
             &vantage::KEYS,
             &vantage::REFERENCE_KEYS,
             &outlets::MAIL_KEYS,
             &outlets::HEARTBEAT_KEYS,
+            &links::KEYS,
             &material::SOURCE_KEYS,
             &cluster::KEYS,
             &cluster::CREDENTIALS_KEYS,

@@ -32,6 +32,8 @@ struct Configuration {
     vantage: Option<Vantage>,
     /// How mail goes out. Without it nobody is told anything.
     mail: Option<Mail>,
+    /// Addresses that mails carry. Default: none.
+    links: Option<Links>,
     /// A dead man's switch: GET to a URL as long as vedette sees, decides and can tell. Default: none.
     heartbeat: Option<Heartbeat>,
     /// Louder or quieter rules, for all clusters. Default: each rule's own level. Example: `F49: info`.
@@ -127,6 +129,18 @@ struct Heartbeat {
     interval: Option<Duration>,
     /// Authority for the receiver's certificate, or that certificate itself. Default: the authorities this machine trusts.
     ca: Option<Source>,
+}
+
+/// Addresses that mails carry. `{cluster}`, `{rule}` and `{incident}` are filled in.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Links {
+    /// The status page. Example: `https://bastion-1.example.com:9876/?cluster={cluster}`.
+    status: Option<String>,
+    /// A dashboard. Example: `https://grafana.example.com/d/vedette-overview?var-cluster={cluster}`.
+    dashboard: Option<String>,
+    /// What to do about a rule. Example: `https://wiki.example.com/vedette#{rule}`.
+    runbook: Option<String>,
 }
 
 /// One cluster.
@@ -413,18 +427,19 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::config::{cluster, files, kubeconfig, load, material, outlets, vantage};
+    use crate::config::{cluster, files, kubeconfig, links, load, material, outlets, vantage};
 
     #[test]
     fn every_section_has_the_keys_that_its_reader_knows() {
         let schema: Value = serde_json::from_str(&text()).unwrap();
         let knobs = KNOBS.map(|knob| knob.key);
-        let sections: [(&str, &[&str]); 14] = [
+        let sections: [(&str, &[&str]); 15] = [
             ("", &load::KEYS),
             ("Vantage", &vantage::KEYS),
             ("Reference", &vantage::REFERENCE_KEYS),
             ("Mail", &outlets::MAIL_KEYS),
             ("Heartbeat", &outlets::HEARTBEAT_KEYS),
+            ("Links", &links::KEYS),
             ("Source", &material::SOURCE_KEYS),
             ("Cluster", &cluster::KEYS),
             ("Credentials", &cluster::CREDENTIALS_KEYS),

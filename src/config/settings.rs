@@ -14,6 +14,7 @@ use super::proxy::Proxy;
 use crate::model::certificate::Class;
 use crate::model::hosts::HostAccess;
 use crate::model::inventory::Own;
+use crate::model::links::Links;
 use crate::model::policy::Policy;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::{Name, Subject};
@@ -26,6 +27,8 @@ pub struct Settings {
     pub vantage: Vantage,
     /// How mail goes out; `None` when nobody is to be mailed.
     pub mail: Option<Mail>,
+    /// Addresses that mails carry.
+    pub links: Links,
     /// Where heartbeats go.
     pub heartbeat: Option<Heartbeat>,
     /// What to watch.

@@ -22,6 +22,7 @@ pub(super) fn differences(old: &Settings, new: &Settings) -> Vec<String> {
         ("reference points", old.vantage.references == new.vantage.references),
         ("resolvers", old.vantage.resolvers == new.vantage.resolvers),
         ("mail", old.mail == new.mail),
+        ("links", old.links == new.links),
         ("heartbeat", old.heartbeat == new.heartbeat),
         ("files", old.files == new.files),
         ("levels", old.levels == new.levels),

@@ -29,7 +29,7 @@ impl Journal {
                 alarms = memory.alarms.len(),
                 incidents = memory.incidents.len(),
                 owed = memory.owed.len(),
-                "taken up from the store: {} alarms, {} open incidents, {} messages owed",
+                "restored from the database: {} findings, {} open incidents, {} unsent mails",
                 memory.alarms.len(),
                 memory.incidents.len(),
                 memory.owed.len()

@@ -109,7 +109,8 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let desk = Desk { snapshot: Arc::clone(&daemon.shared), clock: daemon.clock.clone(), orders };
     let office = control.map(|control| tokio::spawn(control.serve(pages.clone(), desk, stop.clone())));
     let server = listener::serve(expose, pages, stop.clone())?;
-    tracing::info!(%address, clusters = start.loaded.settings.clusters.len(), "looking; metrics at {scheme}://{address}/metrics");
+    let clusters = start.loaded.settings.clusters.len();
+    tracing::info!(%address, clusters, "started: {clusters} clusters, status page and metrics at {scheme}://{address}");
 
     // The edges have their own; of thousands of endpoints one copy is enough.
     drop(start.loaded.settings);

@@ -336,6 +336,7 @@ impl Engine {
             composed: now.wall,
             addresses: addresses(&self.view, incident),
             hosts: hosts(&self.view, incident),
+            links: inventory.links.filled(incident.cluster.as_ref(), incident.root().rule, &incident.id),
             looks,
             vantage: inventory.vantage.clone(),
             caveats,

@@ -60,7 +60,7 @@ impl Words for Coverage {
         } else if gaps.iter().any(|gap| matches!(gap, Gap::NeverSeen(_))) {
             "What was never seen may be dead since before vedette started, or its address in the configuration is \
              wrong, \
-             or a firewall stands between."
+             or a firewall is in between."
         } else if gaps.iter().any(|gap| matches!(gap, Gap::Refused(_) | Gap::ReadsRefused(_))) {
             "vedette's credential has too few rights there."
         } else {

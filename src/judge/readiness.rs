@@ -196,7 +196,11 @@ fn who_fails(parts: &[(Subject, Vec<String>)], of: usize, addresses: &Addresses)
     let each: Vec<String> = parts
         .iter()
         .map(|(instance, checks)| {
-            format!("{} says that it is not ready: {}", phrases::place(instance, addresses), phrases::failing(checks))
+            format!(
+                "{} reports that it is not ready: {}",
+                phrases::place(instance, addresses),
+                phrases::failing(checks)
+            )
         })
         .collect();
     format!("{} of {of} kube-apiservers not ready: {}", parts.len(), each.join("; "))
@@ -211,7 +215,7 @@ fn how_much(finding: &Finding, effect: &str) -> String {
                 .into()
         }
         Evidence::NotReady { .. } => format!(
-            "{effect}. The other instances serve; balancers that ask /readyz take this one out, clients pinned to it \
+            "{effect}. The other instances serve; load balancers that check /readyz take this one out, clients pinned to it \
              suffer."
         ),
         _ => "Requests to the affected apiservers fail or hang; if all of them are affected, the API is down.".into(),

@@ -69,7 +69,7 @@ impl Words for ServedStale {
                 "Nothing by itself: what is served never expires. But the renewal has no effect.".into()
             }
             Evidence::Stale { served_ends, .. } => format!(
-                "Nothing yet, and the renewal looks done. But from {served_ends} on clients reject this endpoint all \
+                "Nothing yet, and the renewal seems complete. But from {served_ends} on clients reject this endpoint all \
                  the same, because what is on disk is not what is served."
             ),
             _ => "The renewal has no effect yet.".into(),

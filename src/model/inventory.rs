@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::certificate::Class;
 use super::hosts::HostAccess;
+use super::links::Links;
 use super::rule::{Level, RuleId};
 use super::subject::{Name, Subject};
 
@@ -28,6 +29,9 @@ pub struct Inventory {
     pub files: BTreeMap<Name, FileWatch>,
     /// Levels changed by the configuration, for all clusters.
     pub levels: BTreeMap<RuleId, Level>,
+    /// Addresses that mails carry.
+    #[serde(default)]
+    pub links: Links,
     /// Whether mail is configured; without it nothing is composed.
     pub mails: bool,
     /// Mail addresses of the recipients, without display names.

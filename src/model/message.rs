@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hosts::Hosts;
 use super::incident::Incident;
+use super::links::Links;
 use super::phase::{Phases, Unseen};
 use super::probe::Probe;
 use super::reason::MessageReason;
@@ -41,6 +42,9 @@ pub struct Message {
     /// How the hosts of the cluster are reached; an older release did not say.
     #[serde(default)]
     pub hosts: Hosts,
+    /// Where to read on, filled in.
+    #[serde(default)]
+    pub links: Links,
     /// What the looks at the subjects concerned saw last.
     pub looks: Vec<LookLine>,
     /// Name of the vantage that speaks.

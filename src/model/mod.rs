@@ -12,6 +12,7 @@ pub mod health;
 pub mod hosts;
 pub mod incident;
 pub mod inventory;
+pub mod links;
 pub mod message;
 pub mod observation;
 pub mod phase;

@@ -10,6 +10,7 @@ use super::health::Foreign;
 use super::hosts::Hosts;
 use super::incident::{Ending, Incident, IncidentId, Part, Told};
 use super::inventory::{Own, OwnPart, Towards};
+use super::links::Links;
 use super::message::{Delivery, LookLine, Message, MessageId};
 use super::phase::{Cause, Phase, Phases, Unseen};
 use super::probe::{Probe, ProbeKind};
@@ -486,6 +487,11 @@ pub(crate) fn delivery(rule: RuleId, reason: MessageReason) -> Delivery {
         composed: OPENED.plus(Duration::from_secs(after)),
         addresses: addresses(),
         hosts: hosts(),
+        links: Links {
+            status: Some("https://bastion-1.example.com:9876/?cluster=prod-eu1".into()),
+            runbook: Some(format!("https://wiki.example.com/runbook#{rule}")),
+            dashboard: None,
+        },
         looks: if incident.over.is_some() { recovered(rule) } else { looks(rule) },
         vantage: "bastion-1".into(),
         caveats: Vec::new(),

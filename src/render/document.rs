@@ -61,6 +61,8 @@ pub enum Block {
     Strong(String),
     /// Named values.
     Facts(Vec<(&'static str, String)>),
+    /// Named addresses for a browser.
+    Links(Vec<(&'static str, String)>),
     /// Items.
     Items(Vec<String>),
     /// Commands to copy, one each.

@@ -1,7 +1,7 @@
 //! A document as HTML for mail programs: tables and inline styles, 600 px at most, light and dark.
 //!
 //! Outlook renders with Word and ignores most of CSS, so every colour stands inline on a table cell; the `<style>`
-//! block only turns colours for dark mode and is dispensable. No image, no link, no script, nothing fetched.
+//! block only turns colours for dark mode and is dispensable. No image, no script, nothing fetched; links are the configured ones alone.
 
 use super::document::{Block, Document, Look, Section, Tone};
 use super::harmless::html as safe;
@@ -113,6 +113,15 @@ fn block(out: &mut String, block: &Block) {
             }
             out.push_str("</table>\n");
         }
+        Block::Links(links) => {
+            for (name, link) in links {
+                let link = safe(link);
+                out.push_str(&format!(
+                    "<p style=\"margin:0 0 4px;font-size:13px\">{}: <a class=\"ink\" href=\"{link}\" style=\"color:#14181c\">{link}</a></p>\n",
+                    safe(name)
+                ));
+            }
+        }
         Block::Commands(commands) => {
             for command in commands {
                 if let Some(note) = &command.note {
@@ -144,13 +153,18 @@ fn prose(text: &str) -> String {
     unbroken.collect::<Vec<_>>().join(" ")
 }
 
-/// A command whose words are broken at blanks only, or after a comma where one is long: a name or an option in two lines
-/// is copied wrong.
+/// A command whose words are broken at blanks only, and long ones after a comma, an equals sign or a slash: a name or an
+/// option in two lines is copied wrong.
 fn unbroken(command: &str) -> String {
+    let whole = |text: &str| format!("<span style=\"white-space:nowrap\">{}</span>", safe(text));
     let word = |word: &str| match word.len() {
         0 => String::new(),
-        1..=UNBROKEN => format!("<span style=\"white-space:nowrap\">{}</span>", safe(word)),
-        _ => safe(word).replace(',', ",<wbr>"),
+        1..=UNBROKEN => whole(word),
+        _ => {
+            let pieces = word.split_inclusive([',', '=', '/']);
+            let piece = |piece: &str| if piece.len() > UNBROKEN { safe(piece) } else { whole(piece) };
+            pieces.map(piece).collect::<Vec<_>>().join("<wbr>")
+        }
     };
     command.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }

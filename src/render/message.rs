@@ -247,7 +247,12 @@ fn about(delivery: &Delivery) -> Section {
         ("Written", line(&format!("{} by vedette {VERSION} on {}", message.composed, message.vantage), LONGEST)),
         ("To you", line(&format!("because of mail.to in the configuration on {}", message.vantage), LONGEST)),
     ]);
-    let mut blocks = vec![Block::Facts(facts)];
+    let links: Vec<_> = message.links.all().map(|(name, link)| (name, line(link, LONGEST))).collect();
+    let mut blocks = Vec::new();
+    if !links.is_empty() {
+        blocks.push(Block::Links(links));
+    }
+    blocks.push(Block::Facts(facts));
     if delivery.attempts > 0 {
         let failure = delivery.last_failure.as_ref().map(|failure| format!(" ({})", failure.text)).unwrap_or_default();
         blocks

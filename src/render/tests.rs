@@ -171,8 +171,10 @@ fn the_text_part_says_when_it_is_late_and_what_it_lacks() {
     delivery.rejections =
         vec![Rejection { recipient: "boss@example.org".into(), text: "550 5.1.1 no such user".into() }];
     delivery.attempts = 3;
-    delivery.last_failure =
-        Some(DeliveryFailure { class: FailureClass::Connect, text: "dialling the relay: connection refused".into() });
+    delivery.last_failure = Some(DeliveryFailure {
+        class: FailureClass::Connect,
+        text: "connecting to the relay: connection refused".into(),
+    });
 
     check("cause_found_late", &text(&document(&delivery)));
 }

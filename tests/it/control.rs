@@ -54,7 +54,7 @@ impl Home {
         command.arg("run").arg(self.file("vedette.yaml")).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let is_looking = log.by_ref().map_while(Result::ok).any(|line| line.contains("looking"));
+        let is_looking = log.by_ref().map_while(Result::ok).any(|line| line.contains("started: "));
         assert!(is_looking, "it ended before it looked");
         // Read on, so that it never waits for us.
         std::thread::spawn(move || log.count());

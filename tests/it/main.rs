@@ -19,3 +19,4 @@ mod schema;
 mod stories;
 mod unit;
 mod web;
+mod words;

@@ -267,6 +267,7 @@ impl Bench {
         let settings = Settings {
             vantage,
             mail: None,
+            links: Default::default(),
             heartbeat: None,
             clusters: vec![cluster],
             files: Vec::new(),

@@ -84,11 +84,10 @@ impl Commands<'_> {
         Command::read(Id::PriorityLevels, format!("{kubectl} --server=https://{address} get --raw {path}"))
     }
 
-    /// Work past the shared address.
+    /// Work past the API VIP.
     pub(in crate::judge) fn nodes(&self, instance: &Subject) -> Command {
         let (kubectl, address) = (self.kubectl(instance), self.address(instance));
-        Command::read(Id::Nodes, format!("{kubectl} --server=https://{address} get nodes"))
-            .note("past the shared address")
+        Command::read(Id::Nodes, format!("{kubectl} --server=https://{address} get nodes")).note("past the API VIP")
     }
 
     /// What fills etcd, by resource.
@@ -123,7 +122,7 @@ impl Commands<'_> {
             Command::read(Id::FullPacket, format!("ping -M do -s 1472 -c 3 {}", phrases::host(&address)))
                 .note("does a full packet get through?"),
             Command::read(Id::KubectlSmallHello, "GODEBUG=tlsmlkem=0 kubectl version")
-                .note("a way around for kubectl, until the path is mended"),
+                .note("a way around for kubectl, until the path is fixed"),
         ]
     }
 

@@ -117,6 +117,17 @@ fn refused(page: Page<'_>) -> Option<Notice> {
     Some(Notice { lines, since: Some(wall(since, page.now)), ..plain("recipients", State::Degraded, &text) })
 }
 
+/// What becomes of the heartbeat.
+const fn heartbeat_word(state: HeartbeatState) -> &'static str {
+    match state {
+        HeartbeatState::Off => "off",
+        HeartbeatState::Beating => "sending",
+        HeartbeatState::Blind => "withheld (no network)",
+        HeartbeatState::Stalled => "withheld (scheduler stalled)",
+        HeartbeatState::Mute => "withheld (mail stuck)",
+    }
+}
+
 fn heartbeat(state: HeartbeatState) -> Option<Notice> {
     let text = match state {
         HeartbeatState::Off | HeartbeatState::Beating => return None,
@@ -185,7 +196,7 @@ pub(super) fn own(page: Page<'_>) -> Own {
         ),
         value(
             "heartbeat",
-            snapshot.heartbeat.as_str().to_owned(),
+            heartbeat_word(snapshot.heartbeat).to_owned(),
             match snapshot.heartbeat {
                 HeartbeatState::Beating => State::Ok,
                 HeartbeatState::Off => State::Unknown,

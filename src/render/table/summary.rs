@@ -162,8 +162,8 @@ fn figures(pass: Pass<'_>) -> Vec<String> {
     let unknown: BTreeSet<&Subject> = pass.unknowns.iter().map(|unknown| &unknown.subject).collect();
     let not_ok = rows.iter().filter(|row| row.saw != Saw::Ok).count();
     let mut figures = vec![
-        format!("looks={};;;0", looked(&rows, pass)),
-        format!("not_ok={not_ok};;;0"),
+        format!("probes={};;;0", looked(&rows, pass)),
+        format!("probes_failed={not_ok};;;0"),
         format!("critical={};;;0", level(Level::Critical)),
         format!("warning={};;;0", level(Level::Warning)),
         format!("unknown={};;;0", unknown.len()),
@@ -172,7 +172,7 @@ fn figures(pass: Pass<'_>) -> Vec<String> {
         figures.push(format!("slowest={:.3}s;;;0", slowest.as_secs_f64()));
     }
     if let Some(days) = days_left(&rows) {
-        figures.push(format!("certificate_days={days:.1}"));
+        figures.push(format!("certificate_days_left={days:.1};14:;1:"));
     }
     figures
 }

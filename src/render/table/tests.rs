@@ -26,7 +26,7 @@ fn a_certificate_without_end_is_listed_without_one() {
 
     let (table, document) = (text(world.pass(), None), json(world.pass()));
 
-    assert!(table.contains("never") && !table.contains("certificate_days="), "{table}");
+    assert!(table.contains("never") && !table.contains("certificate_days_left="), "{table}");
     assert!(document.contains("\"not_after\": null") && document.contains("\"days_left\": null"), "{document}");
     assert!(!format!("{table}{document}").contains("9999"));
 }
@@ -121,7 +121,7 @@ fn the_first_line_names_three_and_counts_the_rest() {
     let line = summary(world.pass());
 
     assert!(
-        line.starts_with("CRITICAL - prod: F22 on api-1; prod: F22 on api-2; prod: F22 on api-3; 2 more | looks="),
+        line.starts_with("CRITICAL - prod: F22 on api-1; prod: F22 on api-2; prod: F22 on api-3; 2 more | probes="),
         "{line}"
     );
 }

@@ -149,7 +149,7 @@ fn commands_in_mails_take_the_way_that_vedette_takes() {
     let delivery = Delivery::new(world.mails[0].message.clone());
     let body = vedette::render::text::text(&vedette::render::message::document(&delivery));
     let squeezed: String = body.chars().filter(|c| !c.is_whitespace() && *c != '\\').collect();
-    assert!(squeezed.contains("curl-sk--proxy'http://USER:PASSWORD@10.0.9.1:3128'"), "{body}");
+    assert!(squeezed.contains("curl-skS--proxy'http://USER:PASSWORD@10.0.9.1:3128'"), "{body}");
 }
 
 /// `prod` as ever and `dev` with one instance, both behind one proxy, which does not stand before etcd.

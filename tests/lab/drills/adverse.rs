@@ -271,6 +271,6 @@ fn threads(mails: &[Mail]) -> BTreeMap<&str, &str> {
 
 /// Threads that have not been called over.
 fn threads_open(mails: &[Mail]) -> Vec<&str> {
-    let is_over = |subject: &str| subject.starts_with("[RESOLVED") || subject.contains("late notice");
+    let is_over = |subject: &str| subject.starts_with("[RESOLVED");
     threads(mails).into_values().filter(|subject| !is_over(subject)).collect()
 }

@@ -22,11 +22,16 @@ pub(crate) const DRILLS: &[Drill] = &[
 ];
 
 fn not_loaded_by_apiserver(world: &mut World) -> Result<()> {
-    not_loaded(world, Served::Api(1), "api-1 serves an old certificate", "10.89.0.31:6443")
+    not_loaded(world, Served::Api(1), "api-1: renewed certificate not in use", "10.89.0.31:6443")
 }
 
 fn not_loaded_by_etcd(world: &mut World) -> Result<()> {
-    not_loaded(world, Served::Etcd(1), "etcd-1 serves an old certificate", &format!("{}:2379", Place::Etcd(1).ip()))
+    not_loaded(
+        world,
+        Served::Etcd(1),
+        "etcd-1: renewed certificate not in use",
+        &format!("{}:2379", Place::Etcd(1).ip()),
+    )
 }
 
 /// Watches a directory that the server does not read from, renews there, and lets the server have it later.

@@ -118,7 +118,7 @@ fn one_way_link(world: &mut World) -> Result<()> {
 
 fn split(world: &mut World, n: u8, at: Option<Instant>, what: &'static str) -> Result<()> {
     let at = at.ok_or_else(|| anyhow::anyhow!("nothing was cut"))?;
-    let fault = lost_redundancy(what, "split");
+    let fault = lost_redundancy(what, "network partition");
     let mail = watch::told(world, &fault, at)?;
     ensure!(mail.text.contains(&name(n)), "{} is not named:\n{}", name(n), mail.text);
     let mended = world.network.heal()?;
@@ -134,7 +134,7 @@ fn draining_apiserver(world: &mut World) -> Result<()> {
     world.wait_ready(Duration::from_secs(60))?;
     watch::start(world, &Options::default())?;
 
-    let fault = lost_redundancy("one apiserver draining (30 s hold)", "apiservers are not ready");
+    let fault = lost_redundancy("one apiserver draining (30 s hold)", "apiservers not ready");
     let at = world.server("api-2")?.terminate()?;
     let mail = watch::told(world, &fault, at)?;
     ensure!(mail.text.contains("shutdown"), "the failing check is not named:\n{}", mail.text);

@@ -91,7 +91,7 @@ fn reads(version: &str, world: &mut World) -> Result<()> {
             }
         }
         for member in of_kind(&seen, "etcd_read") {
-            ensure!(result(&member) == "majority asked, result denied", "read: {}", result(&member));
+            ensure!(result(&member) == "majority confirmed, result denied", "read: {}", result(&member));
         }
         Ok((statuses(&seen).len() == usize::from(MEMBERS)).then_some(()))
     })?;

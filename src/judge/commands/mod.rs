@@ -1,6 +1,6 @@
 //! What people are told to run, in one place: a rule asks by intent and writes no shell text.
 //!
-//! One file per distribution holds its paths and programs ([`layout`]); `etcd`, `hosts`, `certificates`, `network` and
+//! One file per distribution holds its paths and programs (`layout.rs`); `etcd`, `hosts`, `certificates`, `network` and
 //! `credentials` hold the commands by topic. Nothing here runs anything. A command only reads unless it says that it
 //! changes something, and is then shown under its own heading, below the others.
 

@@ -59,8 +59,7 @@ impl Words for Coverage {
              host do not respond or do not know that zone. Nothing is known about the servers themselves."
         } else if gaps.iter().any(|gap| matches!(gap, Gap::NeverSeen(_))) {
             "What was never seen may be dead since before vedette started, or its address in the configuration is \
-             wrong, \
-             or a firewall is in between."
+             wrong, or a firewall is in between."
         } else if gaps.iter().any(|gap| matches!(gap, Gap::Refused(_) | Gap::ReadsRefused(_))) {
             "vedette's credential has too few rights there."
         } else {

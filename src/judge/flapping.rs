@@ -84,8 +84,7 @@ impl Words for Flapping {
 }
 
 const CAUSES: &str = "Heartbeats between members come too late: a slow disk (fsync), too little CPU, or a slow or \
-                      lossy \
-                      peer network. A leader that restarts repeatedly has the same effect.";
+                      lossy peer network. A leader that restarts repeatedly has the same effect.";
 
 impl Rule for Flapping {
     fn explains(&self) -> &'static [Edge] {

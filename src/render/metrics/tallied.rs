@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
-use crate::model::phase::Phase;
 use crate::model::snapshot::ClusterPicture;
 use crate::model::subject::{Name, Subject};
 use crate::model::tally::Tally;
@@ -44,7 +43,7 @@ impl Tallied {
             Self::Durations => {
                 for (series, histogram) in tally.durations() {
                     let labels = asked(subject, series.kind, series.connection)
-                        .with("phase", phase(series.phase))
+                        .with("phase", series.phase.as_str())
                         .with("outcome", series.outcome);
                     family.distribution(&labels, histogram);
                 }
@@ -72,18 +71,6 @@ impl Tallied {
             drawn = Some((name, subject));
         }
         drawn.map(|(name, subject)| (family, (name.clone(), subject.clone())))
-    }
-}
-
-/// A phase in the words of blackbox_exporter.
-const fn phase(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Resolve => "resolve",
-        Phase::Dial => "connect",
-        Phase::Tls => "tls",
-        Phase::FirstByte => "processing",
-        Phase::Body => "transfer",
-        Phase::Idle => "idle",
     }
 }
 

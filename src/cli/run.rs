@@ -39,7 +39,7 @@ impl Run {
                 return Ok(ExitCode::from(CONFIG));
             }
         };
-        logging::start(self.log_format)?;
+        let _writing = logging::start(self.log_format)?;
         for warning in &start.loaded.warnings {
             tracing::warn!("{warning}");
         }

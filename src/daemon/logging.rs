@@ -3,6 +3,9 @@
 //! To standard error, so that standard output stays the command's own. Plain text unless told otherwise; colours only
 //! for a terminal; a priority in front of each line when the journal reads it, which also stamps the time itself.
 //! `VEDETTE_LOG` filters, as `info` or `warn,vedette=debug`. Called once, by `cli`.
+//!
+//! Lines are written by a thread of their own: journald on a hung disk stops reading, and a write to standard error then
+//! blocks whoever writes. Lines that find the queue full are dropped, and the next line that is written says how many.
 
 use std::fmt;
 use std::fs::File;
@@ -10,8 +13,10 @@ use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
 
 use tracing::{Event, Level, Subscriber};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, MakeWriter};
@@ -24,6 +29,16 @@ pub const FILTER_VARIABLE: &str = "VEDETTE_LOG";
 const DEFAULT_FILTER: &str = "info,rustls=error";
 /// Set by the service manager to `device:inode` of the stream it reads into the journal.
 const JOURNAL_VARIABLE: &str = "JOURNAL_STREAM";
+
+/// Lines that wait for standard error at most: about 1 MiB, and minutes of an outage's log.
+const MOST_WAITING: usize = 4096;
+
+/// Keeps the thread that writes; when it is dropped, what waits is written, for at most a second.
+#[must_use = "lines are written for as long as this lives"]
+#[derive(Debug)]
+pub struct Writing {
+    _worker: WorkerGuard,
+}
 
 /// The shape of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,13 +71,67 @@ pub struct NoSuchFormat;
 /// # Errors
 ///
 /// When the filter in `VEDETTE_LOG` is not understood, or on a second call.
-pub fn start(format: Format) -> Result<(), LoggingError> {
+pub fn start(format: Format) -> Result<Writing, LoggingError> {
     use tracing_subscriber::util::SubscriberInitExt;
 
     let filter = std::env::var(FILTER_VARIABLE).unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
     let filter = EnvFilter::try_new(filter).map_err(LoggingError::Filter)?;
     let reader = Reader::of_stderr();
-    subscriber(format, reader, filter, io::stderr).try_init().map_err(LoggingError::Twice)
+    let missing = move |lines| missing(format, reader, lines);
+    let (writer, writing) = queue(io::stderr(), MOST_WAITING, missing);
+    subscriber(format, reader, filter, writer).try_init().map_err(LoggingError::Twice)?;
+    Ok(writing)
+}
+
+/// The line that stands where `lines` are missing.
+fn missing(format: Format, reader: Reader, lines: usize) -> String {
+    let text = format!("{lines} log lines dropped: whatever reads standard error did not take them in time");
+    let priority = if reader == Reader::Journal { "<4>" } else { "" };
+    match format {
+        Format::Plain => format!("{priority} WARN {}: {text}", module_path!()),
+        Format::Json => {
+            let fields = serde_json::json!({ "message": text, "lines": lines });
+            format!("{priority}{}", serde_json::json!({ "level": "WARN", "fields": fields, "target": module_path!() }))
+        }
+    }
+}
+
+/// Lines for `to`, `most` of them waiting, written by a thread of their own. `missing` words what was dropped.
+fn queue(
+    to: impl io::Write + Send + 'static,
+    most: usize,
+    missing: impl Fn(usize) -> String + Send + 'static,
+) -> (NonBlocking, Writing) {
+    let dropped = Arc::new(OnceLock::new());
+    let sink = Counting { to, missing, dropped: Arc::clone(&dropped), told: 0 };
+    let (writer, worker) =
+        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(most).thread_name("log").finish(sink);
+    dropped.get_or_init(|| writer.error_counter());
+    (writer, Writing { _worker: worker })
+}
+
+/// Where the writing thread writes, and how many dropped lines it has told of.
+struct Counting<W, M> {
+    to: W,
+    missing: M,
+    dropped: Arc<OnceLock<ErrorCounter>>,
+    told: usize,
+}
+
+impl<W: io::Write, M: Fn(usize) -> String> io::Write for Counting<W, M> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let dropped = self.dropped.get().map_or(0, ErrorCounter::dropped_lines);
+        if dropped > self.told {
+            writeln!(self.to, "{}", (self.missing)(dropped - self.told))?;
+            self.told = dropped;
+        }
+        self.to.write_all(line)?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
 }
 
 /// Who reads standard error.
@@ -197,6 +266,51 @@ mod tests {
 
         assert_eq!(of_rustls(DEFAULT_FILTER), "<3>ERROR rustls::conn: no entropy\n");
         assert!(of_rustls("info").contains("what a peer wrote"));
+    }
+
+    #[test]
+    fn lines_that_find_the_queue_full_are_counted_where_they_are_missing() {
+        use std::io::Write as _;
+
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let lines = Sink::default();
+        let stalled = Stalled { held, is_held: true, to: lines.clone() };
+        let (mut writer, writing) = queue(stalled, 1, |lines| missing(Format::Plain, Reader::Journal, lines));
+
+        for number in 0..20 {
+            writer.write_all(format!("line {number}\n").as_bytes()).unwrap();
+        }
+        let dropped = writer.error_counter().dropped_lines();
+        release.send(()).unwrap();
+        drop(writing);
+
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let written = text.lines().filter(|line| line.starts_with("line ")).count();
+        assert_eq!(written + dropped, 20, "{text}");
+        let told = format!("<4> WARN vedette::daemon::logging: {dropped} log lines dropped: whatever reads");
+        assert!(text.contains(&told), "{text}");
+        let object: serde_json::Value = serde_json::from_str(&missing(Format::Json, Reader::Other, 3)).unwrap();
+        assert_eq!((&object["level"], &object["fields"]["lines"]), (&"WARN".into(), &3.into()));
+    }
+
+    /// Takes nothing until it is released.
+    struct Stalled {
+        held: std::sync::mpsc::Receiver<()>,
+        is_held: bool,
+        to: Sink,
+    }
+
+    impl io::Write for Stalled {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if std::mem::take(&mut self.is_held) {
+                self.held.recv().ok();
+            }
+            self.to.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.to.flush()
+        }
     }
 
     fn written(format: Format, reader: Reader) -> String {

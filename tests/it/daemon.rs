@@ -79,6 +79,17 @@ impl Daemon {
         })
     }
 
+    /// How many probes it has sent, if it answers within five seconds.
+    fn probes(&self) -> Option<u64> {
+        let mut stream = TcpStream::connect(self.listens_at.address).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        write!(stream, "GET /metrics HTTP/1.0\r\nhost: here\r\n\r\n").ok()?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page).ok()?;
+        let counts = page.lines().filter(|line| line.starts_with("vedette_probes_total{"));
+        Some(counts.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
+    }
+
     /// The value of a metric without labels.
     pub(crate) fn value(&self, metric: &str) -> f64 {
         let page = self.get("/metrics");
@@ -189,4 +200,40 @@ fn one_pass_over_a_dead_apiserver_is_critical_by_the_plugin_contract() {
     assert!(String::from_utf8_lossy(&text.stdout).starts_with("CRITICAL - "), "{text:?}");
     let parsed: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert!(parsed.is_object());
+}
+
+#[test]
+fn a_log_that_nobody_reads_delays_no_probe() {
+    let (mut log, mut full) = std::io::pipe().unwrap();
+    let room = rustix::pipe::fcntl_getpipe_size(&full).unwrap();
+    full.write_all(&vec![b'.'; room]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let listens_at = Reserved::new().unwrap();
+    let notify = UnixDatagram::unbound().unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_vedette"))
+        .arg("run")
+        .arg(configuration(folder.path(), &listens_at.address.to_string()))
+        .stdout(Stdio::null())
+        .stderr(full)
+        .spawn()
+        .unwrap();
+    let mut daemon = Daemon { child, listens_at, notify, folder };
+
+    let probes = (0..600).any(|turn| {
+        if turn > 0 {
+            std::thread::park_timeout(Duration::from_millis(100));
+        }
+        daemon.probes().is_some_and(|sent| sent > 3)
+    });
+    assert!(probes, "nothing is probed while nobody reads the log");
+
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        log.read_to_string(&mut text).map(|_| text)
+    });
+    daemon.signal(Signal::TERM);
+    assert!(daemon.child.wait().unwrap().success());
+    let text = reader.join().unwrap().unwrap();
+    let said = text.trim_start_matches('.');
+    assert!(said.contains(" INFO ") && said.contains("started: 1 clusters"), "{said}");
 }

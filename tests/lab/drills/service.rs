@@ -31,7 +31,7 @@ fn service(world: &mut World) -> Result<()> {
     let source = pack(world)?;
     let machine = Machine::boot(world, &source)?;
     install(world, &machine)?;
-    starts_when_ready(&machine)?;
+    starts_when_ready(world, &machine)?;
     is_confined(&machine)?;
     sees_and_mails(world, &machine)?;
     gets_up_again(world, &machine)?;
@@ -95,11 +95,15 @@ fn readme(from: &str, to: &str) -> Result<[String; 2]> {
     blocks.try_into().map_err(|blocks: Vec<String>| anyhow::anyhow!("{} blocks in the README", blocks.len()))
 }
 
-fn starts_when_ready(machine: &Machine) -> Result<()> {
+fn starts_when_ready(world: &World, machine: &Machine) -> Result<()> {
     machine.run("systemctl enable --now vedette && systemctl status --no-pager vedette")?;
-    let log = machine.run("journalctl --unit vedette --output cat --no-pager")?;
-    let line = |words: &str| log.lines().position(|line| line.contains(words)).with_context(|| log.clone());
-    ensure!(line("started: ")? < line("Started vedette.service")?, "active before it was ready: {log}");
+    world.page("/healthz").context("active before it was ready")?;
+    // Its lines reach the journal on a thread of their own.
+    clock::wait_until("the journal to say that it has started", PATIENCE, || {
+        machine
+            .run("journalctl --unit vedette --output cat --no-pager")
+            .is_ok_and(|log| ["started: ", "Started vedette.service"].iter().all(|words| log.contains(words)))
+    })?;
     let status = machine.property(UNIT, "StatusText")?;
     ensure!(status.contains("1 clusters"), "status says '{status}'");
     Ok(())

@@ -85,8 +85,8 @@
 //!   is counted.
 //! - **Waiting for the disk.** A message waits at most two seconds for its record: a hung disk must not mute the pager. A
 //!   mail may therefore be sent twice over a crash, under one Message-ID, but never lost.
-//! - **Secrets in what is shown or kept.** Settings name sources; values are read on use and have no way into logs,
-//!   snapshots or the store.
+//! - **Secrets in what is shown or kept.** Settings name sources; values are read on use, stay in memory only
+//!   where a disk that hangs must not stop what needs them, and have no way into logs, snapshots or the store.
 //! - **A second way to change state.** Operators, the store and the network all come in as inputs.
 //!
 //! # One outage, from a reset to the mail

@@ -83,7 +83,8 @@ impl Edges {
 
 fn email(settings: &Settings) -> anyhow::Result<Option<Arc<Email>>> {
     let Some(mail) = &settings.mail else { return Ok(None) };
-    let email = Email::new(mail, &settings.vantage.name)?;
-    email.pin();
-    Ok(Some(Arc::new(email)))
+    let email = Arc::new(Email::new(mail, &settings.vantage.name)?);
+    let early = Arc::clone(&email);
+    tokio::spawn(async move { early.prepare().await });
+    Ok(Some(email))
 }

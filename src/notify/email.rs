@@ -15,6 +15,7 @@ use crate::config::settings::{self, Host, MailTls};
 use crate::model::message::{Delivery, FailureClass, Receipt};
 use crate::model::recipient::{Recipients, Rejection};
 
+use super::kept::{Kept, Unread};
 use super::letter::{Correspondence, letter};
 use super::line::Expected;
 use super::pin::Pin;
@@ -52,6 +53,8 @@ pub struct Email {
     who: Correspondence,
     hello: ClientId,
     files: Aside,
+    last_password: Kept<SecretString>,
+    last_expected: Kept<Expected>,
     step: Duration,
 }
 
@@ -85,13 +88,18 @@ impl Email {
             who,
             hello: hello(vantage),
             files: Aside::new(READS),
+            last_password: Kept::default(),
+            last_expected: Kept::default(),
             step: STEP,
         })
     }
 
-    /// Resolves the relay's name ahead of the first mail, so that DNS may die before it. Needs a tokio runtime.
-    pub fn pin(&self) {
+    /// Resolves the relay's name and reads its password and CA ahead of the first mail, so that DNS and the disk may die
+    /// before it. Needs a tokio runtime.
+    pub async fn prepare(&self) {
         self.pin.refresh();
+        // What fails now is told with the first mail that needs it.
+        let (_protection, _password) = tokio::join!(self.protection(), self.password());
     }
 
     /// Tries once to deliver, for `overall` at most. Says how it went, and what became of single recipients.
@@ -208,10 +216,13 @@ impl Email {
         let Some(login) = &self.login else { return Ok(None) };
         let unusable = |text| Failure::of(FailureClass::Auth, text);
         let source = login.password.clone();
-        let read = self.files.run(self.step, move || source.read_line().map_err(|error| error.to_string())).await;
-        let password = read
-            .unwrap_or_else(|| Err(self.late()))
-            .map_err(|why| unusable(format!("reading the relay's password from {:?}: {why}", login.password)))?;
+        let read = move || source.read_line().map_err(|error| error.to_string());
+        let unread = |why| format!("reading the relay's password from {:?}: {why}", login.password);
+        let (password, why) =
+            self.last_password.read(&self.files, self.step, read).await.map_err(|why| unusable(unread(why)))?;
+        if let Some(why) = why {
+            tracing::warn!("{}; the one that was read before is used", unread(why));
+        }
         if self.refused.knows(&password) {
             let why = format!("logging in: the relay refused the password that {:?} still has", login.password);
             return Err(unusable(why));
@@ -226,14 +237,16 @@ impl Email {
             MailTls::Plain => return Ok(Protection::Plain),
         };
         let (host, ca) = (host(&self.relay.host), self.ca.clone());
-        let made = self.files.run(self.step, move || Expected::of(&host, ca.as_ref())).await;
-        made.unwrap_or_else(|| Err(format!("reading the authorities to trust: {}", self.late())))
-            .map(over)
-            .map_err(|text| Failure::of(FailureClass::Tls, text))
-    }
-
-    fn late(&self) -> String {
-        format!("the file system does not answer within {:?}", self.step)
+        let made = self.last_expected.read(&self.files, self.step, move || Expected::of(&host, ca.as_ref())).await;
+        let unread = |why: Unread| match why {
+            Unread::Hangs(_) => format!("reading the CAs to trust: {why}"),
+            Unread::Failed(text) => text,
+        };
+        let (expected, why) = made.map_err(|why| Failure::of(FailureClass::Tls, unread(why)))?;
+        if let Some(why) = why {
+            tracing::warn!("{}; what was read before is trusted", unread(why));
+        }
+        Ok(over(expected))
     }
 
     /// A shorter deadline for each step, for tests against relays that stall.
@@ -241,6 +254,18 @@ impl Email {
     pub(super) const fn with_step(mut self, step: Duration) -> Self {
         self.step = step;
         self
+    }
+
+    /// Every read hangs for as long as what is returned lives, for tests.
+    #[cfg(test)]
+    pub(super) fn with_a_hung_disk(&self) -> Vec<std::sync::mpsc::Sender<()>> {
+        let hang = |_| {
+            let (release, held) = std::sync::mpsc::channel::<()>();
+            let files = self.files.clone();
+            tokio::spawn(async move { files.run(STEP, move || held.recv().is_ok()).await });
+            release
+        };
+        (0..READS).map(hang).collect()
     }
 
     /// The relay's name has these addresses, for tests with several relays behind one name.

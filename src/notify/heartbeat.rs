@@ -17,6 +17,7 @@ use crate::config::settings::{self, Address, Host};
 use crate::model::message::{DeliveryFailure, FailureClass};
 use crate::render::harmless;
 
+use super::kept::{Kept, Unread};
 use super::pin::Pin;
 use super::told::Told;
 use super::{innermost, trust};
@@ -40,6 +41,7 @@ pub struct Heartbeat {
     ca: Option<settings::Source>,
     names: Names,
     files: Aside,
+    last_authority: Kept<Vec<u8>>,
     overall: Duration,
     lane: Lane,
     /// The client in use and the authority it was made with: made anew when the file has changed.
@@ -57,6 +59,7 @@ impl Heartbeat {
             ca: heartbeat.ca.clone(),
             names: Names::default(),
             files: Aside::new(1),
+            last_authority: Kept::default(),
             overall: OVERALL,
             lane: Lane::new(),
             client: Mutex::default(),
@@ -113,13 +116,18 @@ impl Heartbeat {
     /// What the receiver is verified by, anew each time; empty for the system's authorities.
     async fn authority(&self) -> Result<Vec<u8>, DeliveryFailure> {
         let Some(source) = self.ca.clone() else { return Ok(Vec::new()) };
+        let unread = |place: &str, why: Unread| format!("reading the CA from {place}: {why}");
         let place = format!("{source:?}");
         let read = move || source.read().map(|pem| pem.expose_secret().to_vec()).map_err(|error| error.to_string());
-        self.files
-            .run(self.overall, read)
+        let (authority, why) = self
+            .last_authority
+            .read(&self.files, self.overall, read)
             .await
-            .unwrap_or_else(|| Err("the file system does not answer".into()))
-            .map_err(|why| failure(FailureClass::Tls, &format!("reading the authority from {place}: {why}")))
+            .map_err(|why| failure(FailureClass::Tls, &unread(&place, why)))?;
+        if let Some(why) = why {
+            tracing::warn!("{}; what was read before is trusted", unread(&place, why));
+        }
+        Ok(authority)
     }
 
     fn client(&self, authority: Vec<u8>) -> Result<Client, DeliveryFailure> {

@@ -7,6 +7,7 @@ pub mod email;
 pub mod heartbeat;
 
 mod dialogue;
+mod kept;
 mod letter;
 mod line;
 mod pin;

@@ -161,3 +161,19 @@ async fn the_authority_is_read_anew_when_it_changes() {
     assert_eq!(wrong.unwrap_err().class, FailureClass::Tls);
     assert_eq!(heartbeat.beat().await, Ok(()));
 }
+
+#[tokio::test]
+async fn a_heartbeat_goes_out_while_its_ca_cannot_be_read() {
+    crate::notify::install_provider();
+    let home = tempfile::tempdir().unwrap();
+    let ca = home.path().join("ca.pem");
+    let (right, acceptor) = certificate();
+    std::fs::write(&ca, right).unwrap();
+    let (address, _) = receiver(Some(acceptor), |_, _| Some("200 OK".into())).await;
+    let heartbeat = heartbeat(&format!("https://{address}/"), Some(Source::File(ca.clone())));
+
+    assert_eq!(heartbeat.beat().await, Ok(()));
+    std::fs::remove_file(ca).unwrap();
+
+    assert_eq!(heartbeat.beat().await, Ok(()));
+}

@@ -151,6 +151,28 @@ async fn the_password_is_read_anew_for_each_mail() {
 }
 
 #[tokio::test]
+async fn a_mail_goes_out_while_the_files_it_needs_cannot_be_read() {
+    for hangs in [false, true] {
+        let relay = Relay::start(MailTls::StartTls, |_, _| Act::AsUsual).await;
+        let mut settings = relay.settings();
+        let password = relay.file("password", "secret");
+        settings.login = Some(Login { username: "vedette".into(), password: Source::File(password.clone()) });
+        let email = email(&settings);
+        email.prepare().await;
+
+        std::fs::remove_file(password).unwrap();
+        if let Some(Source::File(ca)) = &settings.ca {
+            std::fs::remove_file(ca).unwrap();
+        }
+        let _hanging = hangs.then(|| email.with_a_hung_disk());
+        let receipt = tried(&email, &delivery(MessageReason::First)).await;
+
+        assert_eq!(receipt, Receipt::Accepted, "hangs: {hangs}");
+        assert_eq!(relay.only().login.as_deref(), Some("vedette secret"));
+    }
+}
+
+#[tokio::test]
 async fn a_stall_at_any_step_ends_at_its_deadline() {
     let every = [At::Greeting, At::Ehlo, At::Mail, At::Rcpt, At::Data, At::Content];
     let plain = every.map(|at| (MailTls::Plain, at));

@@ -28,6 +28,7 @@ mod race;
 mod roster;
 mod session;
 mod site;
+mod smaller;
 mod speech;
 mod strict;
 mod watched;
@@ -179,8 +180,10 @@ impl Target {
         match (self, probe.kind) {
             (Self::Apiserver(apiserver), kind) => Box::pin(apiserver.look(kit, kind, probe.connection, *hello)).await,
             (Self::Etcd(etcd), kind) => Box::pin(etcd.look(kit, kind, probe.connection)).await,
-            (Self::Member(site), ProbeKind::Chain) => Some(Box::pin(site.look_at_chain(kit, *hello)).await),
-            (Self::Member(site), ProbeKind::Addresses) => Some(Box::pin(site.look_at_addresses(kit, *hello)).await),
+            (Self::Member(site), ProbeKind::Chain) => Some(Box::pin(site.look_at_chain(kit, site.hello(kit))).await),
+            (Self::Member(site), ProbeKind::Addresses) => {
+                Some(Box::pin(site.look_at_addresses(kit, site.hello(kit))).await)
+            }
             (Self::Reference(address), ProbeKind::Reference) => Some(Box::pin(look_at_reference(kit, address)).await),
             (Self::Resolver(address), ProbeKind::Resolver) => Some(Box::pin(look_at_resolver(kit, address)).await),
             (Self::Vantage, ProbeKind::OwnClock) => Some(look_at_own_clock(kit)),

@@ -15,6 +15,7 @@ use super::identity::{Identity, Passport};
 use super::journey::Journey;
 use super::kit::{Kit, Sight};
 use super::session::Session;
+use super::smaller::Smaller;
 use super::speech::{Place, Speech};
 use super::watched::Watched;
 use crate::config::proxy::Proxy;
@@ -40,6 +41,7 @@ pub(crate) struct Site {
     pub(super) proxy: Option<Arc<Proxy>>,
     chain: ChainMemory,
     speech: Speech,
+    smaller: Smaller,
 }
 
 /// The expected name is neither a DNS name nor an address.
@@ -83,6 +85,7 @@ impl Site {
             proxy,
             chain: ChainMemory::default(),
             speech: Speech::default(),
+            smaller: Smaller::default(),
         })
     }
 
@@ -138,10 +141,19 @@ impl Site {
                 () = self.speech.turns_out_plain(kit, place) => Err(Cause::WithoutTls),
             }
         };
+        let greeted = self.smaller.begun(hello);
         let shaken = journey.step(Phase::Tls, kit.policy.tls_deadline, Box::pin(shake)).await;
         let is_heard = meter.left() < handshake::OCTETS;
-        if is_heard || matches!(&shaken, Err(unseen) if is_cut(unseen.cause)) {
+        let told = (is_heard || matches!(&shaken, Err(unseen) if is_cut(unseen.cause))).then_some(is_heard);
+        if let Some(is_heard) = told {
             journey.greeted(Greeting { hello, is_heard });
+        }
+        if greeted.ended(told, kit.clock.now().mono) && self.is_of_etcd() {
+            tracing::warn!(
+                subject = %self.subject,
+                "{}: large ClientHellos get no response and small ones do; probing with X25519 alone",
+                self.subject
+            );
         }
         let served = self.served(kit, passport, &recorder.take_record());
         if shaken.is_ok() || served.is_some() {
@@ -190,6 +202,15 @@ impl Site {
             now: kit.clock.now().wall,
         };
         self.chain.served(record, expected)
+    }
+
+    /// How an etcd member is to be greeted next.
+    pub(super) fn hello(&self, kit: &Kit) -> Hello {
+        self.smaller.next(kit.clock.now().mono, kit.policy.hello_retest)
+    }
+
+    fn is_of_etcd(&self) -> bool {
+        self.alpn() == Alpn::Http2
     }
 
     /// What is spoken there.

@@ -5,7 +5,7 @@ mod kept;
 mod named;
 pub(crate) mod paired;
 mod phases;
-mod places;
+pub(crate) mod places;
 pub(crate) mod reserved;
 mod rotation;
 mod session;

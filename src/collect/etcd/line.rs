@@ -32,7 +32,7 @@ use super::login::{Entrance, Ticket};
 use super::rpc::AuthenticateRequest;
 use crate::config::settings::Login;
 use crate::model::phase::{Cause, Phase, Unseen};
-use crate::model::probe::{Connection, Hello};
+use crate::model::probe::Connection;
 
 /// Octets granted for one answer: the message, its headers, and what frames and TLS records add.
 const GRANT: usize = answers::MAX_ANSWER + 16 * 1024;
@@ -433,7 +433,7 @@ impl Drop for Open {
 
 /// Opens a connection and lets it live in tasks of its own until the last share of it is gone.
 async fn open(site: &Site, kit: &Kit, passport: &Passport, journey: &Journey) -> Result<Open, Unseen> {
-    let opened = site.open(kit, passport, (Alpn::Http2, Hello::Large), journey).await.result?;
+    let opened = site.open(kit, passport, (Alpn::Http2, site.hello(kit)), journey).await.result?;
     let watch = opened.stream.watch();
     let (sender, driver) = Builder::new(Tracked(kit.tasks.clone()))
         .initial_stream_window_size(WINDOW)

@@ -19,7 +19,6 @@ use crate::config::settings::Address;
 use crate::metered::{Meter, Metered};
 use crate::model::etcd::{Condition, MemberHealth, MemberMetrics};
 use crate::model::phase::{Cause, Phase, Unseen};
-use crate::model::probe::Hello;
 use crate::parse::etcd_page;
 
 /// Octets read of a page: a member has some 150 KB to tell, with gRPC histograms switched on a few times that.
@@ -93,7 +92,7 @@ impl Listener {
             }
             Self::Tls(site) => {
                 let passport = site.identity.current().await;
-                let opened = site.open(kit, &passport, (Alpn::Http1, Hello::Large), journey).await.result?;
+                let opened = site.open(kit, &passport, (Alpn::Http1, site.hello(kit)), journey).await.result?;
                 let answer = ask::once(kit, opened.stream, &question(&site.authority), journey).await;
                 answer.map_err(|unseen| Unseen { cause: passport.blame_for_answer(unseen.cause, true), ..unseen })
             }

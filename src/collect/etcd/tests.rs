@@ -24,6 +24,7 @@ use super::rpc::{
     RangeRequest, RangeResponse, ResponseHeader, StatusResponse,
 };
 use crate::collect::tests::farm::{Bench, Server, TRUSTED, client, look, name, tls, tls_of, unseen};
+use crate::collect::tests::places::middlebox;
 use crate::collect::tests::reserved::Reserved;
 use crate::config::settings::{Login, Source};
 use crate::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberStatus, ReadAnswer};
@@ -61,6 +62,28 @@ async fn all_members_are_asked_everything_over_one_connection_each() {
     assert_eq!(members[0].answer.as_ref().unwrap()[0].client_urls, ["https://10.0.0.1:2379"]);
     assert_eq!(servers.each_ref().map(Server::accepted), [1, 1]);
     assert!(status.phases.total().is_zero() && status.served.is_none() && !status.proves_path);
+}
+
+#[tokio::test]
+async fn a_path_that_drops_large_hellos_fails_no_two_looks_at_a_member_in_a_row() {
+    for swallows in [false, true] {
+        let member = etcd(well).await;
+        let path = middlebox(member.address, swallows).await;
+        let (collectors, _observations) = of(&[path.address]).collectors();
+        let probes = [ProbeKind::EtcdStatus, ProbeKind::EtcdRead].map(|kind| Probe::anew(round(kind).subject, kind));
+
+        let first = collectors.look(look(probes[0].clone())).await;
+        let second = collectors.look(look(probes[0].clone())).await;
+        let third = collectors.look(look(probes[1].clone())).await;
+        let chain = Probe::anew(Subject::EtcdMember(name("c"), name("e"), name("m0")), ProbeKind::Chain);
+        let chain = collectors.look(look(chain)).await;
+
+        assert!(statuses(&first)[0].answer.is_err(), "{first:?}");
+        assert!(statuses(&second)[0].answer.is_ok(), "{second:?}");
+        let Ok(Reading::EtcdRead(read)) = &third.outcome else { panic!("{third:?}") };
+        assert!(read[0].answer.is_ok(), "{read:?}");
+        assert!(chain.served.is_some(), "{chain:?}");
+    }
 }
 
 #[tokio::test]

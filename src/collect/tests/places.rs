@@ -364,27 +364,7 @@ async fn behind_a_middlebox_that_cuts_or_swallows_large_hellos_only_a_small_one_
     let (server, _heads) = Server::answering(&TRUSTED.server(), answer("200 OK", "ok")).await;
     let target = server.address;
     for swallows in [false, true] {
-        let middlebox = Server::raw(move |mut stream| async move {
-            let mut header = [0; 5];
-            if stream.read_exact(&mut header).await.is_err() {
-                return;
-            }
-            let mut hello = vec![0; usize::from(u16::from_be_bytes([header[3], header[4]]))];
-            // What asks whether anybody speaks here without TLS is no hello.
-            if header[0] != HANDSHAKE || stream.read_exact(&mut hello).await.is_err() {
-                return;
-            }
-            if hello.len() > ONE_PACKET {
-                if swallows {
-                    stream.read_to_end(&mut Vec::new()).await.ok();
-                }
-                return;
-            }
-            let mut onward = TcpStream::connect(target).await.unwrap();
-            onward.write_all(&[&header[..], &hello].concat()).await.unwrap();
-            tokio::io::copy_bidirectional(&mut stream, &mut onward).await.ok();
-        })
-        .await;
+        let middlebox = middlebox(target, swallows).await;
         let bench = Bench::new().apiserver(middlebox.address).policy(|p| p.tls_deadline = Duration::from_secs(1));
         let (collectors, _observations) = bench.collectors();
         for kind in [ProbeKind::Readyz, ProbeKind::Chain] {
@@ -407,3 +387,28 @@ async fn behind_a_middlebox_that_cuts_or_swallows_large_hellos_only_a_small_one_
 
 /// Payload of one TCP segment on an ordinary Ethernet.
 const ONE_PACKET: usize = 1_400;
+
+/// Leads to `target`, and cuts or swallows what begins with a ClientHello of more than one packet.
+pub(crate) async fn middlebox(target: SocketAddr, swallows: bool) -> Server {
+    Server::raw(move |mut stream| async move {
+        let mut header = [0; 5];
+        if stream.read_exact(&mut header).await.is_err() {
+            return;
+        }
+        let mut hello = vec![0; usize::from(u16::from_be_bytes([header[3], header[4]]))];
+        // What asks whether anybody speaks here without TLS is no hello.
+        if header[0] != HANDSHAKE || stream.read_exact(&mut hello).await.is_err() {
+            return;
+        }
+        if hello.len() > ONE_PACKET {
+            if swallows {
+                stream.read_to_end(&mut Vec::new()).await.ok();
+            }
+            return;
+        }
+        let mut onward = TcpStream::connect(target).await.unwrap();
+        onward.write_all(&[&header[..], &hello].concat()).await.unwrap();
+        tokio::io::copy_bidirectional(&mut stream, &mut onward).await.ok();
+    })
+    .await
+}

@@ -37,6 +37,8 @@ pub(crate) fn run(choice: &Choice) -> Result<ExitCode> {
     if drills.iter().any(|drill| drill.boots) {
         machine::prepare()?;
     }
+    // What was just built reaches the disk half a minute later, and the first drills would read programs beside it.
+    rustix::fs::sync();
     println!("\nrunning {} drills", drills.len());
     let lanes = env::var(LANES_VARIABLE).ok().and_then(|text| text.parse().ok()).unwrap_or(LANES);
     let queue: Mutex<VecDeque<&'static Drill>> = Mutex::new(drills.into());

@@ -114,7 +114,7 @@ fn obey(order: &Order, folder: &Path) -> Result<ExitCode> {
     let volatile = isolate::mount_volatile(folder)?;
     match order {
         Order::List => Err(anyhow!("nothing to isolate")),
-        Order::Drill(choice) => Ok(drill::run(choice, folder, &volatile, &tools)),
+        Order::Drill(choice) => Ok(drill::run(choice, &volatile, &tools)),
         Order::Up(request) => up::run(request, &folder.join("world"), &volatile, &tools),
     }
 }

@@ -129,10 +129,15 @@ impl Words for Misconfigured {
                 next.push(commands.copy_data(first, "on each member, before anything is repaired"));
                 next
             }
-            Some(Mismatch::WithoutTls(_) | Mismatch::WithTls(_)) => {
-                let mut next: Vec<Command> = commands.etcd_urls(first).into_iter().collect();
-                next.extend([commands.plain_etcd(first), commands.check()]);
+            Some(Mismatch::WithoutTls(plain)) => {
+                let member = plain.first().unwrap_or(first);
+                let mut next: Vec<Command> = commands.etcd_urls(member).into_iter().collect();
+                next.extend([commands.plain_etcd(member), commands.check()]);
                 next
+            }
+            Some(Mismatch::WithTls(encrypted)) => {
+                let urls = commands.etcd_urls(encrypted.first().unwrap_or(first));
+                urls.into_iter().chain([commands.check()]).collect()
             }
             Some(Mismatch::NotStarted { ids, .. }) => {
                 let mut next = commands.etcdctl(first);

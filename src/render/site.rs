@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::judge::commands::any_host;
 use crate::judge::phrases;
 use crate::model::message::{LookLine, Message};
 use crate::model::phase::{Cause, Phase};
@@ -52,10 +53,7 @@ pub(super) fn command(message: &Message) -> Command {
     let addresses = message.looks.iter().filter(|look| decides(look)).map(|look| phrases::host(&look.address));
     let hosts: BTreeSet<&str> = addresses.filter(|host| !host.is_empty()).collect();
     let hosts: Vec<&str> = hosts.into_iter().take(ASKED).collect();
-    Command {
-        line: format!("for host in {}; do ping -qc2 -W1 $host; done", hosts.join(" ")),
-        note: Some(format!("on {}: does any host there respond", message.vantage)),
-    }
+    Command::shown(&any_host(&hosts, &message.vantage))
 }
 
 fn decides(look: &LookLine) -> bool {

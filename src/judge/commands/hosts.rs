@@ -157,7 +157,7 @@ impl Commands<'_> {
     pub(in crate::judge) fn room(&self, member: &Subject) -> Command {
         let host = self.host(member);
         let line = self.layout.map_or_else(
-            || format!("talosctl -n {host} df | grep -E 'FILESYSTEM|/var'"),
+            || format!("talosctl -n {host} mounts | grep -E 'FILESYSTEM|/var'"),
             |layout| self.on(&host, &format!("{}df -h {}", self.sudo(), layout.data)),
         );
         Command::read(Id::Room, line)
@@ -167,7 +167,7 @@ impl Commands<'_> {
     pub(in crate::judge) fn room_for_logs(&self, subject: &Subject) -> Command {
         let host = self.host(subject);
         let line = self.layout.map_or_else(
-            || format!("talosctl -n {host} df | grep -E 'FILESYSTEM|/var'"),
+            || format!("talosctl -n {host} mounts | grep -E 'FILESYSTEM|/var'"),
             |_| self.on(&host, "df -h / /var/log"),
         );
         Command::read(Id::RoomForLogs, line)

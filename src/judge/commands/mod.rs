@@ -26,6 +26,7 @@ use super::words::Addresses;
 pub use hosts::Program;
 pub use id::Id;
 use layout::Layout;
+pub use network::any_host;
 
 /// One line to copy.
 #[derive(Debug, Clone, PartialEq, Eq)]

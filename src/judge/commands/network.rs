@@ -157,7 +157,7 @@ impl Commands<'_> {
         } else {
             Command::read(Id::Port, format!("timeout 3 bash -c '</dev/tcp/{host}/{port}' && echo ok || echo no answer"))
         };
-        [ask, Command::read(Id::Path, format!("tracepath -n {host}"))]
+        [ask, path_to(host)]
     }
 
     /// Our own network, from the next hop outwards.
@@ -173,9 +173,22 @@ impl Commands<'_> {
         if let Some(address) = self.addresses.values().find(|address| !address.is_empty()) {
             let host = phrases::host(address);
             commands.push(Command::read(Id::Route, format!("ip route get {host}")));
-            commands.push(Command::read(Id::Path, format!("tracepath -n {host}")));
+            commands.push(path_to(host));
         }
         commands.push(Command::read(Id::Firewall, "sudo nft list ruleset | head -50"));
         commands
     }
+}
+
+/// The hops towards `host`. Each one that is silent costs three seconds.
+fn path_to(host: &str) -> Command {
+    Command::read(Id::Path, format!("tracepath -n -m 15 {host}"))
+}
+
+/// Whether anything at a site responds that is more than a cluster: some of its `hosts`, asked from `vantage`. Told by the
+/// mail about several of them, which belongs to no rule.
+#[must_use]
+pub fn any_host(hosts: &[&str], vantage: &str) -> Command {
+    let line = format!("for host in {}; do ping -qc2 -W1 $host; done", hosts.join(" "));
+    Command::read(Id::AnyHost, line).note(format!("on {vantage}: does any host there respond"))
 }

@@ -3,6 +3,7 @@
 //! A drill is a function that gets a running world and fails by an error. What it cannot have makes it
 //! skip, by returning [`Skipped`]; on a build server, where CI=true, a skip is a failure.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fmt;
 use std::fs;
@@ -14,7 +15,7 @@ use anyhow::Result;
 use crate::clock;
 use crate::drills::DRILLS;
 use crate::table::Table;
-use crate::tools::Tools;
+use crate::tools::{Extra, Tools};
 use crate::world::{Extent, World};
 
 /// When a drill is run.
@@ -35,14 +36,14 @@ pub(crate) struct Drill {
     extent: Extent,
     /// Whether it boots a machine of its own.
     pub(crate) boots: bool,
-    wants_prometheus: bool,
+    wants: Option<Extra>,
 }
 
 impl Drill {
     /// A drill on a whole world, run always. The name is the fact it claims:
     /// `a_frozen_apiserver_is_mailed_once`.
     pub(crate) const fn new(name: &'static str, run: fn(&mut World) -> Result<()>) -> Self {
-        Self { name, run, tier: Tier::Short, extent: Extent::Whole, boots: false, wants_prometheus: false }
+        Self { name, run, tier: Tier::Short, extent: Extent::Whole, boots: false, wants: None }
     }
 
     /// The same, run with `--full` only.
@@ -57,7 +58,12 @@ impl Drill {
 
     /// The same, with prometheus and promtool among the tools, which are not built for the others.
     pub(crate) const fn with_prometheus(self) -> Self {
-        Self { wants_prometheus: true, ..self }
+        Self { wants: Some(Extra::Prometheus), ..self }
+    }
+
+    /// The same, with what only hosts of a control plane have among the tools: kubeadm, kubelet and the like.
+    pub(crate) const fn with_host_tools(self) -> Self {
+        Self { wants: Some(Extra::Hosts), ..self }
     }
 
     /// The same, with many members and apiservers.
@@ -99,9 +105,9 @@ impl Choice {
         if self.is_lane { drill.name == name } else { drill.name.contains(name) }
     }
 
-    /// Whether any of the chosen drills needs Prometheus.
-    pub(crate) fn wants_prometheus(&self) -> bool {
-        self.drills().iter().any(|drill| drill.wants_prometheus)
+    /// The programs that any of the chosen drills needs beside those of every world.
+    pub(crate) fn extras(&self) -> BTreeSet<Extra> {
+        self.drills().iter().filter_map(|drill| drill.wants).collect()
     }
 
     /// The chosen drills.

@@ -7,6 +7,7 @@
 //! The outer process also holds the window: a port on the host's loopback that leads to the bastion's,
 //! so that a browser sees vedette's pages.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -21,7 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clock;
 use crate::drill::Skipped;
-use crate::tools::{Tools, search_path};
+use crate::tools::{Extra, Tools, search_path};
 
 /// Prefix of the lab's folders below the system's folder for temporary files.
 const PREFIX: &str = "vedette-lab-";
@@ -36,9 +37,9 @@ pub(crate) const WINDOW_ADDRESS: &str = "VEDETTE_LAB_WINDOW";
 ///
 /// # Errors
 /// [`Skipped`] when the kernel or the system refuses namespaces.
-pub(crate) fn run_inside(arguments: &[String], wants_prometheus: bool) -> Result<ExitCode> {
+pub(crate) fn run_inside(arguments: &[String], extras: &BTreeSet<Extra>) -> Result<ExitCode> {
     let flags = namespace_flags()?;
-    let tools = if wants_prometheus { Tools::find_with_prometheus()? } else { Tools::find()? };
+    let tools = Tools::find(extras)?;
     remove_dead_labs();
     let folder = tempfile::Builder::new()
         .prefix(PREFIX)

@@ -2,7 +2,7 @@
 //!
 //! Each drill is a process of its own with namespaces of its own; this one hands them out and adds up.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -26,11 +26,11 @@ const LANES_VARIABLE: &str = "VEDETTE_LAB_LANES";
 
 /// Runs the chosen drills and prints the sum.
 pub(crate) fn run(choice: &Choice) -> Result<ExitCode> {
-    // Once, and before the first drill: what is missing is built here. Where Prometheus cannot be had, only the drills
-    // that want it are skipped, each by itself.
-    Tools::find()?;
-    if choice.wants_prometheus() {
-        drop(Tools::find_with_prometheus());
+    // Once, and before the first drill: what is missing is built here. Where something cannot be had that only some
+    // drills want, only those are skipped, each by itself.
+    Tools::find(&BTreeSet::new())?;
+    for extra in choice.extras() {
+        drop(Tools::find(&[extra].into()));
     }
     let program = env::current_exe().context("finding this program")?;
     let drills = choice.drills();

@@ -50,6 +50,7 @@ mod vedette;
 mod vip;
 mod world;
 
+use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -96,8 +97,8 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
     }
     let outcome = match &order {
         Order::Drill(choice) if !choice.is_lane => lanes::run(choice),
-        Order::Drill(choice) => isolate::run_inside(arguments, choice.wants_prometheus()),
-        Order::Up(_) | Order::List => isolate::run_inside(arguments, false),
+        Order::Drill(choice) => isolate::run_inside(arguments, &choice.extras()),
+        Order::Up(_) | Order::List => isolate::run_inside(arguments, &BTreeSet::new()),
     };
     match (&order, outcome) {
         (Order::Drill(choice), Err(error)) => match error.downcast::<Skipped>() {

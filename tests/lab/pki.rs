@@ -153,12 +153,21 @@ impl Pki {
 
     /// Renews the certificate of `server` for another year, on the key it has, into the file `to` alone.
     pub(crate) fn renew(&self, server: Served, to: &Path) -> Result<()> {
+        self.issue_to(server, Life::Year, to)
+    }
+
+    /// Issues the certificate of apiserver `n` as one that has expired, into the file `to` alone.
+    pub(crate) fn expired(&self, n: u8, to: &Path) -> Result<()> {
+        self.issue_to(Served::Api(n), Life::Expired, to)
+    }
+
+    fn issue_to(&self, server: Served, life: Life, to: &Path) -> Result<()> {
         let key = KeyPair::from_pem(&fs::read_to_string(self.leaf(&server.leaf()).key)?)?;
-        let renewed = match server {
-            Served::Api(n) => serving(n, Life::Year)?.signed_by(&key, &self.cluster)?,
+        let issued = match server {
+            Served::Api(n) => serving(n, life)?.signed_by(&key, &self.cluster)?,
             Served::Etcd(n) => member(n)?.signed_by(&key, &self.etcd)?,
         };
-        write(to, &renewed.pem(), 0o644)
+        write(to, &issued.pem(), 0o644)
     }
 
     /// Issues the certificate anew by which vedette is known to etcd.

@@ -8,7 +8,7 @@ set -eu
 
 # program:package, for the programs the tests call; a C compiler because aws-lc and SQLite are C, Chromium and npm (for
 # axe-core and the components that draw the boards) for the status page and the boards.
-needs="cc:build-essential haproxy:haproxy postfix:postfix nft:nftables ip:iproute2 unshare:util-linux
+needs="cc:build-essential haproxy:haproxy postfix:postfix nft:nftables ip:iproute2 ping:iputils-ping unshare:util-linux
 nsenter:util-linux setpriv:util-linux mount:mount flock:util-linux chromium:chromium dnsmasq:dnsmasq-base
 faketime:faketime npm:npm tinyproxy:tinyproxy-bin"
 # Only as root: a machine that systemd boots.

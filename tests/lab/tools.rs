@@ -3,7 +3,7 @@
 //! etcd and Kubernetes come from `tools/build.sh`, which may build them first; the rest are Debian
 //! packages on PATH. Asked before the lab isolates itself, because a build needs the network.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,37 +14,48 @@ use anyhow::{Context, Result, anyhow};
 use crate::drill::Skipped;
 
 /// Programs the lab cannot do without, and their Debian packages.
-const PACKAGES: [(&str, &str); 8] = [
+const PACKAGES: [(&str, &str); 9] = [
     ("haproxy", "haproxy"),
     ("postfix", "postfix"),
     ("nft", "nftables"),
     ("tinyproxy", "tinyproxy-bin"),
     ("ip", "iproute2"),
+    ("ping", "iputils-ping"),
     ("unshare", "util-linux"),
     ("nsenter", "util-linux"),
     ("setpriv", "util-linux"),
 ];
 
 /// Paths of etcd, etcdctl, etcdutl, kube-apiserver and kubectl by name, of other versions of etcd as `etcd-3.5`, and of
-/// prometheus and promtool where wanted.
+/// each [`Extra`] that is wanted.
 #[derive(Clone, Debug)]
 pub(crate) struct Tools(BTreeMap<String, PathBuf>);
 
+/// Programs that few drills need, and that are not built for the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Extra {
+    /// prometheus and promtool.
+    Prometheus,
+    /// kubeadm, kubelet, kube-controller-manager, kube-scheduler and crictl.
+    Hosts,
+}
+
+impl Extra {
+    /// What `tools/build.sh` calls it.
+    const fn option(self) -> &'static str {
+        match self {
+            Self::Prometheus => "--prometheus",
+            Self::Hosts => "--hosts",
+        }
+    }
+}
+
 impl Tools {
-    /// Finds what every world needs, building what has to be built.
+    /// Finds what every world needs and these besides, building what has to be built.
     ///
     /// # Errors
     /// [`Skipped`] with the first thing that cannot be had.
-    pub(crate) fn find() -> Result<Self> {
-        Self::find_with(&[])
-    }
-
-    /// The same, and Prometheus.
-    pub(crate) fn find_with_prometheus() -> Result<Self> {
-        Self::find_with(&["--prometheus"])
-    }
-
-    fn find_with(options: &[&str]) -> Result<Self> {
+    pub(crate) fn find(extras: &BTreeSet<Extra>) -> Result<Self> {
         let path = search_path();
         for (program, package) in PACKAGES {
             if !env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
@@ -56,7 +67,7 @@ impl Tools {
         }
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/tools/build.sh");
         let done = Command::new(&script)
-            .args(options)
+            .args(extras.iter().map(|extra| extra.option()))
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
             .output()

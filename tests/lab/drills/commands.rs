@@ -1,56 +1,72 @@
-//! What mails tell people to run, run on hosts as kubeadm leaves them, under the faults it is for.
+//! What mails tell people to run, run under the faults it is for.
 //!
-//! `tests/commands.list` says what each command must show; every one that it does not call never run is run here.
+//! `tests/commands.list` says which drill runs a command and what it must show: here on hosts as kubeadm leaves them, in
+//! `bastion.rs` on a booted machine with vedette on it.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod bastion;
+mod findings;
+mod list;
+
+use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use vedette::judge::commands::{Commands, Id};
-use vedette::judge::words;
-use vedette::model::certificate::Fingerprint;
-use vedette::model::etcd::{AlarmKind, Apart, Apartness, Mismatch};
-use vedette::model::hosts::Hosts as Known;
-use vedette::model::phase::{Cause, Phase, Unseen};
-use vedette::model::rule::{Level, RuleId};
-use vedette::model::subject::Subject;
-use vedette::model::time::UnixTime;
-use vedette::model::verdict::{Evidence, Finding, Symptom, Traffic, Untrusted};
+use vedette::model::certificate::Class;
+use vedette::model::etcd::{AlarmKind, Mismatch};
+use vedette::model::phase::Cause;
+use vedette::model::rule::RuleId;
+use vedette::model::stored::ItemKind;
+use vedette::model::verdict::Finding;
 
+use self::findings::{
+    addresses, alarm, all_down, apart, elections, expiry, foreign, large_hellos_are_lost, member, mismatch, not_ready,
+    own_expires, partly_bad, quorum_lost, refused, several_clusters, slow, stale, unread, untrusted, vip,
+};
+use self::list::List;
 use crate::clock;
 use crate::drill::Drill;
-use crate::host::{Done, Hosts};
-use crate::net::Place;
+use crate::host::Hosts;
+use crate::http;
+use crate::net::{Place, output};
+use crate::process::Server;
 use crate::rbac;
 use crate::world::World;
 
-pub(crate) const DRILLS: &[Drill] =
-    &[Drill::new("every_command_in_mails_shows_what_it_promises_on_a_kubeadm_host", every_command)];
+pub(crate) const DRILLS: &[Drill] = &[
+    Drill::new("every_command_in_mails_shows_what_it_promises_on_a_kubeadm_host", on_hosts).with_host_tools(),
+    Drill::new("every_command_in_mails_shows_what_it_promises_on_the_host_of_vedette", bastion::on_the_bastion)
+        .with_host_tools()
+        .on_a_machine(),
+];
 
-/// A list that was read, and what has been run of it.
-struct List {
-    wanted: BTreeMap<&'static str, (Vec<i32>, Vec<&'static str>)>,
-    run: BTreeSet<&'static str>,
+/// Bound on every wait for a server.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What cert-manager adds to a cluster, as far as a list of its certificates needs it.
+const CERT_MANAGER: &str = include_str!("../cert-manager.yaml");
+
+/// The hosts of a world and what is left to run on them.
+struct Run {
+    list: List,
+    hosts: Hosts,
 }
 
-const REFUSED: Unseen = Unseen { phase: Phase::Dial, cause: Cause::Refused };
-
-fn every_command(world: &mut World) -> Result<()> {
-    let mut list = List::read()?;
+fn on_hosts(world: &mut World) -> Result<()> {
     let hosts = Hosts::lay(world)?;
+    let mut run = Run { list: List::of("hosts")?, hosts };
+    let outcome = faults(world, &mut run);
+    run.list.conclude(outcome)
+}
+
+fn faults(world: &mut World, run: &mut Run) -> Result<()> {
     listen_as_kubeadm_does(world)?;
     let pki = world.pki.leaf("api-1/apiserver").cert.display().to_string();
 
     // Of a cluster that works, as far as these commands see.
     for finding in [
         apart(),
-        not_listed(),
-        of(
-            RuleId::F05,
-            "prod/etcd/main",
-            Evidence::Elections { count: 3, window: Duration::from_secs(900), latest: vec![] },
-        ),
+        mismatch(Mismatch::NotListed(vec![member(3)])),
+        elections(),
         alarm(RuleId::F10, AlarmKind::Corrupt),
         not_ready(RuleId::F50, "log"),
         foreign(),
@@ -64,39 +80,136 @@ fn every_command(world: &mut World) -> Result<()> {
         refused("prod/etcd/main/etcd-1", Cause::CredentialRefused),
         partly_bad(),
     ] {
-        list.check(world, &hosts, &finding)?;
+        run.check(world, &finding)?;
     }
-    list.check(world, &hosts, &stale(&pki))?;
+    credentials(world, run)?;
+    certificates(world, run)?;
+    hellos(world, run)?;
+    members(world, run)?;
+    run.check(world, &stale(&pki))?;
     world.server("api-1")?.stop().ok();
     world.start("api-1")?;
-    world.wait_ready(Duration::from_secs(60))?;
+    world.wait_ready(PATIENCE)?;
 
     world.fill_etcd()?;
-    list.check(world, &hosts, &alarm(RuleId::F09, AlarmKind::NoSpace))?;
+    run.check(world, &alarm(RuleId::F09, AlarmKind::NoSpace))?;
     ensure!(world.etcd_alarms()?.is_empty(), "the alarm is still raised: {}", world.etcd_alarms()?);
 
     for name in ["etcd-2", "etcd-3"] {
         world.kill9(name)?;
     }
-    list.check(world, &hosts, &quorum_lost())?;
-    ensure!(hosts.of(Place::Etcd(2)).join("root/etcd-before/member").is_dir(), "there is no copy of the data");
+    run.check(world, &quorum_lost())?;
+    ensure!(run.hosts.of(Place::Etcd(2)).join("root/etcd-before/member").is_dir(), "there is no copy of the data");
 
     let log = world.server("api-1")?.log.clone();
-    clock::wait_until("an apiserver to miss etcd", Duration::from_secs(60), || {
-        std::fs::read_to_string(&log).is_ok_and(|text| text.contains("etcd"))
+    clock::wait_until("an apiserver to miss etcd", PATIENCE, || {
+        fs::read_to_string(&log).is_ok_and(|text| text.contains("etcd"))
     })?;
-    list.check(world, &hosts, &not_ready(RuleId::F25, "etcd"))?;
+    run.check(world, &not_ready(RuleId::F25, "etcd"))?;
 
     for name in ["api-1", "api-2"] {
         world.kill9(name)?;
     }
-    let down = |name: &str| (subject(&format!("prod/apiserver/{name}")), Symptom::Silent(REFUSED));
-    list.check(
-        world,
-        &hosts,
-        &of(RuleId::F24, "prod", Evidence::AllBad { parts: vec![down("api-1"), down("api-2")] }),
+    run.check(world, &all_down())
+}
+
+/// vedette gets a new credential, which a real controller-manager signs.
+fn credentials(world: &mut World, run: &mut Run) -> Result<()> {
+    start_readers(world)?;
+    let kubeconfig = rbac::vedette(&world.folder).display().to_string();
+    run.check(world, &own_expires(ItemKind::KubeconfigClient, &kubeconfig))?;
+    let taken = run.line(world, &own_expires(ItemKind::KubeconfigClient, &kubeconfig), "base64 -d >vedette.crt")?;
+    let shown = "openssl x509 -noout -subject -issuer -in vedette.crt".to_owned();
+    clock::wait_for("a signed certificate", PATIENCE, || {
+        let done = run.hosts.paste(world, &[taken.clone(), shown.clone()])?;
+        Ok(done[1].said.contains("CN = vedette").then_some(()))
+    })?;
+
+    let token = world.folder.join("token");
+    fs::write(&token, "a.token.of.nobody")?;
+    run.check(world, &own_expires(ItemKind::Token, &token.display().to_string()))
+}
+
+/// An apiserver's certificate has expired: it is renewed by kubeadm, and what reads its own at the start is restarted.
+fn certificates(world: &mut World, run: &mut Run) -> Result<()> {
+    let served = run.hosts.of(Place::Api(1)).join("etc/kubernetes/pki/apiserver.crt");
+    world.pki.expired(1, &served)?;
+    run.check(world, &expiry(Class::Manual))?;
+    let ends =
+        output(std::process::Command::new("openssl").args(["x509", "-checkend", "0", "-noout", "-in"]).arg(&served))?;
+    ensure!(ends.contains("will not expire"), "not renewed: {ends}");
+    for name in ["controller-manager", "scheduler"] {
+        ensure!(!world.server(name)?.is_running(), "{name} was not stopped, so that its kubelet would start it anew");
+    }
+
+    let file = world.folder.join("cert-manager.yaml");
+    fs::write(&file, CERT_MANAGER)?;
+    output(world.kubectl()?.args(["apply", "-f"]).arg(&file))?;
+    for kind in ["certificates", "certificaterequests"] {
+        let resource = format!("crd/{kind}.cert-manager.io");
+        output(world.kubectl()?.args(["wait", "--for=condition=Established", "--timeout=30s", &resource]))?;
+    }
+    let one = world.folder.join("certificate.yaml");
+    fs::write(
+        &one,
+        "apiVersion: cert-manager.io/v1\nkind: Certificate\nmetadata: { name: api, namespace: kube-system }\nspec: {}\n",
     )?;
-    list.nothing_is_left()
+    output(world.kubectl()?.args(["apply", "-f"]).arg(&one))?;
+    run.check(world, &expiry(Class::Automatic))
+}
+
+/// A path on which only what fits one packet arrives.
+fn hellos(world: &World, run: &mut Run) -> Result<()> {
+    world.network.swallow_large_hellos(Place::Vip)?;
+    let plain = run.hosts.paste(world, &["timeout 20 kubectl version".to_owned()])?;
+    ensure!(plain[0].code != 0, "kubectl gets through as it is: {}", plain[0].said);
+    run.check(world, &large_hellos_are_lost())?;
+    world.network.pass_large_hellos(Place::Vip)
+}
+
+/// Members that are not what they should be.
+fn members(world: &mut World, run: &mut Run) -> Result<()> {
+    let added = output(&mut world.etcdctl(&["member", "add", "ghost", "--peer-urls=https://10.89.0.99:2380"])?)?;
+    let id = added.split_whitespace().nth(1).context("etcdctl names no id")?.to_owned();
+    run.check(world, &mismatch(Mismatch::NotStarted { ids: vec![id.clone()], voters: 4 }))?;
+    let left = output(&mut world.etcdctl(&["member", "list"])?)?;
+    ensure!(!left.contains(&id), "it is still a member: {left}");
+
+    run.check(world, &several_clusters())?;
+    let host = run.hosts.of(Place::Etcd(1));
+    ensure!(host.join("root/kube-apiserver.yaml").is_file(), "the kubelet would still start a writer");
+
+    world.stop("etcd-3")?;
+    let ip = Place::Etcd(3).ip();
+    let mut arguments = vec![format!("--data-dir={}", world.volatile.join("plain").display())];
+    arguments.extend(["listen", "advertise"].map(|verb| format!("--{verb}-client-urls=http://{ip}:2379")));
+    let log = world.folder.join("logs/plain.log");
+    world.add(Server::new("plain", Place::Etcd(3), world.tools.path("etcd")?.to_owned(), arguments, log));
+    world.start("plain")?;
+    clock::wait_until("an etcd without TLS", PATIENCE, || {
+        world.network.inside(Place::Bastion, || http::get(&format!("http://{ip}:2379/version"), None)).is_ok()
+    })?;
+    run.check(world, &mismatch(Mismatch::WithoutTls(vec![member(3)])))?;
+    world.kill9("plain")?;
+    world.start("etcd-3")?;
+    world.wait_ready(PATIENCE)
+}
+
+/// A controller-manager that signs, and a scheduler: what reads its kubeconfig at its start alone.
+fn start_readers(world: &mut World) -> Result<()> {
+    let kubeconfig = format!("--kubeconfig={}", rbac::admin(&world.folder).display());
+    let signing = [("cert", "crt"), ("key", "key")].map(|(flag, extension)| {
+        format!("--cluster-signing-{flag}-file={}", world.pki.file("ca", extension).display())
+    });
+    for (name, more) in [("controller-manager", &signing[..]), ("scheduler", &[])] {
+        let program = world.tools.path(&format!("kube-{name}"))?.to_owned();
+        let mut arguments = vec![kubeconfig.clone(), "--bind-address=127.0.0.1".into()];
+        arguments.extend_from_slice(more);
+        let log = world.folder.join(format!("logs/{name}.log"));
+        world.add(Server::new(name, Place::Api(1), program, arguments, log));
+        world.start(name)?;
+    }
+    Ok(())
 }
 
 /// kubeadm's etcd serves its metrics on the loopback address.
@@ -106,58 +219,26 @@ fn listen_as_kubeadm_does(world: &mut World) -> Result<()> {
         let urls = format!("--listen-metrics-urls=http://{}:2381,http://127.0.0.1:2381", place.ip());
         world.server(&place.name())?.add_argument(urls);
         world.restart(&place.name())?;
-        world.wait_ready(Duration::from_secs(60))?;
+        world.wait_ready(PATIENCE)?;
     }
     Ok(())
 }
 
-impl List {
-    fn read() -> Result<Self> {
-        let mut wanted = BTreeMap::new();
-        for line in include_str!("../../commands.list").lines().filter(|line| !line.starts_with('#')) {
-            let mut words = line.splitn(2, ' ');
-            let (id, rest) = (words.next().unwrap_or_default(), words.next().unwrap_or_default().trim());
-            let (codes, shows) = rest.split_once(' ').unwrap_or((rest, ""));
-            if codes == "never" || id.is_empty() {
-                continue;
-            }
-            let codes: Result<Vec<i32>, _> = codes.split(',').map(str::parse).collect();
-            let shows = shows.trim().split('|').collect();
-            wanted.insert(id, (codes.with_context(|| line.to_owned())?, shows));
-        }
-        Ok(Self { wanted, run: BTreeSet::new() })
-    }
-
-    /// Runs what a mail about `finding` says, in its order, except for what is never run.
-    fn check(&mut self, world: &World, hosts: &Hosts, finding: &Finding) -> Result<()> {
-        let (addresses, known) = (addresses(), Known::default());
-        let mut next = words::of(finding.rule).next_commands(finding, &Commands::new(&addresses, &known));
-        next.retain(|command| self.wanted.contains_key(command.id.as_str()));
+impl Run {
+    /// Runs what a mail about `finding` says, in its order, as far as it is this drill's.
+    fn check(&mut self, world: &World, finding: &Finding) -> Result<()> {
+        let next = self.list.commands(finding, &addresses());
         let lines: Vec<String> = next.iter().map(|command| filled_in(world, finding, &command.line)).collect();
-        let done = hosts.paste(world, &lines)?;
-        for (command, done) in next.iter().zip(done) {
-            self.judge(command.id, &done).with_context(|| format!("{}: {}", finding.rule, command.line))?;
-        }
+        let done = self.hosts.paste(world, &lines)?;
+        self.list.judge(finding, &next, &done);
         Ok(())
     }
 
-    fn judge(&mut self, id: Id, done: &Done) -> Result<()> {
-        let (codes, shows) = &self.wanted[id.as_str()];
-        ensure!(codes.contains(&done.code), "code {}:\n{}", done.code, done.said);
-        let is_shown = shows.iter().any(|text| match *text {
-            "@@nothing" => done.said.is_empty(),
-            "@@digits" => !done.said.is_empty() && done.said.bytes().all(|byte| byte.is_ascii_digit()),
-            text => done.said.contains(text),
-        });
-        ensure!(is_shown, "none of {shows:?} is in what it shows:\n{}", done.said);
-        self.run.insert(id.as_str());
-        Ok(())
-    }
-
-    fn nothing_is_left(&self) -> Result<()> {
-        let left: Vec<&&str> = self.wanted.keys().filter(|id| !self.run.contains(*id)).collect();
-        ensure!(left.is_empty(), "listed as run, and no fault of the drill tells people to run it: {left:?}");
-        Ok(())
+    /// The one line of a mail about `finding` that has `part` in it.
+    fn line(&self, world: &World, finding: &Finding, part: &str) -> Result<String> {
+        let next = self.list.commands(finding, &addresses());
+        let found = next.iter().find(|command| command.line.contains(part));
+        Ok(filled_in(world, finding, &found.with_context(|| format!("no command has {part}"))?.line))
     }
 }
 
@@ -174,133 +255,4 @@ fn filled_in(world: &World, finding: &Finding, line: &str) -> String {
     ]
     .iter()
     .fold(line.to_owned(), |line, (word, path)| line.replace(word, &path.display().to_string()))
-}
-
-fn subject(text: &str) -> Subject {
-    text.parse().expect("the drill writes subjects as the inventory does")
-}
-
-fn member(n: u8) -> Subject {
-    subject(&format!("prod/etcd/main/etcd-{n}"))
-}
-
-fn addresses() -> BTreeMap<Subject, String> {
-    let api = |n: u8| (subject(&format!("prod/apiserver/api-{n}")), format!("{}:6443", Place::Api(n).ip()));
-    let members = (1..=3).map(|n| (member(n), format!("{}:2379", Place::Etcd(n).ip())));
-    let vip = (subject("prod/vip"), format!("{}:6443", Place::Vip.ip()));
-    members.chain([api(1), api(2), vip]).collect()
-}
-
-fn of(rule: RuleId, about: &str, evidence: Evidence) -> Finding {
-    Finding {
-        rule,
-        subject: subject(about),
-        level: Level::Critical,
-        since: UnixTime::from_secs(0),
-        hold: Duration::ZERO,
-        path_unproven: false,
-        evidence,
-    }
-}
-
-fn quorum_lost() -> Finding {
-    let silent = vec![(member(2), REFUSED), (member(3), REFUSED)];
-    let evidence = Evidence::Quorum { needed: 2, answering: vec![member(1)], silent, leaderless: false, unwatched: 0 };
-    of(RuleId::F01, "prod/etcd/main", evidence)
-}
-
-fn apart() -> Finding {
-    let apart = vec![Apart { member: member(3), how: Apartness::NoLeader { term: 7 } }];
-    of(RuleId::F03, "prod/etcd/main", Evidence::Split { leader: "etcd-1".into(), term: 8, following: 2, of: 3, apart })
-}
-
-fn not_listed() -> Finding {
-    let found = vec![Mismatch::NotListed(vec![member(3)])];
-    of(RuleId::F57, "prod/etcd/main", Evidence::Mismatch { found, of: 3 })
-}
-
-fn alarm(rule: RuleId, kind: AlarmKind) -> Finding {
-    let evidence = Evidence::Alarm {
-        kind,
-        raised_by: vec!["etcd-2".into()],
-        db_size_bytes: None,
-        db_quota_bytes: None,
-        beside: Vec::new(),
-    };
-    of(rule, "prod/etcd/main", evidence)
-}
-
-fn not_ready(rule: RuleId, part: &str) -> Finding {
-    let parts = vec![(subject("prod/apiserver/api-1"), vec![part.to_owned()])];
-    of(rule, "prod", Evidence::NotReady { parts, of: 2, etcd_agrees: Some(true) })
-}
-
-fn foreign() -> Finding {
-    let parts = vec![(subject("prod/apiserver/api-1"), Symptom::Status(503))];
-    of(RuleId::F58, "prod", Evidence::Impostor { parts, bad: 1, of: 2 })
-}
-
-fn vip() -> Finding {
-    let ready = vec![subject("prod/apiserver/api-1"), subject("prod/apiserver/api-2")];
-    of(RuleId::F23, "prod/vip", Evidence::Vip { symptom: Symptom::Silent(REFUSED), ready, reused_answers: false })
-}
-
-/// The shared address that fails at times.
-fn partly_bad() -> Finding {
-    let evidence = Evidence::Partial { symptom: Symptom::Silent(REFUSED), ready: 1, of: 2, extent: Default::default() };
-    of(RuleId::F22, "prod/vip", evidence)
-}
-
-fn untrusted(reason: &str) -> Finding {
-    let place = subject("prod/apiserver/api-1");
-    let untrusted = Untrusted {
-        place,
-        expected: "api".into(),
-        holder: "CN=api".into(),
-        issuer: "CN=ca".into(),
-        names: Vec::new(),
-        not_before: UnixTime::from_secs(0),
-        fingerprint: Fingerprint([1; 32]),
-    };
-    let evidence = Evidence::Untrusted { parts: vec![untrusted], trusted: Vec::new() };
-    of(RuleId::F27, &format!("prod/chain/{reason}"), evidence)
-}
-
-fn slow() -> Finding {
-    let evidence = Evidence::Slow {
-        parts: vec![(subject("prod/apiserver/api-1"), Duration::from_secs(2))],
-        total: Duration::from_secs(2),
-        dominating: None,
-        traffic: Traffic::All,
-        looks: 3,
-        awaited: Vec::new(),
-        slow: 1,
-        of: 2,
-    };
-    of(RuleId::F49, "prod", evidence)
-}
-
-fn unread(path: &str) -> Finding {
-    let faults = vec![(path.to_owned(), vedette::model::stored::FileFault::Forbidden)];
-    let evidence =
-        Evidence::Unread { path: path.to_owned(), faults, more: 0, own: None, first_end: None, last_read: None };
-    of(RuleId::F28, "prod/stored/7c7c7c7c7c7c7c7c", evidence)
-}
-
-fn refused(about: &str, cause: Cause) -> Finding {
-    let unseen = Unseen { phase: Phase::FirstByte, cause };
-    let evidence = Evidence::Refused { unseen, own_flaw: None, by: Vec::new(), trust: None };
-    of(RuleId::F52, about, evidence)
-}
-
-fn stale(path: &str) -> Finding {
-    let evidence = Evidence::Stale {
-        served: Fingerprint([1; 32]),
-        stored: Fingerprint([2; 32]),
-        path: path.to_owned(),
-        source: None,
-        served_ends: UnixTime::from_secs(0),
-        stored_ends: UnixTime::from_secs(0),
-    };
-    of(RuleId::F54, "prod/apiserver/api-1", evidence)
 }

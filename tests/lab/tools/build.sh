@@ -1,35 +1,38 @@
 #!/bin/sh
-# Finds the lab's etcd and Kubernetes programs, and Prometheus when asked to, builds what is missing, and
-# prints one line `NAME PATH` for each on standard output (progress goes to standard error).
+# Finds the lab's etcd and Kubernetes programs, and when asked to Prometheus or what only hosts of a control
+# plane have, builds what is missing, and prints one line `NAME PATH` for each on standard output (progress goes to standard error).
 #
 # Where it looks, in envtest's order:
 #   1. $KUBEBUILDER_ASSETS/NAME, taken as it is;
 #   2. NAME on PATH, if it is at least the minor version pinned below;
 #   3. the cache, ${VEDETTE_LAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vedette-lab}, keyed by version;
 #   4. a build from the pinned Go modules beside this file into that cache: about four minutes for
-#      Kubernetes on two cores, two for Prometheus, once.
+#      Kubernetes on two cores, as long again for what only hosts of a control plane have, two for
+#      Prometheus, once.
 # Other versions of etcd, for the drills over versions, are named etcd-MAJOR.MINOR. They come from the cache
 # or are made: 3.4 is unpacked from Debian's package (never installed, so its service never starts), the
 # rest are built. One that cannot be had has no line, and its drill is skipped.
 # What cannot be had is named in the last line: `skipped: no NAME: why`, and the exit code is 3.
 #
-# Usage: build.sh [--no-build] [--prometheus]
+# Usage: build.sh [--no-build] [--prometheus] [--hosts]
 set -eu
 
 KUBERNETES=1.36.3
 ETCD=3.6.16
+CRI_TOOLS=1.34.0
 # Its module is called v0.315.0.
 PROMETHEUS=3.15.0
 OTHER_ETCDS="3.5.35 3.7.3"
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${VEDETTE_LAB_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/vedette-lab}
-may_build=yes wants_prometheus=no
+may_build=yes wants_prometheus=no wants_hosts=no
 for option in "$@"; do
     case $option in
     --no-build) may_build=no ;;
     --prometheus) wants_prometheus=yes ;;
-    *) echo "build.sh knows --no-build and --prometheus, not $option" >&2; exit 2 ;;
+    --hosts) wants_hosts=yes ;;
+    *) echo "build.sh knows --no-build, --prometheus and --hosts, not $option" >&2; exit 2 ;;
     esac
 done
 
@@ -45,6 +48,7 @@ version_of() {
     case $1 in
     kubectl) "$2" version --client 2>/dev/null ;;
     etcdctl | etcdutl) "$2" version 2>/dev/null ;;
+    kubeadm) "$2" version --output=short 2>/dev/null ;;
     *) "$2" --version 2>/dev/null ;;
     esac | sed -n 's/.*[v ]\([0-9][0-9]*\.[0-9][0-9]*\.[0-9][0-9]*\).*/\1/p' | head -n 1
 }
@@ -105,11 +109,12 @@ build() {
     mv "$work" "$kept"
 }
 
-# provide FOLDER PINNED NAME=PACKAGE...
+# provide FOLDER PINNED NAME=PACKAGE... : what is kept beside a first set of FOLDER has $set in its name.
+set=
 provide() {
     folder=$1 pinned=$2
     shift 2
-    kept=$cache/$folder-v$pinned
+    kept=$cache/$folder-v$pinned$set
     for target in "$@"; do
         found "${target%%=*}" "$pinned" "$kept" >/dev/null && continue
         [ "$may_build" = yes ] || skip "${target%%=*}" "not in KUBEBUILDER_ASSETS, on PATH or in $cache"
@@ -172,6 +177,18 @@ ldflags="-s -w -X $version.gitVersion=v$KUBERNETES -X $version.gitMajor=${KUBERN
 provide kubernetes "$KUBERNETES" \
     kube-apiserver=k8s.io/kubernetes/cmd/kube-apiserver \
     kubectl=k8s.io/kubernetes/cmd/kubectl
+# Everything else on the hosts of a control plane, for the commands that people are told to run there.
+if [ "$wants_hosts" = yes ]; then
+    set=-hosts
+    provide kubernetes "$KUBERNETES" \
+        kubeadm=k8s.io/kubernetes/cmd/kubeadm \
+        kubelet=k8s.io/kubernetes/cmd/kubelet \
+        kube-controller-manager=k8s.io/kubernetes/cmd/kube-controller-manager \
+        kube-scheduler=k8s.io/kubernetes/cmd/kube-scheduler
+    set=
+    ldflags="-s -w -X sigs.k8s.io/cri-tools/pkg/version.Version=v$CRI_TOOLS"
+    provide cri-tools "$CRI_TOOLS" crictl=sigs.k8s.io/cri-tools/cmd/crictl
+fi
 
 # Without the web pages, which need npm, and without every way to discover targets but files: less than half the
 # build. The API is complete.

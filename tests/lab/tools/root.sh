@@ -8,8 +8,13 @@
 # Usage: root.sh [--no-build]
 set -eu
 
-# procps has the kill of ExecReload=.
+# procps has the kill of ExecReload=. The rest is what a host of vedette or of a control plane has, for the commands that
+# mails tell people to run there.
 PACKAGES=systemd,systemd-sysv,dbus,libnss-systemd,procps
+PACKAGES=$PACKAGES,sudo,openssh-server,openssh-client,iproute2,nftables,iputils-ping,iputils-tracepath
+PACKAGES=$PACKAGES,bind9-dnsutils,systemd-resolved,curl,haproxy,containerd
+# Whoever wants them starts them.
+IDLE="ssh systemd-resolved haproxy containerd"
 
 cache=${VEDETTE_LAB_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/vedette-lab}
 
@@ -51,6 +56,7 @@ if [ ! -d "$root" ]; then
     apt-config dump Acquire::http::Proxy Acquire::https::Proxy >"$work/apt.conf" 2>/dev/null || true
     mmdebstrap --quiet --variant=minbase --include="$PACKAGES" --aptopt="$work/apt.conf" \
         --aptopt='Acquire::Languages "none"' --dpkgopt='path-exclude=/usr/share/doc/*' --format=directory \
+        --customize-hook="chroot \"\$1\" systemctl disable --quiet $IDLE" \
         "$release" "$work/root" "$sources" >&2 || skip "mmdebstrap failed"
     chmod 755 "$work/root"
     mv "$work/root" "$root"

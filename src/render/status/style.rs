@@ -37,6 +37,7 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 12px;margin:6px 0}
 overflow-wrap:anywhere}\
 pre{margin:4px 0;padding:8px 10px;background:var(--code);border:1px solid var(--line);border-radius:4px;\
 font:13px/1.5 ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;white-space:pre-wrap;overflow-wrap:anywhere}\
+pre span{display:inline-block;max-width:100%;word-break:break-all}\
 .wide{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:6px;margin:0 0 12px}\
 table{border-collapse:collapse;width:100%;font-size:14px}caption{text-align:left;padding:8px 12px;font-weight:700}\
 th,td{text-align:left;vertical-align:top;padding:6px 12px;border-top:1px solid var(--line)}\

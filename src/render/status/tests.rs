@@ -72,7 +72,8 @@ fn every_fact_of_the_model_is_in_all_three_renderings() {
     for (state, snapshot) in states::all() {
         let status = status(&snapshot);
         let plain = squeezed(&text(&status));
-        let page = squeezed(&html(&status, true));
+        // Each word of a command is in a span of its own.
+        let page = squeezed(&html(&status, true).replace("<span>", "").replace("</span>", ""));
         let facts = facts(&serde_json::to_value(&status).unwrap());
         assert!(facts.len() > 30, "{state}: {facts:?}");
 

@@ -94,10 +94,17 @@ fn commands(out: &mut String, title: &str, commands: &[CommandLine]) {
         .iter()
         .map(|command| {
             let note = command.note.as_ref().map_or_else(String::new, |note| format!("# {}\n", safe(note)));
-            format!("{note}{}", safe(&command.line))
+            format!("{note}{}", words(&command.line))
         })
         .collect();
     out.push_str(&format!("<p class=\"dim\">{}</p><pre>{}</pre>", safe(title), lines.join("\n")));
+}
+
+/// A line that is broken between its words alone, and inside one only where that fills a line by itself: a browser
+/// breaks at hyphens else, and `--cacert` is read as two things.
+fn words(line: &str) -> String {
+    let whole = |word: &str| if word.is_empty() { String::new() } else { format!("<span>{}</span>", safe(word)) };
+    line.split(' ').map(whole).collect::<Vec<_>>().join(" ")
 }
 
 /// Looks as a list: target, what it saw, when, where the time went.

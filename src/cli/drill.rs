@@ -272,6 +272,7 @@ mod tests {
             levels: BTreeMap::new(),
             policy: Policy::default(),
             kubeconfigs: Vec::new(),
+            file: Default::default(),
         }
     }
 

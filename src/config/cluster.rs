@@ -199,6 +199,7 @@ impl Desk<'_> {
         let proxy = |text: &str| text.parse::<Proxy>().map_err(|bad| Wrong::new(bad.what, bad.hint));
         Credentials {
             anchors: self.source(&section, "ca", Use::Authorities),
+            kubeconfig: None,
             client: self.client_pair(&section),
             token: self.source(&section, "token", Use::Token),
             exec: None,

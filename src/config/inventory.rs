@@ -2,7 +2,8 @@
 
 use lettre::message::Mailbox;
 
-use super::settings::{Cluster, FilePlace, Listener, Settings, WatchedFiles};
+use super::settings::{Cluster, Credentials, FilePlace, Listener, Settings, Source, WatchedFiles};
+use crate::model::hosts::Credential;
 use crate::model::inventory::{self, FileWatch, Inventory};
 use crate::model::subject::Name;
 
@@ -12,6 +13,7 @@ impl Settings {
     pub fn inventory(&self) -> Inventory {
         Inventory {
             vantage: self.vantage.name.clone(),
+            configuration: shown(&self.file.display().to_string()),
             clusters: self.clusters.iter().map(|cluster| (cluster.name.clone(), listed(cluster))).collect(),
             references: self.vantage.references.iter().map(|reference| reference.listed()).collect(),
             resolvers: self.vantage.resolvers.iter().map(|resolver| resolver.listed()).collect(),
@@ -59,13 +61,29 @@ fn listed(cluster: &Cluster) -> inventory::Cluster {
                     listeners,
                     is_metrics_only: etcd.is_metrics_only,
                     is_verified: shown_to.anchors.is_some(),
+                    credential: files_of(shown_to),
                 };
                 (etcd.name.clone(), known)
             })
             .collect(),
         files: cluster.watched_files().iter().map(listed_files).collect(),
         hosts: cluster.hosts.clone(),
+        credential: files_of(&cluster.credentials),
         levels: cluster.levels.clone(),
+    }
+}
+
+/// The files a credential is in, as far as it is in files.
+fn files_of(credentials: &Credentials) -> Credential {
+    let file = |source: &Source| match source {
+        Source::File(path) => Some(shown(&path.display().to_string())),
+        Source::Credential(_) | Source::Env(_) | Source::Inline(_) => None,
+    };
+    Credential {
+        ca: credentials.anchors.as_ref().and_then(file),
+        certificate: credentials.client.as_ref().and_then(|pair| file(&pair.certificate)),
+        key: credentials.client.as_ref().and_then(|pair| file(&pair.key)),
+        kubeconfig: credentials.kubeconfig.as_ref().map(|path| shown(&path.display().to_string())),
     }
 }
 

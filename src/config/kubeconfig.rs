@@ -107,6 +107,7 @@ impl Desk<'_> {
         let client = certificate.zip(key).zip(pair_mark);
         let credentials = Credentials {
             anchors: source(chosen.authorities, Use::Authorities),
+            kubeconfig: Some(path.to_owned()),
             client: client
                 .map(|((certificate, key), mark)| self.paired(certificate, key, Named { file: Some(file), mark })),
             token: source(chosen.token, Use::Token),

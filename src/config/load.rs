@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret as _;
 
@@ -84,6 +84,7 @@ impl Settings {
         let folder = file.parent().unwrap_or(Path::new(""));
         let settings =
             Desk { complaints: &complaints, folder, surroundings, kubeconfigs: RefCell::default() }.settings(text);
+        let settings = settings.map(|settings| Self { file: file.to_owned(), ..settings });
         let problems = complaints.sorted();
         match settings {
             Some(settings) if !problems.iter().any(Problem::is_error) => Ok((settings, problems)),
@@ -127,7 +128,8 @@ impl Desk<'_> {
         }
         let files = self.files(&section, None);
         let kubeconfigs = self.kubeconfigs.take();
-        let settings = Settings { vantage, mail, links, heartbeat, clusters, files, levels, policy, kubeconfigs };
+        let file = PathBuf::new();
+        let settings = Settings { file, vantage, mail, links, heartbeat, clusters, files, levels, policy, kubeconfigs };
         self.path_proof(&settings, root);
         Some(settings)
     }

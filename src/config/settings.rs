@@ -23,6 +23,8 @@ use crate::parse::yaml::Mark;
 /// Everything vedette was told.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// The file this was read from.
+    pub file: PathBuf,
     /// The machine we run on.
     pub vantage: Vantage,
     /// How mail goes out; `None` when nobody is to be mailed.
@@ -187,6 +189,8 @@ pub struct Listener {
 pub struct Credentials {
     /// Certificate authorities, PEM.
     pub anchors: Option<Source>,
+    /// The kubeconfig all of it is from.
+    pub kubeconfig: Option<PathBuf>,
     /// Client certificate chain and key, PEM.
     pub client: Option<ClientPair>,
     /// Bearer token.
@@ -289,6 +293,7 @@ impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Credentials")
             .field("anchors", &self.anchors)
+            .field("kubeconfig", &self.kubeconfig)
             .field("client", &self.client)
             .field("token", &self.token)
             .field("exec", &self.exec)

@@ -347,8 +347,9 @@ impl Engine {
 
 /// How the hosts of the incident's cluster are reached, as far as it is known now.
 fn hosts(view: &crate::observe::view::View, incident: &Incident) -> Hosts {
-    let known = incident.cluster.as_ref().and_then(|name| view.inventory().clusters.get_key_value(name));
-    known.map_or_else(Hosts::default, |(name, cluster)| guess::hosts(name, cluster, view.picture(name).map(|p| &**p)))
+    let cluster = incident.cluster.as_ref();
+    let picture = cluster.and_then(|name| view.picture(name));
+    guess::all(view.inventory(), cluster, picture.map(|picture| &**picture))
 }
 
 /// Addresses of everything in the incident's cluster: whoever reads the mail needs to reach more than the dead.

@@ -98,11 +98,11 @@ impl Words for Refused {
         if is_withheld(finding) {
             return vec![commands.server_against_ca(&finding.subject), commands.check()];
         }
-        let mut next = vec![commands.check(), commands.own_certificate()];
+        let mut next = vec![commands.check(), commands.own_certificate(&finding.subject)];
         if finding.subject.component() == "etcd" {
             next.push(commands.etcd_as_vedette(&finding.subject));
         } else {
-            next.extend([commands.who_am_i(), commands.may_read()]);
+            next.extend([commands.who_am_i(&finding.subject), commands.may_read()]);
         }
         next
     }

@@ -144,7 +144,7 @@ impl Words for ChainUntrusted {
         let mut next = vec![commands.served(&first.place, fields)];
         match reason(finding) {
             Distrust::UnknownAuthority => {
-                next.push(commands.configured_ca());
+                next.push(commands.configured_ca(&first.place));
                 next.extend(commands.ca_on_host(&first.place, etcd(finding).is_some()));
             }
             Distrust::NotYetValid => next.push(commands.clocks(&first.place)),

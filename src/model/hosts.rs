@@ -1,10 +1,10 @@
 //! The hosts of a cluster as a person reaches them: what Kubernetes was installed with, and whom ssh logs in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::subject::Subject;
+use super::subject::{Name, Subject};
 
 /// What a cluster was installed with: paths, programs and ways of renewal depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -47,6 +47,43 @@ pub struct Hosts {
     /// etcd members that led at that time: they are defragmented last.
     #[serde(default)]
     pub leaders: BTreeSet<Subject>,
+    /// What vedette's configuration names; an older release did not say.
+    #[serde(default)]
+    pub named: Named,
+}
+
+/// What vedette's own configuration names, for commands on its host.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Named {
+    /// The configuration itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<String>,
+    /// What is shown to the apiservers and trusted of them.
+    #[serde(default)]
+    pub apiservers: Credential,
+    /// The same for each etcd cluster.
+    #[serde(default)]
+    pub etcds: BTreeMap<Name, Credential>,
+    /// Names that are expected in certificates, of endpoints that are not dialled by them.
+    #[serde(default)]
+    pub server_names: BTreeMap<Subject, String>,
+}
+
+/// Files with what vedette shows a server and trusts of it; `None` where it is in no file of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Credential {
+    /// The CA.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// The client certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    /// Its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The kubeconfig that has them, or says where they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubeconfig: Option<String>,
 }
 
 /// How a distribution is known.

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::Class;
-use super::hosts::HostAccess;
+use super::hosts::{Credential, HostAccess, Named};
 use super::links::Links;
 use super::rule::{Level, RuleId};
 use super::subject::{Name, Subject};
@@ -18,6 +18,9 @@ use super::subject::{Name, Subject};
 pub struct Inventory {
     /// Name of this vantage, as mails show it.
     pub vantage: String,
+    /// The file of the configuration; empty where it was read from none.
+    #[serde(default)]
+    pub configuration: String,
     /// Clusters by name.
     pub clusters: BTreeMap<Name, Cluster>,
     /// Places that prove our path.
@@ -66,6 +69,9 @@ pub struct Cluster {
     /// What the configuration says of its hosts.
     #[serde(default)]
     pub hosts: HostAccess,
+    /// Files with what is shown to its apiservers and trusted of them.
+    #[serde(default)]
+    pub credential: Credential,
     /// Levels changed for this cluster.
     pub levels: BTreeMap<RuleId, Level>,
 }
@@ -93,6 +99,9 @@ pub struct Etcd {
     /// Whether a CA is configured to verify what the members serve.
     #[serde(default)]
     pub is_verified: bool,
+    /// Files with what is shown to its members and trusted of them.
+    #[serde(default)]
+    pub credential: Credential,
 }
 
 /// A metrics listener.
@@ -190,6 +199,32 @@ pub struct Reference {
 }
 
 impl Inventory {
+    /// What the configuration names, as far as it concerns `cluster` or, without one, the vantage.
+    #[must_use]
+    pub fn named(&self, cluster: Option<&Name>) -> Named {
+        let known = cluster.and_then(|name| self.clusters.get_key_value(name));
+        let configuration = (!self.configuration.is_empty()).then(|| self.configuration.clone());
+        let Some((name, cluster)) = known else { return Named { configuration, ..Named::default() } };
+        let vip = cluster.vip.iter().map(|endpoint| (Subject::Vip(name.clone()), endpoint));
+        let apiservers = cluster.apiservers.iter();
+        let apiservers = apiservers.map(|(one, endpoint)| (Subject::Apiserver(name.clone(), one.clone()), endpoint));
+        let members = cluster.etcds.iter().flat_map(|(etcd, known)| {
+            let at = |one: &Name| Subject::EtcdMember(name.clone(), etcd.clone(), one.clone());
+            known.members.iter().map(move |(one, endpoint)| (at(one), endpoint))
+        });
+        let expected = vip.chain(apiservers).chain(members).filter_map(|(subject, endpoint)| {
+            let is_name = endpoint.server_name.parse::<IpAddr>().is_err();
+            let is_dialled = endpoint.address.rsplit_once(':').is_some_and(|(host, _)| host == endpoint.server_name);
+            (is_name && !is_dialled).then(|| (subject, endpoint.server_name.clone()))
+        });
+        Named {
+            configuration,
+            apiservers: cluster.credential.clone(),
+            etcds: cluster.etcds.iter().map(|(etcd, known)| (etcd.clone(), known.credential.clone())).collect(),
+            server_names: expected.collect(),
+        }
+    }
+
     /// The address configured for `subject`, as a person would write it; empty for what has none of its own.
     #[must_use]
     pub fn address(&self, subject: &Subject) -> &str {

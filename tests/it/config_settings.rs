@@ -226,6 +226,31 @@ fn who_renews_certificates_is_inherited_until_it_is_said_anew() {
     }
 }
 
+#[test]
+fn commands_get_to_know_which_files_the_configuration_names() {
+    let folder = machine();
+    let settings = load(
+        "clusters:\n\
+         - name: prod\n  kubeconfig: { path: prod.kubeconfig }\n\
+         \x20 vip: { address: '10.0.0.10:6443', server_name: api.example }\n\
+         \x20 etcd:\n\
+         \x20 - { name: main, ca: { file: ca.pem }, members: [{ name: m, address: 'a:1' }] }",
+        folder.path(),
+    );
+    let here = |name: &str| Some(folder.path().join(name).display().to_string());
+
+    let named = settings.inventory().named(Some(&"prod".parse().unwrap()));
+
+    assert_eq!(named.configuration, here("vedette.yaml"));
+    assert_eq!(named.apiservers.kubeconfig, here("prod.kubeconfig"));
+    assert_eq!(named.apiservers.ca, None, "it is inside the kubeconfig");
+    assert_eq!(named.etcds[&"main".parse().unwrap()].ca, here("ca.pem"));
+    let expected: Vec<(String, &str)> =
+        named.server_names.iter().map(|(subject, name)| (subject.to_string(), name.as_str())).collect();
+    assert_eq!(expected, [("prod/vip".to_owned(), "api.example")]);
+    assert_eq!(settings.inventory().named(None).configuration, here("vedette.yaml"));
+}
+
 /// The settings of a configuration with nothing to complain about.
 fn load(text: &str, folder: &Path) -> Settings {
     let result = Settings::from_text(&format!("{MAIL}{text}"), &folder.join("vedette.yaml"), &surroundings());

@@ -274,6 +274,7 @@ impl Bench {
             levels: [].into(),
             policy: Policy::default(),
             kubeconfigs: Vec::new(),
+            file: Default::default(),
         };
         Self { settings }
     }

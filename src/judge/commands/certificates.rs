@@ -3,14 +3,17 @@
 use crate::model::subject::Subject;
 
 use super::hosts::Program;
-use super::{Command, Commands, Id};
+use super::{Command, Commands, Id, path_word};
 
 impl Commands<'_> {
     /// What `subject` serves; `fields` are options of `openssl x509`.
     pub(in crate::judge) fn served(&self, subject: &Subject, fields: &str) -> Command {
         let address = self.address(subject);
         let chain = match self.proxy_before(subject) {
-            None => format!("openssl s_client -connect {address} </dev/null 2>/dev/null"),
+            None => {
+                let name = self.server_name(subject);
+                format!("openssl s_client -connect {address}{name} </dev/null 2>/dev/null")
+            }
             // openssl knows no SOCKS and no TLS to a proxy; curl shows certificates since 7.88.
             Some(url) => {
                 format!("curl -sk --proxy '{url}' --max-time 10 -o /dev/null -w '%{{certs}}' https://{address}/")
@@ -97,7 +100,7 @@ impl Commands<'_> {
 
     /// The dates of a file on the vedette host.
     pub(in crate::judge) fn file(&self, path: &str, fields: &str) -> Command {
-        Command::read(Id::FileCertificate, format!("openssl x509 -noout {fields} -in {path}"))
+        Command::read(Id::FileCertificate, format!("openssl x509 -noout {fields} -in {}", path_word(path)))
     }
 
     /// What cert-manager renews.

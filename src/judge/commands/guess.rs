@@ -5,21 +5,30 @@
 //! (`k3s-server-ca@…`); OpenShift's signers bear its name; Talos issues by CAs whose only name is an organisation.
 
 use crate::model::certificate::Class;
-use crate::model::hosts::{Basis, Distribution, Hosts};
-use crate::model::inventory::Cluster;
+use crate::model::hosts::{Basis, Distribution, Hosts, Named};
+use crate::model::inventory::{Cluster, Inventory};
 use crate::model::observation::Reading;
 use crate::model::snapshot::ClusterPicture;
 use crate::model::subject::{Name, Subject};
 
-/// How the hosts of `cluster` are reached, by what it is configured as and what was seen of it.
+/// What commands about `cluster` are made from, or about the vantage without one, by what is configured and what
+/// `picture` shows of it.
 #[must_use]
-pub fn hosts(name: &Name, cluster: &Cluster, picture: Option<&ClusterPicture>) -> Hosts {
+pub fn all(inventory: &Inventory, cluster: Option<&Name>, picture: Option<&ClusterPicture>) -> Hosts {
+    let known = cluster.and_then(|name| inventory.clusters.get_key_value(name));
+    let hosts = known.map_or_else(Hosts::default, |(name, cluster)| hosts(name, cluster, picture));
+    Hosts { named: inventory.named(cluster), ..hosts }
+}
+
+/// How the hosts of `cluster` are reached, by what it is configured as and what was seen of it.
+fn hosts(name: &Name, cluster: &Cluster, picture: Option<&ClusterPicture>) -> Hosts {
     let (distribution, basis) = distribution(cluster, picture);
     Hosts {
         distribution,
         basis,
         ssh_user: cluster.hosts.ssh_user.clone(),
         leaders: picture.map(|picture| leaders(name, picture)).unwrap_or_default(),
+        named: Named::default(),
     }
 }
 

@@ -17,7 +17,9 @@ mod network;
 mod openshift;
 mod rke2;
 
-use crate::model::hosts::{Basis, Distribution, Hosts};
+use std::net::IpAddr;
+
+use crate::model::hosts::{Basis, Credential, Distribution, Hosts};
 use crate::model::subject::Subject;
 
 use super::phrases;
@@ -178,9 +180,34 @@ impl<'a> Commands<'a> {
         if members.is_empty() { vec![subject.clone()] } else { members }
     }
 
+    /// What vedette shows `subject` and trusts of it.
+    fn credential(&self, subject: &Subject) -> Option<&Credential> {
+        let named = &self.hosts.named;
+        if let Subject::Etcd(_, etcd) | Subject::EtcdMember(_, etcd, _) = subject {
+            named.etcds.get(etcd)
+        } else {
+            Some(&named.apiservers)
+        }
+    }
+
+    /// What openssl needs to ask `subject` by the name that vedette expects there: nothing for an address.
+    fn server_name(&self, subject: &Subject) -> String {
+        let address = self.address(subject);
+        let host = phrases::host(&address);
+        let dialled = host.parse::<IpAddr>().is_err().then_some(host);
+        let name = self.hosts.named.server_names.get(subject).map(String::as_str).or(dialled);
+        name.map_or_else(String::new, |name| format!(" -servername {name}"))
+    }
+
     fn address(&self, subject: &Subject) -> String {
         phrases::address(subject, self.addresses)
     }
+}
+
+/// A path as one word of a POSIX shell: as it is where that is one.
+fn path_word(path: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,".contains(c);
+    if !path.is_empty() && path.chars().all(is_plain) { path.to_owned() } else { quoted(path) }
 }
 
 /// `text` as one word of a POSIX shell.

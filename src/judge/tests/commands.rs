@@ -8,7 +8,7 @@ use crate::model::certificate::Class;
 use crate::model::etcd::{Apart, Apartness, Mismatch};
 use crate::model::gap::Gap;
 use crate::model::health::Foreign;
-use crate::model::hosts::{Distribution, Hosts};
+use crate::model::hosts::{Credential, Distribution, Hosts, Named};
 use crate::model::inventory::{Own, OwnPart, Towards};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::rule::RuleId;
@@ -252,6 +252,41 @@ fn behind_a_proxy_no_command_asks_an_apiserver_around_it() {
         }
     }
     assert!(asked > 10, "only {asked} commands name an apiserver: the samples show too little");
+}
+
+#[test]
+fn what_the_configuration_names_stands_in_the_commands() {
+    let addresses = addresses();
+    let of_etcd = Credential {
+        ca: Some("/etc/vedette/etcd ca.crt".into()),
+        certificate: Some("/etc/vedette/etcd.crt".into()),
+        key: Some("/etc/vedette/etcd.key".into()),
+        kubeconfig: None,
+    };
+    let named = Named {
+        configuration: Some("/srv/vedette.yaml".into()),
+        apiservers: Credential { kubeconfig: Some("/srv/prod.kubeconfig".into()), ..Credential::default() },
+        etcds: [("etcd".parse().unwrap(), of_etcd)].into(),
+        server_names: [(subject("prod-eu1/apiserver/api-1"), "api.example".to_owned())].into(),
+    };
+    let hosts = Hosts { named, ..hosts() };
+    let told = |about: &str| {
+        let mut refused = finding(RuleId::F52);
+        refused.subject = subject(about);
+        let next = words::of(RuleId::F52).next_commands(&refused, &Commands::new(&addresses, &hosts));
+        next.into_iter().map(|command| command.line).collect::<Vec<_>>()
+    };
+
+    let of_api = told("prod-eu1/apiserver/api-1");
+    assert_eq!(of_api[0], "sudo -u vedette vedette check /srv/vedette.yaml");
+    assert!(of_api[1].starts_with("kubectl --kubeconfig /srv/prod.kubeconfig config view"), "{of_api:#?}");
+    assert_eq!(of_api[2], "kubectl --kubeconfig /srv/prod.kubeconfig auth whoami");
+    let of_etcd = told("prod-eu1/etcd/etcd/etcd-1");
+    let shown = "--cacert '/etc/vedette/etcd ca.crt' --cert /etc/vedette/etcd.crt --key /etc/vedette/etcd.key";
+    assert!(of_etcd[2].contains(shown), "{of_etcd:#?}");
+
+    let served = Commands::new(&addresses, &hosts).served(&subject("prod-eu1/apiserver/api-1"), "-dates");
+    assert!(served.line.contains("-connect 10.0.0.11:6443 -servername api.example"), "{}", served.line);
 }
 
 /// Commands that no drill has run. Each is one more that may fail in the night: this number goes down.

@@ -64,12 +64,10 @@ pub(super) fn open(page: Page<'_>, incident: &Incident) -> IncidentFacts {
     }
 }
 
-/// How the hosts of a cluster are reached, as far as it is known now.
+/// What commands are made from, as far as it is known now.
 fn hosts(page: Page<'_>, cluster: Option<&Name>) -> Hosts {
-    let known = cluster.and_then(|name| page.snapshot.inventory.clusters.get_key_value(name));
-    known.map_or_else(Hosts::default, |(name, cluster)| {
-        guess::hosts(name, cluster, page.snapshot.clusters.get(name).map(|picture| &**picture))
-    })
+    let picture = cluster.and_then(|name| page.snapshot.clusters.get(name));
+    guess::all(&page.snapshot.inventory, cluster, picture.map(|picture| &**picture))
 }
 
 /// Commands that change something, or those that do not.

@@ -8,12 +8,14 @@ mod findings;
 mod list;
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use vedette::model::certificate::Class;
 use vedette::model::etcd::{AlarmKind, Mismatch};
+use vedette::model::hosts::{Credential, Named};
 use vedette::model::phase::Cause;
 use vedette::model::rule::RuleId;
 use vedette::model::stored::ItemKind;
@@ -53,7 +55,7 @@ struct Run {
 
 fn on_hosts(world: &mut World) -> Result<()> {
     let hosts = Hosts::lay(world)?;
-    let mut run = Run { list: List::of("hosts")?, hosts };
+    let mut run = Run { list: List::of("hosts", named(world))?, hosts };
     let outcome = faults(world, &mut run);
     run.list.conclude(outcome)
 }
@@ -118,7 +120,7 @@ fn credentials(world: &mut World, run: &mut Run) -> Result<()> {
     start_readers(world)?;
     let kubeconfig = rbac::vedette(&world.folder).display().to_string();
     run.check(world, &own_expires(ItemKind::KubeconfigClient, &kubeconfig))?;
-    let taken = run.line(world, &own_expires(ItemKind::KubeconfigClient, &kubeconfig), "base64 -d >vedette.crt")?;
+    let taken = run.line(&own_expires(ItemKind::KubeconfigClient, &kubeconfig), "base64 -d >vedette.crt")?;
     let shown = "openssl x509 -noout -subject -issuer -in vedette.crt".to_owned();
     clock::wait_for("a signed certificate", PATIENCE, || {
         let done = run.hosts.paste(world, &[taken.clone(), shown.clone()])?;
@@ -228,31 +230,35 @@ impl Run {
     /// Runs what a mail about `finding` says, in its order, as far as it is this drill's.
     fn check(&mut self, world: &World, finding: &Finding) -> Result<()> {
         let next = self.list.commands(finding, &addresses());
-        let lines: Vec<String> = next.iter().map(|command| filled_in(world, finding, &command.line)).collect();
+        let lines: Vec<String> = next.iter().map(|command| command.line.clone()).collect();
         let done = self.hosts.paste(world, &lines)?;
         self.list.judge(finding, &next, &done);
         Ok(())
     }
 
     /// The one line of a mail about `finding` that has `part` in it.
-    fn line(&self, world: &World, finding: &Finding, part: &str) -> Result<String> {
+    fn line(&self, finding: &Finding, part: &str) -> Result<String> {
         let next = self.list.commands(finding, &addresses());
         let found = next.iter().find(|command| command.line.contains(part));
-        Ok(filled_in(world, finding, &found.with_context(|| format!("no command has {part}"))?.line))
+        Ok(found.with_context(|| format!("no command has {part}"))?.line.clone())
     }
 }
 
-/// A command with the words in capitals replaced by what the configuration names, as a person does.
-fn filled_in(world: &World, finding: &Finding, line: &str) -> String {
-    let (ca, own) = if finding.subject.component() == "etcd" { ("etcd/ca", "etcd/vedette") } else { ("ca", "vedette") };
-    let own = world.pki.leaf(own);
-    let kubeconfig = rbac::vedette(&world.folder);
-    [
-        ("CA-FILE", world.pki.file(ca, "crt")),
-        ("CLIENT-CERTIFICATE", own.cert),
-        ("CLIENT-KEY", own.key),
-        ("VEDETTE-KUBECONFIG", kubeconfig),
-    ]
-    .iter()
-    .fold(line.to_owned(), |line, (word, path)| line.replace(word, &path.display().to_string()))
+/// What the configuration of a vedette in this world names.
+fn named(world: &World) -> Named {
+    let shown = |path: PathBuf| Some(path.display().to_string());
+    let of = |ca: &str, own: &str, kubeconfig: Option<PathBuf>| {
+        let own = world.pki.leaf(own);
+        Credential {
+            ca: shown(world.pki.file(ca, "crt")),
+            certificate: shown(own.cert),
+            key: shown(own.key),
+            kubeconfig: kubeconfig.and_then(shown),
+        }
+    };
+    Named {
+        apiservers: of("ca", "vedette", Some(rbac::vedette(&world.folder))),
+        etcds: [("main".parse().expect("a name"), of("etcd/ca", "etcd/vedette", None))].into(),
+        ..Named::default()
+    }
 }

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use vedette::judge::commands::{Command, any_host};
 use vedette::judge::words::Addresses;
 use vedette::model::etcd::AlarmKind;
+use vedette::model::hosts::Named;
 use vedette::model::rule::RuleId;
 use vedette::model::verdict::Finding;
 
@@ -52,7 +53,7 @@ pub(super) fn on_the_bastion(world: &mut World) -> Result<()> {
     dns::lead_also(world, Place::Vip, NOBODY)?;
     let source = pack(world)?;
     let machine = Machine::boot(world, &source)?;
-    let mut run = Run { list: List::of("bastion")?, machine, source, pasted: 0 };
+    let mut run = Run { list: List::of("bastion", Named::default())?, machine, source, pasted: 0 };
     let outcome = faults(world, &mut run);
     run.list.conclude(outcome)?;
     run.machine.power_off(world)
@@ -138,7 +139,7 @@ impl Run {
     fn install(&self) -> Result<()> {
         let resolver = Place::Mail.ip();
         self.machine.run(&format!(
-            "cp {SOURCE}/bin/* /usr/local/bin/; cp {SOURCE}/vedette.sysusers /usr/lib/sysusers.d/vedette.conf\n\
+            "ln -s {SOURCE}/bin/* /usr/local/bin/; cp {SOURCE}/vedette.sysusers /usr/lib/sysusers.d/vedette.conf\n\
              systemd-sysusers\n\
              cp -a {SOURCE}/etc {ETC}; chown -R vedette: {ETC}; chmod 750 {ETC}\n\
              mkdir -p /etc/systemd/resolved.conf.d\n\
@@ -182,7 +183,7 @@ impl Run {
     /// The drill on hosts has no containers, so there crictl is a stand-in. This one is real: it must take every call of
     /// it, although there is no container to be found.
     fn is_understood(&mut self, finding: &Finding, addresses: &Addresses) -> Result<()> {
-        let mut calls = List::everything(finding, addresses);
+        let mut calls = self.list.everything(finding, addresses);
         calls.retain(|command| command.line.contains("crictl") || command.line.starts_with("etcdctl "));
         ensure!(!calls.is_empty(), "{} tells nothing of crictl", finding.rule);
         for (command, done) in calls.iter().zip(self.paste(&calls)?) {

@@ -8,21 +8,22 @@ use anyhow::{Context, Result, bail, ensure};
 
 use vedette::judge::commands::{Command, Commands, Id};
 use vedette::judge::words::{self, Addresses};
-use vedette::model::hosts::Hosts;
+use vedette::model::hosts::{Hosts, Named};
 use vedette::model::verdict::Finding;
 
 use crate::host::Done;
 
 /// What one drill has to run of the list, and what it has run.
 pub(super) struct List {
+    hosts: Hosts,
     wanted: BTreeMap<String, (Vec<i32>, Vec<String>)>,
     run: BTreeSet<&'static str>,
     faults: Vec<String>,
 }
 
 impl List {
-    /// The commands that the list gives to the drill `drill`.
-    pub(super) fn of(drill: &str) -> Result<Self> {
+    /// The commands that the list gives to the drill `drill`, made from `named`, what vedette's configuration names.
+    pub(super) fn of(drill: &str, named: Named) -> Result<Self> {
         let mut wanted = BTreeMap::new();
         let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/commands.list"))?;
         for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -32,19 +33,20 @@ impl List {
             let shows = shows.trim().split('|').map(str::to_owned).collect();
             wanted.insert(id.to_owned(), (parsed.with_context(|| format!("{id}, of {of}: {codes}"))?, shows));
         }
-        Ok(Self { wanted, run: BTreeSet::new(), faults: Vec::new() })
+        let hosts = Hosts { named, ..Hosts::default() };
+        Ok(Self { hosts, wanted, run: BTreeSet::new(), faults: Vec::new() })
     }
 
     /// What a mail about `finding` tells people to run, in its order, as far as it is this drill's.
     pub(super) fn commands(&self, finding: &Finding, addresses: &Addresses) -> Vec<Command> {
-        let mut next = Self::everything(finding, addresses);
+        let mut next = self.everything(finding, addresses);
         next.retain(|command| self.wanted.contains_key(command.id.as_str()));
         next
     }
 
     /// What a mail about `finding` tells people to run, in its order.
-    pub(super) fn everything(finding: &Finding, addresses: &Addresses) -> Vec<Command> {
-        words::of(finding.rule).next_commands(finding, &Commands::new(addresses, &Hosts::default()))
+    pub(super) fn everything(&self, finding: &Finding, addresses: &Addresses) -> Vec<Command> {
+        words::of(finding.rule).next_commands(finding, &Commands::new(addresses, &self.hosts))
     }
 
     /// Holds what `commands` did against what they must show. What they do not is told at the end, all of it at once.

@@ -19,7 +19,7 @@ use crate::model::snapshot::Snapshot;
 use crate::model::subject::Name;
 use crate::model::time::Clock;
 use crate::render::silence::{Answer, Wish, shown};
-use crate::render::story::{self, Story};
+use crate::render::story;
 
 use super::Shared;
 
@@ -100,12 +100,7 @@ async fn silences(State(desk): State<Arc<Desk>>) -> Response {
 
 async fn incidents(State(desk): State<Arc<Desk>>) -> Response {
     let (snapshot, now) = (desk.snapshot.load_full(), desk.clock.now().wall);
-    let drawn = tokio::task::spawn_blocking(move || {
-        let addresses = story::addresses(&snapshot.inventory);
-        let stories: Vec<Story> =
-            snapshot.incidents.iter().map(|incident| story::of(incident, &addresses, now)).collect();
-        json(&stories)
-    });
+    let drawn = tokio::task::spawn_blocking(move || json(&story::all(&snapshot, now)));
     drawn.await.unwrap_or_else(|error| refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))
 }
 

@@ -5,13 +5,17 @@ use std::time::Duration;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::{Deserialize, Serialize};
 
+use crate::judge::commands::{Commands, guess};
 use crate::judge::phrases;
-use crate::judge::words::{self, Addresses};
+use crate::judge::words::{self, Addresses, COMMANDS};
+use crate::model::hosts::Hosts;
 use crate::model::incident::Incident;
 use crate::model::inventory::Inventory;
+use crate::model::snapshot::Snapshot;
 use crate::model::subject::{Subject, VANTAGE};
 use crate::model::time::UnixTime;
 
+use super::document;
 use super::harmless::{LONGEST, line};
 
 /// One incident.
@@ -49,6 +53,30 @@ pub struct Story {
     pub last_message: Option<String>,
     /// The silence that held something back, or in spite of which something was said.
     pub silenced: Option<Hush>,
+    /// What to run, while it is open and vedette runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Next>,
+}
+
+/// What to run, as the mails say it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Next {
+    /// Where and as whom.
+    pub place: String,
+    /// What only reads.
+    pub read: Vec<Step>,
+    /// What changes something.
+    pub fix: Vec<Step>,
+}
+
+/// One line to copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The line for the shell.
+    pub command: String,
+    /// What to know about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// One finding of an incident.
@@ -134,12 +162,40 @@ pub fn of(incident: &Incident, addresses: &Addresses, now: UnixTime) -> Story {
             by: line(&hushed.silence.by, LONGEST),
             withheld: hushed.withheld.map(|reason| reason.as_str().to_owned()),
         }),
+        next: None,
     }
 }
 
-/// The addresses of everything that is watched.
+/// Every incident of `snapshot` as of `now`, with what to run while it is open.
 #[must_use]
-pub fn addresses(inventory: &Inventory) -> Addresses {
+pub fn all(snapshot: &Snapshot, now: UnixTime) -> Vec<Story> {
+    let (inventory, addresses) = (&snapshot.inventory, addresses(&snapshot.inventory));
+    let told = |incident: &Incident| {
+        let cluster = incident.cluster.as_ref();
+        let picture = cluster.and_then(|name| snapshot.clusters.get(name));
+        let hosts = guess::all(inventory, cluster, picture.map(|picture| &**picture));
+        Story { next: next(incident, &addresses, &hosts, &inventory.vantage), ..of(incident, &addresses, now) }
+    };
+    snapshot.incidents.iter().map(|incident| told(incident)).collect()
+}
+
+/// What to run about an open `incident`, seen from `vantage`; `None` once it is over.
+pub(super) fn next(incident: &Incident, addresses: &Addresses, hosts: &Hosts, vantage: &str) -> Option<Next> {
+    if incident.over.is_some() {
+        return None;
+    }
+    let (root, commands) = (incident.root(), Commands::new(addresses, hosts));
+    let mut all = words::of(root.rule).next_commands(root, &commands);
+    all.truncate(COMMANDS);
+    let of_kind = |changes: bool| {
+        let shown = all.iter().filter(|command| command.changes == changes).map(document::Command::shown);
+        shown.map(|command| Step { command: command.line, note: command.note }).collect()
+    };
+    Some(Next { place: commands.place(vantage, &all), read: of_kind(false), fix: of_kind(true) })
+}
+
+/// The addresses of everything that is watched.
+fn addresses(inventory: &Inventory) -> Addresses {
     let clusters = inventory.clusters.iter().flat_map(|(name, cluster)| {
         let vip = cluster.vip.iter().map(|_| Subject::Vip(name.clone()));
         let members = cluster.etcds.iter().flat_map(|(etcd, known)| known.member_subjects(name, etcd));
@@ -205,7 +261,25 @@ pub fn text(story: &Story) -> String {
         let about = format!("{} {} ({})", part.rule, part.subject, part.level);
         out.push_str(&format!("\n  {about}\n    since {}, {until}\n    {}\n", part.since, part.evidence));
     }
+    if let Some(next) = &story.next {
+        steps(&mut out, &format!("Next: {}", next.place), &next.read);
+        steps(&mut out, "To fix:", &next.fix);
+    }
     out
+}
+
+/// Lines as they can be copied, unbroken and each by itself.
+fn steps(out: &mut String, title: &str, steps: &[Step]) {
+    if steps.is_empty() {
+        return;
+    }
+    out.push_str(&format!("\n{title}\n\n"));
+    for Step { command, note } in steps {
+        if let Some(note) = note {
+            out.push_str(&format!("# {note}\n"));
+        }
+        out.push_str(&format!("{command}\n"));
+    }
 }
 
 fn state(story: &Story) -> &'static str {

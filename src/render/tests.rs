@@ -8,6 +8,7 @@ use super::harmless;
 use super::html::{self, html};
 use super::mail::parts;
 use super::message::document;
+use super::story::Story;
 use super::subject_line;
 use super::text::text;
 use super::{silence, story};
@@ -19,7 +20,7 @@ use crate::model::probe::{Probe, ProbeKind};
 use crate::model::reason::MessageReason;
 use crate::model::recipient::Rejection;
 use crate::model::rule::{Level, RuleId};
-use crate::model::samples::{MUTE, OPENED, REFUSED, addresses, delivery, finding, incident, subject};
+use crate::model::samples::{MUTE, OPENED, REFUSED, addresses, delivery, finding, hosts, incident, subject};
 use crate::model::silence::{Hushed, Silence};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Band, Evidence, Extent, Symptom};
@@ -418,7 +419,9 @@ fn incidents_in_a_table_and_one_in_full() {
     };
 
     check("incidents_table", &story::table(&[told(&open), told(&over), told(&incident(RuleId::F04))]));
-    check("incidents_story", &story::text(&told(&open)));
+    let next = story::next(&open, &addresses(), &hosts(), "bastion-1");
+    assert!(story::next(&over, &addresses(), &hosts(), "bastion-1").is_none(), "there is nothing left to do");
+    check("incidents_story", &story::text(&Story { next, ..told(&open) }));
     check("incidents_json", &serde_json::to_string_pretty(&told(&over)).unwrap());
     assert_eq!(story::table(&[]), "No incidents.\n");
 }

@@ -14,10 +14,12 @@ use crate::model::digest::stable_hash;
 use crate::model::incident::{Incident, IncidentId, Part, Said, Told};
 use crate::model::policy::Policy;
 use crate::model::reason::MessageReason;
+use crate::model::recurrence::{Before, Past};
 use crate::model::rule::Level;
 use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::verdict::{Finding, FindingKey};
 
+use super::recurrence::Recurrences;
 use super::relations::{Near, Relations};
 
 use filing::{Filed, Files};
@@ -32,6 +34,7 @@ const KEPT: usize = 50;
 pub struct Incidents {
     open: BTreeMap<IncidentId, Open>,
     ended: VecDeque<Arc<Incident>>,
+    past: Recurrences,
     relations: Relations,
     files: Files,
     /// Identities that were given to incidents which are lost.
@@ -52,7 +55,7 @@ impl Incidents {
     #[must_use]
     pub fn new(relations: Relations) -> Self {
         let (open, ended, spent) = (BTreeMap::new(), VecDeque::new(), BTreeSet::new());
-        Self { open, ended, relations, files: Files::default(), spent }
+        Self { open, ended, past: Recurrences::default(), relations, files: Files::default(), spent }
     }
 
     /// Takes back an incident from before a restart.
@@ -62,6 +65,17 @@ impl Incidents {
             return;
         }
         self.insert(Open::restored(incident, self.relations, policy, now));
+    }
+
+    /// Takes back that an incident was resolved before a restart.
+    pub fn remember(&mut self, past: Past) {
+        self.past.add(past);
+    }
+
+    /// When the like of `incident` happened before it began.
+    #[must_use]
+    pub fn before(&self, incident: &Incident) -> Option<Before> {
+        self.past.before(incident)
     }
 
     /// Notes that an identity was given to an incident that is lost: no message may bear it again.
@@ -311,6 +325,9 @@ impl Incidents {
     }
 
     fn keep_ended(&mut self, incident: Arc<Incident>) {
+        if let Some(past) = Past::of(&incident) {
+            self.past.add(past);
+        }
         self.ended.push_front(incident);
         self.ended.truncate(KEPT);
     }

@@ -7,6 +7,7 @@ pub mod group;
 mod index;
 pub mod ladder;
 pub mod outbox;
+mod recurrence;
 pub mod refused;
 pub mod relations;
 pub mod silence;

@@ -194,6 +194,8 @@ fn sample(settings: &Settings, now: Now) -> Delivery {
         hosts: Hosts::default(),
         links: settings.links.clone(),
         looks,
+        before: None,
+        replacements: Vec::new(),
         vantage: settings.vantage.name.clone(),
         caveats: Vec::new(),
     })

@@ -21,7 +21,7 @@ pub(super) struct Run {
     #[arg(default_value = super::DEFAULT_CONFIG)]
     file: PathBuf,
 
-    /// How log lines look on stderr: plain or json
+    /// Format of log lines on stderr: plain or json
     #[arg(long, default_value = "plain")]
     log_format: Format,
 }

@@ -43,6 +43,7 @@ impl Engine {
         self.memory = MemoryState::Known;
         let policy = Arc::clone(self.view.policy());
         let memory = if was_awaited { memory } else { self.without_known(memory, now) };
+        memory.past.into_iter().for_each(|past| self.incidents.remember(past));
         for incident in memory.ended.into_iter().rev().chain(memory.incidents) {
             self.incidents.restore(incident, &policy, now.mono);
         }

@@ -14,6 +14,7 @@ mod pulse;
 mod recipients;
 mod relations;
 mod reload;
+mod replacements;
 mod tell;
 mod touched;
 mod writing;

@@ -22,6 +22,7 @@ use crate::model::verdict::{Evidence, Finding, FindingKey};
 use crate::observe::lines;
 
 use super::relations::relations;
+use super::replacements::replacements;
 use super::{Engine, MemoryState, Scope};
 
 /// A finding waits this long for a suspected cause to be confirmed or cleared: a burst ends within 8 s.
@@ -338,6 +339,8 @@ impl Engine {
             hosts: hosts(&self.view, incident),
             links: inventory.links.filled(incident.cluster.as_ref(), incident.root().rule, &incident.id),
             looks,
+            before: self.incidents.before(incident),
+            replacements: replacements(&self.view, incident),
             vantage: inventory.vantage.clone(),
             caveats,
             incident: incident.clone(),

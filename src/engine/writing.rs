@@ -108,6 +108,8 @@ impl Engine {
             ended,
             silences: self.silences.all().cloned().collect(),
             refused: self.refused.all().cloned().collect(),
+            // Rows of ended incidents, which are not replaced.
+            past: Vec::new(),
         }
     }
 }

@@ -14,8 +14,9 @@ use super::words::Addresses;
 /// Names listed before "and N more": a line that still reads.
 const LISTED: usize = 8;
 
-/// The name a person would say, and where it is dialled: `api-1 (10.0.0.11:6443)`.
-pub(super) fn place(subject: &Subject, addresses: &Addresses) -> String {
+/// The name a person would say, and its address: `api-1 (10.0.0.11:6443)`.
+#[must_use]
+pub fn place(subject: &Subject, addresses: &Addresses) -> String {
     match addresses.get(subject).filter(|address| !address.is_empty()) {
         Some(address) => format!("{} ({address})", name(subject)),
         None => name(subject),

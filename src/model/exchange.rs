@@ -9,6 +9,7 @@ use super::message::{Delivery, MessageId, Receipt};
 use super::observation::Observation;
 use super::probe::Look;
 use super::recipient::{Recipients, RefusedRecipient};
+use super::recurrence::Past;
 use super::reload::Reload;
 use super::silence::{Order, Silence};
 use super::subject::Name;
@@ -121,4 +122,7 @@ pub struct Memory {
     /// Recipients whom the relay refuses for good.
     #[serde(default)]
     pub refused: Vec<RefusedRecipient>,
+    /// Resolved incidents, in no order, for what a mail says of the like of it. Written with the incidents themselves.
+    #[serde(default)]
+    pub past: Vec<Past>,
 }

@@ -13,6 +13,8 @@ use super::phase::{Phases, Unseen};
 use super::probe::Probe;
 use super::reason::MessageReason;
 use super::recipient::Rejection;
+use super::recurrence::Before;
+use super::replacement::Replacement;
 use super::rule::Level;
 use super::subject::Subject;
 use super::time::{Mono, UnixTime};
@@ -47,6 +49,12 @@ pub struct Message {
     pub links: Links,
     /// What the looks at the subjects concerned saw last.
     pub looks: Vec<LookLine>,
+    /// When the like of it happened before; `None` for never, as far as is remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Before>,
+    /// What took the place of the certificates that a resolved incident was about; empty for all others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replacements: Vec<Replacement>,
     /// Name of the vantage that speaks.
     pub vantage: String,
     /// Things the reader must know about the message itself.

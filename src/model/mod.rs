@@ -4,6 +4,7 @@
 //! other folder imports this one. No clock, no I/O, no policy decision lives here.
 
 pub mod certificate;
+mod concerned;
 pub mod digest;
 pub mod etcd;
 pub mod exchange;
@@ -20,7 +21,9 @@ pub mod policy;
 pub mod probe;
 pub mod reason;
 pub mod recipient;
+pub mod recurrence;
 pub mod reload;
+pub mod replacement;
 pub mod rule;
 #[cfg(test)]
 pub(crate) mod samples;

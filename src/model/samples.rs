@@ -15,6 +15,8 @@ use super::message::{Delivery, LookLine, Message, MessageId};
 use super::phase::{Cause, Phase, Phases, Unseen};
 use super::probe::{Probe, ProbeKind};
 use super::reason::MessageReason;
+use super::recurrence::Before;
+use super::replacement::{Place, Replacement};
 use super::rule::{Level, RuleId};
 use super::stored::ItemKind;
 use super::subject::Subject;
@@ -437,6 +439,33 @@ fn recovered(rule: RuleId) -> Vec<LookLine> {
     lines
 }
 
+/// What is served or lies in the files once somebody has renewed it.
+#[expect(clippy::wildcard_enum_match_arm, reason = "all other rules are about no certificate")]
+fn replacements(rule: RuleId) -> Vec<Replacement> {
+    let new = |place: Place, subject: &str, was: u8, fingerprint: u8| Replacement {
+        place,
+        subject: subject.into(),
+        fingerprint: Fingerprint([fingerprint; 32]),
+        not_after: OPENED.plus(Duration::from_secs(365 * 86_400)),
+        was: Fingerprint([was; 32]),
+    };
+    let served = |of: &str, was: u8, fingerprint: u8| {
+        new(Place::Served(subject(&format!("prod-eu1/{of}"))), "CN=kube-apiserver", was, fingerprint)
+    };
+    match rule {
+        RuleId::F26 => vec![served("apiserver/api-1", 0x5a, 0x6b), served("vip", 0x5a, 0x6b)],
+        RuleId::F27 => vec![served("apiserver/api-1", 0x5b, 0x6c), served("apiserver/api-2", 0x5b, 0x6d)],
+        RuleId::F28 => {
+            vec![new(Place::File("/etc/vedette/prod-eu1/client.crt".into()), "CN=vedette", 0x7c, 0x7e)]
+        }
+        RuleId::F54 => {
+            let not_after = OPENED.plus(Duration::from_secs(371 * 86_400));
+            vec![Replacement { not_after, ..served("apiserver/api-1", 0x5a, 0x5b) }]
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// The incident of `rule`, and one consequence folded in where there is a natural one.
 pub(crate) fn incident(rule: RuleId) -> Incident {
     let headline = finding(rule);
@@ -493,6 +522,12 @@ pub(crate) fn delivery(rule: RuleId, reason: MessageReason) -> Delivery {
             dashboard: None,
         },
         looks: if incident.over.is_some() { recovered(rule) } else { looks(rule) },
+        before: (rule == RuleId::F24).then(|| Before {
+            opened: OPENED.minus(Duration::from_secs(2 * 86_400 + 120)),
+            lasted: Duration::from_secs(244),
+            recent: 3,
+        }),
+        replacements: if incident.over.is_some() { replacements(rule) } else { Vec::new() },
         vantage: "bastion-1".into(),
         caveats: Vec::new(),
         incident,

@@ -11,6 +11,7 @@ use crate::model::incident::Part;
 use crate::model::message::{Caveat, Delivery, Message};
 use crate::model::reason::MessageReason;
 use crate::model::recipient::Rejection;
+use crate::model::recurrence::Before;
 use crate::model::rule::Level;
 use crate::model::verdict::Finding;
 
@@ -18,6 +19,7 @@ use super::document::{Block, Command, Document, Section, Tone};
 use super::evidence;
 use super::harmless::{LONGEST, line};
 use super::hush;
+use super::recovered;
 use super::site;
 use super::subject_line::{self, latest, level_word};
 
@@ -51,7 +53,8 @@ pub fn document(delivery: &Delivery) -> Document {
         sections.extend(next(message, root, words, is_silent));
     }
     sections.extend(evidence::looks(message, root));
-    sections.extend(evidence::certificate(message, root));
+    let renewed = recovered::certificates(message, root);
+    sections.extend(renewed.or_else(|| evidence::certificate(message, root)));
     sections.extend(beside(message));
     sections.extend(folded(message));
     sections.push(about(delivery));
@@ -80,6 +83,12 @@ fn opening(message: &Message, is_silent: bool) -> Section {
     if message.reason == MessageReason::Remains {
         let standing: Vec<String> = incident.standing().take(DESCRIBED).map(what).collect();
         blocks.push(Block::Items(standing));
+    } else if is_over(message) {
+        let recovered = recovered::recovered(message);
+        if !recovered.is_empty() {
+            blocks.push(Block::Items(recovered));
+        }
+        blocks.push(text(&format!("What it was: {}", what(headline))));
     } else if blocks.is_empty() {
         blocks.push(Block::Strong(what(headline)));
     } else {
@@ -118,7 +127,7 @@ fn lead(message: &Message) -> Option<String> {
         MessageReason::Resolved if incident.over.is_some_and(|over| over.withdrawn) => {
             "Closed because it is no longer monitored. Nothing proves that it has recovered.".into()
         }
-        MessageReason::Resolved => format!("Resolved after {}. What it was:", lasted()),
+        MessageReason::Resolved => format!("Resolved after {}.", lasted()),
         MessageReason::HappenedWhileMute => {
             format!("Late notice: this began and was resolved after {}, while no mail could be sent.", lasted())
         }
@@ -135,7 +144,7 @@ fn preheader(message: &Message, root: &Finding, words: &dyn Words) -> String {
     let headline = latest(incident, &incident.headline);
     match message.reason {
         MessageReason::Resolved | MessageReason::HappenedWhileMute | MessageReason::Drill => {
-            lead(message).unwrap_or_default()
+            lead(message).into_iter().chain(recovered::recovered(message)).collect::<Vec<_>>().join(" ")
         }
         MessageReason::First
         | MessageReason::Escalated
@@ -162,7 +171,14 @@ fn times(message: &Message) -> Vec<(&'static str, String)> {
         (None, _) => facts.push(("Status", format!("ongoing at {}", message.composed))),
     }
     facts.push(("Where", line(&place(message), LONGEST)));
+    facts.extend(message.before.as_ref().map(|before| ("Seen before", seen_before(before))));
     facts
+}
+
+/// When the like of it happened last, and how often lately: what comes again and again wants another cure.
+fn seen_before(before: &Before) -> String {
+    let often = if before.recent > 1 { format!("; {} times in 30 days", before.recent) } else { String::new() };
+    format!("{} for {}{often}", before.opened, phrases::lasting(before.lasted))
 }
 
 fn place(message: &Message) -> String {

@@ -10,6 +10,7 @@ mod hush;
 pub mod mail;
 pub mod message;
 pub mod metrics;
+mod recovered;
 pub mod silence;
 mod site;
 #[cfg(test)]

@@ -86,6 +86,8 @@ fn html_of_an_outage_a_certificate_and_an_end() {
         (RuleId::F01, MessageReason::First),
         (RuleId::F26, MessageReason::First),
         (RuleId::F24, MessageReason::Resolved),
+        (RuleId::F26, MessageReason::Resolved),
+        (RuleId::F53, MessageReason::First),
     ] {
         check(&format!("html_{rule}_{}", reason.as_str()), &html(&document(&delivery(rule, reason))));
     }

@@ -1,14 +1,17 @@
 //! Values of the model to rows and back.
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::model::exchange::{Change, Memory};
-use crate::model::incident::{Alarm, Incident, Stage};
+use crate::model::incident::{Alarm, Ending, Incident, Stage};
 use crate::model::message::Delivery;
 use crate::model::recipient::RefusedRecipient;
+use crate::model::recurrence::Past;
 use crate::model::silence::Silence;
+use crate::model::time::UnixTime;
+use crate::model::verdict::FindingKey;
 
 use super::error::StoreError;
 use super::{KEPT, RECALLED};
@@ -212,8 +215,31 @@ pub(super) fn recall(connection: &Connection) -> Result<(Memory, Vec<String>), S
         ended: read(connection, &ended, &mut problems)?,
         silences: read(connection, "SELECT cluster, json FROM silences ORDER BY cluster", &mut problems)?,
         refused: read(connection, "SELECT recipient, json FROM refused ORDER BY recipient", &mut problems)?,
+        past: past(connection)?,
     };
     Ok((memory, problems))
+}
+
+/// Of an ended incident what the next one of its kind needs to know: a thousand whole ones are much to read at start.
+#[derive(Deserialize)]
+struct Brief {
+    headline: FindingKey,
+    opened: UnixTime,
+    over: Option<Ending>,
+}
+
+/// All resolved incidents. A row that cannot be read is one that nobody hears of again; that is no reason to complain.
+fn past(connection: &Connection) -> Result<Vec<Past>, StoreError> {
+    let briefs: Vec<Brief> = read(
+        connection,
+        "SELECT id, json FROM incidents WHERE ended_ms IS NOT NULL ORDER BY ended_ms",
+        &mut Vec::new(),
+    )?;
+    let resolved = briefs.into_iter().filter_map(|Brief { headline: key, opened, over }| {
+        let over = over.filter(|over| !over.withdrawn)?.at;
+        Some(Past { over, opened, key })
+    });
+    Ok(resolved.collect())
 }
 
 /// All incidents, open and ended, and one line per row that could not be read.

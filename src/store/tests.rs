@@ -14,6 +14,7 @@ use crate::model::incident::{Alarm, Ending, Incident, IncidentId, Stage};
 use crate::model::message::{Delivery, MessageId};
 use crate::model::reason::MessageReason;
 use crate::model::recipient::{RefusedRecipient, Rejection};
+use crate::model::recurrence::Past;
 use crate::model::rule::RuleId;
 use crate::model::samples;
 use crate::model::silence::Silence;
@@ -303,6 +304,23 @@ fn migrations_run_once() {
 
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     assert_eq!(version, 3);
+}
+
+#[test]
+fn resolved_incidents_are_remembered_for_the_next_of_their_kind_and_given_up_ones_are_not() {
+    let home = tempfile::tempdir().unwrap();
+    let mut given_up = ended(2);
+    given_up.over = Some(Ending { at: samples::OPENED, withdrawn: true });
+    let mut database = Database::new(home.path().join("vedette.db"), NOW);
+    let all = [ended(1), given_up, samples::incident(RuleId::F01)].into_iter().chain((100..160).map(ended));
+    let changes = all.map(|incident| Change::Incident(Box::new(incident))).collect();
+    database.persist(&[changes]).unwrap();
+
+    let past = reopened(home.path()).past;
+
+    let expected: Vec<Past> =
+        [ended(1)].into_iter().chain((100..160).map(ended)).flat_map(|one| Past::of(&one)).collect();
+    assert_eq!(past, expected, "more than the incidents that are handed back whole");
 }
 
 fn opened(path: PathBuf) -> (Receiver<Input>, Store) {

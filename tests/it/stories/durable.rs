@@ -6,6 +6,7 @@ use vedette::model::exchange::{Change, Memory};
 use vedette::model::incident::{Alarm, Incident, IncidentId};
 use vedette::model::message::Delivery;
 use vedette::model::recipient::RefusedRecipient;
+use vedette::model::recurrence::Past;
 use vedette::model::silence::Silence;
 use vedette::model::subject::Name;
 use vedette::model::verdict::FindingKey;
@@ -49,7 +50,10 @@ impl Durable {
 
     /// What a process that starts is told.
     pub(super) fn memory(&self) -> Memory {
-        let (ended, incidents) = self.incidents.values().cloned().partition(|known| known.over.is_some());
+        let past = self.incidents.values().filter_map(Past::of).collect();
+        let (mut ended, incidents): (Vec<Incident>, _) =
+            self.incidents.values().cloned().partition(|known| known.over.is_some());
+        ended.sort_by_key(|known| std::cmp::Reverse(known.over.map(|over| over.at)));
         Memory {
             alarms: self.alarms.values().cloned().collect(),
             incidents,
@@ -57,6 +61,7 @@ impl Durable {
             ended,
             silences: self.silences(),
             refused: self.refused.values().cloned().collect(),
+            past,
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! The engine is real, the world is a script. Nothing sleeps and no clock is read; an hour takes milliseconds.
 
+mod again;
 mod alarms;
 mod answers;
 mod blindness;

@@ -20,6 +20,7 @@ impl Settings {
             files: self.watched_files().iter().map(listed_files).collect(),
             levels: self.levels.clone(),
             links: self.links.clone(),
+            time_zone: self.vantage.time_zone.clone(),
             mails: self.mail.is_some(),
             recipients: self.mail.iter().flat_map(|mail| &mail.to).filter_map(|to| address(to)).collect(),
             relay_is_local: self.mail.as_ref().is_some_and(|mail| mail.relay.host.is_loopback()),

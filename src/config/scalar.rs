@@ -8,6 +8,19 @@ use super::raw::{Wrong, nearest, shortened};
 use super::settings::{Address, Host};
 use crate::model::rule::Level;
 use crate::model::subject::{BadName, Name};
+use crate::model::zone::Zone;
+
+/// A time zone by its IANA name.
+pub(super) fn zone(text: &str) -> Result<Zone, Wrong> {
+    text.parse().map_err(|_| {
+        let names = Zone::names();
+        let known: Vec<&str> = names.iter().map(String::as_str).collect();
+        let hint = nearest(text, &known).map(|near| format!("did you mean '{near}'?"));
+        let hint = hint
+            .unwrap_or_else(|| "write a name as timedatectl list-timezones shows, such as 'Europe/Berlin'".to_owned());
+        Wrong::new(format!("'{}' is not a known time zone", shortened(text)), hint)
+    })
+}
 
 pub(super) fn level(text: &str) -> Result<Level, Wrong> {
     const KNOWN: [Level; 3] = [Level::Info, Level::Warning, Level::Critical];

@@ -72,6 +72,9 @@ struct Vantage {
     /// Places outside the clusters that answer while a cluster does not. The mail relay and the resolvers are always
     /// among them. Default: none more.
     references: Option<Vec<Reference>>,
+    /// A name of the IANA time zone database: mails and the status page show its local time beside UTC. Default: UTC alone.
+    /// Example: `Europe/Berlin`.
+    time_zone: Option<String>,
 }
 
 /// A place that proves our own path.

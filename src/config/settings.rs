@@ -18,6 +18,7 @@ use crate::model::links::Links;
 use crate::model::policy::Policy;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::{Name, Subject};
+use crate::model::zone::Zone;
 use crate::parse::yaml::Mark;
 
 /// Everything vedette was told.
@@ -62,6 +63,8 @@ pub struct Vantage {
     pub resolvers: Vec<NamedAddress>,
     /// Places that prove our path.
     pub references: Vec<NamedAddress>,
+    /// Whose local time mails and page show beside UTC.
+    pub time_zone: Option<Zone>,
 }
 
 /// Where the protection of our own listener is written.

@@ -13,8 +13,17 @@ use crate::model::subject::Name;
 use crate::parse::flaw::Flaw;
 use crate::parse::yaml::Node;
 
-pub(super) const KEYS: [&str; 8] =
-    ["name", "listen", "allow_insecure_listen", "web_config", "store", "control", "resolvers", "references"];
+pub(super) const KEYS: [&str; 9] = [
+    "name",
+    "listen",
+    "allow_insecure_listen",
+    "web_config",
+    "store",
+    "control",
+    "resolvers",
+    "references",
+    "time_zone",
+];
 pub(super) const REFERENCE_KEYS: [&str; 2] = ["name", "address"];
 
 /// Where metrics and health are served unless configured.
@@ -52,6 +61,7 @@ impl Desk<'_> {
             control: control.unwrap_or_else(|| Some(PathBuf::from(Vantage::CONTROL))),
             resolvers,
             references,
+            time_zone: section.and_then(|section| section.read("time_zone", scalar::zone)),
         }
     }
 

@@ -19,7 +19,8 @@ pub(super) fn differences(old: &Settings, new: &Settings) -> Vec<String> {
     phrases.extend(gone.map(|cluster| format!("cluster {} removed", cluster.name)));
     let sections = [
         ("the vantage's name", old.vantage.name == new.vantage.name),
-        ("reference points", old.vantage.references == new.vantage.references),
+        ("the time zone", old.vantage.time_zone == new.vantage.time_zone),
+        ("reference targets", old.vantage.references == new.vantage.references),
         ("resolvers", old.vantage.resolvers == new.vantage.resolvers),
         ("mail", old.mail == new.mail),
         ("links", old.links == new.links),

@@ -338,6 +338,7 @@ impl Engine {
             addresses: addresses(&self.view, incident),
             hosts: hosts(&self.view, incident),
             links: inventory.links.filled(incident.cluster.as_ref(), incident.root().rule, &incident.id),
+            time_zone: inventory.time_zone.clone(),
             looks,
             before: self.incidents.before(incident),
             replacements: replacements(&self.view, incident),

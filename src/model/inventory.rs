@@ -12,6 +12,7 @@ use super::hosts::{Credential, HostAccess, Named};
 use super::links::Links;
 use super::rule::{Level, RuleId};
 use super::subject::{Name, Subject};
+use super::zone::{self, Zone};
 
 /// Everything to watch.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -35,6 +36,9 @@ pub struct Inventory {
     /// Addresses that mails carry.
     #[serde(default)]
     pub links: Links,
+    /// Whose local time is shown beside UTC; `None` for nobody's.
+    #[serde(default, deserialize_with = "zone::lenient", skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<Zone>,
     /// Whether mail is configured; without it nothing is composed.
     pub mails: bool,
     /// Mail addresses of the recipients, without display names.

@@ -18,6 +18,7 @@ use super::replacement::Replacement;
 use super::rule::Level;
 use super::subject::Subject;
 use super::time::{Mono, UnixTime};
+use super::zone::{self, Zone};
 
 /// Identity of a message; becomes the left part of its Message-ID, so a repeat is recognised by mail programs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -47,6 +48,9 @@ pub struct Message {
     /// Where to read on, filled in.
     #[serde(default)]
     pub links: Links,
+    /// Whose local time is shown beside UTC.
+    #[serde(default, deserialize_with = "zone::lenient", skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<Zone>,
     /// What the looks at the subjects concerned saw last.
     pub looks: Vec<LookLine>,
     /// When the like of it happened before; `None` for never, as far as is remembered.

@@ -37,3 +37,4 @@ pub mod tally;
 pub mod time;
 pub mod vantage;
 pub mod verdict;
+pub mod zone;

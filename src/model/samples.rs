@@ -521,6 +521,7 @@ pub(crate) fn delivery(rule: RuleId, reason: MessageReason) -> Delivery {
             runbook: Some(format!("https://wiki.example.com/runbook#{rule}")),
             dashboard: None,
         },
+        time_zone: None,
         looks: if incident.over.is_some() { recovered(rule) } else { looks(rule) },
         before: (rule == RuleId::F24).then(|| Before {
             opened: OPENED.minus(Duration::from_secs(2 * 86_400 + 120)),

@@ -19,6 +19,7 @@ use super::document::{Block, Command, Document, Section, Tone};
 use super::evidence;
 use super::harmless::{LONGEST, line};
 use super::hush;
+use super::local;
 use super::recovered;
 use super::site;
 use super::subject_line::{self, latest, level_word};
@@ -59,7 +60,7 @@ pub fn document(delivery: &Delivery) -> Document {
     sections.extend(folded(message));
     sections.push(about(delivery));
 
-    Document {
+    let document = Document {
         subject: subject_line::subject(message),
         id: message.id.clone(),
         thread: message.thread.clone(),
@@ -70,7 +71,8 @@ pub fn document(delivery: &Delivery) -> Document {
         heading: subject_line::base(message),
         preheader: line(&preheader(message, root, words), PREHEADER),
         sections,
-    }
+    };
+    local::document(document, message.time_zone.as_ref())
 }
 
 /// What, since when, still true or not.

@@ -7,6 +7,7 @@ pub mod evidence;
 pub mod harmless;
 pub mod html;
 mod hush;
+mod local;
 pub mod mail;
 pub mod message;
 pub mod metrics;

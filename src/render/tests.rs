@@ -94,6 +94,25 @@ fn html_of_an_outage_a_certificate_and_an_end() {
 }
 
 #[test]
+fn local_time_stands_beside_utc_in_both_parts_of_a_mail() {
+    let mut delivery = delivery(RuleId::F26, MessageReason::Resolved);
+    delivery.message.time_zone = Some("Europe/Berlin".parse().unwrap());
+
+    let parts = parts(&document(&delivery));
+
+    for part in [parts.text.split_whitespace().collect::<Vec<_>>().join(" "), parts.html] {
+        for shown in [
+            "good since 2026-03-01 03:28:05 UTC (04:28:05 CET)",
+            "2027-03-01 03:14:00 UTC (04:14:00 CET) (in 364 d 23 h)",
+            "expired at 2026-03-01 02:14:00 UTC (03:14:00 CET)",
+        ] {
+            assert!(part.contains(shown), "{shown}\n{part}");
+        }
+        assert!(!part.contains("2026-03-01T"), "{part}");
+    }
+}
+
+#[test]
 fn subjects_in_every_situation() {
     let mut lines = Vec::new();
     for reason in REASONS {

@@ -263,6 +263,7 @@ impl Bench {
             store: "/nonexistent".into(),
             resolvers: Vec::new(),
             references: Vec::new(),
+            time_zone: None,
         };
         let settings = Settings {
             vantage,

@@ -7,6 +7,7 @@
 use serde::Serialize;
 
 use crate::model::rule::Level;
+use crate::model::zone::Zone;
 
 /// The whole page.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -23,6 +24,9 @@ pub struct Status {
     pub vantage: String,
     /// Version of vedette.
     pub version: &'static str,
+    /// Whose local time is shown beside UTC, by its IANA name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<Zone>,
     /// When the picture was taken that all of this is read from.
     pub picture: Moment,
     /// Whether that picture is so old that the scheduler must be standing still.

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::facts::{State, Status};
 use super::style::STYLE;
+use crate::render::local;
 use words::{full, safe, sign};
 
 /// Seconds between two loads of an open page.
@@ -46,12 +47,13 @@ pub fn html(status: &Status, refreshes: bool) -> String {
     out.push_str(&format!(
         "<footer>vedette {} on {}, format {}. The same as <a href=\"status.txt\">text</a> and \
          <a href=\"api/v1/status\">JSON</a>; <a href=\"metrics\">metrics</a>. Times are \
-                   UTC.</footer>\n</body></html>\n",
+         UTC{}.</footer>\n</body></html>\n",
         status.version,
         safe(&status.vantage),
-        status.format
+        status.format,
+        status.time_zone.as_ref().map_or_else(String::new, |zone| format!(", in brackets those of {zone}"))
     ));
-    out
+    local::html(&out, status.time_zone.as_ref())
 }
 
 fn head(out: &mut String, status: &Status, refreshes: bool) {

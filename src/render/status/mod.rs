@@ -120,6 +120,7 @@ impl Status {
             since,
             vantage: moment::said(&snapshot.inventory.vantage),
             version: VERSION,
+            time_zone: snapshot.inventory.time_zone.clone(),
             picture: mono(snapshot.at, page.now),
             is_stale,
             is_blind: snapshot.blind_since.is_some(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::text::columns;
 use super::{Choice, NoSuchPage, POLICY, STYLE, State, Status, WIDTH, html, text};
 use crate::model::snapshot::Snapshot;
 use crate::model::subject::{Name, Subject};
@@ -24,6 +25,23 @@ fn the_page_in_each_state() {
         insta::assert_snapshot!(format!("{state}_text"), text(&status));
         insta::assert_snapshot!(format!("{state}_json"), status.json());
         insta::assert_snapshot!(format!("{state}_html"), html(&status, true).replace(STYLE, "STYLE"));
+    }
+}
+
+#[test]
+fn local_time_stands_beside_utc_for_people_and_not_in_the_json() {
+    for (state, mut snapshot) in states::all() {
+        let in_utc = status(&snapshot);
+        Arc::make_mut(&mut snapshot.inventory).time_zone = Some("Asia/Tokyo".parse().unwrap());
+        let status = status(&snapshot);
+
+        let printed = text(&status);
+        assert!(printed.contains(" JST)") && !printed.contains("2026-11-20T1"), "{state}: {printed}");
+        assert!(printed.lines().all(|line| !line.contains("JST") || columns(line) <= WIDTH), "{state}: {printed}");
+        let page = html(&status, true);
+        assert!(page.contains(" JST)</span>") && !page.contains(">2026-11-20T"), "{state}: {page}");
+        assert!(page.contains("<time datetime=\"2026-11-20T"), "machines read UTC: {page}");
+        assert_eq!(status.json().replace("  \"time_zone\": \"Asia/Tokyo\",\n", ""), in_utc.json(), "{state}");
     }
 }
 

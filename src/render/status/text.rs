@@ -7,13 +7,16 @@ use super::facts::{
     Status,
 };
 
+use crate::model::zone::Zone;
+use crate::render::local::times;
+
 /// Columns of a line at most. Only commands, which must be copied whole, may be wider.
 pub const WIDTH: usize = 80;
 
 /// The page.
 #[must_use]
 pub fn text(status: &Status) -> String {
-    let mut out = Sheet::default();
+    let mut out = Sheet { text: String::new(), zone: status.time_zone.clone() };
     out.say("", &format!("{}: {}", status.state.as_str().to_uppercase(), status.headline));
     if let Some(since) = &status.since {
         out.say("  ", &format!("since {}", full(since)));
@@ -235,9 +238,10 @@ fn full(moment: &Moment) -> String {
 }
 
 /// Text under construction, no line of it wider than [`WIDTH`] but commands.
-#[derive(Default)]
 struct Sheet {
     text: String,
+    /// Whose local time is shown beside UTC.
+    zone: Option<Zone>,
 }
 
 impl Sheet {
@@ -269,6 +273,7 @@ impl Sheet {
         let mut column = columns(first);
         let mut is_empty = true;
         self.text.push_str(first);
+        let text = times(text, self.zone.as_ref());
         for word in text.split(' ').filter(|word| !word.is_empty()) {
             let width = columns(word);
             if !is_empty && column + 1 + width > WIDTH {

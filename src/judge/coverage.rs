@@ -46,6 +46,15 @@ impl Words for Coverage {
         format!("{}.", each.join("; "))
     }
 
+    fn listed(&self, finding: &Finding, addresses: &Addresses) -> Option<(String, Vec<String>)> {
+        let Evidence::Coverage { gaps } = &finding.evidence else { return None };
+        let introduction = match gaps.len() {
+            1 => "1 monitoring gap:".to_owned(),
+            several => format!("{several} monitoring gaps:"),
+        };
+        Some((introduction, gaps.iter().map(|gap| unseen(gap, addresses)).collect()))
+    }
+
     fn impact(&self, _: &Finding) -> String {
         "Nothing fails because of it. Faults of what is not monitored are noticed late, by their consequences, or \
          not at all."
@@ -87,7 +96,7 @@ fn unresolved(finding: &Finding) -> &[Subject] {
 const FROM_CONFIGURATION: &str =
     "The configuration does not name it, or the provider of a managed control plane does not expose it.";
 
-/// One gap as a sentence without its full stop: what is not seen, and what would show it.
+/// One gap as a sentence without its full stop: what is not monitored, and behind the colon what to do.
 #[must_use]
 pub fn unseen(gap: &Gap, addresses: &Addresses) -> String {
     let places = |subjects: &[Subject]| {
@@ -101,48 +110,60 @@ pub fn unseen(gap: &Gap, addresses: &Addresses) -> String {
         }
         Gap::ReferencesSilent(subjects) => format!(
             "{} no longer responds, and no other target outside the cluster proves that vedette's own network works, \
-             so faults take 30 s to be confirmed",
+             so faults take 30 s to be confirmed: restore it, or name another under vantage.references",
             places(subjects)
         ),
-        Gap::NoEtcd => "etcd is not monitored: none is configured".into(),
-        Gap::NoInstances => {
-            "the apiservers behind the API VIP are not monitored one by one: none is configured, and one that is \
-             down shows only in part"
+        Gap::NoEtcd => {
+            "etcd is not monitored: name its members under 'etcd', or list only their metrics listeners; ignore this \
+             where the provider exposes neither"
                 .into()
         }
-        Gap::NoSharedAddress => "the API endpoint (VIP or load balancer) is not monitored: no vip is configured".into(),
+        Gap::NoInstances => {
+            "the apiservers behind the API VIP are not monitored one by one, so one that is down shows only in part: \
+             name them under 'apiservers'"
+                .into()
+        }
+        Gap::NoSharedAddress => {
+            "the API endpoint that clients use (VIP or load balancer) is not monitored: set 'vip'".into()
+        }
         Gap::Unresolved(subjects) => format!(
-            "DNS on the vedette host has no address for {}: it is not monitored, and whether it works is not known",
+            "DNS on the vedette host has no address for {}, so it is not monitored: correct the name in the \
+             configuration or in DNS",
             places(subjects)
         ),
-        Gap::NeverSeen(subjects) => format!("{} has never responded since vedette started", places(subjects)),
-        Gap::Refused(subjects) => {
-            format!("{} rejects vedette's credential: only that it is alive is known", places(subjects))
-        }
+        Gap::NeverSeen(subjects) => format!(
+            "{} has never responded since vedette started: check its address in the configuration, firewalls in \
+             between, and whether it runs",
+            places(subjects)
+        ),
+        Gap::Refused(subjects) => format!(
+            "{} rejects vedette's credential, so only that it is alive is known: renew the credential, or grant it \
+             the rights that it lacks",
+            places(subjects)
+        ),
         Gap::NoCredential(subjects) => format!(
-            "{} asks for a login for what vedette probes (/version, or etcd's own calls), and no credential is \
-             configured: only unauthenticated health endpoints are visible",
+            "{} asks for a login for what vedette probes (/version, or etcd's own calls) and none is configured, so \
+             only unauthenticated health endpoints are visible: give vedette a credential for it",
             places(subjects)
         ),
         Gap::NotWatched { etcd, members } => format!(
-            "{} has members that are not monitored: {}; name them under etcd.members",
+            "{} has members that are not monitored, {}: name them under etcd.members",
             etcd.short(),
             phrases::list(members)
         ),
-        Gap::ReadsRefused(etcd) => {
-            format!(
-                "reads of {} are denied to vedette's credential, so a one-way cut between its members is not noticed",
-                etcd.short()
-            )
-        }
+        Gap::ReadsRefused(etcd) => format!(
+            "reads of {} are denied to vedette's credential, so a one-way cut between its members is not noticed: \
+             grant its user a role that may read",
+            etcd.short()
+        ),
         Gap::NoListener(subjects) => format!(
-            "no etcd latency (fsync, commit, peer RTT) of {} and, before 3.6, no quota: no metrics listener is \
-             configured (open one with --listen-metrics-urls, name it under 'metrics' of each member)",
+            "no etcd latency (fsync, commit, peer RTT) of {} and, before 3.6, no quota: open a metrics listener with \
+             --listen-metrics-urls and name it under 'metrics' of each member",
             places(subjects)
         ),
         Gap::QuotaUnknown(etcd) => format!(
-            "usage of {} unknown: it does not report its quota (etcd before 3.6), and none is configured under \
-             etcd.quota",
+            "usage of {} unknown, because it does not report its quota (etcd before 3.6): set 'quota' of this etcd \
+             to its --quota-backend-bytes",
             etcd.short()
         ),
     }

@@ -30,6 +30,11 @@ pub trait Words: Sync {
     /// refusals "down".
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String;
 
+    /// The same as [`Words::what`] where it is several things of equal weight: an introduction, and one line for each.
+    fn listed(&self, _finding: &Finding, _addresses: &Addresses) -> Option<(String, Vec<String>)> {
+        None
+    }
+
     /// What stops working for users, and what goes on.
     fn impact(&self, finding: &Finding) -> String;
 

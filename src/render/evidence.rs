@@ -185,7 +185,7 @@ fn untrusted(message: &Message, part: &Untrusted) -> [(&'static str, String); 6]
 }
 
 /// Places under a heading, as far as they fit.
-fn listed(heading: &str, mut places: Vec<String>, beyond: usize) -> Vec<Block> {
+pub(super) fn listed(heading: &str, mut places: Vec<String>, beyond: usize) -> Vec<Block> {
     if places.is_empty() {
         return Vec::new();
     }

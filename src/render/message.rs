@@ -90,11 +90,13 @@ fn opening(message: &Message, is_silent: bool) -> Section {
         if !recovered.is_empty() {
             blocks.push(Block::Items(recovered));
         }
-        blocks.push(text(&format!("What it was: {}", what(headline))));
-    } else if blocks.is_empty() {
-        blocks.push(Block::Strong(what(headline)));
+        let (said, items) = described(message, headline);
+        blocks.push(text(&format!("What it was: {said}")));
+        blocks.extend(items);
     } else {
-        blocks.push(Block::Text(what(headline)));
+        let (said, items) = described(message, headline);
+        blocks.push(if blocks.is_empty() { Block::Strong(said) } else { Block::Text(said) });
+        blocks.extend(items);
     }
     if is_silent {
         blocks.push(Block::Strong(line(&site::sentence(message), LONGEST)));
@@ -110,6 +112,18 @@ fn opening(message: &Message, is_silent: bool) -> Section {
     blocks.extend(hush::sentence(message).map(|sentence| text(&sentence)));
     blocks.push(Block::Facts(times(message)));
     Section { title: "", blocks }
+}
+
+/// What a finding says: a sentence, or an introduction and a list.
+fn described(message: &Message, finding: &Finding) -> (String, Option<Block>) {
+    let words = words::of(finding.rule);
+    match words.listed(finding, &message.addresses) {
+        Some((introduction, items)) => {
+            let items = items.iter().map(|item| line(item, LONGEST)).collect();
+            (line(&introduction, LONGEST), Some(Block::Items(items)))
+        }
+        None => (line(&words.what(finding, &message.addresses), LONGEST), None),
+    }
 }
 
 /// Why this message comes now, where that is not plain from what it says.

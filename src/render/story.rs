@@ -92,6 +92,9 @@ pub struct Chapter {
     pub title: String,
     /// What was seen.
     pub evidence: String,
+    /// The same as a list, where it is several things of equal weight.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<String>,
     /// Why, most likely.
     pub likely_cause: String,
     /// Since when.
@@ -126,6 +129,10 @@ pub fn of(incident: &Incident, addresses: &Addresses, now: UnixTime) -> Story {
             level: finding.level.to_string(),
             title: line(&words.headline(finding), LONGEST),
             evidence: line(&words.what(finding, addresses), LONGEST),
+            items: words
+                .listed(finding, addresses)
+                .map(|(_, items)| items.iter().map(|item| line(item, LONGEST)).collect())
+                .unwrap_or_default(),
             likely_cause: line(&words.likely_cause(finding), LONGEST),
             since: finding.since.to_string(),
             until: over.map(|at| at.to_string()),
@@ -259,7 +266,11 @@ pub fn text(story: &Story) -> String {
     for part in &story.parts {
         let until = part.until.as_ref().map_or_else(|| "ongoing".to_owned(), |until| format!("resolved at {until}"));
         let about = format!("{} {} ({})", part.rule, part.subject, part.level);
-        out.push_str(&format!("\n  {about}\n    since {}, {until}\n    {}\n", part.since, part.evidence));
+        out.push_str(&format!("\n  {about}\n    since {}, {until}\n", part.since));
+        if part.items.is_empty() {
+            out.push_str(&format!("    {}\n", part.evidence));
+        }
+        part.items.iter().for_each(|item| out.push_str(&format!("    - {item}\n")));
     }
     if let Some(next) = &story.next {
         steps(&mut out, &format!("Next: {}", next.place), &next.read);

@@ -149,12 +149,16 @@ fn listed(page: Page<'_>, name: &Name) -> Vec<Missing> {
         .alarms
         .iter()
         .filter(of_cluster)
-        .map(|alarm| {
+        .flat_map(|alarm| {
             let finding = &alarm.finding;
-            let text = format!("{}: {}", finding.rule, words::of(finding.rule).what(finding, &addresses));
-            let mut gap = missing(&finding.subject, &text, false);
-            gap.gap.seen = Some(wall(finding.since, page.now));
-            gap
+            let words = words::of(finding.rule);
+            let each = words.listed(finding, &addresses).map(|(_, items)| items);
+            let each = each.unwrap_or_else(|| vec![words.what(finding, &addresses)]);
+            each.into_iter().map(move |text| {
+                let mut gap = missing(&finding.subject, &format!("{}: {text}", finding.rule), false);
+                gap.gap.seen = Some(wall(finding.since, page.now));
+                gap
+            })
         })
         .collect()
 }

@@ -32,17 +32,18 @@ use crate::observe::quorum;
 use crate::observe::schedule::Schedule;
 use crate::observe::sign::Sign;
 use crate::observe::view::View;
-use crate::render::table::{self, Pass, State, Unknown};
+use crate::render::table::{self, Layout, Pass, State, Unknown};
 
-use super::{CONFIG, by_hand};
+use super::by_hand;
 
 /// Looks again at what was bad, this often, with this pause: three looks that span more than a second confirm.
 const AGAIN: usize = 2;
 const PAUSE: Duration = Duration::from_millis(600);
 
-/// Probe everything once and print a table
+/// Probe everything once and print what is not good
 ///
-/// Exits as monitoring plugins do: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
+/// The first line is the worst state, as monitoring plugins say it; a table of every probe that is not good follows, and
+/// a count of the others. Exits 0 for OK, 1 for WARNING, 2 for CRITICAL and 3 for UNKNOWN.
 #[derive(Debug, clap::Args)]
 pub(super) struct ProbeOnce {
     /// The configuration
@@ -56,6 +57,10 @@ pub(super) struct ProbeOnce {
     /// Print JSON instead of the table
     #[arg(long)]
     json: bool,
+
+    /// List every probe, also those whose result is good
+    #[arg(long, conflicts_with = "json")]
+    all: bool,
 }
 
 impl ProbeOnce {
@@ -65,7 +70,7 @@ impl ProbeOnce {
             Ok((settings, _)) => settings,
             Err(problems) => {
                 let mut stdout = io::stdout().lock();
-                writeln!(stdout, "UNKNOWN - {} cannot be used ({CONFIG})", self.file.display())?;
+                writeln!(stdout, "UNKNOWN - {} cannot be used", self.file.display())?;
                 for problem in problems {
                     writeln!(stdout, "{problem}")?;
                 }
@@ -90,9 +95,13 @@ impl ProbeOnce {
         if self.json {
             writeln!(stdout, "{}", table::json(pass))?;
         } else {
-            write!(stdout, "{}", table::text(pass, terminal_width()))?;
+            write!(stdout, "{}", table::text(pass, Layout { width: terminal_width(), all: self.all }))?;
         }
-        let options: &[&str] = if self.json { &["--json"] } else { &[] };
+        let options: &[&str] = match (self.json, self.all) {
+            (true, _) => &["--json"],
+            (false, true) => &["--all"],
+            (false, false) => &[],
+        };
         if let Some(hint) = by_hand::hint(&settings.credentials(), &self.file, "probe --once", options) {
             writeln!(io::stderr().lock(), "{hint}")?;
         }
@@ -309,10 +318,13 @@ fn references(inventory: &Inventory) -> impl Iterator<Item = Probe> + '_ {
     references.map(|reference| Probe::anew(Subject::Reference(reference.name.clone()), ProbeKind::Reference))
 }
 
-/// Columns to wrap at: what the terminal says, everything on one line in a pipe.
+/// Columns to wrap at: what `COLUMNS` or the terminal itself says, everything on one line in a pipe.
 fn terminal_width() -> Option<u16> {
     if !io::stdout().is_terminal() {
         return None;
     }
-    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok())
+    let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    // A terminal that does not know its size, as over a serial line, says zero.
+    let told = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col);
+    asked.or_else(told).filter(|columns| *columns > 0)
 }

@@ -164,11 +164,15 @@ pub fn lasting(time: Duration) -> String {
 }
 
 /// A size in binary units with one decimal, as etcdctl prints it.
-pub(super) fn bytes(size: u64) -> String {
+#[must_use]
+pub fn bytes(size: u64) -> String {
     const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     UNITS.iter().find(|(_, unit)| size >= *unit).map_or_else(
         || format!("{size} B"),
-        |(name, unit)| format!("{}.{} {name}", size / unit, (size % unit).saturating_mul(10) / unit),
+        |(name, unit)| {
+            let tenths = (u128::from(size) * 10 + u128::from(unit / 2)) / u128::from(*unit);
+            format!("{}.{} {name}", tenths / 10, tenths % 10)
+        },
     )
 }
 

@@ -251,6 +251,16 @@ fn stored() -> FilesReading {
     stored_until(served().leaf().expect("the specimen serves a leaf").not_after)
 }
 
+/// One certificate in the file at `path`.
+#[cfg(test)]
+pub(crate) fn stored_in(path: &str) -> FilesReading {
+    let mut reading = stored();
+    let mut source = reading.sources.remove(1);
+    let file = StoredFile { path: path.into(), ..StoredFile::clone(&source.files[0]) };
+    source.files = [Arc::new(file)].into();
+    FilesReading::new(vec![source])
+}
+
 fn stored_until(end: UnixTime) -> FilesReading {
     let leaf = Arc::clone(served().leaf().expect("the specimen serves a leaf"));
     let item = Item {

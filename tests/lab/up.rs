@@ -84,9 +84,9 @@ fn watch(world: &mut World, config: &Path) -> Result<()> {
     if let Err(error) = started {
         return Err(error.context(world.what_vedette_said()));
     }
-    println!("vedette probe --once {}\n", config.display());
+    println!("vedette probe --all {}\n", config.display());
     let mut probe = world.network.command(Place::Bastion, BINARY);
-    probe.args(["probe", "--once"]).arg(config).status()?;
+    probe.args(["probe", "--all"]).arg(config).status()?;
     Ok(())
 }
 

@@ -136,8 +136,8 @@ fn by_status(blank: Member, status: &MemberStatus, quota: Option<u64>, all: &[(N
 /// Without a client port the metrics are all that a member says of itself.
 fn by_metrics(blank: Member, told: &MemberMetrics, quota: Option<u64>) -> Member {
     let role = match (told.is_leader, told.has_leader) {
-        (Some(true), _) => "leads",
-        (_, Some(true)) => "follows",
+        (Some(true), _) => "leader",
+        (_, Some(true)) => "follower",
         (_, Some(false)) => "no leader",
         (_, None) => "leader unknown",
     };
@@ -157,7 +157,7 @@ fn seen_changes(changes: u64) -> String {
 
 fn role(status: &MemberStatus, all: &[(Name, &MemberStatus)]) -> String {
     let role = match status.leader {
-        Some(leader) if leader == status.member_id => "leads".to_owned(),
+        Some(leader) if leader == status.member_id => "leader".to_owned(),
         Some(leader) => {
             let named = all.iter().find(|(_, other)| other.member_id == leader).map(|(name, _)| name.to_string());
             format!("follower of {}", named.unwrap_or_else(|| format!("{leader:x}, which does not respond")))

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub(super) use crate::judge::phrases::bytes;
 use crate::judge::phrases::lasting;
 use crate::model::time::{Now, UnixTime};
 use crate::render::harmless::{LONGEST, line};
@@ -43,16 +44,4 @@ pub(super) fn short(text: &str) -> String {
 /// `1 mail`, `3 mails`.
 pub(super) fn several(count: usize, one: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
-}
-
-/// A size in binary units with one decimal.
-#[expect(clippy::cast_precision_loss, reason = "shown with one digit behind the point")]
-pub(super) fn bytes(bytes: u64) -> String {
-    const KIB: f64 = 1024.0;
-    let bytes = bytes as f64;
-    match bytes {
-        _ if bytes < KIB * KIB => format!("{:.1} KiB", bytes / KIB),
-        _ if bytes < KIB * KIB * KIB => format!("{:.1} MiB", bytes / KIB / KIB),
-        _ => format!("{:.1} GiB", bytes / KIB / KIB / KIB),
-    }
 }

@@ -5,18 +5,15 @@
 //! told come in as values. No colours, and no `|` behind the first line, where plugins read figures. Called by `cli`.
 
 mod json;
+mod layout;
 pub(in crate::render) mod row;
 pub(in crate::render) mod rows;
 mod stored;
 mod summary;
-
-use std::time::Duration;
-
-use comfy_table::{ContentArrangement, Table, presets};
+mod totals;
 
 use crate::model::inventory::Inventory;
 use crate::model::observation::Observation;
-use crate::model::phase::Phases;
 use crate::model::rule::RuleId;
 use crate::model::subject::Subject;
 use crate::model::time::Now;
@@ -26,6 +23,7 @@ pub use json::json;
 pub use row::Saw;
 pub use summary::{State, summary};
 
+use row::Row;
 use rows::rows;
 
 /// Everything there is to say about one pass over the inventory.
@@ -58,74 +56,23 @@ pub struct Unknown {
     pub why: Why,
 }
 
-/// The summary line, an empty line, the table.
-///
-/// Every look stays on one line unless that is wider than `width`, the columns of the terminal: then the milliseconds
-/// are not told by phase, and what is too long even so is wrapped.
+/// What is printed below the summary line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Layout {
+    /// Columns of the terminal; `None` where no terminal reads it: then every row is one line.
+    pub width: Option<u16>,
+    /// Whether what is good is listed as well, and not only counted.
+    pub all: bool,
+}
+
+/// The summary line, an empty line, a table of what is not good, and a line for each cluster that says how much is.
 #[must_use]
-pub fn text(pass: Pass<'_>, width: Option<u16>) -> String {
-    let whole = listed(pass, None);
-    let widest = whole.lines().map(|line| line.chars().count()).max().unwrap_or_default();
-    let table = match width {
-        Some(width) if widest > usize::from(width) => listed(pass, Some(width)),
-        Some(_) | None => whole,
-    };
-    format!("{}\n\n{table}", summary(pass))
-}
-
-/// The table; with `width` in its short form.
-fn listed(pass: Pass<'_>, width: Option<u16>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    match width {
-        Some(width) => table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic),
-        None => table.set_content_arrangement(ContentArrangement::Disabled),
-    };
-    table.set_header(["SUBJECT", "ADDRESS", "PROBE", "CONN", "STATE", "RESULT", "MILLISECONDS", "CERT DAYS"]);
-    for row in rows(pass) {
-        let days = row.end.as_ref().map_or_else(String::new, |end| {
-            end.days_left.map_or_else(|| "never".to_owned(), |days| format!("{days:.1}"))
-        });
-        table.add_row([
-            row.subject.to_string(),
-            row.address.clone(),
-            row.probe.kind.as_str().to_owned(),
-            row.probe.connection.as_str().to_owned(),
-            row.saw.as_str().to_owned(),
-            row.result.clone(),
-            if width.is_some() { total(&row.phases) } else { milliseconds(&row.phases) },
-            days,
-        ]);
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    let mut text = String::new();
-    for line in table.lines() {
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-/// `dial 1.0 + tls 4.6 = 5.6`; empty when no phase was reached.
-fn milliseconds(phases: &Phases) -> String {
-    let reached: Vec<String> =
-        phases.reached().map(|(phase, spent)| format!("{} {}", phase.as_str(), figure(spent))).collect();
-    match reached.as_slice() {
-        [] => String::new(),
-        [only] => only.clone(),
-        several => format!("{} = {}", several.join(" + "), total(phases)),
-    }
-}
-
-/// `5.6`; empty when no phase was reached.
-fn total(phases: &Phases) -> String {
-    phases.reached().next().map_or_else(String::new, |_| figure(phases.total()))
-}
-
-fn figure(spent: Duration) -> String {
-    format!("{:.1}", spent.as_secs_f64() * 1000.0)
+pub fn text(pass: Pass<'_>, layout: Layout) -> String {
+    let (good, others): (Vec<Row>, Vec<Row>) =
+        rows(pass).into_iter().partition(|row| row.saw == Saw::Ok && !layout.all);
+    let width = layout.width.map(usize::from);
+    let blocks = [summary(pass) + "\n", layout::lines(&others, width), totals::lines(pass, &good)];
+    blocks.into_iter().filter(|block| !block.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 /// `text` without what would break a terminal or the plugin contract: control characters and `|`.

@@ -60,6 +60,35 @@ pub enum Saw {
     Unknown,
 }
 
+impl Row {
+    /// What was probed, as a person finds it: something in a file by where it lies, since a fingerprint leads nowhere.
+    pub(super) fn target(&self) -> String {
+        match &self.subject {
+            Subject::Stored(Some(cluster), _) => format!("{cluster}/file"),
+            Subject::Stored(None, _) => "vantage/file".to_owned(),
+            Subject::Vantage
+            | Subject::Reference(_)
+            | Subject::Resolver(_)
+            | Subject::Proxy(_)
+            | Subject::Cluster(_)
+            | Subject::Vip(_)
+            | Subject::Apiserver(..)
+            | Subject::Etcd(..)
+            | Subject::EtcdMember(..)
+            | Subject::Chain(..) => self.subject.to_string(),
+        }
+    }
+
+    /// The same in one sentence with other targets.
+    pub(super) fn named(&self) -> String {
+        if matches!(self.subject, Subject::Stored(..)) && !self.address.is_empty() {
+            format!("{} {}", self.target(), self.address)
+        } else {
+            self.target()
+        }
+    }
+}
+
 impl Saw {
     /// Whether it is known not to be well, as against what could not be told.
     #[must_use]

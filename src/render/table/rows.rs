@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::judge::phrases::bytes as size;
 use crate::model::etcd::{Alarm, AlarmKind, Condition, MemberAnswer, MemberMetrics, MemberStatus};
 use crate::model::health::{Health, Version};
 use crate::model::observation::{AddressAnswer, Observation, Reading};
@@ -14,7 +15,6 @@ use super::{Pass, stored};
 
 /// Failing parts that a row names before it counts the rest.
 const NAMED_PARTS: usize = 6;
-const MEBIBYTE: f64 = 1_048_576.0;
 
 /// All rows: clusters first, then the vantage; by subject, then by probe.
 pub(super) fn rows(pass: Pass<'_>) -> Vec<Row> {
@@ -78,7 +78,7 @@ pub(in crate::render) fn of(pass: Pass<'_>, look: &Observation) -> Vec<Row> {
             let saw = unseen.map_or(Saw::Ok, silent);
             vec![Row { unseen, ..row(pass, look, saw, &AddressAnswer::summary(answers)) }]
         }
-        Ok(Reading::Reference) => vec![row(pass, look, Saw::Ok, "answers")],
+        Ok(Reading::Reference) => vec![row(pass, look, Saw::Ok, "responds")],
         Ok(Reading::Resolver(answer)) => {
             let (saw, code) = match answer.rcode {
                 0 => (Saw::Ok, "NOERROR".to_owned()),
@@ -141,7 +141,7 @@ fn healthy(health: &Health) -> String {
 
 fn member(status: &MemberStatus, names: &BTreeMap<u64, &str>) -> (Saw, String) {
     let role = match status.leader {
-        Some(leader) if leader == status.member_id => "leads".to_owned(),
+        Some(leader) if leader == status.member_id => "leader".to_owned(),
         Some(leader) => {
             names.get(&leader).map_or_else(|| format!("follower of {leader:x}"), |name| format!("follower of {name}"))
         }
@@ -164,7 +164,7 @@ fn metrics(page: &MemberMetrics) -> String {
     let quota = page.db_quota_bytes.map_or_else(String::new, |quota| format!(" of {}", size(quota)));
     let db = page.db_size_bytes.map(|bytes| format!("db {}{quota}", size(bytes)));
     let leader = page.has_leader.map(|has| if has { "has a leader" } else { "no leader" }.to_owned());
-    let defragments = page.is_defragmenting.filter(|is| *is).map(|_| "defragments".to_owned());
+    let defragments = page.is_defragmenting.filter(|is| *is).map(|_| "defragmenting".to_owned());
     let parts: Vec<String> = [leader, db, defragments, page.version.clone()].into_iter().flatten().collect();
     if parts.is_empty() { "no etcd metrics".to_owned() } else { parts.join(", ") }
 }
@@ -174,11 +174,6 @@ fn kinds(alarms: &[Alarm]) -> String {
     kinds.sort_unstable();
     kinds.dedup();
     kinds.into_iter().map(AlarmKind::as_str).collect::<Vec<_>>().join(", ")
-}
-
-#[expect(clippy::cast_precision_loss, reason = "shown with one digit behind the point")]
-fn size(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / MEBIBYTE)
 }
 
 fn chain(look: &Observation) -> String {

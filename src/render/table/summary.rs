@@ -95,7 +95,7 @@ pub(super) fn said(pass: Pass<'_>, state: State) -> String {
             let rows = rows(pass);
             let unclear = rows.iter().filter(|row| row.saw == Saw::Unknown);
             let subjects: BTreeSet<String> =
-                of_rules.chain(unclear.map(|row| format!("{} ({})", row.subject, row.result))).collect();
+                of_rules.chain(unclear.map(|row| format!("{} ({})", row.named(), row.result))).collect();
             let blind = pass.findings.iter().filter(|finding| finding.rule == RuleId::F60);
             let texts = blind.map(|finding| sentence(pass, finding)).chain(subjects).collect();
             format!("unknown: {}", named(texts))
@@ -118,7 +118,7 @@ fn warnings(pass: Pass<'_>) -> Vec<String> {
     }
     let rows = rows(pass);
     let amiss = rows.iter().filter(|row| row.saw.is_amiss());
-    amiss.map(|row| format!("{} {} {}", row.subject, row.probe.kind.as_str(), row.saw.as_str())).collect()
+    amiss.map(|row| format!("{} {} {}", row.named(), row.probe.kind.as_str(), row.saw.as_str())).collect()
 }
 
 const fn is_suspicion(unknown: &Unknown) -> bool {
@@ -178,7 +178,7 @@ fn figures(pass: Pass<'_>) -> Vec<String> {
 }
 
 /// Rows that stand for a look each, and the looks at files, which have many rows.
-fn looked(rows: &[Row], pass: Pass<'_>) -> usize {
+pub(super) fn looked(rows: &[Row], pass: Pass<'_>) -> usize {
     let at_files = pass.looks.iter().filter(|look| look.probe.kind == ProbeKind::Files).count();
     rows.iter().filter(|row| row.probe.kind != ProbeKind::Files).count() + at_files
 }

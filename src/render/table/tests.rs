@@ -1,8 +1,10 @@
-//! Claims about what `probe --once` prints.
+//! Claims about what `probe` prints.
 
-use super::{Pass, State, Unknown, json, summary, text};
+use std::sync::Arc;
+
+use super::{Layout, Pass, State, Unknown, json, summary, text};
 use crate::model::inventory::Inventory;
-use crate::model::observation::Observation;
+use crate::model::observation::{Observation, Reading};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::ProbeKind;
 use crate::model::rule::{Level, RuleId};
@@ -13,7 +15,39 @@ use crate::render::specimen;
 fn the_table_looks_like_this() {
     let world = World::with(vec![specimen::finding(RuleId::F02, Level::Warning, "prod/etcd/main/etcd-3")], vec![]);
 
-    insta::assert_snapshot!(text(world.pass(), None));
+    insta::assert_snapshot!(text(world.pass(), ALL));
+}
+
+#[test]
+fn what_is_good_is_counted_and_what_is_not_is_listed() {
+    let world = World::with(vec![specimen::finding(RuleId::F02, Level::Warning, "prod/etcd/main/etcd-3")], vec![]);
+
+    insta::assert_snapshot!(text(world.pass(), Layout::default()));
+}
+
+#[test]
+fn a_healthy_pass_is_a_line_for_each_cluster_and_nothing_else() {
+    let mut world = World::well(vec![], vec![]);
+    world.looks.push(specimen::looks().remove(0));
+
+    let printed = text(world.pass(), Layout::default());
+
+    insta::assert_snapshot!(printed);
+    assert!(printed.lines().count() <= 5, "{printed}");
+}
+
+#[test]
+fn a_file_is_listed_by_its_path_whole_on_a_narrow_terminal_as_well() {
+    let path =
+        "/var/lib/rancher/rke2/server/tls/kube-controller-manager/client-kube-apiserver-of-the-control-plane.crt";
+    let reading = specimen::stored_in(path);
+    let look = specimen::look(specimen::subject("prod"), ProbeKind::Files, Ok(Reading::Files(Arc::new(reading))));
+    let world = World { looks: vec![look], ..World::with(vec![], vec![]) };
+
+    let printed = text(world.pass(), Layout { width: Some(80), all: true });
+
+    assert!(printed.contains(path) && printed.contains("prod/file"), "{printed}");
+    assert!(!printed.contains("prod/stored"), "{printed}");
 }
 
 #[test]
@@ -24,7 +58,7 @@ fn a_certificate_without_end_is_listed_without_one() {
         look.served = endless.clusters.values().flat_map(|it| it.served.values()).next().map(|(_, it)| it.clone());
     }
 
-    let (table, document) = (text(world.pass(), None), json(world.pass()));
+    let (table, document) = (text(world.pass(), ALL), json(world.pass()));
 
     assert!(table.contains("never") && !table.contains("certificate_days_left="), "{table}");
     assert!(document.contains("\"not_after\": null") && document.contains("\"days_left\": null"), "{document}");
@@ -32,12 +66,17 @@ fn a_certificate_without_end_is_listed_without_one() {
 }
 
 #[test]
-fn on_a_narrow_terminal_no_line_of_the_table_is_wider() {
+fn on_a_narrow_terminal_no_line_of_the_table_is_wider_and_no_word_is_cut() {
     let world = World::with(vec![], vec![]);
 
-    let printed = text(world.pass(), Some(120));
+    for width in [80, 120] {
+        let printed = text(world.pass(), Layout { width: Some(width), all: true });
 
-    assert!(printed.lines().skip(2).all(|line| line.chars().count() <= 120), "{printed}");
+        assert!(printed.lines().skip(2).all(|line| line.chars().count() <= usize::from(width)), "{printed}");
+        let wide = text(world.pass(), ALL);
+        let names = wide.lines().skip(3).flat_map(str::split_whitespace).filter(|word| word.contains(['/', ':']));
+        assert!(names.clone().count() > 15 && names.clone().all(|name| printed.contains(name)), "{printed}");
+    }
 }
 
 #[test]
@@ -130,7 +169,7 @@ fn the_first_line_names_three_and_counts_the_rest() {
 fn figures_follow_the_plugin_format_and_stand_alone_behind_the_only_bar() {
     let world = World::with(vec![], vec![]);
 
-    let printed = text(world.pass(), None);
+    let printed = text(world.pass(), ALL);
 
     assert_eq!(printed.matches('|').count(), 1);
     let (_, figures) = printed.lines().next().unwrap().split_once(" | ").unwrap();
@@ -148,11 +187,14 @@ fn nothing_a_peer_sends_moves_the_cursor_or_adds_a_figure() {
     let look = specimen::look(specimen::subject("prod/apiserver/api-2"), ProbeKind::Readyz, Ok(hostile));
     let world = World { looks: vec![look], ..World::with(vec![], vec![]) };
 
-    let printed = text(world.pass(), None);
+    let printed = text(world.pass(), ALL);
 
     assert!(!printed.contains('\u{1b}') && !printed.contains("a|b"), "{printed}");
     assert_eq!(printed.lines().count(), 4, "{printed}");
 }
+
+/// Every row, each on one line.
+const ALL: Layout = Layout { width: None, all: true };
 
 struct World {
     inventory: Inventory,

@@ -92,7 +92,7 @@ fn summary(settings: &Settings, stored: Option<&Stored>, warnings: &[Problem]) -
     let mut parts = vec![
         plural(inventory.clusters.len(), "cluster"),
         plural(endpoints, "endpoint"),
-        plural(references.len(), "reference point"),
+        plural(references.len(), "reference target"),
     ];
     parts.extend(stored.map(Stored::counted));
     if !warnings.is_empty() {

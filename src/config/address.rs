@@ -68,10 +68,10 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, BadAddress> {
         if let Some((_, rest)) = text.split_once("://") {
             let place = rest.split('/').next().unwrap_or_default();
-            return Err(bad("an address is no URL", format!("write '{}'", with_port(place))));
+            return Err(bad("an address is not a URL", format!("write '{}'", with_port(place))));
         }
         if text.parse::<Ipv6Addr>().is_ok() {
-            return Err(bad("IPv6 without brackets", format!("write '[{text}]:PORT'")));
+            return Err(bad("IPv6 without brackets", brackets(text)));
         }
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
@@ -80,9 +80,9 @@ impl FromStr for Address {
                 if inside.contains('%') {
                     return Err(bad("IPv6 with a scope is not supported", "use a global or unique local address"));
                 }
-                let ip = inside
-                    .parse::<Ipv6Addr>()
-                    .map_err(|_| bad(format!("'{inside}' is no IPv6 address"), "brackets are for IPv6 only"))?;
+                let ip = inside.parse::<Ipv6Addr>().map_err(|_| {
+                    bad(format!("'{inside}' is not a valid IPv6 address"), "brackets are for IPv6 only")
+                })?;
                 (Host::Ip(ip.into()), behind.strip_prefix(':'))
             }
             None => match text.rsplit_once(':') {
@@ -98,9 +98,24 @@ impl FromStr for Address {
         let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
         match port.parse::<u16>() {
             Ok(port) if is_number && port > 0 => Ok(Self { host, port }),
-            Ok(_) | Err(_) => Err(bad(format!("'{port}' is no port"), "ports are numbers from 1 to 65535")),
+            Ok(_) | Err(_) => Err(bad(format!("'{port}' is not a valid port"), "ports are numbers from 1 to 65535")),
         }
     }
+}
+
+/// How to write it with brackets. Where the last group could be a port, both readings.
+fn brackets(text: &str) -> String {
+    let parts = text.rsplit_once(':').filter(|(host, port)| host.parse::<Ipv6Addr>().is_ok() && is_port(port));
+    match parts {
+        Some((host, port)) => {
+            format!("write '[{host}]:{port}', or '[{text}]:PORT' where all of it is the address")
+        }
+        None => format!("write '[{text}]:PORT'"),
+    }
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 fn with_port(place: &str) -> String {
@@ -131,11 +146,11 @@ impl FromStr for Host {
             .next()
             .is_some_and(|last| !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()));
         if looks_like_ip {
-            Err(bad(format!("'{text}' is no IP address"), "IPv4 has four numbers from 0 to 255"))
+            Err(bad(format!("'{text}' is not a valid IP address"), "IPv4 has four numbers from 0 to 255"))
         } else if name.len() <= 253 && name.split('.').all(is_label) {
             Ok(Self::Name(text.to_ascii_lowercase()))
         } else {
-            Err(bad(format!("'{text}' is no host"), "a host is a DNS name or an IP address"))
+            Err(bad(format!("'{text}' is not a valid host"), "a host is a DNS name or an IP address"))
         }
     }
 }
@@ -245,22 +260,25 @@ mod tests {
         check("10.0.0.1", "no port; write '10.0.0.1:PORT'");
         check("api.example.com", "no port; write 'api.example.com:PORT'");
         check("[::1]", "no port; write '[::1]:PORT'");
-        check("10.0.0.1:0", "'0' is no port; ports are numbers from 1 to 65535");
-        check("10.0.0.1:65536", "'65536' is no port; ports are numbers from 1 to 65535");
-        check("10.0.0.1:+1", "'+1' is no port; ports are numbers from 1 to 65535");
-        check("10.0.0.1:", "'' is no port; ports are numbers from 1 to 65535");
+        let both = "IPv6 without brackets; write '[2001:db8::1]:6443', or '[2001:db8::1:6443]:PORT' where all of it is the address";
+        check("2001:db8::1:6443", both);
+        check("2001:db8::1:beef", "IPv6 without brackets; write '[2001:db8::1:beef]:PORT'");
+        check("10.0.0.1:0", "'0' is not a valid port; ports are numbers from 1 to 65535");
+        check("10.0.0.1:65536", "'65536' is not a valid port; ports are numbers from 1 to 65535");
+        check("10.0.0.1:+1", "'+1' is not a valid port; ports are numbers from 1 to 65535");
+        check("10.0.0.1:", "'' is not a valid port; ports are numbers from 1 to 65535");
         check("2001:db8::2", "IPv6 without brackets; write '[2001:db8::2]:PORT'");
         check("2001:db8::2:65536", "IPv6 without brackets; write '[IPV6]:PORT'");
         check("[2001:db8::2:6443", "no closing bracket; write '[IPV6]:PORT'");
-        check("[10.0.0.1]:6443", "'10.0.0.1' is no IPv6 address; brackets are for IPv6 only");
+        check("[10.0.0.1]:6443", "'10.0.0.1' is not a valid IPv6 address; brackets are for IPv6 only");
         check("[fe80::1%eth0]:6443", "IPv6 with a scope is not supported; use a global or unique local address");
-        check("https://10.0.0.1:6443/x", "an address is no URL; write '10.0.0.1:6443'");
-        check("https://api", "an address is no URL; write 'api:PORT'");
-        check("10.0.0.256:1", "'10.0.0.256' is no IP address; IPv4 has four numbers from 0 to 255");
-        check("10.0.1:1", "'10.0.1' is no IP address; IPv4 has four numbers from 0 to 255");
-        check("a..b:1", "'a..b' is no host; a host is a DNS name or an IP address");
-        check("a b:1", "'a b' is no host; a host is a DNS name or an IP address");
-        check(":443", "'' is no host; a host is a DNS name or an IP address");
+        check("https://10.0.0.1:6443/x", "an address is not a URL; write '10.0.0.1:6443'");
+        check("https://api", "an address is not a URL; write 'api:PORT'");
+        check("10.0.0.256:1", "'10.0.0.256' is not a valid IP address; IPv4 has four numbers from 0 to 255");
+        check("10.0.1:1", "'10.0.1' is not a valid IP address; IPv4 has four numbers from 0 to 255");
+        check("a..b:1", "'a..b' is not a valid host; a host is a DNS name or an IP address");
+        check("a b:1", "'a b' is not a valid host; a host is a DNS name or an IP address");
+        check(":443", "'' is not a valid host; a host is a DNS name or an IP address");
     }
 
     #[test]

@@ -70,8 +70,7 @@ impl Desk<'_> {
         let most = planned.most(policy);
         if planned.total() > most + ROUNDING {
             let total = planned.total();
-            let flaw =
-                Flaw::error(mark, format!("{total:.1} requests/s are planned for '{name}', at most {most:.0} may be"));
+            let flaw = Flaw::error(mark, format!("{total:.1} requests/s planned for '{name}', limit {most:.0}"));
             self.complaints.add(flaw.hint("lengthen the intervals under 'timing', or split the cluster's instances"));
             return;
         }
@@ -79,8 +78,7 @@ impl Desk<'_> {
             [("apiservers", planned.apiservers, planned.apiservers_goal), ("etcd", planned.etcd, planned.etcd_goal)]
         {
             if asked > goal + ROUNDING {
-                let text =
-                    format!("{asked:.1} requests/s are planned for {what} of '{name}', and {goal:.1} are enough");
+                let text = format!("{asked:.1} requests/s planned for {what} of '{name}'; {goal:.1} are enough");
                 self.complaints.add(Flaw::warning(mark, text).hint("lengthen the intervals under 'timing'"));
             }
         }

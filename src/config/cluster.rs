@@ -73,10 +73,9 @@ impl Desk<'_> {
     pub(super) fn cluster(&self, node: &Node, names: &mut Taken) -> Option<Written> {
         let section = Section::open(node, &KEYS, self.complaints)?;
         let name = section.read_required("name", |text| match scalar::name(text)? {
-            name if name.as_str() == VANTAGE => Err(Wrong::new(
-                format!("no cluster can be called '{VANTAGE}'"),
-                "that name stands for the machine vedette runs on",
-            )),
+            name if name.as_str() == VANTAGE => {
+                Err(Wrong::new(format!("'{VANTAGE}' is a reserved name"), "it means the host that vedette runs on"))
+            }
             name => Ok(name),
         });
         let mark = section.find("name").map_or(section.mark, |node| node.mark);
@@ -96,7 +95,7 @@ impl Desk<'_> {
         let has = |key: &str| section.find(key).is_some_and(|node| node.value != Value::List(Vec::new()));
         if !["vip", "kubeconfig", "apiservers", "etcd", "files"].into_iter().any(has) {
             let hint = "give at least one of kubeconfig, vip, apiservers, etcd and files";
-            self.complaints.add(Flaw::error(mark, "the cluster has nothing to watch").hint(hint));
+            self.complaints.add(Flaw::error(mark, "the cluster has nothing to monitor").hint(hint));
         }
         let vip_fails_over = vip.as_ref().is_some_and(|vip| vip.fails_over);
         let class = vip.as_ref().map_or(class, |vip| vip.certificates);
@@ -241,7 +240,7 @@ pub(super) fn class(text: &str) -> Result<Class, Wrong> {
     Class::ALL.into_iter().find(|class| class.as_str() == text).ok_or_else(|| {
         let hint = nearest(text, &known);
         let hint = hint.map_or(format!("one of {}", known.join(", ")), |near| format!("did you mean '{near}'?"));
-        Wrong::new(format!("'{}' is no way to renew certificates", shortened(text)), hint)
+        Wrong::new(format!("'{}' is not a valid value of 'certificates'", shortened(text)), hint)
     })
 }
 

@@ -22,12 +22,12 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         let (number, behind) = rest.split_at(digits);
         let (unit, behind) = behind.split_at(letters);
         if number.is_empty() {
-            return Err(format!("'{text}' is no duration"));
+            return Err(format!("'{text}' is not a valid duration"));
         }
         if unit.is_empty() && behind.is_empty() {
             return Err(format!("'{text}' has no unit"));
         }
-        let known = units.find(|(name, _)| *name == unit).ok_or_else(|| format!("'{text}' is no duration"))?;
+        let known = units.find(|(name, _)| *name == unit).ok_or_else(|| format!("'{text}' is not a valid duration"))?;
         millis = number
             .parse::<u64>()
             .ok()
@@ -82,18 +82,18 @@ mod tests {
         for (text, what) in [
             ("90", "'90' has no unit"),
             ("1h30", "'1h30' has no unit"),
-            ("", "'' is no duration"),
-            ("s", "'s' is no duration"),
-            ("1.5s", "'1.5s' is no duration"),
-            ("-1s", "'-1s' is no duration"),
-            ("1 s", "'1 s' is no duration"),
-            ("1s1h", "'1s1h' is no duration"),
-            ("1s1s", "'1s1s' is no duration"),
-            ("1S", "'1S' is no duration"),
-            ("1y", "'1y' is no duration"),
-            ("1mo", "'1mo' is no duration"),
-            ("PT1S", "'PT1S' is no duration"),
-            ("1\u{b5}s", "'1\u{b5}s' is no duration"),
+            ("", "'' is not a valid duration"),
+            ("s", "'s' is not a valid duration"),
+            ("1.5s", "'1.5s' is not a valid duration"),
+            ("-1s", "'-1s' is not a valid duration"),
+            ("1 s", "'1 s' is not a valid duration"),
+            ("1s1h", "'1s1h' is not a valid duration"),
+            ("1s1s", "'1s1s' is not a valid duration"),
+            ("1S", "'1S' is not a valid duration"),
+            ("1y", "'1y' is not a valid duration"),
+            ("1mo", "'1mo' is not a valid duration"),
+            ("PT1S", "'PT1S' is not a valid duration"),
+            ("1\u{b5}s", "'1\u{b5}s' is not a valid duration"),
             ("99999999999999999999s", "'99999999999999999999s' is too long"),
             ("999999999999999999d", "'999999999999999999d' is too long"),
         ] {

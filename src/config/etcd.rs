@@ -66,7 +66,7 @@ impl Desk<'_> {
         }
         if let (Some(node), true) = (section.find("username"), is_metrics_only) {
             let flaw = Flaw::warning(node.mark, "'username' is never used: no member has an 'address'");
-            self.complaints.add(flaw.hint("metrics listeners know no users"));
+            self.complaints.add(flaw.hint("metrics listeners have no users"));
         }
         let listeners = members.iter().filter_map(|member| Some((member.name.clone(), member.listener.clone()?)));
         let listeners: Vec<_> = listeners.collect();
@@ -101,6 +101,14 @@ impl Desk<'_> {
                 names.take(self, "member", name.as_str(), node.mark);
             }
             let metrics = listener.as_ref().map(|(_, address)| address);
+            if let (Some(client), Some(node)) =
+                (address.as_ref().filter(|client| metrics == Some(client)), section.find("metrics"))
+            {
+                let what = format!("'{client}' is the member's client address, not a metrics listener");
+                let hint = "give the port of --listen-metrics-urls (kubeadm: 2381)";
+                self.complaints.add(Flaw::error(node.mark, what).hint(hint));
+            }
+            let metrics = metrics.filter(|metrics| address.as_ref() != Some(metrics));
             for (key, address) in [("address", address.as_ref()), ("metrics", metrics)] {
                 if let (Some(address), Some(node)) = (address, section.find(key)) {
                     addresses.take(self, "address", &address.to_string(), node.mark);
@@ -129,7 +137,7 @@ impl Desk<'_> {
 /// Whether it speaks TLS, and where it is.
 fn listener(text: &str) -> Result<(bool, Address), Wrong> {
     let wrong = || {
-        let what = format!("'{}' is no metrics listener", shortened(text));
+        let what = format!("'{}' is not a valid metrics listener", shortened(text));
         Wrong::new(what, "write for example 'http://10.0.0.21:2381', the value of --listen-metrics-urls")
     };
     let url = Url::parse(text).map_err(|_| wrong())?;

@@ -172,7 +172,7 @@ fn source_name(text: &str) -> Name {
 fn fraction(text: &str) -> Result<u16, Wrong> {
     let wrong = || {
         Wrong::new(
-            format!("'{}' is no part of a life", shortened(text)),
+            format!("'{}' is not a valid fraction of the lifetime", shortened(text)),
             "write a number from 0.1 to 0.99, such as 0.9 for kubelets",
         )
     };

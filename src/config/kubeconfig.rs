@@ -144,7 +144,7 @@ fn address(server: &Server) -> Result<Address, Flaw> {
         url::Host::Ipv6(ip) => Host::Ip((*ip).into()),
     };
     if server.port == 0 {
-        return Err(Flaw::error(server.mark, "'0' is no port"));
+        return Err(Flaw::error(server.mark, "'0' is not a valid port"));
     }
     Ok(Address { host, port: server.port })
 }

@@ -123,8 +123,8 @@ impl Desk<'_> {
         let levels = self.levels(&section);
         let clusters = self.clusters(&section, &policy);
         if section.find("mail").is_none() {
-            let flaw = Flaw::warning(root.mark, "no 'mail': whatever happens, nobody is told");
-            self.complaints.add(flaw.hint("add a 'mail' section; without one vedette only serves metrics"));
+            let flaw = Flaw::warning(root.mark, "no 'mail' section: no notifications will be sent");
+            self.complaints.add(flaw.hint("add one; without it vedette only serves the status page and metrics"));
         }
         let files = self.files(&section, None);
         let kubeconfigs = self.kubeconfigs.take();
@@ -137,7 +137,7 @@ impl Desk<'_> {
     fn clusters(&self, section: &Section<'_>, policy: &Policy) -> Vec<super::settings::Cluster> {
         let Some(items) = section.list_required("clusters") else { return Vec::new() };
         if let (Some(node), true) = (section.find("clusters"), items.is_empty()) {
-            self.complaints.add(Flaw::error(node.mark, "'clusters' is empty: there is nothing to watch"));
+            self.complaints.add(Flaw::error(node.mark, "'clusters' is empty: there is nothing to monitor"));
         }
         let mut names = Taken::default();
         let written: Vec<Written> = items.iter().filter_map(|node| self.cluster(node, &mut names)).collect();
@@ -152,7 +152,7 @@ impl Desk<'_> {
         if self.complaints.has_errors() || settings.inventory().has_remote_reference() {
             return;
         }
-        let what = "no reference point outside this machine: faults can only be confirmed after";
+        let what = "no reference target outside this host: faults can only be confirmed after";
         let what = format!("{what} {}, as path unproven", duration::show(settings.policy.unproven_after));
         let hint = "list places that answer when the cluster does not under 'references' of 'vantage'";
         self.complaints.add(Flaw::warning(root.mark, what).hint(hint));

@@ -81,7 +81,7 @@ impl Desk<'_> {
             // It may well be the secret itself, so it is not repeated.
             let hint = "write '{ file: PATH }', '{ credential: NAME }' or '{ env: VARIABLE }'";
             self.complaints
-                .add(Flaw::error(node.mark, "expected a mapping that says where it is, found a text").hint(hint));
+                .add(Flaw::error(node.mark, "expected a mapping that says where it is, found a string").hint(hint));
             return None;
         }
         let section = Section::open(node, &SOURCE_KEYS, self.complaints)?;
@@ -131,7 +131,7 @@ impl Desk<'_> {
             Ok(bytes) => bytes,
             // A person who checks the file by hand does not have the environment that the unit has.
             Err(error @ (SourceError::Unset { .. } | SourceError::NoCredentials { .. })) => {
-                return say(Flaw::warning(named.mark, error.to_string()).hint("the unit that runs vedette must set it"));
+                return say(Flaw::warning(named.mark, error.to_string()).hint("set it in the unit that runs vedette"));
             }
             Err(error) => return say(Flaw::error(named.mark, chain(&error))),
         };
@@ -151,8 +151,7 @@ impl Desk<'_> {
 pub(super) fn open_to_everyone(path: &Path, mode: u32, mark: Mark) -> Option<Flaw> {
     (mode & 0o007 != 0).then(|| {
         let path = path.display();
-        Flaw::error(mark, format!("{path} is open to everyone on this machine (mode {mode:04o})"))
-            .hint(format!("chmod o= {path}"))
+        Flaw::error(mark, format!("{path} is world-readable (mode {mode:04o})")).hint(format!("chmod o-rwx {path}"))
     })
 }
 
@@ -176,7 +175,7 @@ fn content_flaws(bytes: &[u8], purpose: Use, place: &str, mark: Mark) -> Vec<Fla
     let is_der = bytes.first() == Some(&0x30) && scan.markers == 0;
     let other = scan.others.first().map(|other| format!("it holds {}", other.label));
     let hint =
-        if is_der { Some("it looks like DER; convert it with openssl x509 -inform der".to_owned()) } else { other };
+        if is_der { Some("it seems to be DER; convert it with openssl x509 -inform der".to_owned()) } else { other };
     let mut miss = |what: &str, hint: Option<String>| {
         flaws.push(Flaw { hint, ..Flaw::error(mark, format!("{place} holds no {what}")) });
     };

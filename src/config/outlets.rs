@@ -42,7 +42,7 @@ impl Desk<'_> {
         if usual.is_some_and(|usual| tls != MailTls::Plain && tls != usual) {
             let (port, usual) = (relay.port, if tls == MailTls::Implicit { "starttls" } else { "implicit" });
             let flaw = Flaw::warning(mark, format!("port {port} usually wants 'tls: {usual}'"));
-            self.complaints.add(flaw.hint("a relay that waits for the other kind answers nothing until the deadline"));
+            self.complaints.add(flaw.hint("a relay that expects the other kind does not answer before the timeout"));
         }
         Some(Mail { relay, tls, ca, login, from: from?, to, reply_to })
     }
@@ -68,7 +68,7 @@ impl Desk<'_> {
     fn recipients(&self, section: &Section<'_>) -> Vec<String> {
         let Some(items) = section.list_required("to") else { return Vec::new() };
         if let (Some(node), true) = (section.find("to"), items.is_empty()) {
-            self.complaints.add(Flaw::error(node.mark, "'to' is empty: nobody would be mailed"));
+            self.complaints.add(Flaw::error(node.mark, "'to' is empty: no mail would be sent"));
         }
         let mut seen = BTreeSet::new();
         let read = |node: &Node| {
@@ -88,7 +88,9 @@ impl Desk<'_> {
         let url = section.read_required("url", |text| {
             let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
             // Its path is often a secret, so it is not repeated.
-            url.ok_or_else(|| Wrong::new("no http or https URL", "write for example 'https://beats.example.com/ID'"))
+            url.ok_or_else(|| {
+                Wrong::new("not a valid http or https URL", "write for example 'https://beats.example.com/ID'")
+            })
         });
         let interval = section.find("interval").map_or(Some(default_interval), |node| {
             section
@@ -100,8 +102,7 @@ impl Desk<'_> {
             url.host_str().and_then(|host| host.trim_matches(['[', ']']).parse::<super::settings::Host>().ok());
         if url.scheme() == "http" && !is_local.is_some_and(|host| host.is_loopback()) {
             let mark = section.find("url").map_or(section.mark, |node| node.mark);
-            let flaw =
-                Flaw::warning(mark, "the heartbeat goes out unprotected: whoever reads it on the way can send it too");
+            let flaw = Flaw::warning(mark, "heartbeat over http: anyone on the path can read and forge it");
             self.complaints.add(flaw.hint("use https"));
         }
         Some(Heartbeat { url, interval: interval?, ca })
@@ -117,7 +118,7 @@ fn mail_tls(text: &str) -> Result<MailTls, Wrong> {
         _ => {
             let hint = nearest(text, &KNOWN)
                 .map_or(format!("one of {}", KNOWN.join(", ")), |near| format!("did you mean '{near}'?"));
-            Err(Wrong::new(format!("'{}' is no protection", shortened(text)), hint))
+            Err(Wrong::new(format!("'{}' is not a valid value of 'tls'", shortened(text)), hint))
         }
     }
 }
@@ -126,7 +127,7 @@ fn mailbox(text: &str) -> Result<String, Wrong> {
     let is_mailbox = text.parse::<Mailbox>().is_ok() && !text.chars().any(char::is_control);
     let wrong = || {
         let hint = "write 'name@example.com' or 'Name <name@example.com>'";
-        Wrong::new(format!("'{}' is no mail address", shortened(text)), hint)
+        Wrong::new(format!("'{}' is not a valid mail address", shortened(text)), hint)
     };
     if is_mailbox { Ok(text.to_owned()) } else { Err(wrong()) }
 }

@@ -88,12 +88,12 @@ impl FromStr for Proxy {
     fn from_str(text: &str) -> Result<Self, BadAddress> {
         const FORM: &str = "write for example 'http://proxy.example.com:3128'";
         let wrong = |what: &str, hint: &str| BadAddress { what: what.to_owned(), hint: hint.to_owned() };
-        let url = Url::parse(text.trim()).map_err(|_| wrong("no http, https or socks5 URL", FORM))?;
+        let url = Url::parse(text.trim()).map_err(|_| wrong("not a valid http, https or socks5 URL", FORM))?;
         let scheme = match url.scheme() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
             "socks5" | "socks5h" => Scheme::Socks,
-            _ => return Err(wrong("no http, https or socks5 URL", FORM)),
+            _ => return Err(wrong("not a valid http, https or socks5 URL", FORM)),
         };
         let host = match url.host() {
             // Of schemes it does not know, the parser takes any host for a name.
@@ -105,11 +105,11 @@ impl FromStr for Proxy {
             None => return Err(wrong("the proxy's URL names no host", FORM)),
         };
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-            return Err(wrong("the proxy's URL goes on behind host and port", FORM));
+            return Err(wrong("the proxy's URL has a path or a query", FORM));
         }
         let port = url.port().unwrap_or(scheme.port());
         if port == 0 {
-            return Err(wrong("'0' is no port", FORM));
+            return Err(wrong("'0' is not a valid port", FORM));
         }
         let login = login(&url, scheme).map_err(|(what, hint)| wrong(what, hint))?;
         Ok(Self { scheme, address: Address { host, port }, login })
@@ -125,7 +125,7 @@ fn login(url: &Url, scheme: Scheme) -> Result<Option<ProxyLogin>, (&'static str,
         let is_sound = escapes.all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()));
         let octets = Zeroizing::new(percent_decode_str(part).collect::<Vec<u8>>());
         is_sound.then_some(octets).ok_or((
-            "the proxy's user or password has a '%' that begins no escape",
+            "the proxy's user or password has a '%' that does not begin an escape",
             "write '%25' for a percent sign, '%40' for '@', '%3A' for ':' and '%2F' for '/'",
         ))
     };
@@ -210,16 +210,16 @@ mod tests {
     #[test]
     fn what_is_no_proxy_is_refused_without_repeating_it() {
         for (url, what) in [
-            ("proxy.example.com:3128", "no http, https or socks5 URL"),
-            ("ftp://ops:hunter2@x", "no http, https or socks5 URL"),
-            ("socks4://ops:hunter2@x", "no http, https or socks5 URL"),
-            ("http://", "no http, https or socks5 URL"),
-            ("http://ops:hunter2@x:0", "'0' is no port"),
-            ("http://ops:hunter2@x:70000", "no http, https or socks5 URL"),
-            ("http://ops:hunter2@x/proxy.pac", "the proxy's URL goes on behind host and port"),
-            ("http://ops:hunter2@x/?a=b", "the proxy's URL goes on behind host and port"),
-            ("http://ops:hunter2%@x", "the proxy's user or password has a '%' that begins no escape"),
-            ("http://ops:hunter2%zz@x", "the proxy's user or password has a '%' that begins no escape"),
+            ("proxy.example.com:3128", "not a valid http, https or socks5 URL"),
+            ("ftp://ops:hunter2@x", "not a valid http, https or socks5 URL"),
+            ("socks4://ops:hunter2@x", "not a valid http, https or socks5 URL"),
+            ("http://", "not a valid http, https or socks5 URL"),
+            ("http://ops:hunter2@x:0", "'0' is not a valid port"),
+            ("http://ops:hunter2@x:70000", "not a valid http, https or socks5 URL"),
+            ("http://ops:hunter2@x/proxy.pac", "the proxy's URL has a path or a query"),
+            ("http://ops:hunter2@x/?a=b", "the proxy's URL has a path or a query"),
+            ("http://ops:hunter2%@x", "the proxy's user or password has a '%' that does not begin an escape"),
+            ("http://ops:hunter2%zz@x", "the proxy's user or password has a '%' that does not begin an escape"),
             ("http://ops:hunter2%0A@x", "the proxy's user or password has control characters"),
             ("http://o%3Aps:hunter2@x", "a proxy's user with a colon cannot be sent"),
         ] {

@@ -136,7 +136,7 @@ impl<'a> Section<'a> {
     /// `node` through `parse`.
     pub(super) fn scalar<T>(&self, node: &Node, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
         let Some(text) = node.scalar() else {
-            self.complaints.add(Flaw::error(node.mark, format!("expected a text, found {}", node.kind())));
+            self.complaints.add(Flaw::error(node.mark, format!("expected a string, found {}", node.kind())));
             return None;
         };
         parse(text).map_err(|wrong| self.complaints.add(wrong.at(node.mark))).ok()

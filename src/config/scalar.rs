@@ -28,17 +28,21 @@ pub(super) fn level(text: &str) -> Result<Level, Wrong> {
     KNOWN.into_iter().find(|level| level.as_str() == text).ok_or_else(|| {
         let hint = nearest(text, &known);
         let hint = hint.map_or(format!("one of {}", known.join(", ")), |near| format!("did you mean '{near}'?"));
-        Wrong::new(format!("'{}' is no level", shortened(text)), hint)
+        Wrong::new(format!("'{}' is not a valid level", shortened(text)), hint)
     })
 }
 
 pub(super) fn name(text: &str) -> Result<Name, Wrong> {
-    text.parse().map_err(|bad: BadName| Wrong::new(format!("'{}' cannot be a name", shortened(text)), bad.to_string()))
+    text.parse()
+        .map_err(|bad: BadName| Wrong::new(format!("'{}' is not a valid name", shortened(text)), bad.to_string()))
 }
 
 pub(super) fn address(text: &str) -> Result<Address, Wrong> {
     text.parse().map_err(|bad: BadAddress| {
-        Wrong::new(format!("'{}' is no address: {}", shortened(text), shortened(&bad.what)), shortened(&bad.hint))
+        Wrong::new(
+            format!("'{}' is not a valid address: {}", shortened(text), shortened(&bad.what)),
+            shortened(&bad.hint),
+        )
     })
 }
 
@@ -56,7 +60,7 @@ pub(super) fn duration_within(text: &str, least: Duration, most: Duration) -> Re
     if (least..=most).contains(&duration) {
         return Ok(duration);
     }
-    let range = format!("from {} to {} is possible", duration::show(least), duration::show(most));
+    let range = format!("write a value from {} to {}", duration::show(least), duration::show(most));
     let word = if duration < least { "short" } else { "long" };
     Err(Wrong::new(format!("'{}' is too {word}", shortened(text)), range))
 }

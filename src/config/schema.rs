@@ -24,64 +24,64 @@ pub fn text() -> String {
     serde_json::to_string_pretty(&schema).expect("a schema is plain JSON") + "\n"
 }
 
-/// What vedette watches, from where, and whom it tells. `vedette check` says more than this schema can.
+/// What vedette monitors, from where, and whom it notifies. `vedette check` reports more than this schema can.
 #[derive(JsonSchema)]
 #[schemars(title = "vedette", deny_unknown_fields)]
 struct Configuration {
-    /// The machine vedette runs on. All optional.
+    /// The host that vedette runs on and probes from. All optional.
     vantage: Option<Vantage>,
-    /// How mail goes out. Without it nobody is told anything.
+    /// How mail goes out. Without it no notifications are sent.
     mail: Option<Mail>,
     /// Addresses that mails carry. Default: none.
     links: Option<Links>,
-    /// A dead man's switch: GET to a URL as long as vedette sees, decides and can tell. Default: none.
+    /// A dead man's switch: GET to a URL as long as vedette probes, decides and can notify. Default: none.
     heartbeat: Option<Heartbeat>,
-    /// Louder or quieter rules, for all clusters. Default: each rule's own level. Example: `F49: info`.
+    /// Severities of rules, for all clusters. Default: each rule's own level. Example: `F49: info`.
     levels: Option<Levels>,
-    /// Certificates and tokens in files that belong to no cluster, whose end is to be told. Default: none more than
-    /// those that vedette itself uses.
+    /// Certificates and tokens in files that belong to no cluster, whose expiry is monitored. Default: only those that
+    /// vedette itself uses.
     files: Option<Vec<Files>>,
-    /// What to watch. At least one.
+    /// What to monitor. At least one.
     #[schemars(length(min = 1))]
     clusters: Vec<Cluster>,
-    /// Intervals, deadlines and holds.
+    /// Intervals, timeouts and grace periods.
     timing: Option<Timing>,
 }
 
-/// The machine vedette runs on.
+/// The host that vedette runs on and probes from.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Vantage {
-    /// How mails call this machine, and how it greets the mail relay (EHLO). Default: its host name. Example: `bastion-1`.
+    /// How mails call this host, and how it greets the mail relay (EHLO). Default: its host name. Example: `bastion-1`.
     name: Option<Name>,
-    /// Where pages and metrics are served; takes a restart. Default: `127.0.0.1:9876`.
+    /// Where the status page and metrics are served; a change takes a restart. Default: `127.0.0.1:9876`.
     listen: Option<Address>,
     /// Whether `listen` may be reached from outside without TLS and authentication. Default: false.
     allow_insecure_listen: Option<bool>,
     /// TLS, users and client certificates for `listen`: a file in the form of Prometheus exporter-toolkit's
-    /// `web-config.yml`, taken over when it changes. Default: none. Example: `web-config.yml`.
+    /// `web-config.yml`, reloaded when it changes. Default: none. Example: `web-config.yml`.
     web_config: Option<String>,
-    /// The database of incidents and unsent mail; takes a restart. Default: `vedette.db` in `$STATE_DIRECTORY`, else in
+    /// The database of incidents and unsent mail; a change takes a restart. Default: `vedette.db` in `$STATE_DIRECTORY`, else in
     /// `/var/lib/vedette`.
     store: Option<String>,
-    /// The socket for `vedette status`, `silence` and `incidents`, or `off`; takes a restart. Default:
+    /// The socket for `vedette status`, `silence` and `incidents`, or `off`; a change takes a restart. Default:
     /// `/run/vedette/control.sock`.
     control: Option<String>,
-    /// DNS servers to look at, by number. Default: the nameservers in `/etc/resolv.conf`. `[]` is none.
+    /// DNS servers to probe, by IP address. Default: the nameservers in `/etc/resolv.conf`. `[]` is none.
     resolvers: Option<Vec<Address>>,
-    /// Places outside the clusters that answer while a cluster does not. The mail relay and the resolvers are always
-    /// among them. Default: none more.
+    /// Reference targets outside the clusters: if they respond, this host's network works. The mail relay and the
+    /// resolvers are always among them. Default: no others.
     references: Option<Vec<Reference>>,
     /// A name of the IANA time zone database: mails and the status page show its local time beside UTC. Default: UTC alone.
     /// Example: `Europe/Berlin`.
     time_zone: Option<String>,
 }
 
-/// A place that proves our own path.
+/// A target outside the clusters that shows, by responding, that this host's network works.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Reference {
-    /// What it is called.
+    /// Its name in mails and metrics.
     name: Name,
     /// Where a TCP connection is opened to.
     address: Address,
@@ -95,7 +95,7 @@ struct Mail {
     relay: Address,
     /// Protection of the connection. Default: starttls.
     tls: Option<MailTls>,
-    /// Authority for the relay's certificate, or that certificate itself. Default: the authorities this machine trusts.
+    /// CA of the relay's certificate, or that certificate itself. Default: the CAs this host trusts.
     ca: Option<Source>,
     /// Login, together with `password`. Default: none.
     username: Option<String>,
@@ -118,7 +118,7 @@ enum MailTls {
     StartTls,
     /// TLS from the first byte, on port 465.
     Implicit,
-    /// None; only to this machine.
+    /// None; only to this host.
     None,
 }
 
@@ -130,7 +130,7 @@ struct Heartbeat {
     url: String,
     /// How often, 5s to 1h. Default: 30s.
     interval: Option<Duration>,
-    /// Authority for the receiver's certificate, or that certificate itself. Default: the authorities this machine trusts.
+    /// CA of the receiver's certificate, or that certificate itself. Default: the CAs this host trusts.
     ca: Option<Source>,
 }
 
@@ -156,21 +156,21 @@ struct Cluster {
     distribution: Option<Installed>,
     /// Whom ssh logs in on its hosts; commands use sudo for anyone but root. Default: whoever types the command.
     ssh_user: Option<LoginName>,
-    /// Credentials and the address clients use out of a kubeconfig. Either this or `credentials`.
+    /// A kubeconfig with credentials and the API endpoint. Either this or `credentials`.
     kubeconfig: Option<Kubeconfig>,
-    /// How to prove who we are to the apiservers, and whom to trust. Either this or `kubeconfig`.
+    /// Credentials of vedette for the apiservers, and their CA. Either this or `kubeconfig`.
     credentials: Option<Credentials>,
     /// Who renews the certificates that its endpoints serve. Default: manual.
     certificates: Option<Renewal>,
-    /// The address clients use: a balancer or a floating address. Default: the server in the kubeconfig.
+    /// The API endpoint that clients use: a VIP or load balancer. Default: the server in the kubeconfig.
     vip: Option<Vip>,
-    /// The instances behind it. Default: none.
+    /// The kube-apiservers behind it. Default: none.
     apiservers: Option<Vec<Endpoint>>,
     /// etcd clusters. Default: none.
     etcd: Option<Vec<Etcd>>,
-    /// Certificates and tokens in files, whose end is to be told. Default: none more than those that vedette uses.
+    /// Certificates and tokens in files, whose expiry is monitored. Default: only those that vedette itself uses.
     files: Option<Vec<Files>>,
-    /// Louder or quieter rules, for this cluster. Default: none.
+    /// Severities of rules, for this cluster. Default: none.
     levels: Option<Levels>,
 }
 
@@ -186,7 +186,7 @@ struct Kubeconfig {
     allow_exec: Option<bool>,
 }
 
-/// How to prove who we are, and whom to trust.
+/// Credentials of vedette, and the CA to trust.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Credentials {
@@ -202,7 +202,7 @@ struct Credentials {
     proxy: Option<String>,
 }
 
-/// The address clients use.
+/// The API endpoint that clients use: a VIP or load balancer.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Vip {
@@ -210,14 +210,14 @@ struct Vip {
     address: Option<Address>,
     /// Name to expect in the certificate. Default: the host in `address`.
     server_name: Option<String>,
-    /// Whether the address moves by itself when its holder dies (keepalived, kube-vip); it is given 10s then.
+    /// Whether the address moves by itself when the host that owns it fails (keepalived, kube-vip); it is given 10s then.
     /// Default: false.
     failover: Option<bool>,
     /// Who renews its certificates. Default: the cluster's.
     certificates: Option<Renewal>,
 }
 
-/// An apiserver.
+/// A kube-apiserver.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Endpoint {
@@ -245,14 +245,14 @@ struct Etcd {
     client_key: Option<Source>,
     /// Who renews its certificates. Default: the cluster's.
     certificates: Option<Renewal>,
-    /// Quota of the database, in MiB, GiB or bytes. Only for etcd before 3.6, which does not tell it. Default: none.
+    /// Quota of the database, in MiB, GiB or bytes. Only for etcd before 3.6, which does not report it. Default: none.
     /// Example: `8GiB`.
     quota: Option<NumberOrText>,
     /// User of etcd's own authentication, together with `password` and `ca`. Needs no role. Default: none.
     username: Option<String>,
     /// The user's password.
     password: Option<Source>,
-    /// How the members' metrics listeners are asked, where these want TLS.
+    /// Credentials for the members' metrics listeners, where these use TLS.
     metrics: Option<Listener>,
     /// All members.
     members: Vec<Member>,
@@ -264,8 +264,8 @@ struct Etcd {
 struct Member {
     /// Different for each.
     name: Name,
-    /// Client port, different for everything in the cluster. All members have one, or none has: then they are judged by
-    /// their metrics listeners alone.
+    /// Client port, different for everything in the cluster. All members have one, or none has: then only their
+    /// metrics listeners are monitored.
     address: Option<Address>,
     /// Name to expect in the certificate. Default: the host in `address`.
     server_name: Option<String>,
@@ -295,10 +295,10 @@ struct Files {
     path: String,
     /// Who renews what is in them. Default: manual.
     certificates: Option<Renewal>,
-    /// The part of its life after which a program renews what is in them, from 0.1 to 0.99. Default: two thirds.
+    /// The fraction of the lifetime after which a program renews what is in them, from 0.1 to 0.99. Default: two thirds.
     renewed_at: Option<NumberOrText>,
     /// The endpoint of the cluster that should serve the newest certificate in it. Default: the one whose certificate
-    /// has the same holder, issuer and names.
+    /// has the same subject, issuer and names.
     serves: Option<String>,
 }
 
@@ -306,7 +306,7 @@ struct Files {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, extend("minProperties" = 1, "maxProperties" = 1))]
 struct Source {
-    /// A file; one with a secret must not be open to everyone.
+    /// A file; one with a secret must not be world-readable.
     file: Option<String>,
     /// A systemd credential (`LoadCredential=` in the unit).
     credential: Option<String>,
@@ -417,7 +417,7 @@ impl JsonSchema for Timing {
             })
             .collect();
         json_schema!({
-            "description": "Intervals, deadlines and holds.",
+            "description": "Intervals, timeouts and grace periods.",
             "type": "object",
             "properties": properties,
             "additionalProperties": false,

@@ -20,10 +20,10 @@ pub(super) fn parse(text: &str) -> Result<u64, String> {
         "KiB" => 1 << 10,
         "MiB" => 1 << 20,
         "GiB" => 1 << 30,
-        _ => return Err(format!("'{text}' is no size")),
+        _ => return Err(format!("'{text}' is not a valid size")),
     };
     let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
-    let bytes = bytes.ok_or_else(|| format!("'{text}' is no size"))?;
+    let bytes = bytes.ok_or_else(|| format!("'{text}' is not a valid size"))?;
     if RANGE.contains(&bytes) { Ok(bytes) } else { Err(format!("'{text}' is not within 16MiB and 1024GiB")) }
 }
 

@@ -28,7 +28,7 @@ pub enum SourceError {
         source: io::Error,
     },
     /// There is something else in its place: a directory, a FIFO, a device.
-    #[error("{} is no regular file", path.display())]
+    #[error("{} is not a regular file", path.display())]
     NotRegular {
         /// The path.
         path: PathBuf,

@@ -93,7 +93,7 @@ impl Desk<'_> {
         let listen = section.read("listen", |text| {
             let hint = format!("write an IP address of this machine and a port, such as '{LISTEN}'");
             let parsed = text.parse::<SocketAddr>().ok().filter(|listen| listen.port() > 0);
-            parsed.ok_or_else(|| Wrong::new(format!("'{}' is nothing to listen on", shortened(text)), hint))
+            parsed.ok_or_else(|| Wrong::new(format!("'{}' is not a valid listen address", shortened(text)), hint))
         })?;
         let is_allowed = section.flag("allow_insecure_listen");
         let is_open = match web {
@@ -131,7 +131,7 @@ impl Desk<'_> {
             let server = section.scalar(node, |text| match scalar::address(text)? {
                 Address { host: Host::Ip(ip), port } => Ok(SocketAddr::new(ip, port)),
                 Address { host: Host::Name(_), .. } => {
-                    Err(Wrong::new("a resolver needs an IP address", "nothing could look up its name"))
+                    Err(Wrong::new("a resolver needs an IP address", "without it no name can be resolved"))
                 }
             })?;
             taken.take(self, "resolver", &server.to_string(), node.mark);
@@ -147,7 +147,7 @@ impl Desk<'_> {
             let name = section.read_required("name", scalar::name);
             let address = section.read_required("address", scalar::address);
             if let (Some(name), Some(node)) = (&name, section.find("name")) {
-                names.take(self, "reference point", name.as_str(), node.mark);
+                names.take(self, "reference target", name.as_str(), node.mark);
             }
             if let (Some(address), Some(node)) = (&address, section.find("address")) {
                 addresses.take(self, "address", &address.to_string(), node.mark);

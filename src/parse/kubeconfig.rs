@@ -315,7 +315,7 @@ impl<'a> Reading<'a> {
     fn scalar(&mut self, key: &str, node: &Node) -> Option<String> {
         let text = node.scalar();
         if text.is_none() {
-            self.flaws.push(Flaw::error(node.mark, format!("'{key}' must be a text, and is {}", node.kind())));
+            self.flaws.push(Flaw::error(node.mark, format!("'{key}' must be a string, and is {}", node.kind())));
         }
         text.map(str::to_owned)
     }
@@ -349,7 +349,7 @@ fn server(url: &Sited<String>) -> Result<Server, Flaw> {
     // kubectl reads a bare host as well, and then speaks plain HTTP to it.
     let parsed = Url::parse(value).ok().filter(|url| url.scheme() == "https");
     let Some((parsed, host)) = parsed.as_ref().and_then(|url| Some((url, url.host()?))) else {
-        return Err(Flaw::error(*mark, "the server is no https URL"));
+        return Err(Flaw::error(*mark, "the server is not an https URL"));
     };
     Ok(Server {
         mark: *mark,

@@ -223,8 +223,19 @@ fn fault(error: &serde_saphyr::Error) -> Fault {
         }
     }
     let formatter = serde_saphyr::DefaultMessageFormatter.with_localizer(&Plain);
-    let what = error.without_snippet().render_with_formatter(&formatter);
+    let what = plainly(error.without_snippet().render_with_formatter(&formatter));
     Fault { mark: error.location().filter(|location| *location != Location::UNKNOWN).map(mark), what }
+}
+
+/// What the library says in words of its own, as somebody who has written the file would say it.
+fn plainly(what: String) -> String {
+    match what.as_str() {
+        _ if what.starts_with("alias replay limit exceeded") => {
+            "YAML aliases expand to more than 50000 values".to_owned()
+        }
+        "\"-\" is only valid inside a block" => "'-' cannot start a list item here".to_owned(),
+        _ => what,
+    }
 }
 
 impl Node {
@@ -235,7 +246,7 @@ impl Node {
             Value::Null => "nothing",
             Value::Bool(_) => "true or false",
             Value::Number(_) => "a number",
-            Value::Text(_) => "a text",
+            Value::Text(_) => "a string",
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
         }
@@ -317,7 +328,7 @@ mod tests {
             laughs.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
         }
 
-        assert!(documents(&laughs).unwrap_err().what.contains("limit exceeded"));
+        assert!(documents(&laughs).unwrap_err().what.contains("expand to more than 50000 values"));
         assert!(documents(&"[".repeat(1000)).unwrap_err().what.contains("limit exceeded"));
         assert!(documents(&"- x\n".repeat(300_000)).is_err());
         assert!(documents(&" ".repeat(MAX_BYTES + 1)).is_err());

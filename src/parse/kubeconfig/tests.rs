@@ -153,8 +153,8 @@ fn complaints_name_the_place_and_the_way_out() {
     check(&PLAIN.replace("cluster: c,", "cluster: z,"), None, "6:22 no cluster 'z'; there are: c");
     check(&PLAIN.replace("cluster: c,", ""), None, "6:12 context 'a' names no cluster");
     check(&PLAIN.replace("user: u}", "user: z}"), None, "6:31 no user 'z'; there are: u, broken");
-    check(&PLAIN.replace("https", "http"), None, "12:13 the server is no https URL");
-    check(&PLAIN.replace("https://", ""), None, "12:13 the server is no https URL");
+    check(&PLAIN.replace("https", "http"), None, "12:13 the server is not an https URL");
+    check(&PLAIN.replace("https://", ""), None, "12:13 the server is not an https URL");
     check(&PLAIN.replace("server:", "served:"), None, "12:5 the cluster has no server");
     check(
         &PLAIN.replace("certificate-authority-data: Y2E=", ""),
@@ -166,7 +166,7 @@ fn complaints_name_the_place_and_the_way_out() {
         None,
         "13:33 'certificate-authority-data' is not base64; for a file name use 'certificate-authority'",
     );
-    check(&PLAIN.replace("Y2E=", "[1]"), None, "13:33 'certificate-authority-data' must be a text, and is a list");
+    check(&PLAIN.replace("Y2E=", "[1]"), None, "13:33 'certificate-authority-data' must be a string, and is a list");
     check(
         &PLAIN.replace("certificate-authority-data: Y2E=", "insecure-skip-tls-verify: true"),
         None,

@@ -128,7 +128,7 @@ impl Collectors {
             (None, _) => None,
         };
         let sight = sight.unwrap_or_else(|| {
-            tracing::error!(probe = %look.probe, "asked to look at {}, which cannot be done", look.probe);
+            tracing::error!(probe = %look.probe, "internal error: no collector probes {}, please report", look.probe);
             Sight::nothing()
         });
         let mut observation = self.kit.dated(look, sight);
@@ -137,7 +137,7 @@ impl Collectors {
         {
             observation.own_flaw = identity.current().await.flaw.clone();
         }
-        tracing::debug!(probe = %observation.probe, outcome = ?observation.outcome.as_ref().map(drop), "looked");
+        tracing::debug!(probe = %observation.probe, outcome = ?observation.outcome.as_ref().map(drop), "probed");
         observation
     }
 

@@ -202,7 +202,7 @@ impl Names {
             Err(cause) => self.listed(name).await.ok_or(cause),
         };
         if let Err(cause) = &answer {
-            tracing::debug!(%name, ?cause, "looking up {name}: no answer, what was known stays");
+            tracing::debug!(%name, ?cause, "resolving {name}: no answer, the known addresses stay in use");
         }
         // Whoever waits may ask again at once.
         drop(asking);

@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
 
 /// Words that were replaced, and what is said instead. Whole words, in any case.
 const OLD: [(&str, &str); 32] = [
@@ -39,11 +42,29 @@ const OLD: [(&str, &str); 32] = [
     ("even if it dies", "full outages included"),
 ];
 
-/// Texts that people read: mails, page and tables as the snapshots show them, and what is written by hand.
+/// Texts that people read: mails, page, tables and complaints as the snapshots show them, what is written by hand, the
+/// schema, the help, the log, dashboards and alert rules.
 fn texts() -> Vec<(PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut texts = shown();
+    texts.extend(described());
+    texts.extend(help(&[]));
+    texts.extend(logged());
+    texts
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn shown() -> Vec<(PathBuf, String)> {
+    let root = root();
     let mut texts = Vec::new();
-    for folder in ["src/render/snapshots", "src/render/status/snapshots", "src/render/table/snapshots"] {
+    for folder in [
+        "src/render/snapshots",
+        "src/render/status/snapshots",
+        "src/render/table/snapshots",
+        "tests/it/config_errors/snapshots",
+    ] {
         for entry in fs::read_dir(root.join(folder)).unwrap() {
             let path = entry.unwrap().path();
             // The keys of JSON are names that programs read.
@@ -61,8 +82,122 @@ fn texts() -> Vec<(PathBuf, String)> {
         let path = root.join(file);
         texts.push((path.clone(), fs::read_to_string(&path).unwrap()));
     }
-    assert!(texts.len() > 80, "too few texts: {}", texts.len());
+    for path in files_in("config/prometheus", "yaml") {
+        texts.push((path.clone(), fs::read_to_string(&path).unwrap()));
+    }
+    assert!(texts.len() > 160, "too few texts: {}", texts.len());
     texts
+}
+
+fn files_in(folder: &str, kind: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut open = vec![root().join(folder)];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.extension() {
+                _ if path.is_dir() => open.push(path),
+                Some(found) if found == kind => files.push(path),
+                _ => {}
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The texts of the schema and of the dashboards, a line each.
+fn described() -> Vec<(PathBuf, String)> {
+    let schema = files_in("config", "json").into_iter().filter(|path| path.ends_with("vedette.schema.json"));
+    let read = |path: PathBuf| {
+        let document: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let mut lines = Vec::new();
+        collect(&document, &mut lines);
+        assert!(lines.len() > 10, "{}: too few texts", path.display());
+        (path, lines.join("\n"))
+    };
+    let texts: Vec<_> = schema.chain(files_in("dashboards", "json")).map(read).collect();
+    assert!(texts.len() > 4, "{texts:?}");
+    texts
+}
+
+fn collect(value: &Value, lines: &mut Vec<String>) {
+    const READ: [&str; 6] = ["title", "description", "legendFormat", "displayName", "label", "text"];
+    match value {
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                if let (true, Value::String(text)) = (READ.contains(&key.as_str()), value) {
+                    lines.push(text.replace('\n', " "));
+                }
+                collect(value, lines);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, lines)),
+        _ => {}
+    }
+}
+
+/// The help of a command, and of all below it.
+fn help(command: &[&str]) -> Vec<(PathBuf, String)> {
+    let asked = Command::new(env!("CARGO_BIN_EXE_vedette")).args(command).arg("--help").output().unwrap();
+    assert!(asked.status.success(), "{command:?}");
+    let text = String::from_utf8(asked.stdout).unwrap();
+    let below = text.split_once("Commands:\n").map_or("", |(_, rest)| rest.split("\n\n").next().unwrap());
+    let names: Vec<&str> = below
+        .lines()
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    assert!(!command.is_empty() || names.len() > 6, "{names:?}");
+    let mut texts: Vec<_> = names.iter().flat_map(|name| help(&[command, &[*name]].concat())).collect();
+    texts.push((PathBuf::from(format!("vedette {} --help", command.join(" "))), text));
+    texts
+}
+
+/// The literals of what is logged, a line each. Names of fields are read by programs and stand outside them.
+fn logged() -> Vec<(PathBuf, String)> {
+    let mut texts = Vec::new();
+    for path in files_in("src", "rs") {
+        let source = fs::read_to_string(&path).unwrap();
+        let lines: Vec<String> = ["error", "warn", "info", "debug", "trace"]
+            .iter()
+            .flat_map(|level| {
+                let calls: Vec<_> = source.split(&format!("tracing::{level}!(")).skip(1).map(literals).collect();
+                calls.concat()
+            })
+            .collect();
+        if !lines.is_empty() {
+            texts.push((path, lines.join("\n")));
+        }
+    }
+    assert!(texts.len() > 15, "too few files that log: {}", texts.len());
+    texts
+}
+
+/// The string literals up to the bracket that closes the one before `source`.
+fn literals(source: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let (mut depth, mut literal, mut is_escaped) = (1, None::<String>, false);
+    for c in source.chars() {
+        match (&mut literal, c) {
+            (Some(text), _) if is_escaped => {
+                is_escaped = false;
+                text.push(c);
+            }
+            (Some(_), '\\') => is_escaped = true,
+            (Some(_), '"') => found.extend(literal.take()),
+            (Some(text), _) => text.push(if c == '\n' { ' ' } else { c }),
+            (None, '"') => literal = Some(String::new()),
+            (None, '(') => depth += 1,
+            (None, ')') => depth -= 1,
+            (None, _) => {}
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    found
 }
 
 /// Whether `word` is in `line` as a word of its own; keys such as `certificate-authority-data` are none.
@@ -89,6 +224,13 @@ fn nothing_that_people_read_has_the_old_words() {
     }
 
     assert!(found.is_empty(), "{}\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn what_is_logged_is_found_whole_and_nothing_behind_it() {
+    let source = r#"cluster = %name("a"), "a \"look\" (at {}) ends", f("x")); let other = "look";"#;
+
+    assert_eq!(literals(source), ["a", "a \"look\" (at {}) ends", "x"]);
 }
 
 #[test]

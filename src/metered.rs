@@ -2,9 +2,10 @@
 //!
 //! Limits on heads, bodies and messages bound what is kept. They do not bound what a peer can make us read and throw
 //! away: pings, empty frames, interim answers, new traffic keys. A peer that floods such things costs no memory but a
-//! processor, and so the ticks of every other target. Each question grants its peer the octets of a generous answer;
-//! whoever sends more is cut off. Says nothing about time: deadlines do. Used by three folders, which may not import each
-//! other: by `collect` for every endpoint, by `notify` for the mail relay, by `expose` for who comes to us over TLS.
+//! processor, and so the ticks of every other target. Each question grants its peer the bytes of a generous answer;
+//! whoever sends more is cut off. Says nothing about time: deadlines do. Used by three folders, which may not import
+//! each other: by `collect` for every endpoint, by `notify` for the mail relay, by `expose` for who comes to us over
+//! TLS.
 
 use std::io;
 use std::pin::Pin;
@@ -33,18 +34,18 @@ pub struct Metered<S> {
 pub struct Flooded;
 
 impl Meter {
-    /// Grants `octets` to begin with.
+    /// Grants `bytes` to begin with.
     #[must_use]
-    pub fn of(octets: usize) -> Arc<Self> {
-        Arc::new(Self { left: AtomicUsize::new(octets) })
+    pub fn of(bytes: usize) -> Arc<Self> {
+        Arc::new(Self { left: AtomicUsize::new(bytes) })
     }
 
-    /// Grants `octets` from here on. What was left of an earlier grant is void, so that nobody can save up.
-    pub fn grant(&self, octets: usize) {
-        self.left.store(octets, Ordering::Relaxed);
+    /// Grants `bytes` from here on. What was left of an earlier grant is void, so that nobody can save up.
+    pub fn grant(&self, bytes: usize) {
+        self.left.store(bytes, Ordering::Relaxed);
     }
 
-    /// Octets of the last grant that the peer has not sent.
+    /// Bytes of the last grant that the peer has not sent.
     #[must_use]
     pub fn left(&self) -> usize {
         self.left.load(Ordering::Relaxed)
@@ -54,10 +55,10 @@ impl Meter {
         self.left.load(Ordering::Relaxed) == 0
     }
 
-    fn count(&self, octets: usize) {
+    fn count(&self, bytes: usize) {
         // A grant that comes in between is as good before as after.
         let left = self.left.load(Ordering::Relaxed);
-        self.left.store(left.saturating_sub(octets), Ordering::Relaxed);
+        self.left.store(left.saturating_sub(bytes), Ordering::Relaxed);
     }
 }
 
@@ -82,8 +83,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, octets)
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -117,17 +118,17 @@ mod tests {
     async fn a_peer_may_send_what_it_was_granted_and_saves_nothing_up() {
         let meter = Meter::of(250);
         let mut stream = Metered::new(tokio::io::repeat(7), Arc::clone(&meter));
-        let mut octets = [0; 100];
+        let mut bytes = [0; 100];
 
         for _ in 0..3 {
-            stream.read_exact(&mut octets).await.unwrap();
+            stream.read_exact(&mut bytes).await.unwrap();
         }
-        let flooded = stream.read_exact(&mut octets).await.unwrap_err();
+        let flooded = stream.read_exact(&mut bytes).await.unwrap_err();
         meter.grant(1);
         meter.grant(1);
-        stream.read_exact(&mut octets).await.unwrap();
+        stream.read_exact(&mut bytes).await.unwrap();
 
         assert!(flooded.get_ref().is_some_and(|inner| inner.is::<Flooded>()), "{flooded}");
-        assert!(stream.read_exact(&mut octets).await.is_err());
+        assert!(stream.read_exact(&mut bytes).await.is_err());
     }
 }

@@ -10,8 +10,9 @@
 //! kernel books on the process divided by the probes that the farm served, so other load on the machine moves it
 //! little; ratios are what counts. The farm is a process of its own and is not booked on anybody.
 //!
-//! The loop is measured twice: flat out, where caches stay warm and the processor never idles, and paced, one probe at a
-//! time as often as vedette has to: what an idle machine adds to every wake-up is in the second figure and in vedette's.
+//! The loop is measured twice: flat out, where caches stay warm and the processor never idles, and paced, one probe at
+//! a time as often as vedette has to: what an idle machine adds to every wake-up is in the second figure and in
+//! vedette's.
 #![expect(clippy::print_stdout, reason = "the table is for whoever started it")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock; it decides nothing")]
 #![expect(
@@ -22,11 +23,11 @@
 )]
 
 mod bare;
+#[path = "../../src/collect/tests/closed_port.rs"]
+mod closed_port;
 mod farm;
 mod pki;
 mod process;
-#[path = "../../src/collect/tests/reserved.rs"]
-mod reserved;
 mod watcher;
 
 use std::env;

@@ -1,4 +1,4 @@
-//! One authority, one server certificate and one client certificate, P-256 as kubeadm would by now issue them.
+//! One CA, one server certificate and one client certificate, P-256 as kubeadm would by now issue them.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use crate::closed_port::Reserved;
 use crate::farm;
 use crate::pki::{Pki, SERVER};
 use crate::process;
-use crate::reserved::Reserved;
 
 /// Endpoints of one cluster; the rest of a cluster's work (judging, its picture) is done once for all of them. Rare
 /// probes leave room for more below a cluster's ceiling of requests.

@@ -1,5 +1,5 @@
-//! What reading certificates from disk costs: vedette's reader beside Python's `cryptography`, `cat` and the bare reading
-//! of the files, on the same files in the same run.
+//! What reading certificates from disk costs: vedette's reader beside Python's `cryptography`, `cat` and the bare
+//! reading of the files, on the same files in the same run.
 //!
 //! ```text
 //! cargo bench --bench reading                 20,000 files
@@ -8,8 +8,8 @@
 //! ```
 //!
 //! P-256 certificates with alternative names, usages and distinct ends, one a file, page cache warm, one thread each.
-//! Every reader is a process of its own and is booked its CPU by the kernel; start-up is not in the figure. Readers take
-//! turns, so that a machine that changes its speed moves all of them.
+//! Every reader is a process of its own and is booked its CPU by the kernel; start-up is not in the figure. Readers
+//! take turns, so that a machine that changes its speed moves all of them.
 //!
 //! Two floors, because neither alone is fair. `cat` of all files is what the goal is counted from; it also writes, and
 //! makes room anew for each file. A loop that opens, reads and forgets does less than any reader of certificates must.
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// One reader's figures: seconds of CPU for all rounds, certificates of one round, octets kept for each.
+/// One reader's figures: seconds of CPU for all rounds, certificates of one round, bytes kept for each.
 #[derive(Debug, Clone, Copy, Default)]
 struct Figures {
     seconds: f64,
@@ -164,11 +164,11 @@ fn cat(folder: &str) -> Result<Figures> {
 
 fn floor(folder: &Path) -> Result<()> {
     let read = || -> Result<usize> {
-        let mut octets = 0;
+        let mut bytes = 0;
         for entry in fs::read_dir(folder)? {
-            octets += fs::read(entry?.path())?.len();
+            bytes += fs::read(entry?.path())?.len();
         }
-        Ok(octets)
+        Ok(bytes)
     };
     read()?;
     let before = cpu_seconds()?;
@@ -186,14 +186,14 @@ fn own(folder: &Path) -> Result<()> {
     let watches = [watch(folder)?];
     let resident = process::resident_bytes(id())?;
     let mut reader = Reader::new(watches.to_vec());
-    let kept = reader.look(&clock);
-    let kept_octets = process::resident_bytes(id())?.saturating_sub(resident);
+    let kept = reader.scan(&clock);
+    let kept_bytes = process::resident_bytes(id())?.saturating_sub(resident);
     let before = cpu_seconds()?;
     for _ in 0..ROUNDS {
         drop(files::read_once(&watches, &clock));
     }
     let seconds = cpu_seconds()? - before;
-    println!("{seconds} {} {}", kept.len(), kept_octets as f64 / kept.len() as f64);
+    println!("{seconds} {} {}", kept.len(), kept_bytes as f64 / kept.len() as f64);
     drop(reader);
     Ok(())
 }
@@ -202,10 +202,10 @@ fn own(folder: &Path) -> Result<()> {
 fn again(folder: &Path) -> Result<()> {
     let clock = clock::system();
     let mut reader = Reader::new(vec![watch(folder)?]);
-    reader.look(&clock);
+    reader.scan(&clock);
     let before = cpu_seconds()?;
     for _ in 0..ROUNDS {
-        reader.look(&clock);
+        reader.scan(&clock);
     }
     println!("{} 0 0", cpu_seconds()? - before);
     Ok(())
@@ -214,7 +214,7 @@ fn again(folder: &Path) -> Result<()> {
 fn watch(place: &Path) -> Result<WatchedFiles> {
     Ok(WatchedFiles {
         name: "all".parse()?,
-        mark: None,
+        position: None,
         place: FilePlace::Pattern(place.to_owned()),
         certificates: Class::default(),
         renewed_at_permille: None,
@@ -227,7 +227,7 @@ fn cpu_seconds() -> Result<f64> {
     Ok(process::cpu(id())?.as_secs_f64())
 }
 
-/// Writes `files` certificates, as an authority of a larger site would have issued them.
+/// Writes `files` certificates, as a CA of a larger site would have issued them.
 fn issue(folder: &Path, files: u32) -> Result<()> {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, "reading-ca");

@@ -1,9 +1,9 @@
 //! Incidents: which alarms are told together, what names the thread, and when something is to be said.
 //!
-//! A finding whose cause is active is folded into the cause's incident and never told on its own; a deeper cause found
+//! A finding whose cause is active is folded into the cause's incident and never told on its own; a root cause found
 //! later is told in the same thread; several findings of one cluster inside the settle window are one incident.
 
-mod filing;
+mod lookup;
 mod open;
 mod withheld;
 
@@ -22,7 +22,7 @@ use crate::model::verdict::{Finding, FindingKey};
 use super::recurrence::Recurrences;
 use super::relations::{Near, Relations};
 
-use filing::{Filed, Files};
+use lookup::{Keys, Lookup};
 use open::Open;
 
 /// Incidents that have ended and are kept for people to read.
@@ -36,14 +36,14 @@ pub struct Incidents {
     ended: VecDeque<Arc<Incident>>,
     past: Recurrences,
     relations: Relations,
-    files: Files,
+    lookup: Lookup,
     /// Identities that were given to incidents which are lost.
     spent: BTreeSet<IncidentId>,
 }
 
 /// Something to be said of an incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Utterance {
+pub struct Notification {
     /// Of which incident.
     pub incident: IncidentId,
     /// Why now.
@@ -55,7 +55,7 @@ impl Incidents {
     #[must_use]
     pub fn new(relations: Relations) -> Self {
         let (open, ended, spent) = (BTreeMap::new(), VecDeque::new(), BTreeSet::new());
-        Self { open, ended, past: Recurrences::default(), relations, files: Files::default(), spent }
+        Self { open, ended, past: Recurrences::default(), relations, lookup: Lookup::default(), spent }
     }
 
     /// Takes back an incident from before a restart.
@@ -85,7 +85,7 @@ impl Incidents {
 
     /// An alarm's hold is over and no cause of it is active: it opens an incident, or joins one. Returns the incident
     /// that speaks for it, and what is to be said at once.
-    pub fn join_or_open(&mut self, finding: &Finding, policy: &Policy, now: Now) -> (IncidentId, Option<Utterance>) {
+    pub fn join_or_open(&mut self, finding: &Finding, policy: &Policy, now: Now) -> (IncidentId, Option<Notification>) {
         if let Some(id) = self.still_settling(finding) {
             self.add(&id, finding, now.mono);
             return (id, None);
@@ -105,7 +105,7 @@ impl Incidents {
     }
 
     /// Folds a finding into the incident of its cause. Returns what is to be said because it is graver than the cause.
-    pub fn fold(&mut self, incident: &IncidentId, finding: &Finding, now: Mono) -> Option<Utterance> {
+    pub fn fold(&mut self, incident: &IncidentId, finding: &Finding, now: Mono) -> Option<Notification> {
         self.add(incident, finding, now);
         self.change(incident, |open| {
             open.cover(&finding.key());
@@ -132,16 +132,17 @@ impl Incidents {
         });
     }
 
-    /// The open incident that was told, whose cause has ended and explains `finding`, which began while the cause stood.
-    /// What remains of such an incident is told within the policy's `remains_after`, so nothing is lost by adding to it.
+    /// The open incident that was told, whose cause has ended and explains `finding`, which began while the cause
+    /// stood. What remains of such an incident is told within the policy's `remains_after`, so nothing is lost by
+    /// adding to it.
     #[must_use]
     pub fn aftermath_of(&self, finding: &Finding) -> Option<IncidentId> {
-        let winding_down = self.files.remaining(finding).filter_map(|id| self.open.get(id));
+        let winding_down = self.lookup.remaining(finding).filter_map(|id| self.open.get(id));
         let mut told = winding_down.filter(|open| open.is_told());
         told.find(|open| open.is_aftermath(finding)).map(|open| open.incident.id.clone())
     }
 
-    /// A finding has recovered, at the scheduled start of its first good look. Returns whether the incident is over.
+    /// A finding has recovered, at the scheduled start of its first good probe. Returns whether the incident is over.
     pub fn recover(
         &mut self,
         incident: &IncidentId,
@@ -152,9 +153,9 @@ impl Incidents {
         now: Mono,
     ) -> bool {
         let is_over = self.change(incident, |open| open.recover(key, at, withdrawn, policy, now)) == Some(true);
-        self.files.fell(key, incident);
+        self.lookup.fell(key, incident);
         if is_over && let Some(open) = self.open.remove(incident) {
-            self.files.forget(incident, &open);
+            self.lookup.forget(incident, &open);
             self.keep_ended(open.incident);
         }
         is_over
@@ -170,13 +171,13 @@ impl Incidents {
         now: Mono,
         is_mute: bool,
         eases: impl Fn(&FindingKey) -> bool,
-    ) -> Vec<Utterance> {
-        let due = self.files.due(now, is_mute);
+    ) -> Vec<Notification> {
+        let due = self.lookup.due(now, is_mute);
         due.into_iter().filter_map(|id| self.change(&id, |open| open.due(policy, now, &eases))).flatten().collect()
     }
 
     /// What would have been said of open incidents if there had been anybody to tell.
-    pub fn untold(&mut self, policy: &Policy, now: Mono) -> Vec<Utterance> {
+    pub fn untold(&mut self, policy: &Policy, now: Mono) -> Vec<Notification> {
         let is_untold = |open: &&Open| open.settles.is_none() && !open.is_told() && open.incident.level > Level::Info;
         let ids: Vec<IncidentId> = self.open.values().filter(is_untold).map(|open| open.incident.id.clone()).collect();
         let say = |open: &mut Open| {
@@ -189,10 +190,10 @@ impl Incidents {
 
     /// A message of an incident is lost: the store lost it, or the outbox had no room for it. `owed` others still wait.
     /// Returns what is to be said in its place; what nobody knows of yet settles first.
-    pub fn unsay(&mut self, id: &IncidentId, owed: usize, policy: &Policy, now: Mono) -> Option<Utterance> {
+    pub fn retract(&mut self, id: &IncidentId, owed: usize, policy: &Policy, now: Mono) -> Option<Notification> {
         let known = self.incident(id)?;
         let nobody_knows = known.told.settled == Some(0) && owed == 0;
-        let said = |reason| Some(Utterance { incident: id.clone(), reason });
+        let said = |reason| Some(Notification { incident: id.clone(), reason });
         if known.over.is_some() {
             return said(if nobody_knows { MessageReason::HappenedWhileMute } else { MessageReason::Resolved });
         }
@@ -212,12 +213,12 @@ impl Incidents {
     /// When something is next to be said because of time alone.
     #[must_use]
     pub fn next(&self, is_mute: bool) -> Option<Mono> {
-        self.files.next(is_mute)
+        self.lookup.next(is_mute)
     }
 
     /// Notes that a message was composed, and returns its number within the incident, from 0.
     pub fn note_told(&mut self, id: &IncidentId, reason: MessageReason, now: UnixTime) -> Option<u32> {
-        self.change_any(id, |incident| tell(incident, reason, now))
+        self.change_any(id, |incident| notify(incident, reason, now))
     }
 
     /// Notes that all messages of an incident but the last `owed` wait no more.
@@ -249,11 +250,11 @@ impl Incidents {
 
     /// Open incidents in which a finding stands.
     pub fn with_part(&self, key: &FindingKey) -> impl Iterator<Item = &IncidentId> {
-        self.files.with_part(key)
+        self.lookup.with_part(key)
     }
 
     fn still_settling(&self, finding: &Finding) -> Option<IncidentId> {
-        self.files.settling(finding).next().cloned()
+        self.lookup.settling(finding).next().cloned()
     }
 
     fn explained_by(&self, cause: &Finding) -> Option<IncidentId> {
@@ -265,15 +266,15 @@ impl Incidents {
         };
         let near = (self.relations.effects)(&cause.key());
         near.iter().find_map(|near| match near {
-            Near::At(key) => self.files.rooted_at(key).find(explains).cloned(),
-            Near::In(kin) => self.files.rooted_in(kin).find(explains).cloned(),
+            Near::At(key) => self.lookup.rooted_at(key).find(explains).cloned(),
+            Near::In(scope) => self.lookup.rooted_in(scope).find(explains).cloned(),
         })
     }
 
     fn add(&mut self, id: &IncidentId, finding: &Finding, now: Mono) {
         self.change(id, |open| open.add(finding, now));
         if self.open.contains_key(id) {
-            self.files.stood(&finding.key(), id);
+            self.lookup.stood(&finding.key(), id);
         }
     }
 
@@ -301,8 +302,8 @@ impl Incidents {
 
     fn insert(&mut self, open: Open) {
         let id = open.incident.id.clone();
-        for finding in open.incident.standing() {
-            self.files.stood(&finding.key(), &id);
+        for finding in open.incident.ongoing() {
+            self.lookup.stood(&finding.key(), &id);
         }
         self.open.insert(id.clone(), open);
         self.change(&id, |_| ());
@@ -312,7 +313,7 @@ impl Incidents {
     fn change<R>(&mut self, id: &IncidentId, change: impl FnOnce(&mut Open) -> R) -> Option<R> {
         let open = self.open.get_mut(id)?;
         let result = change(open);
-        self.files.file(id, open);
+        self.lookup.file(id, open);
         Some(result)
     }
 
@@ -338,13 +339,13 @@ pub fn settle(incident: &mut Incident, owed: usize) {
     incident.told.settled = Some(incident.told.messages.saturating_sub(u32::try_from(owed).unwrap_or(u32::MAX)));
 }
 
-fn tell(incident: &mut Incident, reason: MessageReason, now: UnixTime) -> u32 {
+fn notify(incident: &mut Incident, reason: MessageReason, now: UnixTime) -> u32 {
     let number = incident.told.messages;
     // People know from "remains" that the worst is over: what grows from there is news again.
     let starts_anew = reason == MessageReason::Remains;
-    let stands = incident.standing().filter_map(Finding::band).max();
+    let stands = incident.ongoing().filter_map(Finding::band).max();
     let (level, band) = if starts_anew {
-        (incident.standing().map(|finding| finding.level).max(), stands)
+        (incident.ongoing().map(|finding| finding.level).max(), stands)
     } else {
         (Some(incident.level).max(incident.told.level), stands.max(incident.told.band))
     };
@@ -359,7 +360,7 @@ fn tell(incident: &mut Incident, reason: MessageReason, now: UnixTime) -> u32 {
     number
 }
 
-/// Hash of cluster, rule, subject and first bad look: the same after a restart, different for the next time. `again`
+/// Hash of cluster, rule, subject and first bad probe: the same after a restart, different for the next time. `again`
 /// tells apart what is opened anew because the first of that name is over or lost.
 fn identity(finding: &Finding, again: u32) -> IncidentId {
     let subject = finding.subject.to_string();

@@ -1,11 +1,12 @@
-//! From verdicts to messages: holds and recovery (`ladder`), incidents and root causes (`group`), what is owed to
-//! people (`outbox`), which recipients a relay refuses (`refused`), and about which clusters nothing is said (`silence`).
+//! From verdicts to messages: holds and recovery (`lifecycle`), incidents and root causes (`group`), what is owed to
+//! people (`outbox`), which recipients a relay refuses (`refused`), and about which clusters nothing is said
+//! (`silence`).
 //!
-//! Pure; knows nothing of looks or rules: which finding explains which comes in with `relations`.
+//! Pure; knows nothing of probes or rules: which finding explains which comes in with `relations`.
 
 pub mod group;
 mod index;
-pub mod ladder;
+pub mod lifecycle;
 pub mod outbox;
 mod recurrence;
 pub mod refused;

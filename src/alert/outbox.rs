@@ -4,7 +4,7 @@
 //! one message that says so. The outbox is bounded; what it drops is counted. No call walks over all that is owed,
 //! except where something is changed for all of it, or is to be dropped.
 
-mod line;
+mod incident_queue;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::model::policy::Policy;
 use crate::model::reason::MessageReason;
 use crate::model::time::{Mono, UnixTime};
 
-use line::{Entry, Gravity, Line, Place, State};
+use incident_queue::{Entry, EntryState, IncidentQueue, Place, Priority};
 
 /// Most messages owed at once. Ten per incident of a bad day; more is noise that nobody reads.
 const MOST: usize = 500;
@@ -26,11 +26,11 @@ const AFTER_REJECTION: Duration = Duration::from_secs(300);
 /// Everything owed.
 #[derive(Debug, Clone, Default)]
 pub struct Outbox {
-    lines: BTreeMap<IncidentId, Line>,
+    queues: BTreeMap<IncidentId, IncidentQueue>,
     /// Which incident a message is of.
     of: BTreeMap<MessageId, IncidentId>,
     /// Incidents of which a message may go, the gravest first.
-    free: BTreeMap<Gravity, IncidentId>,
+    free: BTreeMap<Priority, IncidentId>,
     /// The others, by when a message of theirs may go.
     later: BTreeSet<(Mono, IncidentId)>,
     /// Messages that wait for a persist.
@@ -61,13 +61,13 @@ impl Outbox {
     /// Owes a message; it goes once persist `sequence` has ended, or at `until`. Returns what had to be dropped.
     pub fn owe(&mut self, delivery: Delivery, sequence: u64, until: Mono, now: Mono) -> Option<Delivery> {
         self.unwritten.entry(sequence).or_default().push(delivery.message.id.clone());
-        self.take_in(delivery, State::Unwritten { sequence, until }, now);
+        self.take_in(delivery, EntryState::Unwritten { sequence, until }, now);
         self.shed()
     }
 
     /// Takes back what was owed before a restart; it is already durable.
     pub fn restore(&mut self, delivery: Delivery, now: Mono) {
-        self.take_in(delivery, State::Ready(now), now);
+        self.take_in(delivery, EntryState::Ready(now), now);
     }
 
     /// A persist ended: messages that waited for it may go. A failed persist holds nothing back.
@@ -75,8 +75,8 @@ impl Outbox {
         let later = self.unwritten.split_off(&(sequence + 1));
         for message in std::mem::replace(&mut self.unwritten, later).into_values().flatten() {
             self.change(&message, |entry| {
-                if matches!(entry.state, State::Unwritten { .. }) {
-                    entry.state = State::Ready(now);
+                if matches!(entry.state, EntryState::Unwritten { .. }) {
+                    entry.state = EntryState::Ready(now);
                     if !works {
                         mark(&mut entry.delivery.message);
                     }
@@ -100,11 +100,11 @@ impl Outbox {
             self.refile(&incident, Some(now));
         }
         let (incident, position) = self.first_free(policy, &may_go)?;
-        let entry = self.lines.get_mut(&incident)?.entries.get_mut(position)?;
-        if matches!(entry.state, State::Unwritten { .. }) {
+        let entry = self.queues.get_mut(&incident)?.entries.get_mut(position)?;
+        if matches!(entry.state, EntryState::Unwritten { .. }) {
             mark(&mut entry.delivery.message);
         }
-        entry.state = State::InFlight(now);
+        entry.state = EntryState::InFlight(now);
         let delivery = entry.delivery.clone();
         self.under_way.insert(delivery.message.id.clone());
         self.refile(&incident, None);
@@ -126,7 +126,7 @@ impl Outbox {
         };
         self.last_failure = Some(failure.clone());
         let settled = self.change(message, |entry| {
-            let begun = if let State::InFlight(begun) = entry.state { Some(begun) } else { None };
+            let begun = if let EntryState::InFlight(begun) = entry.state { Some(begun) } else { None };
             let was_hurried = begun.zip(hurried).is_some_and(|(begun, hurried)| hurried >= begun);
             let delay = match rejected {
                 // Refused by what stood there before somebody mended it.
@@ -136,7 +136,7 @@ impl Outbox {
             };
             entry.delivery.attempts = entry.delivery.attempts.saturating_add(1);
             entry.delivery.last_failure = Some(failure);
-            entry.state = State::Ready(now.plus(delay));
+            entry.state = EntryState::Ready(now.plus(delay));
             Box::new(entry.delivery.clone())
         });
         settled.map_or(Settlement::Unknown, Settlement::Owed)
@@ -147,21 +147,22 @@ impl Outbox {
         self.change(message, |entry| change(&mut entry.delivery));
     }
 
-    /// Whether the first message of an incident is still owed, nobody has got it, and no attempt at any of its messages is
-    /// under way, so that they can be replaced by one.
+    /// Whether the first message of an incident is still owed, nobody has got it, and no attempt at any of its messages
+    /// is under way, so that they can be replaced by one.
     #[must_use]
     pub fn is_untold(&self, incident: &IncidentId) -> bool {
-        let Some(line) = self.lines.get(incident) else { return false };
-        let first = line.entries.front().is_some_and(|entry| entry.message().reason == MessageReason::First);
-        let is_untold = |entry: &Entry| !matches!(entry.state, State::InFlight(_)) && entry.delivery.served.is_empty();
-        first && line.entries.iter().all(is_untold)
+        let Some(queue) = self.queues.get(incident) else { return false };
+        let first = queue.entries.front().is_some_and(|entry| entry.message().reason == MessageReason::First);
+        let is_untold =
+            |entry: &Entry| !matches!(entry.state, EntryState::InFlight(_)) && entry.delivery.served.is_empty();
+        first && queue.entries.iter().all(is_untold)
     }
 
     /// Drops everything owed of an incident. Returns what was dropped.
     pub fn withdraw(&mut self, incident: &IncidentId) -> Vec<MessageId> {
-        let Some(line) = self.lines.remove(incident) else { return Vec::new() };
-        self.unfile(incident, line.place);
-        let dropped: Vec<MessageId> = line.entries.into_iter().map(|entry| entry.delivery.message.id).collect();
+        let Some(queue) = self.queues.remove(incident) else { return Vec::new() };
+        self.unfile(incident, queue.place);
+        let dropped: Vec<MessageId> = queue.entries.into_iter().map(|entry| entry.delivery.message.id).collect();
         for message in &dropped {
             self.of.remove(message);
         }
@@ -178,7 +179,7 @@ impl Outbox {
     /// Messages that are owed of an incident.
     #[must_use]
     pub fn owes(&self, incident: &IncidentId) -> usize {
-        self.lines.get(incident).map_or(0, |line| line.entries.len())
+        self.queues.get(incident).map_or(0, |queue| queue.entries.len())
     }
 
     /// Whether another message can be owed without dropping one.
@@ -198,10 +199,10 @@ impl Outbox {
     /// Everything may be tried at once: the path is back, or a person mended something.
     pub fn hurry(&mut self, now: Mono) {
         self.hurried = Some(now);
-        let incidents: Vec<IncidentId> = self.lines.keys().cloned().collect();
+        let incidents: Vec<IncidentId> = self.queues.keys().cloned().collect();
         for incident in incidents {
-            for entry in self.lines.get_mut(&incident).into_iter().flat_map(|line| &mut line.entries) {
-                if let State::Ready(at) = &mut entry.state {
+            for entry in self.queues.get_mut(&incident).into_iter().flat_map(|queue| &mut queue.entries) {
+                if let EntryState::Ready(at) = &mut entry.state {
                     *at = (*at).min(now);
                 }
             }
@@ -213,7 +214,7 @@ impl Outbox {
     #[must_use]
     pub fn next(&self, policy: &Policy, may_go: impl Fn(&Message) -> bool) -> Option<Mono> {
         let free = self.first_free(policy, &may_go);
-        let free = free.and_then(|(incident, _)| Some(self.lines.get(&incident)?.next()?.1));
+        let free = free.and_then(|(incident, _)| Some(self.queues.get(&incident)?.next()?.1));
         // With all attempts under way the end of one of them comes first.
         let later = self.later.first().map(|(at, _)| *at).filter(|_| self.under_way.len() < policy.mails_at_once);
         free.into_iter().chain(later).min()
@@ -238,7 +239,7 @@ impl Outbox {
     }
 
     fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.lines.values().flat_map(|line| &line.entries)
+        self.queues.values().flat_map(|queue| &queue.entries)
     }
 
     /// The gravest incident of which a message may go, and that message's position.
@@ -250,9 +251,9 @@ impl Outbox {
             if places == 0 || !is_critical && places <= kept {
                 return None;
             }
-            let Some(line) = self.lines.get(incident) else { continue };
-            if let Some((position, _)) = line.next()
-                && may_go(line.entries[position].message())
+            let Some(queue) = self.queues.get(incident) else { continue };
+            if let Some((position, _)) = queue.next()
+                && may_go(queue.entries[position].message())
             {
                 return Some((incident.clone(), position));
             }
@@ -261,9 +262,9 @@ impl Outbox {
     }
 
     fn accept(&mut self, incident: &IncidentId, message: &MessageId) -> Settlement {
-        let Some(line) = self.lines.get_mut(incident) else { return Settlement::Unknown };
-        let Some(position) = line.position(message) else { return Settlement::Unknown };
-        let mut done: Vec<Entry> = line.entries.drain(..=position).collect();
+        let Some(queue) = self.queues.get_mut(incident) else { return Settlement::Unknown };
+        let Some(position) = queue.position(message) else { return Settlement::Unknown };
+        let mut done: Vec<Entry> = queue.entries.drain(..=position).collect();
         for entry in &done {
             self.of.remove(&entry.delivery.message.id);
         }
@@ -273,36 +274,36 @@ impl Outbox {
         Settlement::Accepted { delivery: Box::new(accepted.delivery), replaced }
     }
 
-    fn take_in(&mut self, delivery: Delivery, state: State, now: Mono) {
+    fn take_in(&mut self, delivery: Delivery, state: EntryState, now: Mono) {
         self.taken += 1;
         let incident = delivery.message.incident.id.clone();
         self.of.insert(delivery.message.id.clone(), incident.clone());
         let entry = Entry { delivery, state, since: now, number: self.taken };
-        self.lines.entry(incident.clone()).or_default().entries.push_back(entry);
+        self.queues.entry(incident.clone()).or_default().entries.push_back(entry);
         self.refile(&incident, None);
     }
 
     fn change<R>(&mut self, message: &MessageId, change: impl FnOnce(&mut Entry) -> R) -> Option<R> {
         let incident = self.of.get(message)?.clone();
-        let line = self.lines.get_mut(&incident)?;
-        let position = line.position(message)?;
-        let result = line.entries.get_mut(position).map(change);
+        let queue = self.queues.get_mut(&incident)?;
+        let position = queue.position(message)?;
+        let result = queue.entries.get_mut(position).map(change);
         self.refile(&incident, None);
         result
     }
 
     /// Files an incident where it belongs after a change of its messages, or because `now` has come.
     fn refile(&mut self, incident: &IncidentId, now: Option<Mono>) {
-        let Some(line) = self.lines.get(incident) else { return };
-        let place = match line.next() {
+        let Some(queue) = self.queues.get(incident) else { return };
+        let place = match queue.next() {
             None => Place::Nowhere,
-            Some((_, at)) if now.is_some_and(|now| at <= now) => Place::Free(line.gravity()),
+            Some((_, at)) if now.is_some_and(|now| at <= now) => Place::Free(queue.gravity()),
             Some((_, at)) => Place::Later(at),
         };
-        let (before, is_empty) = (line.place, line.entries.is_empty());
+        let (before, is_empty) = (queue.place, queue.entries.is_empty());
         self.unfile(incident, before);
         if is_empty {
-            self.lines.remove(incident);
+            self.queues.remove(incident);
             return;
         }
         match place {
@@ -310,8 +311,8 @@ impl Outbox {
             Place::Later(at) => drop(self.later.insert((at, incident.clone()))),
             Place::Free(gravity) => drop(self.free.insert(gravity, incident.clone())),
         }
-        if let Some(line) = self.lines.get_mut(incident) {
-            line.place = place;
+        if let Some(queue) = self.queues.get_mut(incident) {
+            queue.place = place;
         }
     }
 
@@ -328,15 +329,15 @@ impl Outbox {
         if self.of.len() <= MOST {
             return None;
         }
-        let waiting = self.entries().filter(|entry| !matches!(entry.state, State::InFlight(_)));
+        let waiting = self.entries().filter(|entry| !matches!(entry.state, EntryState::InFlight(_)));
         let weight = |entry: &&Entry| {
             let message = entry.message();
             (message.level, message.reason != MessageReason::Repeated, entry.number)
         };
         let message = waiting.min_by_key(weight)?.delivery.message.id.clone();
         let incident = self.of.remove(&message)?;
-        let line = self.lines.get_mut(&incident)?;
-        let dropped = line.position(&message).and_then(|position| line.entries.remove(position));
+        let queue = self.queues.get_mut(&incident)?;
+        let dropped = queue.position(&message).and_then(|position| queue.entries.remove(position));
         self.refile(&incident, None);
         dropped.map(|entry| entry.delivery)
     }

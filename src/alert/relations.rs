@@ -9,7 +9,7 @@ use crate::model::verdict::{Finding, FindingKey};
 
 /// Findings of one rule in one cluster, or of the vantage.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Kin(RuleId, Option<Name>);
+pub struct RuleScope(RuleId, Option<Name>);
 
 /// Where a related finding may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Near {
     /// There alone.
     At(FindingKey),
     /// Any of these.
-    In(Kin),
+    In(RuleScope),
 }
 
 /// What follows from what.
@@ -35,7 +35,7 @@ pub struct Relations {
     pub is_listed: fn(&Finding) -> bool,
 }
 
-impl Kin {
+impl RuleScope {
     /// Whose kin `key` is.
     #[must_use]
     pub fn of(key: &FindingKey) -> Self {

@@ -1,7 +1,7 @@
 //! Holds, incidents and what is owed, one part at a time; how they play together is told in `tests/it/stories`.
 
 mod incidents;
-mod ladder;
+mod lifecycle;
 mod outbox;
 mod work;
 

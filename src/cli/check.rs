@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use super::CONFIG;
 use super::stored::{self, Stored};
 use crate::config::budget::Planned;
+use crate::config::environment::{Environment, Sources};
 use crate::config::problem::Problem;
 use crate::config::settings::Settings;
-use crate::config::surroundings::{Sources, Surroundings};
 
 /// Check a configuration and report everything that is wrong with it
 ///
@@ -32,14 +32,14 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let sources = if self.offline { Sources::Untouched } else { Sources::Examined };
-        let surroundings = Surroundings::here(sources);
+        let environment = Environment::here(sources);
         let mut code = ExitCode::SUCCESS;
         for file in &self.files {
-            let (settings, mut problems) = match Settings::load_in(file, &surroundings) {
+            let (settings, mut problems) = match Settings::load_in(file, &environment) {
                 Ok((settings, warnings)) => (Some(settings), warnings),
                 Err(problems) => (None, problems),
             };
-            let stored = settings.as_ref().filter(|_| !self.offline).map(stored::look);
+            let stored = settings.as_ref().filter(|_| !self.offline).map(stored::read_watched);
             problems.extend(stored.iter().flat_map(|stored| stored.problems(file)));
             for problem in &problems {
                 // A lost stderr changes nothing about the verdict.
@@ -61,7 +61,8 @@ impl Check {
     }
 }
 
-/// `2 clusters, 9 endpoints, 3 reference points, 14 certificates and tokens in 9 files; planned requests/s: prod 2.8 (apiservers 1.3, etcd 1.5; never more than 10)`.
+/// `2 clusters, 9 endpoints, 3 reference points, 14 certificates and tokens in 9 files; planned requests/s: prod 2.8
+/// (apiservers 1.3, etcd 1.5; never more than 10)`.
 fn summary(settings: &Settings, stored: Option<&Stored>, warnings: &[Problem]) -> String {
     let inventory = settings.inventory();
     let endpoints: usize = inventory

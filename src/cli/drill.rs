@@ -13,7 +13,7 @@ use crate::daemon::clock;
 use crate::model::digest::stable_hash;
 use crate::model::hosts::Hosts;
 use crate::model::incident::{Incident, IncidentId, Part, Told};
-use crate::model::message::{Delivery, DeliveryFailure, LookLine, Message, MessageId};
+use crate::model::message::{Delivery, DeliveryFailure, Message, MessageId, ProbeLine};
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::reason::MessageReason;
@@ -24,7 +24,7 @@ use crate::model::time::Now;
 use crate::model::verdict::{Evidence, Finding, Symptom};
 use crate::notify::email::{BadAddress, Email, Outcome};
 
-use super::by_hand;
+use super::missing_credentials;
 
 /// How long before the mail the sample fault began: what a hard fault takes to be confirmed.
 const CONFIRMED_AFTER: Duration = Duration::from_secs(3);
@@ -80,7 +80,7 @@ impl Drill {
                 writeln!(stderr, "vedette: {:#}", anyhow::Error::from(error))?;
                 let wanted = settings.mail.as_ref().map(Mail::credentials).unwrap_or_default();
                 let options: Vec<&str> = drill.to.iter().flat_map(|to| ["--to", to]).collect();
-                if let Some(hint) = by_hand::hint(&wanted, &drill.file, "drill mail", &options) {
+                if let Some(hint) = missing_credentials::hint(&wanted, &drill.file, "drill mail", &options) {
                     writeln!(stderr, "{hint}")?;
                 }
                 Ok(ExitCode::FAILURE)
@@ -161,9 +161,9 @@ fn sample(settings: &Settings, now: Now) -> Delivery {
     let hash = stable_hash(&["drill", &settings.vantage.name, &composed.as_millis().to_string()]);
     let incident = IncidentId(format!("drill-{hash:016x}"));
     let id = MessageId(format!("{incident}.1"));
-    let looks = instances
+    let probes = instances
         .iter()
-        .map(|(instance, address)| LookLine {
+        .map(|(instance, address)| ProbeLine {
             probe: Probe::anew(instance.clone(), ProbeKind::Readyz),
             address: address.clone(),
             at: composed.minus(Duration::from_secs(1)),
@@ -194,7 +194,7 @@ fn sample(settings: &Settings, now: Now) -> Delivery {
         hosts: Hosts::default(),
         links: settings.links.clone(),
         time_zone: settings.vantage.time_zone.clone(),
-        looks,
+        probes,
         before: None,
         replacements: Vec::new(),
         vantage: settings.vantage.name.clone(),

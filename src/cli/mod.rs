@@ -10,11 +10,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-mod ask;
-mod by_hand;
 mod check;
+mod control_client;
 pub mod drill;
 mod incidents;
+mod missing_credentials;
 mod probe;
 mod run;
 mod schema;

@@ -16,25 +16,25 @@ use tokio::sync::mpsc;
 use crate::collect::Collectors;
 use crate::config::settings::Settings;
 use crate::daemon::clock;
-use crate::judge::scene::Scene;
+use crate::judge::context::RuleContext;
 use crate::judge::{self, words};
 use crate::model::etcd::{Condition, MemberStatus};
 use crate::model::inventory::Inventory;
 use crate::model::observation::{Observation, Reading};
 use crate::model::policy::Policy;
-use crate::model::probe::{Connection, Look, LookId, Probe, ProbeKind};
+use crate::model::probe::{Connection, Probe, ProbeId, ProbeKind, ProbeRequest};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::{Clock, Now};
 use crate::model::verdict::{Finding, Verdict, Why};
+use crate::observe::assessment::Assessment;
 use crate::observe::hello;
 use crate::observe::quorum;
 use crate::observe::schedule::Schedule;
-use crate::observe::sign::Sign;
 use crate::observe::view::View;
 use crate::render::table::{self, Layout, Pass, State, Unknown};
 
-use super::by_hand;
+use super::missing_credentials;
 
 /// Looks again at what was bad, this often, with this pause: three looks that span more than a second confirm.
 const AGAIN: usize = 2;
@@ -42,8 +42,8 @@ const PAUSE: Duration = Duration::from_millis(600);
 
 /// Probe everything once and print what is not good
 ///
-/// The first line is the worst state, as monitoring plugins say it; a table of every probe that is not good follows, and
-/// a count of the others. Exits 0 for OK, 1 for WARNING, 2 for CRITICAL and 3 for UNKNOWN.
+/// The first line is the worst state, as monitoring plugins say it; a table of every probe that is not good follows,
+/// and a count of the others. Exits 0 for OK, 1 for WARNING, 2 for CRITICAL and 3 for UNKNOWN.
 #[derive(Debug, clap::Args)]
 pub(super) struct ProbeOnce {
     /// The configuration
@@ -78,14 +78,14 @@ impl ProbeOnce {
             }
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let seen = runtime.block_on(look_at_all(&settings))?;
+        let seen = runtime.block_on(probe_all(&settings))?;
         runtime.shutdown_background();
 
         let inventory = settings.inventory();
         let pass = Pass {
             now: seen.view_at,
             inventory: &inventory,
-            looks: &seen.looks,
+            observations: &seen.observations,
             findings: &seen.findings,
             unknowns: &seen.unknowns,
             headline: &|finding| words::of(finding.rule).headline(finding),
@@ -102,7 +102,7 @@ impl ProbeOnce {
             (false, true) => &["--all"],
             (false, false) => &[],
         };
-        if let Some(hint) = by_hand::hint(&settings.credentials(), &self.file, "probe --once", options) {
+        if let Some(hint) = missing_credentials::hint(&settings.credentials(), &self.file, "probe --once", options) {
             writeln!(io::stderr().lock(), "{hint}")?;
         }
         Ok(ExitCode::from(State::of(pass).exit_code()))
@@ -111,41 +111,41 @@ impl ProbeOnce {
 
 struct Seen {
     view_at: Now,
-    looks: Vec<Observation>,
+    observations: Vec<Observation>,
     findings: Vec<Finding>,
     unknowns: Vec<Unknown>,
 }
 
-async fn look_at_all(settings: &Settings) -> anyhow::Result<Seen> {
+async fn probe_all(settings: &Settings) -> anyhow::Result<Seen> {
     let clock = clock::system();
     // Tripwires report here; one pass has no use for them.
     let (observe, _standing) = mpsc::channel(64);
     let collectors = Collectors::new(settings, clock.clone(), observe)?;
     let inventory = Arc::new(settings.inventory());
-    // Nobody waits half a minute for one pass: without a reference point the answer says "unproven" at once.
+    // Nobody waits half a minute for one pass: without a reference target the answer says "unproven" at once.
     let policy = Policy { unproven_after: settings.policy.confirm_span, ..settings.policy.clone() };
     let mut view = View::new(Arc::clone(&inventory), policy);
-    let mut looks: Vec<Observation> = Vec::new();
+    let mut observations: Vec<Observation> = Vec::new();
 
     // New connections first: they make the reused ones neither faster nor slower.
     for connection in [Connection::New, Connection::Reused] {
         let probes: Vec<Probe> =
             probes(&inventory, settings, &clock).into_iter().filter(|probe| probe.connection == connection).collect();
-        looks.extend(look(&collectors, &clock, &mut view, probes).await.0);
+        observations.extend(run_probes(&collectors, &clock, &mut view, probes).await.0);
     }
-    let mut bad: BTreeSet<Probe> = doubtful(&looks, &inventory);
+    let mut bad: BTreeSet<Probe> = doubtful(&observations, &inventory);
     for _ in 0..AGAIN {
         if bad.is_empty() {
             break;
         }
         tokio::time::sleep(PAUSE).await;
         let again: Vec<Probe> = bad.iter().cloned().chain(references(&inventory)).collect();
-        let (seen, tests) = look(&collectors, &clock, &mut view, again).await;
+        let (seen, tests) = run_probes(&collectors, &clock, &mut view, again).await;
         let tried = try_hellos(&collectors, &clock, &mut view, &tests).await;
         bad = doubtful(&seen, &inventory);
         for newer in seen.into_iter().chain(tried) {
-            looks.retain(|older| older.probe != newer.probe);
-            looks.push(newer);
+            observations.retain(|older| older.probe != newer.probe);
+            observations.push(newer);
         }
     }
     collectors.shutdown().await;
@@ -155,7 +155,7 @@ async fn look_at_all(settings: &Settings) -> anyhow::Result<Seen> {
     let mut findings = Vec::new();
     let mut unknowns = Vec::new();
     for cluster in scopes {
-        for (key, verdict) in judge::judge(&Scene { view: &view, cluster, now, raised: &[] }) {
+        for (key, verdict) in judge::judge(&RuleContext { view: &view, cluster, now, raised: &[] }) {
             match verdict {
                 Verdict::Bad(finding) => findings.push(finding),
                 // What is suspected counts for every rule; what is merely not known, for those that say whether a
@@ -178,21 +178,21 @@ async fn look_at_all(settings: &Settings) -> anyhow::Result<Seen> {
             |cause: &Finding| cause.level > Level::Info && cause.subject.cluster() == unknown.subject.cluster();
         !causes.iter().any(is_known)
     });
-    looks.sort_by(|a, b| a.probe.cmp(&b.probe));
-    Ok(Seen { view_at: now, looks, findings, unknowns })
+    observations.sort_by(|a, b| a.probe.cmp(&b.probe));
+    Ok(Seen { view_at: now, observations, findings, unknowns })
 }
 
-async fn look(
+async fn run_probes(
     collectors: &Collectors,
     clock: &Clock,
     view: &mut View,
     probes: Vec<Probe>,
 ) -> (Vec<Observation>, Vec<(Subject, hello::Test)>) {
-    let looks = probes.into_iter().map(|probe| {
-        let look = Look { id: LookId(0), hello: view.hello(&probe), probe, scheduled: clock.now() };
-        collectors.look(look)
+    let observations = probes.into_iter().map(|probe| {
+        let observation = ProbeRequest { id: ProbeId(0), hello: view.hello(&probe), probe, scheduled: clock.now() };
+        collectors.probe(observation)
     });
-    let seen: Vec<Observation> = join_all(looks).await;
+    let seen: Vec<Observation> = join_all(observations).await;
     let now = clock.now();
     // In the order of their dates, as the daemon would see them; proof of the path comes before what rests on it.
     let mut ordered: Vec<&Observation> = seen.iter().collect();
@@ -209,15 +209,15 @@ async fn try_hellos(
     view: &mut View,
     tests: &[(Subject, hello::Test)],
 ) -> Vec<Observation> {
-    let looks = tests.iter().flat_map(|(subject, test)| {
+    let observations = tests.iter().flat_map(|(subject, test)| {
         test.iter().map(move |(after, size)| async move {
             tokio::time::sleep(*after).await;
             let kind = hello::probe(*size);
             let probe = Probe::anew(subject.clone(), kind);
-            collectors.look(Look { id: LookId(0), probe, scheduled: clock.now(), hello: *size }).await
+            collectors.probe(ProbeRequest { id: ProbeId(0), probe, scheduled: clock.now(), hello: *size }).await
         })
     });
-    let mut seen: Vec<Observation> = join_all(looks).await;
+    let mut seen: Vec<Observation> = join_all(observations).await;
     seen.sort_by_key(|observation| observation.scheduled.mono);
     for observation in &seen {
         view.take(&Arc::new(observation.clone()), clock.now());
@@ -252,26 +252,26 @@ fn probes(inventory: &Inventory, settings: &Settings, clock: &Clock) -> BTreeSet
 
 /// The looks that must be made again: bad ones that decide, chains whose end has come, and rounds that a member missed,
 /// for its first answer may wait for a password to be hashed.
-fn doubtful(looks: &[Observation], inventory: &Inventory) -> BTreeSet<Probe> {
-    let is_bad = |look: &&Observation| {
-        let has_ended = look
+fn doubtful(observations: &[Observation], inventory: &Inventory) -> BTreeSet<Probe> {
+    let is_bad = |observation: &&Observation| {
+        let has_ended = observation
             .served
             .as_ref()
-            .and_then(|served| served.earliest().map(|first| first.not_after < look.scheduled.wall))
+            .and_then(|served| served.earliest().map(|first| first.not_after < observation.scheduled.wall))
             .unwrap_or_default();
-        let is_refused = look.served.as_ref().is_some_and(|served| served.trust.distrust().is_some());
-        let members_bad = match &look.outcome {
+        let is_refused = observation.served.as_ref().is_some_and(|served| served.trust.distrust().is_some());
+        let members_bad = match &observation.outcome {
             Ok(Reading::EtcdStatus(answers)) => {
                 let is_troubled = |status: &MemberStatus| status.leader.is_none() || !status.alarms.is_empty();
                 answers.iter().any(|answer| answer.answer.as_ref().map_or(true, is_troubled))
-                    || quorum::as_configured(answers) != Sign::Good
+                    || quorum::as_configured(answers) != Assessment::Good
             }
             Ok(Reading::EtcdRead(answers)) => answers.iter().any(|answer| answer.answer.is_err()),
             Ok(Reading::EtcdAlarms(answers)) => {
                 answers.iter().any(|answer| answer.answer.as_ref().map_or(true, |alarms| !alarms.is_empty()))
             }
             Ok(Reading::EtcdMembers(answers)) => answers.iter().any(|answer| answer.answer.is_err()),
-            Ok(Reading::EtcdMetrics(answers)) => quorum::pages_as_configured(answers) != Sign::Good,
+            Ok(Reading::EtcdMetrics(answers)) => quorum::pages_as_configured(answers) != Assessment::Good,
             Ok(Reading::EtcdHealth(answers)) => answers
                 .iter()
                 .any(|answer| answer.answer.as_ref().map_or(true, |health| health.condition != Condition::Well)),
@@ -281,7 +281,10 @@ fn doubtful(looks: &[Observation], inventory: &Inventory) -> BTreeSet<Probe> {
         has_ended
             || is_refused
             || members_bad
-            || matches!(Sign::of(look), Sign::Bad(_) | Sign::Refused(_) | Sign::Unresolved(_) | Sign::NoWay(_))
+            || matches!(
+                Assessment::of(observation),
+                Assessment::Bad(_) | Assessment::Refused(_) | Assessment::Unresolved(_) | Assessment::NoWay(_)
+            )
     };
     let decides = |kind: ProbeKind| {
         matches!(
@@ -299,14 +302,20 @@ fn doubtful(looks: &[Observation], inventory: &Inventory) -> BTreeSet<Probe> {
                 | ProbeKind::Reference
         )
     };
-    let mut again: BTreeSet<Probe> =
-        looks.iter().filter(|look| decides(look.probe.kind)).filter(is_bad).map(|look| look.probe.clone()).collect();
+    let mut again: BTreeSet<Probe> = observations
+        .iter()
+        .filter(|observation| decides(observation.probe.kind))
+        .filter(is_bad)
+        .map(|observation| observation.probe.clone())
+        .collect();
     // Statements such as "etcd agrees" or "an instance is ready" need looks after the first bad one.
     let clusters: BTreeSet<_> = again.iter().filter_map(|probe| probe.subject.cluster().cloned()).collect();
-    for look in looks {
-        let concerned = look.probe.subject.cluster().is_some_and(|cluster| clusters.contains(cluster));
-        if concerned && matches!(look.probe.kind, ProbeKind::Readyz | ProbeKind::EtcdStatus | ProbeKind::EtcdHealth) {
-            again.insert(look.probe.clone());
+    for observation in observations {
+        let concerned = observation.probe.subject.cluster().is_some_and(|cluster| clusters.contains(cluster));
+        if concerned
+            && matches!(observation.probe.kind, ProbeKind::Readyz | ProbeKind::EtcdStatus | ProbeKind::EtcdHealth)
+        {
+            again.insert(observation.probe.clone());
         }
     }
     again.retain(|probe| inventory.clusters.is_empty() || !matches!(probe.subject, Subject::Vantage));

@@ -4,13 +4,13 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::config::environment::{Environment, Sources};
 use crate::config::last_good;
 use crate::config::load::Loaded;
 use crate::config::problem::Problem;
-use crate::config::surroundings::{Sources, Surroundings};
-use crate::daemon::crew;
 use crate::daemon::logging::{self, Format};
 use crate::daemon::run::{self, Start};
+use crate::daemon::worker_threads;
 
 use super::CONFIG;
 
@@ -43,7 +43,7 @@ impl Run {
         for warning in &start.loaded.warnings {
             tracing::warn!("{warning}");
         }
-        let runtime = crew::runtime(&start.loaded.settings)?;
+        let runtime = worker_threads::runtime(&start.loaded.settings)?;
         runtime.block_on(run::run(start))?;
         // Threads that hang in a dead resolver or on a dead disk must not keep the process.
         runtime.shutdown_background();
@@ -52,10 +52,10 @@ impl Run {
 
     /// The file, or the last copy of it that could be used.
     fn start(&self) -> Result<Start, Vec<Problem>> {
-        let (file, surroundings) = (self.file.clone(), Surroundings::here(Sources::Examined));
-        match Loaded::read(&file, &surroundings) {
+        let (file, environment) = (self.file.clone(), Environment::here(Sources::Examined));
+        match Loaded::read(&file, &environment) {
             Ok(loaded) => Ok(Start { file, loaded, stands_in: None }),
-            Err(problems) => match last_good::find(&file, &surroundings) {
+            Err(problems) => match last_good::find(&file, &environment) {
                 Some((loaded, of)) => Ok(Start { file, loaded, stands_in: Some((of, problems)) }),
                 None => Err(problems),
             },

@@ -7,15 +7,16 @@ use anyhow::Context as _;
 use hyper::Method;
 
 use crate::config::duration;
-use crate::render::silence::{Answer, Shown, Wish, begun, ended, table};
+use crate::render::silence::{Answer, Shown, SilenceRequest, begun, ended, table};
 
-use super::ask::Whom;
+use super::control_client::Whom;
 
 /// Suppress notifications for a cluster; monitoring continues
 ///
 /// What begins while a cluster is silenced is probed, judged and listed as ever. Anything still wrong when the silence
-/// ends is mailed then. A full outage of the cluster is mailed at once all the same, unless --even-if-dead is given, and
-/// so is the resolution of what was mailed before. A silence ends by itself, after a day at most, and survives restarts.
+/// ends is mailed then. A full outage of the cluster is mailed at once all the same, unless --even-if-dead is given,
+/// and so is the resolution of what was mailed before. A silence ends by itself, after a day at most, and survives
+/// restarts.
 ///
 /// Exits 0 when it is done and on disk, and 1 otherwise.
 #[derive(Debug, clap::Args)]
@@ -53,7 +54,7 @@ impl Silence {
         let (path, method, body) = if self.end {
             (format!("/control/silence/{cluster}"), Method::DELETE, String::new())
         } else {
-            ("/control/silence".to_owned(), Method::POST, serde_json::to_string(&self.wish(cluster)?)?)
+            ("/control/silence".to_owned(), Method::POST, serde_json::to_string(&self.silence_request(cluster)?)?)
         };
         let answer = self.whom.ask(method, &path, body)?;
         if !answer.status.is_success() {
@@ -80,10 +81,10 @@ impl Silence {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn wish(&self, cluster: &str) -> anyhow::Result<Wish> {
+    fn silence_request(&self, cluster: &str) -> anyhow::Result<SilenceRequest> {
         let text = self.duration.as_deref().unwrap_or_default();
         let lasting = duration::parse(text).map_err(|what| anyhow::anyhow!("{what}; write 30m, 2h or 1h30m"))?;
-        Ok(Wish {
+        Ok(SilenceRequest {
             cluster: cluster.to_owned(),
             lasting_seconds: lasting.as_secs(),
             reason: self.reason.clone().unwrap_or_default(),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use hyper::Method;
 
-use super::ask::Whom;
+use super::control_client::Whom;
 
 /// Nothing could be learnt, by the contract of monitoring plugins.
 const UNKNOWN: u8 = 3;

@@ -1,6 +1,6 @@
 //! What the watched files of a configuration hold now, for `vedette check`: how much, and what cannot be read.
 //!
-//! Looks once, on a thread of its own, so that a file system that hangs is told like any other trouble.
+//! Probes once, on a thread of its own, so that a file system that hangs is told like any other trouble.
 
 use std::path::Path;
 use std::sync::mpsc;
@@ -26,7 +26,7 @@ pub(super) struct Stored {
 }
 
 /// Looks at every file that `settings` watch.
-pub(super) fn look(settings: &Settings) -> Stored {
+pub(super) fn read_watched(settings: &Settings) -> Stored {
     let of_clusters = settings.clusters.iter().flat_map(|cluster| cluster.watched_files());
     let watches: Vec<WatchedFiles> = settings.watched_files().into_iter().chain(of_clusters).collect();
     let (report, reports) = mpsc::channel();
@@ -77,7 +77,7 @@ impl Stored {
             };
             for what in faults {
                 let hint = "it is told of while vedette runs as well; give it the right to read, or mend 'path'";
-                let flaw = Flaw::warning(watch.mark, what).hint(hint);
+                let flaw = Flaw::warning(watch.position, what).hint(hint);
                 problems.push(Problem { file: config.display().to_string(), flaw });
             }
         }

@@ -1,4 +1,4 @@
-//! Looks at apiservers and the shared address: `/readyz?verbose`, `/livez`, `/version`.
+//! Looks at apiservers and the API VIP: `/readyz?verbose`, `/livez`, `/version`.
 //!
 //! HTTP/1.1 throughout: anonymous HTTP/2 requests are answered with a close since 1.29, which would make a kept
 //! connection measure new ones without noticing. A bearer token goes only to a server that strict verification trusts;
@@ -7,13 +7,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::ask::{self, Answer, Question};
+use super::context::{ProbeContext, ProbeResult};
 use super::handshake::Alpn;
-use super::identity::{Identity, Passport};
+use super::http_get::{self, Answer, Question};
+use super::identity::{Identity, ReadyCredentials};
 use super::idle::Idle;
-use super::journey::Journey;
-use super::kit::{Kit, Sight};
-use super::site::{Opened, Secured, Site};
+use super::phase_timer::PhaseTimer;
+use super::tls_endpoint::{Opened, Secured, TlsEndpoint};
 use super::watched::Ending;
 use crate::model::certificate::Served;
 use crate::model::health::{Health, Version};
@@ -22,12 +22,12 @@ use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::{Connection, Hello, ProbeKind};
 use crate::parse;
 
-/// Octets read of a body: a verbose readyz has about 3 KiB, a version 0.4 KiB.
+/// Bytes read of a body: a verbose readyz has about 3 KiB, a version 0.4 KiB.
 const MAX_BODY: usize = 64 * 1024;
 
-/// An apiserver instance, or the shared address.
+/// An apiserver instance, or the API VIP.
 pub(crate) struct Apiserver {
-    pub(crate) site: Arc<Site>,
+    pub(crate) tls_endpoint: Arc<TlsEndpoint>,
     /// The connection that is kept open; the lock is held while it is used, for HTTP/1.1 takes one question at a time.
     kept: tokio::sync::Mutex<Option<Kept>>,
 }
@@ -41,12 +41,12 @@ struct Kept {
 }
 
 /// A connection over which something is about to be asked.
-struct Line {
+struct OpenConnection {
     stream: Secured,
     peer: IpAddr,
     is_trusted: bool,
     generation: u64,
-    /// Whether it has answered before: until then its end belongs to the look that opened it.
+    /// Whether it has answered before: until then its end belongs to the probe that opened it.
     has_answered: bool,
 }
 
@@ -62,23 +62,29 @@ enum Page {
 }
 
 impl Apiserver {
-    pub(crate) fn new(site: Arc<Site>) -> Self {
-        Self { site, kept: tokio::sync::Mutex::default() }
+    pub(crate) fn new(tls_endpoint: Arc<TlsEndpoint>) -> Self {
+        Self { tls_endpoint, kept: tokio::sync::Mutex::default() }
     }
 
     /// Who we are to it.
     pub(crate) fn identity(&self) -> &Identity {
-        &self.site.identity
+        &self.tls_endpoint.identity
     }
 
     /// Looks; `None` for kinds that no apiserver is asked.
-    pub(crate) async fn look(&self, kit: &Kit, kind: ProbeKind, connection: Connection, hello: Hello) -> Option<Sight> {
+    pub(crate) async fn probe(
+        &self,
+        context: &ProbeContext,
+        kind: ProbeKind,
+        connection: Connection,
+        hello: Hello,
+    ) -> Option<ProbeResult> {
         let page = match kind {
             ProbeKind::Readyz => Page::Readyz,
             ProbeKind::Livez => Page::Livez,
             ProbeKind::Version => Page::Version,
-            ProbeKind::Chain => return Some(self.site.look_at_chain(kit, hello).await),
-            ProbeKind::Addresses => return Some(self.site.look_at_addresses(kit, hello).await),
+            ProbeKind::Chain => return Some(self.tls_endpoint.probe_chain(context, hello).await),
+            ProbeKind::Addresses => return Some(self.tls_endpoint.probe_addresses(context, hello).await),
             ProbeKind::EtcdStatus
             | ProbeKind::EtcdRead
             | ProbeKind::EtcdAlarms
@@ -91,24 +97,24 @@ impl Apiserver {
             | ProbeKind::OwnClock
             | ProbeKind::Files => return None,
         };
-        let passport = self.site.identity.current().await;
-        let journey = Journey::new(&kit.clock);
+        let ready_credentials = self.tls_endpoint.identity.current().await;
+        let timer = PhaseTimer::new(&context.clock);
         let (served, is_trusted, answer) = match connection {
-            Connection::New => self.ask_anew(kit, &passport, page, hello, &journey).await,
-            Connection::Reused => self.ask_kept(kit, &passport, page, hello, &journey).await,
+            Connection::New => self.ask_anew(context, &ready_credentials, page, hello, &timer).await,
+            Connection::Reused => self.ask_kept(context, &ready_credentials, page, hello, &timer).await,
         };
-        journey.end();
+        timer.end();
         let outcome = answer.and_then(|answer| page.reading(&answer)).map_err(|unseen| {
-            let cause = passport.blame_for_answer(unseen.cause, is_trusted);
+            let cause = ready_credentials.blame_for_answer(unseen.cause, is_trusted);
             if matches!(cause, Cause::CredentialRefused | Cause::OwnCredential) {
-                self.site.identity.refused();
+                self.tls_endpoint.identity.refused();
             }
             Unseen { cause, ..unseen }
         });
         if !is_well(&outcome) {
-            self.site.doubt(kit);
+            self.tls_endpoint.doubt(context);
         }
-        Some(Sight::of(&journey, served, outcome))
+        Some(ProbeResult::of(&timer, served, outcome))
     }
 
     /// Closes the kept connection politely.
@@ -119,95 +125,120 @@ impl Apiserver {
         }
     }
 
-    async fn ask_anew(&self, kit: &Kit, passport: &Passport, page: Page, hello: Hello, journey: &Journey) -> Asked {
-        let opening = self.site.open(kit, passport, (Alpn::Http1, hello), journey).await;
+    async fn ask_anew(
+        &self,
+        context: &ProbeContext,
+        ready_credentials: &ReadyCredentials,
+        page: Page,
+        hello: Hello,
+        timer: &PhaseTimer,
+    ) -> Asked {
+        let opening = self.tls_endpoint.open(context, ready_credentials, (Alpn::Http1, hello), timer).await;
         let opened = match opening.result {
             Ok(opened) => opened,
             Err(unseen) => return (opening.served, false, Err(unseen)),
         };
-        let question = self.question(page, passport, opened.is_trusted, true);
-        (opening.served, opened.is_trusted, ask::once(kit, opened.stream, &question, journey).await)
+        let question = self.question(page, ready_credentials, opened.is_trusted, true);
+        (opening.served, opened.is_trusted, http_get::once(context, opened.stream, &question, timer).await)
     }
 
-    async fn ask_kept(&self, kit: &Kit, passport: &Passport, page: Page, hello: Hello, journey: &Journey) -> Asked {
-        let Ok(mut kept) = tokio::time::timeout(kit.policy.answer_deadline, self.kept.lock()).await else {
+    async fn ask_kept(
+        &self,
+        context: &ProbeContext,
+        ready_credentials: &ReadyCredentials,
+        page: Page,
+        hello: Hello,
+        timer: &PhaseTimer,
+    ) -> Asked {
+        let Ok(mut kept) = tokio::time::timeout(context.policy.answer_deadline, self.kept.lock()).await else {
             return (None, false, Err(Unseen { phase: Phase::FirstByte, cause: Cause::Timeout }));
         };
         // Held until another one is open: a rotated identity never leaves us without a connection.
-        let _former =
-            kept.take_if(|kept| !kept.is_usable(passport) || !self.site.leads_to(kit, kept.peer)).map(Kept::left);
+        let _former = kept
+            .take_if(|kept| !kept.is_usable(ready_credentials) || !self.tls_endpoint.leads_to(context, kept.peer))
+            .map(Kept::left);
         // The second turn is for a connection that said goodbye while the question was on its way.
         if let Some(Kept { idle, peer, is_trusted, generation }) = kept.take() {
             let watch = Arc::clone(idle.watch());
             let answer = match idle.wake().await {
                 Some(stream) => {
-                    let line = Line { stream, peer, is_trusted, generation, has_answered: true };
-                    self.ask_over(kit, passport, page, journey, line, &mut kept).await
+                    let line = OpenConnection { stream, peer, is_trusted, generation, has_answered: true };
+                    self.ask_over(context, ready_credentials, page, timer, line, &mut kept).await
                 }
                 None => {
-                    journey.enter(Phase::FirstByte);
+                    timer.enter(Phase::FirstByte);
                     Err(watch.cause().unwrap_or(Cause::Closed))
                 }
             };
-            let may_redial = answer.is_err() && watch.is_announced() && journey.phase() == Phase::FirstByte;
+            let may_redial = answer.is_err() && watch.is_announced() && timer.phase() == Phase::FirstByte;
             if !may_redial {
-                return (None, is_trusted, answer.map_err(|cause| journey.unseen(cause)));
+                return (None, is_trusted, answer.map_err(|cause| timer.unseen(cause)));
             }
         }
-        let opening = self.site.open(kit, passport, (Alpn::Http1, hello), journey).await;
+        let opening = self.tls_endpoint.open(context, ready_credentials, (Alpn::Http1, hello), timer).await;
         let served = opening.served;
         let line = match opening.result {
-            Ok(Opened { stream, peer, is_trusted }) => {
-                Line { stream, peer, is_trusted, generation: passport.generation, has_answered: false }
-            }
+            Ok(Opened { stream, peer, is_trusted }) => OpenConnection {
+                stream,
+                peer,
+                is_trusted,
+                generation: ready_credentials.generation,
+                has_answered: false,
+            },
             Err(unseen) => return (served, false, Err(unseen)),
         };
         let is_trusted = line.is_trusted;
-        let answer = self.ask_over(kit, passport, page, journey, line, &mut kept).await;
-        (served, is_trusted, answer.map_err(|cause| journey.unseen(cause)))
+        let answer = self.ask_over(context, ready_credentials, page, timer, line, &mut kept).await;
+        (served, is_trusted, answer.map_err(|cause| timer.unseen(cause)))
     }
 
     /// Asks over `line` and keeps it when it may be asked again.
     async fn ask_over(
         &self,
-        kit: &Kit,
-        passport: &Passport,
+        context: &ProbeContext,
+        ready_credentials: &ReadyCredentials,
         page: Page,
-        journey: &Journey,
-        line: Line,
+        timer: &PhaseTimer,
+        line: OpenConnection,
         kept: &mut Option<Kept>,
     ) -> Result<Answer, Cause> {
-        let Line { stream, peer, is_trusted, generation, has_answered } = line;
+        let OpenConnection { stream, peer, is_trusted, generation, has_answered } = line;
         let watch = stream.watch();
-        let question = self.question(page, passport, is_trusted, false);
-        let exchange = ask::exchange(stream, &question, kit.policy.answer_deadline, journey).await;
+        let question = self.question(page, ready_credentials, is_trusted, false);
+        let exchange = http_get::exchange(stream, &question, context.policy.answer_deadline, timer).await;
         if exchange.answer.as_ref().is_ok_and(|answer| answer.closes) {
             watch.announce();
         }
-        journey.ended_with(peer, exchange.answer.as_ref().err().copied());
+        timer.ended_with(peer, exchange.answer.as_ref().err().copied());
         if let Ending::Broken(cause) = watch.ending()
             && (has_answered || exchange.answer.is_ok())
         {
-            kit.trip(self.site.subject.clone(), peer, cause).await;
+            context.trip(self.tls_endpoint.subject.clone(), peer, cause).await;
         }
         let may_stay = exchange.answer.is_ok() && !watch.is_announced() && watch.ending() == Ending::Open;
         match exchange.stream {
             Some(stream) if may_stay => {
-                let idle = Idle::rest(kit, self.site.subject.clone(), peer, stream);
+                let idle = Idle::rest(context, self.tls_endpoint.subject.clone(), peer, stream);
                 *kept = Some(Kept { idle, peer, is_trusted, generation });
             }
-            Some(stream) => kit.farewell(stream),
+            Some(stream) => context.close_gracefully(stream),
             None => {}
         }
         exchange.answer
     }
 
-    fn question<'a>(&'a self, page: Page, passport: &'a Passport, is_trusted: bool, is_last: bool) -> Question<'a> {
+    fn question<'a>(
+        &'a self,
+        page: Page,
+        ready_credentials: &'a ReadyCredentials,
+        is_trusted: bool,
+        is_last: bool,
+    ) -> Question<'a> {
         Question {
-            authority: &self.site.authority,
+            authority: &self.tls_endpoint.authority,
             target: page.target(),
             accept: page.accept(),
-            token: passport.token.as_ref().filter(|_| is_trusted),
+            token: ready_credentials.token.as_ref().filter(|_| is_trusted),
             is_last,
             max_body: MAX_BODY,
         }
@@ -225,8 +256,8 @@ fn is_well(outcome: &Result<Reading, Unseen>) -> bool {
 }
 
 impl Kept {
-    fn is_usable(&self, passport: &Passport) -> bool {
-        self.idle.is_open() && self.generation == passport.generation
+    fn is_usable(&self, ready_credentials: &ReadyCredentials) -> bool {
+        self.idle.is_open() && self.generation == ready_credentials.generation
     }
 
     /// What the peer does from here on is no sign; an end that came before stays written down.

@@ -5,16 +5,16 @@
 
 use std::path::Path;
 
-use crate::config::mark::Mark;
+use crate::config::file_stamp::FileStamp;
 use crate::config::settings::Source;
 
 /// The state of a source, without reading it. What cannot change has always the same.
-pub(crate) fn mark(source: &Source) -> Mark {
+pub(crate) fn stamp(source: &Source) -> FileStamp {
     match source {
-        Source::File(path) => Mark::of(path),
+        Source::File(path) => FileStamp::of(path),
         Source::Credential(name) => std::env::var_os("CREDENTIALS_DIRECTORY")
-            .map(|directory| Mark::of(&Path::new(&directory).join(name)))
+            .map(|directory| FileStamp::of(&Path::new(&directory).join(name)))
             .unwrap_or_default(),
-        Source::Env(_) | Source::Inline(_) => Mark::default(),
+        Source::Env(_) | Source::Inline(_) => FileStamp::default(),
     }
 }

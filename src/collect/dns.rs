@@ -14,12 +14,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
 use super::fault;
-use super::journey::Journey;
+use super::phase_timer::PhaseTimer;
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::vantage::ResolverAnswer;
 
 /// Largest answer by UDP that passes every network unfragmented (DNS flag day 2020).
-const UDP_OCTETS: u16 = 1232;
+const UDP_BYTES: u16 = 1232;
 /// Datagrams heard that answer nothing we asked. One may be a forgery; a stream of them is how this resolver answers.
 const MAX_STRAYS: usize = 16;
 /// The response code of a resolver that gets no answer itself.
@@ -30,29 +30,29 @@ const SERVFAIL: u16 = 2;
 /// # Errors
 ///
 /// After at most `limit` by UDP and as long again by TCP.
-pub(crate) async fn ask(place: SocketAddr, limit: Duration, journey: &Journey) -> Result<ResolverAnswer, Unseen> {
-    let question = Question::new().map_err(|cause| journey.unseen(cause))?;
-    let mut answer = journey.step(Phase::FirstByte, limit, by_udp(place, &question)).await?;
+pub(crate) async fn ask(place: SocketAddr, limit: Duration, timer: &PhaseTimer) -> Result<ResolverAnswer, Unseen> {
+    let question = Question::new().map_err(|cause| timer.unseen(cause))?;
+    let mut answer = timer.step(Phase::FirstByte, limit, by_udp(place, &question)).await?;
     if answer.metadata.truncation {
-        let mut stream = journey
+        let mut stream = timer
             .step(Phase::Dial, limit, async { TcpStream::connect(place).await.map_err(|error| fault::of_io(&error)) })
             .await?;
-        answer = journey.step(Phase::FirstByte, limit, by_tcp(&mut stream, &question)).await?;
+        answer = timer.step(Phase::FirstByte, limit, by_tcp(&mut stream, &question)).await?;
     }
     let rcode = u16::from(answer.metadata.response_code);
     // A resolver that only says that it cannot reach anybody may itself sit on our side of a cut. One that refuses, as
     // those do that know only their own names, decides that itself.
     if rcode != SERVFAIL {
-        journey.heard_from(place.ip());
+        timer.heard_from(place.ip());
     }
     Ok(ResolverAnswer { rcode, addresses: answer.answers.len() })
 }
 
-/// A question and the octets it is asked by.
+/// A question and the bytes it is asked by.
 struct Question {
     id: u16,
     query: Query,
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
 impl Question {
@@ -65,18 +65,18 @@ impl Question {
         message.metadata.recursion_desired = true;
         message.add_query(query.clone());
         let mut edns = Edns::new();
-        edns.set_max_payload(UDP_OCTETS);
+        edns.set_max_payload(UDP_BYTES);
         message.edns = Some(edns);
-        let octets = message.to_bytes().map_err(|_| Cause::OwnFault)?;
-        Ok(Self { id, query, octets })
+        let bytes = message.to_bytes().map_err(|_| Cause::OwnFault)?;
+        Ok(Self { id, query, bytes })
     }
 
     /// `None` for what does not answer this question: late answers to others, and forgeries.
-    fn answer(&self, octets: &[u8]) -> Option<Result<Message, Cause>> {
-        if octets.get(..2)? != self.id.to_be_bytes() {
+    fn answer(&self, bytes: &[u8]) -> Option<Result<Message, Cause>> {
+        if bytes.get(..2)? != self.id.to_be_bytes() {
             return None;
         }
-        let Ok(message) = Message::from_bytes(octets) else {
+        let Ok(message) = Message::from_bytes(bytes) else {
             return Some(Err(Cause::ProtocolBroken));
         };
         // Servers that refuse before parsing leave the question out.
@@ -91,7 +91,7 @@ async fn by_udp(place: SocketAddr, question: &Question) -> Result<Message, Cause
     let socket = UdpSocket::bind(any).await.map_err(failed)?;
     // Connected, so that answers from elsewhere are dropped and a refusal by ICMP is heard.
     socket.connect(place).await.map_err(failed)?;
-    socket.send(&question.octets).await.map_err(failed)?;
+    socket.send(&question.bytes).await.map_err(failed)?;
     let mut buffer = [0; 4096];
     for _ in 0..=MAX_STRAYS {
         let length = socket.recv(&mut buffer).await.map_err(failed)?;
@@ -104,11 +104,11 @@ async fn by_udp(place: SocketAddr, question: &Question) -> Result<Message, Cause
 
 async fn by_tcp(stream: &mut TcpStream, question: &Question) -> Result<Message, Cause> {
     let failed = |error| fault::of_io(&error);
-    let length = u16::try_from(question.octets.len()).map_err(|_| Cause::OwnFault)?;
-    let framed = [&length.to_be_bytes()[..], &question.octets].concat();
+    let length = u16::try_from(question.bytes.len()).map_err(|_| Cause::OwnFault)?;
+    let framed = [&length.to_be_bytes()[..], &question.bytes].concat();
     stream.write_all(&framed).await.map_err(failed)?;
     let length = stream.read_u16().await.map_err(failed)?;
-    let mut octets = vec![0; usize::from(length)];
-    stream.read_exact(&mut octets).await.map_err(failed)?;
-    question.answer(&octets).unwrap_or(Err(Cause::ProtocolBroken))
+    let mut bytes = vec![0; usize::from(length)];
+    stream.read_exact(&mut bytes).await.map_err(failed)?;
+    question.answer(&bytes).unwrap_or(Err(Cause::ProtocolBroken))
 }

@@ -22,8 +22,8 @@ use crate::parse::yaml::{self, Node};
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 /// What a plugin complained of just before it ended may still be on its way for this long.
 const LAST_WORDS: Duration = Duration::from_millis(100);
-/// Octets read of the answer; a token has a few KiB.
-const MAX_OCTETS: u64 = 256 * 1024;
+/// Bytes read of the answer; a token has a few KiB.
+const MAX_BYTES: u64 = 256 * 1024;
 
 /// What the plugin gave.
 #[derive(Clone)]
@@ -59,7 +59,7 @@ enum Fault {
     Signal(i32),
     #[error("could not be waited for")]
     Lost,
-    #[error("printed more than {} KiB", MAX_OCTETS / 1024)]
+    #[error("printed more than {} KiB", MAX_BYTES / 1024)]
     TooLarge,
     #[error("printed nothing")]
     Nothing,
@@ -94,7 +94,7 @@ fn name(plugin: &ExecPlugin) -> String {
 pub(crate) struct ClusterHint {
     /// `https://host:port`.
     pub(crate) server: String,
-    /// Authorities, PEM.
+    /// CAs, PEM.
     pub(crate) anchors: Vec<u8>,
 }
 
@@ -145,7 +145,7 @@ async fn output(
     let (stdout, stderr) = child.stdout.take().zip(child.stderr.take()).ok_or(Fault::Lost)?;
     let status = {
         let ending = async {
-            let mut stdout = stdout.take(MAX_OCTETS + 1);
+            let mut stdout = stdout.take(MAX_BYTES + 1);
             let read = stdout.read_to_end(&mut printed).await;
             // Whoever prints on is not waited for.
             drop(stdout);
@@ -162,7 +162,7 @@ async fn output(
             () = &mut listening => ending.await,
         }
     };
-    if u64::try_from(printed.len()).unwrap_or(u64::MAX) > MAX_OCTETS {
+    if u64::try_from(printed.len()).unwrap_or(u64::MAX) > MAX_BYTES {
         return Err(Fault::TooLarge);
     }
     let status = status.map_err(|_| Fault::Lost)?;
@@ -177,7 +177,7 @@ async fn output(
 /// Takes down the beginning of what a plugin complains of; the rest is read as well, so that it blocks nobody.
 async fn listen(mut stderr: ChildStderr, complaints: &mut Vec<u8>) {
     // Failing to hear it costs nothing but the reason.
-    drop((&mut stderr).take(complaint::OCTETS).read_to_end(complaints).await);
+    drop((&mut stderr).take(complaint::BYTES).read_to_end(complaints).await);
     drop(tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await);
 }
 

@@ -1,4 +1,4 @@
-//! What ended a look: errors of the kernel, of TLS and of HTTP to the bounded causes of the model.
+//! What ended a probe: errors of the kernel, of TLS and of HTTP to the bounded causes of the model.
 //!
 //! Looks through wrapped errors, because hyper and tonic wrap what tokio-rustls wraps. Where a connection's own record
 //! of its end exists (`watched.rs`), callers ask that first.

@@ -5,7 +5,7 @@
 
 /// GOAWAY's frame type, RFC 9113 section 6.8.
 const GOAWAY: u8 = 0x07;
-/// Octets of a frame header.
+/// Bytes of a frame header.
 const HEADER: usize = 9;
 
 /// Position in the stream of frames that comes from the peer.
@@ -13,22 +13,22 @@ const HEADER: usize = 9;
 pub(crate) struct Frames {
     header: [u8; HEADER],
     filled: usize,
-    /// Octets of payload still to skip.
+    /// Bytes of payload still to skip.
     skip: usize,
 }
 
 impl Frames {
-    /// Takes the next octets; whether a GOAWAY frame began among them.
-    pub(crate) fn passes_goaway(&mut self, mut octets: &[u8]) -> bool {
+    /// Takes the next bytes; whether a GOAWAY frame began among them.
+    pub(crate) fn passes_goaway(&mut self, mut bytes: &[u8]) -> bool {
         let mut seen = false;
-        while !octets.is_empty() {
-            let skipped = self.skip.min(octets.len());
+        while !bytes.is_empty() {
+            let skipped = self.skip.min(bytes.len());
             self.skip -= skipped;
-            octets = &octets[skipped..];
-            let taken = (HEADER - self.filled).min(octets.len());
-            self.header[self.filled..self.filled + taken].copy_from_slice(&octets[..taken]);
+            bytes = &bytes[skipped..];
+            let taken = (HEADER - self.filled).min(bytes.len());
+            self.header[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
             self.filled += taken;
-            octets = &octets[taken..];
+            bytes = &bytes[taken..];
             if self.filled == HEADER {
                 let [a, b, c, kind, ..] = self.header;
                 self.skip = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
@@ -47,26 +47,26 @@ mod tests {
 
     fn frame(kind: u8, length: usize) -> Vec<u8> {
         let size = u32::try_from(length).unwrap().to_be_bytes();
-        // The payload is full of octets that would read as GOAWAY if it were not skipped.
+        // The payload is full of bytes that would read as GOAWAY if it were not skipped.
         [&size[1..], &[kind, 0, 0, 0, 0, 0], &vec![GOAWAY; length]].concat()
     }
 
     proptest! {
         #[test]
-        fn only_a_goaway_frame_counts_however_the_octets_are_cut(
+        fn only_a_goaway_frame_counts_however_the_bytes_are_cut(
             frames in proptest::collection::vec((0_u8..12, 0_usize..300), 0..12), cut in 1_usize..50,
         ) {
             let wire: Vec<u8> = frames.iter().flat_map(|(kind, length)| frame(*kind, *length)).collect();
 
             let mut watcher = Frames::default();
-            let seen = wire.chunks(cut).fold(false, |seen, octets| seen | watcher.passes_goaway(octets));
+            let seen = wire.chunks(cut).fold(false, |seen, bytes| seen | watcher.passes_goaway(bytes));
 
             prop_assert_eq!(seen, frames.iter().any(|(kind, _)| *kind == GOAWAY));
         }
 
         #[test]
-        fn any_octets_pass(octets in proptest::collection::vec(any::<u8>(), 0..400)) {
-            Frames::default().passes_goaway(&octets);
+        fn any_octets_pass(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            Frames::default().passes_goaway(&bytes);
         }
     }
 }

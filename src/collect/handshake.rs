@@ -1,9 +1,9 @@
 //! TLS to an endpoint: record everything, reject only what proves nothing.
 //!
 //! A monitor must see expired, unknown and misnamed certificates, so the chain is written down inside the verifier
-//! (after a failed handshake nobody can be asked for it) and judged afterwards, in `chain.rs`. What is asserted is that
-//! the peer holds the key of the certificate it shows. Session resumption is off, because a resumed session shows no
-//! certificate.
+//! (after a failed handshake nobody can be asked for it) and judged afterwards, in `last_chain.rs`. What is asserted is
+//! that the peer holds the key of the certificate it shows. Session resumption is off, because a resumed session shows
+//! no certificate.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,16 +14,16 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, CertificateError, DigitallySignedStruct, Error, NamedGroup, SignatureScheme};
 
-use super::dial::Wire;
+use super::connect::ByteStream;
 use super::fault;
 use super::session::Session;
 use crate::model::certificate::Served;
 use crate::model::phase::Cause;
 use crate::model::probe::Hello;
 
-/// Octets that a peer may send during its handshake: two messages of the 64 KiB that rustls takes at most (the chain,
-/// and the names of client authorities), and as much again as the rest of the largest handshakes seen.
-pub(crate) const OCTETS: usize = 160 * 1024;
+/// Bytes that a peer may send during its handshake: two messages of the 64 KiB that rustls takes at most (the chain,
+/// and the names of client CAs), and as much again as the rest of the largest handshakes seen.
+pub(crate) const BYTES: usize = 160 * 1024;
 
 /// The protocol that is spoken after the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(crate) struct Tls {
 pub(crate) struct Record {
     /// The chain as it was sent, leaf first; empty when no certificate came.
     pub(crate) chain: Vec<CertificateDer<'static>>,
-    /// Names of client authorities the server listed.
+    /// Names of client CAs the server listed.
     pub(crate) client_authorities: usize,
     /// Whether the server asked for a client certificate.
     pub(crate) asked_client: bool,
@@ -110,8 +110,8 @@ impl Tls {
         recorder: &Arc<Recorder>,
         (alpn, hello): (Alpn, Hello),
         name: ServerName<'static>,
-        wire: Box<dyn Wire>,
-    ) -> Result<Session<Box<dyn Wire>>, Cause> {
+        wire: Box<dyn ByteStream>,
+    ) -> Result<Session<Box<dyn ByteStream>>, Cause> {
         let mut config = ClientConfig::clone(match hello {
             Hello::Large => &self.base,
             Hello::Small => &self.small,

@@ -1,9 +1,9 @@
 //! Who we are to a cluster, and whom we trust: credentials understood, kept ready, renewed when their files change.
 //!
-//! A credential that cannot be read never stops a look: it goes on with what was last understood, or without, because
+//! A credential that cannot be read never stops a probe: it goes on with what was last understood, or without, because
 //! chains and health are told to anybody, and a refusal is then put down to ourselves. Whoever rotates writes one file
 //! after the other, so what changed is read once it keeps still, and a certificate without its key changes nothing.
-//! Dials nothing.
+//! Connects to nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,8 +21,8 @@ use super::credentials;
 use super::exec::{self, ClusterHint, Issued};
 use super::handshake::Tls;
 use super::strict::Strict;
-use crate::config::aside::Aside;
-use crate::config::mark::Mark;
+use crate::config::blocking::BlockingPool;
+use crate::config::file_stamp::FileStamp;
 use crate::config::settings::{Credentials, ExecPlugin, Source};
 use crate::model::certificate::Fingerprint;
 use crate::model::phase::Cause;
@@ -31,7 +31,7 @@ use crate::model::time::{Clock, Mono, Now};
 use crate::parse::pem::{self, Scan};
 use crate::parse::x509;
 
-/// Files are looked at for changes at most this often. Asking a file system costs a look a tenth of its time; but what
+/// Files are looked at for changes at most this often. Asking a file system costs a probe a tenth of its time; but what
 /// is rotated together must be noticed together, or its refusal becomes two mails.
 const CHECK_AFTER: Duration = Duration::from_secs(1);
 /// A file system that does not answer for this long leaves us with what we had.
@@ -43,7 +43,7 @@ const RENEW_BEFORE: Duration = Duration::from_secs(60);
 
 /// Credentials ready for use.
 #[derive(Clone)]
-pub(crate) struct Passport {
+pub(crate) struct ReadyCredentials {
     /// Changes when the anchors or the client certificate change; open connections of another generation are left.
     pub(crate) generation: u64,
     /// Strict verification; `None` without anchors.
@@ -67,7 +67,7 @@ struct Print {
     client: Vec<Fingerprint>,
 }
 
-impl Passport {
+impl ReadyCredentials {
     /// Nobody, who trusts nobody.
     fn nothing() -> Self {
         Self {
@@ -113,7 +113,7 @@ pub(crate) struct Identity {
     cluster: String,
     tls: Tls,
     clock: Clock,
-    files: Aside,
+    files: BlockingPool,
     state: tokio::sync::Mutex<State>,
     was_refused: AtomicBool,
 }
@@ -121,11 +121,11 @@ pub(crate) struct Identity {
 #[derive(Default)]
 struct State {
     checked: Option<Mono>,
-    marks: Vec<Mark>,
+    stamps: Vec<FileStamp>,
     /// Files that were changing when they were last looked at.
-    unsettled: Option<Vec<Mark>>,
+    unsettled: Option<Vec<FileStamp>>,
     plugin: Plugin,
-    passport: Option<Arc<Passport>>,
+    ready_credentials: Option<Arc<ReadyCredentials>>,
     complaints: Vec<String>,
 }
 
@@ -145,14 +145,23 @@ struct Load {
     tls: Tls,
     issued: Option<Issued>,
     flaw: Option<exec::Failed>,
-    before: Option<Arc<Passport>>,
+    before: Option<Arc<ReadyCredentials>>,
 }
 
 impl Identity {
     /// `cluster` is the URL that an exec plugin is told.
     pub(crate) fn new(of: Subject, credentials: Credentials, cluster: String, tls: Tls, clock: Clock) -> Self {
         let state = tokio::sync::Mutex::default();
-        Self { of, credentials, cluster, tls, clock, files: Aside::new(1), state, was_refused: AtomicBool::new(false) }
+        Self {
+            of,
+            credentials,
+            cluster,
+            tls,
+            clock,
+            files: BlockingPool::new(1),
+            state,
+            was_refused: AtomicBool::new(false),
+        }
     }
 
     /// Whether it was made from these: then it may go on as it is.
@@ -169,43 +178,46 @@ impl Identity {
     /// The credentials as they are now.
     ///
     /// Waits for a plugin only the first time, then at most [`exec::DEADLINE`]; files may cost [`FILES_DEADLINE`].
-    pub(crate) async fn current(&self) -> Arc<Passport> {
+    pub(crate) async fn current(&self) -> Arc<ReadyCredentials> {
         let mut state = self.state.lock().await;
         let now = self.clock.now();
         let is_fresh = state.checked.is_some_and(|checked| now.mono.since(checked) < CHECK_AFTER);
-        if let Some(passport) = state.passport.as_ref().filter(|_| is_fresh) {
-            return Arc::clone(passport);
+        if let Some(ready_credentials) = state.ready_credentials.as_ref().filter(|_| is_fresh) {
+            return Arc::clone(ready_credentials);
         }
         let issued_before = state.plugin.serial;
         self.ask_plugin(&mut state.plugin, now).await;
         state.checked = Some(now.mono);
 
         let credentials = self.credentials.clone();
-        let mark = move || sources(&credentials).into_iter().map(credentials::mark).collect::<Vec<_>>();
-        let marks = self.files.run(FILES_DEADLINE, mark).await;
-        let has_changed = marks.as_ref().is_some_and(|marks| *marks != state.marks);
-        let is_unsettled = has_changed && state.unsettled != marks;
-        state.unsettled = marks.clone().filter(|_| has_changed);
+        let stamp = move || sources(&credentials).into_iter().map(credentials::stamp).collect::<Vec<_>>();
+        let stamps = self.files.run(FILES_DEADLINE, stamp).await;
+        let has_changed = stamps.as_ref().is_some_and(|stamps| *stamps != state.stamps);
+        let is_unsettled = has_changed && state.unsettled != stamps;
+        state.unsettled = stamps.clone().filter(|_| has_changed);
         let is_plugin_same = state.plugin.serial == issued_before && state.plugin.failure.is_none();
-        let holds = |passport: &&Arc<Passport>| !has_changed && is_plugin_same && !passport.is_flawed;
-        if let Some(passport) = state.passport.as_ref().filter(|passport| is_unsettled || holds(passport)) {
-            return Arc::clone(passport);
+        let holds =
+            |ready_credentials: &&Arc<ReadyCredentials>| !has_changed && is_plugin_same && !ready_credentials.is_flawed;
+        if let Some(ready_credentials) =
+            state.ready_credentials.as_ref().filter(|ready_credentials| is_unsettled || holds(ready_credentials))
+        {
+            return Arc::clone(ready_credentials);
         }
-        let passport = self.load(&mut state, marks.unwrap_or_default()).await;
-        state.passport = Some(Arc::clone(&passport));
-        passport
+        let ready_credentials = self.load(&mut state, stamps.unwrap_or_default()).await;
+        state.ready_credentials = Some(Arc::clone(&ready_credentials));
+        ready_credentials
     }
 
-    async fn load(&self, state: &mut State, marks: Vec<Mark>) -> Arc<Passport> {
+    async fn load(&self, state: &mut State, stamps: Vec<FileStamp>) -> Arc<ReadyCredentials> {
         let load = Load {
             credentials: self.credentials.clone(),
             tls: self.tls.clone(),
             issued: state.plugin.issued.clone(),
             flaw: state.plugin.failure.clone(),
-            before: state.passport.clone(),
+            before: state.ready_credentials.clone(),
         };
-        let Some((passport, complaints)) = self.files.run(FILES_DEADLINE, move || load.run()).await else {
-            return state.passport.clone().unwrap_or_else(|| Arc::new(Passport::nothing()));
+        let Some((ready_credentials, complaints)) = self.files.run(FILES_DEADLINE, move || load.run()).await else {
+            return state.ready_credentials.clone().unwrap_or_else(|| Arc::new(ReadyCredentials::nothing()));
         };
         if complaints != state.complaints {
             for complaint in &complaints {
@@ -213,8 +225,8 @@ impl Identity {
             }
             state.complaints = complaints;
         }
-        state.marks = marks;
-        Arc::new(passport)
+        state.stamps = stamps;
+        Arc::new(ready_credentials)
     }
 
     async fn ask_plugin(&self, plugin: &mut Plugin, now: Now) {
@@ -245,7 +257,7 @@ impl Identity {
         let Some(source) = self.credentials.anchors.clone().filter(|_| plugin.provides_cluster_info) else {
             return ClusterHint { server, anchors: Vec::new() };
         };
-        let read = move || source.read().map(|octets| octets.expose_secret().to_vec()).unwrap_or_default();
+        let read = move || source.read().map(|bytes| bytes.expose_secret().to_vec()).unwrap_or_default();
         ClusterHint { server, anchors: self.files.run(FILES_DEADLINE, read).await.unwrap_or_default() }
     }
 }
@@ -274,7 +286,7 @@ impl Plugin {
 
 impl Load {
     /// What cannot be understood is what it was before.
-    fn run(self) -> (Passport, Vec<String>) {
+    fn run(self) -> (ReadyCredentials, Vec<String>) {
         let mut complaints = Vec::new();
         let mut remarks = Vec::new();
         let before = self.before.clone();
@@ -318,7 +330,7 @@ impl Load {
         complaints.append(&mut remarks);
         let print = Print { anchors, client: chain };
         let generation = before.map_or(0, |known| known.generation + u64::from(known.print != print));
-        (Passport { generation, strict, client, token, is_flawed, flaw, print }, complaints)
+        (ReadyCredentials { generation, strict, client, token, is_flawed, flaw, print }, complaints)
     }
 
     fn client(&self) -> Option<Result<Arc<CertifiedKey>, String>> {
@@ -332,7 +344,7 @@ impl Load {
 
     fn token(&self) -> Option<Result<HeaderValue, String>> {
         match (&self.credentials.token, self.issued.as_ref().and_then(|issued| issued.token.as_ref())) {
-            (Some(source), _) => Some(read(source).and_then(|octets| bearer(octets.expose_secret()))),
+            (Some(source), _) => Some(read(source).and_then(|bytes| bearer(bytes.expose_secret()))),
             (None, Some(token)) => Some(bearer(token.as_bytes())),
             (None, None) => None,
         }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
 
-use super::kit::Kit;
-use super::site::Secured;
+use super::context::ProbeContext;
+use super::tls_endpoint::Secured;
 use super::watched::{Ending, Watch};
 use crate::model::subject::Subject;
 
@@ -24,21 +24,21 @@ pub(crate) struct Idle {
 
 impl Idle {
     /// Lets the connection to `subject` at `peer` rest. It must have answered: before that its end is no sign.
-    pub(crate) fn rest(kit: &Kit, subject: Subject, peer: IpAddr, stream: Secured) -> Self {
+    pub(crate) fn rest(context: &ProbeContext, subject: Subject, peer: IpAddr, stream: Secured) -> Self {
         let watch = stream.watch();
         let mut stream = Box::new(stream);
         let (call, called) = oneshot::channel();
         let (back, taken) = oneshot::channel();
-        let (waiting, ending) = (kit.clone(), Arc::clone(&watch));
-        kit.tasks.spawn(async move {
+        let (waiting, ending) = (context.clone(), Arc::clone(&watch));
+        context.tasks.spawn(async move {
             let mut unasked = [0; 1];
             let read = tokio::select! {
                 biased;
                 asked = called => {
                     match asked {
                         // Whoever asked is gone already: the stream comes back, and is left like any other.
-                        Ok(()) => drop(back.send(stream).map_err(|stream| waiting.farewell(*stream))),
-                        Err(_) => waiting.farewell(*stream),
+                        Ok(()) => drop(back.send(stream).map_err(|stream| waiting.close_gracefully(*stream))),
+                        Err(_) => waiting.close_gracefully(*stream),
                     }
                     return;
                 }
@@ -50,7 +50,7 @@ impl Idle {
             } else if read.is_ok() {
                 // An answer to no question, like the words of a proxy that has waited too long: it means to close.
                 ending.announce();
-                waiting.farewell(*stream);
+                waiting.close_gracefully(*stream);
             }
         });
         Self { watch, call, stream: taken }

@@ -1,15 +1,14 @@
 //! The input edge: looks in, observations out.
 //!
-//! Everything here touches the world and decides nothing about it: a failed look is an observation like any other. Each
-//! look ends in bounded time by deadlines per phase, and exactly one observation comes back for it; open connections
-//! that break report by themselves. Called by the daemon and by `probe --once`.
+//! Everything here touches the world and decides nothing about it: a failed probe is an observation like any other.
+//! Each look ends in bounded time by deadlines per phase, and exactly one observation comes back for it; open
+//! connections that break report by themselves. Called by the daemon and by `probe --once`.
 
 mod addresses;
 mod apiserver;
-mod ask;
-mod chain;
+mod connect;
+mod context;
 mod credentials;
-mod dial;
 mod dns;
 mod etcd;
 mod exec;
@@ -17,20 +16,21 @@ mod fault;
 pub mod files;
 mod frames;
 mod handshake;
+mod http_get;
 mod identity;
 mod idle;
-mod journey;
-mod kit;
+mod last_chain;
 mod names;
 mod own_clock;
+mod phase_timer;
 mod proxy;
 mod race;
-mod roster;
 mod session;
-mod site;
 mod smaller;
-mod speech;
 mod strict;
+mod target_set;
+mod tls_detection;
+mod tls_endpoint;
 mod watched;
 
 #[cfg(test)]
@@ -43,16 +43,16 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use self::apiserver::Apiserver;
+use self::context::{ProbeContext, ProbeResult};
 use self::etcd::Etcd;
 use self::identity::Identity;
-use self::journey::Journey;
-use self::kit::{Kit, Sight};
-use self::roster::Roster;
-use self::site::Site;
+use self::phase_timer::PhaseTimer;
+use self::target_set::TargetSet;
+use self::tls_endpoint::TlsEndpoint;
 use crate::config::settings::{Address, Settings};
 use crate::model::observation::{Observation, Reading};
 use crate::model::phase::{Cause, Phase, Unseen};
-use crate::model::probe::{Look, ProbeKind};
+use crate::model::probe::{ProbeKind, ProbeRequest};
 use crate::model::subject::Subject;
 use crate::model::time::Clock;
 
@@ -62,13 +62,13 @@ const SHUTDOWN: Duration = Duration::from_secs(1);
 /// Looks at everything that the settings name.
 #[derive(Clone)]
 pub struct Collectors {
-    kit: Kit,
-    roster: Arc<Roster>,
+    context: ProbeContext,
+    target_set: Arc<TargetSet>,
 }
 
 /// What can never work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Hopeless {
+pub enum SetupError {
     /// The expected name is neither a DNS name nor an address.
     #[error("{0}: the expected server name is neither a DNS name nor an address")]
     ServerName(Subject),
@@ -78,62 +78,62 @@ pub enum Hopeless {
 enum Target {
     Apiserver(Apiserver),
     Etcd(Etcd),
-    Member(Arc<Site>),
+    Member(Arc<TlsEndpoint>),
     Reference(Address),
     Resolver(Address),
     Vantage,
 }
 
 impl Collectors {
-    /// Prepares to look. Nothing is dialled, read or resolved yet.
+    /// Prepares to look. Nothing is connected to, read or resolved yet.
     ///
     /// # Errors
     ///
-    /// Only for what can never work; a missing file or a dead server is for the looks to tell.
-    pub fn new(settings: &Settings, clock: Clock, observed: mpsc::Sender<Observation>) -> Result<Self, Hopeless> {
-        let kit = Kit::new(clock, settings.policy.clone(), observed);
-        let roster = Arc::new(Roster::new(&kit, settings, &Roster::default())?);
-        Ok(Self { kit, roster })
+    /// Only for what can never work; a missing file or a dead server is for the probes to tell.
+    pub fn new(settings: &Settings, clock: Clock, observed: mpsc::Sender<Observation>) -> Result<Self, SetupError> {
+        let context = ProbeContext::new(clock, settings.policy.clone(), observed);
+        let target_set = Arc::new(TargetSet::new(&context, settings, &TargetSet::default())?);
+        Ok(Self { context, target_set })
     }
 
     /// The same for other settings. What has not changed is shared with these, connections that are open included; what
-    /// has is closed politely once these are dropped and their looks have ended.
+    /// has is closed politely once these are dropped and their probes have ended.
     ///
     /// # Errors
     ///
     /// As [`Collectors::new`]; these go on as they are.
-    pub fn replaced(&self, settings: &Settings) -> Result<Self, Hopeless> {
-        let kit = self.kit.with_policy(settings.policy.clone());
-        let roster = Arc::new(Roster::new(&kit, settings, &self.roster)?);
-        Ok(Self { kit, roster })
+    pub fn replaced(&self, settings: &Settings) -> Result<Self, SetupError> {
+        let context = self.context.with_policy(settings.policy.clone());
+        let target_set = Arc::new(TargetSet::new(&context, settings, &self.target_set)?);
+        Ok(Self { context, target_set })
     }
 
-    /// Starts a look; exactly one observation comes back for it through the channel, in bounded time.
+    /// Starts a probe; exactly one observation comes back for it through the channel, in bounded time.
     ///
     /// Must be called inside a tokio runtime.
-    pub fn start(&self, look: Look) {
+    pub fn start(&self, request: ProbeRequest) {
         let collectors = self.clone();
-        self.kit.tasks.spawn(async move {
-            let observation = collectors.look(look).await;
-            collectors.kit.report(observation).await;
+        self.context.tasks.spawn(async move {
+            let observation = collectors.probe(request).await;
+            collectors.context.report(observation).await;
         });
     }
 
     /// The same, awaited: the observation does not go through the channel.
-    pub async fn look(&self, look: Look) -> Observation {
-        let (subject, kind) = (&look.probe.subject, look.probe.kind);
-        let sight = match (self.roster.targets.get(subject), self.roster.files(subject)) {
-            (_, Some(files)) if kind == ProbeKind::Files => Some(Box::pin(files.look(&self.kit)).await),
-            (Some(target), _) => target.look(&self.kit, &look).await,
+    pub async fn probe(&self, request: ProbeRequest) -> Observation {
+        let (subject, kind) = (&request.probe.subject, request.probe.kind);
+        let result = match (self.target_set.targets.get(subject), self.target_set.files(subject)) {
+            (_, Some(files)) if kind == ProbeKind::Files => Some(Box::pin(files.scan(&self.context)).await),
+            (Some(target), _) => target.probe(&self.context, &request).await,
             (None, _) => None,
         };
-        let sight = sight.unwrap_or_else(|| {
-            tracing::error!(probe = %look.probe, "internal error: no collector probes {}, please report", look.probe);
-            Sight::nothing()
+        let result = result.unwrap_or_else(|| {
+            tracing::error!(probe = %request.probe, "internal error: no collector probes {}, please report", request.probe);
+            ProbeResult::nothing()
         });
-        let mut observation = self.kit.dated(look, sight);
+        let mut observation = self.context.dated(request, result);
         if observation.blames_us()
-            && let Some(identity) = self.roster.targets.get(&observation.probe.subject).and_then(|it| it.identity())
+            && let Some(identity) = self.target_set.targets.get(&observation.probe.subject).and_then(|it| it.identity())
         {
             observation.own_flaw = identity.current().await.flaw.clone();
         }
@@ -143,22 +143,22 @@ impl Collectors {
 
     /// Closes the open connections politely. Looks under way are not waited for.
     pub async fn shutdown(&self) {
-        for target in self.roster.targets.values() {
+        for target in self.target_set.targets.values() {
             match &**target {
                 Target::Apiserver(apiserver) => apiserver.close(),
                 Target::Etcd(etcd) => etcd.close(),
                 Target::Member(_) | Target::Reference(_) | Target::Resolver(_) | Target::Vantage => {}
             }
         }
-        self.kit.tasks.close();
+        self.context.tasks.close();
         // Whoever is slower than this is not waited for.
-        drop(tokio::time::timeout(SHUTDOWN, self.kit.tasks.wait()).await);
+        drop(tokio::time::timeout(SHUTDOWN, self.context.tasks.wait()).await);
     }
 }
 
 impl std::fmt::Debug for Collectors {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.roster.targets.keys().map(ToString::to_string)).finish()
+        f.debug_set().entries(self.target_set.targets.keys().map(ToString::to_string)).finish()
     }
 }
 
@@ -168,66 +168,70 @@ impl Target {
         match self {
             Self::Apiserver(apiserver) => Some(apiserver.identity()),
             Self::Etcd(etcd) => Some(etcd.identity()),
-            Self::Member(site) => Some(&site.identity),
+            Self::Member(tls_endpoint) => Some(&tls_endpoint.identity),
             Self::Reference(_) | Self::Resolver(_) | Self::Vantage => None,
         }
     }
 
-    /// `None` for a kind of look that this target is not asked.
-    async fn look(&self, kit: &Kit, look: &Look) -> Option<Sight> {
-        let Look { probe, hello, .. } = look;
-        // Boxed, so that a look under way takes no more room than its own kind needs.
+    /// `None` for a kind of probe that this target is not asked.
+    async fn probe(&self, context: &ProbeContext, request: &ProbeRequest) -> Option<ProbeResult> {
+        let ProbeRequest { probe, hello, .. } = request;
+        // Boxed, so that a probe under way takes no more room than its own kind needs.
         match (self, probe.kind) {
-            (Self::Apiserver(apiserver), kind) => Box::pin(apiserver.look(kit, kind, probe.connection, *hello)).await,
-            (Self::Etcd(etcd), kind) => Box::pin(etcd.look(kit, kind, probe.connection)).await,
-            (Self::Member(site), ProbeKind::Chain) => Some(Box::pin(site.look_at_chain(kit, site.hello(kit))).await),
-            (Self::Member(site), ProbeKind::Addresses) => {
-                Some(Box::pin(site.look_at_addresses(kit, site.hello(kit))).await)
+            (Self::Apiserver(apiserver), kind) => {
+                Box::pin(apiserver.probe(context, kind, probe.connection, *hello)).await
             }
-            (Self::Reference(address), ProbeKind::Reference) => Some(Box::pin(look_at_reference(kit, address)).await),
-            (Self::Resolver(address), ProbeKind::Resolver) => Some(Box::pin(look_at_resolver(kit, address)).await),
-            (Self::Vantage, ProbeKind::OwnClock) => Some(look_at_own_clock(kit)),
+            (Self::Etcd(etcd), kind) => Box::pin(etcd.probe(context, kind, probe.connection)).await,
+            (Self::Member(tls_endpoint), ProbeKind::Chain) => {
+                Some(Box::pin(tls_endpoint.probe_chain(context, tls_endpoint.hello(context))).await)
+            }
+            (Self::Member(tls_endpoint), ProbeKind::Addresses) => {
+                Some(Box::pin(tls_endpoint.probe_addresses(context, tls_endpoint.hello(context))).await)
+            }
+            (Self::Reference(address), ProbeKind::Reference) => Some(Box::pin(probe_reference(context, address)).await),
+            (Self::Resolver(address), ProbeKind::Resolver) => Some(Box::pin(probe_resolver(context, address)).await),
+            (Self::Vantage, ProbeKind::OwnClock) => Some(probe_own_clock(context)),
             (Self::Member(_) | Self::Reference(_) | Self::Resolver(_) | Self::Vantage, _) => None,
         }
     }
 }
 
-/// A reference point proves the path by accepting and by refusing alike.
-async fn look_at_reference(kit: &Kit, address: &Address) -> Sight {
-    let journey = Journey::new(&kit.clock);
-    let limit = kit.policy.dial_deadline;
-    let places = match kit.names.places(address, limit, &journey).await {
+/// A reference target proves the path by accepting and by refusing alike.
+async fn probe_reference(context: &ProbeContext, address: &Address) -> ProbeResult {
+    let timer = PhaseTimer::new(&context.clock);
+    let limit = context.policy.dial_deadline;
+    let places = match context.names.places(address, limit, &timer).await {
         Ok(places) => places,
-        Err(unseen) => return Sight::of(&journey, None, Err(unseen)),
+        Err(unseen) => return ProbeResult::of(&timer, None, Err(unseen)),
     };
     let outcome =
-        match journey.step(Phase::Dial, limit, race::connect(&kit.names, address, places, limit, &journey)).await {
+        match timer.step(Phase::Dial, limit, race::connect(&context.names, address, places, limit, &timer)).await {
             Ok((stream, _)) => {
-                kit.farewell(stream);
+                context.close_gracefully(stream);
                 Ok(Reading::Reference)
             }
             Err(Unseen { cause: Cause::Refused, .. }) => Ok(Reading::Reference),
             Err(unseen) => Err(unseen),
         };
-    Sight::of(&journey, None, outcome)
+    ProbeResult::of(&timer, None, outcome)
 }
 
-async fn look_at_resolver(kit: &Kit, address: &Address) -> Sight {
-    let journey = Journey::new(&kit.clock);
-    let limit = kit.policy.dial_deadline;
-    let place: Option<SocketAddr> = match kit.names.places(address, limit, &journey).await {
+async fn probe_resolver(context: &ProbeContext, address: &Address) -> ProbeResult {
+    let timer = PhaseTimer::new(&context.clock);
+    let limit = context.policy.dial_deadline;
+    let place: Option<SocketAddr> = match context.names.places(address, limit, &timer).await {
         Ok(places) => places.first().copied(),
-        Err(unseen) => return Sight::of(&journey, None, Err(unseen)),
+        Err(unseen) => return ProbeResult::of(&timer, None, Err(unseen)),
     };
     let outcome = match place {
-        Some(place) => dns::ask(place, limit, &journey).await.map(Reading::Resolver),
+        Some(place) => dns::ask(place, limit, &timer).await.map(Reading::Resolver),
         None => Err(Unseen { phase: Phase::Resolve, cause: Cause::NoSuchName }),
     };
-    Sight::of(&journey, None, outcome)
+    ProbeResult::of(&timer, None, outcome)
 }
 
-fn look_at_own_clock(kit: &Kit) -> Sight {
-    let journey = Journey::new(&kit.clock);
+fn probe_own_clock(context: &ProbeContext) -> ProbeResult {
+    let timer = PhaseTimer::new(&context.clock);
     let outcome = own_clock::read().map(Reading::OwnClock).map_err(|cause| Unseen { phase: Phase::Idle, cause });
-    Sight::of(&journey, None, outcome)
+    ProbeResult::of(&timer, None, outcome)
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use self::threads::Threads;
-use super::journey::Journey;
+use super::phase_timer::PhaseTimer;
 use crate::config::settings::{Address, Host};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::time::{Clock, Mono};
@@ -47,7 +47,7 @@ pub(crate) struct Names {
 #[derive(Debug, Default)]
 struct Pin {
     /// Sent whenever a lookup has ended.
-    known: watch::Sender<Known>,
+    known: watch::Sender<CachedAddresses>,
     /// Whether a lookup is under way: a name holds at most one thread.
     is_asking: AtomicBool,
     /// Whether the latest lookup took longer than a working resolver takes.
@@ -56,7 +56,7 @@ struct Pin {
 }
 
 #[derive(Debug, Clone, Default)]
-struct Known {
+struct CachedAddresses {
     /// Of the last answer that had any.
     addresses: Vec<IpAddr>,
     /// Why the latest lookup brought none.
@@ -87,7 +87,7 @@ impl Names {
 
     /// Where to dial for `address`: at least one place.
     ///
-    /// Enters [`Phase::Resolve`] only when the look has to wait, which is when the name was never resolved.
+    /// Enters [`Phase::Resolve`] only when the probe has to wait, which is when the name was never resolved.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl Names {
         self: &Arc<Self>,
         address: &Address,
         limit: Duration,
-        journey: &Journey,
+        timer: &PhaseTimer,
     ) -> Result<Vec<SocketAddr>, Unseen> {
         let name = match &address.host {
             Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, address.port)]),
@@ -105,7 +105,7 @@ impl Names {
         let pin = self.pin(name);
         let mut addresses = pin.addresses();
         if addresses.is_empty() {
-            addresses = journey.step(Phase::Resolve, limit, self.first(name, &pin)).await?;
+            addresses = timer.step(Phase::Resolve, limit, self.first(name, &pin)).await?;
         } else if pin.is_older_than(REFRESH_AFTER, self.clock.now().mono) {
             self.ask(name, &pin);
         }
@@ -113,7 +113,7 @@ impl Names {
     }
 
     /// Places of `address` beyond those that were `tried` and failed: the name may have moved. Waits [`PATIENCE`] at
-    /// most; an answer that comes later serves the next look.
+    /// most; an answer that comes later serves the next probe.
     pub(crate) async fn beyond(self: &Arc<Self>, address: &Address, tried: &[SocketAddr]) -> Vec<SocketAddr> {
         let Host::Name(name) = &address.host else { return Vec::new() };
         let pin = self.pin(name);
@@ -128,7 +128,7 @@ impl Names {
         beyond()
     }
 
-    /// Notes that whoever answered at `address` gave no good answer: the name may have moved, and the next look is to
+    /// Notes that whoever answered at `address` gave no good answer: the name may have moved, and the next probe is to
     /// know. Waits for nothing.
     pub(crate) fn doubt(self: &Arc<Self>, address: &Address) {
         if let Host::Name(name) = &address.host {
@@ -191,7 +191,7 @@ impl Names {
                 answer = &mut answer => answer,
                 () = tokio::time::sleep(PATIENCE) => {
                     if let Some(addresses) = self.listed(name).await {
-                        pin.tell(Ok(addresses));
+                        pin.notify(Ok(addresses));
                     }
                     answer.await
                 }
@@ -206,7 +206,7 @@ impl Names {
         }
         // Whoever waits may ask again at once.
         drop(asking);
-        pin.tell(answer);
+        pin.notify(answer);
     }
 
     /// What the hosts file says of `name`.
@@ -227,10 +227,10 @@ impl Pin {
         self.known.borrow().addresses.clone()
     }
 
-    fn tell(&self, answer: Result<Vec<IpAddr>, Cause>) {
+    fn notify(&self, answer: Result<Vec<IpAddr>, Cause>) {
         self.known.send_modify(|known| match answer {
             Ok(addresses) if addresses.is_empty() => known.failure = Some(Cause::NoSuchName),
-            Ok(addresses) => *known = Known { addresses, failure: None },
+            Ok(addresses) => *known = CachedAddresses { addresses, failure: None },
             Err(cause) => known.failure = Some(cause),
         });
     }

@@ -18,13 +18,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
-use super::ask::USER_AGENT;
-use super::dial::{self, Wire};
+use super::connect::{self, ByteStream};
+use super::http_get::USER_AGENT;
 use crate::config::proxy::{Proxy, ProxyLogin, Scheme};
 use crate::config::settings::{Address, Host};
 use crate::model::phase::Cause;
 
-/// Octets of a proxy's answer to a CONNECT: Squid's longest error heads are far below 2 KiB.
+/// Bytes of a proxy's answer to a CONNECT: Squid's longest error heads are far below 2 KiB.
 const MAX_HEAD: usize = 16 * 1024;
 
 /// A way to `target` over `first_hop`, a connection to the proxy. The caller sets the deadline.
@@ -33,7 +33,11 @@ const MAX_HEAD: usize = 16 * 1024;
 ///
 /// Causes that speak of the proxy, or [`Cause::ProxyTarget`], [`Cause::Refused`] and [`Cause::Unreachable`], which are
 /// its words about the target.
-pub(crate) async fn tunnel(proxy: &Proxy, first_hop: TcpStream, target: &Address) -> Result<Box<dyn Wire>, Cause> {
+pub(crate) async fn tunnel(
+    proxy: &Proxy,
+    first_hop: TcpStream,
+    target: &Address,
+) -> Result<Box<dyn ByteStream>, Cause> {
     match proxy.scheme {
         Scheme::Http => connect(proxy, Box::new(first_hop), target).await,
         Scheme::Https => connect(proxy, protect(proxy, first_hop).await?, target).await,
@@ -72,8 +76,8 @@ pub(crate) const fn blamed(cause: Cause) -> Cause {
     }
 }
 
-async fn connect(proxy: &Proxy, wire: Box<dyn Wire>, target: &Address) -> Result<Box<dyn Wire>, Cause> {
-    let authority = dial::authority(target).and_then(|uri| uri.into_parts().authority).ok_or(Cause::OwnFault)?;
+async fn connect(proxy: &Proxy, wire: Box<dyn ByteStream>, target: &Address) -> Result<Box<dyn ByteStream>, Cause> {
+    let authority = connect::authority(target).and_then(|uri| uri.into_parts().authority).ok_or(Cause::OwnFault)?;
     let mut request = Request::builder()
         .method(Method::CONNECT)
         .uri(authority.as_str())
@@ -122,8 +126,8 @@ fn basic(login: &ProxyLogin) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// The system's authorities decide about the proxy: a kubeconfig names none for it.
-async fn protect(proxy: &Proxy, first_hop: TcpStream) -> Result<Box<dyn Wire>, Cause> {
+/// The system's CAs decide about the proxy: a kubeconfig names none for it.
+async fn protect(proxy: &Proxy, first_hop: TcpStream) -> Result<Box<dyn ByteStream>, Cause> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -140,7 +144,7 @@ async fn protect(proxy: &Proxy, first_hop: TcpStream) -> Result<Box<dyn Wire>, C
 
 /// SOCKS 5 (RFC 1928, RFC 1929), spoken here because the replies that tell whose fault it is are what a client library
 /// keeps to itself, and because a proxy that wants no login is not to be lost over one that is configured.
-async fn socks(proxy: &Proxy, mut wire: TcpStream, target: &Address) -> Result<Box<dyn Wire>, Cause> {
+async fn socks(proxy: &Proxy, mut wire: TcpStream, target: &Address) -> Result<Box<dyn ByteStream>, Cause> {
     const VERSION: u8 = 5;
     const NONE: u8 = 0;
     const BY_PASSWORD: u8 = 2;
@@ -197,12 +201,12 @@ async fn socks(proxy: &Proxy, mut wire: TcpStream, target: &Address) -> Result<B
     Ok(Box::new(wire))
 }
 
-async fn say(wire: &mut TcpStream, octets: &[u8]) -> Result<(), Cause> {
-    wire.write_all(octets).await.map_err(|_| Cause::ProxyDown)
+async fn say(wire: &mut TcpStream, bytes: &[u8]) -> Result<(), Cause> {
+    wire.write_all(bytes).await.map_err(|_| Cause::ProxyDown)
 }
 
 async fn hear<const COUNT: usize>(wire: &mut TcpStream) -> Result<[u8; COUNT], Cause> {
-    let mut octets = [0; COUNT];
-    wire.read_exact(&mut octets).await.map_err(|_| Cause::ProxyDown)?;
-    Ok(octets)
+    let mut bytes = [0; COUNT];
+    wire.read_exact(&mut bytes).await.map_err(|_| Cause::ProxyDown)?;
+    Ok(bytes)
 }

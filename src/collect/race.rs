@@ -1,7 +1,7 @@
 //! TCP to one of several addresses: each gets a head start before the next is tried beside it (RFC 8305).
 //!
 //! When all of them fail or stay silent, the name is asked for again and what is new joins the race, so that a name
-//! that moved is followed within one look. Says nothing of the losers: `addresses.rs` looks at each.
+//! that moved is followed within one probe. Says nothing of the losers: `addresses.rs` looks at each.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -15,8 +15,8 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 
 use super::fault;
-use super::journey::Journey;
 use super::names::Names;
+use super::phase_timer::PhaseTimer;
 use crate::config::settings::Address;
 use crate::model::phase::Cause;
 
@@ -34,9 +34,9 @@ pub(super) fn connect<'a>(
     address: &'a Address,
     places: Vec<SocketAddr>,
     limit: Duration,
-    journey: &'a Journey,
+    timer: &'a PhaseTimer,
 ) -> BoxFuture<'a, Result<(TcpStream, IpAddr), Cause>> {
-    Box::pin(race(names, address, places, limit, journey))
+    Box::pin(race(names, address, places, limit, timer))
 }
 
 async fn race(
@@ -44,7 +44,7 @@ async fn race(
     address: &Address,
     places: Vec<SocketAddr>,
     limit: Duration,
-    journey: &Journey,
+    timer: &PhaseTimer,
 ) -> Result<(TcpStream, IpAddr), Cause> {
     let turns = u32::try_from(places.len()).unwrap_or(u32::MAX).saturating_add(1);
     let head_start = HEAD_START.min(limit / turns);
@@ -67,7 +67,7 @@ async fn race(
         tokio::select! {
             Some((place, result)) = attempts.next() => match result {
                 Ok(stream) => {
-                    journey.heard_from(place.ip());
+                    timer.heard_from(place.ip());
                     // Without it the second small write of an exchange waits for the peer's delayed acknowledgement.
                     stream.set_nodelay(true).map_err(|_| Cause::OwnFault)?;
                     return Ok((stream, place.ip()));
@@ -75,7 +75,7 @@ async fn race(
                 Err(error) => {
                     cause = fault::of_io(&error);
                     if matches!(cause, Cause::Refused | Cause::Reset) {
-                        journey.heard_from(place.ip());
+                        timer.heard_from(place.ip());
                     }
                     // The next one need not wait for nothing.
                     head_start_over.set(tokio::time::sleep(Duration::ZERO));
@@ -115,7 +115,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpSocket};
 
     use super::super::names::tests::Dns;
-    use super::super::tests::reserved::Reserved;
+    use super::super::tests::closed_port::Reserved;
     use super::super::tests::test_clock;
     use super::*;
 
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_moved_is_followed_within_the_look() {
+    async fn a_name_that_moved_is_followed_within_the_probe() {
         let living = listener("127.0.0.2:0").await;
         let port = living.local_addr().unwrap().port();
         let dead = Reserved::at((std::net::Ipv4Addr::LOCALHOST, port).into()).unwrap();
@@ -152,9 +152,9 @@ mod tests {
             let dns = Dns::new();
             dns.set("api.test", &["127.0.0.2"]);
             let address = Address { host: "api.test".parse().unwrap(), port };
-            let journey = Journey::new(&test_clock());
+            let timer = PhaseTimer::new(&test_clock());
 
-            let (stream, _) = connect(&dns.names, &address, vec![old], AMPLE, &journey).await.unwrap();
+            let (stream, _) = connect(&dns.names, &address, vec![old], AMPLE, &timer).await.unwrap();
 
             assert_eq!(stream.peer_addr().unwrap(), living.local_addr().unwrap());
             assert_eq!(dns.asked("api.test"), 1);
@@ -167,9 +167,9 @@ mod tests {
         let dns = Dns::new();
         dns.set("api.test", &["127.0.0.1"]);
         let address = Address { host: "api.test".parse().unwrap(), port: dead.address.port() };
-        let journey = Journey::new(&test_clock());
+        let timer = PhaseTimer::new(&test_clock());
 
-        let failed = connect(&dns.names, &address, vec![dead.address], AMPLE, &journey).await;
+        let failed = connect(&dns.names, &address, vec![dead.address], AMPLE, &timer).await;
 
         assert_eq!(failed.err(), Some(Cause::Refused));
         assert_eq!(dns.asked("api.test"), 1);
@@ -187,8 +187,8 @@ mod tests {
 
     async fn run(name: &str, places: Vec<SocketAddr>) -> Result<SocketAddr, Cause> {
         let address = Address { host: name.parse().unwrap(), port: 1 };
-        let journey = Journey::new(&test_clock());
-        let (stream, _) = connect(&Dns::new().names, &address, places, AMPLE, &journey).await?;
+        let timer = PhaseTimer::new(&test_clock());
+        let (stream, _) = connect(&Dns::new().names, &address, places, AMPLE, &timer).await?;
         Ok(stream.peer_addr().unwrap())
     }
 

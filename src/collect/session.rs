@@ -1,10 +1,11 @@
-//! A TLS session over a byte stream, as a client, that holds no octets while none are under way.
+//! A TLS session over a byte stream, as a client, that holds no bytes while none are under way.
 //!
-//! Connections are kept open by the thousand to notice their end, and most of the time they are silent. The usual stream
-//! keeps its read buffer of 4 KiB for as long as it lives, which is as much as all the rest of such a connection; here
-//! rustls works without buffers of its own, and what is read lies on the stack until it turns out to be a part of
-//! something. To the peer and to callers it is the usual stream: an alert that is owed goes out before the error is told,
-//! a close_notify reads as the end, and an end without one is [`io::ErrorKind::UnexpectedEof`]. Called by `handshake.rs`.
+//! Connections are kept open by the thousand to notice their end, and most of the time they are silent. The usual
+//! stream keeps its read buffer of 4 KiB for as long as it lives, which is as much as all the rest of such a
+//! connection; here rustls works without buffers of its own, and what is read lies on the stack until it turns out to
+//! be a part of something. To the peer and to callers it is the usual stream: an alert that is owed goes out before the
+//! error is told, a close_notify reads as the end, and an end without one is [`io::ErrorKind::UnexpectedEof`]. Called
+//! by `handshake.rs`.
 
 use std::io;
 use std::pin::Pin;
@@ -19,13 +20,13 @@ use rustls::unbuffered::{
 use rustls::{ClientConfig, Error};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Octets read at once: an apiserver's verbose readyz fits.
+/// Bytes read at once: an apiserver's verbose readyz fits.
 const READ: usize = 4096;
 
-/// Octets kept of what is not whole yet: more than the largest handshake message that rustls takes, 64 KiB.
+/// Bytes kept of what is not whole yet: more than the largest handshake message that rustls takes, 64 KiB.
 const MOST: usize = 80 * 1024;
 
-/// Octets written at once: one record.
+/// Bytes written at once: one record.
 const RECORD: usize = 16 * 1024;
 
 /// What a record is longer than what it says, in any version, with room for one more message of the protocol.
@@ -38,9 +39,9 @@ pub(crate) struct Session<S> {
     /// From the peer, and not understood yet.
     incoming: Vec<u8>,
     /// From the peer, understood, and not read yet.
-    heard: Octets,
+    heard: ByteQueue,
     /// For the peer, and not taken by the wire yet.
-    outgoing: Octets,
+    outgoing: ByteQueue,
     /// Why nothing more can be understood.
     failure: Option<Box<Error>>,
     /// The peer said goodbye.
@@ -48,9 +49,9 @@ pub(crate) struct Session<S> {
     has_said_goodbye: bool,
 }
 
-/// Octets that are used up from their front, and take no room once they are.
+/// Bytes that are used up from their front, and take no room once they are.
 #[derive(Debug, Default)]
-struct Octets {
+struct ByteQueue {
     all: Vec<u8>,
     used: usize,
 }
@@ -78,8 +79,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             wire,
             tls,
             incoming: Vec::new(),
-            heard: Octets::default(),
-            outgoing: Octets::default(),
+            heard: ByteQueue::default(),
+            outgoing: ByteQueue::default(),
             failure: None,
             is_over: false,
             has_said_goodbye: false,
@@ -103,7 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Octets it has room for at the moment.
+    /// Bytes it has room for at the moment.
     #[cfg(test)]
     pub(crate) fn held(&self) -> usize {
         self.incoming.capacity() + self.heard.all.capacity() + self.outgoing.all.capacity()
@@ -180,7 +181,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         stage
     }
 
-    /// Encrypts what `say` says into `outgoing`, which has room for `room` octets at first.
+    /// Encrypts what `say` says into `outgoing`, which has room for `room` bytes at first.
     fn speak(
         &mut self,
         room: usize,
@@ -204,8 +205,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if self.incoming.len() >= MOST {
             return Poll::Ready(Err(invalid(Error::General("a message longer than any".to_owned()))));
         }
-        let mut octets = [0; READ];
-        let mut read = ReadBuf::new(&mut octets);
+        let mut bytes = [0; READ];
+        let mut read = ReadBuf::new(&mut bytes);
         ready!(Pin::new(&mut self.wire).poll_read(cx, &mut read))?;
         self.incoming.extend_from_slice(read.filled());
         Poll::Ready(Ok(read.filled().len()))
@@ -249,16 +250,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Session<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Session<S> {
     /// Does not promise that anything is sent before a flush.
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         ready!(this.poll_send(cx))?;
-        let octets = &octets[..octets.len().min(RECORD)];
+        let bytes = &bytes[..bytes.len().min(RECORD)];
         this.understand(cx)?;
-        this.speak(octets.len() + OVERHEAD, |traffic, room| traffic.encrypt(octets, room))?;
+        this.speak(bytes.len() + OVERHEAD, |traffic, room| traffic.encrypt(bytes, room))?;
         if let Poll::Ready(sent) = this.poll_send(cx) {
             sent?;
         }
-        Poll::Ready(Ok(octets.len()))
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -284,7 +285,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Session<S> {
     }
 }
 
-impl Octets {
+impl ByteQueue {
     fn rest(&self) -> &[u8] {
         self.all.get(self.used..).unwrap_or_default()
     }
@@ -296,7 +297,7 @@ impl Octets {
         }
     }
 
-    /// Appends what `write` writes into at first `room` octets; it tells how many it needs when these are too few.
+    /// Appends what `write` writes into at first `room` bytes; it tells how many it needs when these are too few.
     fn append(
         &mut self,
         mut room: usize,

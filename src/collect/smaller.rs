@@ -1,9 +1,9 @@
 //! Which ClientHello an etcd member is greeted with, where something on the path drops large ones.
 //!
 //! A ClientHello with a post-quantum key share takes two packets, and some middleboxes drop what does not fit one. For
-//! apiservers `observe` decides, since people's clients fail there too (F56). etcd is dialled by nobody but the
+//! apiservers `observe` decides, since people's clients fail there too (F56). etcd is connected to by nobody but the
 //! apiservers, on a path of their own: here the small one is used without a finding, so that no member that is well is
-//! called down. Kept by `site.rs`; knows nothing of probes.
+//! called down. Kept by `tls_endpoint.rs`; knows nothing of probes.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -42,8 +42,8 @@ impl Smaller {
         }
     }
 
-    /// A handshake that begins with `hello` now. Until [`Begun::ended`] is called it may be given up: whoever gets nothing
-    /// before a deadline drops it.
+    /// A handshake that begins with `hello` now. Until [`Begun::ended`] is called it may be given up: whoever gets
+    /// nothing before a deadline drops it.
     pub(super) const fn begun(&self, hello: Hello) -> Begun<'_> {
         Begun { smaller: self, hello, has_ended: false }
     }
@@ -71,7 +71,8 @@ pub(super) struct Begun<'a> {
 }
 
 impl Begun<'_> {
-    /// Whether a response `is_heard`; `None` where its end says nothing of the path. Returns what [`Smaller::take`] does.
+    /// Whether a response `is_heard`; `None` where its end says nothing of the path. Returns what [`Smaller::take`]
+    /// does.
     pub(super) fn ended(mut self, is_heard: Option<bool>, now: Mono) -> bool {
         self.has_ended = true;
         is_heard.is_some_and(|is_heard| self.smaller.take(Greeting { hello: self.hello, is_heard }, now))

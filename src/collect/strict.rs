@@ -1,7 +1,7 @@
 //! Strict verification of a served chain, and which certificates it then stands on.
 //!
 //! Of several paths that verify, the one that lasts longest counts: that is what a client can go on with. An
-//! intermediate or cross-signed root that has ended beside such a path ends nothing. Called by `chain.rs`.
+//! intermediate or cross-signed root that has ended beside such a path ends nothing. Called by `last_chain.rs`.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -20,19 +20,19 @@ use crate::model::certificate::{Certificate, Trust, TrustPath};
 use crate::model::time::UnixTime;
 use crate::parse::x509;
 
-/// Authorities of the configuration, ready to verify with.
+/// CAs of the configuration, ready to verify with.
 #[derive(Debug)]
 pub(crate) struct Strict {
     verifier: Arc<WebPkiServerVerifier>,
     algorithms: WebPkiSupportedAlgorithms,
-    /// Those that last longest first: of two certificates of one authority and key, that one is meant.
+    /// Those that last longest first: of two certificates of one CA and key, that one is meant.
     anchors: Vec<TrustAnchor<'static>>,
     /// Of each anchor in turn.
     sources: Vec<Arc<Certificate>>,
 }
 
 impl Strict {
-    /// Trusts the authorities in `certificates`, as far as they can be read; also gives the number of those that cannot.
+    /// Trusts the CAs in `certificates`, as far as they can be read; also gives the number of those that cannot.
     ///
     /// # Errors
     ///
@@ -88,7 +88,7 @@ impl Strict {
         }
     }
 
-    /// The authorities themselves, those that last longest first.
+    /// The CAs themselves, those that last longest first.
     pub(crate) fn authorities(&self) -> &[Arc<Certificate>] {
         &self.sources
     }
@@ -138,7 +138,7 @@ impl Strict {
 }
 
 /// What a client says of a leaf that is itself among what it trusts. Go, and so kubectl, then builds no path, whether
-/// it is an authority or not: a self-signed certificate can be pinned. Dates, name and purpose count as ever.
+/// it is a CA or not: a self-signed certificate can be pinned. Dates, name and purpose count as ever.
 fn pinned(leaf: &CertificateDer<'static>, name: &ServerName<'static>, now: UnixTime) -> Trust {
     let (Some((read, is_for_clients)), Ok(parsed)) = (x509::with_usage(leaf), ParsedCertificate::try_from(leaf)) else {
         return Trust::Invalid;
@@ -162,7 +162,7 @@ fn trust_of(fault: &CertificateError) -> Trust {
     match fault {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => Trust::Expired,
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Trust::NotYetValid,
-        // A configured authority of the issuer's name has not signed it: the classic end of a rotation.
+        // A configured CA of the issuer's name has not signed it: the classic end of a rotation.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => Trust::UnknownAuthority,
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Trust::WrongName,
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => Trust::WrongPurpose,

@@ -1,14 +1,14 @@
 //! Claims about looking, against servers on this machine that misbehave on purpose.
 
-pub(crate) mod farm;
+pub(crate) mod closed_port;
 mod kept;
 mod named;
-pub(crate) mod paired;
 mod phases;
 pub(crate) mod places;
-pub(crate) mod reserved;
 mod rotation;
+pub(crate) mod servers;
 mod session;
+pub(crate) mod tcp_udp_port;
 mod trust;
 
 /// The machine's clocks: these tests talk to real sockets.

@@ -16,7 +16,7 @@ use super::frames::Frames;
 use crate::metered::Meter;
 use crate::model::phase::Cause;
 
-/// Octets a peer may send before anything was asked: session tickets and HTTP/2 settings, some hundred each.
+/// Bytes a peer may send before anything was asked: session tickets and HTTP/2 settings, some hundred each.
 const UNASKED: usize = 16 * 1024;
 
 /// How a connection stands.
@@ -73,9 +73,9 @@ impl Watch {
         self.announced.load(Ordering::Acquire) || self.ending() == Ending::Announced
     }
 
-    /// Grants the peer `octets` for the answer to the question that is about to be asked.
-    pub(crate) fn expect_answer(&self, octets: usize) {
-        self.meter.grant(octets);
+    /// Grants the peer `bytes` for the answer to the question that is about to be asked.
+    pub(crate) fn expect_answer(&self, bytes: usize) {
+        self.meter.grant(bytes);
     }
 
     /// The peer broke the rules of the protocol spoken inside, as told by the one who speaks it.
@@ -113,7 +113,7 @@ impl Watch {
 }
 
 impl<S> Watched<S> {
-    /// Watches `stream`, whose octets `meter` counts. Until something is asked, its peer may only be polite: send
+    /// Watches `stream`, whose bytes `meter` counts. Until something is asked, its peer may only be polite: send
     /// tickets and settings, and say goodbye. `is_http2` says that frames are to be read along.
     pub(crate) fn new(stream: S, meter: Arc<Meter>, is_http2: bool) -> Self {
         meter.grant(UNASKED);
@@ -159,13 +159,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
         match polled {
             Poll::Ready(Err(error)) => {
                 self.unwritten = Some(error);
-                self.look_into_failure(cx)
+                self.investigate_failure(cx)
             }
             Poll::Ready(Ok(_)) | Poll::Pending => polled,
         }
     }
 
-    fn look_into_failure<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+    fn investigate_failure<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         let mut scratch = [0; 256];
         let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut scratch)));
         let broken = self.unwritten.take().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into());
@@ -179,17 +179,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.unwritten.is_some() {
-            return self.look_into_failure(cx);
+            return self.investigate_failure(cx);
         }
-        let polled = Pin::new(&mut self.stream).poll_write(cx, octets);
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.noted(cx, polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.unwritten.is_some() {
-            return self.look_into_failure(cx);
+            return self.investigate_failure(cx);
         }
         let polled = Pin::new(&mut self.stream).poll_flush(cx);
         self.noted(cx, polled)
@@ -207,7 +207,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if self.unwritten.is_some() {
-            return self.look_into_failure(cx);
+            return self.investigate_failure(cx);
         }
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.noted(cx, polled)

@@ -126,8 +126,8 @@ fn with_port(place: &str) -> String {
 impl FromStr for Host {
     type Err = BadAddress;
 
-    /// Names are kept in lower case, since DNS and certificates do not tell cases apart, and with a dot at the end where
-    /// one is written: such a name is absolute, and no search list is tried on it (resolv.conf(5)).
+    /// Names are kept in lower case, since DNS and certificates do not tell cases apart, and with a dot at the end
+    /// where one is written: such a name is absolute, and no search list is tried on it (resolv.conf(5)).
     fn from_str(text: &str) -> Result<Self, BadAddress> {
         if let Ok(ip) = text.parse::<IpAddr>() {
             return Ok(Self::Ip(ip));
@@ -200,7 +200,7 @@ impl Host {
 }
 
 impl Endpoint {
-    /// An endpoint that is expected to bear the name it is dialled by, with certificates renewed by a person.
+    /// An endpoint that is expected to bear the name it is connected to by, with certificates renewed by a person.
     #[must_use]
     pub fn new(address: Address, server_name: Option<Host>) -> Self {
         let server_name = server_name.unwrap_or_else(|| address.host.clone()).in_certificates();

@@ -1,4 +1,4 @@
-//! What the configured looks ask of a cluster per second, against what we promise never to ask.
+//! What the configured probes ask of a cluster per second, against what we promise never to ask.
 //!
 //! Counts what is planned at steady state. Confirmations come on top; all together stay below the ceiling that follows
 //! from the plan, and wait where they would not.
@@ -6,16 +6,16 @@
 
 use std::time::Duration;
 
-use super::desk::Desk;
+use super::read_context::ReadContext;
 use super::settings::{Cluster, Etcd, Host};
 use crate::model::policy::{PLANNED_ADDRESSES, Policy};
 use crate::parse::flaw::Flaw;
-use crate::parse::yaml::Mark;
+use crate::parse::yaml::Position;
 
 /// Planned requests per second to one cluster.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Planned {
-    /// To apiservers, through the shared address or directly.
+    /// To apiservers, through the API VIP or directly.
     pub apiservers: f64,
     /// To etcd members, handshakes for their chain included.
     pub etcd: f64,
@@ -35,8 +35,8 @@ impl Planned {
         let ordinary = 2.0 * per_second(policy.ordinary_interval);
         let instances = count(cluster.apiservers.len());
         let vips = count(usize::from(cluster.vip.is_some()));
-        let dialled = cluster.vip.iter().chain(cluster.apiservers.iter().map(|(_, endpoint)| endpoint));
-        let named = dialled.filter(|endpoint| matches!(endpoint.address.host, Host::Name(_))).count();
+        let connected = cluster.vip.iter().chain(cluster.apiservers.iter().map(|(_, endpoint)| endpoint));
+        let named = connected.filter(|endpoint| matches!(endpoint.address.host, Host::Name(_))).count();
         let members = count(cluster.etcds.iter().map(|etcd| etcd.members.len()).sum());
         Self {
             apiservers: instances * (per_second(policy.readyz_interval) + ordinary)
@@ -62,15 +62,15 @@ impl Planned {
     }
 }
 
-impl Desk<'_> {
-    /// Complains when the plan for `cluster`, written at `mark`, asks too much.
-    pub(super) fn budget(&self, cluster: &Cluster, mark: Mark, policy: &Policy) {
+impl ReadContext<'_> {
+    /// Complains when the plan for `cluster`, written at `position`, asks too much.
+    pub(super) fn budget(&self, cluster: &Cluster, position: Position, policy: &Policy) {
         let planned = Planned::new(cluster, policy);
         let name = &cluster.name;
         let most = planned.most(policy);
         if planned.total() > most + ROUNDING {
             let total = planned.total();
-            let flaw = Flaw::error(mark, format!("{total:.1} requests/s planned for '{name}', limit {most:.0}"));
+            let flaw = Flaw::error(position, format!("{total:.1} requests/s planned for '{name}', limit {most:.0}"));
             self.complaints.add(flaw.hint("lengthen the intervals under 'timing', or split the cluster's instances"));
             return;
         }
@@ -79,7 +79,7 @@ impl Desk<'_> {
         {
             if asked > goal + ROUNDING {
                 let text = format!("{asked:.1} requests/s planned for {what} of '{name}'; {goal:.1} are enough");
-                self.complaints.add(Flaw::warning(mark, text).hint("lengthen the intervals under 'timing'"));
+                self.complaints.add(Flaw::warning(position, text).hint("lengthen the intervals under 'timing'"));
             }
         }
     }

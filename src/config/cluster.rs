@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::desk::Desk;
 use super::material::Use;
 use super::proxy::Proxy;
 use super::raw::{Section, Wrong, nearest, shortened};
+use super::read_context::ReadContext;
 use super::scalar;
 use super::settings::{Address, Cluster, Credentials, Endpoint};
 use super::size;
@@ -13,7 +13,7 @@ use crate::model::certificate::Class;
 use crate::model::hosts::{Distribution, HostAccess};
 use crate::model::subject::{Name, VANTAGE};
 use crate::parse::flaw::Flaw;
-use crate::parse::yaml::{Mark, Node, Value};
+use crate::parse::yaml::{Node, Position, Value};
 
 pub(super) const KEYS: [&str; 11] = [
     "name",
@@ -46,29 +46,31 @@ pub(super) const ETCD_KEYS: [&str; 10] = [
 
 /// A cluster and where it stands.
 pub(super) struct Written {
-    pub(super) mark: Mark,
+    pub(super) position: Position,
     pub(super) cluster: Cluster,
 }
 
 /// What has been used up already, by its text.
 #[derive(Default)]
-pub(super) struct Taken(BTreeMap<String, Mark>);
+pub(super) struct Taken(BTreeMap<String, Position>);
 
 impl Taken {
     /// Complains when `text` was there before.
-    pub(super) fn take(&mut self, desk: &Desk<'_>, what: &str, text: &str, mark: Mark) {
+    pub(super) fn take(&mut self, context: &ReadContext<'_>, what: &str, text: &str, position: Position) {
         match self.0.get(text) {
             Some(first) => {
-                desk.complaints.add(Flaw::error(mark, format!("{what} '{text}' is already in line {}", first.line)));
+                context
+                    .complaints
+                    .add(Flaw::error(position, format!("{what} '{text}' is already in line {}", first.line)));
             }
             None => {
-                self.0.insert(text.to_owned(), mark);
+                self.0.insert(text.to_owned(), position);
             }
         }
     }
 }
 
-impl Desk<'_> {
+impl ReadContext<'_> {
     /// The cluster in `node`. Without a usable name there is none.
     pub(super) fn cluster(&self, node: &Node, names: &mut Taken) -> Option<Written> {
         let section = Section::open(node, &KEYS, self.complaints)?;
@@ -78,9 +80,9 @@ impl Desk<'_> {
             }
             name => Ok(name),
         });
-        let mark = section.find("name").map_or(section.mark, |node| node.mark);
+        let position = section.find("name").map_or(section.position, |node| node.position);
         if let Some(name) = &name {
-            names.take(self, "cluster", name.as_str(), mark);
+            names.take(self, "cluster", name.as_str(), position);
         }
         let mut addresses = Taken::default();
         let class = section.read("certificates", class).unwrap_or_default();
@@ -95,7 +97,7 @@ impl Desk<'_> {
         let has = |key: &str| section.find(key).is_some_and(|node| node.value != Value::List(Vec::new()));
         if !["vip", "kubeconfig", "apiservers", "etcd", "files"].into_iter().any(has) {
             let hint = "give at least one of kubeconfig, vip, apiservers, etcd and files";
-            self.complaints.add(Flaw::error(mark, "the cluster has nothing to monitor").hint(hint));
+            self.complaints.add(Flaw::error(position, "the cluster has nothing to monitor").hint(hint));
         }
         let vip_fails_over = vip.as_ref().is_some_and(|vip| vip.fails_over);
         let class = vip.as_ref().map_or(class, |vip| vip.certificates);
@@ -108,7 +110,7 @@ impl Desk<'_> {
         let name = name?;
         let mut cluster = Cluster { name, credentials, vip, vip_fails_over, apiservers, etcds, files, hosts, levels };
         cluster.files = self.files(&section, Some(&cluster));
-        Some(Written { mark, cluster })
+        Some(Written { position, cluster })
     }
 
     /// Credentials and the address clients use as they stand here.
@@ -121,12 +123,12 @@ impl Desk<'_> {
         let node = section.find("credentials");
         let has_authority = node.is_some_and(|node| node.field("ca").is_some());
         if !has_authority && (has_instances || vip.is_some()) {
-            let mark = node.map_or(section.mark, |node| node.mark);
-            let flaw = Flaw::warning(mark, "no CA, so certificates served by the apiservers cannot be verified");
+            let position = node.map_or(section.position, |node| node.position);
+            let flaw = Flaw::warning(position, "no CA, so certificates served by the apiservers cannot be verified");
             self.complaints.add(flaw.hint("give the cluster's CA as 'ca' under 'credentials'"));
         }
         if let Some(vip) = vip.as_ref().filter(|vip| !vip.has_address) {
-            let flaw = Flaw::error(vip.mark, "'address' is missing");
+            let flaw = Flaw::error(vip.position, "'address' is missing");
             self.complaints.add(flaw.hint("only a kubeconfig can stand in for it"));
         }
         let credentials = node.map(|node| self.credentials(node)).unwrap_or_default();
@@ -142,7 +144,7 @@ impl Desk<'_> {
         apiservers: &[(Name, Endpoint)],
     ) -> (Credentials, Option<Endpoint>) {
         if let Some(node) = section.find("credentials") {
-            let flaw = Flaw::error(node.mark, "both 'kubeconfig' and 'credentials'").hint("keep one of the two");
+            let flaw = Flaw::error(node.position, "both 'kubeconfig' and 'credentials'").hint("keep one of the two");
             self.complaints.add(flaw);
             self.credentials(node);
         }
@@ -158,12 +160,12 @@ impl Desk<'_> {
             self.complaints.add_in(&file, flaw);
             return (credentials, None);
         }
-        // A kubeconfig often points at one of the instances; then there is no shared address to watch.
+        // A kubeconfig often points at one of the instances; then there is no API VIP to watch.
         let is_instance =
             server.as_ref().is_some_and(|server| apiservers.iter().any(|(_, known)| known.address == server.address));
         if let (Some(vip), true) = (&vip, is_instance) {
             let flaw =
-                Flaw::error(vip.mark, "'address' is missing, and the kubeconfig's server is one of the apiservers");
+                Flaw::error(vip.position, "'address' is missing, and the kubeconfig's server is one of the apiservers");
             self.complaints.add(flaw.hint("give the address that clients use, or leave 'vip' out"));
         }
         let server_name = vip.and_then(|vip| vip.server_name);
@@ -177,9 +179,9 @@ impl Desk<'_> {
         let section = Section::open(node, &VIP_KEYS, self.complaints)?;
         let address = section.read("address", scalar::address);
         let written = section.find("address");
-        let mark = written.map_or(section.mark, |node| node.mark);
+        let position = written.map_or(section.position, |node| node.position);
         if let Some(address) = &address {
-            addresses.take(self, "address", &address.to_string(), mark);
+            addresses.take(self, "address", &address.to_string(), position);
         }
         Some(Vip {
             address,
@@ -187,7 +189,7 @@ impl Desk<'_> {
             has_address: written.is_some(),
             fails_over: section.flag("failover"),
             certificates: section.read("certificates", class).unwrap_or(inherited),
-            mark,
+            position,
         })
     }
 
@@ -223,10 +225,10 @@ impl Desk<'_> {
             let server_name = section.read("server_name", scalar::host);
             let certificates = section.read("certificates", class).unwrap_or(inherited);
             if let (Some(name), Some(node)) = (&name, section.find("name")) {
-                names.take(self, what, name.as_str(), node.mark);
+                names.take(self, what, name.as_str(), node.position);
             }
             if let (Some(address), Some(node)) = (&address, section.find("address")) {
-                addresses.take(self, "address", &address.to_string(), node.mark);
+                addresses.take(self, "address", &address.to_string(), node.position);
             }
             Some((name?, Endpoint { certificates, ..Endpoint::new(address?, server_name) }))
         };
@@ -254,7 +256,8 @@ fn distribution(text: &str) -> Result<Distribution, Wrong> {
     })
 }
 
-/// A login name that a shell takes as it is: it is pasted into commands. Source: useradd(8), and dots, which many allow.
+/// A login name that a shell takes as it is: it is pasted into commands. Source: useradd(8), and dots, which many
+/// allow.
 fn ssh_user(text: &str) -> Result<String, Wrong> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     if text.len() <= LONGEST_USER && text.bytes().all(is_plain) && !text.is_empty() && !text.starts_with('-') {
@@ -278,5 +281,5 @@ struct Vip {
     has_address: bool,
     fails_over: bool,
     certificates: Class,
-    mark: Mark,
+    position: Position,
 }

@@ -6,11 +6,11 @@
 use url::Url;
 
 use super::cluster::{ENDPOINT_KEYS, ETCD_KEYS, Taken, class, quota};
-use super::desk::Desk;
 use super::material::Use;
 use super::raw::{Section, Wrong, shortened};
+use super::read_context::ReadContext;
 use super::scalar;
-use super::settings::{Address, Credentials, Endpoint, Etcd, Listener};
+use super::settings::{Address, Credentials, Endpoint, Etcd, MetricsListener};
 use crate::model::certificate::Class;
 use crate::model::subject::Name;
 use crate::parse::flaw::Flaw;
@@ -24,10 +24,10 @@ pub(super) const LISTENER_KEYS: [&str; 3] = ["ca", "client_certificate", "client
 struct Written {
     name: Name,
     client: Option<Endpoint>,
-    listener: Option<Listener>,
+    listener: Option<MetricsListener>,
 }
 
-impl Desk<'_> {
+impl ReadContext<'_> {
     pub(super) fn etcds(&self, section: &Section<'_>, inherited: Class, addresses: &mut Taken) -> Vec<Etcd> {
         let mut names = Taken::default();
         let read = |node| self.etcd(node, inherited, &mut names, addresses);
@@ -38,16 +38,16 @@ impl Desk<'_> {
         let section = Section::open(node, &ETCD_KEYS, self.complaints)?;
         let name = section.read_required("name", scalar::name);
         if let (Some(name), Some(node)) = (&name, section.find("name")) {
-            names.take(self, "etcd", name.as_str(), node.mark);
+            names.take(self, "etcd", name.as_str(), node.position);
         }
         let credentials = self.etcd_credentials(&section);
         let login = self.login(&section);
         if let (Some(node), None) = (section.find("username"), section.find("ca")) {
-            let flaw = Flaw::error(node.mark, "'username' without 'ca': a password only goes to verified members");
+            let flaw = Flaw::error(node.position, "'username' without 'ca': a password only goes to verified members");
             self.complaints.add(flaw.hint("give etcd's CA"));
         }
         if section.find("members").is_none() {
-            self.complaints.add(Flaw::error(section.mark, "'members' is missing"));
+            self.complaints.add(Flaw::error(section.position, "'members' is missing"));
         }
         let class = section.read("certificates", class).unwrap_or(inherited);
         let at_listeners = section
@@ -61,11 +61,11 @@ impl Desk<'_> {
             .iter()
             .any(|member| member.client.is_some() || member.listener.as_ref().is_some_and(|listener| listener.is_tls));
         if section.find("ca").is_none() && (shows_chains || members.is_empty()) {
-            let flaw = Flaw::warning(section.mark, "no 'ca', so certificates served by etcd cannot be verified");
+            let flaw = Flaw::warning(section.position, "no 'ca', so certificates served by etcd cannot be verified");
             self.complaints.add(flaw.hint("give etcd's CA, on kubeadm clusters /etc/kubernetes/pki/etcd/ca.crt"));
         }
         if let (Some(node), true) = (section.find("username"), is_metrics_only) {
-            let flaw = Flaw::warning(node.mark, "'username' is never used: no member has an 'address'");
+            let flaw = Flaw::warning(node.position, "'username' is never used: no member has an 'address'");
             self.complaints.add(flaw.hint("metrics listeners have no users"));
         }
         let listeners = members.iter().filter_map(|member| Some((member.name.clone(), member.listener.clone()?)));
@@ -98,7 +98,7 @@ impl Desk<'_> {
             let certificates = section.read("certificates", class).unwrap_or(inherited);
             let listener = section.read("metrics", listener);
             if let (Some(name), Some(node)) = (&name, section.find("name")) {
-                names.take(self, "member", name.as_str(), node.mark);
+                names.take(self, "member", name.as_str(), node.position);
             }
             let metrics = listener.as_ref().map(|(_, address)| address);
             if let (Some(client), Some(node)) =
@@ -106,12 +106,12 @@ impl Desk<'_> {
             {
                 let what = format!("'{client}' is the member's client address, not a metrics listener");
                 let hint = "give the port of --listen-metrics-urls (kubeadm: 2381)";
-                self.complaints.add(Flaw::error(node.mark, what).hint(hint));
+                self.complaints.add(Flaw::error(node.position, what).hint(hint));
             }
             let metrics = metrics.filter(|metrics| address.as_ref() != Some(metrics));
             for (key, address) in [("address", address.as_ref()), ("metrics", metrics)] {
                 if let (Some(address), Some(node)) = (address, section.find(key)) {
-                    addresses.take(self, "address", &address.to_string(), node.mark);
+                    addresses.take(self, "address", &address.to_string(), node.position);
                 }
             }
             if section.find("address").is_none() {
@@ -121,12 +121,12 @@ impl Desk<'_> {
                     (false, Some(_)) => None,
                 };
                 if let Some(hint) = hint {
-                    self.complaints.add(Flaw::error(section.mark, "'address' is missing").hint(hint));
+                    self.complaints.add(Flaw::error(section.position, "'address' is missing").hint(hint));
                 }
             }
             let endpoint = |address, server_name| Endpoint { certificates, ..Endpoint::new(address, server_name) };
-            let listener =
-                listener.map(|(is_tls, address)| Listener { is_tls, endpoint: endpoint(address, server_name.clone()) });
+            let listener = listener
+                .map(|(is_tls, address)| MetricsListener { is_tls, endpoint: endpoint(address, server_name.clone()) });
             let client = address.map(|address| endpoint(address, server_name));
             Some(Written { name: name?, client, listener })
         };

@@ -5,8 +5,8 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::cluster::{Taken, class};
-use super::desk::Desk;
 use super::raw::{Section, Wrong, nearest, shortened};
+use super::read_context::ReadContext;
 use super::settings::{Cluster, Credentials, Etcd, FilePlace, Settings, Source, WatchedFiles};
 use crate::model::certificate::Class;
 use crate::model::digest::stable_hash;
@@ -20,12 +20,12 @@ pub(super) const KEYS: [&str; 4] = ["path", "certificates", "renewed_at", "serve
 /// Entries of one list: each may hold a thread while its file system hangs.
 const MAX_ENTRIES: usize = 64;
 
-impl Desk<'_> {
+impl ReadContext<'_> {
     /// The entries under `files`; those of a cluster may say which of its endpoints should serve them.
     pub(super) fn files(&self, section: &Section<'_>, cluster: Option<&Cluster>) -> Vec<WatchedFiles> {
         let Some(items) = section.list("files") else { return Vec::new() };
         if let Some(node) = items.get(MAX_ENTRIES) {
-            let flaw = Flaw::error(node.mark, format!("more than {MAX_ENTRIES} entries under 'files'"));
+            let flaw = Flaw::error(node.position, format!("more than {MAX_ENTRIES} entries under 'files'"));
             self.complaints.add(flaw.hint("name a directory or a glob instead of each file"));
         }
         let mut taken = Taken::default();
@@ -38,7 +38,7 @@ impl Desk<'_> {
         let certificates = section.read("certificates", class).unwrap_or_default();
         let renewed_at_permille = section.read("renewed_at", fraction);
         if let (Some(node), true) = (section.find("renewed_at"), certificates != Class::Automatic) {
-            let flaw = Flaw::error(node.mark, "'renewed_at' is for what a program renews");
+            let flaw = Flaw::error(node.position, "'renewed_at' is for what a program renews");
             self.complaints.add(flaw.hint("add 'certificates: automatic', or leave 'renewed_at' out"));
         }
         let serves = section.read("serves", |text| match cluster {
@@ -50,11 +50,11 @@ impl Desk<'_> {
         });
         let pattern = pattern?;
         let shown = pattern.display().to_string();
-        let mark = section.find("path").map_or(section.mark, |node| node.mark);
-        taken.take(self, "path", &shown, mark);
+        let position = section.find("path").map_or(section.position, |node| node.position);
+        taken.take(self, "path", &shown, position);
         Some(WatchedFiles {
             name: source_name(&shown),
-            mark: Some(mark),
+            position: Some(position),
             place: FilePlace::Pattern(pattern),
             certificates,
             renewed_at_permille,
@@ -80,7 +80,7 @@ impl Desk<'_> {
 }
 
 impl Settings {
-    /// The files that belong to no cluster, and the authorities that vedette itself trusts for mail and heartbeats.
+    /// The files that belong to no cluster, and the CAs that vedette itself trusts for mail and heartbeats.
     #[must_use]
     pub fn watched_files(&self) -> Vec<WatchedFiles> {
         let relay = self.mail.as_ref().and_then(|mail| mail.ca.as_ref()).map(|ca| (Towards::Relay, ca));
@@ -91,7 +91,7 @@ impl Settings {
 }
 
 impl Cluster {
-    /// The files of the cluster, and the credentials and authorities that vedette itself uses there.
+    /// The files of the cluster, and the credentials and CAs that vedette itself uses there.
     #[must_use]
     pub fn watched_files(&self) -> Vec<WatchedFiles> {
         let of_apiservers = owned(&Towards::Apiservers, &self.credentials);
@@ -139,7 +139,7 @@ fn own(towards: Towards, part: OwnPart, source: &Source) -> WatchedFiles {
     };
     WatchedFiles {
         name: source_name(&format!("own-{whose}-{what}")),
-        mark: None,
+        position: None,
         place,
         certificates: Class::Manual,
         renewed_at_permille: None,
@@ -231,7 +231,7 @@ pub fn is_pattern(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::{Address, ClientPair, Endpoint, Host, Listener};
+    use crate::config::settings::{Address, ClientPair, Endpoint, Host, MetricsListener};
 
     #[test]
     fn what_metrics_listeners_want_is_watched_where_client_ports_do_not_want_it_too() {
@@ -267,7 +267,7 @@ mod tests {
             quota_bytes: None,
             login: None,
             members: vec![(name.clone(), endpoint.clone())],
-            listeners: vec![(name, Listener { is_tls, endpoint })],
+            listeners: vec![(name, MetricsListener { is_tls, endpoint })],
             at_listeners,
             is_metrics_only: false,
         }

@@ -2,7 +2,7 @@
 
 use lettre::message::Mailbox;
 
-use super::settings::{Cluster, Credentials, FilePlace, Listener, Settings, Source, WatchedFiles};
+use super::settings::{Cluster, Credentials, FilePlace, MetricsListener, Settings, Source, WatchedFiles};
 use crate::model::hosts::Credential;
 use crate::model::inventory::{self, FileWatch, Inventory};
 use crate::model::subject::Name;
@@ -34,10 +34,10 @@ fn address(recipient: &str) -> Option<String> {
     recipient.parse::<Mailbox>().ok().map(|mailbox| mailbox.email.to_string())
 }
 
-impl Listener {
-    fn listed(&self) -> inventory::Listener {
+impl MetricsListener {
+    fn listed(&self) -> inventory::MetricsListener {
         let scheme = if self.is_tls { "https" } else { "http" };
-        inventory::Listener { url: format!("{scheme}://{}", self.endpoint.address), is_tls: self.is_tls }
+        inventory::MetricsListener { url: format!("{scheme}://{}", self.endpoint.address), is_tls: self.is_tls }
     }
 }
 

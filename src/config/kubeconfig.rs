@@ -5,14 +5,14 @@
 use std::path::Path;
 
 use super::address::BadAddress;
-use super::desk::Desk;
 use super::material::{Named, Use, chain, open_to_everyone};
 use super::proxy::Proxy;
 use super::raw::{Section, Wrong};
+use super::read_context::ReadContext;
 use super::settings::{Address, Credentials, Endpoint, ExecPlugin, Host, Source};
 use super::source;
 use crate::parse::flaw::Flaw;
-use crate::parse::kubeconfig::{self, Chosen, Exec, Material, Server, Sited};
+use crate::parse::kubeconfig::{self, Chosen, Exec, Located, Material, Server};
 use crate::parse::yaml::Node;
 use secrecy::ExposeSecret as _;
 
@@ -28,7 +28,7 @@ pub(super) struct Given {
     pub(super) detour: Option<(String, Flaw)>,
 }
 
-impl Desk<'_> {
+impl ReadContext<'_> {
     /// Reads `node`; `None` when nothing useful is known, also because files are not to be touched.
     pub(super) fn kubeconfig(&self, node: &Node) -> Option<Given> {
         let section = Section::open(node, &KEYS, self.complaints)?;
@@ -36,7 +36,7 @@ impl Desk<'_> {
         let context = section.read("context", |text| Ok(text.to_owned()));
         let allows_exec = section.flag("allow_exec");
         let path = path.filter(|_| self.examines())?;
-        let named = section.find("path").map_or(section.mark, |node| node.mark);
+        let named = section.find("path").map_or(section.position, |node| node.position);
         self.kubeconfigs.borrow_mut().push(path.clone());
         let contents = match source::read_file(&path) {
             Ok(contents) => contents,
@@ -48,17 +48,17 @@ impl Desk<'_> {
         let file = path.display().to_string();
         let (chosen, flaws) = kubeconfig::choose(contents.bytes.expose_secret(), context.as_deref());
         for flaw in flaws {
-            match flaw.mark {
+            match flaw.position {
                 Some(_) => self.complaints.add_in(&file, flaw),
                 // Not about a place in it, but about what was asked of it.
                 None => {
-                    let asked = section.find("context").map_or(named, |node| node.mark);
-                    self.complaints.add(Flaw { mark: Some(asked), what: format!("{file}: {}", flaw.what), ..flaw });
+                    let asked = section.find("context").map_or(named, |node| node.position);
+                    self.complaints.add(Flaw { position: Some(asked), what: format!("{file}: {}", flaw.what), ..flaw });
                 }
             }
         }
         let chosen = chosen?;
-        let embeds = |material: Option<&Sited<Material>>| {
+        let embeds = |material: Option<&Located<Material>>| {
             material.is_some_and(|material| matches!(material.value, Material::Inline(_)))
         };
         if (embeds(chosen.key.as_ref()) || embeds(chosen.token.as_ref()))
@@ -71,49 +71,50 @@ impl Desk<'_> {
 
     fn given(&self, chosen: Chosen, path: &Path, file: &str, allows_exec: bool) -> Given {
         let folder = path.parent().unwrap_or(Path::new(""));
-        let source = |material: Option<Sited<Material>>, purpose: Use| {
-            let Sited { mark, value } = material?;
+        let source = |material: Option<Located<Material>>, purpose: Use| {
+            let Located { position, value } = material?;
             let source = match value {
                 Material::Inline(bytes) => Source::Inline(bytes),
                 Material::File(name) => Source::File(folder.join(name)),
             };
-            self.examine(&source, purpose, Named { file: Some(file), mark });
+            self.examine(&source, purpose, Named { file: Some(file), position });
             Some(source)
         };
         let say = |flaw: Flaw| self.complaints.add_in(file, flaw);
         match (&chosen.certificate, &chosen.key) {
-            (Some(alone), None) => say(Flaw::error(alone.mark, "a client certificate without its key")),
-            (None, Some(alone)) => say(Flaw::error(alone.mark, "a client key without its certificate")),
+            (Some(alone), None) => say(Flaw::error(alone.position, "a client certificate without its key")),
+            (None, Some(alone)) => say(Flaw::error(alone.position, "a client key without its certificate")),
             (Some(_), Some(_)) | (None, None) => {}
         }
-        let exec = chosen.exec.and_then(|Sited { mark, value }| {
+        let exec = chosen.exec.and_then(|Located { position, value }| {
             if allows_exec {
                 let plugin = plugin(value, folder);
                 if !is_there(&plugin.command) {
                     let what = format!("the exec plugin {} is not there", plugin.command.display());
                     let hint = "install it where the user that vedette runs as finds it, or name it with its folder";
-                    say(Flaw::warning(mark, what).hint(hint));
+                    say(Flaw::warning(position, what).hint(hint));
                 }
                 return Some(plugin);
             }
             let what = format!("the credential comes from a command, '{}', which is not allowed to run", value.command);
             let hint = "set 'allow_exec: true' beside the kubeconfig's path, or give vedette a credential of its own";
-            say(Flaw::error(mark, what).hint(hint));
+            say(Flaw::error(position, what).hint(hint));
             None
         });
-        let pair_mark = chosen.key.as_ref().map(|key| key.mark);
+        let pair_position = chosen.key.as_ref().map(|key| key.position);
         let certificate = source(chosen.certificate, Use::Certificate);
         let key = source(chosen.key, Use::Key);
-        let client = certificate.zip(key).zip(pair_mark);
+        let client = certificate.zip(key).zip(pair_position);
         let credentials = Credentials {
             anchors: source(chosen.authorities, Use::Authorities),
             kubeconfig: Some(path.to_owned()),
-            client: client
-                .map(|((certificate, key), mark)| self.paired(certificate, key, Named { file: Some(file), mark })),
+            client: client.map(|((certificate, key), position)| {
+                self.paired(certificate, key, Named { file: Some(file), position })
+            }),
             token: source(chosen.token, Use::Token),
             exec,
-            proxy: chosen.proxy.and_then(|Sited { mark, value }| {
-                let wrong = |bad: BadAddress| Wrong::new(format!("proxy-url: {}", bad.what), bad.hint).at(mark);
+            proxy: chosen.proxy.and_then(|Located { position, value }| {
+                let wrong = |bad: BadAddress| Wrong::new(format!("proxy-url: {}", bad.what), bad.hint).at(position);
                 value.expose_secret().parse::<Proxy>().map_err(wrong).map_err(say).ok()
             }),
         };
@@ -121,10 +122,10 @@ impl Desk<'_> {
             let what =
                 format!("the server URL has the path '{}', so it leads to a proxy, not to the cluster", server.path);
             let hint = "give the cluster's own address as 'vip: { address: ... }'";
-            (file.to_owned(), Flaw::error(server.mark, what).hint(hint))
+            (file.to_owned(), Flaw::error(server.position, what).hint(hint))
         });
         let server_name = chosen.server_name.and_then(|name| {
-            let parsed = name.value.parse::<Host>().map_err(|bad| Wrong::new(bad.what, bad.hint).at(name.mark));
+            let parsed = name.value.parse::<Host>().map_err(|bad| Wrong::new(bad.what, bad.hint).at(name.position));
             parsed.map_err(say).ok()
         });
         let endpoint = chosen.server.as_ref().and_then(|server| {
@@ -138,13 +139,13 @@ impl Desk<'_> {
 fn address(server: &Server) -> Result<Address, Flaw> {
     let host = match &server.host {
         url::Host::Domain(name) => {
-            name.parse().map_err(|bad: BadAddress| Wrong::new(bad.what, bad.hint).at(server.mark))?
+            name.parse().map_err(|bad: BadAddress| Wrong::new(bad.what, bad.hint).at(server.position))?
         }
         url::Host::Ipv4(ip) => Host::Ip((*ip).into()),
         url::Host::Ipv6(ip) => Host::Ip((*ip).into()),
     };
     if server.port == 0 {
-        return Err(Flaw::error(server.mark, "'0' is not a valid port"));
+        return Err(Flaw::error(server.position, "'0' is not a valid port"));
     }
     Ok(Address { host, port: server.port })
 }

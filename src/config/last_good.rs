@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret as _;
 
+use super::environment::Environment;
 use super::load::Loaded;
 use super::settings::Settings;
 use super::source;
-use super::surroundings::Surroundings;
 use super::vantage::STATE_DIRECTORY;
 use crate::model::time::UnixTime;
 use crate::parse::text;
@@ -43,18 +43,18 @@ pub fn keep(text: &str, file: &Path, store: &Path) -> io::Result<()> {
 
 /// The copy of `file`, and when it was made; `None` when there is none, or it cannot be used either.
 #[must_use]
-pub fn find(file: &Path, surroundings: &Surroundings) -> Option<(Loaded, UnixTime)> {
-    let folders = [stated_folder(file), surroundings.state_directory.clone(), Some(STATE_DIRECTORY.into())];
-    folders.into_iter().flatten().find_map(|folder| read(&folder.join(NAME), file, surroundings))
+pub fn find(file: &Path, environment: &Environment) -> Option<(Loaded, UnixTime)> {
+    let folders = [stated_folder(file), environment.state_directory.clone(), Some(STATE_DIRECTORY.into())];
+    folders.into_iter().flatten().find_map(|folder| read(&folder.join(NAME), file, environment))
 }
 
-fn read(copy: &Path, file: &Path, surroundings: &Surroundings) -> Option<(Loaded, UnixTime)> {
+fn read(copy: &Path, file: &Path, environment: &Environment) -> Option<(Loaded, UnixTime)> {
     let made = fs::metadata(copy).ok()?.mtime();
     let contents = source::read_file(copy).ok()?;
     let text = text::decode(contents.bytes.expose_secret()).0;
     // A copy of another file would watch other clusters than those meant.
     let text = text.strip_prefix(&head(file))?;
-    let (settings, warnings) = Settings::from_text(text, file, surroundings).ok()?;
+    let (settings, warnings) = Settings::from_text(text, file, environment).ok()?;
     Some((Loaded { settings, warnings, text: text.to_owned() }, UnixTime::from_secs(made)))
 }
 
@@ -80,12 +80,12 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::config::surroundings::Sources;
+    use crate::config::environment::Sources;
 
     const GOOD: &str = "vantage: { resolvers: [] }\nclusters: [{ name: prod, vip: { address: \"10.0.0.1:6443\" } }]\n";
 
-    fn here(state: &Path) -> Surroundings {
-        Surroundings {
+    fn here(state: &Path) -> Environment {
+        Environment {
             host_name: "bastion".into(),
             state_directory: Some(state.into()),
             resolvers: Vec::new(),

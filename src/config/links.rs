@@ -2,14 +2,14 @@
 
 use url::Url;
 
-use super::desk::Desk;
 use super::raw::{Section, Wrong, shortened};
+use super::read_context::ReadContext;
 use crate::model::links::{Links, PLACES};
 use crate::parse::yaml::Node;
 
 pub(super) const KEYS: [&str; 3] = ["status", "dashboard", "runbook"];
 
-impl Desk<'_> {
+impl ReadContext<'_> {
     /// The links in `node`; those that cannot be used are complained of and left out.
     pub(super) fn links(&self, node: &Node) -> Links {
         let Some(section) = Section::open(node, &KEYS, self.complaints) else { return Links::default() };

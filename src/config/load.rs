@@ -7,21 +7,21 @@ use std::path::{Path, PathBuf};
 use secrecy::ExposeSecret as _;
 
 use super::cluster::{Taken, Written};
-use super::desk::Desk;
 use super::duration;
+use super::environment::{Environment, Sources};
 use super::material::chain;
 use super::problem::{Complaints, Problem};
 use super::raw::{Section, shortened};
+use super::read_context::ReadContext;
 use super::scalar;
 use super::settings::Settings;
 use super::source;
-use super::surroundings::{Sources, Surroundings};
 use crate::model::policy::Policy;
 use crate::model::rule::{Level, RuleId};
 use crate::parse::flaw::Flaw;
 use crate::parse::invisible;
 use crate::parse::text;
-use crate::parse::yaml::{self, Mark, Node};
+use crate::parse::yaml::{self, Node, Position};
 
 pub(super) const KEYS: [&str; 8] = ["vantage", "mail", "links", "heartbeat", "levels", "files", "clusters", "timing"];
 
@@ -37,11 +37,11 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Reads the file at `path` as on a machine like `surroundings`, and keeps its text.
+    /// Reads the file at `path` as on a machine like `environment`, and keeps its text.
     ///
     /// # Errors
     /// Everything that is wrong, warnings included, when anything is an error.
-    pub fn read(path: &Path, surroundings: &Surroundings) -> Result<Self, Vec<Problem>> {
+    pub fn read(path: &Path, environment: &Environment) -> Result<Self, Vec<Problem>> {
         let text = match source::read_file(path) {
             Ok(contents) => text::decode(contents.bytes.expose_secret()).0.to_string(),
             Err(error) => {
@@ -49,7 +49,7 @@ impl Loaded {
                 return Err(vec![Problem { file: path.display().to_string(), flaw }]);
             }
         };
-        let (settings, warnings) = Settings::from_text(&text, path, surroundings)?;
+        let (settings, warnings) = Settings::from_text(&text, path, environment)?;
         Ok(Self { settings, warnings, text })
     }
 }
@@ -60,30 +60,26 @@ impl Settings {
     /// # Errors
     /// Everything that is wrong, warnings included, when anything is an error.
     pub fn load(path: &Path) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
-        Self::load_in(path, &Surroundings::here(Sources::Examined))
+        Self::load_in(path, &Environment::here(Sources::Examined))
     }
 
-    /// Reads the file at `path` as on a machine like `surroundings`. Warnings come with the settings.
+    /// Reads the file at `path` as on a machine like `environment`. Warnings come with the settings.
     ///
     /// # Errors
     /// Everything that is wrong, warnings included, when anything is an error.
-    pub fn load_in(path: &Path, surroundings: &Surroundings) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
-        Loaded::read(path, surroundings).map(|loaded| (loaded.settings, loaded.warnings))
+    pub fn load_in(path: &Path, environment: &Environment) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        Loaded::read(path, environment).map(|loaded| (loaded.settings, loaded.warnings))
     }
 
     /// Reads `text`, the content of `file`; the file itself is not opened.
     ///
     /// # Errors
     /// Everything that is wrong, warnings included, when anything is an error.
-    pub fn from_text(
-        text: &str,
-        file: &Path,
-        surroundings: &Surroundings,
-    ) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+    pub fn from_text(text: &str, file: &Path, environment: &Environment) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
         let complaints = Complaints::about(file.display().to_string());
         let folder = file.parent().unwrap_or(Path::new(""));
-        let settings =
-            Desk { complaints: &complaints, folder, surroundings, kubeconfigs: RefCell::default() }.settings(text);
+        let settings = ReadContext { complaints: &complaints, folder, environment, kubeconfigs: RefCell::default() }
+            .settings(text);
         let settings = settings.map(|settings| Self { file: file.to_owned(), ..settings });
         let problems = complaints.sorted();
         match settings {
@@ -93,18 +89,20 @@ impl Settings {
     }
 }
 
-impl Desk<'_> {
+impl ReadContext<'_> {
     /// `None` only together with an error among the complaints; settings may still be incomplete beside errors.
     fn settings(&self, text: &str) -> Option<Settings> {
         invisible::flaws(text).into_iter().for_each(|flaw| self.complaints.add(flaw));
-        let documents = yaml::documents(text).map_err(|fault| self.complaints.add(Flaw::error(fault.mark, fault.what)));
+        let documents =
+            yaml::documents(text).map_err(|fault| self.complaints.add(Flaw::error(fault.position, fault.what)));
         let documents = documents.ok()?;
         let [root] = documents.as_slice() else {
             self.complaints.add(match documents.get(1) {
-                Some(second) => Flaw::error(second.mark, "a second document").hint("one file describes one vedette"),
-                None => {
-                    Flaw::error(Mark { line: 1, column: 1 }, "the file is empty").hint("start from config/minimal.yaml")
+                Some(second) => {
+                    Flaw::error(second.position, "a second document").hint("one file describes one vedette")
                 }
+                None => Flaw::error(Position { line: 1, column: 1 }, "the file is empty")
+                    .hint("start from config/minimal.yaml"),
             });
             return None;
         };
@@ -123,7 +121,7 @@ impl Desk<'_> {
         let levels = self.levels(&section);
         let clusters = self.clusters(&section, &policy);
         if section.find("mail").is_none() {
-            let flaw = Flaw::warning(root.mark, "no 'mail' section: no notifications will be sent");
+            let flaw = Flaw::warning(root.position, "no 'mail' section: no notifications will be sent");
             self.complaints.add(flaw.hint("add one; without it vedette only serves the status page and metrics"));
         }
         let files = self.files(&section, None);
@@ -137,12 +135,12 @@ impl Desk<'_> {
     fn clusters(&self, section: &Section<'_>, policy: &Policy) -> Vec<super::settings::Cluster> {
         let Some(items) = section.list_required("clusters") else { return Vec::new() };
         if let (Some(node), true) = (section.find("clusters"), items.is_empty()) {
-            self.complaints.add(Flaw::error(node.mark, "'clusters' is empty: there is nothing to monitor"));
+            self.complaints.add(Flaw::error(node.position, "'clusters' is empty: there is nothing to monitor"));
         }
         let mut names = Taken::default();
         let written: Vec<Written> = items.iter().filter_map(|node| self.cluster(node, &mut names)).collect();
-        for Written { mark, cluster } in &written {
-            self.budget(cluster, *mark, policy);
+        for Written { position, cluster } in &written {
+            self.budget(cluster, *position, policy);
         }
         written.into_iter().map(|written| written.cluster).collect()
     }
@@ -155,7 +153,7 @@ impl Desk<'_> {
         let what = "no reference target outside this host: faults can only be confirmed after";
         let what = format!("{what} {}, as path unproven", duration::show(settings.policy.unproven_after));
         let hint = "list places that answer when the cluster does not under 'references' of 'vantage'";
-        self.complaints.add(Flaw::warning(root.mark, what).hint(hint));
+        self.complaints.add(Flaw::warning(root.position, what).hint(hint));
     }
 
     /// The `levels` of a section.
@@ -171,7 +169,8 @@ impl Desk<'_> {
                     Some(meant) => format!("did you mean '{meant}'?"),
                     None => format!("the rules are {}", known.join(", ")),
                 };
-                self.complaints.add(Flaw::error(entry.mark, format!("no rule '{}'", shortened(&entry.key))).hint(hint));
+                self.complaints
+                    .add(Flaw::error(entry.position, format!("no rule '{}'", shortened(&entry.key))).hint(hint));
             });
             if let (Ok(rule), Some(level)) = (rule, section.scalar(&entry.node, scalar::level)) {
                 levels.insert(rule, level);

@@ -8,18 +8,18 @@ use std::path::Path;
 
 use secrecy::ExposeSecret as _;
 
-use super::desk::Desk;
 use super::raw::{Section, shortened};
+use super::read_context::ReadContext;
 use super::settings::{ClientPair, Source};
 use super::source::{self, SourceError};
 use crate::parse::flaw::Flaw;
 use crate::parse::pem;
-use crate::parse::yaml::{Mark, Node};
+use crate::parse::yaml::{Node, Position};
 
 /// What a source is for, and so what must be in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
-    /// Certificate authorities.
+    /// Certificate CAs.
     Authorities,
     /// A client certificate chain.
     Certificate,
@@ -36,7 +36,7 @@ pub(super) enum Use {
 pub(super) struct Named<'a> {
     /// `None` for the configuration itself.
     pub(super) file: Option<&'a str>,
-    pub(super) mark: Mark,
+    pub(super) position: Position,
 }
 
 pub(super) const SOURCE_KEYS: [&str; 3] = ["file", "credential", "env"];
@@ -50,12 +50,12 @@ impl Use {
     }
 }
 
-impl Desk<'_> {
+impl ReadContext<'_> {
     /// The source under `key`, examined; `None` when absent or unusable.
     pub(super) fn source(&self, section: &Section<'_>, key: &str, purpose: Use) -> Option<Source> {
         let node = section.find(key)?;
         let source = self.written_source(node)?;
-        self.examine(&source, purpose, Named { file: None, mark: node.mark });
+        self.examine(&source, purpose, Named { file: None, position: node.position });
         Some(source)
     }
 
@@ -68,12 +68,12 @@ impl Desk<'_> {
         if has_certificate != has_key {
             let (present, absent) =
                 if has_key { ("client_key", "client_certificate") } else { ("client_certificate", "client_key") };
-            let mark = section.find(present).map_or(section.mark, |node| node.mark);
+            let position = section.find(present).map_or(section.position, |node| node.position);
             self.complaints
-                .add(Flaw::error(mark, format!("'{present}' without '{absent}'")).hint("give both or neither"));
+                .add(Flaw::error(position, format!("'{present}' without '{absent}'")).hint("give both or neither"));
         }
-        let mark = section.find("client_key").map_or(section.mark, |node| node.mark);
-        Some(self.paired(certificate?, key?, Named { file: None, mark }))
+        let position = section.find("client_key").map_or(section.position, |node| node.position);
+        Some(self.paired(certificate?, key?, Named { file: None, position }))
     }
 
     fn written_source(&self, node: &Node) -> Option<Source> {
@@ -81,13 +81,13 @@ impl Desk<'_> {
             // It may well be the secret itself, so it is not repeated.
             let hint = "write '{ file: PATH }', '{ credential: NAME }' or '{ env: VARIABLE }'";
             self.complaints
-                .add(Flaw::error(node.mark, "expected a mapping that says where it is, found a string").hint(hint));
+                .add(Flaw::error(node.position, "expected a mapping that says where it is, found a string").hint(hint));
             return None;
         }
         let section = Section::open(node, &SOURCE_KEYS, self.complaints)?;
         let given: Vec<&str> = SOURCE_KEYS.into_iter().filter(|key| section.find(key).is_some()).collect();
         let [key] = given.as_slice() else {
-            let flaw = Flaw::error(node.mark, format!("expected one source, found {}", given.len()));
+            let flaw = Flaw::error(node.position, format!("expected one source, found {}", given.len()));
             self.complaints.add(flaw.hint("give exactly one of file, credential and env"));
             return None;
         };
@@ -99,7 +99,7 @@ impl Desk<'_> {
             _ if !is_name => {
                 let what = format!("'{}' cannot be the name of a {key}", shortened(&text));
                 let hint = "letters, digits, '_', '-' and '.' only; for a path use 'file'";
-                self.complaints.add(Flaw::error(node.mark, what).hint(hint));
+                self.complaints.add(Flaw::error(node.position, what).hint(hint));
                 None
             }
             "credential" => Some(Source::Credential(text)),
@@ -119,7 +119,7 @@ impl Desk<'_> {
         let bytes = match source {
             Source::File(path) => source::read_file(path).map(|contents| {
                 if purpose.is_secret()
-                    && let Some(flaw) = open_to_everyone(path, contents.mode, named.mark)
+                    && let Some(flaw) = open_to_everyone(path, contents.mode, named.position)
                 {
                     say(flaw);
                 }
@@ -131,9 +131,11 @@ impl Desk<'_> {
             Ok(bytes) => bytes,
             // A person who checks the file by hand does not have the environment that the unit has.
             Err(error @ (SourceError::Unset { .. } | SourceError::NoCredentials { .. })) => {
-                return say(Flaw::warning(named.mark, error.to_string()).hint("set it in the unit that runs vedette"));
+                return say(
+                    Flaw::warning(named.position, error.to_string()).hint("set it in the unit that runs vedette")
+                );
             }
-            Err(error) => return say(Flaw::error(named.mark, chain(&error))),
+            Err(error) => return say(Flaw::error(named.position, chain(&error))),
         };
         let place = match source {
             Source::File(path) => path.display().to_string(),
@@ -141,28 +143,28 @@ impl Desk<'_> {
             Source::Env(name) => format!("environment variable {name}"),
             Source::Inline(_) => "the embedded text".to_owned(),
         };
-        for flaw in content_flaws(bytes.expose_secret(), purpose, &place, named.mark) {
+        for flaw in content_flaws(bytes.expose_secret(), purpose, &place, named.position) {
             say(flaw);
         }
     }
 }
 
 /// The flaw of a file with a secret in it that everyone on the machine may read or replace.
-pub(super) fn open_to_everyone(path: &Path, mode: u32, mark: Mark) -> Option<Flaw> {
+pub(super) fn open_to_everyone(path: &Path, mode: u32, position: Position) -> Option<Flaw> {
     (mode & 0o007 != 0).then(|| {
         let path = path.display();
-        Flaw::error(mark, format!("{path} is world-readable (mode {mode:04o})")).hint(format!("chmod o-rwx {path}"))
+        Flaw::error(position, format!("{path} is world-readable (mode {mode:04o})")).hint(format!("chmod o-rwx {path}"))
     })
 }
 
-fn content_flaws(bytes: &[u8], purpose: Use, place: &str, mark: Mark) -> Vec<Flaw> {
+fn content_flaws(bytes: &[u8], purpose: Use, place: &str, position: Position) -> Vec<Flaw> {
     if matches!(purpose, Use::Password | Use::Token) {
         let text = std::str::from_utf8(bytes).unwrap_or_default().trim_end_matches(['\r', '\n']);
         let is_line = !text.is_empty() && !text.contains(['\r', '\n', '\0']);
         return if is_line {
             vec![]
         } else {
-            vec![Flaw::error(mark, format!("{place} does not hold exactly one line of text"))]
+            vec![Flaw::error(position, format!("{place} does not hold exactly one line of text"))]
         };
     }
     let scan = pem::scan(bytes);
@@ -170,14 +172,14 @@ fn content_flaws(bytes: &[u8], purpose: Use, place: &str, mark: Mark) -> Vec<Fla
         .faults
         .iter()
         .take(8)
-        .map(|fault| Flaw::warning(mark, format!("{place} is damaged at line {}: {}", fault.line, fault.kind)));
+        .map(|fault| Flaw::warning(position, format!("{place} is damaged at line {}: {}", fault.line, fault.kind)));
     let mut flaws: Vec<Flaw> = damaged.collect();
     let is_der = bytes.first() == Some(&0x30) && scan.markers == 0;
     let other = scan.others.first().map(|other| format!("it holds {}", other.label));
     let hint =
         if is_der { Some("it seems to be DER; convert it with openssl x509 -inform der".to_owned()) } else { other };
     let mut miss = |what: &str, hint: Option<String>| {
-        flaws.push(Flaw { hint, ..Flaw::error(mark, format!("{place} holds no {what}")) });
+        flaws.push(Flaw { hint, ..Flaw::error(position, format!("{place} holds no {what}")) });
     };
     if purpose == Use::Key {
         match scan.keys.first() {

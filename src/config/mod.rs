@@ -5,50 +5,50 @@
 //! settings. Nothing here dials or resolves anything, and no secret is kept: [`source`] reads each on use.
 
 pub mod address;
-pub mod aside;
+pub mod blocking;
 pub mod budget;
 mod cluster;
 mod credentials;
-mod desk;
 pub mod duration;
+pub mod environment;
 mod etcd;
+pub mod file_stamp;
 pub mod files;
 mod inventory;
 mod kubeconfig;
 pub mod last_good;
 mod links;
 pub mod load;
-pub mod mark;
+mod mail_and_heartbeat;
 mod material;
-mod outlets;
 mod pair;
 pub mod problem;
 pub mod proxy;
 mod raw;
+mod read_context;
 mod scalar;
 pub mod schema;
 pub mod settings;
 mod size;
 pub mod source;
-pub mod surroundings;
 mod timing;
 mod vantage;
 pub mod web;
 
 #[cfg(test)]
 mod tests {
-    use super::{cluster, etcd, files, kubeconfig, links, load, material, outlets, timing, vantage};
+    use super::{cluster, etcd, files, kubeconfig, links, load, mail_and_heartbeat, material, timing, vantage};
 
     #[test]
     fn the_example_mentions_every_key() {
         let example = include_str!("../../config/vedette.example.yaml");
-        let knobs = timing::KNOBS.map(|knob| knob.key);
+        let knobs = timing::KNOBS.map(|timing_key| timing_key.key);
         let sections: [&[&str]; 17] = [
             &load::KEYS,
             &vantage::KEYS,
             &vantage::REFERENCE_KEYS,
-            &outlets::MAIL_KEYS,
-            &outlets::HEARTBEAT_KEYS,
+            &mail_and_heartbeat::MAIL_KEYS,
+            &mail_and_heartbeat::HEARTBEAT_KEYS,
             &links::KEYS,
             &material::SOURCE_KEYS,
             &cluster::KEYS,

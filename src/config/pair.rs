@@ -9,19 +9,19 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use secrecy::ExposeSecret as _;
 
-use super::desk::Desk;
 use super::material::Named;
+use super::read_context::ReadContext;
 use super::settings::{ClientPair, Source};
 use crate::parse::flaw::Flaw;
 use crate::parse::pem;
 
-impl Desk<'_> {
+impl ReadContext<'_> {
     /// The pair, with a warning when the key is not the certificate's. No more than that, because whoever renews both
     /// cannot replace them in one step.
     pub(super) fn paired(&self, certificate: Source, key: Source, named: Named<'_>) -> ClientPair {
         let pair = ClientPair { certificate, key };
         if self.examines() && is_mixed_up(&pair) {
-            let flaw = Flaw::warning(named.mark, "the client key is not that of the client certificate");
+            let flaw = Flaw::warning(named.position, "the client key is not that of the client certificate");
             let flaw = flaw.hint("give the key that the certificate was issued for; every server refuses this pair");
             match named.file {
                 Some(file) => self.complaints.add_in(file, flaw),

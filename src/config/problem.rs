@@ -32,10 +32,10 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Flaw { mark, severity, what, hint } = &self.flaw;
+        let Flaw { position, severity, what, hint } = &self.flaw;
         write!(f, "{}:", self.file)?;
-        if let Some(mark) = mark {
-            write!(f, "{mark}:")?;
+        if let Some(position) = position {
+            write!(f, "{position}:")?;
         }
         // What a person wrote is quoted, and may hold what nobody sees.
         write!(f, " {}: {}", severity.as_str(), invisible::shown(what))?;
@@ -80,7 +80,7 @@ impl Complaints {
         let mut problems = self.problems.into_inner();
         problems.sort_by(|a, b| {
             let order = |problem: &Problem| {
-                (problem.file != self.file, problem.file.clone(), problem.flaw.mark, problem.flaw.severity)
+                (problem.file != self.file, problem.file.clone(), problem.flaw.position, problem.flaw.severity)
             };
             order(a).cmp(&order(b))
         });

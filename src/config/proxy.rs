@@ -37,7 +37,7 @@ pub enum Scheme {
     Socks,
 }
 
-/// Octets, because a password need not be UTF-8.
+/// Bytes, because a password need not be UTF-8.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyLogin {
     /// User.
@@ -123,8 +123,8 @@ fn login(url: &Url, scheme: Scheme) -> Result<Option<ProxyLogin>, (&'static str,
     let decoded = |part: &str| {
         let mut escapes = part.split('%').skip(1);
         let is_sound = escapes.all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()));
-        let octets = Zeroizing::new(percent_decode_str(part).collect::<Vec<u8>>());
-        is_sound.then_some(octets).ok_or((
+        let bytes = Zeroizing::new(percent_decode_str(part).collect::<Vec<u8>>());
+        is_sound.then_some(bytes).ok_or((
             "the proxy's user or password has a '%' that does not begin an escape",
             "write '%25' for a percent sign, '%40' for '@', '%3A' for ':' and '%2F' for '/'",
         ))
@@ -184,8 +184,8 @@ mod tests {
             }
         }
         assert!("http://proxy.example".parse::<Proxy>().unwrap().login.is_none());
-        let octets = "http://ops:%FF@proxy.example".parse::<Proxy>().unwrap().login.unwrap();
-        assert_eq!(octets.password[..], [0xff]);
+        let bytes = "http://ops:%FF@proxy.example".parse::<Proxy>().unwrap().login.unwrap();
+        assert_eq!(bytes.password[..], [0xff]);
     }
 
     #[test]

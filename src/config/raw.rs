@@ -4,7 +4,7 @@
 //! at what was meant. Called by the readers of the sections.
 
 use crate::parse::flaw::Flaw;
-use crate::parse::yaml::{Entry, Mark, Node, Value};
+use crate::parse::yaml::{Entry, Node, Position, Value};
 
 use super::problem::Complaints;
 
@@ -12,7 +12,7 @@ use super::problem::Complaints;
 #[derive(Clone, Copy)]
 pub(super) struct Section<'a> {
     /// Where it begins.
-    pub(super) mark: Mark,
+    pub(super) position: Position,
     /// Where complaints go.
     pub(super) complaints: &'a Complaints,
     entries: &'a [Entry],
@@ -30,8 +30,8 @@ impl Wrong {
         Self { what: what.into(), hint: Some(hint.into()) }
     }
 
-    pub(super) fn at(self, mark: Mark) -> Flaw {
-        Flaw { hint: self.hint, ..Flaw::error(mark, self.what) }
+    pub(super) fn at(self, position: Position) -> Flaw {
+        Flaw { hint: self.hint, ..Flaw::error(position, self.what) }
     }
 }
 
@@ -40,17 +40,17 @@ impl<'a> Section<'a> {
     pub(super) fn open(node: &'a Node, keys: &[&str], complaints: &'a Complaints) -> Option<Self> {
         let Value::Map(entries) = &node.value else {
             let hint = format!("its keys are: {}", keys.join(", "));
-            complaints.add(Flaw::error(node.mark, format!("expected a mapping, found {}", node.kind())).hint(hint));
+            complaints.add(Flaw::error(node.position, format!("expected a mapping, found {}", node.kind())).hint(hint));
             return None;
         };
-        let section = Self { mark: node.mark, complaints, entries };
+        let section = Self { position: node.position, complaints, entries };
         section.refuse_repeated_keys();
         for entry in entries.iter().filter(|entry| !keys.contains(&entry.key.as_str())) {
             let hint = match nearest(&entry.key, keys) {
                 Some(meant) => format!("did you mean '{meant}'?"),
                 None => format!("the keys here are: {}", keys.join(", ")),
             };
-            complaints.add(Flaw::error(entry.mark, format!("unknown key '{}'", shortened(&entry.key))).hint(hint));
+            complaints.add(Flaw::error(entry.position, format!("unknown key '{}'", shortened(&entry.key))).hint(hint));
         }
         Some(section)
     }
@@ -58,10 +58,10 @@ impl<'a> Section<'a> {
     /// A mapping whose keys are names that somebody chose or a fixed list knows.
     pub(super) fn open_any(node: &'a Node, complaints: &'a Complaints) -> Option<Self> {
         let Value::Map(entries) = &node.value else {
-            complaints.add(Flaw::error(node.mark, format!("expected a mapping, found {}", node.kind())));
+            complaints.add(Flaw::error(node.position, format!("expected a mapping, found {}", node.kind())));
             return None;
         };
-        let section = Self { mark: node.mark, complaints, entries };
+        let section = Self { position: node.position, complaints, entries };
         section.refuse_repeated_keys();
         Some(section)
     }
@@ -70,8 +70,8 @@ impl<'a> Section<'a> {
         for (index, entry) in self.entries.iter().enumerate() {
             if let Some(first) = self.entries[..index].iter().find(|earlier| earlier.key == entry.key) {
                 let what =
-                    format!("key '{}' again; it is already set in line {}", shortened(&entry.key), first.mark.line);
-                self.complaints.add(Flaw::error(entry.mark, what).hint("keep one of the two"));
+                    format!("key '{}' again; it is already set in line {}", shortened(&entry.key), first.position.line);
+                self.complaints.add(Flaw::error(entry.position, what).hint("keep one of the two"));
             }
         }
     }
@@ -93,8 +93,8 @@ impl<'a> Section<'a> {
         if found.is_none() {
             let written = self.entries.iter().find(|entry| entry.key == key);
             let flaw = match written {
-                Some(entry) => Flaw::error(entry.mark, format!("'{key}' is empty")),
-                None => Flaw::error(self.mark, format!("'{key}' is missing")),
+                Some(entry) => Flaw::error(entry.position, format!("'{key}' is empty")),
+                None => Flaw::error(self.position, format!("'{key}' is missing")),
             };
             self.complaints.add(flaw);
         }
@@ -116,7 +116,7 @@ impl<'a> Section<'a> {
         match self.find(key).map(|node| (node, &node.value)) {
             Some((_, Value::Bool(value))) => *value,
             Some((node, _)) => {
-                self.complaints.add(Flaw::error(node.mark, format!("'{key}' must be true or false")));
+                self.complaints.add(Flaw::error(node.position, format!("'{key}' must be true or false")));
                 false
             }
             None => false,
@@ -136,16 +136,16 @@ impl<'a> Section<'a> {
     /// `node` through `parse`.
     pub(super) fn scalar<T>(&self, node: &Node, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
         let Some(text) = node.scalar() else {
-            self.complaints.add(Flaw::error(node.mark, format!("expected a string, found {}", node.kind())));
+            self.complaints.add(Flaw::error(node.position, format!("expected a string, found {}", node.kind())));
             return None;
         };
-        parse(text).map_err(|wrong| self.complaints.add(wrong.at(node.mark))).ok()
+        parse(text).map_err(|wrong| self.complaints.add(wrong.at(node.position))).ok()
     }
 
     fn items(&self, key: &str, node: &'a Node) -> Option<&'a [Node]> {
         let Value::List(items) = &node.value else {
             let what = format!("'{key}' must be a list, and is {}", node.kind());
-            self.complaints.add(Flaw::error(node.mark, what).hint("start each item with '- '"));
+            self.complaints.add(Flaw::error(node.position, what).hint("start each item with '- '"));
             return None;
         };
         Some(items)

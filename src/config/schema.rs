@@ -61,8 +61,8 @@ struct Vantage {
     /// TLS, users and client certificates for `listen`: a file in the form of Prometheus exporter-toolkit's
     /// `web-config.yml`, reloaded when it changes. Default: none. Example: `web-config.yml`.
     web_config: Option<String>,
-    /// The database of incidents and unsent mail; a change takes a restart. Default: `vedette.db` in `$STATE_DIRECTORY`, else in
-    /// `/var/lib/vedette`.
+    /// The database of incidents and unsent mail; a change takes a restart. Default: `vedette.db` in
+    /// `$STATE_DIRECTORY`, else in `/var/lib/vedette`.
     store: Option<String>,
     /// The socket for `vedette status`, `silence` and `incidents`, or `off`; a change takes a restart. Default:
     /// `/run/vedette/control.sock`.
@@ -72,8 +72,8 @@ struct Vantage {
     /// Reference targets outside the clusters: if they respond, this host's network works. The mail relay and the
     /// resolvers are always among them. Default: no others.
     references: Option<Vec<Reference>>,
-    /// A name of the IANA time zone database: mails and the status page show its local time beside UTC. Default: UTC alone.
-    /// Example: `Europe/Berlin`.
+    /// A name of the IANA time zone database: mails and the status page show its local time beside UTC. Default: UTC
+    /// alone. Example: `Europe/Berlin`.
     time_zone: Option<String>,
 }
 
@@ -152,7 +152,8 @@ struct Links {
 struct Cluster {
     /// Every mail and metric about the cluster bears it. Example: `prod-eu1`.
     name: Name,
-    /// What it was installed with: the commands in mails depend on it. Default: guessed from what is seen, else kubeadm.
+    /// What it was installed with: the commands in mails depend on it. Default: guessed from what is seen, else
+    /// kubeadm.
     distribution: Option<Installed>,
     /// Whom ssh logs in on its hosts; commands use sudo for anyone but root. Default: whoever types the command.
     ssh_user: Option<LoginName>,
@@ -210,8 +211,8 @@ struct Vip {
     address: Option<Address>,
     /// Name to expect in the certificate. Default: the host in `address`.
     server_name: Option<String>,
-    /// Whether the address moves by itself when the host that owns it fails (keepalived, kube-vip); it is given 10s then.
-    /// Default: false.
+    /// Whether the address moves by itself when the host that owns it fails (keepalived, kube-vip); it is given 10s
+    /// then. Default: false.
     failover: Option<bool>,
     /// Who renews its certificates. Default: the cluster's.
     certificates: Option<Renewal>,
@@ -295,7 +296,8 @@ struct Files {
     path: String,
     /// Who renews what is in them. Default: manual.
     certificates: Option<Renewal>,
-    /// The fraction of the lifetime after which a program renews what is in them, from 0.1 to 0.99. Default: two thirds.
+    /// The fraction of the lifetime after which a program renews what is in them, from 0.1 to 0.99. Default: two
+    /// thirds.
     renewed_at: Option<NumberOrText>,
     /// The endpoint of the cluster that should serve the newest certificate in it. Default: the one whose certificate
     /// has the same subject, issuer and names.
@@ -404,16 +406,16 @@ impl JsonSchema for Timing {
         let mut defaults = Policy::default();
         let properties: serde_json::Map<_, _> = KNOBS
             .iter()
-            .map(|knob| {
-                let (least, most) = (duration::show(knob.range.0), duration::show(knob.range.1));
-                let default = duration::show(*(knob.of)(&mut defaults));
+            .map(|timing_key| {
+                let (least, most) = (duration::show(timing_key.range.0), duration::show(timing_key.range.1));
+                let default = duration::show(*(timing_key.of)(&mut defaults));
                 let schema = json_schema!({
                     "description": format!("From {least} to {most}. Default: {default}."),
                     "type": ["string", "null"],
                     "pattern": PATTERN,
                     "default": default,
                 });
-                (knob.key.to_owned(), schema.to_value())
+                (timing_key.key.to_owned(), schema.to_value())
             })
             .collect();
         json_schema!({
@@ -430,18 +432,18 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::config::{cluster, files, kubeconfig, links, load, material, outlets, vantage};
+    use crate::config::{cluster, files, kubeconfig, links, load, mail_and_heartbeat, material, vantage};
 
     #[test]
     fn every_section_has_the_keys_that_its_reader_knows() {
         let schema: Value = serde_json::from_str(&text()).unwrap();
-        let knobs = KNOBS.map(|knob| knob.key);
+        let knobs = KNOBS.map(|timing_key| timing_key.key);
         let sections: [(&str, &[&str]); 15] = [
             ("", &load::KEYS),
             ("Vantage", &vantage::KEYS),
             ("Reference", &vantage::REFERENCE_KEYS),
-            ("Mail", &outlets::MAIL_KEYS),
-            ("Heartbeat", &outlets::HEARTBEAT_KEYS),
+            ("Mail", &mail_and_heartbeat::MAIL_KEYS),
+            ("Heartbeat", &mail_and_heartbeat::HEARTBEAT_KEYS),
             ("Links", &links::KEYS),
             ("Source", &material::SOURCE_KEYS),
             ("Cluster", &cluster::KEYS),

@@ -19,7 +19,7 @@ use crate::model::policy::Policy;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::{Name, Subject};
 use crate::model::zone::Zone;
-use crate::parse::yaml::Mark;
+use crate::parse::yaml::Position;
 
 /// Everything vedette was told.
 #[derive(Debug, Clone)]
@@ -171,7 +171,7 @@ pub struct Etcd {
     /// Members, at their client ports, or at their metrics listeners where that is all we have.
     pub members: Vec<(Name, Endpoint)>,
     /// Metrics listeners, by the name of their member.
-    pub listeners: Vec<(Name, Listener)>,
+    pub listeners: Vec<(Name, MetricsListener)>,
     /// How we prove who we are to metrics listeners over TLS.
     pub at_listeners: Credentials,
     /// Whether no client port is given.
@@ -180,7 +180,7 @@ pub struct Etcd {
 
 /// A metrics listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listener {
+pub struct MetricsListener {
     /// Whether it speaks TLS.
     pub is_tls: bool,
     /// Where to dial and, with TLS, whom to expect there.
@@ -190,7 +190,7 @@ pub struct Listener {
 /// How we prove who we are, and whom we trust.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Credentials {
-    /// Certificate authorities, PEM.
+    /// Certificate CAs, PEM.
     pub anchors: Option<Source>,
     /// The kubeconfig all of it is from.
     pub kubeconfig: Option<PathBuf>,
@@ -210,7 +210,7 @@ pub struct WatchedFiles {
     /// Its name in the inventory.
     pub name: Name,
     /// Where it stands in the configuration; `None` for our own, which stand elsewhere.
-    pub mark: Option<Mark>,
+    pub position: Option<Position>,
     /// Where to look.
     pub place: FilePlace,
     /// Who renews what is there.
@@ -228,7 +228,7 @@ pub struct WatchedFiles {
 pub enum FilePlace {
     /// A file, a directory, or a glob.
     Pattern(PathBuf),
-    /// A credential or authority of ours.
+    /// A credential or CA of ours.
     Source(Source),
 }
 

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::cluster::Taken;
-use super::desk::Desk;
 use super::raw::{Section, Wrong, shortened};
+use super::read_context::ReadContext;
 use super::scalar;
 use super::settings::{Address, Host, Mail, NamedAddress, Vantage, WebPlace};
 use super::web::{self, WebConfig};
@@ -35,8 +35,8 @@ const OFF: &str = "off";
 /// The file in it.
 const STORE: &str = "vedette.db";
 
-impl Desk<'_> {
-    /// The vantage in `node`, defaults where it is silent. The mail relay is a reference point by default.
+impl ReadContext<'_> {
+    /// The vantage in `node`, defaults where it is silent. The mail relay is a reference target by default.
     pub(super) fn vantage(&self, node: Option<&Node>, mail: Option<&Mail>) -> Vantage {
         let section = node.and_then(|node| Section::open(node, &KEYS, self.complaints));
         let section = section.as_ref();
@@ -46,7 +46,7 @@ impl Desk<'_> {
             .and_then(|section| section.read("control", |text| Ok((text != OFF).then(|| self.folder.join(text)))));
         let resolvers = section
             .and_then(|section| self.resolvers(section))
-            .unwrap_or_else(|| self.surroundings.resolvers.iter().map(|server| resolver(*server)).collect());
+            .unwrap_or_else(|| self.environment.resolvers.iter().map(|server| resolver(*server)).collect());
         let web = section.and_then(|section| self.web_config(section));
         let listen = section.and_then(|section| self.listen(section, web.as_ref())).unwrap_or_else(default_listen);
         let is_wide = !listen.ip().to_canonical().is_loopback();
@@ -54,7 +54,7 @@ impl Desk<'_> {
         let mut references = section.map(|section| self.references(section)).unwrap_or_default();
         add_defaults(&mut references, mail, &resolvers);
         Vantage {
-            name: name.unwrap_or_else(|| self.surroundings.host_name.clone()),
+            name: name.unwrap_or_else(|| self.environment.host_name.clone()),
             listen,
             web_config: web.map(|(path, _)| WebPlace { path, must_guard }),
             store: store.unwrap_or_else(|| self.default_store()),
@@ -80,10 +80,10 @@ impl Desk<'_> {
             Err(problems) => (None, problems),
         };
         for problem in problems {
-            match problem.flaw.mark {
+            match problem.flaw.position {
                 Some(_) => self.complaints.add_in(&problem.file, problem.flaw),
                 // Not about a place in it, but about the file.
-                None => self.complaints.add(Flaw { mark: Some(node.mark), ..problem.flaw }),
+                None => self.complaints.add(Flaw { position: Some(node.position), ..problem.flaw }),
             }
         }
         Some((path, config))
@@ -103,7 +103,7 @@ impl Desk<'_> {
             Some((_, None)) => false,
         };
         if !is_allowed && is_open && !listen.ip().to_canonical().is_loopback() {
-            let mark = section.find("listen").map_or(section.mark, |node| node.mark);
+            let position = section.find("listen").map_or(section.position, |node| node.position);
             let (what, hint) = match web {
                 None => (
                     "the endpoints ask nobody who they are",
@@ -116,13 +116,13 @@ impl Desk<'_> {
                 ),
             };
             self.complaints
-                .add(Flaw::error(mark, format!("'{listen}' can be reached from outside, and {what}")).hint(hint));
+                .add(Flaw::error(position, format!("'{listen}' can be reached from outside, and {what}")).hint(hint));
         }
         Some(listen)
     }
 
     fn default_store(&self) -> PathBuf {
-        self.surroundings.state_directory.as_deref().unwrap_or(Path::new(STATE_DIRECTORY)).join(STORE)
+        self.environment.state_directory.as_deref().unwrap_or(Path::new(STATE_DIRECTORY)).join(STORE)
     }
 
     fn resolvers(&self, section: &Section<'_>) -> Option<Vec<NamedAddress>> {
@@ -134,7 +134,7 @@ impl Desk<'_> {
                     Err(Wrong::new("a resolver needs an IP address", "without it no name can be resolved"))
                 }
             })?;
-            taken.take(self, "resolver", &server.to_string(), node.mark);
+            taken.take(self, "resolver", &server.to_string(), node.position);
             Some(resolver(server))
         };
         Some(section.list("resolvers")?.iter().filter_map(read).collect())
@@ -147,10 +147,10 @@ impl Desk<'_> {
             let name = section.read_required("name", scalar::name);
             let address = section.read_required("address", scalar::address);
             if let (Some(name), Some(node)) = (&name, section.find("name")) {
-                names.take(self, "reference target", name.as_str(), node.mark);
+                names.take(self, "reference target", name.as_str(), node.position);
             }
             if let (Some(address), Some(node)) = (&address, section.find("address")) {
-                addresses.take(self, "address", &address.to_string(), node.mark);
+                addresses.take(self, "address", &address.to_string(), node.position);
             }
             Some(NamedAddress { name: name?, address: address? })
         };

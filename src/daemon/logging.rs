@@ -4,8 +4,9 @@
 //! for a terminal; a priority in front of each line when the journal reads it, which also stamps the time itself.
 //! `VEDETTE_LOG` filters, as `info` or `warn,vedette=debug`. Called once, by `cli`.
 //!
-//! Lines are written by a thread of their own: journald on a hung disk stops reading, and a write to standard error then
-//! blocks whoever writes. Lines that find the queue full are dropped, and the next line that is written says how many.
+//! Lines are written by a thread of their own: journald on a hung disk stops reading, and a write to standard error
+//! then blocks whoever writes. Lines that find the queue full are dropped, and the next line that is written says how
+//! many.
 
 use std::fmt;
 use std::fs::File;
@@ -25,7 +26,7 @@ use tracing_subscriber::registry::LookupSpan;
 /// The variable that holds the filter.
 pub const FILTER_VARIABLE: &str = "VEDETTE_LOG";
 /// The filter unless the variable says otherwise. rustls warns of what a peer does wrong, in words that the peer can
-/// choose and as often as it likes; the looks name the same trouble by its cause.
+/// choose and as often as it likes; the probes name the same trouble by its cause.
 const DEFAULT_FILTER: &str = "info,rustls=error";
 /// Set by the service manager to `device:inode` of the stream it reads into the journal.
 const JOURNAL_VARIABLE: &str = "JOURNAL_STREAM";
@@ -86,7 +87,7 @@ pub fn start(format: Format) -> Result<Writing, LoggingError> {
 /// The line that stands where `lines` are missing.
 fn missing(format: Format, reader: Reader, lines: usize) -> String {
     let text = format!("{lines} log lines dropped: whatever reads standard error did not take them in time");
-    let priority = if reader == Reader::Journal { "<4>" } else { "" };
+    let priority = if reader == Reader::AlarmLog { "<4>" } else { "" };
     match format {
         Format::Plain => format!("{priority} WARN {}: {text}", module_path!()),
         Format::Json => {
@@ -138,7 +139,7 @@ impl<W: io::Write, M: Fn(usize) -> String> io::Write for Counting<W, M> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reader {
     Terminal,
-    Journal,
+    AlarmLog,
     Other,
 }
 
@@ -151,7 +152,7 @@ impl Reader {
         let stream = std::env::var(JOURNAL_VARIABLE).unwrap_or_default();
         let file = stderr.as_fd().try_clone_to_owned().map(File::from).and_then(|file| file.metadata());
         match file {
-            Ok(file) if stream == format!("{}:{}", file.dev(), file.ino()) => Self::Journal,
+            Ok(file) if stream == format!("{}:{}", file.dev(), file.ino()) => Self::AlarmLog,
             Ok(_) | Err(_) => Self::Other,
         }
     }
@@ -165,9 +166,9 @@ where
     let builder = builder.with_ansi(reader == Reader::Terminal);
     let shape = tracing_subscriber::fmt::format().with_ansi(reader == Reader::Terminal);
     match (format, reader) {
-        (Format::Plain, Reader::Journal) => Box::new(builder.event_format(Prioritised(shape.without_time())).finish()),
+        (Format::Plain, Reader::AlarmLog) => Box::new(builder.event_format(Prioritised(shape.without_time())).finish()),
         (Format::Plain, Reader::Terminal | Reader::Other) => Box::new(builder.event_format(shape).finish()),
-        (Format::Json, Reader::Journal) => {
+        (Format::Json, Reader::AlarmLog) => {
             Box::new(builder.fmt_fields(JsonFields::new()).event_format(Prioritised(shape.json())).finish())
         }
         (Format::Json, Reader::Terminal | Reader::Other) => {
@@ -221,7 +222,7 @@ mod tests {
 
     #[test]
     fn the_journal_gets_a_priority_and_no_time() {
-        assert_eq!(written(Format::Plain, Reader::Journal), "<4> WARN api: mail is late waiting=3\n");
+        assert_eq!(written(Format::Plain, Reader::AlarmLog), "<4> WARN api: mail is late waiting=3\n");
     }
 
     #[test]
@@ -245,7 +246,7 @@ mod tests {
         assert_eq!(object["level"], "WARN");
         assert_eq!(object["fields"]["message"], "mail is late");
         assert_eq!(object["fields"]["waiting"], 3);
-        assert!(written(Format::Json, Reader::Journal).starts_with("<4>{"));
+        assert!(written(Format::Json, Reader::AlarmLog).starts_with("<4>{"));
     }
 
     #[test]
@@ -275,7 +276,7 @@ mod tests {
         let (release, held) = std::sync::mpsc::channel::<()>();
         let lines = Sink::default();
         let stalled = Stalled { held, is_held: true, to: lines.clone() };
-        let (mut writer, writing) = queue(stalled, 1, |lines| missing(Format::Plain, Reader::Journal, lines));
+        let (mut writer, writing) = queue(stalled, 1, |lines| missing(Format::Plain, Reader::AlarmLog, lines));
 
         for number in 0..20 {
             writer.write_all(format!("line {number}\n").as_bytes()).unwrap();
@@ -322,7 +323,7 @@ mod tests {
 
     /// What the journal gets of `events` under `filter`.
     fn logged(filter: &str, events: impl FnOnce()) -> String {
-        captured(Format::Plain, Reader::Journal, filter, events)
+        captured(Format::Plain, Reader::AlarmLog, filter, events)
     }
 
     fn captured(format: Format, reader: Reader, filter: &str, events: impl FnOnce()) -> String {

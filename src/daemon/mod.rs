@@ -2,17 +2,17 @@
 //!
 //! Everything impure that belongs to no edge lives here. Called by `cli`.
 
+mod adapters;
+mod alarm_log;
 pub mod clock;
-pub mod crew;
 mod difference;
-mod edges;
-mod journal;
-mod listener;
 pub mod logging;
 mod orders;
-#[cfg(test)]
-mod rebirth;
+mod page_server;
 mod reload;
+#[cfg(test)]
+mod rerun;
 pub mod run;
 pub mod shutdown;
 pub mod systemd;
+pub mod worker_threads;

@@ -12,11 +12,11 @@ use tokio::signal::unix::{self, SignalKind};
 use tokio::sync::mpsc;
 
 use super::systemd;
-use crate::config::aside::Aside;
+use crate::config::blocking::BlockingPool;
+use crate::config::environment::{Environment, Sources};
+use crate::config::file_stamp::FileStamp;
 use crate::config::load::Loaded;
-use crate::config::mark::Mark;
 use crate::config::problem::Problem;
-use crate::config::surroundings::{Sources, Surroundings};
 use crate::parse::flaw::Flaw;
 
 /// Time between two questions for the files' state, and the time they must have kept still.
@@ -25,7 +25,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 const SETTLING: Duration = Duration::from_millis(250);
 /// A file that never keeps still is read as it is after this many pauses.
 const PATIENCE: u32 = 20;
-/// What was refused is tried again after this: a key that was missing may be there, and no file of ours changes by that.
+/// What was refused is tried again after this: a key that was missing may be there, and no file of ours changes by
+/// that.
 const AGAIN: Duration = Duration::from_secs(30);
 /// A file system that does not answer for this long counts as a mistake.
 const READING: Duration = Duration::from_secs(20);
@@ -43,7 +44,7 @@ pub(super) enum Cause {
 
 /// The configuration as it was read, and why.
 #[derive(Debug)]
-pub(super) struct Attempt {
+pub(super) struct ReloadAttempt {
     pub(super) cause: Cause,
     pub(super) result: Result<Box<Loaded>, Vec<Problem>>,
 }
@@ -54,10 +55,10 @@ pub(super) struct Reloads {
     file: PathBuf,
     kubeconfigs: Vec<PathBuf>,
     hangup: unix::Signal,
-    aside: Aside,
+    blocking: BlockingPool,
     /// As they were when they were last read, and when they were last looked at.
-    read: Vec<Mark>,
-    seen: Vec<Mark>,
+    read: Vec<FileStamp>,
+    seen: Vec<FileStamp>,
     refused: Option<Vec<Problem>>,
 }
 
@@ -70,12 +71,12 @@ impl Reloads {
     pub(super) fn watch(file: PathBuf, loaded: &Loaded, refused: Option<Vec<Problem>>) -> std::io::Result<Self> {
         let hangup = unix::signal(SignalKind::hangup())?;
         let kubeconfigs = loaded.settings.kubeconfigs.clone();
-        let read: Vec<Mark> = files(&file, &kubeconfigs).map(|path| Mark::of(path)).collect();
-        Ok(Self { file, kubeconfigs, hangup, aside: Aside::new(1), seen: read.clone(), read, refused })
+        let read: Vec<FileStamp> = files(&file, &kubeconfigs).map(|path| FileStamp::of(path)).collect();
+        Ok(Self { file, kubeconfigs, hangup, blocking: BlockingPool::new(1), seen: read.clone(), read, refused })
     }
 
     /// Reads whenever it is wanted, until nobody takes the results.
-    pub(super) async fn run(mut self, attempts: mpsc::Sender<Attempt>) {
+    pub(super) async fn run(mut self, attempts: mpsc::Sender<ReloadAttempt>) {
         loop {
             let cause = self.wanted().await;
             if cause != Cause::Again {
@@ -87,7 +88,7 @@ impl Reloads {
                 Err(problems) => cause != Cause::Again || self.refused.as_ref() != Some(problems),
             };
             self.refused = result.as_ref().err().cloned();
-            if is_news && attempts.send(Attempt { cause, result }).await.is_err() {
+            if is_news && attempts.send(ReloadAttempt { cause, result }).await.is_err() {
                 return;
             }
         }
@@ -101,9 +102,9 @@ impl Reloads {
                 () = tokio::time::sleep(PAUSE) => {}
             }
             waited += PAUSE;
-            let Some(marks) = self.marks().await else { continue };
-            let keeps_still = self.seen == marks;
-            self.seen = marks;
+            let Some(stamps) = self.stamps().await else { continue };
+            let keeps_still = self.seen == stamps;
+            self.seen = stamps;
             if keeps_still && self.seen != self.read {
                 return Cause::File;
             }
@@ -115,12 +116,12 @@ impl Reloads {
 
     /// Reads once the files keep still, and anew when they changed meanwhile.
     async fn settled_reading(&mut self, cause: Cause) -> Result<Box<Loaded>, Vec<Problem>> {
-        let mut before = self.marks().await;
+        let mut before = self.stamps().await;
         let mut result = Err(Vec::new());
         for turn in 0..PATIENCE {
             if turn > 0 || cause == Cause::Signal {
                 tokio::time::sleep(SETTLING).await;
-                let now = self.marks().await;
+                let now = self.stamps().await;
                 let keeps_still = now == before;
                 before = now;
                 if !keeps_still && turn + 1 < PATIENCE {
@@ -128,7 +129,7 @@ impl Reloads {
                 }
             }
             result = self.reading().await;
-            let after = self.marks().await;
+            let after = self.stamps().await;
             let is_whole = after == before;
             before = after;
             if is_whole {
@@ -137,7 +138,7 @@ impl Reloads {
         }
         if let Ok(loaded) = &result {
             self.kubeconfigs.clone_from(&loaded.settings.kubeconfigs);
-            before = self.marks().await;
+            before = self.stamps().await;
         }
         self.read = before.unwrap_or_default();
         self.seen.clone_from(&self.read);
@@ -146,17 +147,17 @@ impl Reloads {
 
     async fn reading(&self) -> Result<Box<Loaded>, Vec<Problem>> {
         let file = self.file.clone();
-        let read = move || Loaded::read(&file, &Surroundings::here(Sources::Examined)).map(Box::new);
-        self.aside.run(READING, read).await.unwrap_or_else(|| {
+        let read = move || Loaded::read(&file, &Environment::here(Sources::Examined)).map(Box::new);
+        self.blocking.run(READING, read).await.unwrap_or_else(|| {
             let flaw = Flaw::error(None, format!("the file system does not answer within {READING:?}"));
             Err(vec![Problem { file: self.file.display().to_string(), flaw }])
         })
     }
 
     /// `None` when the file system does not answer.
-    async fn marks(&self) -> Option<Vec<Mark>> {
+    async fn stamps(&self) -> Option<Vec<FileStamp>> {
         let (file, kubeconfigs) = (self.file.clone(), self.kubeconfigs.clone());
-        self.aside.run(PAUSE, move || files(&file, &kubeconfigs).map(|path| Mark::of(path)).collect()).await
+        self.blocking.run(PAUSE, move || files(&file, &kubeconfigs).map(|path| FileStamp::of(path)).collect()).await
     }
 }
 

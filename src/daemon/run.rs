@@ -18,7 +18,7 @@ use crate::config::last_good;
 use crate::config::load::Loaded;
 use crate::config::problem::Problem;
 use crate::engine::Engine;
-use crate::expose::{Control, Desk, Expose, Pages, Request, Shared, Web};
+use crate::expose::{Control, Expose, OrderIntake, Pages, Request, Shared, Web};
 use crate::model::exchange::{Action, Input};
 use crate::model::message::{Delivery, DeliveryFailure, FailureClass, MessageId, Receipt};
 use crate::model::observation::Observation;
@@ -28,13 +28,13 @@ use crate::model::snapshot::Snapshot;
 use crate::model::time::{Clock, UnixTime};
 use crate::store::Store;
 
+use super::adapters::Edges;
+use super::alarm_log::AlarmLog;
 use super::clock;
 use super::difference::differences;
-use super::edges::Edges;
-use super::journal::Journal;
-use super::listener;
 use super::orders::Waiting;
-use super::reload::{Attempt as Reading, Cause, Reloads};
+use super::page_server;
+use super::reload::{Cause, ReloadAttempt as Reading, Reloads};
 use super::shutdown::{Demand, Signals};
 use super::systemd::{self, Progress, Watchdog};
 
@@ -60,7 +60,7 @@ struct Daemon {
     tasks: TaskTracker,
     reports: mpsc::Sender<Input>,
     shared: Shared,
-    journal: Journal,
+    journal: AlarmLog,
     waiting: Waiting,
     watchdog: Option<Watchdog>,
     last_persist: u64,
@@ -98,17 +98,17 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let (observe, mut observed) = mpsc::channel(OBSERVED);
     let (reports, mut reported) = mpsc::channel(REPORTED);
     let mut daemon = Daemon::new(&start, clock.clone(), observe, reports)?;
-    let (wish, mut wished) = mpsc::channel(1);
-    let watching = tokio::spawn(reloads.run(wish));
+    let (silence_request, mut wished) = mpsc::channel(1);
+    let watching = tokio::spawn(reloads.run(silence_request));
 
     let stop = CancellationToken::new();
     let pages = Pages::new(Arc::clone(&daemon.shared), clock);
     let address = expose.address()?;
     let control = listen(start.loaded.settings.vantage.control.as_deref());
     let (orders, mut ordered) = mpsc::channel(ORDERED);
-    let desk = Desk { snapshot: Arc::clone(&daemon.shared), clock: daemon.clock.clone(), orders };
-    let office = control.map(|control| tokio::spawn(control.serve(pages.clone(), desk, stop.clone())));
-    let server = listener::serve(expose, pages, stop.clone())?;
+    let order_intake = OrderIntake { snapshot: Arc::clone(&daemon.shared), clock: daemon.clock.clone(), orders };
+    let control_server = control.map(|control| tokio::spawn(control.serve(pages.clone(), order_intake, stop.clone())));
+    let server = page_server::serve(expose, pages, stop.clone())?;
     let clusters = start.loaded.settings.clusters.len();
     tracing::info!(%address, clusters, "started: {clusters} clusters, status page and metrics at {scheme}://{address}");
 
@@ -132,8 +132,8 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     // Nothing that is lost here was promised: what must last is in the store.
     tokio::time::timeout(Duration::from_secs(1), daemon.edges.collectors.shutdown()).await.ok();
     tokio::time::timeout(Duration::from_secs(1), server).await.ok();
-    if let Some(office) = office {
-        tokio::time::timeout(Duration::from_secs(1), office).await.ok();
+    if let Some(control_server) = control_server {
+        tokio::time::timeout(Duration::from_secs(1), control_server).await.ok();
     }
     Ok(())
 }
@@ -165,7 +165,7 @@ impl Daemon {
             store,
             tasks: TaskTracker::new(),
             reports,
-            journal: Journal::default(),
+            journal: AlarmLog::default(),
             waiting: Waiting::default(),
             watchdog: Watchdog::of_service(),
             last_persist: 0,
@@ -241,7 +241,7 @@ impl Daemon {
                 self.persisted = self.persisted.max(*sequence);
                 self.waiting.note(*sequence, result);
             }
-            Input::Restored(memory) => Journal::note_memory(memory),
+            Input::Restored(memory) => AlarmLog::note_restored(memory),
             Input::Observed(_)
             | Input::Ordered(_)
             | Input::Beaten { .. }
@@ -272,7 +272,7 @@ impl Daemon {
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Look(look) => self.edges.collectors.start(look),
+            Action::Probe(request) => self.edges.collectors.start(request),
             Action::Persist { sequence, changes } => {
                 self.journal.note_changes(&changes);
                 self.last_persist = sequence;
@@ -287,7 +287,7 @@ impl Daemon {
         let Some(email) = self.edges.email.clone() else { return };
         self.sending += 1;
         let (reports, deadline) = (self.reports.clone(), self.edges.delivery_deadline());
-        let mut attempt = Attempt { message: Some(delivery.message.id.clone()), reports };
+        let mut attempt = SendAttempt { message: Some(delivery.message.id.clone()), reports };
         self.tasks.spawn(async move {
             let (receipt, recipients) = email.deliver(&delivery, deadline).await;
             attempt.report(receipt, recipients).await;
@@ -317,8 +317,8 @@ impl Daemon {
     /// Nothing has changed when this fails.
     fn replace(&mut self, loaded: Loaded, cause: Cause) -> Result<Replacement, Vec<String>> {
         let Loaded { settings, warnings, text } = loaded;
-        let hopeless = |error: anyhow::Error| vec![format!("{}: error: {error:#}", self.file.display())];
-        let (edges, remarks) = self.edges.replaced(settings).map_err(hopeless)?;
+        let setup_error = |error: anyhow::Error| vec![format!("{}: error: {error:#}", self.file.display())];
+        let (edges, remarks) = self.edges.replaced(settings).map_err(setup_error)?;
         let changes = differences(&self.edges.settings, &edges.settings);
         let changes = if changes.is_empty() { "nothing in it changed".to_owned() } else { changes.join(", ") };
         let cause = match cause {
@@ -403,12 +403,12 @@ impl Daemon {
 
 /// One attempt to send, which reports how it ended even when its task dies: a message that stayed under way for ever
 /// would be a page lost.
-struct Attempt {
+struct SendAttempt {
     message: Option<MessageId>,
     reports: mpsc::Sender<Input>,
 }
 
-impl Attempt {
+impl SendAttempt {
     async fn report(&mut self, receipt: Receipt, recipients: Recipients) {
         if let Some(message) = self.message.take() {
             // The loop is gone only when the process is about to end.
@@ -417,7 +417,7 @@ impl Attempt {
     }
 }
 
-impl Drop for Attempt {
+impl Drop for SendAttempt {
     fn drop(&mut self) {
         let Some(message) = self.message.take() else { return };
         let text = "the attempt died without an answer".to_owned();

@@ -11,7 +11,7 @@ use crate::model::time::{Mono, Now};
 
 /// Says that everything is bound and looking, with a line for `systemctl status`.
 pub fn ready(text: &str) {
-    tell(&[NotifyState::Ready, NotifyState::Status(&one_line(text))]);
+    notify(&[NotifyState::Ready, NotifyState::Status(&one_line(text))]);
 }
 
 /// Says that the configuration is being read anew; [`ready`] ends it, however it went.
@@ -20,19 +20,19 @@ pub fn ready(text: &str) {
 pub fn reloading() {
     let now = NotifyState::monotonic_usec_now();
     match now {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(error) => tracing::warn!(%error, "sd_notify of a reload failed: {error}"),
     }
 }
 
 /// Sets the line that `systemctl status` shows.
 pub fn status(text: &str) {
-    tell(&[NotifyState::Status(&one_line(text))]);
+    notify(&[NotifyState::Status(&one_line(text))]);
 }
 
 /// Says that the process is on its way out.
 pub fn stopping(text: &str) {
-    tell(&[NotifyState::Stopping, NotifyState::Status(&one_line(text))]);
+    notify(&[NotifyState::Stopping, NotifyState::Status(&one_line(text))]);
 }
 
 /// The service manager's watchdog, seen from the one who must feed it.
@@ -76,7 +76,7 @@ impl Watchdog {
         let deserves = self.deserves(progress, now.mono);
         if deserves {
             self.last = Some((now.mono, progress.inputs));
-            tell(&[NotifyState::Watchdog]);
+            notify(&[NotifyState::Watchdog]);
         }
         deserves
     }
@@ -90,7 +90,7 @@ impl Watchdog {
 }
 
 /// A service manager that cannot be reached is a reason for a line in the log, not to stop watching.
-fn tell(states: &[NotifyState<'_>]) {
+fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "sd_notify failed: {error}");
     }
@@ -106,7 +106,7 @@ mod tests {
     use std::os::unix::net::UnixDatagram;
 
     use super::*;
-    use crate::daemon::rebirth;
+    use crate::daemon::rerun;
     use crate::model::time::UnixTime;
 
     const MOVED: fn(u64) -> Progress = |inputs| Progress { inputs, was_due: true };
@@ -136,7 +136,7 @@ mod tests {
     /// this test.
     #[test]
     fn the_service_manager_hears_every_word() {
-        if rebirth::is_child() {
+        if rerun::is_child() {
             let mut watchdog = Watchdog::of_service().unwrap();
             ready("2 clusters,\nall quiet");
             watchdog.feed(MOVED(1), at(0));
@@ -147,7 +147,7 @@ mod tests {
         let path = folder.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
 
-        let mut command = rebirth::command("daemon::systemd::tests::the_service_manager_hears_every_word");
+        let mut command = rerun::command("daemon::systemd::tests::the_service_manager_hears_every_word");
         let child = command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "30000000").env_remove("WATCHDOG_PID");
         assert!(child.output().unwrap().status.success());
 
@@ -171,10 +171,10 @@ mod tests {
 
     #[test]
     fn a_service_manager_that_is_gone_stops_nobody() {
-        if rebirth::is_child() {
+        if rerun::is_child() {
             return ready("alone");
         }
-        let mut command = rebirth::command("daemon::systemd::tests::a_service_manager_that_is_gone_stops_nobody");
+        let mut command = rerun::command("daemon::systemd::tests::a_service_manager_that_is_gone_stops_nobody");
 
         assert!(command.env("NOTIFY_SOCKET", "/nonexistent/notify").output().unwrap().status.success());
     }

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::alert::ladder::Step;
+use crate::alert::lifecycle::Step;
 use crate::judge;
-use crate::judge::scene::Scene;
+use crate::judge::context::RuleContext;
 use crate::model::incident::Stage;
 use crate::model::inventory::Cluster;
 use crate::model::policy::Policy;
@@ -20,7 +20,7 @@ use super::Engine;
 impl Engine {
     pub(super) fn judge_touched(&mut self, now: Now) {
         let policy = self.view.policy().clone();
-        while let Some((at, key)) = self.ladder.next().filter(|(at, _)| *at <= now.mono) {
+        while let Some((at, key)) = self.lifecycle.next().filter(|(at, _)| *at <= now.mono) {
             let scope = key.subject.cluster().cloned();
             // Judged already in this turn and still due: its verdict cannot tell, so its clock stands still.
             if !self.touched.insert(scope) || at > now.mono {
@@ -39,13 +39,13 @@ impl Engine {
         if scope.is_some() && cluster.is_none() {
             return;
         }
-        self.voices.changed.insert(scope.cloned());
+        self.assignments.changed.insert(scope.cloned());
         let verdicts = self.verdicts(scope, cluster, now);
         for (key, verdict) in verdicts {
             if key == blind_key() {
                 self.set_blind(&verdict, now);
             }
-            let step = self.ladder.take(&key, verdict, policy, now);
+            let step = self.lifecycle.take(&key, verdict, policy, now);
             self.follow(&key, step, now);
             self.heed_reference(&key);
         }
@@ -57,8 +57,8 @@ impl Engine {
         cluster: Option<(&Name, &Cluster)>,
         now: Now,
     ) -> Vec<(FindingKey, Verdict)> {
-        let raised: Vec<&Finding> = self.ladder.of_scope(scope).map(|alarm| &alarm.finding).collect();
-        let mut verdicts = judge::judge(&Scene { view: &self.view, cluster, now, raised: &raised });
+        let raised: Vec<&Finding> = self.lifecycle.of_scope(scope).map(|alarm| &alarm.finding).collect();
+        let mut verdicts = judge::judge(&RuleContext { view: &self.view, cluster, now, raised: &raised });
         // Whatever a rule leaves out stands as it stood: that nothing is said of it is no sign that it is over.
         let judged: BTreeSet<&FindingKey> = verdicts.iter().map(|(key, _)| key).collect();
         let left_out: Vec<FindingKey> =
@@ -67,16 +67,16 @@ impl Engine {
         verdicts
     }
 
-    /// Alarms of which no rule speaks in the configuration as it is now end without an all-clear. Nothing else withdraws
-    /// an alarm.
+    /// Alarms of which no rule speaks in the configuration as it is now end without an all-clear. Nothing else
+    /// withdraws an alarm.
     pub(super) fn withdraw_unconfigured(&mut self, now: Now) {
         let unseen = View::new(Arc::clone(self.view.inventory()), Arc::clone(self.view.policy()));
         let scopes: BTreeSet<Option<Name>> =
-            self.ladder.alarms().map(|alarm| alarm.finding.subject.cluster().cloned()).collect();
+            self.lifecycle.alarms().map(|alarm| alarm.finding.subject.cluster().cloned()).collect();
         for scope in scopes {
-            let raised: Vec<&Finding> = self.ladder.of_scope(scope.as_ref()).map(|alarm| &alarm.finding).collect();
+            let raised: Vec<&Finding> = self.lifecycle.of_scope(scope.as_ref()).map(|alarm| &alarm.finding).collect();
             for key in judge::unconfigured(&unseen, scope.as_ref(), &raised, now) {
-                self.ladder.withdraw(&key);
+                self.lifecycle.withdraw(&key);
                 self.note_alarm(&key);
                 self.recover_everywhere(&key, now.wall, true, now);
                 self.heed_reference(&key);
@@ -84,13 +84,13 @@ impl Engine {
         }
     }
 
-    /// A reference point that was told to be silent proves nothing any more, until it answers. The alarm that says so is all
-    /// that is known of it after a restart.
+    /// A reference target that was told to be silent proves nothing any more, until it answers. The alarm that says so
+    /// is all that is known of it after a restart.
     pub(super) fn heed_reference(&mut self, key: &FindingKey) {
         if key.rule != RuleId::F55 {
             return;
         }
-        let is_silent = self.ladder.alarm(key).is_some_and(|alarm| matches!(alarm.stage, Stage::Firing { .. }));
+        let is_silent = self.lifecycle.alarm(key).is_some_and(|alarm| matches!(alarm.stage, Stage::Firing { .. }));
         if self.view.set_silent_reference(&key.subject, is_silent) {
             self.touched.insert(None);
             self.touched.extend(self.view.inventory().clusters.keys().cloned().map(Some));
@@ -120,8 +120,8 @@ impl Engine {
             Step::Raised | Step::Fired => self.note_alarm(key),
             Step::Changed => {
                 self.note_alarm(key);
-                let stands = self.ladder.alarm(key).is_some_and(|alarm| matches!(alarm.stage, Stage::Firing { .. }));
-                match self.spoken_for(key) {
+                let stands = self.lifecycle.alarm(key).is_some_and(|alarm| matches!(alarm.stage, Stage::Firing { .. }));
+                match self.assigned_incident(key) {
                     Some((incident, finding)) if stands => self.incidents.relapse(&incident, &finding, now.mono),
                     Some((incident, finding)) => self.incidents.refresh(&incident, &finding),
                     None => {}
@@ -129,7 +129,7 @@ impl Engine {
             }
             Step::Worsened => {
                 self.note_alarm(key);
-                if let Some((incident, finding)) = self.spoken_for(key) {
+                if let Some((incident, finding)) = self.assigned_incident(key) {
                     let policy = Arc::clone(self.view.policy());
                     self.incidents.worsen(&incident, &finding, &policy, now.mono);
                     self.note_incident(&incident);

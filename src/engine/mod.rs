@@ -4,27 +4,27 @@
 //! [`Engine::snapshot`]. No clock, no randomness, no I/O: time comes in with every input, looks go out as actions and
 //! come back as observations. The same inputs give the same actions.
 
-mod heart;
-mod hush;
+mod heartbeat;
 mod judging;
-mod looking;
-mod memory;
-mod picture;
-mod pulse;
+mod notifying;
+mod persisting;
+mod probing;
 mod recipients;
 mod relations;
 mod reload;
 mod replacements;
-mod tell;
+mod restore;
+mod silencing;
+mod snapshot;
 mod touched;
-mod writing;
+mod wakeups;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alert::group::Incidents;
-use crate::alert::ladder::Ladder;
+use crate::alert::lifecycle::Lifecycle;
 use crate::alert::outbox::Outbox;
 use crate::alert::refused::Refused;
 use crate::alert::silence::Silences;
@@ -38,15 +38,15 @@ use crate::model::subject::Name;
 use crate::model::time::{Mono, Now};
 use crate::observe::budget::Budget;
 use crate::observe::burst::Bursts;
-use crate::observe::flight::Flight;
+use crate::observe::in_flight::InFlight;
 use crate::observe::schedule::Schedule;
 use crate::observe::view::View;
 
-use heart::Heart;
-use pulse::Pulse;
-use tell::Voices;
+use heartbeat::HeartbeatTimer;
+use notifying::Assignments;
+use persisting::{Noted, Rewrite};
 use touched::Touched;
-use writing::{Noted, Rewrite};
+use wakeups::WakeupMonitor;
 
 /// What is judged together: a cluster, or the vantage (`None`).
 type Scope = Option<Name>;
@@ -56,10 +56,10 @@ type Scope = Option<Name>;
 pub struct Engine {
     view: View,
     schedule: Schedule,
-    flight: Flight,
+    in_flight: InFlight,
     bursts: Bursts,
     budget: Budget,
-    ladder: Ladder,
+    lifecycle: Lifecycle,
     incidents: Incidents,
     outbox: Outbox,
     refused: Refused,
@@ -70,16 +70,16 @@ pub struct Engine {
     changes: Vec<Change>,
     sequence: u64,
 
-    voices: Voices,
+    assignments: Assignments,
     /// Clusters of which something is held back that may be free now.
     stirred: BTreeSet<Name>,
     /// Incidents with a message that the outbox had no room for.
     dropped: BTreeSet<IncidentId>,
     noted: Noted,
 
-    memory: MemoryState,
-    heart: Heart,
-    pulse: Pulse,
+    persisted: RestoreState,
+    heartbeat: HeartbeatTimer,
+    wakeups: WakeupMonitor,
     counters: Counters,
     store_works: Option<bool>,
     rewrite: Rewrite,
@@ -94,7 +94,7 @@ pub struct Engine {
 
 /// What is known of the time before this start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum MemoryState {
+enum RestoreState {
     /// The store has not answered yet; nothing is judged until then.
     Awaited { until: Mono },
     /// It has answered.
@@ -110,21 +110,21 @@ impl Engine {
     pub fn new(inventory: Arc<Inventory>, policy: Policy, now: Now) -> Self {
         let policy = Arc::new(policy);
         let schedule = Schedule::new(&inventory, &policy, now.mono);
-        let awaited = MemoryState::Awaited { until: now.mono.plus(policy.persist_wait) };
-        let heart = Heart::new(&policy, now.mono);
+        let awaited = RestoreState::Awaited { until: now.mono.plus(policy.persist_wait) };
+        let heartbeat = HeartbeatTimer::new(&policy, now.mono);
         let mut view = View::new(Arc::clone(&inventory), Arc::clone(&policy));
         let plans = schedule.planned(&inventory);
         view.set_planned(&plans);
         let mut budget = Budget::default();
         budget.set_plans(&plans, &policy);
         Self {
-            snapshot: Arc::new(picture::empty(inventory, policy, now)),
+            snapshot: Arc::new(snapshot::empty(inventory, policy, now)),
             view,
             schedule,
-            flight: Flight::default(),
+            in_flight: InFlight::default(),
             bursts: Bursts::default(),
             budget,
-            ladder: Ladder::new(relations::relations()),
+            lifecycle: Lifecycle::new(relations::relations()),
             incidents: Incidents::new(relations::relations()),
             outbox: Outbox::default(),
             refused: Refused::default(),
@@ -133,13 +133,13 @@ impl Engine {
             actions: VecDeque::new(),
             changes: Vec::new(),
             sequence: 0,
-            voices: Voices::default(),
+            assignments: Assignments::default(),
             stirred: BTreeSet::new(),
             dropped: BTreeSet::new(),
             noted: Noted::default(),
-            memory: awaited,
-            heart,
-            pulse: Pulse::new(now),
+            persisted: awaited,
+            heartbeat,
+            wakeups: WakeupMonitor::new(now),
             counters: Counters::default(),
             store_works: None,
             rewrite: Rewrite::default(),
@@ -153,9 +153,9 @@ impl Engine {
     /// Takes in what happened. `now` is when it is handled; both clocks are sampled once per input.
     pub fn handle(&mut self, input: Input, now: Now) {
         self.counters.inputs += 1;
-        self.feel_pulse(now);
+        self.check_wakeups(now);
         match input {
-            Input::Restored(memory) => self.restore(memory, now),
+            Input::Restored(persisted) => self.restore(persisted, now),
             Input::Observed(observation) => self.observe(*observation, now),
             Input::Persisted { sequence, result } => self.persisted(sequence, &result, now),
             Input::Delivered { message, receipt, recipients } => {
@@ -183,28 +183,28 @@ impl Engine {
             return None;
         }
         let policy = self.view.policy();
-        let memory = match self.memory {
-            MemoryState::Awaited { until } => Some(until),
-            MemoryState::Known | MemoryState::Empty => None,
+        let persisted = match self.persisted {
+            RestoreState::Awaited { until } => Some(until),
+            RestoreState::Known | RestoreState::Empty => None,
         };
-        let heart = self.view.inventory().heartbeat.then(|| self.heart.due());
+        let heartbeat = self.view.inventory().heartbeat.then(|| self.heartbeat.due());
         let renewal = if self.is_snapshot_stale { policy.snapshot_pause } else { SNAPSHOT_AGE };
         let snapshot = Some(self.snapshot.at.mono.plus(renewal));
-        let ladder = self.ladder.next().map(|(at, _)| at).filter(|_| self.is_awake());
+        let lifecycle = self.lifecycle.next().map(|(at, _)| at).filter(|_| self.is_awake());
         let outbox = self.outbox.next(policy, |message| self.may_go(message));
         let incidents = self.incidents.next(self.view.path().is_blind());
         [
             self.schedule.next(),
             self.bursts.next(),
             self.budget.next(),
-            self.flight.next(),
-            memory,
-            heart,
+            self.in_flight.next(),
+            persisted,
+            heartbeat,
             snapshot,
-            ladder,
+            lifecycle,
             outbox,
             incidents,
-            self.voices.next().filter(|_| self.is_awake()),
+            self.assignments.next().filter(|_| self.is_awake()),
             self.silences.next(),
             self.rewrite.next(),
             self.touched.next().filter(|_| self.is_awake()),
@@ -214,7 +214,7 @@ impl Engine {
         .min()
     }
 
-    /// The picture of what is believed. At most the policy's `snapshot_pause` behind.
+    /// The snapshot of what is believed. At most the policy's `snapshot_pause` behind.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot)
@@ -222,19 +222,19 @@ impl Engine {
 
     /// Everything that follows from an input, or from time alone.
     fn turn(&mut self, now: Now) {
-        if let MemoryState::Awaited { until } = self.memory
+        if let RestoreState::Awaited { until } = self.persisted
             && until <= now.mono
         {
-            self.memory = MemoryState::Empty;
+            self.persisted = RestoreState::Empty;
         }
         if !self.is_stopping {
             self.notice_overdue(now);
-            self.look_due(now);
+            self.probe_due(now);
         }
         self.end_silences(now);
         if self.is_awake() {
             self.judge_touched(now);
-            self.tell(now);
+            self.notify(now);
         }
         self.flush(now);
         if !self.is_stopping {
@@ -242,11 +242,11 @@ impl Engine {
             self.beat_due(now);
         }
         self.renew_snapshot(now);
-        self.pulse.promise(self.next_deadline(), now.mono);
+        self.wakeups.promise(self.next_deadline(), now.mono);
     }
 
     const fn is_awake(&self) -> bool {
-        !matches!(self.memory, MemoryState::Awaited { .. })
+        !matches!(self.persisted, RestoreState::Awaited { .. })
     }
 
     /// Holds are written down once more, so that a restart loses none of them.

@@ -39,7 +39,7 @@ impl Engine {
     }
 
     /// What goes out next tells of recipients whom nobody has been told of.
-    pub(super) fn tell_of_refused(&mut self, delivery: &mut Delivery) {
+    pub(super) fn notify_refused(&mut self, delivery: &mut Delivery) {
         delivery.rejections = self.refused.untold();
         self.outbox.amend(&delivery.message.id, |owed| owed.rejections.clone_from(&delivery.rejections));
     }

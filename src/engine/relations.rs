@@ -1,6 +1,6 @@
 //! The rules' edges, as the alarms ask for them.
 
-use crate::alert::relations::{Kin, Near, Relations};
+use crate::alert::relations::{Near, Relations, RuleScope};
 use crate::judge::edges::{self, Relation};
 use crate::judge::rule;
 use crate::model::rule::{Level, RuleId};
@@ -27,7 +27,7 @@ fn effects(cause: &FindingKey) -> Vec<Near> {
 fn near(rule: RuleId, relation: Relation, key: &FindingKey) -> Option<Near> {
     match relation {
         Relation::SameSubject => Some(Near::At(FindingKey { rule, subject: key.subject.clone() })),
-        Relation::SameCluster => key.subject.cluster().map(|_| Near::In(Kin::beside(key, rule))),
+        Relation::SameCluster => key.subject.cluster().map(|_| Near::In(RuleScope::beside(key, rule))),
         Relation::Vantage => {
             let is_beyond = key.subject.cluster().is_some() || matches!(key.subject, Subject::Proxy(_));
             is_beyond.then_some(Near::At(FindingKey { rule, subject: Subject::Vantage }))

@@ -1,8 +1,8 @@
 //! Another configuration under the running engine.
 //!
 //! What is still watched at its place keeps beliefs, phase, alarms, holds and incidents. What is gone is withdrawn, and
-//! its looks under way are given up without a word. What moved keeps its alarms and incidents, because the name is what
-//! people know it by, but must be seen anew before anything is said of it.
+//! its probes under way are given up without a word. What moved keeps its alarms and incidents, because the name is
+//! what people know it by, but must be seen anew before anything is said of it.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::model::incident::IncidentId;
 use crate::model::reload::{Reload, Replacement};
 use crate::model::subject::Subject;
 use crate::model::time::Now;
-use crate::observe::turnover::{Fate, Turnover};
+use crate::observe::inventory_change::{Fate, InventoryChange};
 
 use super::Engine;
 
@@ -36,27 +36,27 @@ impl Engine {
 
     fn replace(&mut self, Replacement { inventory, policy, .. }: Replacement, now: Now) {
         let before = Arc::clone(self.view.inventory());
-        let turnover = Turnover::new(&before, &inventory);
-        let has_left = |subject: &Subject| turnover.fate(subject) != Fate::Stays;
+        let inventory_change = InventoryChange::new(&before, &inventory);
+        let has_left = |subject: &Subject| inventory_change.fate(subject) != Fate::Stays;
         self.schedule.replace(&inventory, &policy, now.mono);
-        self.flight.give_up(has_left);
-        self.bursts.drop_looks(has_left);
+        self.in_flight.give_up(has_left);
+        self.bursts.drop_probes(has_left);
         self.budget.drop_probes(has_left);
-        self.ladder.forget_suspicions(has_left);
+        self.lifecycle.forget_suspicions(has_left);
         self.view.replace(Arc::clone(&inventory), policy, now.mono);
         let plans = self.schedule.planned(&inventory);
         self.view.set_planned(&plans);
         self.budget.set_plans(&plans, self.view.policy());
-        self.heart.hurry(now.mono.plus(self.view.policy().heartbeat_interval));
+        self.heartbeat.hurry(now.mono.plus(self.view.policy().heartbeat_interval));
 
         self.withdraw_unconfigured(now);
-        let standing: Vec<Subject> = self.ladder.alarms().map(|alarm| alarm.finding.subject.clone()).collect();
-        for subject in standing.iter().filter(|subject| turnover.fate(subject) == Fate::Moved) {
+        let ongoing: Vec<Subject> = self.lifecycle.alarms().map(|alarm| alarm.finding.subject.clone()).collect();
+        for subject in ongoing.iter().filter(|subject| inventory_change.fate(subject) == Fate::Moved) {
             self.burst(subject, now, now);
         }
         self.forget_recipients();
         match (before.mails, inventory.mails) {
-            (false, true) => self.tell_untold(now),
+            (false, true) => self.notify_unsent(now),
             (true, false) => {
                 let dropped = self.outbox.clear();
                 self.changes.extend(dropped.into_iter().map(|message| Change::Settled { message, accepted: false }));
@@ -75,10 +75,10 @@ impl Engine {
         self.touched.extend(inventory.clusters.keys().cloned().map(Some));
     }
 
-    fn tell_untold(&mut self, now: Now) {
+    fn notify_unsent(&mut self, now: Now) {
         let policy = Arc::clone(self.view.policy());
-        for utterance in self.incidents.untold(&policy, now.mono) {
-            self.say(Some(utterance), now);
+        for notification in self.incidents.untold(&policy, now.mono) {
+            self.say(Some(notification), now);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::model::replacement::{Place, Replacement};
 use crate::model::stored::Item;
 use crate::model::subject::Subject;
 use crate::model::verdict::{Evidence, Finding};
-use crate::observe::stored::Shelf;
+use crate::observe::stored::FilesView;
 use crate::observe::view::View;
 
 /// Replacements in one message: as many places as a mail lists of a certificate.
@@ -20,7 +20,7 @@ pub(super) fn replacements(view: &View, incident: &Incident) -> Vec<Replacement>
     if incident.over.is_none_or(|over| over.withdrawn) {
         return Vec::new();
     }
-    let of_part = |finding: &Finding| of(view, finding, view.shelf(incident.cluster.as_ref()));
+    let of_part = |finding: &Finding| of(view, finding, view.files_view(incident.cluster.as_ref()));
     // The parts hold what was bad last, the headline what was bad first: endpoints recover one after the other.
     let findings = incident.parts.iter().map(|part| &part.finding).chain([&incident.headline]);
     let mut found: Vec<Replacement> = findings.flat_map(of_part).collect();
@@ -31,7 +31,7 @@ pub(super) fn replacements(view: &View, incident: &Incident) -> Vec<Replacement>
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "all other evidence is about no certificate")]
-fn of(view: &View, finding: &Finding, shelf: Option<&Shelf>) -> Vec<Replacement> {
+fn of(view: &View, finding: &Finding, files_view: Option<&FilesView>) -> Vec<Replacement> {
     match &finding.evidence {
         Evidence::Expiry { fingerprint, holder, is_authority, places, .. } => {
             let of_ca = is_authority.then_some(holder.as_str());
@@ -41,7 +41,7 @@ fn of(view: &View, finding: &Finding, shelf: Option<&Shelf>) -> Vec<Replacement>
             parts.iter().filter_map(|part| served(view, &part.place, part.fingerprint, None)).collect()
         }
         Evidence::Stale { served: was, .. } => served(view, &finding.subject, *was, None).into_iter().collect(),
-        Evidence::Stored { .. } => shelf.and_then(|shelf| stored(shelf, finding)).into_iter().collect(),
+        Evidence::Stored { .. } => files_view.and_then(|files_view| stored(files_view, finding)).into_iter().collect(),
         _ => Vec::new(),
     }
 }
@@ -61,12 +61,12 @@ fn served(view: &View, place: &Subject, was: Fingerprint, of_ca: Option<&str>) -
 }
 
 /// The item of the same kind and subject that lies in the same file, or else in the same source, and lasts longest.
-fn stored(shelf: &Shelf, finding: &Finding) -> Option<Replacement> {
+fn stored(files_view: &FilesView, finding: &Finding) -> Option<Replacement> {
     let Evidence::Stored { fingerprint: was, holder, kind, paths, sources, .. } = &finding.evidence else {
         return None;
     };
     let is_alike = |item: &Item| item.kind == *kind && *item.holder == **holder;
-    let candidates = shelf.reading().held().filter(|held| held.is_current()).flat_map(|held| held.places());
+    let candidates = files_view.reading().held().filter(|held| held.is_current()).flat_map(|held| held.places());
     let best = candidates
         .filter(|(source, file, item)| {
             let is_near = sources.contains(&source.name) || paths.iter().any(|path| **path == *file.path);

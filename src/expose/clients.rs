@@ -152,7 +152,7 @@ fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
     let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
     let name = |name: &GeneralName<'_>| match name {
         GeneralName::DNSName(text) | GeneralName::RFC822Name(text) | GeneralName::URI(text) => Some((*text).to_owned()),
-        GeneralName::IPAddress(octets) => address(octets).map(|address| address.to_canonical().to_string()),
+        GeneralName::IPAddress(bytes) => address(bytes).map(|address| address.to_canonical().to_string()),
         GeneralName::OtherName(..)
         | GeneralName::X400Address(_)
         | GeneralName::DirectoryName(_)
@@ -163,10 +163,10 @@ fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
     extension.value.general_names.iter().filter_map(name).collect()
 }
 
-fn address(octets: &[u8]) -> Option<IpAddr> {
-    match octets.len() {
-        4 => <[u8; 4]>::try_from(octets).ok().map(IpAddr::from),
-        16 => <[u8; 16]>::try_from(octets).ok().map(IpAddr::from),
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
+        16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
         _ => None,
     }
 }

@@ -25,14 +25,14 @@ use crate::metered::{Meter, Metered};
 use super::counters::{Counters, add};
 use super::{HEAD_BYTES, Limits, tls};
 
-/// Octets that a peer may send for a handshake: a chain of certificates may be long, and none comes near this.
+/// Bytes that a peer may send for a handshake: a chain of certificates may be long, and none comes near this.
 const HANDSHAKE_BYTES: usize = 128 * 1024;
-/// Octets that a peer may send afterwards: one request, and for every 4 KiB of a page of 50 MB the word that there is
+/// Bytes that a peer may send afterwards: one request, and for every 4 KiB of a page of 50 MB the word that there is
 /// room for more, in a record of its own.
-const TALK_BYTES: usize = 4 * 1024 * 1024;
+const EXCHANGE_BYTES: usize = 4 * 1024 * 1024;
 /// Requests at a time over HTTP/2.
 const STREAMS: u32 = 8;
-/// Octets of a page that wait for a slow reader.
+/// Bytes of a page that wait for a slow reader.
 const SENT_AHEAD: usize = 64 * 1024;
 
 /// A connection of any kind.
@@ -69,7 +69,7 @@ pub(super) async fn converse(
             return tracing::debug!("a TLS handshake took too long");
         }
     };
-    meter.grant(TALK_BYTES);
+    meter.grant(EXCHANGE_BYTES);
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(tls::H2);
     let stream: Box<dyn Stream> = Box::new(stream);
     if is_h2 {
@@ -79,8 +79,8 @@ pub(super) async fn converse(
     }
 }
 
-async fn within(limit: Duration, talk: impl Future<Output = hyper::Result<()>>) {
-    match tokio::time::timeout(limit, talk).await {
+async fn within(limit: Duration, exchange: impl Future<Output = hyper::Result<()>>) {
+    match tokio::time::timeout(limit, exchange).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "a connection broke: {error}"),
         Err(_) => tracing::debug!("a connection took too long"),

@@ -15,8 +15,8 @@ use axum::extract::{DefaultBodyLimit, Extension};
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
-use super::orders::{self, Desk};
-use super::{Limits, Listener, Pages, routes};
+use super::orders::{self, OrderIntake};
+use super::{BoundListener, Limits, Pages, routes};
 
 /// Bytes of a body that are read: a reason and a few words around it.
 const BODY_BYTES: usize = 4096;
@@ -54,7 +54,8 @@ pub enum ControlError {
 }
 
 impl Control {
-    /// Makes the socket at `path`, for its owner and its group. One that nobody answers at, left by a crash, is replaced.
+    /// Makes the socket at `path`, for its owner and its group. One that nobody answers at, left by a crash, is
+    /// replaced.
     ///
     /// # Errors
     ///
@@ -69,11 +70,11 @@ impl Control {
     }
 
     /// Answers until `stop` is cancelled, then removes the socket.
-    pub async fn serve(self, pages: Pages, desk: Desk, stop: CancellationToken) {
+    pub async fn serve(self, pages: Pages, order_intake: OrderIntake, stop: CancellationToken) {
         let counters = pages.counters();
-        let control = orders::router(Arc::new(desk)).layer(DefaultBodyLimit::max(BODY_BYTES));
+        let control = orders::router(Arc::new(order_intake)).layer(DefaultBodyLimit::max(BODY_BYTES));
         let router = routes::router(pages).merge(control);
-        let listener = Listener::Unix(self.listener);
+        let listener = BoundListener::Unix(self.listener);
         super::answer(&listener, &router, &counters, Limits::default(), None, stop).await;
         let is_ours = |found: fs::Metadata| (found.dev(), found.ino()) == self.identity;
         if fs::symlink_metadata(&self.path).is_ok_and(is_ours)

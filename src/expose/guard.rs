@@ -66,7 +66,7 @@ impl Guard {
             return Ok(());
         }
         let Some((user, password)) = credentials(headers) else { return Err(unauthorized()) };
-        let mut attempt = Attempt { counters, outcome: None };
+        let mut attempt = LoginAttempt { counters, outcome: None };
         let outcome = self.web.logins.check(&access.config.users, &user, password, peer).await;
         attempt.outcome = Some(outcome);
         match outcome {
@@ -78,12 +78,12 @@ impl Guard {
 }
 
 /// A login, counted however it ends: who guesses need not wait for the answer, and this is dropped when they leave.
-struct Attempt<'a> {
+struct LoginAttempt<'a> {
     counters: Option<&'a Counters>,
     outcome: Option<Outcome>,
 }
 
-impl Drop for Attempt<'_> {
+impl Drop for LoginAttempt<'_> {
     fn drop(&mut self) {
         let Some(counters) = self.counters else { return };
         add(match self.outcome {

@@ -1,9 +1,9 @@
 //! The door for those who look at us: the status page for people, `/metrics`, `/healthz` and `/readyz` for machines.
 //!
-//! Reads the latest [`Snapshot`] and nothing else: no request starts a look, names a destination or waits for the
+//! Reads the latest [`Snapshot`] and nothing else: no request starts a probe, names a destination or waits for the
 //! engine, so that the pages still answer when mail, DNS and every target are dead. Everything a stranger can make us
-//! hold is bounded: connections, those of one peer, handshakes and logins, header bytes, time; bodies are refused. With a
-//! web configuration there are TLS, clients' certificates and logins before every page; without one the configuration
+//! hold is bounded: connections, those of one peer, handshakes and logins, header bytes, time; bodies are refused. With
+//! a web configuration there are TLS, clients' certificates and logins before every page; without one the configuration
 //! keeps the listener on loopback unless told otherwise. Called by `daemon`.
 
 mod clients;
@@ -42,7 +42,7 @@ use guard::{Caller, Guard};
 use peers::Peers;
 
 pub use control::{Control, ControlError};
-pub use orders::{Desk, Request};
+pub use orders::{OrderIntake, Request};
 pub use pages::Pages;
 pub use web::{Web, WebError};
 
@@ -138,12 +138,12 @@ impl Expose {
         let clock = pages.clock();
         let router = routes::router(pages);
         let Some(web) = self.web else {
-            return answer(&Listener::Tcp(listener), &router, &counters, self.limits, None, stop).await;
+            return answer(&BoundListener::Tcp(listener), &router, &counters, self.limits, None, stop).await;
         };
         web.count_in(Arc::clone(&counters));
         let guard = Guard { web: Arc::clone(&web), clock };
         let router = router.layer(middleware::from_fn_with_state(guard, guard::guard));
-        let listener = Listener::Tcp(listener);
+        let listener = BoundListener::Tcp(listener);
         let renewing = web.renew(stop.clone());
         let answering = answer(&listener, &router, &counters, self.limits, Some(&web), stop);
         tokio::join!(renewing, answering);
@@ -151,7 +151,7 @@ impl Expose {
 }
 
 /// A listener of either kind.
-enum Listener {
+enum BoundListener {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
@@ -164,7 +164,7 @@ enum Peer {
     User(Option<u32>),
 }
 
-impl Listener {
+impl BoundListener {
     /// The next connection, and who is at its other end.
     async fn accept(&self) -> std::io::Result<(Box<dyn Stream>, Peer)> {
         match self {
@@ -183,7 +183,7 @@ impl Listener {
 
 /// Answers by `router` until `stop` is cancelled, then ends what is under way and returns.
 async fn answer(
-    listener: &Listener,
+    listener: &BoundListener,
     router: &Router,
     counters: &Arc<Counters>,
     limits: Limits,
@@ -219,9 +219,9 @@ async fn answer(
             Peer::User(user) => router.clone().layer(control::spoken_by(user)),
         };
         let acceptor = web.and_then(|web| web.access().tls.clone());
-        let talk = connection::converse(stream, acceptor, router, limits, stop.clone(), Arc::clone(counters));
+        let exchange = connection::converse(stream, acceptor, router, limits, stop.clone(), Arc::clone(counters));
         open.spawn(async move {
-            talk.await;
+            exchange.await;
             drop((own, place));
         });
     }

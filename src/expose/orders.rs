@@ -18,8 +18,8 @@ use crate::model::silence::{LONGEST, LONGEST_REASON, Order, SHORTEST, Silence};
 use crate::model::snapshot::Snapshot;
 use crate::model::subject::Name;
 use crate::model::time::Clock;
-use crate::render::silence::{Answer, Wish, shown};
-use crate::render::story;
+use crate::render::incident_report;
+use crate::render::silence::{Answer, SilenceRequest, shown};
 
 use super::Shared;
 
@@ -43,7 +43,7 @@ pub struct Request {
 
 /// Where orders are taken.
 #[derive(Debug)]
-pub struct Desk {
+pub struct OrderIntake {
     /// What is known.
     pub snapshot: Shared,
     /// The time.
@@ -57,31 +57,35 @@ pub struct Desk {
 pub(super) struct Speaker(pub(super) Option<u32>);
 
 /// The paths. Everything that changes anything begins with `/control/`.
-pub(super) fn router(desk: Arc<Desk>) -> Router {
+pub(super) fn router(order_intake: Arc<OrderIntake>) -> Router {
     Router::new()
         .route("/control/silence", post(silence))
         .route("/control/silence/{cluster}", delete(end_silence))
         .route("/api/v1/silences", get(silences))
         .route("/api/v1/incidents", get(incidents))
-        .with_state(desk)
+        .with_state(order_intake)
 }
 
-async fn silence(State(desk): State<Arc<Desk>>, Extension(speaker): Extension<Speaker>, body: Bytes) -> Response {
-    let wish: Wish = match serde_json::from_slice(&body) {
-        Ok(wish) => wish,
+async fn silence(
+    State(order_intake): State<Arc<OrderIntake>>,
+    Extension(speaker): Extension<Speaker>,
+    body: Bytes,
+) -> Response {
+    let silence_request: SilenceRequest = match serde_json::from_slice(&body) {
+        Ok(silence_request) => silence_request,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, &format!("the request cannot be read: {error}")),
     };
-    let snapshot = desk.snapshot.load_full();
-    let order = match desk.checked(&snapshot, &wish, speaker) {
+    let snapshot = order_intake.snapshot.load_full();
+    let order = match order_intake.checked(&snapshot, &silence_request, speaker) {
         Ok(order) => order,
         Err((status, why)) => return refuse(status, &why),
     };
     let replaced = snapshot.silences.iter().find(|known| known.cluster == order.cluster).cloned();
-    desk.submit(Order::Silence(order.clone()), order, replaced).await
+    order_intake.submit(Order::Silence(order.clone()), order, replaced).await
 }
 
-async fn end_silence(State(desk): State<Arc<Desk>>, Path(cluster): Path<String>) -> Response {
-    let snapshot = desk.snapshot.load_full();
+async fn end_silence(State(order_intake): State<Arc<OrderIntake>>, Path(cluster): Path<String>) -> Response {
+    let snapshot = order_intake.snapshot.load_full();
     let Some(known) = snapshot.silences.iter().find(|known| known.cluster.as_str() == cluster).cloned() else {
         let why = match known_cluster(&snapshot, &cluster) {
             Ok(cluster) => format!("{cluster} is not silenced"),
@@ -89,27 +93,32 @@ async fn end_silence(State(desk): State<Arc<Desk>>, Path(cluster): Path<String>)
         };
         return refuse(StatusCode::NOT_FOUND, &why);
     };
-    let until = desk.clock.now().wall;
-    desk.submit(Order::EndSilence(known.cluster.clone()), Silence { until, ..known }, None).await
+    let until = order_intake.clock.now().wall;
+    order_intake.submit(Order::EndSilence(known.cluster.clone()), Silence { until, ..known }, None).await
 }
 
-async fn silences(State(desk): State<Arc<Desk>>) -> Response {
-    let now = desk.clock.now().wall;
-    json(&desk.snapshot.load().silences.iter().map(|silence| shown(silence, now)).collect::<Vec<_>>())
+async fn silences(State(order_intake): State<Arc<OrderIntake>>) -> Response {
+    let now = order_intake.clock.now().wall;
+    json(&order_intake.snapshot.load().silences.iter().map(|silence| shown(silence, now)).collect::<Vec<_>>())
 }
 
-async fn incidents(State(desk): State<Arc<Desk>>) -> Response {
-    let (snapshot, now) = (desk.snapshot.load_full(), desk.clock.now().wall);
-    let drawn = tokio::task::spawn_blocking(move || json(&story::all(&snapshot, now)));
+async fn incidents(State(order_intake): State<Arc<OrderIntake>>) -> Response {
+    let (snapshot, now) = (order_intake.snapshot.load_full(), order_intake.clock.now().wall);
+    let drawn = tokio::task::spawn_blocking(move || json(&incident_report::all(&snapshot, now)));
     drawn.await.unwrap_or_else(|error| refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))
 }
 
-impl Desk {
+impl OrderIntake {
     /// The silence that is wished for, or what is wrong with the wish.
-    fn checked(&self, snapshot: &Snapshot, wish: &Wish, speaker: Speaker) -> Result<Silence, (StatusCode, String)> {
-        let cluster = known_cluster(snapshot, &wish.cluster).map_err(|why| (StatusCode::NOT_FOUND, why))?;
-        let lasting = Duration::from_secs(wish.lasting_seconds);
-        let reason = printable(&wish.reason, LONGEST_REASON);
+    fn checked(
+        &self,
+        snapshot: &Snapshot,
+        silence_request: &SilenceRequest,
+        speaker: Speaker,
+    ) -> Result<Silence, (StatusCode, String)> {
+        let cluster = known_cluster(snapshot, &silence_request.cluster).map_err(|why| (StatusCode::NOT_FOUND, why))?;
+        let lasting = Duration::from_secs(silence_request.lasting_seconds);
+        let reason = printable(&silence_request.reason, LONGEST_REASON);
         let wrong = |why: &str| Err((StatusCode::BAD_REQUEST, why.to_owned()));
         if !(SHORTEST..=LONGEST).contains(&lasting) {
             return wrong("a silence lasts from 1m to 24h");
@@ -123,8 +132,8 @@ impl Desk {
             since,
             until: since.plus(lasting),
             reason,
-            by: who(speaker, wish.by.as_deref()),
-            even_if_dead: wish.even_if_dead,
+            by: who(speaker, silence_request.by.as_deref()),
+            even_if_dead: silence_request.even_if_dead,
         })
     }
 

@@ -55,7 +55,7 @@ impl Pages {
     }
 
     /// A turn at drawing: one page, or piece of the metrics, at a time, so that no crowd of readers takes the machine
-    /// from the looks.
+    /// from the probes.
     pub(super) fn drawing(&self) -> Arc<Semaphore> {
         Arc::clone(&self.drawing)
     }

@@ -52,7 +52,7 @@ async fn page(State(pages): State<Pages>) -> Response {
     ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], Body::from_stream(text)).into_response()
 }
 
-/// The next of `pieces`. Drawn off the runtime's threads and one at a time: a page must delay no look.
+/// The next of `pieces`. Drawn off the runtime's threads and one at a time: a page must delay no probe.
 async fn piece<P>(mut pieces: P, drawing: Arc<Semaphore>) -> io::Result<Option<(Vec<u8>, (P, Arc<Semaphore>))>>
 where
     P: Iterator<Item = prometheus::Result<Vec<u8>>> + Send + 'static,

@@ -56,7 +56,7 @@ pub(super) async fn plain(State(pages): State<Pages>, request: Request) -> Respo
     draw(pages, Query::of(request.uri().query()), Form::Text, None).await
 }
 
-/// `/api/v1/status`. The tag stands for the picture, not for its ages: while it matches, nothing new is known.
+/// `/api/v1/status`. The tag stands for the snapshot, not for its ages: while it matches, nothing new is known.
 pub(super) async fn json(State(pages): State<Pages>, request: Request) -> Response {
     let known = request.headers().get(header::IF_NONE_MATCH).cloned();
     draw(pages, Query::of(request.uri().query()), Form::Json, known).await

@@ -11,9 +11,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Expose, Limits, Pages, Shared, Web};
-use crate::model::snapshot::{ClusterPicture, Snapshot};
+use crate::model::snapshot::{ClusterSnapshot, Snapshot};
 use crate::model::time::Clock;
-use crate::render::specimen;
+use crate::render::fixture;
 
 mod logins;
 mod pki;
@@ -21,7 +21,7 @@ mod web;
 
 #[tokio::test]
 async fn metrics_show_the_snapshot_and_the_process() {
-    let door = Door::open(Limits::default()).await;
+    let door = TestServer::open(Limits::default()).await;
 
     let answer = door.ask("GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await;
 
@@ -34,9 +34,9 @@ async fn metrics_show_the_snapshot_and_the_process() {
 
 #[tokio::test]
 async fn a_replaced_snapshot_is_seen_by_the_next_request() {
-    let door = Door::open(Limits::default()).await;
-    let mut later = specimen::snapshot();
-    later.counters.looks = 4711;
+    let door = TestServer::open(Limits::default()).await;
+    let mut later = fixture::snapshot();
+    later.counters.probes = 4711;
 
     door.snapshot.store(Arc::new(later));
 
@@ -44,12 +44,12 @@ async fn a_replaced_snapshot_is_seen_by_the_next_request() {
 }
 
 #[tokio::test]
-async fn ready_needs_a_first_round_and_a_fresh_picture_and_healthy_needs_neither() {
-    let door = Door::open(Limits::default()).await;
+async fn ready_needs_a_first_round_and_a_fresh_snapshot_and_healthy_needs_neither() {
+    let door = TestServer::open(Limits::default()).await;
     assert!(door.get("/readyz").await.ends_with("\r\n\r\nok\n"));
 
-    let old = specimen::now().minus(Duration::from_secs(7));
-    door.snapshot.store(Arc::new(Snapshot { at: old, is_first_round_done: false, ..specimen::snapshot() }));
+    let old = fixture::now().minus(Duration::from_secs(7));
+    door.snapshot.store(Arc::new(Snapshot { at: old, is_first_round_done: false, ..fixture::snapshot() }));
     let answer = door.get("/readyz").await;
 
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
@@ -58,12 +58,12 @@ async fn ready_needs_a_first_round_and_a_fresh_picture_and_healthy_needs_neither
 }
 
 #[tokio::test]
-async fn a_picture_is_fresh_until_it_is_five_seconds_old() {
-    let door = Door::open(Limits::default()).await;
+async fn a_snapshot_is_fresh_until_it_is_five_seconds_old() {
+    let door = TestServer::open(Limits::default()).await;
 
     for (millis, status) in [(4999, "200"), (5000, "503")] {
-        let at = specimen::now().minus(Duration::from_millis(millis));
-        door.snapshot.store(Arc::new(Snapshot { at, ..specimen::snapshot() }));
+        let at = fixture::now().minus(Duration::from_millis(millis));
+        door.snapshot.store(Arc::new(Snapshot { at, ..fixture::snapshot() }));
 
         assert_eq!(&door.get("/readyz").await[9..12], status);
     }
@@ -71,7 +71,7 @@ async fn a_picture_is_fresh_until_it_is_five_seconds_old() {
 
 #[tokio::test]
 async fn only_known_paths_only_reading_and_no_bodies() {
-    let door = Door::open(Limits::default()).await;
+    let door = TestServer::open(Limits::default()).await;
 
     for (request, status) in [
         ("GET / HTTP/1.1\r\nhost: x\r\n\r\n", "200"),
@@ -101,7 +101,7 @@ async fn only_known_paths_only_reading_and_no_bodies() {
 
 #[tokio::test]
 async fn the_front_page_is_html_for_browsers_and_text_for_curl() {
-    let door = Door::open(Limits::default()).await;
+    let door = TestServer::open(Limits::default()).await;
 
     let browser = door.ask("GET / HTTP/1.1\r\nhost: x\r\naccept: text/html,*/*;q=0.8\r\n\r\n").await;
     let curl = door.ask("GET / HTTP/1.1\r\nhost: x\r\naccept: */*\r\n\r\n").await;
@@ -116,7 +116,7 @@ async fn the_front_page_is_html_for_browsers_and_text_for_curl() {
 
 #[tokio::test]
 async fn the_page_holds_still_for_who_asks_for_it() {
-    let door = Door::open(Limits::default()).await;
+    let door = TestServer::open(Limits::default()).await;
 
     for (path, extra) in [("/?refresh=off", ""), ("/", "sec-ch-prefers-reduced-motion: \"reduce\"\r\n")] {
         let page = door.ask(&format!("GET {path} HTTP/1.1\r\nhost: x\r\naccept: text/html\r\n{extra}\r\n")).await;
@@ -126,8 +126,8 @@ async fn the_page_holds_still_for_who_asks_for_it() {
 }
 
 #[tokio::test]
-async fn the_api_has_a_tag_that_lasts_as_long_as_the_picture() {
-    let door = Door::open(Limits::default()).await;
+async fn the_api_has_a_tag_that_lasts_as_long_as_the_snapshot() {
+    let door = TestServer::open(Limits::default()).await;
     let first = door.get("/api/v1/status").await;
     let tag = first.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().to_owned();
     let again = format!("GET /api/v1/status HTTP/1.1\r\nhost: x\r\nif-none-match: {tag}\r\n\r\n");
@@ -137,8 +137,8 @@ async fn the_api_has_a_tag_that_lasts_as_long_as_the_picture() {
     assert!(door.ask(&again).await.starts_with("HTTP/1.1 304 "));
 
     for millis in [250, 6000] {
-        let at = specimen::now().minus(Duration::from_millis(millis));
-        door.snapshot.store(Arc::new(Snapshot { at, ..specimen::snapshot() }));
+        let at = fixture::now().minus(Duration::from_millis(millis));
+        door.snapshot.store(Arc::new(Snapshot { at, ..fixture::snapshot() }));
 
         assert!(door.ask(&again).await.starts_with("HTTP/1.1 200 "), "{millis}");
     }
@@ -146,7 +146,7 @@ async fn the_api_has_a_tag_that_lasts_as_long_as_the_picture() {
 
 #[tokio::test]
 async fn what_does_not_exist_is_answered_with_what_does() {
-    let door = Door::open(Limits::default()).await;
+    let door = TestServer::open(Limits::default()).await;
 
     assert!(door.get("/nowhere").await.contains("/api/v1/status"));
     assert!(door.get("/?cluster=x").await.ends_with("no cluster of that name is configured; there are\nprod\n"));
@@ -155,7 +155,7 @@ async fn what_does_not_exist_is_answered_with_what_does() {
 
 #[tokio::test]
 async fn a_head_that_is_too_long_is_refused() {
-    let door = Door::open(Limits::default()).await;
+    let door = TestServer::open(Limits::default()).await;
 
     let answer = door.ask(&format!("GET / HTTP/1.1\r\nhost: x\r\nlong: {}\r\n\r\n", "a".repeat(20_000))).await;
 
@@ -164,14 +164,14 @@ async fn a_head_that_is_too_long_is_refused() {
 
 #[tokio::test]
 async fn who_says_nothing_is_dismissed() {
-    let door = Door::open(Limits { head: Duration::from_millis(30), ..Limits::default() }).await;
+    let door = TestServer::open(Limits { head: Duration::from_millis(30), ..Limits::default() }).await;
 
     assert_eq!(door.ask("GET / HT").await, "");
 }
 
 #[tokio::test]
 async fn one_connection_too_many_is_closed_at_once_and_counted() {
-    let door = Door::open(Limits { connections: 1, ..Limits::default() }).await;
+    let door = TestServer::open(Limits { connections: 1, ..Limits::default() }).await;
     let mut first = TcpStream::connect(door.address).await.unwrap();
     first.write_all(b"GET /metrics HTTP/1.1\r\n").await.unwrap();
 
@@ -186,12 +186,12 @@ async fn one_connection_too_many_is_closed_at_once_and_counted() {
 
 #[tokio::test]
 async fn a_reader_who_stops_in_the_middle_keeps_the_metrics_from_nobody() {
-    let door = Door::open(Limits { whole: Duration::from_secs(600), ..Limits::default() }).await;
-    let mut many = specimen::snapshot();
-    let tally = &many.clusters[&specimen::name("prod")].tallies[&specimen::subject("prod/apiserver/api-1")];
-    let endpoints = (0..500).map(|n| (specimen::subject(&format!("prod/apiserver/api-{n}")), Arc::clone(tally)));
-    let picture = ClusterPicture { tallies: endpoints.collect(), ..ClusterPicture::default() };
-    many.clusters = [(specimen::name("prod"), Arc::new(picture))].into();
+    let door = TestServer::open(Limits { whole: Duration::from_secs(600), ..Limits::default() }).await;
+    let mut many = fixture::snapshot();
+    let tally = &many.clusters[&fixture::name("prod")].tallies[&fixture::subject("prod/apiserver/api-1")];
+    let endpoints = (0..500).map(|n| (fixture::subject(&format!("prod/apiserver/api-{n}")), Arc::clone(tally)));
+    let cluster_snapshot = ClusterSnapshot { tallies: endpoints.collect(), ..ClusterSnapshot::default() };
+    many.clusters = [(fixture::name("prod"), Arc::new(cluster_snapshot))].into();
     door.snapshot.store(Arc::new(many));
     let socket = TcpSocket::new_v4().unwrap();
     // The page is many times what fits on its way to such a reader.
@@ -208,7 +208,7 @@ async fn a_reader_who_stops_in_the_middle_keeps_the_metrics_from_nobody() {
 
 #[tokio::test]
 async fn stopping_frees_the_port_and_waits_for_nobody_who_is_silent() {
-    let door = Door::open(Limits::default()).await;
+    let door = TestServer::open(Limits::default()).await;
     let mut silent = TcpStream::connect(door.address).await.unwrap();
     assert!(door.get("/healthz").await.ends_with("ok\n"));
 
@@ -229,14 +229,14 @@ async fn an_address_in_use_is_named() {
     assert_eq!(error.to_string(), format!("listening on {address}"));
 }
 
-struct Door {
+struct TestServer {
     address: SocketAddr,
     snapshot: Shared,
     stop: CancellationToken,
     serving: JoinHandle<()>,
 }
 
-impl Door {
+impl TestServer {
     async fn open(limits: Limits) -> Self {
         Self::before(limits, None).await
     }
@@ -249,8 +249,8 @@ impl Door {
             None => expose,
         };
         let address = expose.address().unwrap();
-        let snapshot: Shared = Arc::new(ArcSwap::from_pointee(specimen::snapshot()));
-        let pages = Pages::new(Arc::clone(&snapshot), Clock::new(specimen::now));
+        let snapshot: Shared = Arc::new(ArcSwap::from_pointee(fixture::snapshot()));
+        let pages = Pages::new(Arc::clone(&snapshot), Clock::new(fixture::now));
         let stop = CancellationToken::new();
         let serving = tokio::spawn(expose.serve(pages, stop.clone()));
         Self { address, snapshot, stop, serving }

@@ -1,7 +1,8 @@
 //! The web configuration in use, and how it is replaced when its files change.
 //!
-//! Files are asked for their state every second and read once they keep still, beside the connections. A handshake and a
-//! request take what is in use when they begin, so nothing that is under way is cut. What cannot be used changes nothing.
+//! Files are asked for their state every second and read once they keep still, beside the connections. A handshake and
+//! a request take what is in use when they begin, so nothing that is under way is cut. What cannot be used changes
+//! nothing.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -12,8 +13,8 @@ use arc_swap::ArcSwap;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::aside::Aside;
-use crate::config::mark::Mark;
+use crate::config::blocking::BlockingPool;
+use crate::config::file_stamp::FileStamp;
 use crate::config::problem::Problem;
 use crate::config::settings::WebPlace;
 use crate::config::web::{self, WebConfig};
@@ -36,10 +37,10 @@ pub struct Web {
     counters: OnceLock<Arc<Counters>>,
     pub(super) logins: Logins,
     pub(super) bucket: Bucket,
-    aside: Aside,
+    blocking: BlockingPool,
     pub(super) pause: Duration,
     files: Vec<PathBuf>,
-    read: Vec<Mark>,
+    read: Vec<FileStamp>,
 }
 
 /// Why there is no listener as configured.
@@ -64,7 +65,7 @@ impl std::fmt::Debug for Access {
 /// What was read, and the files it was read from as they were before.
 struct Read {
     files: Vec<PathBuf>,
-    marks: Vec<Mark>,
+    stamps: Vec<FileStamp>,
     result: Result<(Access, Vec<Problem>), Vec<Problem>>,
 }
 
@@ -74,8 +75,8 @@ impl Web {
     /// # Errors
     /// Everything that is wrong with it and the files it names, or that it does not guard a listener that it must.
     pub async fn open(place: WebPlace) -> Result<Self, WebError> {
-        let aside = Aside::new(1);
-        let Read { files, marks, result } = read(&aside, &place).await;
+        let blocking = BlockingPool::new(1);
+        let Read { files, stamps, result } = read(&blocking, &place).await;
         let (access, _) = result.map_err(|problems| WebError { problems })?;
         let logins = Logins::new().map_err(|_| {
             let what = "no randomness to remember logins by";
@@ -87,10 +88,10 @@ impl Web {
             counters: OnceLock::new(),
             logins,
             bucket: Bucket::default(),
-            aside,
+            blocking,
             pause: PAUSE,
             files,
-            read: marks,
+            read: stamps,
         })
     }
 
@@ -127,16 +128,16 @@ impl Web {
             }
             let named = files.clone();
             // A file system that hangs changes nothing.
-            let Some(now) = self.aside.run(PAUSE, move || marks(&named)).await else { continue };
+            let Some(now) = self.blocking.run(PAUSE, move || stamps(&named)).await else { continue };
             let keeps_still = now == seen;
             seen = now;
             if !keeps_still || seen == last_read {
                 continue;
             }
-            let fresh = read(&self.aside, &self.place).await;
+            let fresh = read(&self.blocking, &self.place).await;
             files = fresh.files;
-            last_read.clone_from(&fresh.marks);
-            seen = fresh.marks;
+            last_read.clone_from(&fresh.stamps);
+            seen = fresh.stamps;
             self.take(fresh.result);
         }
     }
@@ -168,22 +169,22 @@ impl Web {
     }
 }
 
-async fn read(aside: &Aside, place: &WebPlace) -> Read {
+async fn read(blocking: &BlockingPool, place: &WebPlace) -> Read {
     let wanted = place.clone();
-    let done = aside.run(READING, move || read_here(&wanted)).await;
+    let done = blocking.run(READING, move || read_here(&wanted)).await;
     done.unwrap_or_else(|| {
         let what = format!("the file system does not answer within {READING:?}");
-        Read { files: vec![place.path.clone()], marks: Vec::new(), result: Err(vec![problem(place, what)]) }
+        Read { files: vec![place.path.clone()], stamps: Vec::new(), result: Err(vec![problem(place, what)]) }
     })
 }
 
 fn read_here(place: &WebPlace) -> Read {
     // What changes while it is read differs from these, and so is read again.
     let before = web::read(&place.path).files;
-    let known = marks(&before);
+    let known = stamps(&before);
     let web::Reading { files, result } = web::read(&place.path);
-    let marks = if files == before { known } else { Vec::new() };
-    Read { files, marks, result: result.and_then(|(config, warnings)| Ok((access(place, config)?, warnings))) }
+    let stamps = if files == before { known } else { Vec::new() };
+    Read { files, stamps, result: result.and_then(|(config, warnings)| Ok((access(place, config)?, warnings))) }
 }
 
 fn access(place: &WebPlace, config: WebConfig) -> Result<Access, Vec<Problem>> {
@@ -201,6 +202,6 @@ fn problem(place: &WebPlace, what: impl Into<String>) -> Problem {
     Problem::about(&place.path, what)
 }
 
-fn marks(files: &[PathBuf]) -> Vec<Mark> {
-    files.iter().map(|path| Mark::of(path)).collect()
+fn stamps(files: &[PathBuf]) -> Vec<FileStamp> {
+    files.iter().map(|path| FileStamp::of(path)).collect()
 }

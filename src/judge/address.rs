@@ -1,7 +1,7 @@
 //! F59: a name has several addresses, and one of them is dead while others answer.
 //!
-//! Whoever asks for the name gets the dead address too. Where all are dead the endpoint itself is down, which other rules
-//! tell; an address that leaves the DNS is forgotten with the next lookup.
+//! Whoever asks for the name gets the dead address too. Where all are dead the endpoint itself is down, which other
+//! rules tell; an address that leaves the DNS is forgotten with the next lookup.
 
 use std::net::IpAddr;
 
@@ -14,8 +14,8 @@ use crate::model::verdict::{Evidence, Finding, Verdict, Why};
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
+use super::context::{RuleContext, SubjectState};
 use super::edges::Edge;
-use super::scene::{Scene, Standing};
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
 
@@ -83,17 +83,17 @@ impl Rule for AddressDead {
         &[]
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        let Some((name, cluster)) = scene.cluster else { return Vec::new() };
-        let named = cluster.dialled(name).filter(|(_, endpoint)| endpoint.is_named());
-        named.map(|(subject, _)| (subject.clone(), judge_addresses(scene, subject))).collect()
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        let Some((name, cluster)) = context.cluster else { return Vec::new() };
+        let named = cluster.connected(name).filter(|(_, endpoint)| endpoint.is_named());
+        named.map(|(subject, _)| (subject.clone(), judge_addresses(context, subject))).collect()
     }
 }
 
-fn judge_addresses(scene: &Scene<'_>, subject: Subject) -> Verdict {
-    let standing = scene.standing(&subject, Aspect::Addresses);
-    let Standing::Bad { bad, path_unproven } = standing else { return standing.unless_bad() };
-    let (dead, of) = latest(scene, &subject);
+fn judge_addresses(context: &RuleContext<'_>, subject: Subject) -> Verdict {
+    let subject_state = context.subject_state(&subject, Aspect::Addresses);
+    let SubjectState::Bad { bad, path_unproven } = subject_state else { return subject_state.unless_bad() };
+    let (dead, of) = latest(context, &subject);
     if dead.is_empty() {
         return Verdict::Unknown(Why::Unclear);
     }
@@ -102,17 +102,19 @@ fn judge_addresses(scene: &Scene<'_>, subject: Subject) -> Verdict {
         subject,
         level: Level::Warning,
         since: bad.run.first.wall,
-        hold: scene.policy().address_hold,
+        hold: context.policy().address_hold,
         path_unproven,
         evidence: Evidence::DeadAddresses { dead, of },
     })
 }
 
-/// The addresses that were dead in the latest look, and how many there were.
-fn latest(scene: &Scene<'_>, subject: &Subject) -> (Vec<(IpAddr, Unseen)>, usize) {
+/// The addresses that were dead in the latest probe, and how many there were.
+fn latest(context: &RuleContext<'_>, subject: &Subject) -> (Vec<(IpAddr, Unseen)>, usize) {
     let probe = Probe::anew(subject.clone(), ProbeKind::Addresses);
-    let picture = subject.cluster().and_then(|cluster| scene.view.picture(cluster));
-    let reading = picture.and_then(|picture| picture.looks.get(&probe)).map(|look| &look.outcome);
+    let cluster_snapshot = subject.cluster().and_then(|cluster| context.view.cluster_snapshot(cluster));
+    let reading = cluster_snapshot
+        .and_then(|cluster_snapshot| cluster_snapshot.observations.get(&probe))
+        .map(|observation| &observation.outcome);
     let Some(Ok(Reading::Addresses(answers))) = reading else { return (Vec::new(), 0) };
     let of = answers.len();
     (answers.iter().filter_map(|AddressAnswer { address, answer }| Some((*address, answer.err()?))).collect(), of)

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use crate::model::etcd::AlarmKind;
+use crate::model::etcd::EtcdAlarmKind;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Evidence, Finding, Verdict, Why};
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
+use super::context::{RuleContext, SubjectState};
 use super::edges::Edge;
 use super::quorum::etcd_name;
-use super::scene::{Scene, Standing};
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
 
@@ -87,72 +87,76 @@ impl Rule for NoSpace {
         &EDGES
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        scene.etcds().into_iter().map(|etcd| (etcd.clone(), judge_alarm(scene, etcd))).collect()
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        context.etcds().into_iter().map(|etcd| (etcd.clone(), judge_alarm(context, etcd))).collect()
     }
 }
 
 fn is_beside_corrupt(finding: &Finding) -> bool {
-    matches!(&finding.evidence, Evidence::Alarm { beside, .. } if beside.contains(&AlarmKind::Corrupt))
+    matches!(&finding.evidence, Evidence::Alarm { beside, .. } if beside.contains(&EtcdAlarmKind::Corrupt))
 }
 
-/// What is said of space while the CORRUPT alarm stands: giving it back rewrites the very files that have to be compared.
+/// What is said of space while the CORRUPT alarm stands: giving it back rewrites the very files that have to be
+/// compared.
 pub(super) const HANDS_OFF: &str = "Something writes or keeps too much. But the members' data differs (CORRUPT): the \
                                     files of \
     every member stay as they are until that is settled, and space is a matter for afterwards.";
 
 /// How an etcd stands towards alarms of one kind, by what its members say of themselves and by the list they keep. The
-/// list is asked for more seldom: what it said before counts no more once the members have told of the same and stopped.
-pub(super) fn standing<'a>(scene: &Scene<'a>, etcd: &Subject, kind: AlarmKind) -> Standing<'a> {
-    let standing = told_or_listed(scene, etcd, kind);
+/// list is asked for more seldom: what it said before counts no more once the members have told of the same and
+/// stopped.
+pub(super) fn subject_state<'a>(context: &RuleContext<'a>, etcd: &Subject, kind: EtcdAlarmKind) -> SubjectState<'a> {
+    let subject_state = told_or_listed(context, etcd, kind);
     // Nobody reports it any more, and too few answer for an all-clear.
-    let stands = scene.view.alarms(etcd).iter().any(|alarm| alarm.kind == kind);
-    if standing.bad().is_some() && !stands { Standing::Unknown(Why::Unclear) } else { standing }
+    let stands = context.view.alarms(etcd).iter().any(|alarm| alarm.kind == kind);
+    if subject_state.bad().is_some() && !stands { SubjectState::Unknown(Why::Unclear) } else { subject_state }
 }
 
-fn told_or_listed<'a>(scene: &Scene<'a>, etcd: &Subject, kind: AlarmKind) -> Standing<'a> {
-    let told = scene.standing(etcd, Aspect::Alarm(kind));
-    let listed = scene.view.track(etcd, Aspect::ListedAlarm(kind)).and_then(|track| track.bad());
+fn told_or_listed<'a>(context: &RuleContext<'a>, etcd: &Subject, kind: EtcdAlarmKind) -> SubjectState<'a> {
+    let told = context.subject_state(etcd, Aspect::Alarm(kind));
+    let listed = context.view.track(etcd, Aspect::ListedAlarm(kind)).and_then(|track| track.bad());
     let Some(listed) = listed.filter(|_| told.bad().is_none()) else { return told };
-    let last_told = scene.view.track(etcd, Aspect::Alarm(kind)).and_then(|track| track.last_bad());
+    let last_told = context.view.track(etcd, Aspect::Alarm(kind)).and_then(|track| track.last_bad());
     let is_settled = told.good().is_some() && last_told.is_some_and(|last| last >= listed.run.first.mono);
-    match scene.standing(etcd, Aspect::ListedAlarm(kind)) {
+    match context.subject_state(etcd, Aspect::ListedAlarm(kind)) {
         _ if is_settled => told,
-        confirmed @ Standing::Bad { .. } => confirmed,
-        Standing::Good(_) | Standing::Unknown(_) => Standing::Unknown(Why::Suspected { since: listed.run.first }),
+        confirmed @ SubjectState::Bad { .. } => confirmed,
+        SubjectState::Good(_) | SubjectState::Unknown(_) => {
+            SubjectState::Unknown(Why::Suspected { since: listed.run.first })
+        }
     }
 }
 
 /// Who raised alarms of `kind`, by configured name where known.
-pub(super) fn raised_by(scene: &Scene<'_>, etcd: &Subject, kind: AlarmKind) -> Vec<String> {
-    let alarms = scene.view.alarms(etcd);
+pub(super) fn raised_by(context: &RuleContext<'_>, etcd: &Subject, kind: EtcdAlarmKind) -> Vec<String> {
+    let alarms = context.view.alarms(etcd);
     // A metrics listener tells of the alarm, not of who raised it.
     let raised = alarms.iter().filter(|alarm| alarm.kind == kind && alarm.member_id != 0);
-    raised.map(|alarm| scene.member_name(etcd, alarm.member_id)).collect()
+    raised.map(|alarm| context.member_name(etcd, alarm.member_id)).collect()
 }
 
 /// The other kinds of alarms that stand.
-pub(super) fn beside(scene: &Scene<'_>, etcd: &Subject, kind: AlarmKind) -> Vec<AlarmKind> {
-    let mut kinds: Vec<AlarmKind> = scene.view.alarms(etcd).iter().map(|alarm| alarm.kind).collect();
+pub(super) fn beside(context: &RuleContext<'_>, etcd: &Subject, kind: EtcdAlarmKind) -> Vec<EtcdAlarmKind> {
+    let mut kinds: Vec<EtcdAlarmKind> = context.view.alarms(etcd).iter().map(|alarm| alarm.kind).collect();
     kinds.sort_unstable();
     kinds.dedup();
     kinds.retain(|other| *other != kind);
     kinds
 }
 
-fn judge_alarm(scene: &Scene<'_>, etcd: Subject) -> Verdict {
-    let standing = standing(scene, &etcd, AlarmKind::NoSpace);
-    let Standing::Bad { bad, path_unproven } = standing else { return standing.unless_bad() };
-    let members = scene.members(&etcd);
+fn judge_alarm(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
+    let subject_state = subject_state(context, &etcd, EtcdAlarmKind::NoSpace);
+    let SubjectState::Bad { bad, path_unproven } = subject_state else { return subject_state.unless_bad() };
+    let members = context.members(&etcd);
     let size = |member: &Subject| {
-        let told = scene.view.status(member).map(|(_, status)| status.db_size_bytes);
-        told.or_else(|| scene.view.metrics(member)?.1.db_size_bytes)
+        let told = context.view.status(member).map(|(_, status)| status.db_size_bytes);
+        told.or_else(|| context.view.metrics(member)?.1.db_size_bytes)
     };
-    let quota = |member: &Subject| scene.view.facts(member).quota.map(|quota| quota.bytes);
+    let quota = |member: &Subject| context.view.facts(member).quota.map(|quota| quota.bytes);
     let db_size_bytes = members.iter().filter_map(size).max();
     let db_quota_bytes = members.iter().filter_map(quota).min();
-    let raised_by = raised_by(scene, &etcd, AlarmKind::NoSpace);
-    let beside = beside(scene, &etcd, AlarmKind::NoSpace);
+    let raised_by = raised_by(context, &etcd, EtcdAlarmKind::NoSpace);
+    let beside = beside(context, &etcd, EtcdAlarmKind::NoSpace);
     Verdict::Bad(Finding {
         rule: RuleId::F09,
         subject: etcd,
@@ -160,6 +164,6 @@ fn judge_alarm(scene: &Scene<'_>, etcd: Subject) -> Verdict {
         since: bad.run.first.wall,
         hold: Duration::ZERO,
         path_unproven,
-        evidence: Evidence::Alarm { kind: AlarmKind::NoSpace, raised_by, db_size_bytes, db_quota_bytes, beside },
+        evidence: Evidence::Alarm { kind: EtcdAlarmKind::NoSpace, raised_by, db_size_bytes, db_quota_bytes, beside },
     })
 }

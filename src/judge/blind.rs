@@ -1,4 +1,4 @@
-//! F04: the vantage is cut off. Nothing outside answers, reference points included.
+//! F04: the vantage is cut off. Nothing outside answers, reference targets included.
 
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
@@ -9,11 +9,11 @@ use crate::observe::view::Aspect;
 
 use super::Rule;
 use super::commands::{Command, Commands};
+use super::context::RuleContext;
 use super::edges::{Edge, Relation};
-use super::scene::Scene;
 use super::words::{Addresses, Words};
 
-/// F04: nothing outside answers, reference points included.
+/// F04: nothing outside answers, reference targets included.
 pub struct Blind;
 
 impl Words for Blind {
@@ -61,52 +61,52 @@ impl Rule for Blind {
         &EDGES
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        if scene.cluster.is_some() || !scene.view.inventory().has_remote_reference() {
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        if context.cluster.is_some() || !context.view.inventory().has_remote_reference() {
             return Vec::new();
         }
-        vec![(Subject::Vantage, judge_path(scene))]
+        vec![(Subject::Vantage, judge_path(context))]
     }
 }
 
-fn judge_path(scene: &Scene<'_>) -> Verdict {
-    let references = scene.view.references();
+fn judge_path(context: &RuleContext<'_>) -> Verdict {
+    let references = context.view.references();
     // With nothing left to hold it against, the silence of the only cluster is told as its own, as "path unproven".
     if !references.can_tell_blindness() {
-        return not_blind(scene);
+        return not_blind(context);
     }
     let expected: Vec<Subject> =
-        scene.references().into_iter().filter(|reference| !references.is_silent(reference)).collect();
+        context.references().into_iter().filter(|reference| !references.is_silent(reference)).collect();
     let seen: Vec<&Track> =
-        expected.iter().filter_map(|reference| scene.view.track(reference, Aspect::Answer)).collect();
-    // A burst looks at every reference point at once: until then one silent endpoint is no blindness.
-    if seen.len() < expected.len() && !scene.view.path().is_blind() {
-        return not_blind(scene);
+        expected.iter().filter_map(|reference| context.view.track(reference, Aspect::Answer)).collect();
+    // A burst looks at every reference target at once: until then one silent endpoint is no blindness.
+    if seen.len() < expected.len() && !context.view.path().is_blind() {
+        return not_blind(context);
     }
-    // Reference points decide where there are any that could know; else every endpoint must be silent.
-    let first_silent = match first_if_all_silent(scene, seen.iter().copied()) {
+    // Reference targets decide where there are any that could know; else every endpoint must be silent.
+    let first_silent = match first_if_all_silent(context, seen.iter().copied()) {
         AllSilent::Since(first) => Some(first),
         AllSilent::No => None,
-        AllSilent::Unknown => match first_if_all_silent(scene, remote_tracks(scene)) {
+        AllSilent::Unknown => match first_if_all_silent(context, remote_tracks(context)) {
             AllSilent::Since(first) => Some(first),
             AllSilent::No | AllSilent::Unknown => None,
         },
     };
-    let Some(since) = first_silent else { return not_blind(scene) };
+    let Some(since) = first_silent else { return not_blind(context) };
     Verdict::Bad(Finding {
         rule: RuleId::F04,
         subject: Subject::Vantage,
         level: Level::Critical,
         since: since.wall,
-        hold: scene.policy().blind_mail,
+        hold: context.policy().blind_mail,
         path_unproven: false,
-        evidence: Evidence::Blind { silent: remote_tracks(scene).count(), references: seen.len() },
+        evidence: Evidence::Blind { silent: remote_tracks(context).count(), references: seen.len() },
     })
 }
 
-/// Everything outside this machine that was ever asked, reference points included.
-fn remote_tracks<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a Track> + use<'a> {
-    let view = scene.view;
+/// Everything outside this machine that was ever asked, reference targets included.
+fn remote_tracks<'a>(context: &RuleContext<'a>) -> impl Iterator<Item = &'a Track> + use<'a> {
+    let view = context.view;
     view.answering().filter(|(subject, _)| view.inventory().is_remote(subject)).map(|(_, track)| track)
 }
 
@@ -120,11 +120,11 @@ enum AllSilent {
     Unknown,
 }
 
-fn first_if_all_silent<'a>(scene: &Scene<'_>, witnesses: impl Iterator<Item = &'a Track>) -> AllSilent {
-    let proof = scene.view.path().last();
+fn first_if_all_silent<'a>(context: &RuleContext<'_>, witnesses: impl Iterator<Item = &'a Track>) -> AllSilent {
+    let proof = context.view.path().last();
     let mut since: Option<Now> = None;
     for track in witnesses {
-        match testimony(scene, track, proof) {
+        match testimony(context, track, proof) {
             Testimony::Silent(first) => since = since.filter(|known| known.mono <= first.mono).or(Some(first)),
             Testimony::SilentBefore => {}
             Testimony::Speaks => return AllSilent::No,
@@ -135,7 +135,7 @@ fn first_if_all_silent<'a>(scene: &Scene<'_>, witnesses: impl Iterator<Item = &'
 
 /// What one place says of our path.
 enum Testimony {
-    /// Enough bad looks since the last proof of our path; the scheduled start of the first of them.
+    /// Enough bad probes since the last proof of our path; the scheduled start of the first of them.
     Silent(Now),
     /// It was silent already while something else answered: it cannot know whether that has changed.
     SilentBefore,
@@ -143,12 +143,12 @@ enum Testimony {
     Speaks,
 }
 
-fn testimony(scene: &Scene<'_>, track: &Track, proof: Option<Mono>) -> Testimony {
+fn testimony(context: &RuleContext<'_>, track: &Track, proof: Option<Mono>) -> Testimony {
     let Some(bad) = track.bad() else {
         // Nobody was asked where the name has no address.
         return if track.unresolved().is_some() { Testimony::SilentBefore } else { Testimony::Speaks };
     };
-    let enough = bad.is_long_enough(scene.policy()) && !bad.is_doubtful;
+    let enough = bad.is_long_enough(context.policy()) && !bad.is_doubtful;
     let after_proof = proof.is_none_or(|proof| bad.noticed > proof);
     match (enough, after_proof) {
         (true, true) => Testimony::Silent(bad.run.first),
@@ -157,10 +157,10 @@ fn testimony(scene: &Scene<'_>, track: &Track, proof: Option<Mono>) -> Testimony
     }
 }
 
-fn not_blind(scene: &Scene<'_>) -> Verdict {
-    let path = scene.view.path();
+fn not_blind(context: &RuleContext<'_>) -> Verdict {
+    let path = context.view.path();
     match path.since_blind() {
-        Some((since, until, looks)) => Verdict::Good { since, until, looks },
+        Some((since, until, probes)) => Verdict::Good { since, until, probes },
         None => Verdict::Unknown(Why::NeverSeen),
     }
 }

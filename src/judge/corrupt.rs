@@ -1,19 +1,20 @@
 //! F10: etcd raised CORRUPT, or an alarm of a kind that is not known here.
 //!
 //! etcd raises an alarm only for what stops it from serving, so one without a name is told as well and never taken for
-//! green. While CORRUPT stands nobody is sent to free space or to end alarms: both change the files that must be compared.
+//! green. While CORRUPT stands nobody is sent to free space or to end alarms: both change the files that must be
+//! compared.
 
 use std::time::Duration;
 
-use crate::model::etcd::AlarmKind;
+use crate::model::etcd::EtcdAlarmKind;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Evidence, Finding, Verdict};
 
 use super::commands::{Command, Commands};
+use super::context::{RuleContext, SubjectState, all_good, gravest};
 use super::edges::Edge;
 use super::quorum::etcd_name;
-use super::scene::{Scene, Standing, all_good, gravest};
 use super::words::{Addresses, Words};
 use super::{Rule, alarm, phrases};
 
@@ -47,8 +48,8 @@ impl Words for Corrupt {
         let beside: Vec<String> = beside
             .iter()
             .map(|kind| match kind {
-                AlarmKind::NoSpace | AlarmKind::Corrupt => kind.as_str().to_owned(),
-                AlarmKind::Other => "one of a kind that is not known here".to_owned(),
+                EtcdAlarmKind::NoSpace | EtcdAlarmKind::Corrupt => kind.as_str().to_owned(),
+                EtcdAlarmKind::Other => "one of a kind that is not known here".to_owned(),
             })
             .collect();
         let beside = if beside.is_empty() {
@@ -97,7 +98,7 @@ impl Words for Corrupt {
 }
 
 fn is_unknown(finding: &Finding) -> bool {
-    matches!(&finding.evidence, Evidence::Alarm { kind: AlarmKind::Other, .. })
+    matches!(&finding.evidence, Evidence::Alarm { kind: EtcdAlarmKind::Other, .. })
 }
 
 impl Rule for Corrupt {
@@ -111,37 +112,38 @@ impl Rule for Corrupt {
         !is_unknown(finding)
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        scene.etcds().into_iter().map(|etcd| (etcd.clone(), judge_alarms(scene, etcd))).collect()
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        context.etcds().into_iter().map(|etcd| (etcd.clone(), judge_alarms(context, etcd))).collect()
     }
 }
 
-fn judge_alarms(scene: &Scene<'_>, etcd: Subject) -> Verdict {
-    let standings = [AlarmKind::Corrupt, AlarmKind::Other].map(|kind| (kind, alarm::standing(scene, &etcd, kind)));
-    let worst = standings.iter().find_map(|(kind, standing)| match standing {
-        Standing::Bad { bad, path_unproven } => Some((*kind, *bad, *path_unproven)),
-        Standing::Good(_) | Standing::Unknown(_) => None,
+fn judge_alarms(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
+    let subject_states =
+        [EtcdAlarmKind::Corrupt, EtcdAlarmKind::Other].map(|kind| (kind, alarm::subject_state(context, &etcd, kind)));
+    let worst = subject_states.iter().find_map(|(kind, subject_state)| match subject_state {
+        SubjectState::Bad { bad, path_unproven } => Some((*kind, *bad, *path_unproven)),
+        SubjectState::Good(_) | SubjectState::Unknown(_) => None,
     });
     let Some((kind, bad, path_unproven)) = worst else {
-        let runs: Option<Vec<_>> = standings.iter().map(|(_, standing)| standing.good()).collect();
-        let doubts = standings.iter().filter_map(|(_, standing)| match standing {
-            Standing::Unknown(why) => Some(*why),
-            Standing::Good(_) | Standing::Bad { .. } => None,
+        let runs: Option<Vec<_>> = subject_states.iter().map(|(_, subject_state)| subject_state.good()).collect();
+        let doubts = subject_states.iter().filter_map(|(_, subject_state)| match subject_state {
+            SubjectState::Unknown(why) => Some(*why),
+            SubjectState::Good(_) | SubjectState::Bad { .. } => None,
         });
         return runs.and_then(all_good).unwrap_or_else(|| Verdict::Unknown(gravest(doubts)));
     };
     Verdict::Bad(Finding {
         rule: RuleId::F10,
-        level: if kind == AlarmKind::Corrupt { Level::Critical } else { Level::Warning },
+        level: if kind == EtcdAlarmKind::Corrupt { Level::Critical } else { Level::Warning },
         since: bad.run.first.wall,
         hold: Duration::ZERO,
         path_unproven,
         evidence: Evidence::Alarm {
             kind,
-            raised_by: alarm::raised_by(scene, &etcd, kind),
+            raised_by: alarm::raised_by(context, &etcd, kind),
             db_size_bytes: None,
             db_quota_bytes: None,
-            beside: alarm::beside(scene, &etcd, kind),
+            beside: alarm::beside(context, &etcd, kind),
         },
         subject: etcd,
     })

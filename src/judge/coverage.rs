@@ -1,8 +1,8 @@
-//! F53: what cannot be seen of a cluster. Listed and never taken for green; mailed only when our own DNS knows no address
-//! for something that is to be watched, which nobody could otherwise know.
+//! F53: what cannot be seen of a cluster. Listed and never taken for green; mailed only when our own DNS knows no
+//! address for something that is to be watched, which nobody could otherwise know.
 //!
-//! Nothing of it is an outage: what is dead is said by other rules. It tells the reader of a calm page what the calm does
-//! not cover, managed control planes included.
+//! Nothing of it is an outage: what is dead is said by other rules. It tells the reader of a calm page what the calm
+//! does not cover, managed control planes included.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use crate::observe::track::Run;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
+use super::context::{RuleContext, SubjectState, all_good, gravest};
 use super::edges::Edge;
-use super::scene::{Scene, Standing, all_good, gravest};
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
 
@@ -178,67 +178,67 @@ impl Rule for Coverage {
         true
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        let whole = scene.whole().map(|whole| (whole.clone(), judge_gaps(scene, whole)));
-        let named = dialled(scene).into_iter().map(|endpoint| (endpoint.clone(), judge_name(scene, endpoint)));
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        let whole = context.whole().map(|whole| (whole.clone(), judge_gaps(context, whole)));
+        let named = connected(context).into_iter().map(|endpoint| (endpoint.clone(), judge_name(context, endpoint)));
         whole.into_iter().chain(named).collect()
     }
 }
 
 /// Whether the name of one endpoint leads anywhere. What is listed of the cluster is told of the endpoint after as long
 /// as blindness lasts before it is mailed: a machine that starts may be without DNS for a while.
-fn judge_name(scene: &Scene<'_>, endpoint: Subject) -> Verdict {
-    let standing = scene.standing(&endpoint, Aspect::Answer);
-    let Some(run) = unresolved_run(scene, &endpoint) else {
+fn judge_name(context: &RuleContext<'_>, endpoint: Subject) -> Verdict {
+    let subject_state = context.subject_state(&endpoint, Aspect::Answer);
+    let Some(run) = unresolved_run(context, &endpoint) else {
         // Whatever it does, there is an address.
-        return match standing {
-            Standing::Bad { bad, .. } => {
-                Verdict::Good { since: bad.run.first, until: bad.run.last, looks: bad.run.looks }
+        return match subject_state {
+            SubjectState::Bad { bad, .. } => {
+                Verdict::Good { since: bad.run.first, until: bad.run.last, probes: bad.run.probes }
             }
-            Standing::Good(_) | Standing::Unknown(_) => standing.unless_bad(),
+            SubjectState::Good(_) | SubjectState::Unknown(_) => subject_state.unless_bad(),
         };
     };
-    if run.looks < scene.policy().confirm_looks {
+    if run.probes < context.policy().confirm_probes {
         return Verdict::Unknown(Why::NeverSeen);
     }
     Verdict::Bad(Finding {
         rule: RuleId::F53,
         level: Level::Warning,
         since: run.first.wall,
-        hold: scene.policy().blind_mail,
+        hold: context.policy().blind_mail,
         path_unproven: false,
         evidence: Evidence::Coverage { gaps: vec![Gap::Unresolved(vec![endpoint.clone()])] },
         subject: endpoint,
     })
 }
 
-/// Everything that is dialled: of the cluster, or the reference points.
-fn dialled(scene: &Scene<'_>) -> Vec<Subject> {
-    if scene.cluster.is_some() { endpoints(scene) } else { scene.references() }
+/// Everything that is connected to: of the cluster, or the reference targets.
+fn connected(context: &RuleContext<'_>) -> Vec<Subject> {
+    if context.cluster.is_some() { endpoints(context) } else { context.references() }
 }
 
-fn judge_gaps(scene: &Scene<'_>, whole: Subject) -> Verdict {
-    let gaps = with_unproven(scene, gaps(scene), &whole);
+fn judge_gaps(context: &RuleContext<'_>, whole: Subject) -> Verdict {
+    let gaps = with_unproven(context, gaps(context), &whole);
     if gaps.is_empty() {
-        return all_seen(scene);
+        return all_seen(context);
     }
     Verdict::Bad(Finding {
         rule: RuleId::F53,
         subject: whole,
         level: Level::Info,
-        since: scene.now.wall,
+        since: context.now.wall,
         hold: Duration::ZERO,
         path_unproven: false,
         evidence: Evidence::Coverage { gaps },
     })
 }
 
-fn gaps(scene: &Scene<'_>) -> Vec<Gap> {
-    let Some((name, cluster)) = scene.cluster else { return Vec::new() };
+fn gaps(context: &RuleContext<'_>) -> Vec<Gap> {
+    let Some((name, cluster)) = context.cluster else { return Vec::new() };
     let mut gaps = Vec::new();
-    let has_reference = scene.view.inventory().has_remote_reference();
-    if has_reference && !scene.view.references().any_beside(Some(name)) {
-        let others = scene.view.references().silent().filter(|place| place.cluster() != Some(name));
+    let has_reference = context.view.inventory().has_remote_reference();
+    if has_reference && !context.view.references().any_beside(Some(name)) {
+        let others = context.view.references().silent().filter(|place| place.cluster() != Some(name));
         gaps.push(Gap::ReferencesSilent(others.cloned().collect()));
     }
     let lacks = [
@@ -250,44 +250,45 @@ fn gaps(scene: &Scene<'_>) -> Vec<Gap> {
     ];
     gaps.extend(lacks.into_iter().filter(|(lacks, _)| *lacks).map(|(_, gap)| gap));
 
-    let endpoints = endpoints(scene);
+    let endpoints = endpoints(context);
     let chosen = |test: &dyn Fn(&Subject) -> bool| -> Option<Vec<Subject>> {
         let chosen: Vec<Subject> = endpoints.iter().filter(|endpoint| test(endpoint)).cloned().collect();
         (!chosen.is_empty()).then_some(chosen)
     };
-    gaps.extend(chosen(&|endpoint| is_unresolved(scene, endpoint)).map(Gap::Unresolved));
-    gaps.extend(chosen(&|endpoint| is_never_seen(scene, endpoint)).map(Gap::NeverSeen));
-    gaps.extend(chosen(&|endpoint| is_refused(scene, endpoint, Aspect::Answer)).map(Gap::Refused));
+    gaps.extend(chosen(&|endpoint| is_unresolved(context, endpoint)).map(Gap::Unresolved));
+    gaps.extend(chosen(&|endpoint| is_never_seen(context, endpoint)).map(Gap::NeverSeen));
+    gaps.extend(chosen(&|endpoint| is_refused(context, endpoint, Aspect::Answer)).map(Gap::Refused));
     let wants_login = |endpoint: &Subject| {
-        [Aspect::Answer, Aspect::Ordinary].into_iter().any(|aspect| lacks_credential(scene, endpoint, aspect))
+        [Aspect::Answer, Aspect::Ordinary].into_iter().any(|aspect| lacks_credential(context, endpoint, aspect))
     };
     gaps.extend(chosen(&wants_login).map(Gap::NoCredential));
-    for etcd in scene.etcds() {
-        let members = scene.members(&etcd);
-        if members.iter().any(|member| is_refused(scene, member, Aspect::Read)) {
+    for etcd in context.etcds() {
+        let members = context.members(&etcd);
+        if members.iter().any(|member| is_refused(context, member, Aspect::Read)) {
             gaps.push(Gap::ReadsRefused(etcd.clone()));
         }
-        let unwatched = scene.not_watched(&etcd);
+        let unwatched = context.not_watched(&etcd);
         if !unwatched.is_empty() {
             gaps.push(Gap::NotWatched { etcd: etcd.clone(), members: unwatched });
         }
-        let is_known = |member: &Subject| scene.view.status(member).is_some() || scene.view.metrics(member).is_some();
-        let is_untold = |member: &Subject| is_known(member) && scene.view.facts(member).quota.is_none();
-        if scene.quota(&etcd).is_none() && members.iter().any(is_untold) {
+        let is_known =
+            |member: &Subject| context.view.status(member).is_some() || context.view.metrics(member).is_some();
+        let is_untold = |member: &Subject| is_known(member) && context.view.facts(member).quota.is_none();
+        if context.quota(&etcd).is_none() && members.iter().any(is_untold) {
             gaps.push(Gap::QuotaUnknown(etcd));
         }
     }
-    let deaf = without_listener(scene);
+    let deaf = without_listener(context);
     gaps.extend((!deaf.is_empty()).then_some(Gap::NoListener(deaf)));
     gaps.sort();
     gaps
 }
 
 /// Gaps that were listed stay so until what they lack is seen: after a restart, or while a place is down, nothing is.
-fn with_unproven(scene: &Scene<'_>, mut gaps: Vec<Gap>, whole: &Subject) -> Vec<Gap> {
-    let raised = scene.raised_of(RuleId::F53, whole).map(|finding| &finding.evidence);
+fn with_unproven(context: &RuleContext<'_>, mut gaps: Vec<Gap>, whole: &Subject) -> Vec<Gap> {
+    let raised = context.raised_of(RuleId::F53, whole).map(|finding| &finding.evidence);
     let Some(Evidence::Coverage { gaps: listed }) = raised else { return gaps };
-    for gap in listed.iter().filter_map(|gap| still_open(scene, gap)) {
+    for gap in listed.iter().filter_map(|gap| still_open(context, gap)) {
         absorb(&mut gaps, gap);
     }
     gaps.sort();
@@ -295,9 +296,9 @@ fn with_unproven(scene: &Scene<'_>, mut gaps: Vec<Gap>, whole: &Subject) -> Vec<
 }
 
 /// What of a listed gap has not been seen to be closed.
-fn still_open(scene: &Scene<'_>, gap: &Gap) -> Option<Gap> {
-    let endpoints = endpoints(scene);
-    let answers = |endpoint: &Subject, aspect| scene.standing(endpoint, aspect).good().is_some();
+fn still_open(context: &RuleContext<'_>, gap: &Gap) -> Option<Gap> {
+    let endpoints = endpoints(context);
+    let answers = |endpoint: &Subject, aspect| context.subject_state(endpoint, aspect).good().is_some();
     let unproven = |subjects: &[Subject]| -> Vec<Subject> {
         let is_open = |one: &&Subject| endpoints.contains(one) && !answers(one, Aspect::Answer);
         subjects.iter().filter(is_open).cloned().collect()
@@ -305,7 +306,7 @@ fn still_open(scene: &Scene<'_>, gap: &Gap) -> Option<Gap> {
     match gap {
         Gap::NeverSeen(subjects) => {
             // What has answered since and is down again is no gap.
-            let track = |one: &Subject| scene.view.track(one, Aspect::Answer);
+            let track = |one: &Subject| context.view.track(one, Aspect::Answer);
             let is_unheard = |one: &Subject| track(one).is_none_or(|track| track.last_good().is_none());
             let open: Vec<Subject> = unproven(subjects).into_iter().filter(is_unheard).collect();
             (!open.is_empty()).then_some(Gap::NeverSeen(open))
@@ -323,16 +324,16 @@ fn still_open(scene: &Scene<'_>, gap: &Gap) -> Option<Gap> {
             (!open.is_empty()).then_some(Gap::NoCredential(open))
         }
         Gap::ReadsRefused(etcd) => {
-            let is_open = scene.members(etcd).iter().any(|member| !answers(member, Aspect::Read));
+            let is_open = context.members(etcd).iter().any(|member| !answers(member, Aspect::Read));
             is_open.then(|| gap.clone())
         }
         Gap::QuotaUnknown(etcd) => {
-            let is_untold = |member: &Subject| scene.view.facts(member).quota.is_none();
-            let is_open = scene.quota(etcd).is_none() && scene.members(etcd).iter().any(is_untold);
+            let is_untold = |member: &Subject| context.view.facts(member).quota.is_none();
+            let is_open = context.quota(etcd).is_none() && context.members(etcd).iter().any(is_untold);
             is_open.then(|| gap.clone())
         }
         // Until etcd's own list is read again.
-        Gap::NotWatched { etcd, .. } => scene.view.membership(etcd).is_none().then(|| gap.clone()),
+        Gap::NotWatched { etcd, .. } => context.view.membership(etcd).is_none().then(|| gap.clone()),
         // By the configuration alone, or by findings that stand for themselves.
         Gap::NoReference
         | Gap::ReferencesSilent(_)
@@ -363,8 +364,8 @@ fn absorb(gaps: &mut Vec<Gap>, open: Gap) {
 }
 
 /// The etcds none of whose members has a metrics listener, and the members that lack what others of theirs have.
-fn without_listener(scene: &Scene<'_>) -> Vec<Subject> {
-    let Some((name, cluster)) = scene.cluster else { return Vec::new() };
+fn without_listener(context: &RuleContext<'_>) -> Vec<Subject> {
+    let Some((name, cluster)) = context.cluster else { return Vec::new() };
     let mut lacking = Vec::new();
     for (etcd, known) in &cluster.etcds {
         if known.listeners.is_empty() {
@@ -377,49 +378,51 @@ fn without_listener(scene: &Scene<'_>) -> Vec<Subject> {
     lacking
 }
 
-/// Everything of the cluster that is dialled.
-fn endpoints(scene: &Scene<'_>) -> Vec<Subject> {
-    let Some((name, cluster)) = scene.cluster else { return Vec::new() };
+/// Everything of the cluster that is connected to.
+fn endpoints(context: &RuleContext<'_>) -> Vec<Subject> {
+    let Some((name, cluster)) = context.cluster else { return Vec::new() };
     let vip = cluster.vip.iter().map(|_| Subject::Vip(name.clone()));
-    let members = scene.etcds().into_iter().flat_map(|etcd| scene.members(&etcd));
+    let members = context.etcds().into_iter().flat_map(|etcd| context.members(&etcd));
     cluster.apiserver_subjects(name).chain(vip).chain(members).collect()
 }
 
-fn is_unresolved(scene: &Scene<'_>, endpoint: &Subject) -> bool {
-    unresolved_run(scene, endpoint).is_some_and(|run| run.looks >= scene.policy().confirm_looks)
+fn is_unresolved(context: &RuleContext<'_>, endpoint: &Subject) -> bool {
+    unresolved_run(context, endpoint).is_some_and(|run| run.probes >= context.policy().confirm_probes)
 }
 
-fn unresolved_run(scene: &Scene<'_>, endpoint: &Subject) -> Option<Run> {
-    Some(scene.view.track(endpoint, Aspect::Answer)?.unresolved()?.1)
+fn unresolved_run(context: &RuleContext<'_>, endpoint: &Subject) -> Option<Run> {
+    Some(context.view.track(endpoint, Aspect::Answer)?.unresolved()?.1)
 }
 
 /// Confirmed to be silent, and never anything else.
-fn is_never_seen(scene: &Scene<'_>, endpoint: &Subject) -> bool {
-    let is_silent = scene.standing(endpoint, Aspect::Answer).bad().is_some();
-    is_silent && scene.view.track(endpoint, Aspect::Answer).is_some_and(|track| track.last_good().is_none())
+fn is_never_seen(context: &RuleContext<'_>, endpoint: &Subject) -> bool {
+    let is_silent = context.subject_state(endpoint, Aspect::Answer).bad().is_some();
+    is_silent && context.view.track(endpoint, Aspect::Answer).is_some_and(|track| track.last_good().is_none())
 }
 
-fn is_refused(scene: &Scene<'_>, endpoint: &Subject, aspect: Aspect) -> bool {
-    let refused = scene.view.track(endpoint, aspect).and_then(|track| track.refused());
-    refused
-        .is_some_and(|(unseen, run)| unseen.cause != Cause::NoCredential && run.looks >= scene.policy().confirm_looks)
+fn is_refused(context: &RuleContext<'_>, endpoint: &Subject, aspect: Aspect) -> bool {
+    let refused = context.view.track(endpoint, aspect).and_then(|track| track.refused());
+    refused.is_some_and(|(unseen, run)| {
+        unseen.cause != Cause::NoCredential && run.probes >= context.policy().confirm_probes
+    })
 }
 
-fn lacks_credential(scene: &Scene<'_>, endpoint: &Subject, aspect: Aspect) -> bool {
-    let refused = scene.view.track(endpoint, aspect).and_then(|track| track.refused());
-    refused
-        .is_some_and(|(unseen, run)| unseen.cause == Cause::NoCredential && run.looks >= scene.policy().confirm_looks)
+fn lacks_credential(context: &RuleContext<'_>, endpoint: &Subject, aspect: Aspect) -> bool {
+    let refused = context.view.track(endpoint, aspect).and_then(|track| track.refused());
+    refused.is_some_and(|(unseen, run)| {
+        unseen.cause == Cause::NoCredential && run.probes >= context.policy().confirm_probes
+    })
 }
 
-fn all_seen(scene: &Scene<'_>) -> Verdict {
-    let endpoints = endpoints(scene);
-    let standings: Vec<Standing<'_>> =
-        endpoints.iter().map(|endpoint| scene.standing(endpoint, Aspect::Answer)).collect();
-    let doubts = standings.iter().filter_map(|standing| match standing {
-        Standing::Unknown(why) => Some(*why),
-        Standing::Bad { .. } => Some(Why::Unclear),
-        Standing::Good(_) => None,
+fn all_seen(context: &RuleContext<'_>) -> Verdict {
+    let endpoints = endpoints(context);
+    let subject_states: Vec<SubjectState<'_>> =
+        endpoints.iter().map(|endpoint| context.subject_state(endpoint, Aspect::Answer)).collect();
+    let doubts = subject_states.iter().filter_map(|subject_state| match subject_state {
+        SubjectState::Unknown(why) => Some(*why),
+        SubjectState::Bad { .. } => Some(Why::Unclear),
+        SubjectState::Good(_) => None,
     });
-    let runs: Option<Vec<_>> = standings.iter().map(Standing::good).collect();
+    let runs: Option<Vec<_>> = subject_states.iter().map(SubjectState::good).collect();
     runs.and_then(all_good).unwrap_or_else(|| Verdict::Unknown(gravest(doubts)))
 }

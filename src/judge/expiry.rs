@@ -1,8 +1,8 @@
-//! F26: a served certificate ends soon, or has ended. The ladder depends on who renews it: [`bands`].
+//! F26: a served certificate ends soon, or has ended. The expiry thresholds depend on who renews it: [`thresholds`].
 //!
 //! Judged from the served chain whether or not it was accepted: verification drops the chain exactly when it matters.
 
-pub mod bands;
+pub mod thresholds;
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::model::certificate::{Certificate, Class, Trust};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::{Now, UnixTime};
-use crate::model::verdict::{Band, Evidence, Finding, Verdict, Why};
+use crate::model::verdict::{Evidence, ExpiryThreshold, Finding, Verdict, Why};
 use crate::observe::view::{Aspect, ServedSeen};
 
-use bands::Ladder;
+use thresholds::Thresholds;
 
 use super::commands::{Command, Commands};
+use super::context::RuleContext;
 use super::edges::Edge;
-use super::scene::Scene;
 use super::words::{Addresses, Words};
 use super::{Rule, phrases, refused};
 
@@ -56,8 +56,10 @@ impl Words for CertificateEnds {
         };
         let at: Vec<String> = places.iter().map(|place| phrases::place(place, addresses)).collect();
         let ends = match band {
-            Band::Expired => "expired",
-            Band::Notice | Band::Warning | Band::Urgent | Band::Page => "expires",
+            ExpiryThreshold::Expired => "expired",
+            ExpiryThreshold::Notice | ExpiryThreshold::Warning | ExpiryThreshold::Urgent | ExpiryThreshold::Page => {
+                "expires"
+            }
         };
         let verdict = match trust {
             Trust::Trusted | Trust::Expired | Trust::Unproven | Trust::Unverified => String::new(),
@@ -75,7 +77,7 @@ impl Words for CertificateEnds {
     fn impact(&self, finding: &Finding) -> String {
         let (over, etcd) = match &finding.evidence {
             Evidence::Expiry { band, places, .. } => {
-                (*band == Band::Expired, places.iter().any(|place| place.component() == "etcd"))
+                (*band == ExpiryThreshold::Expired, places.iter().any(|place| place.component() == "etcd"))
             }
             _ => {
                 return "At expiry all clients reject it; if the severity is critical it may have expired already."
@@ -98,21 +100,21 @@ impl Words for CertificateEnds {
         if !matches!(finding.evidence, Evidence::Expiry { .. }) {
             return "Not renewed, or renewed and not loaded.".into();
         }
-        match ladder(finding) {
-            Ladder::Authority => {
+        match thresholds(finding) {
+            Thresholds::Authority => {
                 "The CA itself expires, not only a leaf: renewing leaves does not help, the CA must be rotated, \
                  which takes preparation."
             }
-            Ladder::Leaf(Class::Manual) => {
+            Thresholds::Leaf(Class::Manual) => {
                 "Not renewed, or the renewed file is not on this host. kubeadm renews only on upgrade or by command \
                  (kubeadm certs renew all)."
             }
-            Ladder::Leaf(Class::Automatic) => {
+            Thresholds::Leaf(Class::Automatic) => {
                 "Its renewal is overdue: it is configured as renewed by a program (certificates: automatic), which \
                  is due when a third of its lifetime is left. Either that program is stuck, or the server has not \
                  loaded the renewed certificate."
             }
-            Ladder::Leaf(Class::Restart) => {
+            Thresholds::Leaf(Class::Restart) => {
                 let before =
                     restart_before(finding).map_or_else(String::new, |end| format!(" Restart it before {end}."));
                 return format!(
@@ -135,13 +137,13 @@ impl Words for CertificateEnds {
         }
         .unwrap_or_else(|| finding.subject.clone());
         let mut next = vec![commands.served(&place, "-subject -issuer -enddate")];
-        match ladder(finding) {
-            Ladder::Authority => next.push(commands.expirations(&place)),
-            Ladder::Leaf(Class::Manual | Class::Restart) => {
+        match thresholds(finding) {
+            Thresholds::Authority => next.push(commands.expirations(&place)),
+            Thresholds::Leaf(Class::Manual | Class::Restart) => {
                 next.push(commands.expirations(&place));
                 next.extend(commands.renew(&place));
             }
-            Ladder::Leaf(Class::Automatic) => {
+            Thresholds::Leaf(Class::Automatic) => {
                 let loaded = commands.served_file(&place);
                 next.extend(loaded.map(|file| file.note("a later date than is served: not loaded yet")));
                 next.push(commands.cert_manager());
@@ -153,12 +155,16 @@ impl Words for CertificateEnds {
     fn renewed_by(&self, finding: &Finding) -> Option<&'static str> {
         let is_etcd = matches!(&finding.evidence, Evidence::Expiry { places, .. }
             if places.iter().any(|place| place.component() == "etcd"));
-        Some(match (ladder(finding), is_etcd) {
-            (Ladder::Authority, _) => "a person, by rotating this CA: new CA first, then everything it has signed",
-            (Ladder::Leaf(Class::Manual), true) => "a person, on each etcd host: kubeadm certs renew all",
-            (Ladder::Leaf(Class::Manual), false) => "a person, on each control-plane host: kubeadm certs renew all",
-            (Ladder::Leaf(Class::Automatic), _) => "a program (certificates: automatic), which is late: find out why",
-            (Ladder::Leaf(Class::Restart), _) => "the server itself when it starts (certificates: restart): restart it",
+        Some(match (thresholds(finding), is_etcd) {
+            (Thresholds::Authority, _) => "a person, by rotating this CA: new CA first, then everything it has signed",
+            (Thresholds::Leaf(Class::Manual), true) => "a person, on each etcd host: kubeadm certs renew all",
+            (Thresholds::Leaf(Class::Manual), false) => "a person, on each control-plane host: kubeadm certs renew all",
+            (Thresholds::Leaf(Class::Automatic), _) => {
+                "a program (certificates: automatic), which is late: find out why"
+            }
+            (Thresholds::Leaf(Class::Restart), _) => {
+                "the server itself when it starts (certificates: restart): restart it"
+            }
         })
     }
 }
@@ -167,20 +173,22 @@ impl Words for CertificateEnds {
 #[expect(clippy::wildcard_enum_match_arm, reason = "other evidence is of other rules")]
 const fn restart_before(finding: &Finding) -> Option<UnixTime> {
     match finding.evidence {
-        Evidence::Expiry { band: Band::Notice | Band::Warning | Band::Urgent | Band::Page, not_after, .. } => {
-            Some(not_after)
-        }
+        Evidence::Expiry {
+            band: ExpiryThreshold::Notice | ExpiryThreshold::Warning | ExpiryThreshold::Urgent | ExpiryThreshold::Page,
+            not_after,
+            ..
+        } => Some(not_after),
         _ => None,
     }
 }
 
-/// The ladder a finding was judged by.
+/// The expiry thresholds a finding was judged by.
 #[expect(clippy::wildcard_enum_match_arm, reason = "other evidence is of other rules")]
-const fn ladder(finding: &Finding) -> Ladder {
+const fn thresholds(finding: &Finding) -> Thresholds {
     match finding.evidence {
-        Evidence::Expiry { is_authority: true, .. } => Ladder::Authority,
-        Evidence::Expiry { class, .. } => Ladder::Leaf(class),
-        _ => Ladder::Leaf(Class::Manual),
+        Evidence::Expiry { is_authority: true, .. } => Thresholds::Authority,
+        Evidence::Expiry { class, .. } => Thresholds::Leaf(class),
+        _ => Thresholds::Leaf(Class::Manual),
     }
 }
 
@@ -205,56 +213,56 @@ impl Rule for CertificateEnds {
 
     /// A certificate that still works explains nothing.
     fn is_cause(&self, finding: &Finding) -> bool {
-        matches!(finding.evidence, Evidence::Expiry { band: Band::Expired, .. })
+        matches!(finding.evidence, Evidence::Expiry { band: ExpiryThreshold::Expired, .. })
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        let Some((name, cluster)) = scene.cluster else { return Vec::new() };
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        let Some((name, cluster)) = context.cluster else { return Vec::new() };
         let instances: Vec<Subject> = cluster.apiserver_subjects(name).collect();
-        let endpoints = scene.served_endpoints();
+        let endpoints = context.served_endpoints();
         // Once for all of them: it looks at the dates of every server of every cluster.
-        let is_clock_trusted = scene.view.is_wall_clock_trusted(scene.now.mono);
+        let is_clock_trusted = context.view.is_wall_clock_trusted(context.now.mono);
         endpoints
             .iter()
             .map(|endpoint| {
-                (endpoint.clone(), judge_endpoint(scene, endpoint, &endpoints, &instances, is_clock_trusted))
+                (endpoint.clone(), judge_endpoint(context, endpoint, &endpoints, &instances, is_clock_trusted))
             })
             .collect()
     }
 }
 
 fn judge_endpoint(
-    scene: &Scene<'_>,
+    context: &RuleContext<'_>,
     endpoint: &Subject,
     endpoints: &[Subject],
     instances: &[Subject],
     is_clock_trusted: bool,
 ) -> Verdict {
-    let Some(seen) = scene.view.served(endpoint) else { return Verdict::Unknown(Why::NeverSeen) };
+    let Some(seen) = context.view.served(endpoint) else { return Verdict::Unknown(Why::NeverSeen) };
     let Some(first_to_end) = seen.served.earliest() else { return Verdict::Unknown(Why::Unclear) };
-    let good = Verdict::Good { since: seen.since, until: seen.at, looks: seen.repeats };
+    let good = Verdict::Good { since: seen.since, until: seen.at, probes: seen.repeats };
     if !is_clock_trusted {
         return Verdict::Unknown(Why::Vantage);
     }
-    let class = scene.view.inventory().endpoint(endpoint).map(|known| known.certificates).unwrap_or_default();
-    let ladder = Ladder::of(first_to_end, &seen.served, class);
-    let Some(band) = ladder.band(first_to_end, scene.now.wall) else { return good };
+    let class = context.view.inventory().endpoint(endpoint).map(|known| known.certificates).unwrap_or_default();
+    let thresholds = Thresholds::of(first_to_end, &seen.served, class);
+    let Some(band) = thresholds.band(first_to_end, context.now.wall) else { return good };
     // One certificate is one finding, where it was raised, else at the first place that serves it. A balancer shows its
     // instances' certificates in turn; those are judged where they are served.
-    let is_raised = |at: &Subject| scene.raised_of(RuleId::F26, at).is_some();
+    let is_raised = |at: &Subject| context.raised_of(RuleId::F26, at).is_some();
     let first = endpoints.iter().position(|other| other == endpoint);
     let mut others = endpoints.iter().enumerate().filter(|(_, other)| *other != endpoint);
     let is_told_elsewhere = !is_raised(endpoint)
-        && others.any(|(at, other)| (Some(at) < first || is_raised(other)) && shows_same_leaf(scene, other, seen));
+        && others.any(|(at, other)| (Some(at) < first || is_raised(other)) && shows_same_leaf(context, other, seen));
     if is_told_elsewhere {
         return Verdict::Unknown(Why::Unclear);
     }
     let may_be_an_instance_s =
-        matches!(endpoint, Subject::Vip(_)) && instances.iter().any(|other| is_behind(scene, other, seen));
-    if may_be_an_instance_s || band == Band::Expired && seen.repeats < HANDSHAKES {
+        matches!(endpoint, Subject::Vip(_)) && instances.iter().any(|other| is_behind(context, other, seen));
+    if may_be_an_instance_s || band == ExpiryThreshold::Expired && seen.repeats < HANDSHAKES {
         return Verdict::Unknown(Why::Suspected { since: seen.since });
     }
-    let places = endpoints.iter().filter(|other| shows_same_leaf(scene, other, seen)).cloned().collect();
+    let places = endpoints.iter().filter(|other| shows_same_leaf(context, other, seen)).cloned().collect();
     Verdict::Bad(Finding {
         rule: RuleId::F26,
         subject: endpoint.clone(),
@@ -269,50 +277,54 @@ fn judge_endpoint(
             not_after: first_to_end.not_after,
             band,
             class,
-            is_authority: ladder == Ladder::Authority,
+            is_authority: thresholds == Thresholds::Authority,
             trust: seen.served.trust,
             places,
-            stored: stored_paths(scene, first_to_end),
+            stored: stored_paths(context, first_to_end),
         },
     })
 }
 
 /// Watched files with the same certificate: it is one finding, wherever it lies.
-fn stored_paths(scene: &Scene<'_>, certificate: &Certificate) -> Vec<String> {
+fn stored_paths(context: &RuleContext<'_>, certificate: &Certificate) -> Vec<String> {
     const MAX_PATHS: usize = 8;
-    let shelf = scene.cluster.and_then(|(name, _)| scene.view.shelf(Some(name)));
-    shelf.map_or_else(Vec::new, |shelf| shelf.paths(certificate.fingerprint, certificate.not_after, MAX_PATHS).0)
+    let files_view = context.cluster.and_then(|(name, _)| context.view.files_view(Some(name)));
+    files_view.map_or_else(Vec::new, |files_view| {
+        files_view.paths(certificate.fingerprint, certificate.not_after, MAX_PATHS).0
+    })
 }
 
 /// Whether what the balancer showed may be the certificate of an instance that answers: that was not looked at since,
 /// or it may have had another one when the balancer was last looked at.
-fn is_behind(scene: &Scene<'_>, instance: &Subject, seen: &ServedSeen) -> bool {
-    let answers = scene.view.track(instance, Aspect::Answer).is_some_and(|track| track.bad().is_none());
-    // A look is dated from its start, and its handshake ends at most this much later.
-    let handshake = scene.policy().dial_deadline + scene.policy().tls_deadline;
+fn is_behind(context: &RuleContext<'_>, instance: &Subject, seen: &ServedSeen) -> bool {
+    let answers = context.view.track(instance, Aspect::Answer).is_some_and(|track| track.bad().is_none());
+    // A probe is dated from its start, and its handshake ends at most this much later.
+    let handshake = context.policy().dial_deadline + context.policy().tls_deadline;
     let may_be_its_own =
         |own: &ServedSeen| own.at.mono <= seen.since.mono || seen.at.mono <= own.since.mono.plus(handshake);
-    answers && scene.view.served(instance).is_none_or(may_be_its_own)
+    answers && context.view.served(instance).is_none_or(may_be_its_own)
 }
 
-fn shows_same_leaf(scene: &Scene<'_>, endpoint: &Subject, seen: &ServedSeen) -> bool {
+fn shows_same_leaf(context: &RuleContext<'_>, endpoint: &Subject, seen: &ServedSeen) -> bool {
     let leaf = |seen: &ServedSeen| seen.served.leaf().map(|leaf| leaf.fingerprint);
-    scene.view.served(endpoint).is_some_and(|other| leaf(other) == leaf(seen))
+    context.view.served(endpoint).is_some_and(|other| leaf(other) == leaf(seen))
 }
 
 /// The fault is as old as what was seen, not as old as the certificate's end.
-fn since(band: Band, certificate: &Certificate, seen: Now) -> UnixTime {
+fn since(band: ExpiryThreshold, certificate: &Certificate, seen: Now) -> UnixTime {
     match band {
-        Band::Expired => seen.wall.max(certificate.not_after),
-        Band::Notice | Band::Warning | Band::Urgent | Band::Page => seen.wall,
+        ExpiryThreshold::Expired => seen.wall.max(certificate.not_after),
+        ExpiryThreshold::Notice | ExpiryThreshold::Warning | ExpiryThreshold::Urgent | ExpiryThreshold::Page => {
+            seen.wall
+        }
     }
 }
 
-pub(super) const fn level(band: Band) -> Level {
+pub(super) const fn level(band: ExpiryThreshold) -> Level {
     match band {
-        Band::Notice => Level::Info,
-        Band::Warning | Band::Urgent => Level::Warning,
-        Band::Page | Band::Expired => Level::Critical,
+        ExpiryThreshold::Notice => Level::Info,
+        ExpiryThreshold::Warning | ExpiryThreshold::Urgent => Level::Warning,
+        ExpiryThreshold::Page | ExpiryThreshold::Expired => Level::Critical,
     }
 }
 
@@ -348,7 +360,7 @@ mod tests {
     fn a_server_that_renews_when_it_starts_is_to_be_restarted_before_the_end() {
         let mut finding = samples::finding(RuleId::F26);
         let Evidence::Expiry { class, band, not_after, .. } = &mut finding.evidence else { panic!("{finding:?}") };
-        (*class, *band) = (Class::Restart, Band::Notice);
+        (*class, *band) = (Class::Restart, ExpiryThreshold::Notice);
         let end = not_after.to_string();
 
         assert!(CertificateEnds.likely_cause(&finding).ends_with(&format!("Restart it before {end}.")));

@@ -12,9 +12,9 @@ use crate::observe::elections::Step;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
+use super::context::RuleContext;
 use super::edges::Edge;
 use super::quorum::etcd_name;
-use super::scene::Scene;
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
 
@@ -98,22 +98,22 @@ impl Rule for Flapping {
         &EDGES
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        let etcds = scene.etcds().into_iter().filter(|etcd| scene.members(etcd).len() > 1);
-        etcds.map(|etcd| (etcd.clone(), judge_elections(scene, etcd))).collect()
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        let etcds = context.etcds().into_iter().filter(|etcd| context.members(etcd).len() > 1);
+        etcds.map(|etcd| (etcd.clone(), judge_elections(context, etcd))).collect()
     }
 }
 
-fn judge_elections(scene: &Scene<'_>, etcd: Subject) -> Verdict {
-    let policy = scene.policy();
+fn judge_elections(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
+    let policy = context.policy();
     let window = policy.flap_window;
-    let Some(elections) = scene.view.elections(&etcd) else { return Verdict::Unknown(Why::NeverSeen) };
-    let steps: Vec<&Step> = elections.within(scene.now.mono, window).collect();
+    let Some(elections) = context.view.elections(&etcd) else { return Verdict::Unknown(Why::NeverSeen) };
+    let steps: Vec<&Step> = elections.within(context.now.mono, window).collect();
     let Some(first) = steps.first().filter(|_| steps.len() >= policy.flap_warning) else {
-        let standing = scene.standing(&etcd, Aspect::Leader);
+        let subject_state = context.subject_state(&etcd, Aspect::Leader);
         // One below the threshold is neither: else each election at the edge would end one incident and open another.
-        let is_calm = steps.len() + 1 < policy.flap_warning && elections.covers(scene.now.mono, window);
-        return if is_calm { standing.unless_bad() } else { Verdict::Unknown(Why::Unclear) };
+        let is_calm = steps.len() + 1 < policy.flap_warning && elections.covers(context.now.mono, window);
+        return if is_calm { subject_state.unless_bad() } else { Verdict::Unknown(Why::Unclear) };
     };
     let level = if steps.len() >= policy.flap_critical { Level::Critical } else { Level::Warning };
     let latest = steps.iter().rev().take(TOLD).rev();
@@ -130,7 +130,7 @@ fn judge_elections(scene: &Scene<'_>, etcd: Subject) -> Verdict {
                 .map(|step| Election {
                     at: step.at.wall,
                     term: step.term,
-                    leader: scene.member_name(&etcd, step.leader),
+                    leader: context.member_name(&etcd, step.leader),
                 })
                 .collect(),
         },

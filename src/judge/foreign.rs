@@ -12,8 +12,8 @@ use crate::observe::track::BadRun;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands, Program};
+use super::context::{RuleContext, SubjectState, all_good, gravest};
 use super::edges::Edge;
-use super::scene::{Scene, Standing, all_good, gravest};
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
 
@@ -111,9 +111,9 @@ impl Rule for NotAnApiserver {
     }
 
     /// One finding per cluster: whoever answers wrongly, people call the API broken.
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        let Some((name, cluster)) = scene.cluster else { return Vec::new() };
-        let instances = scene.instances();
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        let Some((name, cluster)) = context.cluster else { return Vec::new() };
+        let instances = context.instances();
         let mut endpoints = instances.clone();
         if cluster.vip.is_some() && !cluster.apiservers.is_empty() {
             endpoints.push(Subject::Vip(name.clone()));
@@ -122,30 +122,30 @@ impl Rule for NotAnApiserver {
             return Vec::new();
         }
         let whole = Subject::Cluster(name.clone());
-        vec![(whole.clone(), judge_answers(scene, whole, &endpoints, &instances))]
+        vec![(whole.clone(), judge_answers(context, whole, &endpoints, &instances))]
     }
 }
 
-fn judge_answers(scene: &Scene<'_>, whole: Subject, endpoints: &[Subject], instances: &[Subject]) -> Verdict {
-    let standings: Vec<(&Subject, Standing<'_>)> =
-        endpoints.iter().map(|endpoint| (endpoint, scene.standing(endpoint, Aspect::Ordinary))).collect();
-    let concerned: Vec<(&Subject, &BadRun)> = standings
+fn judge_answers(context: &RuleContext<'_>, whole: Subject, endpoints: &[Subject], instances: &[Subject]) -> Verdict {
+    let subject_states: Vec<(&Subject, SubjectState<'_>)> =
+        endpoints.iter().map(|endpoint| (endpoint, context.subject_state(endpoint, Aspect::Ordinary))).collect();
+    let concerned: Vec<(&Subject, &BadRun)> = subject_states
         .iter()
-        .filter_map(|(endpoint, standing)| Some((*endpoint, standing.bad()?)))
-        .filter(|(endpoint, bad)| answers(&bad.symptom) && !is_told_already(scene, endpoint, bad))
+        .filter_map(|(endpoint, subject_state)| Some((*endpoint, subject_state.bad()?)))
+        .filter(|(endpoint, bad)| answers(&bad.symptom) && !is_told_already(context, endpoint, bad))
         .collect();
-    let raised = scene.raised_of(RuleId::F58, &whole).map(|finding| &finding.evidence);
+    let raised = context.raised_of(RuleId::F58, &whole).map(|finding| &finding.evidence);
     let known: &[(Subject, Symptom)] = if let Some(Evidence::Impostor { parts, .. }) = raised { parts } else { &[] };
     let is_known = |endpoint: &Subject| known.iter().any(|(known, _)| known == endpoint);
     let Some(since) = concerned.iter().map(|(_, bad)| bad.run.first).min_by_key(|first| first.mono) else {
         // What was raised ends by the answers of those whom it is about.
-        let is_raised = standings.iter().any(|(endpoint, _)| is_known(endpoint));
-        let asked = || standings.iter().filter(|(endpoint, _)| !is_raised || is_known(endpoint));
-        let runs: Option<Vec<_>> = asked().map(|(_, standing)| standing.good()).collect();
-        let doubts = asked().filter_map(|(_, standing)| match standing {
-            Standing::Unknown(why) => Some(*why),
-            Standing::Bad { .. } => Some(Why::Unclear),
-            Standing::Good(_) => None,
+        let is_raised = subject_states.iter().any(|(endpoint, _)| is_known(endpoint));
+        let asked = || subject_states.iter().filter(|(endpoint, _)| !is_raised || is_known(endpoint));
+        let runs: Option<Vec<_>> = asked().map(|(_, subject_state)| subject_state.good()).collect();
+        let doubts = asked().filter_map(|(_, subject_state)| match subject_state {
+            SubjectState::Unknown(why) => Some(*why),
+            SubjectState::Bad { .. } => Some(Why::Unclear),
+            SubjectState::Good(_) => None,
         });
         return runs.and_then(all_good).unwrap_or_else(|| Verdict::Unknown(gravest(doubts)));
     };
@@ -153,19 +153,20 @@ fn judge_answers(scene: &Scene<'_>, whole: Subject, endpoints: &[Subject], insta
         concerned.iter().map(|(endpoint, bad)| ((*endpoint).clone(), bad.symptom.clone())).collect();
     let is_open = |(endpoint, _): &&(Subject, Symptom)| {
         let is_concerned = concerned.iter().any(|(concerned, _)| *concerned == endpoint);
-        !is_concerned && standings.iter().any(|(of, standing)| *of == endpoint && standing.good().is_none())
+        !is_concerned
+            && subject_states.iter().any(|(of, subject_state)| *of == endpoint && subject_state.good().is_none())
     };
     parts.extend(known.iter().filter(is_open).cloned());
     let bad = parts.iter().filter(|(endpoint, _)| instances.contains(endpoint)).count();
     let all = bad == instances.len();
-    let policy = scene.policy();
+    let policy = context.policy();
     Verdict::Bad(Finding {
         rule: RuleId::F58,
         subject: whole,
         level: if all { Level::Critical } else { Level::Warning },
         since: since.wall,
         hold: if all { policy.sole_hold } else { policy.redundancy_hold },
-        path_unproven: standings.iter().any(|(_, standing)| standing.is_unproven()),
+        path_unproven: subject_states.iter().any(|(_, subject_state)| subject_state.is_unproven()),
         evidence: Evidence::Impostor { parts, bad, of: instances.len() },
     })
 }
@@ -179,10 +180,10 @@ const fn answers(symptom: &Symptom) -> bool {
 }
 
 /// Whoever fails the health checks as well is told by the rules about those; and once it is well again, ordinary
-/// requests get some of their own looks before they are believed to have stayed behind.
-fn is_told_already(scene: &Scene<'_>, endpoint: &Subject, ordinary: &BadRun) -> bool {
-    let Some(track) = scene.view.track(endpoint, Aspect::Answer) else { return false };
-    let aftermath = scene.policy().ordinary_interval.saturating_mul(2);
+/// requests get some of their own probes before they are believed to have stayed behind.
+fn is_told_already(context: &RuleContext<'_>, endpoint: &Subject, ordinary: &BadRun) -> bool {
+    let Some(track) = context.view.track(endpoint, Aspect::Answer) else { return false };
+    let aftermath = context.policy().ordinary_interval.saturating_mul(2);
     let is_recent = |last: Mono| ordinary.run.last.mono < last.plus(aftermath);
     track.bad().is_some() || track.last_bad().is_some_and(is_recent)
 }

@@ -11,8 +11,8 @@ use crate::observe::hello::Passage;
 use crate::observe::track::Run;
 
 use super::commands::{Command, Commands};
+use super::context::{RuleContext, all_good, gravest};
 use super::edges::Edge;
-use super::scene::{Scene, all_good, gravest};
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
 
@@ -69,21 +69,21 @@ impl Rule for HelloDropped {
         &[]
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        let endpoints = endpoints(scene);
-        let whole = scene.whole().filter(|_| !endpoints.is_empty());
-        whole.map(|whole| (whole.clone(), judge_paths(scene, whole, &endpoints))).into_iter().collect()
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        let endpoints = endpoints(context);
+        let whole = context.whole().filter(|_| !endpoints.is_empty());
+        whole.map(|whole| (whole.clone(), judge_paths(context, whole, &endpoints))).into_iter().collect()
     }
 }
 
-fn endpoints(scene: &Scene<'_>) -> Vec<Subject> {
-    let Some((name, cluster)) = scene.cluster else { return Vec::new() };
+fn endpoints(context: &RuleContext<'_>) -> Vec<Subject> {
+    let Some((name, cluster)) = context.cluster else { return Vec::new() };
     cluster.apiserver_subjects(name).chain(cluster.vip.iter().map(|_| Subject::Vip(name.clone()))).collect()
 }
 
-fn judge_paths(scene: &Scene<'_>, whole: Subject, endpoints: &[Subject]) -> Verdict {
+fn judge_paths(context: &RuleContext<'_>, whole: Subject, endpoints: &[Subject]) -> Verdict {
     let passages: Vec<(&Subject, Passage)> =
-        endpoints.iter().map(|endpoint| (endpoint, scene.view.passage(endpoint))).collect();
+        endpoints.iter().map(|endpoint| (endpoint, context.view.passage(endpoint))).collect();
     let narrow = passages.iter().filter_map(|(endpoint, passage)| match passage {
         Passage::Narrow(since) => Some(((*endpoint).clone(), *since)),
         Passage::Unknown | Passage::Free(_) | Passage::Doubtful(_) => None,
@@ -91,10 +91,10 @@ fn judge_paths(scene: &Scene<'_>, whole: Subject, endpoints: &[Subject]) -> Verd
     let (narrow, since): (Vec<Subject>, Vec<Now>) = narrow.unzip();
     let Some(since) = since.into_iter().min_by_key(|since| since.mono) else {
         let runs: Option<Vec<_>> =
-            passages.iter().map(|(endpoint, passage)| fresh(scene, endpoint, *passage).ok()).collect();
+            passages.iter().map(|(endpoint, passage)| fresh(context, endpoint, *passage).ok()).collect();
         return runs.and_then(|runs| all_good(&runs)).unwrap_or_else(|| {
             Verdict::Unknown(gravest(
-                passages.iter().filter_map(|(endpoint, passage)| fresh(scene, endpoint, *passage).err()),
+                passages.iter().filter_map(|(endpoint, passage)| fresh(context, endpoint, *passage).err()),
             ))
         });
     };
@@ -103,15 +103,15 @@ fn judge_paths(scene: &Scene<'_>, whole: Subject, endpoints: &[Subject]) -> Verd
         subject: whole,
         level: Level::Warning,
         since: since.wall,
-        hold: scene.policy().redundancy_hold,
+        hold: context.policy().redundancy_hold,
         path_unproven: false,
-        evidence: Evidence::Hello { endpoints: narrow, of: endpoints.len(), pairs: scene.policy().hello_pairs },
+        evidence: Evidence::Hello { endpoints: narrow, of: endpoints.len(), pairs: context.policy().hello_pairs },
     })
 }
 
-fn fresh(scene: &Scene<'_>, endpoint: &Subject, passage: Passage) -> Result<Run, Why> {
+fn fresh(context: &RuleContext<'_>, endpoint: &Subject, passage: Passage) -> Result<Run, Why> {
     match passage {
-        Passage::Free(run) if scene.view.is_fresh(endpoint, run.last.mono, scene.now.mono) => Ok(run),
+        Passage::Free(run) if context.view.is_fresh(endpoint, run.last.mono, context.now.mono) => Ok(run),
         Passage::Free(_) => Err(Why::Stale),
         Passage::Doubtful(since) => Err(Why::Suspected { since }),
         Passage::Unknown | Passage::Narrow(_) => Err(Why::NeverSeen),

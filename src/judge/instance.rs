@@ -10,8 +10,8 @@ use crate::model::verdict::{Evidence, Extent, Finding, Symptom, Verdict, Why};
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands, Program};
+use super::context::{RuleContext, SubjectState, any_good, gravest, is_down};
 use super::edges::Edge;
-use super::scene::{Scene, Standing, any_good, gravest, is_down};
 use super::words::{Addresses, Words};
 use super::{Rule, foreign, phrases};
 
@@ -260,42 +260,44 @@ impl Rule for OneBad {
         &EDGES
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        let instances = scene.instances();
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        let instances = context.instances();
         let mut verdicts = Vec::new();
         if instances.len() > 1 {
             verdicts
-                .extend(instances.iter().map(|instance| (instance.clone(), judge_one(scene, instance, &instances))));
+                .extend(instances.iter().map(|instance| (instance.clone(), judge_one(context, instance, &instances))));
         }
-        if let Some((name, cluster)) = scene.cluster
+        if let Some((name, cluster)) = context.cluster
             && cluster.vip.is_some()
             && !cluster.apiservers.is_empty()
         {
             let vip = Subject::Vip(name.clone());
-            verdicts.push((vip.clone(), judge_partly(scene, &vip, &instances)));
+            verdicts.push((vip.clone(), judge_partly(context, &vip, &instances)));
         }
         verdicts
     }
 }
 
-fn judge_one(scene: &Scene<'_>, instance: &Subject, instances: &[Subject]) -> Verdict {
-    let standing = scene.standing(instance, Aspect::Answer);
-    let Standing::Bad { bad, path_unproven } = standing else { return judge_partly(scene, instance, instances) };
+fn judge_one(context: &RuleContext<'_>, instance: &Subject, instances: &[Subject]) -> Verdict {
+    let subject_state = context.subject_state(instance, Aspect::Answer);
+    let SubjectState::Bad { bad, path_unproven } = subject_state else {
+        return judge_partly(context, instance, instances);
+    };
     // What it is not ready for is said by F25 and F50.
     if !is_down(&bad.symptom) {
         return Verdict::Unknown(Why::Unclear);
     }
-    let ready = ready(scene, instances);
-    let lasted = scene.now.mono.since(bad.kind.first.mono);
+    let ready = ready(context, instances);
+    let lasted = context.now.mono.since(bad.kind.first.mono);
     let level =
-        if ready <= 1 && lasted >= scene.policy().redundancy_critical { Level::Critical } else { Level::Warning };
-    let is_alive = scene.reused_answers(instance, bad.kind.first);
+        if ready <= 1 && lasted >= context.policy().redundancy_critical { Level::Critical } else { Level::Warning };
+    let is_alive = context.reused_answers(instance, bad.kind.first);
     Verdict::Bad(Finding {
         rule: RuleId::F22,
         subject: instance.clone(),
         level,
         since: bad.kind.first.wall,
-        hold: scene.policy().redundancy_hold,
+        hold: context.policy().redundancy_hold,
         path_unproven,
         evidence: Evidence::Partial {
             symptom: bad.symptom.clone(),
@@ -306,35 +308,35 @@ fn judge_one(scene: &Scene<'_>, instance: &Subject, instances: &[Subject]) -> Ve
     })
 }
 
-fn ready(scene: &Scene<'_>, instances: &[Subject]) -> usize {
-    instances.iter().filter(|other| scene.standing(other, Aspect::Answer).good().is_some()).count()
+fn ready(context: &RuleContext<'_>, instances: &[Subject]) -> usize {
+    instances.iter().filter(|other| context.subject_state(other, Aspect::Answer).good().is_some()).count()
 }
 
-/// What fails again and again, and works in between, is never three bad looks in a row.
-fn judge_partly(scene: &Scene<'_>, endpoint: &Subject, instances: &[Subject]) -> Verdict {
-    let policy = scene.policy();
-    let standing = scene.standing(endpoint, Aspect::Answer);
-    let Some(own) = scene.view.track(endpoint, Aspect::Answer) else { return standing.unless_bad() };
-    let failures: Vec<&Now> = own.failures(scene.now.mono, policy.partly_window).collect();
+/// What fails again and again, and works in between, is never three bad probes in a row.
+fn judge_partly(context: &RuleContext<'_>, endpoint: &Subject, instances: &[Subject]) -> Verdict {
+    let policy = context.policy();
+    let subject_state = context.subject_state(endpoint, Aspect::Answer);
+    let Some(own) = context.view.track(endpoint, Aspect::Answer) else { return subject_state.unless_bad() };
+    let failures: Vec<&Now> = own.failures(context.now.mono, policy.partly_window).collect();
     let (Some(first), Some(symptom), true) =
         (failures.first(), own.last_failure(), failures.len() >= policy.partly_failures)
     else {
         // One below the threshold is no all-clear yet.
-        let is_calm = failures.len() + 1 < policy.partly_failures || standing.good().is_none();
-        return if is_calm { standing.unless_bad() } else { Verdict::Unknown(Why::Unclear) };
+        let is_calm = failures.len() + 1 < policy.partly_failures || subject_state.good().is_none();
+        return if is_calm { subject_state.unless_bad() } else { Verdict::Unknown(Why::Unclear) };
     };
-    let track = |subject: &Subject| scene.view.track(subject, Aspect::Answer);
+    let track = |subject: &Subject| context.view.track(subject, Aspect::Answer);
     // A balancer fails in part with a bad instance behind it, and for a while after that has come back.
     let was_bad = |instance: &Subject| {
         let last = track(instance).and_then(|track| track.last_bad());
-        last.is_some_and(|last| scene.now.mono.since(last) <= policy.partly_window)
+        last.is_some_and(|last| context.now.mono.since(last) <= policy.partly_window)
     };
     // A path of ours that loses packets fails everything in part; a place that has long been dead says nothing of it.
     let has_failed = |place: &Subject| {
-        track(place).is_some_and(|track| track.failures(scene.now.mono, policy.partly_window).next().is_some())
+        track(place).is_some_and(|track| track.failures(context.now.mono, policy.partly_window).next().is_some())
     };
     let is_explained = matches!(endpoint, Subject::Vip(_)) && instances.iter().any(was_bad);
-    if is_explained || scene.references().iter().any(has_failed) {
+    if is_explained || context.references().iter().any(has_failed) {
         return Verdict::Unknown(Why::Unclear);
     }
     Verdict::Bad(Finding {
@@ -346,7 +348,7 @@ fn judge_partly(scene: &Scene<'_>, endpoint: &Subject, instances: &[Subject]) ->
         path_unproven: false,
         evidence: Evidence::Partial {
             symptom: symptom.clone(),
-            ready: ready(scene, instances),
+            ready: ready(context, instances),
             of: instances.len(),
             extent: Extent::AtTimes { failures: failures.len(), window: policy.partly_window },
         },
@@ -368,29 +370,29 @@ impl Rule for AllDown {
         &EDGES
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        scene
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        context
             .whole()
-            .filter(|_| !scene.instances().is_empty())
-            .map(|whole| (whole.clone(), judge_all(scene, whole)))
+            .filter(|_| !context.instances().is_empty())
+            .map(|whole| (whole.clone(), judge_all(context, whole)))
             .into_iter()
             .collect()
     }
 }
 
-fn judge_all(scene: &Scene<'_>, whole: Subject) -> Verdict {
-    let instances = scene.instances();
-    let standings: Vec<Standing<'_>> =
-        instances.iter().map(|instance| scene.standing(instance, Aspect::Answer)).collect();
-    if let Some(good) = any_good(standings.iter().filter_map(Standing::good)) {
+fn judge_all(context: &RuleContext<'_>, whole: Subject) -> Verdict {
+    let instances = context.instances();
+    let subject_states: Vec<SubjectState<'_>> =
+        instances.iter().map(|instance| context.subject_state(instance, Aspect::Answer)).collect();
+    if let Some(good) = any_good(subject_states.iter().filter_map(SubjectState::good)) {
         return good;
     }
-    let bad: Vec<_> = standings.iter().filter_map(Standing::bad).collect();
+    let bad: Vec<_> = subject_states.iter().filter_map(SubjectState::bad).collect();
     let youngest = bad.iter().map(|bad| bad.run.first).max_by_key(|first| first.mono);
     let (Some(since), true) = (youngest, bad.len() == instances.len()) else {
-        return Verdict::Unknown(gravest(standings.iter().filter_map(|standing| match standing {
-            Standing::Unknown(why) => Some(*why),
-            Standing::Good(_) | Standing::Bad { .. } => None,
+        return Verdict::Unknown(gravest(subject_states.iter().filter_map(|subject_state| match subject_state {
+            SubjectState::Unknown(why) => Some(*why),
+            SubjectState::Good(_) | SubjectState::Bad { .. } => None,
         })));
     };
     // All alive and none ready is said by F25 and F50, which know why.
@@ -404,8 +406,8 @@ fn judge_all(scene: &Scene<'_>, whole: Subject) -> Verdict {
         subject: whole,
         level: Level::Critical,
         since: since.wall,
-        hold: if instances.len() == 1 { scene.policy().sole_hold } else { Duration::ZERO },
-        path_unproven: standings.iter().any(Standing::is_unproven),
+        hold: if instances.len() == 1 { context.policy().sole_hold } else { Duration::ZERO },
+        path_unproven: subject_states.iter().any(SubjectState::is_unproven),
         evidence: Evidence::AllBad { parts },
     })
 }

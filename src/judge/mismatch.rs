@@ -1,8 +1,8 @@
 //! F57: etcd members that are not the one cluster they are configured as.
 //!
-//! Each of several clusters after a restore takes writes, a member of another cluster answers with other data, one member
-//! under three names is no redundancy, a listed member that never started counts in every majority. None of this is a lost
-//! quorum (F01) or a split of members from each other (F03): it is told as what it is.
+//! Each of several clusters after a restore takes writes, a member of another cluster answers with other data, one
+//! member under three names is no redundancy, a listed member that never started counts in every majority. None of this
+//! is a lost quorum (F01) or a split of members from each other (F03): it is told as what it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,9 +16,9 @@ use crate::model::verdict::{Evidence, Finding, Verdict, Why};
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
+use super::context::{RuleContext, SubjectState, all_good, gravest};
 use super::edges::Edge;
 use super::quorum::etcd_name;
-use super::scene::{Scene, Standing, all_good, gravest};
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
 
@@ -210,8 +210,8 @@ impl Rule for Misconfigured {
         &EDGES
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        scene.etcds().into_iter().map(|etcd| (etcd.clone(), judge_members(scene, etcd))).collect()
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        context.etcds().into_iter().map(|etcd| (etcd.clone(), judge_members(context, etcd))).collect()
     }
 }
 
@@ -224,28 +224,29 @@ struct Seen {
     path_unproven: bool,
 }
 
-fn judge_members(scene: &Scene<'_>, etcd: Subject) -> Verdict {
+fn judge_members(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
     let mut seen = Vec::new();
     let mut doubts = Vec::new();
     let mut runs = Vec::new();
-    let is_metrics_only = scene.view.inventory().etcd(&etcd).is_some_and(|known| known.is_metrics_only);
+    let is_metrics_only = context.view.inventory().etcd(&etcd).is_some_and(|known| known.is_metrics_only);
     let aspects: &[Aspect] =
         if is_metrics_only { &[Aspect::Configured, Aspect::ConfiguredPages] } else { &[Aspect::Configured] };
     for aspect in aspects {
-        match scene.standing(&etcd, *aspect) {
-            Standing::Good(run) => runs.push(*run),
-            Standing::Unknown(why) => doubts.push(why),
-            Standing::Bad { bad, path_unproven } => {
+        match context.subject_state(&etcd, *aspect) {
+            SubjectState::Good(run) => runs.push(*run),
+            SubjectState::Unknown(why) => doubts.push(why),
+            SubjectState::Bad { bad, path_unproven } => {
                 let since = bad.run.first;
                 let lasted = bad.run.last.mono.since(since.mono);
                 let loud = |mismatch| {
-                    let (level, hold) = gravity(scene, &mismatch);
+                    let (level, hold) = gravity(context, &mismatch);
                     Seen { mismatch, since, level, hold, path_unproven }
                 };
-                let told = if *aspect == Aspect::Configured { by_status(scene, &etcd) } else { by_pages(scene, &etcd) };
+                let told =
+                    if *aspect == Aspect::Configured { by_status(context, &etcd) } else { by_pages(context, &etcd) };
                 // A leader that was cut off steps down within an election.
                 let (young, lasting): (Vec<_>, Vec<_>) = told.into_iter().partition(|mismatch| {
-                    matches!(mismatch, Mismatch::SeveralLeaders(_)) && lasted < scene.policy().leaderless_hold
+                    matches!(mismatch, Mismatch::SeveralLeaders(_)) && lasted < context.policy().leaderless_hold
                 });
                 if lasting.is_empty() || !young.is_empty() {
                     doubts.push(Why::Suspected { since });
@@ -254,8 +255,8 @@ fn judge_members(scene: &Scene<'_>, etcd: Subject) -> Verdict {
             }
         }
     }
-    seen.extend(by_list(scene, &etcd));
-    if is_open_by_list(scene, &etcd) {
+    seen.extend(by_list(context, &etcd));
+    if is_open_by_list(context, &etcd) {
         doubts.push(Why::Unclear);
     }
     seen.sort_by(|one, other| other.level.cmp(&one.level).then(one.hold.cmp(&other.hold)));
@@ -270,7 +271,7 @@ fn judge_members(scene: &Scene<'_>, etcd: Subject) -> Verdict {
         hold: gravest_seen.hold,
         path_unproven: gravest_seen.path_unproven,
         evidence: Evidence::Mismatch {
-            of: scene.members(&etcd).len(),
+            of: context.members(&etcd).len(),
             found: seen.into_iter().map(|one| one.mismatch).collect(),
         },
         subject: etcd,
@@ -279,13 +280,13 @@ fn judge_members(scene: &Scene<'_>, etcd: Subject) -> Verdict {
 
 /// Whether something was told that only etcd's own list can end, and the list does not show that it has ended. After a
 /// restart it is asked for within a minute, the members themselves within seconds.
-fn is_open_by_list(scene: &Scene<'_>, etcd: &Subject) -> bool {
-    let raised = scene.raised_of(RuleId::F57, etcd).map(|finding| &finding.evidence);
+fn is_open_by_list(context: &RuleContext<'_>, etcd: &Subject) -> bool {
+    let raised = context.raised_of(RuleId::F57, etcd).map(|finding| &finding.evidence);
     let Some(Evidence::Mismatch { found, .. }) = raised else { return false };
-    let members = scene.members(etcd);
-    let list = scene.view.membership(etcd);
+    let members = context.members(etcd);
+    let list = context.view.membership(etcd);
     let is_listed = |member: &Subject| {
-        let told = list.as_ref().zip(scene.view.status(member));
+        let told = list.as_ref().zip(context.view.status(member));
         told.is_some_and(|(list, (_, status))| list.entry(status.member_id).is_some())
     };
     found.iter().any(|mismatch| match mismatch {
@@ -300,7 +301,7 @@ fn is_open_by_list(scene: &Scene<'_>, etcd: &Subject) -> bool {
 }
 
 /// Whoever takes writes apart from the rest costs data with every second; the rest is a set-up that waits for its hold.
-fn gravity(scene: &Scene<'_>, mismatch: &Mismatch) -> (Level, Duration) {
+fn gravity(context: &RuleContext<'_>, mismatch: &Mismatch) -> (Level, Duration) {
     let is_writing_apart = match mismatch {
         Mismatch::SeveralClusters(groups) => groups.iter().filter(|group| group.is_led).count() > 1,
         Mismatch::SeveralLeaders(_) => true,
@@ -310,16 +311,20 @@ fn gravity(scene: &Scene<'_>, mismatch: &Mismatch) -> (Level, Duration) {
         | Mismatch::WithoutTls(_)
         | Mismatch::WithTls(_) => false,
     };
-    if is_writing_apart { (Level::Critical, Duration::ZERO) } else { (Level::Warning, scene.policy().redundancy_hold) }
+    if is_writing_apart {
+        (Level::Critical, Duration::ZERO)
+    } else {
+        (Level::Warning, context.policy().redundancy_hold)
+    }
 }
 
 /// What the members that answer say of themselves.
-fn by_status(scene: &Scene<'_>, etcd: &Subject) -> Vec<Mismatch> {
-    let members = scene.members(etcd);
+fn by_status(context: &RuleContext<'_>, etcd: &Subject) -> Vec<Mismatch> {
+    let members = context.members(etcd);
     let told: Vec<(&Subject, &MemberStatus)> = members
         .iter()
-        .filter(|member| scene.standing(member, Aspect::Answer).good().is_some())
-        .filter_map(|member| scene.view.status(member).map(|(_, status)| (member, status)))
+        .filter(|member| context.subject_state(member, Aspect::Answer).good().is_some())
+        .filter_map(|member| context.view.status(member).map(|(_, status)| (member, status)))
         .collect();
     let mut found = Vec::new();
     let clusters: BTreeSet<u64> = told.iter().map(|(_, status)| status.cluster_id).collect();
@@ -347,7 +352,7 @@ fn by_status(scene: &Scene<'_>, etcd: &Subject) -> Vec<Mismatch> {
     let ids = told.iter().map(|(member, status)| ((status.cluster_id, status.member_id), (*member).clone()));
     found.extend(same(ids, |(_, id)| format!("{id:x}")));
     let speaking = |cause: Cause| -> Vec<Subject> {
-        let speaks = |member: &&Subject| scene.view.other_speech(member).is_some_and(|unseen| unseen.cause == cause);
+        let speaks = |member: &&Subject| context.view.tls_mismatch(member).is_some_and(|unseen| unseen.cause == cause);
         members.iter().filter(speaks).cloned().collect()
     };
     for (members, mismatch) in [
@@ -360,9 +365,9 @@ fn by_status(scene: &Scene<'_>, etcd: &Subject) -> Vec<Mismatch> {
 }
 
 /// What the pages of their metrics listeners say.
-fn by_pages(scene: &Scene<'_>, etcd: &Subject) -> Vec<Mismatch> {
-    let members = scene.members(etcd);
-    let pages: Vec<_> = members.iter().filter_map(|member| Some((member, &scene.view.metrics(member)?.1))).collect();
+fn by_pages(context: &RuleContext<'_>, etcd: &Subject) -> Vec<Mismatch> {
+    let members = context.members(etcd);
+    let pages: Vec<_> = members.iter().filter_map(|member| Some((member, &context.view.metrics(member)?.1))).collect();
     let ids = pages.iter().filter_map(|(member, page)| Some((page.member_id.clone()?, (*member).clone())));
     let mut found: Vec<Mismatch> = same(ids, Clone::clone).collect();
     let leading: BTreeMap<&str, Subject> = pages
@@ -392,11 +397,11 @@ fn same<I: Ord>(
 }
 
 /// What etcd's own list says. A list is no sample but a fact, so one is enough.
-fn by_list(scene: &Scene<'_>, etcd: &Subject) -> Vec<Seen> {
-    let Some(list) = scene.view.membership(etcd) else { return Vec::new() };
-    let policy = scene.policy();
+fn by_list(context: &RuleContext<'_>, etcd: &Subject) -> Vec<Seen> {
+    let Some(list) = context.view.membership(etcd) else { return Vec::new() };
+    let policy = context.policy();
     let mut seen = Vec::new();
-    let strangers = scene.not_listed(etcd);
+    let strangers = context.not_listed(etcd);
     if !strangers.is_empty() {
         seen.push(Seen {
             mismatch: Mismatch::NotListed(strangers),
@@ -407,10 +412,10 @@ fn by_list(scene: &Scene<'_>, etcd: &Subject) -> Vec<Seen> {
         });
     }
     let unstarted = list.unstarted();
-    let since = scene.view.track(etcd, Aspect::Started).and_then(|track| track.bad()).map(|bad| bad.run.first);
+    let since = context.view.track(etcd, Aspect::Started).and_then(|track| track.bad()).map(|bad| bad.run.first);
     if let Some(since) = since.filter(|_| !unstarted.is_empty()) {
         // A member that joins is listed before it starts: for some minutes that is no news.
-        let is_late = scene.now.mono.since(since.mono) >= policy.redundancy_critical;
+        let is_late = context.now.mono.since(since.mono) >= policy.redundancy_critical;
         let ids = unstarted.iter().map(|id| format!("{id:x}")).collect();
         seen.push(Seen {
             mismatch: Mismatch::NotStarted { ids, voters: list.voters().len() },

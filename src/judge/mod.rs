@@ -1,12 +1,12 @@
 //! What is wrong, and how to say it: one file per rule family, one table [`RULES`].
 //!
-//! Pure: a view and `now` in, verdicts out. A rule decides what an unseen look means to it: bad for availability,
+//! Pure: a view and `now` in, verdicts out. A rule decides what an unseen probe means to it: bad for availability,
 //! unknown for expiry. Nothing here knows of holds, incidents or mails; a finding only carries the hold it asks for.
 
 pub mod commands;
+pub mod context;
 pub mod dead;
 pub mod edges;
-pub mod scene;
 pub mod words;
 
 pub mod address;
@@ -44,8 +44,8 @@ use crate::model::verdict::{Finding, FindingKey, Verdict, Why};
 
 use crate::observe::view::View;
 
+use context::RuleContext;
 use edges::Edge;
-use scene::Scene;
 use words::Words;
 
 /// A rule: its words, its judgement, and what it explains.
@@ -69,9 +69,10 @@ pub trait Rule: Words {
         false
     }
 
-    /// A verdict for every subject of the scene that the rule is about, whatever has been seen, and for everything that it
-    /// has raised and that the configuration still knows. What it gives no verdict for is not configured any more.
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)>;
+    /// A verdict for every subject of the context that the rule is about, whatever has been seen, and for everything
+    /// that it has raised and that the configuration still knows. What it gives no verdict for is not configured any
+    /// more.
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)>;
 }
 
 /// Every rule. Tables, `explain`, edges and judging all come from here.
@@ -116,19 +117,19 @@ pub fn rule(id: RuleId) -> &'static dyn Rule {
 ///
 /// While the vantage is blind nothing bad is believed of any cluster, nor of what is behind a proxy that fails.
 #[must_use]
-pub fn judge(scene: &Scene<'_>) -> Vec<(FindingKey, Verdict)> {
-    let is_blind = scene.view.path().is_blind() && scene.cluster.is_some();
-    let has_lost_way = scene.cluster.is_some_and(|(name, _)| scene.view.lost_way(name, scene.now.mono).is_some());
+pub fn judge(context: &RuleContext<'_>) -> Vec<(FindingKey, Verdict)> {
+    let is_blind = context.view.path().is_blind() && context.cluster.is_some();
+    let has_lost_way = context.cluster.is_some_and(|(name, _)| context.view.lost_way(name, context.now.mono).is_some());
     let mut verdicts = Vec::new();
     for rule in RULES {
-        for (subject, verdict) in rule.judge(scene) {
+        for (subject, verdict) in rule.judge(context) {
             let verdict = match verdict {
                 Verdict::Bad(_) | Verdict::Unknown(_)
                     if is_blind || has_lost_way && is_seen_through_proxy(&subject) =>
                 {
                     Verdict::Unknown(Why::Vantage)
                 }
-                Verdict::Bad(finding) => Verdict::Bad(with_configured_level(finding, scene)),
+                Verdict::Bad(finding) => Verdict::Bad(with_configured_level(finding, context)),
                 Verdict::Good { .. } | Verdict::Unknown(_) => verdict,
             };
             verdicts.push((FindingKey { rule: rule.id(), subject }, verdict));
@@ -137,15 +138,15 @@ pub fn judge(scene: &Scene<'_>) -> Vec<(FindingKey, Verdict)> {
     verdicts
 }
 
-/// Which of `raised`, all of one cluster or of the vantage, no rule is about in a configuration: what its subject was is
-/// not watched any more, or not in a way that this rule could speak of. `unseen` is that configuration before any look:
-/// a rule is about the same subjects whatever was seen of them.
+/// Which of `raised`, all of one cluster or of the vantage, no rule is about in a configuration: what its subject was
+/// is not watched any more, or not in a way that this rule could speak of. `unseen` is that configuration before any
+/// look: a rule is about the same subjects whatever was seen of them.
 #[must_use]
 pub fn unconfigured(unseen: &View, scope: Option<&Name>, raised: &[&Finding], now: Now) -> Vec<FindingKey> {
     let cluster = scope.and_then(|name| unseen.inventory().clusters.get_key_value(name));
     let mut keys: BTreeSet<FindingKey> = raised.iter().map(|finding| finding.key()).collect();
     if scope.is_none() || cluster.is_some() {
-        for (key, _) in judge(&Scene { view: unseen, cluster, now, raised }) {
+        for (key, _) in judge(&RuleContext { view: unseen, cluster, now, raised }) {
             keys.remove(&key);
         }
     }
@@ -157,9 +158,9 @@ const fn is_seen_through_proxy(subject: &Subject) -> bool {
     matches!(subject, Subject::Cluster(_) | Subject::Vip(_) | Subject::Apiserver(..))
 }
 
-fn with_configured_level(finding: Finding, scene: &Scene<'_>) -> Finding {
-    let own = scene.cluster.and_then(|(_, cluster)| cluster.levels.get(&finding.rule));
-    let configured: Option<Level> = own.or_else(|| scene.view.inventory().levels.get(&finding.rule)).copied();
+fn with_configured_level(finding: Finding, context: &RuleContext<'_>) -> Finding {
+    let own = context.cluster.and_then(|(_, cluster)| cluster.levels.get(&finding.rule));
+    let configured: Option<Level> = own.or_else(|| context.view.inventory().levels.get(&finding.rule)).copied();
     Finding { level: configured.unwrap_or(finding.level), ..finding }
 }
 

@@ -14,8 +14,8 @@ use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
+use super::context::{RuleContext, SubjectState, all_good, gravest};
 use super::edges::Edge;
-use super::scene::{Scene, Standing, all_good, gravest};
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
 
@@ -132,23 +132,23 @@ impl Rule for ProxyFails {
         &[]
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        if scene.cluster.is_some() {
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        if context.cluster.is_some() {
             return Vec::new();
         }
         let mut named = BTreeSet::new();
-        let proxies = scene.view.inventory().proxies();
+        let proxies = context.view.inventory().proxies();
         proxies
             .into_iter()
             // One address that is written in two ways is one proxy, and whoever is behind it is told of it once.
             .filter(|(proxy, _)| named.insert(&proxy.name))
-            .map(|(proxy, _)| (Subject::Proxy(proxy.name.clone()), judge_proxy(scene, proxy)))
+            .map(|(proxy, _)| (Subject::Proxy(proxy.name.clone()), judge_proxy(context, proxy)))
             .collect()
     }
 }
 
-fn judge_proxy(scene: &Scene<'_>, proxy: &Proxy) -> Verdict {
-    let clusters: Vec<&Name> = scene
+fn judge_proxy(context: &RuleContext<'_>, proxy: &Proxy) -> Verdict {
+    let clusters: Vec<&Name> = context
         .view
         .inventory()
         .clusters
@@ -156,27 +156,29 @@ fn judge_proxy(scene: &Scene<'_>, proxy: &Proxy) -> Verdict {
         .filter(|(_, cluster)| cluster.proxy.as_ref().is_some_and(|known| known.name == proxy.name))
         .map(|(name, _)| name)
         .collect();
-    if scene.view.path().is_blind() {
+    if context.view.path().is_blind() {
         return Verdict::Unknown(Why::Vantage);
     }
     let mut lost: Vec<(Name, Unseen)> = Vec::new();
     let mut since = None;
     let mut is_unproven = true;
     for name in &clusters {
-        let Some((bad, path_unproven)) = scene.view.lost_way(name, scene.now.mono) else { continue };
+        let Some((bad, path_unproven)) = context.view.lost_way(name, context.now.mono) else { continue };
         let Symptom::Silent(unseen) = bad.symptom else { continue };
         lost.push(((*name).clone(), unseen));
         since = Some(since.map_or(bad.run.first.wall, |known| bad.run.first.wall.min(known)));
         is_unproven &= path_unproven;
     }
     let Some(since) = since else {
-        let standings: Vec<Standing<'_>> =
-            clusters.iter().map(|name| scene.standing(&Subject::Cluster((*name).clone()), Aspect::Way)).collect();
-        let runs: Option<Vec<_>> = standings.iter().map(Standing::good).collect();
+        let subject_states: Vec<SubjectState<'_>> = clusters
+            .iter()
+            .map(|name| context.subject_state(&Subject::Cluster((*name).clone()), Aspect::Way))
+            .collect();
+        let runs: Option<Vec<_>> = subject_states.iter().map(SubjectState::good).collect();
         return runs.and_then(all_good).unwrap_or_else(|| {
-            Verdict::Unknown(gravest(standings.iter().filter_map(|standing| match standing {
-                Standing::Unknown(why) => Some(*why),
-                Standing::Good(_) | Standing::Bad { .. } => None,
+            Verdict::Unknown(gravest(subject_states.iter().filter_map(|subject_state| match subject_state {
+                SubjectState::Unknown(why) => Some(*why),
+                SubjectState::Good(_) | SubjectState::Bad { .. } => None,
             })))
         });
     };
@@ -185,7 +187,7 @@ fn judge_proxy(scene: &Scene<'_>, proxy: &Proxy) -> Verdict {
         subject: Subject::Proxy(proxy.name.clone()),
         level: Level::Critical,
         since,
-        hold: scene.policy().blind_mail,
+        hold: context.policy().blind_mail,
         path_unproven: is_unproven,
         evidence: Evidence::Proxy { url: proxy.url.clone(), lost, of: clusters.len() },
     })

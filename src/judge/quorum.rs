@@ -13,8 +13,8 @@ use crate::observe::track::BadRun;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands, Program};
+use super::context::{RuleContext, SubjectState};
 use super::edges::Edge;
-use super::scene::{Scene, Standing};
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
 
@@ -253,52 +253,52 @@ impl Rule for QuorumLost {
         &EDGES
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        scene.etcds().into_iter().map(|etcd| (etcd.clone(), judge_quorum(scene, etcd))).collect()
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        context.etcds().into_iter().map(|etcd| (etcd.clone(), judge_quorum(context, etcd))).collect()
     }
 }
 
-fn judge_quorum(scene: &Scene<'_>, etcd: Subject) -> Verdict {
-    let standing = scene.standing(&etcd, Aspect::Leader);
-    let Standing::Bad { bad, path_unproven } = standing else { return standing.unless_bad() };
-    let Some((_, count)) = scene.view.count(&etcd) else { return Verdict::Unknown(Why::NeverSeen) };
+fn judge_quorum(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
+    let subject_state = context.subject_state(&etcd, Aspect::Leader);
+    let SubjectState::Bad { bad, path_unproven } = subject_state else { return subject_state.unless_bad() };
+    let Some((_, count)) = context.view.count(&etcd) else { return Verdict::Unknown(Why::NeverSeen) };
 
     let needed = majority(count.voters);
     // Voters that are not watched may well be running: what is known is that nobody here follows a leader.
     let is_leaderless = count.answering > 0 && count.answering + count.unwatched >= needed;
     let lasted = bad.run.last.mono.since(bad.run.first.mono);
-    if is_leaderless && lasted < scene.policy().leaderless_hold {
+    if is_leaderless && lasted < context.policy().leaderless_hold {
         return Verdict::Unknown(Why::Suspected { since: bad.run.first });
     }
     Verdict::Bad(Finding {
         rule: RuleId::F01,
         level: Level::Critical,
-        since: first_bad(scene, &etcd, bad).wall,
-        hold: if count.voters <= 1 { scene.policy().sole_hold } else { Duration::ZERO },
+        since: first_bad(context, &etcd, bad).wall,
+        hold: if count.voters <= 1 { context.policy().sole_hold } else { Duration::ZERO },
         path_unproven,
-        evidence: quorum_evidence(scene, &etcd, count, is_leaderless),
+        evidence: quorum_evidence(context, &etcd, count, is_leaderless),
         subject: etcd,
     })
 }
 
 /// The quorum was lost when the member died that made the difference: the youngest of the silent members' first bad
 /// looks, if it came before the first round without a leader.
-fn first_bad(scene: &Scene<'_>, etcd: &Subject, bad: &BadRun) -> Now {
-    let members = scene.members(etcd);
+fn first_bad(context: &RuleContext<'_>, etcd: &Subject, bad: &BadRun) -> Now {
+    let members = context.members(etcd);
     let youngest = members
         .iter()
-        .filter_map(|member| scene.view.track(member, Aspect::Answer)?.bad().map(|bad| bad.run.first))
+        .filter_map(|member| context.view.track(member, Aspect::Answer)?.bad().map(|bad| bad.run.first))
         .max_by_key(|first| first.mono);
     youngest.filter(|first| first.mono < bad.run.first.mono).unwrap_or(bad.run.first)
 }
 
-fn quorum_evidence(scene: &Scene<'_>, etcd: &Subject, count: &Count, leaderless: bool) -> Evidence {
+fn quorum_evidence(context: &RuleContext<'_>, etcd: &Subject, count: &Count, leaderless: bool) -> Evidence {
     let mut answering = Vec::new();
     let mut silent = Vec::new();
-    for member in scene.members(etcd) {
-        let track = scene.view.track(&member, Aspect::Answer);
+    for member in context.members(etcd) {
+        let track = context.view.track(&member, Aspect::Answer);
         let unresolved = track.and_then(|track| track.unresolved()).map(|(unseen, _)| unseen);
-        match scene.view.member_unseen(&member).or(unresolved) {
+        match context.view.member_unseen(&member).or(unresolved) {
             Some(unseen) => silent.push((member, unseen)),
             None => answering.push(member),
         }
@@ -313,14 +313,14 @@ impl Rule for MemberDown {
         &EDGES
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
         let mut verdicts = Vec::new();
-        for etcd in scene.etcds() {
-            let members = scene.members(&etcd);
+        for etcd in context.etcds() {
+            let members = context.members(&etcd);
             // The loss of a sole member is the loss of the quorum, unless etcd itself knows of others.
-            let is_sole = members.len() < 2 && scene.voters(&etcd).all < 2;
+            let is_sole = members.len() < 2 && context.voters(&etcd).all < 2;
             for member in &members {
-                let verdict = match judge_member(scene, member, &members) {
+                let verdict = match judge_member(context, member, &members) {
                     Verdict::Bad(_) if is_sole => Verdict::Unknown(Why::Unclear),
                     verdict @ (Verdict::Good { .. } | Verdict::Bad(_) | Verdict::Unknown(_)) => verdict,
                 };
@@ -331,30 +331,30 @@ impl Rule for MemberDown {
     }
 }
 
-fn judge_member(scene: &Scene<'_>, member: &Subject, members: &[Subject]) -> Verdict {
-    let standing = scene.standing(member, Aspect::Answer);
-    let Standing::Bad { bad, path_unproven } = standing else { return standing.unless_bad() };
+fn judge_member(context: &RuleContext<'_>, member: &Subject, members: &[Subject]) -> Verdict {
+    let subject_state = context.subject_state(member, Aspect::Answer);
+    let SubjectState::Bad { bad, path_unproven } = subject_state else { return subject_state.unless_bad() };
     let etcd = member.etcd().unwrap_or_else(|| member.clone());
-    let voters = scene.voters(&etcd);
+    let voters = context.voters(&etcd);
     // A learner has no vote: its loss costs no tolerance, and its presence adds none. One member under several names is
     // alive once.
     let alive: BTreeSet<Result<u64, &Subject>> = members
         .iter()
-        .filter(|other| scene.is_voter(other) && scene.standing(other, Aspect::Answer).good().is_some())
-        .map(|other| scene.view.status(other).map_or(Err(other), |(_, status)| Ok(status.member_id)))
+        .filter(|other| context.is_voter(other) && context.subject_state(other, Aspect::Answer).good().is_some())
+        .map(|other| context.view.status(other).map_or(Err(other), |(_, status)| Ok(status.member_id)))
         .collect();
     let remaining = alive.len() + voters.unwatched;
-    let lasted = scene.now.mono.since(bad.run.first.mono);
-    let is_on_the_edge = scene.is_voter(member) && remaining <= majority(voters.all);
+    let lasted = context.now.mono.since(bad.run.first.mono);
+    let is_on_the_edge = context.is_voter(member) && remaining <= majority(voters.all);
     let level =
-        if is_on_the_edge && lasted >= scene.policy().redundancy_critical { Level::Critical } else { Level::Warning };
-    let unseen = scene.view.member_unseen(member).unwrap_or(NO_ANSWER);
+        if is_on_the_edge && lasted >= context.policy().redundancy_critical { Level::Critical } else { Level::Warning };
+    let unseen = context.view.member_unseen(member).unwrap_or(NO_ANSWER);
     Verdict::Bad(Finding {
         rule: RuleId::F02,
         subject: member.clone(),
         level,
         since: bad.run.first.wall,
-        hold: scene.policy().redundancy_hold,
+        hold: context.policy().redundancy_hold,
         path_unproven,
         evidence: Evidence::Silent { unseen, remaining, of: voters.all },
     })

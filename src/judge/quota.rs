@@ -1,12 +1,12 @@
 //! F08: the etcd database comes close to its quota, or will soon at the rate it grows.
 //!
 //! The quota is what the member tells (etcd 3.6 and later), else what the configuration says; etcd's default is assumed
-//! nowhere, because whoever raised it would be called too early and whoever lowered it too late. Without a quota nothing
-//! is said here, and F53 says that.
+//! nowhere, because whoever raised it would be called too early and whoever lowered it too late. Without a quota
+//! nothing is said here, and F53 says that.
 
 use std::time::Duration;
 
-use crate::model::etcd::{AlarmKind, Fill};
+use crate::model::etcd::{EtcdAlarmKind, Fill};
 use crate::model::policy::{Policy, QuotaTier};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
@@ -15,9 +15,9 @@ use crate::observe::track::Run;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
+use super::context::{RuleContext, all_good};
 use super::edges::Edge;
 use super::quorum::etcd_name;
-use super::scene::{Scene, all_good};
 use super::words::{Addresses, Words};
 use super::{Rule, alarm, phrases};
 
@@ -115,19 +115,19 @@ impl Rule for NearQuota {
         &[]
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        scene.etcds().into_iter().map(|etcd| (etcd.clone(), judge_fill(scene, etcd))).collect()
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        context.etcds().into_iter().map(|etcd| (etcd.clone(), judge_fill(context, etcd))).collect()
     }
 }
 
-fn judge_fill(scene: &Scene<'_>, etcd: Subject) -> Verdict {
-    let members = scene.members(&etcd);
-    let policy = scene.policy();
+fn judge_fill(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
+    let members = context.members(&etcd);
+    let policy = context.policy();
     // A member that cannot be seen may be the fullest: it takes no part in a warning, and forbids an all-clear.
     let runs: Vec<Option<Run>> =
-        members.iter().map(|member| scene.standing(member, Aspect::Answer).good().copied()).collect();
+        members.iter().map(|member| context.subject_state(member, Aspect::Answer).good().copied()).collect();
     let seen = members.iter().zip(&runs).filter(|(_, run)| run.is_some()).map(|(member, _)| member);
-    let fills: Vec<Fill> = seen.filter_map(|member| fill(scene, &etcd, member)).collect();
+    let fills: Vec<Fill> = seen.filter_map(|member| fill(context, &etcd, member)).collect();
     let worst = fills
         .iter()
         .filter_map(|fill| Some((tier(policy, fill)?, fill)))
@@ -135,7 +135,7 @@ fn judge_fill(scene: &Scene<'_>, etcd: Subject) -> Verdict {
     let Some((level, worst)) = worst else {
         let all: Option<Vec<&Run>> = runs.iter().map(Option::as_ref).collect();
         let is_clear = fills.len() == members.len()
-            && fills.iter().zip(&members).all(|(fill, member)| is_clear(scene, fill, member));
+            && fills.iter().zip(&members).all(|(fill, member)| is_clear(context, fill, member));
         let good = all.filter(|_| is_clear).and_then(all_good);
         return good.unwrap_or(Verdict::Unknown(if fills.is_empty() { Why::NeverSeen } else { Why::Unclear }));
     };
@@ -143,7 +143,7 @@ fn judge_fill(scene: &Scene<'_>, etcd: Subject) -> Verdict {
         rule: RuleId::F08,
         subject: etcd,
         level,
-        since: scene.now.wall,
+        since: context.now.wall,
         hold: policy.quota_hold,
         path_unproven: false,
         evidence: Evidence::Quota(worst.clone()),
@@ -152,12 +152,12 @@ fn judge_fill(scene: &Scene<'_>, etcd: Subject) -> Verdict {
 
 /// The size of a member's file and what of it is in use, by its status, else by the page of its metrics listener while
 /// that is fresh.
-fn size(scene: &Scene<'_>, member: &Subject) -> Option<(u64, Option<u64>)> {
-    if let Some((_, status)) = scene.view.status(member) {
+fn size(context: &RuleContext<'_>, member: &Subject) -> Option<(u64, Option<u64>)> {
+    if let Some((_, status)) = context.view.status(member) {
         return Some((status.db_size_bytes, status.db_in_use_bytes));
     }
-    let (at, page) = scene.view.metrics(member)?;
-    let is_fresh = scene.now.mono.since(at.mono) <= scene.policy().etcd_metrics_interval * PAGES;
+    let (at, page) = context.view.metrics(member)?;
+    let is_fresh = context.now.mono.since(at.mono) <= context.policy().etcd_metrics_interval * PAGES;
     Some((page.db_size_bytes.filter(|_| is_fresh)?, page.db_in_use_bytes))
 }
 
@@ -165,12 +165,12 @@ fn size(scene: &Scene<'_>, member: &Subject) -> Option<(u64, Option<u64>)> {
 const PAGES: u32 = 3;
 
 /// How full a member is; `None` without a quota or before its first Status or page.
-fn fill(scene: &Scene<'_>, etcd: &Subject, member: &Subject) -> Option<Fill> {
-    let (size_bytes, in_use_bytes) = size(scene, member)?;
-    let configured = scene.quota(etcd);
-    let told = scene.view.facts(member).quota.map(|quota| quota.bytes);
+fn fill(context: &RuleContext<'_>, etcd: &Subject, member: &Subject) -> Option<Fill> {
+    let (size_bytes, in_use_bytes) = size(context, member)?;
+    let configured = context.quota(etcd);
+    let told = context.view.facts(member).quota.map(|quota| quota.bytes);
     let quota_bytes = told.or(configured)?;
-    let growth = scene.view.sizes(member).and_then(|sizes| sizes.growth_per_hour());
+    let growth = context.view.sizes(member).and_then(|sizes| sizes.growth_per_hour());
     let growth_per_hour = growth.map(|growth| u64::try_from(growth).unwrap_or(0));
     let room = quota_bytes.saturating_sub(size_bytes);
     let full_in = growth_per_hour
@@ -185,7 +185,7 @@ fn fill(scene: &Scene<'_>, etcd: &Subject, member: &Subject) -> Option<Fill> {
         in_use_bytes,
         growth_per_hour,
         full_in,
-        is_corrupt: scene.view.alarms(etcd).iter().any(|alarm| alarm.kind == AlarmKind::Corrupt),
+        is_corrupt: context.view.alarms(etcd).iter().any(|alarm| alarm.kind == EtcdAlarmKind::Corrupt),
     })
 }
 
@@ -200,12 +200,12 @@ fn tier(policy: &Policy, fill: &Fill) -> Option<Level> {
     policy.quota_tiers.iter().filter(reaches).map(|tier| tier.level).max()
 }
 
-/// Well below every tier, so that a size or a forecast on the edge is not told each time it crosses it. An unknown growth
-/// clears nothing, except when space was just given back.
-fn is_clear(scene: &Scene<'_>, fill: &Fill, member: &Subject) -> bool {
-    let shrank = scene.view.sizes(member).is_some_and(crate::observe::sizes::Sizes::shrank);
+/// Well below every tier, so that a size or a forecast on the edge is not told each time it crosses it. An unknown
+/// growth clears nothing, except when space was just given back.
+fn is_clear(context: &RuleContext<'_>, fill: &Fill, member: &Subject) -> bool {
+    let shrank = context.view.sizes(member).is_some_and(crate::observe::sizes::Sizes::shrank);
     (fill.growth_per_hour.is_some() || shrank)
-        && scene.policy().quota_tiers.iter().all(|tier| {
+        && context.policy().quota_tiers.iter().all(|tier| {
             let is_soon = tier.full_within.is_some_and(|within| fill.full_in.is_some_and(|left| left < within * 3 / 2));
             fill.permille() + MARGIN < tier.permille && !is_soon
         })

@@ -12,8 +12,8 @@ use crate::observe::track::Confirmation;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands, Program};
+use super::context::{RuleContext, SubjectState, all_good, gravest};
 use super::edges::Edge;
-use super::scene::{Scene, Standing, all_good, gravest};
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
 
@@ -238,8 +238,8 @@ impl Rule for EtcdUnreachable {
         &EDGES
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        judge_both(scene, RuleId::F25, blames_etcd)
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        judge_both(context, RuleId::F25, blames_etcd)
     }
 }
 
@@ -248,8 +248,8 @@ impl Rule for NotReady {
         &[]
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        judge_both(scene, RuleId::F50, |parts| !blames_etcd(parts))
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        judge_both(context, RuleId::F50, |parts| !blames_etcd(parts))
     }
 }
 
@@ -287,18 +287,22 @@ fn blames_etcd(parts: &[String]) -> bool {
     blamed(parts).is_some()
 }
 
-fn judge_both(scene: &Scene<'_>, rule: RuleId, concerns: impl Fn(&[String]) -> bool) -> Vec<(Subject, Verdict)> {
-    let instances = scene.instances();
-    let Some(whole) = scene.whole().filter(|_| !instances.is_empty()) else { return Vec::new() };
+fn judge_both(
+    context: &RuleContext<'_>,
+    rule: RuleId,
+    concerns: impl Fn(&[String]) -> bool,
+) -> Vec<(Subject, Verdict)> {
+    let instances = context.instances();
+    let Some(whole) = context.whole().filter(|_| !instances.is_empty()) else { return Vec::new() };
 
-    let standings: Vec<_> =
-        instances.iter().map(|instance| (instance, scene.standing(instance, Aspect::Answer))).collect();
+    let subject_states: Vec<_> =
+        instances.iter().map(|instance| (instance, context.subject_state(instance, Aspect::Answer))).collect();
     let mut parts = Vec::new();
     let mut oldest: Option<Now> = None;
     let mut last: Option<Mono> = None;
     let mut path_unproven = false;
-    for (instance, standing) in &standings {
-        let Standing::Bad { bad, path_unproven: unproven } = standing else { continue };
+    for (instance, subject_state) in &subject_states {
+        let SubjectState::Bad { bad, path_unproven: unproven } = subject_state else { continue };
         if let Symptom::NotReady(failing) = &bad.symptom
             && concerns(failing)
         {
@@ -308,13 +312,14 @@ fn judge_both(scene: &Scene<'_>, rule: RuleId, concerns: impl Fn(&[String]) -> b
             path_unproven |= *unproven;
         }
     }
-    let is_open = |since: Now| !is_etcd_judged(scene, since) || last.is_some_and(|last| follows_election(scene, last));
+    let is_open =
+        |since: Now| !is_etcd_judged(context, since) || last.is_some_and(|last| follows_election(context, last));
     let verdict = match oldest {
-        None => unconcerned(&standings),
+        None => unconcerned(&subject_states),
         Some(since) if rule == RuleId::F25 && is_open(since) => Verdict::Unknown(Why::Suspected { since }),
         Some(since) => {
             let all = parts.len() == instances.len();
-            let policy = scene.policy();
+            let policy = context.policy();
             Verdict::Bad(Finding {
                 rule,
                 subject: whole.clone(),
@@ -326,7 +331,7 @@ fn judge_both(scene: &Scene<'_>, rule: RuleId, concerns: impl Fn(&[String]) -> b
                     (false, _) => policy.redundancy_hold,
                 },
                 path_unproven,
-                evidence: Evidence::NotReady { parts, of: instances.len(), etcd_agrees: etcd_agrees(scene, since) },
+                evidence: Evidence::NotReady { parts, of: instances.len(), etcd_agrees: etcd_agrees(context, since) },
             })
         }
     };
@@ -334,22 +339,22 @@ fn judge_both(scene: &Scene<'_>, rule: RuleId, concerns: impl Fn(&[String]) -> b
 }
 
 /// Good only when every instance is ready: one that has died since may be the one that was not.
-fn unconcerned(standings: &[(&Subject, Standing<'_>)]) -> Verdict {
-    let runs: Option<Vec<_>> = standings.iter().map(|(_, standing)| standing.good()).collect();
-    let doubts = standings.iter().filter_map(|(_, standing)| match standing {
-        Standing::Unknown(why) => Some(*why),
-        Standing::Bad { .. } => Some(Why::Unclear),
-        Standing::Good(_) => None,
+fn unconcerned(subject_states: &[(&Subject, SubjectState<'_>)]) -> Verdict {
+    let runs: Option<Vec<_>> = subject_states.iter().map(|(_, subject_state)| subject_state.good()).collect();
+    let doubts = subject_states.iter().filter_map(|(_, subject_state)| match subject_state {
+        SubjectState::Unknown(why) => Some(*why),
+        SubjectState::Bad { .. } => Some(Why::Unclear),
+        SubjectState::Good(_) => None,
     });
     runs.and_then(all_good).unwrap_or_else(|| Verdict::Unknown(gravest(doubts)))
 }
 
-/// Whether every watched etcd cluster has been judged by a look that was scheduled after `since`.
-fn is_etcd_judged(scene: &Scene<'_>, since: Now) -> bool {
-    scene.etcds().iter().all(|etcd| {
-        let Some(track) = scene.view.track(etcd, Aspect::Leader) else { return false };
+/// Whether every watched etcd cluster has been judged by a probe that was scheduled after `since`.
+fn is_etcd_judged(context: &RuleContext<'_>, since: Now) -> bool {
+    context.etcds().iter().all(|etcd| {
+        let Some(track) = context.view.track(etcd, Aspect::Leader) else { return false };
         let is_later = track.latest().is_some_and(|latest| latest.mono > since.mono);
-        is_later && scene.view.confirmation(etcd, Aspect::Leader, scene.now.mono) != Confirmation::Suspected
+        is_later && context.view.confirmation(etcd, Aspect::Leader, context.now.mono) != Confirmation::Suspected
     })
 }
 
@@ -357,24 +362,24 @@ fn is_etcd_judged(scene: &Scene<'_>, since: Now) -> bool {
 /// them, and readyz asks two in turn. What is bad at a look after that is no remnant of the election.
 const FOLLOWING: Duration = Duration::from_secs(5);
 
-/// Whether a look at `last` may have seen no more than an election of the etcd behind it.
-fn follows_election(scene: &Scene<'_>, last: Mono) -> bool {
-    scene.etcds().iter().filter_map(|etcd| scene.view.elections(etcd)).any(|elections| {
+/// Whether a probe at `last` may have seen no more than an election of the etcd behind it.
+fn follows_election(context: &RuleContext<'_>, last: Mono) -> bool {
+    context.etcds().iter().filter_map(|etcd| context.view.elections(etcd)).any(|elections| {
         // `last` may be older than the election.
-        let mut recent = elections.within(scene.now.mono, FOLLOWING.saturating_mul(3));
+        let mut recent = elections.within(context.now.mono, FOLLOWING.saturating_mul(3));
         recent.any(|step| last < step.at.mono.plus(FOLLOWING))
     })
 }
 
 /// What etcd says when asked directly; `None` when it is not watched or not seen.
-fn etcd_agrees(scene: &Scene<'_>, since: Now) -> Option<bool> {
-    let etcds = scene.etcds();
+fn etcd_agrees(context: &RuleContext<'_>, since: Now) -> Option<bool> {
+    let etcds = context.etcds();
     if etcds.is_empty() {
         return None;
     }
     let mut agrees = Some(true);
     for etcd in &etcds {
-        let track = scene.view.track(etcd, Aspect::Leader)?;
+        let track = context.view.track(etcd, Aspect::Leader)?;
         let is_good = track.good().is_some_and(|good| good.last.mono > since.mono);
         match (is_good, track.bad().is_some()) {
             (true, _) => {}

@@ -11,8 +11,8 @@ use crate::observe::track::{Run, Track};
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
+use super::context::{RuleContext, all_good};
 use super::edges::Edge;
-use super::scene::{Scene, all_good};
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
 
@@ -144,80 +144,82 @@ impl Rule for Refused {
     }
 
     /// One finding for the apiservers of a cluster and one for each etcd cluster: each has one credential.
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
         let mut verdicts = Vec::new();
-        let instances = scene.instances();
-        if let Some(whole) = scene.whole().filter(|_| !instances.is_empty()) {
-            verdicts.push((whole.clone(), judge_credential(scene, &whole, &instances)));
+        let instances = context.instances();
+        if let Some(whole) = context.whole().filter(|_| !instances.is_empty()) {
+            verdicts.push((whole.clone(), judge_credential(context, &whole, &instances)));
         }
-        for etcd in scene.etcds() {
-            let members = scene.members(&etcd);
-            verdicts.push((etcd.clone(), judge_credential(scene, &etcd, &members)));
+        for etcd in context.etcds() {
+            let members = context.members(&etcd);
+            verdicts.push((etcd.clone(), judge_credential(context, &etcd, &members)));
         }
         verdicts
     }
 }
 
-/// Bad while anything is refused. What was refused is over when the very same is answered there: that others are answered,
-/// or that it is not answered at all, says nothing of our credential.
-fn judge_credential(scene: &Scene<'_>, subject: &Subject, endpoints: &[Subject]) -> Verdict {
-    let track = |(endpoint, asked): &(Subject, Asked)| scene.view.track(endpoint, aspect(*asked));
+/// Bad while anything is refused. What was refused is over when the very same is answered there: that others are
+/// answered, or that it is not answered at all, says nothing of our credential.
+fn judge_credential(context: &RuleContext<'_>, subject: &Subject, endpoints: &[Subject]) -> Verdict {
+    let track = |(endpoint, asked): &(Subject, Asked)| context.view.track(endpoint, aspect(*asked));
     let everything =
         endpoints.iter().flat_map(|endpoint| [Asked::Health, Asked::Ordinary].map(|asked| (endpoint.clone(), asked)));
     let refused: Vec<(Subject, Asked)> = everything.filter(|one| track(one).is_some_and(refuses)).collect();
-    let raised = scene.raised_of(RuleId::F52, subject).map(|finding| &finding.evidence);
+    let raised = context.raised_of(RuleId::F52, subject).map(|finding| &finding.evidence);
     let known: &[(Subject, Asked)] = if let Some(Evidence::Refused { by, .. }) = raised { by } else { &[] };
-    let standing: Vec<_> = known
+    let subject_state: Vec<_> = known
         .iter()
         .filter(|(endpoint, _)| endpoints.contains(endpoint))
-        .map(|one| (one, scene.standing(&one.0, aspect(one.1))))
+        .map(|one| (one, context.subject_state(&one.0, aspect(one.1))))
         .collect();
 
     let latest = refused.iter().filter_map(|one| track(one)?.refused().map(|(unseen, run)| (&one.0, unseen, run)));
-    let Some((endpoint, unseen, run)) = latest.max_by_key(|(_, _, run)| run.looks) else {
-        let runs: Option<Vec<Run>> = if standing.is_empty() {
-            all_answered(scene, endpoints)
+    let Some((endpoint, unseen, run)) = latest.max_by_key(|(_, _, run)| run.probes) else {
+        let runs: Option<Vec<Run>> = if subject_state.is_empty() {
+            all_answered(context, endpoints)
         } else {
-            standing.iter().map(|(_, standing)| standing.good().copied()).collect()
+            subject_state.iter().map(|(_, subject_state)| subject_state.good().copied()).collect()
         };
         return runs.as_ref().and_then(all_good).unwrap_or(Verdict::Unknown(Why::Unclear));
     };
-    if run.looks < scene.policy().confirm_looks {
+    if run.probes < context.policy().confirm_probes {
         return Verdict::Unknown(Why::Suspected { since: run.first });
     }
-    let trust = scene.view.served(endpoint).map(|seen| seen.served.trust);
+    let trust = context.view.served(endpoint).map(|seen| seen.served.trust);
     let mut by: BTreeSet<(Subject, Asked)> = refused.iter().cloned().collect();
-    by.extend(standing.iter().filter(|(_, standing)| standing.good().is_none()).map(|(one, _)| (*one).clone()));
+    by.extend(
+        subject_state.iter().filter(|(_, subject_state)| subject_state.good().is_none()).map(|(one, _)| (*one).clone()),
+    );
     Verdict::Bad(Finding {
         rule: RuleId::F52,
         subject: subject.clone(),
         level: Level::Warning,
         since: run.first.wall,
-        hold: scene.policy().redundancy_hold,
+        hold: context.policy().redundancy_hold,
         path_unproven: false,
         evidence: Evidence::Refused {
             unseen,
-            own_flaw: own_flaw(scene, subject, endpoints),
+            own_flaw: own_flaw(context, subject, endpoints),
             by: by.into_iter().collect(),
             trust: trust.filter(|_| unseen.cause == Cause::TokenWithheld),
         },
     })
 }
 
-/// Whether the latest look was refused. Who asks for a login where none is configured refuses nothing: that is a gap.
+/// Whether the latest probe was refused. Who asks for a login where none is configured refuses nothing: that is a gap.
 fn refuses(track: &Track) -> bool {
     track.refused().is_some_and(|(unseen, _)| unseen.cause != Cause::NoCredential)
 }
 
-/// Why our credential cannot be used, as the latest looks at `whole` or one of its endpoints tell it.
-fn own_flaw(scene: &Scene<'_>, whole: &Subject, endpoints: &[Subject]) -> Option<String> {
-    let (name, _) = scene.cluster?;
-    let looks = &scene.view.picture(name)?.looks;
+/// Why our credential cannot be used, as the latest probes at `whole` or one of its endpoints tell it.
+fn own_flaw(context: &RuleContext<'_>, whole: &Subject, endpoints: &[Subject]) -> Option<String> {
+    let (name, _) = context.cluster?;
+    let probes = &context.view.cluster_snapshot(name)?.observations;
     let concerns = |subject: &Subject| subject == whole || endpoints.contains(subject);
-    let told = looks
+    let told = probes
         .iter()
         .filter(|(probe, _)| concerns(&probe.subject))
-        .filter_map(|(_, look)| Some((look.scheduled.mono, look.own_flaw.as_ref()?)));
+        .filter_map(|(_, observation)| Some((observation.scheduled.mono, observation.own_flaw.as_ref()?)));
     told.max_by_key(|(at, _)| *at).map(|(_, flaw)| flaw.to_string())
 }
 
@@ -229,13 +231,13 @@ const fn aspect(asked: Asked) -> Aspect {
 }
 
 /// The good runs of everything that is asked; `None` while one of them is missing.
-fn all_answered(scene: &Scene<'_>, endpoints: &[Subject]) -> Option<Vec<Run>> {
+fn all_answered(context: &RuleContext<'_>, endpoints: &[Subject]) -> Option<Vec<Run>> {
     let asked = endpoints.iter().flat_map(|endpoint| {
-        let is_asked_more = scene.view.track(endpoint, Aspect::Ordinary).is_some();
-        let health = scene.standing(endpoint, Aspect::Answer);
-        [Some(health), is_asked_more.then(|| scene.standing(endpoint, Aspect::Ordinary))].into_iter().flatten()
+        let is_asked_more = context.view.track(endpoint, Aspect::Ordinary).is_some();
+        let health = context.subject_state(endpoint, Aspect::Answer);
+        [Some(health), is_asked_more.then(|| context.subject_state(endpoint, Aspect::Ordinary))].into_iter().flatten()
     });
-    asked.map(|standing| standing.good().copied()).collect()
+    asked.map(|subject_state| subject_state.good().copied()).collect()
 }
 
 #[cfg(test)]

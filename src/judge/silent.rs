@@ -1,8 +1,8 @@
-//! F55: a reference point does not answer any more, while others do.
+//! F55: a reference target does not answer any more, while others do.
 //!
-//! As long as it is believed to be there, its silence is taken for a cut of our own path. So it must be known to be dead
-//! before it is needed: silence counts only beside something else that answers, which a cut of our own never is. A cluster
-//! is a reference point for the others; that it is silent is told by its own findings, and listed here.
+//! As long as it is believed to be there, its silence is taken for a cut of our own path. So it must be known to be
+//! dead before it is needed: silence counts only beside something else that answers, which a cut of our own never is. A
+//! cluster is a reference target for the others; that it is silent is told by its own findings, and listed here.
 
 use crate::model::inventory::Inventory;
 use crate::model::phase::Unseen;
@@ -13,12 +13,12 @@ use crate::observe::track::Run;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
+use super::context::RuleContext;
 use super::edges::Edge;
-use super::scene::Scene;
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
 
-/// F55: a reference point has been silent for long.
+/// F55: a reference target has been silent for long.
 pub struct ReferenceSilent;
 
 impl Words for ReferenceSilent {
@@ -90,9 +90,9 @@ impl Rule for ReferenceSilent {
         true
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        let inventory: &Inventory = scene.view.inventory();
-        let places: Vec<Subject> = match scene.cluster {
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        let inventory: &Inventory = context.view.inventory();
+        let places: Vec<Subject> = match context.cluster {
             None => inventory.remote_points().collect(),
             Some((name, _)) => {
                 let is_reference = inventory.remote_clusters().count() > 1;
@@ -100,25 +100,25 @@ impl Rule for ReferenceSilent {
                 itself.cloned().map(Subject::Cluster).collect()
             }
         };
-        places.into_iter().map(|place| (place.clone(), judge_place(scene, place))).collect()
+        places.into_iter().map(|place| (place.clone(), judge_place(context, place))).collect()
     }
 }
 
-fn judge_place(scene: &Scene<'_>, place: Subject) -> Verdict {
-    let policy = scene.policy();
-    let references = scene.view.references();
+fn judge_place(context: &RuleContext<'_>, place: Subject) -> Verdict {
+    let policy = context.policy();
+    let references = context.view.references();
     let Some(hearing) = references.hearing(&place) else { return Verdict::Unknown(Why::NeverSeen) };
     let Some(silence) = hearing.silence.filter(|_| hearing.is_silent(policy)) else {
-        let good = |proofs: Run| Verdict::Good { since: proofs.first, until: proofs.last, looks: proofs.looks };
+        let good = |proofs: Run| Verdict::Good { since: proofs.first, until: proofs.last, probes: proofs.probes };
         return hearing.proofs.map_or(Verdict::Unknown(Why::Unclear), good);
     };
     // When nothing else answers either, the place may be well and we cut off.
     let asked = silence.last.mono.minus(policy.reference_interval);
-    if scene.view.path().last().is_none_or(|proof| proof < asked) {
+    if context.view.path().last().is_none_or(|proof| proof < asked) {
         return Verdict::Unknown(Why::Vantage);
     }
     let is_cluster = matches!(place, Subject::Cluster(_));
-    let symptom = scene.view.track(&place, Aspect::Answer).and_then(|track| track.bad()).map(|bad| &bad.symptom);
+    let symptom = context.view.track(&place, Aspect::Answer).and_then(|track| track.bad()).map(|bad| &bad.symptom);
     let unseen = if let Some(Symptom::Silent(unseen)) = symptom { Some(*unseen) } else { None };
     Verdict::Bad(Finding {
         rule: RuleId::F55,
@@ -130,22 +130,22 @@ fn judge_place(scene: &Scene<'_>, place: Subject) -> Verdict {
             last: silence.last.wall,
             unseen,
             answered: hearing.proofs.map(|proofs| proofs.last.wall),
-            left: left(scene, &place),
+            left: left(context, &place),
         },
         subject: place,
     })
 }
 
 /// Other places that prove our path at present. A sole cluster proves none but to itself.
-fn left(scene: &Scene<'_>, place: &Subject) -> usize {
-    let inventory = scene.view.inventory();
+fn left(context: &RuleContext<'_>, place: &Subject) -> usize {
+    let inventory = context.view.inventory();
     let clusters = inventory.remote_clusters().cloned().map(Subject::Cluster);
     let is_sole = inventory.remote_clusters().count() < 2;
     let others = inventory.remote_points().chain(clusters.filter(|_| !is_sole)).filter(|other| other != place);
     let answers = |other: &Subject| {
-        let references = scene.view.references();
+        let references = context.view.references();
         !references.is_silent(other)
-            && references.hearing(other).is_some_and(|hearing| !hearing.is_silent(scene.policy()))
+            && references.hearing(other).is_some_and(|hearing| !hearing.is_silent(context.policy()))
     };
     others.filter(answers).count()
 }

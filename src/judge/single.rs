@@ -11,8 +11,8 @@ use crate::model::verdict::{Evidence, Finding, Verdict, Why};
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
+use super::context::{RuleContext, all_good};
 use super::edges::Edge;
-use super::scene::{Scene, all_good};
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
 
@@ -80,19 +80,19 @@ impl Rule for SinglePoints {
         true
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        let (subject, points) = match scene.whole() {
-            Some(whole) => (whole, points(scene)),
-            None => (Subject::Vantage, sole_resolver(scene)),
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        let (subject, points) = match context.whole() {
+            Some(whole) => (whole, points(context)),
+            None => (Subject::Vantage, sole_resolver(context)),
         };
         if points.is_empty() {
-            return vec![(subject, none_left(scene))];
+            return vec![(subject, none_left(context))];
         }
         let finding = Finding {
             rule: RuleId::F51,
             subject: subject.clone(),
             level: Level::Info,
-            since: scene.now.wall,
+            since: context.now.wall,
             hold: Duration::ZERO,
             path_unproven: false,
             evidence: Evidence::SinglePoints { points },
@@ -102,18 +102,18 @@ impl Rule for SinglePoints {
 }
 
 /// Nothing is single: the configuration says so for itself, and each etcd member by telling whether it has a vote.
-fn none_left(scene: &Scene<'_>) -> Verdict {
-    let members: Vec<Subject> = scene.etcds().iter().flat_map(|etcd| scene.members(etcd)).collect();
+fn none_left(context: &RuleContext<'_>) -> Verdict {
+    let members: Vec<Subject> = context.etcds().iter().flat_map(|etcd| context.members(etcd)).collect();
     if members.is_empty() {
-        return scene.as_configured();
+        return context.as_configured();
     }
     let runs: Option<Vec<_>> =
-        members.iter().map(|member| scene.standing(member, Aspect::Answer).good().copied()).collect();
+        members.iter().map(|member| context.subject_state(member, Aspect::Answer).good().copied()).collect();
     runs.as_ref().and_then(all_good).unwrap_or(Verdict::Unknown(Why::Unclear))
 }
 
-fn points(scene: &Scene<'_>) -> Vec<Single> {
-    let Some((name, cluster)) = scene.cluster else { return Vec::new() };
+fn points(context: &RuleContext<'_>) -> Vec<Single> {
+    let Some((name, cluster)) = context.cluster else { return Vec::new() };
     let instances: Vec<Subject> = cluster.apiserver_subjects(name).collect();
     let mut points = Vec::new();
     if let [sole] = instances.as_slice() {
@@ -124,10 +124,10 @@ fn points(scene: &Scene<'_>) -> Vec<Single> {
     if let [way] = ways.as_slice() {
         points.push(Single::WayIn(way.clone()));
     }
-    for etcd in scene.etcds() {
+    for etcd in context.etcds() {
         // By etcd's own list where it is known: whether a member is watched or has started changes no majority.
-        let voters = scene.voters(&etcd).all;
-        let first = scene.members(&etcd).into_iter().find(|member| scene.is_voter(member));
+        let voters = context.voters(&etcd).all;
+        let first = context.members(&etcd).into_iter().find(|member| context.is_voter(member));
         match (voters, first) {
             (0, _) | (1, None) => {}
             (1, Some(sole)) => points.push(Single::Voter(sole)),
@@ -139,8 +139,8 @@ fn points(scene: &Scene<'_>) -> Vec<Single> {
 }
 
 /// A stub on this machine may ask several servers behind it: of that nothing is known.
-fn sole_resolver(scene: &Scene<'_>) -> Vec<Single> {
-    match scene.view.inventory().resolvers.as_slice() {
+fn sole_resolver(context: &RuleContext<'_>) -> Vec<Single> {
+    match context.view.inventory().resolvers.as_slice() {
         [sole] if !sole.is_loopback => vec![Single::Resolver(Subject::Resolver(sole.name.clone()))],
         _ => Vec::new(),
     }

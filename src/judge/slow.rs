@@ -9,12 +9,12 @@ use crate::observe::track::Track;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands, Program};
+use super::context::{RuleContext, all_good};
 use super::edges::Edge;
-use super::scene::{Scene, all_good};
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
 
-/// F49: answers take longer than a second, several looks in a row.
+/// F49: answers take longer than a second, several probes in a row.
 pub struct Slow;
 
 impl Words for Slow {
@@ -32,7 +32,7 @@ impl Words for Slow {
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
-        let Evidence::Slow { total, dominating, traffic, looks, slow, of, parts, .. } = &finding.evidence else {
+        let Evidence::Slow { total, dominating, traffic, probes, slow, of, parts, .. } = &finding.evidence else {
             return format!("{} responds slowly.", phrases::place(&finding.subject, addresses));
         };
         let place =
@@ -40,21 +40,21 @@ impl Words for Slow {
         let most = dominating.map(|phase| format!(", mostly {}", phase_name(phase))).unwrap_or_default();
         let took = phrases::lasting(*total);
         let said = match traffic {
-            Traffic::All => format!("{place} responds, but took {took}{most}; {looks} probes in a row were slow."),
+            Traffic::All => format!("{place} responds, but took {took}{most}; {probes} probes in a row were slow."),
             Traffic::Ordinary => format!(
                 "Non-exempt requests to {place} are queued (API Priority and Fairness): the last took {took}{most}; \
-                 {looks} in a row were slow. /readyz is exempt and fast."
+                 {probes} in a row were slow. /readyz is exempt and fast."
             ),
             Traffic::Shed => format!(
-                "{place} rejects non-exempt requests for overload (HTTP 429, API Priority and Fairness), {looks} in \
+                "{place} rejects non-exempt requests for overload (HTTP 429, API Priority and Fairness), {probes} in \
                  a row. /readyz is exempt and responds."
             ),
             Traffic::Connecting => format!(
-                "New connections to {place} took {took}{most}; {looks} in a row were slow. Requests over a kept \
+                "New connections to {place} took {took}{most}; {probes} in a row were slow. Requests over a kept \
                  connection are fast."
             ),
             Traffic::Health => format!(
-                "The readiness checks of {place} took {took}{most}; {looks} in a row were slow. Requests that need \
+                "The readiness checks of {place} took {took}{most}; {probes} in a row were slow. Requests that need \
                  no etcd are fast."
             ),
         };
@@ -140,7 +140,7 @@ impl Words for Slow {
     }
 }
 
-/// Whether the shared address is slow and no instance is.
+/// Whether the API VIP is slow and no instance is.
 fn is_address_alone(finding: &Finding) -> bool {
     let Evidence::Slow { parts, slow: 0, .. } = &finding.evidence else { return false };
     parts.iter().all(|(endpoint, _)| matches!(endpoint, Subject::Vip(_)))
@@ -157,18 +157,18 @@ const fn phase_name(phase: Phase) -> &'static str {
     }
 }
 
-/// Slow looks in a row that make a finding. Source: design.md section 4, F49.
-const LOOKS: u32 = 3;
+/// Slow probes in a row that make a finding. Source: design.md section 4, F49.
+const PROBES: u32 = 3;
 
 impl Rule for Slow {
     fn explains(&self) -> &'static [Edge] {
         &[]
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        let Some((name, cluster)) = scene.cluster else { return Vec::new() };
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        let Some((name, cluster)) = context.cluster else { return Vec::new() };
         let whole = Subject::Cluster(name.clone());
-        let instances = scene.instances();
+        let instances = context.instances();
         let mut endpoints = instances.clone();
         if cluster.vip.is_some() && !cluster.apiservers.is_empty() {
             endpoints.push(Subject::Vip(name.clone()));
@@ -177,53 +177,53 @@ impl Rule for Slow {
             return Vec::new();
         }
         let slow: Vec<(&Subject, &Track, Aspect)> =
-            endpoints.iter().filter_map(|endpoint| slow_track(scene, endpoint)).collect();
-        let awaited = awaited(scene, &whole, &endpoints);
+            endpoints.iter().filter_map(|endpoint| slow_track(context, endpoint)).collect();
+        let awaited = awaited(context, &whole, &endpoints);
         let verdict = if slow.is_empty() {
-            brisk(scene, &endpoints, &awaited)
+            brisk(context, &endpoints, &awaited)
         } else {
-            found(scene, &whole, &slow, &instances, awaited)
+            found(context, &whole, &slow, &instances, awaited)
         };
         vec![(whole, verdict)]
     }
 }
 
 /// What does not answer at all is not slow: that is said by F22 to F24.
-fn slow_track<'a>(scene: &Scene<'a>, endpoint: &'a Subject) -> Option<(&'a Subject, &'a Track, Aspect)> {
-    if scene.view.track(endpoint, Aspect::Answer).is_some_and(|track| track.bad().is_some()) {
+fn slow_track<'a>(context: &RuleContext<'a>, endpoint: &'a Subject) -> Option<(&'a Subject, &'a Track, Aspect)> {
+    if context.view.track(endpoint, Aspect::Answer).is_some_and(|track| track.bad().is_some()) {
         return None;
     }
     [Aspect::Answer, Aspect::Ordinary].into_iter().find_map(|aspect| {
-        let track = scene.view.track(endpoint, aspect)?;
-        track.slow().filter(|run| run.looks >= LOOKS).map(|_| (endpoint, track, aspect))
+        let track = context.view.track(endpoint, aspect)?;
+        track.slow().filter(|run| run.probes >= PROBES).map(|_| (endpoint, track, aspect))
     })
 }
 
 /// Endpoints that were told as slow and have not been seen to be quick since: one that is down is not quick.
-fn awaited(scene: &Scene<'_>, whole: &Subject, endpoints: &[Subject]) -> Vec<Subject> {
-    let raised = scene.raised_of(RuleId::F49, whole).map(|finding| &finding.evidence);
+fn awaited(context: &RuleContext<'_>, whole: &Subject, endpoints: &[Subject]) -> Vec<Subject> {
+    let raised = context.raised_of(RuleId::F49, whole).map(|finding| &finding.evidence);
     let Some(Evidence::Slow { parts, awaited, traffic, .. }) = raised else { return Vec::new() };
     let told = |endpoint: &Subject| awaited.contains(endpoint) || parts.iter().any(|(slow, _)| slow == endpoint);
     let needs_ordinary = matches!(traffic, Traffic::Ordinary | Traffic::Shed);
     endpoints
         .iter()
-        .filter(|endpoint| told(endpoint) && !is_brisk_again(scene, endpoint, needs_ordinary))
+        .filter(|endpoint| told(endpoint) && !is_brisk_again(context, endpoint, needs_ordinary))
         .cloned()
         .collect()
 }
 
-fn is_brisk_again(scene: &Scene<'_>, endpoint: &Subject, needs_ordinary: bool) -> bool {
-    let track = |aspect| scene.view.track(endpoint, aspect);
+fn is_brisk_again(context: &RuleContext<'_>, endpoint: &Subject, needs_ordinary: bool) -> bool {
+    let track = |aspect| context.view.track(endpoint, aspect);
     let is_brisk = |aspect: Aspect| {
-        let freshness = aspect.freshness(endpoint, scene.policy());
-        track(aspect).is_some_and(|track| track.brisk().is_some() && track.is_freshly_good(freshness, scene.now.mono))
+        let freshness = aspect.freshness(endpoint, context.policy());
+        track(aspect).is_some_and(|track| track.brisk().is_some() && track.is_freshly_good(freshness, context.now.mono))
     };
     let asks_ordinary = track(Aspect::Ordinary).is_some_and(|track| track.last_good().is_some());
     is_brisk(Aspect::Answer) && (is_brisk(Aspect::Ordinary) || !needs_ordinary && !asks_ordinary)
 }
 
 fn found(
-    scene: &Scene<'_>,
+    context: &RuleContext<'_>,
     whole: &Subject,
     slow: &[(&Subject, &Track, Aspect)],
     instances: &[Subject],
@@ -234,13 +234,13 @@ fn found(
         return Verdict::Unknown(Why::Unclear);
     };
     let parts: Vec<_> =
-        slow.iter().map(|(endpoint, _, aspect)| ((*endpoint).clone(), phases(scene, endpoint, *aspect))).collect();
+        slow.iter().map(|(endpoint, _, aspect)| ((*endpoint).clone(), phases(context, endpoint, *aspect))).collect();
     let worst = parts.iter().max_by_key(|(_, (total, _))| *total);
     let dominating = worst.and_then(|(_, (_, dominating))| *dominating);
-    let traffic = worst.map(|(endpoint, _)| traffic(scene, endpoint, dominating)).unwrap_or_default();
+    let traffic = worst.map(|(endpoint, _)| traffic(context, endpoint, dominating)).unwrap_or_default();
     let slow_instances = parts.iter().filter(|(endpoint, _)| instances.contains(endpoint)).count();
     let all = slow_instances == instances.len();
-    let policy = scene.policy();
+    let policy = context.policy();
     Verdict::Bad(Finding {
         rule: RuleId::F49,
         subject: whole.clone(),
@@ -252,7 +252,7 @@ fn found(
             total: worst.map(|(_, (total, _))| *total).unwrap_or_default(),
             dominating,
             traffic,
-            looks: runs().map(|run| run.looks).max().unwrap_or_default(),
+            probes: runs().map(|run| run.probes).max().unwrap_or_default(),
             awaited: awaited.into_iter().filter(|other| slow.iter().all(|(slow, _, _)| *slow != other)).collect(),
             slow: slow_instances,
             of: instances.len(),
@@ -262,12 +262,12 @@ fn found(
 }
 
 /// Which looks at an endpoint are slow, by what is quick beside them.
-fn traffic(scene: &Scene<'_>, endpoint: &Subject, dominating: Option<Phase>) -> Traffic {
-    let track = |aspect| scene.view.track(endpoint, aspect);
-    let is_slow = |aspect| track(aspect).is_some_and(|track| track.slow().is_some_and(|run| run.looks >= LOOKS));
+fn traffic(context: &RuleContext<'_>, endpoint: &Subject, dominating: Option<Phase>) -> Traffic {
+    let track = |aspect| context.view.track(endpoint, aspect);
+    let is_slow = |aspect| track(aspect).is_some_and(|track| track.slow().is_some_and(|run| run.probes >= PROBES));
     let is_brisk = |aspect: Aspect| {
-        let freshness = aspect.freshness(endpoint, scene.policy());
-        track(aspect).is_some_and(|track| track.brisk().is_some() && track.is_freshly_good(freshness, scene.now.mono))
+        let freshness = aspect.freshness(endpoint, context.policy());
+        track(aspect).is_some_and(|track| track.brisk().is_some() && track.is_freshly_good(freshness, context.now.mono))
     };
     let (exempt, ordinary) = (Aspect::Answer, Aspect::Ordinary);
     if is_slow(ordinary) && is_brisk(exempt) {
@@ -281,7 +281,7 @@ fn traffic(scene: &Scene<'_>, endpoint: &Subject, dominating: Option<Phase>) -> 
     }
 }
 
-fn phases(scene: &Scene<'_>, endpoint: &Subject, aspect: Aspect) -> (std::time::Duration, Option<Phase>) {
+fn phases(context: &RuleContext<'_>, endpoint: &Subject, aspect: Aspect) -> (std::time::Duration, Option<Phase>) {
     let probe = match aspect {
         Aspect::Ordinary => Probe::reused(endpoint.clone(), ProbeKind::Version),
         Aspect::Answer
@@ -296,20 +296,22 @@ fn phases(scene: &Scene<'_>, endpoint: &Subject, aspect: Aspect) -> (std::time::
         | Aspect::Addresses
         | Aspect::Way => Probe::anew(endpoint.clone(), ProbeKind::Readyz),
     };
-    let picture = endpoint.cluster().and_then(|cluster| scene.view.picture(cluster));
-    let look = picture.and_then(|picture| picture.looks.get(&probe));
-    look.map(|look| (look.phases.total(), look.phases.dominating())).unwrap_or_default()
+    let cluster_snapshot = endpoint.cluster().and_then(|cluster| context.view.cluster_snapshot(cluster));
+    let observation = cluster_snapshot.and_then(|cluster_snapshot| cluster_snapshot.observations.get(&probe));
+    observation.map(|observation| (observation.phases.total(), observation.phases.dominating())).unwrap_or_default()
 }
 
-fn brisk(scene: &Scene<'_>, endpoints: &[Subject], awaited: &[Subject]) -> Verdict {
+fn brisk(context: &RuleContext<'_>, endpoints: &[Subject], awaited: &[Subject]) -> Verdict {
     if !awaited.is_empty() {
         return Verdict::Unknown(Why::Unclear);
     }
     let runs = endpoints.iter().flat_map(|endpoint| {
         [Aspect::Answer, Aspect::Ordinary]
             .into_iter()
-            .filter_map(|aspect| Some((aspect, scene.view.track(endpoint, aspect)?)))
-            .filter(|(aspect, track)| track.is_freshly_good(aspect.freshness(endpoint, scene.policy()), scene.now.mono))
+            .filter_map(|aspect| Some((aspect, context.view.track(endpoint, aspect)?)))
+            .filter(|(aspect, track)| {
+                track.is_freshly_good(aspect.freshness(endpoint, context.policy()), context.now.mono)
+            })
             .filter_map(|(_, track)| track.brisk())
     });
     all_good(runs).unwrap_or(Verdict::Unknown(Why::Unclear))

@@ -1,8 +1,8 @@
 //! F03: etcd members that answer here, but are cut off from each other.
 //!
 //! Never an ordinary election: while no leader is agreed nobody is told to differ, and what differs must do so in three
-//! looks and then through the hold. A member that gives no answer at all is F02, a lost majority F01, a member of another
-//! cluster or one that leads for itself F57.
+//! looks and then through the hold. A member that gives no answer at all is F02, a lost majority F01, a member of
+//! another cluster or one that leads for itself F57.
 
 use crate::model::etcd::{Apart, Apartness, MemberStatus};
 use crate::model::rule::{Level, RuleId};
@@ -14,9 +14,9 @@ use crate::observe::track::BadRun;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands, Program};
+use super::context::{RuleContext, SubjectState, all_good, gravest};
 use super::edges::Edge;
 use super::quorum::etcd_name;
-use super::scene::{Scene, Standing, all_good, gravest};
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
 
@@ -139,17 +139,17 @@ impl Rule for Split {
         &EDGES
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
         // A sole member has nobody to be split from.
-        let etcds = scene.etcds().into_iter().filter(|etcd| scene.members(etcd).len() > 1);
-        etcds.map(|etcd| (etcd.clone(), judge_split(scene, etcd))).collect()
+        let etcds = context.etcds().into_iter().filter(|etcd| context.members(etcd).len() > 1);
+        etcds.map(|etcd| (etcd.clone(), judge_split(context, etcd))).collect()
     }
 }
 
-fn judge_split(scene: &Scene<'_>, etcd: Subject) -> Verdict {
-    let members = scene.members(&etcd);
-    let leader = scene.standing(&etcd, Aspect::Leader);
-    let Some((_, count)) = scene.view.count(&etcd).filter(|_| leader.good().is_some()) else {
+fn judge_split(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
+    let members = context.members(&etcd);
+    let leader = context.subject_state(&etcd, Aspect::Leader);
+    let Some((_, count)) = context.view.count(&etcd).filter(|_| leader.good().is_some()) else {
         // Without an agreed leader it is F01's to speak.
         return Verdict::Unknown(Why::Unclear);
     };
@@ -157,42 +157,43 @@ fn judge_split(scene: &Scene<'_>, etcd: Subject) -> Verdict {
     let mut since: Option<Now> = None;
     let mut path_unproven = false;
     for member in &members {
-        let Some((bad, is_unproven, how)) = apartness(scene, &etcd, member) else { continue };
+        let Some((bad, is_unproven, how)) = apartness(context, &etcd, member) else { continue };
         since = since.filter(|known| known.mono <= bad.run.first.mono).or(Some(bad.run.first));
         path_unproven |= is_unproven;
         apart.push(Apart { member: member.clone(), how });
     }
-    let Some(since) = since else { return together(scene, &etcd, &members) };
+    let Some(since) = since else { return together(context, &etcd, &members) };
 
     let is_apart = |member: &Subject| apart.iter().any(|apart| apart.member == *member);
     let following = members
         .iter()
-        .filter(|member| scene.is_voter(member) && !is_apart(member))
-        .filter(|member| scene.standing(member, Aspect::Answer).good().is_some())
+        .filter(|member| context.is_voter(member) && !is_apart(member))
+        .filter(|member| context.subject_state(member, Aspect::Answer).good().is_some())
         .count();
-    let lasted = scene.now.mono.since(since.mono);
-    let is_on_the_edge = following <= majority(count.voters) && apart.iter().any(|apart| scene.is_voter(&apart.member));
-    let is_grave = is_on_the_edge && lasted >= scene.policy().redundancy_critical;
-    let leader = count.agreed.map(|id| scene.member_name(&etcd, id)).unwrap_or_default();
+    let lasted = context.now.mono.since(since.mono);
+    let is_on_the_edge =
+        following <= majority(count.voters) && apart.iter().any(|apart| context.is_voter(&apart.member));
+    let is_grave = is_on_the_edge && lasted >= context.policy().redundancy_critical;
+    let leader = count.agreed.map(|id| context.member_name(&etcd, id)).unwrap_or_default();
     Verdict::Bad(Finding {
         rule: RuleId::F03,
         level: if is_grave { Level::Critical } else { Level::Warning },
         since: since.wall,
-        hold: scene.policy().redundancy_hold,
+        hold: context.policy().redundancy_hold,
         path_unproven,
         evidence: Evidence::Split { leader, term: count.term.unwrap_or_default(), following, of: count.voters, apart },
         subject: etcd,
     })
 }
 
-/// How a member that answers differs from the majority, confirmed by looks.
-fn apartness<'a>(scene: &Scene<'a>, etcd: &Subject, member: &Subject) -> Option<(&'a BadRun, bool, Apartness)> {
-    scene.standing(member, Aspect::Answer).good()?;
-    if let Standing::Bad { bad, path_unproven } = scene.standing(member, Aspect::Mind) {
-        let (_, status) = scene.view.status(member)?;
-        return Some((bad, path_unproven, mind(scene, etcd, status)));
+/// How a member that answers differs from the majority, confirmed by probes.
+fn apartness<'a>(context: &RuleContext<'a>, etcd: &Subject, member: &Subject) -> Option<(&'a BadRun, bool, Apartness)> {
+    context.subject_state(member, Aspect::Answer).good()?;
+    if let SubjectState::Bad { bad, path_unproven } = context.subject_state(member, Aspect::Mind) {
+        let (_, status) = context.view.status(member)?;
+        return Some((bad, path_unproven, mind(context, etcd, status)));
     }
-    if let Standing::Bad { bad, path_unproven } = scene.standing(member, Aspect::Read)
+    if let SubjectState::Bad { bad, path_unproven } = context.subject_state(member, Aspect::Read)
         && let Symptom::Silent(unseen) = bad.symptom
     {
         return Some((bad, path_unproven, Apartness::ReadsFail(unseen)));
@@ -200,36 +201,37 @@ fn apartness<'a>(scene: &Scene<'a>, etcd: &Subject, member: &Subject) -> Option<
     None
 }
 
-fn mind(scene: &Scene<'_>, etcd: &Subject, status: &MemberStatus) -> Apartness {
+fn mind(context: &RuleContext<'_>, etcd: &Subject, status: &MemberStatus) -> Apartness {
     match status.leader {
-        Some(leader) => Apartness::OtherLeader { leader: scene.member_name(etcd, leader), term: status.raft_term },
+        Some(leader) => Apartness::OtherLeader { leader: context.member_name(etcd, leader), term: status.raft_term },
         None => Apartness::NoLeader { term: status.raft_term },
     }
 }
 
 /// Good only when every member was seen to follow, and none of them fails its reads. A member whose reads were told to
 /// fail must serve one again.
-fn together(scene: &Scene<'_>, etcd: &Subject, members: &[Subject]) -> Verdict {
-    let raised = scene.raised_of(RuleId::F03, etcd).map(|finding| &finding.evidence);
+fn together(context: &RuleContext<'_>, etcd: &Subject, members: &[Subject]) -> Verdict {
+    let raised = context.raised_of(RuleId::F03, etcd).map(|finding| &finding.evidence);
     let told: &[Apart] = if let Some(Evidence::Split { apart, .. }) = raised { apart } else { &[] };
     let was_unreadable = |member: &Subject| {
         told.iter().any(|apart| apart.member == *member && matches!(apart.how, Apartness::ReadsFail(_)))
     };
-    let minds: Vec<Standing<'_>> = members.iter().map(|member| scene.standing(member, Aspect::Mind)).collect();
+    let minds: Vec<SubjectState<'_>> =
+        members.iter().map(|member| context.subject_state(member, Aspect::Mind)).collect();
     // Reads that were never served or are refused to us say nothing either way.
-    let reads: Vec<Standing<'_>> = members
+    let reads: Vec<SubjectState<'_>> = members
         .iter()
         .filter(|member| {
-            let says = scene.view.track(member, Aspect::Read).is_some_and(|read| read.refused().is_none());
+            let says = context.view.track(member, Aspect::Read).is_some_and(|read| read.refused().is_none());
             says || was_unreadable(member)
         })
-        .map(|member| scene.standing(member, Aspect::Read))
+        .map(|member| context.subject_state(member, Aspect::Read))
         .collect();
-    let doubts = minds.iter().chain(&reads).filter_map(|standing| match standing {
-        Standing::Unknown(why) => Some(*why),
-        Standing::Bad { bad, .. } => Some(Why::Suspected { since: bad.run.first }),
-        Standing::Good(_) => None,
+    let doubts = minds.iter().chain(&reads).filter_map(|subject_state| match subject_state {
+        SubjectState::Unknown(why) => Some(*why),
+        SubjectState::Bad { bad, .. } => Some(Why::Suspected { since: bad.run.first }),
+        SubjectState::Good(_) => None,
     });
-    let runs: Option<Vec<_>> = minds.iter().chain(&reads).map(Standing::good).collect();
+    let runs: Option<Vec<_>> = minds.iter().chain(&reads).map(SubjectState::good).collect();
     runs.and_then(all_good).unwrap_or_else(|| Verdict::Unknown(gravest(doubts)))
 }

@@ -9,15 +9,15 @@ use std::time::Duration;
 use crate::model::certificate::Fingerprint;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Band, Evidence, Finding, Verdict, Why};
-use crate::observe::stored::{Newest, Shelf};
+use crate::model::verdict::{Evidence, ExpiryThreshold, Finding, Verdict, Why};
+use crate::observe::stored::{FilesView, Newest};
 use crate::observe::view::ServedSeen;
 
 use super::commands::{Command, Commands};
+use super::context::RuleContext;
 use super::edges::Edge;
-use super::expiry::bands::Ladder;
 use super::expiry::level;
-use super::scene::Scene;
+use super::expiry::thresholds::Thresholds;
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
 
@@ -105,8 +105,8 @@ fn server(subject: &Subject) -> &'static str {
     if subject.component() == "etcd" { "etcd" } else { "kube-apiserver" }
 }
 
-/// Looks that must have seen each of the two.
-const LOOKS: u32 = 2;
+/// Probes that must have seen each of the two.
+const PROBES: u32 = 2;
 
 impl Rule for ServedStale {
     fn explains(&self) -> &'static [Edge] {
@@ -114,19 +114,19 @@ impl Rule for ServedStale {
         &EDGES
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        let scope = scene.cluster.map(|(name, _)| name);
-        if scope.is_none() || scene.view.inventory().files(scope).is_none_or(BTreeMap::is_empty) {
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        let scope = context.cluster.map(|(name, _)| name);
+        if scope.is_none() || context.view.inventory().files(scope).is_none_or(BTreeMap::is_empty) {
             return Vec::new();
         }
-        let shelf = scene.view.shelf(scope);
-        let endpoints = scene.served_endpoints().into_iter();
-        endpoints.map(|endpoint| (endpoint.clone(), judge_endpoint(scene, endpoint, shelf))).collect()
+        let files_view = context.view.files_view(scope);
+        let endpoints = context.served_endpoints().into_iter();
+        endpoints.map(|endpoint| (endpoint.clone(), judge_endpoint(context, endpoint, files_view))).collect()
     }
 }
 
-fn judge_endpoint(scene: &Scene<'_>, endpoint: Subject, shelf: Option<&Shelf>) -> Verdict {
-    let (Some(shelf), Some(seen)) = (shelf, scene.view.served(&endpoint)) else {
+fn judge_endpoint(context: &RuleContext<'_>, endpoint: Subject, files_view: Option<&FilesView>) -> Verdict {
+    let (Some(files_view), Some(seen)) = (files_view, context.view.served(&endpoint)) else {
         return Verdict::Unknown(Why::NeverSeen);
     };
     let Some(leaf) = seen.served.leaf() else { return Verdict::Unknown(Why::Unclear) };
@@ -134,24 +134,24 @@ fn judge_endpoint(scene: &Scene<'_>, endpoint: Subject, shelf: Option<&Shelf>) -
         (newest.life.not_before, newest.life.not_after) > (leaf.not_before, leaf.not_after)
             && leaf.fingerprint != newest.fingerprint
     };
-    let Some(newest) = shelf.newest(&endpoint).filter(is_newer) else {
-        return not_newer(scene, &endpoint, shelf, seen, leaf.fingerprint);
+    let Some(newest) = files_view.newest(&endpoint).filter(is_newer) else {
+        return not_newer(context, &endpoint, files_view, seen, leaf.fingerprint);
     };
     let (began, ended) = (
         if newest.since.mono > seen.since.mono { newest.since } else { seen.since },
         if newest.until.mono < seen.at.mono { newest.until } else { seen.at },
     );
-    let is_confirmed = ended.mono.since(began.mono) >= scene.policy().stale_after;
-    if !is_confirmed || newest.looks < LOOKS || seen.repeats < LOOKS {
+    let is_confirmed = ended.mono.since(began.mono) >= context.policy().stale_after;
+    if !is_confirmed || newest.probes < PROBES || seen.repeats < PROBES {
         return Verdict::Unknown(Why::Suspected { since: began });
     }
-    let class = scene.view.inventory().endpoint(&endpoint).map(|known| known.certificates).unwrap_or_default();
-    let band = Ladder::Leaf(class).band(leaf, scene.now.wall);
+    let class = context.view.inventory().endpoint(&endpoint).map(|known| known.certificates).unwrap_or_default();
+    let band = Thresholds::Leaf(class).band(leaf, context.now.wall);
     Verdict::Bad(Finding {
         rule: RuleId::F54,
         subject: endpoint,
         // Not yet urgent by itself, but as grave as the end of what is served.
-        level: band.filter(|band| *band >= Band::Page).map_or(Level::Warning, level),
+        level: band.filter(|band| *band >= ExpiryThreshold::Page).map_or(Level::Warning, level),
         since: began.wall,
         hold: Duration::ZERO,
         path_unproven: false,
@@ -166,18 +166,24 @@ fn judge_endpoint(scene: &Scene<'_>, endpoint: Subject, shelf: Option<&Shelf>) -
     })
 }
 
-/// No newer one is known to lie in a file. What was raised is over when the very one that lay there is served now, or when
-/// its file could be read and holds it no longer.
-fn not_newer(scene: &Scene<'_>, endpoint: &Subject, shelf: &Shelf, seen: &ServedSeen, leaf: Fingerprint) -> Verdict {
-    let raised = scene.raised_of(RuleId::F54, endpoint).map(|finding| &finding.evidence);
+/// No newer one is known to lie in a file. What was raised is over when the very one that lay there is served now, or
+/// when its file could be read and holds it no longer.
+fn not_newer(
+    context: &RuleContext<'_>,
+    endpoint: &Subject,
+    files_view: &FilesView,
+    seen: &ServedSeen,
+    leaf: Fingerprint,
+) -> Verdict {
+    let raised = context.raised_of(RuleId::F54, endpoint).map(|finding| &finding.evidence);
     let may_lie_there = match raised {
         Some(Evidence::Stale { stored, .. }) if *stored == leaf => false,
-        Some(Evidence::Stale { source, path, .. }) => shelf.may_hide(source.as_ref(), std::slice::from_ref(path)),
-        _ => shelf.newest(endpoint).is_none(),
+        Some(Evidence::Stale { source, path, .. }) => files_view.may_hide(source.as_ref(), std::slice::from_ref(path)),
+        _ => files_view.newest(endpoint).is_none(),
     };
     if may_lie_there {
         return Verdict::Unknown(Why::Unclear);
     }
-    let until = if shelf.at().mono < seen.at.mono && raised.is_some() { shelf.at() } else { seen.at };
-    Verdict::Good { since: seen.since, until, looks: seen.repeats }
+    let until = if files_view.at().mono < seen.at.mono && raised.is_some() { files_view.at() } else { seen.at };
+    Verdict::Good { since: seen.since, until, probes: seen.repeats }
 }

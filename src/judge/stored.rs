@@ -1,4 +1,4 @@
-//! F28: a certificate, authority or token in a file ends soon or has ended, or watched files cannot be read.
+//! F28: a certificate, CA or token in a file ends soon or has ended, or watched files cannot be read.
 //!
 //! What an endpoint serves is F26's, and the same certificate on disk is told there. What was replaced beside itself
 //! (the dated files of a kubelet, a backup) is not told at all. Our own credentials are told as such.
@@ -12,14 +12,14 @@ use crate::model::rule::{Level, RuleId};
 use crate::model::stored::{Held, ItemKind, Life, SourceReading};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::UnixTime;
-use crate::model::verdict::{Band, Evidence, Finding, Verdict, Why};
-use crate::observe::stored::{Shelf, SourceStanding};
+use crate::model::verdict::{Evidence, ExpiryThreshold, Finding, Verdict, Why};
+use crate::observe::stored::{FilesView, SourceState};
 
 use super::commands::{Command, Commands};
+use super::context::RuleContext;
 use super::edges::Edge;
-use super::expiry::bands::Ladder;
 use super::expiry::level;
-use super::scene::Scene;
+use super::expiry::thresholds::Thresholds;
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
 use spare::Depended;
@@ -77,7 +77,7 @@ impl Words for StoredEnds {
         match &finding.evidence {
             Evidence::Stored { kind, holder, not_after, band, paths, more, last_read, .. } => {
                 let what = noun(*kind);
-                let ends = if *band == Band::Expired { "expired" } else { "expires" };
+                let ends = if *band == ExpiryThreshold::Expired { "expired" } else { "expires" };
                 let places = places(paths, *more);
                 let seen = last_read.map_or_else(String::new, |at| {
                     format!(" The file can no longer be read; this is what it held when it was last read, at {at}.")
@@ -108,7 +108,7 @@ impl Words for StoredEnds {
                 "Nothing: its successor is in the same bundle, and no chain that was verified depends on it.".into()
             }
             Evidence::Stored { own: Some(own), band, .. } => {
-                let from = if *band == Band::Expired { "Expired" } else { "When it expires" };
+                let from = if *band == ExpiryThreshold::Expired { "Expired" } else { "When it expires" };
                 format!("{from}: {}", effect(own))
             }
             Evidence::Stored { kind, band, .. } => {
@@ -122,7 +122,7 @@ impl Words for StoredEnds {
                     ItemKind::Token => "whoever uses this token gets 401",
                     ItemKind::Leaf => "clients reject whatever serves it (x509: certificate has expired)",
                 };
-                if *band == Band::Expired {
+                if *band == ExpiryThreshold::Expired {
                     format!("Expired: {who}.")
                 } else {
                     format!("Nothing yet. When it expires {who}.")
@@ -237,19 +237,22 @@ impl Rule for StoredEnds {
     fn is_cause(&self, finding: &Finding) -> bool {
         let proves_us = |own: &Option<Box<Own>>| own.as_ref().is_some_and(|own| own.part != OwnPart::Authority);
         match &finding.evidence {
-            Evidence::Stored { own, band: Band::Expired, .. } | Evidence::Unread { own, .. } => proves_us(own),
+            Evidence::Stored { own, band: ExpiryThreshold::Expired, .. } | Evidence::Unread { own, .. } => {
+                proves_us(own)
+            }
             _ => false,
         }
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        let scope = scene.cluster.map(|(name, _)| name);
-        let Some(watches) = scene.view.inventory().files(scope).filter(|watches| !watches.is_empty()) else {
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        let scope = context.cluster.map(|(name, _)| name);
+        let Some(watches) = context.view.inventory().files(scope).filter(|watches| !watches.is_empty()) else {
             return Vec::new();
         };
-        let is_clock_trusted = scene.view.is_wall_clock_trusted(scene.now.mono);
-        let depended = Depended::of(scene);
-        let stored = Stored { scene, scope, watches, shelf: scene.view.shelf(scope), is_clock_trusted, depended };
+        let is_clock_trusted = context.view.is_wall_clock_trusted(context.now.mono);
+        let depended = Depended::of(context);
+        let stored =
+            Stored { context, scope, watches, files_view: context.view.files_view(scope), is_clock_trusted, depended };
         let mut verdicts = stored.ends();
         verdicts.extend(watches.iter().map(|(name, watch)| {
             let subject = stored.subject(name.clone());
@@ -261,10 +264,10 @@ impl Rule for StoredEnds {
 
 /// The files of one cluster, or of the vantage, under judgement.
 struct Stored<'a> {
-    scene: &'a Scene<'a>,
+    context: &'a RuleContext<'a>,
     scope: Option<&'a Name>,
     watches: &'a BTreeMap<Name, FileWatch>,
-    shelf: Option<&'a Shelf>,
+    files_view: Option<&'a FilesView>,
     is_clock_trusted: bool,
     depended: Depended<'a>,
 }
@@ -277,13 +280,13 @@ impl Stored<'_> {
     /// A verdict for the first items to end, and for every item that was raised and of which a source is watched still.
     fn ends(&self) -> Vec<(Subject, Verdict)> {
         let raised: BTreeMap<&Subject, &Evidence> =
-            self.scene.raised(RuleId::F28).map(|finding| (&finding.subject, &finding.evidence)).collect();
+            self.context.raised(RuleId::F28).map(|finding| (&finding.subject, &finding.evidence)).collect();
         let mut verdicts = BTreeMap::new();
-        if let Some(shelf) = self.shelf {
-            let judged_as_served = served_first(self.scene);
-            for held in shelf.reading().held() {
+        if let Some(files_view) = self.files_view {
+            let judged_as_served = served_first(self.context);
+            for held in files_view.reading().held() {
                 let Some(life) = held.item().life else { break };
-                if life.not_after > self.scene.now.wall.plus(HORIZON) || verdicts.len() >= MAX_FINDINGS {
+                if life.not_after > self.context.now.wall.plus(HORIZON) || verdicts.len() >= MAX_FINDINGS {
                     break;
                 }
                 let fingerprint = held.item().fingerprint;
@@ -292,7 +295,7 @@ impl Stored<'_> {
                 if judged_as_served.contains(&fingerprint) && !raised.contains_key(&subject) {
                     continue;
                 }
-                if let Some(verdict) = self.end(shelf, &subject, held, life) {
+                if let Some(verdict) = self.end(files_view, &subject, held, life) {
                     verdicts.insert(subject, verdict);
                 }
             }
@@ -308,16 +311,16 @@ impl Stored<'_> {
     }
 
     /// What becomes of an item that is in a file; `None` when there is nothing to say of it.
-    fn end(&self, shelf: &Shelf, subject: &Subject, held: Held<'_>, life: Life) -> Option<Verdict> {
+    fn end(&self, files_view: &FilesView, subject: &Subject, held: Held<'_>, life: Life) -> Option<Verdict> {
         if !held.places().any(|(source, _, _)| self.watches.contains_key(&source.name)) {
             return None;
         }
-        let evidence = in_band(self.scene, shelf, held, life, &self.depended, |name| self.watches.get(name))?;
+        let evidence = in_band(self.context, files_view, held, life, &self.depended, |name| self.watches.get(name))?;
         if !self.is_clock_trusted {
             return Some(Verdict::Unknown(Why::Vantage));
         }
-        let is_leftover = is_replaced_where_served(self.scene, held);
-        Some(Verdict::Bad(finding(subject.clone(), evidence, is_leftover, shelf)))
+        let is_leftover = is_replaced_where_served(self.context, held);
+        Some(Verdict::Bad(finding(subject.clone(), evidence, is_leftover, files_view)))
     }
 
     /// What becomes of an item that was raised and is none of the first to end. It is over when it was replaced beside
@@ -335,66 +338,71 @@ impl Stored<'_> {
         if holders.peek().is_none() && !sources.is_empty() {
             return None;
         }
-        let Some(shelf) = self.shelf else { return Some(Verdict::Unknown(Why::NeverSeen)) };
+        let Some(files_view) = self.files_view else { return Some(Verdict::Unknown(Why::NeverSeen)) };
         let may_be_hidden = if sources.is_empty() {
-            shelf.may_hide(None, paths)
+            files_view.may_hide(None, paths)
         } else {
-            holders.any(|source| shelf.may_hide(Some(source), paths))
+            holders.any(|source| files_view.may_hide(Some(source), paths))
         };
-        match shelf.reading().find(fingerprint, not_after) {
+        match files_view.reading().find(fingerprint, not_after) {
             Some(held) => {
-                let verdict = held.item().life.and_then(|life| self.end(shelf, subject, held, life));
-                Some(verdict.unwrap_or_else(|| self.over(shelf, sources)))
+                let verdict = held.item().life.and_then(|life| self.end(files_view, subject, held, life));
+                Some(verdict.unwrap_or_else(|| self.over(files_view, sources)))
             }
             None if may_be_hidden => Some(Verdict::Unknown(Why::Unclear)),
-            None => Some(self.over(shelf, sources)),
+            None => Some(self.over(files_view, sources)),
         }
     }
 
-    /// An all-clear by the looks at `sources`, or at all where none is named.
-    fn over(&self, shelf: &Shelf, sources: &[Name]) -> Verdict {
+    /// An all-clear by the probes at `sources`, or at all where none is named.
+    fn over(&self, files_view: &FilesView, sources: &[Name]) -> Verdict {
         if !self.is_clock_trusted {
             return Verdict::Unknown(Why::Vantage);
         }
-        let concerned = shelf.standings().iter().filter(|(name, _)| sources.is_empty() || sources.contains(name));
-        let looks = concerned.map(|(_, standing)| (standing.since, standing.looks));
-        let all = looks.reduce(|all, one| (if one.0.mono > all.0.mono { one.0 } else { all.0 }, all.1.min(one.1)));
-        all.map_or(Verdict::Unknown(Why::Unclear), |(since, looks)| Verdict::Good { since, until: shelf.at(), looks })
+        let concerned =
+            files_view.subject_states().iter().filter(|(name, _)| sources.is_empty() || sources.contains(name));
+        let probes = concerned.map(|(_, subject_state)| (subject_state.since, subject_state.probes));
+        let all = probes.reduce(|all, one| (if one.0.mono > all.0.mono { one.0 } else { all.0 }, all.1.min(one.1)));
+        all.map_or(Verdict::Unknown(Why::Unclear), |(since, probes)| Verdict::Good {
+            since,
+            until: files_view.at(),
+            probes,
+        })
     }
 
     fn readable(&self, subject: Subject, name: &Name, watch: &FileWatch) -> Verdict {
-        let seen = self.shelf.and_then(|shelf| {
-            let source = shelf.reading().sources.iter().find(|source| source.name == *name)?;
-            Some((shelf, source, shelf.standings().get(name)?))
+        let seen = self.files_view.and_then(|files_view| {
+            let source = files_view.reading().sources.iter().find(|source| source.name == *name)?;
+            Some((files_view, source, files_view.subject_states().get(name)?))
         });
-        let Some((shelf, source, standing)) = seen else { return Verdict::Unknown(Why::NeverSeen) };
-        readable(self.scene, shelf, subject, source, standing, watch)
+        let Some((files_view, source, subject_state)) = seen else { return Verdict::Unknown(Why::NeverSeen) };
+        readable(self.context, files_view, subject, source, subject_state, watch)
     }
 }
 
 /// Fingerprints that F26 judges, wherever they lie.
-fn served_first(scene: &Scene<'_>) -> BTreeSet<Fingerprint> {
-    let endpoints = scene.served_endpoints();
-    let seen = endpoints.iter().filter_map(|endpoint| scene.view.served(endpoint));
+fn served_first(context: &RuleContext<'_>) -> BTreeSet<Fingerprint> {
+    let endpoints = context.served_endpoints();
+    let seen = endpoints.iter().filter_map(|endpoint| context.view.served(endpoint));
     seen.filter_map(|seen| seen.served.earliest()).map(|first| first.fingerprint).collect()
 }
 
 /// What lies on disk was replaced by a newer one that is served: a leftover, and nobody's trouble.
-fn is_replaced_where_served(scene: &Scene<'_>, held: Held<'_>) -> bool {
+fn is_replaced_where_served(context: &RuleContext<'_>, held: Held<'_>) -> bool {
     let item = held.item();
     let is_newer = |endpoint: &Subject| {
-        scene.view.served(endpoint).and_then(|seen| seen.served.leaf()).is_some_and(|leaf| {
+        context.view.served(endpoint).and_then(|seen| seen.served.leaf()).is_some_and(|leaf| {
             let has_same_key = item.key.is_some() && leaf.key.and_then(|key| key.beginning()) == item.key;
             (leaf.identity() == item.identity || has_same_key)
                 && item.life.is_some_and(|life| leaf.not_after > life.not_after)
         })
     };
-    item.kind == ItemKind::Leaf && scene.served_endpoints().iter().any(is_newer)
+    item.kind == ItemKind::Leaf && context.served_endpoints().iter().any(is_newer)
 }
 
 fn in_band<'a>(
-    scene: &Scene<'_>,
-    shelf: &Shelf,
+    context: &RuleContext<'_>,
+    files_view: &FilesView,
     held: Held<'_>,
     life: Life,
     depended: &Depended<'_>,
@@ -410,18 +418,20 @@ fn in_band<'a>(
     // Whoever lists a file knows who renews it; of our own credentials nothing is said.
     let said = watches().find(|watch| watch.own.is_none()).or_else(|| watches().next());
     let class = said.map_or(Class::Manual, |watch| watch.certificates);
-    let ladder = if item.kind == ItemKind::Authority { Ladder::Authority } else { Ladder::Leaf(class) };
+    let thresholds = if item.kind == ItemKind::Authority { Thresholds::Authority } else { Thresholds::Leaf(class) };
     let renewed_at = said.and_then(|watch| watch.renewed_at_permille);
-    let band = ladder.band_of(life.not_before, life.not_after, renewed_at, scene.now.wall).or_else(|| {
-        let soon = next_on_grid(scene.now.wall, life);
+    let band = thresholds.band_of(life.not_before, life.not_after, renewed_at, context.now.wall).or_else(|| {
+        let soon = next_on_grid(context.now.wall, life);
         // An end itself is told when it comes, and not before.
-        ladder.band_of(life.not_before, life.not_after, renewed_at, soon).map(|band| band.min(Band::Page))
+        thresholds
+            .band_of(life.not_before, life.not_after, renewed_at, soon)
+            .map(|band| band.min(ExpiryThreshold::Page))
     })?;
-    let (paths, more) = shelf.paths(item.fingerprint, life.not_after, MAX_PATHS);
+    let (paths, more) = files_view.paths(item.fingerprint, life.not_after, MAX_PATHS);
     let read: Option<UnixTime> = held
         .places()
         .all(|(source, file, _)| source.fault.is_some() || file.fault.is_some())
-        .then(|| held.places().filter_map(|(_, file, _)| file.fault?.last_read).max().unwrap_or(scene.now.wall));
+        .then(|| held.places().filter_map(|(_, file, _)| file.fault?.last_read).max().unwrap_or(context.now.wall));
     Some(Evidence::Stored {
         fingerprint: item.fingerprint,
         holder: item.holder.to_string(),
@@ -441,16 +451,16 @@ fn in_band<'a>(
             .cloned()
             .collect(),
         last_read: read,
-        is_spare: depended.is_spare(scene, held),
+        is_spare: depended.is_spare(context, held),
     })
 }
 
-fn finding(subject: Subject, evidence: Evidence, is_leftover: bool, shelf: &Shelf) -> Finding {
+fn finding(subject: Subject, evidence: Evidence, is_leftover: bool, files_view: &FilesView) -> Finding {
     let mut finding = Finding {
         rule: RuleId::F28,
         subject,
         level: Level::Info,
-        since: shelf.at().wall,
+        since: files_view.at().wall,
         hold: Duration::ZERO,
         path_unproven: false,
         evidence,
@@ -463,18 +473,18 @@ fn finding(subject: Subject, evidence: Evidence, is_leftover: bool, shelf: &Shel
 }
 
 fn readable(
-    scene: &Scene<'_>,
-    shelf: &Shelf,
+    context: &RuleContext<'_>,
+    files_view: &FilesView,
     subject: Subject,
     source: &SourceReading,
-    standing: &SourceStanding,
+    subject_state: &SourceState,
     watch: &FileWatch,
 ) -> Verdict {
-    if !standing.is_faulty {
-        return Verdict::Good { since: standing.since, until: shelf.at(), looks: standing.looks };
+    if !subject_state.is_faulty {
+        return Verdict::Good { since: subject_state.since, until: files_view.at(), probes: subject_state.probes };
     }
-    if standing.looks < scene.policy().unread_looks {
-        return Verdict::Unknown(Why::Suspected { since: standing.since });
+    if subject_state.probes < context.policy().unread_probes {
+        return Verdict::Unknown(Why::Suspected { since: subject_state.since });
     }
     let whole = source.fault.map(|fault| (watch.path.clone(), fault));
     let files = || source.files.iter().filter_map(|file| Some((file, file.fault?)));
@@ -488,7 +498,7 @@ fn readable(
         rule: RuleId::F28,
         subject,
         level: Level::Warning,
-        since: standing.since.wall,
+        since: subject_state.since.wall,
         hold: Duration::ZERO,
         path_unproven: false,
         evidence: Evidence::Unread {
@@ -513,7 +523,7 @@ fn name_of(fingerprint: Fingerprint) -> Name {
     fingerprint.short().parse().expect("16 hex digits are a name")
 }
 
-/// The common name of a holder, else all of it.
+/// The common name of a subject, else all of it.
 fn common_name(holder: &str) -> String {
     let common = holder.split(',').find_map(|part| part.trim().strip_prefix("CN="));
     match common.unwrap_or(holder) {

@@ -11,8 +11,8 @@ use crate::observe::track::Run;
 use crate::observe::view::ServedSeen;
 
 use super::commands::{Command, Commands};
+use super::context::{RuleContext, all_good};
 use super::edges::Edge;
-use super::scene::{Scene, all_good};
 use super::words::{Addresses, Words};
 use super::{Rule, phrases, refused};
 
@@ -183,10 +183,10 @@ impl Rule for ChainUntrusted {
         is_of_these && refused::is_withheld(effect)
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        let Some((name, cluster)) = scene.cluster else { return Vec::new() };
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        let Some((name, cluster)) = context.cluster else { return Vec::new() };
         // Once for all of them: it looks at the dates of every server of every cluster.
-        let is_clock_trusted = scene.view.is_wall_clock_trusted(scene.now.mono);
+        let is_clock_trusted = context.view.is_wall_clock_trusted(context.now.mono);
         let mut scopes = Vec::new();
         if cluster.is_verified {
             let vip = cluster.vip.iter().map(|_| Subject::Vip(name.clone()));
@@ -204,7 +204,7 @@ impl Rule for ChainUntrusted {
                 let verdict = if reason == Distrust::NotYetValid && !is_clock_trusted {
                     Verdict::Unknown(Why::Vantage)
                 } else {
-                    judge_reason(scene, &subject, reason, endpoints)
+                    judge_reason(context, &subject, reason, endpoints)
                 };
                 verdicts.push((subject, verdict));
             }
@@ -213,9 +213,9 @@ impl Rule for ChainUntrusted {
     }
 }
 
-fn judge_reason(scene: &Scene<'_>, subject: &Subject, reason: Distrust, endpoints: &[Subject]) -> Verdict {
+fn judge_reason(context: &RuleContext<'_>, subject: &Subject, reason: Distrust, endpoints: &[Subject]) -> Verdict {
     let seen: Vec<(&Subject, &ServedSeen)> =
-        endpoints.iter().filter_map(|endpoint| Some((endpoint, scene.view.served(endpoint)?))).collect();
+        endpoints.iter().filter_map(|endpoint| Some((endpoint, context.view.served(endpoint)?))).collect();
     let refused: Vec<(&Subject, &ServedSeen, &Run, bool)> = seen
         .iter()
         .filter_map(|(endpoint, seen)| {
@@ -223,25 +223,25 @@ fn judge_reason(scene: &Scene<'_>, subject: &Subject, reason: Distrust, endpoint
             Some((*endpoint, *seen, run, is_latest))
         })
         .collect();
-    let raised = scene.raised_of(RuleId::F27, subject).map(|finding| &finding.evidence);
+    let raised = context.raised_of(RuleId::F27, subject).map(|finding| &finding.evidence);
     let known: &[Untrusted] = if let Some(Evidence::Untrusted { parts, .. }) = raised { parts } else { &[] };
     let Some(since) = refused.iter().map(|(_, _, run, _)| run.first).min_by_key(|first| first.mono) else {
-        return trusted(scene, reason, endpoints, known);
+        return trusted(context, reason, endpoints, known);
     };
-    let confirmed = || refused.iter().filter(|(_, _, run, is_latest)| *is_latest && run.looks >= HANDSHAKES);
-    let mut parts: Vec<Untrusted> = confirmed().filter_map(|(place, seen, _, _)| part(scene, place, seen)).collect();
+    let confirmed = || refused.iter().filter(|(_, _, run, is_latest)| *is_latest && run.probes >= HANDSHAKES);
+    let mut parts: Vec<Untrusted> = confirmed().filter_map(|(place, seen, _, _)| part(context, place, seen)).collect();
     let Some((_, first, _, _)) = confirmed().next().filter(|_| !parts.is_empty()) else {
         return Verdict::Unknown(Why::Suspected { since });
     };
     // From before a restart, and not seen since.
-    let is_unseen = |part: &&Untrusted| endpoints.contains(&part.place) && scene.view.served(&part.place).is_none();
+    let is_unseen = |part: &&Untrusted| endpoints.contains(&part.place) && context.view.served(&part.place).is_none();
     parts.extend(known.iter().filter(is_unseen).cloned());
     Verdict::Bad(Finding {
         rule: RuleId::F27,
         subject: subject.clone(),
         level: Level::Warning,
         since: since.wall,
-        hold: scene.policy().redundancy_hold,
+        hold: context.policy().redundancy_hold,
         path_unproven: false,
         evidence: Evidence::Untrusted {
             parts,
@@ -257,22 +257,22 @@ fn judge_reason(scene: &Scene<'_>, subject: &Subject, reason: Distrust, endpoint
 
 /// Good by handshakes that were trusted: of all endpoints that were ever refused for this reason, in this process or in
 /// what was raised before it, or of all that there are, where none is known to have been.
-fn trusted(scene: &Scene<'_>, reason: Distrust, endpoints: &[Subject], known: &[Untrusted]) -> Verdict {
+fn trusted(context: &RuleContext<'_>, reason: Distrust, endpoints: &[Subject], known: &[Untrusted]) -> Verdict {
     let was_refused = |endpoint: &&Subject| {
         let is_known = known.iter().any(|part| part.place == **endpoint);
-        is_known || scene.view.served(endpoint).is_some_and(|seen| seen.trusting.was(reason))
+        is_known || context.view.served(endpoint).is_some_and(|seen| seen.trusting.was(reason))
     };
     let refused: Vec<&Subject> = endpoints.iter().filter(was_refused).collect();
     let concerned = if refused.is_empty() { endpoints.iter().collect() } else { refused };
-    let seen: Option<Vec<&ServedSeen>> = concerned.into_iter().map(|endpoint| scene.view.served(endpoint)).collect();
+    let seen: Option<Vec<&ServedSeen>> = concerned.into_iter().map(|endpoint| context.view.served(endpoint)).collect();
     let Some(seen) = seen else { return Verdict::Unknown(Why::NeverSeen) };
     let runs: Option<Vec<&Run>> = seen.iter().map(|seen| seen.trusting.trusted()).collect();
     runs.and_then(all_good).unwrap_or(Verdict::Unknown(Why::Unclear))
 }
 
-fn part(scene: &Scene<'_>, place: &Subject, seen: &ServedSeen) -> Option<Untrusted> {
+fn part(context: &RuleContext<'_>, place: &Subject, seen: &ServedSeen) -> Option<Untrusted> {
     let leaf = seen.served.leaf()?;
-    let expected = scene.view.inventory().endpoint(place).map(|known| known.server_name.clone());
+    let expected = context.view.inventory().endpoint(place).map(|known| known.server_name.clone());
     Some(Untrusted {
         place: place.clone(),
         expected: expected.unwrap_or_default(),

@@ -10,12 +10,12 @@ use crate::observe::track::Track;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
+use super::context::{RuleContext, SubjectState, is_down};
 use super::edges::Edge;
-use super::scene::{Scene, Standing, is_down};
 use super::words::{Addresses, Words};
 use super::{Rule, foreign, phrases};
 
-/// F23: the shared address gives no answer, yet an instance asked directly is ready.
+/// F23: the API VIP gives no answer, yet an instance asked directly is ready.
 pub struct VipDead;
 
 impl Words for VipDead {
@@ -103,8 +103,8 @@ impl Words for VipDead {
 }
 
 /// With an instance behind it that is bad, or was since the address began to fail, the address must be wholly dead for
-/// this long before it is blamed itself: a balancer that takes turns lets every second look through, so 15 bad looks in a
-/// row (2 s apart) are no chance.
+/// this long before it is blamed itself: a balancer that takes turns lets every second look through, so 15 bad probes
+/// in a row (2 s apart) are no chance.
 const PARTLY_FAILING: Duration = Duration::from_secs(30);
 
 impl Rule for VipDead {
@@ -114,29 +114,29 @@ impl Rule for VipDead {
         &EDGES
     }
 
-    fn judge(&self, scene: &Scene<'_>) -> Vec<(Subject, Verdict)> {
-        let Some((name, cluster)) = scene.cluster else { return Vec::new() };
+    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
+        let Some((name, cluster)) = context.cluster else { return Vec::new() };
         if cluster.vip.is_none() || cluster.apiservers.is_empty() {
             return Vec::new();
         }
         let vip = Subject::Vip(name.clone());
-        vec![(vip.clone(), judge_vip(scene, vip, cluster.vip_fails_over))]
+        vec![(vip.clone(), judge_vip(context, vip, cluster.vip_fails_over))]
     }
 }
 
-fn judge_vip(scene: &Scene<'_>, vip: Subject, fails_over: bool) -> Verdict {
-    let standing = scene.standing(&vip, Aspect::Answer);
-    let Standing::Bad { bad, path_unproven } = standing else { return standing.unless_bad() };
+fn judge_vip(context: &RuleContext<'_>, vip: Subject, fails_over: bool) -> Verdict {
+    let subject_state = context.subject_state(&vip, Aspect::Answer);
+    let SubjectState::Bad { bad, path_unproven } = subject_state else { return subject_state.unless_bad() };
     let suspected = Verdict::Unknown(Why::Suspected { since: bad.run.first });
     if !is_down(&bad.symptom) {
         // It leads to an instance that is not ready: the address itself works.
         return Verdict::Unknown(Why::Unclear);
     }
-    let instances = scene.instances();
+    let instances = context.instances();
     let freshly_ready: Vec<Subject> = instances
         .iter()
         .filter(|instance| {
-            let good = scene.view.track(instance, Aspect::Answer).and_then(|track| track.good().copied());
+            let good = context.view.track(instance, Aspect::Answer).and_then(|track| track.good().copied());
             good.is_some_and(|good| good.last.mono > bad.run.first.mono)
         })
         .cloned()
@@ -146,7 +146,7 @@ fn judge_vip(scene: &Scene<'_>, vip: Subject, fails_over: bool) -> Verdict {
     }
     let was_bad = |track: &Track| track.bad().is_some() || track.last_bad().is_some_and(|at| at >= bad.run.first.mono);
     let has_bad_instance =
-        instances.iter().any(|instance| scene.view.track(instance, Aspect::Answer).is_some_and(was_bad));
+        instances.iter().any(|instance| context.view.track(instance, Aspect::Answer).is_some_and(was_bad));
     let lasted = bad.run.last.mono.since(bad.run.first.mono);
     if has_bad_instance && lasted < PARTLY_FAILING {
         return suspected;
@@ -156,12 +156,12 @@ fn judge_vip(scene: &Scene<'_>, vip: Subject, fails_over: bool) -> Verdict {
         evidence: Evidence::Vip {
             symptom: bad.symptom.clone(),
             ready: freshly_ready,
-            reused_answers: scene.reused_answers(&vip, bad.run.first),
+            reused_answers: context.reused_answers(&vip, bad.run.first),
         },
         subject: vip,
         level: Level::Critical,
         since: bad.run.first.wall,
-        hold: if fails_over { scene.policy().sole_hold } else { Duration::ZERO },
+        hold: if fails_over { context.policy().sole_hold } else { Duration::ZERO },
         path_unproven,
     })
 }

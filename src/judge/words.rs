@@ -26,8 +26,8 @@ pub trait Words: Sync {
     /// incident lasts, at most 50 characters: `etcd has lost its quorum`, `apiserver api-2 is failing`.
     fn headline(&self, finding: &Finding) -> String;
 
-    /// One or two sentences: what was seen, where (the dial address too). Timeouts are worded "unreachable from here",
-    /// refusals "down".
+    /// One or two sentences: what was seen, where (the connect address too). Timeouts are worded "unreachable from
+    /// here", refusals "down".
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String;
 
     /// The same as [`Words::what`] where it is several things of equal weight: an introduction, and one line for each.

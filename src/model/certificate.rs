@@ -30,7 +30,7 @@ pub struct Certificate {
     pub not_after: UnixTime,
     /// DNS and IP names from the subject alternative name extension, at most 64, escaped.
     pub names: Vec<String>,
-    /// Whether basic constraints make it a certificate authority.
+    /// Whether basic constraints make it a certificate CA.
     pub is_ca: bool,
     /// Whether subject and issuer are the same name.
     pub is_self_issued: bool,
@@ -39,9 +39,10 @@ pub struct Certificate {
     pub key: Option<Fingerprint>,
 }
 
-/// Who renews the certificates of an endpoint, as the configuration says: the ladder of warnings depends on it.
+/// Who renews the certificates of an endpoint, as the configuration says: the expiry thresholds of warnings depends on
+/// it.
 ///
-/// Authorities are of no class: renewing one is always the work of months, whoever does it.
+/// CAs are of no class: renewing one is always the work of months, whoever does it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
@@ -63,22 +64,22 @@ pub struct Served {
     pub unreadable: usize,
     /// What strict verification against the configured anchors said.
     pub trust: Trust,
-    /// Names of client authorities the server accepts, as it listed them; only counted.
+    /// Names of client CAs the server accepts, as it listed them; only counted.
     pub client_authorities: usize,
     /// The path that strict verification took, of several the one that lasts longest; `None` when it took none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<Box<TrustPath>>,
-    /// The configured authorities, at most [`Served::MAX_TRUSTED`]; empty unless verification against them failed.
+    /// The configured CAs, at most [`Served::MAX_TRUSTED`]; empty unless verification against them failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted: Vec<Arc<Certificate>>,
 }
 
-/// From a leaf to an authority of the configuration.
+/// From a leaf to a CA of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrustPath {
-    /// The served certificates between the leaf and the authority, the leaf's issuer first.
+    /// The served certificates between the leaf and the CA, the leaf's issuer first.
     pub intermediates: Vec<Fingerprint>,
-    /// The authority.
+    /// The CA.
     pub anchor: Fingerprint,
 }
 
@@ -126,7 +127,7 @@ impl Served {
     /// Bound on certificates kept of one chain.
     pub const MAX_CHAIN: usize = 16;
 
-    /// Bound on authorities named where a chain is refused: more than a rotation has.
+    /// Bound on CAs named where a chain is refused: more than a rotation has.
     pub const MAX_TRUSTED: usize = 8;
 
     /// The server's own certificate.
@@ -144,9 +145,9 @@ impl Served {
 
     /// Whether a client needs the certificate at this position of the chain.
     ///
-    /// Needed are the leaf and what lies on the path that verifies. Where none verifies (no authority is configured, or
+    /// Needed are the leaf and what lies on the path that verifies. Where none verifies (no CA is configured, or
     /// something has ended) they are the leaf and all intermediates but a self-issued root, of which clients use their
-    /// own copy; of several certificates of one holder and key the one that lasts longest counts.
+    /// own copy; of several certificates of one subject and key the one that lasts longest counts.
     #[must_use]
     pub fn needs(&self, position: usize) -> bool {
         let Some(certificate) = self.chain.get(position) else { return false };
@@ -157,7 +158,7 @@ impl Served {
             }
     }
 
-    /// Whether the chain holds the same holder and key in a certificate that lasts longer: a cross-signature.
+    /// Whether the chain holds the same subject and key in a certificate that lasts longer: a cross-signature.
     fn has_longer_lived(&self, certificate: &Certificate) -> bool {
         let is_same = |other: &Certificate| other.key.is_some() && other.key == certificate.key;
         self.chain.iter().skip(1).any(|other| {
@@ -167,7 +168,7 @@ impl Served {
 }
 
 impl Certificate {
-    /// Hash of holder, issuer and names: equal for this certificate and the one that replaces it.
+    /// Hash of subject, issuer and names: equal for this certificate and the one that replaces it.
     #[must_use]
     pub fn identity(&self) -> u64 {
         let mut names: Vec<&str> = self.names.iter().map(String::as_str).collect();
@@ -255,11 +256,11 @@ impl Distrust {
 }
 
 impl Fingerprint {
-    /// The first eight octets, where a table of a hundred thousand has no room for all; `None` when all are zero.
+    /// The first eight bytes, where a table of a hundred thousand has no room for all; `None` when all are zero.
     #[must_use]
     pub fn beginning(&self) -> Option<NonZeroU64> {
-        let octets = self.0.first_chunk().copied().unwrap_or_default();
-        NonZeroU64::new(u64::from_be_bytes(octets))
+        let bytes = self.0.first_chunk().copied().unwrap_or_default();
+        NonZeroU64::new(u64::from_be_bytes(bytes))
     }
 
     /// The first 16 hex digits: enough to tell certificates apart on a screen and in a label.

@@ -40,7 +40,7 @@ pub struct MemberStatus {
     /// Whether a downgrade is under way; `None` before etcd 3.6, which cannot tell.
     pub downgrade: Option<Downgrade>,
     /// Alarms named in the status errors.
-    pub alarms: Vec<Alarm>,
+    pub alarms: Vec<EtcdAlarm>,
     /// Status errors that are no alarms, shortened, at most 8: `etcdserver: no leader` and the like.
     pub errors: Vec<String>,
 }
@@ -57,17 +57,17 @@ pub enum Downgrade {
 
 /// An alarm some member has raised; every member reports all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Alarm {
+pub struct EtcdAlarm {
     /// Member that raised it.
     pub member_id: u64,
     /// What it is about.
-    pub kind: AlarmKind,
+    pub kind: EtcdAlarmKind,
 }
 
 /// Kinds of etcd alarms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum AlarmKind {
+pub enum EtcdAlarmKind {
     /// The backend reached its quota: the cluster takes no writes.
     NoSpace,
     /// A member found its data to differ.
@@ -169,7 +169,7 @@ pub struct Buckets {
     pub count: u64,
 }
 
-/// What is concluded about a member from several looks; the status itself stands in the latest status look.
+/// What is concluded about a member from several probes; the status itself stands in the latest status probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MemberFacts {
     /// The size at which it stops taking writes.
@@ -362,7 +362,7 @@ pub struct Election {
     pub leader: String,
 }
 
-impl AlarmKind {
+impl EtcdAlarmKind {
     /// Every kind.
     pub const ALL: [Self; 3] = [Self::NoSpace, Self::Corrupt, Self::Other];
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::incident::{Alarm, Incident};
 use super::message::{Delivery, MessageId, Receipt};
 use super::observation::Observation;
-use super::probe::Look;
+use super::probe::ProbeRequest;
 use super::recipient::{Recipients, RefusedRecipient};
 use super::recurrence::Past;
 use super::reload::Reload;
@@ -20,8 +20,8 @@ use super::verdict::FindingKey;
 #[serde(rename_all = "snake_case")]
 pub enum Input {
     /// What the store held at start, or why nothing could be read.
-    Restored(Result<Memory, String>),
-    /// A look ended, or a standing one reported.
+    Restored(Result<PersistedState, String>),
+    /// A probe ended, or a standing one reported.
     Observed(Box<Observation>),
     /// A persist ended.
     Persisted {
@@ -60,7 +60,7 @@ pub enum Input {
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Look at something.
-    Look(Look),
+    Probe(ProbeRequest),
     /// Make these changes durable, all or none.
     Persist {
         /// Identity, echoed in [`Input::Persisted`]; rises by one.
@@ -79,7 +79,7 @@ pub enum Action {
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// Replace all alarms, open incidents, silences and owed messages by these; ended incidents are added.
-    Everything(Box<Memory>),
+    Everything(Box<PersistedState>),
     /// Insert or replace an alarm.
     Alarm(Box<Alarm>),
     /// An alarm has ended.
@@ -107,7 +107,7 @@ pub enum Change {
 
 /// What the store held at start.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Memory {
+pub struct PersistedState {
     /// Alarms that had not ended.
     pub alarms: Vec<Alarm>,
     /// Incidents that were not over, or for which a message is still owed.

@@ -16,7 +16,7 @@ pub enum Gap {
     ReferencesSilent(Vec<Subject>),
     /// No etcd is configured.
     NoEtcd,
-    /// Only the shared address is known, not the instances behind it.
+    /// Only the API VIP is known, not the instances behind it.
     NoInstances,
     /// The address clients use is not known, only the instances.
     NoSharedAddress,
@@ -35,7 +35,8 @@ pub enum Gap {
         /// Them, by name and address as etcd tells them.
         members: Vec<String>,
     },
-    /// This etcd refuses to be read by our credential: whether its members reach each other shows by their Status alone.
+    /// This etcd refuses to be read by our credential: whether its members reach each other shows by their Status
+    /// alone.
     ReadsRefused(Subject),
     /// No metrics listener is configured for these: whole etcds, or members of one where others have a listener.
     NoListener(Vec<Subject>),

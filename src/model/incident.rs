@@ -6,12 +6,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::rule::Level;
-use super::silence::Hushed;
+use super::silence::SilenceEffect;
 use super::subject::Name;
 use super::time::UnixTime;
-use super::verdict::{Band, Finding, FindingKey};
+use super::verdict::{ExpiryThreshold, Finding, FindingKey};
 
-/// Stable identity of an incident: hash of cluster, rule, subject and first bad look.
+/// Stable identity of an incident: hash of cluster, rule, subject and first bad probe.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct IncidentId(pub String);
@@ -43,11 +43,11 @@ pub enum Stage {
         /// When the hold ended.
         since: UnixTime,
     },
-    /// Good looks come in; not yet for long enough.
+    /// Good probes come in; not yet for long enough.
     Clearing {
         /// When the hold ended.
         since: UnixTime,
-        /// Scheduled start of the first good look.
+        /// Scheduled start of the first good probe.
         good_since: UnixTime,
         /// Time it has been observed good.
         held: Duration,
@@ -61,7 +61,7 @@ pub struct Incident {
     pub id: IncidentId,
     /// The cluster; `None` for an incident of the vantage.
     pub cluster: Option<Name>,
-    /// Wall time of the scheduled start of the first bad look.
+    /// Wall time of the scheduled start of the first bad probe.
     pub opened: UnixTime,
     /// The finding the thread is named after; constant for its life.
     pub headline: Finding,
@@ -75,7 +75,7 @@ pub struct Incident {
     pub told: Told,
     /// The latest silence that stood between it and people; `None` when there was none.
     #[serde(default)]
-    pub silenced: Option<Hushed>,
+    pub silenced: Option<SilenceEffect>,
     /// End, once everything in it has recovered.
     pub over: Option<Ending>,
 }
@@ -102,7 +102,7 @@ pub struct Said {
     /// The loudest level told of it; `None` while only its cause was told.
     pub level: Option<Level>,
     /// The latest band of the expiry ladder told of it.
-    pub band: Option<Band>,
+    pub band: Option<ExpiryThreshold>,
 }
 
 /// How far an incident has been told.
@@ -116,7 +116,7 @@ pub struct Told {
     pub level: Option<Level>,
     /// The latest band of the expiry ladder told.
     #[serde(default)]
-    pub band: Option<Band>,
+    pub band: Option<ExpiryThreshold>,
     /// Messages that wait no more: accepted by a relay, or before one that was. Of the others each is owed, replaced by
     /// one that is, or lost with the store. `None` where a release wrote it that did not count them.
     #[serde(default)]
@@ -126,9 +126,9 @@ pub struct Told {
 /// How an incident ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {
-    /// Scheduled start of the first good look of the part that recovered last.
+    /// Scheduled start of the first good probe of the part that recovered last.
     pub at: UnixTime,
-    /// Whether it ended because its subject is no longer watched, rather than by good looks.
+    /// Whether it ended because its subject is no longer watched, rather than by good probes.
     pub withdrawn: bool,
 }
 
@@ -145,7 +145,7 @@ impl Alarm {
         matches!(self.stage, Stage::Firing { .. } | Stage::Clearing { .. })
     }
 
-    /// Whether its latest looks were good, though not enough of them.
+    /// Whether its latest probes were good, though not enough of them.
     #[must_use]
     pub const fn is_clearing(&self) -> bool {
         matches!(self.stage, Stage::Clearing { .. })
@@ -183,7 +183,7 @@ impl Incident {
     }
 
     /// Findings that still stand.
-    pub fn standing(&self) -> impl Iterator<Item = &Finding> {
+    pub fn ongoing(&self) -> impl Iterator<Item = &Finding> {
         self.parts.iter().filter(|part| part.over.is_none()).map(|part| &part.finding)
     }
 }

@@ -55,14 +55,14 @@ pub struct Inventory {
 pub struct Cluster {
     /// The address clients use.
     pub vip: Option<Endpoint>,
-    /// Whether the address moves by itself when its holder dies (keepalived); such an address waits 10 s.
+    /// Whether the address moves by itself when its subject dies (keepalived); such an address waits 10 s.
     pub vip_fails_over: bool,
     /// Instances by name.
     pub apiservers: BTreeMap<Name, Endpoint>,
-    /// Whether a CA is configured to verify what the apiservers and the shared address serve.
+    /// Whether a CA is configured to verify what the apiservers and the API VIP serve.
     #[serde(default)]
     pub is_verified: bool,
-    /// The proxy that shared address and instances are reached through; etcd is asked directly.
+    /// The proxy that API VIP and instances are reached through; etcd is asked directly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
     /// etcd clusters by name.
@@ -97,7 +97,7 @@ pub struct Etcd {
     /// Backend quota in bytes as configured, for members that do not tell theirs.
     pub quota_bytes: Option<u64>,
     /// Metrics listeners by the name of their member.
-    pub listeners: BTreeMap<Name, Listener>,
+    pub listeners: BTreeMap<Name, MetricsListener>,
     /// Whether the client ports are not ours to use: then the members are judged by their metrics listeners.
     pub is_metrics_only: bool,
     /// Whether a CA is configured to verify what the members serve.
@@ -110,14 +110,14 @@ pub struct Etcd {
 
 /// A metrics listener.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listener {
+pub struct MetricsListener {
     /// `http://host:port` or `https://host:port`.
     pub url: String,
     /// Whether it speaks TLS, and so has a chain to show.
     pub is_tls: bool,
 }
 
-/// Where something is dialled, as the configuration writes it, and whom we expect there.
+/// Where something is connected to, as the configuration writes it, and whom we expect there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// `host:port`, with brackets around IPv6.
@@ -131,7 +131,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Whether it is dialled by a name, which may have several addresses.
+    /// Whether it is connected to by a name, which may have several addresses.
     #[must_use]
     pub fn is_named(&self) -> bool {
         let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
@@ -175,7 +175,7 @@ pub enum OwnPart {
     Authority,
 }
 
-/// The other side of a credential or authority of ours.
+/// The other side of a credential or CA of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Towards {
@@ -191,7 +191,7 @@ pub enum Towards {
     Heartbeat,
 }
 
-/// A reference point or resolver.
+/// A reference target or resolver.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reference {
     /// Its name.
@@ -218,8 +218,8 @@ impl Inventory {
         });
         let expected = vip.chain(apiservers).chain(members).filter_map(|(subject, endpoint)| {
             let is_name = endpoint.server_name.parse::<IpAddr>().is_err();
-            let is_dialled = endpoint.address.rsplit_once(':').is_some_and(|(host, _)| host == endpoint.server_name);
-            (is_name && !is_dialled).then(|| (subject, endpoint.server_name.clone()))
+            let is_connect = endpoint.address.rsplit_once(':').is_some_and(|(host, _)| host == endpoint.server_name);
+            (is_name && !is_connect).then(|| (subject, endpoint.server_name.clone()))
         });
         Named {
             configuration,
@@ -368,7 +368,7 @@ impl Inventory {
         }
     }
 
-    /// Reference points and resolvers outside this machine.
+    /// Reference targets and resolvers outside this machine.
     pub fn remote_points(&self) -> impl Iterator<Item = Subject> + '_ {
         let references = self.references.iter().filter(|known| !known.is_loopback);
         let resolvers = self.resolvers.iter().filter(|known| !known.is_loopback);
@@ -396,15 +396,15 @@ impl Cluster {
         self.vip.iter().chain(self.apiservers.values()).chain(members).any(|endpoint| !endpoint.is_loopback)
     }
 
-    /// Subjects of everything that serves a certificate: instances, the shared address, etcd members.
+    /// Subjects of everything that serves a certificate: instances, the API VIP, etcd members.
     pub fn served_subjects<'a>(&'a self, cluster: &'a Name) -> impl Iterator<Item = Subject> + 'a {
         let vip = self.vip.iter().map(|_| Subject::Vip(cluster.clone()));
         let members = self.etcds.iter().flat_map(|(etcd, known)| known.member_subjects(cluster, etcd));
         self.apiserver_subjects(cluster).chain(vip).chain(members)
     }
 
-    /// Everything that is dialled for a handshake, with where.
-    pub fn dialled<'a>(&'a self, cluster: &'a Name) -> impl Iterator<Item = (Subject, &'a Endpoint)> + 'a {
+    /// Everything that is connected to for a handshake, with where.
+    pub fn connected<'a>(&'a self, cluster: &'a Name) -> impl Iterator<Item = (Subject, &'a Endpoint)> + 'a {
         let instance = move |name: &Name| Subject::Apiserver(cluster.clone(), name.clone());
         let instances = self.apiservers.iter().map(move |(name, endpoint)| (instance(name), endpoint));
         let vip = self.vip.iter().map(|endpoint| (Subject::Vip(cluster.clone()), endpoint));

@@ -51,8 +51,9 @@ pub struct Message {
     /// Whose local time is shown beside UTC.
     #[serde(default, deserialize_with = "zone::lenient", skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<Zone>,
-    /// What the looks at the subjects concerned saw last.
-    pub looks: Vec<LookLine>,
+    /// What the probes at the subjects concerned saw last.
+    #[serde(rename = "looks")]
+    pub probes: Vec<ProbeLine>,
     /// When the like of it happened before; `None` for never, as far as is remembered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Before>,
@@ -77,7 +78,7 @@ pub enum Caveat {
 
 /// One line of the evidence table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LookLine {
+pub struct ProbeLine {
     /// What was looked at; a member of a round is named itself.
     pub probe: Probe,
     /// The address dialled, as configured.
@@ -171,7 +172,7 @@ const fn good() -> bool {
     true
 }
 
-impl LookLine {
+impl ProbeLine {
     /// Whether the probe shows nothing wrong.
     #[must_use]
     pub const fn is_good(&self) -> bool {

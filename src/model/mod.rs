@@ -8,6 +8,8 @@ mod concerned;
 pub mod digest;
 pub mod etcd;
 pub mod exchange;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod gap;
 pub mod health;
 pub mod hosts;
@@ -29,8 +31,6 @@ pub mod rule;
 pub(crate) mod samples;
 pub mod silence;
 pub mod snapshot;
-#[cfg(test)]
-pub(crate) mod stage;
 pub mod stored;
 pub mod subject;
 pub mod tally;

@@ -1,4 +1,4 @@
-//! One look at the world: what was seen, or why nothing was seen, and where the time went.
+//! One probe at the world: what was seen, or why nothing was seen, and where the time went.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,30 +6,30 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::Served;
-use super::etcd::{Alarm, MemberAnswer, MemberHealth, MemberListing, MemberMetrics, MemberStatus, ReadAnswer};
+use super::etcd::{EtcdAlarm, MemberAnswer, MemberHealth, MemberListing, MemberMetrics, MemberStatus, ReadAnswer};
 use super::health::{Health, Version};
 use super::phase::{Cause, Phases, Unseen};
-use super::probe::{Greeting, LookId, Probe};
+use super::probe::{Greeting, Probe, ProbeId};
 use super::stored::FilesReading;
 use super::time::Now;
 use super::vantage::{OwnClock, ResolverAnswer};
 
-/// One look, finished.
+/// One probe, finished.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {
-    /// The look this answers; `None` for what reports by itself (tripwires).
-    pub look: Option<LookId>,
+    /// The probe this answers; `None` for what reports by itself (tripwires).
+    pub request: Option<ProbeId>,
     /// What was looked at.
     pub probe: Probe,
-    /// When the look was due. Everything is dated from here.
+    /// When the probe was due. Everything is dated from here.
     pub scheduled: Now,
     /// When it ended.
     pub finished: Now,
     /// Where the time went; empty for rounds, whose members carry their own.
     pub phases: Phases,
-    /// The chain the peer served on a connection dialled for this look, also when the look failed later.
+    /// The chain the peer served on a connection opened for this probe, also when the probe failed later.
     pub served: Option<Arc<Served>>,
-    /// How the handshake of a connection dialled for this look began; `None` where none was begun.
+    /// How the handshake of a connection opened for this probe began; `None` where none was begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub greeting: Option<Greeting>,
     /// Whether bytes or a refusal came back from a peer that is not on this machine.
@@ -96,7 +96,7 @@ impl AddressAnswer {
     }
 }
 
-/// What a look can read. Closed: a new kind of fact is a new variant, and the compiler lists who must decide.
+/// What a probe can read. Closed: a new kind of fact is a new variant, and the compiler lists who must decide.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reading {
@@ -109,7 +109,7 @@ pub enum Reading {
     /// A linearizable read on all members.
     EtcdRead(Vec<MemberAnswer<ReadAnswer>>),
     /// Alarms as all members list them.
-    EtcdAlarms(Vec<MemberAnswer<Vec<Alarm>>>),
+    EtcdAlarms(Vec<MemberAnswer<Vec<EtcdAlarm>>>),
     /// The member list as all members tell it.
     EtcdMembers(Vec<MemberAnswer<Vec<MemberListing>>>),
     /// `/health` of all metrics listeners.
@@ -118,9 +118,9 @@ pub enum Reading {
     EtcdMetrics(Vec<MemberAnswer<MemberMetrics>>),
     /// A handshake was made; the chain is in [`Observation::served`].
     Chain,
-    /// Each address of the name; none where there is but one, which every other look dials.
+    /// Each address of the name; none where there is but one, which every other probe dials.
     Addresses(Vec<AddressAnswer>),
-    /// A reference point accepted a connection, or refused it, which proves the path as well.
+    /// A reference target accepted a connection, or refused it, which proves the path as well.
     Reference,
     /// A resolver answered.
     Resolver(ResolverAnswer),

@@ -1,13 +1,13 @@
-//! The phases of a look: how long each took, and in which it ended and why.
+//! The phases of a probe: how long each took, and in which it ended and why.
 //!
-//! A look that failed is data, not an error: bounded enums, used verbatim as metric labels and in mails.
+//! A probe that failed is data, not an error: bounded enums, used verbatim as metric labels and in mails.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Why nothing was seen: how far the look came, and what ended it.
+/// Why nothing was seen: how far the probe came, and what ended it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Unseen {
     /// The phase that failed.
@@ -16,7 +16,7 @@ pub struct Unseen {
     pub cause: Cause,
 }
 
-/// The disjoint phases of one look, in order.
+/// The disjoint phases of one probe, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
@@ -34,7 +34,7 @@ pub enum Phase {
     Idle,
 }
 
-/// What ended a look.
+/// What ended a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
@@ -96,7 +96,7 @@ pub enum Cause {
     WithTls,
 }
 
-/// Where the time of one look went: disjoint, absent when not reached, and their sum is the total.
+/// Where the time of one probe went: disjoint, absent when not reached, and their sum is the total.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Phases {
     /// Name to address.
@@ -203,7 +203,7 @@ impl Cause {
 
     /// Whether the peer is alive and speaks otherwise than is configured, with or without TLS.
     #[must_use]
-    pub const fn is_other_speech(self) -> bool {
+    pub const fn is_tls_mismatch(self) -> bool {
         matches!(self, Self::WithoutTls | Self::WithTls)
     }
 

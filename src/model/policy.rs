@@ -20,9 +20,9 @@ pub struct QuotaTier {
 /// Intervals, deadlines, holds. The defaults are design.md's section 4 ("default timing"), unless said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
-    /// Exempt look at each instance over a new connection. The etcd check behind it is cached for 1 s by the server.
+    /// Exempt probe at each instance over a new connection. The etcd check behind it is cached for 1 s by the server.
     pub readyz_interval: Duration,
-    /// Exempt look at the shared address over a new connection.
+    /// Exempt probe at the API VIP over a new connection.
     pub vip_interval: Duration,
     /// `/livez` and `/version` over the reused connection.
     pub ordinary_interval: Duration,
@@ -36,10 +36,10 @@ pub struct Policy {
     pub etcd_members_interval: Duration,
     /// Page of each etcd member's metrics listener: some 150 KB and 7 ms of the member.
     pub etcd_metrics_interval: Duration,
-    /// Redial of etcd members for their chain, and of each address of a name that has several. For these it is the usual
-    /// life of an answer of the DNS, and that of a pin: what changes faster cannot be told from it.
+    /// Redial of etcd members for their chain, and of each address of a name that has several. For these it is the
+    /// usual life of an answer of the DNS, and that of a pin: what changes faster cannot be told from it.
     pub chain_interval: Duration,
-    /// Reference points and resolvers, outside bursts.
+    /// Reference targets and resolvers, outside bursts.
     pub reference_interval: Duration,
     /// The kernel's clock state.
     pub own_clock_interval: Duration,
@@ -55,32 +55,33 @@ pub struct Policy {
     pub tls_deadline: Duration,
     /// Deadline for the answer: a real apiserver without etcd names its failing parts only after 2 or 4 s.
     pub answer_deadline: Duration,
-    /// A look that lasts longer is a first bad sign, and a slow one if it ends well.
+    /// A probe that lasts longer is a first bad sign, and a slow one if it ends well.
     pub slow_after: Duration,
     /// An etcd member that stays silent for this long counts as silent in its round.
     pub member_deadline: Duration,
-    /// A look at files ends after this, whatever the file system does; a hundred thousand certificates are read in less.
+    /// A probe at files ends after this, whatever the file system does; a hundred thousand certificates are read in
+    /// less.
     pub files_deadline: Duration,
     /// A round whose own sends spread wider is thrown away.
     pub round_spread: Duration,
 
-    /// Bad looks in a row that confirm a fault.
-    pub confirm_looks: u32,
+    /// Bad probes in a row that confirm a fault.
+    pub confirm_probes: u32,
     /// Time their scheduled starts must span.
     pub confirm_span: Duration,
     /// Without any remote reference a fault is confirmed after this, as "path unproven".
     pub unproven_after: Duration,
-    /// A reference point that stays silent for so long while something else answers proves nothing any more, neither by its
-    /// silence nor by being configured. Source: design.md section 2, confirmation.
+    /// A reference target that stays silent for so long while something else answers proves nothing any more, neither
+    /// by its silence nor by being configured. Source: design.md section 2, confirmation.
     pub reference_silent_after: Duration,
     /// A subject gets at most one burst in this time.
     pub burst_pause: Duration,
     /// Pairs of handshakes, a large ClientHello and a small one, that decide whether the path drops large ones: by
-    /// chance a balancer with one dead backend of two shows that once in 64 times, and the hold of the finding, in which
-    /// small ones are watched, does the rest.
+    /// chance a balancer with one dead backend of two shows that once in 64 times, and the hold of the finding, in
+    /// which small ones are watched, does the rest.
     pub hello_pairs: usize,
-    /// The pairs begin within this: three large ones that are swallowed end after 4.1 s, and no apiserver restarts three
-    /// times in it.
+    /// The pairs begin within this: three large ones that are swallowed end after 4.1 s, and no apiserver restarts
+    /// three times in it.
     pub hello_window: Duration,
     /// A large ClientHello is tried again this often while the path drops them, so that the finding can end.
     pub hello_retest: Duration,
@@ -90,7 +91,7 @@ pub struct Policy {
     /// Hold of a lost redundancy.
     pub redundancy_hold: Duration,
     /// Hold of a dead address beside living ones: two lives of a usual DNS answer, for whoever takes an address out of
-    /// service takes it out of the DNS, where its old answers live on for one; and the time of the third look.
+    /// service takes it out of the DNS, where its old answers live on for one; and the time of the third probe.
     pub address_hold: Duration,
     /// Without tolerance for a further loss for this long, a lost redundancy is critical.
     pub redundancy_critical: Duration,
@@ -98,7 +99,7 @@ pub struct Policy {
     pub sole_hold: Duration,
     /// A leader must be missing for this long; an election takes 1 to 2 s.
     pub leaderless_hold: Duration,
-    /// Failures of an endpoint that works in between are counted over this time: 30 looks at a shared address.
+    /// Failures of an endpoint that works in between are counted over this time: 30 probes at an API VIP.
     pub partly_window: Duration,
     /// So many of them make a finding: a restart is one, a restart that fails once is two.
     pub partly_failures: usize,
@@ -112,10 +113,10 @@ pub struct Policy {
     pub quota_tiers: [QuotaTier; 3],
     /// A tier must be held this long: a defragmentation under way or one odd answer is no news.
     pub quota_hold: Duration,
-    /// Good looks must last this long to end something.
+    /// Good probes must last this long to end something.
     pub recovery_hold: Duration,
     /// And be this many.
-    pub recovery_looks: u32,
+    pub recovery_probes: u32,
     /// Consequences that outlive their cause by this are named. Source: control-plane.md, root-cause graph.
     pub remains_after: Duration,
     /// What grew worse in an incident, but not louder than what was told of it before, waits this long for more of the
@@ -124,14 +125,14 @@ pub struct Policy {
     /// An older certificate must be served for this long beside a newer one on disk. Source: certificates.md 4.1, two
     /// looks ten minutes apart.
     pub stale_after: Duration,
-    /// Looks in a row that must find a watched file missing or unreadable. Source: certificates.md section 6, 6.
-    pub unread_looks: u32,
+    /// Probes in a row that must find a watched file missing or unreadable. Source: certificates.md section 6, 6.
+    pub unread_probes: u32,
     /// Blindness is mailed after this.
     pub blind_mail: Duration,
     /// Open critical incidents are said again after this.
     pub repeat_after: Duration,
 
-    /// A wake-up later than this voids the looks it covered.
+    /// A wake-up later than this voids the probes it covered.
     pub loop_lag: Duration,
     /// A gap between the clocks wider than this does as well.
     pub clock_gap: Duration,
@@ -156,23 +157,24 @@ pub struct Policy {
     /// The snapshot is rebuilt at most this often.
     pub snapshot_pause: Duration,
 
-    /// Requests that may be sent to a cluster in any second, however few are planned. Source: control-plane.md section 3.
+    /// Requests that may be sent to a cluster in any second, however few are planned. Source: control-plane.md section
+    /// 3.
     pub ceiling_least: u32,
     /// So many times the plan may be sent to a cluster in any second, where that is more: each endpoint is asked twice
     /// within the second that confirms a fault, which the schedule does in two intervals.
     pub ceiling_factor: u32,
     /// And so many requests beyond that.
     pub ceiling_margin: u32,
-    /// Looks under way at one endpoint, bursts not counted.
+    /// Probes under way at one endpoint, bursts not counted.
     pub in_flight: usize,
-    /// Looks of bursts under way at one endpoint.
+    /// Probes of bursts under way at one endpoint.
     pub burst_in_flight: usize,
-    /// With so many looks under way at all, a cluster starts no more than its share of them, bursts excepted: a second
+    /// With so many probes under way at all, a cluster starts no more than its share of them, bursts excepted: a second
     /// of the busiest vantage planned for. Each holds some 20 KiB.
     pub in_flight_at_all: usize,
 }
 
-/// Addresses that the name of an apiserver or of the shared address is planned to have. Source: managed control planes
+/// Addresses that the name of an apiserver or of the API VIP is planned to have. Source: managed control planes
 /// and cloud balancers have one in each of two or three zones. The name of an etcd member is planned to have one, which
 /// is seen without further handshakes.
 pub const PLANNED_ADDRESSES: u32 = 3;
@@ -190,9 +192,9 @@ impl Policy {
         ceiling
     }
 
-    /// The longest that a look over a new connection takes: all its deadlines, one after the other.
+    /// The longest that a probe over a new connection takes: all its deadlines, one after the other.
     #[must_use]
-    pub fn longest_look(&self) -> Duration {
+    pub fn longest_probe(&self) -> Duration {
         self.dial_deadline + self.tls_deadline + self.answer_deadline
     }
 }
@@ -229,7 +231,7 @@ impl Default for Policy {
             member_deadline: seconds(1),
             files_deadline: seconds(20),
             round_spread: seconds(1),
-            confirm_looks: 3,
+            confirm_probes: 3,
             confirm_span: seconds(1),
             unproven_after: seconds(30),
             reference_silent_after: seconds(600),
@@ -255,11 +257,11 @@ impl Default for Policy {
             ],
             quota_hold: seconds(30),
             recovery_hold: seconds(15),
-            recovery_looks: 3,
+            recovery_probes: 3,
             remains_after: seconds(60),
             part_wait: seconds(10),
             stale_after: seconds(600),
-            unread_looks: 3,
+            unread_probes: 3,
             blind_mail: seconds(60),
             repeat_after: seconds(4 * 3600),
             loop_lag: seconds(1),

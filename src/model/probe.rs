@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::subject::Subject;
 use super::time::Now;
 
-/// The kind of question a look asks.
+/// The kind of question a probe asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProbeKind {
@@ -35,7 +35,7 @@ pub enum ProbeKind {
     Addresses,
     /// An open reused connection that broke without announcement. Never asked for: it reports by itself.
     Tripwire,
-    /// A TCP connection to a reference point.
+    /// A TCP connection to a reference target.
     Reference,
     /// One DNS query to a resolver.
     Resolver,
@@ -45,7 +45,7 @@ pub enum ProbeKind {
     Files,
 }
 
-/// Whether a look dials anew or rides an open connection.
+/// Whether a probe connects anew or rides an open connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Connection {
@@ -66,10 +66,10 @@ pub struct Probe {
     pub connection: Connection,
 }
 
-/// Identifies one look within the life of the process.
+/// Identifies one probe within the life of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct LookId(pub u64);
+pub struct ProbeId(pub u64);
 
 /// The size of the ClientHello that a handshake begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -93,9 +93,9 @@ pub struct Greeting {
 
 /// One request to look, as the engine hands it to the collectors.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Look {
+pub struct ProbeRequest {
     /// Identity, echoed in the observation.
-    pub id: LookId,
+    pub id: ProbeId,
     /// What to look at.
     pub probe: Probe,
     /// When it was due; the observation is dated from here, however late the collector starts.
@@ -129,7 +129,7 @@ impl ProbeKind {
         }
     }
 
-    /// Whether one look asks every member of an etcd cluster at once.
+    /// Whether one probe asks every member of an etcd cluster at once.
     #[must_use]
     pub const fn is_round(self) -> bool {
         match self {

@@ -10,7 +10,7 @@ pub enum MessageReason {
     First,
     /// The level rose, or a certificate crossed into a later band.
     Escalated,
-    /// A deeper cause was found.
+    /// A root cause was found.
     CauseFound,
     /// Still open after the repeat interval.
     Repeated,

@@ -50,7 +50,7 @@ pub enum RuleId {
     F53,
     /// A certificate was renewed on disk, and the old one is still served.
     F54,
-    /// A reference point has been silent for long.
+    /// A reference target has been silent for long.
     F55,
     /// The path drops large ClientHellos.
     F56,

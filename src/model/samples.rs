@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::certificate::{Class, Fingerprint, Trust};
-use super::etcd::{AlarmKind, Apart, Apartness, Election, Fill, Group, Mismatch};
+use super::etcd::{Apart, Apartness, Election, EtcdAlarmKind, Fill, Group, Mismatch};
 use super::gap::{Gap, Single};
 use super::health::Foreign;
 use super::hosts::Hosts;
 use super::incident::{Ending, Incident, IncidentId, Part, Told};
 use super::inventory::{Own, OwnPart, Towards};
 use super::links::Links;
-use super::message::{Delivery, LookLine, Message, MessageId};
+use super::message::{Delivery, Message, MessageId, ProbeLine};
 use super::phase::{Cause, Phase, Phases, Unseen};
 use super::probe::{Probe, ProbeKind};
 use super::reason::MessageReason;
@@ -21,7 +21,7 @@ use super::rule::{Level, RuleId};
 use super::stored::ItemKind;
 use super::subject::Subject;
 use super::time::UnixTime;
-use super::verdict::{Anchor, Band, Evidence, Extent, Finding, Symptom, Traffic, Untrusted};
+use super::verdict::{Anchor, Evidence, ExpiryThreshold, Extent, Finding, Symptom, Traffic, Untrusted};
 
 /// 2026-03-01T03:14:00Z.
 pub(crate) const OPENED: UnixTime = UnixTime::from_secs(1_772_334_840);
@@ -139,7 +139,7 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
         RuleId::F09 => (
             "prod-eu1/etcd/etcd",
             Evidence::Alarm {
-                kind: AlarmKind::NoSpace,
+                kind: EtcdAlarmKind::NoSpace,
                 raised_by: vec!["etcd-2".into()],
                 db_size_bytes: Some(2_147_500_032),
                 db_quota_bytes: Some(2_147_483_648),
@@ -149,11 +149,11 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
         RuleId::F10 => (
             "prod-eu1/etcd/etcd",
             Evidence::Alarm {
-                kind: AlarmKind::Corrupt,
+                kind: EtcdAlarmKind::Corrupt,
                 raised_by: vec!["etcd-3".into()],
                 db_size_bytes: None,
                 db_quota_bytes: None,
-                beside: vec![AlarmKind::NoSpace],
+                beside: vec![EtcdAlarmKind::NoSpace],
             },
         ),
         RuleId::F22 => (
@@ -189,7 +189,7 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
                 holder: "CN=kube-apiserver".into(),
                 issuer: "CN=kubernetes".into(),
                 not_after: OPENED.minus(Duration::from_secs(3600)),
-                band: Band::Expired,
+                band: ExpiryThreshold::Expired,
                 class: Class::Manual,
                 is_authority: false,
                 trust: Trust::Expired,
@@ -221,7 +221,7 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
                 holder: "CN=vedette".into(),
                 issuer: "CN=kubernetes".into(),
                 not_after: OPENED.plus(Duration::from_secs(6 * 86_400)),
-                band: Band::Urgent,
+                band: ExpiryThreshold::Urgent,
                 class: Class::Manual,
                 kind: ItemKind::Client,
                 own: Some(Box::new(Own { part: OwnPart::Client, towards: Towards::Apiservers })),
@@ -239,7 +239,7 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
                 total: Duration::from_millis(2340),
                 dominating: Some(Phase::FirstByte),
                 traffic: Traffic::All,
-                looks: 3,
+                probes: 3,
                 awaited: Vec::new(),
                 slow: 1,
                 of: 2,
@@ -347,14 +347,14 @@ pub(crate) fn finding(rule: RuleId) -> Finding {
     }
 }
 
-fn looks(rule: RuleId) -> Vec<LookLine> {
+fn probes(rule: RuleId) -> Vec<ProbeLine> {
     let spent = |connect: u64, tls: Option<u64>, processing: Option<u64>| Phases {
         dial: Some(Duration::from_micros(connect)),
         tls: tls.map(Duration::from_micros),
         first_byte: processing.map(Duration::from_micros),
         ..Phases::default()
     };
-    let look = |of: &str, kind: ProbeKind, phases: Phases, outcome: Result<&str, Unseen>, good: bool| LookLine {
+    let line = |of: &str, kind: ProbeKind, phases: Phases, outcome: Result<&str, Unseen>, good: bool| ProbeLine {
         probe: Probe::anew(subject(of), kind),
         address: addresses().get(&subject(of)).cloned().unwrap_or_default(),
         at: OPENED.plus(Duration::from_secs(2)),
@@ -365,17 +365,17 @@ fn looks(rule: RuleId) -> Vec<LookLine> {
     let answered = || spent(300, Some(2100), Some(900));
     let (refused, mute) = (spent(200, None, None), spent(1_000_000, None, None));
     let member = |n: u8, text: &str, good: bool| {
-        look(&format!("prod-eu1/etcd/etcd/etcd-{n}"), ProbeKind::EtcdStatus, answered(), Ok(text), good)
+        line(&format!("prod-eu1/etcd/etcd/etcd-{n}"), ProbeKind::EtcdStatus, answered(), Ok(text), good)
     };
     let no_member = |n: u8, phases: Phases, unseen: Unseen| {
-        look(&format!("prod-eu1/etcd/etcd/etcd-{n}"), ProbeKind::EtcdStatus, phases, Err(unseen), false)
+        line(&format!("prod-eu1/etcd/etcd/etcd-{n}"), ProbeKind::EtcdStatus, phases, Err(unseen), false)
     };
     let api = |of: &str, took: u64, text: &str| {
         let phases = spent(400, Some(3100), Some(took));
-        look(&format!("prod-eu1/{of}"), ProbeKind::Readyz, phases, Ok(text), text == "HTTP 200")
+        line(&format!("prod-eu1/{of}"), ProbeKind::Readyz, phases, Ok(text), text == "HTTP 200")
     };
     let no_api = |of: &str, phases: Phases, unseen: Unseen| {
-        look(&format!("prod-eu1/{of}"), ProbeKind::Readyz, phases, Err(unseen), false)
+        line(&format!("prod-eu1/{of}"), ProbeKind::Readyz, phases, Err(unseen), false)
     };
     let healthy = |n: u8| member(n, "leader a1, term 8", true);
     match rule {
@@ -425,8 +425,8 @@ fn looks(rule: RuleId) -> Vec<LookLine> {
 }
 
 /// The same probes once all is well again.
-fn recovered(rule: RuleId) -> Vec<LookLine> {
-    let mut lines = looks(rule);
+fn recovered(rule: RuleId) -> Vec<ProbeLine> {
+    let mut lines = probes(rule);
     for line in &mut lines {
         let text = if line.probe.kind == ProbeKind::EtcdStatus { "leader a1, term 8" } else { "HTTP 200" };
         line.at = OPENED.plus(Duration::from_secs(861));
@@ -522,7 +522,7 @@ pub(crate) fn delivery(rule: RuleId, reason: MessageReason) -> Delivery {
             dashboard: None,
         },
         time_zone: None,
-        looks: if incident.over.is_some() { recovered(rule) } else { looks(rule) },
+        probes: if incident.over.is_some() { recovered(rule) } else { probes(rule) },
         before: (rule == RuleId::F24).then(|| Before {
             opened: OPENED.minus(Duration::from_secs(2 * 86_400 + 120)),
             lasted: Duration::from_secs(244),

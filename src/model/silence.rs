@@ -36,7 +36,7 @@ pub struct Silence {
 
 /// What a silence did to an incident.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hushed {
+pub struct SilenceEffect {
     /// The silence that was in force when something of the incident was to be said; its `until` is moved to when it
     /// really ended.
     pub silence: Silence,

@@ -1,4 +1,4 @@
-//! An immutable picture of what the engine believes, for everything that only reads: page, metrics, heartbeat, CLI.
+//! An immutable snapshot of what the engine believes, for everything that only reads: page, metrics, heartbeat, CLI.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use super::subject::{Name, Subject};
 use super::tally::Tally;
 use super::time::{Now, UnixTime};
 
-/// The picture. Unchanged parts are shared with the one before.
+/// The snapshot. Unchanged parts are shared with the one before.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     /// When it was taken.
@@ -35,8 +35,8 @@ pub struct Snapshot {
     /// The numbers that decide.
     pub policy: Arc<Policy>,
     /// Each cluster by name.
-    pub clusters: BTreeMap<Name, Arc<ClusterPicture>>,
-    /// Latest look at each reference point, resolver and the own clock.
+    pub clusters: BTreeMap<Name, Arc<ClusterSnapshot>>,
+    /// Latest probe at each reference target, resolver and the own clock.
     pub vantage: BTreeMap<Probe, Arc<Observation>>,
     /// What the files that belong to no cluster hold, and when they were looked at.
     pub stored: Option<(UnixTime, Arc<FilesReading>)>,
@@ -70,9 +70,9 @@ pub struct Snapshot {
 
 /// One cluster.
 #[derive(Debug, Clone, Default)]
-pub struct ClusterPicture {
-    /// Latest look by probe (latest scheduled; late arrivals do not replace it).
-    pub looks: BTreeMap<Probe, Arc<Observation>>,
+pub struct ClusterSnapshot {
+    /// Latest probe by probe (latest scheduled; late arrivals do not replace it).
+    pub observations: BTreeMap<Probe, Arc<Observation>>,
     /// Chain last served at each endpoint, and when it was seen.
     pub served: BTreeMap<Subject, (UnixTime, Arc<Served>)>,
     /// What its files hold, and when they were looked at.
@@ -105,19 +105,19 @@ pub enum HeartbeatState {
 /// Counters since start.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counters {
-    /// Looks asked for.
-    pub looks: u64,
+    /// Probes asked for.
+    pub probes: u64,
     /// Ticks skipped: nobody asked in time, or the one before still waited to be sent.
     pub skipped: u64,
-    /// Looks asked for by bursts.
-    pub burst_looks: u64,
-    /// Looks that had to wait for the budget of their cluster, or for room among those under way.
+    /// Probes asked for by bursts.
+    pub burst_probes: u64,
+    /// Probes that had to wait for the budget of their cluster, or for room among those under way.
     pub deferred: u64,
     /// Observations voided by loop lag or a clock gap.
     pub voided: u64,
     /// Observations that came after a later scheduled one.
     pub late: u64,
-    /// Looks that never came back and were given up.
+    /// Probes that never came back and were given up.
     pub lost: u64,
     /// Messages accepted.
     pub accepted: u64,

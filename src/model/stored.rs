@@ -4,7 +4,7 @@
 //! either could be had. Who renews an item, which endpoint should serve it and whether we use it ourselves stands in
 //! the inventory, under the name of its source.
 
-mod aside;
+mod backup_names;
 mod foreign;
 mod items;
 mod replaced;
@@ -20,7 +20,7 @@ use super::certificate::Fingerprint;
 use super::subject::Name;
 use super::time::UnixTime;
 
-/// One look at all sources of a cluster, or of the vantage.
+/// One probe at all sources of a cluster, or of the vantage.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FilesReading {
     /// Each source, in the order of their names.
@@ -37,7 +37,7 @@ struct Spot {
     item: u32,
     /// Whether the same source holds the one that replaced it.
     is_superseded: bool,
-    /// Whether it is an authority of a public bundle that has nothing to do with us.
+    /// Whether it is a CA of a public bundle that has nothing to do with us.
     #[serde(default)]
     is_foreign: bool,
 }
@@ -92,7 +92,7 @@ pub struct Trouble {
 pub struct Item {
     /// SHA-256 of the certificate, or of what a token says without its signature.
     pub fingerprint: Fingerprint,
-    /// Hash of holder, issuer and names: equal for a certificate and the one that replaces it.
+    /// Hash of subject, issuer and names: equal for a certificate and the one that replaces it.
     pub identity: u64,
     /// Start and end; `None` for a token that has no end.
     pub life: Option<Life>,
@@ -122,11 +122,11 @@ pub struct Life {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ItemKind {
-    /// A certificate that is no authority, in a file of certificates.
+    /// A certificate that is no CA, in a file of certificates.
     Leaf,
     /// The same, and its extended key usage names clients alone.
     Client,
-    /// An authority.
+    /// A CA.
     Authority,
     /// A client certificate inside a kubeconfig.
     KubeconfigClient,
@@ -215,7 +215,7 @@ impl FilesReading {
         }
     }
 
-    /// Of the authorities that a system ships, those that issued nothing here are nobody's here.
+    /// Of the CAs that a system ships, those that issued nothing here are nobody's here.
     fn mark_foreign(&mut self) {
         for at in foreign::foreign(self) {
             self.order[at].is_foreign = true;
@@ -274,7 +274,7 @@ impl<'a> Held<'a> {
         self.spots.iter().all(|spot| spot.is_superseded)
     }
 
-    /// Whether it is an authority of public bundles and nothing else.
+    /// Whether it is a CA of public bundles and nothing else.
     #[must_use]
     pub fn is_foreign(&self) -> bool {
         self.spots.iter().all(|spot| spot.is_foreign)

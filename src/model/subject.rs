@@ -20,7 +20,7 @@ pub struct Name(Arc<str>);
 #[error("a name has 1 to 63 letters, digits, '.', '_', ':' or '-', and starts with a letter or digit")]
 pub struct BadName;
 
-/// A subject: the thing that a look, a verdict or an incident is about.
+/// A subject: the thing that a probe, a verdict or an incident is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Subject {
@@ -46,7 +46,7 @@ pub enum Subject {
     /// token, or the name of a source of the inventory.
     Stored(Option<Name>, Name),
     /// The chains that verification refuses for one reason: cluster, the etcd whose members serve them (`None` for the
-    /// apiservers and the shared address), the reason.
+    /// apiservers and the API VIP), the reason.
     Chain(Name, Option<Name>, Distrust),
 }
 
@@ -112,8 +112,8 @@ impl Subject {
         }
     }
 
-    /// The component as a bounded label value: `vantage`, `reference`, `resolver`, `cluster`, `vip`, `apiserver`, `etcd`,
-    /// `stored`, `chain`.
+    /// The component as a bounded label value: `vantage`, `reference`, `resolver`, `cluster`, `vip`, `apiserver`,
+    /// `etcd`, `stored`, `chain`.
     #[must_use]
     pub const fn component(&self) -> &'static str {
         match self {

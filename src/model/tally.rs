@@ -1,7 +1,8 @@
-//! What was counted of the looks at one endpoint: how long their phases took, and how they ended.
+//! What was counted of the probes at one endpoint: how long their phases took, and how they ended.
 //!
-//! Bounded by the closed sets of kinds, phases and causes, and kept small: a vantage that watches ten thousand endpoints
-//! holds ten thousand of these. Knows nothing of observations; `observe/history.rs` adds, the metrics page reads.
+//! Bounded by the closed sets of kinds, phases and causes, and kept small: a vantage that watches ten thousand
+//! endpoints holds ten thousand of these. Knows nothing of observations; `observe/history.rs` adds, the metrics page
+//! reads.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ pub struct Tally {
 /// Identity of one latency series of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Series {
-    /// Kind of look.
+    /// Kind of probe.
     pub kind: ProbeKind,
     /// New or reused connection.
     pub connection: Connection,
@@ -32,7 +33,7 @@ pub struct Series {
 /// Identity of one outcome counter of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ended {
-    /// Kind of look.
+    /// Kind of probe.
     pub kind: ProbeKind,
     /// New or reused connection.
     pub connection: Connection,
@@ -43,7 +44,7 @@ pub struct Ended {
 /// Cumulative counts over [`Histogram::BOUNDS`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Histogram {
-    /// Samples at or below each bound; not cumulative. A look a second would fill 32 bits in 136 years.
+    /// Samples at or below each bound; not cumulative. A probe a second would fill 32 bits in 136 years.
     counts: [u32; Self::BOUNDS.len()],
     /// Samples above the last bound.
     above: u32,
@@ -52,12 +53,12 @@ pub struct Histogram {
 }
 
 impl Tally {
-    /// Counts one look that ended.
+    /// Counts one probe that ended.
     pub fn end(&mut self, ended: Ended) {
         *entry(&mut self.endings, ended) += 1;
     }
 
-    /// Counts how long a phase of a look took.
+    /// Counts how long a phase of a probe took.
     pub fn observe(&mut self, series: Series, spent: Duration) {
         entry(&mut self.durations, series).observe(spent);
     }

@@ -1,4 +1,4 @@
-//! What the vantage says about itself: its clock, its resolvers, its reference points.
+//! What the vantage says about itself: its clock, its resolvers, its reference targets.
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::{Class, Fingerprint, Trust};
-use super::etcd::{AlarmKind, Apart, Election, Fill, Mismatch};
+use super::etcd::{Apart, Election, EtcdAlarmKind, Fill, Mismatch};
 use super::gap::{Gap, Single};
 use super::health::Foreign;
 use super::inventory::Own;
@@ -20,14 +20,14 @@ use super::time::{Now, UnixTime};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "a verdict lives for one turn of the engine, and few are kept at a time")]
 pub enum Verdict {
-    /// A fresh look proves that all is well.
+    /// A fresh probe proves that all is well.
     Good {
-        /// Scheduled start of the first of these good looks.
+        /// Scheduled start of the first of these good probes.
         since: Now,
         /// Scheduled start of the last of them.
         until: Now,
-        /// Good looks in a row.
-        looks: u32,
+        /// Good probes in a row.
+        probes: u32,
     },
     /// Confirmed bad.
     Bad(Finding),
@@ -38,16 +38,16 @@ pub enum Verdict {
 /// Why a rule cannot tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
-    /// Bad looks, not yet confirmed; `since` is the scheduled start of the first.
+    /// Bad probes, not yet confirmed; `since` is the scheduled start of the first.
     Suspected {
-        /// Scheduled start of the first bad look.
+        /// Scheduled start of the first bad probe.
         since: Now,
     },
-    /// No look has ended yet.
+    /// No probe has ended yet.
     NeverSeen,
-    /// The last look is too old to speak for now.
+    /// The last probe is too old to speak for now.
     Stale,
-    /// The last look could not tell: refused credential, shed load, own fault.
+    /// The last probe could not tell: refused credential, shed load, own fault.
     Unclear,
     /// The vantage is blind or its clock cannot be trusted.
     Vantage,
@@ -62,7 +62,7 @@ pub struct Finding {
     pub subject: Subject,
     /// How loud it is.
     pub level: Level,
-    /// Wall time of the scheduled start of the first bad look.
+    /// Wall time of the scheduled start of the first bad probe.
     pub since: UnixTime,
     /// How long it must last, confirmed and observed, before anything is said.
     pub hold: Duration,
@@ -90,9 +90,9 @@ pub enum Evidence {
         #[serde(default)]
         unwatched: usize,
     },
-    /// One look that failed.
+    /// One probe that failed.
     Silent {
-        /// Why the last look saw nothing.
+        /// Why the last probe saw nothing.
         unseen: Unseen,
         /// Members or instances of the same kind that still work.
         remaining: usize,
@@ -147,11 +147,11 @@ pub enum Evidence {
         #[serde(default)]
         extent: Extent,
     },
-    /// Chains that the configured authorities do not verify, all for one reason.
+    /// Chains that the configured CAs do not verify, all for one reason.
     Untrusted {
         /// Each endpoint with what it serves.
         parts: Vec<Untrusted>,
-        /// The authorities that are configured.
+        /// The CAs that are configured.
         trusted: Vec<Anchor>,
     },
     /// Endpoints that answer their health checks and give ordinary requests what no apiserver gives.
@@ -163,7 +163,7 @@ pub enum Evidence {
         /// Of how many.
         of: usize,
     },
-    /// The shared address is dead.
+    /// The API VIP is dead.
     Vip {
         /// What it does.
         symptom: Symptom,
@@ -185,7 +185,7 @@ pub enum Evidence {
     /// An alarm raised inside etcd.
     Alarm {
         /// Its kind.
-        kind: AlarmKind,
+        kind: EtcdAlarmKind,
         /// Members that raised it, by configured name where known.
         raised_by: Vec<String>,
         /// Backend size in bytes of the largest member.
@@ -194,25 +194,26 @@ pub enum Evidence {
         db_quota_bytes: Option<u64>,
         /// Kinds of alarms that stand beside it.
         #[serde(default)]
-        beside: Vec<AlarmKind>,
+        beside: Vec<EtcdAlarmKind>,
     },
     /// Slow answers.
     Slow {
-        /// The endpoints that are slow, with the latest slow look's total.
+        /// The endpoints that are slow, with the latest slow probe's total.
         parts: Vec<(Subject, Duration)>,
-        /// The latest slow look's total.
+        /// The latest slow probe's total.
         total: Duration,
         /// The phase in which most of it went.
         dominating: Option<Phase>,
         /// Which looks are slow at the slowest of them.
         #[serde(default)]
         traffic: Traffic,
-        /// Slow looks in a row.
-        looks: u32,
+        /// Slow probes in a row.
+        #[serde(rename = "looks")]
+        probes: u32,
         /// Endpoints that were slow and have not been seen to be quick since, the slow ones left out.
         #[serde(default)]
         awaited: Vec<Subject>,
-        /// Instances that are slow, the shared address not counted.
+        /// Instances that are slow, the API VIP not counted.
         slow: usize,
         /// Of how many.
         of: usize,
@@ -227,11 +228,11 @@ pub enum Evidence {
         issuer: String,
         /// Its end.
         not_after: UnixTime,
-        /// The band of the ladder it is in.
-        band: Band,
+        /// The band of the expiry thresholds it is in.
+        band: ExpiryThreshold,
         /// Who renews it.
         class: Class,
-        /// Whether it is an authority that the server's own certificate depends on and that ends before it.
+        /// Whether it is a CA that the server's own certificate depends on and that ends before it.
         is_authority: bool,
         /// What strict verification of the served chain says.
         trust: Trust,
@@ -251,8 +252,8 @@ pub enum Evidence {
         issuer: String,
         /// Its end.
         not_after: UnixTime,
-        /// The band of the ladder it is in.
-        band: Band,
+        /// The band of the expiry thresholds it is in.
+        band: ExpiryThreshold,
         /// Who renews it.
         class: Class,
         /// What it is.
@@ -268,7 +269,7 @@ pub enum Evidence {
         sources: Vec<Name>,
         /// When it was last read, where it cannot be read any more.
         last_read: Option<UnixTime>,
-        /// Whether it is an authority beside its successor, on which nothing verified depends.
+        /// Whether it is a CA beside its successor, on which nothing verified depends.
         #[serde(default)]
         is_spare: bool,
     },
@@ -332,7 +333,7 @@ pub enum Evidence {
         unseen: Option<Unseen>,
         /// When it last answered; `None` for never since vedette started.
         answered: Option<UnixTime>,
-        /// Reference points, resolvers and clusters that still prove our path.
+        /// Reference targets, resolvers and clusters that still prove our path.
         left: usize,
     },
     /// What cannot be seen of a cluster.
@@ -367,7 +368,7 @@ pub enum Evidence {
     Blind {
         /// Subjects that do not answer.
         silent: usize,
-        /// Reference points among them.
+        /// Reference targets among them.
         references: usize,
     },
 }
@@ -410,7 +411,7 @@ pub struct Untrusted {
     pub fingerprint: Fingerprint,
 }
 
-/// An authority of the configuration.
+/// A CA of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Anchor {
     /// Its subject.
@@ -430,7 +431,7 @@ pub enum Extent {
     NewConnections,
     /// It works between its failures.
     AtTimes {
-        /// Failures within the window, each followed or preceded by a good look.
+        /// Failures within the window, each followed or preceded by a good probe.
         failures: usize,
         /// The time they are counted over.
         window: Duration,
@@ -447,7 +448,7 @@ pub enum Asked {
     Ordinary,
 }
 
-/// Which of the looks at an endpoint are slow: what is quick beside them tells where the time goes.
+/// Which of the probes at an endpoint are slow: what is quick beside them tells where the time goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Traffic {
@@ -467,7 +468,7 @@ pub enum Traffic {
 /// Bands of the expiry ladder, ordered from early to late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Band {
+pub enum ExpiryThreshold {
     /// Plan the renewal.
     Notice,
     /// Renew soon.
@@ -491,7 +492,7 @@ impl Finding {
 impl Finding {
     /// The band of the expiry ladder it is in; `None` for what has nothing to do with certificates.
     #[must_use]
-    pub const fn band(&self) -> Option<Band> {
+    pub const fn band(&self) -> Option<ExpiryThreshold> {
         if let Evidence::Expiry { band, .. } | Evidence::Stored { band, .. } = self.evidence {
             Some(band)
         } else {
@@ -509,7 +510,7 @@ pub struct FindingKey {
     pub subject: Subject,
 }
 
-impl Band {
+impl ExpiryThreshold {
     /// The word people read.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

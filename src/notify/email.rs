@@ -10,27 +10,27 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::extension::ClientId;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::aside::Aside;
+use crate::config::blocking::BlockingPool;
 use crate::config::settings::{self, Host, MailTls};
 use crate::model::message::{Delivery, FailureClass, Receipt};
 use crate::model::recipient::{Recipients, Rejection};
 
 use super::kept::{Kept, Unread};
-use super::letter::{Correspondence, letter};
-use super::line::Expected;
+use super::mime::{Addressing, mime_message};
 use super::pin::Pin;
 use super::refused::Refused;
-use super::step::Failure;
-use super::talk::{self, Errand, Protection, Taken, Talked};
+use super::smtp_session::{self, Protection, SessionOutcome, SmtpJob, Taken};
+use super::smtp_step::Failure;
+use super::transport::Expected;
 
-/// Deadline of one step of the talk. A healthy relay answers in milliseconds; one that greylists by delay takes
+/// Deadline of one step of the session. A healthy relay answers in milliseconds; one that greylists by delay takes
 /// seconds; RFC 5321 section 4.5.3.2 allows minutes, which is too long for a page.
 const STEP: Duration = Duration::from_secs(10);
 
 /// Time given to a polite end after the message was accepted.
 const QUIT: Duration = Duration::from_secs(1);
 
-/// Reads of the password and the authority at a time: one for each mail under way.
+/// Reads of the password and the CA at a time: one for each mail under way.
 const READS: usize = 4;
 
 /// A configured address that is none.
@@ -50,9 +50,9 @@ pub struct Email {
     ca: Option<settings::Source>,
     login: Option<settings::Login>,
     refused: Refused,
-    who: Correspondence,
+    who: Addressing,
     hello: ClientId,
-    files: Aside,
+    files: BlockingPool,
     last_password: Kept<SecretString>,
     last_expected: Kept<Expected>,
     step: Duration,
@@ -73,7 +73,7 @@ impl Email {
     /// When a sender, recipient or reply address cannot be used.
     pub fn new(mail: &settings::Mail, vantage: &str) -> Result<Self, BadAddress> {
         super::install_provider();
-        let who = Correspondence {
+        let who = Addressing {
             from: mailbox(&mail.from)?,
             to: mail.to.iter().map(|to| mailbox(to)).collect::<Result<_, _>>()?,
             reply_to: mail.reply_to.as_deref().map(mailbox).transpose()?,
@@ -87,15 +87,15 @@ impl Email {
             refused: Refused::default(),
             who,
             hello: hello(vantage),
-            files: Aside::new(READS),
+            files: BlockingPool::new(READS),
             last_password: Kept::default(),
             last_expected: Kept::default(),
             step: STEP,
         })
     }
 
-    /// Resolves the relay's name and reads its password and CA ahead of the first mail, so that DNS and the disk may die
-    /// before it. Needs a tokio runtime.
+    /// Resolves the relay's name and reads its password and CA ahead of the first mail, so that DNS and the disk may
+    /// die before it. Needs a tokio runtime.
     pub async fn prepare(&self) {
         self.pin.refresh();
         // What fails now is told with the first mail that needs it.
@@ -135,10 +135,10 @@ impl Email {
             let text = format!("the whole talk with the relay: not done within {overall:?}");
             Err(Failure::of(FailureClass::Timeout, text))
         });
-        let Talked { taken, refused } =
-            result.unwrap_or_else(|failure| Talked { taken: Err(failure), refused: Vec::new() });
+        let SessionOutcome { taken, refused } =
+            result.unwrap_or_else(|failure| SessionOutcome { taken: Err(failure), refused: Vec::new() });
         let refused: Vec<Rejection> = refused.into_iter().map(|(who, text)| rejection(&who, text)).collect();
-        let Taken { answer, recipients, later, mut dialogue } = match taken {
+        let Taken { answer, recipients, later, mut connection } = match taken {
             Ok(taken) => taken,
             // Others have it, and these never will.
             Err(_) if !delivery.served.is_empty() && refused.len() == to.len() => {
@@ -149,7 +149,7 @@ impl Email {
                 return Outcome { answer: Err(failure), recipients: Recipients { refused, ..Recipients::default() } };
             }
         };
-        drop(tokio::time::timeout(QUIT, dialogue.quit()).await);
+        drop(tokio::time::timeout(QUIT, connection.quit()).await);
         let answer = match later.first() {
             None => Ok(answer),
             Some((waiting, why)) => {
@@ -162,8 +162,9 @@ impl Email {
         Outcome { answer, recipients: Recipients { served, refused } }
     }
 
-    async fn attempt(&self, delivery: &Delivery, to: &[lettre::Address]) -> Result<Talked, Failure> {
-        let letter = letter(delivery, &self.who).map_err(|error| Failure::own(format!("writing the mail: {error}")))?;
+    async fn attempt(&self, delivery: &Delivery, to: &[lettre::Address]) -> Result<SessionOutcome, Failure> {
+        let mime_message =
+            mime_message(delivery, &self.who).map_err(|error| Failure::own(format!("writing the mail: {error}")))?;
         let protection = self.protection().await?;
         let password = self.password().await?;
         let login = self.login.as_ref().zip(password.as_ref());
@@ -176,25 +177,25 @@ impl Email {
                 let text = format!("resolving the relay's name {}: {why}", host(&self.relay.host));
                 Failure::of(FailureClass::Connect, text)
             })?;
-        let talked = talk::talk(&Errand {
+        let outcome = smtp_session::deliver(&SmtpJob {
             addresses: &addresses,
             hello: self.hello.clone(),
             protection,
             login,
             from: &self.who.from.email,
             to: to.to_vec(),
-            letter: &letter,
+            mime_message: &mime_message,
             step: self.step,
         })
         .await;
-        match (talked.taken, password) {
+        match (outcome.taken, password) {
             (Err(failure), Some(password)) if failure.class == FailureClass::Auth && failure.is_permanent => {
                 tracing::error!("SMTP login rejected; retried when the password file changes");
                 self.refused.remember(password);
                 // For good with this password only.
                 Err(Failure { is_permanent: false, ..failure })
             }
-            (taken, _) => Ok(Talked { taken, ..talked }),
+            (taken, _) => Ok(SessionOutcome { taken, ..outcome }),
         }
     }
 

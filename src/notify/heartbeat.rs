@@ -12,14 +12,14 @@ use reqwest::{Client, Url};
 use secrecy::ExposeSecret;
 use tokio::runtime::Runtime;
 
-use crate::config::aside::Aside;
+use crate::config::blocking::BlockingPool;
 use crate::config::settings::{self, Address, Host};
 use crate::model::message::{DeliveryFailure, FailureClass};
 use crate::render::harmless;
 
 use super::kept::{Kept, Unread};
+use super::log_once::LogOnce;
 use super::pin::Pin;
-use super::told::Told;
 use super::{innermost, trust};
 
 /// Deadline of one heartbeat as a whole: the receivers in use expect one a minute.
@@ -29,7 +29,7 @@ const OVERALL: Duration = Duration::from_secs(10);
 /// more.
 const WORK: Duration = Duration::from_secs(1);
 
-/// Between two looks at how much work an answer makes.
+/// Between two probes at how much work an answer makes.
 const GLANCE: Duration = Duration::from_millis(100);
 
 /// Redirects followed, on the same host only.
@@ -40,13 +40,13 @@ pub struct Heartbeat {
     url: Url,
     ca: Option<settings::Source>,
     names: Names,
-    files: Aside,
+    files: BlockingPool,
     last_authority: Kept<Vec<u8>>,
     overall: Duration,
     lane: Lane,
-    /// The client in use and the authority it was made with: made anew when the file has changed.
+    /// The client in use and the CA it was made with: made anew when the file has changed.
     client: Mutex<Option<(Vec<u8>, Client)>>,
-    told: Mutex<Told>,
+    log_once: Mutex<LogOnce>,
 }
 
 impl Heartbeat {
@@ -58,12 +58,12 @@ impl Heartbeat {
             url: heartbeat.url.clone(),
             ca: heartbeat.ca.clone(),
             names: Names::default(),
-            files: Aside::new(1),
+            files: BlockingPool::new(1),
             last_authority: Kept::default(),
             overall: OVERALL,
             lane: Lane::new(),
             client: Mutex::default(),
-            told: Mutex::default(),
+            log_once: Mutex::default(),
         }
     }
 
@@ -73,13 +73,13 @@ impl Heartbeat {
     /// How it failed. The text names no URL, since its path is often the receiver's secret.
     pub async fn beat(&self) -> Result<(), DeliveryFailure> {
         let result = self.attempt().await;
-        self.tell(result.as_ref().err());
+        self.notify(result.as_ref().err());
         result
     }
 
     /// Logs what changed: whoever asks why no heartbeat arrives finds the reason.
-    fn tell(&self, failure: Option<&DeliveryFailure>) {
-        let is_news = self.told.lock().unwrap_or_else(PoisonError::into_inner).is_news(failure);
+    fn notify(&self, failure: Option<&DeliveryFailure>) {
+        let is_news = self.log_once.lock().unwrap_or_else(PoisonError::into_inner).is_news(failure);
         match failure {
             Some(failure) if is_news => {
                 tracing::warn!(class = failure.class.as_str(), "sending the heartbeat failed: {}", failure.text);
@@ -90,7 +90,7 @@ impl Heartbeat {
     }
 
     async fn attempt(&self) -> Result<(), DeliveryFailure> {
-        let client = self.client(self.authority().await?)?;
+        let client = self.client(self.ca_pem().await?)?;
         let asking = tokio::time::timeout(self.overall, client.get(self.url.clone()).send());
         let answer = match self.lane.run(asking).await {
             Ok(Ok(Ok(answer))) => answer,
@@ -113,13 +113,13 @@ impl Heartbeat {
         Err(failure(class, &format!("the receiver answers {status}")))
     }
 
-    /// What the receiver is verified by, anew each time; empty for the system's authorities.
-    async fn authority(&self) -> Result<Vec<u8>, DeliveryFailure> {
+    /// What the receiver is verified by, anew each time; empty for the system's CAs.
+    async fn ca_pem(&self) -> Result<Vec<u8>, DeliveryFailure> {
         let Some(source) = self.ca.clone() else { return Ok(Vec::new()) };
         let unread = |place: &str, why: Unread| format!("reading the CA from {place}: {why}");
         let place = format!("{source:?}");
         let read = move || source.read().map(|pem| pem.expose_secret().to_vec()).map_err(|error| error.to_string());
-        let (authority, why) = self
+        let (ca_pem, why) = self
             .last_authority
             .read(&self.files, self.overall, read)
             .await
@@ -127,13 +127,13 @@ impl Heartbeat {
         if let Some(why) = why {
             tracing::warn!("{}; what was read before is trusted", unread(&place, why));
         }
-        Ok(authority)
+        Ok(ca_pem)
     }
 
-    fn client(&self, authority: Vec<u8>) -> Result<Client, DeliveryFailure> {
+    fn client(&self, ca_pem: Vec<u8>) -> Result<Client, DeliveryFailure> {
         let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((made_with, client)) = kept.as_ref()
-            && *made_with == authority
+            && *made_with == ca_pem
         {
             return Ok(client.clone());
         }
@@ -146,10 +146,10 @@ impl Heartbeat {
             .dns_resolver(self.names.clone());
         if let Some(source) = &self.ca {
             let unread = |why: String| tls(&format!("reading the authority from {source:?}: {why}"));
-            builder = builder.tls_backend_preconfigured(trust::client(&authority).map_err(unread)?);
+            builder = builder.tls_backend_preconfigured(trust::client(&ca_pem).map_err(unread)?);
         }
         let client = builder.build().map_err(|error| tls(&innermost(&error)))?;
-        *kept = Some((authority, client.clone()));
+        *kept = Some((ca_pem, client.clone()));
         Ok(client)
     }
 

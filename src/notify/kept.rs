@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::config::aside::Aside;
+use crate::config::blocking::BlockingPool;
 
 /// How long a file is waited for while an older reading of it is known. A local disk answers in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -36,7 +36,7 @@ impl<T: Clone + Send + 'static> Kept<T> {
     /// As `read`, and when it does not end in time: nothing was read before.
     pub(super) async fn read(
         &self,
-        files: &Aside,
+        files: &BlockingPool,
         limit: Duration,
         read: impl FnOnce() -> Result<T, String> + Send + 'static,
     ) -> Result<(T, Option<Unread>), Unread> {
@@ -74,7 +74,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_read_before_serves_while_the_disk_hangs_or_fails() {
-        let (files, kept) = (Aside::new(2), Kept::default());
+        let (files, kept) = (BlockingPool::new(2), Kept::default());
         let short = Duration::from_millis(50);
         let (_release, hanging) = mpsc::channel::<()>();
 

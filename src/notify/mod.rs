@@ -6,18 +6,18 @@
 pub mod email;
 pub mod heartbeat;
 
-mod dialogue;
 mod kept;
-mod letter;
-mod line;
+mod log_once;
+mod mime;
 mod pin;
 mod refused;
 mod reply;
-mod step;
-mod talk;
+mod smtp_connection;
+mod smtp_session;
+mod smtp_step;
 #[cfg(test)]
 pub(crate) mod tests;
-mod told;
+mod transport;
 mod trust;
 
 /// Makes aws-lc-rs the process's TLS provider where nothing else was chosen: lettre and reqwest take it from there.

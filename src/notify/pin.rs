@@ -20,12 +20,12 @@ type Lookup = dyn Fn() -> Boxed<Box<dyn Future<Output = std::io::Result<Vec<Sock
 #[derive(Clone)]
 pub(super) struct Pin {
     look_up: Arc<Lookup>,
-    known: Arc<watch::Sender<Known>>,
-    is_looking: Arc<AtomicBool>,
+    known: Arc<watch::Sender<CachedAddresses>>,
+    is_probing: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Known {
+struct CachedAddresses {
     /// From the last answer that had any.
     addresses: Vec<SocketAddr>,
     /// Why the latest lookup failed.
@@ -58,22 +58,22 @@ impl Pin {
     ) -> Self {
         Self {
             look_up: Arc::new(look_up),
-            known: Arc::new(watch::Sender::new(Known::default())),
-            is_looking: Arc::new(AtomicBool::new(false)),
+            known: Arc::new(watch::Sender::new(CachedAddresses::default())),
+            is_probing: Arc::new(AtomicBool::new(false)),
         }
     }
 
     /// Starts a lookup unless one is under way: never more than one thread waits for a dead resolver.
     pub(super) fn refresh(&self) {
-        if self.is_looking.swap(true, Ordering::AcqRel) {
+        if self.is_probing.swap(true, Ordering::AcqRel) {
             return;
         }
         let pin = self.clone();
         tokio::spawn(async move {
             let answer = (pin.look_up)().await;
-            pin.is_looking.store(false, Ordering::Release);
+            pin.is_probing.store(false, Ordering::Release);
             pin.known.send_modify(|known| match answer {
-                Ok(addresses) if !addresses.is_empty() => *known = Known { addresses, failure: None },
+                Ok(addresses) if !addresses.is_empty() => *known = CachedAddresses { addresses, failure: None },
                 Ok(_) => known.failure = Some("the name has no address".into()),
                 Err(error) => known.failure = Some(error.to_string()),
             });

@@ -18,9 +18,9 @@ const AGAIN: Duration = Duration::from_secs(300);
 
 /// What was refused last.
 #[derive(Default)]
-pub(super) struct Refused(Mutex<Option<Memory>>);
+pub(super) struct Refused(Mutex<Option<RefusedLogin>>);
 
-struct Memory {
+struct RefusedLogin {
     password: SecretString,
     /// Ends when the password may be tried again.
     until: Pin<Box<Sleep>>,
@@ -32,13 +32,13 @@ impl Refused {
         let mut until = Box::pin(tokio::time::sleep(AGAIN));
         // A sleep runs from when it is first asked.
         let _is_over = until.as_mut().now_or_never();
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Memory { password, until });
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(RefusedLogin { password, until });
     }
 
     /// Whether this very password was refused a short while ago.
     pub(super) fn knows(&self, password: &SecretString) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_the_same = |memory: &mut Memory| {
+        let is_the_same = |memory: &mut RefusedLogin| {
             memory.password.expose_secret() == password.expose_secret()
                 && memory.until.as_mut().now_or_never().is_none()
         };

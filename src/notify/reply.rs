@@ -1,15 +1,15 @@
-//! A reply of a relay, read as octets: its code decides, its text is for people.
+//! A reply of a relay, read as bytes: its code decides, its text is for people.
 //!
 //! RFC 5321 section 4.2 makes the text optional and bids a client go by the code alone. Relays write the text in the
 //! letters of their country (Latin-1, GBK, Big5), over several lines or not at all; none of that may turn a mail that
-//! was taken into one that is sent again and again. Used by `dialogue.rs`.
+//! was taken into one that is sent again and again. Used by `smtp_connection.rs`.
 
 use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 
-/// Octets of a line that are kept, its end not counted; the rest is read and thrown away. Source: RFC 5321 section
+/// Bytes of a line that are kept, its end not counted; the rest is read and thrown away. Source: RFC 5321 section
 /// 4.5.3.1.5, which allows 512 with the end.
 const LINE: usize = 510;
 
@@ -94,12 +94,12 @@ async fn read_on(stream: &mut (impl AsyncBufRead + Unpin), patience: Option<Dura
             Some(patience) => tokio::time::timeout(patience, line(stream)).await.unwrap_or(Ok(None)),
             None => line(stream).await,
         };
-        let Some(octets) = next? else {
+        let Some(bytes) = next? else {
             // What came instead of an answer says more than that none came.
             return Err(stray.into_iter().next().map_or(Unread::Closed, Unread::Garbage));
         };
-        let Some(Line { code, is_last, text }) = Line::parse(&octets) else {
-            stray.push(String::from_utf8_lossy(&octets).into_owned());
+        let Some(ReplyLine { code, is_last, text }) = ReplyLine::parse(&bytes) else {
+            stray.push(String::from_utf8_lossy(&bytes).into_owned());
             if stray.len() > STRAY {
                 return Err(Unread::Garbage(stray.swap_remove(0)));
             }
@@ -115,15 +115,15 @@ async fn read_on(stream: &mut (impl AsyncBufRead + Unpin), patience: Option<Dura
 }
 
 /// One line with a code.
-struct Line<'a> {
+struct ReplyLine<'a> {
     code: u16,
     is_last: bool,
     text: &'a [u8],
 }
 
-impl<'a> Line<'a> {
-    fn parse(octets: &'a [u8]) -> Option<Self> {
-        let (digits, rest) = octets.split_first_chunk::<3>()?;
+impl<'a> ReplyLine<'a> {
+    fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (digits, rest) = bytes.split_first_chunk::<3>()?;
         let [b'2'..=b'5', b'0'..=b'9', b'0'..=b'9'] = digits else { return None };
         let code = digits.iter().fold(0, |code, digit| 10 * code + u16::from(digit - b'0'));
         match rest.split_first() {
@@ -143,7 +143,7 @@ async fn line(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Vec
         if there.is_empty() {
             return Ok(None);
         }
-        let end = there.iter().position(|octet| *octet == b'\n');
+        let end = there.iter().position(|byte| *byte == b'\n');
         let part = &there[..end.unwrap_or(there.len())];
         // One more, for the carriage return.
         let room = (LINE + 1).saturating_sub(line.len());
@@ -166,13 +166,13 @@ mod tests {
 
     use super::*;
 
-    async fn reply(octets: &[u8]) -> Result<Reply, Unread> {
-        read(&mut &octets[..]).await
+    async fn reply(bytes: &[u8]) -> Result<Reply, Unread> {
+        read(&mut &bytes[..]).await
     }
 
     #[tokio::test]
     async fn the_code_is_read_whatever_the_text_is_written_in() {
-        for (octets, code, text) in [
+        for (bytes, code, text) in [
             (&b"250 2.0.0 Ok\r\n"[..], 250, "250 2.0.0 Ok"),
             (b"250 viele Gr\xfc\xdfe\r\n", 250, "250 viele Gr\u{fffd}\u{fffd}e"),
             (b"220 \xbb\xb6\xd3\xad smtp\r\n", 220, "220 \u{fffd}\u{fffd}\u{4ed}\u{fffd} smtp"),
@@ -185,9 +185,9 @@ mod tests {
             (b"debug: \xff\r\n\r\n250 ok\r\n", 250, "250 ok"),
             (b"250-one\r\nno code here\r\n2500 nor here\r\n250 two\r\n250 another reply\r\n", 250, "250 one two"),
         ] {
-            let reply = reply(octets).await.unwrap();
+            let reply = reply(bytes).await.unwrap();
 
-            assert_eq!(reply.code(), code, "{octets:?}");
+            assert_eq!(reply.code(), code, "{bytes:?}");
             assert_eq!(reply.class(), code / 100);
             if !text.contains('\u{fffd}') {
                 assert_eq!(reply.text(), text);
@@ -197,8 +197,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_ends_too_early_is_no_reply() {
-        for octets in [&b""[..], b"250", b"250 ok", b"250-one\r\n", b"250-one\r\n250"] {
-            assert!(matches!(reply(octets).await, Err(Unread::Closed)), "{octets:?}");
+        for bytes in [&b""[..], b"250", b"250 ok", b"250-one\r\n", b"250-one\r\n250"] {
+            assert!(matches!(reply(bytes).await, Err(Unread::Closed)), "{bytes:?}");
         }
     }
 
@@ -224,9 +224,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_comes_is_read_or_refused_within_its_bounds(octets in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        fn whatever_comes_is_read_or_refused_within_its_bounds(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            if let Ok(reply) = runtime.block_on(reply(&octets)) {
+            if let Ok(reply) = runtime.block_on(reply(&bytes)) {
                 prop_assert!((200..600).contains(&reply.code()));
                 prop_assert!(reply.lines().count() <= LINES);
             }
@@ -234,11 +234,11 @@ mod tests {
 
         #[test]
         fn any_text_behind_a_code_leaves_the_code(code in 200_u16..600, text in proptest::collection::vec(any::<u8>(), 0..600)) {
-            let text: Vec<u8> = text.into_iter().filter(|octet| !b"\r\n".contains(octet)).collect();
-            let octets = [format!("{code} ").as_bytes(), &text, b"\r\n"].concat();
+            let text: Vec<u8> = text.into_iter().filter(|byte| !b"\r\n".contains(byte)).collect();
+            let bytes = [format!("{code} ").as_bytes(), &text, b"\r\n"].concat();
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
 
-            prop_assert_eq!(runtime.block_on(reply(&octets)).unwrap().code(), code);
+            prop_assert_eq!(runtime.block_on(reply(&bytes)).unwrap().code(), code);
         }
     }
 }

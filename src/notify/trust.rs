@@ -1,10 +1,10 @@
-//! Whom the output edge takes for the relay or the heartbeat's receiver: whoever a configured authority vouches for, and
+//! Whom the output edge takes for the relay or the heartbeat's receiver: whoever a configured CA vouches for, and
 //! whoever shows a configured certificate itself.
 //!
-//! `openssl req -x509`, which most internal relays were set up with, marks its certificate as an authority (CA:TRUE),
-//! and webpki refuses an authority as a server's own certificate. A server that shows the very octets that the
-//! configuration holds, and proves that it has their key, is the one that was meant: neither its name nor its dates could
-//! tell more, as with DANE-EE (RFC 7671 section 5.1) and Postfix's `fingerprint`. Everybody else is verified as ever.
+//! `openssl req -x509`, which most internal relays were set up with, marks its certificate as a CA (CA:TRUE), and
+//! webpki refuses a CA as a server's own certificate. A server that shows the very bytes that the configuration holds,
+//! and proves that it has their key, is the one that was meant: neither its name nor its dates could tell more, as with
+//! DANE-EE (RFC 7671 section 5.1) and Postfix's `fingerprint`. Everybody else is verified as ever.
 
 use std::sync::Arc;
 

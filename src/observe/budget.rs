@@ -1,9 +1,9 @@
 //! What may be asked of a cluster now: one token bucket for each, charged by requests as its servers count them.
 //!
 //! Everything that is sent goes through here, scheduled probes and confirmations alike; a round over the members of an
-//! etcd costs one request a member. Confirmations go first, and what is planned of them within the time in which a token
-//! comes back is kept free for them. What does not fit waits and goes later: nothing is dropped here, except a scheduled
-//! probe whose next tick comes while it still waits.
+//! etcd costs one request a member. Confirmations go first, and what is planned of them within the time in which a
+//! token comes back is kept free for them. What does not fit waits and goes later: nothing is dropped here, except a
+//! scheduled probe whose next tick comes while it still waits.
 //!
 //! A token comes back one second after it was spent. So no second, wherever it begins, holds more requests than the
 //! ceiling, and a cluster that was left alone can be asked the whole ceiling at once.
@@ -16,7 +16,7 @@ use crate::model::probe::{Probe, ProbeKind};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::Mono;
 
-use super::flight::Full;
+use super::in_flight::Full;
 
 /// How much a probe is needed now. Ordered: the first goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,8 +25,8 @@ pub enum Urgency {
     Confirmation,
     /// The schedule asks for it.
     Scheduled,
-    /// A further probe of a fault, in case one of the others tells nothing. Goes while half of the ceiling is free, so that
-    /// the next one that confirms finds its tokens.
+    /// A further probe of a fault, in case one of the others tells nothing. Goes while half of the ceiling is free, so
+    /// that the next one that confirms finds its tokens.
     Spare,
 }
 
@@ -136,9 +136,9 @@ impl Budget {
         Taken::Waits
     }
 
-    /// Takes the next probe that may be sent at `now`. `planned` tells of a scope when its next confirmation is due within
-    /// [`REFILL`], and how many requests all of those will be: tokens are kept for them. Whoever sends the probe tells by
-    /// [`Budget::charge`]; whoever finds no room for it gives it back by [`Budget::hold`].
+    /// Takes the next probe that may be sent at `now`. `planned` tells of a scope when its next confirmation is due
+    /// within [`REFILL`], and how many requests all of those will be: tokens are kept for them. Whoever sends the probe
+    /// tells by [`Budget::charge`]; whoever finds no room for it gives it back by [`Budget::hold`].
     pub fn pop(&mut self, planned: impl Fn(&Scope) -> Option<(Mono, u32)>, now: Mono) -> Option<Wanted> {
         loop {
             let (at, scope) = self.turns.first().filter(|(at, _)| *at <= now).cloned()?;
@@ -269,8 +269,8 @@ impl Budget {
 }
 
 impl Bucket {
-    /// When so many requests will be affordable, beside those that are `kept` free for what is due then; `None` when they
-    /// are at `now`.
+    /// When so many requests will be affordable, beside those that are `kept` free for what is due then; `None` when
+    /// they are at `now`.
     ///
     /// What costs more than the whole ceiling goes when nothing was sent for a second.
     fn affordable_at(&mut self, requests: u32, urgency: Urgency, kept: Option<(Mono, u32)>, now: Mono) -> Option<Mono> {

@@ -1,6 +1,6 @@
 //! Confirmation bursts: after a first bad sign, the same look again on new connections, the subjects of every cause,
-//! and the reference points. So a page takes seconds, not intervals, and one bad sample is never a page. And one look at
-//! all that is in doubt since our own side stood still.
+//! and the reference targets. So a page takes seconds, not intervals, and one bad sample is never a page. And one probe
+//! at all that is in doubt since our own side stood still.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,18 +15,18 @@ use super::budget::{PACE, Urgency};
 use super::hello;
 use super::schedule::requests;
 
-/// A little more than the span that confirms, so that rounding never costs a look.
+/// A little more than the span that confirms, so that rounding never costs a probe.
 const MARGIN: Duration = Duration::from_millis(20);
 
-/// So many clusters, and so many endpoints of each, are asked when a reference point is silent: more than one, as they may
-/// be down too.
+/// So many clusters, and so many endpoints of each, are asked when a reference target is silent: more than one, as they
+/// may be down too.
 const WITNESSES: usize = 2;
 
-/// Planned looks of all bursts.
+/// Planned probes of all bursts.
 #[derive(Debug, Clone, Default)]
 pub struct Bursts {
     due: BTreeMap<(Mono, Probe), Urgency>,
-    /// The same looks by probe, so that sharing needs no search through a storm.
+    /// The same probes by probe, so that sharing needs no search through a storm.
     planned: BTreeMap<Probe, BTreeMap<Mono, Urgency>>,
     /// Those that confirm, by what is charged together.
     confirming: BTreeMap<Option<Name>, BTreeSet<(Mono, Probe)>>,
@@ -34,7 +34,7 @@ pub struct Bursts {
 }
 
 impl Bursts {
-    /// Starts a burst for `subject`, whose first bad look was scheduled at `first`; at most one per subject in the
+    /// Starts a burst for `subject`, whose first bad probe was scheduled at `first`; at most one per subject in the
     /// policy's pause. Returns whether it was started.
     pub fn start(&mut self, subject: &Subject, first: Now, inventory: &Inventory, policy: &Policy, now: Mono) -> bool {
         if self.last.get(subject).is_some_and(|last| now.since(*last) < policy.burst_pause) {
@@ -43,34 +43,34 @@ impl Bursts {
         self.last.insert(subject.clone(), now);
         let spanning = first.mono.plus(policy.confirm_span).plus(MARGIN);
         let third = spanning.max(now.plus(PACE * 2));
-        if let Some(own) = own_look(subject, inventory) {
+        if let Some(own) = own_probe(subject, inventory) {
             self.plan(now, own.clone(), Urgency::Confirmation);
-            // Three bad looks confirm: the first sign is one, and this one counts where that tells nothing in the end.
+            // Three bad probes confirm: the first sign is one, and this one counts where that tells nothing in the end.
             self.plan(now.plus(PACE), own.clone(), Urgency::Spare);
             self.plan(third, own.clone(), Urgency::Confirmation);
             if matches!(own.kind, ProbeKind::EtcdStatus | ProbeKind::EtcdHealth) {
-                // A first look that took longer than the hold has outlasted it: its third shows as much.
+                // A first probe that took longer than the hold has outlasted it: its third shows as much.
                 self.plan(first.mono.plus(policy.leaderless_hold).plus(MARGIN).max(third), own, Urgency::Confirmation);
             }
         }
-        for cause in cause_looks(subject, inventory) {
+        for cause in cause_probes(subject, inventory) {
             self.plan(now, cause.clone(), Urgency::Confirmation);
             self.plan(third, cause, Urgency::Confirmation);
         }
-        for witness in witness_looks(subject, inventory) {
+        for witness in witness_probes(subject, inventory) {
             self.plan(now, witness, Urgency::Confirmation);
         }
-        for reference in reference_looks(inventory) {
+        for reference in reference_probes(inventory) {
             self.plan(now, reference.clone(), Urgency::Confirmation);
             self.plan(third, reference, Urgency::Confirmation);
         }
         true
     }
 
-    /// Plans the look that says whether the trouble of `subject` goes on: its run is in doubt, and no hold counts before
-    /// that look is back.
-    pub fn look_again(&mut self, subject: &Subject, inventory: &Inventory, now: Mono) {
-        if let Some(own) = own_look(subject, inventory) {
+    /// Plans the probe that says whether the trouble of `subject` goes on: its run is in doubt, and no hold counts
+    /// before that look is back.
+    pub fn probe_again(&mut self, subject: &Subject, inventory: &Inventory, now: Mono) {
+        if let Some(own) = own_probe(subject, inventory) {
             self.plan(now, own, Urgency::Confirmation);
         }
     }
@@ -88,8 +88,8 @@ impl Bursts {
         self.plan(now.plus(PACE), Probe::anew(subject.clone(), ProbeKind::Chain), Urgency::Confirmation);
     }
 
-    /// Plans two more looks at the addresses of `subject`, of which some died in the look scheduled at `first`.
-    pub fn look_at_addresses(&mut self, subject: &Subject, first: Now, policy: &Policy, now: Mono) {
+    /// Plans two more probes at the addresses of `subject`, of which some died in the probe scheduled at `first`.
+    pub fn probe_addresses(&mut self, subject: &Subject, first: Now, policy: &Policy, now: Mono) {
         let spanning = first.mono.plus(policy.confirm_span).plus(MARGIN);
         let third = spanning.max(now.plus(PACE * 2));
         for at in [now.plus(PACE), third] {
@@ -97,8 +97,8 @@ impl Bursts {
         }
     }
 
-    /// Plans handshakes with `subject`: for their own sake with a large ClientHello, as looks at its health with a small
-    /// one, which the view chooses for them.
+    /// Plans handshakes with `subject`: for their own sake with a large ClientHello, as looks at its health with a
+    /// small one, which the view chooses for them.
     pub fn test_hello(&mut self, subject: &Subject, test: hello::Test, now: Mono) {
         for (after, size) in test {
             let probe = Probe::anew(subject.clone(), hello::probe(*size));
@@ -107,7 +107,7 @@ impl Bursts {
     }
 
     /// Drops what is planned for what `is_gone`; should it come back, it may have a burst at once.
-    pub fn drop_looks(&mut self, is_gone: impl Fn(&Subject) -> bool) {
+    pub fn drop_probes(&mut self, is_gone: impl Fn(&Subject) -> bool) {
         self.due.retain(|(_, probe), _| !is_gone(&probe.subject));
         self.confirming.retain(|_, planned| {
             planned.retain(|(_, probe)| !is_gone(&probe.subject));
@@ -117,7 +117,7 @@ impl Bursts {
         self.last.retain(|subject, _| !is_gone(subject));
     }
 
-    /// A look of the schedule that asks the same as looks of a burst is due at `due`: it counts as one of them, and is
+    /// A probe of the schedule that asks the same as looks of a burst is due at `due`: it counts as one of them, and is
     /// needed as much as they are, which comes back. The spare one is not needed any more, nor one that would begin
     /// within half a pace. What was due before the burst began, and is late for a standstill of our own, tells nothing
     /// of it.
@@ -147,8 +147,8 @@ impl Bursts {
         urgency
     }
 
-    /// Confirmations of one cluster, or of everything outside them (`None`), that are planned until `until`: when the first
-    /// one is due, and how many requests all of them are.
+    /// Confirmations of one cluster, or of everything outside them (`None`), that are planned until `until`: when the
+    /// first one is due, and how many requests all of them are.
     #[must_use]
     pub fn confirmations(&self, scope: &Option<Name>, inventory: &Inventory, until: Mono) -> Option<(Mono, u32)> {
         let planned = || self.confirming.get(scope).into_iter().flatten().take_while(|(at, _)| *at <= until);
@@ -156,13 +156,13 @@ impl Bursts {
         Some((*first, planned().map(|(_, probe)| requests(inventory, probe)).sum()))
     }
 
-    /// When the next look is due.
+    /// When the next probe is due.
     #[must_use]
     pub fn next(&self) -> Option<Mono> {
         self.due.first_key_value().map(|((due, _), _)| *due)
     }
 
-    /// Takes the next look due at `now`, with the time it was due and how much it is needed.
+    /// Takes the next probe due at `now`, with the time it was due and how much it is needed.
     pub fn pop(&mut self, now: Mono) -> Option<(Probe, Mono, Urgency)> {
         let due = self.due.first_entry().filter(|entry| entry.key().0 <= now)?;
         let ((at, probe), urgency) = due.remove_entry();
@@ -170,13 +170,13 @@ impl Bursts {
         Some((probe, at, urgency))
     }
 
-    /// A look had to make room for another of the same kind that still waits to be sent: it is asked for again a pace
+    /// A probe had to make room for another of the same kind that still waits to be sent: it is asked for again a pace
     /// later, so that there are as many as the fault needs.
     pub fn postpone(&mut self, probe: Probe, now: Mono) {
         self.plan(now.plus(PACE), probe, Urgency::Confirmation);
     }
 
-    /// Bursts share looks: one that is planned within half a pace serves both.
+    /// Bursts share probes: one that is planned within half a pace serves both.
     fn plan(&mut self, at: Mono, probe: Probe, urgency: Urgency) {
         let times = self.planned.entry(probe.clone()).or_default();
         let near = times.range_mut(at.minus(PACE / 2)..at.plus(PACE / 2)).next();
@@ -213,8 +213,8 @@ impl Bursts {
     }
 }
 
-/// The look that decides about `subject`, over a new connection.
-fn own_look(subject: &Subject, inventory: &Inventory) -> Option<Probe> {
+/// The probe that decides about `subject`, over a new connection.
+fn own_probe(subject: &Subject, inventory: &Inventory) -> Option<Probe> {
     let kind = match subject {
         Subject::Apiserver(..) | Subject::Vip(_) => ProbeKind::Readyz,
         Subject::Reference(_) => ProbeKind::Reference,
@@ -234,8 +234,8 @@ fn own_look(subject: &Subject, inventory: &Inventory) -> Option<Probe> {
 }
 
 /// Looks at everything that could be the cause, or that a statement about `subject` rests on: in one cluster these are
-/// all instances, the shared address and the etcd members.
-fn cause_looks(subject: &Subject, inventory: &Inventory) -> Vec<Probe> {
+/// all instances, the API VIP and the etcd members.
+fn cause_probes(subject: &Subject, inventory: &Inventory) -> Vec<Probe> {
     let Some((name, cluster)) = subject.cluster().and_then(|name| inventory.clusters.get_key_value(name)) else {
         return Vec::new();
     };
@@ -243,12 +243,12 @@ fn cause_looks(subject: &Subject, inventory: &Inventory) -> Vec<Probe> {
     let etcds = cluster.etcds.keys().map(|etcd| Subject::Etcd(name.clone(), etcd.clone()));
     let apiservers = cluster.apiserver_subjects(name).chain(cluster.vip.iter().map(|_| Subject::Vip(name.clone())));
     let subjects: Vec<Subject> = if is_etcd { Vec::new() } else { etcds.chain(apiservers).collect() };
-    subjects.iter().filter(|other| *other != subject).filter_map(|other| own_look(other, inventory)).collect()
+    subjects.iter().filter(|other| *other != subject).filter_map(|other| own_probe(other, inventory)).collect()
 }
 
-/// Looks at a few clusters when a reference point or a resolver is silent: one answer shows that it is not our own path,
-/// however long the intervals of their own looks are.
-fn witness_looks(subject: &Subject, inventory: &Inventory) -> Vec<Probe> {
+/// Looks at a few clusters when a reference target or a resolver is silent: one answer shows that it is not our own
+/// path, however long the intervals of their own probes are.
+fn witness_probes(subject: &Subject, inventory: &Inventory) -> Vec<Probe> {
     if !matches!(subject, Subject::Reference(_) | Subject::Resolver(_)) {
         return Vec::new();
     }
@@ -257,11 +257,11 @@ fn witness_looks(subject: &Subject, inventory: &Inventory) -> Vec<Probe> {
         let vip = cluster.vip.iter().map(|_| Subject::Vip(name.clone()));
         let etcds = cluster.etcds.keys().map(|etcd| Subject::Etcd(name.clone(), etcd.clone()));
         let subjects = vip.chain(cluster.apiserver_subjects(name)).chain(etcds).take(WITNESSES);
-        subjects.filter_map(|subject| own_look(&subject, inventory)).collect()
+        subjects.filter_map(|subject| own_probe(&subject, inventory)).collect()
     };
     inventory.remote_clusters().take(WITNESSES).flat_map(of_cluster).collect()
 }
 
-fn reference_looks(inventory: &Inventory) -> impl Iterator<Item = Probe> + '_ {
-    inventory.remote_points().filter_map(|point| own_look(&point, inventory))
+fn reference_probes(inventory: &Inventory) -> impl Iterator<Item = Probe> + '_ {
+    inventory.remote_points().filter_map(|point| own_probe(&point, inventory))
 }

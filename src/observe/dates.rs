@@ -14,7 +14,8 @@ use crate::model::time::Mono;
 /// confirmed by one. Several of the fast intervals.
 const LAST: Duration = Duration::from_secs(60);
 
-/// With more servers than these the median is worked out at most once in [`RENEWAL`]: a single date moves it by nothing.
+/// With more servers than these the median is worked out at most once in [`RENEWAL`]: a single date moves it by
+/// nothing.
 const FEW: usize = 64;
 
 /// See [`FEW`].
@@ -45,7 +46,7 @@ impl Default for Dates {
 }
 
 impl Dates {
-    /// A server's date was `millis` ahead of our clock in a look scheduled at `at`.
+    /// A server's date was `millis` ahead of our clock in a probe scheduled at `at`.
     pub(super) fn take(&mut self, server: &Subject, at: Mono, millis: i64) {
         if at < self.clock_set {
             return;

@@ -30,11 +30,11 @@ pub const PAIRS: Test = &[
     (Duration::from_millis(2400), Hello::Small),
 ];
 
-/// One more look whether the large one still fails.
+/// One more probe whether the large one still fails.
 const AGAIN: Test = &[(Duration::ZERO, Hello::Large)];
 
 /// What is asked with such a hello: a large one is made for its own sake and decides nothing about the server, a small
-/// one looks at its health.
+/// one probes at its health.
 #[must_use]
 pub const fn probe(hello: Hello) -> ProbeKind {
     match hello {
@@ -52,7 +52,7 @@ pub struct Hellos {
     unheard: Option<Now>,
     /// The last small one that got an answer.
     heard: Option<Now>,
-    /// A look is under way for too long, perhaps for its large hello.
+    /// A probe is under way for too long, perhaps for its large hello.
     is_waiting: bool,
     doubt: Option<Box<Doubt>>,
 }
@@ -148,12 +148,12 @@ impl Hellos {
         Some(PAIRS)
     }
 
-    /// Notes that a look is under way for too long.
+    /// Notes that a probe is under way for too long.
     pub const fn take_overdue(&mut self) {
         self.is_waiting = true;
     }
 
-    /// The hello of the next look. After a large one without an answer it is the turn of a small one, so that no three
+    /// The hello of the next probe. After a large one without an answer it is the turn of a small one, so that no three
     /// looks in a row fail for the size of their hello alone.
     #[must_use]
     pub const fn next(&self) -> Hello {

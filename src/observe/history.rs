@@ -1,4 +1,4 @@
-//! Bounded aggregates: latency and outcome counts per endpoint, kind and phase. Failed looks count too.
+//! Bounded aggregates: latency and outcome counts per endpoint, kind and phase. Failed probes count too.
 //!
 //! The number of series is fixed by the inventory and the closed sets of kinds, phases and causes.
 
@@ -8,35 +8,39 @@ use crate::model::etcd::MemberAnswer;
 use crate::model::health::{Health, Version};
 use crate::model::observation::{Observation, Reading};
 use crate::model::phase::{Phase, Phases, Unseen};
-use crate::model::snapshot::ClusterPicture;
+use crate::model::snapshot::ClusterSnapshot;
 use crate::model::subject::Subject;
 use crate::model::tally::{Ended, Series};
 
 /// Adds one observation to the counts of its cluster.
-pub fn count(picture: &mut ClusterPicture, observation: &Observation) {
+pub fn count(cluster_snapshot: &mut ClusterSnapshot, observation: &Observation) {
     match &observation.outcome {
-        Ok(Reading::EtcdStatus(answers)) => count_round(picture, observation, answers),
-        Ok(Reading::EtcdRead(answers)) => count_round(picture, observation, answers),
-        Ok(Reading::EtcdAlarms(answers)) => count_round(picture, observation, answers),
-        Ok(Reading::EtcdMembers(answers)) => count_round(picture, observation, answers),
-        Ok(Reading::EtcdHealth(answers)) => count_round(picture, observation, answers),
-        Ok(Reading::EtcdMetrics(answers)) => count_round(picture, observation, answers),
-        Ok(reading) => add(picture, observation, &observation.probe.subject, &observation.phases, Ok(word(reading))),
-        Err(unseen) => add(picture, observation, &observation.probe.subject, &observation.phases, Err(*unseen)),
+        Ok(Reading::EtcdStatus(answers)) => count_round(cluster_snapshot, observation, answers),
+        Ok(Reading::EtcdRead(answers)) => count_round(cluster_snapshot, observation, answers),
+        Ok(Reading::EtcdAlarms(answers)) => count_round(cluster_snapshot, observation, answers),
+        Ok(Reading::EtcdMembers(answers)) => count_round(cluster_snapshot, observation, answers),
+        Ok(Reading::EtcdHealth(answers)) => count_round(cluster_snapshot, observation, answers),
+        Ok(Reading::EtcdMetrics(answers)) => count_round(cluster_snapshot, observation, answers),
+        Ok(reading) => {
+            add(cluster_snapshot, observation, &observation.probe.subject, &observation.phases, Ok(word(reading)))
+        }
+        Err(unseen) => {
+            add(cluster_snapshot, observation, &observation.probe.subject, &observation.phases, Err(*unseen))
+        }
     }
 }
 
-fn count_round<T>(picture: &mut ClusterPicture, observation: &Observation, answers: &[MemberAnswer<T>]) {
+fn count_round<T>(cluster_snapshot: &mut ClusterSnapshot, observation: &Observation, answers: &[MemberAnswer<T>]) {
     let Subject::Etcd(cluster, etcd) = &observation.probe.subject else { return };
     for answer in answers {
         let member = Subject::EtcdMember(cluster.clone(), etcd.clone(), answer.member.clone());
         let outcome = answer.answer.as_ref().map(|_| OK).map_err(|unseen| *unseen);
-        add(picture, observation, &member, &answer.phases, outcome);
+        add(cluster_snapshot, observation, &member, &answer.phases, outcome);
     }
 }
 
 fn add(
-    picture: &mut ClusterPicture,
+    cluster_snapshot: &mut ClusterSnapshot,
     observation: &Observation,
     subject: &Subject,
     phases: &Phases,
@@ -44,9 +48,9 @@ fn add(
 ) {
     let (kind, connection) = (observation.probe.kind, observation.probe.connection);
     let word = outcome.unwrap_or_else(|unseen| unseen.cause.as_str());
-    let tally = match picture.tallies.get_mut(subject) {
+    let tally = match cluster_snapshot.tallies.get_mut(subject) {
         Some(tally) => tally,
-        None => picture.tallies.entry(subject.clone()).or_default(),
+        None => cluster_snapshot.tallies.entry(subject.clone()).or_default(),
     };
     let tally = Arc::make_mut(tally);
     tally.end(Ended { kind, connection, outcome: word });

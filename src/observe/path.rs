@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::time::{Mono, Now};
 
-/// Scheduled starts of looks that proved the path, thinned to one in 50 ms and kept for a minute.
+/// Scheduled starts of probes that proved the path, thinned to one in 50 ms and kept for a minute.
 #[derive(Debug, Clone, Default)]
 pub struct Path {
     proofs: VecDeque<Mono>,
@@ -21,9 +21,9 @@ const THINNING: Duration = Duration::from_millis(50);
 const KEPT: Duration = Duration::from_secs(60);
 
 impl Path {
-    /// A look scheduled at `scheduled` proved the path.
+    /// A probe scheduled at `scheduled` proved the path.
     pub fn prove(&mut self, scheduled: Now) {
-        // A look that was under way when the path broke may have met a peer before that: it is no sign of a return.
+        // A probe that was under way when the path broke may have met a peer before that: it is no sign of a return.
         if self.found_blind.is_none_or(|found| scheduled.mono >= found) {
             self.count(scheduled);
         }
@@ -46,7 +46,7 @@ impl Path {
         }
     }
 
-    /// Whether a look scheduled between the two instants, both included, proved the path.
+    /// Whether a probe scheduled between the two instants, both included, proved the path.
     #[must_use]
     pub fn is_proven_between(&self, from: Mono, to: Mono) -> bool {
         self.proofs.iter().rev().any(|proof| from <= *proof && *proof <= to)
@@ -74,8 +74,8 @@ impl Path {
         self.blind
     }
 
-    /// The first proof after the last blindness (or since start), the last one, and how many there were. A look that was
-    /// scheduled before the blindness was found is none of them, whenever its answer came.
+    /// The first proof after the last blindness (or since start), the last one, and how many there were. A probe that
+    /// was scheduled before the blindness was found is none of them, whenever its answer came.
     #[must_use]
     pub fn since_blind(&self) -> Option<(Now, Now, u32)> {
         Some((self.first_since_blind?, self.last_proof?, self.proofs_since_blind))

@@ -7,27 +7,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::etcd::{
-    Alarm, AlarmKind, Condition, MemberAnswer, MemberHealth, MemberMetrics, MemberStatus, ReadAnswer,
+    Condition, EtcdAlarm, EtcdAlarmKind, MemberAnswer, MemberHealth, MemberMetrics, MemberStatus, ReadAnswer,
 };
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::subject::Name;
 use crate::model::verdict::Symptom;
 
+use super::assessment::Assessment;
 use super::membership::{Membership, main_cluster};
-use super::sign::Sign;
 
 /// A round, counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Count {
     /// Sign of each member.
-    pub members: BTreeMap<Name, Sign>,
+    pub members: BTreeMap<Name, Assessment>,
     /// Sign of each member's mind: good when it follows the agreed leader, bad when it answers and does not. While no
     /// leader is agreed nobody can be told to differ.
-    pub minds: BTreeMap<Name, Sign>,
+    pub minds: BTreeMap<Name, Assessment>,
     /// Sign for the leader: good when a majority of voters follows one.
-    pub leader: Sign,
+    pub leader: Assessment,
     /// Sign for each kind of alarm: bad when any member reports it, good only when a majority reports none of it.
-    pub raised: BTreeMap<AlarmKind, Sign>,
+    pub raised: BTreeMap<EtcdAlarmKind, Assessment>,
     /// The cluster of the agreed leader.
     pub cluster: Option<u64>,
     /// The agreed leader's member id.
@@ -35,7 +35,7 @@ pub struct Count {
     /// The raft term in which it leads.
     pub term: Option<u64>,
     /// Alarms that any member reports.
-    pub alarms: Vec<Alarm>,
+    pub alarms: Vec<EtcdAlarm>,
     /// Voters: those of etcd's own list where it is known, else the configured members that may have a vote.
     pub voters: usize,
     /// Watched voters that answered.
@@ -43,7 +43,7 @@ pub struct Count {
     /// Voters that are not watched, or have never started.
     pub unwatched: usize,
     /// Sign for whether the members are one cluster of as many members as are configured.
-    pub as_configured: Sign,
+    pub as_configured: Assessment,
 }
 
 /// Voters that make a majority of `voters`.
@@ -87,7 +87,8 @@ pub fn count(answers: &[MemberAnswer<MemberStatus>], is_learner: impl Fn(&Name) 
 }
 
 /// Counts a round with what is known besides. Voters are those of etcd's own list where it is known: one that is not
-/// watched counts in the majority, one that has never started does as well, and one that is configured twice counts once.
+/// watched counts in the majority, one that has never started does as well, and one that is configured twice counts
+/// once.
 #[must_use]
 pub fn count_with(
     answers: &[MemberAnswer<MemberStatus>],
@@ -132,8 +133,8 @@ pub fn count_with(
         }
     }
     let most = followers.into_iter().max_by_key(|(_, count)| *count);
-    // A leader that hears no majority steps down within an election, and who follows it forgets it (etcd always checks the
-    // quorum so): where voters are not watched, the word of those that are stands for them.
+    // A leader that hears no majority steps down within an election, and who follows it forgets it (etcd always checks
+    // the quorum so): where voters are not watched, the word of those that are stands for them.
     let agreed = most.filter(|(_, count)| count + unwatched >= needed).map(|(leader, _)| leader);
     let term = agreed.and_then(|(cluster, leader)| {
         let follows = |status: &&MemberStatus| status.leader == Some(leader) && status.cluster_id == cluster;
@@ -153,14 +154,14 @@ pub fn count_with(
         !before.is_list_asked && most.is_some_and(|(_, count)| count >= majority(total.saturating_sub(unseen)));
     let rulers = leaders(&statuses).len();
     Count {
-        members: answers.iter().map(|answer| (answer.member.clone(), member_sign(answer))).collect(),
+        members: answers.iter().map(|answer| (answer.member.clone(), member_assessment(answer))).collect(),
         minds: answers.iter().map(|answer| (answer.member.clone(), mind(answer, agreed))).collect(),
         leader: match agreed {
-            Some(_) => Sign::Good,
+            Some(_) => Assessment::Good,
             // Each of them takes writes, or they only speak otherwise than configured: it is no lost quorum.
-            None if rulers > 1 || speaking_otherwise(voters.values().copied()) >= needed => Sign::Alive,
-            None if undecided || may_be_fewer => Sign::Unclear,
-            None => Sign::Bad(Symptom::Silent(NO_LEADER)),
+            None if rulers > 1 || speaking_otherwise(voters.values().copied()) >= needed => Assessment::Alive,
+            None if undecided || may_be_fewer => Assessment::Unclear,
+            None => Assessment::Bad(Symptom::Silent(NO_LEADER)),
         },
         raised: raised(&alarms, quiet),
         cluster: agreed.map(|(cluster, _)| cluster),
@@ -180,26 +181,26 @@ fn leaders(statuses: &[&MemberStatus]) -> BTreeSet<(u64, u64)> {
     statuses.iter().filter(leads).map(|status| (status.cluster_id, status.member_id)).collect()
 }
 
-/// Whether the members are one cluster of as many members as are configured, by what they say of themselves: bad as soon
-/// as one is not, good only when all were heard.
+/// Whether the members are one cluster of as many members as are configured, by what they say of themselves: bad as
+/// soon as one is not, good only when all were heard.
 #[must_use]
-pub fn as_configured(answers: &[MemberAnswer<MemberStatus>]) -> Sign {
+pub fn as_configured(answers: &[MemberAnswer<MemberStatus>]) -> Assessment {
     let statuses: Vec<&MemberStatus> = answers.iter().filter_map(|answer| answer.answer.as_ref().ok()).collect();
     let clusters: BTreeSet<u64> = statuses.iter().map(|status| status.cluster_id).collect();
     let members: BTreeSet<(u64, u64)> = statuses.iter().map(|status| (status.cluster_id, status.member_id)).collect();
     let is_other = clusters.len() > 1 || members.len() < statuses.len() || leaders(&statuses).len() > 1;
-    whether(is_other || answers.iter().any(speaks_otherwise), statuses.len() == answers.len())
+    whether(is_other || answers.iter().any(has_tls_mismatch), statuses.len() == answers.len())
 }
 
 /// The same of metrics listeners, by whether they speak TLS as configured.
 #[must_use]
-pub fn listeners_as_configured(answers: &[MemberAnswer<MemberHealth>]) -> Sign {
-    whether(answers.iter().any(speaks_otherwise), answers.iter().all(|answer| answer.answer.is_ok()))
+pub fn listeners_as_configured(answers: &[MemberAnswer<MemberHealth>]) -> Assessment {
+    whether(answers.iter().any(has_tls_mismatch), answers.iter().all(|answer| answer.answer.is_ok()))
 }
 
 /// The same of their pages, by the ids and leaders that stand there.
 #[must_use]
-pub fn pages_as_configured(answers: &[MemberAnswer<MemberMetrics>]) -> Sign {
+pub fn pages_as_configured(answers: &[MemberAnswer<MemberMetrics>]) -> Assessment {
     let pages: Vec<&MemberMetrics> = answers.iter().filter_map(|answer| answer.answer.as_ref().ok()).collect();
     let ids: Vec<&String> = pages.iter().filter_map(|page| page.member_id.as_ref()).collect();
     let distinct: BTreeSet<&String> = ids.iter().copied().collect();
@@ -209,48 +210,48 @@ pub fn pages_as_configured(answers: &[MemberAnswer<MemberMetrics>]) -> Sign {
     whether(is_same || leading > 1, pages.len() == answers.len())
 }
 
-fn whether(is_bad: bool, is_complete: bool) -> Sign {
+fn whether(is_bad: bool, is_complete: bool) -> Assessment {
     match (is_bad, is_complete) {
         (true, _) => RAISED,
-        (false, true) => Sign::Good,
-        (false, false) => Sign::Unclear,
+        (false, true) => Assessment::Good,
+        (false, false) => Assessment::Unclear,
     }
 }
 
 fn speaking_otherwise<'a, T: 'a>(answers: impl Iterator<Item = &'a MemberAnswer<T>>) -> usize {
-    answers.filter(|answer| speaks_otherwise(answer)).count()
+    answers.filter(|answer| has_tls_mismatch(answer)).count()
 }
 
-fn speaks_otherwise<T>(answer: &MemberAnswer<T>) -> bool {
-    answer.answer.as_ref().is_err_and(|unseen| unseen.cause.is_other_speech())
+fn has_tls_mismatch<T>(answer: &MemberAnswer<T>) -> bool {
+    answer.answer.as_ref().is_err_and(|unseen| unseen.cause.is_tls_mismatch())
 }
 
 /// The sign of each member's linearizable read. A read that fails says something of one member only where a majority
 /// of the voters can be read, and only when the member took the question.
 #[must_use]
-pub fn reads(answers: &[MemberAnswer<ReadAnswer>], is_learner: impl Fn(&Name) -> bool) -> BTreeMap<Name, Sign> {
+pub fn reads(answers: &[MemberAnswer<ReadAnswer>], is_learner: impl Fn(&Name) -> bool) -> BTreeMap<Name, Assessment> {
     let voters = answers.iter().filter(|answer| !is_learner(&answer.member)).count();
     let is_served = answers.iter().filter(|answer| answer.answer.is_ok()).count() >= majority(voters);
-    let sign = |answer: &MemberAnswer<ReadAnswer>| match &answer.answer {
-        Ok(_) => Sign::Good,
-        Err(unseen) if unseen.is_unresolved() || unseen.cause.is_refusal() => Sign::of_unseen(*unseen),
+    let assessment = |answer: &MemberAnswer<ReadAnswer>| match &answer.answer {
+        Ok(_) => Assessment::Good,
+        Err(unseen) if unseen.is_unresolved() || unseen.cause.is_refusal() => Assessment::of_unseen(*unseen),
         // Learners serve no such reads.
         Err(unseen) if is_served && unseen.phase >= Phase::FirstByte && !is_learner(&answer.member) => {
-            Sign::of_unseen(*unseen)
+            Assessment::of_unseen(*unseen)
         }
-        Err(_) => Sign::Unclear,
+        Err(_) => Assessment::Unclear,
     };
-    answers.iter().map(|answer| (answer.member.clone(), sign(answer))).collect()
+    answers.iter().map(|answer| (answer.member.clone(), assessment(answer))).collect()
 }
 
 /// A member of another cluster, or one that leads for itself, is not of another mind: it is not one of them.
-fn mind(answer: &MemberAnswer<MemberStatus>, agreed: Option<(u64, u64)>) -> Sign {
+fn mind(answer: &MemberAnswer<MemberStatus>, agreed: Option<(u64, u64)>) -> Assessment {
     match (&answer.answer, agreed) {
-        (Ok(status), Some((cluster, _))) if status.cluster_id != cluster => Sign::Unclear,
-        (Ok(status), Some((_, leader))) if status.leader == Some(leader) => Sign::Good,
-        (Ok(status), Some(_)) if status.leader == Some(status.member_id) => Sign::Unclear,
-        (Ok(_), Some(_)) => Sign::Bad(Symptom::Silent(NO_LEADER)),
-        (Ok(_), None) | (Err(_), _) => Sign::Unclear,
+        (Ok(status), Some((cluster, _))) if status.cluster_id != cluster => Assessment::Unclear,
+        (Ok(status), Some((_, leader))) if status.leader == Some(leader) => Assessment::Good,
+        (Ok(status), Some(_)) if status.leader == Some(status.member_id) => Assessment::Unclear,
+        (Ok(_), Some(_)) => Assessment::Bad(Symptom::Silent(NO_LEADER)),
+        (Ok(_), None) | (Err(_), _) => Assessment::Unclear,
     }
 }
 
@@ -274,32 +275,32 @@ pub fn count_healths(answers: &[MemberAnswer<MemberHealth>], is_learner: impl Fn
     };
     // `/health` does not name who raised an alarm, so its member id is 0.
     let told = [
-        (Condition::Full, AlarmKind::NoSpace),
-        (Condition::Corrupt, AlarmKind::Corrupt),
-        (Condition::Alarmed, AlarmKind::Other),
+        (Condition::Full, EtcdAlarmKind::NoSpace),
+        (Condition::Corrupt, EtcdAlarmKind::Corrupt),
+        (Condition::Alarmed, EtcdAlarmKind::Other),
     ];
-    let alarms: Vec<Alarm> = told
+    let alarms: Vec<EtcdAlarm> = told
         .into_iter()
         .filter(|(condition, _)| is_seen(*condition))
-        .map(|(_, kind)| Alarm { member_id: 0, kind })
+        .map(|(_, kind)| EtcdAlarm { member_id: 0, kind })
         .collect();
     Count {
-        members: answers.iter().map(|answer| (answer.member.clone(), member_sign(answer))).collect(),
-        minds: answers.iter().map(|answer| (answer.member.clone(), Sign::Unclear)).collect(),
+        members: answers.iter().map(|answer| (answer.member.clone(), member_assessment(answer))).collect(),
+        minds: answers.iter().map(|answer| (answer.member.clone(), Assessment::Unclear)).collect(),
         leader: if led >= needed {
-            Sign::Good
+            Assessment::Good
         } else if speaking_otherwise(voters.iter().copied()) >= needed {
-            Sign::Alive
+            Assessment::Alive
         } else if led + in_doubt >= needed {
-            Sign::Unclear
+            Assessment::Unclear
         } else {
-            Sign::Bad(Symptom::Silent(NO_LEADER))
+            Assessment::Bad(Symptom::Silent(NO_LEADER))
         },
         // NOSPACE was taken out of the question that `Full` answers; nothing else is known behind another alarm.
         raised: raised(&alarms, |kind| {
             let quiet: &[Condition] = match kind {
-                AlarmKind::NoSpace => &[Condition::Well],
-                AlarmKind::Corrupt | AlarmKind::Other => &[Condition::Well, Condition::Full],
+                EtcdAlarmKind::NoSpace => &[Condition::Well],
+                EtcdAlarmKind::Corrupt | EtcdAlarmKind::Other => &[Condition::Well, Condition::Full],
             };
             in_condition(quiet) >= needed
         }),
@@ -315,49 +316,52 @@ pub fn count_healths(answers: &[MemberAnswer<MemberHealth>], is_learner: impl Fn
 }
 
 /// The sign for each kind among `alarms`; `is_quiet` tells whether a majority reports none of a kind.
-fn raised(alarms: &[Alarm], is_quiet: impl Fn(AlarmKind) -> bool) -> BTreeMap<AlarmKind, Sign> {
-    let sign = |kind: AlarmKind| match alarms.iter().any(|alarm| alarm.kind == kind) {
+fn raised(alarms: &[EtcdAlarm], is_quiet: impl Fn(EtcdAlarmKind) -> bool) -> BTreeMap<EtcdAlarmKind, Assessment> {
+    let assessment = |kind: EtcdAlarmKind| match alarms.iter().any(|alarm| alarm.kind == kind) {
         true => RAISED,
-        false if is_quiet(kind) => Sign::Good,
-        false => Sign::Unclear,
+        false if is_quiet(kind) => Assessment::Good,
+        false => Assessment::Unclear,
     };
-    AlarmKind::ALL.into_iter().map(|kind| (kind, sign(kind))).collect()
+    EtcdAlarmKind::ALL.into_iter().map(|kind| (kind, assessment(kind))).collect()
 }
 
 /// The sign for each kind of alarm by one round of alarm lists. A member asks the majority before it answers, so one
 /// answer is enough.
 #[must_use]
-pub fn listed_alarms(answers: &[MemberAnswer<Vec<Alarm>>]) -> (Vec<Alarm>, BTreeMap<AlarmKind, Sign>) {
-    let seen: Vec<&Vec<Alarm>> = answers.iter().filter_map(|answer| answer.answer.as_ref().ok()).collect();
-    let mut alarms: Vec<Alarm> = seen.iter().copied().flatten().copied().collect();
+pub fn listed_alarms(
+    answers: &[MemberAnswer<Vec<EtcdAlarm>>],
+) -> (Vec<EtcdAlarm>, BTreeMap<EtcdAlarmKind, Assessment>) {
+    let seen: Vec<&Vec<EtcdAlarm>> = answers.iter().filter_map(|answer| answer.answer.as_ref().ok()).collect();
+    let mut alarms: Vec<EtcdAlarm> = seen.iter().copied().flatten().copied().collect();
     alarms.sort_unstable();
     alarms.dedup();
     let signs = raised(&alarms, |_| !seen.is_empty());
     (alarms, signs)
 }
 
-const RAISED: Sign = Sign::Bad(Symptom::Status(0));
+const RAISED: Assessment = Assessment::Bad(Symptom::Status(0));
 
 const NO_LEADER: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::Unavailable };
 
-fn member_sign<T>(answer: &MemberAnswer<T>) -> Sign {
+fn member_assessment<T>(answer: &MemberAnswer<T>) -> Assessment {
     match &answer.answer {
-        Ok(_) => Sign::Good,
+        Ok(_) => Assessment::Good,
         // It is alive, and not what it is configured as: that is another rule's matter.
-        Err(unseen) if unseen.cause.is_other_speech() => Sign::Alive,
-        Err(unseen) => Sign::of_unseen(*unseen),
+        Err(unseen) if unseen.cause.is_tls_mismatch() => Assessment::Alive,
+        Err(unseen) => Assessment::of_unseen(*unseen),
     }
 }
 
-/// Refused to us, of a name that our DNS does not know, or speaking otherwise than configured: the member may well be fine.
+/// Refused to us, of a name that our DNS does not know, or speaking otherwise than configured: the member may well be
+/// fine.
 fn is_refused<T>(answer: &MemberAnswer<T>) -> bool {
     let is_kept_from_us =
-        |unseen: &Unseen| unseen.cause.is_refusal() || unseen.is_unresolved() || unseen.cause.is_other_speech();
+        |unseen: &Unseen| unseen.cause.is_refusal() || unseen.is_unresolved() || unseen.cause.is_tls_mismatch();
     answer.answer.as_ref().is_err_and(is_kept_from_us)
 }
 
-fn alarms_of(answers: &[MemberAnswer<MemberStatus>]) -> Vec<Alarm> {
-    let mut alarms: Vec<Alarm> = answers
+fn alarms_of(answers: &[MemberAnswer<MemberStatus>]) -> Vec<EtcdAlarm> {
+    let mut alarms: Vec<EtcdAlarm> = answers
         .iter()
         .filter_map(|answer| answer.answer.as_ref().ok())
         .flat_map(|status| status.alarms.clone())

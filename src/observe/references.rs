@@ -1,8 +1,8 @@
 //! Which places outside prove that our own path works, and which of them have stopped to.
 //!
-//! A place is a reference point, a resolver, or a whole cluster: each cluster is a reference point for the others. Counts
-//! probes; that a place has been silent for too long beside others that answer is the judgement of a rule, and comes back
-//! as [`References::set_silent`].
+//! A place is a reference target, a resolver, or a whole cluster: each cluster is a reference target for the others.
+//! Counts probes; that a place has been silent for too long beside others that answer is the judgement of a rule, and
+//! comes back as [`References::set_silent`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use super::track::Run;
 pub struct References {
     heard: BTreeMap<Subject, Hearing>,
     silent: BTreeSet<Subject>,
-    /// Reference points and resolvers that are not known to be silent.
+    /// Reference targets and resolvers that are not known to be silent.
     living_points: usize,
     /// Clusters that are not known to be silent.
     living_clusters: BTreeSet<Name>,
@@ -75,8 +75,8 @@ impl References {
         self.heard.get(place)
     }
 
-    /// Notes whether a place has been found to be silent for so long that its silence says nothing of our path any more.
-    /// Returns whether that is news.
+    /// Notes whether a place has been found to be silent for so long that its silence says nothing of our path any
+    /// more. Returns whether that is news.
     pub fn set_silent(&mut self, place: &Subject, is_silent: bool, inventory: &Inventory) -> bool {
         let is_news = if is_silent { self.silent.insert(place.clone()) } else { self.silent.remove(place) };
         if is_news {
@@ -103,8 +103,8 @@ impl References {
         self.living_points > 0 || self.living_clusters.len() > itself
     }
 
-    /// Whether what we see of each place could be held against another: with none beside the only cluster, its silence and
-    /// a cut of our own look alike.
+    /// Whether what we see of each place could be held against another: with none beside the only cluster, its silence
+    /// and a cut of our own look alike.
     #[must_use]
     pub fn can_tell_blindness(&self) -> bool {
         self.living_points > 0 || self.living_clusters.len() > 1
@@ -121,12 +121,12 @@ impl References {
 }
 
 impl Hearing {
-    /// Whether probes enough have proved nothing, over at least an interval of reference points: a cluster that answers
-    /// one probe in that time is not silent.
+    /// Whether probes enough have proved nothing, over at least an interval of reference targets: a cluster that
+    /// answers one probe in that time is not silent.
     #[must_use]
     pub fn is_silent(&self, policy: &Policy) -> bool {
         let span = |run: &Run| run.last.mono.since(run.first.mono);
-        self.silence.is_some_and(|run| run.looks >= policy.confirm_looks && span(&run) >= policy.reference_interval)
+        self.silence.is_some_and(|run| run.probes >= policy.confirm_probes && span(&run) >= policy.reference_interval)
     }
 }
 

@@ -10,11 +10,11 @@ use crate::model::probe::{Probe, ProbeKind};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::Mono;
 
-/// The first look of every probe comes within this time of the start, or within one interval; later where there are
+/// The first probe of every probe comes within this time of the start, or within one interval; later where there are
 /// more probes than [`FIRST_RATE`] allows.
 const FIRST_WITHIN: Duration = Duration::from_secs(3);
 
-/// First looks a second. A first look at anything opens a connection, and a vantage of two cores that opened ten
+/// First probes a second. A first probe at anything opens a connection, and a vantage of two cores that opened ten
 /// thousand at once would time out on its own queue (it opens 1,000 a second when it does nothing else).
 const FIRST_RATE: u32 = 500;
 
@@ -70,7 +70,7 @@ impl Schedule {
 
     /// Takes the next probe that is due at `now`, with the time it was due, and sets its next tick.
     ///
-    /// Ticks that lie in the past because nobody asked in time are skipped, not caught up: a burst of old looks would
+    /// Ticks that lie in the past because nobody asked in time are skipped, not caught up: a burst of old probes would
     /// measure our own stall. The number of them comes back as well.
     pub fn pop(&mut self, now: Mono) -> Option<(Probe, Mono, u64)> {
         let (due, place) = self.due.first().filter(|(due, _)| *due <= now).copied()?;
@@ -125,7 +125,7 @@ fn intervals(inventory: &Inventory, policy: &Policy) -> BTreeMap<Probe, Duration
             add(Probe::anew(vip.clone(), ProbeKind::Readyz), policy.vip_interval);
             add(Probe::reused(vip, ProbeKind::Version), policy.ordinary_interval);
         }
-        for (subject, _) in cluster.dialled(name).filter(|(_, endpoint)| endpoint.is_named()) {
+        for (subject, _) in cluster.connected(name).filter(|(_, endpoint)| endpoint.is_named()) {
             add(Probe::anew(subject, ProbeKind::Addresses), policy.chain_interval);
         }
         for (etcd_name, etcd) in &cluster.etcds {
@@ -170,7 +170,7 @@ fn first_within(probes: usize) -> Duration {
     FIRST_WITHIN.max(Duration::from_secs(1) * u32::try_from(probes).unwrap_or(u32::MAX) / FIRST_RATE)
 }
 
-/// Requests that one look at `probe` is to the servers: a round asks every member, or every listener. Nothing for what
+/// Requests that one probe at `probe` is to the servers: a round asks every member, or every listener. Nothing for what
 /// is looked at on this machine.
 #[must_use]
 pub fn requests(inventory: &Inventory, probe: &Probe) -> u32 {

@@ -28,10 +28,10 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// A look scheduled at `at` saw `bytes`.
+    /// A probe scheduled at `at` saw `bytes`.
     pub fn take(&mut self, at: Mono, bytes: u64) {
         if let Some((last, known)) = self.samples.back().copied() {
-            // A late look would show a file that shrinks.
+            // A late probe would show a file that shrinks.
             if at < last {
                 return;
             }

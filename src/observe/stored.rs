@@ -1,7 +1,7 @@
 //! What is believed of files: what lies there, what is gone, what cannot be read, and what should be served.
 //!
 //! Compares; does not judge. How long an absence, a fault or an older certificate at an endpoint must last before it
-//! means something is the business of the rules. Called by the view for each look at files.
+//! means something is the business of the rules. Called by the view for each probe at files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,22 +14,22 @@ use crate::model::time::{Now, UnixTime};
 
 /// What is believed of the files of a cluster, or of the vantage.
 #[derive(Debug, Clone)]
-pub struct Shelf {
+pub struct FilesView {
     at: Now,
     reading: Arc<FilesReading>,
-    standings: BTreeMap<Name, SourceStanding>,
+    subject_states: BTreeMap<Name, SourceState>,
     newest: BTreeMap<Subject, Newest>,
 }
 
 /// How a source was read lately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SourceStanding {
+pub struct SourceState {
     /// Whether something of it cannot be read.
     pub is_faulty: bool,
-    /// The first look in a row that found it so.
+    /// The first probe in a row that found it so.
     pub since: Now,
-    /// Number of looks in this row.
-    pub looks: u32,
+    /// Number of probes in this row.
+    pub probes: u32,
 }
 
 /// The newest stored certificate that an endpoint should serve.
@@ -43,16 +43,16 @@ pub struct Newest {
     pub source: Name,
     /// The file it lies in.
     pub path: Box<str>,
-    /// The first look in a row that found it the newest.
+    /// The first probe in a row that found it the newest.
     pub since: Now,
     /// The last of them.
     pub until: Now,
-    /// Number of looks in this row.
-    pub looks: u32,
+    /// Number of probes in this row.
+    pub probes: u32,
 }
 
-impl Shelf {
-    /// What one look adds to what was believed. `served` are the endpoints that a stored certificate could be meant
+impl FilesView {
+    /// What one probe adds to what was believed. `served` are the endpoints that a stored certificate could be meant
     /// for, each with the leaf it serves.
     #[must_use]
     pub fn after(
@@ -62,17 +62,17 @@ impl Shelf {
         watches: &BTreeMap<Name, FileWatch>,
         served: &[(Subject, Arc<Certificate>)],
     ) -> Self {
-        let standings = reading
+        let subject_states = reading
             .sources
             .iter()
             .map(|source| {
                 let is_faulty = source.fault.is_some() || source.files.iter().any(|file| file.fault.is_some());
-                let known = before.and_then(|before| before.standings.get(&source.name));
-                let standing = match known.filter(|known| known.is_faulty == is_faulty) {
-                    Some(known) => SourceStanding { looks: known.looks.saturating_add(1), ..*known },
-                    None => SourceStanding { is_faulty, since: at, looks: 1 },
+                let known = before.and_then(|before| before.subject_states.get(&source.name));
+                let subject_state = match known.filter(|known| known.is_faulty == is_faulty) {
+                    Some(known) => SourceState { probes: known.probes.saturating_add(1), ..*known },
+                    None => SourceState { is_faulty, since: at, probes: 1 },
                 };
-                (source.name.clone(), standing)
+                (source.name.clone(), subject_state)
             })
             .collect();
         let newest = newest(reading, watches, served)
@@ -87,21 +87,21 @@ impl Shelf {
                     path: path.into(),
                     since: same.map_or(at, |same| same.since),
                     until: at,
-                    looks: same.map_or(1, |same| same.looks.saturating_add(1)),
+                    probes: same.map_or(1, |same| same.probes.saturating_add(1)),
                 };
                 (subject, newest)
             })
             .collect();
-        Self { at, reading: Arc::clone(reading), standings, newest }
+        Self { at, reading: Arc::clone(reading), subject_states, newest }
     }
 
-    /// When the latest look was due.
+    /// When the latest probe was due.
     #[must_use]
     pub const fn at(&self) -> Now {
         self.at
     }
 
-    /// What the latest look read.
+    /// What the latest probe read.
     #[must_use]
     pub const fn reading(&self) -> &Arc<FilesReading> {
         &self.reading
@@ -128,8 +128,8 @@ impl Shelf {
 
     /// How each source was read lately.
     #[must_use]
-    pub const fn standings(&self) -> &BTreeMap<Name, SourceStanding> {
-        &self.standings
+    pub const fn subject_states(&self) -> &BTreeMap<Name, SourceState> {
+        &self.subject_states
     }
 
     /// The newest stored certificate that `endpoint` should serve; `None` when none is known to be meant for it.
@@ -157,7 +157,7 @@ struct Candidate<'a> {
     path: &'a str,
 }
 
-/// For each endpoint the newest certificate meant for it: one of the source that says so, else one with the holder,
+/// For each endpoint the newest certificate meant for it: one of the source that says so, else one with the subject,
 /// issuer and names of what the endpoint serves.
 fn newest<'a>(
     reading: &'a FilesReading,
@@ -186,7 +186,7 @@ fn newest<'a>(
                 .flat_map(|file| file.items.iter().map(move |item| (item, file.path.as_ref())))
                 .filter(|(item, _)| item.kind == ItemKind::Leaf)
         };
-        // A directory may hold certificates of several servers; those of the same holder come first.
+        // A directory may hold certificates of several servers; those of the same subject come first.
         let has_same_holder =
             holder.is_some_and(|(_, leaf)| leaves().any(|(item, _)| item.holder.as_ref() == leaf.subject.as_str()));
         for (item, path) in leaves() {

@@ -3,13 +3,13 @@
 mod budget;
 mod bursts;
 mod clock;
-mod flight;
 mod freshness;
 mod hello;
+mod in_flight;
 mod listeners;
 mod path;
 mod quorum;
 mod schedule;
 mod track;
 
-use crate::model::stage::{at, inventory, name, of};
+use crate::model::fixture::{at, inventory, name, of};

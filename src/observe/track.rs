@@ -1,7 +1,7 @@
-//! One subject under one aspect: what the last looks said, in runs.
+//! One subject under one aspect: what the last probes said, in runs.
 //!
-//! The run is what confirms: three bad looks, no good one between them, whose scheduled starts span at least a second,
-//! with proof that our own path worked in between. What arrives late never changes the verdict; a late bad look only
+//! The run is what confirms: three bad probes, no good one between them, whose scheduled starts span at least a second,
+//! with proof that our own path worked in between. What arrives late never changes the verdict; a late bad probe only
 //! adds to a run it belongs to.
 
 use std::collections::VecDeque;
@@ -12,10 +12,10 @@ use crate::model::policy::Policy;
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::{Symptom, Why};
 
+use super::assessment::Assessment;
 use super::path::Path;
-use super::sign::Sign;
 
-/// Looks of the same kind in a row, by scheduled start.
+/// Probes of the same kind in a row, by scheduled start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {
     /// The first of them.
@@ -23,41 +23,41 @@ pub struct Run {
     /// The last of them.
     pub last: Now,
     /// How many.
-    pub looks: u32,
+    pub probes: u32,
 }
 
-/// Bad looks in a row.
+/// Bad probes in a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadRun {
-    /// The looks.
+    /// The probes.
     pub run: Run,
     /// Those at its end that showed the same kind of trouble: no usable answer, or an answer that names what fails.
     pub kind: Run,
     /// When the first of them was noticed, which is when its burst started: only a path proven after this counts.
     pub noticed: Mono,
-    /// Whether a bad look was scheduled at or after a proof of our path that was itself scheduled after `noticed`.
+    /// Whether a bad probe was scheduled at or after a proof of our path that was itself scheduled after `noticed`.
     pub path_proven: bool,
     /// What the latest of them showed.
     pub symptom: Symptom,
-    /// Our own side stood still after the latest of them: whether the run goes on is for the next look to say.
+    /// Our own side stood still after the latest of them: whether the run goes on is for the next probe to say.
     pub is_doubtful: bool,
 }
 
 /// The history that decides. What only trouble fills is set apart: most of thousands of tracks never see any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Track {
-    latest: Option<(Now, Sign)>,
+    latest: Option<(Now, Assessment)>,
     good: Option<Run>,
     bad: Option<Box<BadRun>>,
     last_good: Option<Now>,
     suspected: Option<Mono>,
     pace: Option<Pace>,
-    /// Looks in a row that were refused, or that found no address: the latest sign says which.
+    /// Probes in a row that were refused, or that found no address: the latest sign says which.
     kept_out: Option<Box<Run>>,
     past: Option<Box<Past>>,
 }
 
-/// How long good looks took, in a row.
+/// How long good probes took, in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pace {
     Slow(Run),
@@ -80,20 +80,20 @@ const FAILURES: usize = 8;
 pub enum Effect {
     /// The first bad look after something else, or after another kind of bad.
     TurnedBad,
-    /// The first look that is not bad after bad ones.
+    /// The first probe that is not bad after bad ones.
     TurnedGood,
     /// Nothing turned.
     Same,
-    /// It came after a later scheduled look.
+    /// It came after a later scheduled probe.
     Late,
 }
 
 /// How a bad run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confirmation {
-    /// No bad look.
+    /// No bad probe.
     None,
-    /// Bad looks, but not enough of them, or no proof of our path.
+    /// Bad probes, but not enough of them, or no proof of our path.
     Suspected,
     /// Confirmed.
     Confirmed {
@@ -103,25 +103,26 @@ pub enum Confirmation {
 }
 
 impl Track {
-    /// Takes in what a look scheduled at `scheduled` said; `now` is when we learned of it.
-    pub fn take(&mut self, scheduled: Now, sign: Sign, path: &Path, now: Mono) -> Effect {
+    /// Takes in what a probe scheduled at `scheduled` said; `now` is when we learned of it.
+    pub fn take(&mut self, scheduled: Now, assessment: Assessment, path: &Path, now: Mono) -> Effect {
         if self.latest.as_ref().is_some_and(|(latest, _)| scheduled.mono < latest.mono) {
-            self.take_late(scheduled, &sign);
+            self.take_late(scheduled, &assessment);
             return Effect::Late;
         }
         let mut was_bad = self.bad.is_some();
         let kept_out = self.kept_out.take().map(|run| *run);
-        let goes_on = kept_out.filter(|_| self.latest.as_ref().is_some_and(|(_, latest)| is_alike(latest, &sign)));
-        self.kept_out =
-            matches!(sign, Sign::Refused(_) | Sign::Unresolved(_)).then(|| Box::new(Run::extended(goes_on, scheduled)));
-        match &sign {
-            Sign::Good => {
+        let goes_on =
+            kept_out.filter(|_| self.latest.as_ref().is_some_and(|(_, latest)| is_alike(latest, &assessment)));
+        self.kept_out = matches!(assessment, Assessment::Refused(_) | Assessment::Unresolved(_))
+            .then(|| Box::new(Run::extended(goes_on, scheduled)));
+        match &assessment {
+            Assessment::Good => {
                 self.good = Some(Run::extended(self.good, scheduled));
                 self.last_good = Some(scheduled);
                 self.bad = None;
                 self.suspected = None;
             }
-            Sign::Bad(symptom) => {
+            Assessment::Bad(symptom) => {
                 self.good = None;
                 self.past.get_or_insert_default().last_bad = Some(scheduled.mono);
                 if self.bad.is_none() && self.last_good.is_some() {
@@ -130,20 +131,20 @@ impl Track {
                 was_bad &= !self.changes_kind(symptom);
                 self.take_bad(scheduled, symptom.clone(), path, now);
             }
-            // Alive, though not for us: neither a good look nor a bad one.
-            Sign::Refused(_) | Sign::Shed | Sign::Alive => {
+            // Alive, though not for us: neither a good probe nor a bad one.
+            Assessment::Refused(_) | Assessment::Shed | Assessment::Alive => {
                 self.good = None;
                 self.bad = None;
                 self.suspected = None;
             }
             // What was good is not known to be so any more; what was bad may still be.
-            Sign::NoWay(_) => {
+            Assessment::NoWay(_) => {
                 self.good = None;
                 self.suspected = None;
             }
-            Sign::Unresolved(_) | Sign::Unclear => {}
+            Assessment::Unresolved(_) | Assessment::Unclear => {}
         }
-        self.latest = Some((scheduled, sign));
+        self.latest = Some((scheduled, assessment));
         match (was_bad, self.bad.is_some()) {
             (false, true) => Effect::TurnedBad,
             (true, false) => Effect::TurnedGood,
@@ -151,7 +152,7 @@ impl Track {
         }
     }
 
-    /// Notes how long a good look took: slow and brisk ones in a row are counted.
+    /// Notes how long a good probe took: slow and brisk ones in a row are counted.
     pub fn take_pace(&mut self, scheduled: Now, is_slow: bool) {
         self.pace = Some(if is_slow {
             Pace::Slow(Run::extended(self.slow().copied(), scheduled))
@@ -160,12 +161,12 @@ impl Track {
         });
     }
 
-    /// The latest look had no pace: what was slow or brisk before says nothing of now.
+    /// The latest probe had no pace: what was slow or brisk before says nothing of now.
     pub const fn forget_pace(&mut self) {
         self.pace = None;
     }
 
-    /// Notes that a look is under way for too long. Returns whether that is the first sign of trouble.
+    /// Notes that a probe is under way for too long. Returns whether that is the first sign of trouble.
     pub const fn take_overdue(&mut self, now: Mono) -> bool {
         let is_first = self.bad.is_none() && self.suspected.is_none() && self.slow().is_none();
         if self.suspected.is_none() {
@@ -174,13 +175,13 @@ impl Track {
         is_first
     }
 
-    /// Forgets bad looks: they were made while we could not see.
+    /// Forgets bad probes: they were made while we could not see.
     pub fn forget_bad(&mut self) {
         self.bad = None;
         self.forget_first_signs();
     }
 
-    /// Our own side stood still for a moment: a run that was long enough before waits for one more look, and a shorter
+    /// Our own side stood still for a moment: a run that was long enough before waits for one more probe, and a shorter
     /// one is forgotten, for a vantage that is about to stall may miss answers by itself.
     pub fn doubt_bad(&mut self, policy: &Policy) {
         self.bad = self.bad.take().filter(|bad| bad.is_long_enough(policy));
@@ -208,22 +209,22 @@ impl Track {
         self.past.as_ref()?.last_failure.as_ref()
     }
 
-    /// Scheduled start of the last bad look, however long ago.
+    /// Scheduled start of the last bad probe, however long ago.
     #[must_use]
     pub fn last_bad(&self) -> Option<Mono> {
         self.past.as_ref()?.last_bad
     }
 
-    /// Whether the latest look was refused for overload.
+    /// Whether the latest probe was refused for overload.
     #[must_use]
     pub const fn is_shed(&self) -> bool {
-        matches!(&self.latest, Some((_, Sign::Shed)))
+        matches!(&self.latest, Some((_, Assessment::Shed)))
     }
 
-    /// Whether the latest look did not get there, by the fault of a proxy.
+    /// Whether the latest probe did not get there, by the fault of a proxy.
     #[must_use]
     pub const fn is_out_of_reach(&self) -> bool {
-        matches!(&self.latest, Some((_, Sign::NoWay(_))))
+        matches!(&self.latest, Some((_, Assessment::NoWay(_))))
     }
 
     /// How the bad run stands.
@@ -241,41 +242,41 @@ impl Track {
         Confirmation::Suspected
     }
 
-    /// Whether what the latest looks said needs no further one to be believed.
+    /// Whether what the latest probes said needs no further one to be believed.
     #[must_use]
     pub fn is_settled(&self, policy: &Policy) -> bool {
         match (&self.bad, &self.latest) {
             (Some(bad), _) => bad.is_long_enough(policy) && !bad.is_doubtful && bad.path_proven,
-            (None, Some((_, Sign::Good))) => self.suspected.is_none(),
+            (None, Some((_, Assessment::Good))) => self.suspected.is_none(),
             (None, _) => false,
         }
     }
 
-    /// The bad run, if the latest looks were bad.
+    /// The bad run, if the latest probes were bad.
     #[must_use]
     pub fn bad(&self) -> Option<&BadRun> {
         self.bad.as_deref()
     }
 
-    /// The good run, if the latest looks were good.
+    /// The good run, if the latest probes were good.
     #[must_use]
     pub const fn good(&self) -> Option<&Run> {
         self.good.as_ref()
     }
 
-    /// Scheduled start of the last good look, however long ago.
+    /// Scheduled start of the last good probe, however long ago.
     #[must_use]
     pub const fn last_good(&self) -> Option<Now> {
         self.last_good
     }
 
-    /// Scheduled start of the latest look.
+    /// Scheduled start of the latest probe.
     #[must_use]
     pub fn latest(&self) -> Option<Now> {
         self.latest.as_ref().map(|(scheduled, _)| *scheduled)
     }
 
-    /// Slow but good looks in a row.
+    /// Slow but good probes in a row.
     #[must_use]
     pub const fn slow(&self) -> Option<&Run> {
         match &self.pace {
@@ -284,7 +285,7 @@ impl Track {
         }
     }
 
-    /// Good looks in a row that were not slow.
+    /// Good probes in a row that were not slow.
     #[must_use]
     pub const fn brisk(&self) -> Option<&Run> {
         match &self.pace {
@@ -293,25 +294,25 @@ impl Track {
         }
     }
 
-    /// How our credential is refused, with the looks in a row that say so.
+    /// How our credential is refused, with the probes in a row that say so.
     #[must_use]
     pub fn refused(&self) -> Option<(Unseen, Run)> {
         match (&self.latest, &self.kept_out) {
-            (Some((_, Sign::Refused(unseen))), Some(run)) => Some((*unseen, **run)),
+            (Some((_, Assessment::Refused(unseen))), Some(run)) => Some((*unseen, **run)),
             _ => None,
         }
     }
 
-    /// Why its name has no address for us, with the looks in a row that say so.
+    /// Why its name has no address for us, with the probes in a row that say so.
     #[must_use]
     pub fn unresolved(&self) -> Option<(Unseen, Run)> {
         match (&self.latest, &self.kept_out) {
-            (Some((_, Sign::Unresolved(unseen))), Some(run)) => Some((*unseen, **run)),
+            (Some((_, Assessment::Unresolved(unseen))), Some(run)) => Some((*unseen, **run)),
             _ => None,
         }
     }
 
-    /// Whether there is a good look at `now` that is not older than `freshness`.
+    /// Whether there is a good probe at `now` that is not older than `freshness`.
     #[must_use]
     pub fn is_freshly_good(&self, freshness: Duration, now: Mono) -> bool {
         self.good.is_some_and(|run| now.since(run.last.mono) <= freshness)
@@ -321,7 +322,7 @@ impl Track {
     #[must_use]
     pub fn why(&self, now: Mono, freshness: Duration) -> Why {
         match (&self.latest, &self.bad) {
-            (Some((_, Sign::NoWay(_))), _) => Why::Vantage,
+            (Some((_, Assessment::NoWay(_))), _) => Why::Vantage,
             (_, Some(bad)) => Why::Suspected { since: bad.run.first },
             (None, None) => Why::NeverSeen,
             (Some((latest, _)), None) if now.since(latest.mono) > freshness => Why::Stale,
@@ -362,10 +363,10 @@ impl Track {
         past.last_failure = Some(symptom.clone());
     }
 
-    fn take_late(&mut self, scheduled: Now, sign: &Sign) {
+    fn take_late(&mut self, scheduled: Now, assessment: &Assessment) {
         let after_good = self.last_good.is_none_or(|good| scheduled.mono > good.mono);
-        if let (Some(bad), Sign::Bad(_), true) = (&mut self.bad, sign, after_good) {
-            bad.run.looks = bad.run.looks.saturating_add(1);
+        if let (Some(bad), Assessment::Bad(_), true) = (&mut self.bad, assessment, after_good) {
+            bad.run.probes = bad.run.probes.saturating_add(1);
             if scheduled.mono < bad.run.first.mono {
                 bad.run.first = scheduled;
             }
@@ -374,23 +375,26 @@ impl Track {
 }
 
 /// Whether both signs keep us out, and in the same way.
-const fn is_alike(one: &Sign, other: &Sign) -> bool {
-    matches!((one, other), (Sign::Refused(_), Sign::Refused(_)) | (Sign::Unresolved(_), Sign::Unresolved(_)))
+const fn is_alike(one: &Assessment, other: &Assessment) -> bool {
+    matches!(
+        (one, other),
+        (Assessment::Refused(_), Assessment::Refused(_)) | (Assessment::Unresolved(_), Assessment::Unresolved(_))
+    )
 }
 
 impl BadRun {
     /// Whether there are looks enough, over a span long enough, to confirm what they show.
     #[must_use]
     pub fn is_long_enough(&self, policy: &Policy) -> bool {
-        self.run.looks >= policy.confirm_looks && self.run.last.mono.since(self.run.first.mono) >= policy.confirm_span
+        self.run.probes >= policy.confirm_probes && self.run.last.mono.since(self.run.first.mono) >= policy.confirm_span
     }
 }
 
 impl Run {
     pub(super) fn extended(run: Option<Self>, scheduled: Now) -> Self {
-        run.map_or(Self { first: scheduled, last: scheduled, looks: 1 }, |run| Self {
+        run.map_or(Self { first: scheduled, last: scheduled, probes: 1 }, |run| Self {
             last: scheduled,
-            looks: run.looks.saturating_add(1),
+            probes: run.probes.saturating_add(1),
             ..run
         })
     }

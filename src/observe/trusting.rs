@@ -1,6 +1,6 @@
 //! What verification said of the chains that one endpoint served, handshake by handshake.
 //!
-//! Whichever leaf it was: a balancer shows the certificates of its instances in turn. Called by `view/take.rs`.
+//! Whichever leaf it was: a balancer shows the certificates of its instances in turn. Called by `view/apply.rs`.
 
 use crate::model::certificate::{Distrust, Trust};
 use crate::model::policy::Policy;
@@ -32,7 +32,7 @@ impl Trusting {
             (Trust::Trusted, None) => {
                 let good = Run::extended(self.good, at);
                 let lasted = good.last.mono.since(good.first.mono);
-                if lasted >= policy.recovery_hold && good.looks >= policy.recovery_looks {
+                if lasted >= policy.recovery_hold && good.probes >= policy.recovery_probes {
                     self.bad = None;
                 }
                 (self.good, self.latest) = (Some(good), Some(trust));

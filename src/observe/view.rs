@@ -1,19 +1,19 @@
 //! Everything believed, updated by one observation at a time.
 //!
-//! A belief is never deleted by a failed look: the last known reading stays, with its age.
+//! A belief is never deleted by a failed probe: the last known reading stays, with its age.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::certificate::Served;
-use crate::model::etcd::{Alarm, AlarmKind, MemberFacts, MemberListing, MemberMetrics, MemberStatus};
+use crate::model::etcd::{EtcdAlarm, EtcdAlarmKind, MemberFacts, MemberListing, MemberMetrics, MemberStatus};
 use crate::model::inventory::Inventory;
 use crate::model::observation::Observation;
 use crate::model::phase::Unseen;
 use crate::model::policy::Policy;
 use crate::model::probe::{Hello, Probe, ProbeKind};
-use crate::model::snapshot::ClusterPicture;
+use crate::model::snapshot::ClusterSnapshot;
 use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::Symptom;
@@ -21,35 +21,35 @@ use crate::model::verdict::Symptom;
 use super::dates::Dates;
 use super::elections::Elections;
 use super::hello::{Hellos, Passage};
+use super::inventory_change::{Fate, InventoryChange};
 use super::path::Path;
 use super::quorum::Count;
 use super::references::References;
 use super::sizes::Sizes;
-use super::stored::Shelf;
+use super::stored::FilesView;
 use super::track::{Confirmation, Track};
 use super::trusting::Trusting;
-use super::turnover::{Fate, Turnover};
 
+mod apply;
 mod members;
-mod take;
-mod way;
+mod proxy;
 
+pub use apply::Taken;
 use members::Chosen;
-pub use take::Taken;
 
 /// Under which aspect a subject is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Aspect {
-    /// Whether it answers the look that decides: exempt health, Status, a reference's handshake.
+    /// Whether it answers the probe that decides: exempt health, Status, a reference's handshake.
     Answer,
     /// Whether it answers ordinary traffic.
     Ordinary,
     /// Whether an etcd cluster agrees on a leader.
     Leader,
     /// Whether an etcd cluster is free of alarms of a kind, by what its members say of themselves.
-    Alarm(AlarmKind),
+    Alarm(EtcdAlarmKind),
     /// The same, by its list of alarms.
-    ListedAlarm(AlarmKind),
+    ListedAlarm(EtcdAlarmKind),
     /// Whether an etcd member follows the leader that the majority follows.
     Mind,
     /// Whether an etcd member serves linearizable reads.
@@ -67,8 +67,8 @@ pub enum Aspect {
 }
 
 impl Aspect {
-    /// How old a look at `subject` may be to speak for now: three of its own intervals, for one may be missed and the next
-    /// be under way. Never less than three of the reference points': what decides together is of one age.
+    /// How old a probe at `subject` may be to speak for now: three of its own intervals, for one may be missed and the
+    /// next be under way. Never less than three of the reference targets': what decides together is of one age.
     #[must_use]
     pub fn freshness(self, subject: &Subject, policy: &Policy) -> Duration {
         let interval = match self {
@@ -116,24 +116,24 @@ pub struct View {
     inventory: Arc<Inventory>,
     policy: Arc<Policy>,
     tracks: BTreeMap<(Subject, Aspect), Track>,
-    pictures: BTreeMap<Name, Arc<ClusterPicture>>,
+    pictures: BTreeMap<Name, Arc<ClusterSnapshot>>,
     vantage: BTreeMap<Probe, Arc<Observation>>,
     served: BTreeMap<Subject, ServedSeen>,
-    shelves: BTreeMap<Option<Name>, Shelf>,
+    shelves: BTreeMap<Option<Name>, FilesView>,
     counts: BTreeMap<Subject, (Now, Count)>,
     statuses: BTreeMap<Subject, (Now, MemberStatus)>,
     elections: BTreeMap<Subject, Elections>,
     sizes: BTreeMap<Subject, Sizes>,
     metrics: BTreeMap<Subject, (Now, MemberMetrics)>,
-    alarm_lists: BTreeMap<Subject, (Now, Vec<Alarm>)>,
+    alarm_lists: BTreeMap<Subject, (Now, Vec<EtcdAlarm>)>,
     /// By member: the list of all members as it tells it.
     member_lists: BTreeMap<Subject, (Now, Vec<MemberListing>)>,
     /// By etcd cluster: the last round that asked for those lists, with whatever result.
     lists_asked: BTreeMap<Subject, Mono>,
     /// By etcd cluster: whose list of members is believed.
     chosen: BTreeMap<Subject, Chosen>,
-    /// Members that answered their latest look otherwise than configured, with or without TLS.
-    other_speech: BTreeMap<Subject, Unseen>,
+    /// Members that answered their latest probe otherwise than configured, with or without TLS.
+    tls_mismatch: BTreeMap<Subject, Unseen>,
     dates: Dates,
     hellos: BTreeMap<Subject, Hellos>,
     path: Path,
@@ -166,7 +166,7 @@ impl View {
             member_lists: BTreeMap::new(),
             lists_asked: BTreeMap::new(),
             chosen: BTreeMap::new(),
-            other_speech: BTreeMap::new(),
+            tls_mismatch: BTreeMap::new(),
             dates: Dates::default(),
             hellos: BTreeMap::new(),
             path: Path::default(),
@@ -180,8 +180,8 @@ impl View {
     pub fn replace(&mut self, inventory: Arc<Inventory>, policy: Arc<Policy>, now: Mono) {
         self.policy = policy;
         let before = std::mem::replace(&mut self.inventory, inventory);
-        let turnover = Turnover::new(&before, &self.inventory);
-        let stays = |subject: &Subject| turnover.fate(subject) == Fate::Stays;
+        let inventory_change = InventoryChange::new(&before, &self.inventory);
+        let stays = |subject: &Subject| inventory_change.fate(subject) == Fate::Stays;
         self.tracks.retain(|(subject, _), _| stays(subject));
         self.vantage.retain(|probe, _| stays(&probe.subject));
         self.served.retain(|subject, _| stays(subject));
@@ -192,9 +192,9 @@ impl View {
         self.member_lists.retain(|subject, _| stays(subject));
         self.lists_asked.retain(|subject, _| stays(subject));
         let chosen: Vec<Subject> = std::mem::take(&mut self.chosen).into_keys().filter(stays).collect();
-        self.other_speech.retain(|subject, _| stays(subject));
+        self.tls_mismatch.retain(|subject, _| stays(subject));
         // What a metrics listener told is of another place than the client port.
-        let listens = |subject: &Subject| stays(subject) && turnover.listens_as_before(subject);
+        let listens = |subject: &Subject| stays(subject) && inventory_change.listens_as_before(subject);
         self.metrics.retain(|subject, _| listens(subject));
         self.tracks.retain(|(subject, aspect), _| *aspect != Aspect::ConfiguredPages || listens(subject));
         self.sizes.retain(|subject, _| stays(subject));
@@ -204,21 +204,22 @@ impl View {
         let has_files = |scope: Option<&Name>| self.inventory.files(scope).is_some_and(|files| !files.is_empty());
         self.shelves.retain(|scope, _| has_files(scope.as_ref()));
         self.moved.retain(|subject, _| self.inventory.watches(subject));
-        self.moved.extend(turnover.moved().map(|subject| (subject, now)));
+        self.moved.extend(inventory_change.moved().map(|subject| (subject, now)));
         self.pictures.retain(|name, _| self.inventory.clusters.contains_key(name));
         for name in self.inventory.clusters.keys() {
-            let picture = Arc::make_mut(self.pictures.entry(name.clone()).or_default());
+            let cluster_snapshot = Arc::make_mut(self.pictures.entry(name.clone()).or_default());
             let is_watched = |subject: &Subject| self.inventory.watches(subject);
             if !has_files(Some(name)) {
-                picture.stored = None;
+                cluster_snapshot.stored = None;
             }
             let is_of_listeners = |kind| matches!(kind, ProbeKind::EtcdMetrics | ProbeKind::EtcdHealth);
-            picture.looks.retain(|probe, _| {
-                stays(&probe.subject) && (!is_of_listeners(probe.kind) || turnover.listens_as_before(&probe.subject))
+            cluster_snapshot.observations.retain(|probe, _| {
+                stays(&probe.subject)
+                    && (!is_of_listeners(probe.kind) || inventory_change.listens_as_before(&probe.subject))
             });
-            picture.members.retain(|subject, _| listens(subject));
-            picture.served.retain(|subject, _| stays(subject));
-            picture.tallies.retain(|subject, _| is_watched(subject));
+            cluster_snapshot.members.retain(|subject, _| listens(subject));
+            cluster_snapshot.served.retain(|subject, _| stays(subject));
+            cluster_snapshot.tallies.retain(|subject, _| is_watched(subject));
         }
         // Members may have come or gone, and how long a list counts may have changed.
         for etcd in chosen {
@@ -234,7 +235,7 @@ impl View {
         self.inventory.watches(subject) && !went_elsewhere
     }
 
-    /// Notes that a look at `subject` is under way for too long. Returns whether that is its first sign of trouble.
+    /// Notes that a probe at `subject` is under way for too long. Returns whether that is its first sign of trouble.
     pub fn take_overdue(&mut self, probe: &Probe, scheduled: Mono, now: Mono) -> bool {
         if probe.kind == ProbeKind::Readyz {
             self.hellos.entry(probe.subject.clone()).or_default().take_overdue();
@@ -254,8 +255,8 @@ impl View {
         }
     }
 
-    /// Looks scheduled before `until` that have not come back are void: our own side stood still. What was confirmed
-    /// before is in doubt until its next look; returns what that is about.
+    /// Probes scheduled before `until` that have not come back are void: our own side stood still. What was confirmed
+    /// before is in doubt until its next probe; returns what that is about.
     pub fn void_until(&mut self, until: Mono) -> BTreeSet<Subject> {
         self.void_until = Some(until);
         let policy = &self.policy;
@@ -266,8 +267,8 @@ impl View {
         doubted.collect()
     }
 
-    /// The same after a time without sight, or a gap so long that what was seen before it is of another time: everything
-    /// is confirmed anew.
+    /// The same after a time without sight, or a gap so long that what was seen before it is of another time:
+    /// everything is confirmed anew.
     pub fn forget_until(&mut self, until: Mono) {
         self.void_until = Some(until);
         self.tracks.values_mut().for_each(Track::forget_bad);
@@ -287,7 +288,7 @@ impl View {
         self.hellos.get(subject).map_or(Passage::Unknown, Hellos::passage)
     }
 
-    /// Whether a look at `subject` scheduled at `scheduled` still speaks of `now`.
+    /// Whether a probe at `subject` scheduled at `scheduled` still speaks of `now`.
     #[must_use]
     pub fn is_fresh(&self, subject: &Subject, scheduled: Mono, now: Mono) -> bool {
         now.since(scheduled) <= Aspect::Answer.freshness(subject, &self.policy)
@@ -311,7 +312,7 @@ impl View {
         &self.path
     }
 
-    /// One subject under one aspect; `None` before its first look.
+    /// One subject under one aspect; `None` before its first probe.
     #[must_use]
     pub fn track(&self, subject: &Subject, aspect: Aspect) -> Option<&Track> {
         self.tracks.get(&(subject.clone(), aspect))
@@ -325,7 +326,7 @@ impl View {
         })
     }
 
-    /// What a subject does while its latest looks are bad.
+    /// What a subject does while its latest probes are bad.
     #[must_use]
     pub fn symptom(&self, subject: &Subject) -> Option<&Symptom> {
         self.track(subject, Aspect::Answer)?.bad().map(|bad| &bad.symptom)
@@ -347,9 +348,9 @@ impl View {
         known.member_subjects(cluster, name).filter(|other| other != subject && is_old(other)).collect()
     }
 
-    /// What is believed of the files of a cluster, or of the vantage; `None` before the first look at them.
+    /// What is believed of the files of a cluster, or of the vantage; `None` before the first probe at them.
     #[must_use]
-    pub fn shelf(&self, cluster: Option<&Name>) -> Option<&Shelf> {
+    pub fn files_view(&self, cluster: Option<&Name>) -> Option<&FilesView> {
         self.shelves.get(&cluster.cloned())
     }
 
@@ -367,7 +368,7 @@ impl View {
 
     /// Alarms that the members of an etcd cluster report, by their own word or by the list they keep.
     #[must_use]
-    pub fn alarms(&self, etcd: &Subject) -> Vec<Alarm> {
+    pub fn alarms(&self, etcd: &Subject) -> Vec<EtcdAlarm> {
         let told = self.counts.get(etcd).map(|(_, count)| count.alarms.as_slice());
         let listed = self.alarm_lists.get(etcd).map(|(_, alarms)| alarms.as_slice());
         let mut all = [told.unwrap_or_default(), listed.unwrap_or_default()].concat();
@@ -400,17 +401,17 @@ impl View {
         self.member_lists.get(member)
     }
 
-    /// How a member answered its latest look otherwise than it is configured, with or without TLS.
+    /// How a member answered its latest probe otherwise than it is configured, with or without TLS.
     #[must_use]
-    pub fn other_speech(&self, member: &Subject) -> Option<Unseen> {
-        self.other_speech.get(member).copied()
+    pub fn tls_mismatch(&self, member: &Subject) -> Option<Unseen> {
+        self.tls_mismatch.get(member).copied()
     }
 
     /// What was concluded about a member.
     #[must_use]
     pub fn facts(&self, member: &Subject) -> MemberFacts {
-        let picture = member.cluster().and_then(|cluster| self.pictures.get(cluster));
-        picture.and_then(|picture| picture.members.get(member)).copied().unwrap_or_default()
+        let cluster_snapshot = member.cluster().and_then(|cluster| self.pictures.get(cluster));
+        cluster_snapshot.and_then(|cluster_snapshot| cluster_snapshot.members.get(member)).copied().unwrap_or_default()
     }
 
     /// Why a member was not seen in the last round.
@@ -422,19 +423,19 @@ impl View {
         }
     }
 
-    /// The latest look of each probe of a cluster.
+    /// The latest probe of each probe of a cluster.
     #[must_use]
-    pub fn picture(&self, cluster: &Name) -> Option<&Arc<ClusterPicture>> {
+    pub fn cluster_snapshot(&self, cluster: &Name) -> Option<&Arc<ClusterSnapshot>> {
         self.pictures.get(cluster)
     }
 
     /// All clusters' pictures.
     #[must_use]
-    pub const fn pictures(&self) -> &BTreeMap<Name, Arc<ClusterPicture>> {
+    pub const fn pictures(&self) -> &BTreeMap<Name, Arc<ClusterSnapshot>> {
         &self.pictures
     }
 
-    /// The latest look at each reference point, resolver and the own clock.
+    /// The latest probe at each reference target, resolver and the own clock.
     #[must_use]
     pub const fn vantage(&self) -> &BTreeMap<Probe, Arc<Observation>> {
         &self.vantage
@@ -454,8 +455,8 @@ impl View {
         &self.references
     }
 
-    /// Notes whether a reference point has been silent for so long that it proves nothing any more. Returns whether that
-    /// is news.
+    /// Notes whether a reference target has been silent for so long that it proves nothing any more. Returns whether
+    /// that is news.
     pub fn set_silent_reference(&mut self, place: &Subject, is_silent: bool) -> bool {
         self.references.set_silent(place, is_silent, &self.inventory)
     }
@@ -481,9 +482,9 @@ impl View {
 
     /// Sets the planned request rates of the clusters, for the snapshot.
     pub fn set_planned(&mut self, plans: &BTreeMap<Option<Name>, f64>) {
-        for (name, picture) in &mut self.pictures {
+        for (name, cluster_snapshot) in &mut self.pictures {
             if let Some(per_second) = plans.get(&Some(name.clone())) {
-                Arc::make_mut(picture).planned_per_second = *per_second;
+                Arc::make_mut(cluster_snapshot).planned_per_second = *per_second;
             }
         }
     }

@@ -5,8 +5,8 @@
 
 use super::shown::{clip, push};
 
-/// Octets of a program's complaints that are looked at.
-pub(crate) const OCTETS: u64 = 4096;
+/// Bytes of a program's complaints that are looked at.
+pub(crate) const BYTES: u64 = 4096;
 
 /// Characters kept of the line.
 const MOST: usize = 160;
@@ -19,8 +19,8 @@ const TELLING: [&str; 9] =
     ["token", "secret", "password", "passwd", "passphrase", "bearer", "basic", "authorization", "key"];
 
 /// The first line with anything in it.
-pub(crate) fn first_line(octets: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(octets);
+pub(crate) fn first_line(bytes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
     Some(shown(line))
 }

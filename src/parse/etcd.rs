@@ -3,7 +3,7 @@
 //! Knows nothing of the wire format. Called by `collect/etcd/answers.rs`.
 
 use super::shown::shown;
-use crate::model::etcd::{Alarm, AlarmKind};
+use crate::model::etcd::{EtcdAlarm, EtcdAlarmKind};
 
 /// Alarms kept of one status; there are two kinds and at most a dozen members.
 pub const MAX_ALARMS: usize = 64;
@@ -16,7 +16,7 @@ const MAX_ERROR: usize = 200;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Errors {
     /// Alarms, each once.
-    pub alarms: Vec<Alarm>,
+    pub alarms: Vec<EtcdAlarm>,
     /// Everything else, escaped and shortened, at most 8.
     pub others: Vec<String>,
 }
@@ -30,7 +30,7 @@ pub struct Errors {
 pub fn errors(texts: &[String]) -> Errors {
     let mut errors = Errors::default();
     for text in texts {
-        let unreadable = || text.contains("alarm:").then_some(Alarm { member_id: 0, kind: AlarmKind::Other });
+        let unreadable = || text.contains("alarm:").then_some(EtcdAlarm { member_id: 0, kind: EtcdAlarmKind::Other });
         match alarm(text).or_else(unreadable) {
             Some(alarm) if errors.alarms.contains(&alarm) || errors.alarms.len() >= MAX_ALARMS => {}
             Some(alarm) => errors.alarms.push(alarm),
@@ -47,7 +47,7 @@ pub fn label(text: &str) -> String {
     shown(text, MAX_ERROR)
 }
 
-fn alarm(text: &str) -> Option<Alarm> {
+fn alarm(text: &str) -> Option<EtcdAlarm> {
     let mut member_id = 0;
     let mut kind = None;
     for field in text.split_ascii_whitespace() {
@@ -58,14 +58,14 @@ fn alarm(text: &str) -> Option<Alarm> {
             _ => return None,
         }
     }
-    Some(Alarm { member_id, kind: kind? })
+    Some(EtcdAlarm { member_id, kind: kind? })
 }
 
-fn kind_of(name: &str) -> AlarmKind {
+fn kind_of(name: &str) -> EtcdAlarmKind {
     match name {
-        "NOSPACE" => AlarmKind::NoSpace,
-        "CORRUPT" => AlarmKind::Corrupt,
-        _ => AlarmKind::Other,
+        "NOSPACE" => EtcdAlarmKind::NoSpace,
+        "CORRUPT" => EtcdAlarmKind::Corrupt,
+        _ => EtcdAlarmKind::Other,
     }
 }
 
@@ -90,9 +90,9 @@ mod tests {
         assert_eq!(
             errors.alarms,
             [
-                Alarm { member_id: 10_276_657_743_932_975_437, kind: AlarmKind::NoSpace },
-                Alarm { member_id: 7, kind: AlarmKind::Corrupt },
-                Alarm { member_id: 0, kind: AlarmKind::Other },
+                EtcdAlarm { member_id: 10_276_657_743_932_975_437, kind: EtcdAlarmKind::NoSpace },
+                EtcdAlarm { member_id: 7, kind: EtcdAlarmKind::Corrupt },
+                EtcdAlarm { member_id: 0, kind: EtcdAlarmKind::Other },
             ]
         );
         assert_eq!(errors.others, ["etcdserver: no leader"]);
@@ -103,7 +103,11 @@ mod tests {
         for text in
             ["memberID:x alarm:NOSPACE", "alarm:NOSPACE raised", "alarm: NOSPACE x:y", "memberID:7 alarm:7 since:9"]
         {
-            assert_eq!(errors(&[text.to_owned()]).alarms, [Alarm { member_id: 0, kind: AlarmKind::Other }], "{text}");
+            assert_eq!(
+                errors(&[text.to_owned()]).alarms,
+                [EtcdAlarm { member_id: 0, kind: EtcdAlarmKind::Other }],
+                "{text}"
+            );
         }
         for text in ["memberID:7", "", "etcdserver: no leader"] {
             assert_eq!(errors(&[text.to_owned()]).alarms, [], "{text}");

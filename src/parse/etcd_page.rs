@@ -1,7 +1,7 @@
 //! What an etcd member's metrics listener tells: `/metrics` and `/health`.
 //!
 //! Takes the few families that are wanted and drops the rest; a family that the member's version does not have stays
-//! unknown. Knows nothing of HTTP. Called by `collect/etcd/listener.rs`.
+//! unknown. Knows nothing of HTTP. Called by `collect/etcd/metrics_listener.rs`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -210,10 +210,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_damaged_page_gives_a_bounded_answer(cut in 0..PAGE.len(), octet in any::<u8>(), at in 0..PAGE.len()) {
+        fn a_damaged_page_gives_a_bounded_answer(cut in 0..PAGE.len(), byte in any::<u8>(), at in 0..PAGE.len()) {
             let mut page = PAGE.as_bytes()[..cut].to_vec();
             if let Some(hit) = page.get_mut(at) {
-                *hit = octet;
+                *hit = byte;
             }
 
             let Some(read) = metrics(&page) else { return Ok(()) };

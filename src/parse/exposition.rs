@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-/// Octets of a line that is still read; etcd's longest have some 200.
+/// Bytes of a line that is still read; etcd's longest have some 200.
 pub const MAX_LINE: usize = 4096;
 
 /// One sample.
@@ -36,7 +36,7 @@ impl<'a> Sample<'a> {
 
 /// The samples of `page`, in its order.
 pub fn samples(page: &[u8]) -> impl Iterator<Item = Sample<'_>> {
-    page.split(|octet| *octet == b'\n')
+    page.split(|byte| *byte == b'\n')
         .filter(|line| line.len() <= MAX_LINE)
         .filter_map(|line| std::str::from_utf8(line).ok())
         .filter_map(sample)
@@ -62,8 +62,8 @@ fn sample(line: &str) -> Option<Sample<'_>> {
 fn closing_brace(text: &str) -> Option<usize> {
     let mut is_quoted = false;
     let mut is_escaped = false;
-    for (at, octet) in text.bytes().enumerate() {
-        match octet {
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
             _ if is_escaped => is_escaped = false,
             b'\\' if is_quoted => is_escaped = true,
             b'"' => is_quoted = !is_quoted,
@@ -79,9 +79,9 @@ fn first_label(text: &str) -> Option<(&str, &str, &str)> {
     let (name, rest) = text.split_once('=')?;
     let value = rest.trim_ascii_start().strip_prefix('"')?;
     let mut is_escaped = false;
-    let end = value.bytes().position(|octet| {
-        let ends = octet == b'"' && !is_escaped;
-        is_escaped = octet == b'\\' && !is_escaped;
+    let end = value.bytes().position(|byte| {
+        let ends = byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
         ends
     })?;
     let after = value[end + 1..].trim_ascii_start();
@@ -151,8 +151,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_octets_give_at_most_one_sample_a_line(page in proptest::collection::vec(any::<u8>(), 0..2000)) {
-            let lines = page.iter().filter(|octet| **octet == b'\n').count() + 1;
+        fn any_bytes_give_at_most_one_sample_a_line(page in proptest::collection::vec(any::<u8>(), 0..2000)) {
+            let lines = page.iter().filter(|byte| **byte == b'\n').count() + 1;
 
             let all: Vec<_> = samples(&page).collect();
 

@@ -1,12 +1,12 @@
 //! Something wrong with a text that a person wrote: what, where, how bad, and what to do about it.
 
-use super::yaml::Mark;
+use super::yaml::Position;
 
 /// Something wrong with a text that a person wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flaw {
     /// Where; `None` when it is about the text as a whole.
-    pub mark: Option<Mark>,
+    pub position: Option<Position>,
     /// How bad it is.
     pub severity: Severity,
     /// What is wrong, in lower case, without a full stop. Never shows a secret.
@@ -26,13 +26,13 @@ pub enum Severity {
 
 impl Flaw {
     /// A flaw that makes the text unusable.
-    pub fn error(mark: impl Into<Option<Mark>>, what: impl Into<String>) -> Self {
-        Self { mark: mark.into(), severity: Severity::Error, what: what.into(), hint: None }
+    pub fn error(position: impl Into<Option<Position>>, what: impl Into<String>) -> Self {
+        Self { position: position.into(), severity: Severity::Error, what: what.into(), hint: None }
     }
 
     /// A flaw that does not.
-    pub fn warning(mark: impl Into<Option<Mark>>, what: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(mark, what) }
+    pub fn warning(position: impl Into<Option<Position>>, what: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(position, what) }
     }
 
     /// The same with advice.

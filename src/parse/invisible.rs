@@ -1,10 +1,10 @@
-//! Characters that nobody sees, in texts that people write: a no-break space out of a web page, a zero-width space out of
-//! a chat, a mark that turns the direction. A text that holds one is not what it looks like.
+//! Characters that nobody sees, in texts that people write: a no-break space out of a web page, a zero-width space out
+//! of a chat, a mark that turns the direction. A text that holds one is not what it looks like.
 //!
 //! Finds and names them; whether one does harm where it stands is for the reader of the text to say.
 
 use super::flaw::Flaw;
-use super::yaml::Mark;
+use super::yaml::Position;
 
 /// Findings in one text; a file that was pasted whole has one on every line.
 const MOST: usize = 20;
@@ -27,7 +27,7 @@ pub(crate) fn flaws(text: &str) -> Vec<Flaw> {
             }
             let what = format!("the invisible character {} stands here", named(character));
             let hint = "delete it, or type a plain space in its place; editors and web pages leave such behind";
-            flaws.push(Flaw::warning(Mark { line: number, column }, what).hint(hint));
+            flaws.push(Flaw::warning(Position { line: number, column }, what).hint(hint));
         }
     }
     if more > 0 {
@@ -73,8 +73,8 @@ fn named(character: char) -> String {
     format!("U+{:04X} ({name})", u32::from(character))
 }
 
-/// Whether `character` shows nothing, or a blank that is no plain space. Source: Unicode's Default_Ignorable_Code_Point,
-/// White_Space and Cc, as far as texts have them.
+/// Whether `character` shows nothing, or a blank that is no plain space. Source: Unicode's
+/// Default_Ignorable_Code_Point, White_Space and Cc, as far as texts have them.
 fn is_invisible(character: char) -> bool {
     match character {
         ' ' | '\t' | '\n' | '\r' => false,
@@ -119,7 +119,7 @@ mod tests {
         ] {
             let found: Vec<_> = flaws(text)
                 .into_iter()
-                .map(|flaw| (flaw.mark.unwrap().line, flaw.mark.unwrap().column, flaw.what))
+                .map(|flaw| (flaw.position.unwrap().line, flaw.position.unwrap().column, flaw.what))
                 .collect();
 
             let expected: Vec<_> = places

@@ -15,7 +15,7 @@ use url::{Host, Url};
 use super::flaw::Flaw;
 use super::invisible;
 use super::text;
-use super::yaml::{self, Mark, Node, Value};
+use super::yaml::{self, Node, Position, Value};
 
 /// What a context chooses. Absent means that the kubeconfig does not say.
 #[derive(Debug, Clone)]
@@ -25,26 +25,26 @@ pub struct Chosen {
     /// Where the cluster is.
     pub server: Option<Server>,
     /// Name to expect in the certificate instead of the server's host.
-    pub server_name: Option<Sited<String>>,
-    /// Certificate authorities; `None` as well when verification is switched off.
-    pub authorities: Option<Sited<Material>>,
+    pub server_name: Option<Located<String>>,
+    /// Certificate CAs; `None` as well when verification is switched off.
+    pub authorities: Option<Located<Material>>,
     /// Client certificate chain.
-    pub certificate: Option<Sited<Material>>,
+    pub certificate: Option<Located<Material>>,
     /// Client key.
-    pub key: Option<Sited<Material>>,
+    pub key: Option<Located<Material>>,
     /// Bearer token.
-    pub token: Option<Sited<Material>>,
+    pub token: Option<Located<Material>>,
     /// Command that prints a credential.
-    pub exec: Option<Sited<Exec>>,
+    pub exec: Option<Located<Exec>>,
     /// URL of a proxy for all connections, as written; it may hold a password.
-    pub proxy: Option<Sited<SecretString>>,
+    pub proxy: Option<Located<SecretString>>,
 }
 
 /// Something and where it stands in the kubeconfig.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sited<T> {
+pub struct Located<T> {
     /// Where.
-    pub mark: Mark,
+    pub position: Position,
     /// What.
     pub value: T,
 }
@@ -53,7 +53,7 @@ pub struct Sited<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
     /// Where it stands.
-    pub mark: Mark,
+    pub position: Position,
     /// Host, without brackets.
     pub host: Host<String>,
     /// Port; 443 when the URL has none.
@@ -95,7 +95,7 @@ pub fn choose(bytes: &[u8], context: Option<&str>) -> (Option<Chosen>, Vec<Flaw>
     let documents = match yaml::documents(&text) {
         Ok(documents) => documents,
         Err(fault) => {
-            let fault = Flaw::error(fault.mark, fault.what);
+            let fault = Flaw::error(fault.position, fault.what);
             return (None, std::iter::once(fault).chain(invisible::flaws(&text)).collect());
         }
     };
@@ -119,18 +119,19 @@ impl<'a> Reading<'a> {
             self.flaws.push(Flaw::error(None, "no current-context is set").hint(hint));
             return None;
         };
-        let mark = current.filter(|_| wanted.is_none()).map(|node| node.mark);
-        let context = self.named("contexts", "context", name, mark)?;
-        let cluster =
-            self.text(context, "cluster").and_then(|it| self.named("clusters", "cluster", &it.value, Some(it.mark)));
+        let position = current.filter(|_| wanted.is_none()).map(|node| node.position);
+        let context = self.named("contexts", "context", name, position)?;
+        let cluster = self
+            .text(context, "cluster")
+            .and_then(|it| self.named("clusters", "cluster", &it.value, Some(it.position)));
         // A context without a user is anonymous access, which is enough for health endpoints. `kubectl config
         // set-context` writes an empty name for it.
         let user = self
             .text(context, "user")
             .filter(|name| !name.value.is_empty())
-            .and_then(|it| self.named("users", "user", &it.value, Some(it.mark)));
+            .and_then(|it| self.named("users", "user", &it.value, Some(it.position)));
         if context.field("cluster").is_none() {
-            self.flaws.push(Flaw::error(context.mark, format!("context '{name}' names no cluster")));
+            self.flaws.push(Flaw::error(context.position, format!("context '{name}' names no cluster")));
         }
         let mut chosen = Chosen {
             context: name.to_owned(),
@@ -159,7 +160,7 @@ impl<'a> Reading<'a> {
                 Err(flaw) => self.flaws.push(flaw),
             },
             None if cluster.field("server").is_none() => {
-                self.flaws.push(Flaw::error(cluster.mark, "the cluster has no server"));
+                self.flaws.push(Flaw::error(cluster.position, "the cluster has no server"));
             }
             None => {}
         }
@@ -171,19 +172,22 @@ impl<'a> Reading<'a> {
             .any(|key| cluster.field(key).is_some_and(|node| node.scalar() != Some("")));
         if !has_authority && insecure.is_none() {
             self.flaws.push(
-                Flaw::warning(cluster.mark, "no certificate-authority, so certificates served cannot be verified")
+                Flaw::warning(cluster.position, "no certificate-authority, so certificates served cannot be verified")
                     .hint("kubectl trusts this machine's authorities here; vedette trusts none it was not given"),
             );
         }
         if let Some(node) = insecure {
             chosen.authorities = None;
             self.flaws.push(
-                Flaw::warning(node.mark, "certificate verification is switched off, so nothing is known of the chain")
-                    .hint("give certificate-authority(-data) instead of insecure-skip-tls-verify"),
+                Flaw::warning(
+                    node.position,
+                    "certificate verification is switched off, so nothing is known of the chain",
+                )
+                .hint("give certificate-authority(-data) instead of insecure-skip-tls-verify"),
             );
         }
         let proxy = self.text(cluster, "proxy-url").filter(|url| !url.value.is_empty());
-        chosen.proxy = proxy.map(|Sited { mark, value }| Sited { mark, value: value.into() });
+        chosen.proxy = proxy.map(|Located { position, value }| Located { position, value: value.into() });
     }
 
     fn user(&mut self, user: &'a Node, chosen: &mut Chosen) {
@@ -194,13 +198,13 @@ impl<'a> Reading<'a> {
         ] {
             // Tools write every key, and those that they do not use as an empty text.
             if let Some(node) = user.field(key).filter(|node| says_something(node)) {
-                self.flaws.push(Flaw::error(node.mark, format!("'{key}' is not supported")).hint(instead));
+                self.flaws.push(Flaw::error(node.position, format!("'{key}' is not supported")).hint(instead));
             }
         }
         for key in ["as", "as-uid", "as-groups", "as-user-extra"] {
             if let Some(node) = user.field(key).filter(|node| says_something(node)) {
                 self.flaws.push(
-                    Flaw::warning(node.mark, format!("'{key}' is ignored: vedette impersonates nobody"))
+                    Flaw::warning(node.position, format!("'{key}' is ignored: vedette impersonates nobody"))
                         .hint("give it a user that has the rights itself"),
                 );
             }
@@ -210,16 +214,17 @@ impl<'a> Reading<'a> {
         chosen.token = self.token(user);
         chosen.exec = user.field("exec").and_then(|node| {
             let value = self.exec(node)?;
-            Some(Sited { mark: node.mark, value })
+            Some(Located { position: node.position, value })
         });
     }
 
     /// tokenFile goes before token, because it is the one that is kept fresh (client-go does the same).
-    fn token(&mut self, user: &'a Node) -> Option<Sited<Material>> {
+    fn token(&mut self, user: &'a Node) -> Option<Located<Material>> {
         let file = self.text(user, "tokenFile").filter(|file| !file.value.is_empty());
         let token = self.text(user, "token").filter(|token| !token.value.is_empty());
-        file.map(|file| Sited { mark: file.mark, value: Material::File(file.value) })
-            .or_else(|| token.map(|token| Sited { mark: token.mark, value: inline(token.value.into_bytes()) }))
+        file.map(|file| Located { position: file.position, value: Material::File(file.value) }).or_else(|| {
+            token.map(|token| Located { position: token.position, value: inline(token.value.into_bytes()) })
+        })
     }
 
     fn exec(&mut self, node: &'a Node) -> Option<Exec> {
@@ -227,16 +232,19 @@ impl<'a> Reading<'a> {
         let api_version = self.text(node, "apiVersion").map(|text| text.value).unwrap_or_default();
         if !matches!(api_version.as_str(), "client.authentication.k8s.io/v1" | "client.authentication.k8s.io/v1beta1") {
             self.flaws.push(
-                Flaw::error(node.mark, "the exec plugin speaks neither client.authentication.k8s.io/v1 nor v1beta1")
-                    .hint("update the plugin, then let it write the kubeconfig again"),
+                Flaw::error(
+                    node.position,
+                    "the exec plugin speaks neither client.authentication.k8s.io/v1 nor v1beta1",
+                )
+                .hint("update the plugin, then let it write the kubeconfig again"),
             );
         }
         let command = self.text(node, "command").map(|text| text.value).unwrap_or_default();
         if command.is_empty() {
-            self.flaws.push(Flaw::error(node.mark, "the exec plugin has no command"));
+            self.flaws.push(Flaw::error(node.position, "the exec plugin has no command"));
         }
         if let Some(mode) = node.field("interactiveMode").filter(|mode| mode.scalar() == Some("Always")) {
-            self.flaws.push(Flaw::error(mode.mark, "the exec plugin wants to talk to a person, and there is none"));
+            self.flaws.push(Flaw::error(mode.position, "the exec plugin wants to talk to a person, and there is none"));
         }
         let args = self.list(node, "args").iter().filter_map(|arg| self.scalar("args", arg)).collect();
         let mut env = BTreeMap::new();
@@ -252,11 +260,11 @@ impl<'a> Reading<'a> {
     }
 
     /// The body of the first entry of `list` with this name, over all documents.
-    fn named(&mut self, list: &str, body: &str, name: &str, mark: Option<Mark>) -> Option<&'a Node> {
+    fn named(&mut self, list: &str, body: &str, name: &str, position: Option<Position>) -> Option<&'a Node> {
         let entry = self.entries(list).find(|entry| entry.field("name").and_then(Node::scalar) == Some(name));
         let Some(entry) = entry else {
             let hint = format!("there are: {}", self.names(list));
-            self.flaws.push(Flaw::error(mark, format!("no {body} '{}'", name.escape_debug())).hint(hint));
+            self.flaws.push(Flaw::error(position, format!("no {body} '{}'", name.escape_debug())).hint(hint));
             return None;
         };
         entry.field(body).or_else(|| {
@@ -264,7 +272,7 @@ impl<'a> Reading<'a> {
             if body == "user" {
                 return None;
             }
-            self.flaws.push(Flaw::error(entry.mark, format!("{body} '{}' is empty", name.escape_debug())));
+            self.flaws.push(Flaw::error(entry.position, format!("{body} '{}' is empty", name.escape_debug())));
             None
         })
     }
@@ -288,14 +296,14 @@ impl<'a> Reading<'a> {
     }
 
     /// Embedded bytes go before a file, as in kubectl.
-    fn material(&mut self, node: &'a Node, embedded: &str, file: &str) -> Option<Sited<Material>> {
+    fn material(&mut self, node: &'a Node, embedded: &str, file: &str) -> Option<Located<Material>> {
         if let Some(text) = self.text(node, embedded).filter(|text| !text.value.trim().is_empty()) {
             let compact: String = text.value.chars().filter(|c| !c.is_whitespace()).collect();
             return match base64::engine::general_purpose::STANDARD.decode(compact) {
-                Ok(bytes) => Some(Sited { mark: text.mark, value: inline(bytes) }),
+                Ok(bytes) => Some(Located { position: text.position, value: inline(bytes) }),
                 Err(_) => {
                     self.flaws.push(
-                        Flaw::error(text.mark, format!("'{embedded}' is not base64"))
+                        Flaw::error(text.position, format!("'{embedded}' is not base64"))
                             .hint(format!("for a file name use '{file}'")),
                     );
                     None
@@ -303,19 +311,19 @@ impl<'a> Reading<'a> {
             };
         }
         let path = self.text(node, file).filter(|path| !path.value.is_empty())?;
-        Some(Sited { mark: path.mark, value: Material::File(path.value) })
+        Some(Located { position: path.position, value: Material::File(path.value) })
     }
 
-    fn text(&mut self, node: &'a Node, key: &str) -> Option<Sited<String>> {
+    fn text(&mut self, node: &'a Node, key: &str) -> Option<Located<String>> {
         let field = node.field(key)?;
         let value = self.scalar(key, field)?;
-        Some(Sited { mark: field.mark, value })
+        Some(Located { position: field.position, value })
     }
 
     fn scalar(&mut self, key: &str, node: &Node) -> Option<String> {
         let text = node.scalar();
         if text.is_none() {
-            self.flaws.push(Flaw::error(node.mark, format!("'{key}' must be a string, and is {}", node.kind())));
+            self.flaws.push(Flaw::error(node.position, format!("'{key}' must be a string, and is {}", node.kind())));
         }
         text.map(str::to_owned)
     }
@@ -326,7 +334,8 @@ impl<'a> Reading<'a> {
             None => &[],
             Some((Value::List(items), _)) => items,
             Some((_, field)) => {
-                self.flaws.push(Flaw::error(field.mark, format!("'{key}' must be a list, and is {}", field.kind())));
+                self.flaws
+                    .push(Flaw::error(field.position, format!("'{key}' must be a list, and is {}", field.kind())));
                 &[]
             }
         }
@@ -344,15 +353,15 @@ const fn says_something(node: &Node) -> bool {
     }
 }
 
-fn server(url: &Sited<String>) -> Result<Server, Flaw> {
-    let Sited { mark, value } = url;
+fn server(url: &Located<String>) -> Result<Server, Flaw> {
+    let Located { position, value } = url;
     // kubectl reads a bare host as well, and then speaks plain HTTP to it.
     let parsed = Url::parse(value).ok().filter(|url| url.scheme() == "https");
     let Some((parsed, host)) = parsed.as_ref().and_then(|url| Some((url, url.host()?))) else {
-        return Err(Flaw::error(*mark, "the server is not an https URL"));
+        return Err(Flaw::error(*position, "the server is not an https URL"));
     };
     Ok(Server {
-        mark: *mark,
+        position: *position,
         host: host.to_owned(),
         port: parsed.port().unwrap_or(443),
         path: parsed.path().trim_end_matches('/').to_owned(),

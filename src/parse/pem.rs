@@ -184,8 +184,8 @@ fn decode(body: &str) -> Result<Vec<u8>, FaultKind> {
     let mut content = String::with_capacity(body.len());
     for line in body.split('\n') {
         let line = line.strip_suffix('\r').unwrap_or(line);
-        // Without a way out in the middle, so that many octets are compared at once.
-        if line.bytes().fold(true, |all, octet| all & (matches!(octet, b'!'..=b'~') & (octet != b':'))) {
+        // Without a way out in the middle, so that many bytes are compared at once.
+        if line.bytes().fold(true, |all, byte| all & (matches!(byte, b'!'..=b'~') & (byte != b':'))) {
             content.push_str(line);
         } else {
             let lines = line.split('\r').filter(|line| !line.contains(':'));

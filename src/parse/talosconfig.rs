@@ -1,4 +1,4 @@
-//! A talosconfig to the authorities and client certificates in it: a copy of a credential that its owner has to renew.
+//! A talosconfig to the CAs and client certificates in it: a copy of a credential that its owner has to renew.
 //!
 //! Opens nothing, and never decodes the key beside a certificate. A broken context costs itself.
 
@@ -13,7 +13,7 @@ const MAX_CONTEXTS: usize = 1_000;
 /// What a context holds, PEM.
 #[derive(Debug)]
 pub(super) struct Piece {
-    /// Whether it is the authority, and not the client's certificate.
+    /// Whether it is the CA, and not the client's certificate.
     pub(super) is_authority: bool,
     /// `None` for what is no base64.
     pub(super) pem: Option<Vec<u8>>,

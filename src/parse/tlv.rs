@@ -7,7 +7,7 @@
 /// One element.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Element<'a> {
-    /// The identifier octet; multi-octet tags are not understood, certificates have none.
+    /// The identifier byte; multi-byte tags are not understood, certificates have none.
     pub(super) tag: u8,
     /// What is inside.
     pub(super) content: &'a [u8],
@@ -29,13 +29,13 @@ impl<'a> Iterator for Elements<'a> {
         let (length, rest) = if first < 0x80 {
             (usize::from(first), rest)
         } else {
-            let octets = usize::from(first & 0x7f);
-            // Four octets are 4 GiB, far beyond the 64 KiB that TLS lets a certificate message have.
-            if octets == 0 || octets > 4 {
+            let bytes = usize::from(first & 0x7f);
+            // Four bytes are 4 GiB, far beyond the 64 KiB that TLS lets a certificate message have.
+            if bytes == 0 || bytes > 4 {
                 return None;
             }
-            let (octets, rest) = rest.split_at_checked(octets)?;
-            (octets.iter().fold(0_usize, |length, octet| length << 8 | usize::from(*octet)), rest)
+            let (bytes, rest) = rest.split_at_checked(bytes)?;
+            (bytes.iter().fold(0_usize, |length, byte| length << 8 | usize::from(*byte)), rest)
         };
         let (content, rest) = rest.split_at_checked(length)?;
         self.0 = rest;

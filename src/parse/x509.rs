@@ -17,7 +17,7 @@ use crate::model::time::UnixTime;
 
 /// Characters kept of a subject or issuer.
 const MAX_HOLDER: usize = 256;
-/// Octets kept of a serial number; RFC 5280 section 4.1.2.2 allows 20.
+/// Bytes kept of a serial number; RFC 5280 section 4.1.2.2 allows 20.
 const MAX_SERIAL: usize = 32;
 /// Names kept of a subject alternative name extension.
 const MAX_NAMES: usize = 64;
@@ -26,8 +26,8 @@ const MAX_NAME: usize = 253;
 
 /// Reads one certificate; `None` when not even its dates can be found.
 ///
-/// What the full reader refuses is walked by hand for names, dates and key; then `names` is empty and `is_ca` false, which
-/// here mean unknown.
+/// What the full reader refuses is walked by hand for names, dates and key; then `names` is empty and `is_ca` false,
+/// which here mean unknown.
 #[must_use]
 pub fn certificate(der: &[u8]) -> Option<Certificate> {
     with_usage(der).map(|(certificate, _)| certificate)
@@ -68,9 +68,8 @@ fn from_read(der: &[u8], read: &X509Certificate<'_>) -> (Certificate, bool) {
         match extension.oid.as_bytes() {
             ALTERNATIVE_NAMES => names.extend(elements().filter_map(name_text).take(MAX_NAMES - names.len())),
             BASIC_CONSTRAINTS => {
-                is_ca = elements()
-                    .next()
-                    .is_some_and(|first| first.tag == 1 && first.content.iter().any(|octet| *octet != 0))
+                is_ca =
+                    elements().next().is_some_and(|first| first.tag == 1 && first.content.iter().any(|byte| *byte != 0))
             }
             EXTENDED_KEY_USAGE => {
                 let names = |usage: &[u8]| elements().any(|element| element.tag == 6 && element.content == usage);
@@ -99,11 +98,11 @@ fn name_text(name: Element<'_>) -> Option<String> {
     match name.tag {
         0x82 => std::str::from_utf8(name.content).ok().map(|name| shown(name, MAX_NAME)),
         0x87 => {
-            let octets = name.content;
-            let address = <[u8; 4]>::try_from(octets)
-                .map(|octets| IpAddr::V4(Ipv4Addr::from(octets)))
-                .or_else(|_| <[u8; 16]>::try_from(octets).map(|octets| IpAddr::V6(Ipv6Addr::from(octets))));
-            Some(address.map_or_else(|_| hex(octets, MAX_SERIAL), |address| address.to_string()))
+            let bytes = name.content;
+            let address = <[u8; 4]>::try_from(bytes)
+                .map(|bytes| IpAddr::V4(Ipv4Addr::from(bytes)))
+                .or_else(|_| <[u8; 16]>::try_from(bytes).map(|bytes| IpAddr::V6(Ipv6Addr::from(bytes))));
+            Some(address.map_or_else(|_| hex(bytes, MAX_SERIAL), |address| address.to_string()))
         }
         _ => None,
     }
@@ -162,7 +161,7 @@ const fn short(oid: &[u8]) -> Option<&'static str> {
 
 /// RFC 4514 section 2.4, except that what does not print is written by its number.
 fn push_escaped(out: &mut String, value: &str, limit: usize) {
-    let is_special = |octet: u8| matches!(octet, b',' | b'+' | b'"' | b'\\' | b'<' | b'>' | b';');
+    let is_special = |byte: u8| matches!(byte, b',' | b'+' | b'"' | b'\\' | b'<' | b'>' | b';');
     let is_at_ease = !value.starts_with([' ', '#']) && !value.ends_with(' ');
     if value.len() <= limit && is_at_ease && prints(value) && !value.bytes().any(is_special) {
         return out.push_str(value);
@@ -179,11 +178,11 @@ fn push_escaped(out: &mut String, value: &str, limit: usize) {
     }
 }
 
-fn hex(octets: &[u8], limit: usize) -> String {
+fn hex(bytes: &[u8], limit: usize) -> String {
     const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     let digit = |half: u8| DIGITS[usize::from(half & 0x0f)];
-    let mut out = String::with_capacity(2 * octets.len().min(limit));
-    out.extend(octets.iter().take(limit).flat_map(|octet| [digit(octet >> 4), digit(*octet)]));
+    let mut out = String::with_capacity(2 * bytes.len().min(limit));
+    out.extend(bytes.iter().take(limit).flat_map(|byte| [digit(byte >> 4), digit(*byte)]));
     out
 }
 

@@ -14,7 +14,7 @@ use super::text::MAX_BYTES;
 
 /// A place in a text, counted from 1; columns are characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Mark {
+pub struct Position {
     /// Line.
     pub line: u64,
     /// Column.
@@ -25,7 +25,7 @@ pub struct Mark {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Node {
     /// Where it begins.
-    pub mark: Mark,
+    pub position: Position,
     /// What it is.
     pub value: Value,
 }
@@ -51,7 +51,7 @@ pub enum Value {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Where the key begins.
-    pub mark: Mark,
+    pub position: Position,
     /// The key.
     pub key: String,
     /// The value.
@@ -62,7 +62,7 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// Where; `None` when the library does not know.
-    pub mark: Option<Mark>,
+    pub position: Option<Position>,
     /// What is wrong.
     pub what: String,
 }
@@ -74,7 +74,7 @@ pub struct Fault {
 /// [`MAX_BYTES`], 32 levels, 200,000 nodes, aliases counted with all they stand for.
 pub fn documents(text: &str) -> Result<Vec<Node>, Fault> {
     if text.len() > MAX_BYTES {
-        return Err(Fault { mark: None, what: format!("longer than {MAX_BYTES} bytes") });
+        return Err(Fault { position: None, what: format!("longer than {MAX_BYTES} bytes") });
     }
     let documents: Vec<Spanned<Shape>> =
         serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| fault(&error))?;
@@ -193,11 +193,15 @@ fn place(spanned: Spanned<Shape>, text: &str) -> Node {
         Shape::Map(entries) => Value::Map(
             entries
                 .into_iter()
-                .map(|(key, node)| Entry { mark: mark(key.referenced), key: key.value, node: place(node, text) })
+                .map(|(key, node)| Entry {
+                    position: position(key.referenced),
+                    key: key.value,
+                    node: place(node, text),
+                })
                 .collect(),
         ),
     };
-    Node { mark: mark(referenced), value }
+    Node { position: position(referenced), value }
 }
 
 /// `1.10` is a version or a name as often as a number: the spelling is kept, never the value.
@@ -211,8 +215,8 @@ fn spelling(location: Location, text: &str) -> String {
     slice().unwrap_or_default().trim().to_owned()
 }
 
-fn mark(location: Location) -> Mark {
-    Mark { line: location.line().max(1), column: location.column().max(1) }
+fn position(location: Location) -> Position {
+    Position { line: location.line().max(1), column: location.column().max(1) }
 }
 
 fn fault(error: &serde_saphyr::Error) -> Fault {
@@ -224,7 +228,7 @@ fn fault(error: &serde_saphyr::Error) -> Fault {
     }
     let formatter = serde_saphyr::DefaultMessageFormatter.with_localizer(&Plain);
     let what = plainly(error.without_snippet().render_with_formatter(&formatter));
-    Fault { mark: error.location().filter(|location| *location != Location::UNKNOWN).map(mark), what }
+    Fault { position: error.location().filter(|location| *location != Location::UNKNOWN).map(position), what }
 }
 
 /// What the library says in words of its own, as somebody who has written the file would say it.
@@ -279,11 +283,11 @@ impl Node {
 /// Shows the shape and the places, never the content: kubeconfigs carry keys.
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {}", self.kind(), self.mark)
+        write!(f, "{} at {}", self.kind(), self.position)
     }
 }
 
-impl fmt::Display for Mark {
+impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.line, self.column)
     }
@@ -316,7 +320,7 @@ mod tests {
         ] {
             let fault = documents(text).unwrap_err();
 
-            assert_eq!((fault.mark.unwrap().to_string().as_str(), fault.what.as_str()), (place, what), "{text}");
+            assert_eq!((fault.position.unwrap().to_string().as_str(), fault.what.as_str()), (place, what), "{text}");
         }
     }
 
@@ -368,12 +372,12 @@ mod tests {
             match &node.value {
                 Value::Map(entries) => {
                     let shown: Vec<String> =
-                        entries.iter().map(|e| format!("{} {}={}", e.mark, e.key, show(&e.node))).collect();
+                        entries.iter().map(|e| format!("{} {}={}", e.position, e.key, show(&e.node))).collect();
                     format!("{{{}}}", shown.join("|"))
                 }
                 Value::List(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(",")),
                 Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {
-                    format!("{} {}", node.mark, node.scalar().unwrap_or(node.kind()))
+                    format!("{} {}", node.position, node.scalar().unwrap_or(node.kind()))
                 }
             }
         }

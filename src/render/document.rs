@@ -68,7 +68,7 @@ pub enum Block {
     /// Commands to copy, one each.
     Commands(Vec<Command>),
     /// What the probes saw.
-    Looks(Vec<Look>),
+    Probes(Vec<ProbeRow>),
 }
 
 /// A command to copy.
@@ -82,7 +82,7 @@ pub struct Command {
 
 /// One line of evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
+pub struct ProbeRow {
     /// What was probed.
     pub target: String,
     /// The address.

@@ -1,16 +1,16 @@
-//! The parts of a document that show what was seen: the table of looks, the facts of a certificate.
+//! The parts of a document that show what was seen: the table of probes, the facts of a certificate.
 
 use std::time::Duration;
 
 use crate::judge::{phrases, words};
-use crate::model::message::{LookLine, Message};
+use crate::model::message::{Message, ProbeLine};
 use crate::model::phase::Phases;
 use crate::model::probe::ProbeKind;
 use crate::model::rule::RuleId;
 use crate::model::time::UnixTime;
 use crate::model::verdict::{Anchor, Evidence, Finding, Untrusted};
 
-use super::document::{Block, Look, Section};
+use super::document::{Block, ProbeRow, Section};
 use super::harmless::{LONGEST, line};
 
 /// Probes shown: more bury what they are to prove.
@@ -23,8 +23,8 @@ const SHOWN: usize = 24;
 const CELL: usize = 160;
 
 /// The latest probes of what the finding is about, what failed before what did not; `None` where there are none.
-pub(super) fn looks(message: &Message, root: &Finding) -> Option<Section> {
-    let mut concerned: Vec<&LookLine> = message.looks.iter().filter(|seen| concerns(root, seen)).collect();
+pub(super) fn probes(message: &Message, root: &Finding) -> Option<Section> {
+    let mut concerned: Vec<&ProbeLine> = message.probes.iter().filter(|seen| concerns(root, seen)).collect();
     if concerned.is_empty() {
         return None;
     }
@@ -34,16 +34,16 @@ pub(super) fn looks(message: &Message, root: &Finding) -> Option<Section> {
         concerned.truncate(PROBES);
         concerned.sort_by(|a, b| (&a.probe.subject, a.probe.kind).cmp(&(&b.probe.subject, b.probe.kind)));
     }
-    let mut blocks = vec![Block::Looks(concerned.into_iter().map(look).collect())];
+    let mut blocks = vec![Block::Probes(concerned.into_iter().map(probe_row).collect())];
     if more > 0 {
         blocks.push(Block::Text(format!("and {more} more probes: vedette status")));
     }
     Some(Section { title: "Latest probe results", blocks })
 }
 
-/// Whether a probe is evidence for the finding: those of etcd say nothing of an apiserver, and no probe of an answer says
-/// anything of a certificate.
-fn concerns(root: &Finding, seen: &LookLine) -> bool {
+/// Whether a probe is evidence for the finding: those of etcd say nothing of an apiserver, and no probe of an answer
+/// says anything of a certificate.
+fn concerns(root: &Finding, seen: &ProbeLine) -> bool {
     let of_etcd = seen.probe.subject.component() == "etcd";
     match root.rule {
         RuleId::F01
@@ -69,13 +69,13 @@ fn concerns(root: &Finding, seen: &LookLine) -> bool {
     }
 }
 
-fn look(seen: &LookLine) -> Look {
+fn probe_row(seen: &ProbeLine) -> ProbeRow {
     let at = seen.at.to_string();
     let saw = match &seen.outcome {
         Ok(summary) => summary.clone(),
         Err(unseen) => unseen.to_string(),
     };
-    Look {
+    ProbeRow {
         target: line(seen.probe.subject.short(), 63),
         address: line(&seen.address, CELL),
         kind: kind(seen.probe.kind),

@@ -1,9 +1,10 @@
 //! A document as HTML for mail programs: tables and inline styles, 600 px at most, light and dark.
 //!
 //! Outlook renders with Word and ignores most of CSS, so every colour stands inline on a table cell; the `<style>`
-//! block only turns colours for dark mode and is dispensable. No image, no script, nothing fetched; links are the configured ones alone.
+//! block only turns colours for dark mode and is dispensable. No image, no script, nothing fetched; links are the
+//! configured ones alone.
 
-use super::document::{Block, Document, Look, Section, Tone};
+use super::document::{Block, Document, ProbeRow, Section, Tone};
 use super::harmless::html as safe;
 
 /// Gmail clips a mail near 102 kB; encoded quoted-printable adds a little to this.
@@ -137,7 +138,7 @@ fn block(out: &mut String, block: &Block) {
                 ));
             }
         }
-        Block::Looks(looks) => table(out, looks),
+        Block::Probes(rows) => table(out, rows),
     }
 }
 
@@ -153,8 +154,8 @@ fn prose(text: &str) -> String {
     unbroken.collect::<Vec<_>>().join(" ")
 }
 
-/// A command whose words are broken at blanks only, and long ones after a comma, an equals sign or a slash: a name or an
-/// option in two lines is copied wrong.
+/// A command whose words are broken at blanks only, and long ones after a comma, an equals sign or a slash: a name or
+/// an option in two lines is copied wrong.
 fn unbroken(command: &str) -> String {
     let whole = |text: &str| format!("<span style=\"white-space:nowrap\">{}</span>", safe(text));
     let word = |word: &str| match word.len() {
@@ -182,26 +183,26 @@ fn is_instant(word: &str) -> bool {
 }
 
 /// Three columns that still stand side by side on a phone: where, how, what.
-fn table(out: &mut String, looks: &[Look]) {
+fn table(out: &mut String, rows: &[ProbeRow]) {
     out.push_str(
         "<table cellpadding=\"0\" cellspacing=\"0\" style=\"width:100%;border-collapse:collapse;margin:0 0 8px\">\n",
     );
-    for look in looks {
-        let (class, colour) = if look.good { ("ink", "#14181c") } else { ("bad", "#b3261e") };
+    for row in rows {
+        let (class, colour) = if row.good { ("ink", "#14181c") } else { ("bad", "#b3261e") };
         out.push_str(&format!(
             "<tr><td class=\"ink rule\" width=\"34%\" valign=\"top\" style=\"padding:6px 8px 6px 0;border-bottom:1px solid #eceff1;color:#14181c;font-size:13px;line-height:1.4;overflow-wrap:anywhere\"><b>{}</b><br><span class=\"dim\" style=\"color:#56616b;{MONO}font-size:12px\">{}</span></td>",
-            safe(&look.target),
-            safe(&look.address)
+            safe(&row.target),
+            safe(&row.address)
         ));
         out.push_str(&format!(
             "<td class=\"dim rule\" width=\"20%\" valign=\"top\" style=\"padding:6px 8px 6px 0;border-bottom:1px solid #eceff1;color:#56616b;font-size:13px;line-height:1.4\">{}<br><span style=\"font-size:12px;white-space:nowrap\">{}</span></td>",
-            safe(look.kind),
-            safe(&look.at)
+            safe(row.kind),
+            safe(&row.at)
         ));
         out.push_str(&format!(
             "<td class=\"{class} rule\" valign=\"top\" style=\"padding:6px 0;border-bottom:1px solid #eceff1;color:{colour};font-size:13px;line-height:1.4;overflow-wrap:anywhere\">{}<br><span class=\"dim\" style=\"color:#56616b;font-size:12px\">{}</span></td></tr>\n",
-            safe(&look.saw),
-            safe(&look.took)
+            safe(&row.saw),
+            safe(&row.took)
         ));
     }
     out.push_str("</table>\n");

@@ -55,7 +55,7 @@ pub(super) fn document(mut document: Document, zone: Option<&Zone>) -> Document 
             Block::Text(text) | Block::Strong(text) => local(text),
             Block::Items(items) => items.iter_mut().for_each(local),
             Block::Facts(facts) => facts.iter_mut().for_each(|(_, value)| local(value)),
-            Block::Looks(looks) => looks.iter_mut().for_each(|look| local(&mut look.saw)),
+            Block::Probes(probes) => probes.iter_mut().for_each(|observation| local(&mut observation.saw)),
             Block::Links(_) | Block::Commands(_) => {}
         }
     }

@@ -18,11 +18,11 @@ use crate::model::verdict::Finding;
 use super::document::{Block, Command, Document, Section, Tone};
 use super::evidence;
 use super::harmless::{LONGEST, line};
-use super::hush;
 use super::local;
 use super::recovered;
-use super::site;
+use super::silence_note;
 use super::subject_line::{self, latest, level_word};
+use super::unreachable_site;
 
 /// Findings described one by one; the rest is counted.
 const DESCRIBED: usize = 12;
@@ -41,19 +41,19 @@ pub fn document(delivery: &Delivery) -> Document {
     let root = latest(&message.incident, message.incident.root());
     let words = words::of(root.rule);
 
-    let is_silent = !is_over && site::is_silent(message, root);
+    let is_silent = !is_over && unreachable_site::is_silent(message, root);
 
     let mut sections = vec![opening(message, is_silent)];
     if message.reason != MessageReason::Resolved {
         let title = if is_over { "What it meant" } else { "Impact" };
-        let impact = if is_silent { site::IMPACT.to_owned() } else { words.impact(root) };
+        let impact = if is_silent { unreachable_site::IMPACT.to_owned() } else { words.impact(root) };
         sections.push(Section::of(title, text(&impact)));
         sections.push(Section::of("Likely cause", text(&words.likely_cause(root))));
     }
     if !is_over {
         sections.extend(next(message, root, words, is_silent));
     }
-    sections.extend(evidence::looks(message, root));
+    sections.extend(evidence::probes(message, root));
     let renewed = recovered::certificates(message, root);
     sections.extend(renewed.or_else(|| evidence::certificate(message, root)));
     sections.extend(beside(message));
@@ -83,8 +83,8 @@ fn opening(message: &Message, is_silent: bool) -> Section {
 
     let mut blocks: Vec<Block> = lead(message).into_iter().map(|lead| Block::Strong(line(&lead, LONGEST))).collect();
     if message.reason == MessageReason::Remains {
-        let standing: Vec<String> = incident.standing().take(DESCRIBED).map(what).collect();
-        blocks.push(Block::Items(standing));
+        let ongoing: Vec<String> = incident.ongoing().take(DESCRIBED).map(what).collect();
+        blocks.push(Block::Items(ongoing));
     } else if is_over(message) {
         let recovered = recovered::recovered(message);
         if !recovered.is_empty() {
@@ -99,7 +99,7 @@ fn opening(message: &Message, is_silent: bool) -> Section {
         blocks.extend(items);
     }
     if is_silent {
-        blocks.push(Block::Strong(line(&site::sentence(message), LONGEST)));
+        blocks.push(Block::Strong(line(&unreachable_site::sentence(message), LONGEST)));
     }
     if let Some(cause) = incident.cause.as_ref().filter(|cause| cause.key() != incident.headline.key()) {
         blocks.push(text(&format!("Root cause: {}", what(latest(incident, cause)))));
@@ -109,7 +109,7 @@ fn opening(message: &Message, is_silent: bool) -> Section {
             "No reference target outside the cluster could be probed at that time, so the network of vedette may be at fault as well.",
         ));
     }
-    blocks.extend(hush::sentence(message).map(|sentence| text(&sentence)));
+    blocks.extend(silence_note::sentence(message).map(|sentence| text(&sentence)));
     blocks.push(Block::Facts(times(message)));
     Section { title: "", blocks }
 }
@@ -217,7 +217,8 @@ fn next(message: &Message, root: &Finding, words: &dyn Words, is_silent: bool) -
     let of_kind = |changes: bool| {
         of_rule.iter().filter(move |command| command.changes == changes).map(Command::shown).collect::<Vec<_>>()
     };
-    let read: Vec<Command> = is_silent.then(|| site::command(message)).into_iter().chain(of_kind(false)).collect();
+    let read: Vec<Command> =
+        is_silent.then(|| unreachable_site::command(message)).into_iter().chain(of_kind(false)).collect();
     let mut sections = Vec::new();
     if !read.is_empty() {
         sections.push(Section { title: "Next", blocks: vec![text(&place), Block::Commands(read)] });
@@ -348,7 +349,7 @@ fn badge(message: &Message) -> String {
         MessageReason::Remains => format!("STILL {}", level_word(message.level)),
         MessageReason::First | MessageReason::Escalated | MessageReason::CauseFound => {
             let headline = latest(&message.incident, &message.incident.headline);
-            let expired = headline.band() == Some(crate::model::verdict::Band::Expired);
+            let expired = headline.band() == Some(crate::model::verdict::ExpiryThreshold::Expired);
             let ended = if expired { ", EXPIRED" } else { "" };
             format!("{}{ended}", level_word(message.level))
         }

@@ -4,22 +4,22 @@
 
 pub mod document;
 pub mod evidence;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod harmless;
 pub mod html;
-mod hush;
+pub mod incident_report;
 mod local;
 pub mod mail;
 pub mod message;
 pub mod metrics;
 mod recovered;
 pub mod silence;
-mod site;
-#[cfg(test)]
-pub(crate) mod specimen;
+mod silence_note;
 pub mod status;
-pub mod story;
 pub mod subject_line;
 pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod text;
+mod unreachable_site;

@@ -12,7 +12,7 @@ use super::harmless::line;
 /// A silence that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Wish {
+pub struct SilenceRequest {
     /// The cluster's name.
     pub cluster: String,
     /// How long, from now.
@@ -118,5 +118,5 @@ pub fn table(silences: &[Shown]) -> String {
             silence.reason.clone(),
         ]);
     }
-    super::story::lines(table)
+    super::incident_report::lines(table)
 }

@@ -12,11 +12,12 @@ use crate::model::message::Message;
 use crate::model::reason::MessageReason;
 use crate::model::rule::{Level, RuleId};
 use crate::model::time::UnixTime;
-use crate::model::verdict::{Band, Evidence, Finding};
+use crate::model::verdict::{Evidence, ExpiryThreshold, Finding};
 
 use super::harmless;
 
-/// RFC 5322 section 2.1.1: lines should not be longer. The word `Subject: ` is not counted, as mail programs show it apart.
+/// RFC 5322 section 2.1.1: lines should not be longer. The word `Subject: ` is not counted, as mail programs show it
+/// apart.
 pub const LONGEST: usize = 78;
 
 /// Longest base: leaves room for the longest bracket that must be shown, `[STILL CRITICAL 23h] `.
@@ -128,8 +129,8 @@ fn ending(incident: &Incident, now: UnixTime) -> Option<String> {
         return None;
     };
     Some(match band {
-        Band::Expired => "EXPIRED".into(),
-        Band::Notice | Band::Warning | Band::Urgent | Band::Page => {
+        ExpiryThreshold::Expired => "EXPIRED".into(),
+        ExpiryThreshold::Notice | ExpiryThreshold::Warning | ExpiryThreshold::Urgent | ExpiryThreshold::Page => {
             format!("{} left", compact(not_after.since(now)))
         }
     })
@@ -145,7 +146,7 @@ pub(super) fn latest<'a>(incident: &'a Incident, finding: &'a Finding) -> &'a Fi
         .unwrap_or(finding)
 }
 
-/// The deeper cause, longest form first.
+/// The root cause, longest form first.
 fn cause(message: &Message) -> Option<[String; 2]> {
     let cause = message.incident.cause.as_ref()?;
     if cause.key() == message.incident.headline.key() || message.reason == MessageReason::Drill {

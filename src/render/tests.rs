@@ -6,24 +6,24 @@ use proptest::prelude::*;
 
 use super::harmless;
 use super::html::{self, html};
+use super::incident_report::IncidentReport;
 use super::mail::parts;
 use super::message::document;
-use super::story::Story;
 use super::subject_line;
 use super::text::text;
-use super::{silence, story};
+use super::{incident_report, silence};
 use crate::judge::words;
 use crate::model::incident::{Incident, IncidentId, Part};
-use crate::model::message::{Caveat, Delivery, DeliveryFailure, FailureClass, LookLine};
+use crate::model::message::{Caveat, Delivery, DeliveryFailure, FailureClass, ProbeLine};
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::reason::MessageReason;
 use crate::model::recipient::Rejection;
 use crate::model::rule::{Level, RuleId};
 use crate::model::samples::{MUTE, OPENED, REFUSED, addresses, delivery, finding, hosts, incident, subject};
-use crate::model::silence::{Hushed, Silence};
+use crate::model::silence::{Silence, SilenceEffect};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Band, Evidence, Extent, Symptom};
+use crate::model::verdict::{Evidence, ExpiryThreshold, Extent, Symptom};
 
 const REASONS: [MessageReason; 8] = [
     MessageReason::First,
@@ -150,7 +150,7 @@ fn a_mail_says_what_a_silence_has_to_do_with_it() {
             by: "anna (uid 1000)".into(),
             even_if_dead: false,
         };
-        delivery.message.incident.silenced = Some(Hushed { silence, withheld: None });
+        delivery.message.incident.silenced = Some(SilenceEffect { silence, withheld: None });
         let told = text(&document(&delivery)).replace('\n', " ");
         let sentence = told.find("silenced").map(|at| &told[at.saturating_sub(60)..(at + 190).min(told.len())]);
         lines.push(format!("{} ended={ended}: {}", reason.as_str(), sentence.unwrap_or("nothing")));
@@ -238,7 +238,7 @@ fn a_certificate_that_ends_later_says_so_in_brackets_only() {
         std::iter::once(&mut early.message.incident.headline).chain([&mut early.message.incident.parts[0].finding])
     {
         if let Evidence::Expiry { band, not_after, .. } = &mut finding.evidence {
-            *band = Band::Warning;
+            *band = ExpiryThreshold::Warning;
             *not_after = not_after.plus(Duration::from_secs(13 * 86_400 + 7200));
         }
     }
@@ -258,9 +258,9 @@ fn poisoned(rule: RuleId, reason: MessageReason, hostile: &str) -> Delivery {
     let message = &mut delivery.message;
     message.vantage = hostile.into();
     message.addresses.values_mut().for_each(|address| *address = hostile.into());
-    message.looks.iter_mut().for_each(|look| {
-        look.address = hostile.into();
-        look.outcome = Ok(hostile.into());
+    message.probes.iter_mut().for_each(|line| {
+        line.address = hostile.into();
+        line.outcome = Ok(hostile.into());
     });
     let incident = &mut message.incident;
     for finding in
@@ -351,8 +351,8 @@ proptest! {
         prop_assert!(parts.html.chars().all(is_calm));
         let calm = html(&super::message::document(&poisoned(RuleId::ALL[rule], REASONS[reason], "x")));
         if parts.html.contains("<table") {
-            // An address with a `#` makes the rest of its command a comment, to us as to a shell: one block of ours more.
-            // Words of a command are kept whole, so that more words are more of those marks.
+            // An address with a `#` makes the rest of its command a comment, to us as to a shell: one block of ours
+            // more. Words of a command are kept whole, so that more words are more of those marks.
             let notes = |html: &str| html.matches("margin:8px 0 3px").count();
             let unbroken = |html: &str| html.matches("<span style=\"white-space:nowrap\">").count();
             let breaks = |html: &str| html.matches("<wbr>").count();
@@ -431,20 +431,20 @@ fn move_to(subject: &Subject, cluster: &str, name: &str) -> Subject {
 fn incidents_in_a_table_and_one_in_full() {
     let now = OPENED.plus(Duration::from_secs(7200));
     let mut open = incident(RuleId::F01);
-    open.silenced = Some(Hushed { silence: maintenance(), withheld: Some(MessageReason::First) });
+    open.silenced = Some(SilenceEffect { silence: maintenance(), withheld: Some(MessageReason::First) });
     let over = delivery(RuleId::F26, MessageReason::Resolved).message.incident;
     let told = |incident: &Incident| {
         // The number in a sample's identity moves with every new rule.
         let id = IncidentId(format!("4f2a{}", incident.headline.rule));
-        story::of(&Incident { id, ..incident.clone() }, &addresses(), now)
+        incident_report::of(&Incident { id, ..incident.clone() }, &addresses(), now)
     };
 
-    check("incidents_table", &story::table(&[told(&open), told(&over), told(&incident(RuleId::F04))]));
-    let next = story::next(&open, &addresses(), &hosts(), "bastion-1");
-    assert!(story::next(&over, &addresses(), &hosts(), "bastion-1").is_none(), "there is nothing left to do");
-    check("incidents_story", &story::text(&Story { next, ..told(&open) }));
+    check("incidents_table", &incident_report::table(&[told(&open), told(&over), told(&incident(RuleId::F04))]));
+    let next = incident_report::next(&open, &addresses(), &hosts(), "bastion-1");
+    assert!(incident_report::next(&over, &addresses(), &hosts(), "bastion-1").is_none(), "there is nothing left to do");
+    check("incidents_story", &incident_report::text(&IncidentReport { next, ..told(&open) }));
     check("incidents_json", &serde_json::to_string_pretty(&told(&over)).unwrap());
-    assert_eq!(story::table(&[]), "No incidents.\n");
+    assert_eq!(incident_report::table(&[]), "No incidents.\n");
 }
 
 #[test]
@@ -471,14 +471,14 @@ fn maintenance() -> Silence {
     }
 }
 
-/// The message on F01 where the looks at these ended so.
-fn of_looks(ended: &[(&str, ProbeKind, Result<&str, Unseen>)]) -> Delivery {
+/// The message on F01 where the probes at these ended so.
+fn of_probes(ended: &[(&str, ProbeKind, Result<&str, Unseen>)]) -> Delivery {
     let mut delivery = delivery(RuleId::F01, MessageReason::First);
     let silent = [1, 2, 3].map(|n| (subject(&format!("prod-eu1/etcd/etcd/etcd-{n}")), MUTE)).into();
     delivery.message.incident.headline.evidence =
         Evidence::Quorum { needed: 2, answering: Vec::new(), silent, leaderless: false, unwatched: 0 };
     delivery.message.incident.parts[0].finding = delivery.message.incident.headline.clone();
-    let look = |(of, kind, outcome): &(&str, ProbeKind, Result<&str, Unseen>)| LookLine {
+    let line = |(of, kind, outcome): &(&str, ProbeKind, Result<&str, Unseen>)| ProbeLine {
         probe: Probe::anew(subject(of), *kind),
         address: addresses().get(&subject(of)).cloned().unwrap_or_default(),
         at: OPENED.plus(Duration::from_secs(2)),
@@ -486,7 +486,7 @@ fn of_looks(ended: &[(&str, ProbeKind, Result<&str, Unseen>)]) -> Delivery {
         outcome: outcome.map(str::to_owned),
         good: outcome.is_ok_and(|saw| !saw.starts_with("HTTP 5")),
     };
-    delivery.message.looks = ended.iter().map(look).collect();
+    delivery.message.probes = ended.iter().map(line).collect();
     delivery
 }
 
@@ -499,7 +499,7 @@ fn a_site_of_which_nothing_answers_is_told_as_such() {
         ("prod-eu1/etcd/etcd/etcd-1", ProbeKind::EtcdStatus, Err(MUTE)),
     ];
 
-    let document = document(&of_looks(&silent));
+    let document = document(&of_probes(&silent));
     check("text_of_a_silent_site", &text(&document));
     check("html_of_a_silent_site", &html(&document));
 }
@@ -510,9 +510,9 @@ fn a_certificate_means_what_it_means_on_a_silent_site_too() {
         true => (of, ProbeKind::EtcdStatus, Err(MUTE)),
         false => (of, ProbeKind::Readyz, Err(MUTE)),
     });
-    let looks = of_looks(&silent).message.looks;
+    let probes = of_probes(&silent).message.probes;
     let mut delivery = delivery(RuleId::F26, MessageReason::First);
-    delivery.message.looks = looks;
+    delivery.message.probes = probes;
 
     assert!(!text(&document(&delivery)).contains("No endpoint of"));
 }
@@ -521,7 +521,7 @@ fn a_certificate_means_what_it_means_on_a_silent_site_too() {
 fn a_site_of_which_anything_answers_or_refuses_is_not_silent() {
     let api = |outcome| ("prod-eu1/apiserver/api-1", ProbeKind::Readyz, outcome);
     let etcd = |outcome| ("prod-eu1/etcd/etcd/etcd-1", ProbeKind::EtcdStatus, outcome);
-    for looks in [
+    for probes in [
         vec![api(Err(MUTE)), etcd(Err(REFUSED))],
         vec![api(Ok("HTTP 500, failing checks: etcd")), etcd(Err(MUTE))],
         vec![api(Err(MUTE)), ("prod-eu1/apiserver/api-1", ProbeKind::Version, Ok("v1.36.3")), etcd(Err(MUTE))],
@@ -532,9 +532,9 @@ fn a_site_of_which_anything_answers_or_refuses_is_not_silent() {
         vec![etcd(Err(MUTE))],
         vec![],
     ] {
-        let shown = text(&document(&of_looks(&looks)));
+        let shown = text(&document(&of_probes(&probes)));
 
-        assert!(!shown.contains("No endpoint of prod-eu1 responds"), "{looks:?}\n{shown}");
-        assert!(shown.contains("All writes fail"), "{looks:?}\n{shown}");
+        assert!(!shown.contains("No endpoint of prod-eu1 responds"), "{probes:?}\n{shown}");
+        assert!(shown.contains("All writes fail"), "{probes:?}\n{shown}");
     }
 }

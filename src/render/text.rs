@@ -1,6 +1,6 @@
 //! A document as plain text of at most 78 columns, complete on its own: many people on call read only this part.
 
-use super::document::{Block, Command, Document, Look, Section};
+use super::document::{Block, Command, Document, ProbeRow, Section};
 
 /// Columns of a line, where the words allow it. Source: RFC 5322 section 2.1.1.
 const WIDTH: usize = 78;
@@ -40,35 +40,35 @@ fn section(out: &mut String, section: &Section) {
                 out.push_str(&fold(command));
                 out.push('\n');
             }),
-            Block::Looks(looks) => table(out, looks),
+            Block::Probes(rows) => table(out, rows),
         }
     }
 }
 
 /// The evidence: aligned columns, each outcome on a line of its own below them when one of them is too long.
-fn table(out: &mut String, looks: &[Look]) {
-    let widest = |column: fn(&Look) -> &str| looks.iter().map(|look| column(look).chars().count()).max().unwrap_or(0);
-    let (target, address) = (widest(|look| &look.target), widest(|look| &look.address));
-    let (kind, at) = (widest(|look| look.kind), widest(|look| &look.at));
+fn table(out: &mut String, rows: &[ProbeRow]) {
+    let widest = |column: fn(&ProbeRow) -> &str| rows.iter().map(|row| column(row).chars().count()).max().unwrap_or(0);
+    let (target, address) = (widest(|row| &row.target), widest(|row| &row.address));
+    let (kind, at) = (widest(|row| row.kind), widest(|row| &row.at));
     let before = target + address + kind + at + 8;
-    let fits = looks.iter().all(|look| before + saw(look).chars().count() <= WIDTH);
-    for look in looks {
-        let mark = if look.good { ' ' } else { '!' };
+    let fits = rows.iter().all(|row| before + saw(row).chars().count() <= WIDTH);
+    for row in rows {
+        let mark = if row.good { ' ' } else { '!' };
         let columns =
-            format!("{:<target$}  {:<address$}  {:<kind$}  {:<at$}", look.target, look.address, look.kind, look.at);
+            format!("{:<target$}  {:<address$}  {:<kind$}  {:<at$}", row.target, row.address, row.kind, row.at);
         if fits {
-            out.push_str(&format!("{columns} {mark}{}", saw(look)));
+            out.push_str(&format!("{columns} {mark}{}", saw(row)));
             out.push('\n');
         } else {
             out.push_str(columns.trim_end());
             out.push('\n');
-            push(out, &format!("  {mark} "), &saw(look), "    ");
+            push(out, &format!("  {mark} "), &saw(row), "    ");
         }
     }
 }
 
-fn saw(look: &Look) -> String {
-    if look.took.is_empty() { look.saw.clone() } else { format!("{} ({})", look.saw, look.took) }
+fn saw(row: &ProbeRow) -> String {
+    if row.took.is_empty() { row.saw.clone() } else { format!("{} ({})", row.saw, row.took) }
 }
 
 /// Writes `text` after `first`, broken at spaces; further lines start with `rest`.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use crate::model::exchange::{Change, Memory};
+use crate::model::exchange::{Change, PersistedState};
 use crate::model::time::UnixTime;
 
 use super::error::StoreError;
@@ -31,7 +31,7 @@ impl Database {
     }
 
     /// What the database holds. A row that cannot be read is logged and left out.
-    pub(super) fn restore(&mut self) -> Result<Memory, StoreError> {
+    pub(super) fn restore(&mut self) -> Result<PersistedState, StoreError> {
         let connection = self.connect()?;
         let (memory, problems) = rows::recall(connection)?;
         for problem in problems {
@@ -96,8 +96,11 @@ fn open_or_replace(path: &Path, now: UnixTime) -> Result<Connection, StoreError>
             _ => return Err(error.into()),
         },
     };
-    let aside = move_aside(path, now).map_err(|source| StoreError::Damaged { damage: damage.clone(), source })?;
-    tracing::error!("the database is damaged ({damage}); it was moved to {} and a new one is begun", aside.display());
+    let blocking = move_aside(path, now).map_err(|source| StoreError::Damaged { damage: damage.clone(), source })?;
+    tracing::error!(
+        "the database is damaged ({damage}); it was moved to {} and a new one is begun",
+        blocking.display()
+    );
     prepare_file(path).map_err(|source| StoreError::Open { path: path.into(), source })?;
     Ok(open(path)?)
 }

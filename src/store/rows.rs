@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::model::exchange::{Change, Memory};
+use crate::model::exchange::{Change, PersistedState};
 use crate::model::incident::{Alarm, Ending, Incident, Stage};
 use crate::model::message::Delivery;
 use crate::model::recipient::RefusedRecipient;
@@ -46,7 +46,7 @@ pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<()
     }
 }
 
-fn put_everything(transaction: &Transaction<'_>, memory: &Memory) -> Result<(), StoreError> {
+fn put_everything(transaction: &Transaction<'_>, memory: &PersistedState) -> Result<(), StoreError> {
     let tables = [
         "DELETE FROM alarms",
         "DELETE FROM outbox",
@@ -195,7 +195,7 @@ fn put_owed(transaction: &Transaction<'_>, delivery: &Delivery) -> Result<(), St
 }
 
 /// Everything that is to be remembered, and one line per row that could not be read.
-pub(super) fn recall(connection: &Connection) -> Result<(Memory, Vec<String>), StoreError> {
+pub(super) fn recall(connection: &Connection) -> Result<(PersistedState, Vec<String>), StoreError> {
     let mut problems = Vec::new();
     let owed = "SELECT message, json FROM outbox ORDER BY composed_ms, number";
     let open = "SELECT id, json FROM incidents WHERE ended_ms IS NULL OR id IN (SELECT incident FROM outbox)
@@ -204,7 +204,7 @@ pub(super) fn recall(connection: &Connection) -> Result<(Memory, Vec<String>), S
         "SELECT id, json FROM incidents WHERE ended_ms IS NOT NULL AND id NOT IN (SELECT incident FROM outbox)
          ORDER BY ended_ms DESC, id LIMIT {RECALLED}"
     );
-    let memory = Memory {
+    let memory = PersistedState {
         alarms: read(
             connection,
             "SELECT rule || ' ' || subject, json FROM alarms ORDER BY rule, subject",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::database::Database;
 use super::{Store, schema};
-use crate::model::exchange::{Change, Input, Memory};
+use crate::model::exchange::{Change, Input, PersistedState};
 use crate::model::incident::{Alarm, Ending, Incident, IncidentId, Stage};
 use crate::model::message::{Delivery, MessageId};
 use crate::model::reason::MessageReason;
@@ -42,8 +42,12 @@ fn what_is_persisted_comes_back_and_what_is_over_does_not() {
     ];
     database.persist(&[changes]).unwrap();
 
-    let expected =
-        Memory { alarms: vec![alarm], incidents: vec![incident], owed: vec![early, late], ..Memory::default() };
+    let expected = PersistedState {
+        alarms: vec![alarm],
+        incidents: vec![incident],
+        owed: vec![early, late],
+        ..PersistedState::default()
+    };
     assert_eq!(reopened(home.path()), expected);
 }
 
@@ -119,14 +123,14 @@ fn a_damaged_database_is_moved_aside_and_work_goes_on() {
         std::fs::write(&path, "this was a database once ".repeat(400)).unwrap();
         let mut database = Database::new(path.clone(), NOW);
 
-        assert_eq!(database.restore().unwrap(), Memory::default());
+        assert_eq!(database.restore().unwrap(), PersistedState::default());
         database.persist(&[vec![Change::Alarm(Box::new(alarm(RuleId::F01)))]]).unwrap();
 
         drop(database);
         assert_eq!(reopened(home.path()).alarms.len(), 1);
         let again = if round == 0 { String::new() } else { format!(".{round}") };
-        let aside = home.path().join(format!("vedette.db.corrupt-{}{again}", NOW.as_secs()));
-        assert!(std::fs::read(aside).unwrap().starts_with(b"this was a database once"));
+        let blocking = home.path().join(format!("vedette.db.corrupt-{}{again}", NOW.as_secs()));
+        assert!(std::fs::read(blocking).unwrap().starts_with(b"this was a database once"));
         std::fs::remove_file(&path).unwrap();
     }
 }
@@ -144,7 +148,7 @@ fn a_single_damaged_page_is_noticed_at_start() {
 
     let memory = Database::new(path, NOW).restore().unwrap();
 
-    assert_eq!(memory, Memory::default());
+    assert_eq!(memory, PersistedState::default());
     assert_eq!(std::fs::read(home.path().join(format!("vedette.db.corrupt-{}", NOW.as_secs()))).unwrap(), bytes);
 }
 
@@ -332,7 +336,7 @@ fn opened(path: PathBuf) -> (Receiver<Input>, Store) {
     (reports, store.unwrap())
 }
 
-fn reopened(home: &Path) -> Memory {
+fn reopened(home: &Path) -> PersistedState {
     Database::new(home.join("vedette.db"), NOW).restore().unwrap()
 }
 
@@ -369,7 +373,7 @@ fn a_silence_comes_back_until_it_is_over_and_is_replaced_by_the_next_of_its_clus
     assert_eq!(reopened(home.path()).silences, [other]);
 
     let third = silence("stage", 3);
-    let memory = Memory { silences: vec![third.clone()], ..Memory::default() };
+    let memory = PersistedState { silences: vec![third.clone()], ..PersistedState::default() };
     database.persist(&[vec![Change::Everything(Box::new(memory))]]).unwrap();
     assert_eq!(reopened(home.path()).silences, [third]);
 }
@@ -389,9 +393,9 @@ fn a_database_of_the_release_before_silences_is_taken_up() {
     assert_eq!((memory.ended, memory.silences), (vec![ended(1)], Vec::new()));
 }
 
-/// A database as an older release wrote it, which `undo` makes of today's: an open incident, its alarm, and mail that is
-/// owed.
-fn written_before(undo: &str, path: &Path) -> Memory {
+/// A database as an older release wrote it, which `undo` makes of today's: an open incident, its alarm, and mail that
+/// is owed.
+fn written_before(undo: &str, path: &Path) -> PersistedState {
     let incident = samples::incident(RuleId::F24);
     let mut database = Database::new(path.into(), NOW);
     let changes = vec![
@@ -422,7 +426,7 @@ fn kill_9_at_any_statement_of_a_migration_loses_and_doubles_nothing() {
         for after in 1.. {
             let home = tempfile::tempdir().unwrap();
             let path = home.path().join("vedette.db");
-            let expected = undo.map_or_else(Memory::default, |undo| written_before(undo, &path));
+            let expected = undo.map_or_else(PersistedState::default, |undo| written_before(undo, &path));
             let status = Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", "store::tests::kill_9_at_any_statement_of_a_migration_loses_and_doubles_nothing"])
                 .env("VEDETTE_TEST_MIGRATION", &path)
@@ -487,7 +491,7 @@ fn a_refused_recipient_comes_back_until_it_is_over() {
     database.persist(&[vec![Change::RefusedOver("ops@x".into())]]).unwrap();
     assert_eq!(reopened(home.path()).refused, [refused("boss@x", true)]);
 
-    let memory = Memory { refused: vec![refused("new@x", false)], ..Memory::default() };
+    let memory = PersistedState { refused: vec![refused("new@x", false)], ..PersistedState::default() };
     database.persist(&[vec![Change::Everything(Box::new(memory))]]).unwrap();
     assert_eq!(reopened(home.path()).refused, [refused("new@x", false)]);
 }
@@ -505,7 +509,7 @@ fn of_the_release_before(home: &Path) -> PathBuf {
     path
 }
 
-fn is_taken_up_whole(memory: &Memory) {
+fn is_taken_up_whole(memory: &PersistedState) {
     let alarms: Vec<String> = memory.alarms.iter().map(|alarm| alarm.key().subject.to_string()).collect();
     assert_eq!(alarms, ["prod/apiserver/api-1", "prod/apiserver/api-2", "prod", "prod"]);
     assert_eq!((memory.incidents.len(), memory.owed.len(), memory.ended.len()), (1, 1, 0));

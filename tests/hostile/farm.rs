@@ -19,21 +19,21 @@ use tokio_rustls::TlsAcceptor;
 /// A connection after the handshake.
 pub(crate) type Secured = tokio_rustls::server::TlsStream<TcpStream>;
 /// What is done to one connection.
-pub(crate) type Deed = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type Reply = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// How a server meets its connections.
 #[derive(Clone, Copy)]
 pub(crate) enum Act {
-    /// From the first octet on.
-    Raw(fn(TcpStream) -> Deed),
+    /// From the first byte on.
+    Raw(fn(TcpStream) -> Reply),
     /// After a good handshake.
-    Secured(fn(Secured) -> Deed),
+    Secured(fn(Secured) -> Reply),
     /// The same, with a chain of its own making in the handshake.
-    Chain(fn(&Authority) -> Vec<CertificateDer<'static>>, fn(Secured) -> Deed),
+    Chain(fn(&TestCa) -> Vec<CertificateDer<'static>>, fn(Secured) -> Reply),
 }
 
-/// The authority that vedette is told to trust, and one key for all servers.
-pub(crate) struct Authority {
+/// The CA that vedette is told to trust, and one key for all servers.
+pub(crate) struct TestCa {
     issuer: CertifiedIssuer<'static, KeyPair>,
     key: KeyPair,
 }
@@ -48,7 +48,7 @@ impl ResolvesServerCert for Shameless {
     }
 }
 
-impl Authority {
+impl TestCa {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "farm");

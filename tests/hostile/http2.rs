@@ -4,7 +4,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 
-use super::farm::{Deed, Secured};
+use super::farm::{Reply, Secured};
 use super::http1::{pour, trickle};
 
 const DATA: u8 = 0;
@@ -33,8 +33,8 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A message with its gRPC prefix.
-fn message(flag: u8, claimed: usize, octets: &[u8]) -> Vec<u8> {
-    [&[flag], &u32::try_from(claimed).unwrap().to_be_bytes()[..], octets].concat()
+fn message(flag: u8, claimed: usize, bytes: &[u8]) -> Vec<u8> {
+    [&[flag], &u32::try_from(claimed).unwrap().to_be_bytes()[..], bytes].concat()
 }
 
 fn good_answer(stream: u32) -> Vec<u8> {
@@ -55,21 +55,21 @@ struct Peer {
 impl Peer {
     async fn new(stream: Secured, settings: &[u8]) -> Self {
         let (incoming, mut out) = tokio::io::split(stream);
-        let (tell, asked) = mpsc::unbounded_channel();
-        tokio::spawn(listen(incoming, tell));
+        let (notify, asked) = mpsc::unbounded_channel();
+        tokio::spawn(listen(incoming, notify));
         // Nobody is there any more: the next write fails as well.
         out.write_all(&frame(SETTINGS, 0, 0, settings)).await.ok();
         out.write_all(&frame(SETTINGS, ACK, 0, &[])).await.ok();
         Self { out, asked }
     }
 
-    async fn say(&mut self, octets: &[u8]) -> bool {
-        self.out.write_all(octets).await.is_ok() && self.out.flush().await.is_ok()
+    async fn say(&mut self, bytes: &[u8]) -> bool {
+        self.out.write_all(bytes).await.is_ok() && self.out.flush().await.is_ok()
     }
 }
 
 /// Reads frames; each HEADERS frame is a question.
-async fn listen(mut incoming: ReadHalf<Secured>, tell: mpsc::UnboundedSender<u32>) -> Option<()> {
+async fn listen(mut incoming: ReadHalf<Secured>, notify: mpsc::UnboundedSender<u32>) -> Option<()> {
     let mut preface = [0; 24];
     incoming.read_exact(&mut preface).await.ok()?;
     loop {
@@ -79,18 +79,18 @@ async fn listen(mut incoming: ReadHalf<Secured>, tell: mpsc::UnboundedSender<u32
         let mut payload = vec![0; usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap()];
         incoming.read_exact(&mut payload).await.ok()?;
         if kind == HEADERS {
-            tell.send(u32::from_be_bytes(stream)).ok()?;
+            notify.send(u32::from_be_bytes(stream)).ok()?;
         }
     }
 }
 
 /// A healthy member: answers every question.
-pub(crate) fn healthy(stream: Secured) -> Deed {
+pub(crate) fn healthy(stream: Secured) -> Reply {
     answering(stream, good_answer)
 }
 
 /// Answers every question with the frames of `answer`.
-fn answering(stream: Secured, answer: fn(u32) -> Vec<u8>) -> Deed {
+fn answering(stream: Secured, answer: fn(u32) -> Vec<u8>) -> Reply {
     Box::pin(async move {
         let mut peer = Peer::new(stream, &[]).await;
         while let Some(asked) = peer.asked.recv().await {
@@ -102,7 +102,7 @@ fn answering(stream: Secured, answer: fn(u32) -> Vec<u8>) -> Deed {
 }
 
 /// Lets one question come, then writes `unit` of that stream for ever.
-fn flooding(stream: Secured, begin: fn(u32) -> Vec<u8>, unit: fn(u32) -> Vec<u8>) -> Deed {
+fn flooding(stream: Secured, begin: fn(u32) -> Vec<u8>, unit: fn(u32) -> Vec<u8>) -> Reply {
     Box::pin(async move {
         let mut peer = Peer::new(stream, &[]).await;
         if let Some(asked) = peer.asked.recv().await
@@ -121,47 +121,47 @@ fn ping(_: u32) -> Vec<u8> {
     frame(PING, 0, 0, &[7; 8])
 }
 
-pub(crate) fn ping_flood(stream: Secured) -> Deed {
+pub(crate) fn ping_flood(stream: Secured) -> Reply {
     flooding(stream, nothing, ping)
 }
 
 /// The question is answered; what goes on afterwards is an idle connection's flood.
-pub(crate) fn answer_and_ping_flood(stream: Secured) -> Deed {
+pub(crate) fn answer_and_ping_flood(stream: Secured) -> Reply {
     flooding(stream, good_answer, ping)
 }
 
-pub(crate) fn settings_flood(stream: Secured) -> Deed {
+pub(crate) fn settings_flood(stream: Secured) -> Reply {
     flooding(stream, nothing, |_| frame(SETTINGS, 0, 0, &[]))
 }
 
-pub(crate) fn reset_flood(stream: Secured) -> Deed {
+pub(crate) fn reset_flood(stream: Secured) -> Reply {
     flooding(stream, nothing, |asked| frame(RST_STREAM, 0, asked, &[0, 0, 0, 2]))
 }
 
-pub(crate) fn window_flood(stream: Secured) -> Deed {
+pub(crate) fn window_flood(stream: Secured) -> Reply {
     flooding(stream, nothing, |_| frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 0]))
 }
 
-pub(crate) fn window_overflow(stream: Secured) -> Deed {
+pub(crate) fn window_overflow(stream: Secured) -> Reply {
     flooding(stream, nothing, |_| frame(WINDOW_UPDATE, 0, 0, &[0x7f, 0xff, 0xff, 0xff]))
 }
 
-pub(crate) fn tiny_window_updates(stream: Secured) -> Deed {
+pub(crate) fn tiny_window_updates(stream: Secured) -> Reply {
     flooding(stream, nothing, |asked| frame(WINDOW_UPDATE, 0, asked, &[0, 0, 0, 1]))
 }
 
-pub(crate) fn continuation_flood(stream: Secured) -> Deed {
+pub(crate) fn continuation_flood(stream: Secured) -> Reply {
     flooding(stream, |asked| frame(HEADERS, 0, asked, HEAD), |asked| frame(CONTINUATION, 0, asked, b"\x00\x01a\x01b"))
 }
 
-pub(crate) fn header_flood(stream: Secured) -> Deed {
+pub(crate) fn header_flood(stream: Secured) -> Reply {
     answering(stream, |asked| {
         let many = b"\x00\x01a\x01b".repeat(3_000);
         frame(HEADERS, END_HEADERS, asked, &[HEAD, &many].concat())
     })
 }
 
-pub(crate) fn trailers_flood(stream: Secured) -> Deed {
+pub(crate) fn trailers_flood(stream: Secured) -> Reply {
     flooding(
         stream,
         |asked| {
@@ -173,7 +173,7 @@ pub(crate) fn trailers_flood(stream: Secured) -> Deed {
     )
 }
 
-pub(crate) fn endless_messages(stream: Secured) -> Deed {
+pub(crate) fn endless_messages(stream: Secured) -> Reply {
     flooding(
         stream,
         |asked| frame(HEADERS, END_HEADERS, asked, HEAD),
@@ -181,11 +181,11 @@ pub(crate) fn endless_messages(stream: Secured) -> Deed {
     )
 }
 
-pub(crate) fn empty_data_flood(stream: Secured) -> Deed {
+pub(crate) fn empty_data_flood(stream: Secured) -> Reply {
     flooding(stream, |asked| frame(HEADERS, END_HEADERS, asked, HEAD), |asked| frame(DATA, 0, asked, &[]))
 }
 
-pub(crate) fn endless_message(stream: Secured) -> Deed {
+pub(crate) fn endless_message(stream: Secured) -> Reply {
     flooding(
         stream,
         |asked| {
@@ -196,21 +196,21 @@ pub(crate) fn endless_message(stream: Secured) -> Deed {
     )
 }
 
-pub(crate) fn length_of_four_gigabytes(stream: Secured) -> Deed {
+pub(crate) fn length_of_four_gigabytes(stream: Secured) -> Reply {
     answering(stream, |asked| {
         let head = frame(HEADERS, END_HEADERS, asked, HEAD);
         [head, frame(DATA, 0, asked, &message(0, 0xffff_ffff, b"abc"))].concat()
     })
 }
 
-pub(crate) fn compressed_unasked(stream: Secured) -> Deed {
+pub(crate) fn compressed_unasked(stream: Secured) -> Reply {
     answering(stream, |asked| {
         let head = frame(HEADERS, END_HEADERS, asked, HEAD);
         [head, frame(DATA, 0, asked, &message(1, ANSWER.len(), ANSWER))].concat()
     })
 }
 
-pub(crate) fn no_protobuf(stream: Secured) -> Deed {
+pub(crate) fn no_protobuf(stream: Secured) -> Reply {
     answering(stream, |asked| {
         let head = frame(HEADERS, END_HEADERS, asked, HEAD);
         let data = frame(DATA, 0, asked, &message(0, 8, &[0xff; 8]));
@@ -219,11 +219,11 @@ pub(crate) fn no_protobuf(stream: Secured) -> Deed {
 }
 
 /// Says goodbye to every connection before it answers anything.
-pub(crate) fn goodbye_loop(stream: Secured) -> Deed {
+pub(crate) fn goodbye_loop(stream: Secured) -> Reply {
     answering(stream, |_| frame(GOAWAY, 0, 0, &[0; 8]))
 }
 
-pub(crate) fn dripping_message(stream: Secured) -> Deed {
+pub(crate) fn dripping_message(stream: Secured) -> Reply {
     Box::pin(async move {
         let mut peer = Peer::new(stream, &[]).await;
         let Some(asked) = peer.asked.recv().await else { return };
@@ -236,7 +236,7 @@ pub(crate) fn dripping_message(stream: Secured) -> Deed {
 }
 
 /// A window of nothing: the question can never be sent whole.
-pub(crate) fn window_of_nothing(stream: Secured) -> Deed {
+pub(crate) fn window_of_nothing(stream: Secured) -> Reply {
     Box::pin(async move {
         // SETTINGS_INITIAL_WINDOW_SIZE = 0.
         let mut peer = Peer::new(stream, &[0, 4, 0, 0, 0, 0]).await;
@@ -244,7 +244,7 @@ pub(crate) fn window_of_nothing(stream: Secured) -> Deed {
     })
 }
 
-pub(crate) fn http1_instead(mut stream: Secured) -> Deed {
+pub(crate) fn http1_instead(mut stream: Secured) -> Reply {
     Box::pin(async move {
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await.ok();
         std::future::pending().await

@@ -5,15 +5,15 @@
 //! binary of its own, because it measures, and other tests beside it would be measured too.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers as well")]
 
+#[path = "../../src/collect/tests/closed_port.rs"]
+mod closed_port;
 mod farm;
 mod http1;
 mod http2;
 mod neighbours;
-#[path = "../../src/collect/tests/paired.rs"]
-mod paired;
-#[path = "../../src/collect/tests/reserved.rs"]
-mod reserved;
 mod table;
+#[path = "../../src/collect/tests/tcp_udp_port.rs"]
+mod tcp_udp_port;
 mod tls;
 mod watcher;
 
@@ -25,7 +25,7 @@ use std::time::Duration;
 use mail_parser::MessageParser;
 use vedette::daemon::clock;
 
-use self::farm::{Act, Authority};
+use self::farm::{Act, TestCa};
 use self::neighbours::Post;
 use self::table::{APISERVERS, FLOODS_WHEN_IDLE, Hostile, MEMBERS};
 use self::watcher::{Ground, Scrape, Watcher, command, status_kib};
@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const SLACK_KIB: u64 = 6 * 1024;
 /// A debug build maps some 60 MiB of itself.
 const MOST_KIB: u64 = 192 * 1024;
-/// Lateness of the loop, in seconds. A debug build takes ten times as long for every octet of a flood.
+/// Lateness of the loop, in seconds. A debug build takes ten times as long for every byte of a flood.
 const LAG: f64 = if cfg!(debug_assertions) { 3.0 } else { 0.3 };
 
 /// Both tests measure.
@@ -101,11 +101,11 @@ const RELAYS: [(Act, &str); 3] = [
 fn a_hostile_relay_costs_no_memory_and_is_named() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let authority = Authority::new();
+    let ca = TestCa::new();
     let drills = RELAYS.map(|(act, says)| {
-        let relay = runtime.block_on(authority.start(act));
+        let relay = runtime.block_on(ca.start(act));
         let ground = Ground::of_relay(relay);
-        fs::write(ground.folder.path().join("ca.pem"), authority.pem()).unwrap();
+        fs::write(ground.folder.path().join("ca.pem"), ca.pem()).unwrap();
         let file = ground.configuration(([127, 0, 0, 1], 1).into());
         let drill = command(&["drill", "mail"], &file).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         (drill, says, ground)
@@ -126,45 +126,45 @@ fn a_hostile_relay_costs_no_memory_and_is_named() {
 }
 
 async fn settle() -> (Ground, Post) {
-    let authority = Authority::new();
+    let ca = TestCa::new();
     let (relay, post) = neighbours::relay().await;
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+    fs::write(folder.path().join("ca.pem"), ca.pem()).unwrap();
     let mut ground = Ground {
         folder,
         relay,
-        receiver: authority.start(Act::Raw(neighbours::receiver)).await,
+        receiver: ca.start(Act::Raw(neighbours::receiver)).await,
         resolvers: Vec::new(),
-        apiservers: vec![("healthy-apiserver", authority.start(Act::Secured(http1::healthy)).await)],
+        apiservers: vec![("healthy-apiserver", ca.start(Act::Secured(http1::healthy)).await)],
         members: vec![
-            ("healthy-etcd", authority.start(Act::Secured(http2::healthy)).await),
-            (FLOODS_WHEN_IDLE, authority.start(Act::Secured(http2::answer_and_ping_flood)).await),
+            ("healthy-etcd", ca.start(Act::Secured(http2::healthy)).await),
+            (FLOODS_WHEN_IDLE, ca.start(Act::Secured(http2::answer_and_ping_flood)).await),
         ],
     };
     for answer in [neighbours::wrong_id, neighbours::gibberish, neighbours::truncated] {
         ground.resolvers.push(neighbours::resolver(answer).await);
     }
     for hostile in APISERVERS {
-        ground.apiservers.push((hostile.name, authority.start(hostile.act).await));
+        ground.apiservers.push((hostile.name, ca.start(hostile.act).await));
     }
     for hostile in MEMBERS {
-        ground.members.push((hostile.name, authority.start(hostile.act).await));
+        ground.members.push((hostile.name, ca.start(hostile.act).await));
     }
     (ground, post)
 }
 
-/// Everybody whose looks fail.
+/// Everybody whose probes fail.
 fn bad() -> impl Iterator<Item = &'static Hostile> {
     APISERVERS.iter().chain(MEMBERS).filter(|hostile| !hostile.outcomes.contains(&"ok"))
 }
 
-fn looks_at(scrape: &Scrape, hostile: &Hostile) -> Vec<(String, u64)> {
+fn probes(scrape: &Scrape, hostile: &Hostile) -> Vec<(String, u64)> {
     let asked = scrape.outcomes(hostile.name, "readyz", "new");
     if asked.is_empty() { scrape.outcomes(hostile.name, "etcd_status", "reused") } else { asked }
 }
 
 fn has_seen_everybody(scrape: &Scrape) -> bool {
-    APISERVERS.iter().chain(MEMBERS).all(|hostile| !looks_at(scrape, hostile).is_empty())
+    APISERVERS.iter().chain(MEMBERS).all(|hostile| !probes(scrape, hostile).is_empty())
 }
 
 fn memory_is_flat(samples: &[u64]) {
@@ -175,7 +175,7 @@ fn memory_is_flat(samples: &[u64]) {
 }
 
 fn everybody_is_called_by_cause(scrape: &Scrape) {
-    let called: Vec<_> = APISERVERS.iter().chain(MEMBERS).map(|hostile| (hostile, looks_at(scrape, hostile))).collect();
+    let called: Vec<_> = APISERVERS.iter().chain(MEMBERS).map(|hostile| (hostile, probes(scrape, hostile))).collect();
     let wrong: Vec<String> = called
         .iter()
         .filter(|(hostile, outcomes)| !hostile.is_called_so(outcomes))
@@ -214,10 +214,10 @@ fn read(mail: &str) -> String {
     format!("{}\n{}", mail.subject().unwrap_or_default(), mail.body_text(0).unwrap_or_default())
 }
 
-/// The number of looks that ended by `outcome`, which no other may have.
+/// The number of probes that ended by `outcome`, which no other may have.
 fn only(outcomes: &[(String, u64)], outcome: &str) -> u64 {
     assert!(outcomes.iter().all(|(other, _)| other == outcome), "{outcomes:?}");
-    outcomes.iter().map(|(_, looks)| looks).sum()
+    outcomes.iter().map(|(_, probes)| probes).sum()
 }
 
 fn wait<T>(what: &str, level: impl FnMut() -> Option<T>) -> T {
@@ -237,7 +237,7 @@ fn poll<T>(mut level: impl FnMut() -> Option<T>) -> Option<T> {
     }
 }
 
-/// Between two looks at a level.
+/// Between two probes at a level.
 fn pause() {
     std::thread::park_timeout(Duration::from_millis(100));
 }

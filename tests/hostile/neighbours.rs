@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::farm::Deed;
+use super::farm::Reply;
 use super::http1::{pour, trickle};
-use super::paired::by_udp_and_tcp;
+use super::tcp_udp_port::by_udp_and_tcp;
 
 /// Mails that were taken, as they came.
 pub(crate) type Post = Arc<Mutex<Vec<String>>>;
@@ -22,13 +22,13 @@ pub(crate) async fn relay() -> (SocketAddr, Post) {
     let taken = Arc::clone(&post);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(talk(stream, Arc::clone(&taken)));
+            tokio::spawn(serve_mail(stream, Arc::clone(&taken)));
         }
     });
     (address, post)
 }
 
-async fn talk(stream: TcpStream, post: Post) -> std::io::Result<()> {
+async fn serve_mail(stream: TcpStream, post: Post) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     stream.write_all(b"220 farm ESMTP\r\n").await?;
     let mut line = String::new();
@@ -55,34 +55,34 @@ async fn talk(stream: TcpStream, post: Post) -> std::io::Result<()> {
 }
 
 /// A greeting whose line never ends.
-pub(crate) fn greeting_without_end(mut stream: TcpStream) -> Deed {
+pub(crate) fn greeting_without_end(mut stream: TcpStream) -> Reply {
     Box::pin(async move { pour(&mut stream, b"220 farm ").await })
 }
 
 /// A greeting whose lines never end.
-pub(crate) fn endless_greeting(mut stream: TcpStream) -> Deed {
+pub(crate) fn endless_greeting(mut stream: TcpStream) -> Reply {
     Box::pin(async move { pour(&mut stream, b"220-farm\r\n").await })
 }
 
-pub(crate) fn dripping_greeting(mut stream: TcpStream) -> Deed {
+pub(crate) fn dripping_greeting(mut stream: TcpStream) -> Reply {
     Box::pin(async move { trickle(&mut stream).await })
 }
 
 /// A receiver of heartbeats whose answer never gets past its headers.
-pub(crate) fn receiver(mut stream: TcpStream) -> Deed {
+pub(crate) fn receiver(mut stream: TcpStream) -> Reply {
     Box::pin(async move { pour(&mut stream, b"HTTP/1.1 100 Continue\r\n\r\n").await })
 }
 
-/// Answers every question with the octets that `answer` makes of it, over and over.
+/// Answers every question with the bytes that `answer` makes of it, over and over.
 pub(crate) async fn resolver(answer: fn(&[u8]) -> Vec<u8>) -> SocketAddr {
     let (socket, listener) = by_udp_and_tcp().await.unwrap();
     let address = socket.local_addr().unwrap();
     tokio::spawn(async move {
         let mut buffer = [0; 512];
         while let Ok((length, asker)) = socket.recv_from(&mut buffer).await {
-            let octets = answer(&buffer[..length]);
+            let bytes = answer(&buffer[..length]);
             for _ in 0..1_000 {
-                if socket.send_to(&octets, asker).await.is_err() {
+                if socket.send_to(&bytes, asker).await.is_err() {
                     break;
                 }
             }

@@ -79,18 +79,18 @@ pub(crate) const MEMBERS: &[Hostile] = &[
     is("dripping-etcd", Raw(tls::dripping_handshake), &["timeout"]),
 ];
 
-/// Answers every look, and floods the idle connection afterwards.
+/// Answers every probe, and floods the idle connection afterwards.
 pub(crate) const FLOODS_WHEN_IDLE: &str = "answer-and-ping-flood";
 
 impl Hostile {
-    /// Whether it is called by its cause. On a machine that is busy with other things a look may time out before it
+    /// Whether it is called by its cause. On a machine that is busy with other things a probe may time out before it
     /// has seen enough; most must have.
     pub(crate) fn is_called_so(&self, seen: &[(String, u64)]) -> bool {
         let (mut right, mut all) = (0, 0);
-        for (outcome, looks) in seen {
-            all += looks;
+        for (outcome, probes) in seen {
+            all += probes;
             if self.outcomes.contains(&outcome.as_str()) {
-                right += looks;
+                right += probes;
             } else if outcome != "timeout" {
                 return false;
             }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::reserved::Reserved;
+use crate::closed_port::Reserved;
 
 /// Where everything stands.
 pub(crate) struct Ground {
@@ -136,7 +136,7 @@ impl Scrape {
         }
     }
 
-    /// Looks of `probe` at the only endpoint of `cluster`, by outcome.
+    /// Probes of `probe` at the only endpoint of `cluster`, by outcome.
     pub(crate) fn outcomes(&self, cluster: &str, probe: &str, connection: &str) -> Vec<(String, u64)> {
         let wanted = [("cluster", cluster), ("probe", probe), ("connection", connection)];
         let of = |line: &str, key: &str| {

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use vedette::config::environment::{Environment, Sources};
 use vedette::config::settings::Settings;
-use vedette::config::surroundings::{Sources, Surroundings};
 use vedette::model::policy::Policy;
 
 #[test]
@@ -38,13 +38,13 @@ fn the_example_is_seen_as_it_reads() {
 }
 
 fn load(file: &Path) -> (Settings, Vec<String>) {
-    let surroundings = Surroundings {
+    let environment = Environment {
         host_name: "bastion".to_owned(),
         state_directory: None,
         resolvers: Vec::new(),
         sources: Sources::Untouched,
     };
-    match Settings::load_in(file, &surroundings) {
+    match Settings::load_in(file, &environment) {
         Ok((settings, warnings)) => (settings, warnings.iter().map(ToString::to_string).collect()),
         Err(problems) => panic!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
     }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use secrecy::ExposeSecret as _;
 use vedette::config::budget::Planned;
+use vedette::config::environment::{Environment, Sources};
 use vedette::config::settings::{Settings, Source};
-use vedette::config::surroundings::{Sources, Surroundings};
 use vedette::model::certificate::Class;
 use vedette::model::policy::Policy;
 
@@ -46,7 +46,7 @@ fn a_key_of_another_certificate_is_warned_of_and_its_own_is_not() {
         write(&format!("{name}.crt"), made.cert.pem());
         write(&format!("{name}.key"), made.signing_key.serialize_pem());
     }
-    let surroundings = Surroundings {
+    let environment = Environment {
         host_name: "bastion".to_owned(),
         state_directory: None,
         resolvers: Vec::new(),
@@ -57,7 +57,7 @@ fn a_key_of_another_certificate_is_warned_of_and_its_own_is_not() {
             "{MAIL}clusters: [{{ name: prod, vip: {{ address: '10.0.0.10:6443' }}, credentials: {{ ca: {{ file: one.crt }}, \
              client_certificate: {{ file: one.crt }}, client_key: {{ file: {key} }} }} }}]"
         );
-        let (_, warnings) = Settings::from_text(&text, &folder.path().join("vedette.yaml"), &surroundings).unwrap();
+        let (_, warnings) = Settings::from_text(&text, &folder.path().join("vedette.yaml"), &environment).unwrap();
         warnings
             .iter()
             .any(|warning| warning.to_string().contains("the client key is not that of the client certificate"))
@@ -113,7 +113,7 @@ fn a_plugin_is_kept_only_when_it_may_run_and_one_that_is_not_there_is_told() {
             format!("{MAIL}clusters: [{{ name: prod, kubeconfig: {{ path: exec.kubeconfig, allow_exec: true }} }}]");
 
         let (settings, warnings) =
-            Settings::from_text(&text, &folder.path().join("vedette.yaml"), &surroundings()).unwrap();
+            Settings::from_text(&text, &folder.path().join("vedette.yaml"), &environment()).unwrap();
 
         let plugin = settings.clusters[0].credentials.exec.as_ref().unwrap();
         assert!(plugin.command.ends_with(command.trim_start_matches("./")), "{:?}", plugin.command);
@@ -159,12 +159,12 @@ fn references_are_the_listed_the_relay_and_the_resolvers_as_far_as_remote() {
 fn the_store_lies_where_systemd_says() {
     let text = format!("{MAIL}clusters: [{{ name: a, kubeconfig: {{ path: x }} }}]");
     let store = |state_directory: Option<&str>| {
-        let surroundings = Surroundings {
+        let environment = Environment {
             state_directory: state_directory.map(Into::into),
             sources: Sources::Untouched,
-            ..surroundings()
+            ..environment()
         };
-        Settings::from_text(&text, Path::new("vedette.yaml"), &surroundings).unwrap().0.vantage.store
+        Settings::from_text(&text, Path::new("vedette.yaml"), &environment).unwrap().0.vantage.store
     };
 
     assert_eq!(store(None), Path::new("/var/lib/vedette/vedette.db"));
@@ -253,7 +253,7 @@ fn commands_get_to_know_which_files_the_configuration_names() {
 
 /// The settings of a configuration with nothing to complain about.
 fn load(text: &str, folder: &Path) -> Settings {
-    let result = Settings::from_text(&format!("{MAIL}{text}"), &folder.join("vedette.yaml"), &surroundings());
+    let result = Settings::from_text(&format!("{MAIL}{text}"), &folder.join("vedette.yaml"), &environment());
     match result {
         Ok((settings, warnings)) if warnings.is_empty() => settings,
         Ok((_, problems)) | Err(problems) => {
@@ -262,8 +262,8 @@ fn load(text: &str, folder: &Path) -> Settings {
     }
 }
 
-fn surroundings() -> Surroundings {
-    Surroundings {
+fn environment() -> Environment {
+    Environment {
         host_name: "bastion".to_owned(),
         state_directory: None,
         resolvers: vec!["10.0.0.53:53".parse().unwrap()],

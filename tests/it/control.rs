@@ -17,8 +17,8 @@ use vedette::model::time::UnixTime;
 use vedette::model::verdict::{Evidence, Finding, Symptom};
 use vedette::store::Store;
 
+use crate::closed_port::Reserved;
 use crate::daemon::NOBODY;
-use crate::reserved::Reserved;
 
 /// A folder with a configuration whose apiserver refuses.
 struct Home {
@@ -54,8 +54,8 @@ impl Home {
         command.arg("run").arg(self.file("vedette.yaml")).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let is_looking = log.by_ref().map_while(Result::ok).any(|line| line.contains("started: "));
-        assert!(is_looking, "it ended before it looked");
+        let is_probing = log.by_ref().map_while(Result::ok).any(|line| line.contains("started: "));
+        assert!(is_probing, "it ended before it looked");
         // Read on, so that it never waits for us.
         std::thread::spawn(move || log.count());
         Running(child)
@@ -169,8 +169,8 @@ fn an_incident_and_its_story_are_told_from_the_store_and_by_the_daemon() {
         assert_eq!(output.stderr.is_empty(), is_running, "{:?}", String::from_utf8_lossy(&output.stderr));
         assert!(listed.starts_with("INCIDENT  STATE     SINCE "), "{listed}");
         assert!(listed.contains("4f2a9c1d  resolved  2026-03-01T03:14:00Z  14 min"), "{listed}");
-        let (code, story) = home.told(&["incidents", "4f2a"]);
-        assert!(code == Some(0) && story.contains("F24 prod (critical)\n    since 2026-03-01"), "{story}");
+        let (code, report) = home.told(&["incidents", "4f2a"]);
+        assert!(code == Some(0) && report.contains("F24 prod (critical)\n    since 2026-03-01"), "{report}");
         let json = home.ask(&["incidents", "4f2a", "--json"]).stdout;
         let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
         assert_eq!((&json["headline"]["rule"], &json["messages"]), (&"F24".into(), &2.into()));

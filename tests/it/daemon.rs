@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::reserved::Reserved;
+use crate::closed_port::Reserved;
 
 /// A vedette that watches an apiserver which refuses, on this machine.
 pub(crate) struct Daemon {

@@ -62,7 +62,7 @@ fn a_planted_upward_import_is_found() {
     for (file, planted) in [
         ("src/model/time.rs", "use crate::daemon::clock;"),
         ("src/model/time.rs", "pub use crate::parse::pem::{self, Pem};"),
-        ("src/judge/quorum.rs", "use crate::{model::time::Now, alert::ladder::Ladder};"),
+        ("src/judge/quorum.rs", "use crate::{model::time::Now, alert::lifecycle::Lifecycle};"),
         ("src/judge/quorum.rs", "use crate::{\n    model::{self, time},\n    collect,\n};"),
         ("src/engine.rs", "fn f() { let _ = crate::store::open(); }"),
         ("src/collect/http.rs", "use crate::notify::email;"),
@@ -91,7 +91,7 @@ fn what_is_allowed_or_only_talked_about_is_not_found() {
         ("src/model/time.rs", "fn f<'a>(c: char) -> bool { c == '\"' || c == '\\'' } // use crate::cli"),
         ("src/expose/pages.rs", "use super::Shared; use super::super::expose::pages;"),
         ("src/daemon/run.rs", "use crate::engine::Engine; use crate::store;"),
-        ("src/store/tests.rs", "use crate::render::specimen;"),
+        ("src/store/tests.rs", "use crate::render::fixture;"),
         ("src/lib.rs", "pub mod cli; pub mod model;"),
         ("src/main.rs", "use vedette::cli;"),
     ] {

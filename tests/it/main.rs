@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers as well")]
 
 mod bans;
+#[path = "../../src/collect/tests/closed_port.rs"]
+mod closed_port;
 mod command_line;
 mod config_errors;
 mod config_files;
@@ -12,11 +14,9 @@ mod dashboards;
 mod docs_in_sync;
 mod layers;
 mod reloading;
-#[path = "../../src/collect/tests/reserved.rs"]
-mod reserved;
 mod rpc_in_sync;
+mod scenarios;
 mod schema;
-mod stories;
 mod unit;
 mod web;
 mod words;

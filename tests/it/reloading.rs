@@ -27,7 +27,7 @@ fn with_new(text: &str) -> String {
 }
 
 /// Waits until it has looked five times more.
-fn looks_on(daemon: &Daemon) -> bool {
+fn probes_on(daemon: &Daemon) -> bool {
     let before = daemon.value("vedette_probes_started_total");
     (0..300).any(|_| {
         std::thread::park_timeout(std::time::Duration::from_millis(100));
@@ -48,7 +48,7 @@ fn a_broken_file_is_refused_by_place_and_a_mended_one_taken() {
     assert!(daemon.hears("MONOTONIC_USEC="), "reloading is announced with its time");
     assert!(daemon.hears("READY=1"), "and ends, though the file was refused");
     assert!(daemon.shows(&format!("{SUCCESSFUL} 0")));
-    assert!(looks_on(&daemon));
+    assert!(probes_on(&daemon));
     let log = daemon.log();
     assert!(log.contains(":1: error: unknown key 'clusterz'"), "{log}");
 
@@ -107,7 +107,7 @@ fn a_start_with_a_broken_file_goes_on_with_the_last_good_one_and_says_so() {
     assert!(daemon.hears("READY=1"));
     assert!(daemon.shows("vedette_config_copy_in_use 1"));
     assert!(daemon.shows(&format!("{SUCCESSFUL} 0")));
-    assert!(looks_on(&daemon));
+    assert!(probes_on(&daemon));
     assert!(daemon.log().contains("stands in for it"), "{}", daemon.log());
 
     save(&daemon, &text);

@@ -15,11 +15,11 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::daemon::{Daemon, start};
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+type TestCa = CertifiedIssuer<'static, KeyPair>;
 
 #[test]
 fn page_api_and_metrics_want_certificate_and_password_and_commands_want_neither() {
-    let ca = authority();
+    let ca = ca();
     let daemon = guarded(&ca);
     let client = config(&ca, true);
     for path in ["/", "/api/v1/status", "/metrics", "/healthz"] {
@@ -36,7 +36,7 @@ fn page_api_and_metrics_want_certificate_and_password_and_commands_want_neither(
 
 #[test]
 fn a_renewed_certificate_and_another_password_are_taken_over_while_it_runs() {
-    let ca = authority();
+    let ca = ca();
     let daemon = guarded(&ca);
     let client = config(&ca, true);
     let before = served(&daemon, client.clone());
@@ -51,7 +51,7 @@ fn a_renewed_certificate_and_another_password_are_taken_over_while_it_runs() {
 
 #[test]
 fn a_wide_listener_needs_what_guards_it() {
-    let ca = authority();
+    let ca = ca();
     let folder = tempfile::tempdir().unwrap();
     serve(folder.path(), &ca);
     web_config(folder.path(), "secret");
@@ -81,7 +81,7 @@ fn a_wide_listener_needs_what_guards_it() {
 }
 
 /// A daemon whose folder has `web.yml`, and what it names.
-fn guarded(ca: &Authority) -> Daemon {
+fn guarded(ca: &TestCa) -> Daemon {
     let daemon = start();
     assert!(daemon.hears("READY=1"), "{}", daemon.log());
     let folder = daemon.folder.path().to_owned();
@@ -107,7 +107,7 @@ fn web_config(folder: &Path, password: &str) {
 }
 
 /// Another certificate for the listener.
-fn serve(folder: &Path, ca: &Authority) {
+fn serve(folder: &Path, ca: &TestCa) {
     let (leaf, key) = leaf(ca, ExtendedKeyUsagePurpose::ServerAuth);
     save(folder, "ca.crt", &ca.pem());
     save(folder, "server.crt", &leaf.pem());
@@ -121,20 +121,20 @@ fn save(folder: &Path, name: &str, text: &str) {
     fs::rename(fresh, folder.join(name)).unwrap();
 }
 
-fn authority() -> Authority {
+fn ca() -> TestCa {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-fn leaf(ca: &Authority, usage: ExtendedKeyUsagePurpose) -> (rcgen::Certificate, KeyPair) {
+fn leaf(ca: &TestCa, usage: ExtendedKeyUsagePurpose) -> (rcgen::Certificate, KeyPair) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec!["127.0.0.1".into()]).unwrap();
     params.extended_key_usages = vec![usage];
     (params.signed_by(&key, ca).unwrap(), key)
 }
 
-fn config(ca: &Authority, shows_certificate: bool) -> Arc<ClientConfig> {
+fn config(ca: &TestCa, shows_certificate: bool) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(ca.der().clone()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -63,14 +63,14 @@ fn of_variable(board: &'static str, variable: &Value, query: &str) -> Option<Que
 }
 
 fn of_panel(board: &'static str, panel: &Value, number: usize, target: &Value) -> Option<Query> {
-    let letter = if number == 0 { String::new() } else { format!(" {}", target["refId"].as_str()?) };
+    let mime_message = if number == 0 { String::new() } else { format!(" {}", target["refId"].as_str()?) };
     let legend = target["legendFormat"].as_str()?;
     let named = legend.split("{{").skip(1).filter_map(|rest| rest.split("}}").next()).map(str::to_owned);
     let columns = list(&panel["transformations"]).iter().filter_map(|one| one["options"]["indexByName"].as_object());
     let columns = columns.flat_map(|names| names.keys().cloned()).filter(|name| name != "Value");
     Some(Query {
         board,
-        panel: format!("{}{letter}", panel["title"].as_str()?),
+        panel: format!("{}{mime_message}", panel["title"].as_str()?),
         expression: filled_in(target["expr"].as_str()?),
         labels: named.chain(columns).collect(),
         is_range: target["range"].as_bool()?,

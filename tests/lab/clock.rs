@@ -33,14 +33,14 @@ pub(crate) fn pass(time: Duration) {
     thread::sleep(time);
 }
 
-/// Waits until `look` finds something and returns it; `what` names it in the error.
+/// Waits until `check` finds something and returns it; `what` names it in the error.
 ///
 /// # Errors
-/// When nothing was found within `limit`, with the last error of `look` if it had one.
-pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+/// When nothing was found within `limit`, with the last error of `check` if it had one.
+pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let start = now();
     loop {
-        let seen = look();
+        let seen = check();
         if let Ok(Some(found)) = seen {
             return Ok(found);
         }

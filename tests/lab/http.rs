@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(6);
 /// Whom to trust and, if anything, what to present.
 #[derive(Clone, Debug)]
 pub(crate) struct Credentials {
-    /// PEM file of the authority.
+    /// PEM file of the CA.
     pub(crate) ca: PathBuf,
     /// Client certificate and key.
     pub(crate) client: Option<Leaf>,

@@ -1,7 +1,7 @@
 //! The certificates of the lab, in the shape kubeadm gives them.
 //!
-//! Three cluster authorities (Kubernetes, etcd, front proxy) with ten years, leaves with one, ECDSA
-//! P-256 throughout, one service-account key pair; beside them an authority of the mail server.
+//! Three cluster CAs (Kubernetes, etcd, front proxy) with ten years, leaves with one, ECDSA
+//! P-256 throughout, one service-account key pair; beside them a CA of the mail server.
 //! File names are kubeadm's, below one folder per server where kubeadm has one machine per server.
 //! Keys are readable by their owner only.
 
@@ -39,7 +39,7 @@ pub(crate) enum Life {
 /// Who signs a client certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Issuer {
-    /// The authority that the server trusts.
+    /// The CA that the server trusts.
     Own,
     /// One that it does not.
     Stranger,
@@ -81,7 +81,7 @@ pub(crate) struct Leaf {
     pub(crate) key: PathBuf,
 }
 
-/// All authorities, and the folder with everything they issued.
+/// All CAs, and the folder with everything they issued.
 pub(crate) struct Pki {
     folder: PathBuf,
     cluster: CertifiedIssuer<'static, KeyPair>,
@@ -146,7 +146,7 @@ impl Pki {
         self.issue(&Served::Api(n).leaf(), &serving(n, life)?, &self.cluster)
     }
 
-    /// Issues the serving certificate of apiserver `n` anew by an authority that nobody in the cluster trusts.
+    /// Issues the serving certificate of apiserver `n` anew by a CA that nobody in the cluster trusts.
     pub(crate) fn serve_by_stranger(&self, n: u8) -> Result<()> {
         self.issue(&Served::Api(n).leaf(), &serving(n, Life::Year)?, &self.mail)
     }

@@ -5,8 +5,8 @@
 //! every message with the instant it arrived and whether its final reply went out. Misbehaviour applies
 //! to talks that reach the step after it was set. Postfix is the real server beside it.
 
+mod connection;
 mod session;
-mod talk;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,7 +34,7 @@ pub(crate) const USER: &str = "vedette";
 /// Its password.
 pub(crate) const PASSWORD: &str = "no-carrier-pigeon";
 
-/// Where in a talk something can go wrong.
+/// Where in a session something can go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
     /// Before the first line of the server.
@@ -56,9 +56,9 @@ pub(crate) enum Step {
 /// What goes wrong there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Nothing is answered until the misbehaviour is lifted; then the talk goes on.
+    /// Nothing is answered until the misbehaviour is lifted; then the session goes on.
     Stall,
-    /// This code is answered; 421 ends the talk as well.
+    /// This code is answered; 421 ends the session as well.
     Refuse(u16),
     /// The connection is closed without an answer.
     Cut,
@@ -86,7 +86,7 @@ pub(crate) struct Received {
 }
 
 #[derive(Default)]
-struct Desk {
+struct ServerState {
     fault: Option<(Step, Fault)>,
     /// The password wanted, where it is no longer [`PASSWORD`].
     password: Option<String>,
@@ -97,7 +97,7 @@ struct Desk {
 
 /// What the talks share.
 struct Shared {
-    desk: Mutex<Desk>,
+    server_state: Mutex<ServerState>,
     changed: Condvar,
     tls: Arc<ServerConfig>,
 }
@@ -115,14 +115,14 @@ impl SmtpServer {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(http::certificates(&server.cert)?, key)?;
-        let shared = Arc::new(Shared { desk: Mutex::default(), changed: Condvar::new(), tls: Arc::new(tls) });
+        let shared = Arc::new(Shared { server_state: Mutex::default(), changed: Condvar::new(), tls: Arc::new(tls) });
         for (port, implicit) in [(STARTTLS_PORT, false), (IMPLICIT_PORT, true)] {
             let listener = network.inside(Place::Mail, || Ok(TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?))?;
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
                 for tcp in listener.incoming().flatten() {
                     let shared = Arc::clone(&shared);
-                    // A talk that ends badly is the client's news, or the fault that was asked for.
+                    // A session that ends badly is the client's news, or the fault that was asked for.
                     thread::spawn(move || session::serve(&shared, tcp, implicit).is_ok());
                 }
             });
@@ -142,51 +142,51 @@ impl SmtpServer {
 
     /// From now on, wants this password.
     pub(crate) fn change_password(&self, password: &str) {
-        self.shared.desk().password = Some(password.to_owned());
+        self.shared.server_state().password = Some(password.to_owned());
     }
 
     /// How many logins were refused for a wrong name or password.
     pub(crate) fn refused_logins(&self) -> u32 {
-        self.shared.desk().refused_logins
+        self.shared.server_state().refused_logins
     }
 
     /// All messages that arrived whole, in order, acknowledged or not.
     pub(crate) fn received(&self) -> Vec<Received> {
-        self.shared.desk().received.clone()
+        self.shared.server_state().received.clone()
     }
 
     /// How many talks have reached `step`.
     pub(crate) fn reached(&self, step: Step) -> u32 {
-        self.shared.desk().reached.get(&step).copied().unwrap_or(0)
+        self.shared.server_state().reached.get(&step).copied().unwrap_or(0)
     }
 
     fn set(&self, fault: Option<(Step, Fault)>) -> Instant {
-        self.shared.desk().fault = fault;
+        self.shared.server_state().fault = fault;
         self.shared.changed.notify_all();
         clock::now()
     }
 }
 
 impl Shared {
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn server_state(&self) -> MutexGuard<'_, ServerState> {
+        self.server_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether name and password are those wanted.
     fn knows(&self, user: &str, password: &str) -> bool {
-        let mut desk = self.desk();
-        let is_known = user == USER && password == desk.password.as_deref().unwrap_or(PASSWORD);
-        desk.refused_logins += u32::from(!is_known);
+        let mut server_state = self.server_state();
+        let is_known = user == USER && password == server_state.password.as_deref().unwrap_or(PASSWORD);
+        server_state.refused_logins += u32::from(!is_known);
         is_known
     }
 
-    /// Notes that a talk is at `step`, sits out a stall, and says what else goes wrong there.
+    /// Notes that a session is at `step`, sits out a stall, and says what else goes wrong there.
     fn at(&self, step: Step) -> Option<Fault> {
-        let mut desk = self.desk();
-        *desk.reached.entry(step).or_default() += 1;
-        let stalled = |desk: &mut Desk| desk.fault == Some((step, Fault::Stall));
-        let desk = self.changed.wait_while(desk, stalled).unwrap_or_else(PoisonError::into_inner);
-        desk.fault.and_then(|(at, fault)| (at == step).then_some(fault))
+        let mut server_state = self.server_state();
+        *server_state.reached.entry(step).or_default() += 1;
+        let stalled = |server_state: &mut ServerState| server_state.fault == Some((step, Fault::Stall));
+        let server_state = self.changed.wait_while(server_state, stalled).unwrap_or_else(PoisonError::into_inner);
+        server_state.fault.and_then(|(at, fault)| (at == step).then_some(fault))
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) struct Options {
     pub(crate) relay: Relay,
     /// Addresses of resolvers to look at.
     pub(crate) resolvers: Vec<String>,
-    /// Whether the mail server is named as a reference point, beside being the relay.
+    /// Whether the mail server is named as a reference target, beside being the relay.
     pub(crate) references: bool,
     /// Whether heartbeats are sent.
     pub(crate) heartbeat: bool,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::alert::index::Index;
-use crate::alert::relations::{Kin, Near, Relations};
+use crate::alert::relations::{Near, Relations, RuleScope};
 use crate::model::incident::{Ending, Incident, Part, Said};
 use crate::model::policy::Policy;
 use crate::model::reason::MessageReason;
@@ -13,7 +13,7 @@ use crate::model::rule::Level;
 use crate::model::time::{Mono, UnixTime};
 use crate::model::verdict::{Finding, FindingKey};
 
-use super::{Utterance, withheld};
+use super::{Notification, withheld};
 
 /// An open incident with its clocks.
 #[derive(Debug, Clone)]
@@ -33,12 +33,12 @@ pub(super) struct Open {
     /// Where in the incident a part is.
     at: BTreeMap<FindingKey, usize>,
     /// Parts by rule.
-    kin: Index<Kin, FindingKey>,
+    scope: Index<RuleScope, FindingKey>,
     /// Those that stand.
-    standing: Index<Kin, FindingKey>,
+    ongoing: Index<RuleScope, FindingKey>,
     stands: usize,
     /// Under what it is filed.
-    pub(super) filed: super::Filed,
+    pub(super) filed: super::Keys,
 }
 
 impl Open {
@@ -52,10 +52,10 @@ impl Open {
             news: None,
             worse: BTreeSet::new(),
             at: BTreeMap::new(),
-            kin: Index::default(),
-            standing: Index::default(),
+            scope: Index::default(),
+            ongoing: Index::default(),
             stands: 0,
-            filed: super::Filed::default(),
+            filed: super::Keys::default(),
         };
         let incident = Arc::clone(&open.incident);
         for (position, part) in incident.parts.iter().enumerate() {
@@ -84,7 +84,7 @@ impl Open {
             open.repeats = Some(now.plus(policy.repeat_after));
             // The minute begins anew; when it ended before the restart, what remains was made the cause, and stands.
             open.remains = open.has_outlived_a_cause().then(|| now.plus(policy.remains_after));
-            open.worse = open.incident.standing().map(Finding::key).filter(|key| open.is_worse(key)).collect();
+            open.worse = open.incident.ongoing().map(Finding::key).filter(|key| open.is_worse(key)).collect();
             // What a silence held back is said when it ends.
             let is_news = !open.worse.is_empty() && withheld::of(&open.incident).is_none();
             open.news = is_news.then(|| now.plus(policy.part_wait));
@@ -95,8 +95,8 @@ impl Open {
         open
     }
 
-    pub(super) fn say(&self, reason: MessageReason) -> Utterance {
-        Utterance { incident: self.incident.id.clone(), reason }
+    pub(super) fn say(&self, reason: MessageReason) -> Notification {
+        Notification { incident: self.incident.id.clone(), reason }
     }
 
     pub(super) fn is_told(&self) -> bool {
@@ -119,7 +119,7 @@ impl Open {
                 part.finding = finding.clone();
                 part.follows |= follows;
                 if was_over {
-                    self.standing.insert(&Kin::of(&key), &key);
+                    self.ongoing.insert(&RuleScope::of(&key), &key);
                     self.stands += 1;
                 }
             }
@@ -196,7 +196,7 @@ impl Open {
         let incident = Arc::make_mut(&mut self.incident);
         incident.parts[position].over = Some(at);
         let ended = incident.parts[position].finding.clone();
-        self.standing.remove(&Kin::of(key), key);
+        self.ongoing.remove(&RuleScope::of(key), key);
         self.stands -= 1;
         self.worse.remove(key);
         if self.stands == 0 {
@@ -212,12 +212,12 @@ impl Open {
     }
 
     /// What is to be said at `now` because of time alone.
-    pub(super) fn due(&mut self, policy: &Policy, now: Mono, eases: impl Fn(&FindingKey) -> bool) -> Vec<Utterance> {
+    pub(super) fn due(&mut self, policy: &Policy, now: Mono, eases: impl Fn(&FindingKey) -> bool) -> Vec<Notification> {
         let mut said = Vec::new();
         if self.settles.is_some_and(|at| at <= now) {
             self.settles = None;
             let is_easing =
-                self.incident.level < Level::Critical && self.incident.standing().all(|finding| eases(&finding.key()));
+                self.incident.level < Level::Critical && self.incident.ongoing().all(|finding| eases(&finding.key()));
             if self.incident.level > Level::Info && !is_easing {
                 self.entitle();
                 said.push(self.say(MessageReason::First));
@@ -262,8 +262,8 @@ impl Open {
         }
     }
 
-    /// A deeper cause of what was told.
-    pub(super) fn deepen(&mut self, cause: &Finding) -> Option<Utterance> {
+    /// A root cause of what was told.
+    pub(super) fn deepen(&mut self, cause: &Finding) -> Option<Notification> {
         Arc::make_mut(&mut self.incident).cause = Some(cause.clone());
         self.remains = None;
         self.is_told().then(|| self.say(MessageReason::CauseFound))
@@ -309,7 +309,7 @@ impl Open {
         (self.relations.causes)(&finding.key()).iter().any(|near| match near {
             Near::At(key) => self.at.get(key).is_some_and(|position| explains(&self.incident.parts[*position])),
             // Such causes are few: rules of which there is one finding for a cluster.
-            Near::In(kin) => self.of_kin(kin).any(explains),
+            Near::In(scope) => self.of_scope(scope).any(explains),
         })
     }
 
@@ -330,7 +330,7 @@ impl Open {
             |key: &FindingKey| self.part(key).is_some_and(|part| (self.relations.explains)(&part.finding, finding));
         (self.relations.causes)(&finding.key()).iter().any(|near| match near {
             Near::At(key) => explains(key),
-            Near::In(kin) => self.standing.of(kin).any(explains),
+            Near::In(scope) => self.ongoing.of(scope).any(explains),
         })
     }
 
@@ -339,7 +339,7 @@ impl Open {
         let explains = |part: &Part| (self.relations.explains)(&part.finding, finding);
         (self.relations.causes)(&finding.key()).iter().any(|near| match near {
             Near::At(key) => self.at.get(key).is_some_and(|position| explains(&self.incident.parts[*position])),
-            Near::In(kin) => self.of_kin(kin).any(explains),
+            Near::In(scope) => self.of_scope(scope).any(explains),
         })
     }
 
@@ -361,7 +361,7 @@ impl Open {
         for near in (self.relations.effects)(&cause.key()) {
             match near {
                 Near::At(key) => effects.extend(self.part(&key).map(|_| key.clone())),
-                Near::In(kin) => effects.extend(self.standing.of(&kin).cloned()),
+                Near::In(scope) => effects.extend(self.ongoing.of(&scope).cloned()),
             }
         }
         effects.retain(|key| self.part(key).is_some_and(|part| (self.relations.explains)(cause, &part.finding)));
@@ -398,19 +398,19 @@ impl Open {
     fn note(&mut self, position: usize, part: &Part) {
         let key = part.finding.key();
         if part.over.is_none() {
-            self.standing.insert(&Kin::of(&key), &key);
+            self.ongoing.insert(&RuleScope::of(&key), &key);
             self.stands += 1;
         }
-        self.kin.insert(&Kin::of(&key), &key);
+        self.scope.insert(&RuleScope::of(&key), &key);
         self.at.insert(key, position);
     }
 
     /// Parts of one rule, over or not.
-    fn of_kin<'a>(&'a self, kin: &Kin) -> impl Iterator<Item = &'a Part> {
-        self.kin.of(kin).filter_map(|key| self.incident.parts.get(*self.at.get(key)?))
+    fn of_scope<'a>(&'a self, scope: &RuleScope) -> impl Iterator<Item = &'a Part> {
+        self.scope.of(scope).filter_map(|key| self.incident.parts.get(*self.at.get(key)?))
     }
 }
 
 fn loudest(incident: &Incident) -> Option<Finding> {
-    incident.standing().max_by_key(|finding| finding.level).cloned()
+    incident.ongoing().max_by_key(|finding| finding.level).cloned()
 }

@@ -6,42 +6,42 @@ use std::sync::Arc;
 use crate::model::incident::{Incident, IncidentId};
 use crate::model::policy::Policy;
 use crate::model::reason::MessageReason;
-use crate::model::silence::{Hushed, Silence};
+use crate::model::silence::{Silence, SilenceEffect};
 use crate::model::subject::Name;
 use crate::model::time::Mono;
 use crate::model::verdict::Finding;
 
-use super::{Incidents, Utterance};
+use super::{Incidents, Notification};
 
 impl Incidents {
     /// Something of an incident was to be said, and `silence` stands in its way.
     pub fn withhold(&mut self, id: &IncidentId, reason: MessageReason, silence: &Silence) {
         self.change_any(id, |incident| {
             let withheld = of(incident).filter(|known| rank(*known) > rank(reason)).or(Some(reason));
-            incident.silenced = Some(Hushed { silence: silence.clone(), withheld });
+            incident.silenced = Some(SilenceEffect { silence: silence.clone(), withheld });
         });
     }
 
     /// Something of an incident is said in spite of `silence`.
     pub fn said_in_spite(&mut self, id: &IncidentId, silence: &Silence) {
         self.change_any(id, |incident| {
-            incident.silenced = Some(Hushed { silence: silence.clone(), withheld: of(incident) });
+            incident.silenced = Some(SilenceEffect { silence: silence.clone(), withheld: of(incident) });
         });
     }
 
     /// Open incidents of a cluster of which something was held back.
     pub fn withheld(&self, cluster: &Name) -> impl Iterator<Item = &Incident> {
-        let open = self.files.withheld(cluster).filter_map(|id| self.open.get(id));
+        let open = self.lookup.withheld(cluster).filter_map(|id| self.open.get(id));
         open.map(|open| open.incident.as_ref())
     }
 
     /// Clusters of which something was held back.
     pub fn withheld_places(&self) -> impl Iterator<Item = &Name> {
-        self.files.withheld_places()
+        self.lookup.withheld_places()
     }
 
     /// Nothing holds an incident back any more. Returns what is to be said at once; what was never told settles first.
-    pub fn release(&mut self, id: &IncidentId, policy: &Policy, now: Mono) -> Option<Utterance> {
+    pub fn release(&mut self, id: &IncidentId, policy: &Policy, now: Mono) -> Option<Notification> {
         self.change(id, |open| {
             let reason = of(&open.incident)?;
             settle(Arc::make_mut(&mut open.incident));
@@ -54,7 +54,7 @@ impl Incidents {
                 MessageReason::CauseFound if open.incident.cause.as_ref().is_some_and(stands) => Some(open.say(reason)),
                 // What became worse and better again is not worth a mail afterwards.
                 MessageReason::CauseFound | MessageReason::Escalated => {
-                    let is_worse = open.incident.standing().any(|finding| open.is_worse(&finding.key()));
+                    let is_worse = open.incident.ongoing().any(|finding| open.is_worse(&finding.key()));
                     is_worse.then(|| open.say(MessageReason::Escalated))
                 }
                 MessageReason::Remains | MessageReason::Repeated => Some(open.say(reason)),
@@ -78,13 +78,13 @@ impl Incidents {
 
 /// What is held back of an incident.
 pub(super) fn of(incident: &Incident) -> Option<MessageReason> {
-    incident.silenced.as_ref().and_then(|hushed| hushed.withheld)
+    incident.silenced.as_ref().and_then(|silence_effect| silence_effect.withheld)
 }
 
 /// Whatever was held back is part of what is said now.
 pub(super) fn settle(incident: &mut Incident) {
-    if let Some(hushed) = &mut incident.silenced {
-        hushed.withheld = None;
+    if let Some(silence_effect) = &mut incident.silenced {
+        silence_effect.withheld = None;
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{at, finding};
-use crate::alert::group::{Incidents, Utterance};
-use crate::alert::relations::{Kin, Near, Relations};
+use crate::alert::group::{Incidents, Notification};
+use crate::alert::relations::{Near, Relations, RuleScope};
 use crate::model::incident::{IncidentId, Said};
 use crate::model::policy::Policy;
 use crate::model::reason::MessageReason::{
@@ -13,7 +13,7 @@ use crate::model::reason::MessageReason::{
 use crate::model::rule::Level::{self, Critical, Info, Warning};
 use crate::model::rule::RuleId::{self, F01, F02, F04, F09, F22, F24, F26};
 use crate::model::samples;
-use crate::model::verdict::{Band, Evidence, Finding, FindingKey};
+use crate::model::verdict::{Evidence, ExpiryThreshold, Finding, FindingKey};
 
 /// As the rules have it, in short.
 fn explains(cause: &Finding, effect: &Finding) -> bool {
@@ -21,7 +21,7 @@ fn explains(cause: &Finding, effect: &Finding) -> bool {
 }
 
 fn beside(key: &FindingKey, rules: &[RuleId]) -> Vec<Near> {
-    rules.iter().map(|rule| Near::In(Kin::beside(key, *rule))).collect()
+    rules.iter().map(|rule| Near::In(RuleScope::beside(key, *rule))).collect()
 }
 
 fn relations() -> Relations {
@@ -47,10 +47,15 @@ fn open(incidents: &mut Incidents, rule: RuleId, level: Level, second: u64) -> I
 /// What is said at that second because of time alone; each is noted as told.
 fn due(incidents: &mut Incidents, second: u64) -> Vec<(IncidentId, MessageReason)> {
     let said = incidents.due(&Policy::default(), at(second).mono, false, |_| false);
-    said.into_iter().map(|Utterance { incident, reason }| tell(incidents, incident, reason, second)).collect()
+    said.into_iter().map(|Notification { incident, reason }| notify(incidents, incident, reason, second)).collect()
 }
 
-fn tell(incidents: &mut Incidents, id: IncidentId, reason: MessageReason, second: u64) -> (IncidentId, MessageReason) {
+fn notify(
+    incidents: &mut Incidents,
+    id: IncidentId,
+    reason: MessageReason,
+    second: u64,
+) -> (IncidentId, MessageReason) {
     incidents.note_told(&id, reason, at(second).wall).unwrap();
     (id, reason)
 }
@@ -69,7 +74,7 @@ fn told() -> (Incidents, IncidentId) {
 }
 
 /// What is said at that second while everything recovers.
-fn due_while_easing(incidents: &mut Incidents, second: u64) -> Vec<Utterance> {
+fn due_while_easing(incidents: &mut Incidents, second: u64) -> Vec<Notification> {
     incidents.due(&Policy::default(), at(second).mono, false, |_| true)
 }
 
@@ -92,7 +97,7 @@ fn what_is_critical_is_told_though_it_recovers_already() {
     let mut incidents = none();
     let id = open(&mut incidents, F24, Critical, 0);
 
-    assert_eq!(due_while_easing(&mut incidents, 1), [Utterance { incident: id, reason: First }]);
+    assert_eq!(due_while_easing(&mut incidents, 1), [Notification { incident: id, reason: First }]);
 }
 
 #[test]
@@ -102,7 +107,7 @@ fn a_warning_of_which_a_part_still_stands_is_told() {
     open(&mut incidents, F02, Warning, 0);
 
     let said = incidents.due(&Policy::default(), at(1).mono, false, |key| key.rule == F22);
-    assert_eq!(said, [Utterance { incident: id, reason: First }]);
+    assert_eq!(said, [Notification { incident: id, reason: First }]);
 }
 
 #[test]
@@ -138,7 +143,7 @@ fn an_incident_is_told_once_after_the_settle_window() {
     let settled = at(0).mono.plus(policy.settle);
     assert_eq!(incidents.next(false), Some(settled));
     assert_eq!(incidents.due(&policy, settled.minus(Duration::from_millis(1)), false, |_| false), []);
-    assert_eq!(incidents.due(&policy, settled, false, |_| false), [Utterance { incident: id, reason: First }]);
+    assert_eq!(incidents.due(&policy, settled, false, |_| false), [Notification { incident: id, reason: First }]);
     assert_eq!(incidents.due(&policy, settled, false, |_| false), []);
 }
 
@@ -174,13 +179,13 @@ fn after_the_window_only_related_findings_join() {
 }
 
 #[test]
-fn a_deeper_cause_is_told_in_the_thread_of_its_effect() {
+fn a_root_cause_is_told_in_the_thread_of_its_effect() {
     let (mut incidents, id) = told();
 
     let (joined, said) = incidents.join_or_open(&finding(F01, Critical, 0), &Policy::default(), at(5));
 
     assert_eq!(joined, id);
-    assert_eq!(said, Some(Utterance { incident: id.clone(), reason: CauseFound }));
+    assert_eq!(said, Some(Notification { incident: id.clone(), reason: CauseFound }));
     let incident = incidents.incident(&id).unwrap();
     assert_eq!((incident.headline.rule, incident.root().rule), (F24, F01));
 }
@@ -192,7 +197,7 @@ fn what_follows_is_folded_without_a_word() {
     assert_eq!(incidents.fold(&id, &finding(F22, Warning, 0), at(2).mono), None);
 
     assert_eq!(due(&mut incidents, 100), []);
-    assert_eq!(incidents.incident(&id).unwrap().standing().count(), 2);
+    assert_eq!(incidents.incident(&id).unwrap().ongoing().count(), 2);
 }
 
 #[test]
@@ -347,7 +352,7 @@ fn what_follows_and_grows_as_grave_as_its_cause_is_not_said() {
     assert_eq!(due(&mut incidents, 700), []);
 }
 
-fn certificate(subject: &str, band: Band) -> Finding {
+fn certificate(subject: &str, band: ExpiryThreshold) -> Finding {
     let mut finding = Finding { subject: samples::subject(subject), ..finding(F26, Warning, 0) };
     if let Evidence::Expiry { band: known, .. } = &mut finding.evidence {
         *known = band;
@@ -359,7 +364,7 @@ const FIRST: &str = "prod-fra1/apiserver/api-1";
 const SECOND: &str = "prod-fra1/apiserver/api-2";
 
 /// Two certificates in one incident, told at second 1.
-fn certificates(band: Band) -> (Incidents, IncidentId) {
+fn certificates(band: ExpiryThreshold) -> (Incidents, IncidentId) {
     let mut incidents = none();
     let (id, _) = incidents.join_or_open(&certificate(FIRST, band), &Policy::default(), at(0));
     incidents.join_or_open(&certificate(SECOND, band), &Policy::default(), at(0));
@@ -368,22 +373,22 @@ fn certificates(band: Band) -> (Incidents, IncidentId) {
 }
 
 #[test]
-fn each_certificate_of_an_incident_crosses_its_bands_audibly() {
-    let (mut incidents, id) = certificates(Band::Warning);
+fn each_certificate_of_an_incident_crosses_its_thresholds_audibly() {
+    let (mut incidents, id) = certificates(ExpiryThreshold::Warning);
 
-    worsen(&mut incidents, &id, &certificate(FIRST, Band::Warning), 2);
+    worsen(&mut incidents, &id, &certificate(FIRST, ExpiryThreshold::Warning), 2);
     assert_eq!(due(&mut incidents, 60), [], "no later band");
-    worsen(&mut incidents, &id, &certificate(FIRST, Band::Urgent), 100);
+    worsen(&mut incidents, &id, &certificate(FIRST, ExpiryThreshold::Urgent), 100);
     assert_eq!(due(&mut incidents, 110), [(id.clone(), Escalated)]);
-    worsen(&mut incidents, &id, &certificate(SECOND, Band::Urgent), 200);
+    worsen(&mut incidents, &id, &certificate(SECOND, ExpiryThreshold::Urgent), 200);
     assert_eq!(due(&mut incidents, 210), [(id, Escalated)], "the second of them is news as well");
 }
 
 #[test]
-fn certificates_that_cross_a_band_within_seconds_are_one_mail() {
-    let (mut incidents, id) = certificates(Band::Warning);
-    worsen(&mut incidents, &id, &certificate(FIRST, Band::Urgent), 100);
-    worsen(&mut incidents, &id, &certificate(SECOND, Band::Urgent), 106);
+fn certificates_that_cross_a_threshold_within_seconds_are_one_mail() {
+    let (mut incidents, id) = certificates(ExpiryThreshold::Warning);
+    worsen(&mut incidents, &id, &certificate(FIRST, ExpiryThreshold::Urgent), 100);
+    worsen(&mut incidents, &id, &certificate(SECOND, ExpiryThreshold::Urgent), 106);
 
     assert_eq!(due(&mut incidents, 110), [(id, Escalated)]);
     assert_eq!(due(&mut incidents, 400), []);
@@ -391,10 +396,10 @@ fn certificates_that_cross_a_band_within_seconds_are_one_mail() {
 
 #[test]
 fn what_was_told_of_each_part_outlives_a_restart_and_what_was_not_is_told_after_it() {
-    let (mut incidents, id) = certificates(Band::Warning);
-    worsen(&mut incidents, &id, &certificate(FIRST, Band::Urgent), 100);
+    let (mut incidents, id) = certificates(ExpiryThreshold::Warning);
+    worsen(&mut incidents, &id, &certificate(FIRST, ExpiryThreshold::Urgent), 100);
     due(&mut incidents, 110);
-    worsen(&mut incidents, &id, &certificate(SECOND, Band::Urgent), 112);
+    worsen(&mut incidents, &id, &certificate(SECOND, ExpiryThreshold::Urgent), 112);
     let known = incidents.incident(&id).unwrap().as_ref().clone();
 
     let mut anew = none();
@@ -406,18 +411,18 @@ fn what_was_told_of_each_part_outlives_a_restart_and_what_was_not_is_told_after_
 
 #[test]
 fn an_incident_of_an_older_release_counts_as_told_as_far_as_any_of_it_was() {
-    let (incidents, id) = certificates(Band::Warning);
+    let (incidents, id) = certificates(ExpiryThreshold::Warning);
     let mut old = incidents.incident(&id).unwrap().as_ref().clone();
     old.told.settled = None;
-    old.told.band = Some(Band::Urgent);
+    old.told.band = Some(ExpiryThreshold::Urgent);
     old.parts.iter_mut().for_each(|part| part.said = Said::default());
-    old.parts[0].finding = certificate(FIRST, Band::Urgent);
+    old.parts[0].finding = certificate(FIRST, ExpiryThreshold::Urgent);
 
     let mut anew = none();
     anew.restore(old, &Policy::default(), at(0).mono);
 
     assert_eq!(due(&mut anew, 60), [], "nothing of it is told twice");
-    worsen(&mut anew, &id, &certificate(SECOND, Band::Urgent), 100);
+    worsen(&mut anew, &id, &certificate(SECOND, ExpiryThreshold::Urgent), 100);
     assert_eq!(due(&mut anew, 110), [(id, Escalated)]);
 }
 
@@ -489,7 +494,7 @@ fn a_message_that_is_lost_is_said_again() {
         }
 
         let mut said: Vec<_> =
-            incidents.unsay(&id, 0, &policy, at(20).mono).map(|said| said.reason).into_iter().collect();
+            incidents.retract(&id, 0, &policy, at(20).mono).map(|said| said.reason).into_iter().collect();
         said.extend(due(&mut incidents, 21).into_iter().map(|(_, reason)| reason));
 
         assert_eq!(said, [expected], "{settled} {over}");
@@ -514,7 +519,7 @@ fn a_consequence_that_is_graver_than_what_was_told_is_said() {
 
     let said = incidents.fold(&id, &finding(F22, Critical, 0), at(2).mono);
 
-    assert_eq!(said, Some(Utterance { incident: id, reason: Escalated }));
+    assert_eq!(said, Some(Notification { incident: id, reason: Escalated }));
 }
 
 #[test]
@@ -524,8 +529,14 @@ fn while_mute_nothing_is_said_of_clusters_and_all_of_it_afterwards() {
     let cluster = open(&mut incidents, F24, Critical, 0);
     let vantage = open(&mut incidents, F04, Critical, 0);
 
-    assert_eq!(incidents.due(&policy, at(1).mono, true, |_| false), [Utterance { incident: vantage, reason: First }]);
-    assert_eq!(incidents.due(&policy, at(60).mono, false, |_| false), [Utterance { incident: cluster, reason: First }]);
+    assert_eq!(
+        incidents.due(&policy, at(1).mono, true, |_| false),
+        [Notification { incident: vantage, reason: First }]
+    );
+    assert_eq!(
+        incidents.due(&policy, at(60).mono, false, |_| false),
+        [Notification { incident: cluster, reason: First }]
+    );
 }
 
 #[test]

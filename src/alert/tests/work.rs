@@ -5,9 +5,9 @@ use std::cell::Cell;
 use super::{at, finding};
 use crate::alert::group::Incidents;
 use crate::alert::index::WALKED;
-use crate::alert::ladder::Ladder;
+use crate::alert::lifecycle::Lifecycle;
 use crate::alert::outbox::Outbox;
-use crate::alert::relations::{Kin, Near, Relations};
+use crate::alert::relations::{Near, Relations, RuleScope};
 use crate::model::incident::{Alarm, IncidentId};
 use crate::model::message::{MessageId, Receipt};
 use crate::model::policy::Policy;
@@ -35,12 +35,15 @@ fn relations() -> Relations {
         is_cause: |finding| matches!(finding.rule, F24 | F26),
         causes: |key| match key.rule == F22 {
             true => {
-                vec![Near::In(Kin::beside(key, F24)), Near::At(FindingKey { rule: F26, subject: key.subject.clone() })]
+                vec![
+                    Near::In(RuleScope::beside(key, F24)),
+                    Near::At(FindingKey { rule: F26, subject: key.subject.clone() }),
+                ]
             }
             false => Vec::new(),
         },
         effects: |key| match key.rule == F24 {
-            true => vec![Near::In(Kin::beside(key, F22))],
+            true => vec![Near::In(RuleScope::beside(key, F22))],
             false => vec![Near::At(FindingKey { rule: F22, subject: key.subject.clone() })],
         },
         is_listed: |_| false,
@@ -70,7 +73,7 @@ fn grows_evenly(n: u32, run: impl Fn(u32)) {
 /// cause in the end: told, grown worse, and recovered. `settles` tells whether all of it is one incident.
 fn outage(n: u32, settles: bool) {
     let policy = Policy::default();
-    let (mut ladder, mut incidents) = (Ladder::new(relations()), Incidents::new(relations()));
+    let (mut lifecycle, mut incidents) = (Lifecycle::new(relations()), Incidents::new(relations()));
     let mut second = 0;
     let all = (0..n)
         .flat_map(|at| [nth(F26, at), nth(F22, at)])
@@ -79,10 +82,10 @@ fn outage(n: u32, settles: bool) {
     for finding in &all {
         let key = finding.key();
         second += u64::from(!settles);
-        ladder.take(&key, Verdict::Bad(finding.clone()), &policy, at(second));
+        lifecycle.take(&key, Verdict::Bad(finding.clone()), &policy, at(second));
         let cause = (relations().causes)(&key)
             .iter()
-            .flat_map(|near| ladder.causes(near))
+            .flat_map(|near| lifecycle.causes(near))
             .find_map(|cause| cause.incident.clone());
         let id = match cause {
             Some(id) => {
@@ -91,34 +94,34 @@ fn outage(n: u32, settles: bool) {
             }
             None => incidents.join_or_open(finding, &policy, at(second)).0,
         };
-        ladder.set_incident(&key, Some(id));
-        assert!(ladder.next().is_none() && incidents.next(false).is_some());
-        say_due(&ladder, &mut incidents, second);
+        lifecycle.set_incident(&key, Some(id));
+        assert!(lifecycle.next().is_none() && incidents.next(false).is_some());
+        say_due(&lifecycle, &mut incidents, second);
     }
     second += 60;
-    say_due(&ladder, &mut incidents, second);
+    say_due(&lifecycle, &mut incidents, second);
     for finding in &all {
         let louder = Finding { level: Level::Critical, ..finding.clone() };
-        ladder.take(&finding.key(), Verdict::Bad(louder.clone()), &policy, at(second));
-        let id = ladder.alarm(&finding.key()).and_then(|alarm| alarm.incident.clone()).unwrap();
+        lifecycle.take(&finding.key(), Verdict::Bad(louder.clone()), &policy, at(second));
+        let id = lifecycle.alarm(&finding.key()).and_then(|alarm| alarm.incident.clone()).unwrap();
         incidents.worsen(&id, &louder, &policy, at(second).mono);
     }
-    say_due(&ladder, &mut incidents, second);
+    say_due(&lifecycle, &mut incidents, second);
     for finding in &all {
         let key = finding.key();
-        ladder.withdraw(&key);
+        lifecycle.withdraw(&key);
         let ids: Vec<IncidentId> = incidents.with_part(&key).cloned().collect();
         for id in &ids {
             incidents.recover(id, &key, at(second).wall, false, &policy, at(second).mono);
         }
     }
-    assert_eq!((ladder.alarms().count(), incidents.open().count()), (0, 0));
+    assert_eq!((lifecycle.alarms().count(), incidents.open().count()), (0, 0));
 }
 
-fn say_due(ladder: &Ladder, incidents: &mut Incidents, second: u64) {
+fn say_due(lifecycle: &Lifecycle, incidents: &mut Incidents, second: u64) {
     for said in incidents.due(&Policy::default(), at(second).mono, false, |_| false) {
         let current: Vec<Finding> =
-            ladder.spoken_by(&said.incident).map(|alarm: &Alarm| alarm.finding.clone()).collect();
+            lifecycle.spoken_by(&said.incident).map(|alarm: &Alarm| alarm.finding.clone()).collect();
         current.iter().for_each(|finding| incidents.refresh(&said.incident, finding));
         incidents.note_told(&said.incident, said.reason, at(second).wall);
     }
@@ -135,18 +138,18 @@ fn thousands_of_incidents_of_one_cluster_take_steps_in_proportion() {
 }
 
 #[test]
-fn thousands_that_wait_for_a_voice_or_are_held_back_cost_nothing_while_nothing_changes() {
-    let mut ladder = Ladder::new(relations());
+fn thousands_that_wait_for_a_incident_or_are_held_back_cost_nothing_while_nothing_changes() {
+    let mut lifecycle = Lifecycle::new(relations());
     for n in 0..10_000 {
         let held = Finding { hold: std::time::Duration::from_secs(3_600), ..nth(F22, n) };
-        ladder.take(&nth(F26, n).key(), Verdict::Bad(nth(F26, n)), &Policy::default(), at(0));
-        ladder.take(&held.key(), Verdict::Bad(held), &Policy::default(), at(0));
+        lifecycle.take(&nth(F26, n).key(), Verdict::Bad(nth(F26, n)), &Policy::default(), at(0));
+        lifecycle.take(&held.key(), Verdict::Bad(held), &Policy::default(), at(0));
     }
 
     let asked = steps(|| {
         for _ in 0..1_000 {
-            assert!(ladder.next().is_some());
-            assert!(ladder.voiceless_places().next().is_some());
+            assert!(lifecycle.next().is_some());
+            assert!(lifecycle.unassigned_places().next().is_some());
         }
     });
 

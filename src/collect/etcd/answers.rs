@@ -18,11 +18,11 @@ use super::rpc::{
     AlarmRequest, AlarmResponse, AlarmType, AuthenticateRequest, AuthenticateResponse, MemberListRequest,
     MemberListResponse, RangeRequest, RangeResponse, StatusRequest, StatusResponse,
 };
-use crate::model::etcd::{Alarm, AlarmKind, Downgrade, MemberListing, MemberStatus, ReadAnswer};
+use crate::model::etcd::{Downgrade, EtcdAlarm, EtcdAlarmKind, MemberListing, MemberStatus, ReadAnswer};
 use crate::model::phase::Cause;
 use crate::parse::etcd as texts;
 
-/// Octets of one answer; a status has some hundred, a list of all members that are kept 20 KiB.
+/// Bytes of one answer; a status has some hundred, a list of all members that are kept 20 KiB.
 pub(super) const MAX_ANSWER: usize = 64 * 1024;
 /// A key nobody uses: what is proved is the quorum round, not the key.
 const KEY: &[u8] = b"vedette";
@@ -36,13 +36,16 @@ pub(super) trait Question {
     /// Its answer.
     type Answer: Send;
     /// Its answer on the wire.
-    type Wire: Send;
+    type Response: Send;
 
     /// Asks over `channel`, at `origin`.
-    fn ask(channel: Channel, origin: Uri) -> impl Future<Output = Result<Response<Self::Wire>, tonic::Status>> + Send;
+    fn ask(
+        channel: Channel,
+        origin: Uri,
+    ) -> impl Future<Output = Result<Response<Self::Response>, tonic::Status>> + Send;
 
     /// The wire's answer in the model's words; `None` when it is none.
-    fn read(wire: Self::Wire) -> Option<Self::Answer>;
+    fn read(wire: Self::Response) -> Option<Self::Answer>;
 
     /// What it means that the member denies the answer itself to our user; `None` when it means nothing.
     fn denied() -> Option<Self::Answer> {
@@ -61,7 +64,7 @@ pub(super) struct Members;
 
 impl Question for Status {
     type Answer = MemberStatus;
-    type Wire = StatusResponse;
+    type Response = StatusResponse;
 
     async fn ask(channel: Channel, origin: Uri) -> Result<Response<StatusResponse>, tonic::Status> {
         let mut client = MaintenanceClient::with_origin(channel, origin).max_decoding_message_size(MAX_ANSWER);
@@ -98,7 +101,7 @@ impl Question for Status {
 
 impl Question for Read {
     type Answer = ReadAnswer;
-    type Wire = RangeResponse;
+    type Response = RangeResponse;
 
     async fn ask(channel: Channel, origin: Uri) -> Result<Response<RangeResponse>, tonic::Status> {
         let mut client = KvClient::with_origin(channel, origin).max_decoding_message_size(MAX_ANSWER);
@@ -117,8 +120,8 @@ impl Question for Read {
 }
 
 impl Question for Alarms {
-    type Answer = Vec<Alarm>;
-    type Wire = AlarmResponse;
+    type Answer = Vec<EtcdAlarm>;
+    type Response = AlarmResponse;
 
     async fn ask(channel: Channel, origin: Uri) -> Result<Response<AlarmResponse>, tonic::Status> {
         let mut client = MaintenanceClient::with_origin(channel, origin).max_decoding_message_size(MAX_ANSWER);
@@ -126,15 +129,15 @@ impl Question for Alarms {
     }
 
     /// etcd 3.4 answers this question without a header.
-    fn read(wire: AlarmResponse) -> Option<Vec<Alarm>> {
+    fn read(wire: AlarmResponse) -> Option<Vec<EtcdAlarm>> {
         let raised = wire.alarms.iter().filter(|raised| raised.alarm != i32::from(AlarmType::None));
         let alarm = |raised: &super::rpc::AlarmMember| {
             let kind = match AlarmType::try_from(raised.alarm) {
-                Ok(AlarmType::Nospace) => AlarmKind::NoSpace,
-                Ok(AlarmType::Corrupt) => AlarmKind::Corrupt,
-                Ok(AlarmType::None) | Err(_) => AlarmKind::Other,
+                Ok(AlarmType::Nospace) => EtcdAlarmKind::NoSpace,
+                Ok(AlarmType::Corrupt) => EtcdAlarmKind::Corrupt,
+                Ok(AlarmType::None) | Err(_) => EtcdAlarmKind::Other,
             };
-            Alarm { member_id: raised.member_id, kind }
+            EtcdAlarm { member_id: raised.member_id, kind }
         };
         Some(raised.take(texts::MAX_ALARMS).map(alarm).collect())
     }
@@ -142,7 +145,7 @@ impl Question for Alarms {
 
 impl Question for Members {
     type Answer = Vec<MemberListing>;
-    type Wire = MemberListResponse;
+    type Response = MemberListResponse;
 
     async fn ask(channel: Channel, origin: Uri) -> Result<Response<MemberListResponse>, tonic::Status> {
         let mut client = ClusterClient::with_origin(channel, origin).max_decoding_message_size(MAX_ANSWER);
@@ -230,7 +233,7 @@ mod tests {
 
         let status = Status::read(StatusResponse { header: Some(HEADER), errors, ..Default::default() }).unwrap();
 
-        assert_eq!(status.alarms, [Alarm { member_id: 7, kind: AlarmKind::NoSpace }]);
+        assert_eq!(status.alarms, [EtcdAlarm { member_id: 7, kind: EtcdAlarmKind::NoSpace }]);
         assert_eq!(status.errors, ["etcdserver: no leader"]);
     }
 
@@ -253,6 +256,6 @@ mod tests {
         let alarms = Alarms::read(AlarmResponse { header: Some(HEADER), alarms }).unwrap();
 
         let kinds: Vec<_> = alarms.iter().map(|alarm| alarm.kind).collect();
-        assert_eq!(kinds, [AlarmKind::NoSpace, AlarmKind::Corrupt, AlarmKind::Other]);
+        assert_eq!(kinds, [EtcdAlarmKind::NoSpace, EtcdAlarmKind::Corrupt, EtcdAlarmKind::Other]);
     }
 }

@@ -16,8 +16,8 @@ use hyper::client::conn::http2::SendRequest;
 use tonic::body::Body;
 use tower_service::Service;
 
-use super::super::ask;
-use super::Attempt;
+use super::super::http_get;
+use super::MemberProgress;
 use crate::model::phase::Phase;
 use crate::model::time::Clock;
 
@@ -29,7 +29,7 @@ const TOKEN: &str = "token";
 pub(super) struct Channel {
     pub(super) sender: SendRequest<Body>,
     pub(super) clock: Clock,
-    pub(super) attempt: Arc<Attempt>,
+    pub(super) attempt: Arc<MemberProgress>,
     pub(super) failed: Arc<AtomicBool>,
     /// Whether the member itself said how the call ended: what tonic makes of an answer that broke off or that it
     /// cannot read looks the same.
@@ -60,7 +60,7 @@ impl Service<Request<Body>> for Channel {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(ask::USER_AGENT));
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(http_get::USER_AGENT));
         if let Some(token) = self.token.take() {
             request.headers_mut().insert(TOKEN, token);
         }
@@ -71,7 +71,7 @@ impl Service<Request<Body>> for Channel {
             let response = sent.await;
             match &response {
                 Ok(response) => {
-                    attempt.journey.enter(Phase::Body);
+                    attempt.timer.enter(Phase::Body);
                     // Another HTTP status comes from whoever stands before the member, and says enough.
                     note(&told, response.headers().contains_key(STATUS) || response.status() != StatusCode::OK);
                 }

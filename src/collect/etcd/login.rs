@@ -3,7 +3,7 @@
 //! For an etcd with authentication on. Every member is asked for itself: a token bought from one is good at all, but
 //! none of them shall wait for a frozen other. Buying goes through raft, so it needs a quorum, and costs the member the
 //! slow hash of a password: it happens once at a time and may outlast the round that wanted it. A token that is in use
-//! every few seconds does not run out. Knows nothing of connections; `line.rs` asks.
+//! every few seconds does not run out. Knows nothing of connections; `connection.rs` asks.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use http::HeaderValue;
 use secrecy::SecretString;
 use tokio::sync::watch;
 
-use crate::config::aside::Aside;
+use crate::config::blocking::BlockingPool;
 use crate::config::settings::Login;
 use crate::model::phase::Unseen;
 use crate::model::time::Mono;
@@ -23,24 +23,24 @@ const FILES_DEADLINE: Duration = Duration::from_millis(500);
 const AFTER_REFUSAL: Duration = Duration::from_secs(60);
 
 /// Name, password, and what they have bought so far.
-pub(super) struct Entrance {
+pub(super) struct EtcdLogin {
     login: Login,
-    files: Aside,
-    ticket: Mutex<Ticket>,
+    files: BlockingPool,
+    token_state: Mutex<TokenState>,
 }
 
 /// Where a purchase ends: with a token, with none wanted, or with the reason why not.
-pub(super) type Purchase = watch::Receiver<Outcome>;
+pub(super) type Authentication = watch::Receiver<Outcome>;
 /// `None` while the purchase is under way.
-pub(super) type Outcome = Option<Result<Ticket, Unseen>>;
+pub(super) type Outcome = Option<Result<TokenState, Unseen>>;
 
 /// How we stand with the member.
 #[derive(Debug, Clone)]
-pub(super) enum Ticket {
+pub(super) enum TokenState {
     /// Nothing was bought yet, or what was bought is void.
     None,
     /// One is being bought; whoever needs it waits here.
-    Buying(Purchase),
+    Buying(Authentication),
     /// A token.
     Token(HeaderValue),
     /// The member wants none: authentication is off.
@@ -49,9 +49,9 @@ pub(super) enum Ticket {
     Refused(Mono),
 }
 
-impl Entrance {
+impl EtcdLogin {
     pub(super) fn new(login: Login) -> Self {
-        Self { login, files: Aside::new(1), ticket: Mutex::new(Ticket::None) }
+        Self { login, files: BlockingPool::new(1), token_state: Mutex::new(TokenState::None) }
     }
 
     /// Who enters.
@@ -60,30 +60,30 @@ impl Entrance {
     }
 
     /// What is held at `now`.
-    pub(super) fn ticket(&self, now: Mono) -> Ticket {
-        let mut ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(&*ticket, Ticket::Refused(since) if now.since(*since) >= AFTER_REFUSAL) {
-            *ticket = Ticket::None;
+    pub(super) fn token_state(&self, now: Mono) -> TokenState {
+        let mut token_state = self.token_state.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(&*token_state, TokenState::Refused(since) if now.since(*since) >= AFTER_REFUSAL) {
+            *token_state = TokenState::None;
         }
-        ticket.clone()
+        token_state.clone()
     }
 
     /// Where the purchase will end; whoever gets the sender must make it.
-    pub(super) fn join(&self) -> (Option<watch::Sender<Outcome>>, Purchase) {
-        let mut ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn join(&self) -> (Option<watch::Sender<Outcome>>, Authentication) {
+        let mut token_state = self.token_state.lock().unwrap_or_else(PoisonError::into_inner);
         // Without a sender the task that went to buy has died, and nobody would ever answer.
-        if let Ticket::Buying(purchase) = &*ticket
-            && (purchase.borrow().is_some() || purchase.has_changed().is_ok())
+        if let TokenState::Buying(authentication) = &*token_state
+            && (authentication.borrow().is_some() || authentication.has_changed().is_ok())
         {
-            return (None, purchase.clone());
+            return (None, authentication.clone());
         }
-        let (tell, purchase) = watch::channel(None);
-        *ticket = Ticket::Buying(purchase.clone());
-        (Some(tell), purchase)
+        let (notify, authentication) = watch::channel(None);
+        *token_state = TokenState::Buying(authentication.clone());
+        (Some(notify), authentication)
     }
 
-    pub(super) fn hold(&self, ticket: Ticket) {
-        *self.ticket.lock().unwrap_or_else(PoisonError::into_inner) = ticket;
+    pub(super) fn hold(&self, token_state: TokenState) {
+        *self.token_state.lock().unwrap_or_else(PoisonError::into_inner) = token_state;
     }
 
     pub(super) fn user(&self) -> &str {
@@ -98,7 +98,7 @@ impl Entrance {
     }
 }
 
-impl Ticket {
+impl TokenState {
     /// The token that an answer holds; `None` when it is no header value.
     pub(super) fn of(token: &str) -> Option<Self> {
         let mut value = HeaderValue::from_str(token).ok().filter(|value| !value.is_empty())?;
@@ -115,34 +115,34 @@ mod tests {
     #[test]
     fn a_refused_password_rests_for_a_minute() {
         let login = Login { username: "vedette".into(), password: Source::Env("UNSET".into()) };
-        let entrance = Entrance::new(login);
+        let etcd_login = EtcdLogin::new(login);
 
-        entrance.hold(Ticket::Refused(Mono::ORIGIN));
+        etcd_login.hold(TokenState::Refused(Mono::ORIGIN));
 
-        assert!(matches!(entrance.ticket(Mono(Duration::from_secs(59))), Ticket::Refused(_)));
-        assert!(matches!(entrance.ticket(Mono(Duration::from_secs(60))), Ticket::None));
+        assert!(matches!(etcd_login.token_state(Mono(Duration::from_secs(59))), TokenState::Refused(_)));
+        assert!(matches!(etcd_login.token_state(Mono(Duration::from_secs(60))), TokenState::None));
     }
 
     #[test]
     fn one_purchase_serves_all_who_wait_and_a_dead_one_is_made_again() {
         let login = Login { username: "vedette".into(), password: Source::Env("UNSET".into()) };
-        let entrance = Entrance::new(login);
+        let etcd_login = EtcdLogin::new(login);
 
-        let (first, _) = entrance.join();
-        let (second, waiting) = entrance.join();
+        let (first, _) = etcd_login.join();
+        let (second, waiting) = etcd_login.join();
         assert!(first.is_some() && second.is_none());
-        first.unwrap().send_replace(Some(Ok(Ticket::Needless)));
-        assert!(matches!(&*waiting.borrow(), Some(Ok(Ticket::Needless))));
+        first.unwrap().send_replace(Some(Ok(TokenState::Needless)));
+        assert!(matches!(&*waiting.borrow(), Some(Ok(TokenState::Needless))));
 
-        entrance.hold(Ticket::None);
-        drop(entrance.join());
-        assert!(entrance.join().0.is_some());
+        etcd_login.hold(TokenState::None);
+        drop(etcd_login.join());
+        assert!(etcd_login.join().0.is_some());
     }
 
     #[test]
     fn a_token_that_no_header_can_carry_is_none() {
-        assert!(matches!(Ticket::of("abc.12"), Some(Ticket::Token(_))));
-        assert!(Ticket::of("a\nb").is_none());
-        assert!(Ticket::of("").is_none());
+        assert!(matches!(TokenState::of("abc.12"), Some(TokenState::Token(_))));
+        assert!(TokenState::of("a\nb").is_none());
+        assert!(TokenState::of("").is_none());
     }
 }

@@ -5,9 +5,9 @@
 
 mod answers;
 mod channel;
-mod line;
-mod listener;
+mod connection;
 mod login;
+mod metrics_listener;
 #[rustfmt::skip]
 #[expect(unreachable_pub, unused_qualifications, clippy::allow_attributes_without_reason, reason = "generated from rpc.proto, kept as it comes")]
 mod rpc;
@@ -19,12 +19,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::join_all;
 
 use self::answers::{Alarms, Members, Question, Read, Status};
-pub(crate) use self::line::Line;
-pub(crate) use self::listener::Listener;
-use super::identity::{Identity, Passport};
-use super::journey::Journey;
-use super::kit::{Kit, Sight};
-use super::site::Site;
+pub(crate) use self::connection::MemberConnection;
+pub(crate) use self::metrics_listener::MetricsListener;
+use super::context::{ProbeContext, ProbeResult};
+use super::identity::{Identity, ReadyCredentials};
+use super::phase_timer::PhaseTimer;
+use super::tls_endpoint::TlsEndpoint;
 use crate::config::settings::Login;
 use crate::model::etcd::MemberAnswer;
 use crate::model::observation::Reading;
@@ -43,14 +43,18 @@ pub(crate) struct Etcd {
 pub(crate) struct Member {
     name: Name,
     /// `None` when its client port is not ours to use.
-    line: Option<Arc<Line>>,
-    listener: Option<Listener>,
+    member_connection: Option<Arc<MemberConnection>>,
+    listener: Option<MetricsListener>,
 }
 
 impl Member {
-    /// `line` leads to its client port, `listener` to its metrics.
-    pub(crate) const fn new(name: Name, line: Option<Arc<Line>>, listener: Option<Listener>) -> Self {
-        Self { name, line, listener }
+    /// `member_connection` leads to its client port, `listener` to its metrics.
+    pub(crate) const fn new(
+        name: Name,
+        member_connection: Option<Arc<MemberConnection>>,
+        listener: Option<MetricsListener>,
+    ) -> Self {
+        Self { name, member_connection, listener }
     }
 }
 
@@ -59,10 +63,14 @@ impl Etcd {
         Self { identity, members }
     }
 
-    /// The line through `site` as the user of `login`, with the connection that is open.
-    pub(crate) fn line_at(&self, site: &Arc<Site>, login: Option<&Login>) -> Option<Arc<Line>> {
-        let mut lines = self.members.iter().filter_map(|member| member.line.as_ref());
-        lines.find(|line| line.is_at(site, login)).map(Arc::clone)
+    /// The line through `tls_endpoint` as the user of `login`, with the connection that is open.
+    pub(crate) fn line_at(
+        &self,
+        tls_endpoint: &Arc<TlsEndpoint>,
+        login: Option<&Login>,
+    ) -> Option<Arc<MemberConnection>> {
+        let mut lines = self.members.iter().filter_map(|member| member.member_connection.as_ref());
+        lines.find(|member_connection| member_connection.is_at(tls_endpoint, login)).map(Arc::clone)
     }
 
     /// Who we are to its members.
@@ -71,14 +79,19 @@ impl Etcd {
     }
 
     /// Asks all members; `None` for kinds that no etcd is asked.
-    pub(crate) async fn look(&self, kit: &Kit, kind: ProbeKind, connection: Connection) -> Option<Sight> {
+    pub(crate) async fn probe(
+        &self,
+        context: &ProbeContext,
+        kind: ProbeKind,
+        connection: Connection,
+    ) -> Option<ProbeResult> {
         Some(match kind {
-            ProbeKind::EtcdStatus => self.round::<Status>(kit, connection, Reading::EtcdStatus).await,
-            ProbeKind::EtcdRead => self.round::<Read>(kit, connection, Reading::EtcdRead).await,
-            ProbeKind::EtcdAlarms => self.round::<Alarms>(kit, connection, Reading::EtcdAlarms).await,
-            ProbeKind::EtcdMembers => self.round::<Members>(kit, connection, Reading::EtcdMembers).await,
-            ProbeKind::EtcdHealth => self.healths(kit).await,
-            ProbeKind::EtcdMetrics => self.pages(kit).await,
+            ProbeKind::EtcdStatus => self.round::<Status>(context, connection, Reading::EtcdStatus).await,
+            ProbeKind::EtcdRead => self.round::<Read>(context, connection, Reading::EtcdRead).await,
+            ProbeKind::EtcdAlarms => self.round::<Alarms>(context, connection, Reading::EtcdAlarms).await,
+            ProbeKind::EtcdMembers => self.round::<Members>(context, connection, Reading::EtcdMembers).await,
+            ProbeKind::EtcdHealth => self.healths(context).await,
+            ProbeKind::EtcdMetrics => self.pages(context).await,
             ProbeKind::Readyz
             | ProbeKind::Livez
             | ProbeKind::Version
@@ -94,63 +107,66 @@ impl Etcd {
 
     /// Closes the kept connections politely.
     pub(crate) fn close(&self) {
-        self.members.iter().filter_map(|member| member.line.as_ref()).for_each(|line| line.close());
+        self.members
+            .iter()
+            .filter_map(|member| member.member_connection.as_ref())
+            .for_each(|member_connection| member_connection.close());
     }
 
     async fn round<Q: Question>(
         &self,
-        kit: &Kit,
+        context: &ProbeContext,
         connection: Connection,
         reading: impl FnOnce(Vec<MemberAnswer<Q::Answer>>) -> Reading,
-    ) -> Sight {
-        let passport = self.identity.current().await;
-        let start = kit.clock.now().mono;
+    ) -> ProbeResult {
+        let ready_credentials = self.identity.current().await;
+        let start = context.clock.now().mono;
         let asked = self.members.iter().filter_map(|member| {
-            let line = member.line.as_ref()?;
-            Some(member.answer::<Q>(line, kit, &passport, connection, start))
+            let member_connection = member.member_connection.as_ref()?;
+            Some(member.answer::<Q>(member_connection, context, &ready_credentials, connection, start))
         });
         let (answers, proofs): (Vec<_>, Vec<bool>) = join_all(asked).await.into_iter().unzip();
         if answers.iter().any(|answer| matches!(answer.answer, Err(Unseen { cause: Cause::CredentialRefused, .. }))) {
             self.identity.refused();
         }
-        sight(&proofs, reading(answers))
+        result(&proofs, reading(answers))
     }
 
     /// All metrics listeners' `/health`, each within a member's second.
-    async fn healths(&self, kit: &Kit) -> Sight {
-        let start = kit.clock.now().mono;
+    async fn healths(&self, context: &ProbeContext) -> ProbeResult {
+        let start = context.clock.now().mono;
         let asked = self.members.iter().filter_map(|member| Some((member, member.listener.as_ref()?)));
         let asked = asked.map(|(member, listener)| async move {
-            let attempt = Attempt::new(kit);
-            let asking = listener.health(kit, &attempt.journey);
-            let answer = match tokio::time::timeout(kit.policy.member_deadline, asking).await {
+            let attempt = MemberProgress::new(context);
+            let asking = listener.health(context, &attempt.timer);
+            let answer = match tokio::time::timeout(context.policy.member_deadline, asking).await {
                 Ok(answer) => answer,
-                Err(_) => Err(attempt.journey.unseen(Cause::Timeout)),
+                Err(_) => Err(attempt.timer.unseen(Cause::Timeout)),
             };
-            attempt.journey.end();
+            attempt.timer.end();
             attempt.told(member, start, answer)
         });
         let (answers, proofs): (Vec<_>, Vec<bool>) = join_all(asked).await.into_iter().unzip();
-        sight(&proofs, Reading::EtcdHealth(answers))
+        result(&proofs, Reading::EtcdHealth(answers))
     }
 
     /// All metrics listeners' `/metrics`. The page may take the time of any other answer: it decides nothing.
-    async fn pages(&self, kit: &Kit) -> Sight {
-        let start = kit.clock.now().mono;
+    async fn pages(&self, context: &ProbeContext) -> ProbeResult {
+        let start = context.clock.now().mono;
         let asked = self.members.iter().filter_map(|member| Some((member, member.listener.as_ref()?)));
         let asked = asked.map(|(member, listener)| async move {
-            let attempt = Attempt::new(kit);
-            let answer = listener.metrics(kit, &attempt.journey).await;
-            attempt.journey.end();
+            let attempt = MemberProgress::new(context);
+            let answer = listener.metrics(context, &attempt.timer).await;
+            attempt.timer.end();
             attempt.told(member, start, answer)
         });
         let (answers, proofs): (Vec<_>, Vec<bool>) = join_all(asked).await.into_iter().unzip();
-        sight(&proofs, Reading::EtcdMetrics(answers))
+        result(&proofs, Reading::EtcdMetrics(answers))
     }
 }
 
-fn sight(proofs: &[bool], reading: Reading) -> Sight {
-    Sight {
+fn result(proofs: &[bool], reading: Reading) -> ProbeResult {
+    ProbeResult {
         phases: Phases::default(),
         served: None,
         greeting: None,
@@ -160,35 +176,35 @@ fn sight(proofs: &[bool], reading: Reading) -> Sight {
 }
 
 impl Member {
-    /// One member's part, dialling and TLS included in its second. Whether it proves the path comes beside it.
+    /// One member's part, connecting and TLS included in its second. Whether it proves the path comes beside it.
     async fn answer<Q: Question>(
         &self,
-        line: &Arc<Line>,
-        kit: &Kit,
-        passport: &Arc<Passport>,
+        member_connection: &Arc<MemberConnection>,
+        context: &ProbeContext,
+        ready_credentials: &Arc<ReadyCredentials>,
         connection: Connection,
         start: Mono,
     ) -> (MemberAnswer<Q::Answer>, bool) {
-        let attempt = Arc::new(Attempt::new(kit));
-        let asking = line.ask::<Q>(kit, passport, connection, &attempt);
-        let answer = match tokio::time::timeout(kit.policy.member_deadline, asking).await {
+        let attempt = Arc::new(MemberProgress::new(context));
+        let asking = member_connection.ask::<Q>(context, ready_credentials, connection, &attempt);
+        let answer = match tokio::time::timeout(context.policy.member_deadline, asking).await {
             Ok(answer) => answer,
-            Err(_) => Err(attempt.journey.unseen(Cause::Timeout)),
+            Err(_) => Err(attempt.timer.unseen(Cause::Timeout)),
         };
         let answer = answer.map_err(|unseen| {
-            // A password is a credential that the passport does not know of.
-            let cause = passport.blame(unseen.cause);
-            let has_none = passport.client.is_none() && !line.has_login();
+            // A password is a credential that the ready credentials do not know of.
+            let cause = ready_credentials.blame(unseen.cause);
+            let has_none = ready_credentials.client.is_none() && !member_connection.has_login();
             if cause == Cause::CredentialRefused && has_none {
                 Unseen { cause: Cause::NoCredential, ..unseen }
-            } else if cause == Cause::NoCredential && line.has_login() {
+            } else if cause == Cause::NoCredential && member_connection.has_login() {
                 Unseen { cause: Cause::ClientCertificateRefused, ..unseen }
             } else {
                 Unseen { cause, ..unseen }
             }
         });
         if answer.as_ref().is_err_and(|unseen| !unseen.cause.is_refusal()) {
-            line.doubt(kit);
+            member_connection.doubt(context);
         }
         attempt.told(self, start, answer)
     }
@@ -196,16 +212,16 @@ impl Member {
 
 /// How far a member's part came, told also when its second is over before it ends.
 #[derive(Debug)]
-struct Attempt {
-    /// Shared with the dial, which goes on.
-    journey: Arc<Journey>,
+struct MemberProgress {
+    /// Shared with the connect, which goes on.
+    timer: Arc<PhaseTimer>,
     /// When the request was sent; when none was, the moment the attempt began, for then the silence is not ours.
     began: Mutex<Mono>,
 }
 
-impl Attempt {
-    fn new(kit: &Kit) -> Self {
-        Self { journey: Arc::new(Journey::new(&kit.clock)), began: Mutex::new(kit.clock.now().mono) }
+impl MemberProgress {
+    fn new(context: &ProbeContext) -> Self {
+        Self { timer: Arc::new(PhaseTimer::new(&context.clock)), began: Mutex::new(context.clock.now().mono) }
     }
 
     /// What came of it, and whether it proves the path.
@@ -213,10 +229,10 @@ impl Attempt {
         let told = MemberAnswer {
             member: member.name.clone(),
             sent_after: self.began().since(start),
-            phases: self.journey.phases(),
+            phases: self.timer.phases(),
             answer,
         };
-        (told, self.journey.proves_path())
+        (told, self.timer.proves_path())
     }
 
     fn began(&self) -> Mono {

@@ -23,11 +23,11 @@ use super::rpc::{
     AlarmMember, AlarmRequest, AlarmResponse, AuthenticateResponse, Member, MemberListRequest, MemberListResponse,
     RangeRequest, RangeResponse, ResponseHeader, StatusResponse,
 };
-use crate::collect::tests::farm::{Bench, Server, TRUSTED, client, look, name, tls, tls_of, unseen};
+use crate::collect::tests::closed_port::Reserved;
 use crate::collect::tests::places::middlebox;
-use crate::collect::tests::reserved::Reserved;
+use crate::collect::tests::servers::{Fixture, Server, TRUSTED, client, name, request, tls, tls_of, unseen};
 use crate::config::settings::{Login, Source};
-use crate::model::etcd::{Alarm, AlarmKind, MemberAnswer, MemberStatus, ReadAnswer};
+use crate::model::etcd::{EtcdAlarm, EtcdAlarmKind, MemberAnswer, MemberStatus, ReadAnswer};
 use crate::model::observation::{Observation, Reading};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::{Connection, Probe, ProbeKind};
@@ -39,25 +39,25 @@ const SHORT: Duration = Duration::from_millis(300);
 #[tokio::test]
 async fn all_members_are_asked_everything_over_one_connection_each() {
     let servers = [etcd(well).await, etcd(well).await];
-    let (collectors, _observations) = bench(&servers).collectors();
+    let (collectors, _observations) = fixture(&servers).collectors();
 
-    let status = collectors.look(look(round(ProbeKind::EtcdStatus))).await;
-    let read = collectors.look(look(round(ProbeKind::EtcdRead))).await;
-    let alarms = collectors.look(look(round(ProbeKind::EtcdAlarms))).await;
-    let members = collectors.look(look(round(ProbeKind::EtcdMembers))).await;
+    let status = collectors.probe(request(round(ProbeKind::EtcdStatus))).await;
+    let read = collectors.probe(request(round(ProbeKind::EtcdRead))).await;
+    let alarms = collectors.probe(request(round(ProbeKind::EtcdAlarms))).await;
+    let members = collectors.probe(request(round(ProbeKind::EtcdMembers))).await;
 
     let answers = statuses(&status);
     assert_eq!(answers.iter().map(|answer| answer.member.as_str()).collect::<Vec<_>>(), ["m0", "m1"]);
     let first = answers[0].answer.as_ref().unwrap();
     assert_eq!((first.version.as_str(), first.leader, first.db_quota_bytes), ("3.6.16", Some(9), Some(2_147_483_648)));
-    assert_eq!(first.alarms, [Alarm { member_id: 9, kind: AlarmKind::NoSpace }]);
+    assert_eq!(first.alarms, [EtcdAlarm { member_id: 9, kind: EtcdAlarmKind::NoSpace }]);
     assert!(answers[0].phases.dial.is_some() && answers[0].phases.tls.is_some());
     assert!(answers[0].phases.first_byte.is_some() && answers[0].phases.body.is_some());
     let Ok(Reading::EtcdRead(read)) = read.outcome else { panic!("{read:?}") };
     assert_eq!(read[1].answer.as_ref().unwrap().revision, Some(42));
     assert_eq!(read[1].phases.dial, None);
     let Ok(Reading::EtcdAlarms(alarms)) = alarms.outcome else { panic!("{alarms:?}") };
-    assert_eq!(alarms[0].answer.as_ref().unwrap(), &[Alarm { member_id: 9, kind: AlarmKind::Corrupt }]);
+    assert_eq!(alarms[0].answer.as_ref().unwrap(), &[EtcdAlarm { member_id: 9, kind: EtcdAlarmKind::Corrupt }]);
     let Ok(Reading::EtcdMembers(members)) = members.outcome else { panic!("{members:?}") };
     assert_eq!(members[0].answer.as_ref().unwrap()[0].client_urls, ["https://10.0.0.1:2379"]);
     assert_eq!(servers.each_ref().map(Server::accepted), [1, 1]);
@@ -65,18 +65,18 @@ async fn all_members_are_asked_everything_over_one_connection_each() {
 }
 
 #[tokio::test]
-async fn a_path_that_drops_large_hellos_fails_no_two_looks_at_a_member_in_a_row() {
+async fn a_path_that_drops_large_hellos_fails_no_two_probes_at_a_member_in_a_row() {
     for swallows in [false, true] {
         let member = etcd(well).await;
         let path = middlebox(member.address, swallows).await;
         let (collectors, _observations) = of(&[path.address]).collectors();
         let probes = [ProbeKind::EtcdStatus, ProbeKind::EtcdRead].map(|kind| Probe::anew(round(kind).subject, kind));
 
-        let first = collectors.look(look(probes[0].clone())).await;
-        let second = collectors.look(look(probes[0].clone())).await;
-        let third = collectors.look(look(probes[1].clone())).await;
+        let first = collectors.probe(request(probes[0].clone())).await;
+        let second = collectors.probe(request(probes[0].clone())).await;
+        let third = collectors.probe(request(probes[1].clone())).await;
         let chain = Probe::anew(Subject::EtcdMember(name("c"), name("e"), name("m0")), ProbeKind::Chain);
-        let chain = collectors.look(look(chain)).await;
+        let chain = collectors.probe(request(chain)).await;
 
         assert!(statuses(&first)[0].answer.is_err(), "{first:?}");
         assert!(statuses(&second)[0].answer.is_ok(), "{second:?}");
@@ -89,12 +89,12 @@ async fn a_path_that_drops_large_hellos_fails_no_two_looks_at_a_member_in_a_row(
 #[tokio::test]
 async fn a_burst_uses_connections_of_its_own() {
     let servers = [etcd(well).await];
-    let (collectors, mut observations) = bench(&servers).collectors();
-    collectors.look(look(round(ProbeKind::EtcdStatus))).await;
+    let (collectors, mut observations) = fixture(&servers).collectors();
+    collectors.probe(request(round(ProbeKind::EtcdStatus))).await;
 
     for _ in 0..2 {
         let anew = Probe { connection: Connection::New, ..round(ProbeKind::EtcdStatus) };
-        let seen = collectors.look(look(anew)).await;
+        let seen = collectors.probe(request(anew)).await;
         assert!(statuses(&seen)[0].phases.tls.is_some());
         assert!(statuses(&seen)[0].answer.is_ok());
     }
@@ -117,7 +117,7 @@ async fn each_member_fails_for_itself_and_within_its_second() {
     let addresses = [good.address, frozen.address, absent.address, mute.address];
     let (collectors, _observations) = of(&addresses).policy(|p| p.member_deadline = 4 * SHORT).collectors();
 
-    let seen = collectors.look(look(round(ProbeKind::EtcdStatus))).await;
+    let seen = collectors.probe(request(round(ProbeKind::EtcdStatus))).await;
 
     let answers = statuses(&seen);
     assert!(answers[0].answer.is_ok(), "{:?}", answers[0]);
@@ -153,7 +153,7 @@ async fn a_member_without_tls_is_told_from_one_that_drops_connections() {
     let (collectors, _observations) = of(&addresses).collectors();
 
     for connection in [Connection::Reused, Connection::New] {
-        let seen = collectors.look(look(Probe { connection, ..round(ProbeKind::EtcdStatus) })).await;
+        let seen = collectors.probe(request(Probe { connection, ..round(ProbeKind::EtcdStatus) })).await;
 
         let failures = statuses(&seen).iter().map(|answer| *answer.answer.as_ref().unwrap_err()).collect::<Vec<_>>();
         assert_eq!(failures[0], Unseen { phase: Phase::Tls, cause: Cause::WithoutTls });
@@ -164,7 +164,7 @@ async fn a_member_without_tls_is_told_from_one_that_drops_connections() {
 }
 
 #[tokio::test]
-async fn a_member_without_tls_that_waits_in_silence_is_named_by_the_second_look() {
+async fn a_member_without_tls_that_waits_in_silence_is_named_by_the_second_probe() {
     let waiting = Server::raw(|mut stream| async move {
         let mut head = [0_u8; 3];
         let is_heard = stream.read_exact(&mut head).await.is_ok() && &head == b"PRI";
@@ -174,10 +174,10 @@ async fn a_member_without_tls_that_waits_in_silence_is_named_by_the_second_look(
     })
     .await;
     let (collectors, _observations) = of(&[waiting.address]).policy(|p| p.member_deadline = 4 * SHORT).collectors();
-    let anew = || look(Probe { connection: Connection::New, ..round(ProbeKind::EtcdStatus) });
+    let anew = || request(Probe { connection: Connection::New, ..round(ProbeKind::EtcdStatus) });
 
-    let first = collectors.look(anew()).await;
-    let second = collectors.look(anew()).await;
+    let first = collectors.probe(anew()).await;
+    let second = collectors.probe(anew()).await;
 
     let cause = |seen: &Observation| statuses(seen)[0].answer.as_ref().unwrap_err().cause;
     assert_eq!((cause(&first), cause(&second)), (Cause::Timeout, Cause::WithoutTls));
@@ -194,12 +194,12 @@ async fn codes_say_who_is_to_blame() {
         (Code::Internal, Cause::ServerError),
     ] {
         let servers = [etcd(move |_, _| Err(Some(code))).await];
-        let mut bench = bench(&servers);
-        bench.settings.clusters[0].etcds[0].credentials.client = Some(client(&TRUSTED.server()));
-        let (collectors, mut observations) = bench.collectors();
+        let mut fixture = fixture(&servers);
+        fixture.settings.clusters[0].etcds[0].credentials.client = Some(client(&TRUSTED.server()));
+        let (collectors, mut observations) = fixture.collectors();
 
         for _ in 0..2 {
-            let seen = collectors.look(look(round(ProbeKind::EtcdStatus))).await;
+            let seen = collectors.probe(request(round(ProbeKind::EtcdStatus))).await;
             assert_eq!(statuses(&seen)[0].answer.as_ref().unwrap_err().cause, cause);
         }
 
@@ -218,8 +218,8 @@ async fn a_member_that_demands_a_certificate_is_answered_or_named() {
         let mut known = of(&[server.address]);
         known.settings.clusters[0].etcds[0].credentials.client = Some(client(&TRUSTED.server()));
 
-        let refused = stranger.collectors().0.look(look(round(ProbeKind::EtcdStatus))).await;
-        let answered = known.collectors().0.look(look(round(ProbeKind::EtcdStatus))).await;
+        let refused = stranger.collectors().0.probe(request(round(ProbeKind::EtcdStatus))).await;
+        let answered = known.collectors().0.probe(request(round(ProbeKind::EtcdStatus))).await;
 
         let failure = statuses(&refused)[0].answer.as_ref().unwrap_err().cause;
         assert_eq!(failure, Cause::NoCredential, "{version:?}");
@@ -247,7 +247,7 @@ async fn a_member_that_dies_reports_by_itself() {
         })
         .await;
         let (collectors, mut observations) = of(&[server.address]).collectors();
-        collectors.look(look(round(ProbeKind::EtcdStatus))).await;
+        collectors.probe(request(round(ProbeKind::EtcdStatus))).await;
 
         kill.notify_one();
 
@@ -279,12 +279,12 @@ async fn a_goaway_is_an_announcement_even_without_a_goodbye() {
     })
     .await;
     let (collectors, mut observations) = of(&[server.address]).collectors();
-    collectors.look(look(round(ProbeKind::EtcdStatus))).await;
+    collectors.probe(request(round(ProbeKind::EtcdStatus))).await;
 
     leave.notify_one();
 
     while server.accepted() < 2 {
-        let seen = collectors.look(look(round(ProbeKind::EtcdStatus))).await;
+        let seen = collectors.probe(request(round(ProbeKind::EtcdStatus))).await;
         assert!(statuses(&seen)[0].answer.is_ok(), "{seen:?}");
     }
     collectors.shutdown().await;
@@ -292,7 +292,7 @@ async fn a_goaway_is_an_announcement_even_without_a_goodbye() {
 }
 
 #[tokio::test]
-async fn a_dial_that_outlasts_its_round_serves_the_next() {
+async fn a_connect_that_outlasts_its_round_serves_the_next() {
     let config = tls(&TRUSTED.server(), None, b"h2");
     let open = Arc::new(Notify::new());
     let gate = Arc::clone(&open);
@@ -305,27 +305,27 @@ async fn a_dial_that_outlasts_its_round_serves_the_next() {
         }
     })
     .await;
-    let bench = of(&[server.address]).policy(|p| {
+    let fixture = of(&[server.address]).policy(|p| {
         p.member_deadline = SHORT;
         p.tls_deadline = SOON;
     });
-    let (collectors, _observations) = bench.collectors();
+    let (collectors, _observations) = fixture.collectors();
 
-    let first = collectors.look(look(round(ProbeKind::EtcdStatus))).await;
+    let first = collectors.probe(request(round(ProbeKind::EtcdStatus))).await;
     open.notify_one();
 
     assert_eq!(*statuses(&first)[0].answer.as_ref().unwrap_err(), Unseen { phase: Phase::Tls, cause: Cause::Timeout });
-    while statuses(&collectors.look(look(round(ProbeKind::EtcdStatus))).await)[0].answer.is_err() {}
+    while statuses(&collectors.probe(request(round(ProbeKind::EtcdStatus))).await)[0].answer.is_err() {}
     assert_eq!(server.accepted(), 1);
 }
 
 #[tokio::test]
 async fn a_connection_over_which_an_answer_stayed_out_is_not_asked_again() {
     let servers = [etcd(|_, _| Err(None)).await];
-    let (collectors, mut observations) = bench(&servers).policy(|p| p.member_deadline = SHORT).collectors();
+    let (collectors, mut observations) = fixture(&servers).policy(|p| p.member_deadline = SHORT).collectors();
 
     for _ in 0..2 {
-        let seen = collectors.look(look(round(ProbeKind::EtcdStatus))).await;
+        let seen = collectors.probe(request(round(ProbeKind::EtcdStatus))).await;
         assert_eq!(statuses(&seen)[0].answer.as_ref().unwrap_err().cause, Cause::Timeout);
     }
 
@@ -342,10 +342,10 @@ async fn what_is_asked_changes_nothing() {
         well(path, body)
     })
     .await];
-    let (collectors, _observations) = bench(&servers).collectors();
+    let (collectors, _observations) = fixture(&servers).collectors();
 
     for kind in [ProbeKind::EtcdRead, ProbeKind::EtcdAlarms, ProbeKind::EtcdMembers] {
-        collectors.look(look(round(kind))).await;
+        collectors.probe(request(round(kind))).await;
     }
 
     let (path, body) = questions.recv().await.unwrap();
@@ -361,9 +361,9 @@ async fn what_is_asked_changes_nothing() {
 #[tokio::test]
 async fn chains_of_members_are_seen_by_a_handshake_alone() {
     let servers = [etcd(well).await];
-    let (collectors, _observations) = bench(&servers).collectors();
+    let (collectors, _observations) = fixture(&servers).collectors();
 
-    let seen = collectors.look(look(Probe::anew(member(), ProbeKind::Chain))).await;
+    let seen = collectors.probe(request(Probe::anew(member(), ProbeKind::Chain))).await;
 
     assert_eq!(seen.outcome, Ok(Reading::Chain));
     assert_eq!(seen.served.unwrap().chain.len(), 1);
@@ -372,9 +372,9 @@ async fn chains_of_members_are_seen_by_a_handshake_alone() {
 #[tokio::test]
 async fn a_read_whose_result_is_denied_has_proved_the_quorum() {
     let servers = [etcd(|_, _| Err(Some(Code::PermissionDenied))).await];
-    let (collectors, _observations) = bench(&servers).collectors();
+    let (collectors, _observations) = fixture(&servers).collectors();
 
-    let seen = collectors.look(look(round(ProbeKind::EtcdRead))).await;
+    let seen = collectors.probe(request(round(ProbeKind::EtcdRead))).await;
 
     let Ok(Reading::EtcdRead(answers)) = seen.outcome else { panic!("{seen:?}") };
     assert_eq!(answers[0].answer, Ok(ReadAnswer { revision: None }));
@@ -385,13 +385,13 @@ async fn a_password_that_stays_at_home_was_not_refused_and_none_is_no_refusal_ei
     let servers = [etcd(|_, _| Err(Some(Code::Unauthenticated))).await];
     let login = || Login { username: "vedette".into(), password: Source::File("/nonexistent".into()) };
     for (login, cause) in [(Some(login()), Cause::TokenWithheld), (None, Cause::NoCredential)] {
-        let mut bench = bench(&servers);
-        let known = &mut bench.settings.clusters[0].etcds[0];
+        let mut fixture = fixture(&servers);
+        let known = &mut fixture.settings.clusters[0].etcds[0];
         // Nobody can tell who would receive the password.
         known.credentials.anchors = None;
         known.login = login;
 
-        let seen = bench.collectors().0.look(look(round(ProbeKind::EtcdStatus))).await;
+        let seen = fixture.collectors().0.probe(request(round(ProbeKind::EtcdStatus))).await;
 
         assert_eq!(statuses(&seen)[0].answer.as_ref().unwrap_err().cause, cause);
     }
@@ -410,16 +410,16 @@ async fn a_password_is_traded_once_and_again_when_the_token_is_void() {
         if count.fetch_add(1, Ordering::Relaxed) == 2 { Err(Some(Code::Unauthenticated)) } else { well(path, message) }
     })
     .await];
-    let mut bench = bench(&servers);
+    let mut fixture = fixture(&servers);
     let folder = tempfile::tempdir().unwrap();
     let password = folder.path().join("password");
     std::fs::write(&password, "pass\n").unwrap();
-    bench.settings.clusters[0].etcds[0].login =
+    fixture.settings.clusters[0].etcds[0].login =
         Some(Login { username: "vedette".into(), password: Source::File(password) });
-    let (collectors, _observations) = bench.collectors();
+    let (collectors, _observations) = fixture.collectors();
 
     for expected in [1, 1, 2] {
-        let seen = collectors.look(look(round(ProbeKind::EtcdStatus))).await;
+        let seen = collectors.probe(request(round(ProbeKind::EtcdStatus))).await;
         assert!(statuses(&seen)[0].answer.is_ok(), "{seen:?}");
         assert_eq!(asked.load(Ordering::Relaxed), expected);
     }
@@ -499,13 +499,13 @@ async fn answer(
     Ok(Response::builder().header("content-type", "application/grpc").body(body).unwrap())
 }
 
-fn bench(servers: &[Server]) -> Bench {
+fn fixture(servers: &[Server]) -> Fixture {
     of(&servers.iter().map(|server| server.address).collect::<Vec<_>>())
 }
 
 /// With time enough for a loaded machine, where a test does not say otherwise.
-fn of(addresses: &[SocketAddr]) -> Bench {
-    Bench::new().etcd(addresses).policy(|p| p.member_deadline = SOON)
+fn of(addresses: &[SocketAddr]) -> Fixture {
+    Fixture::new().etcd(addresses).policy(|p| p.member_deadline = SOON)
 }
 
 fn round(kind: ProbeKind) -> Probe {
@@ -538,9 +538,9 @@ impl tokio::io::AsyncWrite for Rude {
     fn poll_write(
         mut self: std::pin::Pin<&mut Self>,
         cx: &mut std::task::Context<'_>,
-        octets: &[u8],
+        bytes: &[u8],
     ) -> std::task::Poll<std::io::Result<usize>> {
-        std::pin::Pin::new(&mut self.0).poll_write(cx, octets)
+        std::pin::Pin::new(&mut self.0).poll_write(cx, bytes)
     }
 
     fn poll_flush(

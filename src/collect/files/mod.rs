@@ -17,10 +17,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
 
-use self::source::Memory;
-use super::journey::Journey;
-use super::kit::{Kit, Sight};
-use crate::config::aside::Aside;
+use self::source::SourceCache;
+use super::context::{ProbeContext, ProbeResult};
+use super::phase_timer::PhaseTimer;
+use crate::config::blocking::BlockingPool;
 use crate::config::settings::WatchedFiles;
 use crate::model::observation::Reading;
 use crate::model::phase::{Cause, Phase, Unseen};
@@ -30,16 +30,16 @@ use crate::model::time::Clock;
 /// All sources of a cluster, or of the vantage.
 pub(crate) struct Files {
     sources: Vec<Source>,
-    sorting: Aside,
+    sorting: BlockingPool,
     latest: Mutex<Arc<FilesReading>>,
 }
 
 struct Source {
     watch: Arc<WatchedFiles>,
-    aside: Aside,
-    /// What files held, so that unchanged ones are not read again. Locked for as long as a look takes.
-    memory: Arc<Mutex<Memory>>,
-    /// What the last look that ended in time has seen.
+    blocking: BlockingPool,
+    /// What files held, so that unchanged ones are not read again. Locked for as long as a probe takes.
+    cache: Arc<Mutex<SourceCache>>,
+    /// What the last probe that ended in time has seen.
     last: Mutex<Option<SourceReading>>,
 }
 
@@ -47,20 +47,20 @@ impl Files {
     pub(crate) fn new(watches: Vec<WatchedFiles>) -> Self {
         let source = |watch| Source {
             watch: Arc::new(watch),
-            aside: Aside::new(1),
-            memory: Arc::default(),
+            blocking: BlockingPool::new(1),
+            cache: Arc::default(),
             last: Mutex::default(),
         };
         let sources = watches.into_iter().map(source).collect();
-        Self { sources, sorting: Aside::new(1), latest: Mutex::default() }
+        Self { sources, sorting: BlockingPool::new(1), latest: Mutex::default() }
     }
 
     /// Looks at every source; ends within the policy's `files_deadline`, sorting what was found not counted.
-    pub(crate) async fn look(&self, kit: &Kit) -> Sight {
-        let journey = Journey::new(&kit.clock);
-        let sources = join_all(self.sources.iter().map(|source| source.look(kit))).await;
+    pub(crate) async fn scan(&self, context: &ProbeContext) -> ProbeResult {
+        let timer = PhaseTimer::new(&context.clock);
+        let sources = join_all(self.sources.iter().map(|source| source.scan(context))).await;
         let known = Arc::clone(&self.latest.lock().unwrap_or_else(PoisonError::into_inner));
-        let limit = kit.policy.files_deadline;
+        let limit = context.policy.files_deadline;
         let sorted = self
             .sorting
             .run(limit, move || if same(&known, &sources) { known } else { Arc::new(FilesReading::new(sources)) });
@@ -71,20 +71,20 @@ impl Files {
             }
             None => Err(Unseen { phase: Phase::Body, cause: Cause::OwnFault }),
         };
-        Sight::of(&journey, None, outcome)
+        ProbeResult::of(&timer, None, outcome)
     }
 }
 
 impl Source {
-    async fn look(&self, kit: &Kit) -> SourceReading {
-        let limit = kit.policy.files_deadline;
-        let (memory, watch, clock) = (Arc::clone(&self.memory), Arc::clone(&self.watch), kit.clock.clone());
+    async fn scan(&self, context: &ProbeContext) -> SourceReading {
+        let limit = context.policy.files_deadline;
+        let (cache, watch, clock) = (Arc::clone(&self.cache), Arc::clone(&self.watch), context.clock.clone());
         let until = clock.now().mono.plus(limit / 10 * 9);
         let work = move || {
-            let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
-            memory.look(&watch, &clock, Some(until))
+            let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+            cache.scan(&watch, &clock, Some(until))
         };
-        let reading = self.aside.run(limit, work).await;
+        let reading = self.blocking.run(limit, work).await;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match reading {
             Some(reading) => {
@@ -98,26 +98,26 @@ impl Source {
 
 /// Sources that are looked at on the caller's own thread, which waits for as long as the file systems do.
 pub struct Reader {
-    sources: Vec<(WatchedFiles, Memory)>,
+    sources: Vec<(WatchedFiles, SourceCache)>,
 }
 
 impl Reader {
     /// Has looked at nothing yet.
     #[must_use]
     pub fn new(watches: Vec<WatchedFiles>) -> Self {
-        Self { sources: watches.into_iter().map(|watch| (watch, Memory::default())).collect() }
+        Self { sources: watches.into_iter().map(|watch| (watch, SourceCache::default())).collect() }
     }
 
-    /// What the sources hold now. Files that did not change since the last look are not read again.
-    pub fn look(&mut self, clock: &Clock) -> FilesReading {
-        FilesReading::new(self.sources.iter_mut().map(|(watch, memory)| memory.look(watch, clock, None)).collect())
+    /// What the sources hold now. Files that did not change since the last probe are not read again.
+    pub fn scan(&mut self, clock: &Clock) -> FilesReading {
+        FilesReading::new(self.sources.iter_mut().map(|(watch, cache)| cache.scan(watch, clock, None)).collect())
     }
 }
 
 /// What `watches` hold now, read once.
 #[must_use]
 pub fn read_once(watches: &[WatchedFiles], clock: &Clock) -> FilesReading {
-    Reader::new(watches.to_vec()).look(clock)
+    Reader::new(watches.to_vec()).scan(clock)
 }
 
 /// Whether `sources` are what `known` holds: unchanged files are shared, so it is enough to compare where they are.

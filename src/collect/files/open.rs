@@ -22,7 +22,7 @@ const ATTEMPTS: usize = 3;
 /// Times are in nanoseconds since 1970: of the last writing, and of the last change of any kind. Small, because one is
 /// kept for each file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(super) struct FileStamp {
     device: u64,
     inode: u64,
     /// In bytes, and one more; longer ones than are read need not be told apart.
@@ -31,7 +31,7 @@ pub(super) struct Mark {
     changed: i64,
 }
 
-impl Mark {
+impl FileStamp {
     pub(super) fn of(seen: &Metadata) -> Self {
         let nanos = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
         Self {
@@ -60,7 +60,7 @@ impl Buffer {
 
     /// Overwrites what was read last.
     pub(super) fn forget(&mut self) {
-        // As fast as memory is, unlike writing octet by octet, and no less sure.
+        // As fast as memory is, unlike writing byte by byte, and no less sure.
         self.room[..self.filled].fill(0);
         optimization_barrier(self.room.as_slice());
         self.filled = 0;
@@ -86,17 +86,17 @@ impl Drop for Buffer {
 ///
 /// # Errors
 /// See [`FileFault`]; the buffer's content is then of no use.
-pub(super) fn read(path: &Path, buffer: &mut Buffer) -> Result<Mark, FileFault> {
+pub(super) fn read(path: &Path, buffer: &mut Buffer) -> Result<FileStamp, FileFault> {
     for _ in 0..ATTEMPTS {
-        if let Some(mark) = read_once(path, buffer)? {
-            return Ok(mark);
+        if let Some(stamp) = read_once(path, buffer)? {
+            return Ok(stamp);
         }
     }
     Err(FileFault::Unsteady)
 }
 
 /// `None` when it was written meanwhile. A file that is replaced by another is still read as the one it was.
-fn read_once(path: &Path, buffer: &mut Buffer) -> Result<Option<Mark>, FileFault> {
+fn read_once(path: &Path, buffer: &mut Buffer) -> Result<Option<FileStamp>, FileFault> {
     // Without NONBLOCK, opening a FIFO waits for a writer.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let mut file: File = match rustix::fs::open(path, flags, Mode::empty()) {
@@ -130,7 +130,7 @@ fn read_once(path: &Path, buffer: &mut Buffer) -> Result<Option<Mark>, FileFault
         }
     }
     buffer.filled = filled;
-    let (before, after) = (Mark::of(&before), Mark::of(&file.metadata().map_err(|error| fault(&error))?));
+    let (before, after) = (FileStamp::of(&before), FileStamp::of(&file.metadata().map_err(|error| fault(&error))?));
     Ok((before == after && filled == size).then_some(after))
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret as _;
 
-use super::open::{self, Buffer, Mark};
+use super::open::{self, Buffer, FileStamp};
 use super::walk::{self, Candidate, Care};
 use crate::config::settings::{FilePlace, Source, WatchedFiles};
 use crate::model::inventory::OwnPart;
@@ -21,25 +21,25 @@ use crate::parse::stored::{self, Contents};
 
 /// Certificates and tokens of one source that are kept: at 400 bytes each, 80 MB.
 const MAX_ITEMS: usize = 200_000;
-/// Files between two looks at the clock.
+/// Files between two probes at the clock.
 const STRIDE: usize = 64;
 /// Characters of a path that are shown.
 const MAX_SHOWN: usize = 512;
 
 /// What the files of one source held when they were last read.
 #[derive(Default)]
-pub(super) struct Memory {
+pub(super) struct SourceCache {
     /// By the hash of the path, sorted.
-    known: Vec<Known>,
-    looked: Option<UnixTime>,
+    known: Vec<CachedFile>,
+    scanned: Option<UnixTime>,
     last: Option<SourceReading>,
     issuers: BTreeSet<Arc<str>>,
 }
 
-struct Known {
+struct CachedFile {
     path_hash: u64,
     /// `None` is read again whatever its state.
-    mark: Option<Mark>,
+    stamp: Option<FileStamp>,
     file: Arc<StoredFile>,
     /// What a kubeconfig names; boxed twice, because hardly a file is one.
     named: Option<Box<Named>>,
@@ -57,21 +57,21 @@ enum As {
     OwnToken,
 }
 
-impl Memory {
+impl SourceCache {
     /// Looks at `watch`; files that are not reached by `until` are as they were.
-    pub(super) fn look(&mut self, watch: &WatchedFiles, clock: &Clock, until: Option<Mono>) -> SourceReading {
+    pub(super) fn scan(&mut self, watch: &WatchedFiles, clock: &Clock, until: Option<Mono>) -> SourceReading {
         let now = clock.now().wall;
         let reading = match &watch.place {
-            FilePlace::Pattern(path) => self.look_at_files(watch, path, clock, until),
-            FilePlace::Source(source) => self.look_at_source(watch, source),
+            FilePlace::Pattern(path) => self.probe_files(watch, path, clock, until),
+            FilePlace::Source(source) => self.probe_source(watch, source),
         };
-        self.looked = Some(now);
+        self.scanned = Some(now);
         self.issuers.retain(|issuer| Arc::strong_count(issuer) > 1);
         self.last = Some(reading.clone());
         reading
     }
 
-    fn look_at_source(&mut self, watch: &WatchedFiles, source: &Source) -> SourceReading {
+    fn probe_source(&mut self, watch: &WatchedFiles, source: &Source) -> SourceReading {
         let Ok(bytes) = source.read() else { return faulty(&watch.name, self.last.as_ref(), FileFault::Missing) };
         let contents = self.understand(bytes.expose_secret(), of_own(watch).unwrap_or(As::Whatever(Care::Named)));
         let path = match source {
@@ -85,21 +85,15 @@ impl Memory {
         SourceReading { name: watch.name.clone(), files, fault: None, looked_at: 1, left_out: 0 }
     }
 
-    fn look_at_files(
-        &mut self,
-        watch: &WatchedFiles,
-        path: &Path,
-        clock: &Clock,
-        until: Option<Mono>,
-    ) -> SourceReading {
+    fn probe_files(&mut self, watch: &WatchedFiles, path: &Path, clock: &Clock, until: Option<Mono>) -> SourceReading {
         let found = match walk::find(path, walk::MAX_FILES) {
             Ok(found) => found,
             Err(fault) => return faulty(&watch.name, self.last.as_ref(), fault),
         };
-        let mut look = Look::new(clock, until, found.files.len(), found.left_out);
+        let mut scan = Scan::new(clock, until, found.files.len(), found.left_out);
         for (folder, fault) in found.troubles {
             let trouble = Some(Trouble { fault, last_read: None });
-            look.files.push(Arc::new(StoredFile {
+            scan.files.push(Arc::new(StoredFile {
                 path: shown(&folder),
                 items: Items::default(),
                 fault: trouble,
@@ -108,44 +102,44 @@ impl Memory {
         }
         let own = of_own(watch);
         for Candidate { path, care } in found.files {
-            let Some(named) = self.take(&path, own.unwrap_or(As::Whatever(care)), &mut look) else { continue };
+            let Some(named) = self.take(&path, own.unwrap_or(As::Whatever(care)), &mut scan) else { continue };
             for (kind, path) in named {
-                self.take(&path, As::Piece(kind), &mut look);
+                self.take(&path, As::Piece(kind), &mut scan);
             }
         }
-        look.known.sort_by_key(|known| known.path_hash);
-        self.known = look.known;
+        scan.known.sort_by_key(|known| known.path_hash);
+        self.known = scan.known;
         self.known.shrink_to_fit();
-        let (looked_at, left_out) = (look.looked_at, look.left_out);
-        let last = self.last.as_ref().map(|last| &last.files).filter(|last| same(last, &look.files));
-        let files = last.map_or_else(|| look.files.as_slice().into(), Arc::clone);
+        let (looked_at, left_out) = (scan.looked_at, scan.left_out);
+        let last = self.last.as_ref().map(|last| &last.files).filter(|last| same(last, &scan.files));
+        let files = last.map_or_else(|| scan.files.as_slice().into(), Arc::clone);
         SourceReading { name: watch.name.clone(), files, fault: None, looked_at, left_out }
     }
 
     /// Looks at one file; what it names is to be looked at as well.
-    fn take(&mut self, path: &Path, form: As, look: &mut Look<'_>) -> Option<Vec<(PieceKind, PathBuf)>> {
+    fn take(&mut self, path: &Path, form: As, scan: &mut Scan<'_>) -> Option<Vec<(PieceKind, PathBuf)>> {
         let key = hash(path, form);
         let before = self.known.binary_search_by_key(&key, |known| known.path_hash).ok().map(|at| &self.known[at]);
-        look.looked_at += 1;
-        if look.is_over() {
+        scan.looked_at += 1;
+        if scan.is_over() {
             match before {
-                Some(known) => look.keep(known.again(known.mark)),
-                None => look.left_out += 1,
+                Some(known) => scan.keep(known.again(known.stamp)),
+                None => scan.left_out += 1,
             }
             return None;
         }
         let unchanged = before.filter(|known| {
-            known.mark.is_some_and(|mark| std::fs::metadata(path).is_ok_and(|seen| Mark::of(&seen) == mark))
+            known.stamp.is_some_and(|stamp| std::fs::metadata(path).is_ok_and(|seen| FileStamp::of(&seen) == stamp))
         });
         let taken = match unchanged {
-            Some(known) => known.again(known.mark),
+            Some(known) => known.again(known.stamp),
             None => {
-                let before = before.map(|known| (known.mark.is_some(), Arc::clone(&known.file)));
-                self.read(path, key, form, before, look)?
+                let before = before.map(|known| (known.stamp.is_some(), Arc::clone(&known.file)));
+                self.read(path, key, form, before, scan)?
             }
         };
         let named = taken.named.clone();
-        look.keep(taken);
+        scan.keep(taken);
         named.map(|named| named.0)
     }
 
@@ -156,22 +150,22 @@ impl Memory {
         key: u64,
         form: As,
         before: Option<(bool, Arc<StoredFile>)>,
-        look: &mut Look<'_>,
-    ) -> Option<Known> {
+        scan: &mut Scan<'_>,
+    ) -> Option<CachedFile> {
         let is_named = form != As::Whatever(Care::Met);
-        let (mark, contents) = match open::read(path, &mut look.buffer) {
-            Ok(mark) => (Some(mark), self.understand(look.buffer.bytes(), form)),
+        let (stamp, contents) = match open::read(path, &mut scan.buffer) {
+            Ok(stamp) => (Some(stamp), self.understand(scan.buffer.bytes(), form)),
             // Gone between the listing and now. A link that leads nowhere is still there.
             Err(FileFault::Missing) if !is_named && std::fs::symlink_metadata(path).is_err() => return None,
             Err(fault) => (None, Contents { fault: Some(fault), ..Contents::default() }),
         };
-        look.buffer.forget();
+        scan.buffer.forget();
         let is_expected = || is_named || is_certificate_by_name(path);
         let is_cut_short = contents.is_cut_short || contents.fault == Some(FileFault::HalfWritten);
         let had_items = before.as_ref().is_some_and(|(_, file)| !file.items.is_empty());
-        let was_trusted = before.as_ref().is_some_and(|(had_mark, file)| *had_mark && file.fault.is_none());
+        let was_trusted = before.as_ref().is_some_and(|(had_position, file)| *had_position && file.fault.is_none());
         let fault = match contents.fault {
-            // Somebody may be writing: what was there counts for one more look.
+            // Somebody may be writing: what was there counts for one more probe.
             None if is_cut_short && had_items && was_trusted => Some(FileFault::HalfWritten),
             Some(fault) if is_expected() || had_items || matters_anywhere(fault) => Some(fault),
             Some(_) | None => None,
@@ -182,14 +176,14 @@ impl Memory {
             (None, _) => (contents.items.into(), None),
             (Some(fault), None) => (Items::default(), Some(Trouble { fault, last_read: None })),
             (Some(fault), Some((_, file))) => {
-                let last_read = file.fault.map_or(self.looked, |trouble| trouble.last_read);
+                let last_read = file.fault.map_or(self.scanned, |trouble| trouble.last_read);
                 (file.items.clone(), Some(Trouble { fault, last_read }))
             }
         };
         let file = StoredFile { path: shown(path), items, fault: trouble, damaged: contents.damaged };
-        let mark = mark.filter(|_| fault != Some(FileFault::HalfWritten));
+        let stamp = stamp.filter(|_| fault != Some(FileFault::HalfWritten));
         let named = (!named.is_empty()).then(|| Box::new(Named(named)));
-        Some(Known { path_hash: key, mark, file: Arc::new(file), named })
+        Some(CachedFile { path_hash: key, stamp, file: Arc::new(file), named })
     }
 
     fn understand(&mut self, bytes: &[u8], form: As) -> Contents {
@@ -209,18 +203,18 @@ impl Memory {
     }
 }
 
-impl Known {
-    fn again(&self, mark: Option<Mark>) -> Self {
-        Self { path_hash: self.path_hash, mark, file: Arc::clone(&self.file), named: self.named.clone() }
+impl CachedFile {
+    fn again(&self, stamp: Option<FileStamp>) -> Self {
+        Self { path_hash: self.path_hash, stamp, file: Arc::clone(&self.file), named: self.named.clone() }
     }
 }
 
-/// One look under way.
-struct Look<'a> {
+/// One probe under way.
+struct Scan<'a> {
     clock: &'a Clock,
     until: Option<Mono>,
     files: Vec<Arc<StoredFile>>,
-    known: Vec<Known>,
+    known: Vec<CachedFile>,
     items: usize,
     looked_at: u64,
     left_out: u64,
@@ -228,7 +222,7 @@ struct Look<'a> {
     buffer: Buffer,
 }
 
-impl<'a> Look<'a> {
+impl<'a> Scan<'a> {
     /// Keeps room for `files`, because a list that grows holds up to twice of what is in it.
     fn new(clock: &'a Clock, until: Option<Mono>, files: usize, left_out: u64) -> Self {
         Self {
@@ -251,7 +245,7 @@ impl<'a> Look<'a> {
         self.is_late
     }
 
-    fn keep(&mut self, known: Known) {
+    fn keep(&mut self, known: CachedFile) {
         let items = known.file.items.len();
         if self.items.saturating_add(items) > MAX_ITEMS {
             self.left_out += u64::try_from(items).unwrap_or(u64::MAX);

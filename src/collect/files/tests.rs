@@ -11,7 +11,7 @@ use rcgen::{CertificateParams, DnType, KeyPair};
 use rustix::fs::{CWD, FileType, Mode};
 
 use super::super::tests::test_clock;
-use super::source::Memory;
+use super::source::SourceCache;
 use super::*;
 use crate::config::settings::FilePlace;
 use crate::model::certificate::Class;
@@ -106,13 +106,13 @@ fn a_glob_reaches_through_directories_and_says_when_it_matches_nothing() {
         fs::create_dir(home.path().join(node)).unwrap();
         fs::write(home.path().join(node).join("kubelet.pem"), pem(node)).unwrap();
     }
-    let look = |pattern: &str| read_once(&[watch(&home.path().join(pattern))], &test_clock());
+    let scan = |pattern: &str| read_once(&[watch(&home.path().join(pattern))], &test_clock());
 
-    assert_eq!(look("node-*/kubelet.pem").len(), 2);
-    assert_eq!(look("*/*.pem").len(), 2);
-    assert_eq!(look("node-[1]").len(), 1);
-    assert_eq!(look("*.crt").sources[0].fault, Some(FileFault::NoMatch));
-    assert_eq!(look("nowhere/*.crt").sources[0].fault, Some(FileFault::NoMatch));
+    assert_eq!(scan("node-*/kubelet.pem").len(), 2);
+    assert_eq!(scan("*/*.pem").len(), 2);
+    assert_eq!(scan("node-[1]").len(), 1);
+    assert_eq!(scan("*.crt").sources[0].fault, Some(FileFault::NoMatch));
+    assert_eq!(scan("nowhere/*.crt").sources[0].fault, Some(FileFault::NoMatch));
 }
 
 #[test]
@@ -127,16 +127,16 @@ fn a_swapped_data_directory_is_seen_once_and_through_its_links() {
     };
     swap("..1", &pem("tls"));
     symlink("..data/tls.crt", at("tls.crt")).unwrap();
-    let mut memory = Memory::default();
+    let mut cache = SourceCache::default();
     let watch = watch(home.path());
-    let mut look = || memory.look(&watch, &test_clock(), None).files[0].items[0].fingerprint;
-    let before = look();
-    let again = look();
+    let mut scan = || cache.scan(&watch, &test_clock(), None).files[0].items[0].fingerprint;
+    let before = scan();
+    let again = scan();
 
     swap("..2", &pem("tls"));
 
     assert_eq!(before, again);
-    assert_ne!(before, look());
+    assert_ne!(before, scan());
 }
 
 #[test]
@@ -172,12 +172,12 @@ fn what_did_not_change_is_not_read_again() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("a.crt");
     fs::write(&path, pem("a")).unwrap();
-    let mut memory = Memory::default();
-    let first = memory.look(&watch(&path), &test_clock(), None);
+    let mut cache = SourceCache::default();
+    let first = cache.scan(&watch(&path), &test_clock(), None);
 
-    let second = memory.look(&watch(&path), &test_clock(), None);
+    let second = cache.scan(&watch(&path), &test_clock(), None);
     fs::write(&path, pem("a")).unwrap();
-    let third = memory.look(&watch(&path), &test_clock(), None);
+    let third = cache.scan(&watch(&path), &test_clock(), None);
 
     assert!(Arc::ptr_eq(&first.files[0], &second.files[0]));
     assert_ne!(second.files[0].items[0].fingerprint, third.files[0].items[0].fingerprint);
@@ -189,21 +189,21 @@ fn what_cannot_be_read_any_more_stays_as_it_was_and_says_since_when() {
     let path = home.path().join("a.crt");
     let whole = pem("a");
     fs::write(&path, &whole).unwrap();
-    let mut memory = Memory::default();
-    let mut look = || memory.look(&watch(&path), &test_clock(), None);
-    let known = look().files[0].items.clone();
+    let mut cache = SourceCache::default();
+    let mut scan = || cache.scan(&watch(&path), &test_clock(), None);
+    let known = scan().files[0].items.clone();
     let fault_of =
         |source: &SourceReading| source.files[0].fault.map(|trouble| (trouble.fault, trouble.last_read.is_some()));
 
     // Half written, then whole again; then emptied for good; then gone.
     fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    let half = look();
+    let half = scan();
     fs::write(&path, &whole).unwrap();
-    let mended = look();
+    let mended = scan();
     fs::write(&path, "").unwrap();
-    let (emptied, still) = (look(), look());
+    let (emptied, still) = (scan(), scan());
     fs::remove_file(&path).unwrap();
-    let gone = look();
+    let gone = scan();
 
     assert_eq!(fault_of(&half), Some((FileFault::HalfWritten, true)));
     assert_eq!(fault_of(&mended), None);
@@ -216,18 +216,18 @@ fn what_cannot_be_read_any_more_stays_as_it_was_and_says_since_when() {
 }
 
 #[test]
-fn a_file_cut_between_two_certificates_counts_as_it_is_after_one_look() {
+fn a_file_cut_between_two_certificates_counts_as_it_is_after_one_probe() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("bundle.crt");
     let (one, two) = (pem("one"), pem("two"));
     fs::write(&path, format!("{one}{two}")).unwrap();
-    let mut memory = Memory::default();
-    let mut look = || memory.look(&watch(&path), &test_clock(), None).files[0].items.len();
-    assert_eq!(look(), 2);
+    let mut cache = SourceCache::default();
+    let mut scan = || cache.scan(&watch(&path), &test_clock(), None).files[0].items.len();
+    assert_eq!(scan(), 2);
 
     fs::write(&path, format!("{one}{}", &two[..60])).unwrap();
 
-    assert_eq!((look(), look()), (2, 1));
+    assert_eq!((scan(), scan()), (2, 1));
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn a_file_written_while_it_is_read_is_never_taken_for_whole() {
 fn watch(path: &Path) -> WatchedFiles {
     WatchedFiles {
         name: "files".parse().unwrap(),
-        mark: None,
+        position: None,
         place: FilePlace::Pattern(PathBuf::from(path)),
         certificates: Class::Manual,
         renewed_at_permille: None,

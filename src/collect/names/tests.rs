@@ -13,19 +13,19 @@ const SLOW_AFTER: Duration = Duration::from_millis(20);
 #[tokio::test]
 async fn a_literal_address_is_not_resolved() {
     let names = Names::new(test_clock());
-    let journey = Journey::new(&test_clock());
+    let timer = PhaseTimer::new(&test_clock());
     let literal = Address { host: "::1".parse().unwrap(), port: 6443 };
 
-    let places = names_of(names).places(&literal, Duration::ZERO, &journey).await.unwrap();
+    let places = names_of(names).places(&literal, Duration::ZERO, &timer).await.unwrap();
 
     assert_eq!(places, ["[::1]:6443".parse().unwrap()]);
-    assert_eq!(journey.phases().resolve, None);
+    assert_eq!(timer.phases().resolve, None);
 }
 
 #[tokio::test]
-async fn only_the_first_look_waits_for_a_name() {
+async fn only_the_first_probe_waits_for_a_name() {
     let names = names_of(Names::new(test_clock()));
-    let (first, second) = (Journey::new(&test_clock()), Journey::new(&test_clock()));
+    let (first, second) = (PhaseTimer::new(&test_clock()), PhaseTimer::new(&test_clock()));
 
     let places = names.places(&address("localhost"), Duration::from_secs(5), &first).await.unwrap();
     let again = names.places(&address("localhost"), Duration::ZERO, &second).await.unwrap();
@@ -46,12 +46,12 @@ async fn a_name_that_cannot_be_resolved_fails_in_its_phase() {
 }
 
 #[tokio::test]
-async fn an_answer_after_the_deadline_serves_the_next_look() {
+async fn an_answer_after_the_deadline_serves_the_next_probe() {
     let world = Dns::new();
     let release = world.hang("api.test");
-    let journey = Journey::new(&test_clock());
+    let timer = PhaseTimer::new(&test_clock());
 
-    let late = world.names.places(&address("api.test"), Duration::from_millis(1), &journey).await.unwrap_err();
+    let late = world.names.places(&address("api.test"), Duration::from_millis(1), &timer).await.unwrap_err();
     world.set("api.test", &["10.0.0.1"]);
     drop(release);
     world.settled("api.test").await;
@@ -82,7 +82,7 @@ async fn a_name_that_moved_is_asked_for_again_at_once_and_then_not_for_two_secon
 }
 
 #[tokio::test]
-async fn a_look_that_failed_otherwise_moves_the_next_one() {
+async fn a_probe_that_failed_otherwise_moves_the_next_one() {
     let world = Dns::new();
     world.set("api.test", &["10.0.0.1"]);
     world.places("api.test").await.unwrap();
@@ -195,13 +195,13 @@ fn the_words_of_both_libraries_are_understood() {
 /// A resolver that says what it is told to, and a clock that stands until it is moved.
 pub(crate) struct Dns {
     pub(crate) names: Arc<Names>,
-    told: Arc<Mutex<Told>>,
+    script: Arc<Mutex<Script>>,
     millis: Arc<std::sync::atomic::AtomicU64>,
     _folder: tempfile::TempDir,
 }
 
 #[derive(Default)]
-struct Told {
+struct Script {
     answers: BTreeMap<String, Vec<IpAddr>>,
     hanging: BTreeMap<String, Receiver<()>>,
     asked: BTreeMap<String, usize>,
@@ -209,7 +209,7 @@ struct Told {
 
 impl Dns {
     pub(crate) fn new() -> Self {
-        let told = Arc::new(Mutex::new(Told::default()));
+        let script = Arc::new(Mutex::new(Script::default()));
         let millis = Arc::new(std::sync::atomic::AtomicU64::new(0));
         let read = Arc::clone(&millis);
         let clock = Clock::new(move || Now {
@@ -219,12 +219,12 @@ impl Dns {
         let folder = tempfile::tempdir().unwrap();
         let hosts = folder.path().join("hosts");
         std::fs::write(&hosts, "10.9.9.9 listed.test\n").unwrap();
-        let answering = Arc::clone(&told);
+        let answering = Arc::clone(&script);
         let ask = move |name: &str| {
             let hanging = {
-                let mut told = answering.lock().unwrap();
-                *told.asked.entry(name.to_owned()).or_default() += 1;
-                told.hanging.remove(name)
+                let mut script = answering.lock().unwrap();
+                *script.asked.entry(name.to_owned()).or_default() += 1;
+                script.hanging.remove(name)
             };
             // Until the other end is dropped.
             if let Some(hanging) = hanging {
@@ -234,24 +234,24 @@ impl Dns {
             if found.is_empty() { Err(io::Error::other("Name or service not known")) } else { Ok(found) }
         };
         let names = Arc::new(Names::by(clock, Threads::new(Arc::new(ask), SLOW_AFTER), hosts));
-        Self { names, told, millis, _folder: folder }
+        Self { names, script, millis, _folder: folder }
     }
 
     pub(crate) fn set(&self, name: &str, addresses: &[&str]) {
         let addresses = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
-        self.told.lock().unwrap().answers.insert(name.to_owned(), addresses);
+        self.script.lock().unwrap().answers.insert(name.to_owned(), addresses);
     }
 
     /// The next lookup of `name` hangs until what comes back is dropped.
     fn hang(&self, name: &str) -> std::sync::mpsc::Sender<()> {
         let (release, hanging) = channel();
-        self.told.lock().unwrap().hanging.insert(name.to_owned(), hanging);
+        self.script.lock().unwrap().hanging.insert(name.to_owned(), hanging);
         release
     }
 
     /// Lookups of `name` that have begun.
     pub(crate) fn asked(&self, name: &str) -> usize {
-        self.told.lock().unwrap().asked.get(name).copied().unwrap_or_default()
+        self.script.lock().unwrap().asked.get(name).copied().unwrap_or_default()
     }
 
     fn wait(&self, time: Duration) {
@@ -259,7 +259,7 @@ impl Dns {
     }
 
     async fn places(&self, name: &str) -> Result<Vec<SocketAddr>, Unseen> {
-        self.names.places(&address(name), Duration::from_secs(1), &Journey::new(&test_clock())).await
+        self.names.places(&address(name), Duration::from_secs(1), &PhaseTimer::new(&test_clock())).await
     }
 
     /// Waits until no lookup of `name` is under way.

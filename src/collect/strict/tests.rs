@@ -5,8 +5,8 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use time::{Duration, OffsetDateTime};
 
 use super::Strict;
-use crate::collect::chain::{ChainMemory, Expected};
 use crate::collect::handshake::{Record, Tls};
+use crate::collect::last_chain::{Expected, LastChain};
 use crate::model::certificate::{Served, Trust};
 use crate::model::time::UnixTime;
 
@@ -16,7 +16,7 @@ const NOW: i64 = 1_795_910_400;
 /// What is served behind the leaf, whom is trusted, and what then ends first and when (in days).
 #[test]
 fn what_ends_is_judged_on_the_path_that_verifies() {
-    let it = Scene::new();
+    let it = CrossSigned::new();
     for (what, rest, anchors, trust, first) in [
         ("a cross-signature that has ended", vec![it.middle(900), it.cross(-60)], vec![it.root(5000)], TRUSTED, LEAF),
         ("one that is about to end", vec![it.middle(900), it.cross(2)], vec![it.root(5000)], TRUSTED, LEAF),
@@ -52,8 +52,8 @@ fn what_ends_is_judged_on_the_path_that_verifies() {
 }
 
 #[test]
-fn of_two_authorities_the_one_that_the_chain_stands_on_is_named() {
-    let it = Scene::new();
+fn of_two_cas_the_one_that_the_chain_stands_on_is_named() {
+    let it = CrossSigned::new();
     let (root, ended, other) = (it.root(5000), it.root(-9), it.old_root(5000));
     for (what, anchors, anchor) in [
         ("beside another", vec![other.clone(), root.clone()], &root),
@@ -69,7 +69,7 @@ fn of_two_authorities_the_one_that_the_chain_stands_on_is_named() {
 
 #[test]
 fn without_proof_of_the_key_nothing_is_said_of_the_chain_unless_the_key_itself_is_odd() {
-    let it = Scene::new();
+    let it = CrossSigned::new();
     let root = [it.root(5000)];
     for (proved_key, has_odd_key, anchors, trust) in [
         (true, false, &root[..], Trust::Trusted),
@@ -85,7 +85,7 @@ fn without_proof_of_the_key_nothing_is_said_of_the_chain_unless_the_key_itself_i
 
 #[test]
 fn a_ca_of_the_same_name_that_has_not_signed_it_is_an_unknown_one() {
-    let (it, other) = (Scene::new(), Scene::new());
+    let (it, other) = (CrossSigned::new(), CrossSigned::new());
     for (anchors, trust) in [
         (vec![other.root(5000)], Trust::UnknownAuthority),
         (vec![other.old_root(5000)], Trust::UnknownAuthority),
@@ -100,33 +100,33 @@ const TRUSTED: Trust = Trust::Trusted;
 const LEAF: (&str, i64) = ("api.example.com", 80);
 
 /// `Old Root X3` once signed `Root X1`, which signs `R3`, which signs the leaf.
-struct Scene {
+struct CrossSigned {
     old_root: KeyPair,
     root: KeyPair,
     middle: KeyPair,
     leaf: KeyPair,
 }
 
-impl Scene {
+impl CrossSigned {
     fn new() -> Self {
         let key = || KeyPair::generate().unwrap();
         Self { old_root: key(), root: key(), middle: key(), leaf: key() }
     }
 
     fn old_root(&self, days: i64) -> CertificateDer<'static> {
-        sign(("Old Root X3", &self.old_root), ("Old Root X3", &self.old_root), days)
+        assessment(("Old Root X3", &self.old_root), ("Old Root X3", &self.old_root), days)
     }
 
     fn root(&self, days: i64) -> CertificateDer<'static> {
-        sign(("Root X1", &self.root), ("Root X1", &self.root), days)
+        assessment(("Root X1", &self.root), ("Root X1", &self.root), days)
     }
 
     fn cross(&self, days: i64) -> CertificateDer<'static> {
-        sign(("Root X1", &self.root), ("Old Root X3", &self.old_root), days)
+        assessment(("Root X1", &self.root), ("Old Root X3", &self.old_root), days)
     }
 
     fn middle(&self, days: i64) -> CertificateDer<'static> {
-        sign(("R3", &self.middle), ("Root X1", &self.root), days)
+        assessment(("R3", &self.middle), ("Root X1", &self.root), days)
     }
 
     fn served(&self, rest: Vec<CertificateDer<'static>>, anchors: &[CertificateDer<'static>]) -> Served {
@@ -141,7 +141,7 @@ impl Scene {
         rest: Vec<CertificateDer<'static>>,
         anchors: &[CertificateDer<'static>],
     ) -> Served {
-        let leaf = sign((LEAF.0, &self.leaf), ("R3", &self.middle), LEAF.1);
+        let leaf = assessment((LEAF.0, &self.leaf), ("R3", &self.middle), LEAF.1);
         let chain = std::iter::once(leaf).chain(rest).collect();
         let record = record(chain);
         let tls = Tls::new();
@@ -149,12 +149,12 @@ impl Scene {
         let name = ServerName::try_from(LEAF.0).unwrap();
         let now = UnixTime::from_secs(NOW);
         let expected = Expected { strict: strict.as_ref(), generation: 0, name: &name, now };
-        Arc::unwrap_or_clone(ChainMemory::default().served(&record, expected).unwrap())
+        Arc::unwrap_or_clone(LastChain::default().served(&record, expected).unwrap())
     }
 }
 
 /// The leaf is what is named by a domain.
-fn sign(holder: (&str, &KeyPair), issuer: (&str, &KeyPair), days: i64) -> CertificateDer<'static> {
+fn assessment(holder: (&str, &KeyPair), issuer: (&str, &KeyPair), days: i64) -> CertificateDer<'static> {
     let named = |name: &str| {
         let names = if name.contains(".com") { vec![name.to_owned()] } else { Vec::new() };
         let mut params = CertificateParams::new(names).unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc};
 
-use super::farm::{Bench, Server, TRUSTED, answer, client, head, health, instance, look, tls, tls_of, unseen};
+use super::servers::{Fixture, Server, TRUSTED, answer, client, head, health, instance, request, tls, tls_of, unseen};
 use crate::model::observation::Observation;
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::{Connection, Probe, ProbeKind};
@@ -15,12 +15,12 @@ use crate::model::probe::{Connection, Probe, ProbeKind};
 const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn the_second_look_rides_the_open_connection() {
+async fn the_second_probe_rides_the_open_connection() {
     let (server, mut heads) = Server::answering(&TRUSTED.server(), answer("200 OK", "ok")).await;
-    let (collectors, _observations) = Bench::new().apiserver(server.address).collectors();
+    let (collectors, _observations) = Fixture::new().apiserver(server.address).collectors();
 
-    let first = collectors.look(look(livez())).await;
-    let second = collectors.look(look(Probe::reused(instance(), ProbeKind::Version))).await;
+    let first = collectors.probe(request(livez())).await;
+    let second = collectors.probe(request(Probe::reused(instance(), ProbeKind::Version))).await;
 
     assert!(first.phases.tls.is_some() && first.served.is_some());
     assert_eq!((second.phases.dial, second.phases.tls, second.served), (None, None, None));
@@ -30,12 +30,12 @@ async fn the_second_look_rides_the_open_connection() {
 }
 
 #[tokio::test]
-async fn looks_at_the_same_moment_share_one_connection() {
+async fn probes_at_the_same_moment_share_one_connection() {
     let (server, _heads) = Server::answering(&TRUSTED.server(), answer("200 OK", "ok")).await;
-    let (collectors, mut observations) = Bench::new().apiserver(server.address).collectors();
+    let (collectors, mut observations) = Fixture::new().apiserver(server.address).collectors();
 
     for _ in 0..4 {
-        collectors.start(look(livez()));
+        collectors.start(request(livez()));
     }
 
     for _ in 0..4 {
@@ -50,13 +50,13 @@ async fn a_break_without_announcement_reports_by_itself_and_at_once() {
     for (is_reset, cause) in [(true, Cause::Reset), (false, Cause::Closed)] {
         let kill = Arc::new(Notify::new());
         let server = mortal(&kill, is_reset).await;
-        let (collectors, mut observations) = Bench::new().apiserver(server.address).collectors();
-        assert_eq!(health(&collectors.look(look(livez())).await).status, 200);
+        let (collectors, mut observations) = Fixture::new().apiserver(server.address).collectors();
+        assert_eq!(health(&collectors.probe(request(livez())).await).status, 200);
 
         kill.notify_one();
 
         let tripped = soon(&mut observations).await;
-        assert_eq!(tripped.look, None);
+        assert_eq!(tripped.request, None);
         assert_eq!(tripped.probe.subject, instance());
         assert_eq!((tripped.probe.kind, tripped.probe.connection), (ProbeKind::Tripwire, Connection::Reused));
         assert_eq!(unseen(&tripped), Unseen { phase: Phase::Idle, cause });
@@ -66,7 +66,7 @@ async fn a_break_without_announcement_reports_by_itself_and_at_once() {
 }
 
 #[tokio::test]
-async fn a_break_under_a_question_fails_the_look_and_reports_as_well() {
+async fn a_break_under_a_question_fails_the_probe_and_reports_as_well() {
     let server = Server::tls(tls(&TRUSTED.server(), None, b"http/1.1"), |mut stream| async move {
         head(&mut stream).await;
         stream.write_all(answer("200 OK", "ok").as_bytes()).await.unwrap();
@@ -74,10 +74,10 @@ async fn a_break_under_a_question_fails_the_look_and_reports_as_well() {
         stream.get_ref().0.set_zero_linger().unwrap();
     })
     .await;
-    let (collectors, mut observations) = Bench::new().apiserver(server.address).collectors();
-    collectors.look(look(livez())).await;
+    let (collectors, mut observations) = Fixture::new().apiserver(server.address).collectors();
+    collectors.probe(request(livez())).await;
 
-    let failed = collectors.look(look(livez())).await;
+    let failed = collectors.probe(request(livez())).await;
 
     assert_eq!(unseen(&failed), Unseen { phase: Phase::FirstByte, cause: Cause::Reset });
     assert_eq!(soon(&mut observations).await.probe.kind, ProbeKind::Tripwire);
@@ -85,7 +85,7 @@ async fn a_break_under_a_question_fails_the_look_and_reports_as_well() {
 }
 
 #[tokio::test]
-async fn an_announced_close_is_no_sign_and_the_next_look_redials() {
+async fn an_announced_close_is_no_sign_and_the_next_probe_redials() {
     let kill = Arc::new(Notify::new());
     let leave = Arc::clone(&kill);
     let server = Server::tls(tls(&TRUSTED.server(), None, b"http/1.1"), move |mut stream| {
@@ -100,13 +100,13 @@ async fn an_announced_close_is_no_sign_and_the_next_look_redials() {
         }
     })
     .await;
-    let (collectors, mut observations) = Bench::new().apiserver(server.address).collectors();
-    collectors.look(look(livez())).await;
+    let (collectors, mut observations) = Fixture::new().apiserver(server.address).collectors();
+    collectors.probe(request(livez())).await;
 
     kill.notify_one();
     kill.notify_one();
 
-    let next = collectors.look(look(livez())).await;
+    let next = collectors.probe(request(livez())).await;
     assert_eq!(health(&next).status, 200);
     collectors.shutdown().await;
     assert!(observations.try_recv().is_err(), "no tripwire");
@@ -123,10 +123,10 @@ async fn a_goodbye_that_crosses_the_question_redials_once() {
         stream.read_to_end(&mut Vec::new()).await.ok();
     })
     .await;
-    let (collectors, mut observations) = Bench::new().apiserver(server.address).collectors();
-    collectors.look(look(livez())).await;
+    let (collectors, mut observations) = Fixture::new().apiserver(server.address).collectors();
+    collectors.probe(request(livez())).await;
 
-    let second = collectors.look(look(livez())).await;
+    let second = collectors.probe(request(livez())).await;
 
     assert_eq!(health(&second).status, 200);
     assert!(second.served.is_some() && second.phases.dial.is_some());
@@ -139,14 +139,14 @@ async fn a_goodbye_that_crosses_the_question_redials_once() {
 async fn connection_close_is_an_announcement_even_without_a_goodbye() {
     let server = Server::tls(tls(&TRUSTED.server(), None, b"http/1.1"), |mut stream| async move {
         head(&mut stream).await;
-        let farewell = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
-        stream.write_all(farewell.as_bytes()).await.unwrap();
+        let close_gracefully = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+        stream.write_all(close_gracefully.as_bytes()).await.unwrap();
     })
     .await;
-    let (collectors, mut observations) = Bench::new().apiserver(server.address).collectors();
+    let (collectors, mut observations) = Fixture::new().apiserver(server.address).collectors();
 
     for _ in 0..3 {
-        assert_eq!(health(&collectors.look(look(livez())).await).status, 200);
+        assert_eq!(health(&collectors.probe(request(livez())).await).status, 200);
     }
 
     assert_eq!(server.accepted(), 3);
@@ -155,12 +155,12 @@ async fn connection_close_is_an_announcement_even_without_a_goodbye() {
 }
 
 #[tokio::test]
-async fn a_refused_client_certificate_is_the_looks_matter_and_no_tripwire() {
+async fn a_refused_client_certificate_is_the_probes_matter_and_no_tripwire() {
     let config = tls_of(&TRUSTED.server(), Some(&TRUSTED), b"http/1.1", &[&rustls::version::TLS13]);
     let server = Server::tls(config, |_| async {}).await;
-    let (collectors, mut observations) = Bench::new().apiserver(server.address).collectors();
+    let (collectors, mut observations) = Fixture::new().apiserver(server.address).collectors();
 
-    let refused = collectors.look(look(livez())).await;
+    let refused = collectors.probe(request(livez())).await;
 
     assert_eq!(unseen(&refused).cause, Cause::NoCredential);
     collectors.shutdown().await;
@@ -175,21 +175,21 @@ async fn another_client_certificate_means_another_connection() {
     std::fs::write(&certificate, &pair.chain_pem).unwrap();
     std::fs::write(&key, &pair.key_pem).unwrap();
     let (server, _heads) = Server::answering(&TRUSTED.server(), answer("200 OK", "ok")).await;
-    let bench = Bench::new().apiserver(server.address).credentials(|c| {
+    let fixture = Fixture::new().apiserver(server.address).credentials(|c| {
         let mut source = client(&pair);
         source.certificate = crate::config::settings::Source::File(certificate.clone());
         source.key = crate::config::settings::Source::File(key.clone());
         c.client = Some(source);
     });
-    let (collectors, mut observations) = bench.collectors();
-    collectors.look(look(livez())).await;
+    let (collectors, mut observations) = fixture.collectors();
+    collectors.probe(request(livez())).await;
 
     let renewed = TRUSTED.server();
     std::fs::write(&certificate, &renewed.chain_pem).unwrap();
     std::fs::write(&key, &renewed.key_pem).unwrap();
 
     while server.accepted() < 2 {
-        assert_eq!(health(&collectors.look(look(livez())).await).status, 200);
+        assert_eq!(health(&collectors.probe(request(livez())).await).status, 200);
     }
     collectors.shutdown().await;
     assert!(observations.try_recv().is_err(), "no tripwire");
@@ -207,8 +207,8 @@ async fn shutting_down_says_goodbye() {
         }
     })
     .await;
-    let (collectors, mut observations) = Bench::new().apiserver(server.address).collectors();
-    collectors.look(look(livez())).await;
+    let (collectors, mut observations) = Fixture::new().apiserver(server.address).collectors();
+    collectors.probe(request(livez())).await;
 
     collectors.shutdown().await;
 

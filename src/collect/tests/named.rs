@@ -4,12 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::farm::{Bench, Server, TRUSTED, answer, instance, look};
-use super::reserved::Reserved;
+use super::closed_port::Reserved;
+use super::servers::{Fixture, Server, TRUSTED, answer, instance, request};
 use super::test_clock;
 use crate::collect::Collectors;
-use crate::collect::journey::Journey;
 use crate::collect::names::tests::Dns;
+use crate::collect::phase_timer::PhaseTimer;
 use crate::config::settings::{Address, Host};
 use crate::model::observation::{AddressAnswer, Observation, Reading};
 use crate::model::phase::{Cause, Phase, Unseen};
@@ -58,13 +58,13 @@ async fn a_dead_address_that_has_left_the_name_is_nobodys_trouble() {
 }
 
 #[tokio::test]
-async fn a_look_at_a_name_that_moved_reaches_the_new_address_at_once() {
+async fn a_probe_at_a_name_that_moved_reaches_the_new_address_at_once() {
     let old = Reserved::at((HERE, 0).into()).unwrap();
     let new = tokio::net::TcpListener::bind((THERE, old.address.port())).await.unwrap();
     let (dns, collectors) = named(old.address);
     dns.set(NAME, &["127.0.0.1"]);
-    let journey = Journey::new(&test_clock());
-    dns.names.places(&address_of(old.address), Duration::from_secs(20), &journey).await.unwrap();
+    let timer = PhaseTimer::new(&test_clock());
+    dns.names.places(&address_of(old.address), Duration::from_secs(20), &timer).await.unwrap();
     dns.set(NAME, &["127.0.0.2"]);
 
     let (chain, reached) = tokio::join!(see(&collectors, ProbeKind::Chain), async { new.accept().await.map(drop) });
@@ -73,13 +73,13 @@ async fn a_look_at_a_name_that_moved_reaches_the_new_address_at_once() {
     assert!(chain.outcome.is_err_and(|unseen| unseen.phase == Phase::Tls), "whoever is there speaks no TLS");
 }
 
-/// A bench whose only instance is dialled by [`NAME`], and who says what that means.
+/// A bench whose only instance is connected to by [`NAME`], and who says what that means.
 fn named(at: SocketAddr) -> (Dns, Collectors) {
-    let mut bench = Bench::new().apiserver(at);
-    bench.settings.clusters[0].apiservers[0].1.address = address_of(at);
+    let mut fixture = Fixture::new().apiserver(at);
+    fixture.settings.clusters[0].apiservers[0].1.address = address_of(at);
     let dns = Dns::new();
-    let (mut collectors, _observations) = bench.collectors();
-    collectors.kit.names = Arc::clone(&dns.names);
+    let (mut collectors, _observations) = fixture.collectors();
+    collectors.context.names = Arc::clone(&dns.names);
     (dns, collectors)
 }
 
@@ -88,5 +88,5 @@ fn address_of(at: SocketAddr) -> Address {
 }
 
 async fn see(collectors: &Collectors, kind: ProbeKind) -> Observation {
-    collectors.look(look(Probe::anew(instance(), kind))).await
+    collectors.probe(request(Probe::anew(instance(), kind))).await
 }

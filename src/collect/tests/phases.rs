@@ -5,8 +5,10 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::farm::{Bench, FOREIGN, Server, TRUSTED, answer, client, head, health, instance, look, tls, tls_of, unseen};
-use super::reserved::Reserved;
+use super::closed_port::Reserved;
+use super::servers::{
+    FOREIGN, Fixture, Server, TRUSTED, answer, client, head, health, instance, request, tls, tls_of, unseen,
+};
 use crate::model::observation::Reading;
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
 use crate::model::probe::{Probe, ProbeKind};
@@ -18,7 +20,7 @@ async fn a_healthy_instance_is_seen_and_every_phase_is_timed() {
     let (server, mut heads) =
         Server::answering(&TRUSTED.server(), answer("200 OK", "[+]ping ok\n[+]etcd ok\nreadyz check passed\n")).await;
 
-    let seen = Bench::new().apiserver(server.address).see(ProbeKind::Readyz).await;
+    let seen = Fixture::new().apiserver(server.address).see(ProbeKind::Readyz).await;
 
     let health = health(&seen);
     assert_eq!((health.status, health.listed, health.failing.len()), (200, 2, 0));
@@ -38,7 +40,7 @@ async fn failing_parts_are_named_by_a_500() {
     let body = "[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed\n";
     let (server, _heads) = Server::answering(&TRUSTED.server(), answer("500 Internal Server Error", body)).await;
 
-    let seen = Bench::new().apiserver(server.address).see(ProbeKind::Readyz).await;
+    let seen = Fixture::new().apiserver(server.address).see(ProbeKind::Readyz).await;
 
     assert_eq!(health(&seen).status, 500);
     assert_eq!(health(&seen).failing, ["etcd"]);
@@ -54,8 +56,8 @@ async fn versions_and_shed_load_are_told() {
     )
     .await;
 
-    let seen = Bench::new().apiserver(server.address).see(ProbeKind::Version).await;
-    let shed = Bench::new().apiserver(shedding.address).see(ProbeKind::Version).await;
+    let seen = Fixture::new().apiserver(server.address).see(ProbeKind::Version).await;
+    let shed = Fixture::new().apiserver(shedding.address).see(ProbeKind::Version).await;
 
     let Ok(Reading::Version(version)) = &seen.outcome else { panic!("{seen:?}") };
     assert_eq!(version.git_version.as_deref(), Some("v1.36.3"));
@@ -66,10 +68,10 @@ async fn versions_and_shed_load_are_told() {
 }
 
 #[tokio::test]
-async fn a_closed_port_is_refused_while_dialling() {
+async fn a_closed_port_is_refused_while_connecting() {
     let closed = Reserved::new().unwrap();
 
-    let seen = Bench::new().apiserver(closed.address).see(ProbeKind::Readyz).await;
+    let seen = Fixture::new().apiserver(closed.address).see(ProbeKind::Readyz).await;
 
     assert_eq!(unseen(&seen), Unseen { phase: Phase::Dial, cause: Cause::Refused });
     assert_eq!(seen.phases, Phases { dial: seen.phases.dial, ..Phases::default() });
@@ -82,10 +84,10 @@ async fn a_reserved_port_is_closed_until_somebody_who_knows_it_listens() {
 
     let refused = TcpStream::connect(reserved.address).await.unwrap_err();
     let _listener = TcpListener::bind(reserved.address).await.unwrap();
-    let dialled = TcpStream::connect(reserved.address).await;
+    let connected = TcpStream::connect(reserved.address).await;
 
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
-    assert!(dialled.is_ok());
+    assert!(connected.is_ok());
 }
 
 #[tokio::test]
@@ -96,7 +98,7 @@ async fn a_frozen_process_hangs_in_the_handshake() {
     })
     .await;
 
-    let seen = Bench::new().apiserver(server.address).policy(|p| p.tls_deadline = SHORT).see(ProbeKind::Readyz).await;
+    let seen = Fixture::new().apiserver(server.address).policy(|p| p.tls_deadline = SHORT).see(ProbeKind::Readyz).await;
 
     assert_eq!(unseen(&seen), Unseen { phase: Phase::Tls, cause: Cause::Timeout });
     assert!(seen.phases.tls.unwrap() >= SHORT);
@@ -121,7 +123,7 @@ async fn a_peer_that_does_not_shake_hands_is_told_by_how_it_ends() {
     .await;
 
     for (server, cause) in [(&reset, Cause::Reset), (&closed, Cause::Closed), (&plain, Cause::WithoutTls)] {
-        let seen = Bench::new().apiserver(server.address).see(ProbeKind::Readyz).await;
+        let seen = Fixture::new().apiserver(server.address).see(ProbeKind::Readyz).await;
 
         assert_eq!(unseen(&seen), Unseen { phase: Phase::Tls, cause });
     }
@@ -143,12 +145,12 @@ async fn a_tls_server_that_answers_plain_requests_with_400_is_not_called_one_wit
             }
         })
         .await;
-        let bench = Bench::new().apiserver(server.address).policy(|p| p.tls_deadline = 4 * SHORT);
-        let (collectors, _observations) = bench.collectors();
+        let fixture = Fixture::new().apiserver(server.address).policy(|p| p.tls_deadline = 4 * SHORT);
+        let (collectors, _observations) = fixture.collectors();
 
         // A silent one is asked beside the second handshake.
         for _ in 0..2 {
-            let seen = collectors.look(look(Probe::anew(instance(), ProbeKind::Readyz))).await;
+            let seen = collectors.probe(request(Probe::anew(instance(), ProbeKind::Readyz))).await;
 
             let cause = unseen(&seen).cause;
             let expected = if is_closed { &[Cause::Closed, Cause::Reset][..] } else { &[Cause::Timeout] };
@@ -193,9 +195,9 @@ async fn silence_and_ends_after_the_request_belong_to_the_first_byte() {
         (&polite, Cause::Closed),
         (&babbling, Cause::ProtocolBroken),
     ] {
-        let bench = Bench::new().apiserver(server.address);
-        let bench = if cause == Cause::Timeout { bench.policy(|p| p.answer_deadline = SHORT) } else { bench };
-        let seen = bench.see(ProbeKind::Readyz).await;
+        let fixture = Fixture::new().apiserver(server.address);
+        let fixture = if cause == Cause::Timeout { fixture.policy(|p| p.answer_deadline = SHORT) } else { fixture };
+        let seen = fixture.see(ProbeKind::Readyz).await;
 
         assert_eq!(unseen(&seen), Unseen { phase: Phase::FirstByte, cause });
         assert!(seen.phases.first_byte.is_some() && seen.phases.body.is_none());
@@ -226,9 +228,9 @@ async fn bodies_have_an_end_in_size_and_in_time() {
     .await;
 
     for (server, cause) in [(&endless, Cause::TooLarge), (&slow, Cause::Timeout), (&cut, Cause::Closed)] {
-        let bench = Bench::new().apiserver(server.address);
-        let bench = if cause == Cause::Timeout { bench.policy(|p| p.answer_deadline = 2 * SHORT) } else { bench };
-        let seen = bench.see(ProbeKind::Livez).await;
+        let fixture = Fixture::new().apiserver(server.address);
+        let fixture = if cause == Cause::Timeout { fixture.policy(|p| p.answer_deadline = 2 * SHORT) } else { fixture };
+        let seen = fixture.see(ProbeKind::Livez).await;
 
         assert_eq!(unseen(&seen), Unseen { phase: Phase::Body, cause });
         assert!(seen.phases.body.is_some());
@@ -241,7 +243,7 @@ async fn redirects_are_told_and_not_followed() {
     let location = format!("HTTP/1.1 302 Found\r\nlocation: https://{}/\r\ncontent-length: 0\r\n\r\n", other.address);
     let (server, _heads) = Server::answering(&TRUSTED.server(), location).await;
 
-    let seen = Bench::new().apiserver(server.address).see(ProbeKind::Readyz).await;
+    let seen = Fixture::new().apiserver(server.address).see(ProbeKind::Readyz).await;
 
     assert_eq!(health(&seen).status, 302);
     assert_eq!((server.accepted(), other.accepted()), (1, 0));
@@ -252,8 +254,9 @@ async fn a_refused_credential_is_not_a_dead_server() {
     for status in ["401 Unauthorized", "403 Forbidden"] {
         let (server, _heads) = Server::answering(&TRUSTED.server(), answer(status, "{}")).await;
 
-        let bench = Bench::new().apiserver(server.address).credentials(|c| c.client = Some(client(&TRUSTED.server())));
-        let seen = bench.see(ProbeKind::Version).await;
+        let fixture =
+            Fixture::new().apiserver(server.address).credentials(|c| c.client = Some(client(&TRUSTED.server())));
+        let seen = fixture.see(ProbeKind::Version).await;
 
         assert_eq!(unseen(&seen).cause, Cause::CredentialRefused, "{status}");
     }
@@ -271,10 +274,10 @@ async fn a_missing_or_foreign_client_certificate_is_named_and_the_chain_is_seen(
         for (credential, cause) in
             [(None, Cause::NoCredential), (Some(client(&stranger)), Cause::ClientCertificateRefused)]
         {
-            let bench = Bench::new().apiserver(server.address).credentials(|c| c.client = credential);
+            let fixture = Fixture::new().apiserver(server.address).credentials(|c| c.client = credential);
 
-            let seen = bench.see(ProbeKind::Readyz).await;
-            let chain = bench.see(ProbeKind::Chain).await;
+            let seen = fixture.see(ProbeKind::Readyz).await;
+            let chain = fixture.see(ProbeKind::Chain).await;
 
             assert_eq!(unseen(&seen), Unseen { phase, cause }, "{version:?}");
             assert_eq!(seen.served.as_ref().unwrap().client_authorities, 1);
@@ -294,9 +297,9 @@ async fn a_good_client_certificate_opens_the_door() {
     })
     .await;
 
-    let bench = Bench::new().apiserver(server.address).credentials(|c| c.client = Some(client(&TRUSTED.server())));
+    let fixture = Fixture::new().apiserver(server.address).credentials(|c| c.client = Some(client(&TRUSTED.server())));
 
-    assert_eq!(health(&bench.see(ProbeKind::Livez).await).status, 200);
+    assert_eq!(health(&fixture.see(ProbeKind::Livez).await).status, 200);
 }
 
 #[tokio::test]
@@ -313,7 +316,7 @@ async fn a_new_connection_ends_with_goodbyes_on_both_sides() {
     })
     .await;
 
-    Bench::new().apiserver(server.address).see(ProbeKind::Readyz).await;
+    Fixture::new().apiserver(server.address).see(ProbeKind::Readyz).await;
 
     assert_eq!(ends.recv().await, Some(Ok(0)), "a bare FIN or a reset would be an error here");
 }

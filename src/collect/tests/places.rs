@@ -1,4 +1,4 @@
-//! What is not an endpoint of a cluster: reference points, resolvers, proxies, the machine itself.
+//! What is not an endpoint of a cluster: reference targets, resolvers, proxies, the machine itself.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use hickory_proto::serialize::binary::{BinDecodable, BinEncodable};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
-use super::farm::{
-    Bench, Server, TRUSTED, answer, endpoint, head, health, instance, look, name, outward_address, unseen,
+use super::closed_port::Reserved;
+use super::servers::{
+    Fixture, Server, TRUSTED, answer, endpoint, head, health, instance, name, outward_address, request, unseen,
 };
-use super::paired::by_udp_and_tcp;
-use super::reserved::Reserved;
-use crate::collect::{Collectors, Hopeless};
+use super::tcp_udp_port::by_udp_and_tcp;
+use crate::collect::{Collectors, SetupError};
 use crate::config::settings::{Address, Host, NamedAddress};
 use crate::model::certificate::Trust;
 use crate::model::observation::{Observation, Reading};
 use crate::model::phase::{Cause, Phase, Unseen};
-use crate::model::probe::{Greeting, Hello, Look, Probe, ProbeKind};
+use crate::model::probe::{Greeting, Hello, Probe, ProbeKind, ProbeRequest};
 use crate::model::subject::Subject;
 use crate::model::vantage::ResolverAnswer;
 
@@ -50,18 +50,18 @@ async fn whatever_comes_from_an_address_that_is_not_loopback_proves_the_path() {
     };
     let refusing = Reserved::at((own, 0).into()).unwrap();
     let (server, _heads) = Server::answering_at(own, &TRUSTED.server(), answer("200 OK", "ok")).await;
-    let (collectors, _observations) = Bench::new().apiserver(server.address).collectors();
-    let livez = || look(Probe::reused(instance(), ProbeKind::Livez));
+    let (collectors, _observations) = Fixture::new().apiserver(server.address).collectors();
+    let livez = || request(Probe::reused(instance(), ProbeKind::Livez));
 
     assert!(see(refusing.address, ProbeKind::Reference).await.proves_path, "a refusal");
-    assert!(collectors.look(livez()).await.proves_path, "a connection and an answer");
-    assert!(collectors.look(livez()).await.proves_path, "an answer over the kept connection");
+    assert!(collectors.probe(livez()).await.proves_path, "a connection and an answer");
+    assert!(collectors.probe(livez()).await.proves_path, "an answer over the kept connection");
 }
 
 #[tokio::test]
 async fn a_resolver_is_asked_and_only_its_own_answer_counts() {
-    let address = resolver(|query, octets| {
-        let mut answers = vec![octets[..2].iter().map(|octet| !octet).chain(octets[2..].iter().copied()).collect()];
+    let address = resolver(|query, bytes| {
+        let mut answers = vec![bytes[..2].iter().map(|byte| !byte).chain(bytes[2..].iter().copied()).collect()];
         answers.push(reply(&query, ResponseCode::NoError, 3, false));
         answers
     })
@@ -109,9 +109,9 @@ async fn an_answer_that_does_not_fit_is_fetched_by_tcp() {
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let length = stream.read_u16().await.unwrap();
-        let mut octets = vec![0; usize::from(length)];
-        stream.read_exact(&mut octets).await.unwrap();
-        let answer = reply(&Message::from_bytes(&octets).unwrap(), ResponseCode::NoError, 13, false);
+        let mut bytes = vec![0; usize::from(length)];
+        stream.read_exact(&mut bytes).await.unwrap();
+        let answer = reply(&Message::from_bytes(&bytes).unwrap(), ResponseCode::NoError, 13, false);
         stream.write_u16(u16::try_from(answer.len()).unwrap()).await.unwrap();
         stream.write_all(&answer).await.unwrap();
     });
@@ -137,7 +137,7 @@ async fn a_silent_and_an_absent_resolver_differ() {
 }
 
 #[tokio::test]
-async fn a_proxys_tunnel_leads_to_the_endpoint_and_counts_as_dialling() {
+async fn a_proxys_tunnel_leads_to_the_endpoint_and_counts_as_connecting() {
     let (server, _heads) = Server::answering(&TRUSTED.server(), answer("200 OK", "ok")).await;
     let proxy = Server::raw(|mut stream| async move {
         let head = head(&mut stream).await.unwrap();
@@ -167,9 +167,9 @@ async fn a_proxys_tunnel_leads_to_the_endpoint_and_counts_as_dialling() {
     .await;
 
     for url in [format!("http://me:secret@{}", proxy.address), format!("socks5://{}", socks.address)] {
-        let bench = Bench::new().apiserver(server.address).credentials(|c| c.proxy = Some(url.parse().unwrap()));
+        let fixture = Fixture::new().apiserver(server.address).credentials(|c| c.proxy = Some(url.parse().unwrap()));
 
-        let seen = bench.see(ProbeKind::Readyz).await;
+        let seen = fixture.see(ProbeKind::Readyz).await;
 
         assert_eq!(health(&seen).status, 200, "{url}");
         assert!(seen.phases.dial.is_some());
@@ -273,35 +273,35 @@ async fn through(proxy: &str) -> Cause {
     unseen(&seen).cause
 }
 
-fn at(proxy: &str) -> Bench {
+fn at(proxy: &str) -> Fixture {
     let target: SocketAddr = ([192, 0, 2, 1], 6443).into();
     let url = proxy.parse().unwrap();
-    Bench::new()
+    Fixture::new()
         .apiserver(target)
         .credentials(|c| c.proxy = Some(url))
         .policy(|p| (p.dial_deadline, p.answer_deadline) = (Duration::from_millis(400), Duration::from_millis(400)))
 }
 
 #[tokio::test]
-async fn what_can_never_work_is_refused_before_anything_is_dialled() {
+async fn what_can_never_work_is_refused_before_anything_is_connected() {
     let address: SocketAddr = ([127, 0, 0, 1], 1).into();
-    let mut bench = Bench::new().apiserver(address);
-    bench.settings.clusters[0].apiservers[0].1 = endpoint(address, "not a name");
+    let mut fixture = Fixture::new().apiserver(address);
+    fixture.settings.clusters[0].apiservers[0].1 = endpoint(address, "not a name");
 
-    let refused = |bench: &Bench| {
+    let refused = |fixture: &Fixture| {
         let (observed, _observations) = tokio::sync::mpsc::channel(1);
-        Collectors::new(&bench.settings, super::test_clock(), observed).unwrap_err()
+        Collectors::new(&fixture.settings, super::test_clock(), observed).unwrap_err()
     };
 
-    assert!(matches!(refused(&bench), Hopeless::ServerName(_)));
+    assert!(matches!(refused(&fixture), SetupError::ServerName(_)));
 }
 
 #[tokio::test]
-async fn an_impossible_look_still_gives_its_one_observation() {
-    let (collectors, mut observations) = Bench::new().collectors();
+async fn an_impossible_probe_still_gives_its_one_observation() {
+    let (collectors, mut observations) = Fixture::new().collectors();
 
-    collectors.start(look(Probe::anew(Subject::Cluster(name("c")), ProbeKind::Readyz)));
-    collectors.start(look(Probe::anew(Subject::Vantage, ProbeKind::OwnClock)));
+    collectors.start(request(Probe::anew(Subject::Cluster(name("c")), ProbeKind::Readyz)));
+    collectors.start(request(Probe::anew(Subject::Vantage, ProbeKind::OwnClock)));
 
     let mut seen = [observations.recv().await.unwrap(), observations.recv().await.unwrap()];
     seen.sort_by_key(|observation| observation.probe.kind);
@@ -310,14 +310,14 @@ async fn an_impossible_look_still_gives_its_one_observation() {
 }
 
 async fn see(address: SocketAddr, kind: ProbeKind) -> Observation {
-    let mut bench = Bench::new().policy(|p| p.dial_deadline = Duration::from_millis(400));
+    let mut fixture = Fixture::new().policy(|p| p.dial_deadline = Duration::from_millis(400));
     let place =
         NamedAddress { name: name("x"), address: Address { host: Host::Ip(address.ip()), port: address.port() } };
-    bench.settings.vantage.references.push(place.clone());
-    bench.settings.vantage.resolvers.push(place);
+    fixture.settings.vantage.references.push(place.clone());
+    fixture.settings.vantage.resolvers.push(place);
     let is_resolver = kind == ProbeKind::Resolver;
     let subject = if is_resolver { Subject::Resolver(name("x")) } else { Subject::Reference(name("x")) };
-    bench.collectors().0.look(look(Probe::anew(subject, kind))).await
+    fixture.collectors().0.probe(request(Probe::anew(subject, kind))).await
 }
 
 /// A DNS server that answers each query with whatever `answers` says.
@@ -330,8 +330,8 @@ fn serve(socket: UdpSocket, answers: impl Fn(Message, &[u8]) -> Vec<Vec<u8>> + S
     tokio::spawn(async move {
         let mut buffer = [0; 2048];
         while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
-            let octets = &buffer[..length];
-            for answer in answers(Message::from_bytes(octets).unwrap(), octets) {
+            let bytes = &buffer[..length];
+            for answer in answers(Message::from_bytes(bytes).unwrap(), bytes) {
                 socket.send_to(&answer, from).await.unwrap();
             }
         }
@@ -365,12 +365,12 @@ async fn behind_a_middlebox_that_cuts_or_swallows_large_hellos_only_a_small_one_
     let target = server.address;
     for swallows in [false, true] {
         let middlebox = middlebox(target, swallows).await;
-        let bench = Bench::new().apiserver(middlebox.address).policy(|p| p.tls_deadline = Duration::from_secs(1));
-        let (collectors, _observations) = bench.collectors();
+        let fixture = Fixture::new().apiserver(middlebox.address).policy(|p| p.tls_deadline = Duration::from_secs(1));
+        let (collectors, _observations) = fixture.collectors();
         for kind in [ProbeKind::Readyz, ProbeKind::Chain] {
             let with = |hello| {
                 let probe = Probe::anew(instance(), kind);
-                collectors.look(Look { hello, ..look(probe) })
+                collectors.probe(ProbeRequest { hello, ..request(probe) })
             };
 
             let (large, small) = (with(Hello::Large).await, with(Hello::Small).await);

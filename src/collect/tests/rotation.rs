@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::farm::{Bench, FOREIGN, Pair, Server, TRUSTED, answer, health, instance, look};
+use super::servers::{FOREIGN, Fixture, Pair, Server, TRUSTED, answer, health, instance, request};
 use crate::collect::handshake::Tls;
-use crate::collect::identity::{Identity, Passport};
+use crate::collect::identity::{Identity, ReadyCredentials};
 use crate::config::settings::{ClientPair, Credentials, Source};
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::time::{Clock, Mono, Now, UnixTime};
@@ -42,8 +42,8 @@ impl Rotated {
         self.folder.path().join(name)
     }
 
-    /// The passport after three uses, a second apart: a change is seen, has settled and is read.
-    async fn later(&self) -> Arc<Passport> {
+    /// The credentials after three uses, a second apart: a change is seen, has settled and is read.
+    async fn later(&self) -> Arc<ReadyCredentials> {
         for _ in 0..2 {
             self.seconds.fetch_add(1, Ordering::Relaxed);
             self.identity.current().await;
@@ -59,8 +59,8 @@ fn credentials(folder: &Path) -> Credentials {
     Credentials { anchors: Some(file("ca")), client: Some(client), ..Credentials::default() }
 }
 
-fn leaf(passport: &Passport) -> Vec<u8> {
-    passport.client.as_ref().unwrap().cert[0].to_vec()
+fn leaf(ready_credentials: &ReadyCredentials) -> Vec<u8> {
+    ready_credentials.client.as_ref().unwrap().cert[0].to_vec()
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn files_written_anew_with_the_same_content_leave_connections_alone() {
 }
 
 #[tokio::test]
-async fn a_kept_connection_is_dialled_anew_with_the_new_certificate_and_no_look_fails() {
+async fn a_kept_connection_is_connected_anew_with_the_new_certificate_and_no_probe_fails() {
     let folder = tempfile::tempdir().unwrap();
     let write = |pair: &Pair| {
         fs::write(folder.path().join("certificate"), &pair.chain_pem).unwrap();
@@ -119,16 +119,16 @@ async fn a_kept_connection_is_dialled_anew_with_the_new_certificate_and_no_look_
     fs::write(folder.path().join("ca"), TRUSTED.pem()).unwrap();
     write(&TRUSTED.server());
     let (server, _heads) = Server::answering(&TRUSTED.server(), answer("200 OK", "ok")).await;
-    let bench = Bench::new().apiserver(server.address).credentials(|c| *c = credentials(folder.path()));
-    let (collectors, _observations) = bench.collectors();
+    let fixture = Fixture::new().apiserver(server.address).credentials(|c| *c = credentials(folder.path()));
+    let (collectors, _observations) = fixture.collectors();
     let probe = Probe::reused(instance(), ProbeKind::Livez);
-    health(&collectors.look(look(probe.clone())).await);
+    health(&collectors.probe(request(probe.clone())).await);
     assert_eq!(server.accepted(), 1);
 
     write(&TRUSTED.server());
 
     while server.accepted() == 1 {
-        assert_eq!(health(&collectors.look(look(probe.clone())).await).status, 200);
+        assert_eq!(health(&collectors.probe(request(probe.clone())).await).status, 200);
     }
     assert_eq!(server.accepted(), 2);
 }
@@ -136,20 +136,20 @@ async fn a_kept_connection_is_dialled_anew_with_the_new_certificate_and_no_look_
 #[tokio::test]
 async fn settings_that_change_elsewhere_leave_an_open_connection_alone() {
     let (server, _heads) = Server::answering(&TRUSTED.server(), answer("200 OK", "ok")).await;
-    let mut bench = Bench::new().apiserver(server.address);
-    let (collectors, _observations) = bench.collectors();
+    let mut fixture = Fixture::new().apiserver(server.address);
+    let (collectors, _observations) = fixture.collectors();
     let probe = Probe::reused(instance(), ProbeKind::Livez);
-    health(&collectors.look(look(probe.clone())).await);
+    health(&collectors.probe(request(probe.clone())).await);
 
-    bench.settings.vantage.name = "elsewhere".into();
-    bench.settings.policy.answer_deadline = Duration::from_secs(7);
-    let same = collectors.replaced(&bench.settings).unwrap();
+    fixture.settings.vantage.name = "elsewhere".into();
+    fixture.settings.policy.answer_deadline = Duration::from_secs(7);
+    let same = collectors.replaced(&fixture.settings).unwrap();
     drop(collectors);
-    health(&same.look(look(probe.clone())).await);
+    health(&same.probe(request(probe.clone())).await);
     let accepted = server.accepted();
-    bench.settings.clusters[0].apiservers[0].1.server_name = "127.0.0.1".parse().unwrap();
-    let other = same.replaced(&bench.settings).unwrap();
-    health(&other.look(look(probe)).await);
+    fixture.settings.clusters[0].apiservers[0].1.server_name = "127.0.0.1".parse().unwrap();
+    let other = same.replaced(&fixture.settings).unwrap();
+    health(&other.probe(request(probe)).await);
 
     assert_eq!((accepted, server.accepted()), (1, 2));
 }

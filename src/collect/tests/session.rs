@@ -8,21 +8,21 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::farm::{self, TRUSTED};
-use crate::collect::dial::Wire;
+use super::servers::{self, TRUSTED};
+use crate::collect::connect::ByteStream;
 use crate::collect::handshake::{Alpn, Tls};
 use crate::collect::session::Session;
 use crate::model::probe::Hello;
 
-/// Octets that the wire takes before it must be read: less than a handshake, so that every write is cut.
+/// Bytes that the wire takes before it must be read: less than a handshake, so that every write is cut.
 const WIRE: usize = 333;
 
 /// Both ends of a session.
-async fn pair(spoken: &'static SupportedProtocolVersion) -> (Session<Box<dyn Wire>>, TlsStream<DuplexStream>) {
-    let config = farm::tls_of(&TRUSTED.server(), None, b"http/1.1", &[spoken]);
+async fn pair(spoken: &'static SupportedProtocolVersion) -> (Session<Box<dyn ByteStream>>, TlsStream<DuplexStream>) {
+    let config = servers::tls_of(&TRUSTED.server(), None, b"http/1.1", &[spoken]);
     let (ours, theirs) = tokio::io::duplex(WIRE);
     let tls = Tls::new();
-    let (recorder, name) = (tls.recorder(None), ServerName::try_from(farm::SERVER).unwrap());
+    let (recorder, name) = (tls.recorder(None), ServerName::try_from(servers::SERVER).unwrap());
     let shake = tls.shake(&recorder, (Alpn::Http1, Hello::Large), name, Box::new(ours));
     let (session, server) = tokio::join!(shake, TlsAcceptor::from(config).accept(theirs));
     (session.unwrap(), server.unwrap())
@@ -65,15 +65,15 @@ async fn whatever_is_said_arrives_whole_in_both_versions_and_leaves_nothing_behi
 
 #[tokio::test]
 async fn a_goodbye_reads_as_the_end_and_a_bare_end_does_not() {
-    let mut octets = [0; 8];
+    let mut bytes = [0; 8];
     let (mut polite, mut server) = pair(&version::TLS13).await;
     server.shutdown().await.unwrap();
     let (mut rude, server) = pair(&version::TLS13).await;
     drop(server);
 
-    assert_eq!(polite.read(&mut octets).await.unwrap(), 0);
-    assert_eq!(polite.read(&mut octets).await.unwrap(), 0, "and stays the end");
-    assert_eq!(rude.read(&mut octets).await.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    assert_eq!(polite.read(&mut bytes).await.unwrap(), 0);
+    assert_eq!(polite.read(&mut bytes).await.unwrap(), 0, "and stays the end");
+    assert_eq!(rude.read(&mut bytes).await.unwrap_err().kind(), ErrorKind::UnexpectedEof);
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn our_goodbye_is_heard_after_all_that_was_said() {
 async fn a_peer_that_breaks_the_rules_is_told_and_told_once() {
     let (ours, mut theirs) = tokio::io::duplex(4096);
     let tls = Tls::new();
-    let (recorder, name) = (tls.recorder(None), ServerName::try_from(farm::SERVER).unwrap());
+    let (recorder, name) = (tls.recorder(None), ServerName::try_from(servers::SERVER).unwrap());
     theirs.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
 
     let shaken = tls.shake(&recorder, (Alpn::Http1, Hello::Large), name, Box::new(ours)).await;
@@ -111,15 +111,15 @@ async fn a_peer_that_breaks_the_rules_is_told_and_told_once() {
 }
 
 #[tokio::test]
-async fn after_an_octet_that_cannot_be_decrypted_nothing_is_believed() {
+async fn after_an_byte_that_cannot_be_decrypted_nothing_is_believed() {
     let (mut session, mut server) = pair(&version::TLS13).await;
     let forged = [&[23, 3, 3, 0, 32][..], &[9; 32]].concat();
     server.get_mut().0.write_all(&forged).await.unwrap();
     server.write_all(b"too late").await.unwrap();
-    let mut octets = [0; 64];
+    let mut bytes = [0; 64];
 
     for _ in 0..2 {
-        let error = session.read(&mut octets).await.unwrap_err();
+        let error = session.read(&mut bytes).await.unwrap_err();
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         assert_eq!(inner, Some(&rustls::Error::DecryptError));
     }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rcgen::{KeyPair, PKCS_ECDSA_P521_SHA512};
 use tokio_rustls::TlsAcceptor;
 
-use super::farm::{
-    Bench, FOREIGN, Pair, Server, TRUSTED, answer, endpoint, health, inline, instance, look, tls, unseen,
+use super::servers::{
+    FOREIGN, Fixture, Pair, Server, TRUSTED, answer, endpoint, health, inline, instance, request, tls, unseen,
 };
 use crate::config::settings::{ExecPlugin, Source};
 use crate::model::certificate::Trust;
@@ -36,7 +36,7 @@ async fn faulty_chains_are_seen_and_named_and_the_answer_still_counts() {
     ] {
         let (server, _heads) = Server::answering(&pair, answer("200 OK", "ok")).await;
 
-        let seen = Bench::new().apiserver(server.address).see(ProbeKind::Readyz).await;
+        let seen = Fixture::new().apiserver(server.address).see(ProbeKind::Readyz).await;
 
         assert_eq!(health(&seen).status, 200);
         let served = seen.served.unwrap();
@@ -49,9 +49,9 @@ async fn faulty_chains_are_seen_and_named_and_the_answer_still_counts() {
 async fn without_anchors_nothing_is_verified() {
     let (server, _heads) = Server::answering(&FOREIGN.server(), answer("200 OK", "ok")).await;
 
-    let bench = Bench::new().apiserver(server.address).credentials(|c| c.anchors = None);
+    let fixture = Fixture::new().apiserver(server.address).credentials(|c| c.anchors = None);
 
-    assert_eq!(trust(&bench.see(ProbeKind::Chain).await), Trust::Unverified);
+    assert_eq!(trust(&fixture.see(ProbeKind::Chain).await), Trust::Unverified);
 }
 
 #[tokio::test]
@@ -116,12 +116,12 @@ async fn a_leaf_that_is_itself_trusted_is_trusted_as_kubectl_would() {
     ] {
         let (server, mut heads) = Server::answering(&pair, answer("200 OK", "ok")).await;
         let anchors = if anchors.is_empty() { pair.chain_pem.clone() } else { anchors };
-        let bench = Bench::new().apiserver(server.address).credentials(|c| {
+        let fixture = Fixture::new().apiserver(server.address).credentials(|c| {
             c.anchors = Some(inline(&anchors));
             c.token = Some(inline("s3cr3t"));
         });
 
-        let seen = bench.see(ProbeKind::Readyz).await;
+        let seen = fixture.see(ProbeKind::Readyz).await;
 
         let served = seen.served.unwrap();
         assert_eq!(served.trust, trust, "{what}");
@@ -135,10 +135,10 @@ async fn a_leaf_that_is_itself_trusted_is_trusted_as_kubectl_would() {
 async fn an_expected_address_is_verified_as_one() {
     let (server, _heads) = Server::answering(&TRUSTED.server(), answer("200 OK", "ok")).await;
     for (expected, verdict) in [("127.0.0.1", Trust::Trusted), ("127.0.0.2", Trust::WrongName)] {
-        let mut bench = Bench::new().apiserver(server.address);
-        bench.settings.clusters[0].apiservers[0].1 = endpoint(server.address, expected);
+        let mut fixture = Fixture::new().apiserver(server.address);
+        fixture.settings.clusters[0].apiservers[0].1 = endpoint(server.address, expected);
 
-        assert_eq!(trust(&bench.see(ProbeKind::Chain).await), verdict);
+        assert_eq!(trust(&fixture.see(ProbeKind::Chain).await), verdict);
     }
 }
 
@@ -146,11 +146,11 @@ async fn an_expected_address_is_verified_as_one() {
 async fn a_token_goes_to_a_trusted_server_and_to_nobody_else() {
     for (pair, is_sent) in [(TRUSTED.server(), true), (FOREIGN.server(), false)] {
         let (server, mut heads) = Server::answering(&pair, answer("200 OK", "ok")).await;
-        let bench = Bench::new().apiserver(server.address).credentials(|c| c.token = Some(inline("s3cr3t\n")));
-        let (collectors, _observations) = bench.collectors();
+        let fixture = Fixture::new().apiserver(server.address).credentials(|c| c.token = Some(inline("s3cr3t\n")));
+        let (collectors, _observations) = fixture.collectors();
 
-        collectors.look(look(Probe::anew(instance(), ProbeKind::Readyz))).await;
-        collectors.look(look(Probe::reused(instance(), ProbeKind::Version))).await;
+        collectors.probe(request(Probe::anew(instance(), ProbeKind::Readyz))).await;
+        collectors.probe(request(Probe::reused(instance(), ProbeKind::Version))).await;
 
         for _ in 0..2 {
             let head = heads.recv().await.unwrap();
@@ -158,7 +158,7 @@ async fn a_token_goes_to_a_trusted_server_and_to_nobody_else() {
         }
     }
     let (server, mut heads) = Server::answering(&TRUSTED.server(), answer("200 OK", "ok")).await;
-    let unverified = Bench::new().apiserver(server.address).credentials(|c| {
+    let unverified = Fixture::new().apiserver(server.address).credentials(|c| {
         c.token = Some(inline("s3cr3t"));
         c.anchors = None;
     });
@@ -174,16 +174,16 @@ async fn a_replaced_token_file_is_seen_and_the_open_connection_stays() {
     let path = folder.path().join("token");
     std::fs::write(&path, "first").unwrap();
     let (server, mut heads) = Server::answering(&TRUSTED.server(), answer("200 OK", "ok")).await;
-    let bench = Bench::new().apiserver(server.address).credentials(|c| c.token = Some(Source::File(path.clone())));
-    let (collectors, _observations) = bench.collectors();
+    let fixture = Fixture::new().apiserver(server.address).credentials(|c| c.token = Some(Source::File(path.clone())));
+    let (collectors, _observations) = fixture.collectors();
     let probe = Probe::reused(instance(), ProbeKind::Version);
-    collectors.look(look(probe.clone())).await;
+    collectors.probe(request(probe.clone())).await;
     assert!(heads.recv().await.unwrap().contains("bearer first"));
 
     std::fs::write(&path, "second").unwrap();
 
     loop {
-        collectors.look(look(probe.clone())).await;
+        collectors.probe(request(probe.clone())).await;
         if heads.recv().await.unwrap().contains("bearer second") {
             break;
         }
@@ -195,17 +195,17 @@ async fn a_replaced_token_file_is_seen_and_the_open_connection_stays() {
 async fn a_refusal_is_our_own_fault_when_our_credential_cannot_be_read() {
     let (server, _heads) = Server::answering(&TRUSTED.server(), answer("401 Unauthorized", "")).await;
     let (healthy, _heads) = Server::answering(&TRUSTED.server(), answer("200 OK", "ok")).await;
-    let missing = |bench: Bench| bench.credentials(|c| c.token = Some(Source::File("/nonexistent/token".into())));
+    let missing = |fixture: Fixture| fixture.credentials(|c| c.token = Some(Source::File("/nonexistent/token".into())));
 
-    let refused = missing(Bench::new().apiserver(server.address)).see(ProbeKind::Version).await;
-    let seen = missing(Bench::new().apiserver(healthy.address)).see(ProbeKind::Readyz).await;
+    let refused = missing(Fixture::new().apiserver(server.address)).see(ProbeKind::Version).await;
+    let seen = missing(Fixture::new().apiserver(healthy.address)).see(ProbeKind::Readyz).await;
 
     assert_eq!(unseen(&refused).cause, Cause::OwnCredential);
     assert_eq!(health(&seen).status, 200, "health is told to anybody");
 }
 
 #[tokio::test]
-async fn a_look_that_is_refused_for_a_plugin_says_what_the_plugin_did() {
+async fn a_probe_that_is_refused_for_a_plugin_says_what_the_plugin_did() {
     let plugin = |script: &str| ExecPlugin {
         api_version: "client.authentication.k8s.io/v1".into(),
         command: "/bin/sh".into(),
@@ -214,12 +214,12 @@ async fn a_look_that_is_refused_for_a_plugin_says_what_the_plugin_did() {
         provides_cluster_info: false,
     };
     let (server, _heads) = Server::answering(&TRUSTED.server(), answer("401 Unauthorized", "")).await;
-    let look_with =
-        |credential: ExecPlugin| Bench::new().apiserver(server.address).credentials(|c| c.exec = Some(credential));
+    let probe_with =
+        |credential: ExecPlugin| Fixture::new().apiserver(server.address).credentials(|c| c.exec = Some(credential));
 
-    let refused = look_with(plugin("echo session has ended >&2; exit 1")).see(ProbeKind::Version).await;
+    let refused = probe_with(plugin("echo session has ended >&2; exit 1")).see(ProbeKind::Version).await;
     let good = r#"{"kind":"ExecCredential","status":{"token":"t"}}"#;
-    let revoked = look_with(plugin(&format!("echo '{good}'"))).see(ProbeKind::Version).await;
+    let revoked = probe_with(plugin(&format!("echo '{good}'"))).see(ProbeKind::Version).await;
 
     assert_eq!(unseen(&refused).cause, Cause::OwnCredential);
     let did = "the exec plugin sh ended with exit code 1, and says: session has ended";
@@ -228,7 +228,7 @@ async fn a_look_that_is_refused_for_a_plugin_says_what_the_plugin_did() {
 }
 
 #[tokio::test]
-async fn a_plugin_is_run_once_for_many_looks() {
+async fn a_plugin_is_run_once_for_many_probes() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path().join("runs");
     let script = format!(
@@ -243,11 +243,11 @@ async fn a_plugin_is_run_once_for_many_looks() {
         provides_cluster_info: false,
     };
     let (server, mut heads) = Server::answering(&TRUSTED.server(), answer("200 OK", "ok")).await;
-    let bench = Bench::new().apiserver(server.address).credentials(|c| c.exec = Some(plugin));
-    let (collectors, _observations) = bench.collectors();
+    let fixture = Fixture::new().apiserver(server.address).credentials(|c| c.exec = Some(plugin));
+    let (collectors, _observations) = fixture.collectors();
 
     for _ in 0..3 {
-        collectors.look(look(Probe::anew(instance(), ProbeKind::Readyz))).await;
+        collectors.probe(request(Probe::anew(instance(), ProbeKind::Readyz))).await;
         assert!(heads.recv().await.unwrap().contains("authorization: bearer plugged"));
     }
 
@@ -266,14 +266,14 @@ async fn a_chain_that_changes_is_read_again() {
         }
     })
     .await;
-    let bench = Bench::new().apiserver(server.address);
-    let (collectors, _observations) = bench.collectors();
+    let fixture = Fixture::new().apiserver(server.address);
+    let (collectors, _observations) = fixture.collectors();
     let probe = Probe::anew(instance(), ProbeKind::Chain);
-    let before = collectors.look(look(probe.clone())).await;
-    let again = collectors.look(look(probe.clone())).await;
+    let before = collectors.probe(request(probe.clone())).await;
+    let again = collectors.probe(request(probe.clone())).await;
 
     is_renewed.store(true, Ordering::SeqCst);
-    let after = collectors.look(look(probe)).await;
+    let after = collectors.probe(request(probe)).await;
 
     assert!(Arc::ptr_eq(before.served.as_ref().unwrap(), again.served.as_ref().unwrap()));
     assert_eq!((trust(&before), trust(&after)), (Trust::Trusted, Trust::UnknownAuthority));
@@ -281,11 +281,12 @@ async fn a_chain_that_changes_is_read_again() {
 
 #[tokio::test]
 async fn a_refusal_says_whether_the_login_was_refused_withheld_or_never_configured() {
-    let token = |bench: Bench| bench.credentials(|c| c.token = Some(inline("s3cr3t")));
-    let certificate = |bench: Bench| bench.credentials(|c| c.client = Some(super::farm::client(&TRUSTED.server())));
-    let without_anchors = |bench: Bench| bench.credentials(|c| c.anchors = None);
-    let plain = |bench: Bench| bench;
-    type With = Box<dyn Fn(Bench) -> Bench>;
+    let token = |fixture: Fixture| fixture.credentials(|c| c.token = Some(inline("s3cr3t")));
+    let certificate =
+        |fixture: Fixture| fixture.credentials(|c| c.client = Some(super::servers::client(&TRUSTED.server())));
+    let without_anchors = |fixture: Fixture| fixture.credentials(|c| c.anchors = None);
+    let plain = |fixture: Fixture| fixture;
+    type With = Box<dyn Fn(Fixture) -> Fixture>;
     for (status, pair, with, cause) in [
         ("401 Unauthorized", TRUSTED.server(), Box::new(token) as With, Cause::CredentialRefused),
         ("403 Forbidden", TRUSTED.server(), Box::new(token), Cause::CredentialRefused),
@@ -294,7 +295,7 @@ async fn a_refusal_says_whether_the_login_was_refused_withheld_or_never_configur
         (
             "401 Unauthorized",
             TRUSTED.server(),
-            Box::new(move |bench| without_anchors(token(bench))),
+            Box::new(move |fixture| without_anchors(token(fixture))),
             Cause::TokenWithheld,
         ),
         ("401 Unauthorized", FOREIGN.server(), Box::new(certificate), Cause::CredentialRefused),
@@ -302,10 +303,10 @@ async fn a_refusal_says_whether_the_login_was_refused_withheld_or_never_configur
         ("403 Forbidden", FOREIGN.server(), Box::new(plain), Cause::NoCredential),
     ] {
         let (server, _heads) = Server::answering(&pair, answer(status, "")).await;
-        let (collectors, _observations) = with(Bench::new().apiserver(server.address)).collectors();
+        let (collectors, _observations) = with(Fixture::new().apiserver(server.address)).collectors();
 
         for probe in [Probe::anew(instance(), ProbeKind::Readyz), Probe::reused(instance(), ProbeKind::Version)] {
-            let seen = collectors.look(look(probe)).await;
+            let seen = collectors.probe(request(probe)).await;
 
             assert_eq!(unseen(&seen).cause, cause, "{status}");
         }
@@ -322,10 +323,10 @@ async fn a_page_of_something_else_is_told_from_an_apiservers() {
         (answer("503 Service Unavailable", "<html>no backend</html>"), None),
     ] {
         let (server, _heads) = Server::answering(&TRUSTED.server(), what).await;
-        let bench = Bench::new().apiserver(server.address);
+        let fixture = Fixture::new().apiserver(server.address);
 
-        let readyz = bench.see(ProbeKind::Readyz).await;
-        let version = bench.see(ProbeKind::Version).await;
+        let readyz = fixture.see(ProbeKind::Readyz).await;
+        let version = fixture.see(ProbeKind::Version).await;
 
         assert_eq!(health(&readyz).foreign, instead);
         let Ok(Reading::Version(version)) = version.outcome else { panic!("{version:?}") };
@@ -336,7 +337,7 @@ async fn a_page_of_something_else_is_told_from_an_apiservers() {
 /// A certificate for the server's name, signed by itself.
 fn self_signed(change: impl FnOnce(&mut rcgen::CertificateParams)) -> Pair {
     let key = KeyPair::generate().unwrap();
-    let mut params = rcgen::CertificateParams::new([super::farm::SERVER.to_owned()]).unwrap();
+    let mut params = rcgen::CertificateParams::new([super::servers::SERVER.to_owned()]).unwrap();
     change(&mut params);
     let certificate = params.self_signed(&key).unwrap();
     Pair {

@@ -19,54 +19,56 @@ use crate::parse::pem;
 impl Reader<'_> {
     /// The source under `file` or `inline`, examined; `None` when absent or unusable.
     pub(super) fn source(&self, section: &Section<'_>, file: &str, inline: &str, purpose: Use) -> Option<Source> {
-        let complaints = self.desk.complaints;
+        let complaints = self.context.complaints;
         if let (Some(_), Some(node)) = (section.find(file), section.find(inline)) {
-            complaints.add(Flaw::error(node.mark, format!("'{inline}' beside '{file}'")).hint("keep one of the two"));
+            complaints
+                .add(Flaw::error(node.position, format!("'{inline}' beside '{file}'")).hint("keep one of the two"));
             return None;
         }
         for entry in section.entries().iter().filter(|entry| entry.key == file || entry.key == inline) {
             if section.find(&entry.key).is_none() {
-                complaints.add(Flaw::error(entry.mark, format!("'{}' is empty", entry.key)));
+                complaints.add(Flaw::error(entry.position, format!("'{}' is empty", entry.key)));
             }
         }
-        let named = |key: &str| section.find(key).map(|node| Named { file: None, mark: node.mark });
+        let named = |key: &str| section.find(key).map(|node| Named { file: None, position: node.position });
         if let Some(named) = named(file) {
             let path = section.read(file, |text| {
                 let is_path = !text.is_empty() && !text.contains('\0');
                 let wrong =
                     || Wrong::new("not a valid path", "write a path; relative ones start at this file's folder");
-                if is_path { Ok(self.desk.folder.join(text)) } else { Err(wrong()) }
+                if is_path { Ok(self.context.folder.join(text)) } else { Err(wrong()) }
             })?;
             self.files.borrow_mut().push(path.clone());
             let source = Source::File(path);
-            self.desk.examine(&source, purpose, named);
+            self.context.examine(&source, purpose, named);
             return Some(source);
         }
         let named = named(inline)?;
         let bytes = section.read(inline, |text| Ok(text.as_bytes().to_vec()))?;
         let source = Source::Inline(Arc::new(bytes.into()));
         if purpose == Use::Key
-            && let Some(flaw) = open_to_everyone(self.path, self.mode, named.mark)
+            && let Some(flaw) = open_to_everyone(self.path, self.mode, named.position)
         {
             complaints.add(flaw);
         }
-        self.desk.examine(&source, purpose, named);
+        self.context.examine(&source, purpose, named);
         Some(source)
     }
 
     /// Complains where what is there cannot be served. Says nothing where something before said what is wrong.
     pub(super) fn fits(&self, section: &Section<'_>, tls: &Tls) {
-        if self.desk.complaints.has_errors() {
+        if self.context.complaints.has_errors() {
             return;
         }
-        let mark =
-            |keys: [&str; 2]| keys.iter().find_map(|key| section.find(key)).map_or(section.mark, |node| node.mark);
+        let position = |keys: [&str; 2]| {
+            keys.iter().find_map(|key| section.find(key)).map_or(section.position, |node| node.position)
+        };
         if let Err(what) = tls.certified_key() {
-            let flaw = Flaw::error(mark(["key_file", "key"]), what);
-            self.desk.complaints.add(flaw.hint("give the key that the certificate was issued for"));
+            let flaw = Flaw::error(position(["key_file", "key"]), what);
+            self.context.complaints.add(flaw.hint("give the key that the certificate was issued for"));
         }
         if let Err(what) = tls.client_roots() {
-            self.desk.complaints.add(Flaw::error(mark(["client_ca_file", "client_ca"]), what));
+            self.context.complaints.add(Flaw::error(position(["client_ca_file", "client_ca"]), what));
         }
     }
 }

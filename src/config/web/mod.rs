@@ -4,8 +4,8 @@
 //! Read more strictly than the toolkit does: what it silently ignores (a key it does not know, a section without a
 //! certificate, allowed names where nobody is asked for a certificate) would leave a door open that looks shut, so it
 //! is an error. What the TLS stack lacks is an error too, and names the alternative. Every file named in it is opened
-//! here, so that a broken one is found before it is used. Called by the reader of the vantage and by the listener, which
-//! reads it again when it changes.
+//! here, so that a broken one is found before it is used. Called by the reader of the vantage and by the listener,
+//! which reads it again when it changes.
 
 mod material;
 mod numbers;
@@ -20,14 +20,14 @@ use std::path::{Path, PathBuf};
 use http::{HeaderName, HeaderValue};
 use secrecy::ExposeSecret as _;
 
-use super::desk::Desk;
+use super::environment::{Environment, Sources};
 use super::material::chain;
 use super::problem::{Complaints, Problem};
 use super::raw::Section;
+use super::read_context::ReadContext;
 use super::source;
-use super::surroundings::{Sources, Surroundings};
 use crate::parse::flaw::Flaw;
-use crate::parse::yaml::Mark;
+use crate::parse::yaml::Position;
 use crate::parse::{invisible, text, yaml};
 
 pub use respond::RateLimit;
@@ -94,17 +94,17 @@ pub fn read(path: &Path) -> Reading {
 pub fn from_bytes(bytes: &[u8], mode: u32, path: &Path) -> Reading {
     let complaints = Complaints::about(path.display().to_string());
     // Only the folder and the permission to open files matter to the readers of sources.
-    let surroundings = Surroundings {
+    let environment = Environment {
         host_name: String::new(),
         state_directory: None,
         resolvers: Vec::new(),
         sources: Sources::Examined,
     };
     let reader = Reader {
-        desk: Desk {
+        context: ReadContext {
             complaints: &complaints,
             folder: path.parent().unwrap_or(Path::new("")),
-            surroundings: &surroundings,
+            environment: &environment,
             kubeconfigs: RefCell::default(),
         },
         path,
@@ -123,7 +123,7 @@ pub fn from_bytes(bytes: &[u8], mode: u32, path: &Path) -> Reading {
 
 /// Shared by the readers of the sections.
 struct Reader<'a> {
-    desk: Desk<'a>,
+    context: ReadContext<'a>,
     path: &'a Path,
     /// Permission bits of the file itself.
     mode: u32,
@@ -134,12 +134,12 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// `None` only together with an error among the complaints; settings may still be incomplete beside errors.
     fn config(&self, text: &str) -> Option<WebConfig> {
-        let complaints = self.desk.complaints;
+        let complaints = self.context.complaints;
         invisible::flaws(text).into_iter().for_each(|flaw| complaints.add(flaw));
-        let documents = yaml::documents(text).map_err(|fault| complaints.add(Flaw::error(fault.mark, fault.what)));
+        let documents = yaml::documents(text).map_err(|fault| complaints.add(Flaw::error(fault.position, fault.what)));
         let documents = documents.ok()?;
         if let Some(second) = documents.get(1) {
-            complaints.add(Flaw::error(second.mark, "a second document").hint("one file describes one listener"));
+            complaints.add(Flaw::error(second.position, "a second document").hint("one file describes one listener"));
             return None;
         }
         let mut config = WebConfig::default();
@@ -153,8 +153,8 @@ impl Reader<'_> {
             config.rate_limit = section.find("rate_limit").and_then(|node| self.rate_limit(node));
         }
         if config.tls.is_none() && config.users.is_empty() && !complaints.has_errors() {
-            let mark = documents.first().map_or(Mark { line: 1, column: 1 }, |root| root.mark);
-            let flaw = Flaw::warning(mark, "neither TLS nor users: the listener is as open as without this file");
+            let position = documents.first().map_or(Position { line: 1, column: 1 }, |root| root.position);
+            let flaw = Flaw::warning(position, "neither TLS nor users: the listener is as open as without this file");
             complaints.add(flaw.hint("add 'tls_server_config', 'basic_auth_users' or both"));
         }
         Some(config)

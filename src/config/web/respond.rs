@@ -34,16 +34,16 @@ pub struct RateLimit {
 impl Reader<'_> {
     /// Whether HTTP/2 is offered, and the headers of every response.
     pub(super) fn http(&self, node: &Node) -> (bool, Vec<(HeaderName, HeaderValue)>) {
-        let Some(section) = Section::open(node, &KEYS, self.desk.complaints) else { return (true, Vec::new()) };
+        let Some(section) = Section::open(node, &KEYS, self.context.complaints) else { return (true, Vec::new()) };
         let http2 = section.find("http2").is_none() || section.flag("http2");
-        let headers = section.find("headers").and_then(|node| Section::open_any(node, self.desk.complaints));
+        let headers = section.find("headers").and_then(|node| Section::open_any(node, self.context.complaints));
         let headers =
             headers.iter().flat_map(|headers| headers.entries().iter().filter_map(|entry| self.header(entry)));
         (http2, headers.collect())
     }
 
     fn header(&self, entry: &Entry) -> Option<(HeaderName, HeaderValue)> {
-        let complaints = self.desk.complaints;
+        let complaints = self.context.complaints;
         let names = HEADERS.map(|(name, _)| name);
         let Some((name, allowed)) = HEADERS.into_iter().find(|(name, _)| *name == entry.key) else {
             let hint = match nearest(&entry.key, &names) {
@@ -51,7 +51,7 @@ impl Reader<'_> {
                 None => format!("the headers that can be set are: {}", names.join(", ")),
             };
             let what = format!("the header '{}' cannot be set", shortened(&entry.key));
-            complaints.add(Flaw::error(entry.mark, what).hint(hint));
+            complaints.add(Flaw::error(entry.position, what).hint(hint));
             return None;
         };
         if entry.node.value == Value::Null {
@@ -59,20 +59,20 @@ impl Reader<'_> {
         }
         let Some(text) = entry.node.scalar() else {
             let what = format!("expected a string, found {}", entry.node.kind());
-            complaints.add(Flaw::error(entry.node.mark, what));
+            complaints.add(Flaw::error(entry.node.position, what));
             return None;
         };
         if !allowed.is_empty() && !allowed.contains(&text) {
             let what = format!("'{}' is not a valid {name}", shortened(text));
             let quoted: Vec<String> = allowed.iter().map(|value| format!("'{value}'")).collect();
-            complaints.add(Flaw::error(entry.node.mark, what).hint(format!("write {}", quoted.join(" or "))));
+            complaints.add(Flaw::error(entry.node.position, what).hint(format!("write {}", quoted.join(" or "))));
             return None;
         }
         if text.is_empty() {
             return None;
         }
         let Ok(value) = HeaderValue::from_str(text) else {
-            let flaw = Flaw::error(entry.node.mark, format!("the value of {name} cannot be sent in a header"));
+            let flaw = Flaw::error(entry.node.position, format!("the value of {name} cannot be sent in a header"));
             complaints.add(flaw.hint("printable characters on one line only"));
             return None;
         };
@@ -81,7 +81,7 @@ impl Reader<'_> {
 
     /// `None` when there is no limit.
     pub(super) fn rate_limit(&self, node: &Node) -> Option<RateLimit> {
-        let section = Section::open(node, &RATE_KEYS, self.desk.complaints)?;
+        let section = Section::open(node, &RATE_KEYS, self.context.complaints)?;
         let burst = section.read("burst", |text| {
             let hint = "a whole number, the requests that are answered at once";
             text.parse::<u32>().map_err(|_| Wrong::new(format!("'{}' is not a valid burst", shortened(text)), hint))
@@ -95,9 +95,9 @@ impl Reader<'_> {
             return None;
         }
         if burst.is_none_or(|burst| burst == 0) {
-            let mark = section.find("burst").map_or(section.mark, |node| node.mark);
-            let flaw = Flaw::error(mark, "'interval' without a 'burst' of at least 1 rejects every request");
-            self.desk.complaints.add(flaw.hint("add 'burst: 10'"));
+            let position = section.find("burst").map_or(section.position, |node| node.position);
+            let flaw = Flaw::error(position, "'interval' without a 'burst' of at least 1 rejects every request");
+            self.context.complaints.add(flaw.hint("add 'burst: 10'"));
         }
         Some(RateLimit { interval, burst: burst?.max(1) })
     }

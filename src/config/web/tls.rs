@@ -98,7 +98,7 @@ impl ClientAuth {
 impl Reader<'_> {
     /// TLS in `node`; `None` when the section is empty or wrong.
     pub(super) fn tls(&self, node: &Node) -> Option<Tls> {
-        let complaints = self.desk.complaints;
+        let complaints = self.context.complaints;
         let section = Section::open(node, &KEYS, complaints)?;
         if section.entries().is_empty() {
             return None;
@@ -107,7 +107,7 @@ impl Reader<'_> {
         let key = self.source(&section, "key_file", "key", Use::Key);
         for (file, inline) in [("cert_file", "cert"), ("key_file", "key")] {
             if !section.entries().iter().any(|entry| entry.key == file || entry.key == inline) {
-                let flaw = Flaw::error(section.mark, format!("'{file}' is missing"));
+                let flaw = Flaw::error(section.position, format!("'{file}' is missing"));
                 complaints.add(flaw.hint(format!("give '{file}' or '{inline}', or leave 'tls_server_config' out")));
             }
         }
@@ -122,8 +122,8 @@ impl Reader<'_> {
         let max_version = section.read("max_version", |text| numbers::version(text, "max_version"));
         let (min_version, max_version) = (min_version.unwrap_or(Version::Tls12), max_version.unwrap_or(Version::Tls13));
         if min_version > max_version {
-            let mark = section.find("max_version").map_or(section.mark, |node| node.mark);
-            let flaw = Flaw::error(mark, "'max_version' is older than 'min_version': no version is left");
+            let position = section.find("max_version").map_or(section.position, |node| node.position);
+            let flaw = Flaw::error(position, "'max_version' is older than 'min_version': no version is left");
             complaints.add(flaw.hint("give 'min_version: TLS12' or leave 'max_version' out"));
         }
         let suites = section.list("cipher_suites").unwrap_or_default();
@@ -133,7 +133,7 @@ impl Reader<'_> {
         if let (Some(node), false, true) = (section.find("cipher_suites"), suites.is_empty(), cipher_suites.is_empty())
         {
             if max_version == Version::Tls12 {
-                let flaw = Flaw::error(node.mark, "no cipher suite of TLS 1.2, and 'max_version' allows no other");
+                let flaw = Flaw::error(node.position, "no cipher suite of TLS 1.2, and 'max_version' allows no other");
                 complaints.add(flaw.hint("add TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 and its RSA sister"));
             }
             least = Version::Tls13;
@@ -160,25 +160,25 @@ impl Reader<'_> {
 
     /// Whether what is asked of clients, the client CA and the allowed names belong together.
     fn fit(&self, section: &Section<'_>, client_auth: ClientAuth) {
-        let complaints = self.desk.complaints;
+        let complaints = self.context.complaints;
         let ca = section.find("client_ca_file").or_else(|| section.find("client_ca"));
         let sans = section.find("client_allowed_sans");
         if let (Some(node), ClientAuth::None) = (ca, client_auth) {
-            let flaw = Flaw::error(node.mark, "a client CA, and no client is asked for a certificate");
+            let flaw = Flaw::error(node.position, "a client CA, and no client is asked for a certificate");
             complaints.add(flaw.hint("add 'client_auth_type: RequireAndVerifyClientCert'"));
         }
         if let (Some(node), ClientAuth::None) = (sans, client_auth) {
-            let flaw = Flaw::error(node.mark, "allowed names, and no client is asked for a certificate");
+            let flaw = Flaw::error(node.position, "allowed names, and no client is asked for a certificate");
             complaints.add(flaw.hint("add 'client_auth_type: RequireAndVerifyClientCert' and 'client_ca_file'"));
         }
         if let (None, true) = (ca, client_auth.verifies()) {
-            let mark = section.find("client_auth_type").map_or(section.mark, |node| node.mark);
-            let flaw = Flaw::error(mark, "clients' certificates are to be verified, and no client CA is given");
+            let position = section.find("client_auth_type").map_or(section.position, |node| node.position);
+            let flaw = Flaw::error(position, "clients' certificates are to be verified, and no client CA is given");
             complaints.add(flaw.hint("give 'client_ca_file'; the CAs that this machine trusts would let in anybody"));
         }
         if let (Some(node), ClientAuth::Request | ClientAuth::RequireAny) = (sans, client_auth) {
             let what = "allowed names in certificates that nobody verifies: anybody can write them into one";
-            let flaw = Flaw::warning(node.mark, what);
+            let flaw = Flaw::warning(node.position, what);
             complaints.add(flaw.hint("use 'client_auth_type: RequireAndVerifyClientCert'"));
         }
     }
@@ -199,9 +199,10 @@ fn sans(section: &Section<'_>) -> Vec<String> {
     let Some(items) = section.list("client_allowed_sans") else { return Vec::new() };
     if let (Some(node), true) = (section.find("client_allowed_sans"), items.is_empty() || items.len() > MAX_SANS) {
         let flaw = if items.is_empty() {
-            Flaw::error(node.mark, "'client_allowed_sans' is empty: nobody could connect").hint("leave it out")
+            Flaw::error(node.position, "'client_allowed_sans' is empty: nobody could connect").hint("leave it out")
         } else {
-            Flaw::error(node.mark, format!("more than {MAX_SANS} allowed names")).hint("use a CA of their own instead")
+            Flaw::error(node.position, format!("more than {MAX_SANS} allowed names"))
+                .hint("use a CA of their own instead")
         };
         section.complaints.add(flaw);
     }

@@ -48,20 +48,20 @@ impl fmt::Debug for PasswordHash {
 
 impl Reader<'_> {
     pub(super) fn users(&self, node: &Node) -> BTreeMap<String, PasswordHash> {
-        let complaints = self.desk.complaints;
+        let complaints = self.context.complaints;
         let mut users = BTreeMap::new();
         let Some(section) = Section::open_any(node, complaints) else { return users };
         if let Some(entry) = section.entries().get(MAX_USERS) {
-            let flaw = Flaw::error(entry.mark, format!("more than {MAX_USERS} users"));
+            let flaw = Flaw::error(entry.position, format!("more than {MAX_USERS} users"));
             complaints.add(flaw.hint("use clients' certificates instead"));
         }
         for entry in section.entries().iter().take(MAX_USERS) {
             if entry.key.contains(':') || entry.key.chars().any(char::is_control) {
                 let what = format!("'{}' is not a valid user name", shortened(&entry.key));
-                complaints.add(Flaw::error(entry.mark, what).hint("no colon: it ends the name in a request"));
+                complaints.add(Flaw::error(entry.position, what).hint("no colon: it ends the name in a request"));
             }
             if section.find(&entry.key).is_none() {
-                complaints.add(Flaw::error(entry.mark, "a user without a password hash").hint(MAKE));
+                complaints.add(Flaw::error(entry.position, "a user without a password hash").hint(MAKE));
                 continue;
             }
             if let Some(hash) = section.scalar(&entry.node, hash) {
@@ -69,7 +69,7 @@ impl Reader<'_> {
             }
         }
         if !users.is_empty()
-            && let Some(flaw) = open_to_everyone(self.path, self.mode, node.mark)
+            && let Some(flaw) = open_to_everyone(self.path, self.mode, node.position)
         {
             // A hash is no password, and the toolkit's own examples are readable by all: worth a word, no more.
             complaints.add(Flaw { severity: Severity::Warning, ..flaw });

@@ -14,17 +14,17 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::Door;
+use super::TestServer;
 use crate::config::settings::WebPlace;
 use crate::expose::{Limits, Web};
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+type TestCa = CertifiedIssuer<'static, KeyPair>;
 
 /// A folder with `web.yml`, the server's certificate and key, and the client CA.
-pub(super) struct Site {
+pub(super) struct WebFolder {
     pub(super) folder: tempfile::TempDir,
-    ca: Authority,
-    foreign: Authority,
+    ca: TestCa,
+    foreign: TestCa,
 }
 
 /// What a client shows and asks for.
@@ -36,12 +36,12 @@ pub(super) struct Client {
     pub(super) versions: Vec<&'static SupportedProtocolVersion>,
 }
 
-impl Site {
+impl WebFolder {
     pub(super) fn new() -> Self {
-        let site = Self { folder: tempfile::tempdir().unwrap(), ca: authority(), foreign: authority() };
-        site.write("ca.crt", &site.ca.pem());
-        site.renew();
-        site
+        let folder_of_web = Self { folder: tempfile::tempdir().unwrap(), ca: test_ca(), foreign: test_ca() };
+        folder_of_web.write("ca.crt", &folder_of_web.ca.pem());
+        folder_of_web.renew();
+        folder_of_web
     }
 
     /// Another certificate and key for the server.
@@ -77,8 +77,8 @@ impl Site {
         web
     }
 
-    pub(super) async fn door(&self) -> Door {
-        Door::before(Limits::default(), Some(self.web(false).await)).await
+    pub(super) async fn door(&self) -> TestServer {
+        TestServer::before(Limits::default(), Some(self.web(false).await)).await
     }
 
     /// A client that trusts the server and shows nothing.
@@ -102,7 +102,7 @@ impl Site {
 
 impl Client {
     /// A connection behind its handshake; with TLS 1.3 the server may still reject it.
-    pub(super) async fn connect(&self, door: &Door) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(super) async fn connect(&self, door: &TestServer) -> std::io::Result<TlsStream<TcpStream>> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&self.versions).unwrap();
         let builder = builder.with_root_certificates(Arc::clone(&self.roots));
@@ -120,7 +120,7 @@ impl Client {
     }
 
     /// The response to a request for `path` with these further header lines; empty when the connection is rejected.
-    pub(super) async fn get(&self, door: &Door, path: &str, more: &str) -> String {
+    pub(super) async fn get(&self, door: &TestServer, path: &str, more: &str) -> String {
         let Ok(stream) = self.connect(door).await else { return String::new() };
         say(stream, &format!("GET {path} HTTP/1.1\r\nhost: x\r\n{more}\r\n")).await
     }
@@ -153,7 +153,7 @@ pub(super) async fn until(mut level: impl AsyncFnMut() -> bool) {
     tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("it never came to hold");
 }
 
-fn authority() -> Authority {
+fn test_ca() -> TestCa {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     // Each by a name of its own, so that neither is taken for the other.

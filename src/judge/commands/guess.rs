@@ -8,40 +8,40 @@ use crate::model::certificate::Class;
 use crate::model::hosts::{Basis, Distribution, Hosts, Named};
 use crate::model::inventory::{Cluster, Inventory};
 use crate::model::observation::Reading;
-use crate::model::snapshot::ClusterPicture;
+use crate::model::snapshot::ClusterSnapshot;
 use crate::model::subject::{Name, Subject};
 
 /// What commands about `cluster` are made from, or about the vantage without one, by what is configured and what
-/// `picture` shows of it.
+/// `cluster_snapshot` shows of it.
 #[must_use]
-pub fn all(inventory: &Inventory, cluster: Option<&Name>, picture: Option<&ClusterPicture>) -> Hosts {
+pub fn all(inventory: &Inventory, cluster: Option<&Name>, cluster_snapshot: Option<&ClusterSnapshot>) -> Hosts {
     let known = cluster.and_then(|name| inventory.clusters.get_key_value(name));
-    let hosts = known.map_or_else(Hosts::default, |(name, cluster)| hosts(name, cluster, picture));
+    let hosts = known.map_or_else(Hosts::default, |(name, cluster)| hosts(name, cluster, cluster_snapshot));
     Hosts { named: inventory.named(cluster), ..hosts }
 }
 
 /// How the hosts of `cluster` are reached, by what it is configured as and what was seen of it.
-fn hosts(name: &Name, cluster: &Cluster, picture: Option<&ClusterPicture>) -> Hosts {
-    let (distribution, basis) = distribution(cluster, picture);
+fn hosts(name: &Name, cluster: &Cluster, cluster_snapshot: Option<&ClusterSnapshot>) -> Hosts {
+    let (distribution, basis) = distribution(cluster, cluster_snapshot);
     Hosts {
         distribution,
         basis,
         ssh_user: cluster.hosts.ssh_user.clone(),
-        leaders: picture.map(|picture| leaders(name, picture)).unwrap_or_default(),
+        leaders: cluster_snapshot.map(|cluster_snapshot| leaders(name, cluster_snapshot)).unwrap_or_default(),
         named: Named::default(),
     }
 }
 
-fn distribution(cluster: &Cluster, picture: Option<&ClusterPicture>) -> (Distribution, Basis) {
+fn distribution(cluster: &Cluster, cluster_snapshot: Option<&ClusterSnapshot>) -> (Distribution, Basis) {
     if let Some(configured) = cluster.hosts.distribution {
         return (configured, Basis::Configured);
     }
-    let looks = || picture.into_iter().flat_map(|picture| picture.looks.values());
-    let version = looks().find_map(|look| match &look.outcome {
+    let probes = || cluster_snapshot.into_iter().flat_map(|cluster_snapshot| cluster_snapshot.observations.values());
+    let version = probes().find_map(|observation| match &observation.outcome {
         Ok(Reading::Version(version)) => by_version(version.git_version.as_deref()?),
         _ => None,
     });
-    let chains = picture.into_iter().flat_map(|picture| picture.served.values());
+    let chains = cluster_snapshot.into_iter().flat_map(|cluster_snapshot| cluster_snapshot.served.values());
     let served =
         || chains.flat_map(|(_, served)| &served.chain).find_map(|one| by_certificate(&one.subject, &one.issuer));
     let path = || cluster.files.values().find_map(|files| by_path(&files.path));
@@ -94,10 +94,12 @@ fn by_path(path: &str) -> Option<Distribution> {
 }
 
 /// Members that said of themselves, in the latest round, that they lead.
-fn leaders(cluster: &Name, picture: &ClusterPicture) -> std::collections::BTreeSet<Subject> {
-    let rounds = picture.looks.values().filter_map(|look| match (&look.outcome, &look.probe.subject) {
-        (Ok(Reading::EtcdStatus(answers)), Subject::Etcd(_, etcd)) => Some((etcd, answers)),
-        _ => None,
+fn leaders(cluster: &Name, cluster_snapshot: &ClusterSnapshot) -> std::collections::BTreeSet<Subject> {
+    let rounds = cluster_snapshot.observations.values().filter_map(|observation| {
+        match (&observation.outcome, &observation.probe.subject) {
+            (Ok(Reading::EtcdStatus(answers)), Subject::Etcd(_, etcd)) => Some((etcd, answers)),
+            _ => None,
+        }
     });
     let leading = rounds.flat_map(|(etcd, answers)| {
         let leads = |member: &&crate::model::etcd::MemberAnswer<_>| {

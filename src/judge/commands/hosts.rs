@@ -228,7 +228,7 @@ impl Commands<'_> {
         Command::read(Id::Listening, line).note("what listens there?")
     }
 
-    /// Whether the host of `instance` holds the shared address `vip`.
+    /// Whether the host of `instance` holds the API VIP `vip`.
     pub(in crate::judge) fn address_held(&self, instance: &Subject, vip: &str) -> Command {
         let host = self.host(instance);
         let line = self.layout.map_or_else(

@@ -145,7 +145,7 @@ impl<'a> Commands<'a> {
         }
     }
 
-    /// The host of `subject`; a shared address is on none that could be named.
+    /// The host of `subject`; an API VIP is on none that could be named.
     fn host(&self, subject: &Subject) -> String {
         match subject {
             Subject::Vip(_) => "CONTROL-PLANE-HOST".to_owned(),
@@ -194,8 +194,8 @@ impl<'a> Commands<'a> {
     fn server_name(&self, subject: &Subject) -> String {
         let address = self.address(subject);
         let host = phrases::host(&address);
-        let dialled = host.parse::<IpAddr>().is_err().then_some(host);
-        let name = self.hosts.named.server_names.get(subject).map(String::as_str).or(dialled);
+        let connected = host.parse::<IpAddr>().is_err().then_some(host);
+        let name = self.hosts.named.server_names.get(subject).map(String::as_str).or(connected);
         name.map_or_else(String::new, |name| format!(" -servername {name}"))
     }
 

@@ -1,32 +1,32 @@
-//! Authorities in a bundle beside their successor, on which nothing that was verified depends any more.
+//! CAs in a bundle beside their successor, on which nothing that was verified depends any more.
 //!
-//! Whoever rotates an authority trusts both for a while, and the old one stays in the bundle when it has ended. That is
+//! Whoever rotates a CA trusts both for a while, and the old one stays in the bundle when it has ended. That is
 //! no trouble, as long as some path leads to another of them: clients try each.
 
 use std::collections::BTreeSet;
 
-use crate::judge::scene::Scene;
+use crate::judge::context::RuleContext;
 use crate::model::certificate::{Fingerprint, Trust};
 use crate::model::stored::{Held, Item, ItemKind};
 
 /// What the served chains of a cluster stand on.
 pub(super) struct Depended<'a> {
-    /// Authorities on the paths that verify.
+    /// CAs on the paths that verify.
     on: BTreeSet<Fingerprint>,
     /// Issuers in chains of which it is not known what they stand on.
     unproven: BTreeSet<&'a str>,
 }
 
 impl<'a> Depended<'a> {
-    pub(super) fn of(scene: &'a Scene<'_>) -> Self {
+    pub(super) fn of(context: &'a RuleContext<'_>) -> Self {
         let mut depended = Self { on: BTreeSet::new(), unproven: BTreeSet::new() };
-        for seen in scene.served_endpoints().iter().filter_map(|endpoint| scene.view.served(endpoint)) {
+        for seen in context.served_endpoints().iter().filter_map(|endpoint| context.view.served(endpoint)) {
             match (&seen.served.path, seen.served.trust) {
                 (Some(path), _) => {
                     depended.on.insert(path.anchor);
                     depended.on.extend(&path.intermediates);
                 }
-                // No authority of ours is behind it, whatever its end.
+                // No CA of ours is behind it, whatever its end.
                 (None, Trust::UnknownAuthority) => {}
                 (
                     None,
@@ -49,18 +49,19 @@ impl<'a> Depended<'a> {
         self.on.contains(&fingerprint)
     }
 
-    /// Whether `held` is an authority that nothing depends on, beside its successor in every file that holds it.
+    /// Whether `held` is a CA that nothing depends on, beside its successor in every file that holds it.
     ///
     /// One that has not ended yet counts only where a path that verifies leads to the successor: until then nobody has
     /// shown that the rotation came to its end.
-    pub(super) fn is_spare(&self, scene: &Scene<'_>, held: Held<'_>) -> bool {
+    pub(super) fn is_spare(&self, context: &RuleContext<'_>, held: Held<'_>) -> bool {
         let item = held.item();
         let Some(life) = item.life.filter(|_| item.kind == ItemKind::Authority) else { return false };
         if self.is_on(item.fingerprint) || self.unproven.contains(item.holder.as_ref()) {
             return false;
         }
-        let has_ended = life.not_after < scene.now.wall;
-        let lasts = |other: &Item| other.life.is_some_and(|other| other.not_after > life.not_after.max(scene.now.wall));
+        let has_ended = life.not_after < context.now.wall;
+        let lasts =
+            |other: &Item| other.life.is_some_and(|other| other.not_after > life.not_after.max(context.now.wall));
         let is_successor = |other: &Item| {
             other.kind == ItemKind::Authority
                 && lasts(other)

@@ -3,8 +3,8 @@
 use crate::model::rule::Level::{Critical, Warning};
 use crate::model::rule::RuleId::{F22, F23, F24, F25, F50};
 
-use super::stage::Member::{Gone, Up};
-use super::stage::{
+use super::fixture::Member::{Gone, Up};
+use super::fixture::{
     Says, Seen, answered, check, check_in, dead, each, inventory, mute, name, not_ready, ready, round, round_with,
     together,
 };
@@ -33,18 +33,18 @@ fn one_bad_instance_is_a_lost_redundancy_and_all_of_them_are_an_outage() {
         (answered(A1, 503, &[]), dead(A2), HELD, PAGE),
     ] {
         let both_down = all == PAGE;
-        let looks = together(&[thrice(first), thrice(second)]);
+        let probes = together(&[thrice(first), thrice(second)]);
         let other = if both_down { HELD } else { Says::Good };
 
-        check(&looks, &[(F22, A1, one), (F22, A2, other), (F24, "prod", all)]);
+        check(&probes, &[(F22, A1, one), (F22, A2, other), (F24, "prod", all)]);
     }
 }
 
 #[test]
 fn an_instance_nobody_has_seen_makes_no_outage_of_all() {
     check(&thrice(dead(A1)), &[(F22, A1, HELD), (F24, "prod", Says::NeverSeen)]);
-    let looks = together(&[thrice(dead(A1)), each(&[900], dead(A2))]);
-    check(&looks, &[(F22, A1, HELD), (F24, "prod", Says::Suspected)]);
+    let probes = together(&[thrice(dead(A1)), each(&[900], dead(A2))]);
+    check(&probes, &[(F22, A1, HELD), (F24, "prod", Says::Suspected)]);
 }
 
 #[test]
@@ -52,41 +52,41 @@ fn a_lost_instance_is_critical_after_ten_minutes_when_it_was_the_last_but_one() 
     let beat: Vec<u64> = (0..=200).map(|n| n * 3000).collect();
     for (instances, after) in [(2, Says::Bad(Critical, 30)), (3, HELD)] {
         let others = [A2, A3].into_iter().take(usize::from(instances) - 1);
-        let mut looks: Vec<_> = others.map(|other| each(&beat, ready(other))).collect();
-        looks.push(each(&beat, dead(A1)));
-        let looks = together(&looks);
-        let before = looks.len() - usize::from(instances);
+        let mut probes: Vec<_> = others.map(|other| each(&beat, ready(other))).collect();
+        probes.push(each(&beat, dead(A1)));
+        let probes = together(&probes);
+        let before = probes.len() - usize::from(instances);
 
-        check_in(inventory(instances, 3), &looks[..before], &[(F22, A1, HELD)]);
-        check_in(inventory(instances, 3), &looks, &[(F22, A1, after)]);
+        check_in(inventory(instances, 3), &probes[..before], &[(F22, A1, HELD)]);
+        check_in(inventory(instances, 3), &probes, &[(F22, A1, after)]);
     }
 }
 
 #[test]
 fn a_sole_instance_is_never_one_of_several_and_gets_ten_seconds() {
-    let looks = thrice(dead(A1));
+    let probes = thrice(dead(A1));
 
-    check_in(inventory(1, 3), &looks, &[(F22, A1, Says::Nothing), (F24, "prod", Says::Bad(Critical, 10))]);
+    check_in(inventory(1, 3), &probes, &[(F22, A1, Says::Nothing), (F24, "prod", Says::Bad(Critical, 10))]);
 }
 
 #[test]
 fn without_configured_instances_the_address_counts_as_one() {
-    let looks = thrice(dead(VIP));
+    let probes = thrice(dead(VIP));
 
-    check_in(inventory(0, 3), &looks, &[(F23, VIP, Says::Nothing), (F24, "prod", Says::Bad(Critical, 10))]);
+    check_in(inventory(0, 3), &probes, &[(F23, VIP, Says::Nothing), (F24, "prod", Says::Bad(Critical, 10))]);
 }
 
 #[test]
-fn a_dead_address_needs_an_instance_seen_ready_after_its_first_bad_look() {
+fn a_dead_address_needs_an_instance_seen_ready_after_its_first_bad_probe() {
     for (seen_ready, says) in [(0, Says::Suspected), (100, Says::Suspected), (101, PAGE), (1100, PAGE)] {
-        let looks = together(&[each(&[seen_ready], ready(A2)), each(&[100, 600, 1100], dead(VIP))]);
+        let probes = together(&[each(&[seen_ready], ready(A2)), each(&[100, 600, 1100], dead(VIP))]);
 
-        check(&looks, &[(F23, VIP, says)]);
+        check(&probes, &[(F23, VIP, says)]);
     }
 }
 
 #[test]
-fn a_dead_address_without_any_look_at_an_instance_is_only_suspected() {
+fn a_dead_address_without_any_probe_at_an_instance_is_only_suspected() {
     check(&thrice(dead(VIP)), &[(F23, VIP, Says::Suspected)]);
 }
 
@@ -94,25 +94,25 @@ fn a_dead_address_without_any_look_at_an_instance_is_only_suspected() {
 fn an_address_that_fails_over_gets_ten_seconds() {
     let mut failing_over = inventory(2, 3);
     failing_over.clusters.get_mut(&name("prod")).unwrap().vip_fails_over = true;
-    let looks = together(&[thrice(dead(VIP)), each(&[700], ready(A1))]);
+    let probes = together(&[thrice(dead(VIP)), each(&[700], ready(A1))]);
 
-    check_in(failing_over, &looks, &[(F23, VIP, Says::Bad(Critical, 10))]);
+    check_in(failing_over, &probes, &[(F23, VIP, Says::Bad(Critical, 10))]);
 }
 
 #[test]
 fn an_address_that_leads_to_an_instance_that_is_not_ready_is_not_dead() {
-    let looks = together(&[thrice(not_ready(VIP, &["ping"])), thrice(ready(A1))]);
+    let probes = together(&[thrice(not_ready(VIP, &["ping"])), thrice(ready(A1))]);
 
-    check(&looks, &[(F23, VIP, Says::Unclear)]);
+    check(&probes, &[(F23, VIP, Says::Unclear)]);
 }
 
 #[test]
 fn an_address_that_fails_beside_a_bad_instance_is_blamed_only_after_half_a_minute() {
     for (last, says) in [(29_999, Says::Suspected), (30_000, PAGE)] {
         let times = [0, 15_000, last];
-        let looks = together(&[each(&times, dead(A1)), each(&times, ready(A2)), each(&times, dead(VIP))]);
+        let probes = together(&[each(&times, dead(A1)), each(&times, ready(A2)), each(&times, dead(VIP))]);
 
-        check(&looks, &[(F22, A1, HELD), (F23, VIP, says)]);
+        check(&probes, &[(F22, A1, HELD), (F23, VIP, says)]);
     }
 }
 
@@ -120,19 +120,19 @@ fn an_address_that_fails_beside_a_bad_instance_is_blamed_only_after_half_a_minut
 fn an_instance_that_returns_while_the_address_fails_does_not_hurry_the_blame() {
     for (last_bad, says) in [(99, PAGE), (100, Says::Suspected), (900, Says::Suspected)] {
         let instance = together(&[each(&[last_bad], dead(A1)), each(&[last_bad + 100], ready(A1))]);
-        let looks = together(&[instance, each(&[100, 600, 1100], dead(VIP)), each(&[1050], ready(A2))]);
+        let probes = together(&[instance, each(&[100, 600, 1100], dead(VIP)), each(&[1050], ready(A2))]);
 
-        check(&looks, &[(F23, VIP, says)]);
+        check(&probes, &[(F23, VIP, says)]);
     }
 }
 
 #[test]
-fn an_address_that_lets_every_second_look_through_is_never_blamed() {
+fn an_address_that_lets_every_second_probe_through_is_never_blamed() {
     let times: Vec<u64> = (0..=30).map(|n| n * 2000).collect();
     let in_turns = times.iter().map(|at| (*at, if at % 4000 == 0 { dead(VIP) } else { ready(VIP) })).collect();
-    let looks = together(&[each(&times, dead(A1)), each(&times, ready(A2)), in_turns]);
+    let probes = together(&[each(&times, dead(A1)), each(&times, ready(A2)), in_turns]);
 
-    check(&looks, &[(F22, A1, HELD), (F23, VIP, Says::Suspected)]);
+    check(&probes, &[(F22, A1, HELD), (F23, VIP, Says::Suspected)]);
 }
 
 #[test]
@@ -177,30 +177,30 @@ fn not_ready_is_said_by_the_rule_that_knows_the_reason_and_by_no_other() {
         (&["poststarthook/rbac/bootstrap-roles"][..], Says::Unclear, PAGE),
         (&["etcd-encryption"][..], Says::Unclear, PAGE),
     ] {
-        let looks = together(&[thrice(not_ready(A1, failing)), thrice(not_ready(A2, failing)), etcd_is_fine.clone()]);
+        let probes = together(&[thrice(not_ready(A1, failing)), thrice(not_ready(A2, failing)), etcd_is_fine.clone()]);
 
         let silent = [(F22, A1, Says::Unclear), (F24, "prod", Says::Unclear)];
-        check(&looks, &[&silent[..], &[(F25, "prod", blames), (F50, "prod", other)]].concat());
+        check(&probes, &[&silent[..], &[(F25, "prod", blames), (F50, "prod", other)]].concat());
     }
 }
 
 #[test]
 fn one_dead_and_one_not_ready_are_an_outage_of_all() {
-    let looks = together(&[thrice(dead(A1)), thrice(not_ready(A2, &["ping"]))]);
+    let probes = together(&[thrice(dead(A1)), thrice(not_ready(A2, &["ping"]))]);
 
-    check(&looks, &[(F22, A1, HELD), (F24, "prod", PAGE), (F50, "prod", HELD)]);
+    check(&probes, &[(F22, A1, HELD), (F24, "prod", PAGE), (F50, "prod", HELD)]);
 }
 
 #[test]
 fn a_sole_instance_that_is_not_ready_gets_ten_seconds() {
-    let looks = thrice(not_ready(A1, &["ping"]));
+    let probes = thrice(not_ready(A1, &["ping"]));
 
-    check_in(inventory(1, 0), &looks, &[(F50, "prod", Says::Bad(Critical, 10))]);
+    check_in(inventory(1, 0), &probes, &[(F50, "prod", Says::Bad(Critical, 10))]);
 }
 
 #[test]
 fn an_instance_that_dies_takes_back_nothing_of_what_it_was_not_ready_for() {
-    let looks = together(&[thrice(not_ready(A1, &["ping"])), thrice(ready(A2)), each(&[1500], mute(A1))]);
+    let probes = together(&[thrice(not_ready(A1, &["ping"])), thrice(ready(A2)), each(&[1500], mute(A1))]);
 
-    check(&looks, &[(F22, A1, HELD), (F50, "prod", Says::Unclear)]);
+    check(&probes, &[(F22, A1, HELD), (F50, "prod", Says::Unclear)]);
 }

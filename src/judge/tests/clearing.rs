@@ -1,21 +1,21 @@
-//! What ends a finding, rule by rule: a good look at the very thing, and nothing that is seen of others.
+//! What ends a finding, rule by rule: a good probe at the very thing, and nothing that is seen of others.
 //!
-//! What files hold and which certificate is served has its own tables in `stored`, F04 and F55 theirs in `vantage`, F27 in
-//! `untrusted`, F59 in `address`.
-//! F56 is decided in `observe`, whose tests say what ends it, and F60 ends in the stories of proxies.
+//! What files hold and which certificate is served has its own tables in `stored`, F04 and F55 theirs in `vantage`, F27
+//! in `untrusted`, F59 in `address`. F56 is decided in `observe`, whose tests say what ends it, and F60 ends in the
+//! stories of proxies.
 
 use std::collections::BTreeSet;
 
+use crate::judge::context::RuleContext;
 use crate::judge::judge;
-use crate::judge::scene::Scene;
 use crate::model::health::Foreign;
 use crate::model::inventory::Inventory;
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::rule::RuleId::{self, *};
 use crate::model::verdict::{Finding, Verdict};
 
-use super::stage::Member::{Corrupt, Elsewhere, Full, Gone, Hung, Learner, Stray, Unwelcoming, Up};
-use super::stage::{
+use super::fixture::Member::{Corrupt, Elsewhere, Full, Gone, Hung, Learner, Stray, Unwelcoming, Up};
+use super::fixture::{
     Seen, answered, at, dead, each, foreign_version, inventory, mute, name, not_ready, of, path_works, reads, ready,
     round, round_with, together, took, verdicts, version, version_status, view,
 };
@@ -27,29 +27,29 @@ const ETCD: &str = "prod/etcd/main";
 const MUTE: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::Timeout };
 const DENIED: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRefused };
 
-type Looks = Vec<(u64, Option<Seen>)>;
+type Probes = Vec<(u64, Option<Seen>)>;
 
-/// Looks that raise a finding, and afterwards for several readings whether they are its end.
+/// Probes that raise a finding, and afterwards for several readings whether they are its end.
 struct Case {
     rule: RuleId,
     subject: &'static str,
     inventory: Inventory,
-    raise: Looks,
-    then: Vec<(Looks, bool)>,
+    raise: Probes,
+    then: Vec<(Probes, bool)>,
 }
 
 const BEFORE: [u64; 3] = [0, 3000, 6000];
 const AFTER: [u64; 3] = [9000, 12_000, 15_000];
 
-fn before(seen: Option<Seen>) -> Looks {
+fn before(seen: Option<Seen>) -> Probes {
     each(&BEFORE, seen)
 }
 
-fn after(seen: &[Option<Seen>]) -> Looks {
+fn after(seen: &[Option<Seen>]) -> Probes {
     together(&seen.iter().map(|seen| each(&AFTER, seen.clone())).collect::<Vec<_>>())
 }
 
-fn case(rule: RuleId, subject: &'static str, raise: &[Looks], then: Vec<(Looks, bool)>) -> Case {
+fn case(rule: RuleId, subject: &'static str, raise: &[Probes], then: Vec<(Probes, bool)>) -> Case {
     let proof = each(&[100, 3100, 6000, 9100, 12_100, 15_000], path_works());
     Case { rule, subject, inventory: inventory(2, 3), raise: together(&[raise, &[proof]].concat()), then }
 }
@@ -297,16 +297,16 @@ fn apiserver_cases() -> Vec<Case> {
 fn only_what_it_is_about_ends_a_finding() {
     for Case { rule, subject, inventory, raise, then } in etcd_cases().into_iter().chain(apiserver_cases()) {
         let raised = raised(&inventory, &raise, rule, subject);
-        for (looks, is_end) in then {
-            let all = together(&[raise.clone(), looks.clone()]);
+        for (probes, is_end) in then {
+            let all = together(&[raise.clone(), probes.clone()]);
             let view = view(inventory.clone(), &all);
             let raised: Vec<&Finding> = raised.iter().collect();
             let cluster = inventory.clusters.get_key_value(&name("prod"));
-            let verdicts = judge(&Scene { view: &view, cluster, now: at(15_000), raised: &raised });
+            let verdicts = judge(&RuleContext { view: &view, cluster, now: at(15_000), raised: &raised });
 
             let verdict = verdicts.iter().find(|(key, _)| key.rule == rule && key.subject == of(subject));
             let is_good = matches!(verdict, Some((_, Verdict::Good { .. })));
-            assert_eq!(is_good, is_end, "{rule} of {subject} by {:?}: {verdict:?}", &looks[..looks.len() / 3]);
+            assert_eq!(is_good, is_end, "{rule} of {subject} by {:?}: {verdict:?}", &probes[..probes.len() / 3]);
         }
     }
 }
@@ -319,9 +319,9 @@ fn every_rule_has_its_readings_in_a_table() {
     assert_eq!(tabled, RuleId::ALL.into());
 }
 
-/// Everything that these looks raise, the one in question among it.
-fn raised(inventory: &Inventory, looks: &Looks, rule: RuleId, subject: &str) -> Vec<Finding> {
-    let found = verdicts(&view(inventory.clone(), looks), at(6000));
+/// Everything that these probes raise, the one in question among it.
+fn raised(inventory: &Inventory, probes: &Probes, rule: RuleId, subject: &str) -> Vec<Finding> {
+    let found = verdicts(&view(inventory.clone(), probes), at(6000));
     let bad = found.into_iter().filter_map(|(_, verdict)| match verdict {
         Verdict::Bad(finding) => Some(finding),
         Verdict::Good { .. } | Verdict::Unknown(_) => None,

@@ -1,11 +1,12 @@
-//! Whatever was seen, in whatever order: a rule speaks of everything that it could raise, and of all that it has raised.
+//! Whatever was seen, in whatever order: a rule speaks of everything that it could raise, and of all that it has
+//! raised.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use crate::judge::scene::Scene;
+use crate::judge::context::RuleContext;
 use crate::judge::{judge, unconfigured};
 use crate::model::inventory::Inventory;
 use crate::model::policy::Policy;
@@ -14,14 +15,14 @@ use crate::model::time::Now;
 use crate::model::verdict::{Finding, FindingKey, Verdict};
 use crate::observe::view::View;
 
-use super::stage::Member::{Apart, Full, Gone, Hung, Learner, Unwelcoming, Up};
-use super::stage::{
+use super::fixture::Member::{Apart, Full, Gone, Hung, Learner, Unwelcoming, Up};
+use super::fixture::{
     MUTE, Seen, answered, at, dead, inventory, mute, not_ready, path_works, reads, ready, round, took, version,
     version_status, view,
 };
 
-/// One of the looks that a world is made of.
-fn look(n: u8) -> Option<Seen> {
+/// One of the probes that a world is made of.
+fn observation(n: u8) -> Option<Seen> {
     let of = ["prod/apiserver/api-1", "prod/apiserver/api-2", "prod/vip"][usize::from(n % 3)];
     match n / 3 {
         0 => ready(of),
@@ -53,7 +54,7 @@ fn judged(view: &View, raised: &[Finding], now: Now) -> (BTreeSet<FindingKey>, V
         let is_of_scope = |finding: &&Finding| finding.subject.cluster() == cluster.map(|(name, _)| name);
         let mut raised: Vec<&Finding> = raised.iter().filter(is_of_scope).collect();
         raised.sort_by_key(|finding| finding.key());
-        for (key, verdict) in judge(&Scene { view, cluster, now, raised: &raised }) {
+        for (key, verdict) in judge(&RuleContext { view, cluster, now, raised: &raised }) {
             if let Verdict::Bad(finding) = verdict {
                 bad.push(finding);
             }
@@ -75,7 +76,7 @@ proptest! {
     fn what_is_judged_depends_on_the_configuration_and_on_nothing_that_was_seen(
         apiservers in 0_u8..3,
         members in 0_u8..4,
-        looks in proptest::collection::vec((1_u64..6000, 0_u8..40), 1..60),
+        probes in proptest::collection::vec((1_u64..6000, 0_u8..40), 1..60),
     ) {
         let inventory = inventory(apiservers, members);
         let unseen = View::new(Arc::new(inventory.clone()), Policy::default());
@@ -85,9 +86,9 @@ proptest! {
         };
         let mut now = 0;
         let mut timed = Vec::new();
-        for (wait, n) in looks {
+        for (wait, n) in probes {
             now += wait;
-            timed.push((now, look(n).filter(|seen| watched(&Some(seen.clone())))));
+            timed.push((now, observation(n).filter(|seen| watched(&Some(seen.clone())))));
         }
         let mut raised: Vec<Finding> = Vec::new();
         for end in 1..=timed.len() {
@@ -115,12 +116,12 @@ proptest! {
 #[test]
 fn what_a_configuration_does_not_name_any_more_is_unconfigured() {
     let all = inventory(2, 3);
-    let looks = super::stage::each(&[0, 500, 1000], dead("prod/apiserver/api-1"));
-    let (_, raised) = judged(&view(all, &looks), &[], at(1000));
-    let about = |text: &str| -> Subject { super::stage::of(text) };
+    let probes = super::fixture::each(&[0, 500, 1000], dead("prod/apiserver/api-1"));
+    let (_, raised) = judged(&view(all, &probes), &[], at(1000));
+    let about = |text: &str| -> Subject { super::fixture::of(text) };
     let f22: Vec<&Finding> = raised.iter().filter(|finding| finding.subject == about("prod/apiserver/api-1")).collect();
     assert_eq!(f22.len(), 1, "{raised:?}");
-    let name = super::stage::name("prod");
+    let name = super::fixture::name("prod");
     for (apiservers, is_gone) in [(2, false), (1, true), (0, true)] {
         let without = View::new(Arc::new(inventory(apiservers, 3)), Policy::default());
         assert_eq!(unconfigured(&without, Some(&name), &f22, at(1000)).len(), usize::from(is_gone), "{apiservers}");

@@ -1,11 +1,11 @@
-//! When bad looks are believed, shown on F22 of one instance.
+//! When bad probes are believed, shown on F22 of one instance.
 
 use crate::model::inventory::Inventory;
 use crate::model::rule::Level::Warning;
 use crate::model::rule::RuleId::F22;
 use crate::model::verdict::Verdict;
 
-use super::stage::{
+use super::fixture::{
     Says, Seen, answered, at, check, check_in, dead, each, end, inventory, mute, not_ready, path_works, ready,
     together, verdicts, version, view,
 };
@@ -13,19 +13,19 @@ use super::stage::{
 const API: &str = "prod/apiserver/api-1";
 const BAD: Says = Says::Bad(Warning, 30);
 
-type Looks = Vec<(u64, Option<Seen>)>;
+type Probes = Vec<(u64, Option<Seen>)>;
 
-fn mute_at(times: &[u64]) -> Looks {
+fn mute_at(times: &[u64]) -> Probes {
     each(times, mute(API))
 }
 
-fn proof_at(times: &[u64]) -> Looks {
+fn proof_at(times: &[u64]) -> Probes {
     each(times, path_works())
 }
 
 #[test]
-fn a_fault_needs_three_bad_looks_that_span_a_second_and_a_proof_of_our_path_after_the_first() {
-    for (says, looks) in [
+fn a_fault_needs_three_bad_probes_that_span_a_second_and_a_proof_of_our_path_after_the_first() {
+    for (says, probes) in [
         (Says::NeverSeen, proof_at(&[0])),
         (Says::Suspected, together(&[mute_at(&[0]), proof_at(&[100])])),
         (Says::Suspected, together(&[mute_at(&[0, 5000]), proof_at(&[100])])),
@@ -37,17 +37,17 @@ fn a_fault_needs_three_bad_looks_that_span_a_second_and_a_proof_of_our_path_afte
         (Says::Suspected, together(&[mute_at(&[0, 500, 1000]), proof_at(&[1001])])),
         (BAD, together(&[proof_at(&[1000]), mute_at(&[0, 500, 1000])])),
     ] {
-        check(&looks, &[(F22, API, says)]);
+        check(&probes, &[(F22, API, says)]);
     }
 }
 
 #[test]
-fn a_proof_stays_a_proof_for_the_looks_that_follow_it() {
+fn a_proof_stays_a_proof_for_the_probes_that_follow_it() {
     check(&together(&[mute_at(&[0, 3000, 6000, 9000]), proof_at(&[100])]), &[(F22, API, BAD)]);
 }
 
 #[test]
-fn a_good_look_between_bad_ones_begins_the_count_anew() {
+fn a_good_probe_between_bad_ones_begins_the_count_anew() {
     let broken = together(&[mute_at(&[0, 500, 1500]), each(&[1000], ready(API)), proof_at(&[100, 1600])]);
     let again = together(&[broken.clone(), mute_at(&[2000, 2500])]);
 
@@ -56,19 +56,19 @@ fn a_good_look_between_bad_ones_begins_the_count_anew() {
 }
 
 #[test]
-fn an_alive_answer_of_any_kind_between_bad_looks_begins_the_count_anew() {
+fn an_alive_answer_of_any_kind_between_bad_probes_begins_the_count_anew() {
     for alive in [answered(API, 429, &[]), answered(API, 403, &[]), answered(API, 401, &[])] {
-        let looks = together(&[mute_at(&[0, 500, 1500]), each(&[1000], alive), proof_at(&[100, 1100])]);
+        let probes = together(&[mute_at(&[0, 500, 1500]), each(&[1000], alive), proof_at(&[100, 1100])]);
 
-        check(&looks, &[(F22, API, Says::Suspected)]);
+        check(&probes, &[(F22, API, Says::Suspected)]);
     }
 }
 
 #[test]
 fn ordinary_traffic_that_goes_through_takes_back_nothing() {
-    let looks = together(&[mute_at(&[0, 500, 1000]), each(&[700], version(API)), proof_at(&[100])]);
+    let probes = together(&[mute_at(&[0, 500, 1000]), each(&[700], version(API)), proof_at(&[100])]);
 
-    check(&looks, &[(F22, API, BAD)]);
+    check(&probes, &[(F22, API, BAD)]);
 }
 
 #[test]
@@ -79,34 +79,34 @@ fn a_refused_connection_proves_our_path_itself() {
 
 #[test]
 fn another_endpoint_of_the_same_cluster_proves_our_path() {
-    let looks = together(&[mute_at(&[0, 500, 1000]), each(&[100], ready("prod/apiserver/api-2"))]);
+    let probes = together(&[mute_at(&[0, 500, 1000]), each(&[100], ready("prod/apiserver/api-2"))]);
 
-    check(&looks, &[(F22, API, BAD)]);
+    check(&probes, &[(F22, API, BAD)]);
 }
 
 #[test]
 fn an_instance_that_names_its_trouble_and_then_dies_is_down_at_once_and_only_since_then() {
-    let looks = together(&[each(&[0, 500], not_ready(API, &["ping"])), each(&[1000], dead(API))]);
+    let probes = together(&[each(&[0, 500], not_ready(API, &["ping"])), each(&[1000], dead(API))]);
 
-    check(&looks, &[(F22, API, BAD)]);
-    let said = verdicts(&view(inventory(2, 3), &looks), end(&looks));
+    check(&probes, &[(F22, API, BAD)]);
+    let said = verdicts(&view(inventory(2, 3), &probes), end(&probes));
     assert!(said.iter().any(|(_, verdict)| matches!(verdict, Verdict::Bad(finding) if finding.since == at(1000).wall)));
 }
 
 #[test]
 fn without_any_reference_point_a_fault_is_believed_after_thirty_seconds_as_unproven() {
     let alone = || Inventory { references: Vec::new(), ..inventory(2, 3) };
-    let looks = |until| together(&[proof_at(&[0]), mute_at(&[100, 600, 1100]), vec![(until, None)]]);
+    let probes = |until| together(&[proof_at(&[0]), mute_at(&[100, 600, 1100]), vec![(until, None)]]);
 
-    check_in(alone(), &looks(30_099), &[(F22, API, Says::Suspected)]);
-    check_in(alone(), &looks(30_100), &[(F22, API, BAD)]);
-    check(&looks(30_100), &[(F22, API, Says::Suspected)]);
-    let said = verdicts(&view(alone(), &looks(30_100)), end(&looks(30_100)));
+    check_in(alone(), &probes(30_099), &[(F22, API, Says::Suspected)]);
+    check_in(alone(), &probes(30_100), &[(F22, API, BAD)]);
+    check(&probes(30_100), &[(F22, API, Says::Suspected)]);
+    let said = verdicts(&view(alone(), &probes(30_100)), end(&probes(30_100)));
     assert!(said.iter().any(|(_, verdict)| matches!(verdict, Verdict::Bad(finding) if finding.path_unproven)));
 }
 
 #[test]
-fn a_good_look_is_good_for_thirty_seconds_and_then_says_nothing() {
+fn a_good_probe_is_good_for_thirty_seconds_and_then_says_nothing() {
     for (until, says) in [(30_000, Says::Good), (30_001, Says::Stale)] {
         check(&[(0, ready(API)), (until, None)], &[(F22, API, says)]);
     }

@@ -1,23 +1,23 @@
 //! F53: what cannot be seen, gap by gap.
 
 use crate::model::gap::Gap;
-use crate::model::inventory::{Inventory, Listener};
+use crate::model::inventory::{Inventory, MetricsListener};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::rule::Level;
 use crate::model::rule::RuleId::{F01, F51, F53};
 use crate::model::verdict::{Evidence, Verdict};
 
-use super::stage::Member::{Gone, Nameless, Unwelcoming, Up};
-use super::stage::{
+use super::fixture::Member::{Gone, Nameless, Unwelcoming, Up};
+use super::fixture::{
     NAMELESS, Says, Seen, dead, each, end, inventory, of, reads, ready, round, round_with, said, together, unseen,
     verdicts, view,
 };
 
 const REFUSED: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRefused };
 
-/// What F53 lists of `prod` after `looks`.
-fn check(inventory: Inventory, looks: &[(u64, Option<Seen>)], expected: &[Gap]) {
-    let verdicts = verdicts(&view(inventory, looks), end(looks));
+/// What F53 lists of `prod` after `probes`.
+fn check(inventory: Inventory, probes: &[(u64, Option<Seen>)], expected: &[Gap]) {
+    let verdicts = verdicts(&view(inventory, probes), end(probes));
     let listed =
         verdicts.iter().filter(|(key, _)| key.rule == F53 && key.subject == of("prod")).find_map(|(_, verdict)| {
             let Verdict::Bad(finding) = verdict else { return None };
@@ -32,7 +32,7 @@ fn check(inventory: Inventory, looks: &[(u64, Option<Seen>)], expected: &[Gap]) 
 fn listening(apiservers: u8, members: u8, listeners: usize) -> Inventory {
     let mut inventory = inventory(apiservers, members);
     for etcd in inventory.clusters.values_mut().flat_map(|cluster| cluster.etcds.values_mut()) {
-        let listener = || Listener { url: "http://10.0.0.1:2381".into(), is_tls: false };
+        let listener = || MetricsListener { url: "http://10.0.0.1:2381".into(), is_tls: false };
         etcd.listeners = etcd.members.keys().take(listeners).map(|member| (member.clone(), listener())).collect();
     }
     inventory
@@ -46,19 +46,19 @@ fn told() -> Option<Seen> {
 #[test]
 fn what_the_configuration_does_not_name_is_a_gap() {
     let quota = || Gap::QuotaUnknown(of("prod/etcd/main"));
-    let looks = |seen| each(&[0, 500, 1000], seen);
-    check(listening(2, 3, 3), &looks(told()), &[]);
-    check(listening(2, 3, 3), &looks(round(&[Up, Up, Up])), &[quota()]);
+    let probes = |seen| each(&[0, 500, 1000], seen);
+    check(listening(2, 3, 3), &probes(told()), &[]);
+    check(listening(2, 3, 3), &probes(round(&[Up, Up, Up])), &[quota()]);
     let deaf = |subjects: &[&str]| Gap::NoListener(subjects.iter().map(|subject| of(subject)).collect());
-    check(listening(2, 3, 2), &looks(told()), &[deaf(&["prod/etcd/main/etcd-3"])]);
-    check(listening(2, 3, 0), &looks(told()), &[deaf(&["prod/etcd/main"])]);
-    check(inventory(2, 0), &looks(None), &[Gap::NoEtcd]);
-    check(inventory(0, 0), &looks(None), &[Gap::NoEtcd, Gap::NoInstances]);
+    check(listening(2, 3, 2), &probes(told()), &[deaf(&["prod/etcd/main/etcd-3"])]);
+    check(listening(2, 3, 0), &probes(told()), &[deaf(&["prod/etcd/main"])]);
+    check(inventory(2, 0), &probes(None), &[Gap::NoEtcd]);
+    check(inventory(0, 0), &probes(None), &[Gap::NoEtcd, Gap::NoInstances]);
 
     let mut alone = listening(2, 3, 3);
     alone.references.clear();
     alone.clusters.values_mut().next().unwrap().vip = None;
-    check(alone, &looks(told()), &[Gap::NoReference, Gap::NoSharedAddress]);
+    check(alone, &probes(told()), &[Gap::NoReference, Gap::NoSharedAddress]);
 }
 
 #[test]
@@ -80,15 +80,15 @@ fn what_never_answered_is_a_gap_and_what_died_is_none() {
 #[test]
 fn a_name_without_an_address_is_a_gap_and_no_fault_and_told_after_a_minute() {
     let endpoints = ["prod/apiserver/api-1", "prod/apiserver/api-2", "prod/vip"];
-    let looks = |times: &[u64]| {
+    let probes = |times: &[u64]| {
         let lost = endpoints.map(|endpoint| each(times, unseen(endpoint, NAMELESS)));
         together(&lost.into_iter().chain([each(times, round(&[Nameless; 3]))]).collect::<Vec<_>>())
     };
     let members = (1..=3).map(|n| of(&format!("prod/etcd/main/etcd-{n}")));
     let named = endpoints.map(of).into_iter().chain(members).collect();
-    check(listening(2, 3, 3), &looks(&[0, 500, 1000]), &[Gap::Unresolved(named)]);
-    let looks = looks(&[0, 500, 1000]);
-    let verdicts = verdicts(&view(listening(2, 3, 3), &looks), end(&looks));
+    check(listening(2, 3, 3), &probes(&[0, 500, 1000]), &[Gap::Unresolved(named)]);
+    let probes = probes(&[0, 500, 1000]);
+    let verdicts = verdicts(&view(listening(2, 3, 3), &probes), end(&probes));
     assert_eq!(said(&verdicts, F53, "prod/vip"), Says::Bad(Level::Warning, 60));
     assert_eq!(said(&verdicts, F53, "prod/etcd/main/etcd-1"), Says::Bad(Level::Warning, 60));
     let others = verdicts.iter().filter(|(key, _)| !matches!(key.rule, F51 | F53));
@@ -99,8 +99,8 @@ fn a_name_without_an_address_is_a_gap_and_no_fault_and_told_after_a_minute() {
 #[test]
 fn members_without_an_address_do_not_hide_that_the_rest_is_no_majority() {
     for (members, quorum) in [([Up, Up, Nameless], Says::Good), ([Up, Gone, Nameless], Says::Unclear)] {
-        let looks = each(&[0, 500, 1000], round(&members));
-        let verdicts = verdicts(&view(inventory(2, 3), &looks), end(&looks));
+        let probes = each(&[0, 500, 1000], round(&members));
+        let verdicts = verdicts(&view(inventory(2, 3), &probes), end(&probes));
 
         assert_eq!(said(&verdicts, F01, "prod/etcd/main"), quorum, "{members:?}");
     }
@@ -111,24 +111,24 @@ fn members_without_an_address_do_not_hide_that_the_rest_is_no_majority() {
 }
 
 #[test]
-fn what_refuses_our_credential_is_a_gap_after_three_looks() {
+fn what_refuses_our_credential_is_a_gap_after_three_probes() {
     let etcd = |n: u8| of(&format!("prod/etcd/main/etcd-{n}"));
     let all = Gap::Refused(vec![etcd(1), etcd(2), etcd(3)]);
     check(listening(2, 3, 3), &each(&[0, 500], round(&[Unwelcoming; 3])), &[]);
     check(listening(2, 3, 3), &each(&[0, 500, 1000], round(&[Unwelcoming; 3])), &[all]);
 
     let refused = each(&[0, 10_000, 20_000], reads(&[Err(REFUSED); 3]));
-    let looks = together(&[refused, each(&[0, 500, 20_000], told())]);
-    check(listening(2, 3, 3), &looks, &[Gap::ReadsRefused(of("prod/etcd/main"))]);
+    let probes = together(&[refused, each(&[0, 500, 20_000], told())]);
+    check(listening(2, 3, 3), &probes, &[Gap::ReadsRefused(of("prod/etcd/main"))]);
 }
 
 #[test]
-fn only_looks_that_see_everything_clear_it() {
+fn only_probes_that_see_everything_clear_it() {
     let both = [ready("prod/apiserver/api-1"), ready("prod/apiserver/api-2"), ready("prod/vip"), told()];
     let seen =
         |parts: &[Option<Seen>]| together(&parts.iter().map(|part| each(&[0, 500], part.clone())).collect::<Vec<_>>());
-    for (looks, says) in [(seen(&both), Says::Good), (seen(&both[1..]), Says::NeverSeen)] {
-        let verdicts = verdicts(&view(listening(2, 3, 3), &looks), end(&looks));
+    for (probes, says) in [(seen(&both), Says::Good), (seen(&both[1..]), Says::NeverSeen)] {
+        let verdicts = verdicts(&view(listening(2, 3, 3), &probes), end(&probes));
 
         assert_eq!(said(&verdicts, F53, "prod"), says);
     }

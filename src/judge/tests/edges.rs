@@ -9,7 +9,7 @@ use crate::model::rule::RuleId::{
 };
 use crate::model::samples;
 use crate::model::subject::Subject;
-use crate::model::verdict::{Band, Evidence, Finding};
+use crate::model::verdict::{Evidence, ExpiryThreshold, Finding};
 
 /// What each rule explains when everything is about one cluster.
 const TABLE: [(RuleId, &[RuleId]); 27] = [
@@ -79,10 +79,10 @@ fn a_certificate_that_has_ended_explains_what_its_own_endpoint_suffers() {
     let there = |rule, subject| Finding { subject: samples::subject(subject), ..samples::finding(rule) };
     let own = there(F22, "prod-eu1/apiserver/api-1");
 
-    assert!(explains(&with(Band::Expired), &own));
-    assert!(!explains(&with(Band::Page), &own), "it still works");
-    assert!(!explains(&with(Band::Expired), &there(F22, "prod-eu1/apiserver/api-2")));
-    assert!(!explains(&with(Band::Expired), &samples::finding(F24)));
+    assert!(explains(&with(ExpiryThreshold::Expired), &own));
+    assert!(!explains(&with(ExpiryThreshold::Page), &own), "it still works");
+    assert!(!explains(&with(ExpiryThreshold::Expired), &there(F22, "prod-eu1/apiserver/api-2")));
+    assert!(!explains(&with(ExpiryThreshold::Expired), &samples::finding(F24)));
 }
 
 #[test]

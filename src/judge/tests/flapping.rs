@@ -3,8 +3,8 @@
 use crate::model::rule::Level::{Critical, Warning};
 use crate::model::rule::RuleId::F05;
 
-use super::stage::Member::Up;
-use super::stage::{Says, Seen, check_in, inventory, round_with};
+use super::fixture::Member::Up;
+use super::fixture::{Says, Seen, check_in, inventory, round_with};
 
 const ETCD: &str = "prod/etcd/main";
 
@@ -30,9 +30,9 @@ fn elections_are_counted_over_a_quarter_of_an_hour() {
         (1143, 6, Says::Unclear),
         (1203, 6, Says::Good),
     ] {
-        let looks = rounds(seconds, &early[..elections]);
+        let probes = rounds(seconds, &early[..elections]);
 
-        check_in(inventory(2, 3), &looks, &[(F05, ETCD, says)]);
+        check_in(inventory(2, 3), &probes, &[(F05, ETCD, says)]);
     }
 }
 
@@ -44,7 +44,7 @@ fn too_short_a_history_is_no_all_clear() {
 
 #[test]
 fn a_sole_member_elects_nobody_but_itself() {
-    let looks: Vec<_> = (0..6).map(|n| (n * 3000, round_with(&[Up], |status| status.raft_term = 3 + n))).collect();
+    let probes: Vec<_> = (0..6).map(|n| (n * 3000, round_with(&[Up], |status| status.raft_term = 3 + n))).collect();
 
-    check_in(inventory(2, 1), &looks, &[(F05, ETCD, Says::Nothing)]);
+    check_in(inventory(2, 1), &probes, &[(F05, ETCD, Says::Nothing)]);
 }

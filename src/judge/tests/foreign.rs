@@ -6,7 +6,7 @@ use crate::model::rule::RuleId::{F22, F23, F24, F58};
 use crate::model::samples::finding;
 use crate::model::verdict::{Evidence, Symptom};
 
-use super::stage::{
+use super::fixture::{
     Says, check, check_in, dead, each, foreign, foreign_version, inventory, mute, path_works, ready, together, version,
     version_status,
 };
@@ -46,9 +46,9 @@ fn a_page_of_something_else_is_no_health_whatever_its_status() {
 
 #[test]
 fn one_page_is_no_finding() {
-    let looks = together(&[each(&[0, 500], foreign(A1, 200, Foreign::Html)), each(&[500], ready(A2))]);
+    let probes = together(&[each(&[0, 500], foreign(A1, 200, Foreign::Html)), each(&[500], ready(A2))]);
 
-    check(&looks, &[(F22, A1, Says::Suspected), (F24, "prod", Says::Good)]);
+    check(&probes, &[(F22, A1, Says::Suspected), (F24, "prod", Says::Good)]);
 }
 
 #[test]
@@ -65,15 +65,15 @@ fn health_alone_is_not_enough() {
         (version_status(A1, 403), version(A2), Says::Unclear),
     ] {
         let ordinary = together(&[each(&TURNS, first), each(&TURNS, second), each(&TURNS, version(VIP))]);
-        let looks = together(&[healthy(A1), healthy(A2), ordinary]);
+        let probes = together(&[healthy(A1), healthy(A2), ordinary]);
         if says == Says::Unclear {
             // Other rules have their say there.
-            let view = super::stage::view(inventory(2, 3), &looks);
-            let verdicts = super::stage::verdicts(&view, super::stage::end(&looks));
-            assert_eq!(super::stage::said(&verdicts, F58, "prod"), says);
+            let view = super::fixture::view(inventory(2, 3), &probes);
+            let verdicts = super::fixture::verdicts(&view, super::fixture::end(&probes));
+            assert_eq!(super::fixture::said(&verdicts, F58, "prod"), says);
             continue;
         }
-        check(&looks, &[(F58, "prod", says)]);
+        check(&probes, &[(F58, "prod", says)]);
     }
 }
 
@@ -91,9 +91,9 @@ fn whoever_fails_its_health_checks_too_is_told_once() {
 
 #[test]
 fn silence_is_not_something_else() {
-    let looks = together(&[each(&[0, 1000, 3000], mute(A1)), each(&[100], path_works()), each(&[0], dead(A2))]);
+    let probes = together(&[each(&[0, 1000, 3000], mute(A1)), each(&[100], path_works()), each(&[0], dead(A2))]);
 
-    check(&looks, &[(F22, A1, HELD), (F58, "prod", Says::NeverSeen)]);
+    check(&probes, &[(F22, A1, HELD), (F58, "prod", Says::NeverSeen)]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::model::rule::Level::{Critical, Info, Warning};
 use crate::model::rule::RuleId::F22;
 use crate::model::rule::{Level, RuleId};
 
-use super::stage::{Says, check_in, dead, each, inventory, name};
+use super::fixture::{Says, check_in, dead, each, inventory, name};
 
 fn configured(everywhere: Option<Level>, here: Option<Level>, elsewhere: Option<Level>) -> Inventory {
     let changed =
@@ -30,11 +30,11 @@ fn a_level_of_the_cluster_outranks_a_level_for_all_and_that_the_default() {
         (None, None, Some(Critical), Warning),
         (Some(Info), None, Some(Critical), Info),
     ] {
-        let looks = each(&[0, 500, 1000], dead("prod/apiserver/api-1"));
+        let probes = each(&[0, 500, 1000], dead("prod/apiserver/api-1"));
 
         check_in(
             configured(everywhere, here, elsewhere),
-            &looks,
+            &probes,
             &[(F22, "prod/apiserver/api-1", Says::Bad(expected, 30))],
         );
     }

@@ -9,12 +9,12 @@ use crate::model::rule::RuleId::{self, F22, F23, F49};
 use crate::model::subject::Subject;
 use crate::model::verdict::Verdict;
 
-use super::stage::{
+use super::fixture::{
     Says, Seen, check_in, dead, each, end, inventory, of, path_works, ready, together, took, took_in, unseen, verdicts,
     version, version_status, view,
 };
 
-type Looks = Vec<(u64, Option<Seen>)>;
+type Probes = Vec<(u64, Option<Seen>)>;
 
 const A1: &str = "prod/apiserver/api-1";
 const A2: &str = "prod/apiserver/api-2";
@@ -22,14 +22,14 @@ const VIP: &str = "prod/vip";
 const HANGS: Unseen = Unseen { phase: Phase::Tls, cause: Cause::Timeout };
 const SLOW: Says = Says::Bad(Warning, 30);
 
-/// What a person reads of `rule` about `subject` after `looks`, nothing else being wrong.
-fn check(looks: &Looks, rule: RuleId, subject: &str, says: Says, sentence: &str) {
+/// What a person reads of `rule` about `subject` after `probes`, nothing else being wrong.
+fn check(probes: &Probes, rule: RuleId, subject: &str, says: Says, sentence: &str) {
     check_in(
         inventory(2, 0),
-        looks,
+        probes,
         &[(rule, subject, says), (RuleId::F53, "prod", Says::Bad(crate::model::rule::Level::Info, 0))],
     );
-    let verdicts = verdicts(&view(inventory(2, 0), looks), end(looks));
+    let verdicts = verdicts(&view(inventory(2, 0), probes), end(probes));
     let finding = verdicts.iter().find_map(|(key, verdict)| match verdict {
         Verdict::Bad(finding) if key.rule == rule && key.subject == of(subject) => Some(finding),
         Verdict::Bad(_) | Verdict::Good { .. } | Verdict::Unknown(_) => None,
@@ -40,17 +40,17 @@ fn check(looks: &Looks, rule: RuleId, subject: &str, says: Says, sentence: &str)
 }
 
 /// Everything well until `until` seconds, but for these.
-fn well(until: u64, except: &[&str]) -> Looks {
+fn well(until: u64, except: &[&str]) -> Probes {
     let times: Vec<u64> = (0..=until / 3).map(|n| n * 3000 + 7).collect();
     let ordinary: Vec<u64> = (0..=until / 10).map(|n| n * 10_000 + 9).collect();
     let endpoints = [A1, A2, VIP].into_iter().filter(|endpoint| !except.contains(endpoint));
-    let mut groups: Vec<Looks> =
+    let mut groups: Vec<Probes> =
         endpoints.flat_map(|endpoint| [each(&times, ready(endpoint)), each(&ordinary, version(endpoint))]).collect();
     groups.push(each(&times, path_works()));
     together(&groups)
 }
 
-fn with(others: Looks, own: &[Looks]) -> Looks {
+fn with(others: Probes, own: &[Probes]) -> Probes {
     together(&[&[others], own].concat())
 }
 
@@ -120,7 +120,7 @@ fn an_address_that_fails_in_part_before_a_bad_instance_is_not_named() {
 }
 
 #[test]
-fn an_instance_that_comes_and_goes_is_told_though_never_three_looks_in_a_row_are_bad() {
+fn an_instance_that_comes_and_goes_is_told_though_never_three_probes_in_a_row_are_bad() {
     let good = each(&[0, 6000, 12_000, 18_000, 21_020], ready(A2));
     let bad = each(&[3000, 9000, 15_000], dead(A2));
     check(
@@ -136,17 +136,17 @@ fn an_instance_that_comes_and_goes_is_told_though_never_three_looks_in_a_row_are
 #[test]
 fn a_path_of_ours_that_loses_packets_accuses_nobody() {
     let times = [3000, 9000, 15_000];
-    let bad = |endpoint| each(&times, unseen(endpoint, super::stage::MUTE));
+    let bad = |endpoint| each(&times, unseen(endpoint, super::fixture::MUTE));
     let good = |endpoint| each(&[0, 6000, 12_000, 18_000, 21_020], ready(endpoint));
     let relay = together(&[
-        each(&times, unseen("vantage/reference/relay", super::stage::MUTE)),
+        each(&times, unseen("vantage/reference/relay", super::fixture::MUTE)),
         each(&[0, 6000, 12_000, 18_000, 21_020], path_works()),
     ]);
-    let looks = together(&[bad(A1), good(A1), bad(A2), good(A2), bad(VIP), good(VIP), relay]);
+    let probes = together(&[bad(A1), good(A1), bad(A2), good(A2), bad(VIP), good(VIP), relay]);
 
     check_in(
         inventory(2, 0),
-        &looks,
+        &probes,
         &[
             (F22, A1, Says::Unclear),
             (F22, A2, Says::Unclear),

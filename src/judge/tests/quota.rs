@@ -5,8 +5,8 @@ use crate::model::inventory::Inventory;
 use crate::model::rule::Level::{Critical, Info, Warning};
 use crate::model::rule::RuleId::{F02, F08, F53};
 
-use super::stage::Member::{Gone, Up};
-use super::stage::{Says, Seen, check_in, each, healths, inventory, listening, pages_of, round_with, together};
+use super::fixture::Member::{Gone, Up};
+use super::fixture::{Says, Seen, check_in, each, healths, inventory, listening, pages_of, round_with, together};
 
 const ETCD: &str = "prod/etcd/main";
 const QUOTA: u64 = 1_000_000_000;
@@ -34,7 +34,7 @@ fn the_fullest_member_decides_the_tier() {
     }
 }
 
-/// A look a minute, growing by `step` bytes each.
+/// A probe a minute, growing by `step` bytes each.
 fn growing(minutes: u64, from: u64, step: u64) -> Vec<(u64, Option<Seen>)> {
     (0..=minutes)
         .map(|minute| {
@@ -66,15 +66,15 @@ fn the_forecast_tells_how_soon_it_is_full() {
 #[test]
 fn space_given_back_clears_without_a_forecast() {
     let full = each(&[0, 3000, 6000], filled(900));
-    let looks = together(&[full, each(&[9000, 12_000, 15_000], filled(300))]);
+    let probes = together(&[full, each(&[9000, 12_000, 15_000], filled(300))]);
 
-    check_in(inventory(2, 3), &looks, &[(F08, ETCD, Says::Good)]);
+    check_in(inventory(2, 3), &probes, &[(F08, ETCD, Says::Good)]);
 }
 
 #[test]
 fn a_member_that_cannot_be_seen_forbids_the_all_clear_and_hides_no_warning() {
     for (permille, says) in [(300, Says::Unclear), (800, Says::Bad(Warning, 30))] {
-        let looks: Vec<_> = (0..=31)
+        let probes: Vec<_> = (0..=31)
             .map(|minute| {
                 let seen = round_with(&[Up, Up, Gone], |status| {
                     status.db_quota_bytes = Some(QUOTA);
@@ -86,15 +86,15 @@ fn a_member_that_cannot_be_seen_forbids_the_all_clear_and_hides_no_warning() {
         let down = Says::Bad(Critical, 30);
 
         let never_seen = (F53, "prod", Says::Bad(Info, 0));
-        check_in(inventory(2, 3), &looks, &[(F08, ETCD, says), (F02, "prod/etcd/main/etcd-3", down), never_seen]);
+        check_in(inventory(2, 3), &probes, &[(F08, ETCD, says), (F02, "prod/etcd/main/etcd-3", down), never_seen]);
     }
 }
 
 #[test]
 fn a_late_round_says_nothing_of_how_full_it_is_now() {
-    let looks = [each(&[0, 500, 3000], filled(900)), each(&[1000], filled(100)), each(&[3100], None)].concat();
+    let probes = [each(&[0, 500, 3000], filled(900)), each(&[1000], filled(100)), each(&[3100], None)].concat();
 
-    check_in(inventory(2, 3), &looks, &[(F08, ETCD, Says::Bad(Critical, 30))]);
+    check_in(inventory(2, 3), &probes, &[(F08, ETCD, Says::Bad(Critical, 30))]);
 }
 
 #[test]
@@ -104,18 +104,18 @@ fn an_etcd_seen_by_listeners_alone_is_judged_by_their_pages_while_these_are_fres
     for (until, says) in [(1000, Says::Bad(Critical, 30)), (90_100, Says::Bad(Critical, 30)), (93_100, Says::NeverSeen)]
     {
         let times: Vec<u64> = (0..until).step_by(3000).chain([until]).collect();
-        let looks = together(&[pages.clone(), each(&times, healths(&[Condition::Well; 3]))]);
+        let probes = together(&[pages.clone(), each(&times, healths(&[Condition::Well; 3]))]);
 
-        check_in(listening(3), &looks, &[(F08, ETCD, says)]);
+        check_in(listening(3), &probes, &[(F08, ETCD, says)]);
     }
 }
 
 #[test]
 fn without_a_quota_nothing_is_said_of_it() {
-    let looks = each(&[0, 500, 1000], round_with(&[Up, Up, Up], |status| status.db_size_bytes = 7 << 30));
-    check_in(inventory(2, 3), &looks, &[(F08, ETCD, Says::NeverSeen), (F53, "prod", Says::Bad(Info, 0))]);
+    let probes = each(&[0, 500, 1000], round_with(&[Up, Up, Up], |status| status.db_size_bytes = 7 << 30));
+    check_in(inventory(2, 3), &probes, &[(F08, ETCD, Says::NeverSeen), (F53, "prod", Says::Bad(Info, 0))]);
 
     let mut configured: Inventory = inventory(2, 3);
     configured.clusters.values_mut().next().unwrap().etcds.values_mut().next().unwrap().quota_bytes = Some(8 << 30);
-    check_in(configured, &looks, &[(F08, ETCD, Says::Bad(Critical, 30))]);
+    check_in(configured, &probes, &[(F08, ETCD, Says::Bad(Critical, 30))]);
 }

@@ -4,7 +4,7 @@ use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::rule::Level::Warning;
 use crate::model::rule::RuleId::{F22, F23, F24, F25, F49, F50, F52};
 
-use super::stage::{Says, Seen, answered, check, each, mute, path_works, ready, together, unseen};
+use super::fixture::{Says, Seen, answered, check, each, mute, path_works, ready, together, unseen};
 
 const A1: &str = "prod/apiserver/api-1";
 const A2: &str = "prod/apiserver/api-2";
@@ -23,15 +23,15 @@ fn refusals(subject: &str) -> [Option<Seen>; 5] {
 }
 
 #[test]
-fn looks_that_are_refused_for_our_credential_tell_no_other_rule_anything() {
+fn probes_that_are_refused_for_our_credential_tell_no_other_rule_anything() {
     for ((first, second), vip) in refusals(A1).into_iter().zip(refusals(A2)).zip(refusals(VIP)) {
         let times = [0, 500, 1000];
-        let looks = together(&[each(&times, first), each(&times, second), each(&times, vip)]);
+        let probes = together(&[each(&times, first), each(&times, second), each(&times, vip)]);
         let others = [(F22, A1), (F23, VIP), (F24, "prod"), (F25, "prod"), (F49, "prod"), (F50, "prod")];
         let mut expected: Vec<_> = others.map(|(rule, subject)| (rule, subject, Says::Unclear)).into();
         expected.push((F52, "prod", REFUSED));
 
-        check(&looks, &expected);
+        check(&probes, &expected);
     }
 }
 
@@ -61,7 +61,7 @@ fn the_all_clear_needs_a_fresh_welcome_of_every_instance() {
 
 #[test]
 fn silence_is_no_refusal_and_a_refusal_is_no_silence() {
-    let looks = together(&[each(&[0, 1000, 3000], mute(A1)), each(&[100], path_works())]);
+    let probes = together(&[each(&[0, 1000, 3000], mute(A1)), each(&[100], path_works())]);
 
-    check(&looks, &[(F22, A1, Says::Bad(Warning, 30)), (F52, "prod", Says::Unclear)]);
+    check(&probes, &[(F22, A1, Says::Bad(Warning, 30)), (F52, "prod", Says::Unclear)]);
 }

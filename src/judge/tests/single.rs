@@ -5,11 +5,11 @@ use crate::model::inventory::{Inventory, Reference};
 use crate::model::rule::RuleId::F51;
 use crate::model::verdict::{Evidence, Verdict};
 
-use super::stage::Member::{Learner, Up};
-use super::stage::{Seen, each, end, inventory, name, of, pages, round, verdicts, view};
+use super::fixture::Member::{Learner, Up};
+use super::fixture::{Seen, each, end, inventory, name, of, pages, round, verdicts, view};
 
-fn check(inventory: Inventory, looks: &[(u64, Option<Seen>)], subject: &str, expected: &[Single]) {
-    let verdicts = verdicts(&view(inventory, looks), end(looks));
+fn check(inventory: Inventory, probes: &[(u64, Option<Seen>)], subject: &str, expected: &[Single]) {
+    let verdicts = verdicts(&view(inventory, probes), end(probes));
     let listed =
         verdicts.iter().filter(|(key, _)| key.rule == F51 && key.subject == of(subject)).find_map(|(_, verdict)| {
             let Verdict::Bad(finding) = verdict else { return None };
@@ -38,14 +38,14 @@ fn one_of_a_kind_and_even_numbers_of_voters_are_listed() {
 
 #[test]
 fn learners_have_no_vote_and_count_for_nothing() {
-    let looks = each(&[0], round(&[Up, Up, Up, Learner]));
-    check(inventory(2, 4), &looks, "prod", &[]);
+    let probes = each(&[0], round(&[Up, Up, Up, Learner]));
+    check(inventory(2, 4), &probes, "prod", &[]);
 
-    let looks = each(&[0], round(&[Up, Up, Learner]));
-    check(inventory(2, 3), &looks, "prod", &[Single::EvenVoters { etcd: of("prod/etcd/main"), voters: 2 }]);
+    let probes = each(&[0], round(&[Up, Up, Learner]));
+    check(inventory(2, 3), &probes, "prod", &[Single::EvenVoters { etcd: of("prod/etcd/main"), voters: 2 }]);
 
-    let looks = each(&[0], pages(&[false, false, false, true]));
-    check(inventory(2, 4), &looks, "prod", &[]);
+    let probes = each(&[0], pages(&[false, false, false, true]));
+    check(inventory(2, 4), &probes, "prod", &[]);
 }
 
 #[test]

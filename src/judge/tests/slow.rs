@@ -3,13 +3,13 @@
 use crate::model::rule::Level::{Critical, Warning};
 use crate::model::rule::RuleId::F49;
 
-use super::stage::{Says, check, each, ready, together, took, version};
+use super::fixture::{Says, check, each, ready, together, took, version};
 
 const A1: &str = "prod/apiserver/api-1";
 const A2: &str = "prod/apiserver/api-2";
 
 #[test]
-fn three_looks_in_a_row_above_a_second_are_slow() {
+fn three_probes_in_a_row_above_a_second_are_slow() {
     for (millis, times, says) in [
         (1001, &[0, 3000][..], Says::Unclear),
         (1001, &[0, 3000, 6000][..], Says::Bad(Warning, 30)),
@@ -20,18 +20,18 @@ fn three_looks_in_a_row_above_a_second_are_slow() {
 }
 
 #[test]
-fn one_brisk_look_between_begins_the_count_anew() {
-    let looks = together(&[each(&[0, 3000, 9000], took(1500, ready(A1))), each(&[6000], ready(A1))]);
+fn one_brisk_probe_between_begins_the_count_anew() {
+    let probes = together(&[each(&[0, 3000, 9000], took(1500, ready(A1))), each(&[6000], ready(A1))]);
 
-    check(&looks, &[(F49, "prod", Says::Unclear)]);
+    check(&probes, &[(F49, "prod", Says::Unclear)]);
 }
 
 #[test]
 fn ordinary_traffic_counts_by_itself() {
     let slow = each(&[0, 10_000, 20_000], took(1500, version(A1)));
-    let looks = together(&[slow, each(&[0, 3000, 6000, 20_000], ready(A1))]);
+    let probes = together(&[slow, each(&[0, 3000, 6000, 20_000], ready(A1))]);
 
-    check(&looks, &[(F49, "prod", Says::Bad(Warning, 30))]);
+    check(&probes, &[(F49, "prod", Says::Bad(Warning, 30))]);
 }
 
 #[test]
@@ -44,8 +44,8 @@ fn it_is_critical_only_when_every_instance_is_slow() {
         (&["prod/vip"][..], warning),
         (&["prod/vip", A2][..], warning),
     ] {
-        let looks: Vec<_> = endpoints.iter().map(|endpoint| slow(endpoint)).collect();
+        let probes: Vec<_> = endpoints.iter().map(|endpoint| slow(endpoint)).collect();
 
-        check(&together(&looks), &[(F49, "prod", says)]);
+        check(&together(&probes), &[(F49, "prod", says)]);
     }
 }

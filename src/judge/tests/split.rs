@@ -4,8 +4,8 @@ use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::rule::Level::{Critical, Warning};
 use crate::model::rule::RuleId::{F01, F02, F03};
 
-use super::stage::Member::{Elsewhere, Gone, Leaderless, Learner, Up};
-use super::stage::{MUTE, Member, Says, check_in, each, inventory, reads, round, together};
+use super::fixture::Member::{Elsewhere, Gone, Leaderless, Learner, Up};
+use super::fixture::{MUTE, Member, Says, check_in, each, inventory, reads, round, together};
 
 const ETCD: &str = "prod/etcd/main";
 const SPLIT: Says = Says::Bad(Warning, 30);
@@ -13,8 +13,8 @@ const STUCK: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::Timeout };
 
 fn check_rounds(does: &[Member], says: Says) {
     let members = u8::try_from(does.len()).unwrap();
-    let looks = each(&[0, 500, 1000], round(does));
-    check_in(inventory(2, members), &looks, &[(F01, ETCD, Says::Good), (F03, ETCD, says)]);
+    let probes = each(&[0, 500, 1000], round(does));
+    check_in(inventory(2, members), &probes, &[(F01, ETCD, Says::Good), (F03, ETCD, says)]);
 }
 
 #[test]
@@ -29,30 +29,30 @@ fn a_member_of_another_mind_than_the_majority_is_split_from_it() {
 
 #[test]
 fn what_no_majority_follows_is_a_lost_quorum_and_no_split() {
-    let looks = each(&[0, 1500, 3000], round(&[Up, Elsewhere, Leaderless]));
+    let probes = each(&[0, 1500, 3000], round(&[Up, Elsewhere, Leaderless]));
 
-    check_in(inventory(2, 3), &looks, &[(F01, ETCD, Says::Bad(Critical, 0)), (F03, ETCD, Says::Unclear)]);
+    check_in(inventory(2, 3), &probes, &[(F01, ETCD, Says::Bad(Critical, 0)), (F03, ETCD, Says::Unclear)]);
 }
 
 #[test]
 fn a_silent_member_is_down_and_not_split() {
-    let looks = each(&[0, 500, 1000], round(&[Up, Up, Gone]));
+    let probes = each(&[0, 500, 1000], round(&[Up, Up, Gone]));
     let down = (F02, "prod/etcd/main/etcd-3", Says::Bad(Warning, 30));
-    check_in(inventory(2, 3), &looks, &[down, (F03, ETCD, Says::Unclear)]);
+    check_in(inventory(2, 3), &probes, &[down, (F03, ETCD, Says::Unclear)]);
 
     // It was split before it died, and silence does not heal that.
     let split = each(&[0, 500, 1000], round(&[Up, Up, Leaderless]));
-    let looks = together(&[split, each(&[2000, 2500, 3000], round(&[Up, Up, Gone]))]);
-    check_in(inventory(2, 3), &looks, &[down, (F03, ETCD, Says::Suspected)]);
+    let probes = together(&[split, each(&[2000, 2500, 3000], round(&[Up, Up, Gone]))]);
+    check_in(inventory(2, 3), &probes, &[down, (F03, ETCD, Says::Suspected)]);
 }
 
 #[test]
 fn two_rounds_of_two_minds_are_an_election() {
-    let looks = each(&[0, 1000], round(&[Up, Up, Elsewhere]));
-    check_in(inventory(2, 3), &looks, &[(F03, ETCD, Says::Suspected)]);
+    let probes = each(&[0, 1000], round(&[Up, Up, Elsewhere]));
+    check_in(inventory(2, 3), &probes, &[(F03, ETCD, Says::Suspected)]);
 
-    let looks = together(&[each(&[0, 400, 1200], round(&[Up, Up, Elsewhere])), each(&[800], round(&[Up, Up, Up]))]);
-    check_in(inventory(2, 3), &looks, &[(F03, ETCD, Says::Suspected)]);
+    let probes = together(&[each(&[0, 400, 1200], round(&[Up, Up, Elsewhere])), each(&[800], round(&[Up, Up, Up]))]);
+    check_in(inventory(2, 3), &probes, &[(F03, ETCD, Says::Suspected)]);
 }
 
 #[test]
@@ -63,12 +63,12 @@ fn a_split_is_critical_after_ten_minutes_when_no_further_member_may_be_lost() {
         (&[Up, Up, Up, Up, Elsewhere][..], SPLIT),
         (&[Up; 3][..], Says::Good),
     ] {
-        let looks = each(&beat, round(does));
+        let probes = each(&beat, round(does));
         let members = inventory(2, u8::try_from(does.len()).unwrap());
         let before = if says == Says::Good { Says::Good } else { SPLIT };
 
-        check_in(members.clone(), &looks[..looks.len() - 1], &[(F03, ETCD, before)]);
-        check_in(members, &looks, &[(F03, ETCD, says)]);
+        check_in(members.clone(), &probes[..probes.len() - 1], &[(F03, ETCD, before)]);
+        check_in(members, &probes, &[(F03, ETCD, says)]);
     }
 }
 
@@ -87,8 +87,8 @@ fn reads_that_fail_on_one_member_alone_tell_of_a_split_as_well() {
         // We may not read, which says nothing of the members.
         ([Err(Unseen { cause: Cause::CredentialRefused, ..STUCK }); 3], Says::Good),
     ] {
-        let looks = together(&[each(&status, round(&[Up, Up, Up])), each(&ticks, reads(&served))]);
+        let probes = together(&[each(&status, round(&[Up, Up, Up])), each(&ticks, reads(&served))]);
 
-        check_in(inventory(2, 3), &looks, &[(F03, ETCD, says)]);
+        check_in(inventory(2, 3), &probes, &[(F03, ETCD, says)]);
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::judge::context::RuleContext;
 use crate::judge::judge;
-use crate::judge::scene::Scene;
 use crate::model::certificate::{Certificate, Class, Fingerprint, Served, Trust, TrustPath};
 use crate::model::inventory::{FileWatch, Inventory, Own, OwnPart, Towards};
 use crate::model::observation::{Observation, Reading};
@@ -20,12 +20,12 @@ use crate::model::time::{Now, UnixTime};
 use crate::model::verdict::{Evidence, Finding, Verdict};
 use crate::observe::view::View;
 
-use super::stage::{at, inventory, name, of};
+use super::fixture::{at, inventory, name, of};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
 #[test]
-fn the_ladder_of_the_class_holds_for_what_lies_in_files() {
+fn the_thresholds_of_the_class_holds_for_what_lies_in_files() {
     for (class, kind, days, level) in [
         (Class::Manual, ItemKind::Leaf, 31, None),
         (Class::Manual, ItemKind::Leaf, 29, Some(Info)),
@@ -37,11 +37,11 @@ fn the_ladder_of_the_class_holds_for_what_lies_in_files() {
         (Class::Restart, ItemKind::Leaf, 119, Some(Info)),
         (Class::Automatic, ItemKind::Authority, 200, Some(Info)),
     ] {
-        let mut desk = Desk::new(FileWatch { certificates: class, ..watch() });
+        let mut fixture = FilesFixture::new(FileWatch { certificates: class, ..watch() });
 
-        desk.files(0, vec![file("a.crt", vec![item(1, days, kind)])]);
+        fixture.files(0, vec![file("a.crt", vec![item(1, days, kind)])]);
 
-        let told = desk.findings(1).first().map(|finding| finding.level);
+        let told = fixture.findings(1).first().map(|finding| finding.level);
         assert_eq!(told, level, "{class:?} {kind:?} {days}");
     }
 }
@@ -49,25 +49,26 @@ fn the_ladder_of_the_class_holds_for_what_lies_in_files() {
 #[test]
 fn a_kubelet_that_renews_at_nine_tenths_is_not_told_of_before() {
     for (renewed_at_permille, told) in [(None, true), (Some(900), false)] {
-        let mut desk = Desk::new(FileWatch { certificates: Class::Automatic, renewed_at_permille, ..watch() });
+        let mut fixture =
+            FilesFixture::new(FileWatch { certificates: Class::Automatic, renewed_at_permille, ..watch() });
 
-        desk.files(0, vec![file("kubelet.pem", vec![item(1, 40, ItemKind::Client)])]);
+        fixture.files(0, vec![file("kubelet.pem", vec![item(1, 40, ItemKind::Client)])]);
 
-        assert_eq!(!desk.findings(1).is_empty(), told, "{renewed_at_permille:?}");
+        assert_eq!(!fixture.findings(1).is_empty(), told, "{renewed_at_permille:?}");
     }
 }
 
 #[test]
-fn one_authority_in_many_places_is_one_finding_with_all_of_them() {
-    let mut desk = Desk::new(watch());
+fn one_ca_in_many_places_is_one_finding_with_all_of_them() {
+    let mut fixture = FilesFixture::new(watch());
     let authority = || vec![item(9, 100, ItemKind::Authority)];
 
-    desk.files(
+    fixture.files(
         0,
         vec![file("ca.crt", authority()), file("admin.conf", authority()), file("kubelet.conf", authority())],
     );
 
-    let findings = desk.findings(1);
+    let findings = fixture.findings(1);
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
     let Evidence::Stored { paths, .. } = &finding.evidence else { panic!("{finding:?}") };
     assert_eq!(paths.as_slice(), ["admin.conf", "ca.crt", "kubelet.conf"]);
@@ -77,20 +78,20 @@ fn one_authority_in_many_places_is_one_finding_with_all_of_them() {
 fn what_was_replaced_beside_itself_is_not_told_and_a_copy_in_a_kubeconfig_is() {
     let old_and_new = |kind| vec![item(1, 3, kind), Item { fingerprint: print(2), ..item(1, 300, kind) }];
     for (kind, told) in [(ItemKind::Client, 0), (ItemKind::KubeconfigClient, 1), (ItemKind::Authority, 2)] {
-        let mut desk = Desk::new(watch());
+        let mut fixture = FilesFixture::new(watch());
 
-        desk.files(0, vec![file("a", old_and_new(kind))]);
+        fixture.files(0, vec![file("a", old_and_new(kind))]);
 
-        assert_eq!(desk.findings(1).len(), told, "{kind:?}");
+        assert_eq!(fixture.findings(1).len(), told, "{kind:?}");
     }
 }
 
 #[test]
 fn our_own_credential_is_told_as_ours_even_when_a_newer_one_lies_beside_it() {
     let own = Own { part: OwnPart::Client, towards: Towards::Etcd(name("main")) };
-    let mut desk = Desk::new(FileWatch { own: Some(own.clone()), ..watch() });
+    let mut fixture = FilesFixture::new(FileWatch { own: Some(own.clone()), ..watch() });
 
-    desk.files(
+    fixture.files(
         0,
         vec![file(
             "c.crt",
@@ -98,20 +99,20 @@ fn our_own_credential_is_told_as_ours_even_when_a_newer_one_lies_beside_it() {
         )],
     );
 
-    let findings = desk.findings(1);
+    let findings = fixture.findings(1);
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
     assert!(matches!(&finding.evidence, Evidence::Stored { own: Some(known), .. } if **known == own));
 }
 
 #[test]
 fn what_is_served_and_stored_is_one_finding_with_both_places() {
-    let mut desk = Desk::new(watch());
+    let mut fixture = FilesFixture::new(watch());
     let certificate = certificate(1, 3);
-    desk.serve(0, "prod/apiserver/api-1", &certificate);
+    fixture.serve(0, "prod/apiserver/api-1", &certificate);
 
-    desk.files(0, vec![file("apiserver.crt", vec![stored(&certificate)])]);
+    fixture.files(0, vec![file("apiserver.crt", vec![stored(&certificate)])]);
 
-    let findings = desk.findings(1);
+    let findings = fixture.findings(1);
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
     let Evidence::Expiry { stored, .. } = &finding.evidence else { panic!("{finding:?}") };
     assert_eq!((finding.rule, stored.as_slice()), (F26, &["apiserver.crt".to_owned()][..]));
@@ -119,26 +120,26 @@ fn what_is_served_and_stored_is_one_finding_with_both_places() {
 
 #[test]
 fn a_leftover_of_what_is_served_anew_is_only_listed() {
-    let mut desk = Desk::new(watch());
-    desk.serve(0, "prod/apiserver/api-1", &certificate(2, 300));
+    let mut fixture = FilesFixture::new(watch());
+    fixture.serve(0, "prod/apiserver/api-1", &certificate(2, 300));
 
-    desk.files(0, vec![file("old.crt", vec![stored(&certificate(1, 0))])]);
+    fixture.files(0, vec![file("old.crt", vec![stored(&certificate(1, 0))])]);
 
-    assert_eq!(desk.levels(1), [(F28, Info)]);
+    assert_eq!(fixture.levels(1), [(F28, Info)]);
 }
 
 #[test]
 fn an_old_certificate_is_told_after_ten_minutes_beside_the_new_one_and_not_before() {
-    let mut desk = Desk::new(watch());
+    let mut fixture = FilesFixture::new(watch());
     let (old, new) = (certificate(1, 100), certificate(2, 300));
     let mut both = |millis: u64, stored_one: &Certificate, served_one: &Certificate| {
-        desk.files(millis, vec![file("apiserver.crt", vec![stored(stored_one)])]);
-        desk.serve(millis, "prod/apiserver/api-1", served_one);
-        desk.verdict(millis, F54, "prod/apiserver/api-1")
+        fixture.files(millis, vec![file("apiserver.crt", vec![stored(stored_one)])]);
+        fixture.serve(millis, "prod/apiserver/api-1", served_one);
+        fixture.verdict(millis, F54, "prod/apiserver/api-1")
     };
     let minute = 60_000;
 
-    // The first look at files comes before anything was served: there is nothing to compare yet.
+    // The first probe at files comes before anything was served: there is nothing to compare yet.
     assert!(matches!(both(0, &old, &old), Some(Verdict::Unknown(_))));
     assert!(matches!(both(minute, &old, &old), Some(Verdict::Good { .. })));
     assert!(matches!(both(2 * minute, &new, &old), Some(Verdict::Unknown(_))));
@@ -151,31 +152,31 @@ fn an_old_certificate_is_told_after_ten_minutes_beside_the_new_one_and_not_befor
 #[test]
 fn a_source_that_says_whom_it_serves_is_believed_though_the_names_differ() {
     let serves = Some(of("prod/etcd/main/etcd-1"));
-    let mut desk = Desk::new(FileWatch { serves, ..watch() });
+    let mut fixture = FilesFixture::new(FileWatch { serves, ..watch() });
     let (old, new) = (certificate(1, 100), Certificate { subject: "CN=renamed".into(), ..certificate(2, 300) });
     for millis in [0, 60_000, 700_000] {
-        desk.serve(millis, "prod/etcd/main/etcd-1", &old);
-        desk.files(millis, vec![file("server.crt", vec![stored(&new)])]);
+        fixture.serve(millis, "prod/etcd/main/etcd-1", &old);
+        fixture.files(millis, vec![file("server.crt", vec![stored(&new)])]);
     }
 
-    assert!(matches!(desk.verdict(700_000, F54, "prod/etcd/main/etcd-1"), Some(Verdict::Bad(_))));
-    assert!(matches!(desk.verdict(700_000, F54, "prod/apiserver/api-1"), Some(Verdict::Unknown(_))));
+    assert!(matches!(fixture.verdict(700_000, F54, "prod/etcd/main/etcd-1"), Some(Verdict::Bad(_))));
+    assert!(matches!(fixture.verdict(700_000, F54, "prod/apiserver/api-1"), Some(Verdict::Unknown(_))));
 }
 
 #[test]
-fn the_third_look_in_a_row_at_what_cannot_be_read_is_told_and_its_dates_still_count() {
-    let mut desk = Desk::new(watch());
+fn the_third_probe_in_a_row_at_what_cannot_be_read_is_told_and_its_dates_still_count() {
+    let mut fixture = FilesFixture::new(watch());
     let trouble = Some(Trouble { fault: FileFault::Forbidden, last_read: Some(at(0).wall) });
     let unreadable =
         || vec![Arc::new(StoredFile { fault: trouble, ..(*file("a.crt", vec![item(1, 3, ItemKind::Leaf)])).clone() })];
 
     for millis in [0, 60_000] {
-        desk.files(millis, unreadable());
-        assert_eq!(desk.levels(millis), [(F28, Warning)], "the end alone");
+        fixture.files(millis, unreadable());
+        assert_eq!(fixture.levels(millis), [(F28, Warning)], "the end alone");
     }
-    desk.files(120_000, unreadable());
+    fixture.files(120_000, unreadable());
 
-    let findings = desk.findings(120_000);
+    let findings = fixture.findings(120_000);
     assert_eq!(findings.len(), 2, "{findings:?}");
     assert!(
         findings
@@ -204,16 +205,16 @@ fn what_was_raised_is_over_when_its_file_was_read_without_it_and_stands_while_it
         (vec![cut("a.crt")], false),
         (vec![file("b.crt", vec![item(1, 3, ItemKind::Leaf)])], false),
     ] {
-        let mut desk = Desk::new(watch());
-        desk.files(0, vec![file("a.crt", vec![item(1, 3, ItemKind::Leaf)])]);
-        desk.raised = desk.findings(0);
-        desk.files(60_000, files.clone());
+        let mut fixture = FilesFixture::new(watch());
+        fixture.files(0, vec![file("a.crt", vec![item(1, 3, ItemKind::Leaf)])]);
+        fixture.raised = fixture.findings(0);
+        fixture.files(60_000, files.clone());
 
-        let is_good = matches!(desk.verdict(60_000, F28, subject), Some(Verdict::Good { .. }));
+        let is_good = matches!(fixture.verdict(60_000, F28, subject), Some(Verdict::Good { .. }));
 
         assert_eq!(is_good, is_over, "{files:?}");
         // After a restart nothing was read yet.
-        let restarted = Desk { raised: desk.raised, ..Desk::new(watch()) };
+        let restarted = FilesFixture { raised: fixture.raised, ..FilesFixture::new(watch()) };
         assert!(matches!(restarted.verdict(60_000, F28, subject), Some(Verdict::Unknown(_))));
     }
 }
@@ -233,16 +234,16 @@ fn an_old_certificate_is_no_longer_stale_when_the_new_one_is_served_or_lies_ther
         (at_path(Some(FileFault::HalfWritten)), &old, false),
         (at_path(Some(FileFault::HalfWritten)), &new, true),
     ] {
-        let mut desk = Desk::new(watch());
+        let mut fixture = FilesFixture::new(watch());
         for millis in [0, 60_000, 700_000] {
-            desk.serve(millis, endpoint, &old);
-            desk.files(millis, vec![file("apiserver.crt", vec![stored(&new)])]);
+            fixture.serve(millis, endpoint, &old);
+            fixture.files(millis, vec![file("apiserver.crt", vec![stored(&new)])]);
         }
-        desk.raised = desk.findings(700_000);
-        desk.files(760_000, files.clone());
-        desk.serve(760_000, endpoint, served);
+        fixture.raised = fixture.findings(700_000);
+        fixture.files(760_000, files.clone());
+        fixture.serve(760_000, endpoint, served);
 
-        let is_good = matches!(desk.verdict(760_000, F54, endpoint), Some(Verdict::Good { .. }));
+        let is_good = matches!(fixture.verdict(760_000, F54, endpoint), Some(Verdict::Good { .. }));
 
         assert_eq!(is_good, is_over, "{files:?}");
     }
@@ -250,14 +251,14 @@ fn an_old_certificate_is_no_longer_stale_when_the_new_one_is_served_or_lies_ther
 
 #[test]
 fn a_certificate_stays_told_where_it_was_raised_when_an_earlier_endpoint_serves_it_too() {
-    let mut desk = Desk::new(watch());
+    let mut fixture = FilesFixture::new(watch());
     let shared = certificate(1, 3);
-    desk.serve(0, "prod/apiserver/api-2", &shared);
-    desk.raised = desk.findings(0);
-    desk.serve(1000, "prod/apiserver/api-1", &shared);
+    fixture.serve(0, "prod/apiserver/api-2", &shared);
+    fixture.raised = fixture.findings(0);
+    fixture.serve(1000, "prod/apiserver/api-1", &shared);
 
-    assert!(matches!(desk.verdict(1000, F26, "prod/apiserver/api-2"), Some(Verdict::Bad(_))));
-    assert!(matches!(desk.verdict(1000, F26, "prod/apiserver/api-1"), Some(Verdict::Unknown(_))));
+    assert!(matches!(fixture.verdict(1000, F26, "prod/apiserver/api-2"), Some(Verdict::Bad(_))));
+    assert!(matches!(fixture.verdict(1000, F26, "prod/apiserver/api-1"), Some(Verdict::Unknown(_))));
 }
 
 /// One that replaces the item of that number.
@@ -265,9 +266,9 @@ fn newer(number: u8) -> Item {
     Item { fingerprint: print(200), ..item(number, 300, ItemKind::Leaf) }
 }
 
-/// The old authority with its holder and days left, what the served chain stands on, and what is told of the old one.
+/// The old CA with its subject and days left, what the served chain stands on, and what is told of the old one.
 #[test]
-fn an_old_authority_beside_its_successor_is_only_listed_when_nothing_stands_on_it() {
+fn an_old_ca_beside_its_successor_is_only_listed_when_nothing_stands_on_it() {
     let (own, watched) = (Some(Own { part: OwnPart::Authority, towards: Towards::Apiservers }), None);
     let (old, new, unknown) = (Some(1), Some(2), None);
     for (why, own, holder, days, stands_on, together, level) in [
@@ -281,28 +282,28 @@ fn an_old_authority_beside_its_successor_is_only_listed_when_nothing_stands_on_i
         ("the chain is of it, as far as anybody can tell", &own, "CN=ca", -3, unknown, true, Critical),
         ("nobody has shown that the rotation is over", &own, "CN=other", 2, unknown, true, Critical),
     ] {
-        let mut desk = Desk::new(FileWatch { own: own.clone(), ..watch() });
+        let mut fixture = FilesFixture::new(FileWatch { own: own.clone(), ..watch() });
         let served = Certificate { issuer: "CN=ca".into(), ..certificate(9, 300) };
-        desk.serve_on(0, "prod/apiserver/api-1", &served, stands_on);
+        fixture.serve_on(0, "prod/apiserver/api-1", &served, stands_on);
         let (first, second) = (authority(1, holder, days), authority(2, "CN=ca", 3000));
 
-        desk.files(
+        fixture.files(
             0,
             if together { vec![file("ca.crt", vec![first, second])] } else { vec![file("ca.crt", vec![first])] },
         );
 
-        assert_eq!(desk.levels(1), [(F28, level)], "{why}");
+        assert_eq!(fixture.levels(1), [(F28, level)], "{why}");
     }
 }
 
 #[test]
-fn an_ended_authority_beside_its_successor_is_only_listed_where_nothing_is_served() {
+fn an_ended_ca_beside_its_successor_is_only_listed_where_nothing_is_served() {
     for (successor, level) in [("CN=ca", Info), ("CN=other", Critical)] {
-        let mut desk = Desk::new(watch());
+        let mut fixture = FilesFixture::new(watch());
 
-        desk.files(0, vec![file("ca.crt", vec![authority(1, "CN=ca", -3), authority(2, successor, 3000)])]);
+        fixture.files(0, vec![file("ca.crt", vec![authority(1, "CN=ca", -3), authority(2, successor, 3000)])]);
 
-        assert_eq!(desk.levels(1), [(F28, level)], "{successor}");
+        assert_eq!(fixture.levels(1), [(F28, level)], "{successor}");
     }
 }
 
@@ -319,11 +320,11 @@ fn of_a_public_bundle_only_what_is_ours_is_told() {
         ("one of them has issued what lies here", "/etc/ssl/certs/all.pem", roots(1, 4), Some(leaf), 1),
         ("what is no authority", "/etc/ssl/certs/web.pem", vec![item(7, 0, ItemKind::Leaf)], None, 1),
     ] {
-        let mut desk = Desk::new(watch());
+        let mut fixture = FilesFixture::new(watch());
 
-        desk.files(0, vec![file(path, items), file("/srv/more.crt", more.into_iter().collect())]);
+        fixture.files(0, vec![file(path, items), file("/srv/more.crt", more.into_iter().collect())]);
 
-        assert_eq!(desk.findings(1).len(), told, "{why}");
+        assert_eq!(fixture.findings(1).len(), told, "{why}");
     }
 }
 
@@ -331,23 +332,23 @@ fn of_a_public_bundle_only_what_is_ours_is_told() {
 fn a_root_of_a_public_bundle_that_a_chain_stands_on_is_told() {
     let own = Some(Own { part: OwnPart::Authority, towards: Towards::Apiservers });
     for (stands_on, told) in [(1, 1), (2, 0)] {
-        let mut desk = Desk::new(FileWatch { own: own.clone(), ..watch() });
-        desk.serve_on(0, "prod/apiserver/api-1", &certificate(9, 300), Some(stands_on));
+        let mut fixture = FilesFixture::new(FileWatch { own: own.clone(), ..watch() });
+        fixture.serve_on(0, "prod/apiserver/api-1", &certificate(9, 300), Some(stands_on));
         let roots = vec![authority(1, "CN=root 1", 3), authority(2, "CN=root 2", 3000)];
 
-        desk.files(0, vec![file("/etc/ssl/certs/ca-certificates.crt", roots)]);
+        fixture.files(0, vec![file("/etc/ssl/certs/ca-certificates.crt", roots)]);
 
-        assert_eq!(desk.findings(1).len(), told, "{stands_on}");
+        assert_eq!(fixture.findings(1).len(), told, "{stands_on}");
     }
 }
 
 /// A view of one cluster with one source of files.
-struct Desk {
+struct FilesFixture {
     view: View,
     raised: Vec<Finding>,
 }
 
-impl Desk {
+impl FilesFixture {
     fn new(watch: FileWatch) -> Self {
         let mut inventory: Inventory = inventory(2, 3);
         inventory.clusters.get_mut(&name("prod")).unwrap().files.insert(name("pki"), watch);
@@ -374,7 +375,7 @@ impl Desk {
         self.take(millis, Probe::anew(of(subject), ProbeKind::Chain), Some(Arc::new(served)), Reading::Chain);
     }
 
-    /// The same, with a chain that verifies and stands on the authority of that number.
+    /// The same, with a chain that verifies and stands on the CA of that number.
     fn serve_on(&mut self, millis: u64, subject: &str, certificate: &Certificate, anchor: Option<u8>) {
         let chain = vec![Arc::new(certificate.clone())];
         let path = anchor.map(|number| Box::new(TrustPath { intermediates: Vec::new(), anchor: print(number) }));
@@ -385,7 +386,7 @@ impl Desk {
 
     fn take(&mut self, millis: u64, probe: Probe, served: Option<Arc<Served>>, reading: Reading) {
         let observation = Observation {
-            look: None,
+            request: None,
             probe,
             scheduled: at(millis),
             finished: at(millis),
@@ -403,7 +404,7 @@ impl Desk {
         let inventory = Arc::clone(self.view.inventory());
         let cluster = inventory.clusters.get_key_value(&name("prod"));
         let raised: Vec<&Finding> = self.raised.iter().collect();
-        let verdicts = judge(&Scene { view: &self.view, cluster, now, raised: &raised });
+        let verdicts = judge(&RuleContext { view: &self.view, cluster, now, raised: &raised });
         verdicts.into_iter().map(|(key, verdict)| (key.rule, key.subject, verdict)).collect()
     }
 
@@ -444,7 +445,7 @@ fn print(number: u8) -> Fingerprint {
     Fingerprint([number; 32])
 }
 
-/// An item that ends half a day after `days` from the beginning of the stage; authorities of two years, else of one.
+/// An item that ends half a day after `days` from the beginning of the stage; CAs of two years, else of one.
 fn item(number: u8, days: u32, kind: ItemKind) -> Item {
     let certificate = certificate(number, days);
     let years = if kind == ItemKind::Authority { 2 } else { 1 };
@@ -452,7 +453,7 @@ fn item(number: u8, days: u32, kind: ItemKind) -> Item {
     Item { kind, life: Some(life), ..stored(&certificate) }
 }
 
-/// An authority of ten years that ends, or has ended, half a day after `days`.
+/// A CA of ten years that ends, or has ended, half a day after `days`.
 fn authority(number: u8, holder: &str, days: i64) -> Item {
     let end = |days: i64| UnixTime::from_secs(at(0).wall.as_secs() + days * 86_400 + 43_200);
     Item {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::judge::context::RuleContext;
 use crate::judge::edges::explains;
 use crate::judge::judge;
-use crate::judge::scene::Scene;
 use crate::model::certificate::{Certificate, Fingerprint, Served, Trust};
 use crate::model::inventory::Inventory;
 use crate::model::observation::{Observation, Reading};
@@ -17,7 +17,7 @@ use crate::model::subject::Subject;
 use crate::model::verdict::{Evidence, Finding, FindingKey, Verdict};
 use crate::observe::view::View;
 
-use super::stage::{Says, at, inventory, of, said, verdicts};
+use super::fixture::{Says, at, inventory, of, said, verdicts};
 
 const A1: &str = "prod/apiserver/api-1";
 const A2: &str = "prod/apiserver/api-2";
@@ -264,7 +264,7 @@ impl World {
 
     fn see(&mut self, millis: u64, probe: Probe, served: Option<Served>, outcome: Result<Reading, Unseen>) {
         let observation = Observation {
-            look: None,
+            request: None,
             probe,
             scheduled: at(millis),
             finished: at(millis),
@@ -286,7 +286,7 @@ impl World {
         said(&self.judged(millis, raised), F27, subject)
     }
 
-    /// The endpoints that the finding of an unknown authority names.
+    /// The endpoints that the finding of an unknown CA names.
     fn places(&self, millis: u64, raised: &[&Finding]) -> Vec<Subject> {
         let judged = self.judged(millis, raised).into_iter().find(|(key, _)| key.subject == of(UNKNOWN));
         let Some((_, Verdict::Bad(Finding { evidence: Evidence::Untrusted { parts, .. }, .. }))) = judged else {
@@ -297,7 +297,7 @@ impl World {
 
     fn judged(&self, millis: u64, raised: &[&Finding]) -> Vec<(FindingKey, Verdict)> {
         let cluster = self.view.inventory().clusters.iter().next();
-        judge(&Scene { view: &self.view, cluster, now: at(millis), raised })
+        judge(&RuleContext { view: &self.view, cluster, now: at(millis), raised })
     }
 
     fn bad(&self, millis: u64) -> Vec<Finding> {

@@ -5,7 +5,7 @@ use crate::model::rule::Level::{Critical, Info, Warning};
 use crate::model::rule::RuleId::{F04, F22, F23, F24, F55};
 use crate::model::verdict::{Verdict, Why};
 
-use super::stage::{
+use super::fixture::{
     Says, Seen, at, check, check_in, dead, each, end, inventory, mute, name, of, path_works, ready, said, together,
     verdicts, view,
 };
@@ -19,7 +19,7 @@ const DOWN: Says = Says::Bad(Warning, 30);
 #[test]
 fn the_vantage_is_blind_when_its_reference_points_are_silent_and_nothing_has_answered_since() {
     let cut = |times: &[u64]| together(&[each(times, mute(RELAY)), each(times, mute(A1))]);
-    for (says, looks) in [
+    for (says, probes) in [
         (Says::NeverSeen, cut(&[0, 1000])),
         (Says::NeverSeen, cut(&[0, 500, 999])),
         (BLIND, cut(&[0, 500, 1000])),
@@ -27,7 +27,7 @@ fn the_vantage_is_blind_when_its_reference_points_are_silent_and_nothing_has_ans
         (Says::Good, together(&[cut(&[0, 500, 1000]), each(&[1001], ready(A1))])),
         (Says::Good, together(&[cut(&[0, 500, 1000]), each(&[1001], dead("prod/apiserver/api-2"))])),
     ] {
-        check(&looks, &[(F04, "vantage", says)]);
+        check(&probes, &[(F04, "vantage", says)]);
     }
 }
 
@@ -65,7 +65,7 @@ fn a_reference_point_that_is_known_to_be_dead_holds_back_no_fault_of_the_only_cl
 fn silence_counts_against_a_reference_point_only_while_something_else_answers() {
     let silent = |times: &[u64]| each(times, mute(RELAY));
     let warned = Says::Bad(Warning, 600);
-    for (looks, says) in [
+    for (probes, says) in [
         (silent(&[0, 10_000, 20_000]), Says::Vantage),
         (together(&[silent(&[0, 10_000, 20_000]), each(&[15_000], ready(A1))]), warned),
         (together(&[silent(&[0, 10_000, 20_000]), each(&[15_000], dead(A1))]), warned),
@@ -78,9 +78,9 @@ fn silence_counts_against_a_reference_point_only_while_something_else_answers() 
         // Its machine refuses, and proves by that that our path works.
         (each(&[0, 10_000, 20_000], dead(RELAY)), Says::Good),
     ] {
-        let verdicts = verdicts(&view(inventory(2, 3), &looks), end(&looks));
+        let verdicts = verdicts(&view(inventory(2, 3), &probes), end(&probes));
 
-        assert_eq!(said(&verdicts, F55, RELAY), says, "{looks:?}");
+        assert_eq!(said(&verdicts, F55, RELAY), says, "{probes:?}");
     }
 }
 
@@ -90,12 +90,12 @@ fn a_cluster_is_a_reference_point_for_others_and_gets_no_warning_as_such() {
     let lab = Cluster { etcds: Default::default(), ..two.clusters[&name("prod")].clone() };
     two.clusters.insert(name("lab"), lab);
     let silent = each(&[0, 5000, 10_000], mute("lab/apiserver/api-1"));
-    let looks = together(&[silent.clone(), each(&[9000], ready(A1))]);
-    let in_part = together(&[looks.clone(), each(&[7000], dead("lab/apiserver/api-2"))]);
-    for (looks, says) in [(looks, Says::Bad(Info, 600)), (silent, Says::Vantage), (in_part, Says::Good)] {
-        let verdicts = verdicts(&view(two.clone(), &looks), end(&looks));
+    let probes = together(&[silent.clone(), each(&[9000], ready(A1))]);
+    let in_part = together(&[probes.clone(), each(&[7000], dead("lab/apiserver/api-2"))]);
+    for (probes, says) in [(probes, Says::Bad(Info, 600)), (silent, Says::Vantage), (in_part, Says::Good)] {
+        let verdicts = verdicts(&view(two.clone(), &probes), end(&probes));
 
-        assert_eq!(said(&verdicts, F55, "lab"), says, "{looks:?}");
+        assert_eq!(said(&verdicts, F55, "lab"), says, "{probes:?}");
     }
     let alone = verdicts(&view(inventory(2, 3), &[]), at(0));
     assert_eq!(said(&alone, F55, "prod"), Says::Nothing);
@@ -105,12 +105,12 @@ fn a_cluster_is_a_reference_point_for_others_and_gets_no_warning_as_such() {
 fn one_of_two_reference_points_that_answers_is_sight() {
     let mut two = inventory(2, 3);
     two.references.push(Reference { name: name("gate"), address: "10.0.9.1:22".into(), is_loopback: false });
-    let looks = each(&[0, 500, 1000], mute(RELAY));
-    let both = together(&[looks.clone(), each(&[0, 500, 1000], mute("vantage/reference/gate"))]);
+    let probes = each(&[0, 500, 1000], mute(RELAY));
+    let both = together(&[probes.clone(), each(&[0, 500, 1000], mute("vantage/reference/gate"))]);
 
     check_in(
         two.clone(),
-        &together(&[looks, each(&[300], dead("vantage/reference/gate"))]),
+        &together(&[probes, each(&[300], dead("vantage/reference/gate"))]),
         &[(F04, "vantage", Says::Good)],
     );
     check_in(two, &both, &[(F04, "vantage", BLIND)]);
@@ -120,9 +120,9 @@ fn one_of_two_reference_points_that_answers_is_sight() {
 fn places_on_this_machine_are_no_witnesses() {
     let mut local = inventory(2, 3);
     local.references[0].is_loopback = true;
-    let looks = each(&[0, 500, 1000], mute(RELAY));
+    let probes = each(&[0, 500, 1000], mute(RELAY));
 
-    check_in(local, &looks, &[(F04, "vantage", Says::Nothing)]);
+    check_in(local, &probes, &[(F04, "vantage", Says::Nothing)]);
 }
 
 #[test]
@@ -134,15 +134,15 @@ fn without_any_reference_point_blindness_is_not_judged() {
 
 #[test]
 fn while_blind_nothing_bad_is_believed_of_any_cluster() {
-    let looks = together(&[
+    let probes = together(&[
         each(&[0, 500, 1000], dead(A1)),
         each(&[0, 500, 1000], dead("prod/apiserver/api-2")),
         each(&[1000], ready("prod/vip")),
     ]);
-    let mut view = view(inventory(2, 3), &looks);
-    let seeing = verdicts(&view, end(&looks));
+    let mut view = view(inventory(2, 3), &probes);
+    let seeing = verdicts(&view, end(&probes));
     view.set_blind(true, at(1000).mono);
-    let blind = verdicts(&view, end(&looks));
+    let blind = verdicts(&view, end(&probes));
 
     assert!(matches!(said(&seeing, F24, "prod"), Says::Bad(..)));
     for (rule, subject, says) in [(F22, A1, Says::Vantage), (F24, "prod", Says::Vantage), (F23, "prod/vip", Says::Good)]
@@ -159,8 +159,8 @@ fn while_blind_nothing_bad_is_believed_of_any_cluster() {
 
 #[test]
 fn what_was_bad_while_blind_is_forgotten_with_the_return_of_sight() {
-    let looks = together(&[each(&[0, 500, 1000], mute(A1)), each(&[100], path_works())]);
-    let mut view = view(inventory(2, 3), &looks);
+    let probes = together(&[each(&[0, 500, 1000], mute(A1)), each(&[100], path_works())]);
+    let mut view = view(inventory(2, 3), &probes);
     view.set_blind(true, at(1000).mono);
     view.set_blind(false, at(2000).mono);
 

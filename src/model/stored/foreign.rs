@@ -1,4 +1,4 @@
-//! Authorities of bundles that come with an operating system or a browser, as `ca-certificates.crt`.
+//! CAs of bundles that come with an operating system or a browser, as `ca-certificates.crt`.
 //!
 //! A hundred and more of them lie on every machine, some have ended, and they are looked after by whoever ships them.
 //! One that issued something that lies here is ours all the same.
@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 
 use super::{FilesReading, ItemKind, StoredFile};
 
-/// With this many authorities a file is a bundle for the public: the smallest that is shipped has about a hundred, and
+/// With this many CAs a file is a bundle for the public: the smallest that is shipped has about a hundred, and
 /// a company's own has a handful.
 const PUBLIC: usize = 30;
 
-/// Where systems keep the authorities they ship: Debian, Red Hat, SUSE, Arch, Alpine, FreeBSD, and Java's export.
+/// Where systems keep the CAs they ship: Debian, Red Hat, SUSE, Arch, Alpine, FreeBSD, and Java's export.
 const FOLDERS: [&str; 8] = [
     "/etc/ssl/certs/",
     "/etc/pki/ca-trust/",

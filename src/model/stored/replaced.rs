@@ -1,13 +1,13 @@
 //! Which stored items were replaced by another one of the same source, and so are nobody's trouble when they end.
 //!
-//! Certificates of one holder and issuer, or of one key, follow each other: in one folder, or with the older one in a
+//! Certificates of one subject and issuer, or of one key, follow each other: in one folder, or with the older one in a
 //! folder that says by its name that it keeps things. Everything else stays as it is, because on several hosts the same
-//! names end on each by itself. Sorts and looks up, so that a hundred thousand items of one holder take no longer than
+//! names end on each by itself. Sorts and looks up, so that a hundred thousand items of one subject take no longer than
 //! reading them.
 
 use std::collections::BTreeMap;
 
-use super::aside::{self, Folder, Mark};
+use super::backup_names::{self, FileHint, FolderHint};
 use super::{Item, ItemKind};
 use crate::model::digest::stable_hash;
 use crate::model::time::UnixTime;
@@ -41,9 +41,9 @@ pub(super) fn replaced<'a>(items: &(impl Iterator<Item = Placed<'a>> + Clone)) -
 /// What makes one item the successor of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Relation {
-    /// The same holder by the same issuer, in the same part.
+    /// The same subject by the same issuer, in the same part.
     Holder,
-    /// The same key. Of authorities also the same holder: what they signed names it.
+    /// The same key. Of CAs also the same subject: what they signed names it.
     Key,
 }
 
@@ -74,7 +74,7 @@ struct Member<'a> {
     placed: Placed<'a>,
     folder: &'a str,
     name: &'a str,
-    mark: Mark,
+    hint: FileHint,
     /// The later, the newer.
     age: UnixTime,
 }
@@ -83,19 +83,19 @@ impl<'a> Member<'a> {
     fn of(placed: Placed<'a>) -> Option<Self> {
         let life = placed.item.life?;
         let (folder, name) = placed.path.rsplit_once('/').unwrap_or(("", placed.path));
-        // The later begun is the newer, also where it ends sooner; of authorities, which overlap for years and sign each
+        // The later begun is the newer, also where it ends sooner; of CAs, which overlap for years and sign each
         // other, the one that lasts.
         let age = if placed.item.kind == ItemKind::Authority { life.not_after } else { life.not_before };
-        Some(Self { placed, folder, name, mark: aside::file(name), age })
+        Some(Self { placed, folder, name, hint: backup_names::file(name), age })
     }
 
-    /// What lies beside it under another name is no copy that somebody still uses. Of authorities several are in use at
-    /// a time, and each kubeconfig or talosconfig is somebody's: of those only what says that it is no longer was replaced.
+    /// What lies beside it under another name is no copy that somebody still uses. Of CAs several are in use at a time,
+    /// and each kubeconfig or talosconfig is somebody's: of those only what says that it is no longer was replaced.
     fn is_replaced_beside(&self) -> bool {
         match self.placed.item.kind {
             ItemKind::Leaf | ItemKind::Client | ItemKind::Token => true,
             ItemKind::Authority | ItemKind::KubeconfigClient | ItemKind::TalosClient | ItemKind::KubeconfigToken => {
-                self.mark == Mark::Kept
+                self.hint == FileHint::Kept
             }
         }
     }
@@ -155,12 +155,15 @@ impl<'a> Group<'a> {
             for beside in group.ways(member) {
                 let (live, all) = group.beside.entry((member.folder, beside)).or_default();
                 all.offer(member.age, member.placed.path);
-                if member.mark != Mark::Kept {
+                if member.hint != FileHint::Kept {
                     live.offer(member.age, member.placed.path);
                 }
             }
         }
-        if members.iter().any(|member| above(member.folder).any(|(_, name)| aside::folder(name) != Folder::Live)) {
+        if members
+            .iter()
+            .any(|member| above(member.folder).any(|(_, name)| backup_names::folder(name) != FolderHint::Live))
+        {
             for member in members {
                 for (folder, way) in above(member.folder) {
                     group.below.entry(folder).or_default().offer(member.age, way);
@@ -175,7 +178,7 @@ impl<'a> Group<'a> {
         match self.relation {
             Relation::Key => vec![Beside::Same(0)],
             Relation::Holder if item.kind.is_token() => vec![Beside::Same(item.identity)],
-            Relation::Holder => vec![Beside::Same(item.identity), Beside::Stem(aside::stem(member.name))],
+            Relation::Holder => vec![Beside::Same(item.identity), Beside::Stem(backup_names::stem(member.name))],
         }
     }
 
@@ -192,7 +195,7 @@ impl<'a> Group<'a> {
         self.ways(member).into_iter().any(|beside| {
             let by_stem = matches!(beside, Beside::Stem(_));
             let Some((live, all)) = self.beside.get(&(member.folder, beside)) else { return false };
-            let newest = if member.mark == Mark::Kept { all } else { live };
+            let newest = if member.hint == FileHint::Kept { all } else { live };
             // One file with certificates of several servers is no history of one.
             let newest = if by_stem { newest.not_by(member.placed.path) } else { newest.at_all() };
             newest > Some(member.age)
@@ -201,10 +204,10 @@ impl<'a> Group<'a> {
 
     fn is_replaced_elsewhere(&self, member: &Member<'a>) -> bool {
         above(member.folder).any(|(base, name)| {
-            let newest = match aside::folder(name) {
-                Folder::Live => None,
-                Folder::Kept => self.below.get(base).and_then(|below| below.not_by(name)),
-                Folder::KeptOf(whose) => {
+            let newest = match backup_names::folder(name) {
+                FolderHint::Live => None,
+                FolderHint::Kept => self.below.get(base).and_then(|below| below.not_by(name)),
+                FolderHint::KeptOf(whose) => {
                     let before_name = member.folder.len() - member.folder[base.len()..].trim_start_matches('/').len();
                     let sibling = format!("{}{whose}", &member.folder[..before_name]);
                     self.below.get(&*sibling).and_then(Newest::at_all)

@@ -12,7 +12,7 @@ const LET_DOWN: [(MailTls, At, Act); 14] = [
     (MailTls::Plain, At::Greeting, Act::Reply("554 5.7.1 not here")),
     (MailTls::Plain, At::Greeting, Act::Cut),
     (MailTls::Plain, At::Greeting, Act::Stall),
-    (MailTls::Plain, At::Greeting, Act::Octets(b"SSH-2.0-OpenSSH_9.2\r\n")),
+    (MailTls::Plain, At::Greeting, Act::ByteQueue(b"SSH-2.0-OpenSSH_9.2\r\n")),
     (MailTls::Plain, At::Ehlo, Act::Reply("502 what?")),
     (MailTls::Plain, At::Mail, Act::Reply("421 closing")),
     (MailTls::Plain, At::Rcpt, Act::Reply("421 closing")),

@@ -146,7 +146,7 @@ async fn redirects_lead_to_the_same_host_only() {
 }
 
 #[tokio::test]
-async fn the_authority_is_read_anew_when_it_changes() {
+async fn the_ca_is_read_anew_when_it_changes() {
     crate::notify::install_provider();
     let home = tempfile::tempdir().unwrap();
     let ca = home.path().join("ca.pem");

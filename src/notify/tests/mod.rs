@@ -24,7 +24,7 @@ use crate::render::{mail, message};
 
 const ALL_TLS: [MailTls; 3] = [MailTls::Plain, MailTls::StartTls, MailTls::Implicit];
 
-/// Long enough for a talk on a busy machine.
+/// Long enough for a session on a busy machine.
 const AMPLE: Duration = Duration::from_secs(30);
 
 /// Short enough to see deadlines pass.
@@ -277,7 +277,7 @@ async fn tls_trouble_is_named_as_such() {
 }
 
 #[tokio::test]
-async fn a_missing_authority_or_password_is_an_answer() {
+async fn a_missing_ca_or_password_is_an_answer() {
     let relay = Relay::start(MailTls::StartTls, |_, _| Act::AsUsual).await;
     let mut settings = relay.settings();
     settings.ca = Some(Source::File("/nowhere/ca.pem".into()));

@@ -26,7 +26,7 @@ fn note(delivery: &mut Delivery, recipients: Recipients) {
 async fn a_recipient_who_is_gone_does_not_keep_the_mail_from_the_others_and_is_named() {
     let relay = Relay::start(MailTls::Plain, |at, line| {
         let is_gone = at == At::Rcpt && line.contains(BOSS);
-        if is_gone { Act::Octets(b"550 5.1.1 schon l\xe4nger nicht mehr hier\r\n") } else { Act::AsUsual }
+        if is_gone { Act::ByteQueue(b"550 5.1.1 schon l\xe4nger nicht mehr hier\r\n") } else { Act::AsUsual }
     })
     .await;
 

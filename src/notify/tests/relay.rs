@@ -35,8 +35,8 @@ pub(crate) enum At {
 pub(crate) enum Act {
     AsUsual,
     Reply(&'static str),
-    /// These octets and no more.
-    Octets(&'static [u8]),
+    /// These bytes and no more.
+    ByteQueue(&'static [u8]),
     Stall,
     Cut,
     /// A line without an end.
@@ -67,7 +67,7 @@ pub(crate) struct Relay {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Ends the talk: the script said so, or the client left.
+/// Ends the session: the script said so, or the client left.
 struct Over;
 
 impl Relay {
@@ -75,7 +75,7 @@ impl Relay {
         Self::start_as(tls, certificate(), script).await
     }
 
-    /// With this authority, or what stands for one, and what the server shows.
+    /// With this CA, or what stands for one, and what the server shows.
     pub(crate) async fn start_as(
         tls: MailTls,
         (authority, acceptor): (String, TlsAcceptor),
@@ -128,7 +128,7 @@ impl Relay {
     }
 }
 
-/// An authority of its own each time, and a server certificate for 127.0.0.1.
+/// A CA of its own each time, and a server certificate for 127.0.0.1.
 pub(crate) fn certificate() -> (String, TlsAcceptor) {
     let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
     parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -138,7 +138,7 @@ pub(crate) fn certificate() -> (String, TlsAcceptor) {
     (issuer.pem(), shown(leaf.der().clone(), &key))
 }
 
-/// A certificate as `openssl req -x509` makes it, signed by itself and marked as an authority (CA:TRUE), for `name`.
+/// A certificate as `openssl req -x509` makes it, signed by itself and marked as a CA (CA:TRUE), for `name`.
 pub(crate) fn self_signed(name: &str) -> (String, TlsAcceptor) {
     let mut parameters = rcgen::CertificateParams::new(vec![name.into()]).unwrap();
     parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -249,19 +249,19 @@ async fn answer(
     line: &str,
     usual: &str,
 ) -> Result<bool, Over> {
-    let octets = match script(at, line) {
+    let bytes = match script(at, line) {
         Act::AsUsual => format!("{usual}\r\n").into_bytes(),
         Act::Reply(text) => format!("{text}\r\n").into_bytes(),
-        Act::Octets(octets) => octets.to_vec(),
+        Act::ByteQueue(bytes) => bytes.to_vec(),
         Act::Stall => std::future::pending().await,
         Act::Cut => return Err(Over),
         Act::Flood => loop {
             stream.get_mut().write_all(&[b'2'; 4096]).await.map_err(|_| Over)?;
         },
     };
-    stream.get_mut().write_all(&octets).await.map_err(|_| Over)?;
+    stream.get_mut().write_all(&bytes).await.map_err(|_| Over)?;
     stream.get_mut().flush().await.map_err(|_| Over)?;
-    let last = octets.trim_ascii_end().rsplit(|octet| *octet == b'\n').next();
+    let last = bytes.trim_ascii_end().rsplit(|byte| *byte == b'\n').next();
     Ok(last.is_some_and(|line| line.starts_with(b"2")))
 }
 
@@ -272,7 +272,7 @@ async fn encrypt(stream: Box<dyn Stream>, script: &Script, acceptor: &TlsAccepto
             std::future::pending().await
         }
         Act::Cut => Err(Over),
-        Act::AsUsual | Act::Reply(_) | Act::Octets(_) | Act::Flood => {
+        Act::AsUsual | Act::Reply(_) | Act::ByteQueue(_) | Act::Flood => {
             Ok(Box::new(acceptor.accept(stream).await.map_err(|_| Over)?))
         }
     }

@@ -40,10 +40,10 @@ const YES: [(At, &[&[u8]]); 6] = [
 #[tokio::test]
 async fn a_relay_that_says_yes_is_believed_whatever_its_words_are() {
     for (at, answers) in YES {
-        for octets in answers {
-            let relay = Relay::start(MailTls::Plain, only_at(at, Act::Octets(octets))).await;
+        for bytes in answers {
+            let relay = Relay::start(MailTls::Plain, only_at(at, Act::ByteQueue(bytes))).await;
 
-            assert_eq!(deliver(&relay.settings()).await, Receipt::Accepted, "{at:?}: {octets:?}");
+            assert_eq!(deliver(&relay.settings()).await, Receipt::Accepted, "{at:?}: {bytes:?}");
             assert_eq!(relay.only().to.len(), 2);
         }
     }
@@ -51,7 +51,7 @@ async fn a_relay_that_says_yes_is_believed_whatever_its_words_are() {
 
 #[tokio::test]
 async fn a_relay_that_says_no_is_believed_and_its_code_told() {
-    for (at, octets, class, for_good, told) in [
+    for (at, bytes, class, for_good, told) in [
         (At::Rcpt, &b"550 \xd3\xc3\xbb\xa7\xb2\xbb\xb4\xe6\xd4\xda\r\n"[..], FailureClass::Permanent, true, "550"),
         (At::Mail, b"553\r\n", FailureClass::Permanent, true, "553"),
         (At::Content, b"451 sp\xe4ter\r\n", FailureClass::Temporary, false, "451"),
@@ -59,7 +59,7 @@ async fn a_relay_that_says_no_is_believed_and_its_code_told() {
         (At::Content, b"354 go on\r\n", FailureClass::Other, false, "354"),
         (At::Data, b"250 fine\r\n", FailureClass::Other, false, "250 fine"),
     ] {
-        let relay = Relay::start(MailTls::Plain, only_at(at, Act::Octets(octets))).await;
+        let relay = Relay::start(MailTls::Plain, only_at(at, Act::ByteQueue(bytes))).await;
 
         let (failure, is_for_good) = failed(deliver(&relay.settings()).await);
 
@@ -76,7 +76,7 @@ async fn the_order_of_the_login_questions_counts_and_not_their_words() {
     {
         let relay = Relay::start(MailTls::Implicit, move |at, _| match at {
             At::Ehlo => Act::Reply("250-relay.test\r\n250-auth=login cram-md5\r\n250 8BITMIME"),
-            At::Question => Act::Octets(question),
+            At::Question => Act::ByteQueue(question),
             _ => Act::AsUsual,
         })
         .await;
@@ -91,9 +91,9 @@ async fn the_order_of_the_login_questions_counts_and_not_their_words() {
 #[tokio::test]
 #[expect(clippy::wildcard_enum_match_arm, reason = "every other step of the talk goes as usual")]
 async fn a_relay_that_asks_on_after_a_complete_login_gets_it_once_more() {
-    // The fake takes the second try, which has no verb, for the end of the talk.
+    // The fake takes the second try, which has no verb, for the end of the session.
     let relay = Relay::start(MailTls::Implicit, |at, given| match at {
-        At::Auth => Act::Octets(b"334\r\n"),
+        At::Auth => Act::ByteQueue(b"334\r\n"),
         At::Quit if given == "AG9wcwBzZWNyZXQ=" => Act::Reply("535 5.7.8 no"),
         _ => Act::AsUsual,
     })
@@ -109,7 +109,7 @@ async fn a_relay_that_asks_on_after_a_complete_login_gets_it_once_more() {
 #[tokio::test]
 async fn a_password_that_comes_back_as_noise_is_not_shown() {
     let noise: &'static [u8] = b"ops secret? AG9wcwBzZWNyZXQ=\r\n".repeat(40).leak();
-    let relay = Relay::start(MailTls::Implicit, only_at(At::Auth, Act::Octets(noise))).await;
+    let relay = Relay::start(MailTls::Implicit, only_at(At::Auth, Act::ByteQueue(noise))).await;
     let mut settings = relay.settings();
     settings.login = Some(Login { username: "ops".into(), password: Source::File(relay.file("word", "secret")) });
 
@@ -136,8 +136,8 @@ async fn a_login_that_nobody_offers_is_told_as_such() {
 #[expect(clippy::wildcard_enum_match_arm, reason = "every other step of the talk goes as usual")]
 async fn an_answer_that_came_before_its_question_is_none() {
     let relay = Relay::start(MailTls::Plain, |at, _| match at {
-        At::Rcpt => Act::Octets(b"250 fine\r\n250 and once more\r\n"),
-        At::Data => Act::Octets(b"354 go ahead\r\n250 taken before it came\r\n"),
+        At::Rcpt => Act::ByteQueue(b"250 fine\r\n250 and once more\r\n"),
+        At::Data => Act::ByteQueue(b"354 go ahead\r\n250 taken before it came\r\n"),
         At::Content => Act::Reply("451 disk full"),
         _ => Act::AsUsual,
     })
@@ -150,7 +150,7 @@ async fn an_answer_that_came_before_its_question_is_none() {
 
 #[tokio::test]
 async fn what_somebody_says_before_tls_is_not_heard_behind_it() {
-    let injected = Act::Octets(b"220 go ahead\r\n250-evil\r\n250 AUTH PLAIN\r\n");
+    let injected = Act::ByteQueue(b"220 go ahead\r\n250-evil\r\n250 AUTH PLAIN\r\n");
 
     let text = check(MailTls::StartTls, only_at(At::StartTls, injected), FailureClass::Tls, false).await;
 
@@ -159,7 +159,7 @@ async fn what_somebody_says_before_tls_is_not_heard_behind_it() {
 
 #[tokio::test]
 async fn another_server_in_the_relays_place_is_told_by_its_words() {
-    let greeting = Act::Octets(b"SSH-2.0-OpenSSH_9.2p1\r\n");
+    let greeting = Act::ByteQueue(b"SSH-2.0-OpenSSH_9.2p1\r\n");
 
     let text = check(MailTls::Plain, only_at(At::Greeting, greeting), FailureClass::Other, false).await;
 

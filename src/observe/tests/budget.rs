@@ -10,7 +10,7 @@ use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::time::Mono;
 use crate::observe::budget::{Budget, Scope, Taken, Urgency, Wanted};
-use crate::observe::flight::Full;
+use crate::observe::in_flight::Full;
 
 use Urgency::{Confirmation, Scheduled, Spare};
 

@@ -16,17 +16,17 @@ fn start(bursts: &mut Bursts, subject: &str, millis: u64) -> bool {
     bursts.start(&of(subject), at(millis), &inventory(2, 3), &Policy::default(), at(millis).mono)
 }
 
-/// Takes every look when it is due.
+/// Takes every probe when it is due.
 fn run(bursts: &mut Bursts) -> Vec<(Probe, Mono)> {
-    let mut looks = Vec::new();
+    let mut probes = Vec::new();
     while let Some(due) = bursts.next() {
-        looks.extend(bursts.pop(due).map(|(probe, due, _)| (probe, due)));
+        probes.extend(bursts.pop(due).map(|(probe, due, _)| (probe, due)));
     }
-    looks
+    probes
 }
 
-fn times(looks: &[(Probe, Mono)], subject: &str) -> Vec<u128> {
-    let own = looks.iter().filter(|(probe, _)| probe.subject == of(subject));
+fn times(probes: &[(Probe, Mono)], subject: &str) -> Vec<u128> {
+    let own = probes.iter().filter(|(probe, _)| probe.subject == of(subject));
     own.map(|(_, due)| due.since(at(0).mono).as_millis()).collect()
 }
 
@@ -42,16 +42,16 @@ fn a_subject_gets_one_burst_in_ten_seconds() {
 }
 
 #[test]
-fn the_looks_of_a_burst_confirm_by_themselves() {
+fn the_probes_of_a_burst_confirm_by_themselves() {
     let mut bursts = Bursts::default();
     start(&mut bursts, API, 0);
 
-    let looks = run(&mut bursts);
+    let probes = run(&mut bursts);
 
-    let own = times(&looks, API);
+    let own = times(&probes, API);
     assert!(own.len() >= 2 && *own.last().unwrap() >= 1000, "with the first bad look three over a second: {own:?}");
     assert!(
-        looks
+        probes
             .iter()
             .filter(|(probe, _)| probe.kind != ProbeKind::EtcdStatus)
             .all(|(probe, _)| { probe.connection == Connection::New })
@@ -59,14 +59,14 @@ fn the_looks_of_a_burst_confirm_by_themselves() {
 }
 
 #[test]
-fn a_burst_looks_at_every_cause_and_at_the_reference_points() {
+fn a_burst_probes_at_every_cause_and_at_the_reference_points() {
     let mut bursts = Bursts::default();
     start(&mut bursts, API, 0);
 
-    let looks = run(&mut bursts);
+    let probes = run(&mut bursts);
 
     for other in ["prod/apiserver/api-2", "prod/vip", "prod/etcd/main", "vantage/reference/relay"] {
-        let times = times(&looks, other);
+        let times = times(&probes, other);
         assert!(times[0] == 0 && *times.last().unwrap() >= 1000, "{other}: {times:?}");
     }
 }
@@ -76,29 +76,29 @@ fn a_burst_for_a_member_asks_all_members_until_an_election_would_have_ended() {
     let mut bursts = Bursts::default();
     start(&mut bursts, "prod/etcd/main/etcd-2", 0);
 
-    let looks = run(&mut bursts);
+    let probes = run(&mut bursts);
 
-    assert!(*times(&looks, "prod/etcd/main").last().unwrap() >= 3000);
-    assert!(looks.iter().all(|(probe, _)| probe.subject.cluster().is_none() || probe.kind == ProbeKind::EtcdStatus));
+    assert!(*times(&probes, "prod/etcd/main").last().unwrap() >= 3000);
+    assert!(probes.iter().all(|(probe, _)| probe.subject.cluster().is_none() || probe.kind == ProbeKind::EtcdStatus));
 }
 
 #[test]
-fn no_look_of_a_burst_is_due_before_the_burst_is_started() {
+fn no_probe_of_a_burst_is_due_before_the_burst_is_started() {
     for took in [0, 1_000, 2_990, 3_000, 3_100, 4_500, 60_000] {
         for subject in [API, "prod/etcd/main", "prod/etcd/main/etcd-2", "vantage/reference/relay"] {
             let mut bursts = Bursts::default();
             bursts.start(&of(subject), at(0), &inventory(2, 3), &Policy::default(), at(took).mono);
 
-            let looks = run(&mut bursts);
+            let probes = run(&mut bursts);
 
-            let early = looks.iter().find(|(_, due)| *due < at(took).mono);
+            let early = probes.iter().find(|(_, due)| *due < at(took).mono);
             assert!(early.is_none(), "{subject}, seen to be bad after {took} ms: {early:?}");
         }
     }
 }
 
 #[test]
-fn bursts_that_start_together_share_their_looks() {
+fn bursts_that_start_together_share_their_probes() {
     let mut alone = Bursts::default();
     start(&mut alone, API, 0);
     let alone = run(&mut alone).len();
@@ -107,15 +107,15 @@ fn bursts_that_start_together_share_their_looks() {
     for subject in [API, "prod/apiserver/api-2", "prod/vip"] {
         start(&mut shared, subject, 0);
     }
-    let looks = run(&mut shared);
+    let probes = run(&mut shared);
 
-    assert!(looks.len() < alone * 2, "{} looks for three bursts, {alone} for one", looks.len());
-    assert_eq!(times(&looks, "vantage/reference/relay"), [0, 1020]);
-    assert_eq!(times(&looks, "prod/etcd/main"), [0, 1020]);
+    assert!(probes.len() < alone * 2, "{} looks for three bursts, {alone} for one", probes.len());
+    assert_eq!(times(&probes, "vantage/reference/relay"), [0, 1020]);
+    assert_eq!(times(&probes, "prod/etcd/main"), [0, 1020]);
 }
 
 #[test]
-fn a_look_of_the_schedule_counts_as_one_of_the_three() {
+fn a_probe_of_the_schedule_counts_as_one_of_the_three() {
     let scheduled = |kind: ProbeKind, subject: &str| Probe::anew(of(subject), kind);
     let mut bursts = Bursts::default();
     start(&mut bursts, API, 0);
@@ -154,7 +154,7 @@ fn confirmations_to_come_are_counted_by_cluster_until_they_are_taken_served_or_d
     bursts.serve(&Probe::reused(of("prod/etcd/main"), ProbeKind::EtcdStatus), at(1000).mono);
     assert_eq!(kept(&bursts, "prod", 1020), Some((Duration::from_millis(1020), 3)));
 
-    bursts.drop_looks(|subject| *subject == of("prod/vip"));
+    bursts.drop_probes(|subject| *subject == of("prod/vip"));
     assert_eq!(kept(&bursts, "prod", 1020), Some((Duration::from_millis(1020), 2)));
 }
 
@@ -170,7 +170,7 @@ fn a_round_of_the_schedule_serves_a_burst_over_whichever_connection() {
 }
 
 #[test]
-fn what_has_no_look_of_its_own_starts_no_look_at_itself() {
+fn what_has_no_probe_of_its_own_starts_no_probe_at_itself() {
     for subject in [Subject::Vantage, of("prod")] {
         let mut bursts = Bursts::default();
         bursts.start(&subject, at(0), &inventory(2, 3), &Policy::default(), at(0).mono);
@@ -180,7 +180,7 @@ fn what_has_no_look_of_its_own_starts_no_look_at_itself() {
 }
 
 #[test]
-fn what_is_in_doubt_is_looked_at_once_and_at_once() {
+fn what_is_in_doubt_is_probed_at_once_and_at_once() {
     let mut bursts = Bursts::default();
     start(&mut bursts, API, 0);
     while bursts.next().is_some_and(|due| due < at(500).mono) {
@@ -188,11 +188,11 @@ fn what_is_in_doubt_is_looked_at_once_and_at_once() {
     }
 
     for doubted in ["prod/apiserver/api-2", "prod/etcd/main", "prod/etcd/main/etcd-2", "prod"] {
-        bursts.look_again(&of(doubted), &inventory(2, 3), at(500).mono);
+        bursts.probe_again(&of(doubted), &inventory(2, 3), at(500).mono);
     }
 
-    let looks: Vec<_> = run(&mut bursts).into_iter().filter(|(_, due)| *due == at(500).mono).collect();
-    assert_eq!(times(&looks, "prod/apiserver/api-2"), [500], "a pause between bursts does not hold it back");
-    assert_eq!(times(&looks, "prod/etcd/main"), [500], "one look is about all members");
-    assert_eq!(times(&looks, "prod"), [0; 0]);
+    let probes: Vec<_> = run(&mut bursts).into_iter().filter(|(_, due)| *due == at(500).mono).collect();
+    assert_eq!(times(&probes, "prod/apiserver/api-2"), [500], "a pause between bursts does not hold it back");
+    assert_eq!(times(&probes, "prod/etcd/main"), [500], "one look is about all members");
+    assert_eq!(times(&probes, "prod"), [0; 0]);
 }

@@ -34,7 +34,7 @@ fn answered_after(spent_millis: u64) -> Observation {
         foreign: None,
     };
     Observation {
-        look: None,
+        request: None,
         probe: Probe::anew(of("prod/apiserver/api-1"), ProbeKind::Readyz),
         scheduled: at(0),
         finished,

@@ -1,16 +1,16 @@
-//! How long a look speaks for now: by its own interval, not by the longest or the shortest of all.
+//! How long a probe speaks for now: by its own interval, not by the longest or the shortest of all.
 
 use std::time::Duration;
 
+use crate::model::fixture::of;
 use crate::model::policy::Policy;
-use crate::model::stage::of;
 use crate::observe::view::Aspect;
 
 /// Sets an interval.
 type Change = fn(&mut Policy, Duration);
 
 #[test]
-fn every_look_speaks_for_three_of_its_own_intervals_whatever_the_others_are() {
+fn every_probe_speaks_for_three_of_its_own_intervals_whatever_the_others_are() {
     let minute = Duration::from_secs(60);
     let policy = |change: Change| {
         let mut policy = Policy::default();

@@ -7,15 +7,15 @@ use super::{at, inventory, name, of};
 use crate::model::etcd::{
     Buckets, Condition, MemberAnswer, MemberFacts, MemberHealth, MemberMetrics, Quota, QuotaSource,
 };
-use crate::model::inventory::{Etcd, Inventory, Listener};
+use crate::model::inventory::{Etcd, Inventory, MetricsListener};
 use crate::model::observation::{Observation, Reading};
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
 use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::verdict::Symptom;
+use crate::observe::assessment::Assessment;
 use crate::observe::quorum::count_healths;
 use crate::observe::schedule::Schedule;
-use crate::observe::sign::Sign;
 use crate::observe::view::View;
 
 const MUTE: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::Timeout };
@@ -35,7 +35,7 @@ fn listening(is_metrics_only: bool) -> Inventory {
     let mut inventory = inventory(0, 3);
     let cluster = inventory.clusters.get_mut(&name("prod")).unwrap();
     let members = cluster.etcds[&name("main")].members.clone();
-    let listener = Listener { url: "http://10.0.0.1:2381".into(), is_tls: false };
+    let listener = MetricsListener { url: "http://10.0.0.1:2381".into(), is_tls: false };
     let listeners = members.keys().map(|member| (member.clone(), listener.clone())).collect();
     cluster.etcds.insert(name("main"), Etcd { members, listeners, is_metrics_only, ..Etcd::default() });
     inventory
@@ -44,22 +44,22 @@ fn listening(is_metrics_only: bool) -> Inventory {
 #[test]
 fn healthy_members_make_a_majority_and_others_do_not() {
     use Condition::{Alarmed, Corrupt, Full, Ill, Well};
-    let bad = || Sign::Bad(Symptom::Silent(Unseen { phase: Phase::FirstByte, cause: Cause::Unavailable }));
-    let (good, open, raised) = (|| Sign::Good, || Sign::Unclear, || Sign::Bad(Symptom::Status(0)));
+    let bad = || Assessment::Bad(Symptom::Silent(Unseen { phase: Phase::FirstByte, cause: Cause::Unavailable }));
+    let (good, open, raised) = (|| Assessment::Good, || Assessment::Unclear, || Assessment::Bad(Symptom::Status(0)));
     for (said, leader, alarm) in [
-        ([Ok(Well), Ok(Well), Ok(Well)], Sign::Good, [good(), good(), good()]),
-        ([Ok(Well), Ok(Well), Err(MUTE)], Sign::Good, [good(), good(), good()]),
+        ([Ok(Well), Ok(Well), Ok(Well)], Assessment::Good, [good(), good(), good()]),
+        ([Ok(Well), Ok(Well), Err(MUTE)], Assessment::Good, [good(), good(), good()]),
         ([Ok(Well), Err(MUTE), Err(MUTE)], bad(), [open(), open(), open()]),
         ([Ok(Ill), Err(MUTE), Err(MUTE)], bad(), [open(), open(), open()]),
-        ([Ok(Full), Ok(Full), Ok(Full)], Sign::Good, [raised(), good(), good()]),
+        ([Ok(Full), Ok(Full), Ok(Full)], Assessment::Good, [raised(), good(), good()]),
         ([Ok(Full), Ok(Ill), Ok(Ill)], bad(), [raised(), open(), open()]),
-        ([Ok(Corrupt), Ok(Corrupt), Ok(Well)], Sign::Unclear, [open(), raised(), open()]),
-        ([Ok(Alarmed), Ok(Alarmed), Ok(Full)], Sign::Unclear, [raised(), open(), raised()]),
-        ([Err(REFUSED), Err(REFUSED), Ok(Well)], Sign::Unclear, [open(), open(), open()]),
+        ([Ok(Corrupt), Ok(Corrupt), Ok(Well)], Assessment::Unclear, [open(), raised(), open()]),
+        ([Ok(Alarmed), Ok(Alarmed), Ok(Full)], Assessment::Unclear, [raised(), open(), raised()]),
+        ([Err(REFUSED), Err(REFUSED), Ok(Well)], Assessment::Unclear, [open(), open(), open()]),
     ] {
         let counted = count_healths(&round(&said), |_| false);
 
-        let alarms: Vec<Sign> = counted.raised.into_values().collect();
+        let alarms: Vec<Assessment> = counted.raised.into_values().collect();
         assert_eq!((counted.leader, alarms), (leader, alarm.to_vec()), "{said:?}");
     }
 }
@@ -70,11 +70,11 @@ fn a_learner_that_cannot_read_costs_no_leader() {
 
     let counted = count_healths(&round(&said), |member| *member != name("etcd-1"));
 
-    assert_eq!((counted.leader, counted.voters), (Sign::Good, 1));
+    assert_eq!((counted.leader, counted.voters), (Assessment::Good, 1));
 }
 
 #[test]
-fn listeners_replace_looks_and_keep_the_budget() {
+fn listeners_replace_probes_and_keep_the_budget() {
     for (is_metrics_only, kinds) in [
         (
             false,
@@ -141,8 +141,12 @@ fn what_a_listener_told_ends_with_its_place() {
 
         assert_eq!(view.metrics(&member).is_some(), stays, "{port}");
         assert_eq!(view.facts(&member) != MemberFacts::default(), stays, "{port}");
-        let picture = view.picture(&name("prod")).unwrap();
-        assert_eq!(picture.looks.keys().any(|probe| probe.kind == ProbeKind::EtcdMetrics), stays, "{port}");
+        let cluster_snapshot = view.cluster_snapshot(&name("prod")).unwrap();
+        assert_eq!(
+            cluster_snapshot.observations.keys().any(|probe| probe.kind == ProbeKind::EtcdMetrics),
+            stays,
+            "{port}"
+        );
     }
 }
 
@@ -154,7 +158,7 @@ fn pages(millis: u64, page: MemberMetrics) -> Observation {
         answer: Ok(page),
     };
     Observation {
-        look: None,
+        request: None,
         probe: Probe::anew(of("prod/etcd/main"), ProbeKind::EtcdMetrics),
         scheduled: at(millis),
         finished: at(millis + 5),

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::{at, name};
 use crate::model::etcd::{MemberAnswer, MemberListing, MemberStatus, ReadAnswer};
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
+use crate::observe::assessment::Assessment;
 use crate::observe::membership::Membership;
 use crate::observe::quorum::{Before, Count, count, count_with, is_spread, majority, reads};
-use crate::observe::sign::Sign;
 
 /// Follows leader `id`, knows of none (0), is silent, or refuses us.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +74,7 @@ fn a_leader_is_agreed_by_exactly_a_majority_of_one_to_five_voters() {
                     Follows(_) | Learns | Mute | Refuses => None,
                 };
                 assert_eq!(counted.agreed, expected, "{does:?}");
-                assert_eq!(counted.leader == Sign::Good, expected.is_some(), "{does:?}");
+                assert_eq!(counted.leader == Assessment::Good, expected.is_some(), "{does:?}");
                 assert_eq!(counted.voters, voters);
             }
         }
@@ -92,7 +92,7 @@ fn members_that_refuse_us_leave_it_open_only_as_far_as_they_could_decide() {
     ] {
         let counted = count(&round(does), |_| false);
 
-        assert_eq!(counted.leader == Sign::Unclear, is_open, "{does:?}: {:?}", counted.leader);
+        assert_eq!(counted.leader == Assessment::Unclear, is_open, "{does:?}: {:?}", counted.leader);
     }
 }
 
@@ -124,23 +124,23 @@ fn beside(does: &[Does], listed: &[(u64, bool)]) -> Count {
 #[test]
 fn the_majority_is_one_of_etcds_own_voters() {
     let all = |ids: &[u64]| -> Vec<(u64, bool)> { ids.iter().map(|id| (*id, true)).collect() };
-    let bad = |counted: &Count| matches!(counted.leader, Sign::Bad(_));
+    let bad = |counted: &Count| matches!(counted.leader, Assessment::Bad(_));
 
     // Two of five are watched: what they follow is followed by a majority, or they would not.
     let counted = beside(&[Follows(1), Follows(1)], &all(&[1, 2, 3, 4, 5]));
-    assert_eq!((counted.leader, counted.voters, counted.unwatched), (Sign::Good, 5, 3));
+    assert_eq!((counted.leader, counted.voters, counted.unwatched), (Assessment::Good, 5, 3));
     // Neither knows a leader.
     assert!(bad(&beside(&[Follows(0), Follows(0)], &all(&[1, 2, 3, 4, 5]))));
     // Nobody who is watched answers, and the rest may be a majority.
-    assert_eq!(beside(&[Mute], &all(&[1, 2, 3])).leader, Sign::Unclear);
+    assert_eq!(beside(&[Mute], &all(&[1, 2, 3])).leader, Assessment::Unclear);
     assert!(bad(&beside(&[Mute, Mute, Mute], &all(&[1, 2, 3]))));
     // Of four voters one never started, so two that answer are too few, and three enough.
     let four = [(1, true), (2, true), (3, true), (4, false)];
     assert!(bad(&beside(&[Follows(1), Follows(1), Mute], &four)));
-    assert_eq!(beside(&[Follows(1), Follows(1), Follows(1)], &four).leader, Sign::Good);
+    assert_eq!(beside(&[Follows(1), Follows(1), Follows(1)], &four).leader, Assessment::Good);
     // A configured member that was removed has no vote any more.
     let counted = beside(&[Follows(1), Follows(0), Follows(0)], &all(&[1]));
-    assert_eq!((counted.leader, counted.voters), (Sign::Good, 1));
+    assert_eq!((counted.leader, counted.voters), (Assessment::Good, 1));
 }
 
 #[test]
@@ -150,8 +150,8 @@ fn before_the_list_is_known_a_member_that_was_never_seen_may_have_no_vote() {
         count_with(&answers, |_| false, &Before { status: &|_| None, list: None, is_list_asked }).leader
     };
 
-    assert_eq!(asked(false), Sign::Unclear);
-    assert!(matches!(asked(true), Sign::Bad(_)));
+    assert_eq!(asked(false), Assessment::Unclear);
+    assert!(matches!(asked(true), Assessment::Bad(_)));
 }
 
 #[test]
@@ -161,8 +161,8 @@ fn one_member_under_three_names_is_one_voter() {
 
     let counted = count(&answers, |_| false);
 
-    assert_eq!((counted.voters, counted.answering, counted.leader), (1, 1, Sign::Good));
-    assert!(matches!(counted.as_configured, Sign::Bad(_)));
+    assert_eq!((counted.voters, counted.answering, counted.leader), (1, 1, Assessment::Good));
+    assert!(matches!(counted.as_configured, Assessment::Bad(_)));
 }
 
 #[test]
@@ -174,9 +174,9 @@ fn members_that_speak_otherwise_than_configured_are_alive_and_have_lost_no_quoru
 
     let counted = count(&answers, |_| false);
 
-    assert!(counted.members.values().all(|sign| *sign == Sign::Alive), "{:?}", counted.members);
-    assert_eq!(counted.leader, Sign::Alive);
-    assert!(matches!(counted.as_configured, Sign::Bad(_)));
+    assert!(counted.members.values().all(|assessment| *assessment == Assessment::Alive), "{:?}", counted.members);
+    assert_eq!(counted.leader, Assessment::Alive);
+    assert!(matches!(counted.as_configured, Assessment::Bad(_)));
 }
 
 #[test]
@@ -188,8 +188,8 @@ fn members_that_each_lead_have_lost_no_quorum() {
 
     let counted = count(&answers, |_| false);
 
-    assert_eq!((counted.agreed, counted.leader), (None, Sign::Alive));
-    assert!(matches!(counted.as_configured, Sign::Bad(_)));
+    assert_eq!((counted.agreed, counted.leader), (None, Assessment::Alive));
+    assert!(matches!(counted.as_configured, Assessment::Bad(_)));
 }
 
 #[test]
@@ -206,11 +206,11 @@ fn reads_of_a_majority_of_the_voters_make_one_that_fails_a_sign() {
     let signs = reads(&answers, |member| *member == name("etcd-3"));
     assert_eq!(
         (signs[&name("etcd-2")].clone(), signs[&name("etcd-3")].clone()),
-        (Sign::of_unseen(stuck), Sign::Unclear)
+        (Assessment::of_unseen(stuck), Assessment::Unclear)
     );
 
     let signs = reads(&answers, |_| false);
-    assert_eq!(signs[&name("etcd-2")], Sign::Unclear);
+    assert_eq!(signs[&name("etcd-2")], Assessment::Unclear);
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn every_probe_is_first_asked_within_three_seconds_and_then_at_its_interval() {
 }
 
 #[test]
-fn first_looks_are_spread() {
+fn first_probes_are_spread() {
     let schedule = Schedule::new(&inventory(3, 3), &Policy::default(), START);
     let probes = schedule.probes().count();
 

@@ -13,7 +13,7 @@ const INTERVALS: u32 = 3;
 /// all statuses and lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Chosen {
-    teller: Option<Subject>,
+    source_member: Option<Subject>,
     main: Option<u64>,
 }
 
@@ -22,7 +22,7 @@ impl View {
     /// itself tells of another cluster, or of one that has removed it.
     #[must_use]
     pub fn membership(&self, etcd: &Subject) -> Option<Membership<'_>> {
-        let (at, members) = self.member_list(self.chosen.get(etcd)?.teller.as_ref()?)?;
+        let (at, members) = self.member_list(self.chosen.get(etcd)?.source_member.as_ref()?)?;
         Some(Membership { at: *at, members })
     }
 
@@ -36,11 +36,11 @@ impl View {
     /// Chooses anew, after statuses or lists of `etcd` were taken in.
     pub(super) fn choose(&mut self, etcd: &Subject) {
         let main = self.most_common_cluster(etcd);
-        let chosen = Chosen { teller: self.teller(etcd, main), main };
+        let chosen = Chosen { source_member: self.source_member(etcd, main), main };
         self.chosen.insert(etcd.clone(), chosen);
     }
 
-    fn teller(&self, etcd: &Subject, main: Option<u64>) -> Option<Subject> {
+    fn source_member(&self, etcd: &Subject, main: Option<u64>) -> Option<Subject> {
         let told: Vec<(Subject, Membership<'_>)> = self
             .watched_members(etcd)
             .filter_map(|member| {

@@ -1,4 +1,4 @@
-//! Everything in a kubeconfig that has an end: authorities, client certificates and tokens of all its entries.
+//! Everything in a kubeconfig that has an end: CAs, client certificates and tokens of all its entries.
 //!
 //! Unlike the choice of a context this complains of nothing: a broken entry costs itself. Opens no file and runs no
 //! plugin. Called for kubeconfigs among watched files.
@@ -17,7 +17,7 @@ pub struct Piece {
 /// What a piece of a kubeconfig is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PieceKind {
-    /// Authorities of a cluster.
+    /// CAs of a cluster.
     Authority,
     /// A user's client certificate chain.
     Certificate,

@@ -225,14 +225,14 @@ fn check(text: &str, context: Option<&str>, expected: &str) {
     let said: Vec<String> = flaws
         .into_iter()
         .map(|flaw| {
-            let place = flaw.mark.map(|mark| format!("{mark} ")).unwrap_or_default();
+            let place = flaw.position.map(|position| format!("{position} ")).unwrap_or_default();
             format!("{place}{}{}", flaw.what, flaw.hint.map(|hint| format!("; {hint}")).unwrap_or_default())
         })
         .collect();
     assert_eq!(said, [expected], "{text}");
 }
 
-fn shown(material: Option<&Sited<Material>>) -> String {
+fn shown(material: Option<&Located<Material>>) -> String {
     match &material.expect("something is there").value {
         Material::Inline(bytes) => String::from_utf8(bytes.expose_secret().to_vec()).unwrap(),
         Material::File(path) => format!("file {path}"),

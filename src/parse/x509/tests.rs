@@ -17,7 +17,7 @@ fn der(change: impl FnOnce(&mut CertificateParams)) -> Vec<u8> {
 }
 
 #[test]
-fn dates_names_and_holder_are_read() {
+fn dates_names_and_subject_are_read() {
     let der = der(|params| {
         params.subject_alt_names = vec![
             SanType::DnsName("api.example".try_into().unwrap()),
@@ -91,12 +91,12 @@ proptest! {
     }
 
     #[test]
-    fn a_certificate_with_some_octets_changed_stays_bounded(
-        at in any::<prop::sample::Index>(), octet in any::<u8>(), more in any::<prop::sample::Index>(), cut in any::<prop::sample::Index>(),
+    fn a_certificate_with_some_bytes_changed_stays_bounded(
+        at in any::<prop::sample::Index>(), byte in any::<u8>(), more in any::<prop::sample::Index>(), cut in any::<prop::sample::Index>(),
     ) {
         let mut der = sample();
         let (at, more) = (at.index(der.len()), more.index(der.len()));
-        der[at] = octet;
+        der[at] = byte;
         der[more] ^= 0x55;
         let kept = cut.index(der.len() * 4);
         der.truncate(kept);

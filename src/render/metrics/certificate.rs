@@ -27,7 +27,9 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     );
     let mut unreadable =
         Family::gauge("vedette_certificate_unreadable", "Certificates in the served chain that could not be parsed.");
-    for (subject, (seen, served)) in page.snapshot.clusters.values().flat_map(|picture| &picture.served) {
+    for (subject, (seen, served)) in
+        page.snapshot.clusters.values().flat_map(|cluster_snapshot| &cluster_snapshot.served)
+    {
         let labels = Labels::of(subject);
         for (position, certificate) in served.chain.iter().enumerate() {
             let labels =

@@ -16,8 +16,8 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
         "Highest severity that fires for the cluster: 0 none, 1 info, 2 warning, 3 critical. Absent while the vedette \
          host has no network or no recent probe of the cluster.",
     );
-    for (name, picture) in &snapshot.clusters {
-        let is_seen = picture.looks.values().any(|look| is_fresh(page, look));
+    for (name, cluster_snapshot) in &snapshot.clusters {
+        let is_seen = cluster_snapshot.observations.values().any(|observation| is_fresh(page, observation));
         let is_known = is_seen && snapshot.is_first_round_done && snapshot.blind_since.is_none();
         let number = snapshot.worst(name).map_or(0, number);
         severity.known(&Labels::default().with("cluster", name.as_str()), is_known.then(|| count(number)));

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::etcd::{Alarm, AlarmKind, Condition};
+use crate::model::etcd::{Condition, EtcdAlarm, EtcdAlarmKind};
 use crate::model::observation::{Observation, Reading};
 use crate::model::probe::ProbeKind;
 use crate::model::subject::Subject;
@@ -26,8 +26,8 @@ fn members(page: Page<'_>) -> Vec<Family> {
     let mut term = Family::gauge("vedette_etcd_raft_term", "Raft term that the member reports.");
     let mut size = Family::gauge("vedette_etcd_db_size_bytes", "Size of the member's database file.");
     let mut used = Family::gauge("vedette_etcd_db_in_use_bytes", "Part of the member's database file that is in use.");
-    for (_, look) in fresh_rounds(page, ProbeKind::EtcdStatus) {
-        for (member, answer) in statuses(look) {
+    for (_, observation) in fresh_rounds(page, ProbeKind::EtcdStatus) {
+        for (member, answer) in statuses(observation) {
             let Ok(status) = answer else { continue };
             let labels = Labels::of(&member);
             leader.sample(&labels, flag(status.leader == Some(status.member_id)));
@@ -60,26 +60,26 @@ fn alarms(page: Page<'_>) -> Family {
     for (subject, needed) in etcds(page) {
         let healths: Vec<_> = fresh_rounds(page, ProbeKind::EtcdHealth)
             .filter(|(of, _)| **of == subject)
-            .flat_map(|(_, look)| healths(look))
+            .flat_map(|(_, observation)| healths(observation))
             .filter_map(|(_, answer)| answer.ok().map(|health| health.condition))
             .collect();
         let mut told: BTreeSet<Subject> = BTreeSet::new();
-        let mut kinds: BTreeSet<AlarmKind> = BTreeSet::new();
+        let mut kinds: BTreeSet<EtcdAlarmKind> = BTreeSet::new();
         let rounds = [ProbeKind::EtcdStatus, ProbeKind::EtcdAlarms].into_iter();
-        for (_, look) in rounds.flat_map(|kind| fresh_rounds(page, kind)).filter(|(of, _)| **of == subject) {
-            for (member, known) in reported(look) {
+        for (_, observation) in rounds.flat_map(|kind| fresh_rounds(page, kind)).filter(|(of, _)| **of == subject) {
+            for (member, known) in reported(observation) {
                 told.insert(member);
                 kinds.extend(known.iter().map(|alarm| alarm.kind));
             }
         }
         kinds.extend(healths.iter().filter_map(|condition| match condition {
-            Condition::Full => Some(AlarmKind::NoSpace),
-            Condition::Corrupt => Some(AlarmKind::Corrupt),
-            Condition::Alarmed => Some(AlarmKind::Other),
+            Condition::Full => Some(EtcdAlarmKind::NoSpace),
+            Condition::Corrupt => Some(EtcdAlarmKind::Corrupt),
+            Condition::Alarmed => Some(EtcdAlarmKind::Other),
             Condition::Well | Condition::Ill => None,
         }));
         let quiet = healths.iter().filter(|condition| **condition == Condition::Well).count();
-        for kind in AlarmKind::ALL {
+        for kind in EtcdAlarmKind::ALL {
             let is_ruled_out = told.len() >= needed || quiet >= needed;
             let value = if kinds.contains(&kind) { Some(1.0) } else { is_ruled_out.then_some(0.0) };
             raised.known(&Labels::of(&subject).with("kind", kind.as_str()), value);
@@ -89,15 +89,15 @@ fn alarms(page: Page<'_>) -> Family {
 }
 
 /// Members that answered, each with the alarms it knows.
-fn reported(look: &Observation) -> Vec<(Subject, &[Alarm])> {
-    match &look.outcome {
+fn reported(observation: &Observation) -> Vec<(Subject, &[EtcdAlarm])> {
+    match &observation.outcome {
         Ok(Reading::EtcdStatus(answers)) => answers
             .iter()
-            .filter_map(|answer| Some((member(look, answer)?, answer.answer.as_ref().ok()?.alarms.as_slice())))
+            .filter_map(|answer| Some((member(observation, answer)?, answer.answer.as_ref().ok()?.alarms.as_slice())))
             .collect(),
         Ok(Reading::EtcdAlarms(answers)) => answers
             .iter()
-            .filter_map(|answer| Some((member(look, answer)?, answer.answer.as_ref().ok()?.as_slice())))
+            .filter_map(|answer| Some((member(observation, answer)?, answer.answer.as_ref().ok()?.as_slice())))
             .collect(),
         _ => Vec::new(),
     }

@@ -57,8 +57,8 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     vec![quotas(page), fsync, commit, round_trip, defragmenting, open, most, changes]
 }
 
-/// The quota of each member whose latest status or metrics, whoever reports it, is fresh; else the configured one, which
-/// needs no probe to be true.
+/// The quota of each member whose latest status or metrics, whoever reports it, is fresh; else the configured one,
+/// which needs no probe to be true.
 fn quotas(page: Page<'_>) -> Family {
     let mut quota = Family::gauge(
         "vedette_etcd_db_quota_bytes",
@@ -66,8 +66,8 @@ fn quotas(page: Page<'_>) -> Family {
          metrics), else as configured (key quota).",
     );
     let mut fresh: BTreeMap<Subject, u64> = BTreeMap::new();
-    for (_, look) in fresh_rounds(page, ProbeKind::EtcdStatus) {
-        let told = statuses(look).into_iter();
+    for (_, observation) in fresh_rounds(page, ProbeKind::EtcdStatus) {
+        let told = statuses(observation).into_iter();
         fresh.extend(told.filter_map(|(member, answer)| Some((member, answer.ok()?.db_quota_bytes?))));
     }
     for (member, _) in pages(page) {
@@ -92,7 +92,7 @@ fn quotas(page: Page<'_>) -> Family {
 
 /// The fresh pages, with the members they are of.
 pub(super) fn pages(page: Page<'_>) -> impl Iterator<Item = (Subject, &MemberMetrics)> {
-    fresh_rounds(page, ProbeKind::EtcdMetrics).flat_map(|(_, look)| of(look))
+    fresh_rounds(page, ProbeKind::EtcdMetrics).flat_map(|(_, observation)| of(observation))
 }
 
 /// Whether no client port of the member's cluster is ours to use.
@@ -105,10 +105,10 @@ fn facts<'a>(page: Page<'a>, member: &Subject) -> Option<&'a MemberFacts> {
     page.snapshot.clusters.get(member.cluster()?)?.members.get(member)
 }
 
-fn of(look: &Observation) -> Vec<(Subject, &MemberMetrics)> {
-    match &look.outcome {
+fn of(observation: &Observation) -> Vec<(Subject, &MemberMetrics)> {
+    match &observation.outcome {
         Ok(Reading::EtcdMetrics(answers)) => {
-            let read = |answer| Some((member(look, answer)?, answer.answer.as_ref().ok()?));
+            let read = |answer| Some((member(observation, answer)?, answer.answer.as_ref().ok()?));
             answers.iter().filter_map(read).collect()
         }
         _ => Vec::new(),

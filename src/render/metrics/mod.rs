@@ -1,7 +1,7 @@
 //! The metrics page: one [`Snapshot`] as Prometheus metric families.
 //!
 //! Every family is built anew from the snapshot on every scrape, so what left the inventory leaves the page with it.
-//! What is not known is absent: no `-1`, no `NaN`, no value that outlived the look it came from. Labels come from the
+//! What is not known is absent: no `-1`, no `NaN`, no value that outlived the probe it came from. Labels come from the
 //! configuration and from closed enums; error texts, names in certificates and serials never become one.
 //! Called by `expose` for `/metrics`; reads no clock and no process state.
 
@@ -12,9 +12,9 @@ mod etcd_page;
 mod family;
 pub(in crate::render) mod fresh;
 mod incident;
-mod looks;
 mod own;
 mod pieces;
+mod probes;
 mod rounds;
 mod stored;
 mod tallied;
@@ -28,7 +28,7 @@ pub use pieces::Pieces;
 /// Everything a family is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct Page<'a> {
-    /// What the engine believes. From the intervals of its policy follows when a look is too old to speak.
+    /// What the engine believes. From the intervals of its policy follows when a probe is too old to speak.
     pub snapshot: &'a Snapshot,
     /// The time of the scrape. An engine that stands still thereby loses its values instead of freezing them.
     pub now: Now,

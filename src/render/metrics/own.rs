@@ -21,7 +21,7 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     let mut all = vec![build(), heartbeat(page)];
     all.extend(engine(page));
     all.extend(configuration(page));
-    all.extend(looks(page));
+    all.extend(probes(page));
     all.extend(deliveries(page));
     all.extend(vantage(page));
     all.extend(budget(page));
@@ -81,10 +81,10 @@ fn configuration(page: Page<'_>) -> [Family; 4] {
     ]
 }
 
-fn looks(page: Page<'_>) -> Vec<Family> {
+fn probes(page: Page<'_>) -> Vec<Family> {
     let counters = &page.snapshot.counters;
     [
-        ("vedette_probes_started_total", "Probes started.", counters.looks),
+        ("vedette_probes_started_total", "Probes started.", counters.probes),
         (
             "vedette_probes_skipped_total",
             "Scheduled probes skipped, because the one before was still waiting to be sent or the schedule was late.",
@@ -104,7 +104,7 @@ fn looks(page: Page<'_>) -> Vec<Family> {
         (
             "vedette_confirmation_probes_total",
             "Probes started to confirm a first failure (rapid re-checks).",
-            counters.burst_looks,
+            counters.burst_probes,
         ),
         (
             "vedette_requests_deferred_total",
@@ -178,8 +178,8 @@ fn vantage(page: Page<'_>) -> [Family; 3] {
         .snapshot
         .vantage
         .iter()
-        .find(|(probe, look)| probe.kind == ProbeKind::OwnClock && is_fresh(page, look))
-        .and_then(|(_, look)| synchronised(look));
+        .find(|(probe, observation)| probe.kind == ProbeKind::OwnClock && is_fresh(page, observation))
+        .and_then(|(_, observation)| synchronised(observation));
     [
         Family::gauge("vedette_vantage_blind", "Whether the vedette host has no network (nothing outside responds), so that no verdict is given.")
             .alone(Some(flag(page.snapshot.blind_since.is_some()))),
@@ -196,8 +196,8 @@ fn vantage(page: Page<'_>) -> [Family; 3] {
     ]
 }
 
-fn synchronised(look: &Observation) -> Option<bool> {
-    match &look.outcome {
+fn synchronised(observation: &Observation) -> Option<bool> {
+    match &observation.outcome {
         Ok(Reading::OwnClock(clock)) => Some(clock.is_synchronised),
         _ => None,
     }
@@ -208,15 +208,15 @@ fn budget(page: Page<'_>) -> [Family; 2] {
         "vedette_requests_planned_per_second",
         "Requests per second that the schedule sends to the cluster, confirmation probes not counted.",
     );
-    for (name, picture) in &page.snapshot.clusters {
-        planned.sample(&Labels::default().with("cluster", name.as_str()), picture.planned_per_second);
+    for (name, cluster_snapshot) in &page.snapshot.clusters {
+        planned.sample(&Labels::default().with("cluster", name.as_str()), cluster_snapshot.planned_per_second);
     }
     let mut ceiling = Family::gauge(
         "vedette_requests_limit_per_second",
         "Maximum number of requests to the cluster in any second, confirmation probes included.",
     );
-    for (name, picture) in &page.snapshot.clusters {
-        let most = page.snapshot.policy.ceiling(picture.planned_per_second);
+    for (name, cluster_snapshot) in &page.snapshot.clusters {
+        let most = page.snapshot.policy.ceiling(cluster_snapshot.planned_per_second);
         ceiling.sample(&Labels::default().with("cluster", name.as_str()), f64::from(most));
     }
     [planned, ceiling]

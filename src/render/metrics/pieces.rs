@@ -7,7 +7,7 @@ use crate::model::time::Now;
 
 use super::family::Family;
 use super::tallied::{Drawn, Tallied};
-use super::{Page, certificate, cluster, etcd, incident, looks, own, stored};
+use super::{Page, certificate, cluster, etcd, incident, own, probes, stored};
 
 /// Endpoints in one piece of a family that has hundreds of lines for each: 60 kB of text. An allocator keeps less of
 /// what is freed in small pieces.
@@ -18,7 +18,7 @@ const GROUPS: [fn(Page<'_>) -> Vec<Family>; 7] = [
     own::families,
     cluster::families,
     incident::families,
-    looks::families,
+    probes::families,
     etcd::families,
     certificate::families,
     stored::families,

@@ -10,33 +10,33 @@ use super::Page;
 use super::fresh::is_fresh;
 
 pub(super) fn fresh_rounds(page: Page<'_>, kind: ProbeKind) -> impl Iterator<Item = (&Subject, &Observation)> {
-    let looks = page.snapshot.clusters.values().flat_map(|picture| &picture.looks);
-    looks
-        .filter(move |(probe, look)| probe.kind == kind && is_fresh(page, look))
-        .map(|(probe, look)| (&probe.subject, look.as_ref()))
+    let observations = page.snapshot.clusters.values().flat_map(|cluster_snapshot| &cluster_snapshot.observations);
+    observations
+        .filter(move |(probe, observation)| probe.kind == kind && is_fresh(page, observation))
+        .map(|(probe, observation)| (&probe.subject, observation.as_ref()))
 }
 
-/// What each member of a round of statuses said; nothing for other looks.
-pub(super) fn statuses(look: &Observation) -> Vec<(Subject, Result<&MemberStatus, &Unseen>)> {
-    match &look.outcome {
+/// What each member of a round of statuses said; nothing for other probes.
+pub(super) fn statuses(observation: &Observation) -> Vec<(Subject, Result<&MemberStatus, &Unseen>)> {
+    match &observation.outcome {
         Ok(Reading::EtcdStatus(answers)) => {
-            answers.iter().filter_map(|answer| Some((member(look, answer)?, answer.answer.as_ref()))).collect()
+            answers.iter().filter_map(|answer| Some((member(observation, answer)?, answer.answer.as_ref()))).collect()
         }
         _ => Vec::new(),
     }
 }
 
-/// What each member of a round of `/health` said; nothing for other looks.
-pub(super) fn healths(look: &Observation) -> Vec<(Subject, Result<&MemberHealth, &Unseen>)> {
-    match &look.outcome {
+/// What each member of a round of `/health` said; nothing for other probes.
+pub(super) fn healths(observation: &Observation) -> Vec<(Subject, Result<&MemberHealth, &Unseen>)> {
+    match &observation.outcome {
         Ok(Reading::EtcdHealth(answers)) => {
-            answers.iter().filter_map(|answer| Some((member(look, answer)?, answer.answer.as_ref()))).collect()
+            answers.iter().filter_map(|answer| Some((member(observation, answer)?, answer.answer.as_ref()))).collect()
         }
         _ => Vec::new(),
     }
 }
 
-pub(super) fn member<T>(look: &Observation, answer: &MemberAnswer<T>) -> Option<Subject> {
-    let Subject::Etcd(cluster, etcd) = &look.probe.subject else { return None };
+pub(super) fn member<T>(observation: &Observation, answer: &MemberAnswer<T>) -> Option<Subject> {
+    let Subject::Etcd(cluster, etcd) = &observation.probe.subject else { return None };
     Some(Subject::EtcdMember(cluster.clone(), etcd.clone(), answer.member.clone()))
 }

@@ -33,11 +33,9 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
         "Files under a configured path that cannot be read, by reason; the path itself counts as one when it is at fault.",
     );
     let of_vantage = page.snapshot.stored.iter().map(|(_, reading)| (None, reading));
-    let of_clusters = page
-        .snapshot
-        .clusters
-        .iter()
-        .filter_map(|(name, picture)| picture.stored.as_ref().map(|(_, reading)| (Some(name), reading)));
+    let of_clusters = page.snapshot.clusters.iter().filter_map(|(name, cluster_snapshot)| {
+        cluster_snapshot.stored.as_ref().map(|(_, reading)| (Some(name), reading))
+    });
     for (cluster, reading) in of_vantage.chain(of_clusters) {
         let ends = first_ends(reading);
         for source in &reading.sources {

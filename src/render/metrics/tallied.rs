@@ -1,4 +1,4 @@
-//! Families about all looks since the start: how long they took, how they ended.
+//! Families about all probes since the start: how long they took, how they ended.
 //!
 //! They have a few hundred lines for each endpoint, nine tenths of the page, and are therefore drawn a few endpoints at
 //! a time.
@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
-use crate::model::snapshot::ClusterPicture;
+use crate::model::snapshot::ClusterSnapshot;
 use crate::model::subject::{Name, Subject};
 use crate::model::tally::Tally;
 
 use super::family::{Family, count};
-use super::looks::asked;
+use super::probes::asked;
 
 /// One of the families.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Tallied {
     /// The samples of up to `most` endpoints that follow `last`, and the last of these; `None` behind the end.
     pub(super) fn draw(
         self,
-        clusters: &BTreeMap<Name, Arc<ClusterPicture>>,
+        clusters: &BTreeMap<Name, Arc<ClusterSnapshot>>,
         last: Option<&Drawn>,
         most: usize,
     ) -> Option<(Family, Drawn)> {
@@ -76,13 +76,13 @@ impl Tallied {
 
 /// The endpoints that follow `last`, in order; all of them without it.
 fn after<'a>(
-    clusters: &'a BTreeMap<Name, Arc<ClusterPicture>>,
+    clusters: &'a BTreeMap<Name, Arc<ClusterSnapshot>>,
     last: Option<&'a Drawn>,
 ) -> impl Iterator<Item = (&'a Name, &'a Subject, &'a Tally)> {
     let from = last.map_or(Unbounded, |(name, _)| Included(name));
-    clusters.range::<Name, _>((from, Unbounded)).flat_map(move |(name, picture)| {
+    clusters.range::<Name, _>((from, Unbounded)).flat_map(move |(name, cluster_snapshot)| {
         let from = last.filter(|(within, _)| within == name).map_or(Unbounded, |(_, subject)| Excluded(subject));
-        picture
+        cluster_snapshot
             .tallies
             .range::<Subject, _>((from, Unbounded))
             .map(move |(subject, tally)| (name, subject, tally.as_ref()))

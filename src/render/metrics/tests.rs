@@ -13,13 +13,13 @@ use crate::model::observation::Reading;
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
 use crate::model::probe::ProbeKind;
 use crate::model::silence::Silence;
-use crate::model::snapshot::{ClusterPicture, Snapshot};
+use crate::model::snapshot::{ClusterSnapshot, Snapshot};
 use crate::model::time::{Now, UnixTime};
-use crate::render::specimen;
+use crate::render::fixture;
 
 #[test]
 fn the_page_looks_like_this() {
-    let page = text(&whole(), specimen::now());
+    let page = text(&whole(), fixture::now());
 
     let revision = |name: &str| format!("revision=\"{name}\"");
     let page = page.replace(&revision(option_env!("VEDETTE_REVISION").unwrap_or("unknown")), &revision("REVISION"));
@@ -28,14 +28,14 @@ fn the_page_looks_like_this() {
 
 #[test]
 fn two_scrapes_of_one_snapshot_are_the_same() {
-    let snapshot = specimen::snapshot();
+    let snapshot = fixture::snapshot();
 
-    assert_eq!(text(&snapshot, specimen::now()), text(&snapshot, specimen::now()));
+    assert_eq!(text(&snapshot, fixture::now()), text(&snapshot, fixture::now()));
 }
 
 #[test]
 fn every_line_is_a_comment_or_a_sample_with_a_finite_value_and_no_sample_comes_twice() {
-    let page = text(&whole(), specimen::now());
+    let page = text(&whole(), fixture::now());
     let mut seen = BTreeSet::new();
 
     for line in page.lines().filter(|line| !line.starts_with("# HELP ") && !line.starts_with("# TYPE ")) {
@@ -54,7 +54,7 @@ fn every_line_is_a_comment_or_a_sample_with_a_finite_value_and_no_sample_comes_t
 
 #[test]
 fn names_follow_the_conventions() {
-    let page = text(&whole(), specimen::now());
+    let page = text(&whole(), fixture::now());
     let mut helped = None;
     for head in page.lines().filter_map(|line| line.strip_prefix("# ")) {
         if let Some(help) = head.strip_prefix("HELP ") {
@@ -105,7 +105,7 @@ fn labels_are_from_a_closed_list_and_hold_nothing_that_a_peer_sent() {
         "version",
         "revision",
     ];
-    let page = text(&whole(), specimen::now());
+    let page = text(&whole(), fixture::now());
 
     let labelled = page.lines().filter_map(|line| line.split_once('{')?.1.rsplit_once('}'));
     let mut names: BTreeSet<&str> = labelled
@@ -123,14 +123,14 @@ fn labels_are_from_a_closed_list_and_hold_nothing_that_a_peer_sent() {
 
 #[test]
 fn what_was_never_seen_is_absent() {
-    let mut snapshot = specimen::snapshot();
-    snapshot.clusters = [(specimen::name("prod"), Arc::new(ClusterPicture::default()))].into();
+    let mut snapshot = fixture::snapshot();
+    snapshot.clusters = [(fixture::name("prod"), Arc::new(ClusterSnapshot::default()))].into();
     snapshot.vantage.clear();
     snapshot.backlog = Backlog::default();
     snapshot.store_works = None;
     snapshot.clock_offset_millis = None;
 
-    let page = text(&snapshot, specimen::now());
+    let page = text(&snapshot, fixture::now());
 
     for absent in [
         "vedette_instance_up",
@@ -149,10 +149,10 @@ fn what_was_never_seen_is_absent() {
 }
 
 #[test]
-fn values_of_looks_that_are_too_old_disappear_and_end_dates_stay() {
-    let snapshot = specimen::snapshot();
+fn values_of_probes_that_are_too_old_disappear_and_end_dates_stay() {
+    let snapshot = fixture::snapshot();
 
-    let page = text(&snapshot, specimen::now().plus(Duration::from_secs(120)));
+    let page = text(&snapshot, fixture::now().plus(Duration::from_secs(120)));
 
     for absent in
         ["vedette_instance_up", "vedette_cluster_severity", "vedette_etcd_", "vedette_vantage_clock_synchronised"]
@@ -165,7 +165,7 @@ fn values_of_looks_that_are_too_old_disappear_and_end_dates_stay() {
 
 #[test]
 fn what_has_no_end_has_no_end_date() {
-    let page = text(&specimen::endless(), specimen::now());
+    let page = text(&fixture::endless(), fixture::now());
 
     assert!(page.contains("vedette_certificate_not_before_timestamp_seconds{"));
     assert!(page.contains("vedette_file_certificates{"), "{page}");
@@ -174,10 +174,10 @@ fn what_has_no_end_has_no_end_date() {
 
 #[test]
 fn a_blind_vantage_calls_nothing_down_but_what_answers_up() {
-    let mut snapshot = specimen::snapshot();
-    snapshot.blind_since = Some(specimen::now().wall);
+    let mut snapshot = fixture::snapshot();
+    snapshot.blind_since = Some(fixture::now().wall);
 
-    let page = text(&snapshot, specimen::now());
+    let page = text(&snapshot, fixture::now());
 
     assert!(!page.contains(r#"instance="etcd-3"} 0"#));
     assert!(!page.contains("vedette_cluster_severity"));
@@ -189,7 +189,7 @@ fn a_blind_vantage_calls_nothing_down_but_what_answers_up() {
 #[test]
 fn a_refused_credential_is_up_and_not_known_to_be_ready_and_our_own_fault_is_neither() {
     for (cause, up) in [(Cause::CredentialRefused, Some("1")), (Cause::OwnFault, None), (Cause::Timeout, Some("0"))] {
-        let page = text(&with_api_1(Err(Unseen { phase: Phase::FirstByte, cause })), specimen::now());
+        let page = text(&with_api_1(Err(Unseen { phase: Phase::FirstByte, cause })), fixture::now());
 
         assert_eq!(value(&page, r#"vedette_instance_up{cluster="prod",component="apiserver",instance="api-1"}"#), up);
         let ready = value(&page, r#"vedette_instance_ready{cluster="prod",component="apiserver",instance="api-1"}"#);
@@ -199,7 +199,7 @@ fn a_refused_credential_is_up_and_not_known_to_be_ready_and_our_own_fault_is_nei
 
 #[test]
 fn shed_load_says_nothing_of_readiness() {
-    let page = text(&with_api_1(Ok(specimen::health(429, &[]))), specimen::now());
+    let page = text(&with_api_1(Ok(fixture::health(429, &[]))), fixture::now());
 
     assert_eq!(
         value(&page, r#"vedette_instance_up{cluster="prod",component="apiserver",instance="api-1"}"#),
@@ -212,18 +212,18 @@ fn shed_load_says_nothing_of_readiness() {
 fn an_alarm_is_ruled_out_only_by_a_majority() {
     let nospace = r#"vedette_etcd_alarm{cluster="prod",component="etcd",etcd="main",kind="NOSPACE"}"#;
     let corrupt = r#"vedette_etcd_alarm{cluster="prod",component="etcd",etcd="main",kind="CORRUPT"}"#;
-    let mut snapshot = specimen::snapshot();
+    let mut snapshot = fixture::snapshot();
 
-    let page = text(&snapshot, specimen::now());
+    let page = text(&snapshot, fixture::now());
     assert_eq!((value(&page, nospace), value(&page, corrupt)), (Some("1"), Some("0")));
 
     let mut inventory = Inventory::clone(&snapshot.inventory);
-    let members = &mut inventory.clusters.get_mut(&specimen::name("prod")).unwrap().etcds;
-    let members = &mut members.get_mut(&specimen::name("main")).unwrap().members;
-    let endpoint = members[&specimen::name("etcd-1")].clone();
-    members.extend(["etcd-4", "etcd-5"].map(|name| (specimen::name(name), endpoint.clone())));
+    let members = &mut inventory.clusters.get_mut(&fixture::name("prod")).unwrap().etcds;
+    let members = &mut members.get_mut(&fixture::name("main")).unwrap().members;
+    let endpoint = members[&fixture::name("etcd-1")].clone();
+    members.extend(["etcd-4", "etcd-5"].map(|name| (fixture::name(name), endpoint.clone())));
     snapshot.inventory = Arc::new(inventory);
-    let page = text(&snapshot, specimen::now());
+    let page = text(&snapshot, fixture::now());
     assert_eq!((value(&page, nospace), value(&page, corrupt)), (Some("1"), None));
 }
 
@@ -232,13 +232,13 @@ fn a_configured_quota_is_that_of_the_members_that_report_none() {
     let quota = |name: &str| {
         format!(r#"vedette_etcd_db_quota_bytes{{cluster="prod",component="etcd",etcd="main",instance="{name}"}}"#)
     };
-    let mut snapshot = specimen::snapshot();
+    let mut snapshot = fixture::snapshot();
     let mut inventory = Inventory::clone(&snapshot.inventory);
-    let etcds = &mut inventory.clusters.get_mut(&specimen::name("prod")).unwrap().etcds;
-    etcds.get_mut(&specimen::name("main")).unwrap().quota_bytes = Some(4096);
+    let etcds = &mut inventory.clusters.get_mut(&fixture::name("prod")).unwrap().etcds;
+    etcds.get_mut(&fixture::name("main")).unwrap().quota_bytes = Some(4096);
     snapshot.inventory = Arc::new(inventory);
 
-    let page = text(&snapshot, specimen::now());
+    let page = text(&snapshot, fixture::now());
 
     assert_eq!(value(&page, &quota("etcd-2")), Some("2147483648"), "it reports its own");
     assert_eq!(value(&page, &quota("etcd-1")), Some("4096"));
@@ -246,24 +246,24 @@ fn a_configured_quota_is_that_of_the_members_that_report_none() {
 
 #[test]
 fn an_incident_of_no_instance_says_so_itself() {
-    let mut snapshot = specimen::snapshot();
+    let mut snapshot = fixture::snapshot();
     let incident = snapshot.incidents.iter().find(|incident| incident.over.is_none()).unwrap();
     let mut incident = Incident::clone(incident);
-    incident.headline.subject = specimen::subject("prod/etcd/main");
+    incident.headline.subject = fixture::subject("prod/etcd/main");
     snapshot.incidents = vec![Arc::new(incident)];
 
-    let page = text(&snapshot, specimen::now());
+    let page = text(&snapshot, fixture::now());
 
     let series = r#"vedette_incidents{cluster="prod",component="etcd",etcd="main",instance="",rule="F02","#;
     assert!(page.contains(series), "{page}");
 }
 
 fn with_api_1(outcome: Result<Reading, Unseen>) -> Snapshot {
-    let mut snapshot = specimen::snapshot();
-    let look = specimen::look(specimen::subject("prod/apiserver/api-1"), ProbeKind::Readyz, outcome);
-    let mut picture = ClusterPicture::clone(&snapshot.clusters[&specimen::name("prod")]);
-    picture.looks.insert(look.probe.clone(), Arc::new(look));
-    snapshot.clusters.insert(specimen::name("prod"), Arc::new(picture));
+    let mut snapshot = fixture::snapshot();
+    let observation = fixture::observation(fixture::subject("prod/apiserver/api-1"), ProbeKind::Readyz, outcome);
+    let mut cluster_snapshot = ClusterSnapshot::clone(&snapshot.clusters[&fixture::name("prod")]);
+    cluster_snapshot.observations.insert(observation.probe.clone(), Arc::new(observation));
+    snapshot.clusters.insert(fixture::name("prod"), Arc::new(cluster_snapshot));
     snapshot
 }
 
@@ -278,26 +278,26 @@ fn text(snapshot: &Snapshot, now: Now) -> String {
 
 #[test]
 fn a_page_of_many_endpoints_comes_in_small_pieces_and_reads_as_one() {
-    let mut snapshot = specimen::snapshot();
-    let tally = snapshot.clusters[&specimen::name("prod")].tallies[&specimen::subject("prod/apiserver/api-1")].clone();
+    let mut snapshot = fixture::snapshot();
+    let tally = snapshot.clusters[&fixture::name("prod")].tallies[&fixture::subject("prod/apiserver/api-1")].clone();
     let lines =
         |page: &str| page.lines().filter(|line| line.starts_with("vedette_probe_phase_duration_seconds_count")).count();
     let of_one = {
-        let picture =
-            ClusterPicture { tallies: [(specimen::subject("a/vip"), tally.clone())].into(), ..Default::default() };
-        snapshot.clusters = [(specimen::name("a"), Arc::new(picture))].into();
-        lines(&text(&snapshot, specimen::now()))
+        let cluster_snapshot =
+            ClusterSnapshot { tallies: [(fixture::subject("a/vip"), tally.clone())].into(), ..Default::default() };
+        snapshot.clusters = [(fixture::name("a"), Arc::new(cluster_snapshot))].into();
+        lines(&text(&snapshot, fixture::now()))
     };
     // Pieces that end within a cluster, with it and behind it; and a cluster without any in between.
     for (cluster, endpoints) in [("a", 3), ("b", 0), ("c", 16), ("d", 16 * 4 + 1)] {
-        let subject = |n| specimen::subject(&format!("{cluster}/apiserver/api-{n}"));
+        let subject = |n| fixture::subject(&format!("{cluster}/apiserver/api-{n}"));
         let tallies = (0..endpoints).map(|n| (subject(n), tally.clone())).collect();
-        let picture = ClusterPicture { tallies, ..ClusterPicture::default() };
-        snapshot.clusters.insert(specimen::name(cluster), Arc::new(picture));
+        let cluster_snapshot = ClusterSnapshot { tallies, ..ClusterSnapshot::default() };
+        snapshot.clusters.insert(fixture::name(cluster), Arc::new(cluster_snapshot));
     }
 
-    let pieces: Vec<Vec<u8>> = Pieces::of(Arc::new(snapshot.clone()), specimen::now()).map(Result::unwrap).collect();
-    let page = text(&snapshot, specimen::now());
+    let pieces: Vec<Vec<u8>> = Pieces::of(Arc::new(snapshot.clone()), fixture::now()).map(Result::unwrap).collect();
+    let page = text(&snapshot, fixture::now());
 
     assert!(of_one > 0);
     assert_eq!(lines(&page), 84 * of_one);
@@ -319,9 +319,9 @@ fn a_page_of_many_endpoints_comes_in_small_pieces_and_reads_as_one() {
 
 #[test]
 fn a_silence_shows_when_it_ends() {
-    assert!(!text(&specimen::snapshot(), specimen::now()).contains("vedette_silence_"));
+    assert!(!text(&fixture::snapshot(), fixture::now()).contains("vedette_silence_"));
 
-    let page = text(&whole(), specimen::now());
+    let page = text(&whole(), fixture::now());
 
     assert!(page.contains("vedette_silence_end_timestamp_seconds{cluster=\"prod\"} 1795179600\n"), "{page}");
     assert!(!page.contains("secret.example"), "words of people are no labels");
@@ -330,10 +330,10 @@ fn a_silence_shows_when_it_ends() {
 /// The specimen with a sample of every family that a good day does not have, or not every site: the dashboards are
 /// checked against it.
 fn whole() -> Snapshot {
-    let mut snapshot = specimen::snapshot();
+    let mut snapshot = fixture::snapshot();
     let since = UnixTime::from_secs(1_795_176_000);
     snapshot.silences = vec![Silence {
-        cluster: specimen::name("prod"),
+        cluster: fixture::name("prod"),
         since,
         until: since.plus(Duration::from_secs(3600)),
         reason: "secret.example is moved".into(),
@@ -348,18 +348,18 @@ fn whole() -> Snapshot {
         ..MemberMetrics::default()
     };
     let answer = MemberAnswer {
-        member: specimen::name("etcd-2"),
+        member: fixture::name("etcd-2"),
         sent_after: Duration::ZERO,
         phases: Phases::default(),
         answer: Ok(metrics),
     };
     let round = Reading::EtcdMetrics(vec![answer]);
-    let mut round = specimen::look(specimen::subject("prod/etcd/main"), ProbeKind::EtcdMetrics, Ok(round));
+    let mut round = fixture::observation(fixture::subject("prod/etcd/main"), ProbeKind::EtcdMetrics, Ok(round));
     round.phases = Phases::default();
-    let mut picture = ClusterPicture::clone(&snapshot.clusters[&specimen::name("prod")]);
-    picture.looks.insert(round.probe.clone(), Arc::new(round));
-    let facts = picture.members.get_mut(&specimen::subject("prod/etcd/main/etcd-2")).unwrap();
-    facts.slowest.as_mut().unwrap().peer_round_trip = Some(specimen::millis(2));
-    snapshot.clusters.insert(specimen::name("prod"), Arc::new(picture));
+    let mut cluster_snapshot = ClusterSnapshot::clone(&snapshot.clusters[&fixture::name("prod")]);
+    cluster_snapshot.observations.insert(round.probe.clone(), Arc::new(round));
+    let facts = cluster_snapshot.members.get_mut(&fixture::subject("prod/etcd/main/etcd-2")).unwrap();
+    facts.slowest.as_mut().unwrap().peer_round_trip = Some(fixture::millis(2));
+    snapshot.clusters.insert(fixture::name("prod"), Arc::new(cluster_snapshot));
     snapshot
 }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::certificate::{Certificate, Fingerprint, Trust};
 use crate::model::rule::Level;
-use crate::model::snapshot::ClusterPicture;
+use crate::model::snapshot::ClusterSnapshot;
 use crate::model::stored::{FilesReading, Held};
 use crate::model::subject::{Name, Subject, VANTAGE};
 use crate::model::time::{Now, UnixTime};
-use crate::model::verdict::{Band, Evidence};
+use crate::model::verdict::{Evidence, ExpiryThreshold};
 use crate::render::metrics::Page;
 
 use super::facts::{CertificateFacts, Moment, State};
@@ -21,15 +21,15 @@ const PLACES: usize = 8;
 const HELD: usize = 200;
 
 /// Certificates of one cluster, served or in watched files, each with its end.
-pub(super) fn of(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> Vec<(UnixTime, CertificateFacts)> {
+pub(super) fn of(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot) -> Vec<(UnixTime, CertificateFacts)> {
     let mut places: BTreeMap<Fingerprint, Vec<(&Subject, UnixTime, &Certificate, Trust)>> = BTreeMap::new();
-    for (subject, (seen, served)) in &picture.served {
+    for (subject, (seen, served)) in &cluster_snapshot.served {
         if let Some(first) = served.earliest() {
             places.entry(first.fingerprint).or_default().push((subject, *seen, first, served.trust));
         }
     }
-    let mut all: Vec<_> = places.values().filter_map(|places| served(page, name, picture, places)).collect();
-    if let Some((read, reading)) = &picture.stored {
+    let mut all: Vec<_> = places.values().filter_map(|places| served(page, name, cluster_snapshot, places)).collect();
+    if let Some((read, reading)) = &cluster_snapshot.stored {
         let is_served = |fingerprint: &Fingerprint| places.contains_key(fingerprint);
         all.extend(in_files(page, Some(name), *read, reading, is_served));
     }
@@ -67,7 +67,7 @@ fn stored(
     let class = watches.and_then(|watches| watches.get(&source.name)).map_or("", |watch| watch.certificates.as_str());
     let facts = CertificateFacts {
         cluster: cluster.map_or_else(|| VANTAGE.to_owned(), Name::to_string),
-        band: band.map_or("", Band::as_str),
+        band: band.map_or("", ExpiryThreshold::as_str),
         state: if is_only_listed(page, cluster, item.fingerprint) { State::Ok } else { state(band) },
         ends: ending(ends, page.now),
         holder: short(&item.holder),
@@ -84,7 +84,7 @@ fn stored(
 fn served(
     page: Page<'_>,
     name: &Name,
-    picture: &ClusterPicture,
+    cluster_snapshot: &ClusterSnapshot,
     places: &[(&Subject, UnixTime, &Certificate, Trust)],
 ) -> Option<(UnixTime, CertificateFacts)> {
     let (subject, _, certificate, _) = *places.first()?;
@@ -94,12 +94,12 @@ fn served(
     let band = band(page, Some(name), certificate.fingerprint, certificate.not_after);
     let class = page.snapshot.inventory.endpoint(subject).map_or("", |endpoint| endpoint.certificates.as_str());
     let mut shown: Vec<String> = places.iter().map(|(subject, ..)| subject.to_string()).collect();
-    let held = picture.stored.iter().flat_map(|(_, reading)| reading.held().take(HELD));
+    let held = cluster_snapshot.stored.iter().flat_map(|(_, reading)| reading.held().take(HELD));
     let same = held.filter(|held| held.item().fingerprint == certificate.fingerprint);
     shown.extend(same.flat_map(|held| held.places()).map(|(_, file, _)| file.path.to_string()));
     let facts = CertificateFacts {
         cluster: name.to_string(),
-        band: band.map_or("", Band::as_str),
+        band: band.map_or("", ExpiryThreshold::as_str),
         state: if is_doubtful(trust) { state(band).max(State::Degraded) } else { state(band) },
         ends: ending(certificate.not_after, page.now),
         holder: short(&certificate.subject),
@@ -121,11 +121,11 @@ const fn is_doubtful(trust: Trust) -> bool {
     !matches!(trust, Trust::Trusted | Trust::Unproven | Trust::Unverified)
 }
 
-const fn state(band: Option<Band>) -> State {
+const fn state(band: Option<ExpiryThreshold>) -> State {
     match band {
-        Some(Band::Expired) => State::Down,
-        Some(Band::Warning | Band::Urgent | Band::Page) => State::Degraded,
-        Some(Band::Notice) | None => State::Ok,
+        Some(ExpiryThreshold::Expired) => State::Down,
+        Some(ExpiryThreshold::Warning | ExpiryThreshold::Urgent | ExpiryThreshold::Page) => State::Degraded,
+        Some(ExpiryThreshold::Notice) | None => State::Ok,
     }
 }
 
@@ -144,14 +144,14 @@ fn bounded(places: Vec<String>) -> Vec<String> {
 /// Whether the rules found its end to be nobody's trouble: it was replaced where it is served, or its successor lies
 /// beside it.
 fn is_only_listed(page: Page<'_>, cluster: Option<&Name>, of: Fingerprint) -> bool {
-    let is_it = |evidence: &Evidence| matches!(evidence, Evidence::Stored { fingerprint, band, .. } if *fingerprint == of && *band > Band::Notice);
+    let is_it = |evidence: &Evidence| matches!(evidence, Evidence::Stored { fingerprint, band, .. } if *fingerprint == of && *band > ExpiryThreshold::Notice);
     let alarms = page.snapshot.alarms.iter().filter(|alarm| alarm.finding.subject.cluster() == cluster);
     let mut found = alarms.filter(|alarm| is_it(&alarm.finding.evidence)).peekable();
     found.peek().is_some() && found.all(|alarm| alarm.finding.level == Level::Info)
 }
 
 /// The band that a rule found it in; what has ended is expired, whoever has said so.
-fn band(page: Page<'_>, cluster: Option<&Name>, of: Fingerprint, ends: UnixTime) -> Option<Band> {
+fn band(page: Page<'_>, cluster: Option<&Name>, of: Fingerprint, ends: UnixTime) -> Option<ExpiryThreshold> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "other evidence has no band")]
     let of_it = |evidence: &Evidence| match evidence {
         Evidence::Expiry { fingerprint, band, .. } | Evidence::Stored { fingerprint, band, .. } => {
@@ -161,5 +161,5 @@ fn band(page: Page<'_>, cluster: Option<&Name>, of: Fingerprint, ends: UnixTime)
     };
     let alarms = page.snapshot.alarms.iter().filter(|alarm| alarm.finding.subject.cluster() == cluster);
     let found = alarms.filter_map(|alarm| of_it(&alarm.finding.evidence)).max();
-    if ends < page.now.wall { Some(Band::Expired) } else { found }
+    if ends < page.now.wall { Some(ExpiryThreshold::Expired) } else { found }
 }

@@ -6,7 +6,7 @@ use crate::model::inventory::{Cluster, Etcd};
 use crate::model::observation::Observation;
 use crate::model::probe::ProbeKind;
 use crate::model::rule::{Level, RuleId};
-use crate::model::snapshot::ClusterPicture;
+use crate::model::snapshot::ClusterSnapshot;
 use crate::model::subject::{Name, Subject};
 use crate::model::time::Now;
 use crate::model::verdict::{Evidence, Finding};
@@ -17,18 +17,18 @@ use crate::render::table::row::Saw;
 use super::facts::{ClusterLine, Detail, Endpoint, State};
 use super::gaps::Missing;
 use super::incidents::{self, RECOVERING};
-use super::looks::{API, broken, cell_of, latest, never, saw};
 use super::members::{deciding_round, members};
 use super::moment::{mono, said, short, wall};
+use super::probes::{API, broken, cell_of, latest, never, saw};
 
 /// What stands for a count while the vantage is blind.
 const NOT_SEEN: &str = "not visible";
 
 /// The verdict line.
-pub(super) fn line(page: Page<'_>, name: &Name, picture: &ClusterPicture, gaps: &[Missing]) -> ClusterLine {
+pub(super) fn line(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot, gaps: &[Missing]) -> ClusterLine {
     let (state, mut why, since) = verdict(page, name, gaps);
     // A dead quorum and a whole site that is gone look alike from the rules; who is called wants to know which.
-    if state == State::Down && is_silent(page, name, picture) {
+    if state == State::Down && is_silent(page, name, cluster_snapshot) {
         why.push_str("; no endpoint responds");
     }
     let silence = page.snapshot.silences.iter().find(|silence| silence.cluster == *name);
@@ -38,37 +38,37 @@ pub(super) fn line(page: Page<'_>, name: &Name, picture: &ClusterPicture, gaps: 
         why: said(&why),
         since,
         muted: silence.map(|silence| wall(silence.until, page.now)),
-        instances: instances(page, name, picture),
-        members: answering(page, name, picture),
-        vip: vip(page, name, picture),
+        instances: instances(page, name, cluster_snapshot),
+        members: answering(page, name, cluster_snapshot),
+        vip: vip(page, name, cluster_snapshot),
         // Looks go on while the vantage is blind, and see nothing.
         seen: match page.snapshot.blind_since {
             Some(since) => Some(wall(since, page.now)),
-            None => oldest(page, name, picture).map(|at| mono(at, page.now)),
+            None => oldest(page, name, cluster_snapshot).map(|at| mono(at, page.now)),
         },
     }
 }
 
 /// How a cluster stands. What was confirmed speaks first; without it, everything that decides must be fresh and good.
 fn verdict(page: Page<'_>, name: &Name, gaps: &[Missing]) -> (State, String, Option<super::facts::Moment>) {
-    let standing = loudest(page, name);
+    let ongoing = loudest(page, name);
     if let Some(since) = page.snapshot.blind_since {
-        let before = standing.map_or_else(
+        let before = ongoing.map_or_else(
             || "all was well before".to_owned(),
             |alarm| format!("before: {}, {}", state(&alarm.finding).as_str(), headline(page, alarm)),
         );
         return (State::Unknown, format!("not visible: vedette has no network; {before}"), Some(wall(since, page.now)));
     }
     // What is asked directly, as etcd members are, is still known.
-    let is_seen = standing.is_some_and(|alarm| alarm.finding.subject.etcd().is_some());
+    let is_seen = ongoing.is_some_and(|alarm| alarm.finding.subject.etcd().is_some());
     if let Some(lost) = behind_failing_proxy(page, name).filter(|_| !is_seen) {
-        let before = standing.map_or_else(String::new, |alarm| {
+        let before = ongoing.map_or_else(String::new, |alarm| {
             format!("; before: {}, {}", state(&alarm.finding).as_str(), headline(page, alarm))
         });
         let why = format!("not visible: {}{before}", headline(page, lost));
         return (State::Unknown, why, Some(wall(lost.finding.since, page.now)));
     }
-    if let Some(alarm) = standing {
+    if let Some(alarm) = ongoing {
         let incident = speaking(page, alarm);
         let is_recovering = incident.is_some_and(|incident| incidents::course(page, incident) == RECOVERING);
         let held = match alarm.stage {
@@ -133,26 +133,26 @@ pub(super) fn state(finding: &Finding) -> State {
 }
 
 /// Everything seen of `name`.
-pub(super) fn detail(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> Detail {
+pub(super) fn detail(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot) -> Detail {
     Detail {
         cluster: name.to_string(),
-        planned: format!("{:.1} requests/s", picture.planned_per_second),
-        endpoints: subjects(page, name).iter().map(|subject| endpoint(page, subject, picture)).collect(),
-        members: members(page, name, picture),
+        planned: format!("{:.1} requests/s", cluster_snapshot.planned_per_second),
+        endpoints: subjects(page, name).iter().map(|subject| endpoint(page, subject, cluster_snapshot)).collect(),
+        members: members(page, name, cluster_snapshot),
     }
 }
 
-fn endpoint(page: Page<'_>, subject: &Subject, picture: &ClusterPicture) -> Endpoint {
+fn endpoint(page: Page<'_>, subject: &Subject, cluster_snapshot: &ClusterSnapshot) -> Endpoint {
     let is_vip = matches!(subject, Subject::Vip(_));
-    // Nothing looks at /livez through the shared address: which instance answers is the balancer's choice.
+    // Nothing looks at /livez through the API VIP: which instance answers is the balancer's choice.
     let kinds = API.iter().filter(|kind| !(is_vip && **kind == ProbeKind::Livez));
     let mut cells: Vec<_> = kinds
         .map(|kind| {
-            let look = latest(picture, subject, *kind);
-            look.and_then(|look| cell_of(page, look, subject)).unwrap_or_else(|| never(*kind))
+            let observation = latest(cluster_snapshot, subject, *kind);
+            observation.and_then(|observation| cell_of(page, observation, subject)).unwrap_or_else(|| never(*kind))
         })
         .collect();
-    cells.extend(broken(picture, subject).and_then(|look| cell_of(page, look, subject)));
+    cells.extend(broken(cluster_snapshot, subject).and_then(|observation| cell_of(page, observation, subject)));
     Endpoint {
         name: if is_vip { "API VIP".to_owned() } else { subject.short().to_owned() },
         address: short(page.snapshot.inventory.address(subject)),
@@ -160,33 +160,33 @@ fn endpoint(page: Page<'_>, subject: &Subject, picture: &ClusterPicture) -> Endp
     }
 }
 
-/// The shared address and the instances.
+/// The API VIP and the instances.
 fn subjects(page: Page<'_>, name: &Name) -> Vec<Subject> {
     let Some(cluster) = page.snapshot.inventory.clusters.get(name) else { return Vec::new() };
     cluster.vip.iter().map(|_| Subject::Vip(name.clone())).chain(cluster.apiserver_subjects(name)).collect()
 }
 
-fn word(page: Page<'_>, picture: &ClusterPicture, subject: &Subject) -> Option<Saw> {
-    let look = latest(picture, subject, ProbeKind::Readyz)?;
-    saw(page, look).into_iter().next().map(|(_, saw, _)| saw)
+fn word(page: Page<'_>, cluster_snapshot: &ClusterSnapshot, subject: &Subject) -> Option<Saw> {
+    let observation = latest(cluster_snapshot, subject, ProbeKind::Readyz)?;
+    saw(page, observation).into_iter().next().map(|(_, saw, _)| saw)
 }
 
-fn instances(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> String {
+fn instances(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot) -> String {
     let all: Vec<Subject> =
         subjects(page, name).into_iter().filter(|subject| matches!(subject, Subject::Apiserver(..))).collect();
     if page.snapshot.blind_since.is_some() && !all.is_empty() {
         return NOT_SEEN.to_owned();
     }
-    let ready = all.iter().filter(|subject| word(page, picture, subject) == Some(Saw::Ok)).count();
+    let ready = all.iter().filter(|subject| word(page, cluster_snapshot, subject) == Some(Saw::Ok)).count();
     if all.is_empty() { "not monitored".to_owned() } else { format!("{ready} of {} ready", all.len()) }
 }
 
-fn answering(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> String {
+fn answering(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot) -> String {
     let Some(cluster) = page.snapshot.inventory.clusters.get(name) else { return String::new() };
     let all: usize = cluster.etcds.values().map(|etcd| etcd.members.len()).sum();
     let answered: usize = rounds(name, cluster)
-        .filter_map(|(round, kind)| latest(picture, &round, kind))
-        .flat_map(|look| saw(page, look))
+        .filter_map(|(round, kind)| latest(cluster_snapshot, &round, kind))
+        .flat_map(|observation| saw(page, observation))
         .filter(|(subject, saw, _)| {
             matches!(subject, Subject::EtcdMember(..)) && matches!(saw, Saw::Ok | Saw::Alarm | Saw::NoLeader)
         })
@@ -198,9 +198,9 @@ fn answering(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> String {
     }
 }
 
-fn vip(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> String {
+fn vip(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot) -> String {
     let has_one = page.snapshot.inventory.clusters.get(name).is_some_and(|cluster| cluster.vip.is_some());
-    match word(page, picture, &Subject::Vip(name.clone())) {
+    match word(page, cluster_snapshot, &Subject::Vip(name.clone())) {
         Some(_) if page.snapshot.blind_since.is_some() => NOT_SEEN.to_owned(),
         Some(saw) => saw.as_str().to_owned(),
         None if has_one => "no result yet".to_owned(),
@@ -208,24 +208,27 @@ fn vip(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> String {
     }
 }
 
-/// Scheduled start of the oldest among the latest deciding looks; `None` when one of them was never made.
-fn oldest(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> Option<Now> {
-    let looks: Option<Vec<Now>> = deciding(page, name)
+/// Scheduled start of the oldest among the latest deciding probes; `None` when one of them was never made.
+fn oldest(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot) -> Option<Now> {
+    let observations: Option<Vec<Now>> = deciding(page, name)
         .into_iter()
-        .map(|(subject, kind)| Some(latest(picture, &subject, kind)?.scheduled))
+        .map(|(subject, kind)| Some(latest(cluster_snapshot, &subject, kind)?.scheduled))
         .collect();
-    looks?.into_iter().min_by_key(|at| at.mono)
+    observations?.into_iter().min_by_key(|at| at.mono)
 }
 
 /// Whether everything that decides was looked at lately, and nothing of it has answered or refused.
-fn is_silent(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> bool {
-    let looks = deciding(page, name).into_iter().map(|(subject, kind)| latest(picture, &subject, kind));
-    let is_mute = |look: &Observation| saw(page, look).iter().all(|(_, saw, _)| *saw == Saw::Unreachable);
-    let mut looks = looks.peekable();
-    looks.peek().is_some() && looks.all(|look| look.is_some_and(|look| is_fresh(page, look) && is_mute(look)))
+fn is_silent(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot) -> bool {
+    let observations = deciding(page, name).into_iter().map(|(subject, kind)| latest(cluster_snapshot, &subject, kind));
+    let is_mute = |observation: &Observation| saw(page, observation).iter().all(|(_, saw, _)| *saw == Saw::Unreachable);
+    let mut observations = observations.peekable();
+    observations.peek().is_some()
+        && observations.all(|observation| {
+            observation.is_some_and(|observation| is_fresh(page, observation) && is_mute(observation))
+        })
 }
 
-/// The looks without which nothing is known of `name`.
+/// The probes without which nothing is known of `name`.
 fn deciding(page: Page<'_>, name: &Name) -> Vec<(Subject, ProbeKind)> {
     let Some(cluster) = page.snapshot.inventory.clusters.get(name) else { return Vec::new() };
     let asked = subjects(page, name).into_iter().map(|subject| (subject, ProbeKind::Readyz));

@@ -27,9 +27,10 @@ pub struct Status {
     /// Whose local time is shown beside UTC, by its IANA name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<Zone>,
-    /// When the picture was taken that all of this is read from.
-    pub picture: Moment,
-    /// Whether that picture is so old that the scheduler must be standing still.
+    /// When the snapshot was taken that all of this is read from.
+    #[serde(rename = "picture")]
+    pub snapshot: Moment,
+    /// Whether that snapshot is so old that the scheduler must be standing still.
     pub is_stale: bool,
     /// Whether nothing outside the vantage answers, so that looks say nothing of the clusters.
     pub is_blind: bool,
@@ -65,7 +66,7 @@ pub struct Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Fresh looks prove that all is well.
+    /// Fresh probes prove that all is well.
     Ok,
     /// Nothing is known to be wrong, but something that decides could not be seen.
     Unknown,
@@ -117,13 +118,13 @@ pub struct IncidentFacts {
     pub rule: String,
     /// Cluster and symptom, as in the subject of the mails.
     pub headline: String,
-    /// Scheduled start of the first bad look.
+    /// Scheduled start of the first bad probe.
     pub opened: Moment,
     /// Whether it goes on: `still so`, `recovering`.
     pub course: &'static str,
     /// What was seen.
     pub what: String,
-    /// The deeper cause, when it is not the headline.
+    /// The root cause, when it is not the headline.
     pub cause: Option<String>,
     /// What stops working and what goes on.
     pub impact: String,
@@ -133,7 +134,7 @@ pub struct IncidentFacts {
     pub told: String,
     /// When the last message was composed.
     pub told_at: Option<Moment>,
-    /// The latest looks that were not good.
+    /// The latest probes that were not good.
     pub evidence: Vec<EvidenceLine>,
     /// What began together with it and does not follow from it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -158,14 +159,14 @@ pub struct CommandLine {
     pub note: Option<String>,
 }
 
-/// One look that was not good.
+/// One probe that was not good.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EvidenceLine {
     /// What was looked at.
     pub target: String,
     /// The dialled address.
     pub address: String,
-    /// The look.
+    /// The probe.
     pub cell: Cell,
 }
 
@@ -210,13 +211,13 @@ pub struct ClusterLine {
     pub since: Option<Moment>,
     /// Until when nothing is said about it.
     pub muted: Option<Moment>,
-    /// Instances that were ready at their latest look, and of how many.
+    /// Instances that were ready at their latest probe, and of how many.
     pub instances: String,
     /// etcd members that answered, and of how many; `not watched` when none is configured.
     pub members: String,
-    /// The shared address: its latest look in one word.
+    /// The API VIP: its latest probe in one word.
     pub vip: String,
-    /// The oldest of the latest deciding looks; `None` when one was never made.
+    /// The oldest of the latest deciding probes; `None` when one was never made.
     pub seen: Option<Moment>,
 }
 
@@ -227,7 +228,7 @@ pub struct Detail {
     pub cluster: String,
     /// Requests per second that the schedule spends on it.
     pub planned: String,
-    /// The shared address and the instances, each with its latest looks.
+    /// The API VIP and the instances, each with its latest probes.
     pub endpoints: Vec<Endpoint>,
     /// etcd members.
     pub members: Vec<Member>,
@@ -240,15 +241,16 @@ pub struct Endpoint {
     pub name: String,
     /// The dialled address.
     pub address: String,
-    /// One cell per kind of look.
+    /// One cell per kind of probe.
     pub cells: Vec<Cell>,
 }
 
-/// The latest look of one kind.
+/// The latest probe of one kind.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Cell {
-    /// The kind of look.
-    pub look: &'static str,
+    /// The kind of probe.
+    #[serde(rename = "look")]
+    pub probe: &'static str,
     /// Over a new or the reused connection.
     pub connection: &'static str,
     /// Good, bad, or no judge of it.
@@ -321,7 +323,7 @@ pub struct Backend {
 pub struct CertificateFacts {
     /// The cluster; `vantage` for what belongs to none.
     pub cluster: String,
-    /// The band of the ladder it is in; empty when there is nothing to do.
+    /// The band of the expiry thresholds it is in; empty when there is nothing to do.
     pub band: &'static str,
     /// How bad that is.
     pub state: State,
@@ -363,8 +365,9 @@ pub struct Own {
     pub configured: Moment,
     /// Named values: loop lag, clock, store, heartbeat, mail.
     pub values: Vec<Value>,
-    /// Its clock, its resolvers, its reference points.
-    pub looks: Vec<EvidenceLine>,
+    /// Its clock, its resolvers, its reference targets.
+    #[serde(rename = "looks")]
+    pub probes: Vec<EvidenceLine>,
 }
 
 /// A named value.

@@ -6,16 +6,16 @@ use crate::judge::words;
 use crate::model::incident::Alarm;
 use crate::model::probe::ProbeKind;
 use crate::model::rule::Level;
-use crate::model::snapshot::ClusterPicture;
+use crate::model::snapshot::ClusterSnapshot;
 use crate::model::subject::{Name, Subject};
 use crate::render::metrics::Page;
 use crate::render::metrics::fresh::is_fresh;
 use crate::render::table::row::Saw;
 
 use super::facts::Gap;
-use super::looks::{latest, saw};
 use super::members::{deciding_round, statuses};
 use super::moment::{mono, said, wall};
+use super::probes::{latest, saw};
 
 /// A gap of one cluster.
 pub(super) struct Missing {
@@ -24,21 +24,21 @@ pub(super) struct Missing {
 }
 
 /// All gaps of one cluster, those that decide first.
-pub(super) fn of(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> Vec<Missing> {
+pub(super) fn of(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot) -> Vec<Missing> {
     let mut all = Vec::new();
     for (subject, kind, decides) in expected(page, name) {
-        match latest(picture, &subject, kind) {
+        match latest(cluster_snapshot, &subject, kind) {
             None => all.push(missing(&subject, &format!("{}: no result since the start", kind.as_str()), decides)),
-            Some(look) if !is_fresh(page, look) => {
+            Some(observation) if !is_fresh(page, observation) => {
                 let mut gap = missing(&subject, &format!("{}: the last probe is too old", kind.as_str()), decides);
-                gap.gap.seen = Some(mono(look.scheduled, page.now));
+                gap.gap.seen = Some(mono(observation.scheduled, page.now));
                 all.push(gap);
             }
-            Some(look) if decides => {
-                for (of, saw, result) in saw(page, look) {
+            Some(observation) if decides => {
+                for (of, saw, result) in saw(page, observation) {
                     if let Some(text) = doubt(page, &of, saw, &result) {
                         let mut gap = missing(&of, &text, true);
-                        gap.gap.seen = Some(mono(look.scheduled, page.now));
+                        gap.gap.seen = Some(mono(observation.scheduled, page.now));
                         all.push(gap);
                     }
                 }
@@ -46,13 +46,13 @@ pub(super) fn of(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> Vec<M
             Some(_) => {}
         }
     }
-    all.extend(untold_quotas(page, name, picture));
+    all.extend(untold_quotas(page, name, cluster_snapshot));
     all.extend(listed(page, name));
     all.sort_by_key(|missing| !missing.decides);
     all
 }
 
-/// Every look that should exist, and whether it decides.
+/// Every probe that should exist, and whether it decides.
 fn expected(page: Page<'_>, name: &Name) -> Vec<(Subject, ProbeKind, bool)> {
     let Some(cluster) = page.snapshot.inventory.clusters.get(name) else { return Vec::new() };
     let mut all = Vec::new();
@@ -85,7 +85,7 @@ fn expected(page: Page<'_>, name: &Name) -> Vec<(Subject, ProbeKind, bool)> {
     all
 }
 
-/// Why a fresh look leaves its subject in doubt; `None` when it is good, or when an alarm speaks of it already.
+/// Why a fresh probe leaves its subject in doubt; `None` when it is good, or when an alarm speaks of it already.
 fn doubt(page: Page<'_>, subject: &Subject, saw: Saw, result: &str) -> Option<String> {
     match saw {
         Saw::Ok | Saw::Alarm => None,
@@ -112,16 +112,16 @@ fn speaks_of(alarm: &Alarm, subject: &Subject) -> bool {
                 || matches!(about, Subject::Etcd(..)) && about.etcd() == subject.etcd())
 }
 
-fn untold_quotas(page: Page<'_>, name: &Name, picture: &ClusterPicture) -> Vec<Missing> {
+fn untold_quotas(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot) -> Vec<Missing> {
     let Some(cluster) = page.snapshot.inventory.clusters.get(name) else { return Vec::new() };
     let mut all = Vec::new();
     for etcd in cluster.etcds.keys() {
         let round = Subject::Etcd(name.clone(), etcd.clone());
         let is_told = |member: &Name| {
             let subject = Subject::EtcdMember(name.clone(), etcd.clone(), member.clone());
-            picture.members.get(&subject).is_some_and(|facts| facts.quota.is_some())
+            cluster_snapshot.members.get(&subject).is_some_and(|facts| facts.quota.is_some())
         };
-        let untold: Vec<String> = statuses(picture, &round)
+        let untold: Vec<String> = statuses(cluster_snapshot, &round)
             .into_iter()
             .filter(|(member, status)| status.db_quota_bytes.is_none() && !is_told(member))
             .map(|(member, _)| member.to_string())

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::facts::{State, Status};
 use super::style::STYLE;
 use crate::render::local;
-use words::{full, safe, sign};
+use words::{assessment, full, safe};
 
 /// Seconds between two loads of an open page.
 pub const REFRESH: u32 = 5;
@@ -59,7 +59,7 @@ pub fn html(status: &Status, refreshes: bool) -> String {
 fn head(out: &mut String, status: &Status, refreshes: bool) {
     let state = status.state;
     out.push_str(&format!("<div class=\"band {}\"><header>\n", state.as_str()));
-    out.push_str(&format!("<div class=\"word\">{} {}</div>", sign(state), state.as_str()));
+    out.push_str(&format!("<div class=\"word\">{} {}</div>", assessment(state), state.as_str()));
     out.push_str(&format!("<h1>{}</h1>\n", safe(&status.headline)));
     if let Some(since) = &status.since {
         out.push_str(&format!("<p>since {}</p>\n", full(since)));
@@ -74,7 +74,7 @@ fn head(out: &mut String, status: &Status, refreshes: bool) {
         tally.ok,
         tally.muted,
         safe(&status.vantage),
-        full(&status.picture),
+        full(&status.snapshot),
     ));
     let here = here(status);
     out.push_str(&if refreshes {

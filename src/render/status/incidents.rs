@@ -14,8 +14,8 @@ use crate::render::metrics::Page;
 use crate::render::metrics::fresh::is_fresh;
 
 use super::facts::{CommandLine, Ended, EvidenceLine, IncidentFacts, State};
-use super::looks::lines;
 use super::moment::{said, several, wall};
+use super::probes::lines;
 
 /// Looks and consequences shown of one incident.
 const SHOWN: usize = 8;
@@ -66,8 +66,8 @@ pub(super) fn open(page: Page<'_>, incident: &Incident) -> IncidentFacts {
 
 /// What commands are made from, as far as it is known now.
 fn hosts(page: Page<'_>, cluster: Option<&Name>) -> Hosts {
-    let picture = cluster.and_then(|name| page.snapshot.clusters.get(name));
-    guess::all(&page.snapshot.inventory, cluster, picture.map(|picture| &**picture))
+    let cluster_snapshot = cluster.and_then(|name| page.snapshot.clusters.get(name));
+    guess::all(&page.snapshot.inventory, cluster, cluster_snapshot.map(|cluster_snapshot| &**cluster_snapshot))
 }
 
 /// Commands that change something, or those that do not.
@@ -129,41 +129,47 @@ fn told(page: Page<'_>, incident: &Incident) -> String {
         count if waiting == 0 => format!("{} sent, accepted by the relay", several(count as usize, "mail")),
         count => format!("{} queued; {} not yet accepted by the relay", several(count as usize, "mail"), waiting),
     };
-    let Some(hushed) = &incident.silenced else { return text };
-    let silence = &hushed.silence;
+    let Some(silence_effect) = &incident.silenced else { return text };
+    let silence = &silence_effect.silence;
     let until = wall(silence.until, page.now);
     let silence = format!("the silence of {} until {} ({})", silence.by, until.at, until.age);
-    said(&match hushed.withheld {
+    said(&match silence_effect.withheld {
         Some(_) => format!("{silence} suppresses some; {text}"),
         None => format!("despite {silence}; {text}"),
     })
 }
 
 fn evidence(page: Page<'_>, incident: &Incident) -> Vec<EvidenceLine> {
-    let concerned = |subject: &Subject| incident.standing().any(|finding| is_about(finding, subject));
+    let concerned = |subject: &Subject| incident.ongoing().any(|finding| is_about(finding, subject));
     let decides = |kind: ProbeKind| {
         matches!(kind, ProbeKind::Readyz | ProbeKind::EtcdStatus | ProbeKind::Reference | ProbeKind::Resolver)
     };
-    let looks: Vec<_> = match &incident.cluster {
-        Some(cluster) => page.snapshot.clusters.get(cluster).iter().flat_map(|picture| &picture.looks).collect(),
+    let observations: Vec<_> = match &incident.cluster {
+        Some(cluster) => page
+            .snapshot
+            .clusters
+            .get(cluster)
+            .iter()
+            .flat_map(|cluster_snapshot| &cluster_snapshot.observations)
+            .collect(),
         None => page.snapshot.vantage.iter().collect(),
     };
-    let mut found: Vec<EvidenceLine> = looks
+    let mut found: Vec<EvidenceLine> = observations
         .into_iter()
         .filter(|(probe, _)| decides(probe.kind) && (incident.cluster.is_none() || concerned(&probe.subject)))
-        .filter(|(_, look)| is_fresh(page, look))
-        .flat_map(|(_, look)| lines(page, look))
+        .filter(|(_, observation)| is_fresh(page, observation))
+        .flat_map(|(_, observation)| lines(page, observation))
         .filter(|line| line.cell.state != State::Ok)
         .collect();
-    // Two looks of one kind, over a new and over the reused connection: the later one speaks.
+    // Two probes of one kind, over a new and over the reused connection: the later one speaks.
     let age = |line: &EvidenceLine| line.cell.seen.as_ref().map_or(f64::MAX, |seen| seen.age_seconds);
-    found.sort_by(|a, b| (&a.target, a.cell.look).cmp(&(&b.target, b.cell.look)).then(age(a).total_cmp(&age(b))));
-    found.dedup_by(|a, b| a.target == b.target && a.cell.look == b.cell.look);
+    found.sort_by(|a, b| (&a.target, a.cell.probe).cmp(&(&b.target, b.cell.probe)).then(age(a).total_cmp(&age(b))));
+    found.dedup_by(|a, b| a.target == b.target && a.cell.probe == b.cell.probe);
     found.truncate(SHOWN);
     found
 }
 
-/// Whether a look at `subject` is evidence of `finding`.
+/// Whether a probe at `subject` is evidence of `finding`.
 fn is_about(finding: &Finding, subject: &Subject) -> bool {
     let parts: Vec<&Subject> = if let Evidence::AllBad { parts } = &finding.evidence {
         parts.iter().map(|(part, _)| part).collect()

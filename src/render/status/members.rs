@@ -5,35 +5,37 @@ use crate::model::etcd::{MemberMetrics, MemberStatus, Slowest};
 use crate::model::inventory::Etcd;
 use crate::model::observation::Reading;
 use crate::model::probe::ProbeKind;
-use crate::model::snapshot::ClusterPicture;
+use crate::model::snapshot::ClusterSnapshot;
 use crate::model::subject::{Name, Subject};
 use crate::render::metrics::Page;
 
 use super::facts::{Backend, Cell, Member, State};
-use super::looks::{cell_of, latest, never};
 use super::moment::{bytes, short};
+use super::probes::{cell_of, latest, never};
 
 /// Shares of the quota, in percent, from which there is less and less time. Source: control-plane.md section 4 (F08).
 const TIERS: [(u64, &str, State); 3] =
     [(85, "85 %", State::Down), (75, "75 %", State::Degraded), (65, "65 %", State::Ok)];
 
 /// All members of `cluster`.
-pub(super) fn members(page: Page<'_>, cluster: &Name, picture: &ClusterPicture) -> Vec<Member> {
+pub(super) fn members(page: Page<'_>, cluster: &Name, cluster_snapshot: &ClusterSnapshot) -> Vec<Member> {
     let Some(known) = page.snapshot.inventory.clusters.get(cluster) else { return Vec::new() };
     let several = known.etcds.len() > 1;
     let mut all = Vec::new();
     for (etcd, parts) in &known.etcds {
         let round = Subject::Etcd(cluster.clone(), etcd.clone());
-        let statuses = statuses(picture, &round);
+        let statuses = statuses(cluster_snapshot, &round);
         for member in parts.members.keys() {
             let subject = Subject::EtcdMember(cluster.clone(), etcd.clone(), member.clone());
-            let facts = picture.members.get(&subject);
+            let facts = cluster_snapshot.members.get(&subject);
             let slowest = facts.and_then(|facts| facts.slowest);
-            let cells = looks(parts, member)
+            let cells = probes(parts, member)
                 .into_iter()
                 .map(|kind| {
-                    let look = latest(picture, &round, kind);
-                    let cell = look.and_then(|look| cell_of(page, look, &subject)).unwrap_or_else(|| never(kind));
+                    let observation = latest(cluster_snapshot, &round, kind);
+                    let cell = observation
+                        .and_then(|observation| cell_of(page, observation, &subject))
+                        .unwrap_or_else(|| never(kind));
                     plain(cell, kind, slowest)
                 })
                 .collect();
@@ -50,7 +52,7 @@ pub(super) fn members(page: Page<'_>, cluster: &Name, picture: &ClusterPicture) 
             // Before etcd 3.6 only the metrics listener or the configuration tell it.
             let quota = facts.and_then(|facts| facts.quota).map(|quota| quota.bytes);
             let status = statuses.iter().find(|(of, _)| *of == *member).map(|(_, status)| *status);
-            all.push(match (status, told(picture, &round, member).filter(|_| parts.is_metrics_only)) {
+            all.push(match (status, told(cluster_snapshot, &round, member).filter(|_| parts.is_metrics_only)) {
                 (Some(status), _) => by_status(blank, status, quota, &statuses),
                 (None, Some(told)) => by_metrics(blank, told, quota),
                 (None, None) => blank,
@@ -66,7 +68,7 @@ pub(super) const fn deciding_round(etcd: &Etcd) -> ProbeKind {
 }
 
 /// Looks at a member, in the order of the matrix.
-fn looks(etcd: &Etcd, member: &Name) -> Vec<ProbeKind> {
+fn probes(etcd: &Etcd, member: &Name) -> Vec<ProbeKind> {
     let mut kinds = vec![deciding_round(etcd)];
     if !etcd.is_metrics_only {
         kinds.extend([ProbeKind::EtcdRead, ProbeKind::EtcdMembers]);
@@ -78,8 +80,8 @@ fn looks(etcd: &Etcd, member: &Name) -> Vec<ProbeKind> {
 }
 
 /// What `member` told at its metrics listener.
-fn told<'a>(picture: &'a ClusterPicture, etcd: &Subject, member: &Name) -> Option<&'a MemberMetrics> {
-    match latest(picture, etcd, ProbeKind::EtcdMetrics).map(|look| &look.outcome) {
+fn told<'a>(cluster_snapshot: &'a ClusterSnapshot, etcd: &Subject, member: &Name) -> Option<&'a MemberMetrics> {
+    match latest(cluster_snapshot, etcd, ProbeKind::EtcdMetrics).map(|observation| &observation.outcome) {
         Some(Ok(Reading::EtcdMetrics(answers))) => {
             answers.iter().find(|one| one.member == *member)?.answer.as_ref().ok()
         }
@@ -88,8 +90,8 @@ fn told<'a>(picture: &'a ClusterPicture, etcd: &Subject, member: &Name) -> Optio
 }
 
 /// What each member of the latest round said.
-pub(super) fn statuses<'a>(picture: &'a ClusterPicture, etcd: &Subject) -> Vec<(Name, &'a MemberStatus)> {
-    match latest(picture, etcd, ProbeKind::EtcdStatus).map(|look| &look.outcome) {
+pub(super) fn statuses<'a>(cluster_snapshot: &'a ClusterSnapshot, etcd: &Subject) -> Vec<(Name, &'a MemberStatus)> {
+    match latest(cluster_snapshot, etcd, ProbeKind::EtcdStatus).map(|observation| &observation.outcome) {
         Some(Ok(Reading::EtcdStatus(answers))) => {
             answers.iter().filter_map(|one| Some((one.member.clone(), one.answer.as_ref().ok()?))).collect()
         }

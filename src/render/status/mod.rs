@@ -14,10 +14,10 @@ mod facts;
 mod gaps;
 mod html;
 mod incidents;
-mod looks;
 mod members;
 mod moment;
 mod notices;
+mod probes;
 mod style;
 #[cfg(test)]
 mod tests;
@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use crate::judge::words::Addresses;
 use crate::model::incident::Incident;
-use crate::model::snapshot::ClusterPicture;
+use crate::model::snapshot::ClusterSnapshot;
 use crate::model::subject::{Name, Subject};
 
 pub use facts::{
@@ -44,7 +44,7 @@ use gaps::Missing;
 use moment::mono;
 
 /// A snapshot older than this belongs to an engine that stands still: the fastest ticks of the schedule, 2 and 3 s
-/// apart, renew it even when every look fails.
+/// apart, renew it even when every probe fails.
 pub const STANDSTILL: Duration = Duration::from_secs(5);
 
 const FORMAT: u32 = 1;
@@ -79,7 +79,7 @@ pub enum NoSuchPage {
 /// One cluster on its way onto the page.
 struct Part<'a> {
     name: &'a Name,
-    picture: &'a ClusterPicture,
+    cluster_snapshot: &'a ClusterSnapshot,
     gaps: Vec<Missing>,
     line: ClusterLine,
 }
@@ -93,7 +93,7 @@ impl Status {
     pub fn of(page: Page<'_>, choice: &Choice) -> Result<Self, NoSuchPage> {
         let snapshot = page.snapshot;
         let is_stale = page.now.since(snapshot.at) >= STANDSTILL;
-        let unseen = ClusterPicture::default();
+        let unseen = ClusterSnapshot::default();
         let mut parts: Vec<Part<'_>> = snapshot
             .inventory
             .clusters
@@ -121,7 +121,7 @@ impl Status {
             vantage: moment::said(&snapshot.inventory.vantage),
             version: VERSION,
             time_zone: snapshot.inventory.time_zone.clone(),
-            picture: mono(snapshot.at, page.now),
+            snapshot: mono(snapshot.at, page.now),
             is_stale,
             is_blind: snapshot.blind_since.is_some(),
             notices: notices::all(page, is_stale),
@@ -149,10 +149,10 @@ impl Status {
     }
 }
 
-fn part<'a>(page: Page<'_>, name: &'a Name, picture: &'a ClusterPicture) -> Part<'a> {
-    let gaps = gaps::of(page, name, picture);
-    let line = clusters::line(page, name, picture, &gaps);
-    Part { name, picture, gaps, line }
+fn part<'a>(page: Page<'_>, name: &'a Name, cluster_snapshot: &'a ClusterSnapshot) -> Part<'a> {
+    let gaps = gaps::of(page, name, cluster_snapshot);
+    let line = clusters::line(page, name, cluster_snapshot, &gaps);
+    Part { name, cluster_snapshot, gaps, line }
 }
 
 fn tally(parts: &[Part<'_>]) -> Tally {
@@ -220,7 +220,7 @@ fn details(page: Page<'_>, parts: &[Part<'_>]) -> Vec<Detail> {
     let mut cells = 0;
     let mut all = Vec::new();
     for part in parts {
-        let detail = clusters::detail(page, part.name, part.picture);
+        let detail = clusters::detail(page, part.name, part.cluster_snapshot);
         cells += detail.endpoints.iter().map(|endpoint| endpoint.cells.len()).sum::<usize>()
             + detail.members.iter().map(|member| member.cells.len() + 1).sum::<usize>();
         if cells > CELLS && !all.is_empty() {
@@ -267,7 +267,8 @@ fn ended(page: Page<'_>, extent: &Extent) -> Vec<Ended> {
 }
 
 fn certificates(page: Page<'_>, parts: &[Part<'_>]) -> (Vec<CertificateFacts>, usize) {
-    let mut all: Vec<_> = parts.iter().flat_map(|part| certificates::of(page, part.name, part.picture)).collect();
+    let mut all: Vec<_> =
+        parts.iter().flat_map(|part| certificates::of(page, part.name, part.cluster_snapshot)).collect();
     if parts.len() == page.snapshot.clusters.len() {
         all.extend(certificates::of_vantage(page));
     }

@@ -8,8 +8,8 @@ use crate::model::snapshot::HeartbeatState;
 use crate::render::metrics::Page;
 
 use super::facts::{Notice, Own, State, Value};
-use super::looks::lines;
 use super::moment::{mono, said, several, wall};
+use super::probes::lines;
 
 /// Silences shown one by one.
 const SILENCES: usize = 20;
@@ -203,7 +203,7 @@ pub(super) fn own(page: Page<'_>) -> Own {
                 HeartbeatState::Blind | HeartbeatState::Stalled | HeartbeatState::Mute => State::Degraded,
             },
         ),
-        value("probes", format!("{} since the start", snapshot.counters.looks), State::Ok),
+        value("probes", format!("{} since the start", snapshot.counters.probes), State::Ok),
         value(
             "configuration",
             in_use(&snapshot.configured),
@@ -215,11 +215,11 @@ pub(super) fn own(page: Page<'_>) -> Own {
         configured: wall(snapshot.configured.at, page.now),
         values,
         // What files hold stands among the certificates.
-        looks: snapshot
+        probes: snapshot
             .vantage
             .values()
-            .filter(|look| look.probe.kind != ProbeKind::Files)
-            .flat_map(|look| lines(page, look))
+            .filter(|observation| observation.probe.kind != ProbeKind::Files)
+            .flat_map(|observation| lines(page, observation))
             .collect(),
     }
 }

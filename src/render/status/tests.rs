@@ -13,9 +13,9 @@ use super::text::columns;
 use super::{Choice, NoSuchPage, POLICY, STYLE, State, Status, WIDTH, html, text};
 use crate::model::snapshot::Snapshot;
 use crate::model::subject::{Name, Subject};
+use crate::render::fixture::{self, name, now};
 use crate::render::harmless;
 use crate::render::metrics::Page;
-use crate::render::specimen::{self, name, now};
 
 #[test]
 fn the_page_in_each_state() {
@@ -47,7 +47,7 @@ fn local_time_stands_beside_utc_for_people_and_not_in_the_json() {
 
 #[test]
 fn a_certificate_without_end_is_shown_without_one() {
-    let status = status(&specimen::endless());
+    let status = status(&fixture::endless());
 
     let printed = [text(&status), html(&status, true), serde_json::to_string(&status).unwrap()];
     assert!(!status.certificates.is_empty() && status.certificates.iter().all(|facts| facts.ends.is_none()));
@@ -104,7 +104,7 @@ fn every_fact_of_the_model_is_in_all_three_renderings() {
 }
 
 #[test]
-fn what_is_never_looked_at_is_no_gap() {
+fn what_is_never_probed_at_is_no_gap() {
     for snapshot in [listeners::alone(), listeners::beside()] {
         let status = status(&snapshot);
 
@@ -144,8 +144,8 @@ fn the_text_keeps_to_eighty_columns_whatever_it_is_fed() {
         let text = text(&status);
 
         let lines = text.lines().filter(|line| !commands.contains(line.trim_start()));
-        let widest = lines.max_by_key(|line| text::columns(line)).unwrap();
-        assert!(text::columns(widest) <= WIDTH, "{widest}");
+        let widest = lines.max_by_key(|line| columns(line)).unwrap();
+        assert!(columns(widest) <= WIDTH, "{widest}");
     }
 }
 
@@ -246,7 +246,7 @@ fn one_cluster_can_be_asked_for_and_no_other() {
 }
 
 #[test]
-fn a_bad_look_that_nothing_confirmed_is_not_called_ok() {
+fn a_bad_probe_that_nothing_confirmed_is_not_called_ok() {
     let mut snapshot = states::outage();
     snapshot.alarms.clear();
 
@@ -257,7 +257,7 @@ fn a_bad_look_that_nothing_confirmed_is_not_called_ok() {
 }
 
 #[test]
-fn looks_that_grow_old_take_the_verdict_with_them() {
+fn probes_that_grow_old_take_the_verdict_with_them() {
     let mut snapshot = states::healthy();
     let late = now().plus(Duration::from_secs(60));
     snapshot.at = late;

@@ -1,4 +1,5 @@
-//! The page as text of at most 80 columns, commands to copy excepted: for `curl`, for `vedette status`, for a terminal over SSH.
+//! The page as text of at most 80 columns, commands to copy excepted: for `curl`, for `vedette status`, for a terminal
+//! over SSH.
 //!
 //! States are words and one mark in front (`!` bad, `~` degraded, `?` unknown), no colours.
 
@@ -23,7 +24,7 @@ pub fn text(status: &Status) -> String {
     }
     out.say("  ", &format!("probed from {} by vedette {}", status.vantage, status.version));
     let stale = if status.is_stale { ", STALLED" } else { "" };
-    out.say("  ", &format!("data from {}{stale}", full(&status.picture)));
+    out.say("  ", &format!("data from {}{stale}", full(&status.snapshot)));
     let tally = status.tally;
     out.say(
         "  ",
@@ -144,13 +145,13 @@ fn detail(out: &mut Sheet, detail: &Detail) {
 }
 
 fn cell(out: &mut Sheet, indent: &str, cell: &Cell) {
-    let lead = format!("{}{} {:<17} ", &indent[..indent.len() - 2], mark(cell.state), cell.look);
+    let lead = format!("{}{} {:<17} ", &indent[..indent.len() - 2], mark(cell.state), cell.probe);
     out.hang(&lead, &" ".repeat(lead.chars().count()), &saw(cell));
 }
 
 fn evidence(out: &mut Sheet, line: &EvidenceLine) {
     let lead = format!("    {} ", mark(line.cell.state));
-    let text = format!("{} {} {}: {}", line.target, line.address, line.cell.look, saw(&line.cell));
+    let text = format!("{} {} {}: {}", line.target, line.address, line.cell.probe, saw(&line.cell));
     out.hang(&lead, "        ", &text);
 }
 
@@ -209,7 +210,7 @@ fn own(out: &mut Sheet, status: &Status) {
         let lead = format!("{} {:<14} ", mark(value.state), value.name);
         out.hang(&lead, &" ".repeat(lead.len()), &value.text);
     }
-    own.looks.iter().for_each(|line| evidence(out, line));
+    own.probes.iter().for_each(|line| evidence(out, line));
     out.title("resolved incidents");
     if status.ended.is_empty() {
         out.say("  ", "none");

@@ -17,7 +17,7 @@
 //!
 //! `cluster` is null for what belongs to the vantage, `failed` for looks that got an answer, `certificate` for looks
 //! that made no handshake (in it, `not_after` and `days_left` for a certificate without end), `etcd_status` for all but
-//! the answers of etcd members to a status look; in it, what the member's version does not tell is null. Times are
+//! the answers of etcd members to a status probe; in it, what the member's version does not tell is null. Times are
 //! RFC 3339 in UTC.
 
 use std::collections::BTreeMap;
@@ -41,7 +41,8 @@ struct Report {
     vantage: String,
     findings: Vec<FindingReport>,
     unknowns: Vec<UnknownReport>,
-    looks: Vec<LookReport>,
+    #[serde(rename = "looks")]
+    probes: Vec<ProbeReport>,
 }
 
 #[derive(Serialize)]
@@ -62,7 +63,7 @@ struct UnknownReport {
 }
 
 #[derive(Serialize)]
-struct LookReport {
+struct ProbeReport {
     subject: String,
     cluster: Option<String>,
     component: &'static str,
@@ -126,12 +127,12 @@ fn report(pass: Pass<'_>) -> Report {
         vantage: pass.inventory.vantage.clone(),
         findings: findings.collect(),
         unknowns: unknowns.collect(),
-        looks: rows(pass).into_iter().map(look).collect(),
+        probes: rows(pass).into_iter().map(report_of).collect(),
     }
 }
 
-fn look(row: Row) -> LookReport {
-    LookReport {
+fn report_of(row: Row) -> ProbeReport {
+    ProbeReport {
         cluster: row.subject.cluster().map(ToString::to_string),
         component: row.subject.component(),
         instance: row.subject.short().to_owned(),

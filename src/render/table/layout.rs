@@ -1,5 +1,5 @@
-//! How the rows become lines: aligned columns where they fit the terminal, and where they do not, the long parts of a row
-//! on lines of their own below it. Names, paths and addresses are never cut or broken.
+//! How the rows become lines: aligned columns where they fit the terminal, and where they do not, the long parts of a
+//! row on lines of their own below it. Names, paths and addresses are never cut or broken.
 
 use std::time::Duration;
 
@@ -38,8 +38,8 @@ fn cells(row: &Row, time: String) -> Cells {
         .end
         .as_ref()
         .map_or_else(String::new, |end| end.days_left.map_or_else(|| "never".to_owned(), |days| format!("{days:.1}")));
-    let is_dialled = !matches!(row.probe.kind, ProbeKind::Files | ProbeKind::OwnClock);
-    let connection = if is_dialled { row.probe.connection.as_str() } else { "" };
+    let is_connect = !matches!(row.probe.kind, ProbeKind::Files | ProbeKind::OwnClock);
+    let connection = if is_connect { row.probe.connection.as_str() } else { "" };
     [
         row.target(),
         row.address.clone(),

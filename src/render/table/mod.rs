@@ -34,7 +34,7 @@ pub struct Pass<'a> {
     /// What should exist.
     pub inventory: &'a Inventory,
     /// What was seen.
-    pub looks: &'a [Observation],
+    pub observations: &'a [Observation],
     /// What is wrong.
     pub findings: &'a [Finding],
     /// What could not be told.

@@ -35,7 +35,7 @@ pub(in crate::render) struct End {
     pub(super) fingerprint: String,
 }
 
-/// What a look saw, in one word; not a verdict, which needs more than one look.
+/// What a probe saw, in one word; not a verdict, which needs more than one probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Saw {
     /// The answer that was hoped for.
@@ -124,24 +124,24 @@ impl Saw {
     }
 }
 
-/// A row about `look` as a whole.
-pub(super) fn row(pass: Pass<'_>, look: &Observation, saw: Saw, result: &str) -> Row {
+/// A row about `observation` as a whole.
+pub(super) fn row(pass: Pass<'_>, observation: &Observation, saw: Saw, result: &str) -> Row {
     Row {
-        subject: look.probe.subject.clone(),
-        address: pass.inventory.address(&look.probe.subject).to_owned(),
-        probe: look.probe.clone(),
-        at: look.scheduled.wall,
+        subject: observation.probe.subject.clone(),
+        address: pass.inventory.address(&observation.probe.subject).to_owned(),
+        probe: observation.probe.clone(),
+        at: observation.scheduled.wall,
         saw,
         result: printable(result),
         unseen: None,
-        phases: look.phases,
-        end: end(pass, look),
+        phases: observation.phases,
+        end: end(pass, observation),
         status: None,
     }
 }
 
-fn end(pass: Pass<'_>, look: &Observation) -> Option<End> {
-    let served = look.served.as_ref()?;
+fn end(pass: Pass<'_>, observation: &Observation) -> Option<End> {
+    let served = observation.served.as_ref()?;
     let first = served.earliest()?;
     Some(End {
         not_after: ending(first.not_after),

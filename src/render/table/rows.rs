@@ -1,9 +1,9 @@
-//! The rows of all looks: one for a look, and one for each member of a round.
+//! The rows of all probes: one for a probe, and one for each member of a round.
 
 use std::collections::BTreeMap;
 
 use crate::judge::phrases::bytes as size;
-use crate::model::etcd::{Alarm, AlarmKind, Condition, MemberAnswer, MemberMetrics, MemberStatus};
+use crate::model::etcd::{Condition, EtcdAlarm, EtcdAlarmKind, MemberAnswer, MemberMetrics, MemberStatus};
 use crate::model::health::{Health, Version};
 use crate::model::observation::{AddressAnswer, Observation, Reading};
 use crate::model::phase::{Cause, Unseen};
@@ -18,7 +18,7 @@ const NAMED_PARTS: usize = 6;
 
 /// All rows: clusters first, then the vantage; by subject, then by probe.
 pub(super) fn rows(pass: Pass<'_>) -> Vec<Row> {
-    let mut all: Vec<Row> = pass.looks.iter().flat_map(|look| of(pass, look)).collect();
+    let mut all: Vec<Row> = pass.observations.iter().flat_map(|observation| of(pass, observation)).collect();
     all.sort_by(|one, other| key(one).cmp(&key(other)));
     all
 }
@@ -27,24 +27,24 @@ fn key(row: &Row) -> (bool, &Subject, &Probe) {
     (row.subject.cluster().is_none(), &row.subject, &row.probe)
 }
 
-/// The rows of one look.
-pub(in crate::render) fn of(pass: Pass<'_>, look: &Observation) -> Vec<Row> {
-    match &look.outcome {
+/// The rows of one probe.
+pub(in crate::render) fn of(pass: Pass<'_>, observation: &Observation) -> Vec<Row> {
+    match &observation.outcome {
         Ok(
             Reading::Health(Health { status, foreign: Some(page), .. })
             | Reading::Version(Version { status, foreign: Some(page), .. }),
-        ) => vec![row(pass, look, Saw::Foreign, &format!("{status}: {}", page.as_str()))],
-        Ok(Reading::Health(health)) => vec![row(pass, look, health_saw(health.status), &healthy(health))],
+        ) => vec![row(pass, observation, Saw::Foreign, &format!("{status}: {}", page.as_str()))],
+        Ok(Reading::Health(health)) => vec![row(pass, observation, health_saw(health.status), &healthy(health))],
         Ok(Reading::Version(version)) => {
             let name = version.git_version.as_deref().map_or_else(String::new, |name| format!(" {name}"));
-            vec![row(pass, look, health_saw(version.status), &format!("{}{name}", version.status))]
+            vec![row(pass, observation, health_saw(version.status), &format!("{}{name}", version.status))]
         }
         Ok(Reading::EtcdStatus(answers)) => {
             let names: BTreeMap<u64, &str> = answers
                 .iter()
                 .filter_map(|answer| Some((answer.answer.as_ref().ok()?.member_id, answer.member.as_str())))
                 .collect();
-            let rows = members(pass, look, answers, |status| member(status, &names));
+            let rows = members(pass, observation, answers, |status| member(status, &names));
             let statuses = answers.iter().map(|answer| answer.answer.as_ref().ok().cloned());
             rows.into_iter().zip(statuses).map(|(row, status)| Row { status, ..row }).collect()
         }
@@ -52,17 +52,17 @@ pub(in crate::render) fn of(pass: Pass<'_>, look: &Observation) -> Vec<Row> {
             let revision = |revision| format!("revision {revision}");
             let said =
                 |read: Option<i64>| read.map_or_else(|| "majority confirmed, result denied".to_owned(), revision);
-            members(pass, look, answers, |read| (Saw::Ok, said(read.revision)))
+            members(pass, observation, answers, |read| (Saw::Ok, said(read.revision)))
         }
-        Ok(Reading::EtcdAlarms(answers)) => members(pass, look, answers, |alarms| match kinds(alarms) {
+        Ok(Reading::EtcdAlarms(answers)) => members(pass, observation, answers, |alarms| match kinds(alarms) {
             none if none.is_empty() => (Saw::Ok, "no alarm".to_owned()),
             kinds => (Saw::Alarm, kinds),
         }),
         Ok(Reading::EtcdMembers(answers)) => {
-            members(pass, look, answers, |listed| (Saw::Ok, format!("{} members", listed.len())))
+            members(pass, observation, answers, |listed| (Saw::Ok, format!("{} members", listed.len())))
         }
-        Ok(Reading::Files(reading)) => stored::rows(pass, look, reading),
-        Ok(Reading::EtcdHealth(answers)) => members(pass, look, answers, |health| {
+        Ok(Reading::Files(reading)) => stored::rows(pass, observation, reading),
+        Ok(Reading::EtcdHealth(answers)) => members(pass, observation, answers, |health| {
             let saw = match health.condition {
                 Condition::Well => Saw::Ok,
                 Condition::Full | Condition::Corrupt | Condition::Alarmed => Saw::Alarm,
@@ -71,14 +71,14 @@ pub(in crate::render) fn of(pass: Pass<'_>, look: &Observation) -> Vec<Row> {
             let reason = health.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
             (saw, format!("{}{reason}", health.condition.as_str()))
         }),
-        Ok(Reading::EtcdMetrics(answers)) => members(pass, look, answers, |page| (Saw::Ok, metrics(page))),
-        Ok(Reading::Chain) => vec![row(pass, look, Saw::Ok, &chain(look))],
+        Ok(Reading::EtcdMetrics(answers)) => members(pass, observation, answers, |page| (Saw::Ok, metrics(page))),
+        Ok(Reading::Chain) => vec![row(pass, observation, Saw::Ok, &chain(observation))],
         Ok(Reading::Addresses(answers)) => {
             let unseen = answers.iter().find_map(|told| told.answer.err());
             let saw = unseen.map_or(Saw::Ok, silent);
-            vec![Row { unseen, ..row(pass, look, saw, &AddressAnswer::summary(answers)) }]
+            vec![Row { unseen, ..row(pass, observation, saw, &AddressAnswer::summary(answers)) }]
         }
-        Ok(Reading::Reference) => vec![row(pass, look, Saw::Ok, "responds")],
+        Ok(Reading::Reference) => vec![row(pass, observation, Saw::Ok, "responds")],
         Ok(Reading::Resolver(answer)) => {
             let (saw, code) = match answer.rcode {
                 0 => (Saw::Ok, "NOERROR".to_owned()),
@@ -87,24 +87,27 @@ pub(in crate::render) fn of(pass: Pass<'_>, look: &Observation) -> Vec<Row> {
                 other => (Saw::NotReady, format!("code {other}")),
             };
             let addresses = if answer.addresses == 1 { "address" } else { "addresses" };
-            vec![row(pass, look, saw, &format!("{code}, {} {addresses}", answer.addresses))]
+            vec![row(pass, observation, saw, &format!("{code}, {} {addresses}", answer.addresses))]
         }
         Ok(Reading::OwnClock(clock)) => {
             let result = if clock.is_synchronised { "synchronised" } else { "not synchronised" };
             let error = clock.max_error.as_secs_f64();
-            vec![row(pass, look, Saw::Ok, &format!("{result}, error up to {error:.3} s"))]
+            vec![row(pass, observation, Saw::Ok, &format!("{result}, error up to {error:.3} s"))]
         }
-        Err(unseen) => vec![Row { unseen: Some(*unseen), ..row(pass, look, silent(*unseen), &failed(look, *unseen)) }],
+        Err(unseen) => vec![Row {
+            unseen: Some(*unseen),
+            ..row(pass, observation, silent(*unseen), &failed(observation, *unseen))
+        }],
     }
 }
 
 fn members<T>(
     pass: Pass<'_>,
-    look: &Observation,
+    observation: &Observation,
     answers: &[MemberAnswer<T>],
     say: impl Fn(&T) -> (Saw, String),
 ) -> Vec<Row> {
-    let Subject::Etcd(cluster, etcd) = &look.probe.subject else { return Vec::new() };
+    let Subject::Etcd(cluster, etcd) = &observation.probe.subject else { return Vec::new() };
     let of_member = |answer: &MemberAnswer<T>| {
         let subject = Subject::EtcdMember(cluster.clone(), etcd.clone(), answer.member.clone());
         let (saw, result, unseen) = match &answer.answer {
@@ -112,10 +115,10 @@ fn members<T>(
                 let (saw, result) = say(read);
                 (saw, result, None)
             }
-            Err(unseen) => (silent(*unseen), failed(look, *unseen), Some(*unseen)),
+            Err(unseen) => (silent(*unseen), failed(observation, *unseen), Some(*unseen)),
         };
         let address = pass.inventory.address(&subject).to_owned();
-        Row { subject, address, unseen, phases: answer.phases, end: None, ..row(pass, look, saw, &result) }
+        Row { subject, address, unseen, phases: answer.phases, end: None, ..row(pass, observation, saw, &result) }
     };
     answers.iter().map(of_member).collect()
 }
@@ -169,15 +172,15 @@ fn metrics(page: &MemberMetrics) -> String {
     if parts.is_empty() { "no etcd metrics".to_owned() } else { parts.join(", ") }
 }
 
-fn kinds(alarms: &[Alarm]) -> String {
-    let mut kinds: Vec<AlarmKind> = alarms.iter().map(|alarm| alarm.kind).collect();
+fn kinds(alarms: &[EtcdAlarm]) -> String {
+    let mut kinds: Vec<EtcdAlarmKind> = alarms.iter().map(|alarm| alarm.kind).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    kinds.into_iter().map(AlarmKind::as_str).collect::<Vec<_>>().join(", ")
+    kinds.into_iter().map(EtcdAlarmKind::as_str).collect::<Vec<_>>().join(", ")
 }
 
-fn chain(look: &Observation) -> String {
-    look.served.as_ref().map_or_else(
+fn chain(observation: &Observation) -> String {
+    observation.served.as_ref().map_or_else(
         || "handshake completed".to_owned(),
         |served| {
             let ends = served.earliest().map_or_else(String::new, |first| format!(", {}", first.not_after.ending()));
@@ -186,9 +189,9 @@ fn chain(look: &Observation) -> String {
     )
 }
 
-/// How a look failed, and where our own credential is to blame, why.
-fn failed(look: &Observation, unseen: Unseen) -> String {
-    match look.own_flaw.as_ref().filter(|_| unseen.cause == Cause::OwnCredential) {
+/// How a probe failed, and where our own credential is to blame, why.
+fn failed(observation: &Observation, unseen: Unseen) -> String {
+    match observation.own_flaw.as_ref().filter(|_| unseen.cause == Cause::OwnCredential) {
         Some(flaw) => format!("{unseen}: {flaw}"),
         None => unseen.to_string(),
     }

@@ -13,15 +13,15 @@ const SHOWN: usize = 100;
 /// Files of one source that cannot be read and have a row.
 const SHOWN_FAULTS: usize = 10;
 
-pub(super) fn rows(pass: Pass<'_>, look: &Observation, reading: &FilesReading) -> Vec<Row> {
-    let mut rows = faults(pass, look, reading);
+pub(super) fn rows(pass: Pass<'_>, observation: &Observation, reading: &FilesReading) -> Vec<Row> {
+    let mut rows = faults(pass, observation, reading);
     let current = || reading.held().filter(|held| held.is_current());
-    rows.extend(current().take(SHOWN).map(|held| item(pass, look, held)));
+    rows.extend(current().take(SHOWN).map(|held| item(pass, observation, held)));
     let rest = current().skip(SHOWN).count();
     let foreign = reading.held().filter(Held::is_foreign).count();
     if foreign > 0 {
         let what = format!("{foreign} CAs of public bundles: nothing here was issued by them, so they are not judged");
-        rows.push(row(pass, look, Saw::Ok, &what));
+        rows.push(row(pass, observation, Saw::Ok, &what));
     }
     if rows.is_empty() || rest > 0 {
         let more = if rest > 0 {
@@ -31,12 +31,12 @@ pub(super) fn rows(pass: Pass<'_>, look: &Observation, reading: &FilesReading) -
                                           token"
                 .to_owned()
         };
-        rows.push(row(pass, look, Saw::Ok, &more));
+        rows.push(row(pass, observation, Saw::Ok, &more));
     }
     rows
 }
 
-fn item(pass: Pass<'_>, look: &Observation, held: Held<'_>) -> Row {
+fn item(pass: Pass<'_>, observation: &Observation, held: Held<'_>) -> Row {
     let item = held.item();
     let first = held.places().next().map_or("", |(_, file, _)| &file.path);
     let others = held.places().count() - 1;
@@ -50,18 +50,18 @@ fn item(pass: Pass<'_>, look: &Observation, held: Held<'_>) -> Row {
         fingerprint: item.fingerprint.to_string(),
     });
     let ends = item.life.map_or_else(|| "never expires".to_owned(), |life| life.not_after.ending());
-    let cluster = look.probe.subject.cluster().cloned();
+    let cluster = observation.probe.subject.cluster().cloned();
     let name = item.fingerprint.short().parse().expect("16 hex digits are a name");
     Row {
         subject: Subject::Stored(cluster, name),
         address: printable(&format!("{first}{more}")),
         end,
-        ..row(pass, look, Saw::Ok, &format!("{kind} {}, {ends}", item.holder))
+        ..row(pass, observation, Saw::Ok, &format!("{kind} {}, {ends}", item.holder))
     }
 }
 
-fn faults(pass: Pass<'_>, look: &Observation, reading: &FilesReading) -> Vec<Row> {
-    let cluster = look.probe.subject.cluster();
+fn faults(pass: Pass<'_>, observation: &Observation, reading: &FilesReading) -> Vec<Row> {
+    let cluster = observation.probe.subject.cluster();
     let watches = pass.inventory.files(cluster);
     let mut rows = Vec::new();
     for source in &reading.sources {
@@ -73,7 +73,7 @@ fn faults(pass: Pass<'_>, look: &Observation, reading: &FilesReading) -> Vec<Row
             rows.push(Row {
                 subject: subject.clone(),
                 address: printable(path),
-                ..row(pass, look, Saw::Unknown, fault.words())
+                ..row(pass, observation, Saw::Unknown, fault.words())
             });
         }
     }

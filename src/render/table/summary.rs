@@ -32,13 +32,13 @@ impl State {
     /// The worst state of `pass`. What is known to be wrong outweighs what is not known.
     #[must_use]
     pub fn of(pass: Pass<'_>) -> Self {
-        let (sight, others): (Vec<&Finding>, Vec<&Finding>) =
+        let (result, others): (Vec<&Finding>, Vec<&Finding>) =
             pass.findings.iter().partition(|finding| finding.rule == RuleId::F60);
         let loudest = others.iter().map(|finding| finding.level).max();
         let rows = rows(pass);
         if loudest == Some(Level::Critical) {
             Self::Critical
-        } else if !sight.is_empty() {
+        } else if !result.is_empty() {
             // Whatever is behind the proxy may be dead: that is graver than a warning about something else.
             Self::Unknown
         } else if loudest == Some(Level::Warning)
@@ -86,10 +86,10 @@ pub fn summary(pass: Pass<'_>) -> String {
 /// The text of the line: the loudest findings, or what could not be told.
 pub(super) fn said(pass: Pass<'_>, state: State) -> String {
     match state {
-        State::Ok => format!("{} probes, all good", looked(&rows(pass), pass)),
+        State::Ok => format!("{} probes, all good", probed(&rows(pass), pass)),
         State::Warning => named(warnings(pass)),
         State::Critical => named(findings(pass, Level::Critical)),
-        State::Unknown if pass.looks.is_empty() => "nothing was probed".to_owned(),
+        State::Unknown if pass.observations.is_empty() => "nothing was probed".to_owned(),
         State::Unknown => {
             let of_rules = pass.unknowns.iter().map(|unknown| format!("{} ({})", unknown.subject, reason(unknown.why)));
             let rows = rows(pass);
@@ -162,7 +162,7 @@ fn figures(pass: Pass<'_>) -> Vec<String> {
     let unknown: BTreeSet<&Subject> = pass.unknowns.iter().map(|unknown| &unknown.subject).collect();
     let not_ok = rows.iter().filter(|row| row.saw != Saw::Ok).count();
     let mut figures = vec![
-        format!("probes={};;;0", looked(&rows, pass)),
+        format!("probes={};;;0", probed(&rows, pass)),
         format!("probes_failed={not_ok};;;0"),
         format!("critical={};;;0", level(Level::Critical)),
         format!("warning={};;;0", level(Level::Warning)),
@@ -177,9 +177,9 @@ fn figures(pass: Pass<'_>) -> Vec<String> {
     figures
 }
 
-/// Rows that stand for a look each, and the looks at files, which have many rows.
-pub(super) fn looked(rows: &[Row], pass: Pass<'_>) -> usize {
-    let at_files = pass.looks.iter().filter(|look| look.probe.kind == ProbeKind::Files).count();
+/// Rows that stand for a probe each, and the probes at files, which have many rows.
+pub(super) fn probed(rows: &[Row], pass: Pass<'_>) -> usize {
+    let at_files = pass.observations.iter().filter(|observation| observation.probe.kind == ProbeKind::Files).count();
     rows.iter().filter(|row| row.probe.kind != ProbeKind::Files).count() + at_files
 }
 

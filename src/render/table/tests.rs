@@ -9,18 +9,18 @@ use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::ProbeKind;
 use crate::model::rule::{Level, RuleId};
 use crate::model::verdict::{Finding, Why};
-use crate::render::specimen;
+use crate::render::fixture;
 
 #[test]
 fn the_table_looks_like_this() {
-    let world = World::with(vec![specimen::finding(RuleId::F02, Level::Warning, "prod/etcd/main/etcd-3")], vec![]);
+    let world = World::with(vec![fixture::finding(RuleId::F02, Level::Warning, "prod/etcd/main/etcd-3")], vec![]);
 
     insta::assert_snapshot!(text(world.pass(), ALL));
 }
 
 #[test]
 fn what_is_good_is_counted_and_what_is_not_is_listed() {
-    let world = World::with(vec![specimen::finding(RuleId::F02, Level::Warning, "prod/etcd/main/etcd-3")], vec![]);
+    let world = World::with(vec![fixture::finding(RuleId::F02, Level::Warning, "prod/etcd/main/etcd-3")], vec![]);
 
     insta::assert_snapshot!(text(world.pass(), Layout::default()));
 }
@@ -28,7 +28,7 @@ fn what_is_good_is_counted_and_what_is_not_is_listed() {
 #[test]
 fn a_healthy_pass_is_a_line_for_each_cluster_and_nothing_else() {
     let mut world = World::well(vec![], vec![]);
-    world.looks.push(specimen::looks().remove(0));
+    world.observations.push(fixture::observations().remove(0));
 
     let printed = text(world.pass(), Layout::default());
 
@@ -40,9 +40,10 @@ fn a_healthy_pass_is_a_line_for_each_cluster_and_nothing_else() {
 fn a_file_is_listed_by_its_path_whole_on_a_narrow_terminal_as_well() {
     let path =
         "/var/lib/rancher/rke2/server/tls/kube-controller-manager/client-kube-apiserver-of-the-control-plane.crt";
-    let reading = specimen::stored_in(path);
-    let look = specimen::look(specimen::subject("prod"), ProbeKind::Files, Ok(Reading::Files(Arc::new(reading))));
-    let world = World { looks: vec![look], ..World::with(vec![], vec![]) };
+    let reading = fixture::stored_in(path);
+    let observation =
+        fixture::observation(fixture::subject("prod"), ProbeKind::Files, Ok(Reading::Files(Arc::new(reading))));
+    let world = World { observations: vec![observation], ..World::with(vec![], vec![]) };
 
     let printed = text(world.pass(), Layout { width: Some(80), all: true });
 
@@ -53,9 +54,10 @@ fn a_file_is_listed_by_its_path_whole_on_a_narrow_terminal_as_well() {
 #[test]
 fn a_certificate_without_end_is_listed_without_one() {
     let mut world = World::with(vec![], vec![]);
-    let endless = specimen::endless();
-    for look in world.looks.iter_mut().filter(|look| look.served.is_some()) {
-        look.served = endless.clusters.values().flat_map(|it| it.served.values()).next().map(|(_, it)| it.clone());
+    let endless = fixture::endless();
+    for observation in world.observations.iter_mut().filter(|observation| observation.served.is_some()) {
+        observation.served =
+            endless.clusters.values().flat_map(|it| it.served.values()).next().map(|(_, it)| it.clone());
     }
 
     let (table, document) = (text(world.pass(), ALL), json(world.pass()));
@@ -81,7 +83,7 @@ fn on_a_narrow_terminal_no_line_of_the_table_is_wider_and_no_word_is_cut() {
 
 #[test]
 fn the_document_looks_like_this() {
-    let critical = specimen::finding(RuleId::F01, Level::Critical, "prod/etcd/main");
+    let critical = fixture::finding(RuleId::F01, Level::Critical, "prod/etcd/main");
     let world = World::with(vec![critical], vec![unknown("prod/apiserver/api-1", Why::Unclear)]);
 
     insta::assert_snapshot!(json(world.pass()));
@@ -89,7 +91,7 @@ fn the_document_looks_like_this() {
 
 #[test]
 fn the_exit_code_is_the_worst_finding_then_what_is_unknown() {
-    let finding = |level| specimen::finding(RuleId::F02, level, "prod/etcd/main/etcd-3");
+    let finding = |level| fixture::finding(RuleId::F02, level, "prod/etcd/main/etcd-3");
     let unknown = || vec![unknown("prod/vip", Why::NeverSeen)];
 
     check(&World::well(vec![], vec![]), State::Ok, 0);
@@ -97,41 +99,41 @@ fn the_exit_code_is_the_worst_finding_then_what_is_unknown() {
     check(&World::well(vec![finding(Level::Info), finding(Level::Warning)], unknown()), State::Warning, 1);
     check(&World::well(vec![finding(Level::Critical), finding(Level::Warning)], unknown()), State::Critical, 2);
     check(&World::well(vec![], unknown()), State::Unknown, 3);
-    check(&World { looks: vec![], ..World::well(vec![], vec![]) }, State::Unknown, 3);
+    check(&World { observations: vec![], ..World::well(vec![], vec![]) }, State::Unknown, 3);
 }
 
 #[test]
 fn ok_means_that_every_row_is_ok() {
     let unseen = |cause| Err(Unseen { phase: Phase::Dial, cause });
-    for (look, state, named) in [
+    for (observation, state, named) in [
         (
-            specimen::look(
-                specimen::subject("prod/apiserver/api-2"),
+            fixture::observation(
+                fixture::subject("prod/apiserver/api-2"),
                 ProbeKind::Readyz,
-                Ok(specimen::health(500, &["etcd"])),
+                Ok(fixture::health(500, &["etcd"])),
             ),
             State::Warning,
             "prod/apiserver/api-2 readyz not ready",
         ),
         (
-            specimen::look(specimen::subject("prod/vip"), ProbeKind::Version, unseen(Cause::Timeout)),
+            fixture::observation(fixture::subject("prod/vip"), ProbeKind::Version, unseen(Cause::Timeout)),
             State::Warning,
             "prod/vip version unreachable",
         ),
         (
-            specimen::look(specimen::subject("prod/vip"), ProbeKind::Version, unseen(Cause::CredentialRefused)),
+            fixture::observation(fixture::subject("prod/vip"), ProbeKind::Version, unseen(Cause::CredentialRefused)),
             State::Warning,
             "prod/vip version refused",
         ),
         (
-            specimen::look(specimen::subject("prod/vip"), ProbeKind::Version, unseen(Cause::OwnFault)),
+            fixture::observation(fixture::subject("prod/vip"), ProbeKind::Version, unseen(Cause::OwnFault)),
             State::Unknown,
             "unknown: prod/vip",
         ),
-        (specimen::round(), State::Warning, "prod/etcd/main/etcd-3 etcd_status"),
+        (fixture::round(), State::Warning, "prod/etcd/main/etcd-3 etcd_status"),
     ] {
-        let mut world = World::well(vec![specimen::finding(RuleId::F53, Level::Info, "prod")], vec![]);
-        world.looks.push(look);
+        let mut world = World::well(vec![fixture::finding(RuleId::F53, Level::Info, "prod")], vec![]);
+        world.observations.push(observation);
 
         check(&world, state, state.exit_code());
 
@@ -142,7 +144,7 @@ fn ok_means_that_every_row_is_ok() {
 
 #[test]
 fn what_a_running_vedette_would_hold_back_is_a_warning() {
-    let since = specimen::now();
+    let since = fixture::now();
     let world = World::well(vec![], vec![unknown("prod/etcd/main", Why::Suspected { since })]);
 
     check(&world, State::Warning, 1);
@@ -154,7 +156,7 @@ fn what_a_running_vedette_would_hold_back_is_a_warning() {
 #[test]
 fn the_first_line_names_three_and_counts_the_rest() {
     let findings = ["api-1", "api-2", "api-3", "api-4", "api-5"]
-        .map(|name| specimen::finding(RuleId::F22, Level::Critical, &format!("prod/apiserver/{name}")));
+        .map(|name| fixture::finding(RuleId::F22, Level::Critical, &format!("prod/apiserver/{name}")));
     let world = World::with(findings.to_vec(), vec![]);
 
     let line = summary(world.pass());
@@ -183,9 +185,9 @@ fn figures_follow_the_plugin_format_and_stand_alone_behind_the_only_bar() {
 
 #[test]
 fn nothing_a_peer_sends_moves_the_cursor_or_adds_a_figure() {
-    let hostile = specimen::health(500, &["etcd\u{1b}[2J", "a|b=1", "c\nOK - fine"]);
-    let look = specimen::look(specimen::subject("prod/apiserver/api-2"), ProbeKind::Readyz, Ok(hostile));
-    let world = World { looks: vec![look], ..World::with(vec![], vec![]) };
+    let hostile = fixture::health(500, &["etcd\u{1b}[2J", "a|b=1", "c\nOK - fine"]);
+    let observation = fixture::observation(fixture::subject("prod/apiserver/api-2"), ProbeKind::Readyz, Ok(hostile));
+    let world = World { observations: vec![observation], ..World::with(vec![], vec![]) };
 
     let printed = text(world.pass(), ALL);
 
@@ -198,29 +200,29 @@ const ALL: Layout = Layout { width: None, all: true };
 
 struct World {
     inventory: Inventory,
-    looks: Vec<Observation>,
+    observations: Vec<Observation>,
     findings: Vec<Finding>,
     unknowns: Vec<Unknown>,
 }
 
 impl World {
     fn with(findings: Vec<Finding>, unknowns: Vec<Unknown>) -> Self {
-        Self { inventory: specimen::inventory(), looks: specimen::looks(), findings, unknowns }
+        Self { inventory: fixture::inventory(), observations: fixture::observations(), findings, unknowns }
     }
 
     /// The same where every row is ok.
     fn well(findings: Vec<Finding>, unknowns: Vec<Unknown>) -> Self {
         let mut world = Self::with(findings, unknowns);
-        world.looks.retain(|look| look.probe.subject.cluster().is_none());
-        assert!(!world.looks.is_empty());
+        world.observations.retain(|observation| observation.probe.subject.cluster().is_none());
+        assert!(!world.observations.is_empty());
         world
     }
 
     fn pass(&self) -> Pass<'_> {
         Pass {
-            now: specimen::now(),
+            now: fixture::now(),
             inventory: &self.inventory,
-            looks: &self.looks,
+            observations: &self.observations,
             findings: &self.findings,
             unknowns: &self.unknowns,
             headline: &|finding| format!("{} on {}", finding.rule, finding.subject.short()),
@@ -230,7 +232,7 @@ impl World {
 }
 
 fn unknown(subject: &str, why: Why) -> Unknown {
-    Unknown { rule: RuleId::F01, subject: specimen::subject(subject), why }
+    Unknown { rule: RuleId::F01, subject: fixture::subject(subject), why }
 }
 
 fn check(world: &World, state: State, code: u8) {

@@ -8,8 +8,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use insta::assert_snapshot;
+use vedette::config::environment::{Environment, Sources};
 use vedette::config::settings::Settings;
-use vedette::config::surroundings::{Sources, Surroundings};
 
 #[test]
 fn every_mistake_is_answered_with_its_place_and_a_way_out() {
@@ -49,13 +49,13 @@ fn every_answer_belongs_to_a_mistake() {
 
 /// What the check prints, and whether it lets the configuration pass.
 fn answer(text: &str, folder: &Path) -> String {
-    let surroundings = Surroundings {
+    let environment = Environment {
         host_name: "bastion".to_owned(),
         state_directory: None,
         resolvers: vec!["10.0.0.53:53".parse().unwrap()],
         sources: Sources::Examined,
     };
-    let (verdict, problems) = match Settings::from_text(text, &folder.join("vedette.yaml"), &surroundings) {
+    let (verdict, problems) = match Settings::from_text(text, &folder.join("vedette.yaml"), &environment) {
         Ok((_, warnings)) => ("usable", warnings),
         Err(problems) => ("unusable", problems),
     };

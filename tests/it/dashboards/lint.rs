@@ -1,14 +1,14 @@
 //! How our dashboards are drawn: what Grafana's dashboard linter asks for, and what on-call people trip over.
 //!
-//! Of the linter's rules, those about Loki have no object here. "Every query selects by instance" is not followed: in our
-//! series `instance` names what is watched, and an overview must not ask for it.
+//! Of the linter's rules, those about Loki have no object here. "Every query selects by instance" is not followed: in
+//! our series `instance` names what is watched, and an overview must not ask for it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
 use vedette::judge::RULES;
-use vedette::judge::expiry::bands::Ladder;
+use vedette::judge::expiry::thresholds::Thresholds;
 use vedette::model::certificate::{Certificate, Class, Fingerprint};
 use vedette::model::policy::Policy;
 use vedette::model::time::UnixTime;
@@ -309,7 +309,7 @@ fn known_limits() -> Vec<Vec<f64>> {
         vec![0.025],
         // etcd's default --heartbeat-interval.
         vec![0.1],
-        // Renewal is due when a third of the lifetime is left (`judge/expiry/bands.rs`).
+        // Renewal is due when a third of the lifetime is left (`judge/expiry/thresholds.rs`).
         vec![0.67],
         vec![policy.slow_after.as_secs_f64()],
         vec![policy.loop_lag.as_secs_f64()],
@@ -341,7 +341,7 @@ fn bands_by_hand() -> Vec<f64> {
         is_self_issued: false,
         key: None,
     };
-    let band = |days: u32| Ladder::Leaf(Class::Manual).band(&certificate, certificate.not_after.minus(day * days));
+    let band = |days: u32| Thresholds::Leaf(Class::Manual).band(&certificate, certificate.not_after.minus(day * days));
     (1..364).filter(|&days| band(days) != band(days + 1)).map(f64::from).collect()
 }
 

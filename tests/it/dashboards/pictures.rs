@@ -75,8 +75,8 @@ fn grafanas_own_components_draw_every_panel_of_every_board() {
 /// Whether none of the panel's queries returned anything.
 fn is_empty(panel: &Value, answers: &Value) -> bool {
     panel["targets"].as_array().unwrap().iter().enumerate().all(|(number, target)| {
-        let letter = if number == 0 { String::new() } else { format!(" {}", target["refId"].as_str().unwrap()) };
-        answers[format!("{}{letter}", title(panel))].as_array().is_none_or(Vec::is_empty)
+        let mime_message = if number == 0 { String::new() } else { format!(" {}", target["refId"].as_str().unwrap()) };
+        answers[format!("{}{mime_message}", title(panel))].as_array().is_none_or(Vec::is_empty)
     })
 }
 
@@ -130,8 +130,8 @@ impl Bundle {
         command.arg(format!("--window-size=1440,{height}"));
         if let Some(folder) = env::var_os("VEDETTE_PICTURES") {
             let scheme = if is_dark { "dark" } else { "light" };
-            let picture = PathBuf::from(folder).join(format!("{state}-{name}-{scheme}.png"));
-            command.arg(format!("--screenshot={}", picture.display()));
+            let cluster_snapshot = PathBuf::from(folder).join(format!("{state}-{name}-{scheme}.png"));
+            command.arg(format!("--screenshot={}", cluster_snapshot.display()));
         }
         let output = command.arg("--dump-dom").arg(format!("file://{}", file.display())).output().unwrap();
         // The data is in the document as well, as a script: what was drawn stands before it.

@@ -49,11 +49,11 @@ fn stepped_clock(world: &mut World) -> Result<()> {
     world.start(NAME)?;
     watch::ready(world)?;
 
-    // Past the end of every certificate of the lab but its authorities.
-    let looks = made(world)?;
+    // Past the end of every certificate of the lab but its CAs.
+    let probes = made(world)?;
     fs::write(&step, "+400d")?;
     world.quiet_for(Duration::from_secs(20)).with_context(|| world.what_vedette_said())?;
-    ensure!(made(world)? > looks + 10.0, "looks stopped with the step");
+    ensure!(made(world)? > probes + 10.0, "looks stopped with the step");
     fs::write(&step, "+0")?;
     world.quiet_for(SETTLED).with_context(|| world.what_vedette_said())?;
 
@@ -79,7 +79,7 @@ fn made(world: &World) -> Result<f64> {
     Ok(counts.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
 }
 
-/// Everything is dialled by name, the names come from one resolver, and it dies.
+/// Everything is connected to by name, the names come from one resolver, and it dies.
 fn dead_resolver(world: &mut World) -> Result<()> {
     dns::add(world)?;
     world.start(dns::NAME)?;
@@ -97,8 +97,8 @@ fn dead_resolver(world: &mut World) -> Result<()> {
     Ok(())
 }
 
-/// The DNS lists new addresses for the balancer and an apiserver, and 2 s later the old ones are dead, as managed control
-/// planes do it. No etcd member moves: its peers know it by its old address, and would lose it in earnest.
+/// The DNS lists new addresses for the balancer and an apiserver, and 2 s later the old ones are dead, as managed
+/// control planes do it. No etcd member moves: its peers know it by its old address, and would lose it in earnest.
 fn moved_names(world: &mut World) -> Result<()> {
     dns::add(world)?;
     world.start(dns::NAME)?;
@@ -117,7 +117,7 @@ fn moved_names(world: &mut World) -> Result<()> {
         world.network.abandon_address(place)?;
     }
 
-    // Three looks at anything, and the hold of a lost redundancy would begin to end.
+    // Three probes at anything, and the hold of a lost redundancy would begin to end.
     world.quiet_for(Duration::from_secs(20)).with_context(|| world.what_vedette_said())?;
     let page = world.page("/metrics")?;
     let alarms: Vec<&str> = page.body.lines().filter(|line| line.starts_with("vedette_findings{")).collect();
@@ -132,7 +132,7 @@ fn moved_names(world: &mut World) -> Result<()> {
     Ok(())
 }
 
-/// Certificates of an authority that neither apiserver nor etcd trusts: both are alive, and both refuse us.
+/// Certificates of a CA that neither apiserver nor etcd trusts: both are alive, and both refuse us.
 fn refused_credential(world: &mut World) -> Result<()> {
     watch::start(world, &Options::default())?;
     let fault = Fault {

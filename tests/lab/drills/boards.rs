@@ -135,8 +135,8 @@ const FIRING: [(State, &[&str]); 5] = [
 ];
 const SERVED: &str = "VedetteServingCertificateExpiring";
 const FILE: &str = "VedetteFileCertificateExpiring";
-/// One certificate is one incident, named after where it was seen first: in its file, which is read on its own clock, or
-/// in a handshake.
+/// One certificate is one incident, named after where it was seen first: in its file, which is read on its own clock,
+/// or in a handshake.
 const OF_SERVED: &str = "vedette_incidents{rule=\"F26\", state=\"firing\"}";
 const OF_FILE: &str = "vedette_incidents{rule=\"F28\", severity=\"warning\", state=\"firing\"}";
 /// A machine that does too much at once is late and has a slow disk, and a frozen member is slow until its next
@@ -158,8 +158,8 @@ fn tell_the_truth(world: &mut World) -> Result<()> {
     world.start_prometheus(&storage)?;
     let mut report = Report::new()?;
 
-    report.look(world, Healthy, |world| {
-        // Rates need a sample before and one after a look; the slowest looks go every ten seconds.
+    report.check(world, Healthy, |world| {
+        // Rates need a sample before and one after a probe; the slowest looks go every ten seconds.
         let seen = |query: &str| world.ask(query).is_ok_and(|series| !series.is_empty());
         let looked_at = |probe: &str| {
             let rates = format!(
@@ -179,7 +179,7 @@ fn tell_the_truth(world: &mut World) -> Result<()> {
     world.freeze("etcd-1")?;
     world.freeze("etcd-2")?;
     world.kill9("api-2")?;
-    report.look(world, Outage, |world| {
+    report.check(world, Outage, |world| {
         let holds = |query: &str| world.ask(query).is_ok_and(|series| !series.is_empty());
         holds("vedette_cluster_severity == 3")
             && holds("vedette_incidents{rule=\"F01\", state=\"firing\"}")
@@ -200,7 +200,7 @@ fn tell_the_truth(world: &mut World) -> Result<()> {
     .with_context(|| world.what_vedette_said())?;
 
     world.pki.serve(1, Life::LastDays)?;
-    report.look(world, Expiring, |world| {
+    report.check(world, Expiring, |world| {
         let holds = |query: &str| world.ask(query).is_ok_and(|series| !series.is_empty());
         holds("vedette_cluster_severity == 2")
             && (holds(OF_SERVED) || holds(OF_FILE))
@@ -213,7 +213,7 @@ fn tell_the_truth(world: &mut World) -> Result<()> {
     silence(world)?;
     fs::write(watched.join("api-2.crt"), "no certificate")?;
     let mails = world.mails().len();
-    report.look(world, Silenced, |world| {
+    report.check(world, Silenced, |world| {
         let holds = |query: &str| world.ask(query).is_ok_and(|series| !series.is_empty());
         holds("vedette_silence_end_timestamp_seconds")
             && holds("vedette_file_read_errors")
@@ -222,7 +222,7 @@ fn tell_the_truth(world: &mut World) -> Result<()> {
     ensure!(world.mails().len() == mails, "mailed about what is silenced: {:?}", world.mails().last());
 
     world.network.cut(Place::Bastion)?;
-    report.look(world, Blind, |world| {
+    report.check(world, Blind, |world| {
         let holds = |query: &str| world.ask(query).is_ok_and(|series| !series.is_empty());
         holds("vedette_vantage_blind == 1")
             && holds("vedette_heartbeat_state{state=\"blind\"} == 1")
@@ -275,7 +275,7 @@ impl Report {
     }
 
     /// Waits until Prometheus has seen the state, then asks everything.
-    fn look(&mut self, world: &mut World, state: State, is_there: fn(&World) -> bool) -> Result<()> {
+    fn check(&mut self, world: &mut World, state: State, is_there: fn(&World) -> bool) -> Result<()> {
         // The longest hold is a minute, and a stall of this machine costs it up to 10 s.
         let seen = clock::wait_until(&format!("{state:?} on Prometheus"), TOO_LATE * 5, || is_there(world));
         seen.with_context(|| world.what_vedette_said())?;
@@ -293,8 +293,8 @@ impl Report {
         self.alerts(world, state)
     }
 
-    /// Keeps the answers for the boards' pictures, where `VEDETTE_RECORD_BOARDS` names a file: all since the drill began,
-    /// as a board that shows the last minutes would ask for.
+    /// Keeps the answers for the boards' pictures, where `VEDETTE_RECORD_BOARDS` names a file: all since the drill
+    /// began, as a board that shows the last minutes would ask for.
     fn record(&mut self, world: &World, state: State) -> Result<()> {
         let Some(file) = std::env::var_os("VEDETTE_RECORD_BOARDS") else { return Ok(()) };
         if state != Healthy && state != Outage {

@@ -1,7 +1,7 @@
 //! What mails tell people to run, run under the faults it is for.
 //!
-//! `tests/commands.list` says which drill runs a command and what it must show: here on hosts as kubeadm leaves them, in
-//! `bastion.rs` on a booted machine with vedette on it.
+//! `tests/commands.list` says which drill runs a command and what it must show: here on hosts as kubeadm leaves them,
+//! in `bastion.rs` on a booted machine with vedette on it.
 
 mod bastion;
 mod findings;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use vedette::model::certificate::Class;
-use vedette::model::etcd::{AlarmKind, Mismatch};
+use vedette::model::etcd::{EtcdAlarmKind, Mismatch};
 use vedette::model::hosts::{Credential, Named};
 use vedette::model::phase::Cause;
 use vedette::model::rule::RuleId;
@@ -69,7 +69,7 @@ fn faults(world: &mut World, run: &mut Run) -> Result<()> {
         apart(),
         mismatch(Mismatch::NotListed(vec![member(3)])),
         elections(),
-        alarm(RuleId::F10, AlarmKind::Corrupt),
+        alarm(RuleId::F10, EtcdAlarmKind::Corrupt),
         not_ready(RuleId::F50, "log"),
         foreign(),
         vip(),
@@ -94,7 +94,7 @@ fn faults(world: &mut World, run: &mut Run) -> Result<()> {
     world.wait_ready(PATIENCE)?;
 
     world.fill_etcd()?;
-    run.check(world, &alarm(RuleId::F09, AlarmKind::NoSpace))?;
+    run.check(world, &alarm(RuleId::F09, EtcdAlarmKind::NoSpace))?;
     ensure!(world.etcd_alarms()?.is_empty(), "the alarm is still raised: {}", world.etcd_alarms()?);
 
     for name in ["etcd-2", "etcd-3"] {

@@ -17,7 +17,7 @@ use crate::process::Server;
 use crate::vedette::Options;
 use crate::world::World;
 
-use super::versions::{looks, of_kind, result};
+use super::versions::{of_kind, probes, result};
 use super::watch::{self, AFTER_HOLD, Fault, SETTLED, TOO_LATE};
 
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -39,27 +39,27 @@ fn over_tls(world: &mut World) -> Result<()> {
     let with_certificate = write_config(world, "with", &credentials(world, true), &members)?;
     let without = write_config(world, "without", &credentials(world, false), &members)?;
 
-    let seen = looks(world, &with_certificate)?;
+    let seen = probes(world, &with_certificate)?;
     for kind in ["etcd_health", "etcd_metrics", "chain"] {
-        for look in of_members(&seen, kind)? {
-            ensure!(look["saw"] == "ok", "{kind}: {look}");
+        for probe in of_members(&seen, kind)? {
+            ensure!(probe["saw"] == "ok", "{kind}: {probe}");
         }
     }
-    let seen = looks(world, &without)?;
+    let seen = probes(world, &without)?;
     for kind in ["etcd_health", "etcd_metrics"] {
-        for look in of_members(&seen, kind)? {
-            ensure!(look["saw"] == "refused", "{kind} without a certificate: {look}");
-            ensure!(result(&look).contains("certificate"), "no word of the certificate: {look}");
+        for probe in of_members(&seen, kind)? {
+            ensure!(probe["saw"] == "refused", "{kind} without a certificate: {probe}");
+            ensure!(result(&probe).contains("certificate"), "no word of the certificate: {probe}");
         }
     }
     Ok(())
 }
 
-/// The looks of one kind, one for each member.
+/// The probes of one kind, one for each member.
 fn of_members(seen: &[Value], kind: &str) -> Result<Vec<Value>> {
-    let looks = of_kind(seen, kind);
-    ensure!(looks.len() == usize::from(MEMBERS), "{} looks of kind {kind} in {seen:?}", looks.len());
-    Ok(looks)
+    let probes = of_kind(seen, kind);
+    ensure!(probes.len() == usize::from(MEMBERS), "{} looks of kind {kind} in {seen:?}", probes.len());
+    Ok(probes)
 }
 
 fn by_listeners_alone(world: &mut World) -> Result<()> {
@@ -107,8 +107,8 @@ fn apart(world: &mut World) -> Result<()> {
     let place = format!("{{ name: plain, address: \"{}:32379\" }}", HOST.ip());
     let config = write_config(world, "plain", &client(world, "        "), &[place])?;
     wait_until("an etcd without TLS to be named", PATIENCE, || {
-        looks(world, &config)
-            .is_ok_and(|seen| of_kind(&seen, "etcd_status").iter().any(|look| result(look).contains("without TLS")))
+        probes(world, &config)
+            .is_ok_and(|seen| of_kind(&seen, "etcd_status").iter().any(|probe| result(probe).contains("without TLS")))
     })
     .map(|_| ())
     .with_context(|| world.what_vedette_said())

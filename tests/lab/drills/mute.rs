@@ -45,7 +45,7 @@ fn cut_off(world: &mut World) -> Result<()> {
     clock::pass(Duration::from_secs(2));
     world.thaw(NAME)?;
     world.quiet_for(Duration::from_secs(43))?;
-    // A hold of 60 s; each stall costs it what time passes until the reference point is asked again, 10 s at most.
+    // A hold of 60 s; each stall costs it what time passes until the reference target is asked again, 10 s at most.
     let fires =
         "vedette_incidents{component=\"vantage\",instance=\"\",rule=\"F04\",severity=\"critical\",state=\"firing\"}";
     let is_told = |world: &World| world.page("/metrics").is_ok_and(|page| page.series(fires) == Some(1.0));
@@ -75,10 +75,10 @@ fn stalled_relay(world: &mut World) -> Result<()> {
     clock::wait_until("an attempt to send", TOO_LATE, || world.smtp.reached(Step::Greeting) > 0)
         .with_context(|| world.what_vedette_said())?;
     world.quiet_for(Duration::from_secs(25))?;
-    let regular = looks(world)?;
+    let regular = probes(world)?;
     let span = clock::now();
     world.quiet_for(Duration::from_secs(10))?;
-    let made = looks(world)? - regular;
+    let made = probes(world)? - regular;
     let seconds = clock::since(span).as_secs_f64();
     // Two instances every 3 s and the VIP every 2 s: 7 looks in 6 s; bursts may add to them.
     let due = seconds * (2.0 / 3.0 + 0.5);
@@ -102,8 +102,8 @@ fn stalled_relay(world: &mut World) -> Result<()> {
     Ok(())
 }
 
-/// Exempt looks made so far.
-fn looks(world: &World) -> Result<f64> {
+/// Exempt probes made so far.
+fn probes(world: &World) -> Result<f64> {
     let page = world.page("/metrics")?;
     let counts = page.body.lines().filter(|line| {
         line.starts_with("vedette_probes_total")

@@ -1,4 +1,4 @@
-//! Credentials that are replaced under the running daemon: no look is missed, and the old ones are no longer needed.
+//! Credentials that are replaced under the running daemon: no probe is missed, and the old ones are no longer needed.
 
 use std::fs;
 use std::time::Duration;
@@ -102,7 +102,7 @@ fn hang_up(world: &mut World) -> Result<()> {
     kill_process(pid, Signal::HUP).context("SIGHUP to vedette")
 }
 
-/// Series of looks that did not end well, and ticks that were skipped.
+/// Series of probes that did not end well, and ticks that were skipped.
 fn failed(world: &World) -> Result<Vec<String>> {
     let page = world.page("/metrics")?;
     let is_bad = |line: &&str| {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::post::{Security, post};
+use super::mail_client::{Security, post};
 use crate::clock::{self, stays, wait_until};
 use crate::drill::{Drill, Skipped};
 use crate::heartbeat;

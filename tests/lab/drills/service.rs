@@ -127,7 +127,7 @@ fn is_confined(machine: &Machine) -> Result<()> {
     Ok(())
 }
 
-/// The credential opens the relay, a name leads to the reference point, and the database is where it belongs.
+/// The credential opens the relay, a name leads to the reference target, and the database is where it belongs.
 fn sees_and_mails(world: &World, machine: &Machine) -> Result<()> {
     let mail = world.await_mails(1, PATIENCE)?.remove(0);
     ensure!(mail.account.as_deref() == Some(USER), "no login: {mail:?}");

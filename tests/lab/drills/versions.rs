@@ -1,7 +1,8 @@
 //! Every version of etcd that is in use is read fully: each field it has, none that it has not.
 //!
 //! One cluster of three per version, read by a certificate, by a user without a role, and through the metrics listeners
-//! alone: healthy at first, then under its NOSPACE alarm and without a quorum. One look at the survivor must show both.
+//! alone: healthy at first, then under its NOSPACE alarm and without a quorum. One probe at the survivor must show
+//! both.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -54,7 +55,7 @@ fn reads(version: &str, world: &mut World) -> Result<()> {
     let by_certificate = write_config(world, "certificate", "        metrics: ", Members::Both)?;
     let without_key = write_config(world, "listeners", "", Members::Listeners)?;
 
-    let seen = looks(world, &by_certificate)?;
+    let seen = probes(world, &by_certificate)?;
     let healthy = statuses(&seen);
     ensure!(healthy.len() == usize::from(MEMBERS), "only {} members were read", healthy.len());
     for status in &healthy {
@@ -67,12 +68,12 @@ fn reads(version: &str, world: &mut World) -> Result<()> {
         ensure!(told.contains("of 4.0 MiB") && told.contains(version), "metrics: {member}");
     }
     ensure!(of_kind(&seen, "etcd_metrics").len() == usize::from(MEMBERS), "not every page was read");
-    for member in of_kind(&looks(world, &without_key)?, "etcd_health") {
+    for member in of_kind(&probes(world, &without_key)?, "etcd_health") {
         ensure!(member["saw"] == "ok", "health: {member}");
     }
 
     world.fill_etcd()?;
-    for member in of_kind(&looks(world, &without_key)?, "etcd_health") {
+    for member in of_kind(&probes(world, &without_key)?, "etcd_health") {
         ensure!(member["saw"] == "alarm" && result(&member).starts_with("full"), "health: {member}");
     }
     world.free_etcd()?;
@@ -84,7 +85,7 @@ fn reads(version: &str, world: &mut World) -> Result<()> {
     let by_user = write_config(world, "user", &login, Members::Clients)?;
     // One pass has a second for a first round, and the hash of a password takes long on a busy machine.
     wait_for("a user without a role to be let in", PATIENCE, || {
-        let seen = looks(world, &by_user)?;
+        let seen = probes(world, &by_user)?;
         for kind in ["etcd_status", "etcd_read", "etcd_alarms", "etcd_members"] {
             for member in of_kind(&seen, kind) {
                 ensure!(member["saw"] == "ok", "{kind} for a user without a role: {}", result(&member));
@@ -100,7 +101,7 @@ fn reads(version: &str, world: &mut World) -> Result<()> {
     world.freeze("etcd-2")?;
     world.freeze("etcd-3")?;
     wait_for("the survivor to tell of both troubles", PATIENCE, || {
-        let seen = looks(world, &by_certificate)?;
+        let seen = probes(world, &by_certificate)?;
         let survivors = statuses(&seen);
         ensure!(survivors.len() == 1, "a frozen member answered: {survivors:?}");
         let status = &survivors[0];
@@ -111,7 +112,7 @@ fn reads(version: &str, world: &mut World) -> Result<()> {
         }
         Ok(is_alone.then_some(()))
     })?;
-    let seen = looks(world, &without_key)?;
+    let seen = probes(world, &without_key)?;
     let survivor = of_kind(&seen, "etcd_health").into_iter().find(|member| member["failed"].is_null());
     let survivor = survivor.context("nobody tells of its health without a majority")?;
     ensure!(survivor["saw"] == "no leader", "health without a majority: {survivor}");
@@ -230,8 +231,8 @@ fn write_config(world: &World, name: &str, more: &str, members: Members) -> Resu
     Ok(file)
 }
 
-/// One pass of vedette; the looks it prints.
-pub(super) fn looks(world: &World, config: &Path) -> Result<Vec<Value>> {
+/// One pass of vedette; the probes it prints.
+pub(super) fn probes(world: &World, config: &Path) -> Result<Vec<Value>> {
     let mut command = world.network.command(Place::Bastion, BINARY);
     // What it concludes shows in the exit code as well, so that says nothing about the pass itself.
     let done = command.args(["probe", "--once", "--json"]).arg(config).output()?;
@@ -240,16 +241,16 @@ pub(super) fn looks(world: &World, config: &Path) -> Result<Vec<Value>> {
     Ok(report["looks"].as_array().cloned().unwrap_or_default())
 }
 
-/// The looks of one kind.
-pub(super) fn of_kind(looks: &[Value], kind: &str) -> Vec<Value> {
-    looks.iter().filter(|look| look["probe"] == kind).cloned().collect()
+/// The probes of one kind.
+pub(super) fn of_kind(probes: &[Value], kind: &str) -> Vec<Value> {
+    probes.iter().filter(|probe| probe["probe"] == kind).cloned().collect()
 }
 
 /// The statuses of the members that answered.
-fn statuses(looks: &[Value]) -> Vec<Value> {
-    looks.iter().map(|look| look["etcd_status"].clone()).filter(|status| !status.is_null()).collect()
+fn statuses(probes: &[Value]) -> Vec<Value> {
+    probes.iter().map(|probe| probe["etcd_status"].clone()).filter(|status| !status.is_null()).collect()
 }
 
-pub(super) fn result(look: &Value) -> &str {
-    look["result"].as_str().unwrap_or_default()
+pub(super) fn result(probe: &Value) -> &str {
+    probe["result"].as_str().unwrap_or_default()
 }

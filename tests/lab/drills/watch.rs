@@ -16,7 +16,7 @@ pub(crate) const CRITICAL: &str = "[CRITICAL";
 pub(crate) const TOO_LATE: Duration = Duration::from_secs(30);
 /// The hold of a lost redundancy, and half of [`TOO_LATE`] on top.
 pub(crate) const AFTER_HOLD: Duration = Duration::from_secs(45);
-/// An all-clear needs 15 s of good looks, and the servers some time to be good.
+/// An all-clear needs 15 s of good probes, and the servers some time to be good.
 pub(crate) const CLEARED: Duration = Duration::from_secs(75);
 /// Long enough for whatever else would be said to be said: three of the fast intervals.
 pub(crate) const SETTLED: Duration = Duration::from_secs(9);
@@ -125,8 +125,8 @@ pub(crate) fn start_apiservers(world: &mut World) -> Result<Instant> {
     Ok(at)
 }
 
-/// Whether an alarm stands that is more than information. A reference point or resolver that the drill itself has silenced
-/// waits ten minutes for its warning (F55) and counts for nothing before.
+/// Whether an alarm stands that is more than information. A reference target or resolver that the drill itself has
+/// silenced waits ten minutes for its warning (F55) and counts for nothing before.
 pub(crate) fn is_alarmed(page: &Answer) -> bool {
     let is_silenced_place = |line: &str| line.contains("rule=\"F55\"") && line.contains("state=\"pending\"");
     let is_loud = |line: &str| !line.contains("severity=\"info\"") && !is_silenced_place(line);

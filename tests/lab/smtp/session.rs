@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::talk::Talk;
+use super::connection::Connection;
 use super::{Fault, Received, Shared, Step};
 use crate::clock;
 
@@ -15,19 +15,19 @@ use crate::clock;
 /// # Errors
 /// When the connection breaks, by the client or by a fault that was asked for.
 pub(super) fn serve(shared: &Shared, tcp: TcpStream, implicit: bool) -> Result<()> {
-    let mut session = Session { shared, talk: Talk::new(tcp), account: None, from: None, to: Vec::new() };
+    let mut session = Session { shared, connection: Connection::new(tcp), account: None, from: None, to: Vec::new() };
     if implicit {
-        session.talk = session.talk.encrypt(&shared.tls)?;
+        session.connection = session.connection.encrypt(&shared.tls)?;
     }
     session.answer(Step::Greeting, 220, "mail.ops.test ESMTP of the lab")?;
-    while let Some(line) = session.talk.line()? {
+    while let Some(line) = session.connection.line()? {
         let line = String::from_utf8_lossy(&line).into_owned();
         let verb = line.split(' ').next().unwrap_or_default().to_ascii_uppercase();
         match verb.as_str() {
             "EHLO" | "HELO" => session.hello()?,
             "STARTTLS" => {
-                session.talk.reply(220, "go ahead")?;
-                session.talk = session.talk.encrypt(&shared.tls)?;
+                session.connection.reply(220, "go ahead")?;
+                session.connection = session.connection.encrypt(&shared.tls)?;
             }
             "AUTH" => session.authenticate(&line)?,
             "MAIL" => {
@@ -45,11 +45,11 @@ pub(super) fn serve(shared: &Shared, tcp: TcpStream, implicit: bool) -> Result<(
             "RSET" => {
                 session.from = None;
                 session.to.clear();
-                session.talk.reply(250, "forgotten")?;
+                session.connection.reply(250, "forgotten")?;
             }
-            "NOOP" => session.talk.reply(250, "ok")?,
-            "QUIT" => return session.talk.reply(221, "bye"),
-            _ => session.talk.reply(502, "not implemented")?,
+            "NOOP" => session.connection.reply(250, "ok")?,
+            "QUIT" => return session.connection.reply(221, "bye"),
+            _ => session.connection.reply(502, "not implemented")?,
         }
     }
     Ok(())
@@ -57,7 +57,7 @@ pub(super) fn serve(shared: &Shared, tcp: TcpStream, implicit: bool) -> Result<(
 
 struct Session<'a> {
     shared: &'a Shared,
-    talk: Talk,
+    connection: Connection,
     account: Option<String>,
     from: Option<String>,
     to: Vec<String>,
@@ -67,9 +67,9 @@ impl Session<'_> {
     /// Answers a step well, unless it is the one that goes wrong; says whether it went well.
     fn answer(&mut self, step: Step, code: u16, text: &str) -> Result<bool> {
         match self.shared.at(step) {
-            None | Some(Fault::Stall) => self.talk.reply(code, text).map(|()| true),
+            None | Some(Fault::Stall) => self.connection.reply(code, text).map(|()| true),
             Some(Fault::Refuse(code)) => {
-                self.talk.reply(code, &format!("refused on purpose at {step}"))?;
+                self.connection.reply(code, &format!("refused on purpose at {step}"))?;
                 if code == 421 {
                     bail!("refused with 421 at {step}");
                 }
@@ -80,7 +80,7 @@ impl Session<'_> {
     }
 
     fn hello(&mut self) -> Result<()> {
-        let starttls = if self.talk.is_encrypted() { "" } else { "STARTTLS\n" };
+        let starttls = if self.connection.is_encrypted() { "" } else { "STARTTLS\n" };
         let text = format!("mail.ops.test\nSIZE 33554432\n8BITMIME\n{starttls}AUTH PLAIN LOGIN\nENHANCEDSTATUSCODES");
         self.answer(Step::Ehlo, 250, &text).map(drop)
     }
@@ -100,10 +100,10 @@ impl Session<'_> {
                 let user = if let Some(initial) = initial { initial } else { self.challenge("Username:")? };
                 (decode(&user)?, decode(&self.challenge("Password:")?)?)
             }
-            _ => return self.talk.reply(504, "mechanism unknown"),
+            _ => return self.connection.reply(504, "mechanism unknown"),
         };
         if !self.shared.knows(&user, &password) {
-            return self.talk.reply(535, "5.7.8 wrong name or password");
+            return self.connection.reply(535, "5.7.8 wrong name or password");
         }
         if self.answer(Step::Auth, 235, "2.7.0 welcome")? {
             self.account = Some(user);
@@ -114,21 +114,21 @@ impl Session<'_> {
     fn challenge(&mut self, text: &str) -> Result<String> {
         // A reply needs a line even when the challenge is empty.
         let text = if text.is_empty() { " ".to_owned() } else { STANDARD.encode(text) };
-        self.talk.reply(334, &text)?;
-        let Some(line) = self.talk.line()? else { bail!("client left during AUTH") };
+        self.connection.reply(334, &text)?;
+        let Some(line) = self.connection.line()? else { bail!("client left during AUTH") };
         Ok(String::from_utf8(line)?)
     }
 
     fn message(&mut self) -> Result<()> {
         let Some(from) = self.from.clone().filter(|_| !self.to.is_empty()) else {
-            return self.talk.reply(503, "MAIL and RCPT first");
+            return self.connection.reply(503, "MAIL and RCPT first");
         };
         if !self.answer(Step::Data, 354, "end with a dot")? {
             return Ok(());
         }
         let mut bytes = Vec::new();
         loop {
-            let Some(line) = self.talk.line()? else { bail!("client left inside the message") };
+            let Some(line) = self.connection.line()? else { bail!("client left inside the message") };
             if line == b"." {
                 break;
             }
@@ -138,7 +138,7 @@ impl Session<'_> {
         let mut received = Received {
             arrived: clock::now(),
             acknowledged: false,
-            encrypted: self.talk.is_encrypted(),
+            encrypted: self.connection.is_encrypted(),
             account: self.account.clone(),
             from,
             to: std::mem::take(&mut self.to),
@@ -147,15 +147,15 @@ impl Session<'_> {
         self.from = None;
         let fault = self.shared.at(Step::Final);
         let outcome = match fault {
-            Some(Fault::Refuse(code)) => return self.talk.reply(code, "refused on purpose after the message"),
+            Some(Fault::Refuse(code)) => return self.connection.reply(code, "refused on purpose after the message"),
             Some(Fault::Cut) => Err(anyhow::anyhow!("cut before the final reply")),
-            None | Some(Fault::Stall) if self.talk.is_abandoned() => {
+            None | Some(Fault::Stall) if self.connection.is_abandoned() => {
                 Err(anyhow::anyhow!("client left before the reply"))
             }
-            None | Some(Fault::Stall) => self.talk.reply(250, "2.0.0 accepted"),
+            None | Some(Fault::Stall) => self.connection.reply(250, "2.0.0 accepted"),
         };
         received.acknowledged = outcome.is_ok();
-        self.shared.desk().received.push(received);
+        self.shared.server_state().received.push(received);
         outcome
     }
 }

@@ -24,7 +24,7 @@ fn what_was_replaced_is_told_from_what_ended_elsewhere() {
         ("below one host", at("/h/cp1/pki.old/a.crt"), at("/h/cp1/pki/a.crt"), true),
         ("renamed, with its key", at("pki/a.crt.old").key(1), at("pki/a.crt").key(1).holder("CN=b"), true),
         ("another issuer, with its key", at("pki/a.crt").key(1), at("pki/b.crt").key(1).issuer("CN=b"), true),
-        // Other hosts have the same holder, issuer and sometimes names.
+        // Other hosts have the same subject, issuer and sometimes names.
         ("another host", at("hosts/cp1/apiserver.crt"), at("hosts/cp2/apiserver.crt"), false),
         ("another host, with one key", at("hosts/cp1/a.crt").key(1), at("hosts/cp2/a.crt").key(1), false),
         ("another host, in one folder", at("hosts/cp1-apiserver.crt"), at("hosts/cp2-apiserver.crt").names(7), false),
@@ -39,7 +39,7 @@ fn what_was_replaced_is_told_from_what_ended_elsewhere() {
         ("another issuer", at("pki/a.crt.old"), at("pki/a.crt").issuer("CN=b"), false),
         ("the newer one was put away", at("pki/apiserver.crt"), at("pki/apiserver.crt.old"), false),
         ("the newer one was put away by folder", at("pki/apiserver.crt"), at("pki/backup/apiserver.crt"), false),
-        // Kubeconfigs and authorities are in use side by side.
+        // Kubeconfigs and CAs are in use side by side.
         ("of a kubeconfig", at("admin.conf.old").kind(KUBECONFIG), at("admin.conf").kind(KUBECONFIG), true),
         ("somebody else's kubeconfig", at("alice.conf").kind(KUBECONFIG), at("bob.conf").kind(KUBECONFIG), false),
         ("put away with all", at("k/old/ca.crt").kind(CA), at("k/ca.crt").kind(CA), true),
@@ -69,7 +69,7 @@ fn in_another_source_or_in_two_places_nothing_is_replaced() {
 
 /// Compared each with each, they would take hours.
 #[test]
-fn a_hundred_thousand_of_one_holder_are_sorted_out() {
+fn a_hundred_thousand_of_one_subject_are_sorted_out() {
     const EACH: u32 = 50_000;
     let live = (0..EACH).map(|n| at(&format!("/k/live/{n}/a.crt")).items(200, n));
     let kept = (0..EACH).map(|n| at(&format!("/k/backup/{n}/a.crt")).items(100, EACH + n));

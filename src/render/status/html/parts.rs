@@ -118,7 +118,7 @@ fn evidence(out: &mut String, lines: &[EvidenceLine]) {
             "<li><b>{}</b> <span class=\"dim\">{}</span> {} {}</li>",
             safe(&line.target),
             safe(&line.address),
-            line.cell.look,
+            line.cell.probe,
             inline(&line.cell)
         ));
     }
@@ -160,11 +160,11 @@ pub(super) fn own(out: &mut String, status: &Status) {
         full(&own.configured)
     ));
     for value in &own.values {
-        let sign = word(value.state, "");
-        out.push_str(&format!("<dt>{}</dt><dd>{sign}{}</dd>", safe(value.name), safe(&value.text)));
+        let assessment = word(value.state, "");
+        out.push_str(&format!("<dt>{}</dt><dd>{assessment}{}</dd>", safe(value.name), safe(&value.text)));
     }
     out.push_str("</dl>");
-    evidence(out, &own.looks);
+    evidence(out, &own.probes);
     out.push_str("</div></section>\n");
 }
 

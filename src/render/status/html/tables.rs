@@ -1,4 +1,5 @@
-//! The tables of the page. On a narrow screen each row becomes a card; a table that is still too wide scrolls in its box.
+//! The tables of the page. On a narrow screen each row becomes a card; a table that is still too wide scrolls in its
+//! box.
 
 use crate::render::status::facts::{
     Backend, Cell, CertificateFacts, ClusterLine, Detail, Endpoint, Member, State, Status,
@@ -7,7 +8,7 @@ use crate::render::status::facts::{
 use super::words::{full, moment, safe, took, word};
 
 /// Columns of the matrix.
-const LOOKS: [&str; 4] = ["GET /readyz", "GET /livez", "GET /version", "kept connection"];
+const PROBES: [&str; 4] = ["GET /readyz", "GET /livez", "GET /version", "kept connection"];
 
 /// Columns of the matrix of members, those that nothing has left out.
 const ROUNDS: [&str; 5] = ["status", "health", "linearizable read", "member list", "metrics"];
@@ -110,19 +111,19 @@ pub(super) fn detail(out: &mut String, detail: &Detail) {
     let name = safe(&detail.cluster);
     out.push_str(&format!("<section aria-label=\"{name}\"><h2>{name}: probes</h2>\n"));
     if !detail.endpoints.is_empty() {
-        let looks = used(&LOOKS, detail.endpoints.iter().map(|endpoint| endpoint.cells.as_slice()));
+        let probes = used(&PROBES, detail.endpoints.iter().map(|endpoint| endpoint.cells.as_slice()));
         let mut headings = vec!["apiserver"];
-        headings.extend(&looks);
+        headings.extend(&probes);
         open(out, &format!("apiservers, {}", detail.planned), &key(&PHASES), &headings);
-        detail.endpoints.iter().for_each(|endpoint| self::endpoint(out, endpoint, &looks));
+        detail.endpoints.iter().for_each(|endpoint| self::endpoint(out, endpoint, &probes));
         close(out);
     }
     if !detail.members.is_empty() {
-        let looks = used(&ROUNDS, detail.members.iter().map(|member| member.cells.as_slice()));
+        let probes = used(&ROUNDS, detail.members.iter().map(|member| member.cells.as_slice()));
         let mut headings = vec!["member", "state", "database"];
-        headings.extend(&looks);
+        headings.extend(&probes);
         open(out, "etcd members", &key(&SHARES), &headings);
-        detail.members.iter().for_each(|member| self::member(out, member, &looks));
+        detail.members.iter().for_each(|member| self::member(out, member, &probes));
         close(out);
     }
     out.push_str("</section>\n");
@@ -130,21 +131,21 @@ pub(super) fn detail(out: &mut String, detail: &Detail) {
 
 /// Those of `columns` that some row has a cell for.
 fn used<'a>(columns: &[&'static str], rows: impl Iterator<Item = &'a [Cell]>) -> Vec<&'static str> {
-    let present: Vec<&str> = rows.flatten().map(|cell| cell.look).collect();
+    let present: Vec<&str> = rows.flatten().map(|cell| cell.probe).collect();
     columns.iter().copied().filter(|column| present.contains(column)).collect()
 }
 
-fn endpoint(out: &mut String, endpoint: &Endpoint, looks: &[&str]) {
+fn endpoint(out: &mut String, endpoint: &Endpoint, probes: &[&str]) {
     row_head(out, &endpoint.name, &endpoint.address);
-    cells(out, &endpoint.cells, looks);
+    cells(out, &endpoint.cells, probes);
     out.push_str("</tr>\n");
 }
 
-fn cells(out: &mut String, cells: &[Cell], looks: &[&str]) {
-    for look in looks {
-        match cells.iter().find(|cell| cell.look == *look) {
+fn cells(out: &mut String, cells: &[Cell], probes: &[&str]) {
+    for probe in probes {
+        match cells.iter().find(|cell| cell.probe == *probe) {
             Some(cell) => self::cell(out, cell),
-            None => out.push_str(&format!("<td data-l=\"{look}\"><span class=\"dim\">not probed</span></td>")),
+            None => out.push_str(&format!("<td data-l=\"{probe}\"><span class=\"dim\">not probed</span></td>")),
         }
     }
 }
@@ -159,7 +160,7 @@ fn row_head(out: &mut String, name: &str, address: &str) {
 
 fn cell(out: &mut String, cell: &Cell) {
     let seen = cell.seen.as_ref().map_or_else(String::new, |seen| format!(" <small>{}</small>", moment(seen)));
-    out.push_str(&format!("<td data-l=\"{}\">{}{seen}", cell.look, word(cell.state, cell.saw)));
+    out.push_str(&format!("<td data-l=\"{}\">{}{seen}", cell.probe, word(cell.state, cell.saw)));
     if !cell.result.is_empty() {
         out.push_str(&format!("<br>{}", safe(&cell.result)));
     }
@@ -190,7 +191,7 @@ fn bar(out: &mut String, cell: &Cell) {
     out.push_str("</svg>");
 }
 
-fn member(out: &mut String, member: &Member, looks: &[&str]) {
+fn member(out: &mut String, member: &Member, probes: &[&str]) {
     row_head(out, &member.name, &member.address);
     out.push_str("<td data-l=\"state\">");
     if member.role.is_empty() {
@@ -212,7 +213,7 @@ fn member(out: &mut String, member: &Member, looks: &[&str]) {
         None => out.push_str("<span class=\"dim\">no answer</span>"),
     }
     out.push_str("</td>");
-    cells(out, &member.cells, looks);
+    cells(out, &member.cells, probes);
     out.push_str("</tr>\n");
 }
 

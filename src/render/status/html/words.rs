@@ -9,7 +9,7 @@ pub(super) fn safe(text: &str) -> String {
 }
 
 /// The sign of a state, so that nobody needs its colour.
-pub(super) const fn sign(state: State) -> &'static str {
+pub(super) const fn assessment(state: State) -> &'static str {
     match state {
         State::Ok => "\u{2713}",
         State::Unknown => "?",
@@ -21,7 +21,12 @@ pub(super) const fn sign(state: State) -> &'static str {
 /// A word in the colour of a state, with its sign.
 pub(super) fn word(state: State, text: &str) -> String {
     let hidden = "aria-hidden=\"true\"";
-    format!("<span class=\"s {}\"><span {hidden}>{}</span>&nbsp;{}</span>", state.as_str(), sign(state), safe(text))
+    format!(
+        "<span class=\"s {}\"><span {hidden}>{}</span>&nbsp;{}</span>",
+        state.as_str(),
+        assessment(state),
+        safe(text)
+    )
 }
 
 /// The age, with the instant behind it.

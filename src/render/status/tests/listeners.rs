@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::states::healthy;
 use crate::model::etcd::{Condition, MemberAnswer, MemberHealth, MemberMetrics};
-use crate::model::inventory::{Inventory, Listener};
+use crate::model::inventory::{Inventory, MetricsListener};
 use crate::model::observation::{Observation, Reading};
 use crate::model::phase::Phases;
 use crate::model::probe::ProbeKind;
-use crate::model::snapshot::{ClusterPicture, Snapshot};
-use crate::render::specimen::{look, millis, name, subject};
+use crate::model::snapshot::{ClusterSnapshot, Snapshot};
+use crate::render::fixture::{millis, name, observation, subject};
 
 /// Nothing but the listeners is asked, and all of them answer.
 pub(super) fn alone() -> Snapshot {
@@ -19,13 +19,13 @@ pub(super) fn alone() -> Snapshot {
     let etcds = &mut inventory.clusters.get_mut(&prod).unwrap().etcds;
     etcds.get_mut(&name("main")).unwrap().is_metrics_only = true;
     snapshot.inventory = Arc::new(inventory);
-    let mut picture = ClusterPicture::clone(&snapshot.clusters[&prod]);
+    let mut cluster_snapshot = ClusterSnapshot::clone(&snapshot.clusters[&prod]);
     let gone =
         [ProbeKind::EtcdStatus, ProbeKind::EtcdRead, ProbeKind::EtcdMembers, ProbeKind::EtcdAlarms, ProbeKind::Chain];
-    picture.looks.retain(|probe, _| !gone.contains(&probe.kind));
+    cluster_snapshot.observations.retain(|probe, _| !gone.contains(&probe.kind));
     let healths = answers(|_| MemberHealth { condition: Condition::Well, reason: None });
-    insert(&mut picture, round(ProbeKind::EtcdHealth, Reading::EtcdHealth(healths)));
-    snapshot.clusters.insert(prod, Arc::new(picture));
+    insert(&mut cluster_snapshot, round(ProbeKind::EtcdHealth, Reading::EtcdHealth(healths)));
+    snapshot.clusters.insert(prod, Arc::new(cluster_snapshot));
     snapshot
 }
 
@@ -37,12 +37,12 @@ pub(super) fn beside() -> Snapshot {
     let etcds = &mut inventory.clusters.get_mut(&prod).unwrap().etcds;
     let etcd = etcds.get_mut(&name("main")).unwrap();
     let listener =
-        |member: &crate::model::subject::Name| Listener { url: format!("http://{member}:2381"), is_tls: false };
+        |member: &crate::model::subject::Name| MetricsListener { url: format!("http://{member}:2381"), is_tls: false };
     etcd.listeners = etcd.members.keys().map(|member| (member.clone(), listener(member))).collect();
     snapshot.inventory = Arc::new(inventory);
-    let mut picture = ClusterPicture::clone(&snapshot.clusters[&prod]);
-    picture.looks.retain(|probe, _| probe.kind != ProbeKind::EtcdAlarms);
-    picture.members = crate::render::specimen::snapshot().clusters[&prod].members.clone();
+    let mut cluster_snapshot = ClusterSnapshot::clone(&snapshot.clusters[&prod]);
+    cluster_snapshot.observations.retain(|probe, _| probe.kind != ProbeKind::EtcdAlarms);
+    cluster_snapshot.members = crate::render::fixture::snapshot().clusters[&prod].members.clone();
     let pages = answers(|number| MemberMetrics {
         version: Some("3.5.35".to_owned()),
         has_leader: Some(true),
@@ -53,17 +53,17 @@ pub(super) fn beside() -> Snapshot {
         db_quota_bytes: Some(2_147_483_648),
         ..MemberMetrics::default()
     });
-    insert(&mut picture, round(ProbeKind::EtcdMetrics, Reading::EtcdMetrics(pages)));
-    snapshot.clusters.insert(prod, Arc::new(picture));
+    insert(&mut cluster_snapshot, round(ProbeKind::EtcdMetrics, Reading::EtcdMetrics(pages)));
+    snapshot.clusters.insert(prod, Arc::new(cluster_snapshot));
     snapshot
 }
 
 fn round(kind: ProbeKind, reading: Reading) -> Observation {
-    Observation { phases: Phases::default(), ..look(subject("prod/etcd/main"), kind, Ok(reading)) }
+    Observation { phases: Phases::default(), ..observation(subject("prod/etcd/main"), kind, Ok(reading)) }
 }
 
-fn insert(picture: &mut ClusterPicture, look: Observation) {
-    picture.looks.insert(look.probe.clone(), Arc::new(look));
+fn insert(cluster_snapshot: &mut ClusterSnapshot, observation: Observation) {
+    cluster_snapshot.observations.insert(observation.probe.clone(), Arc::new(observation));
 }
 
 fn answers<T>(answer: impl Fn(u64) -> T) -> Vec<MemberAnswer<T>> {

@@ -16,16 +16,16 @@ use crate::model::recipient::{RefusedRecipient, Rejection};
 use crate::model::reload::Refusal;
 use crate::model::rule::{Level, RuleId};
 use crate::model::silence::Silence;
-use crate::model::snapshot::{ClusterPicture, HeartbeatState, Snapshot};
+use crate::model::snapshot::{ClusterSnapshot, HeartbeatState, Snapshot};
 use crate::model::subject::Name;
 use crate::model::time::Mono;
 use crate::model::verdict::{Evidence, Finding, Symptom};
-use crate::render::specimen::{self, health, look, millis, name, now, served, subject};
+use crate::render::fixture::{self, health, millis, name, now, observation, served, subject};
 
 pub(super) fn all() -> Vec<(&'static str, Snapshot)> {
     vec![
         ("healthy", healthy()),
-        ("specimen", specimen::snapshot()),
+        ("specimen", fixture::snapshot()),
         ("outage", outage()),
         ("blind", blind()),
         ("starting", starting()),
@@ -42,7 +42,7 @@ pub(super) fn all() -> Vec<(&'static str, Snapshot)> {
 
 /// Everything answers; one incident is over.
 pub(super) fn healthy() -> Snapshot {
-    let snapshot = specimen::snapshot();
+    let snapshot = fixture::snapshot();
     let over = Some(Ending { at: now().wall.minus(Duration::from_secs(600)), withdrawn: false });
     let ended = Incident { over, ..Incident::clone(&snapshot.incidents[0]) };
     let ended = Incident { opened: now().wall.minus(Duration::from_secs(1200)), ..ended };
@@ -50,7 +50,7 @@ pub(super) fn healthy() -> Snapshot {
         alarms: Vec::new(),
         incidents: vec![Arc::new(ended)],
         backlog: Backlog::default(),
-        clusters: [(name("prod"), Arc::new(picture(&[0, 1, 2], true)))].into(),
+        clusters: [(name("prod"), Arc::new(cluster_snapshot(&[0, 1, 2], true)))].into(),
         ..snapshot
     }
 }
@@ -67,13 +67,13 @@ pub(super) fn outage() -> Snapshot {
             leaderless: false,
             unwatched: 0,
         },
-        ..specimen::finding(RuleId::F01, Level::Critical, "prod/etcd/main")
+        ..fixture::finding(RuleId::F01, Level::Critical, "prod/etcd/main")
     };
     let symptom = Symptom::NotReady(vec!["etcd".to_owned()]);
     let parts = ["prod/apiserver/api-1", "prod/apiserver/api-2"].map(|part| (subject(part), symptom.clone()));
     let dead = Finding {
         evidence: Evidence::AllBad { parts: parts.into() },
-        ..specimen::finding(RuleId::F24, Level::Critical, "prod")
+        ..fixture::finding(RuleId::F24, Level::Critical, "prod")
     };
     let id = IncidentId("7c41".to_owned());
     let incident = Incident {
@@ -98,7 +98,7 @@ pub(super) fn outage() -> Snapshot {
     Snapshot {
         alarms: vec![alarm(quorum), alarm(dead)],
         incidents: vec![Arc::new(incident)],
-        clusters: [(name("prod"), Arc::new(picture(&[0], false)))].into(),
+        clusters: [(name("prod"), Arc::new(cluster_snapshot(&[0], false)))].into(),
         ..healthy()
     }
 }
@@ -106,19 +106,19 @@ pub(super) fn outage() -> Snapshot {
 /// The outage as it looks from here when the whole site is gone: nothing answers, nothing refuses.
 pub(super) fn silent() -> Snapshot {
     let mut snapshot = outage();
-    let mut picture = ClusterPicture::clone(&snapshot.clusters[&name("prod")]);
+    let mut cluster_snapshot = ClusterSnapshot::clone(&snapshot.clusters[&name("prod")]);
     let lost = Unseen { phase: Phase::Dial, cause: Cause::Timeout };
-    for look in picture.looks.values_mut() {
-        let outcome = match &look.outcome {
+    for observation in cluster_snapshot.observations.values_mut() {
+        let outcome = match &observation.outcome {
             Ok(Reading::EtcdStatus(answers)) => {
                 let lost = answers.iter().map(|answer| MemberAnswer { answer: Err(lost), ..answer.clone() });
                 Ok(Reading::EtcdStatus(lost.collect()))
             }
             _ => Err(lost),
         };
-        *look = Arc::new(Observation { outcome, ..Observation::clone(look) });
+        *observation = Arc::new(Observation { outcome, ..Observation::clone(observation) });
     }
-    snapshot.clusters.insert(name("prod"), Arc::new(picture));
+    snapshot.clusters.insert(name("prod"), Arc::new(cluster_snapshot));
     snapshot
 }
 
@@ -127,7 +127,7 @@ fn blind() -> Snapshot {
     let finding = Finding {
         since,
         evidence: Evidence::Blind { silent: 8, references: 2 },
-        ..specimen::finding(RuleId::F04, Level::Critical, "vantage")
+        ..fixture::finding(RuleId::F04, Level::Critical, "vantage")
     };
     let id = IncidentId("b11d".to_owned());
     let incident = Incident {
@@ -234,7 +234,7 @@ fn mute() -> Snapshot {
 /// Texts that want to be more than text.
 pub(super) fn hostile() -> Snapshot {
     let mut snapshot = outage();
-    let mut picture = ClusterPicture::clone(&snapshot.clusters[&name("prod")]);
+    let mut cluster_snapshot = ClusterSnapshot::clone(&snapshot.clusters[&name("prod")]);
     let mut bad = Served::clone(&served());
     let evil = Certificate {
         subject: "CN=<script>alert(1)</script>\u{202e}\u{1b}[31m\u{200b}\" onclick='x' 漢字漢字漢字".to_owned(),
@@ -242,11 +242,11 @@ pub(super) fn hostile() -> Snapshot {
         ..Certificate::clone(&bad.chain[0])
     };
     bad.chain[0] = Arc::new(evil);
-    picture.served.insert(subject("prod/vip"), (now().wall, Arc::new(bad)));
+    cluster_snapshot.served.insert(subject("prod/vip"), (now().wall, Arc::new(bad)));
     let parts = ["</title><img src=x onerror=y>\u{7}", &"x".repeat(200)];
-    let look = look(subject("prod/apiserver/api-1"), ProbeKind::Readyz, Ok(health(500, &parts)));
-    picture.looks.insert(look.probe.clone(), Arc::new(look));
-    snapshot.clusters.insert(name("prod"), Arc::new(picture));
+    let observation = observation(subject("prod/apiserver/api-1"), ProbeKind::Readyz, Ok(health(500, &parts)));
+    cluster_snapshot.observations.insert(observation.probe.clone(), Arc::new(observation));
+    snapshot.clusters.insert(name("prod"), Arc::new(cluster_snapshot));
     snapshot.refused = vec![RefusedRecipient {
         rejection: Rejection { recipient: "<b>\u{202e}@x".into(), text: "550 <script>\r\n".into() },
         since: now().wall,
@@ -266,12 +266,12 @@ pub(super) fn hostile() -> Snapshot {
 /// The members' files fill this share of their quota.
 pub(super) fn filled(percent: u64) -> Snapshot {
     let mut snapshot = healthy();
-    let mut picture = ClusterPicture::clone(&snapshot.clusters[&name("prod")]);
-    let (probe, round) = picture
-        .looks
+    let mut cluster_snapshot = ClusterSnapshot::clone(&snapshot.clusters[&name("prod")]);
+    let (probe, round) = cluster_snapshot
+        .observations
         .iter()
         .find(|(probe, _)| probe.kind == ProbeKind::EtcdStatus)
-        .map(|(probe, look)| (probe.clone(), Observation::clone(look)))
+        .map(|(probe, observation)| (probe.clone(), Observation::clone(observation)))
         .unwrap();
     let Ok(Reading::EtcdStatus(mut answers)) = round.outcome else { panic!("no round of statuses") };
     for answer in &mut answers {
@@ -279,22 +279,22 @@ pub(super) fn filled(percent: u64) -> Snapshot {
         status.db_quota_bytes = Some(2 << 30);
         status.db_size_bytes = (2 << 30) / 100 * percent + 100;
     }
-    let round = Observation { outcome: Ok(Reading::EtcdStatus(answers)), ..specimen::round() };
-    picture.looks.insert(probe, Arc::new(round));
-    snapshot.clusters.insert(name("prod"), Arc::new(picture));
+    let round = Observation { outcome: Ok(Reading::EtcdStatus(answers)), ..fixture::round() };
+    cluster_snapshot.observations.insert(probe, Arc::new(round));
+    snapshot.clusters.insert(name("prod"), Arc::new(cluster_snapshot));
     snapshot
 }
 
 /// Clusters of these numbers, each in the state of `snapshot`'s only one.
 pub(super) fn many(numbers: Range<usize>, snapshot: &Snapshot) -> Snapshot {
     let mut all = Snapshot { alarms: Vec::new(), incidents: Vec::new(), ..snapshot.clone() };
-    let mut inventory = specimen::inventory();
+    let mut inventory = fixture::inventory();
     let known = inventory.clusters.remove(&name("prod")).unwrap();
     all.clusters.clear();
     for number in numbers {
         let to = name(&format!("c-{number:04}"));
         inventory.clusters.insert(to.clone(), known.clone());
-        all.clusters.insert(to.clone(), Arc::new(moved_picture(&snapshot.clusters[&name("prod")], &to)));
+        all.clusters.insert(to.clone(), Arc::new(moved_snapshot(&snapshot.clusters[&name("prod")], &to)));
         let finding = |finding: &Finding| Finding { subject: moved(&finding.subject, &to), ..finding.clone() };
         all.alarms.extend(snapshot.alarms.iter().map(|alarm| Alarm {
             finding: finding(&alarm.finding),
@@ -316,22 +316,22 @@ pub(super) fn many(numbers: Range<usize>, snapshot: &Snapshot) -> Snapshot {
     all
 }
 
-fn moved_picture(picture: &ClusterPicture, to: &Name) -> ClusterPicture {
-    let looks = picture.looks.values().map(|look| {
-        let probe = Probe { subject: moved(&look.probe.subject, to), ..look.probe.clone() };
-        (probe.clone(), Arc::new(Observation { probe, ..Observation::clone(look) }))
+fn moved_snapshot(cluster_snapshot: &ClusterSnapshot, to: &Name) -> ClusterSnapshot {
+    let observations = cluster_snapshot.observations.values().map(|observation| {
+        let probe = Probe { subject: moved(&observation.probe.subject, to), ..observation.probe.clone() };
+        (probe.clone(), Arc::new(Observation { probe, ..Observation::clone(observation) }))
     });
-    let served = picture.served.iter().map(|(subject, seen)| (moved(subject, to), seen.clone()));
-    ClusterPicture { looks: looks.collect(), served: served.collect(), ..picture.clone() }
+    let served = cluster_snapshot.served.iter().map(|(subject, seen)| (moved(subject, to), seen.clone()));
+    ClusterSnapshot { observations: observations.collect(), served: served.collect(), ..cluster_snapshot.clone() }
 }
 
-/// A whole round of looks. `answering` members of etcd answer; the apiservers are ready or name etcd as failing.
-fn picture(answering: &[usize], is_ready: bool) -> ClusterPicture {
+/// A whole round of probes. `answering` members of etcd answer; the apiservers are ready or name etcd as failing.
+fn cluster_snapshot(answering: &[usize], is_ready: bool) -> ClusterSnapshot {
     let silent = Unseen { phase: Phase::Dial, cause: Cause::Refused };
-    let mut looks: Vec<Observation> = Vec::new();
+    let mut observations: Vec<Observation> = Vec::new();
     for target in ["prod/vip", "prod/apiserver/api-1", "prod/apiserver/api-2"] {
         let readyz = if is_ready { health(200, &[]) } else { health(500, &["etcd", "etcd-readiness"]) };
-        looks.push(look(subject(target), ProbeKind::Readyz, Ok(readyz)));
+        observations.push(observation(subject(target), ProbeKind::Readyz, Ok(readyz)));
         let version = crate::model::health::Version {
             status: 200,
             git_version: Some("v1.36.2".to_owned()),
@@ -339,12 +339,12 @@ fn picture(answering: &[usize], is_ready: bool) -> ClusterPicture {
             retry_after_secs: None,
             foreign: None,
         };
-        looks.push(reused(look(subject(target), ProbeKind::Version, Ok(Reading::Version(version)))));
+        observations.push(reused(observation(subject(target), ProbeKind::Version, Ok(Reading::Version(version)))));
         if target != "prod/vip" {
-            looks.push(reused(look(subject(target), ProbeKind::Livez, Ok(health(200, &[])))));
+            observations.push(reused(observation(subject(target), ProbeKind::Livez, Ok(health(200, &[])))));
         }
     }
-    let Ok(Reading::EtcdStatus(mut statuses)) = specimen::round().outcome else { panic!("no round of statuses") };
+    let Ok(Reading::EtcdStatus(mut statuses)) = fixture::round().outcome else { panic!("no round of statuses") };
     let good: MemberStatus = statuses[0].answer.clone().unwrap();
     for (number, answer) in statuses.iter_mut().enumerate() {
         let id = number as u64 + 1;
@@ -377,25 +377,28 @@ fn picture(answering: &[usize], is_ready: bool) -> ClusterPicture {
         (ProbeKind::EtcdMembers, Reading::EtcdMembers(listed)),
         (ProbeKind::EtcdAlarms, Reading::EtcdAlarms(alarms)),
     ] {
-        looks.push(reused(look(etcd(), kind, Ok(reading))));
+        observations.push(reused(observation(etcd(), kind, Ok(reading))));
     }
     for number in 1..=3 {
         let member = subject(&format!("prod/etcd/main/etcd-{number}"));
-        looks.push(look(member, ProbeKind::Chain, Ok(Reading::Chain)));
+        observations.push(observation(member, ProbeKind::Chain, Ok(Reading::Chain)));
     }
     let seen = now().wall.minus(millis(2000));
     let places = ["prod/vip", "prod/apiserver/api-1", "prod/apiserver/api-2"];
-    ClusterPicture {
-        looks: looks.into_iter().map(|look| (look.probe.clone(), Arc::new(look))).collect(),
+    ClusterSnapshot {
+        observations: observations
+            .into_iter()
+            .map(|observation| (observation.probe.clone(), Arc::new(observation)))
+            .collect(),
         served: places.map(|place| (subject(place), (seen, Arc::new(served())))).into(),
         planned_per_second: 2.5,
-        ..ClusterPicture::default()
+        ..ClusterSnapshot::default()
     }
 }
 
-fn reused(mut look: Observation) -> Observation {
-    look.probe.connection = Connection::Reused;
-    look
+fn reused(mut observation: Observation) -> Observation {
+    observation.probe.connection = Connection::Reused;
+    observation
 }
 
 fn answers<T>(

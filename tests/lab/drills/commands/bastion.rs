@@ -1,5 +1,5 @@
-//! On a Debian that systemd boots: the host of vedette, installed there, and with a kubelet, containerd, a balancer and an
-//! ssh server also the host of a control plane and of a proxy, which people log in to.
+//! On a Debian that systemd boots: the host of vedette, installed there, and with a kubelet, containerd, a balancer and
+//! an ssh server also the host of a control plane and of a proxy, which people log in to.
 //!
 //! Every program is the real one: ssh, sudo, kubelet, containerd and crictl too.
 
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 
 use vedette::judge::commands::{Command, any_host};
 use vedette::judge::words::Addresses;
-use vedette::model::etcd::AlarmKind;
+use vedette::model::etcd::EtcdAlarmKind;
 use vedette::model::hosts::Named;
 use vedette::model::rule::RuleId;
 use vedette::model::verdict::Finding;
@@ -72,7 +72,7 @@ fn faults(world: &mut World, run: &mut Run) -> Result<()> {
         run.is_understood(&finding, &instance)?;
     }
     run.is_understood(
-        &alarm(RuleId::F10, AlarmKind::Corrupt),
+        &alarm(RuleId::F10, EtcdAlarmKind::Corrupt),
         &at(&[("prod/etcd/main/etcd-1", &format!("{here}:2379"))]),
     )?;
     let vip = format!("{}:6443", Place::Vip.ip());
@@ -90,9 +90,9 @@ fn faults(world: &mut World, run: &mut Run) -> Result<()> {
     lose_the_network(world)?;
     run.check(&isolated(), &at(&[("prod/apiserver/api-1", &api)]))?;
     let hosts = [1, 2].map(|n| Place::Api(n).ip().to_string());
-    let site = [any_host(&hosts.each_ref().map(String::as_str), "bastion-1")];
-    let done = run.paste(&site)?;
-    run.list.judge(&isolated(), &site, &done);
+    let tls_endpoint = [any_host(&hosts.each_ref().map(String::as_str), "bastion-1")];
+    let done = run.paste(&tls_endpoint)?;
+    run.list.judge(&isolated(), &tls_endpoint, &done);
     Ok(())
 }
 
@@ -180,8 +180,8 @@ impl Run {
         Ok(())
     }
 
-    /// The drill on hosts has no containers, so there crictl is a stand-in. This one is real: it must take every call of
-    /// it, although there is no container to be found.
+    /// The drill on hosts has no containers, so there crictl is a stand-in. This one is real: it must take every call
+    /// of it, although there is no container to be found.
     fn is_understood(&mut self, finding: &Finding, addresses: &Addresses) -> Result<()> {
         let mut calls = self.list.everything(finding, addresses);
         calls.retain(|command| command.line.contains("crictl") || command.line.starts_with("etcdctl "));

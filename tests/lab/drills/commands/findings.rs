@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use vedette::model::certificate::{Class, Fingerprint, Trust};
-use vedette::model::etcd::{AlarmKind, Apart, Apartness, Group, Mismatch};
+use vedette::model::etcd::{Apart, Apartness, EtcdAlarmKind, Group, Mismatch};
 use vedette::model::gap::Gap;
 use vedette::model::inventory::{Own, OwnPart, Towards};
 use vedette::model::phase::{Cause, Phase, Unseen};
@@ -13,7 +13,7 @@ use vedette::model::rule::{Level, RuleId};
 use vedette::model::stored::ItemKind;
 use vedette::model::subject::Subject;
 use vedette::model::time::UnixTime;
-use vedette::model::verdict::{Band, Evidence, Finding, Symptom, Traffic, Untrusted};
+use vedette::model::verdict::{Evidence, ExpiryThreshold, Finding, Symptom, Traffic, Untrusted};
 
 use crate::net::Place;
 
@@ -78,7 +78,7 @@ pub(super) fn all_down() -> Finding {
     of(RuleId::F24, "prod", Evidence::AllBad { parts: vec![down("api-1"), down("api-2")] })
 }
 
-pub(super) fn alarm(rule: RuleId, kind: AlarmKind) -> Finding {
+pub(super) fn alarm(rule: RuleId, kind: EtcdAlarmKind) -> Finding {
     let evidence = Evidence::Alarm {
         kind,
         raised_by: vec!["etcd-2".into()],
@@ -104,7 +104,7 @@ pub(super) fn vip() -> Finding {
     of(RuleId::F23, "prod/vip", Evidence::Vip { symptom: Symptom::Silent(REFUSED), ready, reused_answers: false })
 }
 
-/// The shared address that fails at times.
+/// The API VIP that fails at times.
 pub(super) fn partly_bad() -> Finding {
     let evidence = Evidence::Partial { symptom: Symptom::Silent(REFUSED), ready: 1, of: 2, extent: Default::default() };
     of(RuleId::F22, "prod/vip", evidence)
@@ -131,7 +131,7 @@ pub(super) fn slow() -> Finding {
         total: Duration::from_secs(2),
         dominating: None,
         traffic: Traffic::All,
-        looks: 3,
+        probes: 3,
         awaited: Vec::new(),
         slow: 1,
         of: 2,
@@ -176,7 +176,7 @@ pub(super) fn expiry(class: Class) -> Finding {
         holder: "CN=kube-apiserver".into(),
         issuer: "CN=kubernetes".into(),
         not_after: UnixTime::from_secs(0),
-        band: Band::Expired,
+        band: ExpiryThreshold::Expired,
         class,
         is_authority: false,
         trust: Trust::Expired,
@@ -194,7 +194,7 @@ pub(super) fn own_expires(kind: ItemKind, path: &str) -> Finding {
         holder: "CN=vedette".into(),
         issuer: "CN=kubernetes".into(),
         not_after: UnixTime::from_secs(0),
-        band: Band::Expired,
+        band: ExpiryThreshold::Expired,
         class: Class::Manual,
         kind,
         own: Some(Box::new(Own { part, towards: Towards::Apiservers })),
@@ -207,7 +207,7 @@ pub(super) fn own_expires(kind: ItemKind, path: &str) -> Finding {
     of(RuleId::F28, "prod/stored/7c7c7c7c7c7c7c7c", evidence)
 }
 
-/// The name of the shared address has `dead` beside one that works.
+/// The name of the API VIP has `dead` beside one that works.
 pub(super) fn dead_address(dead: IpAddr) -> Finding {
     of(RuleId::F59, "prod/vip", Evidence::DeadAddresses { dead: vec![(dead, REFUSED)], of: 2 })
 }

@@ -1,0 +1,118 @@
+//! One alarm with its accounting: how a verdict moves it on.
+
+use std::time::Duration;
+
+use crate::model::incident::{Alarm, IncidentId, Stage};
+use crate::model::policy::Policy;
+use crate::model::rule::Level;
+use crate::model::time::{Mono, Now};
+use crate::model::verdict::{Finding, Why};
+
+use super::Step;
+
+/// One alarm with its accounting.
+#[derive(Debug, Clone)]
+pub(super) struct TrackedAlarm {
+    pub(super) alarm: Alarm,
+    /// Until when the time has been booked.
+    pub(super) booked: Mono,
+    /// When it was last written down.
+    pub(super) written: Mono,
+    /// When it was last judged bad: good probes from before that are no recovery.
+    pub(super) stood: Now,
+    /// When its hold ended, or when it was taken back from before a restart.
+    pub(super) fired: Option<Mono>,
+    /// Under what it is filed.
+    pub(super) filed: Filed,
+}
+
+/// Under what an alarm is filed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Filed {
+    pub(super) ends: Option<Mono>,
+    pub(super) is_unassigned: bool,
+    pub(super) is_cause: bool,
+    pub(super) incident: Option<IncidentId>,
+}
+
+/// While a verdict cannot tell, what is left of a hold stays; this keeps the engine from asking without pause.
+const SHORTEST_WAIT: Duration = Duration::from_millis(50);
+
+impl TrackedAlarm {
+    pub(super) fn stand(&mut self, finding: Finding, passed: Duration, now: Now) -> Step {
+        self.stood = now;
+        let worsened = finding.level > self.alarm.finding.level || finding.band() > self.alarm.finding.band();
+        let since = self.alarm.finding.since.min(finding.since);
+        self.alarm.finding = Finding { since, ..finding };
+        match self.alarm.stage {
+            Stage::Pending { since, held } => {
+                let held = held.saturating_add(passed);
+                if held >= self.alarm.finding.hold {
+                    self.alarm.stage = Stage::Firing { since: now.wall };
+                    self.written = now.mono;
+                    self.fired = Some(now.mono);
+                    return Step::Fired;
+                }
+                self.alarm.stage = Stage::Pending { since, held };
+                Step::None
+            }
+            Stage::Firing { .. } if worsened => Step::Worsened,
+            Stage::Firing { .. } => Step::None,
+            Stage::Clearing { since, .. } => {
+                self.alarm.stage = Stage::Firing { since };
+                if worsened { Step::Worsened } else { Step::Changed }
+            }
+        }
+    }
+
+    /// The time from the first good probe to the last counts, not the time that has passed since: what comes after the
+    /// last probe is not known yet.
+    pub(super) fn clear(&mut self, since: Now, until: Now, probes: u32, policy: &Policy) -> Step {
+        let fired = match self.alarm.stage {
+            Stage::Pending { .. } => return Step::Dropped,
+            Stage::Firing { since } | Stage::Clearing { since, .. } => since,
+        };
+        let since = if since.mono < self.stood.mono { self.stood } else { since };
+        let held = until.mono.since(since.mono);
+        if held >= policy.recovery_hold && probes >= policy.recovery_probes {
+            return Step::Recovered(since.wall);
+        }
+        let was_firing = matches!(self.alarm.stage, Stage::Firing { .. });
+        self.alarm.stage = Stage::Clearing { since: fired, good_since: since.wall, held };
+        if was_firing { Step::Changed } else { Step::None }
+    }
+
+    /// A suspicion breaks a recovery: good probes must come in a row. Other doubts only stop the clocks.
+    pub(super) fn doubt(&mut self, why: Why) -> Step {
+        match (why, self.alarm.stage) {
+            (Why::Suspected { .. }, Stage::Clearing { since, .. }) => {
+                self.alarm.stage = Stage::Firing { since };
+                Step::Changed
+            }
+            _ => Step::None,
+        }
+    }
+
+    pub(super) fn ends(&self) -> Option<Mono> {
+        let left = match self.alarm.stage {
+            Stage::Pending { held, .. } => self.alarm.finding.hold.saturating_sub(held),
+            // The next probe decides, not the clock.
+            Stage::Clearing { .. } | Stage::Firing { .. } => return None,
+        };
+        Some(self.booked.plus(left.max(SHORTEST_WAIT)))
+    }
+
+    pub(super) fn new(alarm: Alarm, fired: Option<Mono>, now: Now) -> Self {
+        Self { alarm, booked: now.mono, written: now.mono, stood: now, fired, filed: Filed::default() }
+    }
+
+    /// Whether somebody would be told of it if it had a voice.
+    pub(super) fn is_loud(&self) -> bool {
+        self.alarm.finding.level > Level::Info
+    }
+
+    pub(super) fn is_due_for_writing(&self, policy: &Policy, now: Mono) -> bool {
+        let counts = matches!(self.alarm.stage, Stage::Pending { .. } | Stage::Clearing { .. });
+        counts && now.since(self.written) >= policy.hold_renewal
+    }
+}

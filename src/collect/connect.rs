@@ -1,0 +1,82 @@
+//! TCP to an endpoint, straight or through the proxy that a kubeconfig names.
+//!
+//! Ends where TLS to the endpoint begins. A proxy's tunnel counts as connecting, and what a proxy does wrong is the
+//! proxy's fault, not the endpoint's.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::Uri;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::names::Names;
+use super::phase_timer::PhaseTimer;
+use super::proxy::{blamed, tunnel};
+use super::race;
+use crate::config::proxy::Proxy;
+use crate::config::settings::{Address, Host};
+use crate::model::phase::{Cause, Phase, Unseen};
+use crate::model::policy::Policy;
+
+/// A byte stream to an endpoint.
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
+
+/// A stream and who is at the other end of its first hop.
+pub(crate) struct Connected {
+    pub(crate) wire: Box<dyn ByteStream>,
+    pub(crate) peer: IpAddr,
+}
+
+/// Connects to `address`, through `proxy` if there is one.
+///
+/// Every address of a name is tried within the one deadline (`race.rs`), so that a dead first address does not hide a
+/// living second one.
+///
+/// # Errors
+///
+/// In the resolve or dial phase.
+pub(crate) async fn dial(
+    names: &Arc<Names>,
+    address: &Address,
+    proxy: Option<&Proxy>,
+    policy: &Policy,
+    timer: &PhaseTimer,
+) -> Result<Connected, Unseen> {
+    let limit = policy.dial_deadline;
+    let Some(proxy) = proxy else {
+        let places = names.places(address, limit, timer).await?;
+        let connecting = race::connect(names, address, places, limit, timer);
+        let (stream, peer) = timer.step(Phase::Dial, limit, connecting).await?;
+        return Ok(Connected { wire: Box::new(stream), peer });
+    };
+    let blame = |unseen: Unseen| Unseen { cause: blamed(unseen.cause), ..unseen };
+    let places = names.places(&proxy.address, limit, timer).await.map_err(blame)?;
+    // That the proxy answers proves nothing of the path beyond it: notes of it stay here.
+    let blocking = timer.blocking();
+    let connecting = race::connect(names, &proxy.address, places, limit, &blocking);
+    let (stream, peer) = timer.step(Phase::Dial, limit, connecting).await.map_err(blame)?;
+    // A proxy that cannot reach a target says so after a connection attempt of its own, which takes 3 s where a machine
+    // is gone from its network (the kernel's three ARP requests): it has the time of an answer.
+    let opening = timer.step(Phase::Dial, policy.answer_deadline, tunnel(proxy, stream, address)).await;
+    let is_mute = |unseen: &Unseen| unseen.cause == Cause::Timeout;
+    let mute = |unseen: Unseen| Unseen { cause: Cause::ProxySilent, ..unseen };
+    let wire = opening.map_err(|unseen| if is_mute(&unseen) { mute(unseen) } else { unseen })?;
+    // Through the tunnel it is the target that speaks; a name of it is known to the proxy alone.
+    let peer = match &address.host {
+        Host::Ip(ip) => *ip,
+        Host::Name(_) => peer,
+    };
+    timer.heard_from(peer);
+    Ok(Connected { wire, peer })
+}
+
+/// `host:port` as a URI, brackets around IPv6.
+pub(crate) fn authority(address: &Address) -> Option<Uri> {
+    let host = match &address.host {
+        Host::Ip(IpAddr::V6(ip)) => format!("[{ip}]"),
+        Host::Ip(IpAddr::V4(ip)) => ip.to_string(),
+        Host::Name(name) => name.clone(),
+    };
+    Uri::builder().scheme("https").authority(format!("{host}:{}", address.port)).path_and_query("/").build().ok()
+}

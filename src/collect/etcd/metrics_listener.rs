@@ -1,0 +1,149 @@
+//! A member's metrics listener: `/health` and `/metrics`, over plain HTTP or TLS, always over a new connection.
+//!
+//! It answers without a quorum and while the member defragments, and needs no right inside etcd. Draws no conclusion
+//! beyond what one member said. Called by the rounds in `mod.rs`.
+
+use std::sync::Arc;
+
+use http::Uri;
+
+use super::super::connect;
+use super::super::context::ProbeContext;
+use super::super::handshake::Alpn;
+use super::super::http_get::{self, Answer, Question};
+use super::super::phase_timer::PhaseTimer;
+use super::super::tls_detection::TlsDetection;
+use super::super::tls_endpoint::TlsEndpoint;
+use super::super::watched::Watched;
+use crate::config::settings::Address;
+use crate::metered::{Meter, Metered};
+use crate::model::etcd::{Condition, MemberHealth, MemberMetrics};
+use crate::model::phase::{Cause, Phase, Unseen};
+use crate::parse::etcd_page;
+
+/// Bytes read of a page: a member has some 150 KB to tell, with gRPC histograms switched on a few times that.
+const MAX_PAGE: usize = 4 * 1024 * 1024;
+/// Bytes read of a verdict; it has some 50.
+const MAX_VERDICT: usize = 4 * 1024;
+
+/// A metrics listener.
+pub(crate) enum MetricsListener {
+    /// Plain HTTP at this address, which is called so, and whether it turned out to speak TLS.
+    Plain(Address, Uri, TlsDetection),
+    /// HTTP over TLS.
+    Tls(Arc<TlsEndpoint>),
+}
+
+impl MetricsListener {
+    /// What the member finds wrong with itself. A member that is not well is asked once more, without its NOSPACE
+    /// alarm, which hides what else there may be; and without CORRUPT as well where it gives no reason, as 3.4 does.
+    pub(super) async fn health(&self, context: &ProbeContext, timer: &PhaseTimer) -> Result<MemberHealth, Unseen> {
+        let all = self.get(context, "/health", MAX_VERDICT, timer).await?;
+        if verdict(&all)? {
+            return Ok(MemberHealth { condition: Condition::Well, reason: None });
+        }
+        let reason = etcd_page::reason(&all.body);
+        if let Some(condition) = reason.as_deref().and_then(alarmed) {
+            return Ok(MemberHealth { condition, reason });
+        }
+        let rest = self.get(context, "/health?exclude=NOSPACE", MAX_VERDICT, timer).await?;
+        if verdict(&rest)? {
+            return Ok(MemberHealth { condition: Condition::Full, reason });
+        }
+        if let Some(told) = etcd_page::reason(&rest.body) {
+            let condition = alarmed(&told).unwrap_or(Condition::Ill);
+            return Ok(MemberHealth { condition, reason: Some(told) });
+        }
+        let least = self.get(context, "/health?exclude=NOSPACE&exclude=CORRUPT", MAX_VERDICT, timer).await?;
+        let condition = if verdict(&least)? { Condition::Corrupt } else { Condition::Ill };
+        Ok(MemberHealth { condition, reason })
+    }
+
+    /// The wanted part of the page.
+    pub(super) async fn metrics(&self, context: &ProbeContext, timer: &PhaseTimer) -> Result<MemberMetrics, Unseen> {
+        let answer = self.get(context, "/metrics", MAX_PAGE, timer).await?;
+        match answer.status.as_u16() {
+            200 => etcd_page::metrics(&answer.body).ok_or(FOREIGN),
+            status => Err(refused(status)),
+        }
+    }
+
+    async fn get(
+        &self,
+        context: &ProbeContext,
+        target: &'static str,
+        max_body: usize,
+        timer: &PhaseTimer,
+    ) -> Result<Answer, Unseen> {
+        let question = |authority| Question { authority, target, accept: None, token: None, is_last: true, max_body };
+        match self {
+            Self::Plain(address, authority, tls_detection) => {
+                let connected = connect::dial(&context.names, address, None, &context.policy, timer).await?;
+                // Without TLS there is nothing to read before the question, which grants its answer.
+                let meter = Meter::of(0);
+                let metered = Metered::new(connected.wire, Arc::clone(&meter));
+                let answer =
+                    http_get::once(context, Watched::new(metered, meter, false), &question(authority), timer).await;
+                // Go's servers drop a plain request where they speak TLS, or answer it with 400.
+                let suspect = match &answer {
+                    Ok(answer) if answer.status == 400 => Some(refused(400)),
+                    Err(unseen) => Some(*unseen),
+                    Ok(_) => None,
+                };
+                match suspect {
+                    Some(unseen) if tls_detection.is_tls(context, address, unseen.cause).await => {
+                        Err(Unseen { cause: Cause::WithTls, ..unseen })
+                    }
+                    Some(_) | None => answer,
+                }
+            }
+            Self::Tls(tls_endpoint) => {
+                let ready_credentials = tls_endpoint.identity.current().await;
+                let opened = tls_endpoint
+                    .open(context, &ready_credentials, (Alpn::Http1, tls_endpoint.hello(context)), timer)
+                    .await
+                    .result?;
+                let answer = http_get::once(context, opened.stream, &question(&tls_endpoint.authority), timer).await;
+                answer.map_err(|unseen| Unseen {
+                    cause: ready_credentials.blame_for_answer(unseen.cause, true),
+                    ..unseen
+                })
+            }
+        }
+    }
+}
+
+/// The alarm that a reason names, NOSPACE excepted: `ALARM CORRUPT`, or `ALARM UNKNOWN` for one that etcd itself has no
+/// word for.
+fn alarmed(reason: &str) -> Option<Condition> {
+    let kind = reason.strip_prefix("ALARM ")?;
+    match kind.trim() {
+        "NOSPACE" => None,
+        "CORRUPT" => Some(Condition::Corrupt),
+        _ => Some(Condition::Alarmed),
+    }
+}
+
+/// Whether the member is well, as far as it was asked.
+fn verdict(answer: &Answer) -> Result<bool, Unseen> {
+    match answer.status.as_u16() {
+        // Whatever else answers with these is not etcd.
+        status @ (200 | 503) => match etcd_page::is_well(&answer.body) {
+            Some(is_well) => Ok(is_well && status == 200),
+            None => Err(FOREIGN),
+        },
+        status => Err(refused(status)),
+    }
+}
+
+/// An answer that etcd does not give.
+const FOREIGN: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::Foreign };
+
+const fn refused(status: u16) -> Unseen {
+    match status {
+        401 | 403 => Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRefused },
+        // etcd has no redirect and no other success on these paths.
+        201..=399 => FOREIGN,
+        _ => Unseen { phase: Phase::FirstByte, cause: Cause::ServerError },
+    }
+}

@@ -1,0 +1,186 @@
+//! Everything that can be looked at, by subject, made from settings.
+//!
+//! A target set is made beside the one before it: a target whose endpoint and identity are the same is the same target,
+//! with its open connection and its memory. Nothing is connected to or read here. Called by `mod.rs`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::apiserver::Apiserver;
+use super::connect;
+use super::context::ProbeContext;
+use super::etcd::{Etcd, Member, MemberConnection, MetricsListener};
+use super::files::Files;
+use super::identity::Identity;
+use super::tls_detection::TlsDetection;
+use super::tls_endpoint::TlsEndpoint;
+use super::{SetupError, Target};
+use crate::config::proxy::Proxy;
+use crate::config::settings::{self, Cluster, Credentials, Endpoint, NamedAddress, Settings, WatchedFiles};
+use crate::model::subject::{Name, Subject};
+
+/// All targets, and the identities they are seen with by the cluster or etcd cluster they are for.
+#[derive(Default)]
+pub(super) struct TargetSet {
+    pub(super) targets: BTreeMap<Subject, Arc<Target>>,
+    identities: BTreeMap<Subject, Arc<Identity>>,
+    /// By the cluster they belong to, or the vantage, with what they were made from.
+    files: BTreeMap<Subject, (Vec<WatchedFiles>, Arc<Files>)>,
+}
+
+/// A target set in the making.
+struct TargetSetBuilder<'a> {
+    context: &'a ProbeContext,
+    before: &'a TargetSet,
+    target_set: TargetSet,
+}
+
+/// Whom a group of endpoints is seen as, and through what.
+struct Access {
+    identity: Arc<Identity>,
+    proxy: Option<Arc<Proxy>>,
+}
+
+impl TargetSet {
+    /// Everything that `settings` name; what is in `before` already is shared with it.
+    pub(super) fn new(context: &ProbeContext, settings: &Settings, before: &Self) -> Result<Self, SetupError> {
+        let mut builder = TargetSetBuilder { context, before, target_set: Self::default() };
+        builder.add(Subject::Vantage, Target::Vantage);
+        for NamedAddress { name, address } in settings.vantage.references.clone() {
+            builder.add(Subject::Reference(name), Target::Reference(address));
+        }
+        for NamedAddress { name, address } in settings.vantage.resolvers.clone() {
+            builder.add(Subject::Resolver(name), Target::Resolver(address));
+        }
+        builder.add_files(Subject::Vantage, settings.watched_files());
+        for cluster in &settings.clusters {
+            builder.add_cluster(cluster)?;
+            builder.add_files(Subject::Cluster(cluster.name.clone()), cluster.watched_files());
+        }
+        Ok(builder.target_set)
+    }
+
+    /// The files that belong to `subject`, a cluster or the vantage.
+    pub(super) fn files(&self, subject: &Subject) -> Option<&Files> {
+        self.files.get(subject).map(|(_, files)| &**files)
+    }
+}
+
+impl TargetSetBuilder<'_> {
+    fn add(&mut self, subject: Subject, target: Target) {
+        self.target_set.targets.insert(subject, Arc::new(target));
+    }
+
+    fn add_files(&mut self, of: Subject, watched: Vec<WatchedFiles>) {
+        let known = self.before.files.get(&of).filter(|(known, _)| *known == watched);
+        let files = known.map_or_else(|| Arc::new(Files::new(watched.clone())), |(_, files)| Arc::clone(files));
+        self.target_set.files.insert(of, (watched, files));
+    }
+
+    fn add_cluster(&mut self, cluster: &Cluster) -> Result<(), SetupError> {
+        let name = &cluster.name;
+        let instances = cluster
+            .apiservers
+            .iter()
+            .map(|(instance, endpoint)| (Subject::Apiserver(name.clone(), instance.clone()), endpoint));
+        let vip = cluster.vip.iter().map(|vip| (Subject::Vip(name.clone()), vip));
+        let endpoints: Vec<_> = vip.chain(instances).collect();
+        let server = endpoints.first().map(|(_, endpoint)| *endpoint);
+        let access = self.access(Subject::Cluster(name.clone()), &cluster.credentials, server);
+        for (subject, endpoint) in endpoints {
+            let target = match self.before.targets.get(&subject) {
+                Some(known) if known.is_of(endpoint, &access.identity) => Arc::clone(known),
+                Some(_) | None => {
+                    Arc::new(Target::Apiserver(Apiserver::new(tls_endpoint(subject.clone(), endpoint, &access)?)))
+                }
+            };
+            self.target_set.targets.insert(subject, target);
+        }
+        cluster.etcds.iter().try_for_each(|etcd| self.add_etcd(name, etcd))
+    }
+
+    fn add_etcd(&mut self, cluster: &Name, etcd: &settings::Etcd) -> Result<(), SetupError> {
+        let whole = Subject::Etcd(cluster.clone(), etcd.name.clone());
+        let access = self.access(whole.clone(), &etcd.credentials, None);
+        let before = match self.before.targets.get(&whole).map(|target| &**target) {
+            Some(Target::Etcd(before)) => Some(before),
+            _ => None,
+        };
+        let at_listeners = self.access_to_listeners(whole.clone(), etcd);
+        let mut members = Vec::new();
+        for (member, endpoint) in &etcd.members {
+            let subject = Subject::EtcdMember(cluster.clone(), etcd.name.clone(), member.clone());
+            let listener = etcd.listeners.iter().find(|(of, _)| of == member).map(|(_, listener)| listener);
+            let listener = listener.map(|known| listen(subject.clone(), known, &at_listeners)).transpose()?;
+            if etcd.is_metrics_only {
+                if let Some(MetricsListener::Tls(tls_endpoint)) = &listener {
+                    self.add(subject, Target::Member(Arc::clone(tls_endpoint)));
+                }
+                members.push(Member::new(member.clone(), None, listener));
+                continue;
+            }
+            let tls_endpoint = match self.before.targets.get(&subject).map(|target| &**target) {
+                Some(Target::Member(known)) if known.is_of(endpoint, &access.identity) => Arc::clone(known),
+                _ => tls_endpoint(subject.clone(), endpoint, &access)?,
+            };
+            let known = before.and_then(|before| before.line_at(&tls_endpoint, etcd.login.as_ref()));
+            let member_connection =
+                known.unwrap_or_else(|| Arc::new(MemberConnection::new(Arc::clone(&tls_endpoint), etcd.login.clone())));
+            members.push(Member::new(member.clone(), Some(member_connection), listener));
+            self.add(subject, Target::Member(tls_endpoint));
+        }
+        self.add(whole, Target::Etcd(Etcd::new(access.identity, members)));
+        Ok(())
+    }
+
+    /// The access in which the metrics listeners of `etcd` are asked, directly whatever proxy its client ports want.
+    fn access_to_listeners(&self, of: Subject, etcd: &settings::Etcd) -> Access {
+        Access { identity: self.identity(of, etcd.at_listeners.clone(), String::new()), proxy: None }
+    }
+
+    /// The access of `of`; `server` is what an exec plugin is told.
+    fn access(&mut self, of: Subject, credentials: &Credentials, server: Option<&Endpoint>) -> Access {
+        let proxy = credentials.proxy.clone().map(Arc::new);
+        let server = server.and_then(|endpoint| connect::authority(&endpoint.address)).unwrap_or_default();
+        let server = server.to_string().trim_end_matches('/').to_owned();
+        let identity = match self.before.identities.get(&of) {
+            Some(known) if known.is_of(credentials, &server) => Arc::clone(known),
+            Some(_) | None => self.identity(of.clone(), credentials.clone(), server),
+        };
+        self.target_set.identities.insert(of, Arc::clone(&identity));
+        Access { identity, proxy }
+    }
+
+    fn identity(&self, of: Subject, credentials: Credentials, server: String) -> Arc<Identity> {
+        Arc::new(Identity::new(of, credentials, server, self.context.tls.clone(), self.context.clock.clone()))
+    }
+}
+
+impl Target {
+    /// Whether this is an apiserver at `endpoint`, seen with `identity`.
+    fn is_of(&self, endpoint: &Endpoint, identity: &Arc<Identity>) -> bool {
+        match self {
+            Self::Apiserver(known) => known.tls_endpoint.is_of(endpoint, identity),
+            Self::Etcd(_) | Self::Member(_) | Self::Reference(_) | Self::Resolver(_) | Self::Vantage => false,
+        }
+    }
+}
+
+fn listen(
+    subject: Subject,
+    listener: &settings::MetricsListener,
+    access: &Access,
+) -> Result<MetricsListener, SetupError> {
+    if listener.is_tls {
+        return Ok(MetricsListener::Tls(tls_endpoint(subject, &listener.endpoint, access)?));
+    }
+    let address = &listener.endpoint.address;
+    let authority = connect::authority(address).ok_or(SetupError::ServerName(subject))?;
+    Ok(MetricsListener::Plain(address.clone(), authority, TlsDetection::default()))
+}
+
+fn tls_endpoint(subject: Subject, endpoint: &Endpoint, access: &Access) -> Result<Arc<TlsEndpoint>, SetupError> {
+    TlsEndpoint::new(subject.clone(), endpoint, Arc::clone(&access.identity), access.proxy.clone())
+        .map(Arc::new)
+        .map_err(|_| SetupError::ServerName(subject))
+}

@@ -1,0 +1,147 @@
+//! Probes: which are due, which go out, and what comes back of them.
+
+use std::sync::Arc;
+
+use crate::model::exchange::Action;
+use crate::model::observation::Observation;
+use crate::model::probe::Probe;
+use crate::model::rule::RuleId;
+use crate::model::subject::Subject;
+use crate::model::time::{Mono, Now};
+use crate::model::verdict::FindingKey;
+use crate::observe::budget::{REFILL, Taken, Urgency, Wanted};
+use crate::observe::in_flight::Attention;
+use crate::observe::schedule::requests;
+
+use super::judging::blind_key;
+use super::{Engine, Scope};
+
+impl Engine {
+    pub(super) fn observe(&mut self, observation: Observation, now: Now) {
+        if let Some(id) = observation.request {
+            self.in_flight.land(id);
+            self.budget.free(&observation.probe.subject, now.mono);
+        }
+        if !self.view.concerns(&observation) {
+            return;
+        }
+        let observation = Arc::new(observation);
+        let taken = self.view.take(&observation, now);
+        self.counters.voided += u64::from(taken.is_void);
+        self.counters.late += u64::from(taken.is_late);
+        self.is_snapshot_stale = true;
+        let goes_on = taken.goes_on();
+        for (subject, first) in &taken.turned_bad {
+            self.burst(subject, *first, now);
+        }
+        if let Some(subject) = &taken.doubtful_chain {
+            self.bursts.second_handshake(subject, now.mono);
+            // What is wrong with one member's chain is mostly wrong with all, and one mail says it better than three.
+            let before = observation.scheduled.mono.minus(self.view.policy().confirm_span);
+            for sibling in self.view.siblings_unseen_since(subject, before) {
+                self.bursts.second_handshake(&sibling, now.mono);
+            }
+        }
+        if let Some((subject, first)) = &taken.partly_dead {
+            self.bursts.probe_addresses(subject, *first, self.view.policy(), now.mono);
+        }
+        for (probe, first) in taken.repeat {
+            self.bursts.repeat(&probe, first, self.view.policy(), now.mono);
+        }
+        if let Some((subject, test)) = &taken.test {
+            self.bursts.test_hello(subject, test, now.mono);
+        }
+        if let Some(cluster) = taken.touched {
+            self.touch(Some(cluster), goes_on, now);
+        }
+        let proxy = self.view.inventory().proxy_before(&observation.probe.subject);
+        let alarm = proxy.map(|known| FindingKey { rule: RuleId::F60, subject: Subject::Proxy(known.name.clone()) });
+        let speaks_of_way = taken.way || alarm.is_some_and(|key| self.lifecycle.alarm(&key).is_some());
+        let is_of_vantage = observation.probe.subject.cluster().is_none();
+        if is_of_vantage
+            || speaks_of_way
+            || !observation.proves_path
+            || self.view.path().is_blind()
+            || self.lifecycle.alarm(&blind_key()).is_some()
+        {
+            self.touch(None, goes_on, now);
+        }
+    }
+
+    fn touch(&mut self, scope: Scope, goes_on: bool, now: Now) {
+        if goes_on {
+            self.touched.go_on(scope, now.mono);
+        } else {
+            self.touched.turn(scope, now.mono);
+        }
+    }
+
+    pub(super) fn burst(&mut self, subject: &Subject, first: Now, now: Now) {
+        let inventory = Arc::clone(self.view.inventory());
+        self.bursts.start(subject, first, &inventory, self.view.policy(), now.mono);
+    }
+
+    pub(super) fn notice_overdue(&mut self, now: Now) {
+        let policy = self.view.policy().clone();
+        while let Some(attention) = self.in_flight.pop(&policy, now.mono) {
+            match attention {
+                Attention::Overdue(probe, scheduled) => {
+                    if self.view.take_overdue(&probe, scheduled.mono, now.mono) {
+                        self.burst(&probe.subject, scheduled, now);
+                    }
+                }
+                Attention::GivenUp(probe) => {
+                    self.counters.lost += 1;
+                    self.budget.free(&probe.subject, now.mono);
+                }
+            }
+        }
+    }
+
+    /// Sends what is due, as far as the budget of each cluster goes. What confirms a fault goes before the schedule.
+    pub(super) fn probe_due(&mut self, now: Now) {
+        while let Some((probe, due, missed)) = self.schedule.pop(now.mono) {
+            self.counters.skipped += missed;
+            let urgency = self.bursts.serve(&probe, due);
+            let taken = self.want(probe, due, urgency, now);
+            self.counters.skipped += u64::from(taken == Taken::Missed);
+        }
+        while let Some((probe, due, urgency)) = self.bursts.pop(now.mono) {
+            self.want(probe, due, urgency, now);
+        }
+        let inventory = Arc::clone(self.view.inventory());
+        let until = now.mono.plus(REFILL);
+        loop {
+            let planned = |scope: &Scope| self.bursts.confirmations(scope, &inventory, until);
+            let Some(wanted) = self.budget.pop(planned, now.mono) else { break };
+            self.send_probe(wanted, now);
+        }
+        self.counters.deferred = self.budget.deferred();
+    }
+
+    fn want(&mut self, probe: Probe, due: Mono, urgency: Urgency, now: Now) -> Taken {
+        let requests = requests(self.view.inventory(), &probe);
+        let taken = self.budget.want(probe.clone(), requests, due, urgency, now.mono);
+        if taken == Taken::Again {
+            self.bursts.postpone(probe, now.mono);
+        }
+        taken
+    }
+
+    fn send_probe(&mut self, wanted: Wanted, now: Now) {
+        // What waited for our own budget is dated from its start: until then nobody was asked.
+        let scheduled = if wanted.was_deferred { now } else { now.minus(now.mono.since(wanted.due)) };
+        let in_burst = wanted.urgency != Urgency::Scheduled;
+        let clusters = self.view.inventory().clusters.len();
+        match self.in_flight.start(wanted.probe.clone(), scheduled, in_burst, self.view.policy(), clusters) {
+            Ok(mut request) => {
+                request.hello = self.view.hello(&request.probe);
+                self.budget.charge(&wanted, now.mono);
+                self.counters.probes += 1;
+                self.counters.burst_probes += u64::from(in_burst);
+                self.actions.push_back(Action::Probe(request));
+            }
+            Err(full) => self.budget.hold(wanted, full),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Silences: what people on the machine ask for, and what it does to what would be said. Looking, judging, incidents
+//! and the heartbeat know nothing of them.
+
+use std::sync::Arc;
+
+use crate::alert::group::Notification;
+use crate::judge::dead::is_dead;
+use crate::model::exchange::Change;
+use crate::model::incident::{Incident, IncidentId};
+use crate::model::reason::MessageReason;
+use crate::model::silence::{Order, Silence};
+use crate::model::subject::Name;
+use crate::model::time::Now;
+use crate::model::verdict::Finding;
+
+use super::Engine;
+
+impl Engine {
+    /// Does what a person asked for. What names no watched cluster, or no time to come, is passed over: whoever takes
+    /// the order from the person says so to them.
+    pub(super) fn order(&mut self, order: Order, now: Now) {
+        match order {
+            Order::Silence(silence) => {
+                if self.view.inventory().clusters.contains_key(&silence.cluster) && silence.until > now.wall {
+                    self.begin_silence(silence, now);
+                }
+            }
+            Order::EndSilence(cluster) => self.end_silence(&cluster, now),
+        }
+        self.is_snapshot_urgent = true;
+    }
+
+    /// Takes up a silence from before a restart, unless a newer one was asked for since.
+    pub(super) fn restore_silence(&mut self, silence: Silence, now: Now) {
+        if self.silences.of(&silence.cluster).is_none() {
+            self.silences.begin(silence, now);
+        }
+    }
+
+    /// Ends silences whose time has come, and those of clusters that are no longer watched.
+    pub(super) fn end_silences(&mut self, now: Now) {
+        let inventory = self.view.inventory();
+        let unwatched = self.silences.all().map(|silence| &silence.cluster);
+        let unwatched = unwatched.filter(|cluster| !inventory.clusters.contains_key(*cluster)).cloned();
+        let ended: Vec<Name> = self.silences.over(now).into_iter().chain(unwatched).collect();
+        for cluster in ended {
+            self.end_silence(&cluster, now);
+        }
+    }
+
+    /// Whether a silence keeps this from being said, in which case it is kept for later.
+    ///
+    /// The end of what people were told is always said: somebody waits for it.
+    pub(super) fn withholds(&mut self, id: &IncidentId, reason: MessageReason) -> bool {
+        let Some(incident) = self.incidents.incident(id) else { return false };
+        let Some(silence) = self.silence_of(incident).cloned() else { return false };
+        let is_end = match reason {
+            MessageReason::Resolved | MessageReason::HappenedWhileMute | MessageReason::Drill => true,
+            MessageReason::First
+            | MessageReason::Escalated
+            | MessageReason::CauseFound
+            | MessageReason::Repeated
+            | MessageReason::Remains => false,
+        };
+        if is_end || breaks(incident, &silence) {
+            self.incidents.said_in_spite(id, &silence);
+            return false;
+        }
+        self.incidents.withhold(id, reason, &silence);
+        self.note_incident(id);
+        self.is_snapshot_stale = true;
+        true
+    }
+
+    /// Says what was held back and is so no longer: the silence is over, or the whole cluster is dead.
+    pub(super) fn release_withheld(&mut self, now: Now) {
+        let stirred = std::mem::take(&mut self.stirred);
+        let is_free = |incident: &&Incident| self.silence_of(incident).is_none_or(|silence| breaks(incident, silence));
+        let withheld = stirred.iter().flat_map(|cluster| self.incidents.withheld(cluster));
+        let free: Vec<IncidentId> = withheld.filter(is_free).map(|incident| incident.id.clone()).collect();
+        let policy = Arc::clone(self.view.policy());
+        for id in free {
+            let said: Option<Notification> = self.incidents.release(&id, &policy, now.mono);
+            self.note_incident(&id);
+            self.say(said, now);
+        }
+    }
+
+    /// What is held back of a cluster is to be looked at anew: `finding` may break its silence.
+    pub(super) fn stir(&mut self, finding: &Finding) {
+        if is_dead(finding) {
+            self.stirred.extend(finding.subject.cluster().cloned());
+        }
+    }
+
+    /// All that is held back is to be looked at anew.
+    pub(super) fn stir_all(&mut self) {
+        self.stirred.extend(self.incidents.withheld_places().cloned());
+    }
+
+    fn begin_silence(&mut self, silence: Silence, now: Now) {
+        let amend = |known: &mut Silence| *known = Silence { since: known.since.min(silence.since), ..silence.clone() };
+        self.amend_silence(&silence.cluster, amend);
+        self.stirred.insert(silence.cluster.clone());
+        self.silences.begin(silence.clone(), now);
+        self.changes.push(Change::Silence(silence));
+    }
+
+    fn end_silence(&mut self, cluster: &Name, now: Now) {
+        if self.silences.end(cluster).is_none() {
+            return;
+        }
+        self.amend_silence(cluster, |known| known.until = known.until.min(now.wall));
+        self.stirred.insert(cluster.clone());
+        self.changes.push(Change::SilenceOver(cluster.clone()));
+        self.is_snapshot_stale = true;
+    }
+
+    fn amend_silence(&mut self, cluster: &Name, amend: impl Fn(&mut Silence)) {
+        for id in self.incidents.amend_silence(cluster, amend) {
+            self.note_incident(&id);
+        }
+    }
+
+    fn silence_of(&self, incident: &Incident) -> Option<&Silence> {
+        incident.cluster.as_ref().and_then(|cluster| self.silences.of(cluster))
+    }
+}
+
+/// Whether an incident is said in spite of a silence.
+fn breaks(incident: &Incident, silence: &Silence) -> bool {
+    !silence.even_if_dead && incident.ongoing().any(is_dead)
+}

@@ -1,0 +1,97 @@
+//! The snapshot: rebuilt at most every quarter of a second, unchanged clusters shared with the one before.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::alert::outbox::Outbox;
+use crate::model::inventory::Inventory;
+use crate::model::message::Backlog;
+use crate::model::policy::Policy;
+use crate::model::reload::Configured;
+use crate::model::snapshot::{Counters, HeartbeatState, Snapshot};
+use crate::model::time::{Now, UnixTime};
+use crate::model::verdict::FindingKey;
+
+use super::judging::blind_key;
+use super::{Engine, SNAPSHOT_AGE};
+
+/// The snapshot before anything is known.
+pub(super) fn empty(inventory: Arc<Inventory>, policy: Arc<Policy>, now: Now) -> Snapshot {
+    Snapshot {
+        at: now,
+        started: now,
+        heartbeat: if inventory.heartbeat { HeartbeatState::Beating } else { HeartbeatState::Off },
+        inventory,
+        policy,
+        clusters: BTreeMap::new(),
+        vantage: BTreeMap::new(),
+        stored: None,
+        blind_since: None,
+        alarms: Vec::new(),
+        incidents: Vec::new(),
+        silences: Vec::new(),
+        configured: Configured::at_start(now.wall),
+        backlog: Backlog::default(),
+        refused: Vec::new(),
+        counters: Counters::default(),
+        loop_lag: Duration::ZERO,
+        clock_offset_millis: None,
+        store_works: None,
+        is_first_round_done: false,
+    }
+}
+
+impl Engine {
+    pub(super) fn renew_snapshot(&mut self, now: Now) {
+        let age = now.since(self.snapshot.at);
+        let is_due = self.is_snapshot_urgent || self.is_snapshot_stale && age >= self.view.policy().snapshot_pause;
+        if !is_due && age < SNAPSHOT_AGE {
+            return;
+        }
+        self.is_snapshot_stale = false;
+        self.is_snapshot_urgent = false;
+        self.snapshot = Arc::new(Snapshot {
+            at: now,
+            started: self.wakeups.started(),
+            inventory: Arc::clone(self.view.inventory()),
+            policy: Arc::clone(self.view.policy()),
+            clusters: self.view.pictures().clone(),
+            vantage: self.view.vantage().clone(),
+            stored: self
+                .view
+                .files_view(None)
+                .map(|files_view| (files_view.at().wall, Arc::clone(files_view.reading()))),
+            blind_since: self.blind_since(),
+            alarms: self.lifecycle.alarms().cloned().collect(),
+            incidents: self.incidents.all().cloned().collect(),
+            silences: self.silences.all().cloned().collect(),
+            configured: self.configured.clone(),
+            backlog: Outbox::backlog(&self.outbox, self.view.policy()),
+            refused: self.refused.all().cloned().collect(),
+            heartbeat: self.heartbeat_state(now),
+            counters: self.counters.clone(),
+            loop_lag: self.wakeups.worst_lag(),
+            clock_offset_millis: self.view.clock_offset_millis(now.mono),
+            store_works: self.store_works,
+            is_first_round_done: self.is_first_round_done(),
+        });
+    }
+
+    fn blind_since(&self) -> Option<UnixTime> {
+        let key: FindingKey = blind_key();
+        self.lifecycle.alarm(&key).filter(|_| self.view.path().is_blind()).map(|alarm| alarm.finding.since)
+    }
+
+    /// Chains of etcd members are redialled every minute; everything else is seen within its first interval.
+    fn is_first_round_done(&self) -> bool {
+        self.snapshot.is_first_round_done
+            || self.schedule.probes().all(|(probe, _)| match probe.subject.cluster() {
+                Some(cluster) => self
+                    .view
+                    .cluster_snapshot(cluster)
+                    .is_some_and(|cluster_snapshot| cluster_snapshot.observations.contains_key(probe)),
+                None => self.view.vantage().contains_key(probe),
+            })
+    }
+}

@@ -1,0 +1,200 @@
+//! The steps of a session with a relay, and what it means when one of them fails: a class, whether it is for good, and
+//! whether another address of the relay is worth a try.
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lettre::Address;
+
+use crate::model::message::{DeliveryFailure, FailureClass, Receipt};
+use crate::render::harmless;
+
+use super::innermost;
+use super::reply::Unread;
+use super::smtp_connection::Trouble;
+
+/// What a relay says is shown up to this length, in characters.
+pub(super) const SAID: usize = 240;
+
+/// Failures of single addresses that are told together.
+const TOLD: usize = 4;
+
+/// Why nothing was taken.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) class: FailureClass,
+    /// Whether the relay said no for good.
+    pub(crate) is_permanent: bool,
+    /// What was being done, and what the other side said.
+    pub(crate) text: String,
+    /// What the other side said alone.
+    pub(super) said: String,
+}
+
+/// Why a session with one address of the relay came to nothing.
+#[derive(Debug)]
+pub(super) struct SessionFailure {
+    pub(super) failure: Failure,
+    /// Whether this says nothing about the other addresses: the machine there is closed, closing or not itself, and the
+    /// message has not been handed over.
+    pub(super) is_of_address: bool,
+}
+
+/// Steps of a session, as a person reads them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step<'a> {
+    Connect(SocketAddr),
+    StartTls(SocketAddr),
+    Login,
+    Sender,
+    Recipient(&'a Address),
+    Data,
+    Content,
+}
+
+/// Runs one step under its deadline and says what its failure means.
+pub(super) async fn within<T>(
+    deadline: Duration,
+    step: Step<'_>,
+    act: impl Future<Output = Result<T, Trouble>>,
+) -> Result<T, SessionFailure> {
+    match tokio::time::timeout(deadline, act).await {
+        Ok(result) => result.map_err(|trouble| classify(step, &trouble)),
+        Err(_) => Err(late(step, deadline)),
+    }
+}
+
+/// Runs what leads up to a dialogue under its deadline and says what its failure means.
+pub(super) async fn reach<T>(
+    deadline: Duration,
+    step: Step<'_>,
+    act: impl Future<Output = io::Result<T>>,
+) -> Result<T, SessionFailure> {
+    match tokio::time::timeout(deadline, act).await {
+        Ok(result) => result.map_err(|error| session_failure(step, None, broken(step, &error), &innermost(&error))),
+        Err(_) => Err(late(step, deadline)),
+    }
+}
+
+fn late(step: Step<'_>, deadline: Duration) -> SessionFailure {
+    session_failure(step, None, FailureClass::Timeout, &format!("no answer within {deadline:?}"))
+}
+
+fn classify(step: Step<'_>, trouble: &Trouble) -> SessionFailure {
+    let status = match trouble {
+        Trouble::Refused(reply) => Some(reply.code()),
+        Trouble::Unread(_) | Trouble::Unsent(_) | Trouble::Unfit(_) => None,
+    };
+    let class = match (step, status, trouble) {
+        (Step::StartTls(_), Some(_), _) | (Step::StartTls(_), None, Trouble::Unfit(_)) => FailureClass::Tls,
+        (Step::Login, Some(_), _) | (Step::Login, None, Trouble::Unfit(_)) => FailureClass::Auth,
+        (Step::Sender, Some(530 | 534 | 535), _) => FailureClass::Auth,
+        (_, Some(400..=499), _) => FailureClass::Temporary,
+        (_, Some(500..=599), _) => FailureClass::Permanent,
+        // Neither yes nor no: 250 where 354 was due.
+        (_, Some(_), _) => FailureClass::Other,
+        (_, None, Trouble::Unread(Unread::Io(error)) | Trouble::Unsent(error)) => broken(step, error),
+        (_, None, _) => FailureClass::Other,
+    };
+    // A relay may repeat what it was sent; at login that is the password.
+    let why = match (step, trouble) {
+        (Step::Login, Trouble::Refused(reply)) => format!("{} login refused", reply.code()),
+        (Step::Login, Trouble::Unread(Unread::Garbage(_))) => "an answer that is no SMTP reply".to_owned(),
+        _ => innermost(trouble),
+    };
+    session_failure(step, status, class, &why)
+}
+
+fn session_failure(step: Step<'_>, status: Option<u16>, class: FailureClass, why: &str) -> SessionFailure {
+    let is_permanent = status.is_some_and(|status| status >= 500) && class != FailureClass::Tls;
+    let said = harmless::line(why, SAID);
+    let is_of_address = match step {
+        Step::Connect(_) | Step::StartTls(_) => true,
+        // Afterwards the message may have been taken, whatever is said or not said.
+        Step::Content => false,
+        // RFC 5321 section 3.8: 421 closes the connection at any step.
+        Step::Login | Step::Sender | Step::Recipient(_) | Step::Data => {
+            status == Some(421) || status.is_none() && class != FailureClass::Auth
+        }
+    };
+    SessionFailure { failure: Failure { class, is_permanent, text: format!("{step}: {said}"), said }, is_of_address }
+}
+
+/// What a broken connection means at `step`: no connection, no TLS, or no sense in what comes.
+fn broken(step: Step<'_>, error: &(dyn Error + 'static)) -> FailureClass {
+    let mut io: Option<&io::Error> = None;
+    let mut next = Some(error);
+    while let Some(current) = next {
+        io = io.or(current.downcast_ref());
+        next = current.source();
+    }
+    match (step, io.map(io::Error::kind)) {
+        (Step::Connect(_) | Step::StartTls(_), _) if super::is_tls(error) => FailureClass::Tls,
+        (Step::Connect(_) | Step::StartTls(_), Some(io::ErrorKind::UnexpectedEof)) => FailureClass::Tls,
+        // It answers, but nothing that could be an answer.
+        (_, Some(io::ErrorKind::InvalidData)) => FailureClass::Other,
+        (Step::Connect(_), Some(_)) => FailureClass::Connect,
+        (Step::StartTls(_), Some(_)) => FailureClass::Tls,
+        _ => FailureClass::Other,
+    }
+}
+
+impl Failure {
+    /// A fault of ours.
+    pub(super) fn own(text: String) -> Self {
+        Self::of(FailureClass::Other, text)
+    }
+
+    /// One that may pass.
+    pub(super) fn of(class: FailureClass, text: String) -> Self {
+        Self { class, is_permanent: false, said: text.clone(), text }
+    }
+
+    /// What the addresses of a relay came to: for good only where each of them says so.
+    pub(super) fn of_all(mut failures: Vec<Self>) -> Self {
+        let Some(last) = failures.pop() else { return Self::own("the relay has no address to dial".into()) };
+        if failures.is_empty() {
+            return last;
+        }
+        let is_permanent = last.is_permanent && failures.iter().all(|failure| failure.is_permanent);
+        let class = failures.iter().chain([&last]).find(|failure| failure.is_permanent == is_permanent);
+        let class = class.map_or(last.class, |failure| failure.class);
+        let more = failures.len().saturating_sub(TOLD - 1);
+        let mut texts: Vec<String> = failures.into_iter().take(TOLD - 1).map(|failure| failure.text).collect();
+        if more > 0 {
+            texts.push(format!("{more} more addresses failed as well"));
+        }
+        texts.push(last.text);
+        Self { class, is_permanent, text: texts.join("; "), said: last.said }
+    }
+}
+
+impl From<Failure> for DeliveryFailure {
+    fn from(failure: Failure) -> Self {
+        Self { class: failure.class, text: failure.text }
+    }
+}
+
+impl From<Failure> for Receipt {
+    fn from(failure: Failure) -> Self {
+        if failure.is_permanent { Self::Rejected(failure.into()) } else { Self::Retry(failure.into()) }
+    }
+}
+
+impl fmt::Display for Step<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(address) => write!(f, "connecting to the relay at {address}"),
+            Self::StartTls(address) => write!(f, "upgrading to TLS at {address}"),
+            Self::Login => f.write_str("logging in"),
+            Self::Sender => f.write_str("naming the sender"),
+            Self::Recipient(recipient) => write!(f, "naming recipient {recipient}"),
+            Self::Data => f.write_str("asking to hand over the message"),
+            Self::Content => f.write_str("handing over the message"),
+        }
+    }
+}

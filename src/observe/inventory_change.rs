@@ -1,0 +1,118 @@
+//! From one inventory to the next: what stays, what moved to another place, what is gone.
+//!
+//! A subject is its name; where it is connected to and whom we expect there is its place. What was seen at one place
+//! says nothing of another, so beliefs about what moved are dropped, while alarms about it stand until it is seen
+//! again. Called by what keeps beliefs and by the engine.
+
+use crate::model::inventory::{Inventory, Reference};
+use crate::model::subject::{Name, Subject};
+
+/// A change of the inventory.
+#[derive(Debug, Clone, Copy)]
+pub struct InventoryChange<'a> {
+    old: &'a Inventory,
+    new: &'a Inventory,
+}
+
+/// What a change means for one subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Watched as before, at the same place.
+    Stays,
+    /// Watched, but not before or not there: nothing that was seen holds.
+    Moved,
+    /// Watched no longer.
+    Gone,
+}
+
+impl<'a> InventoryChange<'a> {
+    /// The change from `old` to `new`.
+    #[must_use]
+    pub const fn new(old: &'a Inventory, new: &'a Inventory) -> Self {
+        Self { old, new }
+    }
+
+    /// What becomes of `subject`.
+    #[must_use]
+    pub fn fate(self, subject: &Subject) -> Fate {
+        if !self.new.watches(subject) {
+            Fate::Gone
+        } else if self.old.watches(subject) && self.is_same_place(subject) {
+            Fate::Stays
+        } else {
+            Fate::Moved
+        }
+    }
+
+    /// Whether the metrics listener of an etcd member, or those of all members of an etcd cluster, are where they were.
+    /// Anything else has none.
+    #[must_use]
+    pub fn listens_as_before(self, subject: &Subject) -> bool {
+        let Some(etcd) = subject.etcd() else { return true };
+        let known = |inventory: &'a Inventory| inventory.etcd(&etcd).map(|known| &known.listeners);
+        match subject {
+            Subject::EtcdMember(_, _, member) => {
+                let own = |inventory| known(inventory).and_then(|listeners| listeners.get(member));
+                own(self.old) == own(self.new)
+            }
+            Subject::Vantage
+            | Subject::Reference(_)
+            | Subject::Resolver(_)
+            | Subject::Proxy(_)
+            | Subject::Cluster(_)
+            | Subject::Vip(_)
+            | Subject::Apiserver(..)
+            | Subject::Etcd(..)
+            | Subject::Stored(..)
+            | Subject::Chain(..) => known(self.old) == known(self.new),
+        }
+    }
+
+    /// Everything watched from now on that moved.
+    pub fn moved(self) -> impl Iterator<Item = Subject> {
+        subjects(self.new).filter(move |subject| self.fate(subject) == Fate::Moved)
+    }
+
+    fn is_same_place(self, subject: &Subject) -> bool {
+        match subject {
+            // The way to a cluster is followed under the cluster's name.
+            Subject::Cluster(name) => {
+                let way = |inventory: &'a Inventory| inventory.clusters.get(name).map(|known| &known.proxy);
+                way(self.old) == way(self.new)
+            }
+            Subject::Vantage | Subject::Proxy(_) | Subject::Stored(..) | Subject::Chain(..) => true,
+            Subject::Reference(_) | Subject::Resolver(_) => self.old.address(subject) == self.new.address(subject),
+            Subject::Vip(_) | Subject::Apiserver(..) | Subject::EtcdMember(..) => {
+                let place = |inventory: &'a Inventory| {
+                    let proxy = inventory.proxy_before(subject);
+                    inventory.endpoint(subject).map(|endpoint| (&endpoint.address, &endpoint.server_name, proxy))
+                };
+                place(self.old) == place(self.new)
+            }
+            // A round asks all members, and a vote counts them.
+            Subject::Etcd(cluster, etcd) => {
+                let members = |inventory: &'a Inventory| -> Vec<Name> {
+                    let known = inventory.clusters.get(cluster).and_then(|known| known.etcds.get(etcd));
+                    known.map(|etcd| etcd.members.keys().cloned().collect()).unwrap_or_default()
+                };
+                let member = |name: &Name| Subject::EtcdMember(cluster.clone(), etcd.clone(), name.clone());
+                members(self.old) == members(self.new)
+                    && members(self.new).iter().all(|name| self.is_same_place(&member(name)))
+            }
+        }
+    }
+}
+
+fn subjects(inventory: &Inventory) -> impl Iterator<Item = Subject> {
+    let clusters = inventory.clusters.iter().flat_map(|(name, cluster)| {
+        let vip = cluster.vip.iter().map(|_| Subject::Vip(name.clone()));
+        let etcds = cluster.etcds.iter().flat_map(|(etcd, known)| {
+            known.member_subjects(name, etcd).chain([Subject::Etcd(name.clone(), etcd.clone())])
+        });
+        cluster.apiserver_subjects(name).chain(vip).chain(etcds).collect::<Vec<_>>()
+    });
+    let named = |known: &Reference| known.name.clone();
+    let references = inventory.references.iter().map(move |known| Subject::Reference(named(known)));
+    let resolvers = inventory.resolvers.iter().map(move |known| Subject::Resolver(named(known)));
+    clusters.chain(references).chain(resolvers)
+}

@@ -1,0 +1,73 @@
+//! A site of which nothing answers. From the rules a dead quorum and a dead site look alike; who is woken needs to know
+//! which, because the first is mended at a keyboard and the second is not.
+
+use std::collections::BTreeSet;
+
+use crate::judge::commands::any_host;
+use crate::judge::phrases;
+use crate::model::message::{Message, ProbeLine};
+use crate::model::phase::{Cause, Phase};
+use crate::model::probe::ProbeKind;
+use crate::model::rule::RuleId;
+use crate::model::subject::Subject;
+use crate::model::verdict::{Evidence, Finding};
+
+use super::document::Command;
+
+/// Hosts that the first command asks; more do not fit into a line.
+const ASKED: usize = 8;
+
+/// Whether apiservers and etcd were looked at, and every probe that decides found neither an answer nor a refusal. Only
+/// where the cause is that a whole part of the cluster is gone: a certificate means what it means on a dead site, too.
+pub(super) fn is_silent(message: &Message, root: &Finding) -> bool {
+    let is_gone = if let Evidence::Quorum { answering, silent, .. } = &root.evidence {
+        answering.is_empty() && silent.iter().all(|(_, unseen)| is_silence(unseen.cause))
+    } else {
+        matches!(root.rule, RuleId::F23 | RuleId::F24)
+    };
+    let deciding = || message.probes.iter().filter(|line| decides(line));
+    let any = |of: fn(&Subject) -> bool| deciding().any(|line| of(&line.probe.subject));
+    let Some(first) = deciding().map(|line| line.at).min() else { return false };
+    is_gone
+        && any(|subject| matches!(subject, Subject::Apiserver(..)))
+        && any(|subject| matches!(subject, Subject::EtcdMember(..)))
+        && deciding().all(is_mute)
+        && !message.probes.iter().any(|line| line.at >= first && line.outcome.is_ok())
+}
+
+/// What is so, for the top of the message.
+pub(super) fn sentence(message: &Message) -> String {
+    let tls_endpoint = message.incident.cluster.as_ref().map_or("the cluster", |cluster| cluster.as_str());
+    format!(
+        "No endpoint of {tls_endpoint} responds to {vantage}, and none refuses the connection: the site, or the network to it, is down.",
+        vantage = message.vantage
+    )
+}
+
+/// What it means, in place of what the rule says of a site that still runs.
+pub(super) const IMPACT: &str = "If the site is down, so is all that runs there. If only the network to it is, it may \
+    still be working for its users: check from another network.";
+
+/// What tells the two apart.
+pub(super) fn command(message: &Message) -> Command {
+    let addresses = message.probes.iter().filter(|line| decides(line)).map(|line| phrases::host(&line.address));
+    let hosts: BTreeSet<&str> = addresses.filter(|host| !host.is_empty()).collect();
+    let hosts: Vec<&str> = hosts.into_iter().take(ASKED).collect();
+    Command::shown(&any_host(&hosts, &message.vantage))
+}
+
+fn decides(line: &ProbeLine) -> bool {
+    matches!(line.probe.kind, ProbeKind::Readyz | ProbeKind::EtcdStatus)
+}
+
+/// A readyz must fail while connecting: a process that hangs still has a kernel that takes connections, until as many
+/// wait as it lets wait. Status goes over a connection that is kept, where the first silence is that of an answer.
+fn is_mute(line: &ProbeLine) -> bool {
+    let Err(unseen) = line.outcome else { return false };
+    let is_connect = unseen.phase == Phase::Dial || line.probe.kind == ProbeKind::EtcdStatus;
+    is_connect && is_silence(unseen.cause)
+}
+
+const fn is_silence(cause: Cause) -> bool {
+    matches!(cause, Cause::Timeout | Cause::Unreachable)
+}

@@ -1,0 +1,32 @@
+//! Scripted worlds on virtual time: "at 30 s api-2 dies; expect one mail; at 90 s it is back; expect its all-clear".
+//!
+//! The engine is real, the world is a script. Nothing sleeps and no clock is read; an hour takes milliseconds.
+
+mod again;
+mod alarms;
+mod answers;
+mod blindness;
+mod ceiling;
+mod chance;
+mod client_hellos;
+mod delivery;
+mod disk;
+mod durable;
+mod etcd_splits;
+mod faults;
+mod filling;
+mod mute;
+mod ongoing;
+mod page;
+mod peers;
+mod proxies;
+mod recipients;
+mod references;
+mod regressions;
+mod reloads;
+mod restarts;
+mod setup;
+mod silences;
+mod trust;
+mod upgrades;
+mod world;

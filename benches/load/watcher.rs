@@ -144,7 +144,7 @@ fn configuration(
     let file = |name: &str| format!("{{ file: {} }}", pki.file(name).display());
     let mut text = format!(
         "vantage: {{ name: bench, listen: \"{listen}\", store: {store}/vedette.db, resolvers: [] }}\n\
-         timing: {{ readyz_interval: {}ms, ordinary_interval: 1h }}\nclusters:\n",
+         timing: {{ readyz_interval: {}ms, version_interval: 1h }}\nclusters:\n",
         interval.as_millis()
     );
     let each = per_cluster(interval);

@@ -133,7 +133,7 @@ impl Incidents {
     }
 
     /// The open incident that was told, whose cause has ended and explains `finding`, which began while the cause
-    /// stood. What remains of such an incident is told within the policy's `remains_after`, so nothing is lost by
+    /// stood. What remains of such an incident is told within the policy's `ongoing_after`, so nothing is lost by
     /// adding to it.
     #[must_use]
     pub fn aftermath_of(&self, finding: &Finding) -> Option<IncidentId> {
@@ -182,7 +182,7 @@ impl Incidents {
         let ids: Vec<IncidentId> = self.open.values().filter(is_untold).map(|open| open.incident.id.clone()).collect();
         let say = |open: &mut Open| {
             open.entitle();
-            open.repeats = Some(now.plus(policy.repeat_after));
+            open.repeats = Some(now.plus(policy.repeat_interval));
             open.say(MessageReason::First)
         };
         ids.iter().filter_map(|id| self.change(id, say)).collect()

@@ -14,32 +14,32 @@ use super::control_client::Whom;
 /// Suppress notifications for a cluster; monitoring continues
 ///
 /// What begins while a cluster is silenced is probed, judged and listed as ever. Anything still wrong when the silence
-/// ends is mailed then. A full outage of the cluster is mailed at once all the same, unless --even-if-dead is given,
+/// ends is mailed then. A full outage of the cluster is mailed at once all the same, unless --include-outages is given,
 /// and so is the resolution of what was mailed before. A silence ends by itself, after a day at most, and survives
 /// restarts.
 ///
 /// Exits 0 when it is done and on disk, and 1 otherwise.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  vedette silence prod 2h --reason 'defragmenting etcd'\n  \
-                        vedette silence prod --end\n  vedette silence --list")]
+#[command(after_help = "Examples:\n  vedette silence prod 2h --comment 'defragmenting etcd'\n  \
+                        vedette silence prod --expire\n  vedette silence --list")]
 pub(super) struct Silence {
     /// The cluster, by its name in the configuration
     #[arg(required_unless_present = "list")]
     cluster: Option<String>,
     /// How long, from 1m to 24h, such as 90m or 1h30m
-    #[arg(required_unless_present_any = ["list", "end"], conflicts_with = "end")]
+    #[arg(required_unless_present_any = ["list", "expire"], conflicts_with = "expire")]
     duration: Option<String>,
     /// Why: shown on the status page, and in the mail that follows if something is still wrong
-    #[arg(long, value_name = "TEXT", required_unless_present_any = ["list", "end"], conflicts_with = "end")]
-    reason: Option<String>,
+    #[arg(long, value_name = "TEXT", required_unless_present_any = ["list", "expire"], conflicts_with = "expire")]
+    comment: Option<String>,
     /// Suppress even the mail about a full outage
-    #[arg(long, conflicts_with = "end")]
-    even_if_dead: bool,
+    #[arg(long, conflicts_with = "expire")]
+    include_outages: bool,
     /// End the silence of the cluster; anything still wrong is mailed at once
     #[arg(long)]
-    end: bool,
+    expire: bool,
     /// List the silences in force
-    #[arg(long, conflicts_with_all = ["cluster", "duration", "reason", "even_if_dead", "end"])]
+    #[arg(long, conflicts_with_all = ["cluster", "duration", "comment", "include_outages", "expire"])]
     list: bool,
     /// Answer in JSON
     #[arg(long)]
@@ -51,7 +51,7 @@ pub(super) struct Silence {
 impl Silence {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let Some(cluster) = &self.cluster else { return self.list() };
-        let (path, method, body) = if self.end {
+        let (path, method, body) = if self.expire {
             (format!("/control/silence/{cluster}"), Method::DELETE, String::new())
         } else {
             ("/control/silence".to_owned(), Method::POST, serde_json::to_string(&self.silence_request(cluster)?)?)
@@ -61,7 +61,7 @@ impl Silence {
             anyhow::bail!("{}", answer.text.trim_end());
         }
         let done: Answer = serde_json::from_str(&answer.text).context("the answer cannot be read")?;
-        let shown = match (self.json, self.end) {
+        let shown = match (self.json, self.expire) {
             (true, _) => answer.text,
             (false, true) => ended(&done),
             (false, false) => begun(&done),
@@ -87,8 +87,8 @@ impl Silence {
         Ok(SilenceRequest {
             cluster: cluster.to_owned(),
             lasting_seconds: lasting.as_secs(),
-            reason: self.reason.clone().unwrap_or_default(),
-            even_if_dead: self.even_if_dead,
+            reason: self.comment.clone().unwrap_or_default(),
+            even_if_dead: self.include_outages,
             by: ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok()),
         })
     }

@@ -28,7 +28,7 @@ impl TlsEndpoint {
         if self.proxy.is_some() {
             return ProbeResult::of(&timer, None, Ok(Reading::Addresses(Vec::new())));
         }
-        let places = match context.names.places(&self.address, context.policy.dial_deadline, &timer).await {
+        let places = match context.names.places(&self.address, context.policy.connect_timeout, &timer).await {
             Ok(places) if places.len() > 1 => places,
             Ok(_) => return ProbeResult::of(&timer, None, Ok(Reading::Addresses(Vec::new()))),
             Err(unseen) => return ProbeResult::of(&timer, None, Err(unseen)),
@@ -76,7 +76,7 @@ impl TlsEndpoint {
         timer: &PhaseTimer,
     ) -> Result<(), Unseen> {
         let connecting = async { TcpStream::connect(place).await.map_err(|error| fault::of_io(&error)) };
-        let connected = timer.step(Phase::Dial, context.policy.dial_deadline, connecting).await;
+        let connected = timer.step(Phase::Dial, context.policy.connect_timeout, connecting).await;
         if connected.is_ok() || matches!(connected, Err(Unseen { cause: Cause::Refused | Cause::Reset, .. })) {
             timer.heard_from(place.ip());
         }
@@ -84,7 +84,7 @@ impl TlsEndpoint {
         let recorder = context.tls.recorder(ready_credentials.client.clone());
         let wire = Box::new(Metered::new(stream, Meter::of(handshake::BYTES)));
         let shaking = context.tls.shake(&recorder, (self.alpn(), hello), self.name.clone(), wire);
-        let shaken = timer.step(Phase::Tls, context.policy.tls_deadline, shaking).await?;
+        let shaken = timer.step(Phase::Tls, context.policy.tls_timeout, shaking).await?;
         // Under TLS 1.3 a refusal of our certificate arrives now; the graceful close reads it, and it changes nothing.
         context.close_gracefully(shaken);
         Ok(())

@@ -150,7 +150,7 @@ impl Apiserver {
         hello: Hello,
         timer: &PhaseTimer,
     ) -> Asked {
-        let Ok(mut kept) = tokio::time::timeout(context.policy.answer_deadline, self.kept.lock()).await else {
+        let Ok(mut kept) = tokio::time::timeout(context.policy.response_timeout, self.kept.lock()).await else {
             return (None, false, Err(Unseen { phase: Phase::FirstByte, cause: Cause::Timeout }));
         };
         // Held until another one is open: a rotated identity never leaves us without a connection.
@@ -205,7 +205,7 @@ impl Apiserver {
         let OpenConnection { stream, peer, is_trusted, generation, has_answered } = line;
         let watch = stream.watch();
         let question = self.question(page, ready_credentials, is_trusted, false);
-        let exchange = http_get::exchange(stream, &question, context.policy.answer_deadline, timer).await;
+        let exchange = http_get::exchange(stream, &question, context.policy.response_timeout, timer).await;
         if exchange.answer.as_ref().is_ok_and(|answer| answer.closes) {
             watch.announce();
         }

@@ -43,7 +43,7 @@ pub(crate) async fn dial(
     policy: &Policy,
     timer: &PhaseTimer,
 ) -> Result<Connected, Unseen> {
-    let limit = policy.dial_deadline;
+    let limit = policy.connect_timeout;
     let Some(proxy) = proxy else {
         let places = names.places(address, limit, timer).await?;
         let connecting = race::connect(names, address, places, limit, timer);
@@ -58,7 +58,7 @@ pub(crate) async fn dial(
     let (stream, peer) = timer.step(Phase::Dial, limit, connecting).await.map_err(blame)?;
     // A proxy that cannot reach a target says so after a connection attempt of its own, which takes 3 s where a machine
     // is gone from its network (the kernel's three ARP requests): it has the time of an answer.
-    let opening = timer.step(Phase::Dial, policy.answer_deadline, tunnel(proxy, stream, address)).await;
+    let opening = timer.step(Phase::Dial, policy.response_timeout, tunnel(proxy, stream, address)).await;
     let is_mute = |unseen: &Unseen| unseen.cause == Cause::Timeout;
     let mute = |unseen: Unseen| Unseen { cause: Cause::ProxySilent, ..unseen };
     let wire = opening.map_err(|unseen| if is_mute(&unseen) { mute(unseen) } else { unseen })?;

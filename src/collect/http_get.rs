@@ -126,7 +126,7 @@ pub(crate) async fn once<S: ByteStream + 'static>(
     question: &Question<'_>,
     timer: &PhaseTimer,
 ) -> Result<Answer, Unseen> {
-    let Exchange { answer, stream } = exchange(stream, question, context.policy.answer_deadline, timer).await;
+    let Exchange { answer, stream } = exchange(stream, question, context.policy.response_timeout, timer).await;
     if let Some(stream) = stream {
         context.close_gracefully(stream);
     }

@@ -199,7 +199,7 @@ impl Target {
 /// A reference target proves the path by accepting and by refusing alike.
 async fn probe_reference(context: &ProbeContext, address: &Address) -> ProbeResult {
     let timer = PhaseTimer::new(&context.clock);
-    let limit = context.policy.dial_deadline;
+    let limit = context.policy.connect_timeout;
     let places = match context.names.places(address, limit, &timer).await {
         Ok(places) => places,
         Err(unseen) => return ProbeResult::of(&timer, None, Err(unseen)),
@@ -218,7 +218,7 @@ async fn probe_reference(context: &ProbeContext, address: &Address) -> ProbeResu
 
 async fn probe_resolver(context: &ProbeContext, address: &Address) -> ProbeResult {
     let timer = PhaseTimer::new(&context.clock);
-    let limit = context.policy.dial_deadline;
+    let limit = context.policy.connect_timeout;
     let place: Option<SocketAddr> = match context.names.places(address, limit, &timer).await {
         Ok(places) => places.first().copied(),
         Err(unseen) => return ProbeResult::of(&timer, None, Err(unseen)),

@@ -143,7 +143,7 @@ impl TlsEndpoint {
             }
         };
         let greeted = self.smaller.begun(hello);
-        let shaken = timer.step(Phase::Tls, context.policy.tls_deadline, Box::pin(shake)).await;
+        let shaken = timer.step(Phase::Tls, context.policy.tls_timeout, Box::pin(shake)).await;
         let is_heard = meter.left() < handshake::BYTES;
         let told = (is_heard || matches!(&shaken, Err(unseen) if is_cut(unseen.cause))).then_some(is_heard);
         if let Some(is_heard) = told {

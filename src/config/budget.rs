@@ -32,7 +32,7 @@ impl Planned {
     /// The plan for `cluster` under `policy`.
     #[must_use]
     pub fn new(cluster: &Cluster, policy: &Policy) -> Self {
-        let ordinary = 2.0 * per_second(policy.ordinary_interval);
+        let ordinary = 2.0 * per_second(policy.version_interval);
         let instances = count(cluster.apiservers.len());
         let vips = count(usize::from(cluster.vip.is_some()));
         let connected = cluster.vip.iter().chain(cluster.apiservers.iter().map(|(_, endpoint)| endpoint));
@@ -41,7 +41,7 @@ impl Planned {
         Self {
             apiservers: instances * (per_second(policy.readyz_interval) + ordinary)
                 + vips * (per_second(policy.vip_interval) + ordinary)
-                + count(named) * f64::from(PLANNED_ADDRESSES) * per_second(policy.chain_interval),
+                + count(named) * f64::from(PLANNED_ADDRESSES) * per_second(policy.etcd_tls_interval),
             // The sum of nothing is -0.0, and would be printed so.
             etcd: cluster.etcds.iter().map(|etcd| asked_of(etcd, policy)).fold(0.0, |sum, asked| sum + asked),
             apiservers_goal: 0.6 * instances + 2.0,
@@ -94,13 +94,13 @@ fn asked_of(etcd: &Etcd, policy: &Policy) -> f64 {
     if etcd.is_metrics_only {
         return pages
             + listeners * per_second(policy.etcd_status_interval)
-            + count(chains) * per_second(policy.chain_interval);
+            + count(chains) * per_second(policy.etcd_tls_interval);
     }
     let mut rounds = vec![
         policy.etcd_status_interval,
         policy.etcd_read_interval,
         policy.etcd_members_interval,
-        policy.chain_interval,
+        policy.etcd_tls_interval,
     ];
     if etcd.listeners.len() < etcd.members.len() {
         rounds.push(policy.etcd_alarms_interval);

@@ -26,7 +26,7 @@ pub(super) const KEYS: [&str; 11] = [
     "apiservers",
     "etcd",
     "files",
-    "levels",
+    "severities",
 ];
 pub(super) const CREDENTIALS_KEYS: [&str; 5] = ["ca", "client_certificate", "client_key", "token", "proxy"];
 pub(super) const VIP_KEYS: [&str; 4] = ["address", "server_name", "failover", "certificates"];

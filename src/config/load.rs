@@ -23,7 +23,8 @@ use crate::parse::invisible;
 use crate::parse::text;
 use crate::parse::yaml::{self, Node, Position};
 
-pub(super) const KEYS: [&str; 8] = ["vantage", "mail", "links", "heartbeat", "levels", "files", "clusters", "timing"];
+pub(super) const KEYS: [&str; 8] =
+    ["vantage", "mail", "links", "heartbeat", "severities", "files", "clusters", "timing"];
 
 /// A file that can be used, as it was read.
 #[derive(Debug, Clone)]
@@ -156,10 +157,10 @@ impl ReadContext<'_> {
         self.complaints.add(Flaw::warning(root.position, what).hint(hint));
     }
 
-    /// The `levels` of a section.
+    /// The `severities` of a section.
     pub(super) fn levels(&self, section: &Section<'_>) -> BTreeMap<RuleId, Level> {
         let mut levels = BTreeMap::new();
-        let Some(section) = section.find("levels").and_then(|node| Section::open_any(node, self.complaints)) else {
+        let Some(section) = section.find("severities").and_then(|node| Section::open_any(node, self.complaints)) else {
             return levels;
         };
         for entry in section.entries() {

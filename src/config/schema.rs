@@ -37,7 +37,7 @@ struct Configuration {
     /// A dead man's switch: GET to a URL as long as vedette probes, decides and can notify. Default: none.
     heartbeat: Option<Heartbeat>,
     /// Severities of rules, for all clusters. Default: each rule's own level. Example: `F49: info`.
-    levels: Option<Levels>,
+    severities: Option<Severities>,
     /// Certificates and tokens in files that belong to no cluster, whose expiry is monitored. Default: only those that
     /// vedette itself uses.
     files: Option<Vec<Files>>,
@@ -172,7 +172,7 @@ struct Cluster {
     /// Certificates and tokens in files, whose expiry is monitored. Default: only those that vedette itself uses.
     files: Option<Vec<Files>>,
     /// Severities of rules, for this cluster. Default: none.
-    levels: Option<Levels>,
+    severities: Option<Severities>,
 }
 
 /// A kubeconfig to read.
@@ -333,7 +333,7 @@ const PATTERN: &str = r"^([0-9]+(ms|s|m|h|d))+$";
 /// A number, or a number with a unit.
 struct NumberOrText;
 /// Rules by name, each with a level.
-struct Levels;
+struct Severities;
 /// Who renews.
 struct Renewal;
 /// A login name that a shell takes as it is.
@@ -354,9 +354,9 @@ impl JsonSchema for NumberOrText {
     }
 }
 
-impl JsonSchema for Levels {
+impl JsonSchema for Severities {
     fn schema_name() -> Cow<'static, str> {
-        "Levels".into()
+        "Severities".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {

@@ -34,31 +34,31 @@ const HOLD: (u64, u64) = (1_000, 86_400_000);
 pub(super) const KNOBS: [TimingKey; 27] = [
     timing_key("readyz_interval", INTERVAL, |policy| &mut policy.readyz_interval),
     timing_key("vip_interval", INTERVAL, |policy| &mut policy.vip_interval),
-    timing_key("ordinary_interval", INTERVAL, |policy| &mut policy.ordinary_interval),
+    timing_key("version_interval", INTERVAL, |policy| &mut policy.version_interval),
     timing_key("etcd_status_interval", INTERVAL, |policy| &mut policy.etcd_status_interval),
     timing_key("etcd_read_interval", INTERVAL, |policy| &mut policy.etcd_read_interval),
     timing_key("etcd_alarms_interval", INTERVAL, |policy| &mut policy.etcd_alarms_interval),
     timing_key("etcd_members_interval", INTERVAL, |policy| &mut policy.etcd_members_interval),
     timing_key("etcd_metrics_interval", INTERVAL, |policy| &mut policy.etcd_metrics_interval),
-    timing_key("chain_interval", INTERVAL, |policy| &mut policy.chain_interval),
+    timing_key("etcd_tls_interval", INTERVAL, |policy| &mut policy.etcd_tls_interval),
     timing_key("reference_interval", INTERVAL, |policy| &mut policy.reference_interval),
     timing_key("files_interval", INTERVAL, |policy| &mut policy.files_interval),
-    timing_key("dial_deadline", DEADLINE, |policy| &mut policy.dial_deadline),
-    timing_key("tls_deadline", DEADLINE, |policy| &mut policy.tls_deadline),
-    timing_key("answer_deadline", DEADLINE, |policy| &mut policy.answer_deadline),
-    timing_key("member_deadline", DEADLINE, |policy| &mut policy.member_deadline),
+    timing_key("connect_timeout", DEADLINE, |policy| &mut policy.connect_timeout),
+    timing_key("tls_timeout", DEADLINE, |policy| &mut policy.tls_timeout),
+    timing_key("response_timeout", DEADLINE, |policy| &mut policy.response_timeout),
+    timing_key("etcd_member_timeout", DEADLINE, |policy| &mut policy.etcd_member_timeout),
     timing_key("slow_after", DEADLINE, |policy| &mut policy.slow_after),
     timing_key("unproven_after", HOLD, |policy| &mut policy.unproven_after),
-    timing_key("redundancy_hold", HOLD, |policy| &mut policy.redundancy_hold),
-    timing_key("redundancy_critical", HOLD, |policy| &mut policy.redundancy_critical),
-    timing_key("sole_hold", HOLD, |policy| &mut policy.sole_hold),
-    timing_key("leaderless_hold", HOLD, |policy| &mut policy.leaderless_hold),
-    timing_key("recovery_hold", HOLD, |policy| &mut policy.recovery_hold),
-    timing_key("remains_after", HOLD, |policy| &mut policy.remains_after),
-    timing_key("stale_after", HOLD, |policy| &mut policy.stale_after),
-    timing_key("blind_mail", HOLD, |policy| &mut policy.blind_mail),
-    timing_key("repeat_after", HOLD, |policy| &mut policy.repeat_after),
-    timing_key("mute_after", HOLD, |policy| &mut policy.mute_after),
+    timing_key("redundancy_loss_for", HOLD, |policy| &mut policy.redundancy_loss_for),
+    timing_key("redundancy_loss_critical_after", HOLD, |policy| &mut policy.redundancy_loss_critical_after),
+    timing_key("single_instance_for", HOLD, |policy| &mut policy.single_instance_for),
+    timing_key("no_leader_for", HOLD, |policy| &mut policy.no_leader_for),
+    timing_key("keep_firing_for", HOLD, |policy| &mut policy.keep_firing_for),
+    timing_key("ongoing_after", HOLD, |policy| &mut policy.ongoing_after),
+    timing_key("not_loaded_after", HOLD, |policy| &mut policy.not_loaded_after),
+    timing_key("isolated_for", HOLD, |policy| &mut policy.isolated_for),
+    timing_key("repeat_interval", HOLD, |policy| &mut policy.repeat_interval),
+    timing_key("withhold_heartbeat_after", HOLD, |policy| &mut policy.withhold_heartbeat_after),
 ];
 
 impl ReadContext<'_> {
@@ -79,7 +79,12 @@ impl ReadContext<'_> {
                 self.complaints.add(Flaw::error(position, format!("'{key}' must be shorter than '{other}'")));
             }
         };
-        below(policy.slow_after, policy.answer_deadline, "slow_after", "answer_deadline");
-        below(policy.redundancy_hold, policy.redundancy_critical, "redundancy_hold", "redundancy_critical");
+        below(policy.slow_after, policy.response_timeout, "slow_after", "response_timeout");
+        below(
+            policy.redundancy_loss_for,
+            policy.redundancy_loss_critical_after,
+            "redundancy_loss_for",
+            "redundancy_loss_critical_after",
+        );
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn differences(old: &Settings, new: &Settings) -> Vec<String> {
         ("links", old.links == new.links),
         ("heartbeat", old.heartbeat == new.heartbeat),
         ("files", old.files == new.files),
-        ("levels", old.levels == new.levels),
+        ("severities", old.levels == new.levels),
         ("timing", old.policy == new.policy),
     ];
     phrases.extend(sections.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| format!("{name} changed")));

@@ -40,7 +40,7 @@ impl HeartbeatTimer {
 impl Engine {
     pub(super) fn heartbeat_state(&self, now: Now) -> HeartbeatState {
         let is_recent = |at| now.mono.since(at) < STALL_SHOWS;
-        let is_old = |since| now.mono.since(since) >= self.view.policy().mute_after;
+        let is_old = |since| now.mono.since(since) >= self.view.policy().withhold_heartbeat_after;
         if !self.view.inventory().heartbeat {
             HeartbeatState::Off
         } else if self.view.path().is_blind() {

@@ -124,7 +124,7 @@ impl OrderIntake {
             return wrong("a silence lasts from 1m to 24h");
         }
         if reason.is_empty() {
-            return wrong("a silence needs a reason: others will wonder why nobody was told");
+            return wrong("a silence needs a comment: others will wonder why nobody was told");
         }
         let since = self.clock.now().wall;
         Ok(Silence {

@@ -98,7 +98,7 @@ fn judge_path(context: &RuleContext<'_>) -> Verdict {
         subject: Subject::Vantage,
         level: Level::Critical,
         since: since.wall,
-        hold: context.policy().blind_mail,
+        hold: context.policy().isolated_for,
         path_unproven: false,
         evidence: Evidence::Blind { silent: remote_tracks(context).count(), references: seen.len() },
     })

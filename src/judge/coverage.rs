@@ -205,7 +205,7 @@ fn judge_name(context: &RuleContext<'_>, endpoint: Subject) -> Verdict {
         rule: RuleId::F53,
         level: Level::Warning,
         since: run.first.wall,
-        hold: context.policy().blind_mail,
+        hold: context.policy().isolated_for,
         path_unproven: false,
         evidence: Evidence::Coverage { gaps: vec![Gap::Unresolved(vec![endpoint.clone()])] },
         subject: endpoint,

@@ -299,7 +299,7 @@ fn stored_paths(context: &RuleContext<'_>, certificate: &Certificate) -> Vec<Str
 fn is_behind(context: &RuleContext<'_>, instance: &Subject, seen: &ServedSeen) -> bool {
     let answers = context.view.track(instance, Aspect::Answer).is_some_and(|track| track.bad().is_none());
     // A probe is dated from its start, and its handshake ends at most this much later.
-    let handshake = context.policy().dial_deadline + context.policy().tls_deadline;
+    let handshake = context.policy().connect_timeout + context.policy().tls_timeout;
     let may_be_its_own =
         |own: &ServedSeen| own.at.mono <= seen.since.mono || seen.at.mono <= own.since.mono.plus(handshake);
     answers && context.view.served(instance).is_none_or(may_be_its_own)

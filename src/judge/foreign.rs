@@ -165,7 +165,7 @@ fn judge_answers(context: &RuleContext<'_>, whole: Subject, endpoints: &[Subject
         subject: whole,
         level: if all { Level::Critical } else { Level::Warning },
         since: since.wall,
-        hold: if all { policy.sole_hold } else { policy.redundancy_hold },
+        hold: if all { policy.single_instance_for } else { policy.redundancy_loss_for },
         path_unproven: subject_states.iter().any(|(_, subject_state)| subject_state.is_unproven()),
         evidence: Evidence::Impostor { parts, bad, of: instances.len() },
     })
@@ -183,7 +183,7 @@ const fn answers(symptom: &Symptom) -> bool {
 /// requests get some of their own probes before they are believed to have stayed behind.
 fn is_told_already(context: &RuleContext<'_>, endpoint: &Subject, ordinary: &BadRun) -> bool {
     let Some(track) = context.view.track(endpoint, Aspect::Answer) else { return false };
-    let aftermath = context.policy().ordinary_interval.saturating_mul(2);
+    let aftermath = context.policy().version_interval.saturating_mul(2);
     let is_recent = |last: Mono| ordinary.run.last.mono < last.plus(aftermath);
     track.bad().is_some() || track.last_bad().is_some_and(is_recent)
 }

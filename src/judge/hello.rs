@@ -103,7 +103,7 @@ fn judge_paths(context: &RuleContext<'_>, whole: Subject, endpoints: &[Subject])
         subject: whole,
         level: Level::Warning,
         since: since.wall,
-        hold: context.policy().redundancy_hold,
+        hold: context.policy().redundancy_loss_for,
         path_unproven: false,
         evidence: Evidence::Hello { endpoints: narrow, of: endpoints.len(), pairs: context.policy().hello_pairs },
     })

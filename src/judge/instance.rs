@@ -289,15 +289,18 @@ fn judge_one(context: &RuleContext<'_>, instance: &Subject, instances: &[Subject
     }
     let ready = ready(context, instances);
     let lasted = context.now.mono.since(bad.kind.first.mono);
-    let level =
-        if ready <= 1 && lasted >= context.policy().redundancy_critical { Level::Critical } else { Level::Warning };
+    let level = if ready <= 1 && lasted >= context.policy().redundancy_loss_critical_after {
+        Level::Critical
+    } else {
+        Level::Warning
+    };
     let is_alive = context.reused_answers(instance, bad.kind.first);
     Verdict::Bad(Finding {
         rule: RuleId::F22,
         subject: instance.clone(),
         level,
         since: bad.kind.first.wall,
-        hold: context.policy().redundancy_hold,
+        hold: context.policy().redundancy_loss_for,
         path_unproven,
         evidence: Evidence::Partial {
             symptom: bad.symptom.clone(),
@@ -344,7 +347,7 @@ fn judge_partly(context: &RuleContext<'_>, endpoint: &Subject, instances: &[Subj
         subject: endpoint.clone(),
         level: Level::Warning,
         since: first.wall,
-        hold: policy.redundancy_hold,
+        hold: policy.redundancy_loss_for,
         path_unproven: false,
         evidence: Evidence::Partial {
             symptom: symptom.clone(),
@@ -406,7 +409,7 @@ fn judge_all(context: &RuleContext<'_>, whole: Subject) -> Verdict {
         subject: whole,
         level: Level::Critical,
         since: since.wall,
-        hold: if instances.len() == 1 { context.policy().sole_hold } else { Duration::ZERO },
+        hold: if instances.len() == 1 { context.policy().single_instance_for } else { Duration::ZERO },
         path_unproven: subject_states.iter().any(SubjectState::is_unproven),
         evidence: Evidence::AllBad { parts },
     })

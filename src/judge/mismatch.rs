@@ -246,7 +246,7 @@ fn judge_members(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
                     if *aspect == Aspect::Configured { by_status(context, &etcd) } else { by_pages(context, &etcd) };
                 // A leader that was cut off steps down within an election.
                 let (young, lasting): (Vec<_>, Vec<_>) = told.into_iter().partition(|mismatch| {
-                    matches!(mismatch, Mismatch::SeveralLeaders(_)) && lasted < context.policy().leaderless_hold
+                    matches!(mismatch, Mismatch::SeveralLeaders(_)) && lasted < context.policy().no_leader_for
                 });
                 if lasting.is_empty() || !young.is_empty() {
                     doubts.push(Why::Suspected { since });
@@ -314,7 +314,7 @@ fn gravity(context: &RuleContext<'_>, mismatch: &Mismatch) -> (Level, Duration) 
     if is_writing_apart {
         (Level::Critical, Duration::ZERO)
     } else {
-        (Level::Warning, context.policy().redundancy_hold)
+        (Level::Warning, context.policy().redundancy_loss_for)
     }
 }
 
@@ -407,7 +407,7 @@ fn by_list(context: &RuleContext<'_>, etcd: &Subject) -> Vec<Seen> {
             mismatch: Mismatch::NotListed(strangers),
             since: list.at,
             level: Level::Warning,
-            hold: policy.redundancy_hold,
+            hold: policy.redundancy_loss_for,
             path_unproven: false,
         });
     }
@@ -415,7 +415,7 @@ fn by_list(context: &RuleContext<'_>, etcd: &Subject) -> Vec<Seen> {
     let since = context.view.track(etcd, Aspect::Started).and_then(|track| track.bad()).map(|bad| bad.run.first);
     if let Some(since) = since.filter(|_| !unstarted.is_empty()) {
         // A member that joins is listed before it starts: for some minutes that is no news.
-        let is_late = context.now.mono.since(since.mono) >= policy.redundancy_critical;
+        let is_late = context.now.mono.since(since.mono) >= policy.redundancy_loss_critical_after;
         let ids = unstarted.iter().map(|id| format!("{id:x}")).collect();
         seen.push(Seen {
             mismatch: Mismatch::NotStarted { ids, voters: list.voters().len() },

@@ -187,7 +187,7 @@ fn judge_proxy(context: &RuleContext<'_>, proxy: &Proxy) -> Verdict {
         subject: Subject::Proxy(proxy.name.clone()),
         level: Level::Critical,
         since,
-        hold: context.policy().blind_mail,
+        hold: context.policy().isolated_for,
         path_unproven: is_unproven,
         evidence: Evidence::Proxy { url: proxy.url.clone(), lost, of: clusters.len() },
     })

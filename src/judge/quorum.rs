@@ -267,14 +267,14 @@ fn judge_quorum(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
     // Voters that are not watched may well be running: what is known is that nobody here follows a leader.
     let is_leaderless = count.answering > 0 && count.answering + count.unwatched >= needed;
     let lasted = bad.run.last.mono.since(bad.run.first.mono);
-    if is_leaderless && lasted < context.policy().leaderless_hold {
+    if is_leaderless && lasted < context.policy().no_leader_for {
         return Verdict::Unknown(Why::Suspected { since: bad.run.first });
     }
     Verdict::Bad(Finding {
         rule: RuleId::F01,
         level: Level::Critical,
         since: first_bad(context, &etcd, bad).wall,
-        hold: if count.voters <= 1 { context.policy().sole_hold } else { Duration::ZERO },
+        hold: if count.voters <= 1 { context.policy().single_instance_for } else { Duration::ZERO },
         path_unproven,
         evidence: quorum_evidence(context, &etcd, count, is_leaderless),
         subject: etcd,
@@ -346,15 +346,18 @@ fn judge_member(context: &RuleContext<'_>, member: &Subject, members: &[Subject]
     let remaining = alive.len() + voters.unwatched;
     let lasted = context.now.mono.since(bad.run.first.mono);
     let is_on_the_edge = context.is_voter(member) && remaining <= majority(voters.all);
-    let level =
-        if is_on_the_edge && lasted >= context.policy().redundancy_critical { Level::Critical } else { Level::Warning };
+    let level = if is_on_the_edge && lasted >= context.policy().redundancy_loss_critical_after {
+        Level::Critical
+    } else {
+        Level::Warning
+    };
     let unseen = context.view.member_unseen(member).unwrap_or(NO_ANSWER);
     Verdict::Bad(Finding {
         rule: RuleId::F02,
         subject: member.clone(),
         level,
         since: bad.run.first.wall,
-        hold: context.policy().redundancy_hold,
+        hold: context.policy().redundancy_loss_for,
         path_unproven,
         evidence: Evidence::Silent { unseen, remaining, of: voters.all },
     })

@@ -326,9 +326,9 @@ fn judge_both(
                 level: if all { Level::Critical } else { Level::Warning },
                 since: since.wall,
                 hold: match (all, instances.len()) {
-                    (true, 1) => policy.sole_hold,
+                    (true, 1) => policy.single_instance_for,
                     (true, _) => Duration::ZERO,
-                    (false, _) => policy.redundancy_hold,
+                    (false, _) => policy.redundancy_loss_for,
                 },
                 path_unproven,
                 evidence: Evidence::NotReady { parts, of: instances.len(), etcd_agrees: etcd_agrees(context, since) },

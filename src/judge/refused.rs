@@ -195,7 +195,7 @@ fn judge_credential(context: &RuleContext<'_>, subject: &Subject, endpoints: &[S
         subject: subject.clone(),
         level: Level::Warning,
         since: run.first.wall,
-        hold: context.policy().redundancy_hold,
+        hold: context.policy().redundancy_loss_for,
         path_unproven: false,
         evidence: Evidence::Refused {
             unseen,

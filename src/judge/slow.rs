@@ -246,7 +246,7 @@ fn found(
         subject: whole.clone(),
         level: if all { Level::Critical } else { Level::Warning },
         since: since.wall,
-        hold: if all { policy.sole_hold } else { policy.redundancy_hold },
+        hold: if all { policy.single_instance_for } else { policy.redundancy_loss_for },
         path_unproven: false,
         evidence: Evidence::Slow {
             total: worst.map(|(_, (total, _))| *total).unwrap_or_default(),

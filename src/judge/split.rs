@@ -173,13 +173,13 @@ fn judge_split(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
     let lasted = context.now.mono.since(since.mono);
     let is_on_the_edge =
         following <= majority(count.voters) && apart.iter().any(|apart| context.is_voter(&apart.member));
-    let is_grave = is_on_the_edge && lasted >= context.policy().redundancy_critical;
+    let is_grave = is_on_the_edge && lasted >= context.policy().redundancy_loss_critical_after;
     let leader = count.agreed.map(|id| context.member_name(&etcd, id)).unwrap_or_default();
     Verdict::Bad(Finding {
         rule: RuleId::F03,
         level: if is_grave { Level::Critical } else { Level::Warning },
         since: since.wall,
-        hold: context.policy().redundancy_hold,
+        hold: context.policy().redundancy_loss_for,
         path_unproven,
         evidence: Evidence::Split { leader, term: count.term.unwrap_or_default(), following, of: count.voters, apart },
         subject: etcd,

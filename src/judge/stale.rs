@@ -1,7 +1,7 @@
 //! F54: an endpoint still serves an old certificate although a newer one lies on disk.
 //!
 //! The renewal has happened and the server has not noticed: it is not the certificate that is missing, but a reload.
-//! Told only after both were seen side by side for the policy's `stale_after`, because servers take a while to reload.
+//! Told only after both were seen side by side for the policy's `not_loaded_after`, because servers take a while to reload.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -141,7 +141,7 @@ fn judge_endpoint(context: &RuleContext<'_>, endpoint: Subject, files_view: Opti
         if newest.since.mono > seen.since.mono { newest.since } else { seen.since },
         if newest.until.mono < seen.at.mono { newest.until } else { seen.at },
     );
-    let is_confirmed = ended.mono.since(began.mono) >= context.policy().stale_after;
+    let is_confirmed = ended.mono.since(began.mono) >= context.policy().not_loaded_after;
     if !is_confirmed || newest.probes < PROBES || seen.repeats < PROBES {
         return Verdict::Unknown(Why::Suspected { since: began });
     }

@@ -241,7 +241,7 @@ fn judge_reason(context: &RuleContext<'_>, subject: &Subject, reason: Distrust, 
         subject: subject.clone(),
         level: Level::Warning,
         since: since.wall,
-        hold: context.policy().redundancy_hold,
+        hold: context.policy().redundancy_loss_for,
         path_unproven: false,
         evidence: Evidence::Untrusted {
             parts,

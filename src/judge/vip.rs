@@ -161,7 +161,7 @@ fn judge_vip(context: &RuleContext<'_>, vip: Subject, fails_over: bool) -> Verdi
         subject: vip,
         level: Level::Critical,
         since: bad.run.first.wall,
-        hold: if fails_over { context.policy().sole_hold } else { Duration::ZERO },
+        hold: if fails_over { context.policy().single_instance_for } else { Duration::ZERO },
         path_unproven,
     })
 }

@@ -25,7 +25,7 @@ pub struct Policy {
     /// Exempt probe at the API VIP over a new connection.
     pub vip_interval: Duration,
     /// `/livez` and `/version` over the reused connection.
-    pub ordinary_interval: Duration,
+    pub version_interval: Duration,
     /// Maintenance.Status round.
     pub etcd_status_interval: Duration,
     /// Linearizable read.
@@ -38,7 +38,7 @@ pub struct Policy {
     pub etcd_metrics_interval: Duration,
     /// Redial of etcd members for their chain, and of each address of a name that has several. For these it is the
     /// usual life of an answer of the DNS, and that of a pin: what changes faster cannot be told from it.
-    pub chain_interval: Duration,
+    pub etcd_tls_interval: Duration,
     /// Reference targets and resolvers, outside bursts.
     pub reference_interval: Duration,
     /// The kernel's clock state.
@@ -50,15 +50,15 @@ pub struct Policy {
     pub heartbeat_interval: Duration,
 
     /// Deadline for name and TCP.
-    pub dial_deadline: Duration,
+    pub connect_timeout: Duration,
     /// Deadline for the handshake.
-    pub tls_deadline: Duration,
+    pub tls_timeout: Duration,
     /// Deadline for the answer: a real apiserver without etcd names its failing parts only after 2 or 4 s.
-    pub answer_deadline: Duration,
+    pub response_timeout: Duration,
     /// A probe that lasts longer is a first bad sign, and a slow one if it ends well.
     pub slow_after: Duration,
     /// An etcd member that stays silent for this long counts as silent in its round.
-    pub member_deadline: Duration,
+    pub etcd_member_timeout: Duration,
     /// A probe at files ends after this, whatever the file system does; a hundred thousand certificates are read in
     /// less.
     pub files_deadline: Duration,
@@ -89,16 +89,16 @@ pub struct Policy {
     /// Findings of one cluster inside this window are one incident.
     pub settle: Duration,
     /// Hold of a lost redundancy.
-    pub redundancy_hold: Duration,
+    pub redundancy_loss_for: Duration,
     /// Hold of a dead address beside living ones: two lives of a usual DNS answer, for whoever takes an address out of
     /// service takes it out of the DNS, where its old answers live on for one; and the time of the third probe.
     pub address_hold: Duration,
     /// Without tolerance for a further loss for this long, a lost redundancy is critical.
-    pub redundancy_critical: Duration,
+    pub redundancy_loss_critical_after: Duration,
     /// Hold where there is only one instance or member, or an address that fails over.
-    pub sole_hold: Duration,
+    pub single_instance_for: Duration,
     /// A leader must be missing for this long; an election takes 1 to 2 s.
-    pub leaderless_hold: Duration,
+    pub no_leader_for: Duration,
     /// Failures of an endpoint that works in between are counted over this time: 30 probes at an API VIP.
     pub partly_window: Duration,
     /// So many of them make a finding: a restart is one, a restart that fails once is two.
@@ -114,23 +114,23 @@ pub struct Policy {
     /// A tier must be held this long: a defragmentation under way or one odd answer is no news.
     pub quota_hold: Duration,
     /// Good probes must last this long to end something.
-    pub recovery_hold: Duration,
+    pub keep_firing_for: Duration,
     /// And be this many.
     pub recovery_probes: u32,
     /// Consequences that outlive their cause by this are named. Source: control-plane.md, root-cause graph.
-    pub remains_after: Duration,
+    pub ongoing_after: Duration,
     /// What grew worse in an incident, but not louder than what was told of it before, waits this long for more of the
     /// same: certificates that one command made end within seconds of each other (kubeadm: nine within 6 s).
     pub part_wait: Duration,
     /// An older certificate must be served for this long beside a newer one on disk. Source: certificates.md 4.1, two
     /// looks ten minutes apart.
-    pub stale_after: Duration,
+    pub not_loaded_after: Duration,
     /// Probes in a row that must find a watched file missing or unreadable. Source: certificates.md section 6, 6.
     pub unread_probes: u32,
     /// Blindness is mailed after this.
-    pub blind_mail: Duration,
+    pub isolated_for: Duration,
     /// Open critical incidents are said again after this.
-    pub repeat_after: Duration,
+    pub repeat_interval: Duration,
 
     /// A wake-up later than this voids the probes it covered.
     pub loop_lag: Duration,
@@ -151,7 +151,7 @@ pub struct Policy {
     /// relay, and what is grave must not wait behind a hundred others.
     pub mails_at_once: usize,
     /// A critical mail unaccepted for this long withholds the heartbeat.
-    pub mute_after: Duration,
+    pub withhold_heartbeat_after: Duration,
     /// Holds are written down this often.
     pub hold_renewal: Duration,
     /// The snapshot is rebuilt at most this often.
@@ -195,7 +195,7 @@ impl Policy {
     /// The longest that a probe over a new connection takes: all its deadlines, one after the other.
     #[must_use]
     pub fn longest_probe(&self) -> Duration {
-        self.dial_deadline + self.tls_deadline + self.answer_deadline
+        self.connect_timeout + self.tls_timeout + self.response_timeout
     }
 }
 
@@ -213,22 +213,22 @@ impl Default for Policy {
         Self {
             readyz_interval: seconds(3),
             vip_interval: seconds(2),
-            ordinary_interval: seconds(10),
+            version_interval: seconds(10),
             etcd_status_interval: seconds(3),
             etcd_read_interval: seconds(10),
             etcd_alarms_interval: seconds(30),
             etcd_members_interval: seconds(60),
             etcd_metrics_interval: seconds(30),
-            chain_interval: seconds(60),
+            etcd_tls_interval: seconds(60),
             reference_interval: seconds(10),
             own_clock_interval: seconds(10),
             files_interval: seconds(60),
             heartbeat_interval: seconds(30),
-            dial_deadline: seconds(1),
-            tls_deadline: seconds(2),
-            answer_deadline: seconds(5),
+            connect_timeout: seconds(1),
+            tls_timeout: seconds(2),
+            response_timeout: seconds(5),
             slow_after: seconds(1),
-            member_deadline: seconds(1),
+            etcd_member_timeout: seconds(1),
             files_deadline: seconds(20),
             round_spread: seconds(1),
             confirm_probes: 3,
@@ -240,11 +240,11 @@ impl Default for Policy {
             hello_window: seconds(5),
             hello_retest: seconds(20),
             settle: Duration::from_millis(500),
-            redundancy_hold: seconds(30),
+            redundancy_loss_for: seconds(30),
             address_hold: seconds(130),
-            redundancy_critical: seconds(600),
-            sole_hold: seconds(10),
-            leaderless_hold: seconds(3),
+            redundancy_loss_critical_after: seconds(600),
+            single_instance_for: seconds(10),
+            no_leader_for: seconds(3),
             partly_window: seconds(60),
             partly_failures: 3,
             flap_window: seconds(15 * 60),
@@ -256,14 +256,14 @@ impl Default for Policy {
                 QuotaTier { level: Level::Critical, permille: 850, full_within: Some(seconds(4 * 3600)) },
             ],
             quota_hold: seconds(30),
-            recovery_hold: seconds(15),
+            keep_firing_for: seconds(15),
             recovery_probes: 3,
-            remains_after: seconds(60),
+            ongoing_after: seconds(60),
             part_wait: seconds(10),
-            stale_after: seconds(600),
+            not_loaded_after: seconds(600),
             unread_probes: 3,
-            blind_mail: seconds(60),
-            repeat_after: seconds(4 * 3600),
+            isolated_for: seconds(60),
+            repeat_interval: seconds(4 * 3600),
             loop_lag: seconds(1),
             clock_gap: seconds(2),
             expiry_clock_error: seconds(10),
@@ -272,7 +272,7 @@ impl Default for Policy {
             retry_most: seconds(30),
             delivery_deadline: seconds(20),
             mails_at_once: 4,
-            mute_after: seconds(60),
+            withhold_heartbeat_after: seconds(60),
             hold_renewal: seconds(5),
             snapshot_pause: Duration::from_millis(250),
             ceiling_least: 10,

@@ -50,7 +50,7 @@ impl Bursts {
             self.plan(third, own.clone(), Urgency::Confirmation);
             if matches!(own.kind, ProbeKind::EtcdStatus | ProbeKind::EtcdHealth) {
                 // A first probe that took longer than the hold has outlasted it: its third shows as much.
-                self.plan(first.mono.plus(policy.leaderless_hold).plus(MARGIN).max(third), own, Urgency::Confirmation);
+                self.plan(first.mono.plus(policy.no_leader_for).plus(MARGIN).max(third), own, Urgency::Confirmation);
             }
         }
         for cause in cause_probes(subject, inventory) {

@@ -117,16 +117,16 @@ fn intervals(inventory: &Inventory, policy: &Policy) -> BTreeMap<Probe, Duration
     for (name, cluster) in &inventory.clusters {
         for subject in cluster.apiserver_subjects(name) {
             add(Probe::anew(subject.clone(), ProbeKind::Readyz), policy.readyz_interval);
-            add(Probe::reused(subject.clone(), ProbeKind::Livez), policy.ordinary_interval);
-            add(Probe::reused(subject, ProbeKind::Version), policy.ordinary_interval);
+            add(Probe::reused(subject.clone(), ProbeKind::Livez), policy.version_interval);
+            add(Probe::reused(subject, ProbeKind::Version), policy.version_interval);
         }
         if cluster.vip.is_some() {
             let vip = Subject::Vip(name.clone());
             add(Probe::anew(vip.clone(), ProbeKind::Readyz), policy.vip_interval);
-            add(Probe::reused(vip, ProbeKind::Version), policy.ordinary_interval);
+            add(Probe::reused(vip, ProbeKind::Version), policy.version_interval);
         }
         for (subject, _) in cluster.connected(name).filter(|(_, endpoint)| endpoint.is_named()) {
-            add(Probe::anew(subject, ProbeKind::Addresses), policy.chain_interval);
+            add(Probe::anew(subject, ProbeKind::Addresses), policy.etcd_tls_interval);
         }
         for (etcd_name, etcd) in &cluster.etcds {
             let subject = Subject::Etcd(name.clone(), etcd_name.clone());
@@ -146,7 +146,7 @@ fn intervals(inventory: &Inventory, policy: &Policy) -> BTreeMap<Probe, Duration
             }
             for member in etcd.members.keys().filter(|member| etcd.shows_chain(member)) {
                 let member = Subject::EtcdMember(name.clone(), etcd_name.clone(), member.clone());
-                add(Probe::anew(member, ProbeKind::Chain), policy.chain_interval);
+                add(Probe::anew(member, ProbeKind::Chain), policy.etcd_tls_interval);
             }
         }
     }

@@ -32,7 +32,7 @@ impl Trusting {
             (Trust::Trusted, None) => {
                 let good = Run::extended(self.good, at);
                 let lasted = good.last.mono.since(good.first.mono);
-                if lasted >= policy.recovery_hold && good.probes >= policy.recovery_probes {
+                if lasted >= policy.keep_firing_for && good.probes >= policy.recovery_probes {
                     self.bad = None;
                 }
                 (self.good, self.latest) = (Some(good), Some(trust));

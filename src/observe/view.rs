@@ -82,10 +82,10 @@ impl Aspect {
                     policy.readyz_interval
                 }
             },
-            Self::Ordinary => policy.ordinary_interval,
+            Self::Ordinary => policy.version_interval,
             Self::Leader | Self::Alarm(_) | Self::Mind | Self::Configured => policy.etcd_status_interval,
             Self::Read => policy.etcd_read_interval,
-            Self::Addresses => policy.chain_interval,
+            Self::Addresses => policy.etcd_tls_interval,
             Self::ListedAlarm(_) => policy.etcd_alarms_interval,
             Self::ConfiguredPages => policy.etcd_metrics_interval,
             Self::Started => policy.etcd_members_interval,

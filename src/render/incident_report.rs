@@ -26,7 +26,7 @@ pub struct IncidentReport {
     /// The cluster, or the vantage.
     pub cluster: String,
     /// The loudest level it has reached.
-    pub level: String,
+    pub severity: String,
     /// Whether it is open.
     pub open: bool,
     /// The first bad probe, RFC 3339.
@@ -38,6 +38,7 @@ pub struct IncidentReport {
     /// The same in seconds since 1970.
     pub until_seconds: Option<i64>,
     /// How long it lasted, or has lasted so far.
+    #[serde(rename = "duration_seconds")]
     pub lasting_seconds: u64,
     /// Whether it ended because it is no longer watched.
     pub withdrawn: bool,
@@ -52,7 +53,7 @@ pub struct IncidentReport {
     /// When the last of them was written.
     pub last_message: Option<String>,
     /// The silence that held something back, or in spite of which something was said.
-    pub silenced: Option<SilenceReport>,
+    pub silences: Option<SilenceReport>,
     /// What to run, while it is open and vedette runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Next>,
@@ -87,7 +88,7 @@ pub struct FindingEntry {
     /// What it is about.
     pub subject: String,
     /// Its level.
-    pub level: String,
+    pub severity: String,
     /// In a few words.
     pub title: String,
     /// What was seen.
@@ -111,8 +112,10 @@ pub struct SilenceReport {
     /// Until when.
     pub until: String,
     /// Why.
+    #[serde(rename = "comment")]
     pub reason: String,
     /// Who asked for it.
+    #[serde(rename = "author")]
     pub by: String,
     /// What was held back and never said: `first`, `escalated` and so on.
     pub withheld: Option<String>,
@@ -126,7 +129,7 @@ pub fn of(incident: &Incident, addresses: &Addresses, now: UnixTime) -> Incident
         FindingEntry {
             rule: finding.rule.to_string(),
             subject: finding.subject.to_string(),
-            level: finding.level.to_string(),
+            severity: finding.level.to_string(),
             title: line(&words.headline(finding), LONGEST),
             evidence: line(&words.what(finding, addresses), LONGEST),
             items: words
@@ -149,7 +152,7 @@ pub fn of(incident: &Incident, addresses: &Addresses, now: UnixTime) -> Incident
     IncidentReport {
         id: incident.id.to_string(),
         cluster: incident.cluster.as_ref().map_or_else(|| VANTAGE.to_owned(), ToString::to_string),
-        level: incident.level.to_string(),
+        severity: incident.level.to_string(),
         open: over.is_none(),
         since: incident.opened.to_string(),
         since_seconds: incident.opened.as_secs(),
@@ -162,7 +165,7 @@ pub fn of(incident: &Incident, addresses: &Addresses, now: UnixTime) -> Incident
         parts: parts.into_iter().map(|part| entry(&part.finding, part.over)).collect(),
         messages: incident.told.messages,
         last_message: incident.told.last.map(|at| at.to_string()),
-        silenced: incident.silenced.as_ref().map(|silence_effect| SilenceReport {
+        silences: incident.silenced.as_ref().map(|silence_effect| SilenceReport {
             since: silence_effect.silence.since.to_string(),
             until: silence_effect.silence.until.to_string(),
             reason: line(&silence_effect.silence.reason, LONGEST),
@@ -228,7 +231,7 @@ pub fn table(reports: &[IncidentReport]) -> String {
             state(report).to_owned(),
             report.since.clone(),
             lasted(report),
-            report.level.clone(),
+            report.severity.clone(),
             report.cluster.clone(),
             root.rule.clone(),
             root.title.clone(),
@@ -244,7 +247,7 @@ pub fn text(report: &IncidentReport) -> String {
     let mut out = format!("incident {}: {}: {}\n\n", report.id, report.cluster, report.headline.title);
     let mut fact = |name: &str, value: &str| out.push_str(&format!("  {name:<13} {value}\n"));
     fact("state", state(report));
-    fact("level", &report.level);
+    fact("severity", &report.severity);
     fact("since", &report.since);
     if let Some(until) = &report.until {
         fact("until", until);
@@ -259,7 +262,7 @@ pub fn text(report: &IncidentReport) -> String {
         Some(last) => fact("mails", &format!("{}, the last at {last}", report.messages)),
         None => fact("mails", "none"),
     }
-    if let Some(silence_report) = &report.silenced {
+    if let Some(silence_report) = &report.silences {
         fact(
             "silenced",
             &format!(
@@ -271,7 +274,7 @@ pub fn text(report: &IncidentReport) -> String {
     out.push_str("\nFindings\n");
     for part in &report.parts {
         let until = part.until.as_ref().map_or_else(|| "ongoing".to_owned(), |until| format!("resolved at {until}"));
-        let about = format!("{} {} ({})", part.rule, part.subject, part.level);
+        let about = format!("{} {} ({})", part.rule, part.subject, part.severity);
         out.push_str(&format!("\n  {about}\n    since {}, {until}\n", part.since));
         if part.items.is_empty() {
             out.push_str(&format!("    {}\n", part.evidence));
@@ -313,7 +316,7 @@ fn lasted(report: &IncidentReport) -> String {
 
 /// Mails about it; an incident without any says whether a silence is the reason.
 fn mails(report: &IncidentReport) -> String {
-    match (report.messages, &report.silenced) {
+    match (report.messages, &report.silences) {
         (0, Some(_)) => "none (silenced)".into(),
         (number, _) => number.to_string(),
     }

@@ -272,7 +272,7 @@ fn about(delivery: &Delivery) -> Section {
         ("Details", line(&format!("vedette incidents {} (on {})", incident.id, message.vantage), LONGEST)),
     ];
     if let Some(cluster) = incident.cluster.as_ref().filter(|_| !is_over(message)) {
-        let silence = format!("vedette silence {cluster} 2h --reason 'why' (on {})", message.vantage);
+        let silence = format!("vedette silence {cluster} 2h --comment 'why' (on {})", message.vantage);
         facts.push(("Silence", line(&silence, LONGEST)));
     }
     facts.extend([

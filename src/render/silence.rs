@@ -16,13 +16,16 @@ pub struct SilenceRequest {
     /// The cluster's name.
     pub cluster: String,
     /// How long, from now.
+    #[serde(rename = "duration_seconds")]
     pub lasting_seconds: u64,
     /// Why.
+    #[serde(rename = "comment")]
     pub reason: String,
     /// Whether even the death of the cluster is not to be said.
-    #[serde(default)]
+    #[serde(default, rename = "include_outages")]
     pub even_if_dead: bool,
     /// What who asks calls themselves.
+    #[serde(rename = "author")]
     pub by: Option<String>,
 }
 
@@ -49,12 +52,16 @@ pub struct Shown {
     /// How much of it is left.
     pub seconds_left: u64,
     /// How long it lasts in all.
+    #[serde(rename = "duration_seconds")]
     pub lasting_seconds: u64,
     /// Why.
+    #[serde(rename = "comment")]
     pub reason: String,
     /// Who asked for it.
+    #[serde(rename = "author")]
     pub by: String,
     /// Whether it holds back even the death of the cluster.
+    #[serde(rename = "include_outages")]
     pub even_if_dead: bool,
 }
 

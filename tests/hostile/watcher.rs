@@ -31,8 +31,8 @@ pub(crate) struct Scrape(String);
 
 /// The default plan, except that deadlines leave room for a busy machine and that nothing waits for proof of a path
 /// that loopback cannot give.
-const TIMING: &str = "timing:\n  chain_interval: 5s\n  dial_deadline: 5s\n  tls_deadline: 5s\n  member_deadline: 5s\n  \
-                      unproven_after: 2s\n  sole_hold: 1s\n";
+const TIMING: &str = "timing:\n  etcd_tls_interval: 5s\n  connect_timeout: 5s\n  tls_timeout: 5s\n  etcd_member_timeout: 5s\n  \
+                      unproven_after: 2s\n  single_instance_for: 1s\n";
 
 impl Ground {
     /// Nothing but this relay.

@@ -98,7 +98,7 @@ fn a_silence_is_listed_survives_kill_9_and_ends_on_demand() {
     let home = Home::new();
     let first = home.start();
 
-    let (code, said) = home.told(&["silence", "prod", "2h", "--reason", "defragmenting etcd"]);
+    let (code, said) = home.told(&["silence", "prod", "2h", "--comment", "defragmenting etcd"]);
     assert!(code == Some(0) && said.starts_with("prod is silenced until "), "{said}");
     assert!(said.contains("(2 h)") && said.contains("by anna (uid "), "{said}");
     first.end(Signal::KILL);
@@ -108,8 +108,8 @@ fn a_silence_is_listed_survives_kill_9_and_ends_on_demand() {
     assert!(listed.expect("it is taken up from the store").contains("defragmenting etcd"));
     let output = home.ask(&["silence", "--list", "--json"]);
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&json[0]["cluster"], &json[0]["lasting_seconds"]), (&"prod".into(), &7200.into()));
-    let (code, ended) = home.told(&["silence", "prod", "--end"]);
+    assert_eq!((&json[0]["cluster"], &json[0]["duration_seconds"]), (&"prod".into(), &7200.into()));
+    let (code, ended) = home.told(&["silence", "prod", "--expire"]);
     assert!(code == Some(0) && ended.starts_with("The silence of prod since "), "{ended}");
     assert_eq!(home.told(&["silence", "--list"]), (Some(0), "No cluster is silenced.\n".into()));
     second.end(Signal::TERM);
@@ -123,12 +123,12 @@ fn orders_that_make_no_sense_are_refused_in_a_sentence() {
     let _daemon = home.start();
 
     for (arguments, expected) in [
-        (&["silence", "test", "2h", "--reason", "x"][..], "there is no cluster 'test'; watched are prod"),
-        (&["silence", "prod", "25h", "--reason", "x"], "a silence lasts from 1m to 24h"),
-        (&["silence", "prod", "59s", "--reason", "x"], "a silence lasts from 1m to 24h"),
-        (&["silence", "prod", "2", "--reason", "x"], "'2' has no unit; write 30m, 2h or 1h30m"),
-        (&["silence", "prod", "2h", "--reason", " "], "a silence needs a reason"),
-        (&["silence", "prod", "--end"], "prod is not silenced"),
+        (&["silence", "test", "2h", "--comment", "x"][..], "there is no cluster 'test'; watched are prod"),
+        (&["silence", "prod", "25h", "--comment", "x"], "a silence lasts from 1m to 24h"),
+        (&["silence", "prod", "59s", "--comment", "x"], "a silence lasts from 1m to 24h"),
+        (&["silence", "prod", "2", "--comment", "x"], "'2' has no unit; write 30m, 2h or 1h30m"),
+        (&["silence", "prod", "2h", "--comment", " "], "a silence needs a comment"),
+        (&["silence", "prod", "--expire"], "prod is not silenced"),
         (&["incidents", "4711"], "there is no incident 4711"),
     ] {
         let (code, said) = home.told(arguments);
@@ -144,7 +144,7 @@ fn without_a_daemon_it_is_said_where_nobody_answers_and_incidents_come_from_the_
     let home = Home::new();
     let socket = home.file("control.sock").display().to_string();
 
-    let (code, said) = home.told(&["silence", "prod", "2h", "--reason", "x"]);
+    let (code, said) = home.told(&["silence", "prod", "2h", "--comment", "x"]);
     assert!(code == Some(1) && said.contains(&socket) && said.contains("systemctl start vedette"), "{said}");
     let (code, said) = home.told(&["status"]);
     assert!(code == Some(3) && said.contains(&socket), "{said}");
@@ -238,7 +238,7 @@ fn a_file_that_is_no_socket_stays_and_the_daemon_watches_on() {
 fn nothing_can_be_changed_over_tcp() {
     let home = Home::new();
     let _daemon = home.start();
-    home.told(&["silence", "prod", "2h", "--reason", "x"]);
+    home.told(&["silence", "prod", "2h", "--comment", "x"]);
 
     for path in
         ["/control/silence", "/control/silence/prod", "/", "/metrics", "/healthz", "/readyz", "/api/v1/silences"]

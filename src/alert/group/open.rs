@@ -81,9 +81,9 @@ impl Open {
             }
         }
         if open.is_told() {
-            open.repeats = Some(now.plus(policy.repeat_after));
+            open.repeats = Some(now.plus(policy.repeat_interval));
             // The minute begins anew; when it ended before the restart, what remains was made the cause, and stands.
-            open.remains = open.has_outlived_a_cause().then(|| now.plus(policy.remains_after));
+            open.remains = open.has_outlived_a_cause().then(|| now.plus(policy.ongoing_after));
             open.worse = open.incident.ongoing().map(Finding::key).filter(|key| open.is_worse(key)).collect();
             // What a silence held back is said when it ends.
             let is_news = !open.worse.is_empty() && withheld::of(&open.incident).is_none();
@@ -206,7 +206,7 @@ impl Open {
             return true;
         }
         if self.has_outlived_its_cause() || self.leaves_mute(&ended) {
-            self.remains.get_or_insert(now.plus(policy.remains_after));
+            self.remains.get_or_insert(now.plus(policy.ongoing_after));
         }
         false
     }
@@ -221,7 +221,7 @@ impl Open {
             if self.incident.level > Level::Info && !is_easing {
                 self.entitle();
                 said.push(self.say(MessageReason::First));
-                self.repeats = Some(now.plus(policy.repeat_after));
+                self.repeats = Some(now.plus(policy.repeat_interval));
             }
         }
         if self.remains.is_some_and(|at| at <= now) {
@@ -241,7 +241,7 @@ impl Open {
             }
         }
         if self.repeats.is_some_and(|at| at <= now) {
-            self.repeats = Some(now.plus(policy.repeat_after));
+            self.repeats = Some(now.plus(policy.repeat_interval));
             if self.incident.level == Level::Critical && self.is_told() && said.is_empty() {
                 said.push(self.say(MessageReason::Repeated));
             }

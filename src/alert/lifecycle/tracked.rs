@@ -74,7 +74,7 @@ impl TrackedAlarm {
         };
         let since = if since.mono < self.stood.mono { self.stood } else { since };
         let held = until.mono.since(since.mono);
-        if held >= policy.recovery_hold && probes >= policy.recovery_probes {
+        if held >= policy.keep_firing_for && probes >= policy.recovery_probes {
             return Step::Recovered(since.wall);
         }
         let was_firing = matches!(self.alarm.stage, Stage::Firing { .. });

@@ -209,7 +209,7 @@ impl MemberConnection {
             context.tasks.clone().spawn(async move {
                 let job = Arc::new(MemberProgress::new(&context));
                 let buying = member_connection.buy(&context, &open, &job, &etcd_login);
-                let bought = match tokio::time::timeout(context.policy.answer_deadline, buying).await {
+                let bought = match tokio::time::timeout(context.policy.response_timeout, buying).await {
                     Ok(bought) => bought,
                     Err(_) => Err(Unseen { phase: Phase::FirstByte, cause: Cause::Timeout }),
                 };

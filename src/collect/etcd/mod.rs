@@ -139,7 +139,7 @@ impl Etcd {
         let asked = asked.map(|(member, listener)| async move {
             let attempt = MemberProgress::new(context);
             let asking = listener.health(context, &attempt.timer);
-            let answer = match tokio::time::timeout(context.policy.member_deadline, asking).await {
+            let answer = match tokio::time::timeout(context.policy.etcd_member_timeout, asking).await {
                 Ok(answer) => answer,
                 Err(_) => Err(attempt.timer.unseen(Cause::Timeout)),
             };
@@ -187,7 +187,7 @@ impl Member {
     ) -> (MemberAnswer<Q::Answer>, bool) {
         let attempt = Arc::new(MemberProgress::new(context));
         let asking = member_connection.ask::<Q>(context, ready_credentials, connection, &attempt);
-        let answer = match tokio::time::timeout(context.policy.member_deadline, asking).await {
+        let answer = match tokio::time::timeout(context.policy.etcd_member_timeout, asking).await {
             Ok(answer) => answer,
             Err(_) => Err(attempt.timer.unseen(Cause::Timeout)),
         };

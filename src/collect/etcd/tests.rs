@@ -115,7 +115,7 @@ async fn each_member_fails_for_itself_and_within_its_second() {
     let good = etcd(well).await;
     let mute = etcd(|_, _| Err(None)).await;
     let addresses = [good.address, frozen.address, absent.address, mute.address];
-    let (collectors, _observations) = of(&addresses).policy(|p| p.member_deadline = 4 * SHORT).collectors();
+    let (collectors, _observations) = of(&addresses).policy(|p| p.etcd_member_timeout = 4 * SHORT).collectors();
 
     let seen = collectors.probe(request(round(ProbeKind::EtcdStatus))).await;
 
@@ -173,7 +173,7 @@ async fn a_member_without_tls_that_waits_in_silence_is_named_by_the_second_probe
         }
     })
     .await;
-    let (collectors, _observations) = of(&[waiting.address]).policy(|p| p.member_deadline = 4 * SHORT).collectors();
+    let (collectors, _observations) = of(&[waiting.address]).policy(|p| p.etcd_member_timeout = 4 * SHORT).collectors();
     let anew = || request(Probe { connection: Connection::New, ..round(ProbeKind::EtcdStatus) });
 
     let first = collectors.probe(anew()).await;
@@ -306,8 +306,8 @@ async fn a_connect_that_outlasts_its_round_serves_the_next() {
     })
     .await;
     let fixture = of(&[server.address]).policy(|p| {
-        p.member_deadline = SHORT;
-        p.tls_deadline = SOON;
+        p.etcd_member_timeout = SHORT;
+        p.tls_timeout = SOON;
     });
     let (collectors, _observations) = fixture.collectors();
 
@@ -322,7 +322,7 @@ async fn a_connect_that_outlasts_its_round_serves_the_next() {
 #[tokio::test]
 async fn a_connection_over_which_an_answer_stayed_out_is_not_asked_again() {
     let servers = [etcd(|_, _| Err(None)).await];
-    let (collectors, mut observations) = fixture(&servers).policy(|p| p.member_deadline = SHORT).collectors();
+    let (collectors, mut observations) = fixture(&servers).policy(|p| p.etcd_member_timeout = SHORT).collectors();
 
     for _ in 0..2 {
         let seen = collectors.probe(request(round(ProbeKind::EtcdStatus))).await;
@@ -505,7 +505,7 @@ fn fixture(servers: &[Server]) -> Fixture {
 
 /// With time enough for a loaded machine, where a test does not say otherwise.
 fn of(addresses: &[SocketAddr]) -> Fixture {
-    Fixture::new().etcd(addresses).policy(|p| p.member_deadline = SOON)
+    Fixture::new().etcd(addresses).policy(|p| p.etcd_member_timeout = SOON)
 }
 
 fn round(kind: ProbeKind) -> Probe {

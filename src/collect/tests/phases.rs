@@ -98,7 +98,7 @@ async fn a_frozen_process_hangs_in_the_handshake() {
     })
     .await;
 
-    let seen = Fixture::new().apiserver(server.address).policy(|p| p.tls_deadline = SHORT).see(ProbeKind::Readyz).await;
+    let seen = Fixture::new().apiserver(server.address).policy(|p| p.tls_timeout = SHORT).see(ProbeKind::Readyz).await;
 
     assert_eq!(unseen(&seen), Unseen { phase: Phase::Tls, cause: Cause::Timeout });
     assert!(seen.phases.tls.unwrap() >= SHORT);
@@ -145,7 +145,7 @@ async fn a_tls_server_that_answers_plain_requests_with_400_is_not_called_one_wit
             }
         })
         .await;
-        let fixture = Fixture::new().apiserver(server.address).policy(|p| p.tls_deadline = 4 * SHORT);
+        let fixture = Fixture::new().apiserver(server.address).policy(|p| p.tls_timeout = 4 * SHORT);
         let (collectors, _observations) = fixture.collectors();
 
         // A silent one is asked beside the second handshake.
@@ -196,7 +196,7 @@ async fn silence_and_ends_after_the_request_belong_to_the_first_byte() {
         (&babbling, Cause::ProtocolBroken),
     ] {
         let fixture = Fixture::new().apiserver(server.address);
-        let fixture = if cause == Cause::Timeout { fixture.policy(|p| p.answer_deadline = SHORT) } else { fixture };
+        let fixture = if cause == Cause::Timeout { fixture.policy(|p| p.response_timeout = SHORT) } else { fixture };
         let seen = fixture.see(ProbeKind::Readyz).await;
 
         assert_eq!(unseen(&seen), Unseen { phase: Phase::FirstByte, cause });
@@ -229,7 +229,8 @@ async fn bodies_have_an_end_in_size_and_in_time() {
 
     for (server, cause) in [(&endless, Cause::TooLarge), (&slow, Cause::Timeout), (&cut, Cause::Closed)] {
         let fixture = Fixture::new().apiserver(server.address);
-        let fixture = if cause == Cause::Timeout { fixture.policy(|p| p.answer_deadline = 2 * SHORT) } else { fixture };
+        let fixture =
+            if cause == Cause::Timeout { fixture.policy(|p| p.response_timeout = 2 * SHORT) } else { fixture };
         let seen = fixture.see(ProbeKind::Livez).await;
 
         assert_eq!(unseen(&seen), Unseen { phase: Phase::Body, cause });

@@ -279,7 +279,7 @@ fn at(proxy: &str) -> Fixture {
     Fixture::new()
         .apiserver(target)
         .credentials(|c| c.proxy = Some(url))
-        .policy(|p| (p.dial_deadline, p.answer_deadline) = (Duration::from_millis(400), Duration::from_millis(400)))
+        .policy(|p| (p.connect_timeout, p.response_timeout) = (Duration::from_millis(400), Duration::from_millis(400)))
 }
 
 #[tokio::test]
@@ -310,7 +310,7 @@ async fn an_impossible_probe_still_gives_its_one_observation() {
 }
 
 async fn see(address: SocketAddr, kind: ProbeKind) -> Observation {
-    let mut fixture = Fixture::new().policy(|p| p.dial_deadline = Duration::from_millis(400));
+    let mut fixture = Fixture::new().policy(|p| p.connect_timeout = Duration::from_millis(400));
     let place =
         NamedAddress { name: name("x"), address: Address { host: Host::Ip(address.ip()), port: address.port() } };
     fixture.settings.vantage.references.push(place.clone());
@@ -365,7 +365,7 @@ async fn behind_a_middlebox_that_cuts_or_swallows_large_hellos_only_a_small_one_
     let target = server.address;
     for swallows in [false, true] {
         let middlebox = middlebox(target, swallows).await;
-        let fixture = Fixture::new().apiserver(middlebox.address).policy(|p| p.tls_deadline = Duration::from_secs(1));
+        let fixture = Fixture::new().apiserver(middlebox.address).policy(|p| p.tls_timeout = Duration::from_secs(1));
         let (collectors, _observations) = fixture.collectors();
         for kind in [ProbeKind::Readyz, ProbeKind::Chain] {
             let with = |hello| {

@@ -142,7 +142,7 @@ async fn settings_that_change_elsewhere_leave_an_open_connection_alone() {
     health(&collectors.probe(request(probe.clone())).await);
 
     fixture.settings.vantage.name = "elsewhere".into();
-    fixture.settings.policy.answer_deadline = Duration::from_secs(7);
+    fixture.settings.policy.response_timeout = Duration::from_secs(7);
     let same = collectors.replaced(&fixture.settings).unwrap();
     drop(collectors);
     health(&same.probe(request(probe.clone())).await);

@@ -23,9 +23,9 @@ fn every_probe_speaks_for_three_of_its_own_intervals_whatever_the_others_are() {
         (Aspect::Answer, "prod/etcd/main/etcd-1", |policy, minute| policy.etcd_status_interval = minute),
         (Aspect::Answer, "vantage/reference/relay", |policy, minute| policy.reference_interval = minute),
         (Aspect::Leader, "prod/etcd/main", |policy, minute| policy.etcd_status_interval = minute),
-        (Aspect::Ordinary, "prod/vip", |policy, minute| policy.ordinary_interval = minute),
+        (Aspect::Ordinary, "prod/vip", |policy, minute| policy.version_interval = minute),
         (Aspect::Read, "prod/etcd/main/etcd-1", |policy, minute| policy.etcd_read_interval = minute),
-        (Aspect::Addresses, "prod/vip", |policy, minute| policy.chain_interval = minute),
+        (Aspect::Addresses, "prod/vip", |policy, minute| policy.etcd_tls_interval = minute),
     ];
     for (aspect, subject, change) in cases {
         assert_eq!(aspect.freshness(&of(subject), &policy(change)), minute * 3, "{aspect:?} of {subject}");

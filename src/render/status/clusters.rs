@@ -37,7 +37,7 @@ pub(super) fn line(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapsh
         state,
         why: said(&why),
         since,
-        muted: silence.map(|silence| wall(silence.until, page.now)),
+        silenced: silence.map(|silence| wall(silence.until, page.now)),
         instances: instances(page, name, cluster_snapshot),
         members: answering(page, name, cluster_snapshot),
         vip: vip(page, name, cluster_snapshot),

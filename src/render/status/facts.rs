@@ -28,7 +28,6 @@ pub struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<Zone>,
     /// When the snapshot was taken that all of this is read from.
-    #[serde(rename = "picture")]
     pub snapshot: Moment,
     /// Whether that snapshot is so old that the scheduler must be standing still.
     pub is_stale: bool,
@@ -59,7 +58,7 @@ pub struct Status {
     /// What vedette knows of itself and its surroundings.
     pub own: Own,
     /// Incidents that are over, newest first.
-    pub ended: Vec<Ended>,
+    pub resolved_incidents: Vec<Ended>,
 }
 
 /// How something stands. Ordered from best to worst: what is known to be wrong outweighs what is not known.
@@ -113,7 +112,7 @@ pub struct IncidentFacts {
     /// Its cluster; the vantage when there is none.
     pub cluster: Option<String>,
     /// The loudest level it has reached.
-    pub level: Level,
+    pub severity: Level,
     /// The rule that names the deepest known cause.
     pub rule: String,
     /// Cluster and symptom, as in the subject of the mails.
@@ -129,11 +128,11 @@ pub struct IncidentFacts {
     /// What stops working and what goes on.
     pub impact: String,
     /// The likely cause and why we think so.
-    pub likely: String,
+    pub likely_cause: String,
     /// Who was told.
-    pub told: String,
+    pub notified: String,
     /// When the last message was composed.
-    pub told_at: Option<Moment>,
+    pub notified_at: Option<Moment>,
     /// The latest probes that were not good.
     pub evidence: Vec<EvidenceLine>,
     /// What began together with it and does not follow from it.
@@ -182,7 +181,7 @@ pub struct Tally {
     /// Users are not served.
     pub down: usize,
     /// Of all of them: nothing is said about them.
-    pub muted: usize,
+    pub silenced: usize,
 }
 
 /// Which part of all clusters a page is about.
@@ -210,7 +209,7 @@ pub struct ClusterLine {
     /// Since when it is not well.
     pub since: Option<Moment>,
     /// Until when nothing is said about it.
-    pub muted: Option<Moment>,
+    pub silenced: Option<Moment>,
     /// Instances that were ready at their latest probe, and of how many.
     pub instances: String,
     /// etcd members that answered, and of how many; `not watched` when none is configured.
@@ -249,14 +248,14 @@ pub struct Endpoint {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Cell {
     /// The kind of probe.
-    #[serde(rename = "look")]
+    #[serde(rename = "probe_kind")]
     pub probe: &'static str,
     /// Over a new or the reused connection.
     pub connection: &'static str,
     /// Good, bad, or no judge of it.
     pub state: State,
     /// What it saw, in one word.
-    pub saw: &'static str,
+    pub outcome: &'static str,
     /// What it saw in full.
     pub result: String,
     /// When it was due; `None` when there was none yet.
@@ -328,9 +327,9 @@ pub struct CertificateFacts {
     /// How bad that is.
     pub state: State,
     /// When it ends; `None` for what has no end.
-    pub ends: Option<Moment>,
+    pub expires: Option<Moment>,
     /// Its subject.
-    pub holder: String,
+    pub certificate_subject: String,
     /// Its issuer.
     pub issuer: String,
     /// The start of its fingerprint.
@@ -366,7 +365,6 @@ pub struct Own {
     /// Named values: loop lag, clock, store, heartbeat, mail.
     pub values: Vec<Value>,
     /// Its clock, its resolvers, its reference targets.
-    #[serde(rename = "looks")]
     pub probes: Vec<EvidenceLine>,
 }
 
@@ -389,7 +387,7 @@ pub struct Ended {
     /// The rule.
     pub rule: String,
     /// When it ended.
-    pub over: Moment,
+    pub resolved: Moment,
     /// How long it lasted.
     pub lasted: String,
 }

@@ -72,7 +72,7 @@ fn head(out: &mut String, status: &Status, refreshes: bool) {
         tally.degraded,
         tally.unknown,
         tally.ok,
-        tally.muted,
+        tally.silenced,
         safe(&status.vantage),
         full(&status.snapshot),
     ));

@@ -44,7 +44,7 @@ pub(super) fn open(page: Page<'_>, incident: &Incident) -> IncidentFacts {
     IncidentFacts {
         id: said(&incident.id.0),
         cluster: incident.cluster.as_ref().map(ToString::to_string),
-        level: incident.level,
+        severity: incident.level,
         rule: root.rule.to_string(),
         headline: headline(page, incident),
         opened: wall(incident.opened, page.now),
@@ -52,9 +52,9 @@ pub(super) fn open(page: Page<'_>, incident: &Incident) -> IncidentFacts {
         what: first,
         cause: incident.cause.as_ref().filter(|cause| cause.key() != incident.headline.key()).map(|_| what(root)),
         impact: said(&words.impact(root)),
-        likely: said(&words.likely_cause(root)),
-        told: told(page, incident),
-        told_at: incident.told.last.map(|at| wall(at, page.now)),
+        likely_cause: said(&words.likely_cause(root)),
+        notified: notified(page, incident),
+        notified_at: incident.told.last.map(|at| wall(at, page.now)),
         evidence: evidence(page, incident),
         beside: others(page, incident, false),
         follows: others(page, incident, true),
@@ -89,7 +89,7 @@ pub(super) fn ended(page: Page<'_>, incident: &Incident) -> Option<Ended> {
     Some(Ended {
         headline: headline(page, incident),
         rule: incident.root().rule.to_string(),
-        over: wall(over.at, page.now),
+        resolved: wall(over.at, page.now),
         lasted: format!("{}{how}", lasting(over.at.since(incident.opened))),
     })
 }
@@ -121,7 +121,7 @@ pub(super) fn course(page: Page<'_>, incident: &Incident) -> &'static str {
     }
 }
 
-fn told(page: Page<'_>, incident: &Incident) -> String {
+fn notified(page: Page<'_>, incident: &Incident) -> String {
     let waiting = page.snapshot.backlog.waiting;
     let text = match incident.told.messages {
         _ if !page.snapshot.inventory.mails => "none: no mail is configured".to_owned(),

@@ -101,10 +101,10 @@ pub(super) fn statuses<'a>(cluster_snapshot: &'a ClusterSnapshot, etcd: &Subject
 
 /// What a member says of itself stands beside its looks and is not said twice; how slow it is stands at its metrics.
 fn plain(cell: Cell, kind: ProbeKind, slowest: Option<Slowest>) -> Cell {
-    if kind == ProbeKind::EtcdStatus && matches!(cell.saw, "ok" | "alarm" | "no leader") {
+    if kind == ProbeKind::EtcdStatus && matches!(cell.outcome, "ok" | "alarm" | "no leader") {
         return Cell { result: "answers".to_owned(), ..cell };
     }
-    if kind == ProbeKind::EtcdMetrics && cell.saw == "ok" {
+    if kind == ProbeKind::EtcdMetrics && cell.outcome == "ok" {
         let result = slowest.and_then(latencies).unwrap_or_else(|| "answers".to_owned());
         return Cell { result, ..cell };
     }

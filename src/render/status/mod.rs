@@ -101,7 +101,7 @@ impl Status {
             .map(|name| part(page, name, snapshot.clusters.get(name).map_or(&unseen, AsRef::as_ref)))
             .collect();
         // Stable: clusters of one rank stay in the order of their names.
-        parts.sort_by_key(|part| (std::cmp::Reverse(part.line.state), part.line.muted.is_some()));
+        parts.sort_by_key(|part| (std::cmp::Reverse(part.line.state), part.line.silenced.is_some()));
         let tally = tally(&parts);
         let (state, headline, since) = head(page, &parts, is_stale);
         let (extent, parts) = select(parts, choice)?;
@@ -134,7 +134,7 @@ impl Status {
             more_gaps: sorted.len() - gaps.len(),
             gaps,
             own: notices::own(page),
-            ended: ended(page, &extent),
+            resolved_incidents: ended(page, &extent),
             clusters: parts.into_iter().map(|part| part.line).collect(),
             extent,
         })
@@ -162,7 +162,7 @@ fn tally(parts: &[Part<'_>]) -> Tally {
         unknown: count(State::Unknown),
         degraded: count(State::Degraded),
         down: count(State::Down),
-        muted: parts.iter().filter(|part| part.line.muted.is_some()).count(),
+        silenced: parts.iter().filter(|part| part.line.silenced.is_some()).count(),
     }
 }
 

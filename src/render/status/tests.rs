@@ -50,7 +50,7 @@ fn a_certificate_without_end_is_shown_without_one() {
     let status = status(&fixture::endless());
 
     let printed = [text(&status), html(&status, true), serde_json::to_string(&status).unwrap()];
-    assert!(!status.certificates.is_empty() && status.certificates.iter().all(|facts| facts.ends.is_none()));
+    assert!(!status.certificates.is_empty() && status.certificates.iter().all(|facts| facts.expires.is_none()));
     assert!(printed[0].contains("never expires") && printed[1].contains("never"));
     for page in printed {
         assert!(!page.contains("9999") && !page.contains("since 1970"), "{page}");
@@ -130,7 +130,7 @@ fn every_value_seen_has_an_age() {
         let cells = detail.endpoints.iter().flat_map(|endpoint| &endpoint.cells);
         let cells: Vec<_> = cells.chain(detail.members.iter().flat_map(|member| &member.cells)).collect();
         assert!(cells.len() > 10);
-        assert!(cells.iter().all(|cell| cell.seen.is_some() != (cell.saw == "never seen")));
+        assert!(cells.iter().all(|cell| cell.seen.is_some() != (cell.outcome == "never seen")));
     }
     assert!(status.clusters.iter().all(|line| line.seen.is_some()));
 }
@@ -267,7 +267,7 @@ fn probes_that_grow_old_take_the_verdict_with_them() {
 
     assert_eq!(status.state, State::Unknown);
     let cells = status.details[0].endpoints.iter().flat_map(|endpoint| &endpoint.cells);
-    assert!(cells.into_iter().all(|cell| cell.saw == "outdated" && cell.state == State::Unknown));
+    assert!(cells.into_iter().all(|cell| cell.outcome == "outdated" && cell.state == State::Unknown));
 }
 
 #[test]
@@ -313,7 +313,7 @@ fn facts(value: &Value) -> Vec<(String, String)> {
                 }
             }
             Value::Array(items) => items.iter().for_each(|item| walk(item, path, found)),
-            Value::String(text) if path.ends_with(".level") => found.push((path.to_owned(), text.to_uppercase())),
+            Value::String(text) if path.ends_with(".severity") => found.push((path.to_owned(), text.to_uppercase())),
             Value::String(text) if path.ends_with(".band") => found.push((path.to_owned(), text.to_uppercase())),
             Value::String(text) => found.push((path.to_owned(), text.clone())),
             Value::Null | Value::Bool(_) | Value::Number(_) => {}

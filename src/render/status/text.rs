@@ -30,7 +30,7 @@ pub fn text(status: &Status) -> String {
         "  ",
         &format!(
             "clusters: {} down, {} degraded, {} unknown, {} ok; {} silenced",
-            tally.down, tally.degraded, tally.unknown, tally.ok, tally.muted
+            tally.down, tally.degraded, tally.unknown, tally.ok, tally.silenced
         ),
     );
     if !status.notices.is_empty() {
@@ -62,16 +62,16 @@ fn notice(out: &mut Sheet, notice: &Notice) {
 }
 
 fn incident(out: &mut Sheet, incident: &IncidentFacts) {
-    out.say("! ", &format!("{} {}", incident.level.as_str().to_uppercase(), incident.headline));
+    out.say("! ", &format!("{} {}", incident.severity.as_str().to_uppercase(), incident.headline));
     out.say("    ", &format!("since {}, {}", full(&incident.opened), incident.course));
     out.say("    ", &incident.what);
     if let Some(cause) = &incident.cause {
         out.say("    ", &format!("Root cause: {cause}"));
     }
     out.say("    ", &format!("Impact: {}", incident.impact));
-    out.say("    ", &format!("Likely cause: {}", incident.likely));
-    let at = incident.told_at.as_ref().map_or_else(String::new, |at| format!(", the last at {}", full(at)));
-    out.say("    ", &format!("Notifications: {}{at}", incident.told));
+    out.say("    ", &format!("Likely cause: {}", incident.likely_cause));
+    let at = incident.notified_at.as_ref().map_or_else(String::new, |at| format!(", the last at {}", full(at)));
+    out.say("    ", &format!("Notifications: {}{at}", incident.notified));
     incident.evidence.iter().for_each(|line| evidence(out, line));
     if !incident.beside.is_empty() {
         out.say("    ", "At the same time, unrelated:");
@@ -111,7 +111,7 @@ fn clusters(out: &mut Sheet, status: &Status) {
 }
 
 fn cluster(out: &mut Sheet, line: &ClusterLine) {
-    let muted = line.muted.as_ref().map_or_else(String::new, |until| format!(", SILENCED until {}", full(until)));
+    let muted = line.silenced.as_ref().map_or_else(String::new, |until| format!(", SILENCED until {}", full(until)));
     out.say(
         &format!("{} ", mark(line.state)),
         &format!("{}: {}{muted}: {}", line.name, line.state.as_str().to_uppercase(), line.why),
@@ -157,10 +157,10 @@ fn evidence(out: &mut Sheet, line: &EvidenceLine) {
 
 /// `not ready, 2 s ago: 500: etcd (new, dial 1.0 + tls 4.6 = 5.6 ms)`.
 fn saw(cell: &Cell) -> String {
-    let Some(seen) = &cell.seen else { return cell.saw.to_owned() };
+    let Some(seen) = &cell.seen else { return cell.outcome.to_owned() };
     let phases: Vec<String> = cell.phases.iter().map(|share| format!("{} {}", share.phase, share.millis)).collect();
     let took = if phases.is_empty() { String::new() } else { format!(": {} = {}", phases.join(" + "), cell.total) };
-    format!("{}, {}: {} ({}{took})", cell.saw, seen.age, cell.result, cell.connection)
+    format!("{}, {}: {} ({}{took})", cell.outcome, seen.age, cell.result, cell.connection)
 }
 
 fn certificates(out: &mut Sheet, status: &Status) {
@@ -177,10 +177,10 @@ fn certificates(out: &mut Sheet, status: &Status) {
 fn certificate(out: &mut Sheet, facts: &CertificateFacts) {
     let band = if facts.band.is_empty() { String::new() } else { format!("{}: ", facts.band.to_uppercase()) };
     let ending =
-        facts.ends.as_ref().map_or_else(|| "never expires".to_owned(), |ends| format!("expires {}", full(ends)));
+        facts.expires.as_ref().map_or_else(|| "never expires".to_owned(), |ends| format!("expires {}", full(ends)));
     let ends = format!("{band}{ending}, {}", facts.cluster);
     out.say(&format!("{} ", mark(facts.state)), &ends);
-    out.say("    ", &format!("{} issued by {}", facts.holder, facts.issuer));
+    out.say("    ", &format!("{} issued by {}", facts.certificate_subject, facts.issuer));
     out.say(
         "    ",
         &format!("{}, renewal {}, sha256 {}, seen {}", facts.trust, facts.class, facts.fingerprint, facts.seen.age),
@@ -212,13 +212,13 @@ fn own(out: &mut Sheet, status: &Status) {
     }
     own.probes.iter().for_each(|line| evidence(out, line));
     out.title("resolved incidents");
-    if status.ended.is_empty() {
+    if status.resolved_incidents.is_empty() {
         out.say("  ", "none");
     }
-    for ended in &status.ended {
+    for ended in &status.resolved_incidents {
         out.say(
             "  ",
-            &format!("{} {}, lasted {}, resolved {}", ended.rule, ended.headline, ended.lasted, full(&ended.over)),
+            &format!("{} {}, lasted {}, resolved {}", ended.rule, ended.headline, ended.lasted, full(&ended.resolved)),
         );
     }
     out.blank();

@@ -3,11 +3,11 @@
 //! ```json
 //! {
 //!   "state": "CRITICAL", "exit_code": 2, "summary": "prod: …", "at": "2026-11-20T12:00:00Z", "vantage": "bastion-1",
-//!   "findings": [{"rule": "F02", "level": "warning", "subject": "prod/etcd/main/etcd-3", "since": "…",
+//!   "findings": [{"rule": "F02", "severity": "warning", "subject": "prod/etcd/main/etcd-3", "since": "…",
 //!                 "headline": "prod: …", "path_unproven": false}],
 //!   "unknowns": [{"rule": "F24", "subject": "prod", "why": "unclear"}],
-//!   "looks": [{"subject": "…", "cluster": "prod", "component": "etcd", "instance": "etcd-3", "address": "host:port",
-//!              "probe": "etcd_status", "connection": "new", "at": "…", "saw": "unreachable", "result": "…",
+//!   "probes": [{"subject": "…", "cluster": "prod", "component": "etcd", "instance": "etcd-3", "address": "host:port",
+//!              "probe": "etcd_status", "connection": "new", "at": "…", "outcome": "unreachable", "result": "…",
 //!              "failed": {"phase": "dial", "cause": "timeout"}, "phases_seconds": {"dial": 1.0}, "total_seconds": 1.0,
 //!              "certificate": {"not_after": "…", "days_left": 39.9, "trust": "trusted", "subject": "…",
 //!                              "fingerprint": "…"},
@@ -41,14 +41,13 @@ struct Report {
     vantage: String,
     findings: Vec<FindingReport>,
     unknowns: Vec<UnknownReport>,
-    #[serde(rename = "looks")]
     probes: Vec<ProbeReport>,
 }
 
 #[derive(Serialize)]
 struct FindingReport {
     rule: &'static str,
-    level: Level,
+    severity: Level,
     subject: String,
     since: String,
     headline: String,
@@ -72,7 +71,7 @@ struct ProbeReport {
     probe: &'static str,
     connection: &'static str,
     at: String,
-    saw: &'static str,
+    outcome: &'static str,
     result: String,
     failed: Option<FailureReport>,
     phases_seconds: BTreeMap<&'static str, f64>,
@@ -108,7 +107,7 @@ fn report(pass: Pass<'_>) -> Report {
     let state = State::of(pass);
     let findings = pass.findings.iter().map(|finding| FindingReport {
         rule: finding.rule.as_str(),
-        level: finding.level,
+        severity: finding.level,
         subject: finding.subject.to_string(),
         since: finding.since.to_string(),
         headline: printable(&sentence(pass, finding)),
@@ -141,7 +140,7 @@ fn report_of(row: Row) -> ProbeReport {
         probe: row.probe.kind.as_str(),
         connection: row.probe.connection.as_str(),
         at: row.at.to_string(),
-        saw: row.saw.as_str(),
+        outcome: row.saw.as_str(),
         result: row.result,
         failed: row.unseen.map(|unseen| FailureReport { phase: unseen.phase.as_str(), cause: unseen.cause.as_str() }),
         phases_seconds: row.phases.reached().map(|(phase, spent)| (phase.as_str(), spent.as_secs_f64())).collect(),

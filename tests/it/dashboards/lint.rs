@@ -313,13 +313,13 @@ fn known_limits() -> Vec<Vec<f64>> {
         vec![0.67],
         vec![policy.slow_after.as_secs_f64()],
         vec![policy.loop_lag.as_secs_f64()],
-        vec![policy.mute_after.as_secs_f64()],
+        vec![policy.withhold_heartbeat_after.as_secs_f64()],
         vec![f64::from(policy.ceiling_least)],
         vec![policy.clock_gap.as_secs_f64(), policy.expiry_clock_error.as_secs_f64()],
         // An engine that has written nothing down for as long as a heartbeat's interval stands still.
         vec![policy.heartbeat_interval.as_secs_f64()],
         // Chains are looked at this often; fifteen in a row that showed none.
-        vec![policy.chain_interval.as_secs_f64() * 15.0],
+        vec![policy.etcd_tls_interval.as_secs_f64() * 15.0],
         policy.quota_tiers.iter().map(|tier| f64::from(u32::try_from(tier.permille).unwrap()) / 1000.0).collect(),
         bands_by_hand(),
     ]

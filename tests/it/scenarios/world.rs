@@ -210,7 +210,7 @@ impl World {
         let policy = Policy {
             readyz_interval: minute,
             vip_interval: minute,
-            ordinary_interval: minute,
+            version_interval: minute,
             etcd_status_interval: minute,
             etcd_read_interval: minute,
             etcd_alarms_interval: minute,

@@ -243,7 +243,7 @@ fn options(world: &World, watched: &Path) -> Options {
 
 fn silence(world: &World) -> Result<()> {
     let mut command = world.network.command(Place::Bastion, BINARY);
-    command.args(["silence", "lab", "1h", "--reason", "drill", "--config"]);
+    command.args(["silence", "lab", "1h", "--comment", "drill", "--config"]);
     net::run(command.arg(world.folder.join("vedette.yaml")))
 }
 

@@ -87,7 +87,7 @@ fn staging(world: &World) -> Result<PathBuf> {
 }
 
 fn options(world: &World) -> Options {
-    let timing = [("files_interval", "1s"), ("stale_after", "5s"), ("chain_interval", "2s")];
+    let timing = [("files_interval", "1s"), ("not_loaded_after", "5s"), ("etcd_tls_interval", "2s")];
     Options {
         files: vec![world.folder.join("staged")],
         timing: timing.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),

@@ -42,13 +42,13 @@ fn over_tls(world: &mut World) -> Result<()> {
     let seen = probes(world, &with_certificate)?;
     for kind in ["etcd_health", "etcd_metrics", "chain"] {
         for probe in of_members(&seen, kind)? {
-            ensure!(probe["saw"] == "ok", "{kind}: {probe}");
+            ensure!(probe["outcome"] == "ok", "{kind}: {probe}");
         }
     }
     let seen = probes(world, &without)?;
     for kind in ["etcd_health", "etcd_metrics"] {
         for probe in of_members(&seen, kind)? {
-            ensure!(probe["saw"] == "refused", "{kind} without a certificate: {probe}");
+            ensure!(probe["outcome"] == "refused", "{kind} without a certificate: {probe}");
             ensure!(result(&probe).contains("certificate"), "no word of the certificate: {probe}");
         }
     }

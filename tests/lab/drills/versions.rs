@@ -69,12 +69,12 @@ fn reads(version: &str, world: &mut World) -> Result<()> {
     }
     ensure!(of_kind(&seen, "etcd_metrics").len() == usize::from(MEMBERS), "not every page was read");
     for member in of_kind(&probes(world, &without_key)?, "etcd_health") {
-        ensure!(member["saw"] == "ok", "health: {member}");
+        ensure!(member["outcome"] == "ok", "health: {member}");
     }
 
     world.fill_etcd()?;
     for member in of_kind(&probes(world, &without_key)?, "etcd_health") {
-        ensure!(member["saw"] == "alarm" && result(&member).starts_with("full"), "health: {member}");
+        ensure!(member["outcome"] == "alarm" && result(&member).starts_with("full"), "health: {member}");
     }
     world.free_etcd()?;
     enable_users(world)?;
@@ -88,7 +88,7 @@ fn reads(version: &str, world: &mut World) -> Result<()> {
         let seen = probes(world, &by_user)?;
         for kind in ["etcd_status", "etcd_read", "etcd_alarms", "etcd_members"] {
             for member in of_kind(&seen, kind) {
-                ensure!(member["saw"] == "ok", "{kind} for a user without a role: {}", result(&member));
+                ensure!(member["outcome"] == "ok", "{kind} for a user without a role: {}", result(&member));
             }
         }
         for member in of_kind(&seen, "etcd_read") {
@@ -108,14 +108,14 @@ fn reads(version: &str, world: &mut World) -> Result<()> {
         ensure!(status["alarms"][0]["kind"] == "no_space", "no alarm in {status}");
         let is_alone = status["leader"].is_null() && status["errors"] == serde_json::json!(["etcdserver: no leader"]);
         for member in of_kind(&seen, "etcd_read") {
-            ensure!(member["saw"] != "ok", "a read without a majority: {member}");
+            ensure!(member["outcome"] != "ok", "a read without a majority: {member}");
         }
         Ok(is_alone.then_some(()))
     })?;
     let seen = probes(world, &without_key)?;
     let survivor = of_kind(&seen, "etcd_health").into_iter().find(|member| member["failed"].is_null());
     let survivor = survivor.context("nobody tells of its health without a majority")?;
-    ensure!(survivor["saw"] == "no leader", "health without a majority: {survivor}");
+    ensure!(survivor["outcome"] == "no leader", "health without a majority: {survivor}");
     end(world)
 }
 
@@ -238,7 +238,7 @@ pub(super) fn probes(world: &World, config: &Path) -> Result<Vec<Value>> {
     let done = command.args(["probe", "--once", "--json"]).arg(config).output()?;
     let (said, stdout) = (String::from_utf8_lossy(&done.stderr), String::from_utf8_lossy(&done.stdout));
     let report: Value = serde_json::from_str(&stdout).with_context(|| format!("no report: {said}{stdout}"))?;
-    Ok(report["looks"].as_array().cloned().unwrap_or_default())
+    Ok(report["probes"].as_array().cloned().unwrap_or_default())
 }
 
 /// The probes of one kind.

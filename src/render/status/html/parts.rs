@@ -51,9 +51,9 @@ pub(super) fn incidents(out: &mut String, status: &Status) {
 }
 
 fn incident(out: &mut String, incident: &IncidentFacts) {
-    let state = incidents::state(incident.level);
+    let state = incidents::state(incident.severity);
     out.push_str(&format!("<article class=\"card {}\">", state.as_str()));
-    out.push_str(&format!("<h3>{} {}</h3>\n", word(state, incident.level.as_str()), safe(&incident.headline)));
+    out.push_str(&format!("<h3>{} {}</h3>\n", word(state, incident.severity.as_str()), safe(&incident.headline)));
     out.push_str(&format!("<p>since {}, <b>{}</b></p>\n", full(&incident.opened), safe(incident.course)));
     out.push_str(&format!("<p>{}</p>\n", safe(&incident.what)));
     out.push_str("<dl>");
@@ -62,9 +62,9 @@ fn incident(out: &mut String, incident: &IncidentFacts) {
         fact("Root cause", safe(cause));
     }
     fact("Impact", safe(&incident.impact));
-    fact("Likely", safe(&incident.likely));
-    let at = incident.told_at.as_ref().map_or_else(String::new, |at| format!(", the last {}", full(at)));
-    fact("Notifications", format!("{}{at}", safe(&incident.told)));
+    fact("Likely", safe(&incident.likely_cause));
+    let at = incident.notified_at.as_ref().map_or_else(String::new, |at| format!(", the last {}", full(at)));
+    fact("Notifications", format!("{}{at}", safe(&incident.notified)));
     out.push_str("</dl>\n");
     evidence(out, &incident.evidence);
     if !incident.beside.is_empty() {
@@ -128,7 +128,7 @@ fn evidence(out: &mut String, lines: &[EvidenceLine]) {
 /// A cell on one line.
 fn inline(cell: &Cell) -> String {
     let seen = cell.seen.as_ref().map_or_else(String::new, |seen| format!(" <small>{}</small>", moment(seen)));
-    format!("{}{seen}: {} <small>{}</small>", word(cell.state, cell.saw), safe(&cell.result), took(cell))
+    format!("{}{seen}: {} <small>{}</small>", word(cell.state, cell.outcome), safe(&cell.result), took(cell))
 }
 
 pub(super) fn gaps(out: &mut String, status: &Status) {
@@ -169,18 +169,18 @@ pub(super) fn own(out: &mut String, status: &Status) {
 }
 
 pub(super) fn ended(out: &mut String, status: &Status) {
-    if status.ended.is_empty() {
+    if status.resolved_incidents.is_empty() {
         return;
     }
     out.push_str("<section aria-labelledby=\"over\"><h2 id=\"over\">Resolved incidents</h2>\n");
     out.push_str("<div class=\"card plain\"><ul>");
-    for ended in &status.ended {
+    for ended in &status.resolved_incidents {
         out.push_str(&format!(
             "<li>{} {}, lasted {}, resolved {}</li>",
             safe(&ended.rule),
             safe(&ended.headline),
             safe(&ended.lasted),
-            full(&ended.over)
+            full(&ended.resolved)
         ));
     }
     out.push_str("</ul></div></section>\n");

@@ -72,7 +72,7 @@ pub(super) fn clusters(out: &mut String, status: &Status) {
 fn cluster(out: &mut String, line: &ClusterLine) {
     let since = line.since.as_ref().map_or_else(String::new, |since| format!(" <small>{}</small>", moment(since)));
     let muted = line
-        .muted
+        .silenced
         .as_ref()
         .map_or_else(String::new, |until| format!("<br><small>silenced until {}</small>", full(until)));
     let seen = line.seen.as_ref().map_or_else(|| "not all yet".to_owned(), moment);
@@ -160,7 +160,7 @@ fn row_head(out: &mut String, name: &str, address: &str) {
 
 fn cell(out: &mut String, cell: &Cell) {
     let seen = cell.seen.as_ref().map_or_else(String::new, |seen| format!(" <small>{}</small>", moment(seen)));
-    out.push_str(&format!("<td data-l=\"{}\">{}{seen}", cell.probe, word(cell.state, cell.saw)));
+    out.push_str(&format!("<td data-l=\"{}\">{}{seen}", cell.probe, word(cell.state, cell.outcome)));
     if !cell.result.is_empty() {
         out.push_str(&format!("<br>{}", safe(&cell.result)));
     }
@@ -257,13 +257,13 @@ fn certificate(out: &mut String, facts: &CertificateFacts) {
     out.push_str(&format!(
         "<tr><th scope=\"row\">{} {}<br><small class=\"at\">{}</small></th>",
         word(facts.state, band),
-        facts.ends.as_ref().map_or_else(|| "never".to_owned(), moment),
-        facts.ends.as_ref().map_or_else(String::new, |ends| safe(&ends.at))
+        facts.expires.as_ref().map_or_else(|| "never".to_owned(), moment),
+        facts.expires.as_ref().map_or_else(String::new, |ends| safe(&ends.at))
     ));
     out.push_str(&format!(
         "<td class=\"all\" data-l=\"subject\">{}<br><small>issued by {}, sha256 {}</small></td><td class=\"all\" \
          data-l=\"where\">{}: {}</td>",
-        safe(&facts.holder),
+        safe(&facts.certificate_subject),
         safe(&facts.issuer),
         safe(&facts.fingerprint),
         safe(&facts.cluster),

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod apiserver;
+mod client_hello_fallback;
 mod connect;
 mod context;
 mod credentials;
@@ -26,7 +27,6 @@ mod phase_timer;
 mod proxy;
 mod race;
 mod session;
-mod smaller;
 mod strict;
 mod target_set;
 mod tls_detection;

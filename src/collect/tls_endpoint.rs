@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use rustls::pki_types::ServerName;
 
+use super::client_hello_fallback::ClientHelloFallback;
 use super::connect::{self, ByteStream};
 use super::context::{ProbeContext, ProbeResult};
 use super::handshake::{self, Alpn, Record};
@@ -15,7 +16,6 @@ use super::identity::{Identity, ReadyCredentials};
 use super::last_chain::{Expected, LastChain};
 use super::phase_timer::PhaseTimer;
 use super::session::Session;
-use super::smaller::Smaller;
 use super::tls_detection::{Place, TlsDetection};
 use super::watched::Watched;
 use crate::config::proxy::Proxy;
@@ -41,7 +41,7 @@ pub(crate) struct TlsEndpoint {
     pub(super) proxy: Option<Arc<Proxy>>,
     chain: LastChain,
     tls_detection: TlsDetection,
-    smaller: Smaller,
+    hello_fallback: ClientHelloFallback,
 }
 
 /// The expected name is neither a DNS name nor an address.
@@ -85,7 +85,7 @@ impl TlsEndpoint {
             proxy,
             chain: LastChain::default(),
             tls_detection: TlsDetection::default(),
-            smaller: Smaller::default(),
+            hello_fallback: ClientHelloFallback::default(),
         })
     }
 
@@ -142,7 +142,7 @@ impl TlsEndpoint {
                 () = self.tls_detection.turns_out_plain(context, place) => Err(Cause::WithoutTls),
             }
         };
-        let greeted = self.smaller.begun(hello);
+        let greeted = self.hello_fallback.begun(hello);
         let shaken = timer.step(Phase::Tls, context.policy.tls_timeout, Box::pin(shake)).await;
         let is_heard = meter.left() < handshake::BYTES;
         let told = (is_heard || matches!(&shaken, Err(unseen) if is_cut(unseen.cause))).then_some(is_heard);
@@ -212,7 +212,7 @@ impl TlsEndpoint {
 
     /// How an etcd member is to be greeted next.
     pub(super) fn hello(&self, context: &ProbeContext) -> Hello {
-        self.smaller.next(context.clock.now().mono, context.policy.hello_retest)
+        self.hello_fallback.next(context.clock.now().mono, context.policy.hello_retest)
     }
 
     fn is_of_etcd(&self) -> bool {

@@ -15,7 +15,7 @@ use crate::config::settings::{self, Host, MailTls};
 use crate::model::message::{Delivery, FailureClass, Receipt};
 use crate::model::recipient::{Recipients, Rejection};
 
-use super::kept::{Kept, Unread};
+use super::last_read::{LastRead, Unread};
 use super::mime::{Addressing, mime_message};
 use super::pin::Pin;
 use super::refused::Refused;
@@ -53,8 +53,8 @@ pub struct Email {
     who: Addressing,
     hello: ClientId,
     files: BlockingPool,
-    last_password: Kept<SecretString>,
-    last_expected: Kept<Expected>,
+    last_password: LastRead<SecretString>,
+    last_expected: LastRead<Expected>,
     step: Duration,
 }
 
@@ -88,8 +88,8 @@ impl Email {
             who,
             hello: hello(vantage),
             files: BlockingPool::new(READS),
-            last_password: Kept::default(),
-            last_expected: Kept::default(),
+            last_password: LastRead::default(),
+            last_expected: LastRead::default(),
             step: STEP,
         })
     }

@@ -17,7 +17,7 @@ use crate::config::settings::{self, Address, Host};
 use crate::model::message::{DeliveryFailure, FailureClass};
 use crate::render::harmless;
 
-use super::kept::{Kept, Unread};
+use super::last_read::{LastRead, Unread};
 use super::log_once::LogOnce;
 use super::pin::Pin;
 use super::{innermost, trust};
@@ -41,7 +41,7 @@ pub struct Heartbeat {
     ca: Option<settings::Source>,
     names: Names,
     files: BlockingPool,
-    last_authority: Kept<Vec<u8>>,
+    last_authority: LastRead<Vec<u8>>,
     overall: Duration,
     lane: Lane,
     /// The client in use and the CA it was made with: made anew when the file has changed.
@@ -59,7 +59,7 @@ impl Heartbeat {
             ca: heartbeat.ca.clone(),
             names: Names::default(),
             files: BlockingPool::new(1),
-            last_authority: Kept::default(),
+            last_authority: LastRead::default(),
             overall: OVERALL,
             lane: Lane::new(),
             client: Mutex::default(),

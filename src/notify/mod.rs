@@ -6,7 +6,7 @@
 pub mod email;
 pub mod heartbeat;
 
-mod kept;
+mod last_read;
 mod log_once;
 mod mime;
 mod pin;

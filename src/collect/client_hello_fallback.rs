@@ -13,7 +13,7 @@ use crate::model::time::Mono;
 
 /// What the latest handshakes with one member have shown.
 #[derive(Debug, Default)]
-pub(super) struct Smaller(Mutex<Known>);
+pub(super) struct ClientHelloFallback(Mutex<Known>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Known {
@@ -26,7 +26,7 @@ enum Known {
     Small(Mono),
 }
 
-impl Smaller {
+impl ClientHelloFallback {
     /// The ClientHello to send at `now`. While small ones are needed, a large one is tried again every `retest`.
     pub(super) fn next(&self, now: Mono, retest: Duration) -> Hello {
         match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -45,7 +45,7 @@ impl Smaller {
     /// A handshake that begins with `hello` now. Until [`Begun::ended`] is called it may be given up: whoever gets
     /// nothing before a deadline drops it.
     pub(super) const fn begun(&self, hello: Hello) -> Begun<'_> {
-        Begun { smaller: self, hello, has_ended: false }
+        Begun { fallback: self, hello, has_ended: false }
     }
 
     /// Takes in how a handshake began. Returns whether it has just turned out that only small ones pass.
@@ -65,17 +65,17 @@ impl Smaller {
 
 /// A handshake under way.
 pub(super) struct Begun<'a> {
-    smaller: &'a Smaller,
+    fallback: &'a ClientHelloFallback,
     hello: Hello,
     has_ended: bool,
 }
 
 impl Begun<'_> {
-    /// Whether a response `is_heard`; `None` where its end says nothing of the path. Returns what [`Smaller::take`]
+    /// Whether a response `is_heard`; `None` where its end says nothing of the path. Returns what [`ClientHelloFallback::take`]
     /// does.
     pub(super) fn ended(mut self, is_heard: Option<bool>, now: Mono) -> bool {
         self.has_ended = true;
-        is_heard.is_some_and(|is_heard| self.smaller.take(Greeting { hello: self.hello, is_heard }, now))
+        is_heard.is_some_and(|is_heard| self.fallback.take(Greeting { hello: self.hello, is_heard }, now))
     }
 }
 
@@ -83,7 +83,7 @@ impl Drop for Begun<'_> {
     fn drop(&mut self) {
         if !self.has_ended {
             // Only a small one that is heard is dated.
-            self.smaller.take(Greeting { hello: self.hello, is_heard: false }, Mono::ORIGIN);
+            self.fallback.take(Greeting { hello: self.hello, is_heard: false }, Mono::ORIGIN);
         }
     }
 }
@@ -97,29 +97,29 @@ mod tests {
         let retest = Duration::from_secs(20);
         let at = |seconds| Mono::ORIGIN.plus(Duration::from_secs(seconds));
         let told = |hello, is_heard| Greeting { hello, is_heard };
-        let smaller = Smaller::default();
+        let fallback = ClientHelloFallback::default();
 
-        assert_eq!(smaller.next(at(0), retest), Hello::Large);
-        assert!(!smaller.take(told(Hello::Large, false), at(0)));
-        assert_eq!(smaller.next(at(1), retest), Hello::Small);
-        assert!(smaller.take(told(Hello::Small, true), at(1)));
-        assert!(!smaller.take(told(Hello::Small, true), at(2)));
-        assert_eq!((smaller.next(at(20), retest), smaller.next(at(21), retest)), (Hello::Small, Hello::Large));
+        assert_eq!(fallback.next(at(0), retest), Hello::Large);
+        assert!(!fallback.take(told(Hello::Large, false), at(0)));
+        assert_eq!(fallback.next(at(1), retest), Hello::Small);
+        assert!(fallback.take(told(Hello::Small, true), at(1)));
+        assert!(!fallback.take(told(Hello::Small, true), at(2)));
+        assert_eq!((fallback.next(at(20), retest), fallback.next(at(21), retest)), (Hello::Small, Hello::Large));
 
         // The middlebox is mended.
-        assert!(!smaller.take(told(Hello::Large, true), at(21)));
-        assert_eq!(smaller.next(at(22), retest), Hello::Large);
+        assert!(!fallback.take(told(Hello::Large, true), at(21)));
+        assert_eq!(fallback.next(at(22), retest), Hello::Large);
 
         // One that is given up got nothing.
-        drop(smaller.begun(Hello::Large));
-        assert_eq!(smaller.next(at(23), retest), Hello::Small);
-        assert!(smaller.begun(Hello::Small).ended(Some(true), at(23)));
-        assert!(!smaller.begun(Hello::Large).ended(None, at(24)));
-        assert_eq!(smaller.next(at(24), retest), Hello::Small);
+        drop(fallback.begun(Hello::Large));
+        assert_eq!(fallback.next(at(23), retest), Hello::Small);
+        assert!(fallback.begun(Hello::Small).ended(Some(true), at(23)));
+        assert!(!fallback.begun(Hello::Large).ended(None, at(24)));
+        assert_eq!(fallback.next(at(24), retest), Hello::Small);
 
         // A member that is down gets both in turn.
-        smaller.take(told(Hello::Large, false), at(30));
-        smaller.take(told(Hello::Small, false), at(31));
-        assert_eq!(smaller.next(at(32), retest), Hello::Large);
+        fallback.take(told(Hello::Large, false), at(30));
+        fallback.take(told(Hello::Small, false), at(31));
+        assert_eq!(fallback.next(at(32), retest), Hello::Large);
     }
 }

@@ -12,7 +12,7 @@ use crate::config::blocking::BlockingPool;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What was read last, in memory only.
-pub(super) struct Kept<T>(Mutex<Option<T>>);
+pub(super) struct LastRead<T>(Mutex<Option<T>>);
 
 /// Why the reading of now does not serve.
 pub(super) enum Unread {
@@ -22,13 +22,13 @@ pub(super) enum Unread {
     Failed(String),
 }
 
-impl<T> Default for Kept<T> {
+impl<T> Default for LastRead<T> {
     fn default() -> Self {
         Self(Mutex::new(None))
     }
 }
 
-impl<T: Clone + Send + 'static> Kept<T> {
+impl<T: Clone + Send + 'static> LastRead<T> {
     /// What `read` returns, or what it returned last; waits for `limit` at most. The second value says why it is not
     /// fresh.
     ///
@@ -74,16 +74,19 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_read_before_serves_while_the_disk_hangs_or_fails() {
-        let (files, kept) = (BlockingPool::new(2), Kept::default());
+        let (files, last_read) = (BlockingPool::new(2), LastRead::default());
         let short = Duration::from_millis(50);
         let (_release, hanging) = mpsc::channel::<()>();
 
-        assert!(kept.read(&files, short, || Err("gone".to_owned())).await.is_err());
-        assert_eq!(kept.read(&files, Duration::from_secs(20), || Ok(7)).await.ok().map(|(value, _)| value), Some(7));
-        let (value, why) = kept.read(&files, short, || Err("gone".to_owned())).await.ok().unwrap();
+        assert!(last_read.read(&files, short, || Err("gone".to_owned())).await.is_err());
+        assert_eq!(
+            last_read.read(&files, Duration::from_secs(20), || Ok(7)).await.ok().map(|(value, _)| value),
+            Some(7)
+        );
+        let (value, why) = last_read.read(&files, short, || Err("gone".to_owned())).await.ok().unwrap();
         assert_eq!((value, why.unwrap().to_string()), (7, "gone".to_owned()));
         let hangs = move || hanging.recv().map(|()| 8).map_err(|error| error.to_string());
-        let (value, why) = kept.read(&files, short, hangs).await.ok().unwrap();
+        let (value, why) = last_read.read(&files, short, hangs).await.ok().unwrap();
         assert_eq!((value, why.unwrap().to_string()), (7, "the file system does not respond within 50ms".to_owned()));
     }
 }

@@ -1,4 +1,4 @@
-//! `vedette probe --once`: one pass over everything, one table, and an exit code by the monitoring-plugins contract.
+//! `vedette probe`: one pass over everything, one table, and an exit code by the monitoring-plugins contract.
 //!
 //! The same collectors and rules as the daemon. What looks bad is looked at again until it is confirmed or well, so
 //! that the answer is as sound as a page; nothing is stored and nobody is mailed.
@@ -102,7 +102,7 @@ impl ProbeOnce {
             (false, true) => &["--all"],
             (false, false) => &[],
         };
-        if let Some(hint) = missing_credentials::hint(&settings.credentials(), &self.file, "probe --once", options) {
+        if let Some(hint) = missing_credentials::hint(&settings.credentials(), &self.file, "probe", options) {
             writeln!(io::stderr().lock(), "{hint}")?;
         }
         Ok(ExitCode::from(State::of(pass).exit_code()))

@@ -2,7 +2,7 @@
 //!
 //! Everything here touches the world and decides nothing about it: a failed probe is an observation like any other.
 //! Each look ends in bounded time by deadlines per phase, and exactly one observation comes back for it; open
-//! connections that break report by themselves. Called by the daemon and by `probe --once`.
+//! connections that break report by themselves. Called by the daemon and by `probe`.
 
 mod addresses;
 mod apiserver;

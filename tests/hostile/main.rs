@@ -1,7 +1,7 @@
 //! Behaviour under hostile targets: the real daemon among servers that do all they can to hurt it.
 //!
 //! All at once, on loopback, beside two healthy targets in the same configuration. Memory stays flat, the healthy ones
-//! keep their ticks, and each hostile one is called by its cause, in the metrics, in the mail and by `probe --once`. A
+//! keep their ticks, and each hostile one is called by its cause, in the metrics, in the mail and by `probe`. A
 //! binary of its own, because it measures, and other tests beside it would be measured too.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers as well")]
 

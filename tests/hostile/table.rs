@@ -98,7 +98,7 @@ impl Hostile {
         2 * right > all
     }
 
-    /// What a person reads of it, in mails and in the table of `probe --once`.
+    /// What a person reads of it, in mails and in the table of `probe`.
     pub(crate) fn words(&self) -> impl Iterator<Item = &'static str> {
         self.outcomes.iter().flat_map(|outcome| words(outcome)).copied()
     }

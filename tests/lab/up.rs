@@ -205,7 +205,7 @@ fn directions(world: &World, config: &Path, is_watched: bool) -> String {
         let address = env::var(WINDOW_ADDRESS).unwrap_or_default();
         format!(
             "metrics        http://{address}/metrics      (of the vedette that runs here)\n\
-             vedette        {here}/bin/vedette probe --once {config}"
+             vedette        {here}/bin/vedette probe {config}"
         )
     } else {
         format!("vedette        {here}/bin/vedette run {config}")

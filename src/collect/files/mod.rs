@@ -2,7 +2,7 @@
 //!
 //! A source is one entry of the configuration or one credential of our own. A file system that hangs costs its own
 //! source and nothing else, and holds one thread however often it is looked at. Files that did not change are not read
-//! again. Decides nothing: what an end means is judged elsewhere. Called by the daemon's looks, by `probe --once` and
+//! again. Decides nothing: what an end means is judged elsewhere. Called by the daemon's looks, by `probe` and
 //! by `vedette check`; the bench looks through a [`Reader`].
 
 mod glob;

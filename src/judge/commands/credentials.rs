@@ -16,7 +16,7 @@ impl Commands<'_> {
 
     /// Probes everything once.
     pub(in crate::judge) fn probe(&self) -> Command {
-        Command::read(Id::Probe, format!("sudo -u vedette vedette probe --once {}", self.configuration()))
+        Command::read(Id::Probe, format!("sudo -u vedette vedette probe {}", self.configuration()))
     }
 
     fn configuration(&self) -> String {

@@ -1,4 +1,4 @@
-//! The answer of `vedette probe --once`: one summary line, one table of everything seen, or the same as JSON.
+//! The answer of `vedette probe`: one summary line, one table of everything seen, or the same as JSON.
 //!
 //! The first line and the exit code keep the monitoring-plugins contract (`STATUS - text | label=value`), so that one
 //! program serves a person and Nagios, Icinga or Checkmk alike. Nothing is judged here: findings and what could not be

@@ -223,7 +223,7 @@ pub fn table(reports: &[IncidentReport]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["INCIDENT", "STATE", "SINCE", "LASTED", "LEVEL", "CLUSTER", "RULE", "WHAT", "MAILS"]);
+    table.set_header(["INCIDENT", "STATE", "SINCE", "LASTED", "SEVERITY", "CLUSTER", "RULE", "WHAT", "MAILS"]);
     for report in reports {
         let root = report.cause.as_ref().unwrap_or(&report.headline);
         table.add_row([

@@ -114,7 +114,7 @@ pub fn table(silences: &[Shown]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["CLUSTER", "LEFT", "UNTIL", "OUTAGES", "BY", "REASON"]);
+    table.set_header(["CLUSTER", "LEFT", "UNTIL", "OUTAGES", "AUTHOR", "COMMENT"]);
     for silence in silences {
         table.add_row([
             silence.cluster.clone(),

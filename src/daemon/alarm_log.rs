@@ -63,8 +63,8 @@ impl AlarmLog {
                 Change::Silence(silence) => {
                     let Silence { cluster, until, reason, by, even_if_dead, .. } = silence;
                     let dead = if *even_if_dead { ", full outages included" } else { "" };
-                    tracing::info!(%cluster, %until, by, reason, "{cluster} is silenced until {until}{dead} by {by}: \
-                                                                  {reason}");
+                    tracing::info!(%cluster, %until, author = by, comment = reason,
+                                   "{cluster} is silenced until {until}{dead} by {by}: {reason}");
                 }
                 Change::SilenceOver(cluster) => tracing::info!(%cluster, "the silence of {cluster} has ended"),
                 Change::RefusedOver(recipient) => {
@@ -85,31 +85,31 @@ impl AlarmLog {
     }
 
     fn note_alarm(&mut self, alarm: &Alarm) {
-        let stage = match alarm.stage {
+        let state = match alarm.stage {
             Stage::Pending { .. } => "pending",
             Stage::Firing { .. } => "firing",
             Stage::Clearing { .. } => "clearing",
         };
         let key = alarm.key();
-        if self.stages.get(&key) == Some(&stage) {
+        if self.stages.get(&key) == Some(&state) {
             return;
         }
         let finding = &alarm.finding;
         let headline = words::of(finding.rule).headline(finding);
         let incident = alarm.incident.as_ref().map_or("", |incident| incident.0.as_str());
-        let (rule, subject, level) = (finding.rule, &finding.subject, finding.level);
+        let (rule, subject, severity) = (finding.rule, &finding.subject, finding.level);
         // `journalctl -p warning` shows what fires, and only that.
-        match (&alarm.stage, level) {
+        match (&alarm.stage, severity) {
             (Stage::Firing { .. }, Level::Critical) => {
-                tracing::error!(%rule, %subject, %level, incident, stage, "{rule} {subject} {stage}: {headline}");
+                tracing::error!(%rule, %subject, %severity, incident, state, "{rule} {subject} {state}: {headline}");
             }
             (Stage::Firing { .. }, Level::Warning) => {
-                tracing::warn!(%rule, %subject, %level, incident, stage, "{rule} {subject} {stage}: {headline}");
+                tracing::warn!(%rule, %subject, %severity, incident, state, "{rule} {subject} {state}: {headline}");
             }
             (Stage::Firing { .. }, Level::Info) | (Stage::Pending { .. } | Stage::Clearing { .. }, _) => {
-                tracing::info!(%rule, %subject, %level, incident, stage, "{rule} {subject} {stage}: {headline}");
+                tracing::info!(%rule, %subject, %severity, incident, state, "{rule} {subject} {state}: {headline}");
             }
         }
-        self.stages.insert(key, stage);
+        self.stages.insert(key, state);
     }
 }

@@ -278,7 +278,7 @@ fn about(delivery: &Delivery) -> Section {
     facts.extend([
         ("Message", line(&message.id.to_string(), LONGEST)),
         ("Written", line(&format!("{} by vedette {VERSION} on {}", message.composed, message.vantage), LONGEST)),
-        ("To you", line(&format!("because of mail.to in the configuration on {}", message.vantage), LONGEST)),
+        ("Why you", line(&format!("You are in mail.to of the configuration on {}.", message.vantage), LONGEST)),
     ]);
     let links: Vec<_> = message.links.all().map(|(name, link)| (name, line(link, LONGEST))).collect();
     let mut blocks = Vec::new();

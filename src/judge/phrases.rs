@@ -52,6 +52,7 @@ pub fn full(subject: &Subject) -> String {
         Subject::Cluster(cluster) => format!("cluster {cluster}"),
         Subject::Vip(_) => of("API endpoint (VIP or load balancer)".into()),
         Subject::Apiserver(..) => of(format!("kube-apiserver {}", subject.short())),
+        Subject::Etcd(_, name) if name.as_str() == "etcd" => of("etcd".into()),
         Subject::Etcd(..) => of(format!("etcd {}", subject.short())),
         Subject::EtcdMember(..) => of(format!("etcd member {}", subject.short())),
         Subject::Stored(..) => of("a certificate or token in a file".into()),

@@ -151,7 +151,8 @@ fn cell(out: &mut Sheet, indent: &str, cell: &Cell) {
 
 fn evidence(out: &mut Sheet, line: &EvidenceLine) {
     let lead = format!("    {} ", mark(line.cell.state));
-    let text = format!("{} {} {}: {}", line.target, line.address, line.cell.probe, saw(&line.cell));
+    let address = if line.address == line.target { "" } else { &line.address };
+    let text = format!("{} {address} {}: {}", line.target, line.cell.probe, saw(&line.cell));
     out.hang(&lead, "        ", &text);
 }
 

@@ -114,10 +114,12 @@ fn evidence(out: &mut String, lines: &[EvidenceLine]) {
     }
     out.push_str("<ul>");
     for line in lines {
+        let is_name = line.address == line.target;
+        let address =
+            if is_name { String::new() } else { format!(" <span class=\"dim\">{}</span>", safe(&line.address)) };
         out.push_str(&format!(
-            "<li><b>{}</b> <span class=\"dim\">{}</span> {} {}</li>",
+            "<li><b>{}</b>{address} {} {}</li>",
             safe(&line.target),
-            safe(&line.address),
             line.cell.probe,
             inline(&line.cell)
         ));

@@ -36,7 +36,7 @@ struct Configuration {
     links: Option<Links>,
     /// A dead man's switch: GET to a URL as long as vedette probes, decides and can notify. Default: none.
     heartbeat: Option<Heartbeat>,
-    /// Severities of rules, for all clusters. Default: each rule's own level. Example: `F49: info`.
+    /// Severities of rules, for all clusters. Default: each rule's own. Example: `F49: info`.
     severities: Option<Severities>,
     /// Certificates and tokens in files that belong to no cluster, whose expiry is monitored. Default: only those that
     /// vedette itself uses.
@@ -59,7 +59,8 @@ struct Vantage {
     /// Whether `listen` may be reached from outside without TLS and authentication. Default: false.
     allow_insecure_listen: Option<bool>,
     /// TLS, users and client certificates for `listen`: a file in the form of Prometheus exporter-toolkit's
-    /// `web-config.yml`, reloaded when it changes. Default: none. Example: `web-config.yml`.
+    /// `web-config.yml`, reloaded when it changes; another path takes a restart. Default: none.
+    /// Example: `web-config.yml`.
     web_config: Option<String>,
     /// The database of incidents and unsent mail; a change takes a restart. Default: `vedette.db` in
     /// `$STATE_DIRECTORY`, else in `/var/lib/vedette`.
@@ -362,7 +363,7 @@ impl JsonSchema for Severities {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let levels = [Level::Info, Level::Warning, Level::Critical].map(Level::as_str);
         json_schema!({
-            "description": "Rules by name: info (only listed), warning (mailed after its hold), critical (mailed at once).",
+            "description": "Rules by name: info (only listed), warning (mailed), critical (mailed, and repeated).",
             "type": "object",
             "propertyNames": { "enum": RuleId::ALL.map(RuleId::as_str) },
             "additionalProperties": { "enum": levels },

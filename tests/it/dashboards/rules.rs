@@ -32,7 +32,7 @@ const HEAD: &str = "\
 # vedette has confirmed the fault and waited its grace period, so the alerts have no 'for'. They stay for a minute after
 # the incident is resolved, so that a restart of vedette does not resolve and reopen them (keep_firing_for: Prometheus
 # 2.42 or later). Incidents of severity info raise no alert: VedetteSinglePointOfFailure and VedetteMonitoringGap fire
-# only where the key 'levels' of vedette's configuration raises F51 and F53.
+# only where the key 'severities' of vedette's configuration raises F51 and F53.
 #
 # runbook_url is the path of the runbook in vedette's source; where you publish it:
 # sed -i 's#docs/runbook.md#https://wiki.example.com/vedette/runbook#' *.rules.yaml
@@ -81,7 +81,8 @@ fn every_alert_has_its_section_in_the_runbook() {
     for rule in RULES {
         let [_, (_, impact), (_, cause), _] = words(rule);
         let (id, name, title) = (rule.id(), rule.id().name(), rule.title());
-        writeln!(runbook, "\n## Vedette{name}\n\n{id}: {title}.\n").unwrap();
+        // Alerts lead to the heading, `links.runbook` of the configuration to the rule.
+        writeln!(runbook, "\n<a id=\"{id}\"></a>\n\n## Vedette{name}\n\n{id}: {title}.\n").unwrap();
         writeln!(runbook, "**Impact.** {}\n", impact.replace("{{ $labels.cluster }}", "the cluster")).unwrap();
         writeln!(runbook, "**Likely cause.** {}\n", cause.replace("{{ $labels.cluster }}", "the cluster")).unwrap();
         writeln!(runbook, "**Next.** {NEXT}").unwrap();

@@ -1,4 +1,4 @@
-//! Every rule as a table: looks in, verdicts out. What a whole outage leads to is told in `tests/it/stories`.
+//! Every rule as a table: looks in, verdicts out. What a whole outage leads to is told in `tests/it/scenarios`.
 
 mod address;
 mod apiservers;

@@ -112,7 +112,7 @@ fn written() -> Vec<(String, PersistedState)> {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/stories/upgrades")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/scenarios/upgrades")
 }
 
 fn memory_of(path: &Path) -> PersistedState {

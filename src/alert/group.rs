@@ -341,7 +341,7 @@ pub fn settle(incident: &mut Incident, owed: usize) {
 
 fn notify(incident: &mut Incident, reason: MessageReason, now: UnixTime) -> u32 {
     let number = incident.told.messages;
-    // People know from "remains" that the worst is over: what grows from there is news again.
+    // The mail "remains" said that the worst is over, so what becomes worse after it is reported again.
     let starts_anew = reason == MessageReason::Remains;
     let stands = incident.ongoing().filter_map(Finding::band).max();
     let (level, band) = if starts_anew {

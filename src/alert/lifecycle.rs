@@ -190,9 +190,9 @@ impl Lifecycle {
         self.ends.first().map(|(at, key)| (*at, key))
     }
 
-    /// Kin of which nobody speaks for some yet that are about to have company, and until when they wait for it: another
-    /// whose hold ends within five seconds after the first of them fired. Those that wait together wait from that first
-    /// one on, so no stream of newcomers keeps them silent.
+    /// Alarms that fire and belong to no incident yet wait for others of their rule in their cluster whose hold ends
+    /// within five seconds after the first of them fired, so that one incident has them all. Returns until when each
+    /// rule waits. The wait begins with the first alarm, so later ones do not prolong it.
     #[must_use]
     pub fn expecting_company(&self, place: &Option<Name>, now: Mono) -> BTreeMap<RuleScope, Mono> {
         let holds = self.pending.of(place).filter_map(|key| Some((key, self.tracked_alarms.get(key)?.filed.ends?)));

@@ -36,13 +36,13 @@ pub struct Relations {
 }
 
 impl RuleScope {
-    /// Whose kin `key` is.
+    /// The scope that `key` belongs to: the findings of its rule in its cluster.
     #[must_use]
     pub fn of(key: &FindingKey) -> Self {
         Self(key.rule, key.subject.cluster().cloned())
     }
 
-    /// Findings of `rule` where `key` is.
+    /// Findings of `rule` in the cluster of `key`.
     #[must_use]
     pub fn beside(key: &FindingKey, rule: RuleId) -> Self {
         Self(rule, key.subject.cluster().cloned())

@@ -61,7 +61,7 @@ impl Check {
     }
 }
 
-/// `2 clusters, 9 endpoints, 3 reference points, 14 certificates and tokens in 9 files; planned requests/s: prod 2.8
+/// `2 clusters, 9 endpoints, 3 reference targets, 14 certificates and tokens in 9 files; planned requests/s: prod 2.8
 /// (apiservers 1.3, etcd 1.5; never more than 10)`.
 fn summary(settings: &Settings, stored: Option<&Stored>, warnings: &[Problem]) -> String {
     let inventory = settings.inventory();

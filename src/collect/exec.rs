@@ -147,7 +147,7 @@ async fn output(
         let ending = async {
             let mut stdout = stdout.take(MAX_BYTES + 1);
             let read = stdout.read_to_end(&mut printed).await;
-            // Whoever prints on is not waited for.
+            // Closed here, so that a program that prints more does not delay its end.
             drop(stdout);
             read?;
             child.wait().await

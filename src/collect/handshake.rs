@@ -1,7 +1,7 @@
-//! TLS to an endpoint: record everything, reject only what proves nothing.
+//! TLS to an endpoint: records every chain, and rejects only a peer that does not prove that it has the key.
 //!
-//! A monitor must see expired, unknown and misnamed certificates, so the chain is written down inside the verifier
-//! (after a failed handshake nobody can be asked for it) and judged afterwards, in `last_chain.rs`. What is asserted is
+//! A monitor must see expired, unknown and misnamed certificates, so the chain is recorded inside the verifier (after a
+//! failed handshake it is not available any more) and judged afterwards, in `last_chain.rs`. What is verified here is
 //! that the peer holds the key of the certificate it shows. Session resumption is off, because a resumed session shows
 //! no certificate.
 

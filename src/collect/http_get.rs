@@ -109,7 +109,7 @@ pub(crate) async fn exchange<S: ByteStream + 'static>(
     };
     let rest = driver.into_parts();
     if !rest.read_buf.is_empty() {
-        // Words nobody asked for: the next question would take them for its answer.
+        // An unrequested response is left over; on this connection the next request would get it as its own.
         watch.announce();
     }
     Exchange { answer, stream: Some(rest.io.into_inner()) }

@@ -68,7 +68,7 @@ struct Print {
 }
 
 impl ReadyCredentials {
-    /// Nobody, who trusts nobody.
+    /// No credentials, and trust in no CA.
     fn nothing() -> Self {
         Self {
             generation: 0,
@@ -81,8 +81,8 @@ impl ReadyCredentials {
         }
     }
 
-    /// The cause to report when the server answered `cause`: a refusal is our own fault when a credential is missing,
-    /// and refuses nothing of ours when none is configured.
+    /// The cause to report when the server answered `cause`. A refusal is our own fault when a configured credential
+    /// cannot be used; with none configured, it is reported as a missing credential.
     pub(crate) fn blame(&self, cause: Cause) -> Cause {
         if self.is_flawed && cause.is_refusal() {
             Cause::OwnCredential

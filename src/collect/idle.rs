@@ -48,7 +48,8 @@ impl Idle {
                 // Boxed: it happens at most once, and thousands of tasks would hold its room for ever.
                 Box::pin(waiting.trip(subject, peer, cause)).await;
             } else if read.is_ok() {
-                // An answer to no question, like the words of a proxy that has waited too long: it means to close.
+                // Data without a request, such as the error of a proxy that closes an idle connection: the close is
+                // announced.
                 ending.announce();
                 waiting.close_gracefully(*stream);
             }

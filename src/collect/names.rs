@@ -1,8 +1,9 @@
 //! Names to addresses: resolved once, pinned, refreshed in the background and when the pinned addresses fail.
 //!
-//! A dead DNS blinds nobody who was seen before: a failed refresh keeps the pin. getaddrinfo is asked, because
-//! /etc/hosts and nsswitch are the truth on the machine we run on; it blocks, so it runs on threads of its own
-//! (`threads.rs`). While it does not answer, /etc/hosts is read directly (`hosts.rs`). Called by whoever dials.
+//! While DNS is down, a name that was resolved before keeps its addresses: a failed refresh keeps the pin. getaddrinfo
+//! is used, because it follows /etc/hosts and nsswitch as the other programs of this machine do; it blocks, so it runs
+//! on threads of its own (`threads.rs`). While it does not answer, /etc/hosts is read directly (`hosts.rs`). Called by
+//! whatever connects.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

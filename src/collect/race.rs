@@ -77,7 +77,7 @@ async fn race(
                     if matches!(cause, Cause::Refused | Cause::Reset) {
                         timer.heard_from(place.ip());
                     }
-                    // The next one need not wait for nothing.
+                    // With this attempt ended, the next one starts without its delay.
                     head_start_over.set(tokio::time::sleep(Duration::ZERO));
                 }
             },

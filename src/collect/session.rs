@@ -110,17 +110,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.incoming.capacity() + self.heard.all.capacity() + self.outgoing.all.capacity()
     }
 
-    /// Understands what has come in. An alert that this calls for is sent as far as the wire takes it.
+    /// Processes what was received. If that calls for a TLS alert, it is sent as far as the socket takes it at once.
     fn understand(&mut self, cx: &mut Context<'_>) -> io::Result<Stage> {
         self.digest().map_err(|error| {
-            // What comes of it is told by nobody.
+            // Whether the alert is sent makes no difference to the error that is returned.
             drop(self.poll_send(cx));
             invalid(error)
         })
     }
 
     fn digest(&mut self) -> Result<Stage, Error> {
-        // Nothing can be understood behind what could not be.
+        // After an error nothing that follows can be decoded.
         if let Some(error) = &self.failure {
             return Err(Error::clone(error));
         }
@@ -271,14 +271,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Session<S> {
         let this = &mut *self;
         if !this.has_said_goodbye {
             this.has_said_goodbye = true;
-            // Who has failed in the middle of something says nothing more.
+            // After an error no close_notify is sent.
             if this.digest().is_ok() {
                 this.speak(OVERHEAD, |traffic, room| traffic.queue_close_notify(room)).ok();
             }
         }
         ready!(this.poll_send(cx))?;
         match ready!(Pin::new(&mut this.wire).poll_shutdown(cx)) {
-            // The peer was quicker.
+            // The peer closed first.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
             ended => Poll::Ready(ended),
         }

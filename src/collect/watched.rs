@@ -1,7 +1,7 @@
-//! A stream that remembers how it ended: announced, broken, or by an alert.
+//! A stream that records how it ended: announced, broken, or by an alert.
 //!
-//! Sits between TLS and HTTP, because only there a close_notify differs from a bare FIN. HTTP libraries fold all ends
-//! into one error; tripwires live on the difference. Changes nothing that passes.
+//! Sits between TLS and HTTP, because only there a close_notify differs from a bare FIN. HTTP libraries report all ends
+//! as one error, but a connection that breaks without announcement counts as a bad probe. Passes all data unchanged.
 
 use std::io;
 use std::pin::Pin;

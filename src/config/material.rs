@@ -19,7 +19,7 @@ use crate::parse::yaml::{Node, Position};
 /// What a source is for, and so what must be in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
-    /// Certificate CAs.
+    /// CA certificates.
     Authorities,
     /// A client certificate chain.
     Certificate,

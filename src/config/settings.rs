@@ -51,9 +51,9 @@ pub struct Settings {
 pub struct Vantage {
     /// Its name in mails; the host name unless configured.
     pub name: String,
-    /// Where metrics and health are served.
+    /// Where the status page, the API, metrics and health are served.
     pub listen: SocketAddr,
-    /// How that is protected; `None` for plain HTTP that asks nobody who they are.
+    /// How that is protected; `None` for plain HTTP without logins.
     pub web_config: Option<WebPlace>,
     /// The database file.
     pub store: PathBuf,
@@ -143,7 +143,7 @@ pub struct Cluster {
     pub credentials: Credentials,
     /// The address clients use.
     pub vip: Option<Endpoint>,
-    /// Whether that address moves by itself when its holder dies.
+    /// Whether the VIP moves to another host when its host fails (keepalived).
     pub vip_fails_over: bool,
     /// Instances.
     pub apiservers: Vec<(Name, Endpoint)>,
@@ -190,7 +190,7 @@ pub struct MetricsListener {
 /// How we prove who we are, and whom we trust.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Credentials {
-    /// Certificate CAs, PEM.
+    /// CA certificates, PEM.
     pub anchors: Option<Source>,
     /// The kubeconfig all of it is from.
     pub kubeconfig: Option<PathBuf>,

@@ -29,8 +29,8 @@ const INTERVAL: (u64, u64) = (500, 3_600_000);
 const DEADLINE: (u64, u64) = (100, 60_000);
 const HOLD: (u64, u64) = (1_000, 86_400_000);
 
-/// All of them. A half second between probes is the shortest that a burst still adds anything to; an hour is the
-/// longest that can be called watching.
+/// All of them. Under half a second between probes a burst would add nothing; with more than an hour it would be no
+/// monitoring.
 pub(super) const KNOBS: [TimingKey; 27] = [
     timing_key("readyz_interval", INTERVAL, |policy| &mut policy.readyz_interval),
     timing_key("vip_interval", INTERVAL, |policy| &mut policy.vip_interval),

@@ -26,11 +26,11 @@ pub(super) const KEYS: [&str; 9] = [
 ];
 pub(super) const REFERENCE_KEYS: [&str; 2] = ["name", "address"];
 
-/// Where metrics and health are served unless configured.
+/// Where the status page, the API, metrics and health are served unless configured.
 const LISTEN: &str = "127.0.0.1:9876";
 /// Folder of the store without systemd's `StateDirectory=`.
 pub(super) const STATE_DIRECTORY: &str = "/var/lib/vedette";
-/// The control socket that is none.
+/// The value of `control` that turns the control socket off.
 const OFF: &str = "off";
 /// The file in it.
 const STORE: &str = "vedette.db";

@@ -67,7 +67,7 @@ impl Watchdog {
 
     /// When [`Watchdog::feed`] is to be called next; calling it earlier does no harm.
     #[must_use]
-    pub fn next_meal(&self) -> Mono {
+    pub fn next_ping(&self) -> Mono {
         self.last.map_or(Mono::ORIGIN, |(fed, _)| fed.plus(self.pause))
     }
 
@@ -116,7 +116,7 @@ mod tests {
         let mut watchdog = Watchdog::with_limit(Duration::from_secs(30));
 
         assert!(watchdog.feed(MOVED(10), at(100)));
-        assert_eq!(watchdog.next_meal(), at(115).mono);
+        assert_eq!(watchdog.next_ping(), at(115).mono);
         assert!(!watchdog.feed(MOVED(11), at(114)));
         assert!(watchdog.feed(MOVED(12), at(115)));
         assert!(!watchdog.feed(MOVED(12), at(130)));

@@ -35,7 +35,7 @@ fn near(rule: RuleId, relation: Relation, key: &FindingKey) -> Option<Near> {
     }
 }
 
-/// What tells of the set-up is worth an incident only where the configuration made it loud.
+/// A finding about the setup is only listed, and opens no incident, unless the configuration raised its severity.
 fn is_listed(finding: &Finding) -> bool {
     finding.level == Level::Info && rule(finding.rule).is_listed_only()
 }

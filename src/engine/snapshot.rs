@@ -83,7 +83,8 @@ impl Engine {
         self.lifecycle.alarm(&key).filter(|_| self.view.path().is_blind()).map(|alarm| alarm.finding.since)
     }
 
-    /// Chains of etcd members are redialled every minute; everything else is seen within its first interval.
+    /// Whether every scheduled probe has had a result since the start. The slowest are those of a minute, such as the
+    /// TLS probes of etcd members; all others have one within their first interval.
     fn is_first_round_done(&self) -> bool {
         self.snapshot.is_first_round_done
             || self.schedule.probes().all(|(probe, _)| match probe.subject.cluster() {

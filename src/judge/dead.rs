@@ -3,11 +3,11 @@
 use crate::model::rule::{Level, RuleId};
 use crate::model::verdict::Finding;
 
-/// Whether the cluster as a whole is of no use any more: nothing can be read from its API or written to it, by the
-/// address that clients use, on every instance, or in etcd behind them.
+/// Whether the cluster as a whole is out of use: nothing can be read from its API or written to it, by the address that
+/// clients use, on every instance, or in etcd behind them.
 ///
-/// These are the hard faults of design.md, section 4, without the expired certificate, which one endpoint serves.
-/// What is configured to be less than critical kills nobody.
+/// These are the faults that are mailed without a hold, except for the expired certificate, which one endpoint serves.
+/// A finding that the configuration lowers below critical does not count.
 #[must_use]
 pub fn is_dead(finding: &Finding) -> bool {
     finding.level == Level::Critical

@@ -1,6 +1,7 @@
 //! F26: a served certificate ends soon, or has ended. The expiry thresholds depend on who renews it: [`thresholds`].
 //!
-//! Judged from the served chain whether or not it was accepted: verification drops the chain exactly when it matters.
+//! Judged from the served chain whether or not it was accepted, because verification rejects just the chains that this
+//! rule is about.
 
 pub mod thresholds;
 
@@ -192,7 +193,8 @@ const fn thresholds(finding: &Finding) -> Thresholds {
     }
 }
 
-/// Handshakes that must have served the same ended certificate. Source: design.md section 4, hard faults.
+/// Handshakes that must have served the same expired certificate: behind a balancer one of several servers may still
+/// serve an old one, and the finding names the certificate.
 const HANDSHAKES: u32 = 2;
 
 impl Rule for CertificateEnds {
@@ -211,7 +213,7 @@ impl Rule for CertificateEnds {
         effect.rule != RuleId::F52 || refused::withheld_for(effect) == Some(Trust::Expired)
     }
 
-    /// A certificate that still works explains nothing.
+    /// A certificate that has not expired yet causes no other fault.
     fn is_cause(&self, finding: &Finding) -> bool {
         matches!(finding.evidence, Evidence::Expiry { band: ExpiryThreshold::Expired, .. })
     }

@@ -1,7 +1,8 @@
 //! What is wrong, and how to say it: one file per rule family, one table [`RULES`].
 //!
 //! Pure: a view and `now` in, verdicts out. A rule decides what an unseen probe means to it: bad for availability,
-//! unknown for expiry. Nothing here knows of holds, incidents or mails; a finding only carries the hold it asks for.
+//! unknown for expiry. The rules know of no holds or incidents: a finding only carries the hold it asks for. [`Words`]
+//! provides the subject of a mail, and [`dead`] decides which findings a silence covers only where it says so.
 
 pub mod commands;
 pub mod context;
@@ -63,19 +64,19 @@ pub trait Rule: Words {
         true
     }
 
-    /// Whether its findings tell of the set-up rather than of a fault: at level info they stand in lists and open no
+    /// Whether its findings describe the setup rather than a fault: at severity info they are listed and open no
     /// incident.
     fn is_listed_only(&self) -> bool {
         false
     }
 
     /// A verdict for every subject of the context that the rule is about, whatever has been seen, and for everything
-    /// that it has raised and that the configuration still knows. What it gives no verdict for is not configured any
+    /// that it has raised and that is still configured. A subject without a verdict is one that is not configured any
     /// more.
     fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)>;
 }
 
-/// Every rule. Tables, `explain`, edges and judging all come from here.
+/// Every rule. The README's table, the edges of root causes and the evaluation take their rules from here.
 pub static RULES: [&dyn Rule; RuleId::ALL.len()] = [
     &quorum::QuorumLost,
     &quorum::MemberDown,

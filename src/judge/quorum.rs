@@ -60,7 +60,7 @@ fn states(silent: &[(Subject, Unseen)], addresses: &Addresses) -> String {
     alike.iter().map(sentence).collect::<Vec<_>>().join("; ")
 }
 
-/// What an expert shouts first.
+/// The first line of the commands: what to do, and not to do, before anything else.
 const WARNING: &str = "first, on every member: copy the data. Do not 'member remove', do not delete data while there is \
     no quorum";
 
@@ -281,8 +281,8 @@ fn judge_quorum(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
     })
 }
 
-/// The quorum was lost when the member died that made the difference: the youngest of the silent members' first bad
-/// looks, if it came before the first round without a leader.
+/// When the quorum was lost: at the first bad probe of the member that failed last, if that was before the first round
+/// without a leader.
 fn first_bad(context: &RuleContext<'_>, etcd: &Subject, bad: &BadRun) -> Now {
     let members = context.members(etcd);
     let youngest = members

@@ -191,7 +191,7 @@ impl Words for NotReady {
     }
 }
 
-/// `api-1 (10.0.0.11:6443) says that check etcd fails`, for every instance concerned.
+/// `1 of 3 kube-apiservers not ready: api-1 (10.0.0.11:6443) reports that it is not ready: check etcd fails`.
 fn who_fails(parts: &[(Subject, Vec<String>)], of: usize, addresses: &Addresses) -> String {
     let each: Vec<String> = parts
         .iter()

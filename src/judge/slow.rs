@@ -26,7 +26,7 @@ impl Words for Slow {
         "the API responds slowly"
     }
 
-    /// One finding per cluster: whoever is slow, people call the API slow.
+    /// One headline for the cluster, whichever endpoint is slow, because users see a slow API.
     fn headline(&self, _finding: &Finding) -> String {
         "the API is slow".into()
     }
@@ -157,7 +157,7 @@ const fn phase_name(phase: Phase) -> &'static str {
     }
 }
 
-/// Slow probes in a row that make a finding. Source: design.md section 4, F49.
+/// Slow probes in a row that make a finding, so that a single slow answer raises none.
 const PROBES: u32 = 3;
 
 impl Rule for Slow {

@@ -360,7 +360,7 @@ impl Stored<'_> {
             return Verdict::Unknown(Why::Vantage);
         }
         let concerned =
-            files_view.subject_states().iter().filter(|(name, _)| sources.is_empty() || sources.contains(name));
+            files_view.source_states().iter().filter(|(name, _)| sources.is_empty() || sources.contains(name));
         let probes = concerned.map(|(_, subject_state)| (subject_state.since, subject_state.probes));
         let all = probes.reduce(|all, one| (if one.0.mono > all.0.mono { one.0 } else { all.0 }, all.1.min(one.1)));
         all.map_or(Verdict::Unknown(Why::Unclear), |(since, probes)| Verdict::Good {
@@ -373,7 +373,7 @@ impl Stored<'_> {
     fn readable(&self, subject: Subject, name: &Name, watch: &FileWatch) -> Verdict {
         let seen = self.files_view.and_then(|files_view| {
             let source = files_view.reading().sources.iter().find(|source| source.name == *name)?;
-            Some((files_view, source, files_view.subject_states().get(name)?))
+            Some((files_view, source, files_view.source_states().get(name)?))
         });
         let Some((files_view, source, subject_state)) = seen else { return Verdict::Unknown(Why::NeverSeen) };
         readable(self.context, files_view, subject, source, subject_state, watch)

@@ -102,9 +102,9 @@ impl Words for VipDead {
     }
 }
 
-/// With an instance behind it that is bad, or was since the address began to fail, the address must be wholly dead for
-/// this long before it is blamed itself: a balancer that takes turns lets every second look through, so 15 bad probes
-/// in a row (2 s apart) are no chance.
+/// While an instance behind the VIP is bad, or was since the VIP began to fail, every probe of the VIP must fail for
+/// this long before the VIP itself is reported: a balancer that rotates between instances lets every second probe
+/// through, so 15 bad ones in a row (2 s apart) are not due to the instance.
 const PARTLY_FAILING: Duration = Duration::from_secs(30);
 
 impl Rule for VipDead {

@@ -1,4 +1,5 @@
-//! What every rule must be able to say. The text of mails, page, `explain` and alert annotations comes from here alone.
+//! What every rule must be able to say. Mails, the status page and the alert annotations take the text about a finding
+//! from here and from nowhere else.
 
 use std::collections::BTreeMap;
 
@@ -22,12 +23,12 @@ pub trait Words: Sync {
     /// What the rule is about, for tables: `etcd quorum lost or no leader`.
     fn title(&self) -> &'static str;
 
-    /// The symptom as a mail subject says it after the cluster's name, without anything that changes while the
-    /// incident lasts, at most 50 characters: `etcd has lost its quorum`, `apiserver api-2 is failing`.
+    /// The symptom as a mail subject has it after the cluster's name, without anything that changes while the incident
+    /// lasts, at most 50 characters: `etcd has lost quorum`, `apiserver api-2 is failing`.
     fn headline(&self, finding: &Finding) -> String;
 
-    /// One or two sentences: what was seen, where (the connect address too). Timeouts are worded "unreachable from
-    /// here", refusals "down".
+    /// One or two sentences: what was seen, and where (the connect address too). A timeout of connect is worded
+    /// "unreachable from here", a refused connection "down", a timeout after connect "hanging".
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String;
 
     /// The same as [`Words::what`] where it is several things of equal weight: an introduction, and one line for each.

@@ -30,7 +30,7 @@ pub struct Certificate {
     pub not_after: UnixTime,
     /// DNS and IP names from the subject alternative name extension, at most 64, escaped.
     pub names: Vec<String>,
-    /// Whether basic constraints make it a certificate CA.
+    /// Whether basic constraints make it a CA certificate.
     pub is_ca: bool,
     /// Whether subject and issuer are the same name.
     pub is_self_issued: bool,
@@ -39,10 +39,9 @@ pub struct Certificate {
     pub key: Option<Fingerprint>,
 }
 
-/// Who renews the certificates of an endpoint, as the configuration says: the expiry thresholds of warnings depends on
-/// it.
+/// Who renews the certificates of an endpoint, as the configuration says. The expiry thresholds depend on it.
 ///
-/// CAs are of no class: renewing one is always the work of months, whoever does it.
+/// CAs have no class: whoever rotates one needs months for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {

@@ -101,7 +101,7 @@ pub enum Change {
     SilenceOver(Name),
     /// Insert or replace a recipient whom the relay refuses for good.
     Refused(RefusedRecipient),
-    /// This recipient is not refused any more, or none any more.
+    /// This recipient is accepted again, or is no longer configured.
     RefusedOver(String),
 }
 

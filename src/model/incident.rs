@@ -27,7 +27,7 @@ pub struct Alarm {
     pub incident: Option<IncidentId>,
 }
 
-/// Stages of an alarm. Each carries exactly its own times; what has ended is no longer an alarm.
+/// Stages of an alarm. Each carries the times that belong to it and no others; an alarm that has ended is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "stage")]
 pub enum Stage {
@@ -63,17 +63,17 @@ pub struct Incident {
     pub cluster: Option<Name>,
     /// Wall time of the scheduled start of the first bad probe.
     pub opened: UnixTime,
-    /// The finding the thread is named after; constant for its life.
+    /// The finding the thread is named after: chosen anew until the first mail, constant afterwards.
     pub headline: Finding,
     /// The deepest cause known, when it is not the headline.
     pub cause: Option<Finding>,
-    /// Everything that belongs to it, the headline and cause included, each with whether it still stands.
+    /// Everything that belongs to it, the headline and cause included, each with when it ended.
     pub parts: Vec<Part>,
-    /// The loudest level it has reached.
+    /// The highest severity it has reached.
     pub level: Level,
-    /// What has been said of it so far.
+    /// What has been mailed about it so far.
     pub told: Told,
-    /// The latest silence that stood between it and people; `None` when there was none.
+    /// The latest silence that withheld mail about it; `None` when there was none.
     #[serde(default)]
     pub silenced: Option<SilenceEffect>,
     /// End, once everything in it has recovered.

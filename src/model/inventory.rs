@@ -55,7 +55,8 @@ pub struct Inventory {
 pub struct Cluster {
     /// The address clients use.
     pub vip: Option<Endpoint>,
-    /// Whether the address moves by itself when its subject dies (keepalived); such an address waits 10 s.
+    /// Whether the VIP moves to another host when its host fails (keepalived); the alarm of such a VIP is held for 10
+    /// s.
     pub vip_fails_over: bool,
     /// Instances by name.
     pub apiservers: BTreeMap<Name, Endpoint>,

@@ -1,7 +1,8 @@
-//! The vocabulary: what the rest of the house says to each other.
+//! The vocabulary: the types that the other folders exchange.
 //!
-//! Plain values with no behaviour beyond their own arithmetic and text form. Imports nothing of ours; every
-//! other folder imports this one. No clock, no I/O, no policy decision lives here.
+//! Plain values with little behaviour: arithmetic, text forms, and what follows from the values alone, such as which
+//! stored items were replaced (`stored/`). Imports nothing of ours; every other folder imports this one. No clock and
+//! no I/O live here.
 
 pub mod certificate;
 mod concerned;

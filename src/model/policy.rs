@@ -1,4 +1,5 @@
-//! Every number that decides, in one place, with its source.
+//! The numbers that more than one rule or part uses, or that the configuration sets, each with its reason. A number
+//! that one rule alone uses is beside that rule.
 
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ pub struct QuotaTier {
     pub full_within: Option<Duration>,
 }
 
-/// Intervals, deadlines, holds. The defaults are design.md's section 4 ("default timing"), unless said.
+/// Intervals, deadlines, holds. The intervals are short enough to confirm a fault within seconds, and the requests they
+/// add up to are less than one a second for each endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// Exempt probe at each instance over a new connection. The etcd check behind it is cached for 1 s by the server.
@@ -71,8 +73,9 @@ pub struct Policy {
     pub confirm_span: Duration,
     /// Without any remote reference a fault is confirmed after this, as "path unproven".
     pub unproven_after: Duration,
-    /// A reference target that stays silent for so long while something else answers proves nothing any more, neither
-    /// by its silence nor by being configured. Source: design.md section 2, confirmation.
+    /// A reference target that stays silent for so long while something else answers is taken for gone (moved, or
+    /// filtered since), and counts as if it were not configured: it neither proves the path nor shows that it is
+    /// broken.
     pub reference_silent_after: Duration,
     /// A subject gets at most one burst in this time.
     pub burst_pause: Duration,
@@ -83,15 +86,17 @@ pub struct Policy {
     /// The pairs begin within this: three large ones that are swallowed end after 4.1 s, and no apiserver restarts
     /// three times in it.
     pub hello_window: Duration,
-    /// A large ClientHello is tried again this often while the path drops them, so that the finding can end.
+    /// A large ClientHello is tried again this often while the path drops them, because only its success ends the
+    /// finding.
     pub hello_retest: Duration,
 
     /// Findings of one cluster inside this window are one incident.
     pub settle: Duration,
     /// Hold of a lost redundancy.
     pub redundancy_loss_for: Duration,
-    /// Hold of a dead address beside living ones: two lives of a usual DNS answer, for whoever takes an address out of
-    /// service takes it out of the DNS, where its old answers live on for one; and the time of the third probe.
+    /// Hold of one unreachable address beside others that work: two lifetimes of a usual DNS answer, and the time of
+    /// the third probe. Whoever takes an address out of service removes it from the DNS, where caches keep it for one
+    /// lifetime.
     pub address_hold: Duration,
     /// Without tolerance for a further loss for this long, a lost redundancy is critical.
     pub redundancy_loss_critical_after: Duration,
@@ -101,35 +106,39 @@ pub struct Policy {
     pub no_leader_for: Duration,
     /// Failures of an endpoint that works in between are counted over this time: 30 probes at an API VIP.
     pub partly_window: Duration,
-    /// So many of them make a finding: a restart is one, a restart that fails once is two.
+    /// So many of them make a finding: a restart is one failure, a restart that fails once is two.
     pub partly_failures: usize,
-    /// Elections are counted over this time. Source: control-plane.md, F05; the mixin's window is the same.
+    /// Elections are counted over this time, the window of the etcd mixin's alert about leader changes.
     pub flap_window: Duration,
     /// So many elections in that time are a warning: one is a failover, two are a failover and back.
     pub flap_warning: usize,
-    /// So many are critical: a leader lasts 2.5 min at most.
+    /// So many are critical: with six in 15 min, a leader lasts 2.5 min on average.
     pub flap_critical: usize,
-    /// Tiers of the database quota. Source: control-plane.md, F08.
+    /// Tiers of the database quota: the shares are those of OpenShift's alerts; the forecasts leave a day, or four
+    /// hours, for compaction and defragmentation.
     pub quota_tiers: [QuotaTier; 3],
-    /// A tier must be held this long: a defragmentation under way or one odd answer is no news.
+    /// A tier must be held this long, because a defragmentation under way or one odd answer is no reason to mail.
     pub quota_hold: Duration,
-    /// Good probes must last this long to end something.
+    /// Good probes must span this time before a finding ends.
     pub keep_firing_for: Duration,
-    /// And be this many.
+    /// And there must be this many of them.
     pub recovery_probes: u32,
-    /// Consequences that outlive their cause by this are named. Source: control-plane.md, root-cause graph.
+    /// What a cause explained and what remains bad for this long after the cause has ended is reported, because most
+    /// consequences end within a minute of their cause.
     pub ongoing_after: Duration,
-    /// What grew worse in an incident, but not louder than what was told of it before, waits this long for more of the
-    /// same: certificates that one command made end within seconds of each other (kubeadm: nine within 6 s).
+    /// What became worse in an incident, but not of higher severity than what was mailed about it, waits this long for
+    /// more of the same: certificates that one command made end within seconds of each other (kubeadm: nine within 6
+    /// s).
     pub part_wait: Duration,
-    /// An older certificate must be served for this long beside a newer one on disk. Source: certificates.md 4.1, two
-    /// looks ten minutes apart.
+    /// An older certificate must be served for this long beside a newer one on disk, because servers take a while to
+    /// reload.
     pub not_loaded_after: Duration,
-    /// Probes in a row that must find a watched file missing or unreadable. Source: certificates.md section 6, 6.
+    /// Probes in a row that must find a watched file missing or unreadable, because a file that is being replaced can
+    /// be missing in one.
     pub unread_probes: u32,
-    /// Blindness is mailed after this.
+    /// A lost network of the vantage is mailed after this.
     pub isolated_for: Duration,
-    /// Open critical incidents are said again after this.
+    /// A mail about an open critical incident is repeated after this.
     pub repeat_interval: Duration,
 
     /// A wake-up later than this voids the probes it covered.
@@ -157,8 +166,8 @@ pub struct Policy {
     /// The snapshot is rebuilt at most this often.
     pub snapshot_pause: Duration,
 
-    /// Requests that may be sent to a cluster in any second, however few are planned. Source: control-plane.md section
-    /// 3.
+    /// Requests that may be sent to a cluster in any second, however few are planned: enough for a burst in a small
+    /// cluster, and little work for its servers.
     pub ceiling_least: u32,
     /// So many times the plan may be sent to a cluster in any second, where that is more: each endpoint is asked twice
     /// within the second that confirms a fault, which the schedule does in two intervals.
@@ -169,14 +178,14 @@ pub struct Policy {
     pub in_flight: usize,
     /// Probes of bursts under way at one endpoint.
     pub burst_in_flight: usize,
-    /// With so many probes under way at all, a cluster starts no more than its share of them, bursts excepted: a second
-    /// of the busiest vantage planned for. Each holds some 20 KiB.
+    /// With so many probes under way in all, a cluster starts no more than its share of them, bursts excepted: this is
+    /// what the busiest vantage planned for starts in a second. Each holds some 20 KiB.
     pub in_flight_at_all: usize,
 }
 
-/// Addresses that the name of an apiserver or of the API VIP is planned to have. Source: managed control planes
-/// and cloud balancers have one in each of two or three zones. The name of an etcd member is planned to have one, which
-/// is seen without further handshakes.
+/// Addresses that the name of an apiserver or of the API VIP is planned to have: managed control planes and cloud
+/// balancers have one in each of two or three zones. The name of an etcd member is planned to have one, which is probed
+/// without further handshakes.
 pub const PLANNED_ADDRESSES: u32 = 3;
 
 impl Policy {

@@ -72,7 +72,7 @@ pub enum Level {
     Info,
     /// Mailed after its hold.
     Warning,
-    /// Mailed at once.
+    /// Mailed as soon as its hold ends.
     Critical,
 }
 

@@ -8,7 +8,7 @@ use super::reason::MessageReason;
 use super::subject::Name;
 use super::time::UnixTime;
 
-/// The longest silence: one that outlasts its maintenance hides the next outage. Source: ux-and-scale.md, C6.
+/// The longest silence, a day: one that is forgotten after the maintenance would hide the next outage.
 pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// The shortest: under a minute nothing would be held back, since most holds are as long.

@@ -64,7 +64,7 @@ pub struct Snapshot {
     pub clock_offset_millis: Option<i64>,
     /// Whether the last persist succeeded; `None` before the first.
     pub store_works: Option<bool>,
-    /// Whether every probe has been looked at once since start.
+    /// Whether every scheduled probe has had a result since the start.
     pub is_first_round_done: bool,
 }
 

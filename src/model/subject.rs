@@ -112,8 +112,8 @@ impl Subject {
         }
     }
 
-    /// The component as a bounded label value: `vantage`, `reference`, `resolver`, `cluster`, `vip`, `apiserver`,
-    /// `etcd`, `stored`, `chain`.
+    /// The component as a bounded label value: `vantage`, `reference`, `resolver`, `proxy`, `cluster`, `vip`,
+    /// `apiserver`, `etcd`, `stored`, `chain`.
     #[must_use]
     pub const fn component(&self) -> &'static str {
         match self {

@@ -41,10 +41,10 @@ pub struct Ended {
     pub outcome: &'static str,
 }
 
-/// Cumulative counts over [`Histogram::BOUNDS`].
+/// Counts of samples by size, in the buckets of [`Histogram::BOUNDS`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Histogram {
-    /// Samples at or below each bound; not cumulative. A probe a second would fill 32 bits in 136 years.
+    /// Samples above the bound before and at or below this one. A probe a second would fill 32 bits in 136 years.
     counts: [u32; Self::BOUNDS.len()],
     /// Samples above the last bound.
     above: u32,

@@ -29,7 +29,7 @@ const OVERALL: Duration = Duration::from_secs(10);
 /// more.
 const WORK: Duration = Duration::from_secs(1);
 
-/// Between two probes at how much work an answer makes.
+/// How often the work of the thread is measured.
 const GLANCE: Duration = Duration::from_millis(100);
 
 /// Redirects followed, on the same host only.
@@ -162,12 +162,12 @@ impl Heartbeat {
 }
 
 /// A thread of its own for whatever the receiver sends. reqwest bounds the time of an answer and what it keeps of it,
-/// but a flood of interim answers occupies the thread that reads it: looks shall not wait behind that, nor a processor
-/// burn for as long as an answer may take. reqwest lends neither its stream nor hyper's count of interim answers, so
-/// what is bounded is the work that the thread has with them.
+/// but a flood of interim answers keeps the thread busy that reads it: probes must not wait for that, nor must it use a
+/// processor for as long as an answer may take. reqwest exposes neither its stream nor hyper's count of interim
+/// answers, so the bound is on the processor time of the thread.
 struct Lane(Option<Runtime>);
 
-/// Why work on the lane came to nothing.
+/// Why a heartbeat on that thread failed.
 enum Stray {
     /// It panicked.
     Died,
@@ -178,9 +178,10 @@ enum Stray {
 impl Lane {
     fn new() -> Self {
         let mut lane = tokio::runtime::Builder::new_multi_thread();
-        // Busy time is told once per interval, and one poll of a connection that is flooded lasts long.
+        // The runtime publishes its busy time once per interval, and one poll of a connection that is flooded lasts
+        // long.
         lane.worker_threads(1).event_interval(1).thread_name("heartbeat").enable_all();
-        // Without a thread of its own a heartbeat is still better than none.
+        // Where the thread cannot be started, the heartbeat is sent from the caller's.
         Self(lane.build().ok())
     }
 

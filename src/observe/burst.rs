@@ -67,8 +67,8 @@ impl Bursts {
         true
     }
 
-    /// Plans the probe that says whether the trouble of `subject` goes on: its run is in doubt, and no hold counts
-    /// before that look is back.
+    /// Plans a probe that shows whether `subject` is still bad: its run of bad probes is in doubt, and its hold does
+    /// not go on before the result.
     pub fn probe_again(&mut self, subject: &Subject, inventory: &Inventory, now: Mono) {
         if let Some(own) = own_probe(subject, inventory) {
             self.plan(now, own, Urgency::Confirmation);
@@ -117,10 +117,9 @@ impl Bursts {
         self.last.retain(|subject, _| !is_gone(subject));
     }
 
-    /// A probe of the schedule that asks the same as looks of a burst is due at `due`: it counts as one of them, and is
-    /// needed as much as they are, which comes back. The spare one is not needed any more, nor one that would begin
-    /// within half a pace. What was due before the burst began, and is late for a standstill of our own, tells nothing
-    /// of it.
+    /// A scheduled probe is due at `due` that asks the same as probes of a burst: it counts as one of them and gets
+    /// their urgency, which is returned. The planned probes that it makes unnecessary are dropped: the spare one, and
+    /// those due within half of the burst's pace.
     pub fn serve(&mut self, scheduled: &Probe, due: Mono) -> Urgency {
         let mut urgency = Urgency::Scheduled;
         if self.planned.is_empty() {

@@ -11,7 +11,7 @@ use crate::model::subject::{Name, Subject};
 use super::assessment::Assessment;
 use super::view::View;
 
-/// Rows that a mail can hold without burying its point.
+/// Rows that are stored with a message; the mail shows six of them.
 const MOST: usize = 24;
 
 /// The latest deciding probes at everything in `cluster`, or at what belongs to the vantage.
@@ -40,7 +40,7 @@ pub fn lines(view: &View, cluster: Option<&Name>) -> Vec<ProbeLine> {
     };
     let mut lines: Vec<ProbeLine> =
         probes.into_iter().filter(decides).flat_map(|observation| lines_of(view, observation)).collect();
-    // Two probes of one kind at one endpoint, over a new and over the reused connection: the later one speaks.
+    // Of two probes of one kind at one endpoint, over a new and over the reused connection, the later one is shown.
     lines.sort_by(|a, b| (&a.probe.subject, a.probe.kind, b.at).cmp(&(&b.probe.subject, b.probe.kind, a.at)));
     lines.dedup_by(|a, b| a.probe.subject == b.probe.subject && a.probe.kind == b.probe.kind);
     if lines.len() > MOST {

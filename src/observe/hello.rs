@@ -19,8 +19,8 @@ use super::track::Run;
 /// What is to be sent to know more, in order: how long after now, and with which hello.
 pub type Test = &'static [(Duration, Hello)];
 
-/// Three pairs, none sooner than the policy's handshake deadline would let three silent ones pile up: the last large
-/// one is given up 4.1 s after the first began.
+/// Three pairs, far enough apart that the handshake timeout ends the first large ClientHello before the third is sent;
+/// that one ends 4.1 s after the first began.
 pub const PAIRS: Test = &[
     (Duration::ZERO, Hello::Large),
     (Duration::from_millis(300), Hello::Small),
@@ -33,8 +33,8 @@ pub const PAIRS: Test = &[
 /// One more probe whether the large one still fails.
 const AGAIN: Test = &[(Duration::ZERO, Hello::Large)];
 
-/// What is asked with such a hello: a large one is made for its own sake and decides nothing about the server, a small
-/// one probes at its health.
+/// The probe that is sent with such a hello: a large one is sent for the handshake alone and decides nothing about the
+/// server, a small one probes its health.
 #[must_use]
 pub const fn probe(hello: Hello) -> ProbeKind {
     match hello {

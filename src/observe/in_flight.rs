@@ -91,7 +91,7 @@ impl InFlight {
         true
     }
 
-    /// Looks at what `is_gone` are waited for no longer, and nobody is told.
+    /// Forgets the probes of subjects that `is_gone`: they are not waited for, and nothing is reported of them.
     pub fn give_up(&mut self, is_gone: impl Fn(&Subject) -> bool) {
         let under_way = self.under_way.iter();
         let gone: Vec<ProbeId> =

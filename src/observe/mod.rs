@@ -1,8 +1,8 @@
-//! What we believe now: the latest of every probe, runs of good and bad ones, proof of our own path, and what to look
-//! at next.
+//! What is known now: the latest of every probe, runs of good and bad ones, proof that our own network works, and what
+//! to probe next.
 //!
-//! Pure: observations and `now` come in, beliefs and due probes come out. Says nothing about right or wrong; that is
-//! `judge`.
+//! Pure: observations and `now` come in, tracks and due probes come out. `assessment.rs` reads one probe as good or
+//! bad; what a run of them means for a rule is decided in `judge`.
 
 pub mod assessment;
 pub mod budget;

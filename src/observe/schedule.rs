@@ -10,12 +10,12 @@ use crate::model::probe::{Probe, ProbeKind};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::Mono;
 
-/// The first probe of every probe comes within this time of the start, or within one interval; later where there are
-/// more probes than [`FIRST_RATE`] allows.
+/// The first run of every probe comes within this time of the start, or within one interval; later where there are more
+/// probes than [`FIRST_RATE`] allows.
 const FIRST_WITHIN: Duration = Duration::from_secs(3);
 
-/// First probes a second. A first probe at anything opens a connection, and a vantage of two cores that opened ten
-/// thousand at once would time out on its own queue (it opens 1,000 a second when it does nothing else).
+/// First probes a second. Each opens a connection, and a vantage of two cores that opened ten thousand at once would
+/// time out on its own queue (it opens 1,000 a second when it does nothing else).
 const FIRST_RATE: u32 = 500;
 
 /// All probes and when they are due.
@@ -23,7 +23,7 @@ const FIRST_RATE: u32 = 500;
 pub struct Schedule {
     /// Sorted by probe, with its interval.
     probes: Vec<(Probe, Duration)>,
-    /// When the probe at which place is due: names are long, and there are three probes to an endpoint.
+    /// When each probe is due, by its index in `probes`: names are long, and there are three probes to an endpoint.
     due: BTreeSet<(Mono, usize)>,
 }
 
@@ -170,8 +170,8 @@ fn first_within(probes: usize) -> Duration {
     FIRST_WITHIN.max(Duration::from_secs(1) * u32::try_from(probes).unwrap_or(u32::MAX) / FIRST_RATE)
 }
 
-/// Requests that one probe at `probe` is to the servers: a round asks every member, or every listener. Nothing for what
-/// is looked at on this machine.
+/// How many requests one run of `probe` sends to the servers: a round asks every member, or every metrics listener.
+/// None for what is read on this machine.
 #[must_use]
 pub fn requests(inventory: &Inventory, probe: &Probe) -> u32 {
     if matches!(probe.kind, ProbeKind::Files | ProbeKind::OwnClock) {
@@ -186,7 +186,8 @@ pub fn requests(inventory: &Inventory, probe: &Probe) -> u32 {
     u32::try_from(asked).unwrap_or(u32::MAX)
 }
 
-/// A fixed part of `within` for each probe, so that many probes never start together.
+/// A fixed offset within `within` for each probe, from a hash in 1,000 steps, so that the probes do not all start
+/// together; some of them coincide.
 fn phase(vantage: &str, probe: &Probe, within: Duration) -> Duration {
     let hash = stable_hash(&[vantage, &probe.to_string()]);
     let thousandth = u32::try_from(hash % 1000).unwrap_or(0);

@@ -126,9 +126,9 @@ impl FilesView {
         concerned.peek().is_none() || concerned.any(hides)
     }
 
-    /// How each source was read lately.
+    /// How each source was read in the latest probes.
     #[must_use]
-    pub const fn subject_states(&self) -> &BTreeMap<Name, SourceState> {
+    pub const fn source_states(&self) -> &BTreeMap<Name, SourceState> {
         &self.subject_states
     }
 

@@ -139,12 +139,12 @@ pub struct View {
     path: Path,
     void_until: Option<Mono>,
     references: References,
-    /// Looks at these that were scheduled before this went elsewhere.
+    /// When a subject moved to another address: probes of it that were scheduled before that are ignored.
     moved: BTreeMap<Subject, Mono>,
 }
 
 impl View {
-    /// Nothing believed yet.
+    /// With nothing observed yet.
     #[must_use]
     pub fn new(inventory: Arc<Inventory>, policy: impl Into<Arc<Policy>>) -> Self {
         let pictures = inventory.clusters.keys().map(|name| (name.clone(), Arc::default())).collect();
@@ -247,7 +247,7 @@ impl View {
         decides && !is_void && is_first(self.tracks.entry((probe.subject.clone(), Aspect::Answer)).or_default())
     }
 
-    /// The vantage became blind, or sees again: what was bad meanwhile is not believed.
+    /// The vantage lost its network, or has it again: bad probes from in between do not count.
     pub fn set_blind(&mut self, blind: bool, now: Mono) {
         self.path.set_blind(blind, now);
         if !blind {
@@ -423,19 +423,19 @@ impl View {
         }
     }
 
-    /// The latest probe of each probe of a cluster.
+    /// The latest observation of each probe of a cluster.
     #[must_use]
     pub fn cluster_snapshot(&self, cluster: &Name) -> Option<&Arc<ClusterSnapshot>> {
         self.pictures.get(cluster)
     }
 
-    /// All clusters' pictures.
+    /// The latest observations of all clusters.
     #[must_use]
     pub const fn pictures(&self) -> &BTreeMap<Name, Arc<ClusterSnapshot>> {
         &self.pictures
     }
 
-    /// The latest probe at each reference target, resolver and the own clock.
+    /// The latest observation of each reference target, resolver and the own clock.
     #[must_use]
     pub const fn vantage(&self) -> &BTreeMap<Probe, Arc<Observation>> {
         &self.vantage

@@ -26,7 +26,7 @@ pub struct Chosen {
     pub server: Option<Server>,
     /// Name to expect in the certificate instead of the server's host.
     pub server_name: Option<Located<String>>,
-    /// Certificate CAs; `None` as well when verification is switched off.
+    /// CA certificates; `None` as well when verification is switched off.
     pub authorities: Option<Located<Material>>,
     /// Client certificate chain.
     pub certificate: Option<Located<Material>>,

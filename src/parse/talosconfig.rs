@@ -7,7 +7,7 @@ use base64::Engine as _;
 use super::text;
 use super::yaml::{self, Node, Value};
 
-/// Contexts that are looked at; a person with more clusters than this does not exist.
+/// Contexts that are read, so that a huge file takes bounded time; no real one has as many.
 const MAX_CONTEXTS: usize = 1_000;
 
 /// What a context holds, PEM.

@@ -106,7 +106,7 @@ impl TrackedAlarm {
         Self { alarm, booked: now.mono, written: now.mono, stood: now, fired, filed: Filed::default() }
     }
 
-    /// Whether somebody would be told of it if it had a voice.
+    /// Whether its severity is one that is mailed.
     pub(super) fn is_loud(&self) -> bool {
         self.alarm.finding.level > Level::Info
     }

@@ -21,7 +21,7 @@ use crate::parse::stored::{self, Contents};
 
 /// Certificates and tokens of one source that are kept: at 400 bytes each, 80 MB.
 const MAX_ITEMS: usize = 200_000;
-/// Files between two probes at the clock.
+/// Files between two reads of the clock.
 const STRIDE: usize = 64;
 /// Characters of a path that are shown.
 const MAX_SHOWN: usize = 512;

@@ -1,7 +1,9 @@
-//! The expiry thresholds of F26: how long before its end a certificate is spoken of, by who renews it.
+//! The expiry thresholds of F26: how long before its end a certificate is reported, by who renews it.
 //!
-//! Knows dates and classes only. Source of every figure without a note: certificates.md section 6, recommended
-//! defaults 1 to 3; what that page leaves open is said beside the figure.
+//! Knows dates and classes only. The figures for certificates that a person renews are between what others use
+//! (kubernetes-mixin 7 and 1 days, enix's exporter 28 and 14); for automatic renewal they are shares of the time that
+//! is left after the renewal was due; CAs follow OpenShift (730 and 365 days for the etcd signer). What differs is
+//! explained beside the figure.
 
 use std::time::Duration;
 
@@ -78,21 +80,21 @@ impl Thresholds {
 
     fn days_left(self, life: Duration) -> DaysLeft {
         match self {
-            Self::Leaf(Class::Manual) => missing_credentials(life),
+            Self::Leaf(Class::Manual) => by_hand(life),
             Self::Leaf(Class::Automatic) => overdue(tail(life)),
-            // A server that renews within 120 days of the end, but only when it starts. From the warning on nobody has
-            // restarted it, so it is a person's work like any other. A third of the life keeps a young certificate of
-            // a short life silent; that figure is the manual ladder's.
-            Self::Leaf(Class::Restart) => {
-                DaysLeft { notice: Some((DAY * 120).min(life / 3)), ..missing_credentials(life) }
-            }
+            // A server that renews within 120 days of the end, but only when it starts. At the warning nobody has
+            // restarted it, so from there on the thresholds are those of a certificate that a person renews. The notice
+            // comes at a third of the lifetime at the earliest, as there, so that a new short-lived certificate raises
+            // none.
+            Self::Leaf(Class::Restart) => DaysLeft { notice: Some((DAY * 120).min(life / 3)), ..by_hand(life) },
             Self::Authority => rotation(life),
         }
     }
 }
 
-/// A person renews: 30, 14, 7 and 1 days before the end, or fractions of a life under 90 days.
-fn missing_credentials(life: Duration) -> DaysLeft {
+/// Days before expiry for certificates that a person renews: 30, 14, 7, 1; under 90 days of lifetime 1/3, 1/6, 1/12,
+/// 1/24 of it, so that a new short-lived certificate is not urgent.
+fn by_hand(life: Duration) -> DaysLeft {
     if life < DAY * 90 {
         DaysLeft { notice: Some(life / 3), warning: life / 6, urgent: life / 12, page: life / 24 }
     } else {
@@ -181,7 +183,7 @@ mod tests {
         }
     }
 
-    /// The examples of certificates.md section 6, each with its own renewal point.
+    /// Certificates of common lifetimes, each with the renewal point of the program that renews it.
     #[test]
     fn an_overdue_renewal_is_told_as_in_the_worked_examples() {
         let in_hours = |days_left: DaysLeft| {

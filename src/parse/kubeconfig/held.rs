@@ -25,7 +25,7 @@ pub enum PieceKind {
     Token,
 }
 
-/// Entries of one list that are looked at; a person with more clusters than this does not exist.
+/// Entries of one list that are read, so that a huge file takes bounded time; no real one has as many.
 const MAX_ENTRIES: usize = 1_000;
 
 /// Whether `bytes` are meant as a kubeconfig: they name clusters, users and contexts.

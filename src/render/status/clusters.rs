@@ -100,8 +100,8 @@ fn loudest<'a>(page: Page<'a>, name: &Name) -> Option<&'a Alarm> {
         .max_by_key(|alarm| (state(&alarm.finding), alarm.is_firing(), alarm.finding.level))
 }
 
-/// The cause in words: of the incident that speaks for the alarm, when there is one.
-/// The alarm about the proxy in front of a cluster, while it keeps us from seeing the cluster.
+/// The alarm of the proxy in front of this cluster while it is not clearing. The cluster is then shown as unknown,
+/// because its apiservers cannot be probed.
 fn behind_failing_proxy<'a>(page: Page<'a>, name: &Name) -> Option<&'a Alarm> {
     page.snapshot.alarms.iter().find(|alarm| {
         let lost = if let Evidence::Proxy { lost, .. } = &alarm.finding.evidence { lost.as_slice() } else { &[] };
@@ -114,7 +114,7 @@ fn headline(page: Page<'_>, alarm: &Alarm) -> String {
     words::of(finding.rule).headline(finding)
 }
 
-/// The incident that speaks for an alarm.
+/// The incident that an alarm belongs to.
 fn speaking<'a>(page: Page<'a>, alarm: &Alarm) -> Option<&'a Incident> {
     page.snapshot
         .incidents

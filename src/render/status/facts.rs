@@ -89,8 +89,8 @@ pub struct Moment {
 /// Something to know before believing the rest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Notice {
-    /// A bounded word for machines: `stale`, `blind`, `starting`, `configuration`, `silence`, `mail`, `heartbeat`,
-    /// `store`.
+    /// A bounded word for machines: `stale`, `blind`, `starting`, `configuration`, `restart`, `mail`, `recipients`,
+    /// `heartbeat`, `store`, `silence`.
     pub kind: &'static str,
     /// How bad it is.
     pub state: State,
@@ -119,7 +119,7 @@ pub struct IncidentFacts {
     pub headline: String,
     /// Scheduled start of the first bad probe.
     pub opened: Moment,
-    /// Whether it goes on: `still so`, `recovering`.
+    /// `ongoing`, `recovering`, or `unverified: vedette has no network`.
     pub course: &'static str,
     /// What was seen.
     pub what: String,
@@ -286,13 +286,14 @@ pub struct Member {
     pub name: String,
     /// The dialled address.
     pub address: String,
-    /// Status, read, and what else was looked at.
+    /// The status probe, the read, and the other probes of the member.
     pub cells: Vec<Cell>,
-    /// `leads`, `follows etcd-1`, `learner`; empty when it did not answer.
+    /// `leader`, `follower of etcd-1`, `no leader`, each with `learner, ` before it for a learner; empty when it did
+    /// not answer.
     pub role: String,
     /// Server version.
     pub version: String,
-    /// `term 3, index 1200, 0 to apply`.
+    /// `term 3, raft index 1200, apply lag 0`; from the metrics alone, `2 leader changes seen`.
     pub raft: String,
     /// The backend; `None` when it did not answer.
     pub backend: Option<Backend>,
@@ -305,7 +306,7 @@ pub struct Member {
 pub struct Backend {
     /// `8.0 MiB in use, file 20.0 MiB of 2.0 GiB (1 %)`.
     pub text: String,
-    /// Which tier of the quota is reached: `below 65 %`, `65 %`, `75 %`, `85 %`, `quota not told`.
+    /// Which tier of the quota is reached: `below 65 %`, `65 %`, `75 %`, `85 %`, `quota unknown`.
     pub tier: &'static str,
     /// How bad that is.
     pub state: State,

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::facts::{State, Status};
 use super::style::STYLE;
 use crate::render::local;
-use words::{assessment, full, safe};
+use words::{full, safe, symbol};
 
 /// Seconds between two loads of an open page.
 pub const REFRESH: u32 = 5;
@@ -59,7 +59,7 @@ pub fn html(status: &Status, refreshes: bool) -> String {
 fn head(out: &mut String, status: &Status, refreshes: bool) {
     let state = status.state;
     out.push_str(&format!("<div class=\"band {}\"><header>\n", state.as_str()));
-    out.push_str(&format!("<div class=\"word\">{} {}</div>", assessment(state), state.as_str()));
+    out.push_str(&format!("<div class=\"word\">{} {}</div>", symbol(state), state.as_str()));
     out.push_str(&format!("<h1>{}</h1>\n", safe(&status.headline)));
     if let Some(since) = &status.since {
         out.push_str(&format!("<p>since {}</p>\n", full(since)));

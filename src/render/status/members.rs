@@ -13,7 +13,7 @@ use super::facts::{Backend, Cell, Member, State};
 use super::moment::{bytes, short};
 use super::probes::{cell_of, latest, never};
 
-/// Shares of the quota, in percent, from which there is less and less time. Source: control-plane.md section 4 (F08).
+/// Shares of the quota, in percent, of the three severities of F08. OpenShift alerts at the same shares.
 const TIERS: [(u64, &str, State); 3] =
     [(85, "85 %", State::Down), (75, "75 %", State::Degraded), (65, "65 %", State::Ok)];
 
@@ -62,12 +62,13 @@ pub(super) fn members(page: Page<'_>, cluster: &Name, cluster_snapshot: &Cluster
     all
 }
 
-/// The round without which nothing is known of `etcd`.
+/// The round that decides whether anything is known of `etcd`: that of the metrics listeners where there is no client
+/// port.
 pub(super) const fn deciding_round(etcd: &Etcd) -> ProbeKind {
     if etcd.is_metrics_only { ProbeKind::EtcdHealth } else { ProbeKind::EtcdStatus }
 }
 
-/// Looks at a member, in the order of the matrix.
+/// Probes of a member, in the order of the matrix.
 fn probes(etcd: &Etcd, member: &Name) -> Vec<ProbeKind> {
     let mut kinds = vec![deciding_round(etcd)];
     if !etcd.is_metrics_only {
@@ -79,7 +80,7 @@ fn probes(etcd: &Etcd, member: &Name) -> Vec<ProbeKind> {
     kinds
 }
 
-/// What `member` told at its metrics listener.
+/// What the metrics listener of `member` reported.
 fn told<'a>(cluster_snapshot: &'a ClusterSnapshot, etcd: &Subject, member: &Name) -> Option<&'a MemberMetrics> {
     match latest(cluster_snapshot, etcd, ProbeKind::EtcdMetrics).map(|observation| &observation.outcome) {
         Some(Ok(Reading::EtcdMetrics(answers))) => {
@@ -99,7 +100,8 @@ pub(super) fn statuses<'a>(cluster_snapshot: &'a ClusterSnapshot, etcd: &Subject
     }
 }
 
-/// What a member says of itself stands beside its looks and is not said twice; how slow it is stands at its metrics.
+/// The role and version of a member are shown in columns of their own and not repeated in the result of its status
+/// probe; its latencies are the result of the probe of its metrics.
 fn plain(cell: Cell, kind: ProbeKind, slowest: Option<Slowest>) -> Cell {
     if kind == ProbeKind::EtcdStatus && matches!(cell.outcome, "ok" | "alarm" | "no leader") {
         return Cell { result: "answers".to_owned(), ..cell };
@@ -111,7 +113,7 @@ fn plain(cell: Cell, kind: ProbeKind, slowest: Option<Slowest>) -> Cell {
     cell
 }
 
-/// `99 % within: fsync 7 ms, commit 12 ms, peers 2 ms`.
+/// `p99: fsync 7 ms, commit 12 ms, peer RTT 2 ms`.
 fn latencies(slowest: Slowest) -> Option<String> {
     let all = [("fsync", slowest.wal_fsync), ("commit", slowest.backend_commit), ("peer RTT", slowest.peer_round_trip)];
     let known: Vec<String> =

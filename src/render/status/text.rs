@@ -156,7 +156,7 @@ fn evidence(out: &mut Sheet, line: &EvidenceLine) {
     out.hang(&lead, "        ", &text);
 }
 
-/// `not ready, 2 s ago: 500: etcd (new, dial 1.0 + tls 4.6 = 5.6 ms)`.
+/// `not ready, 2 s ago: 500: etcd (new: connect 1.0 + tls 4.6 = 5.6 ms)`.
 fn saw(cell: &Cell) -> String {
     let Some(seen) = &cell.seen else { return cell.outcome.to_owned() };
     let phases: Vec<String> = cell.phases.iter().map(|share| format!("{} {}", share.phase, share.millis)).collect();

@@ -8,16 +8,17 @@
 //!   "unknowns": [{"rule": "F24", "subject": "prod", "why": "unclear"}],
 //!   "probes": [{"subject": "…", "cluster": "prod", "component": "etcd", "instance": "etcd-3", "address": "host:port",
 //!              "probe": "etcd_status", "connection": "new", "at": "…", "outcome": "unreachable", "result": "…",
-//!              "failed": {"phase": "dial", "cause": "timeout"}, "phases_seconds": {"dial": 1.0}, "total_seconds": 1.0,
+//!              "failed": {"phase": "connect", "cause": "timeout"}, "phases_seconds": {"connect": 1.0},
+//!              "total_seconds": 1.0,
 //!              "certificate": {"not_after": "…", "days_left": 39.9, "trust": "trusted", "subject": "…",
 //!                              "fingerprint": "…"},
 //!              "etcd_status": {"version": "3.6.16", "raft_term": 4, "db_quota_bytes": null, …}}]
 //! }
 //! ```
 //!
-//! `cluster` is null for what belongs to the vantage, `failed` for looks that got an answer, `certificate` for looks
+//! `cluster` is null for what belongs to the vantage, `failed` for probes that got an answer, `certificate` for probes
 //! that made no handshake (in it, `not_after` and `days_left` for a certificate without end), `etcd_status` for all but
-//! the answers of etcd members to a status probe; in it, what the member's version does not tell is null. Times are
+//! the answers of etcd members to a status probe; in it, what the member's version does not report is null. Times are
 //! RFC 3339 in UTC.
 
 use std::collections::BTreeMap;

@@ -8,8 +8,8 @@ pub(super) fn safe(text: &str) -> String {
     html(text)
 }
 
-/// The sign of a state, so that nobody needs its colour.
-pub(super) const fn assessment(state: State) -> &'static str {
+/// The symbol of a state, which shows it to those who cannot tell its colour.
+pub(super) const fn symbol(state: State) -> &'static str {
     match state {
         State::Ok => "\u{2713}",
         State::Unknown => "?",
@@ -21,12 +21,7 @@ pub(super) const fn assessment(state: State) -> &'static str {
 /// A word in the colour of a state, with its sign.
 pub(super) fn word(state: State, text: &str) -> String {
     let hidden = "aria-hidden=\"true\"";
-    format!(
-        "<span class=\"s {}\"><span {hidden}>{}</span>&nbsp;{}</span>",
-        state.as_str(),
-        assessment(state),
-        safe(text)
-    )
+    format!("<span class=\"s {}\"><span {hidden}>{}</span>&nbsp;{}</span>", state.as_str(), symbol(state), safe(text))
 }
 
 /// The age, with the instant behind it.
@@ -39,7 +34,7 @@ pub(super) fn full(at: &Moment) -> String {
     format!("<span class=\"at\">{}</span> ({})", safe(&at.at), moment(at))
 }
 
-/// `new; dial 1.0 + tls 4.6 = 5.6 ms`.
+/// `new: connect 1.0 + tls 4.6 = 5.6 ms`.
 pub(super) fn took(cell: &Cell) -> String {
     let phases: Vec<String> = cell.phases.iter().map(|share| format!("{} {}", share.phase, share.millis)).collect();
     match phases.as_slice() {

@@ -1,8 +1,8 @@
-//! Messages owed to people: attempted until accepted, the gravest first, surviving restarts.
+//! Messages that are to be sent: attempted until accepted, the most severe first, kept over restarts.
 //!
-//! A send is an attempt. Inside one incident the order stays. What came and went while nothing could be sent becomes
-//! one message that says so. The outbox is bounded; what it drops is counted. No call walks over all that is owed,
-//! except where something is changed for all of it, or is to be dropped.
+//! Every send is an attempt. The messages of one incident keep their order. An incident that opened and ended while
+//! nothing could be sent becomes one message that says so. The outbox is bounded; what it drops is counted. No call
+//! walks over all messages, except where something is changed for all of them, or is to be dropped.
 
 mod incident_queue;
 

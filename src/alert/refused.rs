@@ -1,6 +1,6 @@
-//! Recipients whom the relay refuses for good: what is to be said of them in the next mail that gets through.
+//! Recipients whom the relay refuses for good, and which of them the next accepted mail has to report.
 //!
-//! Bounded by the recipients that are configured; whoever is not any more is forgotten.
+//! Bounded by the configured recipients; others are forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// Takes note of a rejection at `now`. It is to be told again only when the relay's words change.
+    /// Records a rejection at `now`. It is reported again only when the relay's text changes.
     pub fn note(&mut self, rejection: &Rejection, now: UnixTime) -> &RefusedRecipient {
         let known = self.by_address.entry(rejection.recipient.clone()).or_insert_with(|| RefusedRecipient {
             rejection: rejection.clone(),
@@ -28,12 +28,12 @@ impl Refused {
         known
     }
 
-    /// Takes back what was known before a restart.
+    /// Restores what was known before a restart.
     pub fn restore(&mut self, recipient: RefusedRecipient) {
         self.by_address.entry(recipient.rejection.recipient.clone()).or_insert(recipient);
     }
 
-    /// A mail for `recipient` was taken. Says whether that is news.
+    /// A mail for `recipient` was accepted. Returns whether the recipient was refused before.
     pub fn end(&mut self, recipient: &str) -> bool {
         self.by_address.remove(recipient).is_some()
     }
@@ -47,14 +47,14 @@ impl Refused {
         gone
     }
 
-    /// A mail that tells of `rejection` has reached somebody.
+    /// A mail that reports `rejection` was accepted for somebody.
     pub fn told(&mut self, rejection: &Rejection) -> Option<&RefusedRecipient> {
         let known = self.by_address.get_mut(&rejection.recipient).filter(|known| known.rejection == *rejection)?;
         known.is_told = true;
         Some(known)
     }
 
-    /// What is still to be told.
+    /// Rejections that no accepted mail has reported yet.
     #[must_use]
     pub fn untold(&self) -> Vec<Rejection> {
         self.by_address.values().filter(|known| !known.is_told).map(|known| known.rejection.clone()).collect()

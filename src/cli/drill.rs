@@ -1,4 +1,5 @@
-//! `vedette drill mail`: a marked test mail through the real path, so that the first real one is no surprise.
+//! `vedette drill mail`: sends a marked test mail by the relay that alerts take, so that a mistake in the set-up shows
+//! before the first alert.
 //!
 //! Uses the configured relay, login and recipients exactly as the daemon does. Neither stored nor retried.
 

@@ -37,7 +37,7 @@ impl TlsEndpoint {
         let told = join_all(places.iter().map(|place| self.knock(context, &ready_credentials, *place, hello))).await;
         let (mut answers, proofs): (Vec<AddressAnswer>, Vec<bool>) = told.into_iter().unzip();
         if answers.iter().any(|told| told.answer.is_err()) {
-            // An address that has left the name meanwhile is nobody's trouble.
+            // An address that no longer belongs to the name is not reported: the name is resolved again to find out.
             context.names.beyond(&self.address, &places).await;
             answers.retain(|told| told.answer.is_ok() || context.names.leads_to(&self.address, told.address));
         }

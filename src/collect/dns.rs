@@ -1,8 +1,8 @@
-//! One question to one resolver: who serves the root zone?
+//! Asks one resolver for the name servers of the root zone.
 //!
-//! The question is the same for everybody and belongs to no cluster, any resolver answers it from its cache, and a
-//! resolver that cannot answer it can answer nothing. No search lists, no retries: what is asked is whether this very
-//! server answers now.
+//! Every resolver has the answer in its cache, the question belongs to no cluster, and a resolver that cannot answer it
+//! cannot answer others either. No search lists and no retries, because the probe is to show whether this one server
+//! answers now.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -34,9 +34,10 @@ const HEAD: usize = 9;
 const STATUS: usize = 3;
 /// Type of the frame with which a server of HTTP/2 begins.
 const SETTINGS: u8 = 4;
-/// The answer to both together: on a path of 100 ms it takes 400.
+/// Time for the answers to both requests: on a path of 100 ms it takes 400.
 const LIMIT: Duration = Duration::from_millis(500);
-/// What was found out holds for this long: nobody changes it back and forth, and a burst asks once.
+/// How long the result is used: a server is rarely switched between TLS and plain HTTP, and a burst needs one test
+/// only.
 const HOLDS: Duration = Duration::from_secs(10);
 
 /// What was found out about an endpoint.

@@ -1,7 +1,7 @@
-//! The last configuration that could be used, kept beside the store for a start that finds the file broken.
+//! The last valid configuration, kept beside the store for a start with an invalid file.
 //!
-//! A monitor that stays down because somebody saved half a file is worse than one that goes on with yesterday's list of
-//! targets and says so. The copy holds what the file held, so no secret; it is for the daemon alone all the same.
+//! Without it a restart after an incomplete save would end all monitoring; with it vedette goes on with the targets it
+//! had and says so. The copy holds what the file held, so no secrets; it is readable by the daemon alone nevertheless.
 //! Called at the start and after every reload.
 
 use std::fs::{self, File, OpenOptions};

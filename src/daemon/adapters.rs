@@ -1,6 +1,6 @@
-//! The edges of the house as the configuration has them: who looks, who mails, who beats.
+//! The collectors, the mailer and the heartbeat as the configuration has them.
 //!
-//! Made as a whole or not at all, so that a configuration that cannot be used leaves everything as it is.
+//! All are made or none, so that a configuration that cannot be used leaves everything as it is.
 
 use std::sync::Arc;
 use std::time::Duration;

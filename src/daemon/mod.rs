@@ -1,6 +1,6 @@
-//! The process: its clock, its signals, its logs, its talk with the service manager.
+//! The process: its clock, its signals, its logs, its messages to the service manager.
 //!
-//! Everything impure that belongs to no edge lives here. Called by `cli`.
+//! All I/O that belongs neither to probes nor to mails nor to the pages is here. Called by `cli`.
 
 mod adapters;
 mod alarm_log;

@@ -382,7 +382,7 @@ impl Daemon {
         }
     }
 
-    /// One line of truth for `systemctl status`.
+    /// The line that `systemctl status` shows.
     fn status(&self) -> String {
         let snapshot = self.engine.snapshot();
         let open = snapshot.incidents.iter().filter(|incident| incident.over.is_none()).count();

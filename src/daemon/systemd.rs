@@ -1,7 +1,7 @@
-//! What the service manager is told: ready, a line of status, stopping, and that the scheduler is alive.
+//! Notifications to the service manager: ready, a line of status, stopping, and that the engine makes progress.
 //!
-//! Without `NOTIFY_SOCKET` every call does nothing. The watchdog is fed from the engine's progress and by its own loop,
-//! never from a timer of its own: a timer would beat on while the scheduler hangs.
+//! Without `NOTIFY_SOCKET` every call does nothing. The watchdog is pinged by the loop when the engine has made
+//! progress, never by a timer of its own, because that would go on while the loop hangs.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use sd_notify::NotifyState;
 
 use crate::model::time::{Mono, Now};
 
-/// Says that everything is bound and looking, with a line for `systemctl status`.
+/// Reports that all sockets are bound and probes have started, with a line for `systemctl status`.
 pub fn ready(text: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(&one_line(text))]);
 }
 
-/// Says that the configuration is being read anew; [`ready`] ends it, however it went.
+/// Reports that the configuration is being reloaded; [`ready`] ends it, whether or not it succeeded.
 ///
 /// With the monotonic time, without which `systemctl reload` of a `Type=notify-reload` unit hangs.
 pub fn reloading() {
@@ -30,24 +30,24 @@ pub fn status(text: &str) {
     notify(&[NotifyState::Status(&one_line(text))]);
 }
 
-/// Says that the process is on its way out.
+/// Reports that the process is stopping.
 pub fn stopping(text: &str) {
     notify(&[NotifyState::Stopping, NotifyState::Status(&one_line(text))]);
 }
 
-/// The service manager's watchdog, seen from the one who must feed it.
+/// The service manager's watchdog, as the process that pings it has it.
 #[derive(Debug)]
 pub struct Watchdog {
     pause: Duration,
     last: Option<(Mono, u64)>,
 }
 
-/// How the engine gets on.
+/// The engine's progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// Inputs handled since the start ([`Counters::inputs`](crate::model::snapshot::Counters::inputs)).
     pub inputs: u64,
-    /// Whether anything was due since the last call: without it, no input is no sign of a stall.
+    /// Whether anything was due since the last call: if nothing was, no input is not a stall.
     pub was_due: bool,
 }
 
@@ -58,8 +58,8 @@ impl Watchdog {
         sd_notify::watchdog_enabled().map(Self::with_limit)
     }
 
-    /// A watchdog that bites after `limit` without a ping, and so is to be fed at half of it, as sd_watchdog_enabled(3)
-    /// recommends.
+    /// A watchdog that ends the process after `limit` without a ping. It is pinged at half of that, as
+    /// sd_watchdog_enabled(3) recommends.
     #[must_use]
     pub fn with_limit(limit: Duration) -> Self {
         Self { pause: limit / 2, last: None }
@@ -89,7 +89,7 @@ impl Watchdog {
     }
 }
 
-/// A service manager that cannot be reached is a reason for a line in the log, not to stop watching.
+/// A service manager that cannot be reached is logged, and monitoring goes on.
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "sd_notify failed: {error}");

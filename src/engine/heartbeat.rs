@@ -1,4 +1,5 @@
-//! The outgoing heartbeat: withheld while vedette is blind, stalled or mute, so that its receiver speaks instead.
+//! The outgoing heartbeat: withheld while vedette has no network, stalls or cannot send mail, so that its receiver
+//! raises an alarm.
 
 use std::time::Duration;
 

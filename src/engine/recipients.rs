@@ -1,4 +1,5 @@
-//! What becomes of single recipients: who was served, who is refused for good, and whether that has been said.
+//! The results for single recipients: whose mail was accepted, who is refused for good, and whether that has been
+//! reported.
 
 use crate::model::exchange::Change;
 use crate::model::message::{Delivery, MessageId};
@@ -8,7 +9,7 @@ use crate::model::time::Now;
 use super::Engine;
 
 impl Engine {
-    /// Takes note of what an attempt came to for single recipients, before the attempt itself is settled.
+    /// Records the results of a delivery attempt for single recipients, before the attempt itself is settled.
     pub(super) fn note_recipients(&mut self, message: &MessageId, recipients: Recipients, now: Now) {
         let Recipients { served, refused } = recipients;
         let mut told: Vec<Rejection> = Vec::new();
@@ -30,7 +31,7 @@ impl Engine {
         }
         for rejection in &refused {
             self.counters.recipient_refusals += 1;
-            // Whoever was taken out of the configuration meanwhile is nobody's loss.
+            // A recipient who is no longer configured is not reported.
             if self.view.inventory().recipients.contains(&rejection.recipient) {
                 let known = self.refused.note(rejection, now.wall).clone();
                 self.changes.push(Change::Refused(known));
@@ -38,13 +39,13 @@ impl Engine {
         }
     }
 
-    /// What goes out next tells of recipients whom nobody has been told of.
+    /// Adds the refused recipients that no mail has reported yet to the next mail.
     pub(super) fn notify_refused(&mut self, delivery: &mut Delivery) {
         delivery.rejections = self.refused.untold();
         self.outbox.amend(&delivery.message.id, |owed| owed.rejections.clone_from(&delivery.rejections));
     }
 
-    /// Forgets refused recipients who are none any more.
+    /// Forgets refused recipients who are no longer configured.
     pub(super) fn forget_recipients(&mut self) {
         let gone = self.refused.keep(&self.view.inventory().recipients);
         self.changes.extend(gone.into_iter().map(Change::RefusedOver));

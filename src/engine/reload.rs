@@ -67,7 +67,7 @@ impl Engine {
                     self.note_incident(&id);
                 }
             }
-            // Whoever reloads has mended something, often what refuses the mail.
+            // After a reload, mail is tried again at once: the reload often corrects what made the relay refuse it.
             (true, true) => self.outbox.hurry(now.mono),
             (false, false) => {}
         }

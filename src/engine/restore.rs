@@ -168,10 +168,12 @@ impl Engine {
     }
 }
 
-/// Whether a message of an incident was neither taken by a relay nor is owed. An older release did not count them.
+/// Whether a message of an incident was lost: neither accepted by a relay nor still in the outbox. An older release did
+/// not count them.
 fn has_lost(incident: &Incident, owed: usize) -> bool {
     let waiting = incident.told.settled.map(|settled| incident.told.messages.saturating_sub(settled));
     let owed = u32::try_from(owed).unwrap_or(u32::MAX);
-    // The end was composed last: while anything is owed of what is over, it is.
+    // The mail about the end is the newest of an incident, so while a closed incident has any mail in the outbox, it is
+    // that one.
     waiting.is_some_and(|waiting| waiting > owed) && (incident.over.is_none() || owed == 0)
 }

@@ -1,7 +1,7 @@
-//! Which clusters are to be judged, and when: at once where something turned, within a second where all goes on as before.
+//! Which clusters are evaluated when: at once where a subject changed between good and bad, within a second otherwise.
 //!
-//! Most observations say what the one before said. Judging each of them would cost more than everything else the engine
-//! does, and would find nothing that the next judgement does not.
+//! Most observations repeat the one before. Evaluating after each of them would cost more than everything else the
+//! engine does, and would find nothing that the next evaluation does not find.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,11 +11,12 @@ use crate::model::time::Mono;
 
 use super::Scope;
 
-/// What goes on as before is judged within this.
+/// A cluster in which nothing changed is evaluated within this time of a new observation.
 const WITHIN: Duration = Duration::from_secs(1);
 
-/// So long after something turned everything is judged at once: a fault is confirmed by what others say of it, and that
-/// they are well is no news of their own. Longer than any probe that was under way when it turned.
+/// For this long after a change every observation causes an evaluation at once, because the probes that confirm a fault
+/// may show other subjects as good, which is not a change of theirs. Longer than any probe that was under way at the
+/// change.
 const UNREST: Duration = Duration::from_secs(15);
 
 /// What is to be judged.
@@ -29,7 +30,7 @@ pub(super) struct Touched {
 }
 
 impl Touched {
-    /// To be judged in this turn. Returns whether that is news.
+    /// To be evaluated in this turn. Returns whether it was not already.
     pub(super) fn insert(&mut self, scope: Scope) -> bool {
         self.now.insert(scope)
     }
@@ -39,7 +40,7 @@ impl Touched {
         self.now.extend(scopes);
     }
 
-    /// Something turned there at `at`.
+    /// A subject there changed between good and bad at `at`.
     pub(super) fn turn(&mut self, scope: Scope, at: Mono) {
         self.turned.insert(scope.clone(), at);
         self.now.insert(scope);

@@ -1,9 +1,9 @@
-//! The door for people on this machine: a Unix socket with every page of the other door, and the only paths that change
-//! anything.
+//! The control socket: a Unix socket for people on this machine with every page of the HTTP listener, and the only
+//! paths that change anything.
 //!
-//! Whoever may open the socket may silence: its mode and its folder decide that, and no request over TCP can. The other
-//! side's user is read from the kernel, and what it calls itself is noted beside it. A request names a configured
-//! cluster and nothing else. Bounded like the other door; bodies have at most [`BODY_BYTES`].
+//! Its mode and its folder decide who may open it, and everybody who may can set a silence; no request over TCP can.
+//! The user of the other process is read from the kernel, and the author that it gives is recorded beside it. A request
+//! names a configured cluster and nothing else. Bounded like the HTTP listener; bodies have at most [`BODY_BYTES`].
 
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};

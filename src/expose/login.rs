@@ -1,9 +1,10 @@
-//! Whether a user and password are right, at a price that nobody else pays.
+//! Checks a user and password without slowing down probes and pages.
 //!
-//! bcrypt is slow on purpose: some 70 ms of a processor for each password tried. So one is checked at a time, off the
-//! threads that probe and answer; few wait for that, fewer of one peer, and the others are turned away unseen. What was
-//! right once is remembered by a digest under a key that this process drew, so that a scraper pays once, and a flood of
-//! wrong passwords does not keep it out. An unknown user costs what a known one does.
+//! bcrypt is slow on purpose: some 70 ms of a processor for each password tried. So one password is checked at a time,
+//! on a thread apart from those that probe and answer. Few requests wait for that, fewer from one peer, and others are
+//! refused without a check. A login that succeeded is remembered by a digest under a key that this process drew, so
+//! that a scraper is checked once, and a flood of wrong passwords does not keep it out. An unknown user takes as long
+//! as a known one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;

@@ -1,10 +1,10 @@
-//! The door for those who look at us: the status page for people, `/metrics`, `/healthz` and `/readyz` for machines.
+//! The HTTP listener: the status page for people, `/metrics`, `/healthz` and `/readyz` for machines.
 //!
 //! Reads the latest [`Snapshot`] and nothing else: no request starts a probe, names a destination or waits for the
-//! engine, so that the pages still answer when mail, DNS and every target are dead. Everything a stranger can make us
-//! hold is bounded: connections, those of one peer, handshakes and logins, header bytes, time; bodies are refused. With
-//! a web configuration there are TLS, clients' certificates and logins before every page; without one the configuration
-//! keeps the listener on loopback unless told otherwise. Called by `daemon`.
+//! engine, so that the pages still answer when mail, DNS and every target fail. Everything that a client can make
+//! vedette hold is bounded: connections, those of one peer, handshakes and logins, header bytes, time; bodies are
+//! refused. With a web configuration there are TLS, clients' certificates and logins before every page; without one the
+//! listener is on loopback unless configured otherwise. Called by `daemon`.
 
 mod clients;
 mod connection;

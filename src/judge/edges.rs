@@ -1,6 +1,6 @@
 //! Root causes: which finding follows from which, and by which relation.
 //!
-//! Suppression touches only what is said, never measuring and never resolving.
+//! Suppression affects only what is mailed; a suppressed finding is still measured and resolved.
 
 use crate::model::rule::RuleId;
 use crate::model::subject::Subject;

@@ -110,7 +110,7 @@ impl Rule for NotAnApiserver {
         &[]
     }
 
-    /// One finding per cluster: whoever answers wrongly, people call the API broken.
+    /// One finding for the cluster, whichever endpoint gives the wrong answers, because users see a broken API.
     fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
         let Some((name, cluster)) = context.cluster else { return Vec::new() };
         let instances = context.instances();

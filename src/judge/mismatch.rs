@@ -396,7 +396,7 @@ fn same<I: Ord>(
         .map(move |(id, names)| Mismatch::SameMember { names, id: told(&id) })
 }
 
-/// What etcd's own list says. A list is no sample but a fact, so one is enough.
+/// What etcd's own member list says. A list is not a measurement that could fail by chance, so one is enough.
 fn by_list(context: &RuleContext<'_>, etcd: &Subject) -> Vec<Seen> {
     let Some(list) = context.view.membership(etcd) else { return Vec::new() };
     let policy = context.policy();

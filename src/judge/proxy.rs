@@ -32,7 +32,7 @@ enum Fault {
     Silent,
 }
 
-/// Most telling first.
+/// The first of these that a cluster reports is the fault of the proxy: the most specific ones come first.
 const FAULTS: [(Cause, Fault); 5] = [
     (Cause::ProxyLogin, Fault::Login),
     (Cause::ProxyDown, Fault::Down),

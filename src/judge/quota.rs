@@ -104,7 +104,7 @@ impl Words for NearQuota {
     }
 }
 
-/// A forecast is no timetable: whole hours, or minutes below two hours.
+/// Whole hours, or minutes below two hours, because a forecast is not exact.
 fn roughly(left: Duration) -> String {
     let minutes = left.as_secs() / 60;
     if minutes < 120 { format!("about {minutes} min") } else { format!("about {} h", minutes / 60) }
@@ -161,7 +161,7 @@ fn size(context: &RuleContext<'_>, member: &Subject) -> Option<(u64, Option<u64>
     Some((page.db_size_bytes.filter(|_| is_fresh)?, page.db_in_use_bytes))
 }
 
-/// A page that was missed twice is no longer news.
+/// A size from the metrics is used until two pages after it have been missed.
 const PAGES: u32 = 3;
 
 /// How full a member is; `None` without a quota or before its first Status or page.

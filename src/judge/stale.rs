@@ -1,7 +1,7 @@
 //! F54: an endpoint still serves an old certificate although a newer one lies on disk.
 //!
-//! The renewal has happened and the server has not noticed: it is not the certificate that is missing, but a reload.
-//! Told only after both were seen side by side for the policy's `not_loaded_after`, because servers take a while to reload.
+//! The certificate was renewed and the server still serves the old one, so it needs a reload. Reported only after both
+//! were seen side by side for the policy's `not_loaded_after`, because servers take a while to reload.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -29,14 +29,15 @@ mod spare;
 /// F28: something in a file reaches its end, or cannot be read.
 pub struct StoredEnds;
 
-/// Items raised one by one in one cluster, the first to end first; beyond that the metrics and the page speak. What was
-/// raised once keeps its verdict, so that a newcomer that ends sooner closes nothing.
+/// Findings about single items in one cluster, the first to end first; the others are in the metrics and on the status
+/// page. An item that was reported once keeps its verdict, so that one that ends sooner does not resolve its alarm.
 const MAX_FINDINGS: usize = 64;
 /// Paths kept as evidence.
 const MAX_PATHS: usize = 16;
-/// The earliest notice, and a little more: what ends later is in no band.
+/// A little more than the earliest notice: an item that ends later is in no band.
 const HORIZON: Duration = Duration::from_secs(731 * 86_400);
-/// What was made together ends together: bands are entered on this grid, a little early, so that it is told together.
+/// Items that were made together end together: bands are entered on this grid, a little early, so that one mail has
+/// them all.
 const GRID: Duration = Duration::from_secs(3600);
 
 impl Words for StoredEnds {
@@ -291,7 +292,7 @@ impl Stored<'_> {
                 }
                 let fingerprint = held.item().fingerprint;
                 let subject = self.subject(name_of(fingerprint));
-                // What was told as stored stays so, whoever serves it since.
+                // An item that was reported as stored stays so, even where an endpoint serves it since.
                 if judged_as_served.contains(&fingerprint) && !raised.contains_key(&subject) {
                     continue;
                 }
@@ -387,7 +388,7 @@ fn served_first(context: &RuleContext<'_>) -> BTreeSet<Fingerprint> {
     seen.filter_map(|seen| seen.served.earliest()).map(|first| first.fingerprint).collect()
 }
 
-/// What lies on disk was replaced by a newer one that is served: a leftover, and nobody's trouble.
+/// Whether the endpoint serves a newer one than the stored item, which then is a leftover on which nobody has to act.
 fn is_replaced_where_served(context: &RuleContext<'_>, held: Held<'_>) -> bool {
     let item = held.item();
     let is_newer = |endpoint: &Subject| {

@@ -21,12 +21,12 @@ use super::in_flight::Full;
 /// How much a probe is needed now. Ordered: the first goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
-    /// A fault waits for it to be confirmed, or to be called off.
+    /// Its result confirms a fault or refutes it.
     Confirmation,
     /// The schedule asks for it.
     Scheduled,
-    /// A further probe of a fault, in case one of the others tells nothing. Goes while half of the ceiling is free, so
-    /// that the next one that confirms finds its tokens.
+    /// A further probe of a fault, in case another one gives no result. Sent while half of the ceiling is free, so that
+    /// the next confirmation finds its tokens.
     Spare,
 }
 
@@ -43,27 +43,27 @@ pub struct Wanted {
     pub requests: u32,
     /// Whether it had to wait for tokens, or for room among the probes under way.
     pub was_deferred: bool,
-    /// When it came here.
+    /// When it was requested.
     came: Mono,
 }
 
-/// What became of a wish to send a probe.
+/// What happened to a request to send a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
-    /// It waits for its turn, perhaps for no time at all.
+    /// It waits for tokens; with enough of them it is sent in the same turn.
     Waits,
-    /// The same question waits already, more urgently, and is asked once for both.
+    /// The same probe already waits with higher urgency, and its result serves both.
     Shared,
-    /// The scheduled probe before this one still waits, and this one takes no place beside it.
+    /// The previous scheduled probe still waits, so this one is dropped.
     Missed,
-    /// An earlier confirmation waits still: this one is to be asked for again later, because both are needed.
+    /// An earlier confirmation still waits. Both are needed, so this one must be requested again later.
     Again,
 }
 
-/// The same subject asked the same: over which connection makes no difference to what it costs.
+/// Subject and kind of a probe. The connection is not part of it, because it makes no difference to the cost.
 type Question = (Subject, ProbeKind);
 
-/// What is charged together: a cluster, or everything else (`None`).
+/// What shares a token bucket: a cluster, or everything else (`None`).
 pub type Scope = Option<Name>;
 
 /// All buckets, and all that waits.
@@ -229,7 +229,7 @@ impl Budget {
 
     fn insert(&mut self, wanted: Wanted, now: Mono) {
         let scope = scope_of(&wanted.probe);
-        // What belongs to nothing that is watched any more is nobody's loss.
+        // A cluster that is no longer configured has no bucket, and its probes are dropped.
         let Some(bucket) = self.buckets.get_mut(&scope) else { return };
         let question = (wanted.probe.subject.clone(), wanted.probe.kind);
         self.questions.insert(question, Place::Waiting(wanted.urgency, wanted.due));

@@ -23,7 +23,8 @@ const KEPT: Duration = Duration::from_secs(60);
 impl Path {
     /// A probe scheduled at `scheduled` proved the path.
     pub fn prove(&mut self, scheduled: Now) {
-        // A probe that was under way when the path broke may have met a peer before that: it is no sign of a return.
+        // A probe that was under way when the network was lost may have got its answer before that, so it does not show
+        // that the network is back.
         if self.found_blind.is_none_or(|found| scheduled.mono >= found) {
             self.count(scheduled);
         }

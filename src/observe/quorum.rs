@@ -205,7 +205,7 @@ pub fn pages_as_configured(answers: &[MemberAnswer<MemberMetrics>]) -> Assessmen
     let ids: Vec<&String> = pages.iter().filter_map(|page| page.member_id.as_ref()).collect();
     let distinct: BTreeSet<&String> = ids.iter().copied().collect();
     let leading = pages.iter().filter(|page| page.is_leader == Some(true)).count();
-    // One member that is asked three times leads three times.
+    // Three names that lead to one member would show three leaders.
     let is_same = distinct.len() < ids.len();
     whether(is_same || leading > 1, pages.len() == answers.len())
 }

@@ -64,12 +64,12 @@ impl References {
         hearing.silence = Some(Run::extended(hearing.silence, scheduled));
     }
 
-    /// Forgets silence: it was heard while we could not hear anything.
+    /// Forgets the silence of the places, because it was measured while our own network was lost.
     pub fn forget_silence(&mut self) {
         self.heard.values_mut().for_each(|hearing| hearing.silence = None);
     }
 
-    /// What a place told lately; `None` before its first probe.
+    /// The latest runs of a place; `None` before its first probe.
     #[must_use]
     pub fn hearing(&self, place: &Subject) -> Option<&Hearing> {
         self.heard.get(place)

@@ -1,7 +1,8 @@
-//! One line of what a foreign program complains of, fit for a log and a mail: short, printable, without secrets.
+//! One line of what an external program wrote to its error output, fit for a log and a mail: short, printable, without
+//! secrets.
 //!
-//! What looks like a secret is struck out rather than recognised: too much is better than too little, because the
-//! beginning of the line nearly always says what is wrong.
+//! Everything that could be a secret is removed, which may remove too much: the beginning of the line nearly always
+//! says what is wrong.
 
 use super::shown::{clip, push};
 

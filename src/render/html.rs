@@ -154,8 +154,8 @@ fn prose(text: &str) -> String {
     unbroken.collect::<Vec<_>>().join(" ")
 }
 
-/// A command whose words are broken at blanks only, and long ones after a comma, an equals sign or a slash: a name or
-/// an option in two lines is copied wrong.
+/// A command that wraps at spaces only, and in long words after a comma, an equals sign or a slash: a name or an option
+/// that is split over two lines is copied wrong.
 fn unbroken(command: &str) -> String {
     let whole = |text: &str| format!("<span style=\"white-space:nowrap\">{}</span>", safe(text));
     let word = |word: &str| match word.len() {

@@ -1,6 +1,6 @@
-//! Words and pictures from model values: mails, tables, the metrics page, the status page.
+//! Text from model values: mails, tables, the metrics, the status page.
 //!
-//! Pure: no clock, no I/O, no decision. Whoever has a reader asks here: `expose`, `notify` and `cli`.
+//! Pure: no clock, no I/O, no decision. Called by `expose`, `notify` and `cli`.
 
 pub mod document;
 pub mod evidence;

@@ -1,5 +1,5 @@
-//! A site of which nothing answers. From the rules a dead quorum and a dead site look alike; who is woken needs to know
-//! which, because the first is mended at a keyboard and the second is not.
+//! A site of which nothing answers. To the rules it looks like a lost quorum, but the mail must tell them apart: a
+//! quorum is restored from a terminal, a site without power or network is not.
 
 use std::collections::BTreeSet;
 

@@ -1,9 +1,10 @@
-//! The token that a user name and a password buy from one member.
+//! The token that one etcd member issues for a user name and a password.
 //!
-//! For an etcd with authentication on. Every member is asked for itself: a token bought from one is good at all, but
-//! none of them shall wait for a frozen other. Buying goes through raft, so it needs a quorum, and costs the member the
-//! slow hash of a password: it happens once at a time and may outlast the round that wanted it. A token that is in use
-//! every few seconds does not run out. Knows nothing of connections; `connection.rs` asks.
+//! For an etcd with authentication on. Each member is asked for its own token: one member's token is valid at all of
+//! them, but with a shared one every member would wait for one that hangs. Issuing goes through raft, so it needs a
+//! quorum, and costs the member a bcrypt check: there is one login at a time, and it may last longer than the round
+//! that needed it. A token that is used every few seconds does not expire. Knows nothing of connections;
+//! `connection.rs` asks.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

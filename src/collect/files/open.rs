@@ -60,7 +60,7 @@ impl Buffer {
 
     /// Overwrites what was read last.
     pub(super) fn forget(&mut self) {
-        // As fast as memory is, unlike writing byte by byte, and no less sure.
+        // A plain fill, which is as fast as memory, and the barrier keeps the compiler from removing it.
         self.room[..self.filled].fill(0);
         optimization_barrier(self.room.as_slice());
         self.filled = 0;

@@ -1,9 +1,9 @@
-//! Which stored items were replaced by another one of the same source, and so are nobody's trouble when they end.
+//! Which stored items were replaced by another one of the same source, so that nobody has to act when they end.
 //!
 //! Certificates of one subject and issuer, or of one key, follow each other: in one folder, or with the older one in a
-//! folder that says by its name that it keeps things. Everything else stays as it is, because on several hosts the same
-//! names end on each by itself. Sorts and looks up, so that a hundred thousand items of one subject take no longer than
-//! reading them.
+//! folder whose name marks it as a backup. All others stay, because in the folders of several hosts, certificates with
+//! the same names end independently. Sorts and searches, so that a hundred thousand items of one subject take no longer
+//! than reading them.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Families about served certificates.
 //!
-//! Dates stay on the page for as long as the chain is the last one seen there, with the time of that look beside them:
-//! an end date does not go stale, only our knowledge that it is still in use.
+//! An end date stays in the metrics for as long as the chain is the last one that was seen there, with the time of that
+//! probe beside it: the date stays true, but nobody knows any more whether the chain is still in use.
 
 use crate::model::certificate::{Certificate, Served, Trust};
 

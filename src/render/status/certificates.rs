@@ -141,8 +141,8 @@ fn bounded(places: Vec<String>) -> Vec<String> {
     places
 }
 
-/// Whether the rules found its end to be nobody's trouble: it was replaced where it is served, or its successor lies
-/// beside it.
+/// Whether the rules found that nobody has to act on its end: it was replaced where it is served, or its successor is
+/// stored beside it.
 fn is_only_listed(page: Page<'_>, cluster: Option<&Name>, of: Fingerprint) -> bool {
     let is_it = |evidence: &Evidence| matches!(evidence, Evidence::Stored { fingerprint, band, .. } if *fingerprint == of && *band > ExpiryThreshold::Notice);
     let alarms = page.snapshot.alarms.iter().filter(|alarm| alarm.finding.subject.cluster() == cluster);

@@ -115,7 +115,8 @@ fn cell(page: Page<'_>, observation: &Observation, row: &Row, is_fresh: bool) ->
     }
 }
 
-/// While the vantage is blind, no answer from a cluster says nothing of the cluster.
+/// While the vantage has no network, a failed probe of a cluster is shown as unknown: it shows nothing about the
+/// cluster.
 fn seen(page: Page<'_>, saw: Saw, subject: &Subject) -> State {
     let is_blind = page.snapshot.blind_since.is_some() && subject.cluster().is_some();
     if is_blind && saw != Saw::Ok { State::Unknown } else { state(saw) }

@@ -83,8 +83,8 @@ impl Incidents {
         self.spent.insert(id);
     }
 
-    /// An alarm's hold is over and no cause of it is active: it opens an incident, or joins one. Returns the incident
-    /// that speaks for it, and what is to be said at once.
+    /// An alarm's hold is over and no cause of it is active: it opens an incident, or joins one. Returns that incident,
+    /// and the mail that is due at once.
     pub fn join_or_open(&mut self, finding: &Finding, policy: &Policy, now: Now) -> (IncidentId, Option<Notification>) {
         if let Some(id) = self.still_settling(finding) {
             self.add(&id, finding, now.mono);
@@ -113,8 +113,9 @@ impl Incidents {
         })?
     }
 
-    /// A finding of an incident became louder, or crossed into a later band. What is worse than what was told of it is
-    /// due: at once where it is louder than all that was told, else with others that worsen within seconds.
+    /// The severity of a finding of an incident rose, or it passed a later threshold. If that is worse than what was
+    /// mailed about it, a mail is due: at once if it exceeds every severity mailed, else with others that worsen within
+    /// seconds.
     pub fn worsen(&mut self, incident: &IncidentId, finding: &Finding, policy: &Policy, now: Mono) {
         self.change(incident, |open| open.worsen(finding, policy, now));
     }

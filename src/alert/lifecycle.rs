@@ -47,9 +47,9 @@ pub enum Step {
     Raised,
     /// Its hold is over.
     Fired,
-    /// It fires louder than before, or crossed into a later band.
+    /// It fires at a higher severity than before, or passed a later threshold.
     Worsened,
-    /// It stands as it stood; its evidence or stage changed and is worth writing down.
+    /// It goes on as before; its evidence or stage changed and is to be recorded.
     Changed,
     /// It has recovered; the scheduled start of the first good probe.
     Recovered(UnixTime),
@@ -118,7 +118,7 @@ impl Lifecycle {
         self.suspected.retain(|_, suspects| !suspects.is_empty());
     }
 
-    /// Notes which incident speaks for an alarm.
+    /// Notes which incident an alarm belongs to.
     pub fn set_incident(&mut self, key: &FindingKey, incident: Option<IncidentId>) {
         if let Some(tracked) = self.tracked_alarms.get_mut(key) {
             tracked.alarm.incident = incident;
@@ -142,7 +142,7 @@ impl Lifecycle {
         self.placed.of(&scope.cloned()).filter_map(|key| self.alarm(key))
     }
 
-    /// Alarms that an incident speaks for.
+    /// Alarms that belong to an incident.
     pub fn spoken_by(&self, incident: &IncidentId) -> impl Iterator<Item = &Alarm> {
         self.spoken.of(incident).filter_map(|key| self.alarm(key))
     }
@@ -293,7 +293,7 @@ impl Lifecycle {
     }
 }
 
-/// The earliest of these times for all kin.
+/// The earliest of these times for each rule and cluster.
 fn earliest<'a>(times: impl Iterator<Item = (&'a FindingKey, Mono)>) -> BTreeMap<RuleScope, Mono> {
     let mut earliest = BTreeMap::new();
     for (key, at) in times {

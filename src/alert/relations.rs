@@ -1,4 +1,4 @@
-//! Which findings follow from which, as far as this folder needs to know it, and where to look for them.
+//! Which findings follow from which, as far as this folder needs to know it, and where they can be.
 //!
 //! The rules' own edges live elsewhere and come in as functions. They answer with places rather than with yes or no for
 //! each pair, so that nobody has to walk over all that stands.

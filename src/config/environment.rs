@@ -16,11 +16,11 @@ pub struct Environment {
     pub state_directory: Option<PathBuf>,
     /// Default of `vantage.resolvers`.
     pub resolvers: Vec<SocketAddr>,
-    /// Whether the files, credentials and variables that the configuration names are looked at.
+    /// Whether the files, credentials and variables that the configuration names are read.
     pub sources: Sources,
 }
 
-/// Whether what the configuration names is looked at.
+/// Whether what the configuration names is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sources {
     /// Each is read and its content checked.

@@ -134,7 +134,7 @@ impl ReadContext<'_> {
     }
 }
 
-/// Whether it speaks TLS, and where it is.
+/// Whether it uses TLS, and where it is.
 fn listener(text: &str) -> Result<(bool, Address), Wrong> {
     let wrong = || {
         let what = format!("'{}' is not a valid metrics listener", shortened(text));

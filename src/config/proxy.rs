@@ -18,7 +18,7 @@ use crate::model::subject::Name;
 /// A proxy every connection to the apiservers of a cluster goes through.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
-    /// How it is spoken to.
+    /// Its protocol.
     pub scheme: Scheme,
     /// Where it is.
     pub address: Address,
@@ -26,7 +26,7 @@ pub struct Proxy {
     pub login: Option<ProxyLogin>,
 }
 
-/// How a proxy is spoken to.
+/// The protocol of a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     /// CONNECT (RFC 9110 section 9.3.6).

@@ -1,4 +1,4 @@
-//! What every reader of a section has at hand: where to complain, and what may be looked at.
+//! What the readers of all sections share: where errors go, and what may be read.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub(super) struct ReadContext<'a> {
 }
 
 impl ReadContext<'_> {
-    /// Whether files, credentials and variables may be looked at.
+    /// Whether files, credentials and variables may be read.
     pub(super) fn examines(&self) -> bool {
         self.environment.sources == Sources::Examined
     }

@@ -59,7 +59,7 @@ pub struct Vantage {
     pub store: PathBuf,
     /// The socket for people on this machine; `None` when it is turned off.
     pub control: Option<PathBuf>,
-    /// DNS servers to look at.
+    /// DNS servers to probe.
     pub resolvers: Vec<NamedAddress>,
     /// Places that prove our path.
     pub references: Vec<NamedAddress>,
@@ -91,7 +91,7 @@ pub struct Mail {
     pub relay: Address,
     /// How the connection is protected.
     pub tls: MailTls,
-    /// Authority for the relay's certificate, or that certificate itself; the system's store when `None`.
+    /// CA of the relay's certificate, or that certificate itself; the system's store when `None`.
     pub ca: Option<Source>,
     /// Login, if the relay wants one.
     pub login: Option<Login>,
@@ -130,7 +130,7 @@ pub struct Heartbeat {
     pub url: Url,
     /// How often.
     pub interval: Duration,
-    /// Authority for the receiver's certificate; the system's store when `None`.
+    /// CA of the receiver's certificate; the system's store when `None`.
     pub ca: Option<Source>,
 }
 
@@ -181,7 +181,7 @@ pub struct Etcd {
 /// A metrics listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsListener {
-    /// Whether it speaks TLS.
+    /// Whether it uses TLS.
     pub is_tls: bool,
     /// Where to dial and, with TLS, whom to expect there.
     pub endpoint: Endpoint,
@@ -211,7 +211,7 @@ pub struct WatchedFiles {
     pub name: Name,
     /// Where it stands in the configuration; `None` for our own, which stand elsewhere.
     pub position: Option<Position>,
-    /// Where to look.
+    /// Where to read.
     pub place: FilePlace,
     /// Who renews what is there.
     pub certificates: Class,
@@ -223,7 +223,7 @@ pub struct WatchedFiles {
     pub own: Option<Own>,
 }
 
-/// Where certificates and tokens are looked for.
+/// Where certificates and tokens are searched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FilePlace {
     /// A file, a directory, or a glob.

@@ -1,4 +1,4 @@
-//! Where log lines go and what they look like.
+//! Where log lines go and their format.
 //!
 //! To standard error, so that standard output stays the command's own. Plain text unless told otherwise; colours only
 //! for a terminal; a priority in front of each line when the journal reads it, which also stamps the time itself.

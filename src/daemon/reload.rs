@@ -56,7 +56,7 @@ pub(super) struct Reloads {
     kubeconfigs: Vec<PathBuf>,
     hangup: unix::Signal,
     blocking: BlockingPool,
-    /// As they were when they were last read, and when they were last looked at.
+    /// As they were when they were last read, and when they were last checked.
     read: Vec<FileStamp>,
     seen: Vec<FileStamp>,
     refused: Option<Vec<Problem>>,

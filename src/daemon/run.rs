@@ -1,6 +1,6 @@
 //! `vedette run`: the only loop. Inputs go into the engine one at a time, actions go out to the edges.
 //!
-//! The loop waits for nothing but its next input: looks, persists, mails and heartbeats run beside it and report back
+//! The loop waits for nothing but its next input: probes, persists, mails and heartbeats run beside it and report back
 //! through bounded channels. So a slow answer, a stalled relay or a hung disk delays no tick.
 
 use std::path::Path;
@@ -38,7 +38,7 @@ use super::reload::{Cause, ReloadAttempt as Reading, Reloads};
 use super::shutdown::{Demand, Signals};
 use super::systemd::{self, Progress, Watchdog};
 
-/// Observations waiting for the loop: two seconds of the busiest vantage planned for (1,000 looks a second).
+/// Observations waiting for the loop: two seconds of the busiest vantage planned for (1,000 probes a second).
 const OBSERVED: usize = 2048;
 
 /// Results of persists, mails and heartbeats waiting for the loop.
@@ -376,7 +376,7 @@ impl Daemon {
     fn feed_watchdog(&mut self) {
         let Some(watchdog) = &mut self.watchdog else { return };
         let inputs = self.engine.snapshot().counters.inputs;
-        // The engine wakes every other second at least, to renew its picture: no input is a stall.
+        // The engine wakes every other second at least, to renew the snapshot, so no input is a stall.
         if watchdog.feed(Progress { inputs, was_due: true }, self.clock.now()) {
             systemd::status(&self.status());
         }

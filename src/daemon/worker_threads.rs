@@ -1,4 +1,4 @@
-//! How many threads look.
+//! The number of threads that probe.
 //!
 //! With several threads every event wakes one more of them, which finds nothing to do and goes back to sleep: at the
 //! rates that most vantages have, that costs as much as half a probe. So there is one, until there is work for more.

@@ -13,7 +13,7 @@ use super::Engine;
 /// The first heartbeat comes within this time of the start.
 const FIRST_BEAT: Duration = Duration::from_secs(5);
 
-/// A stall withholds the heartbeat for this long: a scheduler that stalls once a second must not look alive.
+/// A stall withholds the heartbeat for this long, because a scheduler that stalls again and again does not work.
 const STALL_SHOWS: Duration = Duration::from_secs(10);
 
 /// When it beats next, and whether a beat is under way.

@@ -67,8 +67,8 @@ impl Engine {
         verdicts
     }
 
-    /// Alarms of which no rule speaks in the configuration as it is now end without an all-clear. Nothing else
-    /// withdraws an alarm.
+    /// Alarms that no rule could raise with the present configuration end without an all-clear. Nothing else withdraws
+    /// an alarm.
     pub(super) fn withdraw_unconfigured(&mut self, now: Now) {
         let unseen = View::new(Arc::clone(self.view.inventory()), Arc::clone(self.view.policy()));
         let scopes: BTreeSet<Option<Name>> =
@@ -113,7 +113,7 @@ impl Engine {
         }
     }
 
-    /// Writes down what a step means, and hands it on to the incident that speaks for the alarm.
+    /// Records what a step means, and passes it on to the alarm's incident.
     fn follow(&mut self, key: &FindingKey, step: Step, now: Now) {
         match step {
             Step::None => return,

@@ -1,7 +1,7 @@
 //! The engine: the only place that knows the order observe -> judge -> alert.
 //!
 //! Synchronous and pure. Four calls: [`Engine::handle`], [`Engine::next_action`], [`Engine::next_deadline`],
-//! [`Engine::snapshot`]. No clock, no randomness, no I/O: time comes in with every input, looks go out as actions and
+//! [`Engine::snapshot`]. No clock, no randomness, no I/O: time comes in with every input, probes go out as actions and
 //! come back as observations. The same inputs give the same actions.
 
 mod heartbeat;
@@ -104,7 +104,7 @@ enum RestoreState {
 }
 
 impl Engine {
-    /// An engine that has seen nothing. Looks start at once; judging waits for [`Input::Restored`], at most the
+    /// An engine that has seen nothing. Probes start at once; evaluation waits for [`Input::Restored`], at most the
     /// policy's `persist_wait`.
     #[must_use]
     pub fn new(inventory: Arc<Inventory>, policy: Policy, now: Now) -> Self {
@@ -256,5 +256,6 @@ impl Engine {
     }
 }
 
-/// A picture older than this means that the scheduler stands still, even where there is little to look at.
+/// A snapshot older than this means that the scheduler has stopped: it is renewed this often even where little is
+/// probed.
 const SNAPSHOT_AGE: Duration = Duration::from_secs(2);

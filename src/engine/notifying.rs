@@ -1,4 +1,4 @@
-//! From alarms to messages: which incident speaks for an alarm, what is composed, what is sent.
+//! From alarms to messages: which incident an alarm belongs to, what is composed, what is sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(super) fn mark_unstored(message: &mut Message) {
     }
 }
 
-/// What is to become of an alarm that nobody speaks for yet.
+/// What happens to an alarm that belongs to no incident yet.
 enum Assignment {
     Fold(IncidentId),
     /// A cause may still be found; until then at the latest.
@@ -43,12 +43,12 @@ enum Assignment {
     Own,
 }
 
-/// Where alarms may be given a voice.
+/// Scopes whose alarms may be assigned to incidents.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Assignments {
     /// Where something has changed.
     pub(super) changed: BTreeSet<Scope>,
-    /// Where alarms wait for a cause or for company, and until when.
+    /// Where alarms wait for a cause or for others of their rule, and until when.
     waits: BTreeMap<Scope, Mono>,
 }
 
@@ -66,7 +66,7 @@ impl Assignments {
 }
 
 impl Engine {
-    /// Gives every firing alarm an incident that speaks for it, and says what is due.
+    /// Assigns every firing alarm to an incident, and composes the mails that are due.
     pub(super) fn notify(&mut self, now: Now) {
         let is_blind = self.view.path().is_blind();
         // Everything is judged anew when the path is back.
@@ -86,7 +86,7 @@ impl Engine {
         }
     }
 
-    /// The incident that speaks for an alarm, and the alarm's finding.
+    /// The incident that an alarm belongs to, and the alarm's finding.
     pub(super) fn assigned_incident(&self, key: &FindingKey) -> Option<(IncidentId, Finding)> {
         let alarm = self.lifecycle.alarm(key)?;
         Some((alarm.incident.clone()?, alarm.finding.clone()))
@@ -109,7 +109,7 @@ impl Engine {
         }
     }
 
-    /// An incident that is over speaks for nothing any more.
+    /// Alarms do not stay assigned to an incident that has ended.
     fn release_alarms(&mut self, id: &IncidentId) {
         let keys: Vec<FindingKey> = self.lifecycle.spoken_by(id).map(Alarm::key).collect();
         for key in keys {

@@ -18,8 +18,8 @@ use crate::model::verdict::{Finding, FindingKey};
 use super::{Engine, RestoreState};
 
 impl Engine {
-    /// Takes up alarms, incidents and owed messages. The gap since they were written is not booked on any hold;
-    /// what was pending or firing is looked at again at once.
+    /// Takes over alarms, incidents and unsent messages. The gap since they were written is not booked on any hold;
+    /// what was pending or firing is probed again at once.
     pub(super) fn restore(&mut self, persisted: Result<PersistedState, String>, now: Now) {
         let was_awaited = matches!(self.persisted, RestoreState::Awaited { .. });
         self.touched.extend(self.view.inventory().clusters.keys().cloned().map(Some));
@@ -88,8 +88,8 @@ impl Engine {
         copies
     }
 
-    /// Judging has begun without this memory: what was raised since then speaks for itself, and the incident that
-    /// spoke for it before is closed without a word.
+    /// The store answered after evaluation had begun: of alarms that were raised since then the stored ones are
+    /// dropped, and the incident they belonged to is closed without a mail.
     fn without_known(&mut self, mut persisted: PersistedState, now: Now) -> PersistedState {
         let is_known = |finding: &Finding| self.lifecycle.alarm(&finding.key()).is_some();
         persisted.alarms.retain(|alarm| !is_known(&alarm.finding));
@@ -104,8 +104,8 @@ impl Engine {
         PersistedState { incidents, owed: Vec::new(), ..persisted }
     }
 
-    /// An incident speaks for an alarm only while it is open and the finding stands in it. Without one the alarm is
-    /// given a voice anew, however long it fired before.
+    /// An alarm keeps its incident only while that is open and has the finding as an ongoing part. Without one the
+    /// alarm gets another incident, however long it fired before.
     fn restore_alarm(&mut self, alarm: Alarm, now: Now) {
         let key = alarm.key();
         if !self.view.inventory().watches(&key.subject) {

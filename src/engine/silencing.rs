@@ -86,14 +86,14 @@ impl Engine {
         }
     }
 
-    /// What is held back of a cluster is to be looked at anew: `finding` may break its silence.
+    /// Checks again what the silence of a cluster withholds, because `finding` may not be covered by it.
     pub(super) fn stir(&mut self, finding: &Finding) {
         if is_dead(finding) {
             self.stirred.extend(finding.subject.cluster().cloned());
         }
     }
 
-    /// All that is held back is to be looked at anew.
+    /// Checks again everything that silences withhold.
     pub(super) fn stir_all(&mut self) {
         self.stirred.extend(self.incidents.withheld_places().cloned());
     }

@@ -1,4 +1,4 @@
-//! The engine's own regularity: what it looked at while it stood still, or while a clock was set, is void.
+//! Whether the engine wakes on time: probes from while it was stalled, or while a clock was set, are discarded.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -76,7 +76,7 @@ impl Engine {
         let lag = self.wakeups.lag(now.mono);
         let is_clock_set = self.wakeups.gap(now) > policy.clock_gap;
         let is_stalled = lag > policy.loop_lag || is_clock_set;
-        // Longer than any look. What began before it would count it in its hold.
+        // Longer than any probe, so what began before it would count it in its hold.
         let is_long = is_clock_set || lag > policy.longest_probe();
         if is_clock_set {
             self.view.set_clock(now.mono);

@@ -237,7 +237,7 @@ impl Condition {
     }
 }
 
-/// A member that answers, but is not of one mind with the majority.
+/// A member that answers, but does not follow the leader of the majority.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Apart {
     /// The member.

@@ -59,7 +59,7 @@ pub enum Input {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Look at something.
+    /// Send a probe.
     Probe(ProbeRequest),
     /// Make these changes durable, all or none.
     Persist {

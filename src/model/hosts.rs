@@ -94,9 +94,9 @@ pub enum Basis {
     Configured,
     /// An apiserver's version, a certificate or a watched path shows it.
     Seen,
-    /// Only `certificates: restart` speaks for it, which fits k3s and RKE2 alike.
+    /// Only `certificates: restart` points to it, which fits k3s and RKE2 alike.
     Renewal,
-    /// Nothing speaks for or against it.
+    /// Nothing points to it or away from it.
     #[default]
     Assumed,
 }

@@ -23,7 +23,7 @@ pub struct Alarm {
     pub finding: Finding,
     /// Where it stands.
     pub stage: Stage,
-    /// The incident that speaks for it; `None` until something is to be said.
+    /// The incident that it belongs to; `None` until it fires.
     pub incident: Option<IncidentId>,
 }
 
@@ -35,7 +35,7 @@ pub enum Stage {
     Pending {
         /// When it was confirmed.
         since: UnixTime,
-        /// Time it has been observed bad; stands still while nobody could look.
+        /// Time it has been observed bad; it does not grow while no probe was possible.
         held: Duration,
     },
     /// Its hold is over.
@@ -99,9 +99,9 @@ pub struct Part {
 /// How far one part of an incident has been told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Said {
-    /// The loudest level told of it; `None` while only its cause was told.
+    /// The highest severity mailed about it; `None` while only its cause was mailed.
     pub level: Option<Level>,
-    /// The latest band of the expiry ladder told of it.
+    /// The latest expiry threshold mailed about it.
     pub band: Option<ExpiryThreshold>,
 }
 
@@ -112,9 +112,9 @@ pub struct Told {
     pub messages: u32,
     /// When the last one was composed.
     pub last: Option<UnixTime>,
-    /// The loudest level told.
+    /// The highest severity mailed.
     pub level: Option<Level>,
-    /// The latest band of the expiry ladder told.
+    /// The latest expiry threshold mailed.
     #[serde(default)]
     pub band: Option<ExpiryThreshold>,
     /// Messages that wait no more: accepted by a relay, or before one that was. Of the others each is owed, replaced by

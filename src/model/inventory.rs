@@ -1,4 +1,4 @@
-//! What should exist, as the configuration says: the engine's only knowledge of the world before it looks.
+//! What the configuration names: all that the engine knows before the first probe.
 //!
 //! Holds no credential and resolves no name.
 
@@ -26,7 +26,7 @@ pub struct Inventory {
     pub clusters: BTreeMap<Name, Cluster>,
     /// Places that prove our path.
     pub references: Vec<Reference>,
-    /// DNS servers looked at.
+    /// DNS servers that are probed.
     pub resolvers: Vec<Reference>,
     /// Files with certificates and tokens that belong to no cluster, by name of their source.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -114,7 +114,7 @@ pub struct Etcd {
 pub struct MetricsListener {
     /// `http://host:port` or `https://host:port`.
     pub url: String,
-    /// Whether it speaks TLS, and so has a chain to show.
+    /// Whether it uses TLS, and so serves a chain.
     pub is_tls: bool,
 }
 
@@ -295,7 +295,7 @@ impl Inventory {
         self.clusters.get(cluster)?.etcds.get(etcd)
     }
 
-    /// Whether `subject` is something that is looked at, or a whole made of such things.
+    /// Whether `subject` is probed, or consists of subjects that are.
     #[must_use]
     pub fn watches(&self, subject: &Subject) -> bool {
         let cluster = |name| self.clusters.get(name);
@@ -352,7 +352,7 @@ impl Inventory {
         self.clusters.values().filter_map(|cluster| cluster.proxy.as_ref()).find(|proxy| proxy.name == *name)
     }
 
-    /// The proxy that `subject` is looked at through.
+    /// The proxy that `subject` is probed through.
     #[must_use]
     pub fn proxy_before(&self, subject: &Subject) -> Option<&Proxy> {
         match subject {

@@ -34,7 +34,7 @@ pub struct Message {
     pub thread: MessageId,
     /// Why it is said now.
     pub reason: MessageReason,
-    /// How loud it is.
+    /// Its severity.
     pub level: Level,
     /// When it was composed.
     pub composed: UnixTime,
@@ -60,7 +60,7 @@ pub struct Message {
     /// What took the place of the certificates that a resolved incident was about; empty for all others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replacements: Vec<Replacement>,
-    /// Name of the vantage that speaks.
+    /// Name of the vantage that sends it.
     pub vantage: String,
     /// Things the reader must know about the message itself.
     pub caveats: Vec<Caveat>,
@@ -79,7 +79,7 @@ pub enum Caveat {
 /// One line of the evidence table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeLine {
-    /// What was looked at; a member of a round is named itself.
+    /// What was probed; of a round, the single member.
     pub probe: Probe,
     /// The address dialled, as configured.
     pub address: String,

@@ -19,7 +19,7 @@ use super::vantage::{OwnClock, ResolverAnswer};
 pub struct Observation {
     /// The probe this answers; `None` for what reports by itself (tripwires).
     pub request: Option<ProbeId>,
-    /// What was looked at.
+    /// What was probed.
     pub probe: Probe,
     /// When the probe was due. Everything is dated from here.
     pub scheduled: Now,

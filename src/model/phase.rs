@@ -52,7 +52,7 @@ pub enum Cause {
     NoSuchName,
     /// The resolver failed or did not answer.
     ResolverFailed,
-    /// The peer does not speak TLS, or broke it.
+    /// The peer does not use TLS, or violated its protocol.
     TlsBroken,
     /// The peer ended the handshake by an alert.
     TlsAlert,
@@ -201,7 +201,7 @@ impl Cause {
         }
     }
 
-    /// Whether the peer is alive and speaks otherwise than is configured, with or without TLS.
+    /// Whether the peer works, but uses TLS where none is configured, or none where it is.
     #[must_use]
     pub const fn is_tls_mismatch(self) -> bool {
         matches!(self, Self::WithoutTls | Self::WithTls)

@@ -1,4 +1,4 @@
-//! What is looked at, and one request to look at it.
+//! The kinds of probes, and a request to send one.
 
 use std::fmt;
 
@@ -91,12 +91,12 @@ pub struct Greeting {
     pub is_heard: bool,
 }
 
-/// One request to look, as the engine hands it to the collectors.
+/// A request to probe, as the engine passes it to the collectors.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeRequest {
     /// Identity, echoed in the observation.
     pub id: ProbeId,
-    /// What to look at.
+    /// What to probe.
     pub probe: Probe,
     /// When it was due; the observation is dated from here, however late the collector starts.
     pub scheduled: Now,

@@ -31,7 +31,7 @@ pub struct Before {
 }
 
 impl Before {
-    /// What counts as recent: the month that an on-call team looks back on.
+    /// What counts as recent: a month, as the reviews of on-call teams cover.
     pub const WINDOW: Duration = Duration::from_secs(30 * 86_400);
 }
 

@@ -1,4 +1,4 @@
-//! Names of rules and levels. What a rule says and how it judges lives in `judge`.
+//! Names of rules and severities. Their texts and their evaluation are in `judge`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -64,7 +64,7 @@ pub enum RuleId {
     F60,
 }
 
-/// How loud a finding is. Ordered.
+/// The severity of a finding. Ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {

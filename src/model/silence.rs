@@ -50,6 +50,6 @@ pub struct SilenceEffect {
 pub enum Order {
     /// Say nothing about a cluster for a while.
     Silence(Silence),
-    /// Speak again.
+    /// Mail again.
     EndSilence(Name),
 }

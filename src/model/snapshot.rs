@@ -38,7 +38,7 @@ pub struct Snapshot {
     pub clusters: BTreeMap<Name, Arc<ClusterSnapshot>>,
     /// Latest probe at each reference target, resolver and the own clock.
     pub vantage: BTreeMap<Probe, Arc<Observation>>,
-    /// What the files that belong to no cluster hold, and when they were looked at.
+    /// What the files that belong to no cluster hold, and when they were read.
     pub stored: Option<(UnixTime, Arc<FilesReading>)>,
     /// Whether the vantage is blind, since when.
     pub blind_since: Option<UnixTime>,
@@ -75,7 +75,7 @@ pub struct ClusterSnapshot {
     pub observations: BTreeMap<Probe, Arc<Observation>>,
     /// Chain last served at each endpoint, and when it was seen.
     pub served: BTreeMap<Subject, (UnixTime, Arc<Served>)>,
-    /// What its files hold, and when they were looked at.
+    /// What its files hold, and when they were read.
     pub stored: Option<(UnixTime, Arc<FilesReading>)>,
     /// What was concluded about each etcd member.
     pub members: BTreeMap<Subject, MemberFacts>,
@@ -138,7 +138,7 @@ pub struct Counters {
 }
 
 impl Snapshot {
-    /// The loudest level that fires for `cluster`; `None` when nothing does.
+    /// The highest severity that fires for `cluster`; `None` when nothing does.
     #[must_use]
     pub fn worst(&self, cluster: &Name) -> Option<Level> {
         self.alarms

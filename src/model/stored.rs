@@ -59,7 +59,7 @@ pub struct SourceReading {
     pub files: Arc<[Arc<StoredFile>]>,
     /// What is wrong with the source as a whole; then `files` is what was known before.
     pub fault: Option<FileFault>,
-    /// Files that were looked at.
+    /// Files that were read.
     pub looked_at: u64,
     /// Files, directories and certificates that were left out because a bound was reached.
     pub left_out: u64,

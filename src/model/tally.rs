@@ -68,7 +68,7 @@ impl Tally {
         self.durations.iter().map(|(series, histogram)| (*series, histogram))
     }
 
-    /// How often looks ended how, in order.
+    /// How many probes ended in which way, in order.
     pub fn endings(&self) -> impl Iterator<Item = (Ended, u64)> {
         self.endings.iter().copied()
     }

@@ -1,4 +1,4 @@
-//! What a rule says of a subject: good, bad or unknown. Silence is never good.
+//! What a rule finds of a subject: good, bad or unknown. Missing observations are never good.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -45,7 +45,7 @@ pub enum Why {
     },
     /// No probe has ended yet.
     NeverSeen,
-    /// The last probe is too old to speak for now.
+    /// The last probe is too old to show the present state.
     Stale,
     /// The last probe could not tell: refused credential, shed load, own fault.
     Unclear,
@@ -60,7 +60,7 @@ pub struct Finding {
     pub rule: RuleId,
     /// What it is about.
     pub subject: Subject,
-    /// How loud it is.
+    /// Its severity.
     pub level: Level,
     /// Wall time of the scheduled start of the first bad probe.
     pub since: UnixTime,
@@ -99,7 +99,7 @@ pub enum Evidence {
         /// Of how many.
         of: usize,
     },
-    /// etcd members that answer, but are not of one mind with the majority.
+    /// etcd members that answer, but do not follow the leader of the majority.
     Split {
         /// The leader that the majority follows, by configured name where known.
         leader: String,
@@ -204,7 +204,7 @@ pub enum Evidence {
         total: Duration,
         /// The phase in which most of it went.
         dominating: Option<Phase>,
-        /// Which looks are slow at the slowest of them.
+        /// Which probes are slow at the slowest of them.
         #[serde(default)]
         traffic: Traffic,
         /// Slow probes in a row.
@@ -465,7 +465,7 @@ pub enum Traffic {
     Health,
 }
 
-/// Bands of the expiry ladder, ordered from early to late.
+/// The expiry thresholds, ordered from early to late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExpiryThreshold {
@@ -490,7 +490,7 @@ impl Finding {
 }
 
 impl Finding {
-    /// The band of the expiry ladder it is in; `None` for what has nothing to do with certificates.
+    /// The expiry threshold that it has passed; `None` for what has nothing to do with certificates.
     #[must_use]
     pub const fn band(&self) -> Option<ExpiryThreshold> {
         if let Evidence::Expiry { band, .. } | Evidence::Stored { band, .. } = self.evidence {

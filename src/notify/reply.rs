@@ -68,8 +68,8 @@ impl Reply {
     }
 }
 
-/// Reads one reply. The code of its last line counts: RFC 5321 section 4.2.1 bids clients look for that line and pass
-/// over those before it, so differing codes need no rule of their own.
+/// Reads one reply. The code of its last line counts: RFC 5321 section 4.2.1 has clients use that line and ignore those
+/// before it, so differing codes need no handling.
 ///
 /// # Errors
 /// When the connection ends or breaks before the last line, or no reply is in sight.

@@ -1,7 +1,7 @@
 //! One SMTP session: a fresh connection, one transaction, a deadline for every step.
 //!
 //! Decides which step follows, how long it may last, which address of the relay is tried, and what became of each
-//! recipient. `smtp_connection.rs` speaks, `smtp_step.rs` says what a failure means.
+//! recipient. `smtp_connection.rs` sends and receives, `smtp_step.rs` classifies failures.
 
 use std::net::SocketAddr;
 use std::time::Duration;

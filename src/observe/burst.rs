@@ -1,6 +1,6 @@
-//! Confirmation bursts: after a first bad sign, the same look again on new connections, the subjects of every cause,
-//! and the reference targets. So a page takes seconds, not intervals, and one bad sample is never a page. And one probe
-//! at all that is in doubt since our own side stood still.
+//! Confirmation bursts: after a first bad probe, the same probe again on new connections, the subjects of every
+//! possible cause, and the reference targets. So an alarm takes seconds instead of intervals, and one bad sample never
+//! raises one. After a stall of vedette itself, every subject in doubt is probed once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -97,8 +97,8 @@ impl Bursts {
         }
     }
 
-    /// Plans handshakes with `subject`: for their own sake with a large ClientHello, as looks at its health with a
-    /// small one, which the view chooses for them.
+    /// Plans handshakes with `subject`: with a large ClientHello for the handshake alone, with a small one, which the
+    /// view chooses, as probes of its health.
     pub fn test_hello(&mut self, subject: &Subject, test: hello::Test, now: Mono) {
         for (after, size) in test {
             let probe = Probe::anew(subject.clone(), hello::probe(*size));
@@ -232,8 +232,8 @@ fn own_probe(subject: &Subject, inventory: &Inventory) -> Option<Probe> {
     Some(Probe::anew(subject.clone(), kind))
 }
 
-/// Looks at everything that could be the cause, or that a statement about `subject` rests on: in one cluster these are
-/// all instances, the API VIP and the etcd members.
+/// Probes of everything that could be the cause, or that a statement about `subject` depends on: in one cluster these
+/// are all instances, the API VIP and the etcd members.
 fn cause_probes(subject: &Subject, inventory: &Inventory) -> Vec<Probe> {
     let Some((name, cluster)) = subject.cluster().and_then(|name| inventory.clusters.get_key_value(name)) else {
         return Vec::new();
@@ -245,8 +245,8 @@ fn cause_probes(subject: &Subject, inventory: &Inventory) -> Vec<Probe> {
     subjects.iter().filter(|other| *other != subject).filter_map(|other| own_probe(other, inventory)).collect()
 }
 
-/// Looks at a few clusters when a reference target or a resolver is silent: one answer shows that it is not our own
-/// path, however long the intervals of their own probes are.
+/// Probes of a few clusters when a reference target or a resolver is silent: one answer shows that our own network
+/// works, without waiting for the intervals of their own probes.
 fn witness_probes(subject: &Subject, inventory: &Inventory) -> Vec<Probe> {
     if !matches!(subject, Subject::Reference(_) | Subject::Resolver(_)) {
         return Vec::new();

@@ -154,7 +154,7 @@ impl Hellos {
     }
 
     /// The hello of the next probe. After a large one without an answer it is the turn of a small one, so that no three
-    /// looks in a row fail for the size of their hello alone.
+    /// probes in a row fail for the size of their hello alone.
     #[must_use]
     pub const fn next(&self) -> Hello {
         if self.doubt.is_some() || self.unheard.is_some() || self.is_waiting { Hello::Small } else { Hello::Large }

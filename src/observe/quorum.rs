@@ -21,8 +21,8 @@ use super::membership::{Membership, main_cluster};
 pub struct Count {
     /// Sign of each member.
     pub members: BTreeMap<Name, Assessment>,
-    /// Sign of each member's mind: good when it follows the agreed leader, bad when it answers and does not. While no
-    /// leader is agreed nobody can be told to differ.
+    /// Sign of each member's view of the leader: good when it follows the agreed leader, bad when it answers and does
+    /// not. While no leader is agreed there is nothing to compare with.
     pub minds: BTreeMap<Name, Assessment>,
     /// Sign for the leader: good when a majority of voters follows one.
     pub leader: Assessment,
@@ -158,7 +158,7 @@ pub fn count_with(
         minds: answers.iter().map(|answer| (answer.member.clone(), mind(answer, agreed))).collect(),
         leader: match agreed {
             Some(_) => Assessment::Good,
-            // Each of them takes writes, or they only speak otherwise than configured: it is no lost quorum.
+            // Each of them accepts writes, or they only use TLS otherwise than configured: quorum is not lost.
             None if rulers > 1 || speaking_otherwise(voters.values().copied()) >= needed => Assessment::Alive,
             None if undecided || may_be_fewer => Assessment::Unclear,
             None => Assessment::Bad(Symptom::Silent(NO_LEADER)),
@@ -192,7 +192,7 @@ pub fn as_configured(answers: &[MemberAnswer<MemberStatus>]) -> Assessment {
     whether(is_other || answers.iter().any(has_tls_mismatch), statuses.len() == answers.len())
 }
 
-/// The same of metrics listeners, by whether they speak TLS as configured.
+/// The same of metrics listeners, by whether they use TLS as configured.
 #[must_use]
 pub fn listeners_as_configured(answers: &[MemberAnswer<MemberHealth>]) -> Assessment {
     whether(answers.iter().any(has_tls_mismatch), answers.iter().all(|answer| answer.answer.is_ok()))
@@ -244,7 +244,7 @@ pub fn reads(answers: &[MemberAnswer<ReadAnswer>], is_learner: impl Fn(&Name) ->
     answers.iter().map(|answer| (answer.member.clone(), assessment(answer))).collect()
 }
 
-/// A member of another cluster, or one that leads for itself, is not of another mind: it is not one of them.
+/// A member of another cluster, or one that leads its own, belongs to none of the voters and is not compared with them.
 fn mind(answer: &MemberAnswer<MemberStatus>, agreed: Option<(u64, u64)>) -> Assessment {
     match (&answer.answer, agreed) {
         (Ok(status), Some((cluster, _))) if status.cluster_id != cluster => Assessment::Unclear,
@@ -352,8 +352,8 @@ fn member_assessment<T>(answer: &MemberAnswer<T>) -> Assessment {
     }
 }
 
-/// Refused to us, of a name that our DNS does not know, or speaking otherwise than configured: the member may well be
-/// fine.
+/// Our credentials were refused, our DNS does not know the name, or TLS is not as configured: the member may work
+/// nevertheless.
 fn is_refused<T>(answer: &MemberAnswer<T>) -> bool {
     let is_kept_from_us =
         |unseen: &Unseen| unseen.cause.is_refusal() || unseen.is_unresolved() || unseen.cause.is_tls_mismatch();

@@ -103,8 +103,8 @@ impl References {
         self.living_points > 0 || self.living_clusters.len() > itself
     }
 
-    /// Whether what we see of each place could be held against another: with none beside the only cluster, its silence
-    /// and a cut of our own look alike.
+    /// Whether what we see of each place could be held against another: with no other place, the silence of the only
+    /// cluster cannot be told from a lost network of our own.
     #[must_use]
     pub fn can_tell_blindness(&self) -> bool {
         self.living_points > 0 || self.living_clusters.len() > 1

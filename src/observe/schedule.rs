@@ -40,8 +40,8 @@ impl Schedule {
         Self { probes, due }
     }
 
-    /// Every probe that another inventory or policy calls for. What was looked at before keeps its grid; a shorter
-    /// interval takes effect within that interval, and what is new begins as after a start.
+    /// Every probe that another inventory or policy calls for. Probes that existed before keep their times; a shorter
+    /// interval takes effect within that interval, and new probes begin as after a start.
     pub fn replace(&mut self, inventory: &Inventory, policy: &Policy, now: Mono) {
         let probes = intervals(inventory, policy).into_iter().collect();
         let before = std::mem::replace(self, Self { probes, due: BTreeSet::new() });

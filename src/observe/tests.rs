@@ -1,4 +1,4 @@
-//! What is believed and what is looked at next, one part at a time.
+//! What is known and what is probed next, one part at a time.
 
 mod budget;
 mod bursts;

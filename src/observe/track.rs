@@ -78,7 +78,7 @@ const FAILURES: usize = 8;
 /// What a sign did to a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// The first bad look after something else, or after another kind of bad.
+    /// The first bad probe after something else, or after another kind of bad.
     TurnedBad,
     /// The first probe that is not bad after bad ones.
     TurnedGood,
@@ -318,7 +318,8 @@ impl Track {
         self.good.is_some_and(|run| now.since(run.last.mono) <= freshness)
     }
 
-    /// Why this track cannot tell, when it is neither good nor confirmed bad; looks older than `freshness` say nothing.
+    /// Why this track cannot tell, when it is neither good nor confirmed bad; probes older than `freshness` do not
+    /// count.
     #[must_use]
     pub fn why(&self, now: Mono, freshness: Duration) -> Why {
         match (&self.latest, &self.bad) {
@@ -383,7 +384,7 @@ const fn is_alike(one: &Assessment, other: &Assessment) -> bool {
 }
 
 impl BadRun {
-    /// Whether there are looks enough, over a span long enough, to confirm what they show.
+    /// Whether there are enough probes, over a span long enough, to confirm what they show.
     #[must_use]
     pub fn is_long_enough(&self, policy: &Policy) -> bool {
         self.run.probes >= policy.confirm_probes && self.run.last.mono.since(self.run.first.mono) >= policy.confirm_span

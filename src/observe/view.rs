@@ -67,8 +67,9 @@ pub enum Aspect {
 }
 
 impl Aspect {
-    /// How old a probe at `subject` may be to speak for now: three of its own intervals, for one may be missed and the
-    /// next be under way. Never less than three of the reference targets': what decides together is of one age.
+    /// How old a probe of `subject` may be to show the present state: three of its own intervals, because one may be
+    /// missed and the next be under way. Never less than three of the reference targets', because probes that decide
+    /// together should be of one age.
     #[must_use]
     pub fn freshness(self, subject: &Subject, policy: &Policy) -> Duration {
         let interval = match self {
@@ -288,7 +289,7 @@ impl View {
         self.hellos.get(subject).map_or(Passage::Unknown, Hellos::passage)
     }
 
-    /// Whether a probe at `subject` scheduled at `scheduled` still speaks of `now`.
+    /// Whether a probe of `subject` scheduled at `scheduled` still shows the state at `now`.
     #[must_use]
     pub fn is_fresh(&self, subject: &Subject, scheduled: Mono, now: Mono) -> bool {
         now.since(scheduled) <= Aspect::Answer.freshness(subject, &self.policy)

@@ -16,7 +16,7 @@ pub struct Document {
     pub thread: MessageId,
     /// Headers by which machines sort mail: name and value, both without control characters.
     pub headers: Vec<(&'static str, String)>,
-    /// How it looks: what the coloured bar says.
+    /// Its colour: that of the bar.
     pub tone: Tone,
     /// The word in the bar: `CRITICAL`, `RESOLVED after 14 min`.
     pub badge: String,

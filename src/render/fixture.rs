@@ -325,7 +325,7 @@ fn tally() -> Tally {
     tally
 }
 
-/// The whole picture, with a value in every part.
+/// A snapshot with a value in every part.
 pub(crate) fn snapshot() -> Snapshot {
     let of_vantage = |observation: &Observation| observation.probe.subject.cluster().is_none();
     let down = finding(RuleId::F02, Level::Warning, "prod/etcd/main/etcd-3");

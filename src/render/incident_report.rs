@@ -25,7 +25,7 @@ pub struct IncidentReport {
     pub id: String,
     /// The cluster, or the vantage.
     pub cluster: String,
-    /// The loudest level it has reached.
+    /// The highest severity it has reached.
     pub severity: String,
     /// Whether it is open.
     pub open: bool,

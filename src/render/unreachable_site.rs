@@ -17,8 +17,8 @@ use super::document::Command;
 /// Hosts that the first command asks; more do not fit into a line.
 const ASKED: usize = 8;
 
-/// Whether apiservers and etcd were looked at, and every probe that decides found neither an answer nor a refusal. Only
-/// where the cause is that a whole part of the cluster is gone: a certificate means what it means on a dead site, too.
+/// Whether apiservers and etcd were probed, and every deciding probe got neither an answer nor a refusal. Only for
+/// findings that a whole part of the cluster is down: the mail about a certificate is the same on an unreachable site.
 pub(super) fn is_silent(message: &Message, root: &Finding) -> bool {
     let is_gone = if let Evidence::Quorum { answering, silent, .. } = &root.evidence {
         answering.is_empty() && silent.iter().all(|(_, unseen)| is_silence(unseen.cause))

@@ -89,7 +89,7 @@ impl Open {
             let is_news = !open.worse.is_empty() && withheld::of(&open.incident).is_none();
             open.news = is_news.then(|| now.plus(policy.part_wait));
         } else if withheld::of(&open.incident).is_none() {
-            // What a silence held back waits for its end, not for company.
+            // What a silence withholds waits for its end, not for other findings.
             open.settles = Some(now.plus(policy.settle));
         }
         open
@@ -164,8 +164,9 @@ impl Open {
         incident.level = incident.level.max(finding.level);
     }
 
-    /// Notes that a part became louder, or crossed into a later band. What is louder than all that was told is said at
-    /// once; anything else waits for company, since certificates of one day end within seconds of each other.
+    /// Notes that the severity of a part rose, or that it passed a later threshold. A severity above all that was
+    /// mailed is mailed at once; anything else waits for more, since certificates of one day end within seconds of each
+    /// other.
     pub(super) fn worsen(&mut self, finding: &Finding, policy: &Policy, now: Mono) {
         self.refresh(finding);
         self.wake(now);
@@ -281,8 +282,8 @@ impl Open {
         }
     }
 
-    /// Whether a part stands, is worth telling, and is worse than what was told of it. What follows from something that
-    /// stands must be louder than all that was told: its cause speaks for it.
+    /// Whether a part is ongoing, is of a severity that is mailed, and is worse than what was mailed about it. A part
+    /// that an ongoing cause explains must exceed every severity mailed, because the mail about its cause covers it.
     pub(super) fn is_worse(&self, key: &FindingKey) -> bool {
         let Some(part) = self.part(key).filter(|part| part.finding.level > Level::Info) else { return false };
         if part.finding.band() > part.said.band {

@@ -2,10 +2,10 @@
 //! for our own listener.
 //!
 //! Read more strictly than the toolkit does: what it silently ignores (a key it does not know, a section without a
-//! certificate, allowed names where nobody is asked for a certificate) would leave a door open that looks shut, so it
-//! is an error. What the TLS stack lacks is an error too, and names the alternative. Every file named in it is opened
-//! here, so that a broken one is found before it is used. Called by the reader of the vantage and by the listener,
-//! which reads it again when it changes.
+//! certificate, allowed names where nobody is asked for a certificate) would leave pages open that seem protected, so
+//! it is an error. What the TLS stack lacks is an error too, and names the alternative. Every file named in it is
+//! opened here, so that a broken one is found before it is used. Called by the reader of the vantage and by the
+//! listener, which reads it again when it changes.
 
 mod material;
 mod numbers;

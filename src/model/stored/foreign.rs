@@ -1,7 +1,7 @@
 //! CAs of bundles that come with an operating system or a browser, as `ca-certificates.crt`.
 //!
-//! A hundred and more of them lie on every machine, some have ended, and they are looked after by whoever ships them.
-//! One that issued something that lies here is ours all the same.
+//! Every machine has a hundred and more of them, some of them expired, and their distributor maintains them. One that
+//! issued another stored item is reported nevertheless.
 
 use std::collections::BTreeSet;
 

@@ -29,7 +29,7 @@ pub(super) fn replaced<'a>(items: &(impl Iterator<Item = Placed<'a>> + Clone)) -
         let mut alike: Vec<((u32, u64), Placed<'a>)> =
             items.clone().filter_map(|placed| Some(((placed.source, relation.of(placed.item)?), placed))).collect();
         alike.sort_by_key(|(group, _)| *group);
-        // Most have nobody like them: where they lie need not be looked into.
+        // Most belong to no group, so their places need not be compared.
         for group in alike.chunk_by(|one, other| one.0 == other.0).filter(|group| group.len() > 1) {
             let group: Vec<Member<'a>> = group.iter().filter_map(|(_, placed)| Member::of(*placed)).collect();
             replaced.extend(Group::of(&group, relation).replaced(&group));
@@ -133,7 +133,7 @@ impl<'a> Newest<'a> {
 /// The same in one folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Beside {
-    /// Holder, issuer and names, or the key.
+    /// Subject, issuer and names, or the key.
     Same(u64),
     /// Names may differ, as after a re-issue, when the file is called the same but for its age.
     Stem(String),

@@ -1,4 +1,4 @@
-//! Bursts: how many, and which looks.
+//! Bursts: how many, and which probes.
 
 use std::time::Duration;
 

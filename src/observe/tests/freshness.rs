@@ -1,4 +1,4 @@
-//! How long a probe speaks for now: by its own interval, not by the longest or the shortest of all.
+//! How long a probe shows the present state: by its own interval, not by the longest or the shortest of all.
 
 use std::time::Duration;
 

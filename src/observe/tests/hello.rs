@@ -1,4 +1,4 @@
-//! Three pairs of handshakes decide whether the path drops large ClientHellos, and nothing else looks like it.
+//! Three pairs of handshakes decide whether the path drops large ClientHellos, and nothing else is taken for it.
 
 use std::time::Duration;
 

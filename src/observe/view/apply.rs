@@ -220,7 +220,7 @@ impl View {
         self.choose(&observation.probe.subject);
     }
 
-    /// What a member says of itself, unless a later look is known already.
+    /// What a member reports of itself, unless a later probe is known already.
     fn take_member(&mut self, scheduled: Now, subject: Subject, status: &MemberStatus) {
         let known = self.statuses.get(&subject);
         if known.is_some_and(|(at, _)| at.mono > scheduled.mono) {

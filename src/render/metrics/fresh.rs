@@ -1,4 +1,4 @@
-//! When a probe is too old to speak for now.
+//! When a probe is too old to show the present state.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use super::Page;
 /// Ticks that may be missed before a value disappears.
 const TICKS: u32 = 3;
 
-/// Whether `observation` still speaks for the time of the scrape: at most three ticks and one probe at all its
-/// deadlines have gone by since it was due.
+/// Whether `observation` still shows the state at the time of the scrape: at most three intervals and all timeouts of
+/// one probe have passed since it was due.
 pub(in crate::render) fn is_fresh(page: Page<'_>, observation: &Observation) -> bool {
     let policy = &page.snapshot.policy;
     page.now.since(observation.scheduled) <= interval(&observation.probe, policy) * TICKS + policy.longest_probe()

@@ -28,7 +28,7 @@ pub use pieces::Pieces;
 /// Everything a family is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct Page<'a> {
-    /// What the engine believes. From the intervals of its policy follows when a probe is too old to speak.
+    /// What the engine knows. The intervals of its policy decide when a probe is too old.
     pub snapshot: &'a Snapshot,
     /// The time of the scrape. An engine that stands still thereby loses its values instead of freezing them.
     pub now: Now,

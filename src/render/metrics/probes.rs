@@ -1,4 +1,4 @@
-//! Families about looks: what the latest of them says of its subject. How long they took and how they ended is in
+//! Families about probes: what the latest one shows of its subject. How long they took and how they ended is in
 //! `tallied.rs`.
 
 use crate::model::observation::{Observation, Reading};

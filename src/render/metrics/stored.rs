@@ -1,7 +1,7 @@
 //! Families about certificates and tokens in files.
 //!
 //! One source is one entry of the configuration, so the page is as long as that, whatever the directories hold: of each
-//! source the first end of each kind is told. Paths and holders stand on the status page and in mails.
+//! source the first end of each kind is shown. Paths and subjects are on the status page and in mails.
 
 use std::collections::BTreeMap;
 

@@ -17,7 +17,7 @@ use super::probes::asked;
 /// One of the families.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tallied {
-    /// How long looks took.
+    /// How long probes took.
     Durations,
     /// How they ended.
     Endings,

@@ -27,7 +27,7 @@ const NOT_SEEN: &str = "not visible";
 /// The verdict line.
 pub(super) fn line(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot, gaps: &[Missing]) -> ClusterLine {
     let (state, mut why, since) = verdict(page, name, gaps);
-    // A dead quorum and a whole site that is gone look alike from the rules; who is called wants to know which.
+    // The rules report a lost quorum when a whole site is unreachable, so the line says it.
     if state == State::Down && is_silent(page, name, cluster_snapshot) {
         why.push_str("; no endpoint responds");
     }
@@ -41,7 +41,7 @@ pub(super) fn line(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapsh
         instances: instances(page, name, cluster_snapshot),
         members: answering(page, name, cluster_snapshot),
         vip: vip(page, name, cluster_snapshot),
-        // Looks go on while the vantage is blind, and see nothing.
+        // Probes go on while the vantage has no network, but show nothing.
         seen: match page.snapshot.blind_since {
             Some(since) => Some(wall(since, page.now)),
             None => oldest(page, name, cluster_snapshot).map(|at| mono(at, page.now)),
@@ -49,7 +49,8 @@ pub(super) fn line(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapsh
     }
 }
 
-/// How a cluster stands. What was confirmed speaks first; without it, everything that decides must be fresh and good.
+/// The state of a cluster. Confirmed findings decide first; without them, everything that decides must be fresh and
+/// good.
 fn verdict(page: Page<'_>, name: &Name, gaps: &[Missing]) -> (State, String, Option<super::facts::Moment>) {
     let ongoing = loudest(page, name);
     if let Some(since) = page.snapshot.blind_since {
@@ -91,7 +92,7 @@ fn verdict(page: Page<'_>, name: &Name, gaps: &[Missing]) -> (State, String, Opt
     }
 }
 
-/// The alarm that says most about how the cluster stands.
+/// The alarm that decides the state of the cluster.
 fn loudest<'a>(page: Page<'a>, name: &Name) -> Option<&'a Alarm> {
     page.snapshot
         .alarms
@@ -144,7 +145,7 @@ pub(super) fn detail(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnap
 
 fn endpoint(page: Page<'_>, subject: &Subject, cluster_snapshot: &ClusterSnapshot) -> Endpoint {
     let is_vip = matches!(subject, Subject::Vip(_));
-    // Nothing looks at /livez through the API VIP: which instance answers is the balancer's choice.
+    // /livez is not probed through the API VIP, because the balancer chooses which instance answers.
     let kinds = API.iter().filter(|kind| !(is_vip && **kind == ProbeKind::Livez));
     let mut cells: Vec<_> = kinds
         .map(|kind| {
@@ -217,7 +218,7 @@ fn oldest(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot) -> Op
     observations?.into_iter().min_by_key(|at| at.mono)
 }
 
-/// Whether everything that decides was looked at lately, and nothing of it has answered or refused.
+/// Whether everything that decides was probed lately, and nothing of it has answered or refused.
 fn is_silent(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot) -> bool {
     let observations = deciding(page, name).into_iter().map(|(subject, kind)| latest(cluster_snapshot, &subject, kind));
     let is_mute = |observation: &Observation| saw(page, observation).iter().all(|(_, saw, _)| *saw == Saw::Unreachable);

@@ -20,7 +20,7 @@ pub struct Status {
     pub headline: String,
     /// Since when.
     pub since: Option<Moment>,
-    /// The machine that looks.
+    /// The machine that probes.
     pub vantage: String,
     /// Version of vedette.
     pub version: &'static str,
@@ -31,11 +31,11 @@ pub struct Status {
     pub snapshot: Moment,
     /// Whether that snapshot is so old that the scheduler must be standing still.
     pub is_stale: bool,
-    /// Whether nothing outside the vantage answers, so that looks say nothing of the clusters.
+    /// Whether nothing outside the vantage answers, so that probes show nothing about the clusters.
     pub is_blind: bool,
     /// What to know before believing the rest: blindness, refused configuration, silences, mail that waits.
     pub notices: Vec<Notice>,
-    /// Open incidents, loudest first.
+    /// Open incidents, most severe first.
     pub incidents: Vec<IncidentFacts>,
     /// Open incidents that found no room above, one line each.
     pub more_incidents: Vec<String>,
@@ -111,7 +111,7 @@ pub struct IncidentFacts {
     pub id: String,
     /// Its cluster; the vantage when there is none.
     pub cluster: Option<String>,
-    /// The loudest level it has reached.
+    /// The highest severity it has reached.
     pub severity: Level,
     /// The rule that names the deepest known cause.
     pub rule: String,
@@ -161,7 +161,7 @@ pub struct CommandLine {
 /// One probe that was not good.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EvidenceLine {
-    /// What was looked at.
+    /// What was probed.
     pub target: String,
     /// The dialled address.
     pub address: String,
@@ -260,7 +260,7 @@ pub struct Cell {
     pub result: String,
     /// When it was due; `None` when there was none yet.
     pub seen: Option<Moment>,
-    /// Whether it still speaks for now.
+    /// Whether it still shows the present state.
     pub is_fresh: bool,
     /// Where the time went.
     pub phases: Vec<PhaseShare>,

@@ -1,4 +1,4 @@
-//! What is not known: looks that never ended or are too old, refused credentials, signs not yet confirmed.
+//! What is not known: probes that never ended or are too old, refused credentials, faults not yet confirmed.
 //!
 //! A gap that *decides* keeps its cluster from being called ok.
 
@@ -85,7 +85,7 @@ fn expected(page: Page<'_>, name: &Name) -> Vec<(Subject, ProbeKind, bool)> {
     all
 }
 
-/// Why a fresh probe leaves its subject in doubt; `None` when it is good, or when an alarm speaks of it already.
+/// Why a fresh probe leaves its subject in doubt; `None` when it is good, or when an alarm reports it already.
 fn doubt(page: Page<'_>, subject: &Subject, saw: Saw, result: &str) -> Option<String> {
     match saw {
         Saw::Ok | Saw::Alarm => None,

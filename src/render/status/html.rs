@@ -94,7 +94,7 @@ fn here(status: &Status) -> String {
     }
 }
 
-/// The state as an icon: shape and colour, so that a tab tells it at a glance.
+/// The state as an icon: shape and colour, so that the tab shows it.
 fn icon(state: State) -> String {
     let (colour, shape) = match state {
         State::Ok => ("#1e7a45", "M4 8l3 3 5-6"),

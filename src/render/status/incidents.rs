@@ -17,7 +17,7 @@ use super::facts::{CommandLine, Ended, EvidenceLine, IncidentFacts, State};
 use super::moment::{said, several, wall};
 use super::probes::lines;
 
-/// Looks and consequences shown of one incident.
+/// Probes and consequences shown of one incident.
 const SHOWN: usize = 8;
 
 /// What is said of an incident of which everything has begun to recover.
@@ -161,7 +161,7 @@ fn evidence(page: Page<'_>, incident: &Incident) -> Vec<EvidenceLine> {
         .flat_map(|(_, observation)| lines(page, observation))
         .filter(|line| line.cell.state != State::Ok)
         .collect();
-    // Two probes of one kind, over a new and over the reused connection: the later one speaks.
+    // Of two probes of one kind, over a new and over the reused connection, the later one is shown.
     let age = |line: &EvidenceLine| line.cell.seen.as_ref().map_or(f64::MAX, |seen| seen.age_seconds);
     found.sort_by(|a, b| (&a.target, a.cell.probe).cmp(&(&b.target, b.cell.probe)).then(age(a).total_cmp(&age(b))));
     found.dedup_by(|a, b| a.target == b.target && a.cell.probe == b.cell.probe);

@@ -1,6 +1,6 @@
 //! The status page: one model of what is known, and the same as HTML, as text and as JSON.
 //!
-//! [`Status::of`] reads the snapshot and decides what is shown in which order; the renderings decide only how it looks.
+//! [`Status::of`] reads the snapshot and decides what is shown in which order; the renderings decide only its form.
 //! Pure: no clock, no request, no state. Nothing here judges: states are read from what the rules have found, and what
 //! could not be seen is said instead of being called good. Called by `expose`, and by `cli` for a page it fetched.
 //!

@@ -1,4 +1,4 @@
-//! What to know before believing the rest, loudest first, and what vedette knows of itself.
+//! What limits the rest of the page, most severe first, and what vedette knows of itself.
 
 use crate::judge::phrases::lasting;
 use crate::model::message::Backlog;

@@ -1,4 +1,4 @@
-//! How the page looks, and the policy that lets a browser use exactly this sheet and nothing else.
+//! The style sheet of the page, and the policy that lets a browser use this sheet and nothing else.
 //!
 //! No font, image or sheet from elsewhere. Every pair of colours has a contrast of at least 4.5:1 (WCAG 2.2, 1.4.3) in
 //! both schemes; a state is a sign and a word before it is a colour. Nothing moves.

@@ -17,14 +17,14 @@ const NAMED: usize = 3;
 /// The worst state of a pass, by the monitoring-plugins contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Every row is ok, and no finding is louder than `info`.
+    /// Every row is ok, and no finding is above `info`.
     Ok,
     /// A finding of level `warning`, a row that is not well, or a suspicion: what `vedette run` holds back for a while
     /// before it says so.
     Warning,
     /// A finding of level `critical`.
     Critical,
-    /// Nothing is known to be wrong, but something could not be told, or nothing was looked at.
+    /// Nothing is known to be wrong, but something could not be determined, or nothing was probed.
     Unknown,
 }
 
@@ -83,7 +83,7 @@ pub fn summary(pass: Pass<'_>) -> String {
     format!("{} - {} | {}", state.as_str(), printable(&said(pass, state)), figures(pass).join(" "))
 }
 
-/// The text of the line: the loudest findings, or what could not be told.
+/// The text of the line: the most severe findings, or what could not be determined.
 pub(super) fn said(pass: Pass<'_>, state: State) -> String {
     match state {
         State::Ok => format!("{} probes, all good", probed(&rows(pass), pass)),

@@ -107,7 +107,7 @@ fn words(line: &str) -> String {
     line.split(' ').map(whole).collect::<Vec<_>>().join(" ")
 }
 
-/// Looks as a list: target, what it saw, when, where the time went.
+/// Probes as a list: target, result, when, how the time was spent.
 fn evidence(out: &mut String, lines: &[EvidenceLine]) {
     if lines.is_empty() {
         return;

@@ -103,7 +103,7 @@ pub(super) fn outage() -> Snapshot {
     }
 }
 
-/// The outage as it looks from here when the whole site is gone: nothing answers, nothing refuses.
+/// The outage of a whole site as probes show it: nothing answers, nothing refuses.
 pub(super) fn silent() -> Snapshot {
     let mut snapshot = outage();
     let mut cluster_snapshot = ClusterSnapshot::clone(&snapshot.clusters[&name("prod")]);

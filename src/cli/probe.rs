@@ -1,7 +1,7 @@
 //! `vedette probe`: one pass over everything, one table, and an exit code by the monitoring-plugins contract.
 //!
-//! The same collectors and rules as the daemon. What looks bad is looked at again until it is confirmed or well, so
-//! that the answer is as sound as a page; nothing is stored and nobody is mailed.
+//! The same collectors and rules as the daemon. What is bad is probed again until it is confirmed or good, so that the
+//! result is as reliable as an alarm; nothing is stored or mailed.
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -36,7 +36,7 @@ use crate::render::table::{self, Layout, Pass, State, Unknown};
 
 use super::missing_credentials;
 
-/// Looks again at what was bad, this often, with this pause: three looks that span more than a second confirm.
+/// Probes again what was bad, this often, with this pause: three probes that span more than a second confirm.
 const AGAIN: usize = 2;
 const PAUSE: Duration = Duration::from_millis(600);
 
@@ -64,7 +64,8 @@ pub(super) struct ProbeOnce {
 }
 
 impl ProbeOnce {
-    /// Looks; 0, 1, 2 or 3 for OK, WARNING, CRITICAL and UNKNOWN, which is also the answer to a bad configuration.
+    /// Probes; returns 0, 1, 2 or 3 for OK, WARNING, CRITICAL and UNKNOWN, which is also the result of a bad
+    /// configuration.
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let settings = match Settings::load(&self.file) {
             Ok((settings, _)) => settings,
@@ -226,7 +227,7 @@ async fn try_hellos(
     seen
 }
 
-/// Everything the daemon looks at, and both kinds of connection where it uses only one.
+/// Everything the daemon probes, and both kinds of connection where it uses only one.
 fn probes(inventory: &Inventory, settings: &Settings, clock: &Clock) -> BTreeSet<Probe> {
     let schedule = Schedule::new(inventory, &settings.policy, clock.now().mono);
     schedule
@@ -250,8 +251,8 @@ fn probes(inventory: &Inventory, settings: &Settings, clock: &Clock) -> BTreeSet
         .collect()
 }
 
-/// The looks that must be made again: bad ones that decide, chains whose end has come, and rounds that a member missed,
-/// for its first answer may wait for a password to be hashed.
+/// The probes that must be made again: bad ones that decide, chains that have expired, and rounds that a member missed,
+/// because its first answer may wait for a password to be hashed.
 fn doubtful(observations: &[Observation], inventory: &Inventory) -> BTreeSet<Probe> {
     let is_bad = |observation: &&Observation| {
         let has_ended = observation
@@ -308,7 +309,7 @@ fn doubtful(observations: &[Observation], inventory: &Inventory) -> BTreeSet<Pro
         .filter(is_bad)
         .map(|observation| observation.probe.clone())
         .collect();
-    // Statements such as "etcd agrees" or "an instance is ready" need looks after the first bad one.
+    // Statements such as "etcd agrees" or "an instance is ready" need probes after the first bad one.
     let clusters: BTreeSet<_> = again.iter().filter_map(|probe| probe.subject.cluster().cloned()).collect();
     for observation in observations {
         let concerned = observation.probe.subject.cluster().is_some_and(|cluster| clusters.contains(cluster));

@@ -1,4 +1,4 @@
-//! `vedette run`: looks, judges and mails until told to stop.
+//! `vedette run`: probes, evaluates and mails until it is stopped.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;

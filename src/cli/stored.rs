@@ -25,7 +25,7 @@ pub(super) struct Stored {
     readings: Vec<Option<FilesReading>>,
 }
 
-/// Looks at every file that `settings` watch.
+/// Reads every file that `settings` watch.
 pub(super) fn read_watched(settings: &Settings) -> Stored {
     let of_clusters = settings.clusters.iter().flat_map(|cluster| cluster.watched_files());
     let watches: Vec<WatchedFiles> = settings.watched_files().into_iter().chain(of_clusters).collect();
@@ -47,7 +47,7 @@ pub(super) fn read_watched(settings: &Settings) -> Stored {
 }
 
 impl Stored {
-    /// `14 certificates and tokens in 9 files`; authorities that a system ships are counted apart.
+    /// `14 certificates and tokens in 9 files`; CAs of the system's bundle are counted apart.
     pub(super) fn counted(&self) -> String {
         let (mut items, mut files) = (0, 0);
         let held = self.readings.iter().flatten().flat_map(FilesReading::held);

@@ -1,4 +1,4 @@
-//! Looks at apiservers and the API VIP: `/readyz?verbose`, `/livez`, `/version`.
+//! Probes of apiservers and the API VIP: `/readyz?verbose`, `/livez`, `/version`.
 //!
 //! HTTP/1.1 throughout: anonymous HTTP/2 requests are answered with a close since 1.29, which would make a kept
 //! connection measure new ones without noticing. A bearer token goes only to a server that strict verification trusts;
@@ -71,7 +71,7 @@ impl Apiserver {
         &self.tls_endpoint.identity
     }
 
-    /// Looks; `None` for kinds that no apiserver is asked.
+    /// Probes; `None` for kinds that apiservers have no answer to.
     pub(crate) async fn probe(
         &self,
         context: &ProbeContext,

@@ -62,7 +62,7 @@ pub(crate) async fn dial(
     let is_mute = |unseen: &Unseen| unseen.cause == Cause::Timeout;
     let mute = |unseen: Unseen| Unseen { cause: Cause::ProxySilent, ..unseen };
     let wire = opening.map_err(|unseen| if is_mute(&unseen) { mute(unseen) } else { unseen })?;
-    // Through the tunnel it is the target that speaks; a name of it is known to the proxy alone.
+    // Through the tunnel the target answers; which address its name has, only the proxy knows.
     let peer = match &address.host {
         Host::Ip(ip) => *ip,
         Host::Name(_) => peer,

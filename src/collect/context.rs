@@ -143,7 +143,7 @@ impl ProbeContext {
 
     /// Lets a kept connection live until it ends or `end` is cancelled, and reports it when it broke.
     ///
-    /// A connection that has not answered once is no sign of anything: its look tells of it.
+    /// The end of a connection that has not answered once is not reported, because its probe fails as well.
     pub(crate) fn keep_alive(
         &self,
         kept: KeptConnection,

@@ -1,7 +1,7 @@
 //! What ended a probe: errors of the kernel, of TLS and of HTTP to the bounded causes of the model.
 //!
-//! Looks through wrapped errors, because hyper and tonic wrap what tokio-rustls wraps. Where a connection's own record
-//! of its end exists (`watched.rs`), callers ask that first.
+//! Unwraps errors, because hyper and tonic wrap what tokio-rustls wraps. Where a connection's own record of its end
+//! exists (`watched.rs`), callers ask that first.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -47,7 +47,7 @@ pub(crate) fn of_tls(error: &rustls::Error) -> Cause {
     }
 }
 
-/// Alerts that speak about the certificate we sent, or did not send (RFC 8446 section 6.2).
+/// Alerts about the certificate we sent, or did not send (RFC 8446 section 6.2).
 fn refuses_client(alert: AlertDescription) -> bool {
     matches!(
         alert,

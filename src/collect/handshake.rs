@@ -25,7 +25,7 @@ use crate::model::probe::Hello;
 /// and the names of client CAs), and as much again as the rest of the largest handshakes seen.
 pub(crate) const BYTES: usize = 160 * 1024;
 
-/// The protocol that is spoken after the handshake.
+/// The protocol that is used after the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Alpn {
     /// `http/1.1`.

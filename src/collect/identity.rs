@@ -31,10 +31,10 @@ use crate::model::time::{Clock, Mono, Now};
 use crate::parse::pem::{self, Scan};
 use crate::parse::x509;
 
-/// Files are looked at for changes at most this often. Asking a file system costs a probe a tenth of its time; but what
-/// is rotated together must be noticed together, or its refusal becomes two mails.
+/// Files are checked for changes at most this often. Checking takes a tenth of the time of a probe; but files that are
+/// rotated together must be noticed together, or the refusal of the old ones leads to two mails.
 const CHECK_AFTER: Duration = Duration::from_secs(1);
-/// A file system that does not answer for this long leaves us with what we had.
+/// When a file system does not answer for this long, the credentials read before are used.
 const FILES_DEADLINE: Duration = Duration::from_secs(1);
 /// A plugin that failed is run again after this.
 const PLUGIN_RETRY: Duration = Duration::from_secs(30);
@@ -122,7 +122,7 @@ pub(crate) struct Identity {
 struct State {
     checked: Option<Mono>,
     stamps: Vec<FileStamp>,
-    /// Files that were changing when they were last looked at.
+    /// Files that were changing when they were last checked.
     unsettled: Option<Vec<FileStamp>>,
     plugin: Plugin,
     ready_credentials: Option<Arc<ReadyCredentials>>,

@@ -1,8 +1,8 @@
-//! A kept connection between two questions: held by a task of its own, which waits for nothing but its end.
+//! A kept connection between two requests: held by a task of its own, which waits only for its end.
 //!
-//! While nothing is asked there is no HTTP to speak, so only the TLS stream is kept: no buffers, a quarter of what an
-//! HTTP connection at rest would hold, a thousandfold. Whoever asks takes the stream back. An end that nobody
-//! announced is a sign and reports by itself, at once.
+//! Between requests only the TLS stream is kept, without the buffers of HTTP: a quarter of the memory of an idle HTTP
+//! connection, and there are thousands. The next request takes the stream back. An end without announcement is reported
+//! at once, as a bad probe.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -112,8 +112,8 @@ fn fingerprints<'a>(chain: &'a [CertificateDer<'static>]) -> impl Iterator<Item 
     chain.iter().map(|der| x509::fingerprint(der))
 }
 
-/// A chain whose holder did not prove the key is never trusted: webpki cannot read the key, or the handshake ended
-/// before, which says nothing of the chain.
+/// A chain whose server did not prove that it has the key is never trusted: webpki cannot read the key, or the
+/// handshake ended before, which shows nothing about the chain.
 const fn unproven(record: &Record, expected: Expected<'_>) -> Trust {
     match (expected.strict, record.has_odd_key) {
         (None, _) => Trust::Unverified,

@@ -1,8 +1,8 @@
-//! The input edge: looks in, observations out.
+//! The collectors: probes in, observations out.
 //!
-//! Everything here touches the world and decides nothing about it: a failed probe is an observation like any other.
-//! Each look ends in bounded time by deadlines per phase, and exactly one observation comes back for it; open
-//! connections that break report by themselves. Called by the daemon and by `probe`.
+//! Everything here does I/O and decides nothing: a failed probe is an observation like any other. Each probe ends in
+//! bounded time by timeouts per phase, and exactly one observation comes back for it; open connections that break are
+//! reported without a probe. Called by the daemon and by `probe --once`.
 
 mod addresses;
 mod apiserver;
@@ -59,7 +59,7 @@ use crate::model::time::Clock;
 /// Shutting down waits for goodbyes at most this long: twice what one goodbye may take.
 const SHUTDOWN: Duration = Duration::from_secs(1);
 
-/// Looks at everything that the settings name.
+/// Probes everything that the settings name.
 #[derive(Clone)]
 pub struct Collectors {
     context: ProbeContext,
@@ -85,7 +85,7 @@ enum Target {
 }
 
 impl Collectors {
-    /// Prepares to look. Nothing is connected to, read or resolved yet.
+    /// Prepares the probes. Nothing is connected to, read or resolved yet.
     ///
     /// # Errors
     ///
@@ -141,7 +141,7 @@ impl Collectors {
         observation
     }
 
-    /// Closes the open connections politely. Looks under way are not waited for.
+    /// Closes the open connections with close_notify. Probes under way are not waited for.
     pub async fn shutdown(&self) {
         for target in self.target_set.targets.values() {
             match &**target {

@@ -31,8 +31,8 @@ const MAX_HEAD: usize = 16 * 1024;
 ///
 /// # Errors
 ///
-/// Causes that speak of the proxy, or [`Cause::ProxyTarget`], [`Cause::Refused`] and [`Cause::Unreachable`], which are
-/// its words about the target.
+/// Causes at the proxy, or [`Cause::ProxyTarget`], [`Cause::Refused`] and [`Cause::Unreachable`], which it reports of
+/// the target.
 pub(crate) async fn tunnel(
     proxy: &Proxy,
     first_hop: TcpStream,
@@ -142,8 +142,8 @@ async fn protect(proxy: &Proxy, first_hop: TcpStream) -> Result<Box<dyn ByteStre
     Ok(Box::new(connector.connect(name, first_hop).await.map_err(|_| Cause::ProxyDown)?))
 }
 
-/// SOCKS 5 (RFC 1928, RFC 1929), spoken here because the replies that tell whose fault it is are what a client library
-/// keeps to itself, and because a proxy that wants no login is not to be lost over one that is configured.
+/// SOCKS 5 (RFC 1928, RFC 1929), implemented here because client libraries do not expose the replies that show whose
+/// fault it is, and because a proxy that wants no login must stay usable with one configured.
 async fn socks(proxy: &Proxy, mut wire: TcpStream, target: &Address) -> Result<Box<dyn ByteStream>, Cause> {
     const VERSION: u8 = 5;
     const NONE: u8 = 0;

@@ -1,7 +1,8 @@
 //! TCP to one of several addresses: each gets a head start before the next is tried beside it (RFC 8305).
 //!
-//! When all of them fail or stay silent, the name is asked for again and what is new joins the race, so that a name
-//! that moved is followed within one probe. Says nothing of the losers: `addresses.rs` looks at each.
+//! When all of them fail or stay silent, the name is resolved again and new addresses are tried too, so that a name
+//! with a new address is followed within one probe. Reports only the address that answered; `addresses.rs` probes each
+//! of them.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};

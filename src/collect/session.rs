@@ -61,9 +61,9 @@ struct ByteQueue {
 enum Stage {
     /// The handshake waits for the peer.
     Shaking,
-    /// Both sides may speak.
+    /// Both sides may send.
     Open,
-    /// Both sides have said goodbye.
+    /// Both sides have sent close_notify.
     Closed,
 }
 

@@ -1,4 +1,4 @@
-//! Everything that can be looked at, by subject, made from settings.
+//! Everything that can be probed, by subject, made from settings.
 //!
 //! A target set is made beside the one before it: a target whose endpoint and identity are the same is the same target,
 //! with its open connection and its memory. Nothing is connected to or read here. Called by `mod.rs`.

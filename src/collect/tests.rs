@@ -1,4 +1,4 @@
-//! Claims about looking, against servers on this machine that misbehave on purpose.
+//! Tests of probes, against servers on this machine that misbehave on purpose.
 
 pub(crate) mod closed_port;
 mod kept;

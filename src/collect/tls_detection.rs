@@ -1,5 +1,4 @@
-//! Whether an endpoint speaks with TLS or without: asked on a connection of its own, after what was configured has
-//! failed.
+//! Whether an endpoint uses TLS: tested on a connection of its own, after what is configured has failed.
 //!
 //! A server without TLS drops a handshake or waits for the end of its first line, and one with TLS drops a plain
 //! request: both as a dying one would. Only when the other way of speaking is answered is it said so. An answer of 400
@@ -55,11 +54,11 @@ enum Answer {
     None,
     /// 400: a bad request, perhaps because it was a plain one.
     BadRequest,
-    /// It speaks that way.
+    /// It answered in that protocol.
     Understood,
 }
 
-/// Where to ask, and for what is spoken there.
+/// The address to test, and the protocol that is used there.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
     pub(crate) address: &'a Address,

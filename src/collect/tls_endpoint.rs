@@ -99,8 +99,8 @@ impl TlsEndpoint {
 
     /// Resolves, dials, shakes hands.
     ///
-    /// On the heap and without its type: whoever opens a connection holds this within futures of many layers, and the
-    /// compiler would look through all of them for each.
+    /// On the heap and without its type: callers hold this within futures of many layers, and the compiler would
+    /// analyse all of them for each.
     pub(crate) fn open<'a>(
         &'a self,
         context: &'a ProbeContext,
@@ -128,7 +128,7 @@ impl TlsEndpoint {
         let meter = Meter::of(handshake::BYTES);
         let wire = Box::new(Metered::new(connected.wire, Arc::clone(&meter)));
         let shaking = context.tls.shake(&recorder, (alpn, hello), self.name.clone(), wire);
-        // A server without TLS may wait in silence for the end of a line: whoever looks does not wait with it twice.
+        // A server without TLS may wait silently for the end of a line. The probe waits for that once only.
         let place = Place { address: &self.address, proxy: self.proxy.as_deref(), alpn };
         let mut handshake = self.tls_detection.handshake();
         let is_doubtful = handshake.is_doubtful;
@@ -164,7 +164,7 @@ impl TlsEndpoint {
             self.doubt(context);
         }
         let shaken = match shaken {
-            // Nothing was shown: it may be alive and speak without TLS.
+            // No certificate was served: the server may work, but without TLS.
             Err(unseen) if served.is_none() && self.tls_detection.is_plain(context, place, unseen.cause).await => {
                 Err(Unseen { cause: Cause::WithoutTls, ..unseen })
             }
@@ -219,7 +219,7 @@ impl TlsEndpoint {
         self.alpn() == Alpn::Http2
     }
 
-    /// What is spoken there.
+    /// The protocol that is used there.
     pub(super) const fn alpn(&self) -> Alpn {
         match self.subject {
             Subject::EtcdMember(..) => Alpn::Http2,

@@ -47,9 +47,9 @@ pub(crate) struct Watch {
 pub(crate) struct Watched<S> {
     stream: S,
     watch: Arc<Watch>,
-    /// Present when HTTP/2 is spoken.
+    /// Present when the connection uses HTTP/2.
     frames: Option<Frames>,
-    /// The failure of a write that is being looked into.
+    /// A failed write whose reason is not known yet.
     unwritten: Option<io::Error>,
 }
 
@@ -78,7 +78,7 @@ impl Watch {
         self.meter.grant(bytes);
     }
 
-    /// The peer broke the rules of the protocol spoken inside, as told by the one who speaks it.
+    /// The peer violated the protocol above TLS, as its client reports.
     pub(crate) fn broke(&self, cause: Cause) {
         self.end(Ending::Broken(cause));
     }
@@ -150,7 +150,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
-    /// Passes on what came of writing, except that a failure is looked into first.
+    /// Passes on the result of a write; after a failure it reads first, to learn the reason.
     ///
     /// A peer that refuses our certificate under TLS 1.3 sends an alert and closes; a request that crosses it fails to
     /// be written while the alert lies unread, and the alert tells more than the broken pipe. A socket that cannot be

@@ -85,7 +85,7 @@ impl Control {
     }
 }
 
-/// The layer that tells the orders who speaks.
+/// The layer that passes the user of the peer to the orders.
 pub(super) const fn spoken_by(user: Option<u32>) -> Extension<orders::Speaker> {
     Extension(orders::Speaker(user))
 }

@@ -32,7 +32,7 @@ const REMEMBERED: usize = 64;
 pub(super) enum Outcome {
     Accepted,
     Wrong,
-    /// Not looked at: too many wait.
+    /// Not checked: too many wait.
     Busy,
 }
 
@@ -105,7 +105,7 @@ impl Logins {
         users.values().nth(index)
     }
 
-    /// Each part behind its length, so that no two lists of parts look alike.
+    /// Each part behind its length, so that no two lists of parts give the same bytes.
     fn digest(&self, parts: &[&[u8]]) -> hmac::Tag {
         let mut context = hmac::Context::with_key(&self.key);
         for part in parts {

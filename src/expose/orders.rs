@@ -169,7 +169,7 @@ fn known_cluster(snapshot: &Snapshot, cluster: &str) -> Result<Name, String> {
     Err(format!("there is no cluster '{}'; watched are {}{more}", printable(cluster, 63), names.join(", ")))
 }
 
-/// Who speaks: the name they give, and the number the kernel gives.
+/// Who sent an order: the name they give, and the user id from the kernel.
 fn who(Speaker(user): Speaker, claimed: Option<&str>) -> String {
     let user = user.filter(|user| *user != OVERFLOW);
     let claimed = claimed.map(|name| printable(name, NAME)).filter(|name| !name.is_empty());

@@ -150,7 +150,7 @@ fn answer(body: String, form: Form, tag: HeaderValue) -> Response {
     }
 }
 
-/// A weak tag of what is read: process, picture, part of it, and whether it stands still.
+/// A weak tag of the response: process, snapshot, part of it, and whether it is stale.
 fn tag(snapshot: &Snapshot, is_stale: bool, query: &Query) -> HeaderValue {
     let mut hasher = DefaultHasher::new();
     (snapshot.started.wall, snapshot.at.mono, is_stale, &query.cluster, &query.page).hash(&mut hasher);

@@ -1,4 +1,4 @@
-//! Claims about the door, by real requests over TCP.
+//! Tests of the HTTP listener, by real requests over TCP.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -79,7 +79,7 @@ fn judge_path(context: &RuleContext<'_>) -> Verdict {
         context.references().into_iter().filter(|reference| !references.is_silent(reference)).collect();
     let seen: Vec<&Track> =
         expected.iter().filter_map(|reference| context.view.track(reference, Aspect::Answer)).collect();
-    // A burst looks at every reference target at once: until then one silent endpoint is no blindness.
+    // A burst probes every reference target at once. Until then one silent endpoint does not show a lost network.
     if seen.len() < expected.len() && !context.view.path().is_blind() {
         return not_blind(context);
     }
@@ -114,7 +114,7 @@ fn remote_tracks<'a>(context: &RuleContext<'a>) -> impl Iterator<Item = &'a Trac
 enum AllSilent {
     /// All that could know are silent; when the first of them fell silent.
     Since(Now),
-    /// One speaks.
+    /// One answers.
     No,
     /// None of them could know.
     Unknown,

@@ -1,4 +1,4 @@
-//! What a rule looks at: one cluster, or the vantage, at one time.
+//! What a rule evaluates: one cluster, or the vantage, at one time.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -222,7 +222,7 @@ impl Rule for CertificateEnds {
         let Some((name, cluster)) = context.cluster else { return Vec::new() };
         let instances: Vec<Subject> = cluster.apiserver_subjects(name).collect();
         let endpoints = context.served_endpoints();
-        // Once for all of them: it looks at the dates of every server of every cluster.
+        // Computed once for all endpoints, because it uses the `Date` of every server of every cluster.
         let is_clock_trusted = context.view.is_wall_clock_trusted(context.now.mono);
         endpoints
             .iter()
@@ -296,8 +296,8 @@ fn stored_paths(context: &RuleContext<'_>, certificate: &Certificate) -> Vec<Str
     })
 }
 
-/// Whether what the balancer showed may be the certificate of an instance that answers: that was not looked at since,
-/// or it may have had another one when the balancer was last looked at.
+/// Whether what the balancer showed may be the certificate of an instance that answers: that was not probed since, or
+/// it may have had another one when the balancer was last probed.
 fn is_behind(context: &RuleContext<'_>, instance: &Subject, seen: &ServedSeen) -> bool {
     let answers = context.view.track(instance, Aspect::Answer).is_some_and(|track| track.bad().is_none());
     // A probe is dated from its start, and its handshake ends at most this much later.

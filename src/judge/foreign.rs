@@ -22,7 +22,7 @@ pub(super) const CAUSE: &str = "The address leads to something that is not an ap
                                 wants a login first, a load balancer's own page, another service that took over the \
                                 address or port, or DNS that points elsewhere.";
 
-/// What to look at when something else answers.
+/// Commands for when something else answers.
 pub(super) fn commands(subject: &Subject, commands: &Commands<'_>) -> Vec<Command> {
     let address = phrases::address(subject, commands.addresses());
     let mut next = commands.who_answers(subject).to_vec();

@@ -225,7 +225,7 @@ fn commands_for(symptom: &Symptom, instances: &[Subject], commands: &Commands<'_
     }
 }
 
-/// What to look at on the hosts of instances that are bad for what is probably one reason.
+/// Commands for the hosts of instances that are bad for what is probably one reason.
 fn instance_commands(instances: &[Subject], commands: &Commands<'_>) -> Vec<Command> {
     let Some(first) = instances.first() else { return Vec::new() };
     let mut next = vec![
@@ -238,7 +238,7 @@ fn instance_commands(instances: &[Subject], commands: &Commands<'_>) -> Vec<Comm
     next
 }
 
-/// Ask often, since it fails only at times, and look who is behind it.
+/// Commands that ask often, since it fails only at times, and show what is behind it.
 fn address_commands(vip: &Subject, commands: &Commands<'_>) -> Vec<Command> {
     let address = phrases::address(vip, commands.addresses());
     let mut next = vec![commands.readyz_again(vip)];

@@ -215,7 +215,7 @@ impl Rule for Misconfigured {
     }
 }
 
-/// One mismatch, since when, how loud, how long it must last.
+/// One mismatch: since when, its severity, how long it must last.
 struct Seen {
     mismatch: Mismatch,
     since: Now,

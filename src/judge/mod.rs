@@ -139,9 +139,9 @@ pub fn judge(context: &RuleContext<'_>) -> Vec<(FindingKey, Verdict)> {
     verdicts
 }
 
-/// Which of `raised`, all of one cluster or of the vantage, no rule is about in a configuration: what its subject was
-/// is not watched any more, or not in a way that this rule could speak of. `unseen` is that configuration before any
-/// look: a rule is about the same subjects whatever was seen of them.
+/// Which of `raised`, all of one cluster or of the vantage, no rule could raise in a configuration: the subject is not
+/// watched any more, or not in a way that concerns this rule. `unseen` is that configuration before any probe: a rule
+/// is about the same subjects whatever was seen of them.
 #[must_use]
 pub fn unconfigured(unseen: &View, scope: Option<&Name>, raised: &[&Finding], now: Now) -> Vec<FindingKey> {
     let cluster = scope.and_then(|name| unseen.inventory().clusters.get_key_value(name));
@@ -154,7 +154,7 @@ pub fn unconfigured(unseen: &View, scope: Option<&Name>, raised: &[&Finding], no
     keys.into_iter().collect()
 }
 
-/// Whether a statement about `subject` rests on looks through the cluster's proxy, where it has one.
+/// Whether a statement about `subject` depends on probes through the cluster's proxy, where it has one.
 const fn is_seen_through_proxy(subject: &Subject) -> bool {
     matches!(subject, Subject::Cluster(_) | Subject::Vip(_) | Subject::Apiserver(..))
 }

@@ -359,7 +359,7 @@ fn is_etcd_judged(context: &RuleContext<'_>, since: Now) -> bool {
 }
 
 /// After an election apiservers still wait for the old leader, until their own checks of etcd give up: 2 s for each of
-/// them, and readyz asks two in turn. What is bad at a look after that is no remnant of the election.
+/// them, and readyz asks two in turn. What is bad in a probe after that is not due to the election.
 const FOLLOWING: Duration = Duration::from_secs(5);
 
 /// Whether a probe at `last` may have seen no more than an election of the etcd behind it.

@@ -261,7 +261,7 @@ fn found(
     })
 }
 
-/// Which looks at an endpoint are slow, by what is quick beside them.
+/// Which probes of an endpoint are slow, judged by the fast ones beside them.
 fn traffic(context: &RuleContext<'_>, endpoint: &Subject, dominating: Option<Phase>) -> Traffic {
     let track = |aspect| context.view.track(endpoint, aspect);
     let is_slow = |aspect| track(aspect).is_some_and(|track| track.slow().is_some_and(|run| run.probes >= PROBES));

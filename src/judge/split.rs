@@ -1,8 +1,8 @@
 //! F03: etcd members that answer here, but are cut off from each other.
 //!
-//! Never an ordinary election: while no leader is agreed nobody is told to differ, and what differs must do so in three
-//! looks and then through the hold. A member that gives no answer at all is F02, a lost majority F01, a member of
-//! another cluster or one that leads for itself F57.
+//! An ordinary election raises none: while no leader is agreed no member is compared with it, and a member that differs
+//! must do so in three probes and then through the hold. A member that gives no answer at all is F02, a lost majority
+//! F01, a member of another cluster or one that leads for itself F57.
 
 use crate::model::etcd::{Apart, Apartness, MemberStatus};
 use crate::model::rule::{Level, RuleId};
@@ -150,7 +150,7 @@ fn judge_split(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
     let members = context.members(&etcd);
     let leader = context.subject_state(&etcd, Aspect::Leader);
     let Some((_, count)) = context.view.count(&etcd).filter(|_| leader.good().is_some()) else {
-        // Without an agreed leader it is F01's to speak.
+        // Without an agreed leader F01 reports the fault.
         return Verdict::Unknown(Why::Unclear);
     };
     let mut apart = Vec::new();

@@ -1,4 +1,4 @@
-//! Every rule as a table: looks in, verdicts out. What a whole outage leads to is told in `tests/it/scenarios`.
+//! Every rule as a table: probes in, verdicts out. Whole outages are in `tests/it/scenarios`.
 
 mod address;
 mod apiservers;

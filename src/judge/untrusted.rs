@@ -185,7 +185,7 @@ impl Rule for ChainUntrusted {
 
     fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
         let Some((name, cluster)) = context.cluster else { return Vec::new() };
-        // Once for all of them: it looks at the dates of every server of every cluster.
+        // Computed once for all endpoints, because it uses the `Date` of every server of every cluster.
         let is_clock_trusted = context.view.is_wall_clock_trusted(context.now.mono);
         let mut scopes = Vec::new();
         if cluster.is_verified {
@@ -277,7 +277,7 @@ fn part(context: &RuleContext<'_>, place: &Subject, seen: &ServedSeen) -> Option
         place: place.clone(),
         expected: expected.unwrap_or_default(),
         holder: leaf.subject.clone(),
-        // Whom a client looks for among those it trusts.
+        // The issuer that a client searches among the CAs it trusts.
         issuer: seen.served.chain.last().unwrap_or(leaf).issuer.clone(),
         names: leaf.names.iter().take(MAX_NAMES).cloned().collect(),
         not_before: leaf.not_before,

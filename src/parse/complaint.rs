@@ -6,7 +6,7 @@
 
 use super::shown::{clip, push};
 
-/// Bytes of a program's complaints that are looked at.
+/// Bytes of a program's error output that are read.
 pub(crate) const BYTES: u64 = 4096;
 
 /// Characters kept of the line.
@@ -26,7 +26,7 @@ pub(crate) fn first_line(bytes: &[u8]) -> Option<String> {
     Some(shown(line))
 }
 
-/// `text` on one line, printable, without what looks like a secret.
+/// `text` on one line, printable, without what could be a secret.
 pub(crate) fn shown(text: &str) -> String {
     let mut words = Vec::new();
     let mut is_told = false;

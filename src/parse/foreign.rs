@@ -9,7 +9,7 @@ use crate::model::health::Foreign;
 /// What `/readyz` or `/livez` answered with 2xx or 3xx, when it is no apiserver's: that lists its checks, or says `ok`
 /// and nothing else where somebody hides them (managed control planes do).
 ///
-/// Other statuses speak for themselves: `None`.
+/// Other statuses need no explanation: `None`.
 #[must_use]
 pub fn in_place_of_health(status: u16, body: &[u8], checks: &Checks) -> Option<Foreign> {
     let is_verdict = checks.listed > 0 || body.trim_ascii() == b"ok";

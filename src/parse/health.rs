@@ -1,7 +1,7 @@
 //! The verbose body of an apiserver's health endpoints.
 //!
-//! Upstream calls this text human-only, so the status code decides and the names read here only explain. Does not
-//! look at the status code. Called by `collect/apiserver.rs`.
+//! Upstream calls this text human-only, so the status code decides and the names read here only explain. Does not use
+//! the status code. Called by `collect/apiserver.rs`.
 
 use super::shown::shown;
 use crate::model::health::Health;

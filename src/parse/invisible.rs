@@ -1,5 +1,5 @@
 //! Characters that nobody sees, in texts that people write: a no-break space out of a web page, a zero-width space out
-//! of a chat, a mark that turns the direction. A text that holds one is not what it looks like.
+//! of a chat, a mark that turns the direction. A text that holds one is not what is displayed.
 //!
 //! Finds and names them; whether one does harm where it stands is for the reader of the text to say.
 

@@ -1,8 +1,8 @@
 //! What a bearer token says of itself: who, from whom, until when.
 //!
-//! Nothing is verified and nothing believed beyond the dates; `alg` is not even looked at. The signature never leaves
-//! this file, and the fingerprint is made without it, so nothing here can be used as the token. Called for tokens in
-//! files and kubeconfigs.
+//! Nothing is verified and nothing believed beyond the dates; `alg` is not read. The signature never leaves this file,
+//! and the fingerprint is made without it, so nothing here can be used as the token. Called for tokens in files and
+//! kubeconfigs.
 
 use base64::Engine as _;
 use base64::alphabet;

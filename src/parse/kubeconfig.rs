@@ -355,7 +355,7 @@ const fn says_something(node: &Node) -> bool {
 
 fn server(url: &Located<String>) -> Result<Server, Flaw> {
     let Located { position, value } = url;
-    // kubectl reads a bare host as well, and then speaks plain HTTP to it.
+    // kubectl accepts a bare host as well, and then uses plain HTTP.
     let parsed = Url::parse(value).ok().filter(|url| url.scheme() == "https");
     let Some((parsed, host)) = parsed.as_ref().and_then(|url| Some((url, url.host()?))) else {
         return Err(Flaw::error(*position, "the server is not an https URL"));

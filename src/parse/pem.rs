@@ -2,8 +2,8 @@
 //!
 //! Ordinary readers lose certificates without a word behind a byte order mark, indentation, UTF-16 or a missing END
 //! line. This one counts BEGIN markers and accounts for each. It never decodes a key: it says that one is there, and
-//! the TLS stack reads it itself. What the DER says is not looked at. Called by the configuration check and by
-//! everything that reads certificates from files.
+//! the TLS stack reads it itself. The DER is not parsed. Called by the configuration check and by everything that reads
+//! certificates from files.
 
 use base64::Engine as _;
 use base64::alphabet;

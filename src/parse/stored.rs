@@ -1,7 +1,7 @@
 //! The bytes of a file to the certificates and tokens in it, whatever kind of file it is.
 //!
-//! Recognises PEM, DER, kubeconfigs, talosconfigs and bearer tokens by content, never by name. Decodes no key: a key beside a
-//! certificate costs nothing and is not looked at. Opens nothing; files that a kubeconfig names come back as names.
+//! Recognises PEM, DER, kubeconfigs, talosconfigs and bearer tokens by content, never by name. Decodes no key: a key
+//! beside a certificate costs nothing and is not read. Opens nothing; files that a kubeconfig names come back as names.
 //! Called by `collect/files`.
 
 use std::sync::Arc;

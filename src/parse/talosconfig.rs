@@ -22,7 +22,7 @@ pub(super) struct Piece {
 /// Whether `bytes` are meant as a talosconfig: contexts by name, with endpoints or certificates of their own.
 pub(super) fn is_meant(bytes: &[u8]) -> bool {
     let text = text::decode(bytes).0;
-    // The words are looked for first, because a folder may hold large files that are something else.
+    // The words are searched first, because a folder may hold large files of another kind.
     let has_words = text.contains("contexts") && (text.contains("crt") || text.contains("endpoints"));
     has_words && contexts(&text).is_some()
 }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-/// Longest text or file that is read, in bytes; what is longer is refused, or not looked at behind that.
+/// Longest text or file that is read, in bytes; what is longer is refused, or not read beyond that.
 ///
 /// A configuration of 10,000 targets in clusters of five has 1.2 MB, the largest bundle of certificates in use, a whole
 /// public trust store, 0.3 MB, a kubeconfig with a dozen bundles embedded less than 1 MB.
@@ -44,7 +44,7 @@ pub fn decode(bytes: &[u8]) -> (Cow<'_, str>, Encoding) {
     }
 }
 
-/// What is valid throughout is only looked at, which is several times as fast as looking for what to replace.
+/// Text that is valid throughout is only checked, which is several times as fast as the search for bytes to replace.
 fn narrow(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }

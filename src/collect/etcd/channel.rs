@@ -21,7 +21,7 @@ use super::MemberProgress;
 use crate::model::phase::Phase;
 use crate::model::time::Clock;
 
-/// Where etcd looks for a token.
+/// The header in which etcd expects a token.
 const TOKEN: &str = "token";
 
 /// One exchange over a connection.
@@ -31,8 +31,8 @@ pub(super) struct Channel {
     pub(super) clock: Clock,
     pub(super) attempt: Arc<MemberProgress>,
     pub(super) failed: Arc<AtomicBool>,
-    /// Whether the member itself said how the call ended: what tonic makes of an answer that broke off or that it
-    /// cannot read looks the same.
+    /// Whether the member itself sent the status of the call: tonic makes up the same status for an answer that broke
+    /// off or that it cannot read.
     pub(super) told: Arc<AtomicBool>,
     pub(super) token: Option<HeaderValue>,
 }

@@ -28,7 +28,7 @@ const MAX_VERDICT: usize = 4 * 1024;
 
 /// A metrics listener.
 pub(crate) enum MetricsListener {
-    /// Plain HTTP at this address, which is called so, and whether it turned out to speak TLS.
+    /// Plain HTTP at this address, with its name, and whether it turned out to use TLS.
     Plain(Address, Uri, TlsDetection),
     /// HTTP over TLS.
     Tls(Arc<TlsEndpoint>),
@@ -84,7 +84,7 @@ impl MetricsListener {
                 let metered = Metered::new(connected.wire, Arc::clone(&meter));
                 let answer =
                     http_get::once(context, Watched::new(metered, meter, false), &question(authority), timer).await;
-                // Go's servers drop a plain request where they speak TLS, or answer it with 400.
+                // Go's servers drop a plain request where they use TLS, or answer it with 400.
                 let suspect = match &answer {
                     Ok(answer) if answer.status == 400 => Some(refused(400)),
                     Err(unseen) => Some(*unseen),

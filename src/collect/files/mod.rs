@@ -1,9 +1,9 @@
-//! Certificates and tokens in files: what lies there, read aside from the runtime, each source by itself.
+//! Certificates and tokens in files: read on threads outside the runtime, each source on its own.
 //!
 //! A source is one entry of the configuration or one credential of our own. A file system that hangs costs its own
-//! source and nothing else, and holds one thread however often it is looked at. Files that did not change are not read
-//! again. Decides nothing: what an end means is judged elsewhere. Called by the daemon's looks, by `probe` and
-//! by `vedette check`; the bench looks through a [`Reader`].
+//! source and nothing else, and occupies one thread however often it is probed. Files that did not change are not read
+//! again. Decides nothing: what an end means is judged elsewhere. Called by the daemon's probes, by `probe --once` and
+//! by `vedette check`; the bench reads through a [`Reader`].
 
 mod glob;
 mod open;
@@ -55,7 +55,7 @@ impl Files {
         Self { sources, sorting: BlockingPool::new(1), latest: Mutex::default() }
     }
 
-    /// Looks at every source; ends within the policy's `files_deadline`, sorting what was found not counted.
+    /// Reads every source; ends within the policy's `files_deadline`, sorting what was found not counted.
     pub(crate) async fn scan(&self, context: &ProbeContext) -> ProbeResult {
         let timer = PhaseTimer::new(&context.clock);
         let sources = join_all(self.sources.iter().map(|source| source.scan(context))).await;
@@ -96,13 +96,13 @@ impl Source {
     }
 }
 
-/// Sources that are looked at on the caller's own thread, which waits for as long as the file systems do.
+/// Sources that are read on the caller's own thread, which waits for as long as the file systems do.
 pub struct Reader {
     sources: Vec<(WatchedFiles, SourceCache)>,
 }
 
 impl Reader {
-    /// Has looked at nothing yet.
+    /// Has read nothing yet.
     #[must_use]
     pub fn new(watches: Vec<WatchedFiles>) -> Self {
         Self { sources: watches.into_iter().map(|watch| (watch, SourceCache::default())).collect() }

@@ -58,7 +58,7 @@ enum As {
 }
 
 impl SourceCache {
-    /// Looks at `watch`; files that are not reached by `until` are as they were.
+    /// Reads the files of `watch`; of those not reached by `until` the previous result is kept.
     pub(super) fn scan(&mut self, watch: &WatchedFiles, clock: &Clock, until: Option<Mono>) -> SourceReading {
         let now = clock.now().wall;
         let reading = match &watch.place {
@@ -116,7 +116,7 @@ impl SourceCache {
         SourceReading { name: watch.name.clone(), files, fault: None, looked_at, left_out }
     }
 
-    /// Looks at one file; what it names is to be looked at as well.
+    /// Reads one file; the files that it names are to be read as well.
     fn take(&mut self, path: &Path, form: As, scan: &mut Scan<'_>) -> Option<Vec<(PieceKind, PathBuf)>> {
         let key = hash(path, form);
         let before = self.known.binary_search_by_key(&key, |known| known.path_hash).ok().map(|at| &self.known[at]);
@@ -259,7 +259,7 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// What was known of a source that cannot be looked at now.
+/// What was known of a source that cannot be read now.
 pub(super) fn faulty(name: &Name, last: Option<&SourceReading>, fault: FileFault) -> SourceReading {
     let nothing =
         || SourceReading { name: name.clone(), files: Arc::default(), fault: None, looked_at: 0, left_out: 0 };
@@ -275,7 +275,7 @@ fn of_own(watch: &WatchedFiles) -> Option<As> {
     watch.own.as_ref().filter(|own| own.part == OwnPart::Token).map(|_| As::OwnToken)
 }
 
-/// Faults that are told of any file, however it came to be looked at.
+/// Faults that are reported for every file, even one that the configuration does not name.
 const fn matters_anywhere(fault: FileFault) -> bool {
     matches!(
         fault,

@@ -13,7 +13,7 @@ use super::open::fault;
 use crate::config::files::is_pattern;
 use crate::model::stored::FileFault;
 
-/// Files of one source that are looked at.
+/// Files of one source that are read.
 pub(super) const MAX_FILES: usize = 50_000;
 /// Entries of directories of one source that are counted at all.
 const MAX_ENTRIES: usize = 1_000_000;
@@ -33,14 +33,14 @@ pub(super) struct Found {
     most: usize,
 }
 
-/// A file to look at.
+/// A file to read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Candidate {
     pub(super) path: PathBuf,
     pub(super) care: Care,
 }
 
-/// How a file came to be looked at, and so what may be expected of it.
+/// How a file was found, which decides whether it must be readable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Care {
     /// The configuration names it, itself or by a pattern: it must be readable.
@@ -113,7 +113,7 @@ impl Found {
                     Ok(kind) if kind.is_dir() && depth < MAX_DEPTH => open.push((path, depth + 1)),
                     Ok(kind) if kind.is_dir() => self.left_out += 1,
                     Ok(kind) if kind.is_file() && !is_key(&path) => self.add(path, Care::Met),
-                    // A link that leads nowhere is looked at as well: it is how a renewal fails half way.
+                    // A dangling link is included: a renewal that failed half way may leave one.
                     Ok(kind)
                         if kind.is_symlink()
                             && !is_key(&path)

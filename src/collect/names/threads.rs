@@ -22,7 +22,7 @@ pub(super) const HALF: usize = 8;
 /// A lookup that has taken longer is slow.
 pub(super) const SLOW_AFTER: Duration = Duration::from_secs(2);
 
-/// What looks a name up, and blocks.
+/// The lookup of a name, which blocks.
 pub(super) type Ask = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
 /// The threads.

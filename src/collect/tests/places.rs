@@ -396,7 +396,7 @@ pub(crate) async fn middlebox(target: SocketAddr, swallows: bool) -> Server {
             return;
         }
         let mut hello = vec![0; usize::from(u16::from_be_bytes([header[3], header[4]]))];
-        // What asks whether anybody speaks here without TLS is no hello.
+        // The request that tests for plain HTTP is not a hello.
         if header[0] != HANDSHAKE || stream.read_exact(&mut hello).await.is_err() {
             return;
         }

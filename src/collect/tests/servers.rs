@@ -1,4 +1,4 @@
-//! CAs, servers and settings for the tests of looking.
+//! CAs, servers and settings for the tests of probes.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -86,7 +86,7 @@ impl TestCa {
     }
 }
 
-/// TLS as a server of `pair` speaks it; asks for client certificates of `clients`.
+/// TLS as a server of `pair` uses it; asks for client certificates of `clients`.
 pub(crate) fn tls(pair: &Pair, clients: Option<&TestCa>, alpn: &[u8]) -> Arc<ServerConfig> {
     tls_of(pair, clients, alpn, &[&rustls::version::TLS12, &rustls::version::TLS13])
 }

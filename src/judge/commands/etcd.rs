@@ -39,7 +39,7 @@ impl Commands<'_> {
         self.call(Id::EtcdAlarms, members, "alarm list", "alarm list")
     }
 
-    /// What may be done while CORRUPT is raised: look, and compare.
+    /// Commands while CORRUPT is raised: they only read and compare.
     pub(in crate::judge) fn while_corrupt(&self, members: &[Subject]) -> Vec<Command> {
         let mut commands = members.first().map(|via| self.etcdctl(via)).unwrap_or_default();
         commands.extend([self.etcd_alarms(members), self.etcd_status(members)]);

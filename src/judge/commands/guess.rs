@@ -1,7 +1,7 @@
-//! What a cluster was installed with, guessed by what is seen of it.
+//! What a cluster was installed with, derived from what is seen of it.
 //!
-//! The first sign that speaks decides: the configuration, an apiserver's version, a served certificate, a watched path,
-//! who renews. Sources: k3s and RKE2 append their name to gitVersion and sign with CAs of their own
+//! The first of these signs that is present decides: the configuration, an apiserver's version, a served certificate, a
+//! watched path, who renews. Sources: k3s and RKE2 append their name to gitVersion and sign with CAs of their own
 //! (`k3s-server-ca@…`); OpenShift's signers bear its name; Talos issues by CAs whose only name is an organisation.
 
 use crate::model::certificate::Class;

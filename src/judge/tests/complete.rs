@@ -1,5 +1,5 @@
-//! Whatever was seen, in whatever order: a rule speaks of everything that it could raise, and of all that it has
-//! raised.
+//! Whatever was seen, in whatever order: a rule has a verdict for everything that it could raise, and for all that it
+//! has raised.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

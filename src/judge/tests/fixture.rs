@@ -1,4 +1,4 @@
-//! A small cluster, looks at it, and the one check that all tables share.
+//! A small cluster, probes of it, and the one check that all tables share.
 
 use std::fmt;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// What was looked at.
+    /// What was probed.
     pub(super) const fn subject(&self) -> &Subject {
         &self.probe.subject
     }

@@ -2,10 +2,10 @@
 //!
 //! Limits on heads, bodies and messages bound what is kept. They do not bound what a peer can make us read and throw
 //! away: pings, empty frames, interim answers, new traffic keys. A peer that floods such things costs no memory but a
-//! processor, and so the ticks of every other target. Each question grants its peer the bytes of a generous answer;
-//! whoever sends more is cut off. Says nothing about time: deadlines do. Used by three folders, which may not import
-//! each other: by `collect` for every endpoint, by `notify` for the mail relay, by `expose` for who comes to us over
-//! TLS.
+//! processor, and so the ticks of every other target. Each question grants its peer the bytes of a generous answer; a
+//! peer that sends more is disconnected. Time is bounded elsewhere, by deadlines. Used by three folders, which may not
+//! import each other: by `collect` for every endpoint, by `notify` for the mail relay, by `expose` for who comes to us
+//! over TLS.
 
 use std::io;
 use std::pin::Pin;
@@ -40,7 +40,7 @@ impl Meter {
         Arc::new(Self { left: AtomicUsize::new(bytes) })
     }
 
-    /// Grants `bytes` from here on. What was left of an earlier grant is void, so that nobody can save up.
+    /// Grants `bytes` from here on. What was left of an earlier grant is void, so that a peer cannot accumulate it.
     pub fn grant(&self, bytes: usize) {
         self.left.store(bytes, Ordering::Relaxed);
     }

@@ -190,7 +190,7 @@ impl Incidents {
     }
 
     /// A message of an incident is lost: the store lost it, or the outbox had no room for it. `owed` others still wait.
-    /// Returns what is to be said in its place; what nobody knows of yet settles first.
+    /// Returns the mail that is due in its place; an incident without a mail yet settles first.
     pub fn retract(&mut self, id: &IncidentId, owed: usize, policy: &Policy, now: Mono) -> Option<Notification> {
         let known = self.incident(id)?;
         let nobody_knows = known.told.settled == Some(0) && owed == 0;

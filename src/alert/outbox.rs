@@ -17,10 +17,10 @@ use crate::model::time::{Mono, UnixTime};
 
 use incident_queue::{Entry, EntryState, IncidentQueue, Place, Priority};
 
-/// Most messages owed at once. Ten per incident of a bad day; more is noise that nobody reads.
+/// Most unsent messages at once. Ten per incident of a bad day; more would not be read.
 const MOST: usize = 500;
 
-/// Delay after a permanent refusal: a human may mend the relay or the address, nothing else will.
+/// Delay after a permanent refusal, which ends only when a person corrects the relay or the address.
 const AFTER_REJECTION: Duration = Duration::from_secs(300);
 
 /// Everything owed.
@@ -53,7 +53,7 @@ pub enum Settlement {
     },
     /// It stays owed.
     Owed(Box<Delivery>),
-    /// Nobody knows of it.
+    /// No recipient was sent it.
     Unknown,
 }
 
@@ -129,7 +129,7 @@ impl Outbox {
             let begun = if let EntryState::InFlight(begun) = entry.state { Some(begun) } else { None };
             let was_hurried = begun.zip(hurried).is_some_and(|(begun, hurried)| hurried >= begun);
             let delay = match rejected {
-                // Refused by what stood there before somebody mended it.
+                // Refused by the relay as it was before it was corrected.
                 true if was_hurried => Duration::ZERO,
                 true => AFTER_REJECTION,
                 false => backoff(entry.delivery.attempts, policy),
@@ -169,7 +169,7 @@ impl Outbox {
         dropped
     }
 
-    /// Drops everything owed: nobody is to be told any more. Returns what was dropped.
+    /// Drops all unsent messages, because mail is no longer configured. Returns what was dropped.
     pub fn clear(&mut self) -> Vec<MessageId> {
         let dropped = self.owed().into_iter().map(|delivery| delivery.message.id).collect();
         *self = Self { hurried: self.hurried, taken: self.taken, ..Self::default() };
@@ -196,7 +196,7 @@ impl Outbox {
         entries.into_iter().map(|entry| entry.delivery.clone()).collect()
     }
 
-    /// Everything may be tried at once: the path is back, or a person mended something.
+    /// Everything may be tried at once: the network is back, or the configuration was reloaded.
     pub fn hurry(&mut self, now: Mono) {
         self.hurried = Some(now);
         let incidents: Vec<IncidentId> = self.queues.keys().cloned().collect();

@@ -1,6 +1,6 @@
 //! Which incidents were resolved before, so that a mail can say that the same thing happened last week as well.
 //!
-//! Holds as many as the store keeps, the latest, and knows nothing of them but rule, subject and times. Decides nothing.
+//! Holds the latest, as many as the store keeps, with rule, subject and times only. Decides nothing.
 
 use std::collections::BTreeSet;
 

@@ -43,13 +43,13 @@ pub(super) enum AskError {
     /// The configuration turned it off.
     #[error("the control socket is off ('vantage.control: off'); name another with --socket")]
     Off,
-    /// Nobody listens.
+    /// No process listens.
     #[error(
         "no vedette answers at {0} ({1}); start it with 'systemctl start vedette', or name the running one with --config \
          or --socket"
     )]
     NobodyThere(PathBuf, io::Error),
-    /// Somebody listens, but not to us.
+    /// A process listens, but refuses us.
     #[error("you may not open {0} ({1}); be root, or of the group that owns it, usually vedette")]
     NotAllowed(PathBuf, io::Error),
     /// It broke off, or was not done in time.
@@ -58,7 +58,7 @@ pub(super) enum AskError {
 }
 
 impl Whom {
-    /// The database file, for when nobody answers.
+    /// The database file, for when the daemon does not answer.
     pub(super) fn store(&self) -> PathBuf {
         self.vantage().map_or_else(|| PathBuf::from(Vantage::STORE), |vantage| vantage.store)
     }

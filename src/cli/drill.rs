@@ -93,7 +93,7 @@ impl Drill {
 /// Why the test mail did not go out.
 #[derive(Debug, thiserror::Error)]
 pub enum DrillError {
-    /// Nobody is to be mailed.
+    /// No mail is configured.
     #[error("the configuration has no mail section, so nothing can be sent")]
     NoMail,
     /// A configured or given address cannot be used.
@@ -217,7 +217,7 @@ fn instances(cluster: &Cluster) -> (Name, BTreeMap<Subject, String>) {
     (name.clone(), instances)
 }
 
-/// For a configuration without clusters: an address of RFC 5737, which is nobody's.
+/// For a configuration without clusters: an address that RFC 5737 reserves for documentation.
 fn example() -> (Name, BTreeMap<Subject, String>) {
     let name = |text: &str| text.parse::<Name>().expect("a literal of letters and digits is a name");
     let (cluster, instance) = (name("example"), name("api-1"));

@@ -87,7 +87,7 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     if error.chain().any(is_closed_pipe) {
         return ExitCode::SUCCESS;
     }
-    // Nobody is left to tell when stderr is gone as well.
+    // When stderr is closed as well, the error cannot be shown.
     writeln!(io::stderr().lock(), "vedette: {error:#}").ok();
     ExitCode::FAILURE
 }

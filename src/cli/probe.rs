@@ -123,7 +123,7 @@ async fn probe_all(settings: &Settings) -> anyhow::Result<Seen> {
     let (observe, _standing) = mpsc::channel(64);
     let collectors = Collectors::new(settings, clock.clone(), observe)?;
     let inventory = Arc::new(settings.inventory());
-    // Nobody waits half a minute for one pass: without a reference target the answer says "unproven" at once.
+    // One pass should not take half a minute: without a reference target the result is "unproven" at once.
     let policy = Policy { unproven_after: settings.policy.confirm_span, ..settings.policy.clone() };
     let mut view = View::new(Arc::clone(&inventory), policy);
     let mut observations: Vec<Observation> = Vec::new();

@@ -45,7 +45,7 @@ impl Run {
         }
         let runtime = worker_threads::runtime(&start.loaded.settings)?;
         runtime.block_on(run::run(start))?;
-        // Threads that hang in a dead resolver or on a dead disk must not keep the process.
+        // Threads that hang in a resolver or on a disk must not keep the process.
         runtime.shutdown_background();
         Ok(ExitCode::SUCCESS)
     }

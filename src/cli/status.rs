@@ -30,7 +30,7 @@ impl Status {
                 Ok(ExitCode::from(code))
             }
             Err(error) => {
-                // Nobody is left to tell when stderr is gone as well.
+                // When stderr is closed as well, the error cannot be shown.
                 writeln!(io::stderr().lock(), "vedette: {error:#}").ok();
                 Ok(ExitCode::from(UNKNOWN))
             }

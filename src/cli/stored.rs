@@ -1,6 +1,6 @@
 //! What the watched files of a configuration hold now, for `vedette check`: how much, and what cannot be read.
 //!
-//! Probes once, on a thread of its own, so that a file system that hangs is told like any other trouble.
+//! Probes once, on a thread of its own, so that a file system that hangs is reported like any other fault.
 
 use std::path::Path;
 use std::sync::mpsc;
@@ -34,7 +34,7 @@ pub(super) fn read_watched(settings: &Settings) -> Stored {
         let report = report.clone();
         std::thread::spawn(move || {
             let reading = files::read_once(&[watch], &clock::system());
-            // Nobody waits any more when the deadline has passed.
+            // The receiver is gone when the deadline has passed.
             drop(report.send((at, reading)));
         });
     }

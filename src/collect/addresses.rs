@@ -1,5 +1,5 @@
 //! A handshake with each address of a name that has several: other probes are content with the first that answers, and
-//! so never see a dead one beside it.
+//! so never notice another one that does not answer.
 //!
 //! Behind a proxy the addresses are the proxy's to know, and nothing is connected to here. Called by the probes at
 //! endpoints.

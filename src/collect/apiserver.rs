@@ -119,7 +119,7 @@ impl Apiserver {
 
     /// Closes the kept connection politely.
     pub(crate) fn close(&self) {
-        // Whoever holds the lock is asking, and lets the connection go by itself when the process ends.
+        // The task that holds the lock is probing, and closes the connection itself when the process ends.
         if let Ok(mut kept) = self.kept.try_lock() {
             drop(kept.take().map(Kept::left));
         }

@@ -71,8 +71,8 @@ pub(super) struct Begun<'a> {
 }
 
 impl Begun<'_> {
-    /// Whether a response `is_heard`; `None` where its end says nothing of the path. Returns what [`ClientHelloFallback::take`]
-    /// does.
+    /// Whether a response `is_heard`; `None` where its end shows nothing about the path. Returns what
+    /// [`ClientHelloFallback::take`] does.
     pub(super) fn ended(mut self, is_heard: Option<bool>, now: Mono) -> bool {
         self.has_ended = true;
         is_heard.is_some_and(|is_heard| self.fallback.take(Greeting { hello: self.hello, is_heard }, now))
@@ -106,7 +106,7 @@ mod tests {
         assert!(!fallback.take(told(Hello::Small, true), at(2)));
         assert_eq!((fallback.next(at(20), retest), fallback.next(at(21), retest)), (Hello::Small, Hello::Large));
 
-        // The middlebox is mended.
+        // The middlebox takes large ones again.
         assert!(!fallback.take(told(Hello::Large, true), at(21)));
         assert_eq!(fallback.next(at(22), retest), Hello::Large);
 

@@ -30,8 +30,8 @@ pub(crate) struct Connected {
 
 /// Connects to `address`, through `proxy` if there is one.
 ///
-/// Every address of a name is tried within the one deadline (`race.rs`), so that a dead first address does not hide a
-/// living second one.
+/// Every address of a name is tried within the one deadline (`race.rs`), so that an unreachable first address does not
+/// hide a second one that works.
 ///
 /// # Errors
 ///

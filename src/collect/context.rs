@@ -99,7 +99,7 @@ impl ProbeContext {
         }
     }
 
-    /// Hands an observation on. When nobody listens any more, the process is on its way out.
+    /// Passes an observation on. When there is no receiver any more, the process is stopping.
     pub(crate) async fn report(&self, observation: Observation) {
         if self.observed.send(observation).await.is_err() {
             tracing::debug!("an observation came after the last listener had gone");

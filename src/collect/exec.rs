@@ -1,6 +1,6 @@
 //! Credentials from a kubeconfig's exec plugin: a foreign program, run under a deadline, its answer cached.
 //!
-//! Present only when the configuration allows it. The program gets no terminal and no standard input, and dies with
+//! Present only when the configuration allows it. The program gets no terminal and no standard input, and ends with
 //! whoever waits for it. Called by `identity.rs`.
 
 use std::os::unix::process::ExitStatusExt as _;
@@ -77,7 +77,7 @@ impl std::fmt::Display for Failed {
 }
 
 impl Failed {
-    /// Nobody knows what became of `plugin`.
+    /// The result of `plugin` is unknown.
     pub(crate) fn lost(plugin: &ExecPlugin) -> Self {
         Self { plugin: name(plugin), what: Fault::Lost, said: None }
     }
@@ -174,7 +174,7 @@ async fn output(
     }
 }
 
-/// Takes down the beginning of what a plugin complains of; the rest is read as well, so that it blocks nobody.
+/// Keeps the beginning of a plugin's error output; the rest is read as well, so that the plugin does not block.
 async fn listen(mut stderr: ChildStderr, complaints: &mut Vec<u8>) {
     // Failing to hear it costs nothing but the reason.
     drop((&mut stderr).take(complaint::BYTES).read_to_end(complaints).await);

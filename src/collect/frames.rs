@@ -1,7 +1,7 @@
 //! Watches HTTP/2 frames go by for one thing: whether the peer announced that it is leaving.
 //!
-//! hyper keeps this to itself, but it decides whether the end of an open connection is a sign of trouble. Reads frame
-//! headers (RFC 9113 section 4.1) and skips what is inside; changes nothing.
+//! hyper keeps this to itself, but it decides whether the end of an open connection is a bad sign. Reads frame headers
+//! (RFC 9113 section 4.1) and skips what is inside; changes nothing.
 
 /// GOAWAY's frame type, RFC 9113 section 6.8.
 const GOAWAY: u8 = 0x07;

@@ -36,7 +36,7 @@ impl Idle {
                 biased;
                 asked = called => {
                     match asked {
-                        // Whoever asked is gone already: the stream comes back, and is left like any other.
+                        // The caller is gone already: the stream comes back, and is closed like any other.
                         Ok(()) => drop(back.send(stream).map_err(|stream| waiting.close_gracefully(*stream))),
                         Err(_) => waiting.close_gracefully(*stream),
                     }

@@ -89,7 +89,7 @@ impl Collectors {
     ///
     /// # Errors
     ///
-    /// Only for what can never work; a missing file or a dead server is for the probes to tell.
+    /// Only for what can never work; a missing file or a server that is down is reported by the probes.
     pub fn new(settings: &Settings, clock: Clock, observed: mpsc::Sender<Observation>) -> Result<Self, SetupError> {
         let context = ProbeContext::new(clock, settings.policy.clone(), observed);
         let target_set = Arc::new(TargetSet::new(&context, settings, &TargetSet::default())?);

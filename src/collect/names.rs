@@ -29,9 +29,10 @@ pub(super) mod tests;
 /// A pin older than this is refreshed when it is used.
 const REFRESH_AFTER: Duration = Duration::from_secs(60);
 /// Beside the ordinary refresh a name whose addresses fail is asked for again, at most this often: a fault is confirmed
-/// within 2 s, and a dead endpoint must not become a load on the resolver.
+/// within 2 s, and an endpoint that is down must not become a load on the resolver.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
-/// A working resolver answers in milliseconds. Whoever waits for it beside something else waits no longer than this.
+/// A working resolver answers in milliseconds. A probe that waits for it beside something else waits no longer than
+/// this.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// Addresses kept of one name.
 const MAX_ADDRESSES: usize = 8;
@@ -129,8 +130,8 @@ impl Names {
         beyond()
     }
 
-    /// Notes that whoever answered at `address` gave no good answer: the name may have moved, and the next probe is to
-    /// know. Waits for nothing.
+    /// Notes that the server at `address` gave no good answer: the name may have another address by now, and the next
+    /// probe is to know. Waits for nothing.
     pub(crate) fn doubt(self: &Arc<Self>, address: &Address) {
         if let Host::Name(name) = &address.host {
             self.ask_again(name, &self.pin(name));
@@ -180,7 +181,7 @@ impl Names {
         }
         pin.asked().last = Some(self.clock.now().mono);
         let (names, name, asking) = (Arc::clone(self), name.to_owned(), Asking(Arc::clone(pin)));
-        // Not among the tasks that shutting down waits for: nobody can end a lookup.
+        // Not among the tasks that a shutdown waits for, because a lookup cannot be cancelled.
         tokio::spawn(async move { names.look_up(&name, asking).await });
     }
 
@@ -205,7 +206,7 @@ impl Names {
         if let Err(cause) = &answer {
             tracing::debug!(%name, ?cause, "resolving {name}: no answer, the known addresses stay in use");
         }
-        // Whoever waits may ask again at once.
+        // A waiting probe may ask again at once.
         drop(asking);
         pin.notify(answer);
     }

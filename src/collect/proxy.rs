@@ -189,7 +189,7 @@ async fn socks(proxy: &Proxy, mut wire: TcpStream, target: &Address) -> Result<B
         5 => return Err(Cause::Refused),
         _ => return Err(Cause::ProxyDown),
     }
-    // The address the proxy dials from, which nobody needs.
+    // The address the proxy connects from, which is not needed.
     let length = match kind {
         1 => 4,
         4 => 16,

@@ -29,7 +29,7 @@ const HEAD_START: Duration = Duration::from_millis(250);
 ///
 /// Sets no deadline: the caller has one.
 ///
-/// On the heap: whoever dials holds this within futures of many layers, which the compiler lays out again for each.
+/// On the heap: callers hold this within futures of many layers, which the compiler would lay out again for each.
 pub(super) fn connect<'a>(
     names: &'a Arc<Names>,
     address: &'a Address,
@@ -96,7 +96,7 @@ async fn attempt(place: SocketAddr) -> (SocketAddr, std::io::Result<TcpStream>) 
     (place, TcpStream::connect(place).await)
 }
 
-/// The resolver's order, with the two families in turn: a dead IPv6 must not keep all of IPv4 waiting (RFC 8305
+/// The resolver's order, with the two families in turn: an unreachable IPv6 must not keep all of IPv4 waiting (RFC 8305
 /// section 4).
 fn alternating(places: &[SocketAddr]) -> VecDeque<SocketAddr> {
     let first_family = places.first().is_some_and(SocketAddr::is_ipv6);

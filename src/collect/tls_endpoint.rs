@@ -185,7 +185,7 @@ impl TlsEndpoint {
         self.proxy.as_deref().map_or(&self.address, |proxy| &proxy.address)
     }
 
-    /// Notes that whoever is there gave no good answer: the name may have moved.
+    /// Notes that the address gave no good answer: the name may have another one by now.
     pub(crate) fn doubt(&self, context: &ProbeContext) {
         context.names.doubt(self.first_hop());
     }
@@ -256,7 +256,7 @@ impl TlsEndpoint {
     }
 }
 
-/// Whether whoever ended the handshake so is there: it has shown its chain, or wants another certificate of us.
+/// Whether a server that ended the handshake so is there: it has served its chain, or wants another certificate of us.
 pub(super) fn is_refusal(cause: Cause) -> bool {
     cause.is_refusal() || cause == Cause::TlsAlert
 }

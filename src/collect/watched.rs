@@ -59,7 +59,8 @@ impl Watch {
         *self.ending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Cause of the end, if it ended; the announced end is a [`Cause::Closed`] to whoever still waits for an answer.
+    /// Cause of the end, if it ended; an announced end is [`Cause::Closed`] for a request that still waits for an
+    /// answer.
     pub(crate) fn cause(&self) -> Option<Cause> {
         match self.ending() {
             Ending::Open | Ending::Left => None,
@@ -196,7 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Whoever shuts down has no more questions.
+        // After a shutdown no more requests follow.
         self.watch.leave();
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }

@@ -1,4 +1,4 @@
-//! Files with certificates and tokens as written, and those that vedette uses itself, which nobody has to list.
+//! Files with certificates and tokens as written, and those that vedette uses itself, which need not be listed.
 //!
 //! Opens none of them: what a pattern matches is found by the edge that reads it, and `vedette check` asks that edge.
 

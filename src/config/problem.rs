@@ -37,7 +37,7 @@ impl fmt::Display for Problem {
         if let Some(position) = position {
             write!(f, "{position}:")?;
         }
-        // What a person wrote is quoted, and may hold what nobody sees.
+        // The quoted text is a person's, and may hold invisible characters.
         write!(f, " {}: {}", severity.as_str(), invisible::shown(what))?;
         if let Some(hint) = hint {
             write!(f, "; hint: {}", invisible::shown(hint))?;

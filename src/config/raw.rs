@@ -55,7 +55,7 @@ impl<'a> Section<'a> {
         Some(section)
     }
 
-    /// A mapping whose keys are names that somebody chose or a fixed list knows.
+    /// A mapping whose keys are chosen names or those of a fixed list.
     pub(super) fn open_any(node: &'a Node, complaints: &'a Complaints) -> Option<Self> {
         let Value::Map(entries) = &node.value else {
             complaints.add(Flaw::error(node.position, format!("expected a mapping, found {}", node.kind())));

@@ -28,7 +28,7 @@ pub struct Settings {
     pub file: PathBuf,
     /// The machine we run on.
     pub vantage: Vantage,
-    /// How mail goes out; `None` when nobody is to be mailed.
+    /// How mail is sent; `None` when none is configured.
     pub mail: Option<Mail>,
     /// Addresses that mails carry.
     pub links: Links,

@@ -1,6 +1,6 @@
 //! The intervals, deadlines and holds that may be changed, with the range each makes sense in.
 //!
-//! The rest of [`Policy`] follows from how the judgement works and is nobody's choice. What the intervals cost a
+//! The rest of [`Policy`] follows from how the evaluation works and cannot be configured. What the intervals cost a
 //! cluster is checked in [`super::budget`].
 
 use std::time::Duration;

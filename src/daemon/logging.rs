@@ -5,8 +5,7 @@
 //! `VEDETTE_LOG` filters, as `info` or `warn,vedette=debug`. Called once, by `cli`.
 //!
 //! Lines are written by a thread of their own: journald on a hung disk stops reading, and a write to standard error
-//! then blocks whoever writes. Lines that find the queue full are dropped, and the next line that is written says how
-//! many.
+//! then blocks the writer. Lines that find the queue full are dropped, and the next line that is written says how many.
 
 use std::fmt;
 use std::fs::File;
@@ -26,7 +25,7 @@ use tracing_subscriber::registry::LookupSpan;
 /// The variable that holds the filter.
 pub const FILTER_VARIABLE: &str = "VEDETTE_LOG";
 /// The filter unless the variable says otherwise. rustls warns of what a peer does wrong, in words that the peer can
-/// choose and as often as it likes; the probes name the same trouble by its cause.
+/// choose and as often as it likes; the probes report the same fault by its cause.
 const DEFAULT_FILTER: &str = "info,rustls=error";
 /// Set by the service manager to `device:inode` of the stream it reads into the journal.
 const JOURNAL_VARIABLE: &str = "JOURNAL_STREAM";
@@ -57,7 +56,7 @@ pub enum LoggingError {
     /// The filter is not understood.
     #[error("reading {FILTER_VARIABLE}")]
     Filter(#[source] tracing_subscriber::filter::ParseError),
-    /// Somebody else set it up before.
+    /// Another logger was set up before.
     #[error("logging was set up twice")]
     Twice(#[source] tracing_subscriber::util::TryInitError),
 }

@@ -25,7 +25,7 @@ impl Waiting {
         for (awaited, answers) in std::mem::replace(&mut self.waiting, later) {
             for answer in answers {
                 let lost = || Err("what became of it in the store is not known".to_owned());
-                // Whoever asked may have hung up.
+                // The client may have closed its connection.
                 answer.send(if awaited == sequence { result.clone() } else { lost() }).ok();
             }
         }

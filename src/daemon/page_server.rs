@@ -21,7 +21,7 @@ pub(super) fn serve(expose: Expose, pages: Pages, stop: CancellationToken) -> io
     let (over, is_over) = oneshot::channel();
     thread::Builder::new().name("listener".to_owned()).spawn(move || {
         runtime.block_on(expose.serve(pages, stop));
-        // A page or a password that is still worked on is for nobody.
+        // The result of a page or a password check that still runs has no receiver.
         runtime.shutdown_background();
         over.send(()).ok();
     })?;

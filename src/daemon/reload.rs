@@ -21,7 +21,7 @@ use crate::parse::flaw::Flaw;
 
 /// Time between two questions for the files' state, and the time they must have kept still.
 const PAUSE: Duration = Duration::from_secs(2);
-/// The same after a SIGHUP: whoever sends it has most likely written already.
+/// The same after a SIGHUP, which is most likely sent after the file was written.
 const SETTLING: Duration = Duration::from_millis(250);
 /// A file that never keeps still is read as it is after this many pauses.
 const PATIENCE: u32 = 20;
@@ -75,7 +75,7 @@ impl Reloads {
         Ok(Self { file, kubeconfigs, hangup, blocking: BlockingPool::new(1), seen: read.clone(), read, refused })
     }
 
-    /// Reads whenever it is wanted, until nobody takes the results.
+    /// Reads on request, until the receiver of the results is gone.
     pub(super) async fn run(mut self, attempts: mpsc::Sender<ReloadAttempt>) {
         loop {
             let cause = self.wanted().await;

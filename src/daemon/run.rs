@@ -265,7 +265,7 @@ impl Daemon {
         if self.last_persist > before {
             self.waiting.expect(self.last_persist, answer);
         } else {
-            // Whoever asked may have hung up.
+            // The client may have closed its connection.
             answer.send(Ok(())).ok();
         }
     }

@@ -31,7 +31,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Takes both signals over from the kernel's default, which is to die at once.
+    /// Handles both signals in place of the kernel's default, which ends the process at once.
     ///
     /// # Errors
     ///

@@ -88,7 +88,7 @@ pub struct Engine {
 
     snapshot: Arc<Snapshot>,
     is_snapshot_stale: bool,
-    /// Somebody waits to see what they asked for.
+    /// An order waits for its result.
     is_snapshot_urgent: bool,
 }
 

@@ -203,7 +203,7 @@ impl Engine {
         for message in self.outbox.withdraw(id) {
             self.changes.push(Change::Settled { message, accepted: false });
         }
-        // They were taken by nobody, and so are not settled: should this one be lost, it is said again as what it is.
+        // No relay accepted them, so they are not settled: if this one is lost, it is composed again as what it is.
         self.say(Some(Notification { incident: id.clone(), reason: MessageReason::HappenedWhileMute }), now);
     }
 
@@ -360,7 +360,7 @@ fn hosts(view: &crate::observe::view::View, incident: &Incident) -> Hosts {
     guess::all(view.inventory(), cluster, cluster_snapshot.map(|cluster_snapshot| &**cluster_snapshot))
 }
 
-/// Addresses of everything in the incident's cluster: whoever reads the mail needs to reach more than the dead.
+/// Addresses of everything in the incident's cluster: the reader of the mail needs more than those that are down.
 fn addresses(view: &crate::observe::view::View, incident: &Incident) -> BTreeMap<Subject, String> {
     let inventory = view.inventory();
     let Some((name, cluster)) = incident.cluster.as_ref().and_then(|name| inventory.clusters.get_key_value(name))

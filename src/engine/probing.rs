@@ -129,7 +129,7 @@ impl Engine {
     }
 
     fn send_probe(&mut self, wanted: Wanted, now: Now) {
-        // What waited for our own budget is dated from its start: until then nobody was asked.
+        // A probe that waited for our own budget is dated from its start, because it was not sent before.
         let scheduled = if wanted.was_deferred { now } else { now.minus(now.mono.since(wanted.due)) };
         let in_burst = wanted.urgency != Urgency::Scheduled;
         let clusters = self.view.inventory().clusters.len();

@@ -78,7 +78,7 @@ impl Engine {
                 copies.insert(delivery.message.incident.id.clone(), delivery.message.incident.clone());
                 self.outbox.restore(delivery, now.mono);
             } else {
-                // Nobody is to be mailed any more.
+                // Mail is no longer configured.
                 self.changes.push(Change::Settled { message: delivery.message.id, accepted: false });
             }
         }

@@ -50,7 +50,7 @@ impl Engine {
 
     /// Whether a silence keeps this from being said, in which case it is kept for later.
     ///
-    /// The end of what people were told is always said: somebody waits for it.
+    /// The end of an incident that was mailed is always mailed, because people wait for it.
     pub(super) fn withholds(&mut self, id: &IncidentId, reason: MessageReason) -> bool {
         let Some(incident) = self.incidents.incident(id) else { return false };
         let Some(silence) = self.silence_of(incident).cloned() else { return false };
@@ -72,7 +72,7 @@ impl Engine {
         true
     }
 
-    /// Says what was held back and is so no longer: the silence is over, or the whole cluster is dead.
+    /// Mails what a silence no longer withholds: the silence is over, or the whole cluster is down.
     pub(super) fn release_withheld(&mut self, now: Now) {
         let stirred = std::mem::take(&mut self.stirred);
         let is_free = |incident: &&Incident| self.silence_of(incident).is_none_or(|silence| breaks(incident, silence));

@@ -92,7 +92,7 @@ impl ClientCertVerifier for Any {
     }
 }
 
-/// What `inner` accepts, if it bears one of the allowed names. Whoever shows no certificate bears none, so that one is
+/// What `inner` accepts, if it bears one of the allowed names. A client without a certificate has none, so that one is
 /// required whatever `inner` says.
 #[derive(Debug)]
 struct Named {

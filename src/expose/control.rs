@@ -54,8 +54,7 @@ pub enum ControlError {
 }
 
 impl Control {
-    /// Makes the socket at `path`, for its owner and its group. One that nobody answers at, left by a crash, is
-    /// replaced.
+    /// Makes the socket at `path`, for its owner and its group. One without a listener, left by a crash, is replaced.
     ///
     /// # Errors
     ///

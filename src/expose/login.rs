@@ -47,7 +47,7 @@ pub(super) struct Logins {
 }
 
 impl Logins {
-    /// Remembers nobody.
+    /// Remembers no logins.
     ///
     /// # Errors
     /// When the system has no randomness to give.
@@ -82,7 +82,8 @@ impl Logins {
         }
         let Ok(turn) = Arc::clone(&self.turn).acquire_owned().await else { return Outcome::Busy };
         let hash = hash.clone();
-        // The turn goes along: whoever hangs up leaves the work behind, and it still is one at a time.
+        // The permit moves into the task: when the client disconnects, the check goes on, and there is still one at a
+        // time.
         let work = tokio::task::spawn_blocking(move || {
             let is_right = bcrypt::verify(password.as_slice(), hash.expose()).unwrap_or(false);
             drop(turn);

@@ -70,7 +70,7 @@ pub struct BindError {
 struct Limits {
     /// Connections at a time; one more is closed at once. A scraper or two and a person need three.
     connections: usize,
-    /// Those of one peer: whoever opens many and says nothing leaves half of them to others.
+    /// Those of one peer: a client that opens many and sends nothing leaves half of them to others.
     of_one_peer: usize,
     /// Time for a TLS handshake.
     handshake: Duration,

@@ -29,7 +29,7 @@ const STORE_WAIT: Duration = Duration::from_secs(5);
 /// The user number that stands for users whom a sandbox does not know.
 const OVERFLOW: u32 = 65_534;
 
-/// Characters of what somebody calls themselves.
+/// Characters of an author's name.
 const NAME: usize = 40;
 
 /// An order on its way to the loop.

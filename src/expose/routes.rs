@@ -44,7 +44,7 @@ pub(super) fn router(pages: Pages) -> Router {
 }
 
 /// The metrics, drawn while they are read, so that no page of thousands of endpoints is held. A page that breaks off
-/// has no end, so that nobody takes it for a whole one.
+/// has no end, so that it is not taken for a complete one.
 async fn page(State(pages): State<Pages>) -> Response {
     let (drawing, (snapshot, now)) = (pages.drawing(), pages.read());
     let pieces = std::iter::once_with(move || pages.of_process()).chain(metrics::Pieces::of(snapshot, now));

@@ -1,7 +1,7 @@
-//! F59: a name has several addresses, and one of them is dead while others answer.
+//! F59: a name has several addresses, and one of them does not answer while others do.
 //!
-//! Whoever asks for the name gets the dead address too. Where all are dead the endpoint itself is down, which other
-//! rules tell; an address that leaves the DNS is forgotten with the next lookup.
+//! Clients that resolve the name get the failing address too. Where none answers the endpoint itself is down, which
+//! other rules tell; an address that leaves the DNS is forgotten with the next lookup.
 
 use std::net::IpAddr;
 
@@ -19,7 +19,7 @@ use super::edges::Edge;
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
 
-/// F59: one of several addresses of a name is dead.
+/// F59: one of several addresses of a name does not answer.
 pub struct AddressDead;
 
 impl Words for AddressDead {
@@ -72,7 +72,7 @@ impl Words for AddressDead {
     }
 }
 
-/// The dead addresses, and of how many.
+/// The addresses that do not answer, and of how many.
 fn dead(finding: &Finding) -> (&[(IpAddr, Unseen)], usize) {
     let Evidence::DeadAddresses { dead, of } = &finding.evidence else { return (&[], 0) };
     (dead.as_slice(), *of)
@@ -108,7 +108,7 @@ fn judge_addresses(context: &RuleContext<'_>, subject: Subject) -> Verdict {
     })
 }
 
-/// The addresses that were dead in the latest probe, and how many there were.
+/// The addresses that did not answer in the latest probe, and how many there were.
 fn latest(context: &RuleContext<'_>, subject: &Subject) -> (Vec<(IpAddr, Unseen)>, usize) {
     let probe = Probe::anew(subject.clone(), ProbeKind::Addresses);
     let cluster_snapshot = subject.cluster().and_then(|cluster| context.view.cluster_snapshot(cluster));

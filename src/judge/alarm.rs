@@ -107,7 +107,7 @@ pub(super) const HANDS_OFF: &str = "Something writes or keeps too much. But the 
 /// stopped.
 pub(super) fn subject_state<'a>(context: &RuleContext<'a>, etcd: &Subject, kind: EtcdAlarmKind) -> SubjectState<'a> {
     let subject_state = told_or_listed(context, etcd, kind);
-    // Nobody reports it any more, and too few answer for an all-clear.
+    // No member reports it any more, and too few answer for an all-clear.
     let stands = context.view.alarms(etcd).iter().any(|alarm| alarm.kind == kind);
     if subject_state.bad().is_some() && !stands { SubjectState::Unknown(Why::Unclear) } else { subject_state }
 }

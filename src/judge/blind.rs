@@ -145,7 +145,7 @@ enum Testimony {
 
 fn testimony(context: &RuleContext<'_>, track: &Track, proof: Option<Mono>) -> Testimony {
     let Some(bad) = track.bad() else {
-        // Nobody was asked where the name has no address.
+        // Where the name has no address, no probe was sent.
         return if track.unresolved().is_some() { Testimony::SilentBefore } else { Testimony::Speaks };
     };
     let enough = bad.is_long_enough(context.policy()) && !bad.is_doubtful;

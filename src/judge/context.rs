@@ -32,7 +32,7 @@ pub struct RuleContext<'a> {
 pub struct Voters {
     /// All of them.
     pub all: usize,
-    /// Those that have started and are not watched: nothing is known of them, so they count as alive.
+    /// Those that have started and are not watched: nothing is known of them, so they count as running.
     pub unwatched: usize,
 }
 
@@ -112,7 +112,8 @@ impl<'a> RuleContext<'a> {
     }
 
     /// Whether a member has a vote: by etcd's own list, else as far as it tells, by its status or by the page of its
-    /// metrics listener. Whoever tells nothing counts as a voter, so that nobody gets a majority too cheaply.
+    /// metrics listener. A member that does not report it counts as a voter, so that a majority is not assumed too
+    /// easily.
     #[must_use]
     pub fn is_voter(&self, member: &Subject) -> bool {
         let list = member.etcd().and_then(|etcd| self.view.membership(&etcd));
@@ -170,7 +171,7 @@ impl<'a> RuleContext<'a> {
                     && list.entry(status.member_id).is_none()
                     && since.is_some_and(|since| list.at.mono > since.mono)
             }
-            // Never seen, and everybody in the list is somebody else.
+            // Never seen, and all members in the list are known as others.
             None => {
                 rest.is_empty() && unseen.contains(member) && self.subject_state(member, Aspect::Answer).bad().is_some()
             }

@@ -1,8 +1,7 @@
 //! F10: etcd raised CORRUPT, or an alarm of a kind that is not known here.
 //!
 //! etcd raises an alarm only for what stops it from serving, so one without a name is told as well and never taken for
-//! green. While CORRUPT stands nobody is sent to free space or to end alarms: both change the files that must be
-//! compared.
+//! green. While CORRUPT is raised no command frees space or ends alarms: both change the files that must be compared.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! F53: what cannot be seen of a cluster. Listed and never taken for green; mailed only when our own DNS knows no
-//! address for something that is to be watched, which nobody could otherwise know.
+//! address for something that is to be watched, which would otherwise go unnoticed.
 //!
-//! Nothing of it is an outage: what is dead is said by other rules. It tells the reader of a calm page what the calm
-//! does not cover, managed control planes included.
+//! Nothing of it is an outage: other rules report what is down. It tells the reader of a calm page what the calm does
+//! not cover, managed control planes included.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Which findings mean that a whole cluster is dead: what a silence does not hold back.
+//! Which findings mean that a whole cluster is down: a silence does not cover them unless it includes outages.
 
 use crate::model::rule::{Level, RuleId};
 use crate::model::verdict::Finding;

@@ -179,8 +179,8 @@ const fn answers(symptom: &Symptom) -> bool {
     }
 }
 
-/// Whoever fails the health checks as well is told by the rules about those; and once it is well again, ordinary
-/// requests get some of their own probes before they are believed to have stayed behind.
+/// An endpoint that fails the health checks as well is reported by the rules about those; and once it is good again,
+/// ordinary requests get some of their own probes before they are believed to have stayed behind.
 fn is_told_already(context: &RuleContext<'_>, endpoint: &Subject, ordinary: &BadRun) -> bool {
     let Some(track) = context.view.track(endpoint, Aspect::Answer) else { return false };
     let aftermath = context.policy().version_interval.saturating_mul(2);

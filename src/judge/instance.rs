@@ -254,7 +254,7 @@ fn address_commands(vip: &Subject, commands: &Commands<'_>) -> Vec<Command> {
 
 impl Rule for OneBad {
     fn explains(&self) -> &'static [Edge] {
-        // A balancer in front of a bad instance fails in part; F23 waits until it is wholly dead for longer. A name may
+        // A balancer in front of a bad instance fails in part; F23 waits until it fails entirely for longer. A name may
         // have the instances' own addresses.
         const EDGES: [Edge; 1] = [Edge::in_cluster(RuleId::F59)];
         &EDGES
@@ -398,7 +398,7 @@ fn judge_all(context: &RuleContext<'_>, whole: Subject) -> Verdict {
             SubjectState::Good(_) | SubjectState::Bad { .. } => None,
         })));
     };
-    // All alive and none ready is said by F25 and F50, which know why.
+    // F25 and F50 report that all answer and none is ready, because they know why.
     if !bad.iter().any(|bad| is_down(&bad.symptom)) {
         return Verdict::Unknown(Why::Unclear);
     }

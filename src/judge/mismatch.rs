@@ -300,7 +300,8 @@ fn is_open_by_list(context: &RuleContext<'_>, etcd: &Subject) -> bool {
     })
 }
 
-/// Whoever takes writes apart from the rest costs data with every second; the rest is a set-up that waits for its hold.
+/// A member that accepts writes apart from the others loses data with every second, so it is reported without a hold;
+/// the other mismatches wait for theirs.
 fn gravity(context: &RuleContext<'_>, mismatch: &Mismatch) -> (Level, Duration) {
     let is_writing_apart = match mismatch {
         Mismatch::SeveralClusters(groups) => groups.iter().filter(|group| group.is_led).count() > 1,

@@ -140,7 +140,7 @@ impl Rule for ProxyFails {
         let proxies = context.view.inventory().proxies();
         proxies
             .into_iter()
-            // One address that is written in two ways is one proxy, and whoever is behind it is told of it once.
+            // One address that is written in two ways is one proxy, and it is reported once for everything behind it.
             .filter(|(proxy, _)| named.insert(&proxy.name))
             .map(|(proxy, _)| (Subject::Proxy(proxy.name.clone()), judge_proxy(context, proxy)))
             .collect()

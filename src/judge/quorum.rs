@@ -264,7 +264,7 @@ fn judge_quorum(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
     let Some((_, count)) = context.view.count(&etcd) else { return Verdict::Unknown(Why::NeverSeen) };
 
     let needed = majority(count.voters);
-    // Voters that are not watched may well be running: what is known is that nobody here follows a leader.
+    // Voters that are not watched may well be running: it is only known that no watched member follows a leader.
     let is_leaderless = count.answering > 0 && count.answering + count.unwatched >= needed;
     let lasted = bad.run.last.mono.since(bad.run.first.mono);
     if is_leaderless && lasted < context.policy().no_leader_for {

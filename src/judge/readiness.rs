@@ -338,7 +338,7 @@ fn judge_both(
     vec![(whole, verdict)]
 }
 
-/// Good only when every instance is ready: one that has died since may be the one that was not.
+/// Good only when every instance is ready: one that does not answer any more may be the one that was not.
 fn unconcerned(subject_states: &[(&Subject, SubjectState<'_>)]) -> Verdict {
     let runs: Option<Vec<_>> = subject_states.iter().map(|(_, subject_state)| subject_state.good()).collect();
     let doubts = subject_states.iter().filter_map(|(_, subject_state)| match subject_state {

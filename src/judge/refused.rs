@@ -1,4 +1,4 @@
-//! F52: the monitor's own credential is refused. The server is alive; this part of it is unseen.
+//! F52: the monitor's own credential is refused. The server works, but this part of it cannot be seen.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
 //! F55: a reference target does not answer any more, while others do.
 //!
 //! As long as it is believed to be there, its silence is taken for a cut of our own path. So it must be known to be
-//! dead before it is needed: silence counts only beside something else that answers, which a cut of our own never is. A
-//! cluster is a reference target for the others; that it is silent is told by its own findings, and listed here.
+//! useless before it is needed: silence counts only beside something else that answers, which a cut of our own never
+//! is. A cluster is a reference target for the others; that it is silent is told by its own findings, and listed here.
 
 use crate::model::inventory::Inventory;
 use crate::model::phase::Unseen;

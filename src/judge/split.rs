@@ -140,7 +140,7 @@ impl Rule for Split {
     }
 
     fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
-        // A sole member has nobody to be split from.
+        // A sole member cannot be split from others.
         let etcds = context.etcds().into_iter().filter(|etcd| context.members(etcd).len() > 1);
         etcds.map(|etcd| (etcd.clone(), judge_split(context, etcd))).collect()
     }

@@ -1,4 +1,4 @@
-//! F23: the address clients use is dead while instances are fine.
+//! F23: the address clients use is down while instances are ready.
 
 use std::time::Duration;
 

@@ -329,7 +329,7 @@ pub struct Fill {
     pub growth_per_hour: Option<u64>,
     /// When it is full at that rate; `None` when it does not grow or that is a month away.
     pub full_in: Option<Duration>,
-    /// Whether the CORRUPT alarm stands beside it, so that nobody may be sent to give space back.
+    /// Whether the CORRUPT alarm is raised as well, so that no command may free space.
     #[serde(default)]
     pub is_corrupt: bool,
 }

@@ -41,7 +41,7 @@ pub struct Hosts {
     pub distribution: Distribution,
     /// How it is known.
     pub basis: Basis,
-    /// Whom ssh logs in; `None` for whoever types the command.
+    /// The user for ssh; `None` for the user who runs the command.
     #[serde(default)]
     pub ssh_user: Option<String>,
     /// etcd members that led at that time: they are defragmented last.

@@ -36,7 +36,7 @@ pub struct Inventory {
     /// Addresses that mails carry.
     #[serde(default)]
     pub links: Links,
-    /// Whose local time is shown beside UTC; `None` for nobody's.
+    /// The time zone whose local time is shown beside UTC; `None` for UTC alone.
     #[serde(default, deserialize_with = "zone::lenient", skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<Zone>,
     /// Whether mail is configured; without it nothing is composed.

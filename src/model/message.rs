@@ -122,7 +122,7 @@ pub enum Receipt {
     Accepted,
     /// Not now.
     Retry(DeliveryFailure),
-    /// Not ever in this form: a permanent refusal. Tried again all the same, rarely, since a human may mend the relay.
+    /// A permanent refusal. Tried again nevertheless, rarely, since a person may correct the relay.
     Rejected(DeliveryFailure),
 }
 
@@ -141,7 +141,7 @@ pub struct DeliveryFailure {
 pub enum FailureClass {
     /// No connection to the relay.
     Connect,
-    /// TLS or certificate trouble.
+    /// A TLS or certificate error.
     Tls,
     /// Login refused.
     Auth,
@@ -181,7 +181,7 @@ impl ProbeLine {
 }
 
 impl Delivery {
-    /// A message that nobody has tried to send.
+    /// A message that no attempt was made to send.
     #[must_use]
     pub const fn new(message: Message) -> Self {
         Self {

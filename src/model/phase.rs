@@ -62,7 +62,7 @@ pub enum Cause {
     ProtocolBroken,
     /// The answer was larger than we read.
     TooLarge,
-    /// 401, 403, Unauthenticated or PermissionDenied: alive, but not for us.
+    /// 401, 403, Unauthenticated or PermissionDenied: the server works, but refuses our credential.
     CredentialRefused,
     /// gRPC Unavailable: the server says that it cannot serve now.
     Unavailable,

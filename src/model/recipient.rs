@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::time::UnixTime;
 
-/// What one attempt came to for single recipients, by mail address without display name. Those not named are still to be
-/// served.
+/// The results of one attempt for single recipients, by mail address without display name. Those not named are still to
+/// be served.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Recipients {
     /// Those for whom the server took responsibility.
@@ -25,13 +25,13 @@ pub struct Rejection {
     pub text: String,
 }
 
-/// A recipient who gets nothing until somebody mends the address or the relay, as far as we know.
+/// A recipient who gets nothing until the address or the relay is corrected, as far as is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedRecipient {
     /// Who, and what the server said last.
     pub rejection: Rejection,
     /// When it was refused first.
     pub since: UnixTime,
-    /// Whether a mail that tells of it has reached somebody.
+    /// Whether a mail that reports it was accepted for somebody.
     pub is_told: bool,
 }

@@ -17,8 +17,8 @@ pub struct Replacement {
     pub fingerprint: Fingerprint,
     /// Its end of validity.
     pub not_after: UnixTime,
-    /// What the finding was about. Equal to `fingerprint` where the same certificate is still there, as after a change of
-    /// the configuration.
+    /// What the finding was about. Equal to `fingerprint` where it is the same certificate, as after a change of the
+    /// configuration.
     pub was: Fingerprint,
 }
 

@@ -26,7 +26,7 @@ pub enum RuleId {
     F10,
     /// One of several apiservers bad.
     F22,
-    /// The address clients use is dead while instances are fine.
+    /// The address clients use is down while instances are ready.
     F23,
     /// Every apiserver down.
     F24,
@@ -58,7 +58,7 @@ pub enum RuleId {
     F57,
     /// Ready, but ordinary requests get no apiserver's answer.
     F58,
-    /// One of several addresses of a name is dead.
+    /// One of several addresses of a name does not answer.
     F59,
     /// The proxy in front of clusters fails.
     F60,

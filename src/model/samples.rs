@@ -439,7 +439,7 @@ fn recovered(rule: RuleId) -> Vec<ProbeLine> {
     lines
 }
 
-/// What is served or lies in the files once somebody has renewed it.
+/// What is served or stored after a renewal.
 #[expect(clippy::wildcard_enum_match_arm, reason = "all other rules are about no certificate")]
 fn replacements(rule: RuleId) -> Vec<Replacement> {
     let new = |place: Place, subject: &str, was: u8, fingerprint: u8| Replacement {

@@ -30,7 +30,7 @@ pub struct Silence {
     pub reason: String,
     /// Who asked for it, as far as the machine knows.
     pub by: String,
-    /// Whether even the death of the whole cluster is not to be said.
+    /// Whether it covers even an outage of the whole cluster.
     pub even_if_dead: bool,
 }
 

@@ -107,7 +107,7 @@ pub enum HeartbeatState {
 pub struct Counters {
     /// Probes asked for.
     pub probes: u64,
-    /// Ticks skipped: nobody asked in time, or the one before still waited to be sent.
+    /// Ticks skipped: the scheduler was late, or the probe before still waited to be sent.
     pub skipped: u64,
     /// Probes asked for by bursts.
     pub burst_probes: u64,

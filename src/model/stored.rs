@@ -156,7 +156,7 @@ pub enum FileFault {
     TooLarge,
     /// It was replaced or written while it was read, each time.
     Unsteady,
-    /// Cut short, as while somebody writes it.
+    /// Truncated, as while it is being written.
     HalfWritten,
     /// Nothing in it is a certificate, a token or a kubeconfig.
     NothingInIt,
@@ -171,7 +171,7 @@ pub enum FileFault {
 }
 
 impl FilesReading {
-    /// A reading of these sources. Sorts, so it is made where waiting costs nobody.
+    /// A reading of these sources. It sorts, so it is made on a thread that delays no probe.
     #[must_use]
     pub fn new(mut sources: Vec<SourceReading>) -> Self {
         sources.sort_by(|one, other| one.name.cmp(&other.name));

@@ -62,7 +62,7 @@ impl UnixTime {
         self.millis.div_euclid(1000)
     }
 
-    /// The first instant of 9999-12-31: whoever writes an end on that day means none.
+    /// The first instant of 9999-12-31: a certificate that ends on that day is meant to have no end.
     const ENDLESS: Self = Self::from_secs(253_402_214_400);
 
     const LAST_DAY_BUT_ONE: Self = Self::from_secs(253_402_214_400 - 86_400);

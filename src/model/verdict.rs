@@ -163,7 +163,7 @@ pub enum Evidence {
         /// Of how many.
         of: usize,
     },
-    /// The API VIP is dead.
+    /// The API VIP is down.
     Vip {
         /// What it does.
         symptom: Symptom,
@@ -304,7 +304,7 @@ pub enum Evidence {
         /// End of what lies in the file.
         stored_ends: UnixTime,
     },
-    /// Addresses of a name that are dead while others are not.
+    /// Addresses of a name that do not answer while others do.
     DeadAddresses {
         /// Each with what it does instead.
         dead: Vec<(IpAddr, Unseen)>,

@@ -21,8 +21,8 @@ pub struct Zone(TimeZone);
 pub struct NoSuchZone;
 
 impl Zone {
-    /// `2026-03-01 03:14:00 UTC (04:14:00 CET)`, with the local date where it is another one; `None` for instants beyond
-    /// the calendar.
+    /// `2026-03-01 03:14:00 UTC (04:14:00 CET)`, with the local date where it differs; `None` for instants beyond the
+    /// calendar.
     #[must_use]
     pub fn beside(&self, at: UnixTime) -> Option<String> {
         let utc = jiff::Timestamp::from_second(at.as_secs()).ok()?.to_zoned(TimeZone::UTC);

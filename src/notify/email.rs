@@ -126,7 +126,7 @@ impl Email {
     pub(crate) async fn send(&self, delivery: &Delivery, overall: Duration) -> Outcome {
         let to = self.recipients(delivery);
         if to.is_empty() {
-            // Whoever had not got it was taken out of the configuration.
+            // The recipients that are left are no longer configured.
             let answer = Ok("nobody is left who has not got it".into());
             return Outcome { answer, recipients: Recipients::default() };
         }

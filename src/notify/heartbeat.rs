@@ -77,7 +77,7 @@ impl Heartbeat {
         result
     }
 
-    /// Logs what changed: whoever asks why no heartbeat arrives finds the reason.
+    /// Logs what changed, so that the log shows why no heartbeat arrives.
     fn notify(&self, failure: Option<&DeliveryFailure>) {
         let is_news = self.log_once.lock().unwrap_or_else(PoisonError::into_inner).is_news(failure);
         match failure {

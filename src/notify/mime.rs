@@ -38,7 +38,8 @@ pub(super) fn mime_message(delivery: &Delivery, who: &Addressing) -> Result<Vec<
     if root != id {
         builder = builder.in_reply_to(root.clone()).references(root);
     }
-    // RFC 3834 and Exchange's own: nobody's out-of-office answers a pager. RFC 2919: filters without parsing subjects.
+    // RFC 3834 and Exchange's own: no out-of-office reply is sent to an alert. RFC 2919: filters without parsing
+    // subjects.
     builder = with(builder, "Auto-Submitted", "auto-generated".into());
     builder = with(builder, "X-Auto-Response-Suppress", "All".into());
     builder = with(builder, "List-Id", format!("<vedette.{domain}>"));

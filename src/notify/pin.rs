@@ -1,4 +1,4 @@
-//! A name, resolved once and kept: dead DNS must not mute the pager.
+//! A name, resolved once and kept, so that mail works while DNS is down.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -63,7 +63,7 @@ impl Pin {
         }
     }
 
-    /// Starts a lookup unless one is under way: never more than one thread waits for a dead resolver.
+    /// Starts a lookup unless one is under way: never more than one thread waits for a resolver that is down.
     pub(super) fn refresh(&self) {
         if self.is_probing.swap(true, Ordering::AcqRel) {
             return;

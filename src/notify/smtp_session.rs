@@ -18,7 +18,7 @@ use super::smtp_connection::SmtpConnection;
 use super::smtp_step::{Failure, SAID, SessionFailure, Step, reach, within};
 use super::transport::{self, Expected};
 
-/// Longest that a connection attempt to one of several addresses lasts, so that a dead first one leaves time.
+/// Longest that a connection attempt to one of several addresses lasts, so that an unreachable first one leaves time.
 const CONNECT: Duration = Duration::from_secs(3);
 
 /// How the connection is protected.

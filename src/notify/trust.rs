@@ -1,5 +1,5 @@
-//! Whom the output edge takes for the relay or the heartbeat's receiver: whoever a configured CA vouches for, and
-//! whoever shows a configured certificate itself.
+//! Which servers are accepted as the relay or the heartbeat's receiver: those with a certificate of a configured CA,
+//! and those that serve a configured certificate itself.
 //!
 //! `openssl req -x509`, which most internal relays were set up with, marks its certificate as a CA (CA:TRUE), and
 //! webpki refuses a CA as a server's own certificate. A server that shows the very bytes that the configuration holds,
@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-/// A TLS client that trusts the certificates in `pem` and nobody else.
+/// A TLS client that trusts the certificates in `pem` and no others.
 ///
 /// # Errors
 /// A text for people: `pem` cannot be read, or holds no certificate.

@@ -12,11 +12,11 @@ pub enum Assessment {
     Good,
     /// Not well.
     Bad(Symptom),
-    /// Alive, but our credential is refused.
+    /// It works, but refuses our credential.
     Refused(Unseen),
-    /// Alive, but sheds load (429).
+    /// It works, but sheds load (429).
     Shed,
-    /// Alive, and nothing more can be told: what was bad before is not so any more, and nothing is good for it.
+    /// It works, and nothing more is known: this ends a bad run and starts no good one.
     Alive,
     /// Never asked: our own DNS knows no address for its name.
     Unresolved(Unseen),

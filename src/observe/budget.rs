@@ -137,8 +137,8 @@ impl Budget {
     }
 
     /// Takes the next probe that may be sent at `now`. `planned` tells of a scope when its next confirmation is due
-    /// within [`REFILL`], and how many requests all of those will be: tokens are kept for them. Whoever sends the probe
-    /// tells by [`Budget::charge`]; whoever finds no room for it gives it back by [`Budget::hold`].
+    /// within [`REFILL`], and how many requests all of those will be: tokens are kept for them. The caller reports a
+    /// sent probe by [`Budget::charge`] and returns one that it has no room for by [`Budget::hold`].
     pub fn pop(&mut self, planned: impl Fn(&Scope) -> Option<(Mono, u32)>, now: Mono) -> Option<Wanted> {
         loop {
             let (at, scope) = self.turns.first().filter(|(at, _)| *at <= now).cloned()?;

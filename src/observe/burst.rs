@@ -88,7 +88,8 @@ impl Bursts {
         self.plan(now.plus(PACE), Probe::anew(subject.clone(), ProbeKind::Chain), Urgency::Confirmation);
     }
 
-    /// Plans two more probes at the addresses of `subject`, of which some died in the probe scheduled at `first`.
+    /// Plans two more probes of the addresses of `subject`, of which some did not answer in the probe scheduled at
+    /// `first`.
     pub fn probe_addresses(&mut self, subject: &Subject, first: Now, policy: &Policy, now: Mono) {
         let spanning = first.mono.plus(policy.confirm_span).plus(MARGIN);
         let third = spanning.max(now.plus(PACE * 2));

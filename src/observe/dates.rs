@@ -28,7 +28,7 @@ pub(super) struct Dates {
     offsets: BTreeMap<Subject, (Mono, i64)>,
     /// When the last one came, and when the median was worked out.
     median: Option<Median>,
-    /// When the wall clock was last set, or read for the first time: nobody has confirmed it since.
+    /// When the wall clock was last set, or read for the first time, and not confirmed since.
     clock_set: Mono,
 }
 

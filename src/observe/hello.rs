@@ -5,7 +5,7 @@
 //! A large hello that is followed by a reset or by silence, and a small one (X25519 alone) that gets an answer right
 //! after it, raise the doubt; three pairs within five seconds decide. Every large one must fail and every small one get
 //! its answer: a server that restarts in the middle fails some of the small ones or answers some of the large ones. The
-//! pairs are in changing order, so that a balancer that takes turns between a dead and a living backend shows both.
+//! pairs are in changing order, so that a balancer that alternates between a failed and a working backend shows both.
 //! Knows no clock and sends nothing: what is to be sent comes out as a [`Test`].
 
 use std::time::Duration;

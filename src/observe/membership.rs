@@ -1,8 +1,8 @@
-//! etcd's own list of its members, as the watched members tell it: who has a vote, who has never started, who of them is
-//! watched here.
+//! etcd's own list of its members, as the watched members report it: who has a vote, who has never started, who of them
+//! is watched here.
 //!
-//! Each member tells the list from its own memory, without asking the others, so one that is cut off may tell an old one:
-//! what most of them tell at present counts. Read by the counting of votes and by the rules.
+//! Each member reports the list from its own memory, without asking the others, so one that is cut off may report an
+//! old one: what most of them tell at present counts. Read by the counting of votes and by the rules.
 
 use std::collections::BTreeSet;
 

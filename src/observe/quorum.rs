@@ -120,7 +120,7 @@ pub fn count_with(
     }
     let total = listed.as_ref().map_or(voters.len(), |listed| listed.len());
     let unstarted = before.list.map_or(0, |list| list.unstarted().len());
-    // Whoever was never seen is taken for one of the list.
+    // A member that was never seen counts as one of the list.
     let unwatched = total.saturating_sub(voters.len() + unstarted);
     let needed = majority(total);
     let seen = || voters.values().filter_map(|answer| answer.answer.as_ref().ok());
@@ -146,9 +146,10 @@ pub fn count_with(
     let quiet = |kind| {
         seen().filter(|status| status.alarms.iter().all(|alarm| alarm.kind != kind)).count() + unwatched >= needed
     };
-    // Refused members may well agree; with them in doubt nothing bad is said. Nor are those that nobody here can ask.
+    // Members that refuse us may well agree, so they count as undecided and not as bad. So do those that cannot be
+    // asked from here.
     let undecided = (answering + refused >= needed && refused > 0) || (answering == 0 && unwatched >= needed);
-    // Before the list was asked for, whoever has never been seen may be a learner: then fewer are needed.
+    // Before the member list is known, a member that has never been seen may be a learner: then fewer are needed.
     let unseen = voters.keys().filter(|voter| matches!(voter, Voter::Unseen(_))).count();
     let may_be_fewer =
         !before.is_list_asked && most.is_some_and(|(_, count)| count >= majority(total.saturating_sub(unseen)));
@@ -346,7 +347,7 @@ const NO_LEADER: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::Unavai
 fn member_assessment<T>(answer: &MemberAnswer<T>) -> Assessment {
     match &answer.answer {
         Ok(_) => Assessment::Good,
-        // It is alive, and not what it is configured as: that is another rule's matter.
+        // It works, but not as what it is configured: another rule reports that.
         Err(unseen) if unseen.cause.is_tls_mismatch() => Assessment::Alive,
         Err(unseen) => Assessment::of_unseen(*unseen),
     }

@@ -70,8 +70,8 @@ impl Schedule {
 
     /// Takes the next probe that is due at `now`, with the time it was due, and sets its next tick.
     ///
-    /// Ticks that lie in the past because nobody asked in time are skipped, not caught up: a burst of old probes would
-    /// measure our own stall. The number of them comes back as well.
+    /// Ticks that lie in the past because the scheduler was late are skipped, not caught up: a burst of old probes
+    /// would measure our own stall. The number of them comes back as well.
     pub fn pop(&mut self, now: Mono) -> Option<(Probe, Mono, u64)> {
         let (due, place) = self.due.first().filter(|(due, _)| *due <= now).copied()?;
         self.due.pop_first();

@@ -31,7 +31,7 @@ pub struct Run {
 pub struct BadRun {
     /// The probes.
     pub run: Run,
-    /// Those at its end that showed the same kind of trouble: no usable answer, or an answer that names what fails.
+    /// Those at its end that showed the same kind of fault: no usable answer, or an answer that names what fails.
     pub kind: Run,
     /// When the first of them was noticed, which is when its burst started: only a path proven after this counts.
     pub noticed: Mono,
@@ -43,7 +43,8 @@ pub struct BadRun {
     pub is_doubtful: bool,
 }
 
-/// The history that decides. What only trouble fills is set apart: most of thousands of tracks never see any.
+/// The history that decides. What only faults fill is allocated apart, because most of thousands of tracks never see
+/// one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Track {
     latest: Option<(Now, Assessment)>,
@@ -64,7 +65,7 @@ enum Pace {
     Brisk(Run),
 }
 
-/// Trouble that may be over.
+/// A fault that may be over.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Past {
     failures: VecDeque<Now>,
@@ -131,7 +132,7 @@ impl Track {
                 was_bad &= !self.changes_kind(symptom);
                 self.take_bad(scheduled, symptom.clone(), path, now);
             }
-            // Alive, though not for us: neither a good probe nor a bad one.
+            // It works, but refuses us: neither a good probe nor a bad one.
             Assessment::Refused(_) | Assessment::Shed | Assessment::Alive => {
                 self.good = None;
                 self.bad = None;
@@ -166,7 +167,7 @@ impl Track {
         self.pace = None;
     }
 
-    /// Notes that a probe is under way for too long. Returns whether that is the first sign of trouble.
+    /// Notes that a probe is under way for too long. Returns whether that is the first bad sign.
     pub const fn take_overdue(&mut self, now: Mono) -> bool {
         let is_first = self.bad.is_none() && self.suspected.is_none() && self.slow().is_none();
         if self.suspected.is_none() {
@@ -331,7 +332,7 @@ impl Track {
         }
     }
 
-    /// An instance that named what it is not ready for and now is gone is in another kind of trouble.
+    /// An instance that was not ready and now does not answer has another kind of fault.
     fn changes_kind(&self, symptom: &Symptom) -> bool {
         let is_answer = |symptom: &Symptom| matches!(symptom, Symptom::NotReady(_));
         self.bad.as_ref().is_some_and(|bad| is_answer(&bad.symptom) != is_answer(symptom))

@@ -236,7 +236,7 @@ impl View {
         self.inventory.watches(subject) && !went_elsewhere
     }
 
-    /// Notes that a probe at `subject` is under way for too long. Returns whether that is its first sign of trouble.
+    /// Notes that a probe at `subject` is under way for too long. Returns whether that is its first bad sign.
     pub fn take_overdue(&mut self, probe: &Probe, scheduled: Mono, now: Mono) -> bool {
         if probe.kind == ProbeKind::Readyz {
             self.hellos.entry(probe.subject.clone()).or_default().take_overdue();

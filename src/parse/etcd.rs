@@ -25,7 +25,7 @@ pub struct Errors {
 ///
 /// An alarm is written as protobuf text, `memberID:10276657743932975437 alarm:NOSPACE `, without fields that are zero;
 /// anything else is meant for people: `etcdserver: no leader`. A text that has an alarm in it and cannot be read is an
-/// alarm of a kind that is not known, because nobody may be told that all is well over it.
+/// alarm of a kind that is not known, because an unknown alarm must not pass as good.
 #[must_use]
 pub fn errors(texts: &[String]) -> Errors {
     let mut errors = Errors::default();

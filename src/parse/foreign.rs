@@ -1,7 +1,7 @@
 //! Whether an answer is what an apiserver or etcd sends at all, or that of something else at their address.
 //!
-//! A login page, a captive portal and a balancer's own health page answer 200 as well, so a status alone proves nobody.
-//! Called by `collect/apiserver.rs`.
+//! A login page, a captive portal and a balancer's own health page answer 200 as well, so a status alone does not prove
+//! an apiserver. Called by `collect/apiserver.rs`.
 
 use super::health::Checks;
 use crate::model::health::Foreign;

@@ -1,5 +1,5 @@
-//! Characters that nobody sees, in texts that people write: a no-break space out of a web page, a zero-width space out
-//! of a chat, a mark that turns the direction. A text that holds one is not what is displayed.
+//! Invisible characters in texts that people write: a no-break space out of a web page, a zero-width space out of a
+//! chat, a mark that turns the direction. A text that holds one is not what is displayed.
 //!
 //! Finds and names them; whether one does harm where it stands is for the reader of the text to say.
 
@@ -9,7 +9,7 @@ use super::yaml::Position;
 /// Findings in one text; a file that was pasted whole has one on every line.
 const MOST: usize = 20;
 
-/// Warnings about the characters in `text` that nobody sees; those in comments do no harm.
+/// Warnings about the invisible characters in `text`; those in comments do no harm.
 pub(crate) fn flaws(text: &str) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     let mut more = 0_usize;
@@ -36,7 +36,7 @@ pub(crate) fn flaws(text: &str) -> Vec<Flaw> {
     flaws
 }
 
-/// `text` with what nobody sees written by number, as `<U+200B>`.
+/// `text` with invisible characters written by number, as `<U+200B>`.
 pub(crate) fn shown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {

@@ -268,7 +268,7 @@ impl<'a> Reading<'a> {
             return None;
         };
         entry.field(body).or_else(|| {
-            // A user of whom nothing is said is nobody, as for kubectl.
+            // A user without any credentials is an anonymous one, as for kubectl.
             if body == "user" {
                 return None;
             }

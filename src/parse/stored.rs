@@ -26,7 +26,7 @@ pub struct Contents {
     pub named: Vec<(PieceKind, String)>,
     /// Blocks and entries that could not be read.
     pub damaged: u32,
-    /// Whether the text ends inside a block, as while somebody writes it.
+    /// Whether the text ends inside a block, as while it is being written.
     pub is_cut_short: bool,
     /// Why nothing could be read at all.
     pub fault: Option<FileFault>,

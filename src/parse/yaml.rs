@@ -231,7 +231,7 @@ fn fault(error: &serde_saphyr::Error) -> Fault {
     Fault { position: error.location().filter(|location| *location != Location::UNKNOWN).map(position), what }
 }
 
-/// What the library says in words of its own, as somebody who has written the file would say it.
+/// The library's own messages, in words that the author of the file knows.
 fn plainly(what: String) -> String {
     match what.as_str() {
         _ if what.starts_with("alias replay limit exceeded") => {

@@ -1,7 +1,7 @@
 //! Local time beside UTC, in texts that are done.
 //!
 //! Every instant in a text has one form, that of [`UnixTime`]'s `Display`, wherever it was written: it is found by that
-//! form. One place adds the local time, and a rule that words an instant need not know whether somebody wants it.
+//! form. One place adds the local time, so a rule that words an instant need not know the configured zone.
 
 use crate::model::time::UnixTime;
 use crate::model::zone::Zone;

@@ -21,7 +21,7 @@ pub struct SilenceRequest {
     /// Why.
     #[serde(rename = "comment")]
     pub reason: String,
-    /// Whether even the death of the cluster is not to be said.
+    /// Whether it covers even an outage of the whole cluster.
     #[serde(default, rename = "include_outages")]
     pub even_if_dead: bool,
     /// What who asks calls themselves.
@@ -60,7 +60,7 @@ pub struct Shown {
     /// Who asked for it.
     #[serde(rename = "author")]
     pub by: String,
-    /// Whether it holds back even the death of the cluster.
+    /// Whether it withholds even an outage of the whole cluster.
     #[serde(rename = "include_outages")]
     pub even_if_dead: bool,
 }

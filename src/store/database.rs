@@ -105,7 +105,7 @@ fn open_or_replace(path: &Path, now: UnixTime) -> Result<Connection, StoreError>
     Ok(open(path)?)
 }
 
-/// Makes the file exist and closed to others: mails and certificates' names are nobody else's business.
+/// Creates the file, unreadable for other users: it holds mails and the names of certificates.
 fn prepare_file(path: &Path) -> std::io::Result<()> {
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;

@@ -32,8 +32,8 @@ pub fn incidents(path: &Path) -> Result<Vec<Incident>, String> {
     Ok(incidents)
 }
 
-/// Without a write-ahead log beside it nobody writes, and a reader who may not make files in the folder would fail over
-/// the index of a log that is not there: the file is then read as it is.
+/// Without a write-ahead log beside it no process writes, and a reader who may not make files in the folder would fail
+/// over the index of a log that is not there: the file is then read as it is.
 fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut log: OsString = path.into();

@@ -228,7 +228,8 @@ struct Brief {
     over: Option<Ending>,
 }
 
-/// All resolved incidents. A row that cannot be read is one that nobody hears of again; that is no reason to complain.
+/// All resolved incidents. A row that cannot be read is left out without an error, because a resolved incident is
+/// needed for statistics only.
 fn past(connection: &Connection) -> Result<Vec<Past>, StoreError> {
     let briefs: Vec<Brief> = read(
         connection,

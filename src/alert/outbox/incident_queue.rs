@@ -114,9 +114,9 @@ impl Entry {
         (level, news, self.number)
     }
 
-    /// Whether it is refused for what it is, rather than because nothing gets through: a refused login or a dead relay
-    /// would refuse the next one as well. One that some recipients have got, and others are deferred for, must not keep
-    /// from the first what happens next; a later message that all of them get replaces it.
+    /// Whether it is refused for what it is, rather than because nothing gets through: a refused login or a relay that
+    /// is down would refuse the next one as well. One that some recipients have got, and others are deferred for, must
+    /// not keep from the first what happens next; a later message that all of them get replaces it.
     fn lets_pass(&self) -> bool {
         if !self.delivery.served.is_empty() {
             return true;

@@ -24,7 +24,7 @@ use crate::parse::etcd as texts;
 
 /// Bytes of one answer; a status has some hundred, a list of all members that are kept 20 KiB.
 pub(super) const MAX_ANSWER: usize = 64 * 1024;
-/// A key nobody uses: what is proved is the quorum round, not the key.
+/// A key that is not in use: the read proves the quorum round, not the key.
 const KEY: &[u8] = b"vedette";
 /// Members kept of a list; etcd advises seven.
 const MAX_MEMBERS: usize = 64;

@@ -72,7 +72,7 @@ impl Service<Request<Body>> for Channel {
             match &response {
                 Ok(response) => {
                     attempt.timer.enter(Phase::Body);
-                    // Another HTTP status comes from whoever stands before the member, and says enough.
+                    // Another HTTP status comes from a proxy in front of the member, and is reported as it is.
                     note(&told, response.headers().contains_key(STATUS) || response.status() != StatusCode::OK);
                 }
                 Err(_) => failed.store(true, Ordering::Release),

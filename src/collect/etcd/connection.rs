@@ -172,7 +172,7 @@ impl MemberConnection {
         open: &Arc<Open>,
         attempt: &Arc<MemberProgress>,
     ) -> Result<Q::Answer, Failed> {
-        // A password and its token go to nobody whose certificate was not verified.
+        // A password and its token are sent only to a member whose certificate was verified.
         let Some(etcd_login) = self.etcd_login.as_ref().filter(|_| open.is_trusted) else {
             let answer = self.question::<Q>(context, open, attempt, None).await;
             return answer.map_err(|failed| if self.has_login() { failed.unasked() } else { failed });
@@ -224,7 +224,7 @@ impl MemberConnection {
         }
         let bought = match authentication.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(bought)) => bought.clone(),
-            // The task that went to buy has died.
+            // The login task has panicked.
             Ok(None) | Err(_) => Err(Unseen { phase: Phase::FirstByte, cause: Cause::OwnFault }),
         };
         match bought {
@@ -346,7 +346,7 @@ impl MemberConnection {
         let mut connecting = self.join_connect(context, ready_credentials, attempt);
         match connecting.done.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(result)) => result.clone(),
-            // The task that dialled has died.
+            // The connecting task has panicked.
             Ok(None) | Err(_) => Err(Unseen { phase: Phase::Dial, cause: Cause::OwnFault }),
         }
     }
@@ -358,7 +358,7 @@ impl MemberConnection {
         attempt: &MemberProgress,
     ) -> Connecting {
         let mut slot = self.lock();
-        // Without a sender, the task that dialled has died, and nobody would ever answer.
+        // Without a sender, the connecting task has panicked, and no result would ever come.
         if let Slot::Connecting(connecting) = &*slot
             && (connecting.done.borrow().is_some() || connecting.done.has_changed().is_ok())
         {

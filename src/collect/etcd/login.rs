@@ -40,7 +40,7 @@ pub(super) type Outcome = Option<Result<TokenState, Unseen>>;
 pub(super) enum TokenState {
     /// Nothing was bought yet, or what was bought is void.
     None,
-    /// One is being bought; whoever needs it waits here.
+    /// A login is under way; requests wait here for its token.
     Buying(Authentication),
     /// A token.
     Token(HeaderValue),
@@ -69,10 +69,10 @@ impl EtcdLogin {
         token_state.clone()
     }
 
-    /// Where the purchase will end; whoever gets the sender must make it.
+    /// Where the login's result will arrive; the caller that gets the sender must log in.
     pub(super) fn join(&self) -> (Option<watch::Sender<Outcome>>, Authentication) {
         let mut token_state = self.token_state.lock().unwrap_or_else(PoisonError::into_inner);
-        // Without a sender the task that went to buy has died, and nobody would ever answer.
+        // Without a sender the login task has panicked, and no result would ever come.
         if let TokenState::Buying(authentication) = &*token_state
             && (authentication.borrow().is_some() || authentication.has_changed().is_ok())
         {

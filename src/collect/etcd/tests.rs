@@ -387,7 +387,7 @@ async fn a_password_that_stays_at_home_was_not_refused_and_none_is_no_refusal_ei
     for (login, cause) in [(Some(login()), Cause::TokenWithheld), (None, Cause::NoCredential)] {
         let mut fixture = fixture(&servers);
         let known = &mut fixture.settings.clusters[0].etcds[0];
-        // Nobody can tell who would receive the password.
+        // Which server would receive the password is unknown.
         known.credentials.anchors = None;
         known.login = login;
 

@@ -165,7 +165,7 @@ impl SourceCache {
         let had_items = before.as_ref().is_some_and(|(_, file)| !file.items.is_empty());
         let was_trusted = before.as_ref().is_some_and(|(had_position, file)| *had_position && file.fault.is_none());
         let fault = match contents.fault {
-            // Somebody may be writing: what was there counts for one more probe.
+            // The file may be being written, so the previous content counts for one more probe.
             None if is_cut_short && had_items && was_trusted => Some(FileFault::HalfWritten),
             Some(fault) if is_expected() || had_items || matters_anywhere(fault) => Some(fault),
             Some(_) | None => None,

@@ -1,4 +1,4 @@
-//! The hosts file, read by ourselves: for names whose lookup hangs behind a dead DNS, or waits behind those that do.
+//! The hosts file, read by ourselves: for names whose lookup hangs while DNS is down, or waits behind such lookups.
 //!
 //! getaddrinfo reads it too and is always asked first, so this never contradicts an answer it gave. hosts(5).
 

@@ -15,8 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::model::phase::Cause;
 
-/// Lookups under way at once in each half. With a dead first resolver each takes 5 s (resolv.conf(5), `timeout`), so
-/// that a half still refreshes a hundred names a minute.
+/// Lookups under way at once in each half. With a first resolver that is down each takes 5 s (resolv.conf(5),
+/// `timeout`), so that a half still refreshes a hundred names a minute.
 pub(super) const HALF: usize = 8;
 
 /// A lookup that has taken longer is slow.
@@ -57,7 +57,7 @@ impl Threads {
         let (asked, ask) = (name.to_owned(), Arc::clone(&self.ask));
         std::thread::Builder::new()
             .name("resolve".to_owned())
-            // Nobody waits any more when the process ends.
+            // The receiver is gone when the process ends.
             .spawn(move || drop(answer.send(ask(&asked))))
             .map_err(|_| Cause::OwnFault)?;
         let in_time = tokio::time::timeout(self.slow_after, &mut answered).await;

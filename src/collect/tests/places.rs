@@ -125,7 +125,7 @@ async fn an_answer_that_does_not_fit_is_fetched_by_tcp() {
 #[tokio::test]
 async fn a_silent_and_an_absent_resolver_differ() {
     let silent = resolver(|_, _| Vec::new()).await;
-    // A datagram socket hears nobody but the peer it is connected to: everybody else is refused.
+    // A connected datagram socket receives from its peer only; others are refused.
     let absent = UdpSocket::bind(("127.0.0.1", 0)).await.unwrap();
     absent.connect(silent).await.unwrap();
 

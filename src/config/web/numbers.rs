@@ -57,7 +57,7 @@ pub(super) fn suite(text: &str) -> Result<CipherSuite, Wrong> {
     Err(Wrong::new(format!("'{}' is not a valid cipher suite", shortened(text)), hint))
 }
 
-/// The suite to take for one of Go's that rustls lacks: the same signature and key length, with forward secrecy and GCM.
+/// The suite to use for one of Go's that rustls lacks: the same signature and key length, with forward secrecy and GCM.
 fn instead(text: &str) -> Option<String> {
     let (exchange, cipher) = text.strip_prefix("TLS_")?.split_once("_WITH_")?;
     let exchange = match exchange {

@@ -3,7 +3,7 @@
 /// The hosts of one distribution.
 #[derive(Debug)]
 pub(super) struct Layout {
-    /// Whom ssh logs in unless the configuration says; `None` for whoever types the command.
+    /// The user for ssh unless one is configured; `None` for the user who runs the command.
     pub(super) user: Option<&'static str>,
     /// How crictl is called; `None` where the control plane runs in no containers.
     pub(super) crictl: Option<&'static str>,
@@ -30,7 +30,7 @@ pub(super) struct Layout {
 pub(super) enum Etcdctl {
     /// In a container of this name, with these flags before the call.
     Container(&'static str, &'static str),
-    /// On the host, where somebody has to install it first, with these flags.
+    /// On the host, where it must be installed first, with these flags.
     Host(&'static str),
 }
 

@@ -96,7 +96,7 @@ impl Commands<'_> {
         Command::read(Id::Objects, line).note("what fills it; stop whoever writes it, or it fills again")
     }
 
-    /// Each of `dead`, addresses of the name of `subject`, asked by itself.
+    /// Each of `dead`, addresses of the name of `subject` that do not answer, asked by itself.
     pub(in crate::judge) fn directly(&self, subject: &Subject, dead: &[IpAddr]) -> Vec<Command> {
         let place = self.address(subject);
         let port = place.rsplit_once(':').map_or("6443", |(_, port)| port);

@@ -25,7 +25,7 @@ pub enum Thresholds {
 /// Time left at which each band begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct DaysLeft {
-    /// `None` where a notice would be noise: nobody has to act yet.
+    /// `None` where no notice is needed, because no person has to act yet.
     notice: Option<Duration>,
     warning: Duration,
     urgent: Duration,

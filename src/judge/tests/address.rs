@@ -1,4 +1,4 @@
-//! F59: dead addresses of a name beside living ones.
+//! F59: addresses of a name that do not answer beside others that do.
 
 use crate::model::inventory::Inventory;
 use crate::model::rule::Level;

@@ -94,7 +94,7 @@ fn findings() -> Vec<Finding> {
     findings
 }
 
-/// Each distribution as root and as somebody else.
+/// Each distribution as root and as another user.
 fn ways() -> Vec<Hosts> {
     let of = |distribution: Distribution, user: Option<&str>| Hosts {
         distribution,

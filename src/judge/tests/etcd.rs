@@ -83,7 +83,7 @@ fn a_learner_never_votes() {
     let probes = each(&[0, 500, 1000], round(&[Up, Gone, Learner]));
     check_in(members(3), &probes, &[(F01, ETCD, LOST), (F02, E2, DOWN)]);
 
-    // A learner that has died raises no majority: two of three voters are enough.
+    // A learner that is down raises no majority: two of three voters are enough.
     let seen_once = vec![(0, round(&[Up, Up, Up, Learner]))];
     let probes = together(&[seen_once, each(&[500, 1000, 1500], round(&[Up, Up, Gone, Gone]))]);
     check_in(members(4), &probes, &[(F01, ETCD, Says::Good), (F02, E3, DOWN), (F02, E4, DOWN)]);

@@ -78,7 +78,7 @@ pub(super) enum Member {
     Leaderless,
     /// Leads for itself.
     Apart,
-    /// Follows a leader that nobody else follows.
+    /// Follows a leader that no other member follows.
     Elsewhere,
     /// A member of another etcd cluster.
     Stray,
@@ -116,7 +116,7 @@ pub(super) fn check_in(inventory: Inventory, probes: &[(u64, Option<Seen>)], exp
 /// What is believed after `probes`.
 pub(super) fn view(inventory: Inventory, probes: &[(u64, Option<Seen>)]) -> View {
     let mut view = View::new(Arc::new(inventory), Policy::default());
-    // The list of members was asked for, and nobody told it.
+    // The list of members was asked for, and no member reported it.
     view.take(&Arc::new(observation(0, &list_round(Vec::new()))), at(0));
     for (millis, seen) in probes {
         if let Some(seen) = seen {

@@ -52,7 +52,7 @@ fn the_all_clear_needs_a_fresh_welcome_of_every_instance() {
         (vec![(9000, ready(A1)), (9000, ready(A2))], Says::Good),
         (vec![(9000, ready(A1)), (9000, ready(A2)), (90_000, None)], Says::Unclear),
         (vec![(9000, ready(A1))], Says::Unclear),
-        // It died instead.
+        // It went down instead.
         (vec![(9000, mute(A1)), (9000, ready(A2))], Says::Unclear),
     ] {
         check(&together(&[refused.clone(), then]), &[(F52, "prod", says)]);

@@ -40,7 +40,7 @@ fn a_silent_member_is_down_and_not_split() {
     let down = (F02, "prod/etcd/main/etcd-3", Says::Bad(Warning, 30));
     check_in(inventory(2, 3), &probes, &[down, (F03, ETCD, Says::Unclear)]);
 
-    // It was split before it died, and silence does not heal that.
+    // It was split before it went down, and silence does not resolve that.
     let split = each(&[0, 500, 1000], round(&[Up, Up, Leaderless]));
     let probes = together(&[split, each(&[2000, 2500, 3000], round(&[Up, Up, Gone]))]);
     check_in(inventory(2, 3), &probes, &[down, (F03, ETCD, Says::Suspected)]);
@@ -79,7 +79,7 @@ fn reads_that_fail_on_one_member_alone_tell_of_a_split_as_well() {
     for (served, says) in [
         ([Ok(()), Ok(()), Err(STUCK)], SPLIT),
         ([Ok(()), Ok(()), Ok(())], Says::Good),
-        // Nobody serves reads: an election, or F01.
+        // No member serves reads: an election, or F01.
         ([Err(STUCK), Err(STUCK), Err(STUCK)], Says::Unclear),
         ([Ok(()), Err(STUCK), Err(STUCK)], Says::Unclear),
         // It did not take the question at all: whether it is down is for the Status rounds to say.

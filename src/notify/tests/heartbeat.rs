@@ -12,7 +12,7 @@ use crate::model::message::FailureClass;
 use crate::notify::heartbeat::Heartbeat;
 use crate::notify::tests::relay::certificate;
 
-/// Answers whoever asks with interim answers for ever.
+/// Answers every request with interim answers for ever.
 async fn flooding_receiver() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -292,7 +292,7 @@ async fn a_missing_ca_or_password_is_an_answer() {
 #[tokio::test]
 async fn a_closed_port_is_no_connection() {
     let mut settings = Relay::start(MailTls::Plain, |_, _| Act::AsUsual).await.settings();
-    // Bound and not listened on: it refuses, and nobody else is given it.
+    // Bound but not listening: it refuses, and no other process gets the port.
     let closed = tokio::net::TcpSocket::new_v4().unwrap();
     closed.bind(([127, 0, 0, 1], 0).into()).unwrap();
     settings.relay.port = closed.local_addr().unwrap().port();

@@ -131,7 +131,7 @@ fn the_majority_is_one_of_etcds_own_voters() {
     assert_eq!((counted.leader, counted.voters, counted.unwatched), (Assessment::Good, 5, 3));
     // Neither knows a leader.
     assert!(bad(&beside(&[Follows(0), Follows(0)], &all(&[1, 2, 3, 4, 5]))));
-    // Nobody who is watched answers, and the rest may be a majority.
+    // No watched member answers, and the rest may be a majority.
     assert_eq!(beside(&[Mute], &all(&[1, 2, 3])).leader, Assessment::Unclear);
     assert!(bad(&beside(&[Mute, Mute, Mute], &all(&[1, 2, 3]))));
     // Of four voters one never started, so two that answer are too few, and three enough.

@@ -46,7 +46,7 @@ fn every_turn_is_noticed_once() {
         (vec![(0, silent()), (1, refused())], Effect::TurnedGood),
         (vec![(0, silent()), (1, Assessment::Shed)], Effect::TurnedGood),
         (vec![(0, silent()), (1, Assessment::Unclear)], Effect::Same),
-        // Another kind of trouble deserves a burst of its own.
+        // Another kind of fault gets a burst of its own.
         (vec![(0, silent()), (1, not_ready())], Effect::TurnedBad),
         (vec![(0, not_ready()), (1, silent())], Effect::TurnedBad),
         (vec![(0, silent()), (1, Assessment::Bad(Symptom::Status(503)))], Effect::Same),

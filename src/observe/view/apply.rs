@@ -33,7 +33,7 @@ pub struct Taken {
     /// An endpoint that served an ended certificate, or a chain that is refused, for the first time: worth a second
     /// handshake.
     pub doubtful_chain: Option<Subject>,
-    /// One of its addresses turned out dead, in a probe scheduled then: worth two more of them.
+    /// One of its addresses did not answer in a probe scheduled then: two more follow.
     pub partly_dead: Option<(Subject, Now)>,
     /// Probes whose first bad sign only they can confirm: worth two more probes at once, the first scheduled here.
     pub repeat: Vec<(Probe, Now)>,
@@ -357,7 +357,7 @@ impl View {
         }
     }
 
-    /// A quota that nobody tells leaves the known one as it is.
+    /// A quota that is not reported leaves the known one as it is.
     fn set_quota(&mut self, member: Subject, quota: Option<Quota>) {
         let cluster_snapshot = member.cluster().and_then(|cluster| self.pictures.get_mut(cluster));
         if let (Some(cluster_snapshot), Some(_)) = (cluster_snapshot, quota)
@@ -470,7 +470,8 @@ impl View {
         }
     }
 
-    /// Where no address answers, the endpoint's own probes say so; where there is but one, none is dead beside others.
+    /// Where no address answers, the endpoint's own probes report it; where there is only one, there is none to compare
+    /// it with.
     fn take_addresses(&mut self, observation: &Observation, answers: &[AddressAnswer], now: Now, taken: &mut Taken) {
         let first_dead = answers.iter().find_map(|told| told.answer.err());
         let assessment = match first_dead {
@@ -554,7 +555,7 @@ impl View {
         let Some(date) = date else { return };
         let spent = observation.finished.mono.since(observation.scheduled.mono);
         // An apiserver without etcd dates its answer when that is ready, up to 4 s after it was asked: such a date
-        // could be off by half of that, and a clock would be blamed in the middle of an outage.
+        // could be off by half of that, and an outage would raise a finding about the clock.
         if spent > self.policy.slow_after {
             return;
         }

@@ -6,7 +6,7 @@ use crate::observe::membership::{self, Membership};
 
 use super::{Aspect, View};
 
-/// A list older than so many of its intervals only counts while nobody tells a newer one.
+/// A list older than so many of its intervals only counts while no member reports a newer one.
 const INTERVALS: u32 = 3;
 
 /// Whose list is believed, and to which etcd cluster most members belong: asked with every judgement, and an answer of

@@ -70,7 +70,7 @@ fn states(page: Page<'_>) -> [Family; 2] {
     [up, ready]
 }
 
-/// Whether somebody answered; `None` when the probe cannot tell.
+/// Whether there was an answer; `None` when the probe does not show it.
 fn answered(page: Page<'_>, outcome: Result<(), &Unseen>) -> Option<bool> {
     match outcome {
         Ok(()) => Some(true),

@@ -150,7 +150,7 @@ fn is_only_listed(page: Page<'_>, cluster: Option<&Name>, of: Fingerprint) -> bo
     found.peek().is_some() && found.all(|alarm| alarm.finding.level == Level::Info)
 }
 
-/// The band that a rule found it in; what has ended is expired, whoever has said so.
+/// The threshold that a rule found it beyond; what has ended is expired, with or without a finding.
 fn band(page: Page<'_>, cluster: Option<&Name>, of: Fingerprint, ends: UnixTime) -> Option<ExpiryThreshold> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "other evidence has no band")]
     let of_it = |evidence: &Evidence| match evidence {

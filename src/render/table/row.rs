@@ -48,11 +48,11 @@ pub enum Saw {
     NoLeader,
     /// A member that tells of an alarm.
     Alarm,
-    /// Alive, but shedding load.
+    /// It works, but sheds load.
     Shed,
-    /// Alive, but not for our credential.
+    /// It works, but refuses our credential.
     Refused,
-    /// No answer, and no sign of who is to blame.
+    /// No answer, and no sign of the cause.
     Unreachable,
     /// A refusal or a broken answer from the other side.
     Down,

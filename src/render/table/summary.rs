@@ -39,7 +39,7 @@ impl State {
         if loudest == Some(Level::Critical) {
             Self::Critical
         } else if !result.is_empty() {
-            // Whatever is behind the proxy may be dead: that is graver than a warning about something else.
+            // Everything behind the proxy may be down, which is more severe than a warning about something else.
             Self::Unknown
         } else if loudest == Some(Level::Warning)
             || pass.unknowns.iter().any(is_suspicion)

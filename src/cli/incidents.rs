@@ -1,4 +1,4 @@
-//! `vedette incidents`: what was wrong, and what was said of it.
+//! `vedette incidents`: what was wrong, and what was mailed about it.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};

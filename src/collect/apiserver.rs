@@ -157,7 +157,8 @@ impl Apiserver {
         let _former = kept
             .take_if(|kept| !kept.is_usable(ready_credentials) || !self.tls_endpoint.leads_to(context, kept.peer))
             .map(Kept::left);
-        // The second turn is for a connection that said goodbye while the question was on its way.
+        // The second attempt is for a connection that the server closed with announcement while the request was in
+        // transit.
         if let Some(Kept { idle, peer, is_trusted, generation }) = kept.take() {
             let watch = Arc::clone(idle.watch());
             let answer = match idle.wake().await {

@@ -27,7 +27,7 @@ use crate::model::time::Clock;
 /// Time for goodbyes: our close_notify goes out and the peer's is read, so that neither side sees a reset.
 const GRACEFUL_CLOSE: Duration = Duration::from_millis(500);
 
-/// What must be known of a kept connection to tell how it ended.
+/// What must be known of a kept connection to report how it ended.
 pub(crate) struct KeptConnection {
     pub(crate) subject: Subject,
     pub(crate) peer: IpAddr,
@@ -136,7 +136,7 @@ impl ProbeContext {
                 while stream.read(&mut rest).await? > 0 {}
                 std::io::Result::Ok(())
             };
-            // Whether the peer was polite as well says nothing about its health.
+            // Whether the peer sends its close_notify shows nothing about its health.
             drop(tokio::time::timeout(GRACEFUL_CLOSE, goodbye).await);
         });
     }

@@ -89,7 +89,7 @@ fn name(plugin: &ExecPlugin) -> String {
     complaint::shown(&name.to_string_lossy())
 }
 
-/// What a plugin may be told about the cluster it is asked for.
+/// The cluster's data that a plugin may get.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ClusterHint {
     /// `https://host:port`.
@@ -119,7 +119,7 @@ struct Status {
 ///
 /// After at most [`DEADLINE`].
 pub(crate) async fn run(plugin: &ExecPlugin, cluster: &ClusterHint) -> Result<Issued, Failed> {
-    // Kept outside of what the deadline ends: what a plugin said before it was stopped says why.
+    // Kept outside of what the deadline ends: what a plugin printed before it was stopped may hold the reason.
     let mut complaints = Vec::new();
     let printed = tokio::time::timeout(DEADLINE, output(plugin, cluster, &mut complaints)).await;
     let issued = printed.unwrap_or(Err(Fault::Timeout)).and_then(|printed| read(&printed));

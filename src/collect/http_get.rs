@@ -37,7 +37,7 @@ pub(crate) struct Question<'a> {
     pub(crate) target: &'static str,
     pub(crate) accept: Option<&'static str>,
     pub(crate) token: Option<&'a HeaderValue>,
-    /// Whether the server is told that nothing follows.
+    /// Whether the request announces that no other follows.
     pub(crate) is_last: bool,
     /// Bytes read of the body; a longer one is no answer.
     pub(crate) max_body: usize,

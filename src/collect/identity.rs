@@ -60,7 +60,7 @@ pub(crate) struct ReadyCredentials {
     print: Print,
 }
 
-/// Tells whether anything that TLS uses has changed, without keeping a key.
+/// A digest that shows whether anything that TLS uses has changed, without keeping a key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Print {
     anchors: Vec<Fingerprint>,
@@ -149,7 +149,7 @@ struct Load {
 }
 
 impl Identity {
-    /// `cluster` is the URL that an exec plugin is told.
+    /// `cluster` is the URL that an exec plugin gets.
     pub(crate) fn new(of: Subject, credentials: Credentials, cluster: String, tls: Tls, clock: Clock) -> Self {
         let state = tokio::sync::Mutex::default();
         Self {
@@ -166,7 +166,7 @@ impl Identity {
 
     /// Whether it was made from these: then it may go on as it is.
     pub(crate) fn is_of(&self, credentials: &Credentials, cluster: &str) -> bool {
-        // Only a plugin is told which cluster it is for.
+        // Only a plugin gets the cluster it is for.
         self.credentials == *credentials && (credentials.exec.is_none() || self.cluster == cluster)
     }
 

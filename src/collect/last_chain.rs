@@ -1,4 +1,4 @@
-//! What an endpoint served last, and what strict verification said of it.
+//! The chain that an endpoint served last, and the result of its strict verification.
 //!
 //! Reading and verifying a chain costs more than the rest of a probe, and a chain changes a few times a year, so both
 //! are done again only when its bytes, the anchors or the validity of any part of it change. Never decides whether a

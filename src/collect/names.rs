@@ -211,7 +211,7 @@ impl Names {
         pin.notify(answer);
     }
 
-    /// What the hosts file says of `name`.
+    /// The addresses that the hosts file has for `name`.
     async fn listed(&self, name: &str) -> Option<Vec<IpAddr>> {
         let text = tokio::fs::read(&self.hosts).await.ok()?;
         let addresses = distinct(hosts::of(&String::from_utf8_lossy(&text), name));

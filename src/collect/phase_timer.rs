@@ -1,6 +1,6 @@
 //! Where the time of one probe goes, stamped in the I/O path.
 //!
-//! Phases are disjoint: entering one ends the one before. Decides nothing and sets no deadline but the one it is told.
+//! Phases are disjoint: entering one ends the one before. Decides nothing and sets no deadline but the one it gets.
 //! Shared between a probe and the connect that may outlive it, hence the lock.
 
 use std::net::IpAddr;

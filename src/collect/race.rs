@@ -25,7 +25,8 @@ use crate::model::phase::Cause;
 const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Connects to the first of `places` that answers, or of what `address` has come to mean meanwhile; the last failure
-/// tells why none did. With so many places that they would not all be tried within `limit`, each gets a shorter start.
+/// gives the reason why none did. With so many places that they would not all be tried within `limit`, each gets a
+/// shorter start.
 ///
 /// Sets no deadline: the caller has one.
 ///

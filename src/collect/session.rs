@@ -44,7 +44,7 @@ pub(crate) struct Session<S> {
     outgoing: ByteQueue,
     /// Why nothing more can be understood.
     failure: Option<Box<Error>>,
-    /// The peer said goodbye.
+    /// The peer sent close_notify.
     is_over: bool,
     has_said_goodbye: bool,
 }
@@ -129,7 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 Ok(None) => {}
                 Ok(Some(stage)) => return Ok(stage),
                 Err(error) => {
-                    // The alert that tells the peer why, if there is one, comes before anything else.
+                    // The alert that gives the peer the reason, if there is one, is sent before anything else.
                     self.step().ok();
                     self.failure = Some(Box::new(error.clone()));
                     return Err(error);

@@ -61,7 +61,7 @@ impl Strict {
         Ok((Self { verifier, algorithms: provider.signature_verification_algorithms, anchors, sources }, refused))
     }
 
-    /// What a careful client says of `chain`, and the path it takes when it takes one.
+    /// The result of `chain` at a strict client, and the path it verifies by, if any.
     pub(crate) fn verify(
         &self,
         chain: &[CertificateDer<'static>],

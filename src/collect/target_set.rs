@@ -138,7 +138,7 @@ impl TargetSetBuilder<'_> {
         Access { identity: self.identity(of, etcd.at_listeners.clone(), String::new()), proxy: None }
     }
 
-    /// The access of `of`; `server` is what an exec plugin is told.
+    /// The access of `of`; `server` is what an exec plugin gets.
     fn access(&mut self, of: Subject, credentials: &Credentials, server: Option<&Endpoint>) -> Access {
         let proxy = credentials.proxy.clone().map(Arc::new);
         let server = server.and_then(|endpoint| connect::authority(&endpoint.address)).unwrap_or_default();

@@ -27,7 +27,7 @@ use crate::model::time::Mono;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
 /// The same for HTTP/1: whatever the answer is, it begins with a status line.
 const REQUEST: &[u8] = b"GET /version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-/// Bytes that tell a frame of HTTP/2, or HTTP/1.
+/// Bytes that show a frame of HTTP/2, or HTTP/1.
 const HEAD: usize = 9;
 /// Bytes of an HTTP/1 status, behind those.
 const STATUS: usize = 3;
@@ -50,7 +50,7 @@ pub(crate) struct TlsDetection {
 /// What came back of asking the other way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
-    /// Nothing that tells.
+    /// Nothing that shows it.
     None,
     /// 400: a bad request, perhaps because it was a plain one.
     BadRequest,

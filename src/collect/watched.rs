@@ -69,7 +69,7 @@ impl Watch {
         }
     }
 
-    /// Whether the peer said that it is leaving.
+    /// Whether the peer announced its close.
     pub(crate) fn is_announced(&self) -> bool {
         self.announced.load(Ordering::Acquire) || self.ending() == Ending::Announced
     }
@@ -89,7 +89,7 @@ impl Watch {
         self.end(Ending::Left);
     }
 
-    /// The peer said that it is leaving, by other means than close_notify.
+    /// The peer announced its close by other means than close_notify.
     pub(crate) fn announce(&self) {
         self.announced.store(true, Ordering::Release);
     }

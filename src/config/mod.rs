@@ -1,4 +1,4 @@
-//! The configuration: a file to [`settings`], with everything that is wrong said at once.
+//! The configuration: a file to [`settings`], with all errors reported together.
 //!
 //! The file is a tree ([`crate::parse::yaml`]) that one reader per section walks (`raw` knows its keys, the
 //! sections their meaning). Complaints gather in [`problem`]; only at the end it is decided whether there are

@@ -74,8 +74,8 @@ impl Complaints {
         self.problems.borrow().iter().any(Problem::is_error)
     }
 
-    /// All of them in the order a person reads: the configuration from top to bottom, then the other files.
-    /// What two readers found alike is said once.
+    /// All of them in the order a person reads: the configuration from top to bottom, then the other files. The same
+    /// error from two readers is reported once.
     pub(super) fn sorted(self) -> Vec<Problem> {
         let mut problems = self.problems.into_inner();
         problems.sort_by(|a, b| {

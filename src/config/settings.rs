@@ -21,7 +21,7 @@ use crate::model::subject::{Name, Subject};
 use crate::model::zone::Zone;
 use crate::parse::yaml::Position;
 
-/// Everything vedette was told.
+/// The whole configuration.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The file this was read from.
@@ -80,7 +80,7 @@ impl Vantage {
     /// The database file, where neither the configuration nor systemd says otherwise.
     pub const STORE: &str = "/var/lib/vedette/vedette.db";
 
-    /// The control socket, where the configuration says nothing; systemd makes its folder (`RuntimeDirectory=`).
+    /// The control socket unless configured; systemd makes its folder (`RuntimeDirectory=`).
     pub const CONTROL: &str = "/run/vedette/control.sock";
 }
 
@@ -252,7 +252,7 @@ pub struct ExecPlugin {
     pub args: Vec<String>,
     /// Variables added to its environment.
     pub env: BTreeMap<String, String>,
-    /// Whether it wants to be told about the cluster (`KUBERNETES_EXEC_INFO`).
+    /// Whether it wants the cluster's data (`KUBERNETES_EXEC_INFO`).
     pub provides_cluster_info: bool,
 }
 

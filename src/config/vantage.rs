@@ -65,7 +65,8 @@ impl ReadContext<'_> {
         }
     }
 
-    /// The file, and what it says; `None` beside it where it may not be opened, or cannot be used, which is said.
+    /// The file, and its content; `None` as content where it may not be opened, or cannot be used, which is then
+    /// reported.
     fn web_config(&self, section: &Section<'_>) -> Option<(PathBuf, Option<WebConfig>)> {
         let node = section.find("web_config")?;
         let path = section.read("web_config", |text| match text {
@@ -99,7 +100,7 @@ impl ReadContext<'_> {
         let is_open = match web {
             None => true,
             Some((_, Some(config))) => !config.is_guarded(),
-            // It cannot be used, which is said already, or must not be opened to see.
+            // It cannot be used, which is reported already, or must not be opened.
             Some((_, None)) => false,
         };
         if !is_allowed && is_open && !listen.ip().to_canonical().is_loopback() {

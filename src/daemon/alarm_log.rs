@@ -1,4 +1,4 @@
-//! What the log says of incidents: one line for each step of an alarm, whatever else is written down meanwhile.
+//! The log of incidents: one line for each step of an alarm, and none for other changes of the store.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,7 +14,7 @@ use crate::model::verdict::FindingKey;
 #[derive(Debug, Default)]
 pub(super) struct AlarmLog {
     stages: BTreeMap<FindingKey, &'static str>,
-    /// The latest incidents that were said to be over: they are written once more when their last mail is accepted.
+    /// The latest incidents that were logged as resolved: they are written once more when their last mail is accepted.
     over: VecDeque<IncidentId>,
 }
 

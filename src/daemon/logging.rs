@@ -1,7 +1,7 @@
 //! Where log lines go and their format.
 //!
-//! To standard error, so that standard output stays the command's own. Plain text unless told otherwise; colours only
-//! for a terminal; a priority in front of each line when the journal reads it, which also stamps the time itself.
+//! To standard error, so that standard output stays the command's own. Plain text unless configured otherwise; colours
+//! only for a terminal; a priority in front of each line when the journal reads it, which also stamps the time itself.
 //! `VEDETTE_LOG` filters, as `info` or `warn,vedette=debug`. Called once, by `cli`.
 //!
 //! Lines are written by a thread of their own: journald on a hung disk stops reading, and a write to standard error
@@ -110,7 +110,7 @@ fn queue(
     (writer, Writing { _worker: worker })
 }
 
-/// Where the writing thread writes, and how many dropped lines it has told of.
+/// Where the writing thread writes, and how many dropped lines it has reported.
 struct Counting<W, M> {
     to: W,
     missing: M,

@@ -1,4 +1,4 @@
-//! Orders of people, and when they may be told that an order is durable.
+//! Orders of people, and when an order is answered: once it is durable.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// `answer` is told how persist `sequence` ends.
+    /// `answer` gets the result of persist `sequence`.
     pub(super) fn expect(&mut self, sequence: u64, answer: oneshot::Sender<Kept>) {
         self.waiting.entry(sequence).or_default().push(answer);
     }

@@ -258,7 +258,7 @@ impl Daemon {
         self.feed_watchdog();
     }
 
-    /// Does what a person asked for; they are told once the store has it. What changed nothing needs no store.
+    /// Carries out a person's order and answers it once the store has it, or at once if it changed nothing.
     fn order(&mut self, Request { order, answer }: Request) {
         let before = self.last_persist;
         self.take(Input::Ordered(order));

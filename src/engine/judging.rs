@@ -22,7 +22,7 @@ impl Engine {
         let policy = self.view.policy().clone();
         while let Some((at, key)) = self.lifecycle.next().filter(|(at, _)| *at <= now.mono) {
             let scope = key.subject.cluster().cloned();
-            // Judged already in this turn and still due: its verdict cannot tell, so its clock stands still.
+            // Evaluated already in this turn and still due: its verdict is unknown, so its hold does not go on.
             if !self.touched.insert(scope) || at > now.mono {
                 break;
             }
@@ -59,7 +59,8 @@ impl Engine {
     ) -> Vec<(FindingKey, Verdict)> {
         let raised: Vec<&Finding> = self.lifecycle.of_scope(scope).map(|alarm| &alarm.finding).collect();
         let mut verdicts = judge::judge(&RuleContext { view: &self.view, cluster, now, raised: &raised });
-        // Whatever a rule leaves out stands as it stood: that nothing is said of it is no sign that it is over.
+        // A finding that a rule gives no verdict for goes on as before: a missing verdict does not show that it is
+        // over.
         let judged: BTreeSet<&FindingKey> = verdicts.iter().map(|(key, _)| key).collect();
         let left_out: Vec<FindingKey> =
             raised.iter().map(|finding| finding.key()).filter(|key| !judged.contains(key)).collect();
@@ -84,7 +85,7 @@ impl Engine {
         }
     }
 
-    /// A reference target that was told to be silent proves nothing any more, until it answers. The alarm that says so
+    /// A reference target that was reported as silent proves nothing any more, until it answers. The alarm that says so
     /// is all that is known of it after a restart.
     pub(super) fn heed_reference(&mut self, key: &FindingKey) {
         if key.rule != RuleId::F55 {
@@ -146,7 +147,7 @@ impl Engine {
     }
 }
 
-/// The alarm that tells of the vantage's own blindness.
+/// The alarm about the loss of the vantage's network.
 pub(super) const fn blind_key() -> FindingKey {
     FindingKey { rule: RuleId::F04, subject: Subject::Vantage }
 }

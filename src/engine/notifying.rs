@@ -119,7 +119,7 @@ impl Engine {
         }
     }
 
-    /// Composes what is to be said and owes it.
+    /// Composes a mail and puts it into the outbox.
     pub(super) fn say(&mut self, notification: Option<Notification>, now: Now) {
         let Some(Notification { incident: id, reason }) = notification else { return };
         if !self.view.inventory().mails {
@@ -152,7 +152,7 @@ impl Engine {
         if self.view.inventory().relay_is_local {
             return true;
         }
-        // The vantage's own blindness is told once, when it is over; nothing gets out before anyway.
+        // The loss of the vantage's network is mailed once, when it is over, because no mail can be sent before.
         let of_open_vantage = message.incident.parts.iter().any(|part| part.finding.rule == RuleId::F04)
             && message.reason != MessageReason::Drill
             && self.incidents.incident(&message.incident.id).is_some_and(|incident| incident.over.is_none());
@@ -194,7 +194,7 @@ impl Engine {
         self.is_snapshot_stale = true;
     }
 
-    /// What began and ended before anything of it could be told becomes one message that says so.
+    /// An incident that began and ended before a mail could be sent becomes one message that says so.
     pub(super) fn collapse(&mut self, id: &IncidentId, now: Now) {
         let is_over = self.incidents.incident(id).is_some_and(|incident| incident.over.is_some());
         if !is_over || !self.outbox.is_untold(id) {
@@ -280,7 +280,7 @@ impl Engine {
     }
 
     /// A finding waits for no cause longer than [`Engine::cause_wait`], and, where it is a warning, out the hold of one
-    /// that is confirmed already: whatever becomes of the cause, its consequence is told in the end.
+    /// that is confirmed already: its consequence is mailed in the end, even if the cause is not confirmed.
     fn assignment(&self, finding: &Finding, now: Now) -> Assignment {
         let key = finding.key();
         let fired = self.lifecycle.fired(&key).unwrap_or(now.mono);

@@ -48,7 +48,7 @@ impl Engine {
         }
     }
 
-    /// Whether a silence keeps this from being said, in which case it is kept for later.
+    /// Whether a silence withholds this mail, in which case it is kept for later.
     ///
     /// The end of an incident that was mailed is always mailed, because people wait for it.
     pub(super) fn withholds(&mut self, id: &IncidentId, reason: MessageReason) -> bool {
@@ -127,7 +127,7 @@ impl Engine {
     }
 }
 
-/// Whether an incident is said in spite of a silence.
+/// Whether an incident is mailed in spite of a silence.
 fn breaks(incident: &Incident, silence: &Silence) -> bool {
     !silence.even_if_dead && incident.ongoing().any(is_dead)
 }

@@ -111,7 +111,7 @@ impl Expose {
         }
     }
 
-    /// The address in use; tells the port when it was configured as 0.
+    /// The address in use, with the real port when it was configured as 0.
     ///
     /// # Errors
     ///

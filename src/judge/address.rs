@@ -1,7 +1,7 @@
 //! F59: a name has several addresses, and one of them does not answer while others do.
 //!
 //! Clients that resolve the name get the failing address too. Where none answers the endpoint itself is down, which
-//! other rules tell; an address that leaves the DNS is forgotten with the next lookup.
+//! other rules report; an address that leaves the DNS is forgotten with the next lookup.
 
 use std::net::IpAddr;
 

@@ -130,7 +130,7 @@ fn told_or_listed<'a>(context: &RuleContext<'a>, etcd: &Subject, kind: EtcdAlarm
 /// Who raised alarms of `kind`, by configured name where known.
 pub(super) fn raised_by(context: &RuleContext<'_>, etcd: &Subject, kind: EtcdAlarmKind) -> Vec<String> {
     let alarms = context.view.alarms(etcd);
-    // A metrics listener tells of the alarm, not of who raised it.
+    // A metrics listener reports the alarm, but not which member raised it.
     let raised = alarms.iter().filter(|alarm| alarm.kind == kind && alarm.member_id != 0);
     raised.map(|alarm| context.member_name(etcd, alarm.member_id)).collect()
 }

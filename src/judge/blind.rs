@@ -71,7 +71,8 @@ impl Rule for Blind {
 
 fn judge_path(context: &RuleContext<'_>) -> Verdict {
     let references = context.view.references();
-    // With nothing left to hold it against, the silence of the only cluster is told as its own, as "path unproven".
+    // With no other place to compare with, the silence of the only cluster is reported as its outage, as "path
+    // unproven".
     if !references.can_tell_blindness() {
         return not_blind(context);
     }
@@ -133,7 +134,7 @@ fn first_if_all_silent<'a>(context: &RuleContext<'_>, witnesses: impl Iterator<I
     since.map_or(AllSilent::Unknown, AllSilent::Since)
 }
 
-/// What one place says of our path.
+/// What one place shows about our own network.
 enum Testimony {
     /// Enough bad probes since the last proof of our path; the scheduled start of the first of them.
     Silent(Now),

@@ -48,7 +48,7 @@ pub enum SubjectState<'a> {
         /// Whether our own path could not be proven.
         path_unproven: bool,
     },
-    /// Cannot tell.
+    /// Not known.
     Unknown(Why),
 }
 
@@ -111,7 +111,7 @@ impl<'a> RuleContext<'a> {
         good.is_some_and(|good| good.last.mono > since.mono)
     }
 
-    /// Whether a member has a vote: by etcd's own list, else as far as it tells, by its status or by the page of its
+    /// Whether a member has a vote: by etcd's own list, else by what it reports, by its status or by the page of its
     /// metrics listener. A member that does not report it counts as a voter, so that a majority is not assumed too
     /// easily.
     #[must_use]
@@ -139,8 +139,8 @@ impl<'a> RuleContext<'a> {
         Voters { all, unwatched: all.saturating_sub(watched + list.unstarted().len()) }
     }
 
-    /// Members of etcd's own list that have started and are not watched, by name and address as etcd tells them. Empty
-    /// while a configured member has never been seen that could be one of them.
+    /// Members of etcd's own list that have started and are not watched, by name and address as etcd reports them.
+    /// Empty while a configured member has never been seen that could be one of them.
     #[must_use]
     pub fn not_watched(&self, etcd: &Subject) -> Vec<String> {
         let Some(list) = self.view.membership(etcd) else { return Vec::new() };

@@ -102,7 +102,7 @@ fn is_unknown(finding: &Finding) -> bool {
 
 impl Rule for Corrupt {
     fn explains(&self) -> &'static [Edge] {
-        // It stops all writes by itself, and what these rules tell people to do must not be done now.
+        // It stops all writes by itself, and the commands of these rules must not be run now.
         const EDGES: [Edge; 2] = [Edge::at_subject(RuleId::F08), Edge::at_subject(RuleId::F09)];
         &EDGES
     }

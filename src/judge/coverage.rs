@@ -33,7 +33,7 @@ impl Words for Coverage {
     }
 
     fn headline(&self, finding: &Finding) -> String {
-        // Of one endpoint only this is told.
+        // Of one endpoint only this is reported.
         let is_of_all = finding.subject.component() == "cluster";
         if is_of_all { "monitoring gaps" } else { "name not in DNS: not monitored" }.into()
     }

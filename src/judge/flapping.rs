@@ -1,6 +1,6 @@
 //! F05: etcd changes its leader again and again.
 //!
-//! One election is how etcd works and says nothing here; what counts is their number in a quarter of an hour.
+//! One election is normal for etcd; this rule counts them over a quarter of an hour.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use super::{Rule, phrases};
 /// F05: a leader that does not last.
 pub struct Flapping;
 
-/// Elections told with their time.
+/// Elections listed with their time.
 const TOLD: usize = 8;
 
 impl Words for Flapping {

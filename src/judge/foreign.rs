@@ -171,7 +171,7 @@ fn judge_answers(context: &RuleContext<'_>, whole: Subject, endpoints: &[Subject
     })
 }
 
-/// Whether something was answered: who stays silent to ordinary requests alone is slow, which is said by F49.
+/// Whether something was answered: an endpoint that is silent to ordinary requests alone is slow, which F49 reports.
 const fn answers(symptom: &Symptom) -> bool {
     match symptom {
         Symptom::Foreign { .. } | Symptom::Status(_) => true,

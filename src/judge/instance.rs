@@ -283,7 +283,7 @@ fn judge_one(context: &RuleContext<'_>, instance: &Subject, instances: &[Subject
     let SubjectState::Bad { bad, path_unproven } = subject_state else {
         return judge_partly(context, instance, instances);
     };
-    // What it is not ready for is said by F25 and F50.
+    // F25 and F50 report what it is not ready for.
     if !is_down(&bad.symptom) {
         return Verdict::Unknown(Why::Unclear);
     }

@@ -2,7 +2,7 @@
 //!
 //! Each of several clusters after a restore takes writes, a member of another cluster answers with other data, one
 //! member under three names is no redundancy, a listed member that never started counts in every majority. None of this
-//! is a lost quorum (F01) or a split of members from each other (F03): it is told as what it is.
+//! is a lost quorum (F01) or a split of members from each other (F03): those rules report it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -319,7 +319,7 @@ fn gravity(context: &RuleContext<'_>, mismatch: &Mismatch) -> (Level, Duration) 
     }
 }
 
-/// What the members that answer say of themselves.
+/// What the members that answer report of themselves.
 fn by_status(context: &RuleContext<'_>, etcd: &Subject) -> Vec<Mismatch> {
     let members = context.members(etcd);
     let told: Vec<(&Subject, &MemberStatus)> = members

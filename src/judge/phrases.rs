@@ -1,4 +1,4 @@
-//! Turns of phrase that the words of several rules share, so that the same thing is always said the same way.
+//! Phrases that the texts of several rules share, so that the same fact always has the same wording.
 //!
 //! Decides nothing and cleans nothing: texts from targets are made harmless where they are rendered.
 
@@ -93,7 +93,8 @@ pub fn list(items: &[String]) -> String {
     }
 }
 
-/// What an endpoint that gave no answer is: `down` only when its own kernel said so, else `unreachable from here`.
+/// What an endpoint that gave no answer is: `down` only when its own kernel refused the connection, else `unreachable
+/// from here`.
 pub(super) fn state(unseen: Unseen) -> String {
     let text = match (unseen.phase, unseen.cause) {
         (Phase::Resolve, _) => "unknown: DNS on the vedette host has no address for its name",

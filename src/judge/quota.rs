@@ -1,8 +1,8 @@
 //! F08: the etcd database comes close to its quota, or will soon at the rate it grows.
 //!
-//! The quota is what the member tells (etcd 3.6 and later), else what the configuration says; etcd's default is assumed
-//! nowhere, because whoever raised it would be called too early and whoever lowered it too late. Without a quota
-//! nothing is said here, and F53 says that.
+//! The quota is what the member reports (etcd 3.6 and later), else the configured one; etcd's default is assumed
+//! nowhere, because whoever raised it would be called too early and whoever lowered it too late. Without a quota this
+//! rule reports nothing, and F53 reports the gap.
 
 use std::time::Duration;
 
@@ -189,7 +189,7 @@ fn fill(context: &RuleContext<'_>, etcd: &Subject, member: &Subject) -> Option<F
     })
 }
 
-/// An hour of samples says nothing of what is a month away.
+/// An hour of samples is not enough for a forecast of a month.
 const FARTHEST: Duration = Duration::from_secs(30 * 86_400);
 
 fn tier(policy: &Policy, fill: &Fill) -> Option<Level> {

@@ -113,7 +113,7 @@ pub(super) fn is_withheld(finding: &Finding) -> bool {
     matches!(&finding.evidence, Evidence::Refused { unseen, .. } if unseen.cause == Cause::TokenWithheld)
 }
 
-/// What verification said of the server that our login was withheld from.
+/// The result of verification of the server that our login was withheld from.
 pub(super) fn withheld_for(finding: &Finding) -> Option<Trust> {
     let Evidence::Refused { trust, .. } = finding.evidence else { return None };
     trust.filter(|_| is_withheld(finding))
@@ -159,7 +159,7 @@ impl Rule for Refused {
 }
 
 /// Bad while anything is refused. What was refused is over when the very same is answered there: that others are
-/// answered, or that it is not answered at all, says nothing of our credential.
+/// answered, or that it is not answered at all, shows nothing about our credential.
 fn judge_credential(context: &RuleContext<'_>, subject: &Subject, endpoints: &[Subject]) -> Verdict {
     let track = |(endpoint, asked): &(Subject, Asked)| context.view.track(endpoint, aspect(*asked));
     let everything =
@@ -211,7 +211,7 @@ fn refuses(track: &Track) -> bool {
     track.refused().is_some_and(|(unseen, _)| unseen.cause != Cause::NoCredential)
 }
 
-/// Why our credential cannot be used, as the latest probes at `whole` or one of its endpoints tell it.
+/// Why our credential cannot be used, as the latest probes of `whole` or of one of its endpoints show.
 fn own_flaw(context: &RuleContext<'_>, whole: &Subject, endpoints: &[Subject]) -> Option<String> {
     let (name, _) = context.cluster?;
     let probes = &context.view.cluster_snapshot(name)?.observations;

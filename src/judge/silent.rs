@@ -2,7 +2,7 @@
 //!
 //! As long as it is believed to be there, its silence is taken for a cut of our own path. So it must be known to be
 //! useless before it is needed: silence counts only beside something else that answers, which a cut of our own never
-//! is. A cluster is a reference target for the others; that it is silent is told by its own findings, and listed here.
+//! is. A cluster is a reference target for the others; its own findings report its silence, and it is listed here.
 
 use crate::model::inventory::Inventory;
 use crate::model::phase::Unseen;

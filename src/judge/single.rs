@@ -1,6 +1,7 @@
 //! F51: parts of which there is only one, or a number that helps nothing. Listed, never mailed on its own.
 //!
-//! Read off the configuration and, for etcd, off who has a vote: until every member has told that, nothing is over.
+//! Read off the configuration and, for etcd, off who has a vote: until every member has reported that, no finding
+//! resolves.
 
 use std::time::Duration;
 
@@ -101,7 +102,7 @@ impl Rule for SinglePoints {
     }
 }
 
-/// Nothing is single: the configuration says so for itself, and each etcd member by telling whether it has a vote.
+/// Nothing is single: known from the configuration, and from each etcd member's report whether it has a vote.
 fn none_left(context: &RuleContext<'_>) -> Verdict {
     let members: Vec<Subject> = context.etcds().iter().flat_map(|etcd| context.members(etcd)).collect();
     if members.is_empty() {

@@ -188,7 +188,7 @@ impl Rule for Slow {
     }
 }
 
-/// What does not answer at all is not slow: that is said by F22 to F24.
+/// What does not answer at all is not slow: F22 to F24 report that.
 fn slow_track<'a>(context: &RuleContext<'a>, endpoint: &'a Subject) -> Option<(&'a Subject, &'a Track, Aspect)> {
     if context.view.track(endpoint, Aspect::Answer).is_some_and(|track| track.bad().is_some()) {
         return None;
@@ -199,7 +199,7 @@ fn slow_track<'a>(context: &RuleContext<'a>, endpoint: &'a Subject) -> Option<(&
     })
 }
 
-/// Endpoints that were told as slow and have not been seen to be quick since: one that is down is not quick.
+/// Endpoints that were reported as slow and have not been fast since; one that is down counts as not fast.
 fn awaited(context: &RuleContext<'_>, whole: &Subject, endpoints: &[Subject]) -> Vec<Subject> {
     let raised = context.raised_of(RuleId::F49, whole).map(|finding| &finding.evidence);
     let Some(Evidence::Slow { parts, awaited, traffic, .. }) = raised else { return Vec::new() };

@@ -127,7 +127,7 @@ fn differs(how: &Apartness) -> String {
 
 impl Rule for Split {
     fn explains(&self) -> &'static [Edge] {
-        // Which apiserver prefers which member is not known: whatever apiservers suffer meanwhile is told with it.
+        // Which apiserver prefers which member is not known: so all faults of apiservers meanwhile are grouped with it.
         const EDGES: [Edge; 6] = [
             Edge::in_cluster(RuleId::F05),
             Edge::in_cluster(RuleId::F22),
@@ -218,7 +218,7 @@ fn together(context: &RuleContext<'_>, etcd: &Subject, members: &[Subject]) -> V
     };
     let minds: Vec<SubjectState<'_>> =
         members.iter().map(|member| context.subject_state(member, Aspect::Mind)).collect();
-    // Reads that were never served or are refused to us say nothing either way.
+    // Reads that were never served or are refused to us show nothing either way.
     let reads: Vec<SubjectState<'_>> = members
         .iter()
         .filter(|member| {

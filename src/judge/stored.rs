@@ -1,7 +1,7 @@
 //! F28: a certificate, CA or token in a file ends soon or has ended, or watched files cannot be read.
 //!
-//! What an endpoint serves is F26's, and the same certificate on disk is told there. What was replaced beside itself
-//! (the dated files of a kubelet, a backup) is not told at all. Our own credentials are told as such.
+//! What an endpoint serves is reported by F26, and so is the same certificate on disk. What was replaced beside itself
+//! (the dated files of a kubelet, a backup) is not reported. Our own credentials are reported as such.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -311,7 +311,7 @@ impl Stored<'_> {
         verdicts.into_iter().collect()
     }
 
-    /// What becomes of an item that is in a file; `None` when there is nothing to say of it.
+    /// The verdict about an item that is in a file; `None` when there is nothing to report.
     fn end(&self, files_view: &FilesView, subject: &Subject, held: Held<'_>, life: Life) -> Option<Verdict> {
         if !held.places().any(|(source, _, _)| self.watches.contains_key(&source.name)) {
             return None;
@@ -416,14 +416,14 @@ fn in_band<'a>(
     if is_nobodys && !depended.is_on(item.fingerprint) {
         return None;
     }
-    // Whoever lists a file knows who renews it; of our own credentials nothing is said.
+    // A listed file has a configured class; for our own credentials none can be configured.
     let said = watches().find(|watch| watch.own.is_none()).or_else(|| watches().next());
     let class = said.map_or(Class::Manual, |watch| watch.certificates);
     let thresholds = if item.kind == ItemKind::Authority { Thresholds::Authority } else { Thresholds::Leaf(class) };
     let renewed_at = said.and_then(|watch| watch.renewed_at_permille);
     let band = thresholds.band_of(life.not_before, life.not_after, renewed_at, context.now.wall).or_else(|| {
         let soon = next_on_grid(context.now.wall, life);
-        // An end itself is told when it comes, and not before.
+        // Expiry itself is reported when it comes, and not before.
         thresholds
             .band_of(life.not_before, life.not_after, renewed_at, soon)
             .map(|band| band.min(ExpiryThreshold::Page))

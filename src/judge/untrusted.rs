@@ -1,7 +1,8 @@
 //! F27: a served chain that the configured CA does not verify: unknown CA, other name, not valid yet, wrong purpose.
 //!
 //! One finding per cluster and reason, for the apiservers and for each etcd, because each has a CA of its own. What has
-//! ended is told by F26. Judged whether or not a credential is used: who trusts the same CA is refused all the same.
+//! ended is reported by F26. Evaluated whether or not a credential is used, because clients that trust the same CA fail
+//! either way.
 
 use crate::model::certificate::Distrust;
 use crate::model::rule::{Level, RuleId};

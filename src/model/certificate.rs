@@ -61,7 +61,7 @@ pub struct Served {
     pub chain: Vec<Arc<Certificate>>,
     /// Certificates in the chain that could not be read.
     pub unreadable: usize,
-    /// What strict verification against the configured anchors said.
+    /// The result of strict verification against the configured CAs.
     pub trust: Trust,
     /// Names of client CAs the server accepts, as it listed them; only counted.
     pub client_authorities: usize,

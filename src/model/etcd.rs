@@ -37,7 +37,7 @@ pub struct MemberStatus {
     pub is_learner: bool,
     /// Version of the storage schema, such as `3.6.0`; `None` before etcd 3.6.
     pub storage_version: Option<String>,
-    /// Whether a downgrade is under way; `None` before etcd 3.6, which cannot tell.
+    /// Whether a downgrade is under way; `None` before etcd 3.6, which does not report it.
     pub downgrade: Option<Downgrade>,
     /// Alarms named in the status errors.
     pub alarms: Vec<EtcdAlarm>,
@@ -51,7 +51,7 @@ pub struct MemberStatus {
 pub enum Downgrade {
     /// None is under way.
     Off,
-    /// The cluster was told to go back to this version, such as `3.5.0`.
+    /// The cluster was ordered to go back to this version, such as `3.5.0`.
     To(String),
 }
 
@@ -122,7 +122,7 @@ pub enum Condition {
     Ill,
 }
 
-/// What a member's `/metrics` tells. Absent values are unknown, never zero.
+/// What a member's `/metrics` reports. Absent values are unknown, never zero.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MemberMetrics {
     /// Its own id in hexadecimal digits, as etcdctl prints it.
@@ -142,7 +142,7 @@ pub struct MemberMetrics {
     pub db_size_bytes: Option<u64>,
     /// Bytes of the backend in use.
     pub db_in_use_bytes: Option<u64>,
-    /// Backend quota in bytes: the only place where etcd 3.4 and 3.5 tell it.
+    /// Backend quota in bytes: the only place where etcd 3.4 and 3.5 report it.
     pub db_quota_bytes: Option<u64>,
     /// Whether it defragments at this moment.
     pub is_defragmenting: Option<bool>,
@@ -178,12 +178,12 @@ pub struct MemberFacts {
     pub slowest: Option<Slowest>,
 }
 
-/// A backend quota, and who told it.
+/// A backend quota, and its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quota {
     /// Bytes.
     pub bytes: u64,
-    /// Who told it.
+    /// Its source.
     pub source: QuotaSource,
 }
 
@@ -210,7 +210,7 @@ pub struct Slowest {
     pub peer_round_trip: Option<Duration>,
 }
 
-/// Who belongs to the etcd cluster, as one member tells it.
+/// Who belongs to the etcd cluster, as one member reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberListing {
     /// Member id.
@@ -321,7 +321,7 @@ pub struct Fill {
     pub size_bytes: u64,
     /// The quota in bytes.
     pub quota_bytes: u64,
-    /// Whether the member told its quota; else it is the configured one.
+    /// Whether the member reported its quota; else it is the configured one.
     pub is_quota_told: bool,
     /// Bytes of the file in use, where known.
     pub in_use_bytes: Option<u64>,

@@ -122,7 +122,8 @@ pub struct PersistedState {
     /// Recipients whom the relay refuses for good.
     #[serde(default)]
     pub refused: Vec<RefusedRecipient>,
-    /// Resolved incidents, in no order, for what a mail says of the like of it. Written with the incidents themselves.
+    /// Resolved incidents, in no order, for what a mail says of earlier incidents of the same kind. Written with the
+    /// incidents themselves.
     #[serde(default)]
     pub past: Vec<Past>,
 }

@@ -32,7 +32,7 @@ pub enum Gap {
     NotWatched {
         /// The etcd.
         etcd: Subject,
-        /// Them, by name and address as etcd tells them.
+        /// Them, by name and address as etcd reports them.
         members: Vec<String>,
     },
     /// This etcd refuses to be read by our credential: whether its members reach each other shows by their Status
@@ -40,7 +40,7 @@ pub enum Gap {
     ReadsRefused(Subject),
     /// No metrics listener is configured for these: whole etcds, or members of one where others have a listener.
     NoListener(Vec<Subject>),
-    /// The database quota of this etcd is neither told nor configured.
+    /// The database quota of this etcd is neither reported nor configured.
     QuotaUnknown(Subject),
 }
 

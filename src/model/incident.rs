@@ -87,7 +87,7 @@ pub struct Part {
     pub finding: Finding,
     /// When it recovered; `None` while it stands.
     pub over: Option<UnixTime>,
-    /// How far it has been told.
+    /// What has been mailed about it.
     #[serde(default)]
     pub said: Said,
     /// Whether another part explains it. What follows from nothing else was only there at the same time. An older
@@ -96,7 +96,7 @@ pub struct Part {
     pub follows: bool,
 }
 
-/// How far one part of an incident has been told.
+/// What has been mailed about one part of an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Said {
     /// The highest severity mailed about it; `None` while only its cause was mailed.
@@ -105,7 +105,7 @@ pub struct Said {
     pub band: Option<ExpiryThreshold>,
 }
 
-/// How far an incident has been told.
+/// What has been mailed about an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Told {
     /// Messages composed so far; numbers the next one.
@@ -153,7 +153,7 @@ impl Alarm {
 }
 
 impl Part {
-    /// A finding that stands and of which nothing was said.
+    /// An ongoing finding that no mail has reported.
     #[must_use]
     pub fn of(finding: Finding) -> Self {
         Self { finding, over: None, said: Said::default(), follows: false }
@@ -167,7 +167,7 @@ impl Incident {
         self.cause.as_ref().unwrap_or(&self.headline)
     }
 
-    /// Whether anything was said of it.
+    /// Whether a mail about it was sent.
     #[must_use]
     pub const fn is_told(&self) -> bool {
         self.told.level.is_some()

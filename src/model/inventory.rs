@@ -95,7 +95,7 @@ pub struct Proxy {
 pub struct Etcd {
     /// Members by name, dialled at their client port, or at their metrics listener where that is all we have.
     pub members: BTreeMap<Name, Endpoint>,
-    /// Backend quota in bytes as configured, for members that do not tell theirs.
+    /// Backend quota in bytes as configured, for members that do not report theirs.
     pub quota_bytes: Option<u64>,
     /// Metrics listeners by the name of their member.
     pub listeners: BTreeMap<Name, MetricsListener>,

@@ -32,7 +32,7 @@ pub struct Message {
     pub id: MessageId,
     /// The first message of the thread; equal to `id` for the first.
     pub thread: MessageId,
-    /// Why it is said now.
+    /// Why it is sent now.
     pub reason: MessageReason,
     /// Its severity.
     pub level: Level,
@@ -97,7 +97,7 @@ pub struct ProbeLine {
 /// A message on its way to one channel. The outbox is made of these.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
-    /// What is said.
+    /// Its content.
     pub message: Message,
     /// Attempts that have ended.
     pub attempts: u32,
@@ -109,7 +109,7 @@ pub struct Delivery {
     /// Recipients for whom a server refused it for good. It is not offered to them again while others wait for it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub refused: BTreeSet<String>,
-    /// Refused recipients that the latest attempt tells its readers of.
+    /// Refused recipients that the mail of the latest attempt reports.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejections: Vec<Rejection>,
 }
@@ -131,7 +131,7 @@ pub enum Receipt {
 pub struct DeliveryFailure {
     /// Bounded class, a label value.
     pub class: FailureClass,
-    /// One line for people, without secrets: what was being done and what the other side said.
+    /// One line for people, without secrets: what was being done and what the server answered.
     pub text: String,
 }
 

@@ -1,4 +1,4 @@
-//! One probe at the world: what was seen, or why nothing was seen, and where the time went.
+//! The result of one probe: what was seen, or why nothing was, and how the time was spent.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -110,7 +110,7 @@ pub enum Reading {
     EtcdRead(Vec<MemberAnswer<ReadAnswer>>),
     /// Alarms as all members list them.
     EtcdAlarms(Vec<MemberAnswer<Vec<EtcdAlarm>>>),
-    /// The member list as all members tell it.
+    /// The member list as all members report it.
     EtcdMembers(Vec<MemberAnswer<Vec<MemberListing>>>),
     /// `/health` of all metrics listeners.
     EtcdHealth(Vec<MemberAnswer<MemberHealth>>),
@@ -124,8 +124,8 @@ pub enum Reading {
     Reference,
     /// A resolver answered.
     Resolver(ResolverAnswer),
-    /// The kernel told of its clock.
+    /// The state of the kernel's clock.
     OwnClock(OwnClock),
-    /// Files told what they hold.
+    /// The certificates and tokens in files.
     Files(Arc<FilesReading>),
 }

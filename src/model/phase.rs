@@ -46,7 +46,7 @@ pub enum Cause {
     Reset,
     /// The peer closed where more was due.
     Closed,
-    /// The network said there is no way there (host or network unreachable).
+    /// The network reported that there is no route (host or network unreachable).
     Unreachable,
     /// The name does not exist.
     NoSuchName,
@@ -207,7 +207,7 @@ impl Cause {
         matches!(self, Self::WithoutTls | Self::WithTls)
     }
 
-    /// Whether the fault is a proxy's on the way: it says nothing of the target behind.
+    /// Whether the fault is that of a proxy on the path: it shows nothing about the target behind.
     #[must_use]
     pub const fn is_of_proxy(self) -> bool {
         matches!(

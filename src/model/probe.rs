@@ -15,7 +15,7 @@ pub enum ProbeKind {
     Readyz,
     /// `GET /livez`, exempt as well.
     Livez,
-    /// `GET /version`, ordinary traffic that needs no etcd: tells that the process lives.
+    /// `GET /version`, ordinary traffic that needs no etcd: shows that the process works.
     Version,
     /// Maintenance.Status of every member of an etcd cluster, one start for all.
     EtcdStatus,

@@ -1,4 +1,4 @@
-//! Why something is said.
+//! Why a mail is sent.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageReason {
-    /// Nothing was said of this incident before.
+    /// No mail about this incident was sent before.
     First,
     /// The level rose, or a certificate crossed into a later band.
     Escalated,

@@ -28,7 +28,7 @@ pub struct Rejection {
 /// A recipient who gets nothing until the address or the relay is corrected, as far as is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedRecipient {
-    /// Who, and what the server said last.
+    /// Who, and the server's last answer.
     pub rejection: Rejection,
     /// When it was refused first.
     pub since: UnixTime,

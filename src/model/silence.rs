@@ -1,4 +1,4 @@
-//! Silences: for one cluster nothing is said until a time. Looking, judging and resolving go on.
+//! Silences: no mail about one cluster until a time. Probes, evaluation and resolving go on.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub const LONGEST_REASON: usize = 200;
 /// One silence. A cluster has one at most; a new one replaces the one before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Silence {
-    /// The cluster nothing is said about.
+    /// The cluster that no mail is sent about.
     pub cluster: Name,
     /// When it was asked for.
     pub since: UnixTime,
@@ -37,10 +37,10 @@ pub struct Silence {
 /// What a silence did to an incident.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SilenceEffect {
-    /// The silence that was in force when something of the incident was to be said; its `until` is moved to when it
-    /// really ended.
+    /// The silence that was in force when a mail about the incident was due; its `until` is moved to when it really
+    /// ended.
     pub silence: Silence,
-    /// The gravest thing that it held back and that is still to be said; `None` when nothing is.
+    /// The most severe finding whose mail it withheld and that is still to be mailed; `None` when there is none.
     pub withheld: Option<MessageReason>,
 }
 
@@ -48,7 +48,7 @@ pub struct SilenceEffect {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
-    /// Say nothing about a cluster for a while.
+    /// Send no mail about a cluster for a while.
     Silence(Silence),
     /// Mail again.
     EndSilence(Name),

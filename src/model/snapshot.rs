@@ -46,7 +46,7 @@ pub struct Snapshot {
     pub alarms: Vec<Alarm>,
     /// Incidents that are open, and up to 50 recent ones that are over, newest first.
     pub incidents: Vec<Arc<Incident>>,
-    /// Clusters about which nothing is said, until when and why.
+    /// Silenced clusters, until when and why.
     pub silences: Vec<Silence>,
     /// How the configuration in use came to be.
     pub configured: Configured,

@@ -24,7 +24,7 @@ pub struct BadName;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Subject {
-    /// The machine vedette runs on, with its own path to the world.
+    /// The machine vedette runs on, with its own network.
     Vantage,
     /// A place outside every watched cluster that proves our path.
     Reference(Name),

@@ -1,4 +1,4 @@
-//! Both clocks as values. Nothing here reads a clock: the daemon samples, everybody else is told.
+//! Both clocks as values. Nothing here reads a clock: the daemon does, and passes the time to all others.
 
 use std::fmt;
 use std::sync::Arc;

@@ -31,11 +31,11 @@ pub enum Verdict {
     },
     /// Confirmed bad.
     Bad(Finding),
-    /// Cannot tell. Never clears anything, never raises anything.
+    /// Not known. Raises nothing and resolves nothing.
     Unknown(Why),
 }
 
-/// Why a rule cannot tell.
+/// Why a verdict is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
     /// Bad probes, not yet confirmed; `since` is the scheduled start of the first.
@@ -47,7 +47,7 @@ pub enum Why {
     NeverSeen,
     /// The last probe is too old to show the present state.
     Stale,
-    /// The last probe could not tell: refused credential, shed load, own fault.
+    /// The last probe was undecided: refused credential, shed load, own fault.
     Unclear,
     /// The vantage is blind or its clock cannot be trusted.
     Vantage,
@@ -64,7 +64,7 @@ pub struct Finding {
     pub level: Level,
     /// Wall time of the scheduled start of the first bad probe.
     pub since: UnixTime,
-    /// How long it must last, confirmed and observed, before anything is said.
+    /// How long it must last, confirmed and observed, before a mail.
     pub hold: Duration,
     /// Whether it was confirmed without proof that our own path works.
     pub path_unproven: bool,
@@ -321,7 +321,7 @@ pub enum Evidence {
         /// What was refused, and has not been answered since; nothing in what was written down before this was kept.
         #[serde(default)]
         by: Vec<(Subject, Asked)>,
-        /// What verification said of the server, where the credential was withheld for it.
+        /// The result of verification of the server, where the credential was withheld because of it.
         #[serde(default)]
         trust: Option<Trust>,
     },
@@ -448,11 +448,11 @@ pub enum Asked {
     Ordinary,
 }
 
-/// Which of the probes at an endpoint are slow: what is quick beside them tells where the time goes.
+/// Which of the probes at an endpoint are slow: the fast ones beside them show where the time goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Traffic {
-    /// All of them, or too little is known to tell.
+    /// All of them, or too little is known.
     #[default]
     All,
     /// Ordinary requests; exempt health checks are quick.

@@ -98,7 +98,7 @@ impl Email {
     /// die before it. Needs a tokio runtime.
     pub async fn prepare(&self) {
         self.pin.refresh();
-        // What fails now is told with the first mail that needs it.
+        // What fails now is reported by the first mail that needs it.
         let (_protection, _password) = tokio::join!(self.protection(), self.password());
     }
 

@@ -2,13 +2,13 @@
 
 use crate::model::message::{DeliveryFailure, FailureClass};
 
-/// What was said last.
+/// What was logged last.
 #[derive(Debug, Default)]
 pub(super) struct LogOnce(Option<(FailureClass, String)>);
 
 impl LogOnce {
     /// Whether this outcome differs from the one before: another reason, or the first success after a failure. Numbers
-    /// do not make a reason another one: an expired certificate is told with the seconds since its end.
+    /// do not make a reason another one: the error about an expired certificate holds the seconds since its end.
     pub(super) fn is_news(&mut self, failure: Option<&DeliveryFailure>) -> bool {
         let words = |text: &str| text.chars().filter(|c| !c.is_ascii_digit()).collect();
         let outcome = failure.map(|failure| (failure.class, words(&failure.text)));

@@ -78,7 +78,7 @@ pub(super) async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Rep
 }
 
 /// As [`read`], of a peer that may be no relay at all: after a line without a code the next is waited for a short while
-/// only, so that the deadline does not hide what was said.
+/// only, so that the deadline does not hide what was received.
 ///
 /// # Errors
 /// As [`read`].

@@ -100,7 +100,7 @@ impl<S: Stream> SmtpConnection<S> {
             return Err(Trouble::Unfit("the relay offers no STARTTLS"));
         }
         self.command(&Starttls.to_string()).await?;
-        // Whatever was said before the handshake, anybody on the way may have said.
+        // What was received before the handshake is dropped, because a third party may have sent it.
         if !self.stream.buffer().is_empty() {
             return Err(Trouble::Unfit("the relay, or somebody on the way to it, talks on before TLS"));
         }
@@ -112,7 +112,7 @@ impl<S: Stream> SmtpConnection<S> {
     pub(super) async fn log_in(&mut self, login: &Credentials) -> Result<(), Trouble> {
         let knows = |mechanism| self.parameters("AUTH").any(|offer| offer.split(' ').any(|word| word == mechanism));
         let lines = match (knows("PLAIN"), knows("LOGIN")) {
-            // The second is for relays that ask although the first has said it all.
+            // The second is for relays that ask although the first had everything.
             (true, _) => [Some(first(Mechanism::Plain, login)), Some(plain(login)), None],
             (false, true) => {
                 let answer = |question| Some(following(login, question));
@@ -150,7 +150,7 @@ impl<S: Stream> SmtpConnection<S> {
         self.meter.grant(REPLY);
         match self.send(bytes).await {
             Ok(()) => Ok(reply::read(&mut self.stream).await?),
-            // A relay that refuses and closes while it is still being told says why before.
+            // A relay that refuses and closes while it still receives has sent the reason before.
             Err(error) => match reply::read(&mut self.stream).await {
                 Ok(reply) if reply.class() > 3 => Ok(reply),
                 Ok(_) | Err(_) => Err(Trouble::Unsent(error)),

@@ -46,7 +46,7 @@ pub(super) struct SmtpJob<'a> {
 pub(super) struct SessionOutcome {
     /// The relay's last word, `250 2.0.0 Ok: queued as 4F2A`, or why nothing was taken.
     pub(super) taken: Result<Taken, Failure>,
-    /// Recipients that the relay refused for good, and what it said.
+    /// Recipients that the relay refused for good, and its answers.
     pub(super) refused: Vec<(Address, String)>,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Taken {
     pub(super) answer: String,
     /// Recipients it took responsibility for.
     pub(super) recipients: Vec<Address>,
-    /// Recipients it refused for now, and what it said.
+    /// Recipients it refused for now, and its answers.
     pub(super) later: Vec<(Address, String)>,
     /// Still open, for a polite end.
     pub(super) connection: SmtpConnection,

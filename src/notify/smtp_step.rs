@@ -20,18 +20,18 @@ use super::smtp_connection::Trouble;
 /// What a relay says is shown up to this length, in characters.
 pub(super) const SAID: usize = 240;
 
-/// Failures of single addresses that are told together.
+/// Failures of single addresses that are reported together.
 const TOLD: usize = 4;
 
 /// Why nothing was taken.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) class: FailureClass,
-    /// Whether the relay said no for good.
+    /// Whether the relay refused permanently.
     pub(crate) is_permanent: bool,
-    /// What was being done, and what the other side said.
+    /// What was being done, and the server's answer.
     pub(crate) text: String,
-    /// What the other side said alone.
+    /// The server's answer alone.
     pub(super) said: String,
 }
 
@@ -114,7 +114,7 @@ fn session_failure(step: Step<'_>, status: Option<u16>, class: FailureClass, why
     let said = harmless::line(why, SAID);
     let is_of_address = match step {
         Step::Connect(_) | Step::StartTls(_) => true,
-        // Afterwards the message may have been taken, whatever is said or not said.
+        // After that the message may have been accepted, whether or not there is an answer.
         Step::Content => false,
         // RFC 5321 section 3.8: 421 closes the connection at any step.
         Step::Login | Step::Sender | Step::Recipient(_) | Step::Data => {

@@ -1,7 +1,8 @@
 //! The line to a relay: dialled, bounded below TLS, and encrypted where the relay wants it so.
 //!
 //! What a reply may cost is granted for each (`smtp_connection.rs`); below that lies what TLS may throw away, so the
-//! bytes are counted where nothing escapes. Says nothing itself: `smtp_connection.rs` does, over what is opened here.
+//! bytes are counted where nothing escapes. Sends nothing itself: `smtp_connection.rs` does, over the connection that
+//! is opened here.
 
 use std::io;
 use std::net::SocketAddr;

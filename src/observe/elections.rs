@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::model::time::{Mono, Now};
 
-/// Elections kept: six are critical, and more than this say nothing new.
+/// Elections kept: six are critical, and more make no difference.
 const KEPT: usize = 32;
 
 /// Elections of one etcd cluster.
@@ -24,7 +24,7 @@ pub struct Elections {
 /// Whom a majority follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Led {
-    /// Id of the etcd cluster, where it is told.
+    /// Id of the etcd cluster, where it is reported.
     pub cluster: Option<u64>,
     /// The raft term.
     pub term: u64,

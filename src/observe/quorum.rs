@@ -73,13 +73,13 @@ pub struct Before<'a> {
 /// Who answers for a voter: several addresses may lead to one member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Voter<'a> {
-    /// A member that has told its id.
+    /// A member that has reported its id.
     Known(u64),
     /// One that never has.
     Unseen(&'a Name),
 }
 
-/// Counts a round. `is_learner` tells of members known from earlier rounds to have no vote.
+/// Counts a round. `is_learner` says which members are known from earlier rounds to have no vote.
 #[must_use]
 pub fn count(answers: &[MemberAnswer<MemberStatus>], is_learner: impl Fn(&Name) -> bool) -> Count {
     let nothing = Before { status: &|_| None, list: None, is_list_asked: true };
@@ -257,7 +257,7 @@ fn mind(answer: &MemberAnswer<MemberStatus>, agreed: Option<(u64, u64)>) -> Asse
 }
 
 /// Counts a round of `/health`. A member that is well has read with a majority, so it follows the leader of that
-/// majority; who leads is not told.
+/// majority; which one leads is not reported.
 #[must_use]
 pub fn count_healths(answers: &[MemberAnswer<MemberHealth>], is_learner: impl Fn(&Name) -> bool) -> Count {
     let voters: Vec<_> = answers.iter().filter(|answer| !is_learner(&answer.member)).collect();
@@ -316,7 +316,7 @@ pub fn count_healths(answers: &[MemberAnswer<MemberHealth>], is_learner: impl Fn
     }
 }
 
-/// The sign for each kind among `alarms`; `is_quiet` tells whether a majority reports none of a kind.
+/// The sign for each kind among `alarms`; `is_quiet` says whether a majority reports none of a kind.
 fn raised(alarms: &[EtcdAlarm], is_quiet: impl Fn(EtcdAlarmKind) -> bool) -> BTreeMap<EtcdAlarmKind, Assessment> {
     let assessment = |kind: EtcdAlarmKind| match alarms.iter().any(|alarm| alarm.kind == kind) {
         true => RAISED,

@@ -24,7 +24,7 @@ pub struct References {
     living_clusters: BTreeSet<Name>,
 }
 
-/// What one place told of our path lately.
+/// What the latest probes of one place show about our own network.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hearing {
     /// Probes that proved the path, since the place was last silent for long enough to be believed.

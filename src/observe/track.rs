@@ -1,4 +1,4 @@
-//! One subject under one aspect: what the last probes said, in runs.
+//! One subject under one aspect: the results of the last probes, in runs.
 //!
 //! The run is what confirms: three bad probes, no good one between them, whose scheduled starts span at least a second,
 //! with proof that our own path worked in between. What arrives late never changes the verdict; a late bad probe only
@@ -104,7 +104,7 @@ pub enum Confirmation {
 }
 
 impl Track {
-    /// Takes in what a probe scheduled at `scheduled` said; `now` is when we learned of it.
+    /// Records the result of a probe scheduled at `scheduled`, which arrived at `now`.
     pub fn take(&mut self, scheduled: Now, assessment: Assessment, path: &Path, now: Mono) -> Effect {
         if self.latest.as_ref().is_some_and(|(latest, _)| scheduled.mono < latest.mono) {
             self.take_late(scheduled, &assessment);
@@ -162,7 +162,8 @@ impl Track {
         });
     }
 
-    /// The latest probe had no pace: what was slow or brisk before says nothing of now.
+    /// The latest probe has no duration that counts: whether earlier ones were slow or fast does not show the present
+    /// state.
     pub const fn forget_pace(&mut self) {
         self.pace = None;
     }
@@ -243,7 +244,7 @@ impl Track {
         Confirmation::Suspected
     }
 
-    /// Whether what the latest probes said needs no further one to be believed.
+    /// Whether the latest probes are enough for a decision.
     #[must_use]
     pub fn is_settled(&self, policy: &Policy) -> bool {
         match (&self.bad, &self.latest) {
@@ -319,8 +320,8 @@ impl Track {
         self.good.is_some_and(|run| now.since(run.last.mono) <= freshness)
     }
 
-    /// Why this track cannot tell, when it is neither good nor confirmed bad; probes older than `freshness` do not
-    /// count.
+    /// Why the state of this track is unknown, when it is neither good nor confirmed bad; probes older than `freshness`
+    /// do not count.
     #[must_use]
     pub fn why(&self, now: Mono, freshness: Duration) -> Why {
         match (&self.latest, &self.bad) {

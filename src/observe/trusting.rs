@@ -1,4 +1,4 @@
-//! What verification said of the chains that one endpoint served, handshake by handshake.
+//! The results of verification of the chains that one endpoint served, handshake by handshake.
 //!
 //! Whichever leaf it was: a balancer shows the certificates of its instances in turn. Called by `view/apply.rs`.
 
@@ -18,8 +18,8 @@ pub struct Trusting {
 }
 
 impl Trusting {
-    /// Takes in what verification said of a handshake at `at`. Returns whether it is the first that is refused for this
-    /// reason. Handshakes of which nothing is known change nothing.
+    /// Records the result of verification of a handshake at `at`. Returns whether it is the first that is refused for
+    /// this reason. Handshakes of which nothing is known change nothing.
     pub fn take(&mut self, trust: Trust, at: Now, policy: &Policy) -> bool {
         match (trust, trust.distrust()) {
             (_, Some(reason)) => {
@@ -38,7 +38,7 @@ impl Trusting {
                 (self.good, self.latest) = (Some(good), Some(trust));
                 false
             }
-            // What has ended is told by another rule, and says nothing of the rest.
+            // Expiry is reported by another rule, and shows nothing about other failures of verification.
             (Trust::Expired, None) => {
                 (self.good, self.latest) = (None, Some(trust));
                 false

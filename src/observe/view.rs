@@ -46,7 +46,7 @@ pub enum Aspect {
     Ordinary,
     /// Whether an etcd cluster agrees on a leader.
     Leader,
-    /// Whether an etcd cluster is free of alarms of a kind, by what its members say of themselves.
+    /// Whether an etcd cluster is free of alarms of a kind, as its members report.
     Alarm(EtcdAlarmKind),
     /// The same, by its list of alarms.
     ListedAlarm(EtcdAlarmKind),
@@ -54,7 +54,7 @@ pub enum Aspect {
     Mind,
     /// Whether an etcd member serves linearizable reads.
     Read,
-    /// Whether the members of an etcd cluster are what they are configured as, by what they say of themselves.
+    /// Whether the members of an etcd cluster are what they are configured as, by what they report.
     Configured,
     /// The same, by the pages of their metrics listeners.
     ConfiguredPages,
@@ -107,7 +107,7 @@ pub struct ServedSeen {
     pub repeats: u32,
     /// When this leaf was first seen in this row.
     pub since: Now,
-    /// What verification said, of this leaf and of those before it.
+    /// The results of verification, of this leaf and of those before it.
     pub trusting: Trusting,
 }
 
@@ -127,7 +127,7 @@ pub struct View {
     sizes: BTreeMap<Subject, Sizes>,
     metrics: BTreeMap<Subject, (Now, MemberMetrics)>,
     alarm_lists: BTreeMap<Subject, (Now, Vec<EtcdAlarm>)>,
-    /// By member: the list of all members as it tells it.
+    /// By member: the list of all members as it reports it.
     member_lists: BTreeMap<Subject, (Now, Vec<MemberListing>)>,
     /// By etcd cluster: the last round that asked for those lists, with whatever result.
     lists_asked: BTreeMap<Subject, Mono>,
@@ -194,7 +194,7 @@ impl View {
         self.lists_asked.retain(|subject, _| stays(subject));
         let chosen: Vec<Subject> = std::mem::take(&mut self.chosen).into_keys().filter(stays).collect();
         self.tls_mismatch.retain(|subject, _| stays(subject));
-        // What a metrics listener told is of another place than the client port.
+        // What a metrics listener reported belongs to another address than the client port.
         let listens = |subject: &Subject| stays(subject) && inventory_change.listens_as_before(subject);
         self.metrics.retain(|subject, _| listens(subject));
         self.tracks.retain(|(subject, aspect), _| *aspect != Aspect::ConfiguredPages || listens(subject));
@@ -396,7 +396,7 @@ impl View {
         self.metrics.get(member)
     }
 
-    /// The list of members as one of them tells it, however old.
+    /// The list of members as one of them reports it, however old.
     #[must_use]
     pub fn member_list(&self, member: &Subject) -> Option<&(Now, Vec<MemberListing>)> {
         self.member_lists.get(member)

@@ -1,4 +1,4 @@
-//! What an etcd member's metrics listener tells: `/metrics` and `/health`.
+//! What an etcd member's metrics listener reports: `/metrics` and `/health`.
 //!
 //! Takes the few families that are wanted and drops the rest; a family that the member's version does not have stays
 //! unknown. Knows nothing of HTTP. Called by `collect/etcd/metrics_listener.rs`.
@@ -60,7 +60,7 @@ pub fn metrics(page: &[u8]) -> Option<MemberMetrics> {
     is_etcd.then_some(metrics)
 }
 
-/// What a `/health` says of its member: the document has `health` as a text, `"true"` or `"false"`. `None` for any
+/// The health of a member by its `/health`: the document has `health` as a text, `"true"` or `"false"`. `None` for any
 /// other body: then something else answers there.
 #[must_use]
 pub fn is_well(body: &[u8]) -> Option<bool> {

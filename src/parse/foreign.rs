@@ -16,7 +16,7 @@ pub fn in_place_of_health(status: u16, body: &[u8], checks: &Checks) -> Option<F
     instead(status, body, is_verdict)
 }
 
-/// What `/version` answered with 2xx or 3xx, when it is no apiserver's: that tells its `gitVersion`.
+/// What `/version` answered with 2xx or 3xx, when it is not from an apiserver, which has its `gitVersion` there.
 #[must_use]
 pub fn in_place_of_version(status: u16, body: &[u8], git_version: Option<&str>) -> Option<Foreign> {
     instead(status, body, git_version.is_some())

@@ -1,4 +1,4 @@
-//! What a bearer token says of itself: who, from whom, until when.
+//! The claims of a bearer token: subject, issuer, expiry.
 //!
 //! Nothing is verified and nothing believed beyond the dates; `alg` is not read. The signature never leaves this file,
 //! and the fingerprint is made without it, so nothing here can be used as the token. Called for tokens in files and

@@ -82,7 +82,7 @@ pub struct Exec {
     pub args: Vec<String>,
     /// Variables added to its environment.
     pub env: BTreeMap<String, String>,
-    /// Whether it wants to be told about the cluster.
+    /// Whether it wants the cluster's data.
     pub provides_cluster_info: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What the mail of a resolved incident says of the present: which subjects are good again since when, and which
+//! The present state in the mail of a resolved incident: which subjects are good again since when, and which
 //! certificate took the place of the old one.
 
 use std::collections::BTreeMap;

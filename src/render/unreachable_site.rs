@@ -44,11 +44,11 @@ pub(super) fn sentence(message: &Message) -> String {
     )
 }
 
-/// What it means, in place of what the rule says of a site that still runs.
+/// The impact, in place of the rule's text, which is for a site that still runs.
 pub(super) const IMPACT: &str = "If the site is down, so is all that runs there. If only the network to it is, it may \
     still be working for its users: check from another network.";
 
-/// What tells the two apart.
+/// Commands that show which of the two it is.
 pub(super) fn command(message: &Message) -> Command {
     let addresses = message.probes.iter().filter(|line| decides(line)).map(|line| phrases::host(&line.address));
     let hosts: BTreeSet<&str> = addresses.filter(|host| !host.is_empty()).collect();

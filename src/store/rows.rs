@@ -228,8 +228,7 @@ struct Brief {
     over: Option<Ending>,
 }
 
-/// All resolved incidents. A row that cannot be read is left out without an error, because a resolved incident is
-/// needed for statistics only.
+/// All resolved incidents. A row that cannot be read is left out without an error, because the incident has ended.
 fn past(connection: &Connection) -> Result<Vec<Past>, StoreError> {
     let briefs: Vec<Brief> = read(
         connection,

@@ -74,9 +74,9 @@ struct Open {
 /// A question that failed.
 struct Failed {
     unseen: Unseen,
-    /// Whether the member had said goodbye before it could hear the question.
+    /// Whether the member had announced its close before it could get the request.
     was_announced: bool,
-    /// Whether the member itself said so: the connection is fine.
+    /// Whether the member itself answered so: the connection works.
     is_answer: bool,
     /// The member's own word for it.
     code: Option<Code>,

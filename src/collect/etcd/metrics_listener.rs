@@ -21,7 +21,7 @@ use crate::model::etcd::{Condition, MemberHealth, MemberMetrics};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::parse::etcd_page;
 
-/// Bytes read of a page: a member has some 150 KB to tell, with gRPC histograms switched on a few times that.
+/// Bytes read of a page: a member has some 150 KB, with gRPC histograms switched on a few times that.
 const MAX_PAGE: usize = 4 * 1024 * 1024;
 /// Bytes read of a verdict; it has some 50.
 const MAX_VERDICT: usize = 4 * 1024;

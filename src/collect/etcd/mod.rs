@@ -210,7 +210,7 @@ impl Member {
     }
 }
 
-/// How far a member's part came, told also when its second is over before it ends.
+/// How far a member's part came, reported also when its timeout of a second ends it.
 #[derive(Debug)]
 struct MemberProgress {
     /// Shared with the connect, which goes on.

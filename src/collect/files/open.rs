@@ -1,6 +1,6 @@
 //! Reading one regular file, whole, as it was at one moment.
 //!
-//! Never waits for a writer: a FIFO in place of a certificate is told, not read. Knows nothing of certificates.
+//! Never waits for a writer: a FIFO in place of a certificate is reported, not read. Knows nothing of certificates.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};

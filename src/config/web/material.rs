@@ -55,7 +55,7 @@ impl Reader<'_> {
         Some(source)
     }
 
-    /// Complains where what is there cannot be served. Says nothing where something before said what is wrong.
+    /// Reports an error where the files cannot be served, unless one was reported before.
     pub(super) fn fits(&self, section: &Section<'_>, tls: &Tls) {
         if self.context.complaints.has_errors() {
             return;

@@ -1,4 +1,4 @@
-//! etcd: what its members say of themselves, and what gives space back.
+//! etcd: commands that show the members' status, and commands that free space.
 //!
 //! Every line asks through one host, since etcdctl and its key are there and not where vedette runs.
 

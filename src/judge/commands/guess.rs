@@ -93,7 +93,7 @@ fn by_path(path: &str) -> Option<Distribution> {
     .find_map(|(start, distribution)| path.starts_with(start).then_some(distribution))
 }
 
-/// Members that said of themselves, in the latest round, that they lead.
+/// Members that reported themselves as leader in the latest round.
 fn leaders(cluster: &Name, cluster_snapshot: &ClusterSnapshot) -> std::collections::BTreeSet<Subject> {
     let rounds = cluster_snapshot.observations.values().filter_map(|observation| {
         match (&observation.outcome, &observation.probe.subject) {

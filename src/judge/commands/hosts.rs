@@ -68,7 +68,7 @@ impl Commands<'_> {
         self.filtered(Id::EtcdComplaints, subject, Program::Etcd, 2000, filter)
     }
 
-    /// What kube-apiserver says of etcd on the host of `subject`.
+    /// What kube-apiserver logs about etcd on the host of `subject`.
     pub(in crate::judge) fn apiserver_on_etcd(&self, subject: &Subject) -> Command {
         self.filtered(Id::ApiserverOnEtcd, subject, Program::Apiserver, 500, " 2>&1 | grep -i etcd | tail")
     }
@@ -114,7 +114,7 @@ impl Commands<'_> {
         }
     }
 
-    /// What the kubelet, or the service in its place, said in the last quarter of an hour.
+    /// What the kubelet, or the service in its place, logged in the last quarter of an hour.
     pub(in crate::judge) fn kubelet_log(&self, subject: &Subject) -> Command {
         let host = self.host(subject);
         let line = self.layout.map_or_else(

@@ -7,7 +7,7 @@ pub(super) struct Layout {
     pub(super) user: Option<&'static str>,
     /// How crictl is called; `None` where the control plane runs in no containers.
     pub(super) crictl: Option<&'static str>,
-    /// The systemd unit whose journal tells of the control plane's start.
+    /// The systemd unit whose journal has the control plane's start.
     pub(super) unit: &'static str,
     /// How etcdctl is called.
     pub(super) etcdctl: Etcdctl,

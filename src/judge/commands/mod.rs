@@ -1,4 +1,4 @@
-//! What people are told to run, in one place: a rule asks by intent and writes no shell text.
+//! The commands for people, in one place: a rule asks by intent and writes no shell text.
 //!
 //! One file per distribution holds its paths and programs (`layout.rs`); `etcd`, `hosts`, `certificates`, `network` and
 //! `credentials` hold the commands by topic. Nothing here runs anything. A command only reads unless it says that it
@@ -137,7 +137,7 @@ impl<'a> Commands<'a> {
         format!("{} {}", self.login(host), quoted(script))
     }
 
-    /// `script` on each of `hosts`, and what ssh says of one does not stop the others.
+    /// `script` on each of `hosts`, and the failure of one does not stop the others.
     fn on_each(&self, hosts: &[String], script: &str) -> String {
         match hosts {
             [only] => self.on(only, script),

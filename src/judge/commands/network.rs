@@ -23,7 +23,7 @@ impl Commands<'_> {
         known.next().map(|(_, url)| url.as_str())
     }
 
-    /// kubectl by the same way, whatever the person's kubeconfig says of proxies.
+    /// kubectl by the same path, whether or not the person's kubeconfig has a proxy.
     fn kubectl(&self, subject: &Subject) -> String {
         let proxy = self.proxy_before(subject).map_or_else(String::new, |url| format!("HTTPS_PROXY='{url}' "));
         format!("{proxy}kubectl")
@@ -110,7 +110,7 @@ impl Commands<'_> {
         direct.collect()
     }
 
-    /// What tells a path that drops large ClientHellos, and a way around it.
+    /// Commands that show whether the path drops large ClientHellos, and a way around it.
     pub(in crate::judge) fn hellos(&self, subject: &Subject) -> Vec<Command> {
         let (proxy, address) = (self.through(subject), self.address(subject));
         let ask = |curves: &str| {
@@ -142,7 +142,7 @@ impl Commands<'_> {
         Command::read(Id::Name, format!("getent ahosts {host}")).note(note)
     }
 
-    /// What DNS says of a name, and which server said it.
+    /// What DNS has for a name, and which server answered.
     pub(in crate::judge) fn resolve(&self, host: &str) -> Command {
         Command::read(Id::Resolve, format!("getent ahosts {host}; resolvectl query {host}"))
     }
@@ -185,8 +185,8 @@ fn path_to(host: &str) -> Command {
     Command::read(Id::Path, format!("tracepath -n -m 15 {host}"))
 }
 
-/// Whether anything at a site responds that is more than a cluster: some of its `hosts`, asked from `vantage`. Told by the
-/// mail about several of them, which belongs to no rule.
+/// Whether any host of a site responds: pings some of its `hosts` from `vantage`. For the mail about an unreachable
+/// site, which belongs to no rule.
 #[must_use]
 pub fn any_host(hosts: &[&str], vantage: &str) -> Command {
     let line = format!("for host in {}; do ping -qc2 -W1 $host; done", hosts.join(" "));

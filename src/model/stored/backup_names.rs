@@ -3,7 +3,7 @@
 //!
 //! Reads single names and nothing else. What such a name means for what lies there is decided in `replaced.rs`.
 
-/// What the name of a folder says of it.
+/// What the name of a folder shows about its content.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FolderHint {
     /// In use.
@@ -14,7 +14,7 @@ pub(super) enum FolderHint {
     KeptOf(String),
 }
 
-/// What the name of a file says of it.
+/// What the name of a file shows about its content.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FileHint {
     /// In use.
@@ -144,7 +144,7 @@ pub(super) fn stem(name: &str) -> String {
 enum What {
     Kept,
     Date,
-    /// Anything else, numbers that are no dates among it: they tell hosts apart.
+    /// Anything else; numbers other than dates too, because they distinguish hosts.
     Word,
 }
 

@@ -129,7 +129,7 @@ pub struct IncidentFacts {
     pub impact: String,
     /// The likely cause and why we think so.
     pub likely_cause: String,
-    /// Who was told.
+    /// The recipients.
     pub notified: String,
     /// When the last message was composed.
     pub notified_at: Option<Moment>,
@@ -174,13 +174,13 @@ pub struct EvidenceLine {
 pub struct Tally {
     /// All is well.
     pub ok: usize,
-    /// Cannot tell.
+    /// Not known.
     pub unknown: usize,
     /// Something is wrong.
     pub degraded: usize,
     /// Users are not served.
     pub down: usize,
-    /// Of all of them: nothing is said about them.
+    /// Of all of them: no mail is sent about them.
     pub silenced: usize,
 }
 
@@ -208,7 +208,7 @@ pub struct ClusterLine {
     pub why: String,
     /// Since when it is not well.
     pub since: Option<Moment>,
-    /// Until when nothing is said about it.
+    /// Until when it is silenced.
     pub silenced: Option<Moment>,
     /// Instances that were ready at their latest probe, and of how many.
     pub instances: String,

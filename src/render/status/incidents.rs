@@ -20,7 +20,7 @@ use super::probes::lines;
 /// Probes and consequences shown of one incident.
 const SHOWN: usize = 8;
 
-/// What is said of an incident of which everything has begun to recover.
+/// The state of an incident of which everything has begun to recover.
 pub(super) const RECOVERING: &str = "recovering";
 
 /// Everything about an open incident.
@@ -94,7 +94,7 @@ pub(super) fn ended(page: Page<'_>, incident: &Incident) -> Option<Ended> {
     })
 }
 
-/// The finding as the alarm holds it now: the incident's copy is renewed only when something is said.
+/// The finding as the alarm holds it now: the incident's copy is renewed only when a mail is composed.
 fn latest<'a>(page: Page<'a>, incident: &'a Incident, finding: &'a Finding) -> &'a Finding {
     let key = finding.key();
     let current = page.snapshot.alarms.iter().map(|alarm| &alarm.finding).find(|finding| finding.key() == key);

@@ -1,4 +1,4 @@
-//! etcd members: what each says of itself, and how full it is.
+//! etcd members: what each reports of itself, and how full it is.
 
 use crate::judge::phrases::lasting;
 use crate::model::etcd::{MemberMetrics, MemberStatus, Slowest};
@@ -49,7 +49,7 @@ pub(super) fn members(page: Page<'_>, cluster: &Name, cluster_snapshot: &Cluster
                 backend: None,
                 alarms: Vec::new(),
             };
-            // Before etcd 3.6 only the metrics listener or the configuration tell it.
+            // Before etcd 3.6 only the metrics listener or the configuration has it.
             let quota = facts.and_then(|facts| facts.quota).map(|quota| quota.bytes);
             let status = statuses.iter().find(|(of, _)| *of == *member).map(|(_, status)| *status);
             all.push(match (status, told(cluster_snapshot, &round, member).filter(|_| parts.is_metrics_only)) {
@@ -90,7 +90,7 @@ fn told<'a>(cluster_snapshot: &'a ClusterSnapshot, etcd: &Subject, member: &Name
     }
 }
 
-/// What each member of the latest round said.
+/// What each member of the latest round reported.
 pub(super) fn statuses<'a>(cluster_snapshot: &'a ClusterSnapshot, etcd: &Subject) -> Vec<(Name, &'a MemberStatus)> {
     match latest(cluster_snapshot, etcd, ProbeKind::EtcdStatus).map(|observation| &observation.outcome) {
         Some(Ok(Reading::EtcdStatus(answers))) => {
@@ -137,7 +137,7 @@ fn by_status(blank: Member, status: &MemberStatus, quota: Option<u64>, all: &[(N
     }
 }
 
-/// Without a client port the metrics are all that a member says of itself.
+/// Without a client port the metrics are all that a member reports.
 fn by_metrics(blank: Member, told: &MemberMetrics, quota: Option<u64>) -> Member {
     let role = match (told.is_leader, told.has_leader) {
         (Some(true), _) => "leader",

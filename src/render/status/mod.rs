@@ -2,7 +2,7 @@
 //!
 //! [`Status::of`] reads the snapshot and decides what is shown in which order; the renderings decide only its form.
 //! Pure: no clock, no request, no state. Nothing here judges: states are read from what the rules have found, and what
-//! could not be seen is said instead of being called good. Called by `expose`, and by `cli` for a page it fetched.
+//! could not be seen is shown as unknown instead of good. Called by `expose`, and by `cli` for a page it fetched.
 //!
 //! Bounds: a page shows 50 clusters, the details of the worst of them as far as 72 cells go (always one),
 //! six incidents in full, twelve certificates, thirty gaps. What finds no room is counted and one request away

@@ -20,7 +20,7 @@ pub(super) fn wall(at: UnixTime, now: Now) -> Moment {
     Moment { at: at.to_string(), age, age_seconds: seconds(millis) }
 }
 
-/// An instant whose age the monotonic clock tells, so that a stepped wall clock cannot make it older or younger.
+/// An instant whose age comes from the monotonic clock, so that a stepped wall clock cannot make it older or younger.
 pub(super) fn mono(at: Now, now: Now) -> Moment {
     let age = now.since(at);
     Moment { at: at.wall.to_string(), age: format!("{} ago", lasting(age)), age_seconds: age.as_secs_f64() }

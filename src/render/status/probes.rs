@@ -41,7 +41,7 @@ pub(super) fn broken<'a>(cluster_snapshot: &'a ClusterSnapshot, subject: &Subjec
     (!API.iter().any(is_later)).then_some(tripped)
 }
 
-/// A cell for each member or subject that `observation` tells of.
+/// A cell for each member or subject that `observation` reports.
 pub(super) fn cells(page: Page<'_>, observation: &Observation) -> Vec<(Subject, Cell)> {
     let is_fresh = is_fresh(page, observation);
     rows(page, observation)

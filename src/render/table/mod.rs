@@ -37,11 +37,11 @@ pub struct Pass<'a> {
     pub observations: &'a [Observation],
     /// What is wrong.
     pub findings: &'a [Finding],
-    /// What could not be told.
+    /// What could not be determined.
     pub unknowns: &'a [Unknown],
     /// The words of a finding's rule, as a mail subject says them after the cluster's name.
     pub headline: &'a dyn Fn(&Finding) -> String,
-    /// What a rule tells, in a few words.
+    /// What a rule reports, in a few words.
     pub title: &'a dyn Fn(RuleId) -> &'static str,
 }
 

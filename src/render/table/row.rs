@@ -21,7 +21,7 @@ pub(in crate::render) struct Row {
     pub(in crate::render) unseen: Option<Unseen>,
     pub(in crate::render) phases: Phases,
     pub(in crate::render) end: Option<End>,
-    /// What an etcd member said of itself, whole.
+    /// The complete status of an etcd member.
     pub(in crate::render) status: Option<MemberStatus>,
 }
 
@@ -46,7 +46,7 @@ pub enum Saw {
     Foreign,
     /// A member that follows no leader.
     NoLeader,
-    /// A member that tells of an alarm.
+    /// A member that reports an alarm.
     Alarm,
     /// It works, but sheds load.
     Shed,
@@ -90,7 +90,7 @@ impl Row {
 }
 
 impl Saw {
-    /// Whether it is known not to be well, as against what could not be told.
+    /// Whether it is known to be bad, rather than unknown.
     #[must_use]
     pub const fn is_amiss(self) -> bool {
         match self {

@@ -131,7 +131,7 @@ pub(super) fn sentence(pass: Pass<'_>, finding: &Finding) -> String {
     format!("{place}: {}", (pass.headline)(finding))
 }
 
-/// Why nothing can be told, in a bounded word.
+/// Why the state is unknown, in a bounded word.
 pub(super) const fn reason(why: Why) -> &'static str {
     match why {
         Why::Suspected { .. } => "suspected",

@@ -1,7 +1,7 @@
-//! Incidents: which alarms are told together, what names the thread, and when something is to be said.
+//! Incidents: which alarms are mailed together, which finding names the thread, and when a mail is due.
 //!
-//! A finding whose cause is active is folded into the cause's incident and never told on its own; a root cause found
-//! later is told in the same thread; several findings of one cluster inside the settle window are one incident.
+//! A finding whose cause is active is folded into the cause's incident and gets no mail of its own; a root cause found
+//! later is mailed in the same thread; several findings of one cluster inside the settle window are one incident.
 
 mod lookup;
 mod open;
@@ -28,8 +28,8 @@ use open::Open;
 /// Incidents that have ended and are kept for people to read.
 const KEPT: usize = 50;
 
-/// All incidents. What is asked for with every input is filed under what it is asked by: thousands may be open, and one
-/// may have thousands of parts.
+/// All incidents. What every input needs is indexed, because thousands may be open, and one may have thousands of
+/// parts.
 #[derive(Debug, Clone)]
 pub struct Incidents {
     open: BTreeMap<IncidentId, Open>,
@@ -41,7 +41,7 @@ pub struct Incidents {
     spent: BTreeSet<IncidentId>,
 }
 
-/// Something to be said of an incident.
+/// A mail that is due about an incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
     /// Of which incident.
@@ -51,14 +51,14 @@ pub struct Notification {
 }
 
 impl Incidents {
-    /// No incidents; `relations` tells what follows from what.
+    /// No incidents; `relations` says which findings follow from which.
     #[must_use]
     pub fn new(relations: Relations) -> Self {
         let (open, ended, spent) = (BTreeMap::new(), VecDeque::new(), BTreeSet::new());
         Self { open, ended, past: Recurrences::default(), relations, lookup: Lookup::default(), spent }
     }
 
-    /// Takes back an incident from before a restart.
+    /// Restores an incident from before a restart.
     pub fn restore(&mut self, incident: Incident, policy: &Policy, now: Mono) {
         if incident.over.is_some() {
             self.keep_ended(Arc::new(incident));
@@ -67,12 +67,12 @@ impl Incidents {
         self.insert(Open::restored(incident, self.relations, policy, now));
     }
 
-    /// Takes back that an incident was resolved before a restart.
+    /// Restores the record of an incident that was resolved before a restart.
     pub fn remember(&mut self, past: Past) {
         self.past.add(past);
     }
 
-    /// When the like of `incident` happened before it began.
+    /// When incidents of the same kind as `incident` happened before it.
     #[must_use]
     pub fn before(&self, incident: &Incident) -> Option<Before> {
         self.past.before(incident)
@@ -104,7 +104,8 @@ impl Incidents {
         self.still_settling(finding).is_some()
     }
 
-    /// Folds a finding into the incident of its cause. Returns what is to be said because it is graver than the cause.
+    /// Folds a finding into the incident of its cause. Returns the mail that is due because it is more severe than the
+    /// cause.
     pub fn fold(&mut self, incident: &IncidentId, finding: &Finding, now: Mono) -> Option<Notification> {
         self.add(incident, finding, now);
         self.change(incident, |open| {
@@ -120,12 +121,12 @@ impl Incidents {
         self.change(incident, |open| open.worsen(finding, policy, now));
     }
 
-    /// Takes in newer evidence of a finding without saying anything.
+    /// Records newer evidence of a finding, without a mail.
     pub fn refresh(&mut self, incident: &IncidentId, finding: &Finding) {
         self.change(incident, |open| open.refresh(finding));
     }
 
-    /// A finding that was recovering stands again: what was not told because of that is told now.
+    /// A finding that was recovering is bad again: a mail that was withheld because of that is due now.
     pub fn relapse(&mut self, incident: &IncidentId, finding: &Finding, now: Mono) {
         self.change(incident, |open| {
             open.refresh(finding);
@@ -133,9 +134,9 @@ impl Incidents {
         });
     }
 
-    /// The open incident that was told, whose cause has ended and explains `finding`, which began while the cause
-    /// stood. What remains of such an incident is told within the policy's `ongoing_after`, so nothing is lost by
-    /// adding to it.
+    /// The open incident that was mailed, whose cause has ended and explains `finding`, which began while the cause was
+    /// ongoing. What remains of such an incident is mailed within the policy's `ongoing_after`, so the finding can join
+    /// it and is still mailed.
     #[must_use]
     pub fn aftermath_of(&self, finding: &Finding) -> Option<IncidentId> {
         let winding_down = self.lookup.remaining(finding).filter_map(|id| self.open.get(id));
@@ -162,10 +163,10 @@ impl Incidents {
         is_over
     }
 
-    /// What is to be said at `now` because of time alone. `is_mute` tells that nothing may be said of clusters now.
+    /// Mails that are due at `now` because of time alone. With `is_mute` none about clusters may be sent now.
     ///
-    /// A warning of which `eases` says that everything recovers as it is about to be told stays untold, unless it gets
-    /// worse again: a hold may end in the same second as the fault. What is critical is told all the same.
+    /// A warning whose findings are all recovering, by `eases`, when its mail is due is not mailed unless it gets worse
+    /// again, because a hold may end in the same second as the fault. A critical incident is mailed nevertheless.
     pub fn due(
         &mut self,
         policy: &Policy,
@@ -177,7 +178,7 @@ impl Incidents {
         due.into_iter().filter_map(|id| self.change(&id, |open| open.due(policy, now, &eases))).flatten().collect()
     }
 
-    /// What would have been said of open incidents if there had been anybody to tell.
+    /// Mails about open incidents that were not composed while no mail was configured.
     pub fn untold(&mut self, policy: &Policy, now: Mono) -> Vec<Notification> {
         let is_untold = |open: &&Open| open.settles.is_none() && !open.is_told() && open.incident.level > Level::Info;
         let ids: Vec<IncidentId> = self.open.values().filter(is_untold).map(|open| open.incident.id.clone()).collect();
@@ -211,7 +212,7 @@ impl Incidents {
         None
     }
 
-    /// When something is next to be said because of time alone.
+    /// When the next mail is due because of time alone.
     #[must_use]
     pub fn next(&self, is_mute: bool) -> Option<Mono> {
         self.lookup.next(is_mute)
@@ -222,7 +223,7 @@ impl Incidents {
         self.change_any(id, |incident| notify(incident, reason, now))
     }
 
-    /// Notes that all messages of an incident but the last `owed` wait no more.
+    /// Notes that all messages of an incident but the last `owed` have left the outbox.
     pub fn note_settled(&mut self, id: &IncidentId, owed: usize) {
         self.change_any(id, |incident| settle(incident, owed));
     }
@@ -249,7 +250,7 @@ impl Incidents {
         self.open.contains_key(id)
     }
 
-    /// Open incidents in which a finding stands.
+    /// Open incidents in which a finding is ongoing.
     pub fn with_part(&self, key: &FindingKey) -> impl Iterator<Item = &IncidentId> {
         self.lookup.with_part(key)
     }
@@ -310,7 +311,7 @@ impl Incidents {
         self.change(&id, |_| ());
     }
 
-    /// Changes an open incident, and files it anew.
+    /// Changes an open incident, and updates the index.
     fn change<R>(&mut self, id: &IncidentId, change: impl FnOnce(&mut Open) -> R) -> Option<R> {
         let open = self.open.get_mut(id)?;
         let result = change(open);
@@ -335,7 +336,7 @@ impl Incidents {
     }
 }
 
-/// Notes in an incident that all its messages but the last `owed` wait no more.
+/// Notes in an incident that all its messages but the last `owed` have left the outbox.
 pub fn settle(incident: &mut Incident, owed: usize) {
     incident.told.settled = Some(incident.told.messages.saturating_sub(u32::try_from(owed).unwrap_or(u32::MAX)));
 }
@@ -362,7 +363,7 @@ fn notify(incident: &mut Incident, reason: MessageReason, now: UnixTime) -> u32 
 }
 
 /// Hash of cluster, rule, subject and first bad probe: the same after a restart, different for the next time. `again`
-/// tells apart what is opened anew because the first of that name is over or lost.
+/// distinguishes an incident that is opened anew because the first of that identity is over or lost.
 fn identity(finding: &Finding, again: u32) -> IncidentId {
     let subject = finding.subject.to_string();
     let since = finding.since.as_millis().to_string();

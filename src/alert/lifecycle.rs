@@ -1,7 +1,7 @@
-//! Alarms on their way: pending, firing, clearing, gone. One per rule and subject.
+//! The lifecycle of alarms: pending, firing, clearing, ended. One per rule and subject.
 //!
-//! Hold clocks count observed time only. While a verdict is unknown they stand still, so neither blindness nor a
-//! restart raises or clears anything.
+//! Hold clocks count observed time only. While a verdict is unknown they stop, so neither a lost network nor a restart
+//! raises or clears anything.
 
 mod tracked;
 
@@ -19,16 +19,16 @@ use super::relations::{Near, Relations, RuleScope};
 
 use tracked::{Filed, TrackedAlarm};
 
-/// All alarms. What is asked for with every input is filed under what it is asked by: thousands may stand.
+/// All alarms. What every input needs is indexed, because there may be thousands.
 #[derive(Debug, Clone, Default)]
 pub struct Lifecycle {
     relations: Relations,
     tracked_alarms: BTreeMap<FindingKey, TrackedAlarm>,
-    /// All of them by where they are: each judgement asks for those of one cluster, or of the vantage.
+    /// All of them by cluster, or the vantage: each evaluation needs those of one.
     placed: Index<Option<Name>, FindingKey>,
     /// Holds that are not over, by when they end.
     ends: BTreeSet<(Mono, FindingKey)>,
-    /// The same by where they are.
+    /// The same by cluster, or the vantage.
     pending: Index<Option<Name>, FindingKey>,
     /// Those that fire, are worth an incident, and have none.
     unassigned: Index<Option<Name>, FindingKey>,
@@ -41,7 +41,7 @@ pub struct Lifecycle {
 /// What a verdict did to an alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing that anybody must know of.
+    /// Nothing that must be recorded.
     None,
     /// A new alarm waits out its hold.
     Raised,
@@ -53,18 +53,18 @@ pub enum Step {
     Changed,
     /// It has recovered; the scheduled start of the first good probe.
     Recovered(UnixTime),
-    /// It was good again before its hold was over: nothing was or will be said.
+    /// It was good again before its hold was over, so no mail was or will be sent.
     Dropped,
 }
 
 impl Lifecycle {
-    /// No alarms; `relations` tells what follows from what.
+    /// No alarms; `relations` says which findings follow from which.
     #[must_use]
     pub fn new(relations: Relations) -> Self {
         Self { relations, ..Self::default() }
     }
 
-    /// Takes in a verdict.
+    /// Processes a verdict.
     pub fn take(&mut self, key: &FindingKey, verdict: Verdict, policy: &Policy, now: Now) -> Step {
         match &verdict {
             Verdict::Unknown(Why::Suspected { .. }) => {
@@ -97,7 +97,7 @@ impl Lifecycle {
         step
     }
 
-    /// Takes back an alarm that was written down before a restart. The gap is not booked.
+    /// Restores an alarm that was recorded before a restart. The gap does not count for its hold.
     pub fn restore(&mut self, alarm: Alarm, now: Now) {
         let key = alarm.key();
         let fired = alarm.is_firing().then_some(now.mono);
@@ -165,7 +165,7 @@ impl Lifecycle {
         self.unassigned.of(place)
     }
 
-    /// When the hold of an alarm ended, or when it was taken back from before a restart.
+    /// When the hold of an alarm ended, or when it was restored after a restart.
     #[must_use]
     pub fn fired(&self, key: &FindingKey) -> Option<Mono> {
         self.tracked_alarms.get(key)?.fired
@@ -245,7 +245,7 @@ impl Lifecycle {
         Some(tracked.alarm)
     }
 
-    /// Files an alarm anew after it changed.
+    /// Updates the index after a change of an alarm.
     fn file(&mut self, key: &FindingKey) {
         let relations = self.relations;
         let Some(tracked) = self.tracked_alarms.get_mut(key) else { return };

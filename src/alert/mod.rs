@@ -1,6 +1,5 @@
-//! From verdicts to messages: holds and recovery (`lifecycle`), incidents and root causes (`group`), what is owed to
-//! people (`outbox`), which recipients a relay refuses (`refused`), and about which clusters nothing is said
-//! (`silence`).
+//! From verdicts to messages: holds and recovery (`lifecycle`), incidents and root causes (`group`), unsent messages
+//! (`outbox`), recipients that a relay refuses (`refused`), and silenced clusters (`silence`).
 //!
 //! Pure; knows nothing of probes or rules: which finding explains which comes in with `relations`.
 

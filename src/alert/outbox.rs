@@ -23,15 +23,15 @@ const MOST: usize = 500;
 /// Delay after a permanent refusal, which ends only when a person corrects the relay or the address.
 const AFTER_REJECTION: Duration = Duration::from_secs(300);
 
-/// Everything owed.
+/// All unsent messages.
 #[derive(Debug, Clone, Default)]
 pub struct Outbox {
     queues: BTreeMap<IncidentId, IncidentQueue>,
     /// Which incident a message is of.
     of: BTreeMap<MessageId, IncidentId>,
-    /// Incidents of which a message may go, the gravest first.
+    /// Incidents of which a message may be sent, the most severe first.
     free: BTreeMap<Priority, IncidentId>,
-    /// The others, by when a message of theirs may go.
+    /// The others, by when a message of theirs may be sent.
     later: BTreeSet<(Mono, IncidentId)>,
     /// Messages that wait for a persist.
     unwritten: BTreeMap<u64, Vec<MessageId>>,
@@ -48,29 +48,29 @@ pub enum Settlement {
     Accepted {
         /// What was sent.
         delivery: Box<Delivery>,
-        /// Earlier messages of the incident, refused before, which need not be said any more.
+        /// Earlier messages of the incident, refused before, which need not be sent any more.
         replaced: Vec<MessageId>,
     },
-    /// It stays owed.
+    /// It stays in the outbox.
     Owed(Box<Delivery>),
     /// No recipient was sent it.
     Unknown,
 }
 
 impl Outbox {
-    /// Owes a message; it goes once persist `sequence` has ended, or at `until`. Returns what had to be dropped.
+    /// Adds a message; it is sent once persist `sequence` has ended, or at `until`. Returns what had to be dropped.
     pub fn owe(&mut self, delivery: Delivery, sequence: u64, until: Mono, now: Mono) -> Option<Delivery> {
         self.unwritten.entry(sequence).or_default().push(delivery.message.id.clone());
         self.take_in(delivery, EntryState::Unwritten { sequence, until }, now);
         self.shed()
     }
 
-    /// Takes back what was owed before a restart; it is already durable.
+    /// Restores a message from before a restart; it is already durable.
     pub fn restore(&mut self, delivery: Delivery, now: Mono) {
         self.take_in(delivery, EntryState::Ready(now), now);
     }
 
-    /// A persist ended: messages that waited for it may go. A failed persist holds nothing back.
+    /// A persist ended: messages that waited for it may be sent. A failed persist delays none.
     pub fn written(&mut self, sequence: u64, works: bool, now: Mono, mark: impl Fn(&mut Message)) {
         let later = self.unwritten.split_off(&(sequence + 1));
         for message in std::mem::replace(&mut self.unwritten, later).into_values().flatten() {
@@ -85,7 +85,8 @@ impl Outbox {
         }
     }
 
-    /// Takes the next message that may go at `now`, if any: the gravest, as far as `policy` lets another one go.
+    /// Takes the next message that may be sent at `now`, if any: the most severe, as far as `policy` allows another
+    /// attempt.
     ///
     /// One of the attempts that it allows at once is kept for what is critical: a relay that is slow with warnings must
     /// not hold it up.
@@ -142,13 +143,13 @@ impl Outbox {
         settled.map_or(Settlement::Unknown, Settlement::Owed)
     }
 
-    /// Changes what is owed, if it still is.
+    /// Changes a message that is still unsent.
     pub fn amend(&mut self, message: &MessageId, change: impl FnOnce(&mut Delivery)) {
         self.change(message, |entry| change(&mut entry.delivery));
     }
 
-    /// Whether the first message of an incident is still owed, nobody has got it, and no attempt at any of its messages
-    /// is under way, so that they can be replaced by one.
+    /// Whether the first message of an incident is unsent, no recipient has got it, and no attempt at any of its
+    /// messages is under way, so that they can be replaced by one.
     #[must_use]
     pub fn is_untold(&self, incident: &IncidentId) -> bool {
         let Some(queue) = self.queues.get(incident) else { return false };
@@ -158,7 +159,7 @@ impl Outbox {
         first && queue.entries.iter().all(is_untold)
     }
 
-    /// Drops everything owed of an incident. Returns what was dropped.
+    /// Drops all unsent messages of an incident. Returns what was dropped.
     pub fn withdraw(&mut self, incident: &IncidentId) -> Vec<MessageId> {
         let Some(queue) = self.queues.remove(incident) else { return Vec::new() };
         self.unfile(incident, queue.place);
@@ -176,19 +177,19 @@ impl Outbox {
         dropped
     }
 
-    /// Messages that are owed of an incident.
+    /// Unsent messages of an incident.
     #[must_use]
     pub fn owes(&self, incident: &IncidentId) -> usize {
         self.queues.get(incident).map_or(0, |queue| queue.entries.len())
     }
 
-    /// Whether another message can be owed without dropping one.
+    /// Whether another message can be added without dropping one.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.of.len() < MOST
     }
 
-    /// Everything owed, oldest first.
+    /// All unsent messages, oldest first.
     #[must_use]
     pub fn owed(&self) -> Vec<Delivery> {
         let mut entries: Vec<&Entry> = self.entries().collect();
@@ -210,7 +211,7 @@ impl Outbox {
         }
     }
 
-    /// When the next message may go.
+    /// When the next message may be sent.
     #[must_use]
     pub fn next(&self, policy: &Policy, may_go: impl Fn(&Message) -> bool) -> Option<Mono> {
         let free = self.first_free(policy, &may_go);
@@ -220,7 +221,7 @@ impl Outbox {
         free.into_iter().chain(later).min()
     }
 
-    /// Since when the oldest critical message has been owed.
+    /// Since when the oldest critical message has been unsent.
     #[must_use]
     pub fn oldest_critical(&self) -> Option<Mono> {
         self.entries().filter(|entry| entry.is_critical()).map(|entry| entry.since).min()
@@ -242,7 +243,7 @@ impl Outbox {
         self.queues.values().flat_map(|queue| &queue.entries)
     }
 
-    /// The gravest incident of which a message may go, and that message's position.
+    /// The most severe incident of which a message may be sent, and that message's position.
     fn first_free(&self, policy: &Policy, may_go: impl Fn(&Message) -> bool) -> Option<(IncidentId, usize)> {
         let places = policy.mails_at_once.saturating_sub(self.under_way.len());
         let kept = usize::from(policy.mails_at_once > 1);
@@ -292,7 +293,7 @@ impl Outbox {
         result
     }
 
-    /// Files an incident where it belongs after a change of its messages, or because `now` has come.
+    /// Updates the place of an incident after a change of its messages, or because `now` has come.
     fn refile(&mut self, incident: &IncidentId, now: Option<Mono>) {
         let Some(queue) = self.queues.get(incident) else { return };
         let place = match queue.next() {
@@ -324,7 +325,7 @@ impl Outbox {
         }
     }
 
-    /// The least grave goes first, of those a repeat, of those the oldest.
+    /// Drops the least severe message, of those a repeat, of those the oldest.
     fn shed(&mut self) -> Option<Delivery> {
         if self.of.len() <= MOST {
             return None;

@@ -1,4 +1,4 @@
-//! Silences in force, each with the instant at which it ends by itself. What they hold back stands with the incidents
+//! Silences in force, each with the instant at which it ends by itself. What they withhold is recorded in the incidents
 //! (`group/withheld.rs`).
 
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ impl Silences {
         self.active.remove(cluster).map(|active| active.silence)
     }
 
-    /// Clusters whose silence is over by either clock: one that steps must not keep anybody uninformed.
+    /// Clusters whose silence is over by either clock: a clock that steps must not prolong one.
     #[must_use]
     pub fn over(&self, now: Now) -> Vec<Name> {
         let is_over = |active: &Active| active.ends <= now.mono || active.silence.until <= now.wall;

@@ -1,4 +1,4 @@
-//! From beliefs to alarms: what was touched is judged, and what each verdict means is written down and handed on.
+//! From observations to alarms: evaluates the clusters with news, records each change of an alarm and passes it on.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ impl Engine {
                 break;
             }
         }
-        // The vantage first: what it says decides what is believed of all others.
+        // The vantage first, because without its network no fault of a cluster is believed.
         for scope in self.touched.take(now.mono) {
             self.judge_scope(scope.as_ref(), &policy, now);
         }

@@ -69,7 +69,7 @@ impl Engine {
     /// Assigns every firing alarm to an incident, and composes the mails that are due.
     pub(super) fn notify(&mut self, now: Now) {
         let is_blind = self.view.path().is_blind();
-        // Everything is judged anew when the path is back.
+        // Everything is evaluated anew when the network is back.
         let places = self.assignments.take(now.mono).into_iter().filter(|place| !is_blind || place.is_none());
         for place in places.collect::<Vec<_>>() {
             self.assign_all(&place, now);
@@ -207,21 +207,21 @@ impl Engine {
         self.say(Some(Notification { incident: id.clone(), reason: MessageReason::HappenedWhileMute }), now);
     }
 
-    /// A relay has taken a message of an incident: those before it wait no more.
+    /// A relay has accepted a message of an incident: those before it have left the outbox.
     fn note_settled(&mut self, told: &Incident) {
         let owed = self.outbox.owes(&told.id);
         self.incidents.note_settled(&told.id, owed);
         if self.incidents.incident(&told.id).is_some() {
             self.note_incident(&told.id);
         } else {
-            // Over for so long that it is kept by the store alone: as it was when this was written.
+            // Over for so long that only the store has it: as it was when the message was composed.
             let mut told = told.clone();
             settle(&mut told, owed);
             self.changes.push(Change::Incident(Box::new(told)));
         }
     }
 
-    /// Says again, now that there is room, what the outbox had no room for.
+    /// Composes again, now that there is room, the mails that the outbox had no room for.
     fn say_dropped(&mut self, now: Now) {
         let policy = Arc::clone(self.view.policy());
         while self.outbox.has_room()
@@ -255,8 +255,8 @@ impl Engine {
     fn assign(&mut self, key: &FindingKey, awaited: &BTreeMap<RuleScope, Mono>, now: Now) -> Option<Mono> {
         let finding = self.lifecycle.alarm(key).map(|alarm| alarm.finding.clone())?;
         let policy = Arc::clone(self.view.policy());
-        // A warning has waited out its hold; some seconds more cost less than a second mail of the same event. With the
-        // first of them told, the others join it.
+        // The hold of the warning is over; some seconds more are better than a second mail about the same event. Once
+        // the first of them is mailed, the others join its incident.
         let company = awaited.get(&RuleScope::of(key)).filter(|_| finding.level == Level::Warning);
         if let Some(until) = company
             && !self.incidents.is_joinable(&finding)
@@ -286,7 +286,7 @@ impl Engine {
         let fired = self.lifecycle.fired(&key).unwrap_or(now.mono);
         let wait = self.cause_wait(finding.subject.cluster());
         let near = (relations().causes)(&key);
-        // Once the vantage sees again, what it sees is no consequence of its blindness.
+        // Once the vantage has its network again, what it sees is not a consequence of the loss.
         let is_past = |alarm: &Alarm| alarm.finding.rule == RuleId::F04 && !self.view.path().is_blind();
         let causes = near.iter().flat_map(|near| self.lifecycle.causes(near));
         let mut patience = None;
@@ -314,7 +314,7 @@ impl Engine {
         }
     }
 
-    /// Without a reference target that answers even a plain fault stays a suspicion for as long as that takes.
+    /// Without a reference target that answers, even a plain fault is confirmed only after this.
     fn cause_wait(&self, cluster: Option<&Name>) -> Duration {
         if self.view.references().any_beside(cluster) {
             CAUSE_WAIT
@@ -383,7 +383,7 @@ fn addresses(view: &crate::observe::view::View, incident: &Incident) -> BTreeMap
         .collect()
 }
 
-/// One address behind each proxy that an incident is about, for a command that tries the way.
+/// One address behind each proxy that an incident is about, for a command that tests the path.
 fn behind_proxies(inventory: &Inventory, incident: &Incident) -> Vec<(Subject, String)> {
     let lost = incident
         .parts

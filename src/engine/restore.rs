@@ -1,7 +1,7 @@
-//! Taking up what was known before a restart.
+//! Restores what was known before a restart.
 //!
-//! Every row may be missing, since one that cannot be read is left out. Whatever is missing, what stands must be told,
-//! and nothing is called over that no probe has seen good.
+//! Every row may be missing, since one that cannot be read is left out. Even then every ongoing finding must be mailed,
+//! and none may resolve without good probes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ impl Engine {
         self.stir_all();
     }
 
-    /// Returns the incidents that messages are owed of, as the latest of these messages shows them.
+    /// Returns the incidents that have unsent messages, as the latest of these messages shows them.
     fn restore_owed(&mut self, owed: Vec<Delivery>, now: Now) -> BTreeMap<IncidentId, Incident> {
         let mut copies = BTreeMap::new();
         for delivery in owed {
@@ -123,7 +123,8 @@ impl Engine {
         self.lifecycle.restore(Alarm { incident, ..alarm }, now);
     }
 
-    /// What stands in an open incident stands until a probe sees it good, whatever became of its own row.
+    /// A finding that is ongoing in an open incident goes on until a probe sees it good, even if its own row is
+    /// missing.
     fn restore_missing_alarms(&mut self, now: Now) {
         let mut missing: Vec<Alarm> = Vec::new();
         for incident in self.incidents.open() {

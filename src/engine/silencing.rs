@@ -1,5 +1,5 @@
-//! Silences: what people on the machine ask for, and what it does to what would be said. Looking, judging, incidents
-//! and the heartbeat know nothing of them.
+//! Silences: orders of people on the machine, and which mails they withhold. They do not affect probes, evaluation,
+//! incidents and the heartbeat.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use crate::model::verdict::Finding;
 use super::Engine;
 
 impl Engine {
-    /// Does what a person asked for. What names no watched cluster, or no time to come, is passed over: whoever takes
-    /// the order from the person says so to them.
+    /// Carries out a person's order. One that names no watched cluster, or no future time, is ignored: the part that
+    /// receives the order reports that.
     pub(super) fn order(&mut self, order: Order, now: Now) {
         match order {
             Order::Silence(silence) => {
@@ -30,7 +30,7 @@ impl Engine {
         self.is_snapshot_urgent = true;
     }
 
-    /// Takes up a silence from before a restart, unless a newer one was asked for since.
+    /// Restores a silence from before a restart, unless a newer one was set since.
     pub(super) fn restore_silence(&mut self, silence: Silence, now: Now) {
         if self.silences.of(&silence.cluster).is_none() {
             self.silences.begin(silence, now);

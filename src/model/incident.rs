@@ -1,4 +1,4 @@
-//! The life of what is wrong: alarms (one finding each) and incidents (what one mail thread is about).
+//! Alarms (one finding each) and incidents (what one mail thread is about).
 
 use std::fmt;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub struct IncidentId(pub String);
 pub struct Alarm {
     /// What is wrong, as last judged bad.
     pub finding: Finding,
-    /// Where it stands.
+    /// Its stage.
     pub stage: Stage,
     /// The incident that it belongs to; `None` until it fires.
     pub incident: Option<IncidentId>,
@@ -85,13 +85,13 @@ pub struct Incident {
 pub struct Part {
     /// The finding, as last judged bad.
     pub finding: Finding,
-    /// When it recovered; `None` while it stands.
+    /// When it recovered; `None` while it is ongoing.
     pub over: Option<UnixTime>,
     /// What has been mailed about it.
     #[serde(default)]
     pub said: Said,
-    /// Whether another part explains it. What follows from nothing else was only there at the same time. An older
-    /// release did not tell the two apart.
+    /// Whether another part explains it. A part that no other explains was only there at the same time. An older
+    /// release did not distinguish the two.
     #[serde(default = "unknown_follows")]
     pub follows: bool,
 }
@@ -117,8 +117,9 @@ pub struct Told {
     /// The latest expiry threshold mailed.
     #[serde(default)]
     pub band: Option<ExpiryThreshold>,
-    /// Messages that wait no more: accepted by a relay, or before one that was. Of the others each is owed, replaced by
-    /// one that is, or lost with the store. `None` where a release wrote it that did not count them.
+    /// Messages that have left the outbox: accepted by a relay, or older than one that was. Each of the others is in
+    /// the outbox, replaced by one that is, or lost with the store. `None` where a release wrote it that did not count
+    /// them.
     #[serde(default)]
     pub settled: Option<u32>,
 }
@@ -182,7 +183,7 @@ impl Incident {
         })
     }
 
-    /// Findings that still stand.
+    /// Findings that are ongoing.
     pub fn ongoing(&self) -> impl Iterator<Item = &Finding> {
         self.parts.iter().filter(|part| part.over.is_none()).map(|part| &part.finding)
     }

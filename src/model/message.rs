@@ -1,4 +1,4 @@
-//! Something to say to people, and how saying it went.
+//! Messages to people, and the results of sending them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -25,7 +25,7 @@ use super::zone::{self, Zone};
 #[serde(transparent)]
 pub struct MessageId(pub String);
 
-/// One thing to say, complete: rendering it later needs nothing else.
+/// One message, complete: rendering it later needs nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// Identity.
@@ -38,23 +38,23 @@ pub struct Message {
     pub level: Level,
     /// When it was composed.
     pub composed: UnixTime,
-    /// The incident as it stood then.
+    /// The incident as it was then.
     pub incident: Incident,
     /// Addresses, as configured, of the subjects concerned.
     pub addresses: BTreeMap<Subject, String>,
     /// How the hosts of the cluster are reached; an older release did not say.
     #[serde(default)]
     pub hosts: Hosts,
-    /// Where to read on, filled in.
+    /// Links to read more, with their placeholders filled in.
     #[serde(default)]
     pub links: Links,
-    /// Whose local time is shown beside UTC.
+    /// The time zone whose local time is shown beside UTC.
     #[serde(default, deserialize_with = "zone::lenient", skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<Zone>,
-    /// What the probes at the subjects concerned saw last.
+    /// The latest probes of the subjects concerned.
     #[serde(rename = "looks")]
     pub probes: Vec<ProbeLine>,
-    /// When the like of it happened before; `None` for never, as far as is remembered.
+    /// When incidents of the same kind happened before; `None` for never, as far as is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Before>,
     /// What took the place of the certificates that a resolved incident was about; empty for all others.
@@ -72,7 +72,7 @@ pub struct Message {
 pub enum Caveat {
     /// The store did not confirm in time: after a crash this message may come twice or its end may be missing.
     NotStored,
-    /// vedette started without its memory.
+    /// vedette started without its stored state.
     StartedEmpty,
 }
 
@@ -85,7 +85,7 @@ pub struct ProbeLine {
     pub address: String,
     /// Scheduled start.
     pub at: UnixTime,
-    /// Where the time went.
+    /// How the time was spent.
     pub phases: Phases,
     /// One-line summary of what was seen (`HTTP 200`, `leader 8e9e…, term 3`), or why nothing was.
     pub outcome: Result<String, Unseen>,
@@ -103,7 +103,8 @@ pub struct Delivery {
     pub attempts: u32,
     /// How the last attempt failed.
     pub last_failure: Option<DeliveryFailure>,
-    /// Recipients for whom a server has taken it: mail addresses without display names. It is never sent to them again.
+    /// Recipients for whom a server has accepted it: mail addresses without display names. It is never sent to them
+    /// again.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub served: BTreeSet<String>,
     /// Recipients for whom a server refused it for good. It is not offered to them again while others wait for it.
@@ -151,7 +152,7 @@ pub enum FailureClass {
     Temporary,
     /// 5xx.
     Permanent,
-    /// Anything else: broken talk, own fault.
+    /// Anything else: a violation of the protocol, or a fault of our own.
     Other,
 }
 

@@ -1,4 +1,5 @@
-//! Under what open incidents are found: what settles, what winds down, what is due, and what stands where.
+//! An index of open incidents: which may be joined, which are ending, which have a mail due, and which findings are
+//! ongoing in which.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use crate::model::verdict::{Finding, FindingKey};
 use super::open::Open;
 use super::withheld;
 
-/// The files.
+/// The index.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lookup {
     settling: Index<Option<Name>, IncidentId>,
@@ -21,12 +22,13 @@ pub(super) struct Lookup {
     root_scope: Index<RuleScope, IncidentId>,
     parts: Index<FindingKey, IncidentId>,
     withheld: Index<Option<Name>, IncidentId>,
-    /// By when something is to be said: of clusters, and of the vantage, which is said while nothing is of clusters.
+    /// By when a mail is due: of clusters, and apart from them of the vantage, whose mails are sent while those about
+    /// clusters are not.
     due: BTreeSet<(Mono, IncidentId)>,
     due_of_vantage: BTreeSet<(Mono, IncidentId)>,
 }
 
-/// Under what one incident is filed.
+/// The keys of one incident in the index.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Keys {
     settles: bool,
@@ -66,7 +68,7 @@ impl Lookup {
         self.withheld.keys().filter_map(Option::as_ref)
     }
 
-    /// Incidents of which something is due at `now`, in the order of their names.
+    /// Incidents that have a mail due at `now`, in the order of their identities.
     pub(super) fn due(&self, now: Mono, is_mute: bool) -> BTreeSet<IncidentId> {
         let of_clusters = self.due.iter().filter(|_| !is_mute).take_while(|(at, _)| *at <= now);
         let of_vantage = self.due_of_vantage.iter().take_while(|(at, _)| *at <= now);
@@ -79,17 +81,17 @@ impl Lookup {
         [of_clusters, first(&self.due_of_vantage)].into_iter().flatten().min()
     }
 
-    /// A finding stands in an incident.
+    /// A finding is ongoing in an incident.
     pub(super) fn stood(&mut self, key: &FindingKey, id: &IncidentId) {
         self.parts.insert(key, id);
     }
 
-    /// It stands there no more.
+    /// It has ended there.
     pub(super) fn fell(&mut self, key: &FindingKey, id: &IncidentId) {
         self.parts.remove(key, id);
     }
 
-    /// Files an incident anew after it changed.
+    /// Updates the index after a change of an incident.
     pub(super) fn file(&mut self, id: &IncidentId, open: &mut Open) {
         let filed = Keys {
             settles: open.settles.is_some(),
@@ -104,7 +106,7 @@ impl Lookup {
         }
     }
 
-    /// Takes an incident that is over out of all files.
+    /// Removes an incident that is over from the index.
     pub(super) fn forget(&mut self, id: &IncidentId, open: &Open) {
         self.refile(id, open.incident.cluster.as_ref(), &open.filed, &Keys::default());
     }

@@ -1,4 +1,4 @@
-//! One open incident: its parts, its clocks, and what of it is news.
+//! One open incident: its parts, its clocks, and which of its changes are to be mailed.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,24 +20,24 @@ use super::{Notification, withheld};
 pub(super) struct Open {
     pub(super) incident: Arc<Incident>,
     relations: Relations,
-    /// Until when it may still be joined and is not yet told; `None` once told or not worth telling.
+    /// Until when other findings may join it before the first mail; `None` once mailed or when no mail is due.
     pub(super) settles: Option<Mono>,
-    /// When it is to be said again.
+    /// When its mail is repeated.
     pub(super) repeats: Option<Mono>,
-    /// When what has outlived its cause is to be said.
+    /// When the findings that have outlived its cause are mailed.
     pub(super) remains: Option<Mono>,
-    /// When it is to be said that parts of it have become worse.
+    /// When the parts that have become worse are mailed.
     pub(super) news: Option<Mono>,
-    /// Parts that may have become worse than was told of them.
+    /// Parts that may have become worse than what was mailed about them.
     worse: BTreeSet<FindingKey>,
-    /// Where in the incident a part is.
+    /// The index of each part in the incident.
     at: BTreeMap<FindingKey, usize>,
     /// Parts by rule.
     scope: Index<RuleScope, FindingKey>,
-    /// Those that stand.
+    /// Those that are ongoing.
     ongoing: Index<RuleScope, FindingKey>,
     stands: usize,
-    /// Under what it is filed.
+    /// Its keys in the index.
     pub(super) filed: super::Keys,
 }
 
@@ -64,8 +64,8 @@ impl Open {
         open
     }
 
-    /// An incident from before a restart. What an older release wrote does not know what was told of each part: of
-    /// those that stand everything is taken as told that was told of any of them.
+    /// An incident from before a restart. What an older release wrote has no record of what was mailed about each part:
+    /// what was mailed about one ongoing part counts for all.
     pub(super) fn restored(incident: Incident, relations: Relations, policy: &Policy, now: Mono) -> Self {
         let mut open = Self::new(incident, relations);
         let told = open.incident.told;
@@ -82,10 +82,10 @@ impl Open {
         }
         if open.is_told() {
             open.repeats = Some(now.plus(policy.repeat_interval));
-            // The minute begins anew; when it ended before the restart, what remains was made the cause, and stands.
+            // The minute begins anew; if it ended before the restart, what remained was made the cause already.
             open.remains = open.has_outlived_a_cause().then(|| now.plus(policy.ongoing_after));
             open.worse = open.incident.ongoing().map(Finding::key).filter(|key| open.is_worse(key)).collect();
-            // What a silence held back is said when it ends.
+            // What a silence withholds is mailed when it ends.
             let is_news = !open.worse.is_empty() && withheld::of(&open.incident).is_none();
             open.news = is_news.then(|| now.plus(policy.part_wait));
         } else if withheld::of(&open.incident).is_none() {
@@ -103,7 +103,7 @@ impl Open {
         self.incident.is_told()
     }
 
-    /// A part that stands.
+    /// An ongoing part.
     pub(super) fn part(&self, key: &FindingKey) -> Option<&Part> {
         self.at.get(key).and_then(|position| self.incident.parts.get(*position)).filter(|part| part.over.is_none())
     }
@@ -140,7 +140,7 @@ impl Open {
         self.wake(now);
     }
 
-    /// Nothing is to be said of a part because of its cause; its band counts as told.
+    /// The mail about its cause covers a part; its threshold counts as mailed.
     pub(super) fn cover(&mut self, key: &FindingKey) {
         if let Some(position) = self.at.get(key).copied()
             && self.is_told()
@@ -212,7 +212,7 @@ impl Open {
         false
     }
 
-    /// What is to be said at `now` because of time alone.
+    /// Mails that are due at `now` because of time alone.
     pub(super) fn due(&mut self, policy: &Policy, now: Mono, eases: impl Fn(&FindingKey) -> bool) -> Vec<Notification> {
         let mut said = Vec::new();
         if self.settles.is_some_and(|at| at <= now) {
@@ -250,12 +250,12 @@ impl Open {
         said
     }
 
-    /// When something is next to be said because of time alone.
+    /// When the next mail is due because of time alone.
     pub(super) fn next(&self) -> Option<Mono> {
         [self.settles, self.repeats, self.remains, self.news].into_iter().flatten().min()
     }
 
-    /// What was only listed so far has become worth a mail.
+    /// A finding that was only listed so far is to be mailed.
     pub(super) fn wake(&mut self, now: Mono) {
         let is_quiet = self.settles.is_none() && withheld::of(&self.incident).is_none();
         if !self.is_told() && is_quiet && self.incident.level > Level::Info {
@@ -263,14 +263,14 @@ impl Open {
         }
     }
 
-    /// A root cause of what was told.
+    /// A root cause of what was mailed.
     pub(super) fn deepen(&mut self, cause: &Finding) -> Option<Notification> {
         Arc::make_mut(&mut self.incident).cause = Some(cause.clone());
         self.remains = None;
         self.is_told().then(|| self.say(MessageReason::CauseFound))
     }
 
-    /// Names the thread, before it is told for the first time, after the gravest of what follows from nothing else.
+    /// Names the thread, before the first mail, after the most severe finding that follows from no other.
     pub(super) fn entitle(&mut self) {
         let roots = self.incident.parts.iter().filter(|part| part.over.is_none() && !self.is_explained(&part.finding));
         let gravest = roots.max_by_key(|part| self.weight(&part.finding));
@@ -295,14 +295,14 @@ impl Open {
         }
     }
 
-    /// The cause is over and something still stands.
+    /// The cause is over and another finding is ongoing.
     pub(super) fn has_outlived_its_cause(&self) -> bool {
         self.stands > 0
             && self.part(&self.incident.root().key()).is_none()
             && self.part(&self.incident.headline.key()).is_none()
     }
 
-    /// Whether `finding` began while a part of this incident stood that explains it and is over.
+    /// Whether `finding` began while a part of this incident was ongoing that explains it and is over.
     pub(super) fn is_aftermath(&self, finding: &Finding) -> bool {
         let explains = |part: &Part| {
             part.over.is_some_and(|over| finding.since <= over) && (self.relations.explains)(&part.finding, finding)
@@ -318,14 +318,14 @@ impl Open {
         !self.is_told() && (self.settles.is_some() || withheld::of(&self.incident) == Some(MessageReason::First))
     }
 
-    /// Whether the thread is better named after `finding`, as far as can be told before it settles.
+    /// Whether the thread is better named after `finding`, as far as is known before it settles.
     fn names_better(&self, finding: &Finding) -> bool {
         let headline = &self.incident.headline;
         let explains = self.relations.explains;
         explains(finding, headline) || finding.level > headline.level && !explains(headline, finding)
     }
 
-    /// Whether something that stands here explains `finding`.
+    /// Whether an ongoing part explains `finding`.
     fn is_explained(&self, finding: &Finding) -> bool {
         let explains =
             |key: &FindingKey| self.part(key).is_some_and(|part| (self.relations.explains)(&part.finding, finding));
@@ -344,7 +344,7 @@ impl Open {
         })
     }
 
-    /// Notes of everything that `cause` explains that it follows from something.
+    /// Marks every part that `cause` explains as one that follows from another.
     fn mark_effects(&mut self, cause: &Finding) {
         if !(self.relations.is_cause)(cause) {
             return;
@@ -356,7 +356,7 @@ impl Open {
         }
     }
 
-    /// Parts that stand and that `cause` explains.
+    /// Ongoing parts that `cause` explains.
     fn effects(&self, cause: &Finding) -> Vec<FindingKey> {
         let mut effects = Vec::new();
         for near in (self.relations.effects)(&cause.key()) {
@@ -369,7 +369,7 @@ impl Open {
         effects
     }
 
-    /// Whether the end of `cause` leaves something standing that nothing was said of and that nothing else explains.
+    /// Whether the end of `cause` leaves an ongoing part that was not mailed and that nothing else explains.
     fn leaves_mute(&self, cause: &Finding) -> bool {
         (self.relations.is_cause)(cause)
             && self.effects(cause).iter().filter_map(|key| self.part(key)).any(|part| self.is_mute(part))
@@ -384,13 +384,13 @@ impl Open {
         self.has_outlived_its_cause() || self.incident.parts.iter().any(is_mute)
     }
 
-    /// How well a finding names a thread: the gravest first, of those what explains others, then what began first.
+    /// How well a finding names a thread: the most severe first, of those one that explains others, then the earliest.
     fn weight(&self, finding: &Finding) -> (Level, bool, Reverse<UnixTime>, Reverse<FindingKey>) {
         let explains = (self.relations.is_cause)(finding) && !self.effects(finding).is_empty();
         (finding.level, explains, Reverse(finding.since), Reverse(finding.key()))
     }
 
-    /// The cause is over and something still stands: it is now the cause.
+    /// The cause is over and another finding is ongoing: that is now the cause.
     fn promote_remaining(&mut self) {
         let incident = Arc::make_mut(&mut self.incident);
         incident.cause = loudest(incident).or_else(|| incident.cause.clone());

@@ -1,5 +1,5 @@
-//! What a silence held back of an incident: remembered with the incident, so that it outlives a restart, and said once
-//! when nothing holds it back any more. Which incidents are silenced is decided by the engine.
+//! The mails about an incident that a silence withholds: stored with the incident, so that they outlive a restart, and
+//! sent as one when no silence withholds them any more. Which incidents are silenced is decided by the engine.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::model::verdict::Finding;
 use super::{Incidents, Notification};
 
 impl Incidents {
-    /// Something of an incident was to be said, and `silence` stands in its way.
+    /// A mail about an incident was due, and `silence` withholds it.
     pub fn withhold(&mut self, id: &IncidentId, reason: MessageReason, silence: &Silence) {
         self.change_any(id, |incident| {
             let withheld = of(incident).filter(|known| rank(*known) > rank(reason)).or(Some(reason));
@@ -22,25 +22,26 @@ impl Incidents {
         });
     }
 
-    /// Something of an incident is said in spite of `silence`.
+    /// A mail about an incident is sent in spite of `silence`.
     pub fn said_in_spite(&mut self, id: &IncidentId, silence: &Silence) {
         self.change_any(id, |incident| {
             incident.silenced = Some(SilenceEffect { silence: silence.clone(), withheld: of(incident) });
         });
     }
 
-    /// Open incidents of a cluster of which something was held back.
+    /// Open incidents of a cluster with a withheld mail.
     pub fn withheld(&self, cluster: &Name) -> impl Iterator<Item = &Incident> {
         let open = self.lookup.withheld(cluster).filter_map(|id| self.open.get(id));
         open.map(|open| open.incident.as_ref())
     }
 
-    /// Clusters of which something was held back.
+    /// Clusters with a withheld mail.
     pub fn withheld_places(&self) -> impl Iterator<Item = &Name> {
         self.lookup.withheld_places()
     }
 
-    /// Nothing holds an incident back any more. Returns what is to be said at once; what was never told settles first.
+    /// No silence withholds mail about an incident any more. Returns the mail that is due at once; an incident without
+    /// a mail yet settles first.
     pub fn release(&mut self, id: &IncidentId, policy: &Policy, now: Mono) -> Option<Notification> {
         self.change(id, |open| {
             let reason = of(&open.incident)?;
@@ -63,7 +64,7 @@ impl Incidents {
         })?
     }
 
-    /// Changes the silence that stands with open incidents of `cluster`. Returns the incidents that it stands with.
+    /// Changes the silence that is recorded in open incidents of `cluster`. Returns those incidents.
     pub fn amend_silence(&mut self, cluster: &Name, amend: impl Fn(&mut Silence)) -> Vec<IncidentId> {
         let mut amended = Vec::new();
         let ids: Vec<IncidentId> = self.withheld(cluster).map(|incident| incident.id.clone()).collect();
@@ -76,19 +77,19 @@ impl Incidents {
     }
 }
 
-/// What is held back of an incident.
+/// The withheld mail about an incident.
 pub(super) fn of(incident: &Incident) -> Option<MessageReason> {
     incident.silenced.as_ref().and_then(|silence_effect| silence_effect.withheld)
 }
 
-/// Whatever was held back is part of what is said now.
+/// What was withheld is part of the mail that is composed now.
 pub(super) fn settle(incident: &mut Incident) {
     if let Some(silence_effect) = &mut incident.silenced {
         silence_effect.withheld = None;
     }
 }
 
-/// Of several things held back only the gravest is said: it shows the incident as it stands then, with all the others.
+/// Of several withheld mails only the most severe is sent: it shows the whole incident as it is then.
 const fn rank(reason: MessageReason) -> u8 {
     match reason {
         MessageReason::Drill | MessageReason::Resolved | MessageReason::HappenedWhileMute => 0,

@@ -1,4 +1,4 @@
-//! One alarm with its accounting: how a verdict moves it on.
+//! One alarm with the time booked on its hold: how a verdict changes it.
 
 use std::time::Duration;
 
@@ -10,23 +10,23 @@ use crate::model::verdict::{Finding, Why};
 
 use super::Step;
 
-/// One alarm with its accounting.
+/// One alarm with the time booked on its hold.
 #[derive(Debug, Clone)]
 pub(super) struct TrackedAlarm {
     pub(super) alarm: Alarm,
     /// Until when the time has been booked.
     pub(super) booked: Mono,
-    /// When it was last written down.
+    /// When it was last recorded.
     pub(super) written: Mono,
-    /// When it was last judged bad: good probes from before that are no recovery.
+    /// When it was last evaluated as bad: good probes from before that do not count for recovery.
     pub(super) stood: Now,
-    /// When its hold ended, or when it was taken back from before a restart.
+    /// When its hold ended, or when it was restored after a restart.
     pub(super) fired: Option<Mono>,
-    /// Under what it is filed.
+    /// Its keys in the index.
     pub(super) filed: Filed,
 }
 
-/// Under what an alarm is filed.
+/// The keys of an alarm in the index.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Filed {
     pub(super) ends: Option<Mono>,
@@ -35,7 +35,7 @@ pub(super) struct Filed {
     pub(super) incident: Option<IncidentId>,
 }
 
-/// While a verdict cannot tell, what is left of a hold stays; this keeps the engine from asking without pause.
+/// While a verdict is unknown, the rest of a hold does not shrink; this keeps the engine from evaluating without pause.
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 
 impl TrackedAlarm {

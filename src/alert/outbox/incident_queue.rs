@@ -1,4 +1,4 @@
-//! The messages of one incident that are owed: which of them may go, and how grave the incident is.
+//! The unsent messages of one incident: which of them may be sent, and how severe the incident is.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ use crate::model::time::Mono;
 /// some five minutes of the delays of `backoff`, longer than any greylisting (RFC 6647, section 5: 1 to 5 min).
 const DEFERRED: u32 = 12;
 
-/// What goes first: what is critical, and of that what is said for the first time. The last number is the order of
+/// What is sent first: critical messages, and of those the first of an incident. The last number is the order of
 /// arrival.
 pub(super) type Priority = (u8, u8, u64);
 
@@ -19,11 +19,11 @@ pub(super) type Priority = (u8, u8, u64);
 #[derive(Debug, Clone, Default)]
 pub(super) struct IncidentQueue {
     pub(super) entries: VecDeque<Entry>,
-    /// Where it is filed.
+    /// Its place in the outbox.
     pub(super) place: Place,
 }
 
-/// One message that is owed.
+/// One unsent message.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) delivery: Delivery,
@@ -38,14 +38,14 @@ pub(super) struct Entry {
 pub(super) enum EntryState {
     /// Waits for its persist, at most until then.
     Unwritten { sequence: u64, until: Mono },
-    /// Free to go from then on.
+    /// May be sent from then on.
     Ready(Mono),
     /// An attempt is under way since then.
     InFlight(Mono),
 }
 
-/// Where a line is filed: under the time from which its next message may go, under its gravity once that time has
-/// come, or nowhere while an attempt is under way.
+/// The place of a queue in the outbox: by the time from which its next message may be sent, by its severity once that
+/// time has come, or none while an attempt is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Place {
     #[default]
@@ -55,10 +55,10 @@ pub(super) enum Place {
 }
 
 impl IncidentQueue {
-    /// The position of the message that is next and from when on it may go; `None` while an attempt is under way.
+    /// The position of the next message, and from when on it may be sent; `None` while an attempt is under way.
     ///
-    /// Messages go in their order. One that the relay refuses for what it is lets the next one pass: each message shows
-    /// the incident as it stands and is complete in itself.
+    /// Messages are sent in their order. After one that the relay refuses for its content the next one may be sent,
+    /// because each message shows the whole incident as it is then.
     pub(super) fn next(&self) -> Option<(usize, Mono)> {
         if self.entries.iter().any(|entry| matches!(entry.state, EntryState::InFlight(_))) {
             return None;
@@ -80,7 +80,7 @@ impl IncidentQueue {
         earliest
     }
 
-    /// How grave the incident is: as the gravest of its messages, since those before it must go first.
+    /// The priority of the incident: that of its most severe message, since those before it must be sent first.
     pub(super) fn gravity(&self) -> Priority {
         self.entries.iter().map(Entry::gravity).min().unwrap_or((u8::MAX, u8::MAX, u64::MAX))
     }
@@ -114,9 +114,9 @@ impl Entry {
         (level, news, self.number)
     }
 
-    /// Whether it is refused for what it is, rather than because nothing gets through: a refused login or a relay that
-    /// is down would refuse the next one as well. One that some recipients have got, and others are deferred for, must
-    /// not keep from the first what happens next; a later message that all of them get replaces it.
+    /// Whether it is refused for its content, rather than because no message can be sent: with a refused login or a
+    /// relay that is down the next one would fail as well. A message that some recipients have got, and others are
+    /// deferred for, must not delay the next one for the first; a later message that all of them get replaces it.
     fn lets_pass(&self) -> bool {
         if !self.delivery.served.is_empty() {
             return true;

@@ -15,7 +15,7 @@ use super::quorum::etcd_name;
 use super::words::{Addresses, Words};
 use super::{Rule, phrases};
 
-/// F09: the backend reached its quota and etcd takes no writes.
+/// F09: the backend reached its quota and etcd accepts no writes.
 pub struct NoSpace;
 
 impl Words for NoSpace {
@@ -96,15 +96,14 @@ fn is_beside_corrupt(finding: &Finding) -> bool {
     matches!(&finding.evidence, Evidence::Alarm { beside, .. } if beside.contains(&EtcdAlarmKind::Corrupt))
 }
 
-/// What is said of space while the CORRUPT alarm stands: giving it back rewrites the very files that have to be
+/// The text about space while the CORRUPT alarm is raised: defragmentation would rewrite the files that have to be
 /// compared.
 pub(super) const HANDS_OFF: &str = "Something writes or keeps too much. But the members' data differs (CORRUPT): the \
                                     files of \
     every member stay as they are until that is settled, and space is a matter for afterwards.";
 
-/// How an etcd stands towards alarms of one kind, by what its members say of themselves and by the list they keep. The
-/// list is asked for more seldom: what it said before counts no more once the members have told of the same and
-/// stopped.
+/// Whether an etcd has alarms of one kind, by its members' statuses and by its alarm list. The list is read less often,
+/// so an older one does not count once the statuses reported the same alarm and then its end.
 pub(super) fn subject_state<'a>(context: &RuleContext<'a>, etcd: &Subject, kind: EtcdAlarmKind) -> SubjectState<'a> {
     let subject_state = told_or_listed(context, etcd, kind);
     // No member reports it any more, and too few answer for an all-clear.
@@ -135,7 +134,7 @@ pub(super) fn raised_by(context: &RuleContext<'_>, etcd: &Subject, kind: EtcdAla
     raised.map(|alarm| context.member_name(etcd, alarm.member_id)).collect()
 }
 
-/// The other kinds of alarms that stand.
+/// The other kinds of alarms that are raised.
 pub(super) fn beside(context: &RuleContext<'_>, etcd: &Subject, kind: EtcdAlarmKind) -> Vec<EtcdAlarmKind> {
     let mut kinds: Vec<EtcdAlarmKind> = context.view.alarms(etcd).iter().map(|alarm| alarm.kind).collect();
     kinds.sort_unstable();

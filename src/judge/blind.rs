@@ -105,13 +105,13 @@ fn judge_path(context: &RuleContext<'_>) -> Verdict {
     })
 }
 
-/// Everything outside this machine that was ever asked, reference targets included.
+/// Everything outside this machine that was ever probed, reference targets included.
 fn remote_tracks<'a>(context: &RuleContext<'a>) -> impl Iterator<Item = &'a Track> + use<'a> {
     let view = context.view;
     view.answering().filter(|(subject, _)| view.inventory().is_remote(subject)).map(|(_, track)| track)
 }
 
-/// What several places say together.
+/// What several places show together.
 enum AllSilent {
     /// All that could know are silent; when the first of them fell silent.
     Since(Now),

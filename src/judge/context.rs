@@ -17,11 +17,11 @@ use crate::observe::view::{Aspect, View};
 /// One cluster, or the vantage, at one time.
 #[derive(Debug, Clone, Copy)]
 pub struct RuleContext<'a> {
-    /// Everything believed.
+    /// Everything known.
     pub view: &'a View,
     /// The cluster; `None` for the vantage.
     pub cluster: Option<(&'a Name, &'a Cluster)>,
-    /// The time of judgement.
+    /// The time of evaluation.
     pub now: Now,
     /// What was raised of it and has not ended, in the order of the keys, each as it was last judged bad.
     pub raised: &'a [&'a Finding],
@@ -36,7 +36,7 @@ pub struct Voters {
     pub unwatched: usize,
 }
 
-/// How one subject stands under one aspect.
+/// The state of one subject under one aspect.
 #[derive(Debug, Clone, Copy)]
 pub enum SubjectState<'a> {
     /// Freshly good.
@@ -232,14 +232,15 @@ impl<'a> RuleContext<'a> {
         self.cluster.map(|(name, _)| Subject::Cluster(name.clone()))
     }
 
-    /// All is well by the configuration alone, which needs no probe: as long as this process has it.
+    /// A good verdict from the configuration alone, without probes: it lasts as long as this process has the
+    /// configuration.
     #[must_use]
     pub const fn as_configured(&self) -> Verdict {
         let since = Now { wall: self.now.wall, mono: Mono(Duration::ZERO) };
         Verdict::Good { since, until: self.now, probes: u32::MAX }
     }
 
-    /// How `subject` stands.
+    /// The state of `subject`.
     #[must_use]
     pub fn subject_state(&self, subject: &Subject, aspect: Aspect) -> SubjectState<'a> {
         let Some(track) = self.view.track(subject, aspect) else { return SubjectState::Unknown(Why::NeverSeen) };
@@ -260,7 +261,7 @@ impl<'a> RuleContext<'a> {
 }
 
 impl SubjectState<'_> {
-    /// A verdict that needs no more than this standing, for what is not bad.
+    /// The verdict that follows from this state alone, where it is not bad.
     #[must_use]
     pub const fn unless_bad(&self) -> Verdict {
         match self {
@@ -313,7 +314,7 @@ pub fn any_good<'r>(runs: impl IntoIterator<Item = &'r Run>) -> Option<Verdict> 
     Some(Verdict::Good { since: oldest.first, until: oldest.last, probes: oldest.probes })
 }
 
-/// The gravest of several reasons for not knowing: a suspicion outranks everything, the oldest one first.
+/// The most important of several reasons for an unknown verdict: a suspicion outranks everything, the oldest one first.
 #[must_use]
 pub fn gravest(reasons: impl IntoIterator<Item = Why>) -> Why {
     let rank = |why: &Why| match why {

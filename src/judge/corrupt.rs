@@ -1,7 +1,7 @@
 //! F10: etcd raised CORRUPT, or an alarm of a kind that is not known here.
 //!
-//! etcd raises an alarm only for what stops it from serving, so one without a name is told as well and never taken for
-//! green. While CORRUPT is raised no command frees space or ends alarms: both change the files that must be compared.
+//! etcd raises an alarm only for what stops it from serving, so an unknown one is reported as well and never taken for
+//! good. While CORRUPT is raised no command frees space or ends alarms: both change the files that must be compared.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::quorum::etcd_name;
 use super::words::{Addresses, Words};
 use super::{Rule, alarm, phrases};
 
-/// F10: the data of the members differs, or etcd stands under an alarm that is not known here.
+/// F10: the data of the members differs, or etcd has an alarm that is not known here.
 pub struct Corrupt;
 
 impl Words for Corrupt {

@@ -1,8 +1,8 @@
-//! F53: what cannot be seen of a cluster. Listed and never taken for green; mailed only when our own DNS knows no
-//! address for something that is to be watched, which would otherwise go unnoticed.
+//! F53: what cannot be seen of a cluster. Listed and never shown as good; mailed only when our own DNS knows no address
+//! for something that is to be watched, which would otherwise go unnoticed.
 //!
-//! Nothing of it is an outage: other rules report what is down. It tells the reader of a calm page what the calm does
-//! not cover, managed control planes included.
+//! Nothing of it is an outage: other rules report what is down. It shows what a status page without faults does not
+//! cover, managed control planes included.
 
 use std::time::Duration;
 
@@ -185,12 +185,12 @@ impl Rule for Coverage {
     }
 }
 
-/// Whether the name of one endpoint leads anywhere. What is listed of the cluster is told of the endpoint after as long
-/// as blindness lasts before it is mailed: a machine that starts may be without DNS for a while.
+/// Whether the name of one endpoint has an address. The gap is listed for the cluster, and reported of the endpoint
+/// after the time after which a lost network is mailed, because a machine that starts may be without DNS for a while.
 fn judge_name(context: &RuleContext<'_>, endpoint: Subject) -> Verdict {
     let subject_state = context.subject_state(&endpoint, Aspect::Answer);
     let Some(run) = unresolved_run(context, &endpoint) else {
-        // Whatever it does, there is an address.
+        // It has an address, whether or not it answers.
         return match subject_state {
             SubjectState::Bad { bad, .. } => {
                 Verdict::Good { since: bad.run.first, until: bad.run.last, probes: bad.run.probes }
@@ -295,7 +295,7 @@ fn with_unproven(context: &RuleContext<'_>, mut gaps: Vec<Gap>, whole: &Subject)
     gaps
 }
 
-/// What of a listed gap has not been seen to be closed.
+/// The parts of a listed gap that have not been seen to be closed.
 fn still_open(context: &RuleContext<'_>, gap: &Gap) -> Option<Gap> {
     let endpoints = endpoints(context);
     let answers = |endpoint: &Subject, aspect| context.subject_state(endpoint, aspect).good().is_some();
@@ -305,7 +305,7 @@ fn still_open(context: &RuleContext<'_>, gap: &Gap) -> Option<Gap> {
     };
     match gap {
         Gap::NeverSeen(subjects) => {
-            // What has answered since and is down again is no gap.
+            // A subject that has answered since and is down again is not a gap.
             let track = |one: &Subject| context.view.track(one, Aspect::Answer);
             let is_unheard = |one: &Subject| track(one).is_none_or(|track| track.last_good().is_none());
             let open: Vec<Subject> = unproven(subjects).into_iter().filter(is_unheard).collect();
@@ -334,7 +334,7 @@ fn still_open(context: &RuleContext<'_>, gap: &Gap) -> Option<Gap> {
         }
         // Until etcd's own list is read again.
         Gap::NotWatched { etcd, .. } => context.view.membership(etcd).is_none().then(|| gap.clone()),
-        // By the configuration alone, or by findings that stand for themselves.
+        // Known from the configuration alone, or from other findings.
         Gap::NoReference
         | Gap::ReferencesSilent(_)
         | Gap::NoEtcd

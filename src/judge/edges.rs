@@ -24,7 +24,7 @@ pub enum Relation {
     SameSubject,
     /// The same cluster.
     SameCluster,
-    /// The cause is the vantage: everything else follows.
+    /// The cause is the vantage, and everything else follows from it.
     Vantage,
 }
 

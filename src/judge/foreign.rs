@@ -1,7 +1,7 @@
 //! F58: the health checks are answered, and ordinary requests by something that is no apiserver, or by an error.
 //!
-//! Who answers the health checks with something else altogether is down or dead to F22, F23 and F24; the words for that
-//! are here too. Health stays green while ordinary requests fail when a proxy, a portal or a gateway answers in the
+//! An endpoint that answers the health checks with something else is down for F22, F23 and F24; the texts for that are
+//! here too. Health stays green while ordinary requests fail when a proxy, a portal or a gateway answers in the
 //! server's place, or when what the server asks about its callers fails.
 
 use crate::model::rule::{Level, RuleId};
@@ -138,7 +138,7 @@ fn judge_answers(context: &RuleContext<'_>, whole: Subject, endpoints: &[Subject
     let known: &[(Subject, Symptom)] = if let Some(Evidence::Impostor { parts, .. }) = raised { parts } else { &[] };
     let is_known = |endpoint: &Subject| known.iter().any(|(known, _)| known == endpoint);
     let Some(since) = concerned.iter().map(|(_, bad)| bad.run.first).min_by_key(|first| first.mono) else {
-        // What was raised ends by the answers of those whom it is about.
+        // A finding ends by the answers of the endpoints that it is about.
         let is_raised = subject_states.iter().any(|(endpoint, _)| is_known(endpoint));
         let asked = || subject_states.iter().filter(|(endpoint, _)| !is_raised || is_known(endpoint));
         let runs: Option<Vec<_>> = asked().map(|(_, subject_state)| subject_state.good()).collect();
@@ -180,7 +180,7 @@ const fn answers(symptom: &Symptom) -> bool {
 }
 
 /// An endpoint that fails the health checks as well is reported by the rules about those; and once it is good again,
-/// ordinary requests get some of their own probes before they are believed to have stayed behind.
+/// ordinary requests get some of their own probes before they count as still wrong.
 fn is_told_already(context: &RuleContext<'_>, endpoint: &Subject, ordinary: &BadRun) -> bool {
     let Some(track) = context.view.track(endpoint, Aspect::Answer) else { return false };
     let aftermath = context.policy().version_interval.saturating_mul(2);

@@ -1,7 +1,7 @@
 //! F56: the path to a cluster drops large ClientHellos, so that newer clients fail where older ones work.
 //!
-//! The servers are well and are asked with a small hello meanwhile. One finding for a cluster: one middlebox stands in
-//! front of all its endpoints.
+//! The servers are well and are asked with a small hello meanwhile. One finding for a cluster, because one middlebox is
+//! in front of all its endpoints.
 
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;

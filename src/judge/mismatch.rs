@@ -1,8 +1,8 @@
 //! F57: etcd members that are not the one cluster they are configured as.
 //!
-//! Each of several clusters after a restore takes writes, a member of another cluster answers with other data, one
-//! member under three names is no redundancy, a listed member that never started counts in every majority. None of this
-//! is a lost quorum (F01) or a split of members from each other (F03): those rules report it.
+//! Each of several clusters after a restore accepts writes, a member of another cluster answers with other data, one
+//! member under three names has no redundancy, a listed member that never started counts in every majority. None of
+//! this is a lost quorum (F01) or a split of members from each other (F03): those rules report it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -278,8 +278,8 @@ fn judge_members(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
     })
 }
 
-/// Whether something was told that only etcd's own list can end, and the list does not show that it has ended. After a
-/// restart it is asked for within a minute, the members themselves within seconds.
+/// Whether something was reported that only etcd's own list can end, and the list does not show that it has ended.
+/// After a restart it is asked for within a minute, the members themselves within seconds.
 fn is_open_by_list(context: &RuleContext<'_>, etcd: &Subject) -> bool {
     let raised = context.raised_of(RuleId::F57, etcd).map(|finding| &finding.evidence);
     let Some(Evidence::Mismatch { found, .. }) = raised else { return false };
@@ -365,7 +365,7 @@ fn by_status(context: &RuleContext<'_>, etcd: &Subject) -> Vec<Mismatch> {
     found
 }
 
-/// What the pages of their metrics listeners say.
+/// What their metrics show.
 fn by_pages(context: &RuleContext<'_>, etcd: &Subject) -> Vec<Mismatch> {
     let members = context.members(etcd);
     let pages: Vec<_> = members.iter().filter_map(|member| Some((member, &context.view.metrics(member)?.1))).collect();
@@ -415,7 +415,7 @@ fn by_list(context: &RuleContext<'_>, etcd: &Subject) -> Vec<Seen> {
     let unstarted = list.unstarted();
     let since = context.view.track(etcd, Aspect::Started).and_then(|track| track.bad()).map(|bad| bad.run.first);
     if let Some(since) = since.filter(|_| !unstarted.is_empty()) {
-        // A member that joins is listed before it starts: for some minutes that is no news.
+        // A member that joins is listed before it starts: for some minutes that is normal.
         let is_late = context.now.mono.since(since.mono) >= policy.redundancy_loss_critical_after;
         let ids = unstarted.iter().map(|id| format!("{id:x}")).collect();
         seen.push(Seen {

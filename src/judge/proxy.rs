@@ -1,8 +1,8 @@
 //! F60: the proxy in front of clusters fails, so that nothing can be seen of them.
 //!
-//! A proxy is part of our own path, and its failure is a blindness of the vantage towards the clusters behind it: as
-//! grave as F04 and held as long, told once for all of them, and nothing is said of what is behind it meanwhile. What
-//! is asked directly, as etcd members are, is judged as ever.
+//! A proxy is part of our own path. When it fails, the clusters behind it cannot be probed: that is of the severity and
+//! hold of F04, reported once for all of them, and nothing is reported of what is behind it meanwhile. What is probed
+//! directly, as etcd members are, is evaluated as always.
 
 use std::collections::BTreeSet;
 
@@ -50,7 +50,7 @@ impl Words for ProxyFails {
         "the proxy in front of clusters fails"
     }
 
-    /// How it fails may change while it lasts, and stands in the text.
+    /// How it fails may change while it lasts, so the text has it and the headline does not.
     fn headline(&self, finding: &Finding) -> String {
         format!("proxy {} fails", phrases::fit(finding.subject.short(), 24))
     }
@@ -128,7 +128,7 @@ fn fault(finding: &Finding) -> Option<Fault> {
 
 impl Rule for ProxyFails {
     fn explains(&self) -> &'static [Edge] {
-        // What is behind it is not known to be bad in the first place.
+        // What is behind it cannot be known to be bad.
         &[]
     }
 

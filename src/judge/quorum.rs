@@ -24,7 +24,7 @@ pub struct QuorumLost;
 /// F02: one member is down while the others still agree.
 pub struct MemberDown;
 
-/// etcd as people call it: by its name only where a cluster may have several.
+/// The name of an etcd in texts: its own name only where a cluster may have several.
 pub(super) fn etcd_name(subject: &Subject) -> String {
     match subject {
         Subject::Etcd(_, name) | Subject::EtcdMember(_, name, _) if !matches!(name.as_str(), "etcd" | "main") => {
@@ -44,7 +44,7 @@ pub(super) fn etcd_name(subject: &Subject) -> String {
     }
 }
 
-/// How silent members stand, those that stand alike together: an outage of a site is one sentence.
+/// The state of silent members, those of the same state together, so that the outage of a site is one sentence.
 fn states(silent: &[(Subject, Unseen)], addresses: &Addresses) -> String {
     let mut alike: Vec<(String, Vec<String>)> = Vec::new();
     for (member, unseen) in silent {
@@ -308,7 +308,7 @@ fn quorum_evidence(context: &RuleContext<'_>, etcd: &Subject, count: &Count, lea
 
 impl Rule for MemberDown {
     fn explains(&self) -> &'static [Edge] {
-        // A member that comes and goes takes the leadership with it whenever it had it.
+        // A member that fails again and again loses the leadership each time it has it.
         const EDGES: [Edge; 1] = [Edge::in_cluster(RuleId::F05)];
         &EDGES
     }
@@ -336,8 +336,8 @@ fn judge_member(context: &RuleContext<'_>, member: &Subject, members: &[Subject]
     let SubjectState::Bad { bad, path_unproven } = subject_state else { return subject_state.unless_bad() };
     let etcd = member.etcd().unwrap_or_else(|| member.clone());
     let voters = context.voters(&etcd);
-    // A learner has no vote: its loss costs no tolerance, and its presence adds none. One member under several names is
-    // alive once.
+    // A learner has no vote: its loss costs no tolerance, and its presence adds none. One member under several names
+    // counts once.
     let alive: BTreeSet<Result<u64, &Subject>> = members
         .iter()
         .filter(|other| context.is_voter(other) && context.subject_state(other, Aspect::Answer).good().is_some())

@@ -1,8 +1,8 @@
 //! F08: the etcd database comes close to its quota, or will soon at the rate it grows.
 //!
 //! The quota is what the member reports (etcd 3.6 and later), else the configured one; etcd's default is assumed
-//! nowhere, because whoever raised it would be called too early and whoever lowered it too late. Without a quota this
-//! rule reports nothing, and F53 reports the gap.
+//! nowhere, because with a raised quota the alarm would come too early and with a lowered one too late. Without a quota
+//! this rule reports nothing, and F53 reports the gap.
 
 use std::time::Duration;
 
@@ -123,7 +123,7 @@ impl Rule for NearQuota {
 fn judge_fill(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
     let members = context.members(&etcd);
     let policy = context.policy();
-    // A member that cannot be seen may be the fullest: it takes no part in a warning, and forbids an all-clear.
+    // A member that cannot be seen may be the fullest: it does not count for a warning, and prevents an all-clear.
     let runs: Vec<Option<Run>> =
         members.iter().map(|member| context.subject_state(member, Aspect::Answer).good().copied()).collect();
     let seen = members.iter().zip(&runs).filter(|(_, run)| run.is_some()).map(|(member, _)| member);
@@ -200,7 +200,7 @@ fn tier(policy: &Policy, fill: &Fill) -> Option<Level> {
     policy.quota_tiers.iter().filter(reaches).map(|tier| tier.level).max()
 }
 
-/// Well below every tier, so that a size or a forecast on the edge is not told each time it crosses it. An unknown
+/// Well below every tier, so that a size or a forecast near a tier is not mailed each time it crosses it. An unknown
 /// growth clears nothing, except when space was just given back.
 fn is_clear(context: &RuleContext<'_>, fill: &Fill, member: &Subject) -> bool {
     let shrank = context.view.sizes(member).is_some_and(crate::observe::sizes::Sizes::shrank);

@@ -206,7 +206,8 @@ fn judge_credential(context: &RuleContext<'_>, subject: &Subject, endpoints: &[S
     })
 }
 
-/// Whether the latest probe was refused. Who asks for a login where none is configured refuses nothing: that is a gap.
+/// Whether the latest probe was refused. A server that asks for a login where none is configured is a gap, not a
+/// refusal.
 fn refuses(track: &Track) -> bool {
     track.refused().is_some_and(|(unseen, _)| unseen.cause != Cause::NoCredential)
 }

@@ -1,8 +1,8 @@
 //! F55: a reference target does not answer any more, while others do.
 //!
-//! As long as it is believed to be there, its silence is taken for a cut of our own path. So it must be known to be
-//! useless before it is needed: silence counts only beside something else that answers, which a cut of our own never
-//! is. A cluster is a reference target for the others; its own findings report its silence, and it is listed here.
+//! While it counts as a reference target, its silence is taken for a lost network of our own. So it must be reported
+//! before it is needed. Its silence counts only while something else answers, because then our own network works. A
+//! cluster is a reference target for the others; its own findings report its silence, and it is listed here.
 
 use crate::model::inventory::Inventory;
 use crate::model::phase::Unseen;
@@ -112,7 +112,7 @@ fn judge_place(context: &RuleContext<'_>, place: Subject) -> Verdict {
         let good = |proofs: Run| Verdict::Good { since: proofs.first, until: proofs.last, probes: proofs.probes };
         return hearing.proofs.map_or(Verdict::Unknown(Why::Unclear), good);
     };
-    // When nothing else answers either, the place may be well and we cut off.
+    // When nothing else answers either, the place may work and our own network be lost.
     let asked = silence.last.mono.minus(policy.reference_interval);
     if context.view.path().last().is_none_or(|proof| proof < asked) {
         return Verdict::Unknown(Why::Vantage);
@@ -136,7 +136,7 @@ fn judge_place(context: &RuleContext<'_>, place: Subject) -> Verdict {
     })
 }
 
-/// Other places that prove our path at present. A sole cluster proves none but to itself.
+/// Other places that prove our own network at present. A sole cluster has no other.
 fn left(context: &RuleContext<'_>, place: &Subject) -> usize {
     let inventory = context.view.inventory();
     let clusters = inventory.remote_clusters().cloned().map(Subject::Cluster);

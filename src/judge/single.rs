@@ -1,4 +1,4 @@
-//! F51: parts of which there is only one, or a number that helps nothing. Listed, never mailed on its own.
+//! F51: parts of which there is only one, or a number that adds no redundancy. Listed, never mailed on its own.
 //!
 //! Read off the configuration and, for etcd, off who has a vote: until every member has reported that, no finding
 //! resolves.

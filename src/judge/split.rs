@@ -2,7 +2,7 @@
 //!
 //! An ordinary election raises none: while no leader is agreed no member is compared with it, and a member that differs
 //! must do so in three probes and then through the hold. A member that gives no answer at all is F02, a lost majority
-//! F01, a member of another cluster or one that leads for itself F57.
+//! F01, a member of another cluster or one that leads its own F57.
 
 use crate::model::etcd::{Apart, Apartness, MemberStatus};
 use crate::model::rule::{Level, RuleId};
@@ -208,8 +208,8 @@ fn mind(context: &RuleContext<'_>, etcd: &Subject, status: &MemberStatus) -> Apa
     }
 }
 
-/// Good only when every member was seen to follow, and none of them fails its reads. A member whose reads were told to
-/// fail must serve one again.
+/// Good only when every member was seen to follow, and none of them fails its reads. A member whose reads were reported
+/// to fail must serve one again.
 fn together(context: &RuleContext<'_>, etcd: &Subject, members: &[Subject]) -> Verdict {
     let raised = context.raised_of(RuleId::F03, etcd).map(|finding| &finding.evidence);
     let told: &[Apart] = if let Some(Evidence::Split { apart, .. }) = raised { apart } else { &[] };

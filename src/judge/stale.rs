@@ -150,7 +150,7 @@ fn judge_endpoint(context: &RuleContext<'_>, endpoint: Subject, files_view: Opti
     Verdict::Bad(Finding {
         rule: RuleId::F54,
         subject: endpoint,
-        // Not yet urgent by itself, but as grave as the end of what is served.
+        // Of the severity of the served certificate's expiry, even if that is not urgent yet.
         level: band.filter(|band| *band >= ExpiryThreshold::Page).map_or(Level::Warning, level),
         since: began.wall,
         hold: Duration::ZERO,
@@ -166,8 +166,8 @@ fn judge_endpoint(context: &RuleContext<'_>, endpoint: Subject, files_view: Opti
     })
 }
 
-/// No newer one is known to lie in a file. What was raised is over when the very one that lay there is served now, or
-/// when its file could be read and holds it no longer.
+/// No newer one is known to lie in a file. A finding is over when the certificate of the file is served now, or when
+/// the file could be read and holds it no longer.
 fn not_newer(
     context: &RuleContext<'_>,
     endpoint: &Subject,

@@ -174,7 +174,7 @@ impl Rule for ChainUntrusted {
         &EDGES
     }
 
-    /// Only the login that was withheld from these very servers.
+    /// Only the login that was withheld from these servers.
     fn is_effect(&self, cause: &Subject, effect: &Finding) -> bool {
         let is_of_these = match (cause, &effect.subject) {
             (Subject::Chain(_, None, _), Subject::Cluster(_)) => true,

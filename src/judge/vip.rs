@@ -109,7 +109,7 @@ const PARTLY_FAILING: Duration = Duration::from_secs(30);
 
 impl Rule for VipDead {
     fn explains(&self) -> &'static [Edge] {
-        // It failed in part before it failed for good.
+        // It failed in part before it failed entirely.
         const EDGES: [Edge; 1] = [Edge::at_subject(RuleId::F22)];
         &EDGES
     }

@@ -1,8 +1,8 @@
-//! What servers' dates say of our wall clock.
+//! The error of our wall clock by servers' dates.
 //!
-//! Every answer over HTTP carries a `Date`; the median over all servers is the only witness of our clock's error that
-//! needs no time server of its own. Kept as a state, because every judgement asks for it and a vantage may watch ten
-//! thousand servers. Judges nothing.
+//! Every answer over HTTP carries a `Date`; the median over all servers is the only measure of our clock's error that
+//! needs no time server. Kept as a state, because every evaluation needs it and a vantage may watch ten thousand
+//! servers. Decides nothing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,8 +14,7 @@ use crate::model::time::Mono;
 /// confirmed by one. Several of the fast intervals.
 const LAST: Duration = Duration::from_secs(60);
 
-/// With more servers than these the median is worked out at most once in [`RENEWAL`]: a single date moves it by
-/// nothing.
+/// With more servers than these the median is worked out at most once in [`RENEWAL`]: a single date does not change it.
 const FEW: usize = 64;
 
 /// See [`FEW`].
@@ -64,7 +63,7 @@ impl Dates {
         }
     }
 
-    /// The wall clock was set: what was known of its error is void.
+    /// The wall clock was set: what was known of its error is discarded.
     pub(super) fn set_clock(&mut self, now: Mono) {
         *self = Self { clock_set: now, ..Self::default() };
     }

@@ -83,7 +83,7 @@ pub enum Passage {
 }
 
 impl Hellos {
-    /// Takes in how a handshake scheduled at `scheduled` began. Returns what is to be sent.
+    /// Records how a handshake scheduled at `scheduled` began. Returns what is to be sent.
     pub fn take(&mut self, scheduled: Now, greeting: Greeting, policy: &Policy) -> Option<Test> {
         if self.doubt.as_ref().is_some_and(|doubt| doubt.has_lapsed(scheduled.mono, policy)) {
             self.doubt = None;
@@ -132,14 +132,14 @@ impl Hellos {
         self.doubt_since_answer(policy)
     }
 
-    /// A large one that was given up may be told after the small one that was sent meanwhile.
+    /// The result of a large one that was given up may arrive after that of the small one sent meanwhile.
     fn doubt_since_answer(&mut self, policy: &Policy) -> Option<Test> {
         let (unheard, heard) = (self.unheard?, self.heard?);
         if heard.mono <= unheard.mono {
             return None;
         }
         self.unheard = None;
-        // An answer long after is no answer to it.
+        // An answer long after it does not count.
         if heard.mono.since(unheard.mono) > policy.burst_pause {
             return None;
         }

@@ -37,7 +37,7 @@ struct Started {
 pub enum Full {
     /// Too many are under way at its endpoint.
     Endpoint,
-    /// Too many are under way at all, and its cluster has its share of them.
+    /// Too many are under way in all, and its cluster has its share of them.
     Share,
 }
 

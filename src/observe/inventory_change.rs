@@ -1,8 +1,8 @@
 //! From one inventory to the next: what stays, what moved to another place, what is gone.
 //!
 //! A subject is its name; where it is connected to and whom we expect there is its place. What was seen at one place
-//! says nothing of another, so beliefs about what moved are dropped, while alarms about it stand until it is seen
-//! again. Called by what keeps beliefs and by the engine.
+//! shows nothing about another, so what is known of a moved subject is dropped, while alarms about it go on until it is
+//! probed again. Called by the view and by the engine.
 
 use crate::model::inventory::{Inventory, Reference};
 use crate::model::subject::{Name, Subject};
@@ -19,7 +19,7 @@ pub struct InventoryChange<'a> {
 pub enum Fate {
     /// Watched as before, at the same place.
     Stays,
-    /// Watched, but not before or not there: nothing that was seen holds.
+    /// Watched, but not before or not there: nothing that was seen applies.
     Moved,
     /// Watched no longer.
     Gone,
@@ -75,7 +75,7 @@ impl<'a> InventoryChange<'a> {
 
     fn is_same_place(self, subject: &Subject) -> bool {
         match subject {
-            // The way to a cluster is followed under the cluster's name.
+            // The path through a cluster's proxy is tracked under the cluster's name.
             Subject::Cluster(name) => {
                 let way = |inventory: &'a Inventory| inventory.clusters.get(name).map(|known| &known.proxy);
                 way(self.old) == way(self.new)

@@ -1,7 +1,7 @@
 //! How long the slowest of a hundred took between two readings of a distribution that only grows.
 //!
 //! As Prometheus' `histogram_quantile` estimates it: linear inside a bucket. A member that was restarted in between
-//! has counted anew, and then nothing is said.
+//! counts from zero, and then there is no result.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub fn slowest(before: &MemberMetrics, after: &MemberMetrics, over: Duration) ->
 }
 
 /// The 99th percentile of what was counted after `before` and up to `after`; `None` when nothing was, or when the two
-/// cannot be compared. What lies above the last bound is told as that bound: at least so long.
+/// cannot be compared. A percentile above the last bound is given as that bound.
 #[must_use]
 pub fn p99_between(before: &Buckets, after: &Buckets) -> Option<Duration> {
     let counted = after.count.checked_sub(before.count).filter(|counted| *counted > 0)?;

@@ -12,7 +12,7 @@ use crate::model::time::Now;
 /// One etcd cluster by its own list.
 #[derive(Debug, Clone, Copy)]
 pub struct Membership<'a> {
-    /// Scheduled start of the round that told it.
+    /// Scheduled start of the round that reported it.
     pub at: Now,
     /// The members.
     pub members: &'a [MemberListing],
@@ -45,7 +45,7 @@ impl Membership<'_> {
     }
 }
 
-/// The cluster id that most members tell: by distinct members first, by one that leads second.
+/// The cluster id that most members report: by distinct members first, by one that leads second.
 #[must_use]
 pub fn main_cluster(statuses: &[&MemberStatus]) -> Option<u64> {
     let ids: BTreeSet<u64> = statuses.iter().map(|status| status.cluster_id).collect();

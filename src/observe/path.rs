@@ -13,7 +13,7 @@ pub struct Path {
     last_proof: Option<Now>,
     proofs_since_blind: u32,
     blind: bool,
-    /// When the last blindness was found.
+    /// When the network was last found to be lost.
     found_blind: Option<Mono>,
 }
 

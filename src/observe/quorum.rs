@@ -1,7 +1,7 @@
 //! One Status round, read as a vote: who answers, which leader a majority of the configured voters agrees on.
 //!
-//! The leader is never taken from responders alone: two of five members agreeing is no leader. What the members say of
-//! the cluster they belong to is read here as well: they may be another one than is configured, or several.
+//! The leader is never taken from responders alone: two of five members agreeing is no leader. The cluster that the
+//! members report is read here as well: it may be another one than is configured, or several.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -133,8 +133,8 @@ pub fn count_with(
         }
     }
     let most = followers.into_iter().max_by_key(|(_, count)| *count);
-    // A leader that hears no majority steps down within an election, and who follows it forgets it (etcd always checks
-    // the quorum so): where voters are not watched, the word of those that are stands for them.
+    // A leader that hears no majority steps down within an election, and its followers drop it (etcd always checks its
+    // quorum), so where some voters are not watched, the answers of those that are suffice.
     let agreed = most.filter(|(_, count)| count + unwatched >= needed).map(|(leader, _)| leader);
     let term = agreed.and_then(|(cluster, leader)| {
         let follows = |status: &&MemberStatus| status.leader == Some(leader) && status.cluster_id == cluster;
@@ -176,14 +176,14 @@ pub fn count_with(
     }
 }
 
-/// Members that say that they lead, each once, by cluster and id.
+/// Members that report themselves as leader, each once, by cluster and id.
 fn leaders(statuses: &[&MemberStatus]) -> BTreeSet<(u64, u64)> {
     let leads = |status: &&&MemberStatus| status.leader == Some(status.member_id);
     statuses.iter().filter(leads).map(|status| (status.cluster_id, status.member_id)).collect()
 }
 
-/// Whether the members are one cluster of as many members as are configured, by what they say of themselves: bad as
-/// soon as one is not, good only when all were heard.
+/// Whether the members are one cluster of as many members as are configured, by what they report: bad as soon as one is
+/// not, good only when all have answered.
 #[must_use]
 pub fn as_configured(answers: &[MemberAnswer<MemberStatus>]) -> Assessment {
     let statuses: Vec<&MemberStatus> = answers.iter().filter_map(|answer| answer.answer.as_ref().ok()).collect();
@@ -199,7 +199,7 @@ pub fn listeners_as_configured(answers: &[MemberAnswer<MemberHealth>]) -> Assess
     whether(answers.iter().any(has_tls_mismatch), answers.iter().all(|answer| answer.answer.is_ok()))
 }
 
-/// The same of their pages, by the ids and leaders that stand there.
+/// The same of their metrics, by the ids and leaders in them.
 #[must_use]
 pub fn pages_as_configured(answers: &[MemberAnswer<MemberMetrics>]) -> Assessment {
     let pages: Vec<&MemberMetrics> = answers.iter().filter_map(|answer| answer.answer.as_ref().ok()).collect();
@@ -227,8 +227,8 @@ fn has_tls_mismatch<T>(answer: &MemberAnswer<T>) -> bool {
     answer.answer.as_ref().is_err_and(|unseen| unseen.cause.is_tls_mismatch())
 }
 
-/// The sign of each member's linearizable read. A read that fails says something of one member only where a majority
-/// of the voters can be read, and only when the member took the question.
+/// The sign of each member's linearizable read. A failed read counts against one member only where a majority of the
+/// voters can be read, and only when the member received the request.
 #[must_use]
 pub fn reads(answers: &[MemberAnswer<ReadAnswer>], is_learner: impl Fn(&Name) -> bool) -> BTreeMap<Name, Assessment> {
     let voters = answers.iter().filter(|answer| !is_learner(&answer.member)).count();
@@ -269,7 +269,7 @@ pub fn count_healths(answers: &[MemberAnswer<MemberHealth>], is_learner: impl Fn
     let answering = voters.iter().filter(|answer| answer.answer.is_ok()).count();
     let refused = voters.iter().filter(|answer| is_refused(answer)).count();
     let led = in_condition(&[Condition::Well, Condition::Full]);
-    // Neither a refusal nor an alarm that hides the rest says that there is no leader.
+    // Neither a refusal nor an alarm that hides the rest shows that there is no leader.
     let in_doubt = refused + in_condition(&[Condition::Corrupt, Condition::Alarmed]);
     let is_seen = |condition| {
         answers.iter().any(|answer| answer.answer.as_ref().is_ok_and(|health| health.condition == condition))

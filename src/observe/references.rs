@@ -1,8 +1,8 @@
 //! Which places outside prove that our own path works, and which of them have stopped to.
 //!
 //! A place is a reference target, a resolver, or a whole cluster: each cluster is a reference target for the others.
-//! Counts probes; that a place has been silent for too long beside others that answer is the judgement of a rule, and
-//! comes back as [`References::set_silent`].
+//! Counts probes; a rule decides that a place has been silent for too long beside others that answer, and reports it by
+//! [`References::set_silent`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,14 +27,14 @@ pub struct References {
 /// What the latest probes of one place show about our own network.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hearing {
-    /// Probes that proved the path, since the place was last silent for long enough to be believed.
+    /// Probes that proved the path, since the last silence of the place that counted.
     pub proofs: Option<Run>,
     /// Probes in a row that proved nothing.
     pub silence: Option<Run>,
 }
 
 impl References {
-    /// What the configuration names; nothing was heard yet.
+    /// The places of the configuration, without probes yet.
     #[must_use]
     pub fn new(inventory: &Inventory) -> Self {
         let mut references = Self::default();
@@ -42,7 +42,7 @@ impl References {
         references
     }
 
-    /// Another configuration: what was heard of places that `stays` where they were still holds.
+    /// Another configuration: what is known of places that `stays` where they were is kept.
     pub fn replace(&mut self, inventory: &Inventory, stays: impl Fn(&Subject) -> bool) {
         self.heard.retain(|place, _| stays(place));
         self.silent.retain(|place| inventory.watches(place));
@@ -75,8 +75,8 @@ impl References {
         self.heard.get(place)
     }
 
-    /// Notes whether a place has been found to be silent for so long that its silence says nothing of our path any
-    /// more. Returns whether that is news.
+    /// Notes whether a place has been silent for so long that its silence shows nothing about our own network any more.
+    /// Returns whether that is news.
     pub fn set_silent(&mut self, place: &Subject, is_silent: bool, inventory: &Inventory) -> bool {
         let is_news = if is_silent { self.silent.insert(place.clone()) } else { self.silent.remove(place) };
         if is_news {
@@ -103,8 +103,8 @@ impl References {
         self.living_points > 0 || self.living_clusters.len() > itself
     }
 
-    /// Whether what we see of each place could be held against another: with no other place, the silence of the only
-    /// cluster cannot be told from a lost network of our own.
+    /// Whether there is another place to compare each place with: with no other place, the silence of the only cluster
+    /// cannot be told from a lost network of our own.
     #[must_use]
     pub fn can_tell_blindness(&self) -> bool {
         self.living_points > 0 || self.living_clusters.len() > 1

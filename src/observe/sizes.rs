@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_secs(60);
 /// wild is seen within the hour.
 const KEPT: usize = 61;
 
-/// A line through less than half an hour says nothing of the next day.
+/// A line through less than half an hour is no forecast of the next day.
 const LEAST: Duration = Duration::from_secs(1800);
 
 /// The size of one member's database over the last hour.

@@ -1,7 +1,7 @@
-//! What is believed of files: what lies there, what is gone, what cannot be read, and what should be served.
+//! What is known of files: what they hold, what is gone, what cannot be read, and what should be served.
 //!
-//! Compares; does not judge. How long an absence, a fault or an older certificate at an endpoint must last before it
-//! means something is the business of the rules. Called by the view for each probe at files.
+//! Only compares: the rules decide how long an absence, a fault or an older certificate at an endpoint must last before
+//! it is reported. Called by the view for each probe of files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::model::stored::{FilesReading, Item, ItemKind, Life, SourceReading};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::{Now, UnixTime};
 
-/// What is believed of the files of a cluster, or of the vantage.
+/// What is known of the files of a cluster, or of the vantage.
 #[derive(Debug, Clone)]
 pub struct FilesView {
     at: Now,
@@ -21,7 +21,7 @@ pub struct FilesView {
     newest: BTreeMap<Subject, Newest>,
 }
 
-/// How a source was read lately.
+/// The latest results of reading a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceState {
     /// Whether something of it cannot be read.
@@ -52,8 +52,8 @@ pub struct Newest {
 }
 
 impl FilesView {
-    /// What one probe adds to what was believed. `served` are the endpoints that a stored certificate could be meant
-    /// for, each with the leaf it serves.
+    /// What is known after one more probe. `served` are the endpoints that a stored certificate could be meant for,
+    /// each with the leaf it serves.
     #[must_use]
     pub fn after(
         before: Option<&Self>,
@@ -107,9 +107,9 @@ impl FilesView {
         &self.reading
     }
 
-    /// Whether what lay in a file of `source` could lie there still without having been read, so that its absence from
-    /// the reading says nothing: the source as a whole or this very file cannot be read, or a bound left something out.
-    /// Without the name of a source it may lie in any; without paths, in any file of it.
+    /// Whether what was in a file of `source` could still be there unread, so that its absence from the reading shows
+    /// nothing: the source as a whole or this very file cannot be read, or a bound left something out. Without the name
+    /// of a source it may lie in any; without paths, in any file of it.
     #[must_use]
     pub fn may_hide(&self, source: Option<&Name>, paths: &[String]) -> bool {
         let covers = |fault: &str, path: &str| {

@@ -39,7 +39,7 @@ pub struct BadRun {
     pub path_proven: bool,
     /// What the latest of them showed.
     pub symptom: Symptom,
-    /// Our own side stood still after the latest of them: whether the run goes on is for the next probe to say.
+    /// vedette was stalled after the latest of them: the next probe shows whether the run goes on.
     pub is_doubtful: bool,
 }
 
@@ -83,13 +83,13 @@ pub enum Effect {
     TurnedBad,
     /// The first probe that is not bad after bad ones.
     TurnedGood,
-    /// Nothing turned.
+    /// Neither.
     Same,
     /// It came after a later scheduled probe.
     Late,
 }
 
-/// How a bad run stands.
+/// The state of a bad run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confirmation {
     /// No bad probe.
@@ -177,14 +177,14 @@ impl Track {
         is_first
     }
 
-    /// Forgets bad probes: they were made while we could not see.
+    /// Forgets bad probes, because our own network was lost meanwhile.
     pub fn forget_bad(&mut self) {
         self.bad = None;
         self.forget_first_signs();
     }
 
-    /// Our own side stood still for a moment: a run that was long enough before waits for one more probe, and a shorter
-    /// one is forgotten, for a vantage that is about to stall may miss answers by itself.
+    /// vedette was stalled for a moment: a run that was long enough before waits for one more probe, and a shorter one
+    /// is forgotten, because a vantage that is about to stall may miss answers itself.
     pub fn doubt_bad(&mut self, policy: &Policy) {
         self.bad = self.bad.take().filter(|bad| bad.is_long_enough(policy));
         if let Some(bad) = &mut self.bad {
@@ -223,13 +223,13 @@ impl Track {
         matches!(&self.latest, Some((_, Assessment::Shed)))
     }
 
-    /// Whether the latest probe did not get there, by the fault of a proxy.
+    /// Whether the latest probe failed at a proxy.
     #[must_use]
     pub const fn is_out_of_reach(&self) -> bool {
         matches!(&self.latest, Some((_, Assessment::NoWay(_))))
     }
 
-    /// How the bad run stands.
+    /// The state of the bad run.
     #[must_use]
     pub fn confirmation(&self, policy: &Policy, has_reference: bool, now: Mono) -> Confirmation {
         let Some(bad) = &self.bad else { return Confirmation::None };
@@ -377,7 +377,7 @@ impl Track {
     }
 }
 
-/// Whether both signs keep us out, and in the same way.
+/// Whether both signs are refusals of the same kind.
 const fn is_alike(one: &Assessment, other: &Assessment) -> bool {
     matches!(
         (one, other),

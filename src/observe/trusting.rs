@@ -1,6 +1,7 @@
 //! The results of verification of the chains that one endpoint served, handshake by handshake.
 //!
-//! Whichever leaf it was: a balancer shows the certificates of its instances in turn. Called by `view/apply.rs`.
+//! Of all leaves together, because a balancer serves the certificates of its instances in turn. Called by
+//! `view/apply.rs`.
 
 use crate::model::certificate::{Distrust, Trust};
 use crate::model::policy::Policy;

@@ -1,6 +1,6 @@
-//! Everything believed, updated by one observation at a time.
+//! Everything known, updated by one observation at a time.
 //!
-//! A belief is never deleted by a failed probe: the last known reading stays, with its age.
+//! A failed probe deletes nothing: the last known reading stays, with its age.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -62,7 +62,7 @@ pub enum Aspect {
     Started,
     /// Whether every address of its name answers, where one of them does.
     Addresses,
-    /// Whether the proxy in front of a cluster lets us through.
+    /// Whether the proxy in front of a cluster works.
     Way,
 }
 
@@ -131,9 +131,9 @@ pub struct View {
     member_lists: BTreeMap<Subject, (Now, Vec<MemberListing>)>,
     /// By etcd cluster: the last round that asked for those lists, with whatever result.
     lists_asked: BTreeMap<Subject, Mono>,
-    /// By etcd cluster: whose list of members is believed.
+    /// By etcd cluster: which member list is used.
     chosen: BTreeMap<Subject, Chosen>,
-    /// Members that answered their latest probe otherwise than configured, with or without TLS.
+    /// Members that used TLS in their latest probe where none is configured, or none where it is.
     tls_mismatch: BTreeMap<Subject, Unseen>,
     dates: Dates,
     hellos: BTreeMap<Subject, Hellos>,
@@ -176,8 +176,8 @@ impl View {
         }
     }
 
-    /// Watches something else from `now` on. Beliefs about what stays at its place stay; those about anything else are
-    /// dropped, counts of what is watched excepted.
+    /// Watches something else from `now` on. What is known of subjects at the same place is kept; all else is dropped,
+    /// except for counts of watched subjects.
     pub fn replace(&mut self, inventory: Arc<Inventory>, policy: Arc<Policy>, now: Mono) {
         self.policy = policy;
         let before = std::mem::replace(&mut self.inventory, inventory);
@@ -236,7 +236,7 @@ impl View {
         self.inventory.watches(subject) && !went_elsewhere
     }
 
-    /// Notes that a probe at `subject` is under way for too long. Returns whether that is its first bad sign.
+    /// Notes that a probe of `subject` is under way for too long. Returns whether that is its first bad sign.
     pub fn take_overdue(&mut self, probe: &Probe, scheduled: Mono, now: Mono) -> bool {
         if probe.kind == ProbeKind::Readyz {
             self.hellos.entry(probe.subject.clone()).or_default().take_overdue();
@@ -256,8 +256,8 @@ impl View {
         }
     }
 
-    /// Probes scheduled before `until` that have not come back are void: our own side stood still. What was confirmed
-    /// before is in doubt until its next probe; returns what that is about.
+    /// Probes scheduled before `until` that have not come back are discarded, because vedette was stalled. What was
+    /// confirmed before is in doubt until its next probe; returns the subjects of that.
     pub fn void_until(&mut self, until: Mono) -> BTreeSet<Subject> {
         self.void_until = Some(until);
         let policy = &self.policy;
@@ -268,15 +268,15 @@ impl View {
         doubted.collect()
     }
 
-    /// The same after a time without sight, or a gap so long that what was seen before it is of another time:
-    /// everything is confirmed anew.
+    /// The same after a time without network, or a gap so long that what was seen before it is outdated: everything is
+    /// confirmed anew.
     pub fn forget_until(&mut self, until: Mono) {
         self.void_until = Some(until);
         self.tracks.values_mut().for_each(Track::forget_bad);
         self.references.forget_silence();
     }
 
-    /// What the next handshake with `subject` begins with. A handshake for its own sake tries the large one.
+    /// What the next handshake with `subject` begins with. A probe of the handshake alone uses the large one.
     #[must_use]
     pub fn hello(&self, probe: &Probe) -> Hello {
         let hellos = self.hellos.get(&probe.subject).filter(|_| probe.kind != ProbeKind::Chain);
@@ -319,7 +319,7 @@ impl View {
         self.tracks.get(&(subject.clone(), aspect))
     }
 
-    /// How the bad run of a subject stands.
+    /// The state of the bad run of a subject.
     #[must_use]
     pub fn confirmation(&self, subject: &Subject, aspect: Aspect, now: Mono) -> Confirmation {
         self.track(subject, aspect).map_or(Confirmation::None, |track| {
@@ -349,7 +349,7 @@ impl View {
         known.member_subjects(cluster, name).filter(|other| other != subject && is_old(other)).collect()
     }
 
-    /// What is believed of the files of a cluster, or of the vantage; `None` before the first probe at them.
+    /// What is known of the files of a cluster, or of the vantage; `None` before the first probe of them.
     #[must_use]
     pub fn files_view(&self, cluster: Option<&Name>) -> Option<&FilesView> {
         self.shelves.get(&cluster.cloned())
@@ -367,7 +367,7 @@ impl View {
         self.statuses.get(member)
     }
 
-    /// Alarms that the members of an etcd cluster report, by their own word or by the list they keep.
+    /// Alarms that the members of an etcd cluster report, in their status or in the alarm list.
     #[must_use]
     pub fn alarms(&self, etcd: &Subject) -> Vec<EtcdAlarm> {
         let told = self.counts.get(etcd).map(|(_, count)| count.alarms.as_slice());
@@ -402,7 +402,7 @@ impl View {
         self.member_lists.get(member)
     }
 
-    /// How a member answered its latest probe otherwise than it is configured, with or without TLS.
+    /// How a member used TLS in its latest probe where none is configured, or none where it is.
     #[must_use]
     pub fn tls_mismatch(&self, member: &Subject) -> Option<Unseen> {
         self.tls_mismatch.get(member).copied()
@@ -476,7 +476,7 @@ impl View {
         self.dates.confirm_clock(self.policy.expiry_clock_error, now)
     }
 
-    /// The wall clock was set: what was known of its error is void.
+    /// The wall clock was set: what was known of its error is discarded.
     pub fn set_clock(&mut self, now: Mono) {
         self.dates.set_clock(now);
     }

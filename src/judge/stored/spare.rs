@@ -1,7 +1,7 @@
 //! CAs in a bundle beside their successor, on which nothing that was verified depends any more.
 //!
-//! Whoever rotates a CA trusts both for a while, and the old one stays in the bundle when it has ended. That is
-//! no trouble, as long as some path leads to another of them: clients try each.
+//! During a rotation both CAs are trusted, and the old one stays in the bundle when it has expired. That does no harm
+//! as long as some path leads to another of them, because clients try each.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ use crate::judge::context::RuleContext;
 use crate::model::certificate::{Fingerprint, Trust};
 use crate::model::stored::{Held, Item, ItemKind};
 
-/// What the served chains of a cluster stand on.
+/// The CAs that the served chains of a cluster lead to.
 pub(super) struct Depended<'a> {
     /// CAs on the paths that verify.
     on: BTreeSet<Fingerprint>,
-    /// Issuers in chains of which it is not known what they stand on.
+    /// Issuers in chains whose CA is not known.
     unproven: BTreeSet<&'a str>,
 }
 
@@ -26,7 +26,7 @@ impl<'a> Depended<'a> {
                     depended.on.insert(path.anchor);
                     depended.on.extend(&path.intermediates);
                 }
-                // No CA of ours is behind it, whatever its end.
+                // None of our CAs verifies it, expired or not.
                 (None, Trust::UnknownAuthority) => {}
                 (
                     None,
@@ -51,8 +51,8 @@ impl<'a> Depended<'a> {
 
     /// Whether `held` is a CA that nothing depends on, beside its successor in every file that holds it.
     ///
-    /// One that has not ended yet counts only where a path that verifies leads to the successor: until then nobody has
-    /// shown that the rotation came to its end.
+    /// One that has not ended yet counts only where a path that verifies leads to the successor: until then the
+    /// rotation may not be complete.
     pub(super) fn is_spare(&self, context: &RuleContext<'_>, held: Held<'_>) -> bool {
         let item = held.item();
         let Some(life) = item.life.filter(|_| item.kind == ItemKind::Authority) else { return false };

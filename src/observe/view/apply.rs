@@ -1,4 +1,4 @@
-//! How one observation changes what is believed, and what it changed.
+//! How one observation changes what is known.
 
 use std::sync::Arc;
 
@@ -26,31 +26,31 @@ use super::{Aspect, ServedSeen, View};
 /// What one observation changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// The cluster whose beliefs changed.
+    /// The cluster about which something changed.
     pub touched: Option<Name>,
     /// Subjects that showed their first bad sign, with its scheduled start.
     pub turned_bad: Vec<(Subject, Now)>,
-    /// An endpoint that served an ended certificate, or a chain that is refused, for the first time: worth a second
-    /// handshake.
+    /// An endpoint that served an expired certificate, or a chain that is refused, for the first time: a second
+    /// handshake follows.
     pub doubtful_chain: Option<Subject>,
     /// One of its addresses did not answer in a probe scheduled then: two more follow.
     pub partly_dead: Option<(Subject, Now)>,
-    /// Probes whose first bad sign only they can confirm: worth two more probes at once, the first scheduled here.
+    /// Probes whose first bad sign only they can confirm: two more follow at once, the first scheduled here.
     pub repeat: Vec<(Probe, Now)>,
     /// Handshakes to make with an endpoint that may not get our large ClientHello.
     pub test: Option<(Subject, hello::Test)>,
-    /// The way through a proxy turned, or is bad.
+    /// A proxy turned good or bad, or is bad.
     pub way: bool,
-    /// Something that it tells was not told before, or is not certain yet.
+    /// Something in it is new, or not certain yet.
     pub is_news: bool,
     /// It came after a later scheduled probe and changed nothing.
     pub is_late: bool,
-    /// It was made while we could not see, and is not believed.
+    /// It was made while our own side failed, and does not count.
     pub is_void: bool,
 }
 
 impl Taken {
-    /// Whether it says what was said before, and nothing is to be asked again.
+    /// Whether it repeats the one before, so that no further probe is needed.
     #[must_use]
     pub const fn goes_on(&self) -> bool {
         !self.is_news && !self.way
@@ -58,7 +58,7 @@ impl Taken {
 }
 
 impl View {
-    /// Takes in one observation; `now` is when we learned of it.
+    /// Processes one observation, which arrived at `now`.
     pub fn take(&mut self, observation: &Arc<Observation>, now: Now) -> Taken {
         let mut taken = Taken { touched: observation.probe.subject.cluster().cloned(), ..Taken::default() };
         if observation.proves_path {
@@ -92,8 +92,8 @@ impl View {
         taken
     }
 
-    /// Whether a place outside was asked and nothing came back that proves our path. What we could not ask for reasons
-    /// of our own says nothing of the place.
+    /// Whether a place outside was asked and no answer proves our own network. A probe that failed on our own side
+    /// shows nothing about the place.
     fn is_unanswered(&self, observation: &Observation) -> bool {
         fn all_silent<T>(answers: &[MemberAnswer<T>]) -> bool {
             !answers.is_empty() && answers.iter().all(|answer| answer.answer.as_ref().is_err_and(is_silence))
@@ -147,7 +147,7 @@ impl View {
         let aspect = match observation.probe.kind {
             ProbeKind::Readyz | ProbeKind::Tripwire | ProbeKind::Reference | ProbeKind::Resolver => Aspect::Answer,
             ProbeKind::Version => Aspect::Ordinary,
-            // Rounds that were lost as a whole say nothing of their members; the rest decides nothing by itself.
+            // Rounds that were lost as a whole show nothing about their members; the rest decides nothing by itself.
             ProbeKind::Livez
             | ProbeKind::EtcdStatus
             | ProbeKind::EtcdRead
@@ -228,14 +228,14 @@ impl View {
         }
         let identity = |status: &MemberStatus| (status.cluster_id, status.member_id);
         if known.is_some_and(|(_, known)| identity(known) != identity(status)) {
-            // Another member answers there: how the former one grew, and what it may hold, says nothing of it.
+            // Another member answers there: the growth and quota of the former one do not apply to it.
             self.sizes.remove(&subject);
             self.forget_quota(&subject, |_| true);
         }
         self.sizes.entry(subject.clone()).or_default().take(scheduled.mono, status.db_size_bytes);
         match status.db_quota_bytes {
             Some(bytes) => self.set_quota(subject.clone(), Some(Quota { bytes, source: QuotaSource::Status })),
-            // It told one and does not any more, as after a downgrade.
+            // It reported one and does not any more, as after a downgrade.
             None => self.forget_quota(&subject, |source| source == QuotaSource::Status),
         }
         self.statuses.insert(subject, (scheduled, status.clone()));
@@ -253,7 +253,7 @@ impl View {
         };
     }
 
-    /// What etcd's members tell of who belongs to them. A list without anybody is none.
+    /// The member lists that etcd's members report. An empty list does not count.
     fn take_members(&mut self, observation: &Observation, answers: &[MemberAnswer<Vec<MemberListing>>], now: Now) {
         let Subject::Etcd(cluster, etcd) = observation.probe.subject.clone() else { return };
         let scheduled = observation.scheduled;
@@ -308,7 +308,7 @@ impl View {
         taken: &mut Taken,
     ) {
         let Subject::Etcd(cluster, etcd) = &observation.probe.subject else { return };
-        // Beside client ports the statuses tell of the same things, and more often.
+        // Where there are client ports, the statuses report the same, and more often.
         if self.inventory.etcd(&observation.probe.subject).is_some_and(|known| known.is_metrics_only) {
             let (subject, assessment) = (&observation.probe.subject, quorum::pages_as_configured(answers));
             let effect = self.follow(subject, Aspect::ConfiguredPages, observation.scheduled, assessment, now);
@@ -496,7 +496,8 @@ impl View {
         }
         let Some(watches) = self.inventory.files(scope.as_ref()) else { return };
         let cluster = scope.as_ref().and_then(|name| self.inventory.clusters.get_key_value(name));
-        // A balancer serves what its instances serve; it is meant only where it stands alone or a source says so.
+        // A balancer serves what its instances serve, so a certificate is for it only where there are no instances or a
+        // source says so.
         let is_meant = |subject: &Subject, has_instances: bool| {
             let is_said = watches.values().any(|watch| watch.serves.as_ref() == Some(subject));
             is_said || !has_instances || !matches!(subject, Subject::Vip(_))
@@ -530,7 +531,7 @@ impl View {
                 .served
                 .insert(subject.clone(), (observation.scheduled.wall, Arc::clone(served)));
         }
-        // A chain of which nothing can be read is shown, and leaves nothing to judge.
+        // A chain of which nothing can be read is shown, but not evaluated.
         let Some(leaf) = served.leaf() else { return };
         let same = known.filter(|known| known.served.leaf().map(|leaf| leaf.fingerprint) == Some(leaf.fingerprint));
         let (repeats, since) =
@@ -566,7 +567,7 @@ impl View {
     }
 }
 
-/// What is asked every few seconds. All else is asked so seldom that each of its answers is news.
+/// Probes that are sent every few seconds. All others are so rare that each of their results causes an evaluation.
 const fn is_frequent(kind: ProbeKind) -> bool {
     match kind {
         ProbeKind::Readyz

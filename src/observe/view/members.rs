@@ -1,4 +1,4 @@
-//! Whose list of members is believed, among all that the members of one etcd cluster tell.
+//! Which member list is used, of all that the members of one etcd cluster report.
 
 use crate::model::etcd::MemberStatus;
 use crate::model::subject::Subject;
@@ -9,8 +9,8 @@ use super::{Aspect, View};
 /// A list older than so many of its intervals only counts while no member reports a newer one.
 const INTERVALS: u32 = 3;
 
-/// Whose list is believed, and to which etcd cluster most members belong: asked with every judgement, and an answer of
-/// all statuses and lists.
+/// Which list is used, and to which etcd cluster most members belong: needed by every evaluation, and computed from all
+/// statuses and lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Chosen {
     source_member: Option<Subject>,
@@ -18,8 +18,8 @@ pub(super) struct Chosen {
 }
 
 impl View {
-    /// The list that most members of the etcd cluster `etcd` tell at present. Whoever is not in the list that it tells
-    /// itself tells of another cluster, or of one that has removed it.
+    /// The list that most members of the etcd cluster `etcd` report at present. A member that is missing in its own
+    /// list reports that of another cluster, or of one that has removed it.
     #[must_use]
     pub fn membership(&self, etcd: &Subject) -> Option<Membership<'_>> {
         let (at, members) = self.member_list(self.chosen.get(etcd)?.source_member.as_ref()?)?;
@@ -33,7 +33,7 @@ impl View {
         self.chosen.get(etcd)?.main
     }
 
-    /// Chooses anew, after statuses or lists of `etcd` were taken in.
+    /// Chooses anew, after new statuses or lists of `etcd`.
     pub(super) fn choose(&mut self, etcd: &Subject) {
         let main = self.most_common_cluster(etcd);
         let chosen = Chosen { source_member: self.source_member(etcd, main), main };

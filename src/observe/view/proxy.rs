@@ -1,4 +1,4 @@
-//! Whether the proxy in front of a cluster lets us through, by the same probes that ask its apiservers.
+//! Whether the proxy in front of a cluster works, by the same probes that ask its apiservers.
 
 use crate::model::inventory::Proxy;
 use crate::model::observation::Observation;
@@ -14,9 +14,9 @@ use super::{Aspect, View};
 use crate::model::time::Now;
 
 impl View {
-    /// The way through its proxy to a cluster, when it is confirmed not to work, and whether that is unproven.
+    /// The path through its proxy to a cluster, when it is confirmed to fail, and whether that is unproven.
     ///
-    /// What the proxy itself says needs no other proof of our path: it is there, and it is what fails.
+    /// An error answer of the proxy needs no other proof of our network, because the proxy was reached.
     #[must_use]
     pub fn lost_way(&self, cluster: &Name, now: Mono) -> Option<(&BadRun, bool)> {
         let subject = Subject::Cluster(cluster.clone());
@@ -32,8 +32,8 @@ impl View {
         }
     }
 
-    /// The sign of one probe. A proxy that stays mute about one cluster and meanwhile leads to another works: then the
-    /// target is what does not answer.
+    /// The sign of one probe. A proxy that does not answer for one cluster and meanwhile leads to another works, so the
+    /// target does not answer.
     pub(super) fn assessment_of(&self, observation: &Observation) -> Assessment {
         let assessment = Assessment::of(observation);
         if let Assessment::NoWay(unseen) = assessment
@@ -68,7 +68,7 @@ impl View {
         let way = match (&observation.outcome, self.assessment_of(observation)) {
             (Err(unseen), Assessment::NoWay(_)) => Assessment::Bad(Symptom::Silent(*unseen)),
             (Err(unseen), _) if unseen.cause == Cause::OwnFault => return,
-            // Over a connection that was open already nothing is asked of the proxy.
+            // Over a connection that was open already the proxy is not asked.
             _ if observation.phases.dial.is_none() => return,
             _ => Assessment::Good,
         };
@@ -81,7 +81,7 @@ impl View {
             taken.turned_bad.push((endpoint.clone(), observation.scheduled));
         }
         if effect == Effect::TurnedGood && was_lost {
-            // Behind the proxy everything is confirmed anew, as after a time without sight.
+            // Behind the proxy everything is confirmed anew, as after a time without network.
             let behind = |subject: &Subject| self.inventory.proxy_before(subject).is_some();
             let tracks = self.tracks.iter_mut();
             tracks

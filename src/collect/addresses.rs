@@ -1,8 +1,7 @@
-//! A handshake with each address of a name that has several: other probes are content with the first that answers, and
-//! so never notice another one that does not answer.
+//! A handshake with each address of a name that has several: other probes use the first that answers, and so never
+//! notice another one that does not.
 //!
-//! Behind a proxy the addresses are the proxy's to know, and nothing is connected to here. Called by the probes at
-//! endpoints.
+//! Behind a proxy only the proxy knows the addresses, and nothing is probed here. Called by the probes at endpoints.
 
 use std::net::SocketAddr;
 
@@ -51,8 +50,8 @@ impl TlsEndpoint {
         }
     }
 
-    /// One handshake, and whether it proves the path. The chain is not kept: the endpoint's memory is of whoever
-    /// answers first.
+    /// One handshake, and whether it proves the path. The chain is not kept: that of the endpoint is from the address
+    /// that answers first.
     async fn knock(
         &self,
         context: &ProbeContext,

@@ -2,7 +2,7 @@
 //!
 //! HTTP/1.1 throughout: anonymous HTTP/2 requests are answered with a close since 1.29, which would make a kept
 //! connection measure new ones without noticing. A bearer token goes only to a server that strict verification trusts;
-//! to anybody else the same question goes anonymously, which the health paths answer as well.
+//! to others the request is sent without it, which the health paths answer as well.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -28,11 +28,12 @@ const MAX_BODY: usize = 64 * 1024;
 /// An apiserver instance, or the API VIP.
 pub(crate) struct Apiserver {
     pub(crate) tls_endpoint: Arc<TlsEndpoint>,
-    /// The connection that is kept open; the lock is held while it is used, for HTTP/1.1 takes one question at a time.
+    /// The connection that is kept open; the lock is held while it is used, because HTTP/1.1 takes one request at a
+    /// time.
     kept: tokio::sync::Mutex<Option<Kept>>,
 }
 
-/// A connection that is kept open, at rest.
+/// A connection that is kept open, idle.
 struct Kept {
     idle: Idle,
     peer: IpAddr,
@@ -40,7 +41,7 @@ struct Kept {
     generation: u64,
 }
 
-/// A connection over which something is about to be asked.
+/// A connection that is about to be used for a request.
 struct OpenConnection {
     stream: Secured,
     peer: IpAddr,
@@ -50,7 +51,7 @@ struct OpenConnection {
     has_answered: bool,
 }
 
-/// The chain of a connection opened for the question, whether the one it went over is trusted, and the answer.
+/// The chain of a connection opened for the request, whether the connection used is trusted, and the answer.
 type Asked = (Option<Arc<Served>>, bool, Result<Answer, Unseen>);
 
 /// What is asked.
@@ -66,7 +67,7 @@ impl Apiserver {
         Self { tls_endpoint, kept: tokio::sync::Mutex::default() }
     }
 
-    /// Who we are to it.
+    /// Our credentials for it.
     pub(crate) fn identity(&self) -> &Identity {
         &self.tls_endpoint.identity
     }
@@ -117,7 +118,7 @@ impl Apiserver {
         Some(ProbeResult::of(&timer, served, outcome))
     }
 
-    /// Closes the kept connection politely.
+    /// Closes the kept connection with close_notify.
     pub(crate) fn close(&self) {
         // The task that holds the lock is probing, and closes the connection itself when the process ends.
         if let Ok(mut kept) = self.kept.try_lock() {
@@ -153,7 +154,7 @@ impl Apiserver {
         let Ok(mut kept) = tokio::time::timeout(context.policy.response_timeout, self.kept.lock()).await else {
             return (None, false, Err(Unseen { phase: Phase::FirstByte, cause: Cause::Timeout }));
         };
-        // Held until another one is open: a rotated identity never leaves us without a connection.
+        // Held until another one is open, so that there is always a connection when credentials are rotated.
         let _former = kept
             .take_if(|kept| !kept.is_usable(ready_credentials) || !self.tls_endpoint.leads_to(context, kept.peer))
             .map(Kept::left);
@@ -246,7 +247,7 @@ impl Apiserver {
     }
 }
 
-/// Whether it came from an apiserver that can serve, or at least from one that is there: 4xx is an answer.
+/// Whether it came from an apiserver that serves: 4xx is an answer.
 fn is_well(outcome: &Result<Reading, Unseen>) -> bool {
     match outcome {
         Ok(Reading::Health(health)) => health.status < 500,
@@ -261,7 +262,7 @@ impl Kept {
         self.idle.is_open() && self.generation == ready_credentials.generation
     }
 
-    /// What the peer does from here on is no sign; an end that came before stays written down.
+    /// An end from here on is not a bad sign; one that came before stays recorded.
     fn left(self) -> Self {
         self.idle.watch().leave();
         self
@@ -269,8 +270,8 @@ impl Kept {
 }
 
 impl Page {
-    /// The timeout asks an overloaded server to say so within a quarter of it, instead of letting us wait in its queue;
-    /// the exempt paths have no queue.
+    /// The timeout makes an overloaded server reject the request within a quarter of it, instead of keeping it in its
+    /// queue; the exempt paths have no queue.
     const fn target(self) -> &'static str {
         match self {
             Self::Readyz => "/readyz?verbose",

@@ -1,9 +1,9 @@
-//! Which ClientHello an etcd member is greeted with, where something on the path drops large ones.
+//! Which ClientHello an etcd member is sent, where something on the path drops large ones.
 //!
 //! A ClientHello with a post-quantum key share takes two packets, and some middleboxes drop what does not fit one. For
 //! apiservers `observe` decides, since people's clients fail there too (F56). etcd is connected to by nobody but the
-//! apiservers, on a path of their own: here the small one is used without a finding, so that no member that is well is
-//! called down. Kept by `tls_endpoint.rs`; knows nothing of probes.
+//! apiservers, on a path of their own: here the small one is used without a finding, so that no working member is
+//! reported as down. Kept by `tls_endpoint.rs`; knows nothing of probes.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -48,7 +48,7 @@ impl ClientHelloFallback {
         Begun { fallback: self, hello, has_ended: false }
     }
 
-    /// Takes in how a handshake began. Returns whether it has just turned out that only small ones pass.
+    /// Records how a handshake began. Returns whether this one showed that only small ones pass.
     pub(super) fn take(&self, greeting: Greeting, now: Mono) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let next = match (greeting.hello, greeting.is_heard, *known) {

@@ -1,7 +1,7 @@
 //! TCP to an endpoint, straight or through the proxy that a kubeconfig names.
 //!
-//! Ends where TLS to the endpoint begins. A proxy's tunnel counts as connecting, and what a proxy does wrong is the
-//! proxy's fault, not the endpoint's.
+//! Ends where TLS to the endpoint begins. A proxy's tunnel counts as connecting, and a failure of the proxy is reported
+//! as the proxy's, not the endpoint's.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::model::policy::Policy;
 pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
-/// A stream and who is at the other end of its first hop.
+/// A stream and the peer of its first hop.
 pub(crate) struct Connected {
     pub(crate) wire: Box<dyn ByteStream>,
     pub(crate) peer: IpAddr,
@@ -52,7 +52,7 @@ pub(crate) async fn dial(
     };
     let blame = |unseen: Unseen| Unseen { cause: blamed(unseen.cause), ..unseen };
     let places = names.places(&proxy.address, limit, timer).await.map_err(blame)?;
-    // That the proxy answers proves nothing of the path beyond it: notes of it stay here.
+    // An answer of the proxy proves nothing about the path beyond it, so it is not recorded as proof.
     let blocking = timer.blocking();
     let connecting = race::connect(names, &proxy.address, places, limit, &blocking);
     let (stream, peer) = timer.step(Phase::Dial, limit, connecting).await.map_err(blame)?;

@@ -1,6 +1,7 @@
 //! What every probe needs: the clock, the numbers, the names, and where to report.
 //!
-//! Owns the background work of the input edge, so that shutting down waits for polite goodbyes and for nothing else.
+//! Owns the background work of the collectors, so that a shutdown waits for the exchange of close_notify and for
+//! nothing else.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::model::probe::{Greeting, Probe, ProbeKind, ProbeRequest};
 use crate::model::subject::Subject;
 use crate::model::time::Clock;
 
-/// Time for goodbyes: our close_notify goes out and the peer's is read, so that neither side sees a reset.
+/// Time to exchange close_notify: ours is sent and the peer's is read, so that neither side sees a reset.
 const GRACEFUL_CLOSE: Duration = Duration::from_millis(500);
 
 /// What must be known of a kept connection to report how it ended.
@@ -47,7 +48,7 @@ pub(crate) struct ProbeContext {
     observed: mpsc::Sender<Observation>,
 }
 
-/// What came of one probe, before it is dated.
+/// The result of one probe, before it is dated.
 #[derive(Debug)]
 pub(crate) struct ProbeResult {
     pub(crate) phases: Phases,
@@ -58,7 +59,7 @@ pub(crate) struct ProbeResult {
 }
 
 impl ProbeResult {
-    /// What came of `timer`.
+    /// A result with the phases of `timer`.
     pub(crate) fn of(timer: &PhaseTimer, served: Option<Arc<Served>>, outcome: Result<Reading, Unseen>) -> Self {
         let (greeting, proves_path) = (timer.greeting(), timer.proves_path());
         Self { phases: timer.phases(), served, greeting, proves_path, outcome }
@@ -83,7 +84,7 @@ impl ProbeContext {
         Self { policy: Arc::new(policy), ..self.clone() }
     }
 
-    /// Dates what `request` saw.
+    /// Dates the result of `request`.
     pub(crate) fn dated(&self, request: ProbeRequest, result: ProbeResult) -> Observation {
         Observation {
             request: Some(request.id),
@@ -124,7 +125,8 @@ impl ProbeContext {
         .await;
     }
 
-    /// Says goodbye on `stream` in the background: outside every measured time, bounded, whatever the peer does.
+    /// Exchanges close_notify on `stream` in the background: outside every measured time, and bounded even if the peer
+    /// does not answer.
     pub(crate) fn close_gracefully<S>(&self, mut stream: S)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -165,7 +167,7 @@ impl ProbeContext {
         });
     }
 
-    /// Lets `connection` end by itself after its last user is gone, but not for ever.
+    /// Lets `connection` end by itself after its last user is gone, for a bounded time.
     async fn wind_down(&self, connection: impl Future) {
         drop(tokio::time::timeout(GRACEFUL_CLOSE, connection).await.map(drop));
     }

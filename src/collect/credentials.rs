@@ -1,7 +1,7 @@
 //! When credentials must be read again.
 //!
-//! Reading itself is `config::source`'s; what is in them is understood in `identity.rs`. Blocks on files, so it is
-//! called on threads that may block.
+//! `config::source` reads them, `identity.rs` parses their content. Blocks on files, so it is called on threads that
+//! may block.
 
 use std::path::Path;
 

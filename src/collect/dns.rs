@@ -20,7 +20,7 @@ use crate::model::vantage::ResolverAnswer;
 
 /// Largest answer by UDP that passes every network unfragmented (DNS flag day 2020).
 const UDP_BYTES: u16 = 1232;
-/// Datagrams heard that answer nothing we asked. One may be a forgery; a stream of them is how this resolver answers.
+/// Datagrams that do not answer our query. One may be a forgery; a stream of them is a fault of this resolver.
 const MAX_STRAYS: usize = 16;
 /// The response code of a resolver that gets no answer itself.
 const SERVFAIL: u16 = 2;
@@ -40,8 +40,8 @@ pub(crate) async fn ask(place: SocketAddr, limit: Duration, timer: &PhaseTimer) 
         answer = timer.step(Phase::FirstByte, limit, by_tcp(&mut stream, &question)).await?;
     }
     let rcode = u16::from(answer.metadata.response_code);
-    // A resolver that only says that it cannot reach anybody may itself sit on our side of a cut. One that refuses, as
-    // those do that know only their own names, decides that itself.
+    // A resolver that reports that it reaches no server may itself be behind our lost network. One that refuses, as
+    // those do that know only their own names, decides that without others.
     if rcode != SERVFAIL {
         timer.heard_from(place.ip());
     }

@@ -1,7 +1,7 @@
 //! Credentials from a kubeconfig's exec plugin: a foreign program, run under a deadline, its answer cached.
 //!
-//! Present only when the configuration allows it. The program gets no terminal and no standard input, and ends with
-//! whoever waits for it. Called by `identity.rs`.
+//! Present only when the configuration allows it. The program gets no terminal and no standard input, and is killed
+//! when its caller stops waiting. Called by `identity.rs`.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
@@ -20,7 +20,7 @@ use crate::parse::yaml::{self, Node};
 
 /// Deadline of one run: a login over the network takes one to three seconds.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
-/// What a plugin complained of just before it ended may still be on its way for this long.
+/// The error output of a plugin that has ended may still arrive within this time.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 /// Bytes read of the answer; a token has a few KiB.
 const MAX_BYTES: u64 = 256 * 1024;
@@ -176,7 +176,7 @@ async fn output(
 
 /// Keeps the beginning of a plugin's error output; the rest is read as well, so that the plugin does not block.
 async fn listen(mut stderr: ChildStderr, complaints: &mut Vec<u8>) {
-    // Failing to hear it costs nothing but the reason.
+    // If it cannot be read, only the reason is missing.
     drop((&mut stderr).take(complaint::BYTES).read_to_end(complaints).await);
     drop(tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await);
 }
@@ -216,7 +216,7 @@ fn read(printed: &[u8]) -> Result<Issued, Fault> {
     Ok(Issued { token, client, expires })
 }
 
-/// kubectl reads whatever its own decoder reads, and that is YAML too.
+/// kubectl's decoder accepts YAML as well.
 fn in_yaml(text: &str) -> Option<Credential> {
     let documents = yaml::documents(text).ok()?;
     let [document] = documents.as_slice() else { return None };

@@ -1,4 +1,4 @@
-//! Watches HTTP/2 frames go by for one thing: whether the peer announced that it is leaving.
+//! Reads along with HTTP/2 frames for one thing: whether the peer announced its close.
 //!
 //! hyper keeps this to itself, but it decides whether the end of an open connection is a bad sign. Reads frame headers
 //! (RFC 9113 section 4.1) and skips what is inside; changes nothing.

@@ -39,7 +39,7 @@ pub(crate) enum Alpn {
 pub(crate) struct Tls {
     provider: Arc<CryptoProvider>,
     base: Arc<ClientConfig>,
-    /// The same without the key share that makes a ClientHello two packets.
+    /// The same without the key share that makes a ClientHello two packets long.
     small: Arc<ClientConfig>,
 }
 
@@ -99,8 +99,8 @@ impl Tls {
         Arc::new(Recorder::new(&self.provider, client))
     }
 
-    /// Shakes hands over `wire`. The name is sent only when it is one: some servers mint certificates for names they
-    /// are asked for, so nothing but the configured name is ever sent.
+    /// Shakes hands over `wire`. SNI is sent only for DNS names, and only with the configured one, because some servers
+    /// issue certificates for the names they are asked for.
     ///
     /// # Errors
     ///
@@ -141,7 +141,7 @@ impl Recorder {
         let missing = self.lock().asked_client && self.client.is_none();
         let alert = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
         match alert {
-            // OpenSSL's way of saying under TLS 1.2 that it wanted a certificate.
+            // What OpenSSL sends under TLS 1.2 when it wanted a certificate.
             Some(Error::AlertReceived(AlertDescription::HandshakeFailure)) if missing => {
                 Cause::ClientCertificateRefused
             }

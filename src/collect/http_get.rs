@@ -30,7 +30,7 @@ const MAX_HEAD: usize = 16 * 1024;
 /// Name and version, as audit logs show it.
 pub(crate) const USER_AGENT: &str = concat!("vedette/", env!("CARGO_PKG_VERSION"));
 
-/// A question.
+/// A request.
 pub(crate) struct Question<'a> {
     pub(crate) authority: &'a Uri,
     /// Path and query.
@@ -39,7 +39,7 @@ pub(crate) struct Question<'a> {
     pub(crate) token: Option<&'a HeaderValue>,
     /// Whether the request announces that no other follows.
     pub(crate) is_last: bool,
-    /// Bytes read of the body; a longer one is no answer.
+    /// Bytes read of the body; a longer one is an error.
     pub(crate) max_body: usize,
 }
 
@@ -63,7 +63,7 @@ enum Failure {
 }
 
 impl Failure {
-    /// The cause, of which the connection's own memory knows more than HTTP does.
+    /// The cause: the connection's own record is more precise than the error of HTTP.
     fn cause(&self, watch: &Watch) -> Cause {
         match self {
             Self::TooLarge => Cause::TooLarge,
@@ -74,13 +74,13 @@ impl Failure {
     }
 }
 
-/// What came of a question, and the connection if it is still there.
+/// The result of a request, and the connection if it is still open.
 pub(crate) struct Exchange<S> {
     pub(crate) answer: Result<Answer, Cause>,
     pub(crate) stream: Option<Watched<S>>,
 }
 
-/// Asks over `stream`, for at most `limit`. The connection is driven by the same task as the question, so that no
+/// Asks over `stream`, for at most `limit`. The connection is driven by the same task as the request, so that no
 /// scheduling comes between a byte's arrival and its stamp.
 pub(crate) async fn exchange<S: ByteStream + 'static>(
     stream: Watched<S>,
@@ -115,7 +115,7 @@ pub(crate) async fn exchange<S: ByteStream + 'static>(
     Exchange { answer, stream: Some(rest.io.into_inner()) }
 }
 
-/// Asks once over a connection of its own, and says goodbye.
+/// Sends one request over a connection of its own, and closes it with close_notify.
 ///
 /// # Errors
 ///

@@ -1,8 +1,8 @@
-//! Who we are to a cluster, and whom we trust: credentials understood, kept ready, renewed when their files change.
+//! Our credentials for a cluster and the CAs we trust there: parsed, kept ready, renewed when their files change.
 //!
-//! A credential that cannot be read never stops a probe: it goes on with what was last understood, or without, because
-//! chains and health are told to anybody, and a refusal is then put down to ourselves. Whoever rotates writes one file
-//! after the other, so what changed is read once it keeps still, and a certificate without its key changes nothing.
+//! A credential that cannot be read never stops a probe: it goes on with the last valid one, or without, because chains
+//! and health need no credential, and a refusal is then reported as our own fault. A rotation writes one file after the
+//! other, so changed files are read once they stop changing, and a certificate without its key changes nothing.
 //! Connects to nothing.
 
 use std::sync::Arc;
@@ -44,7 +44,7 @@ const RENEW_BEFORE: Duration = Duration::from_secs(60);
 /// Credentials ready for use.
 #[derive(Clone)]
 pub(crate) struct ReadyCredentials {
-    /// Changes when the anchors or the client certificate change; open connections of another generation are left.
+    /// Changes when the anchors or the client certificate change; open connections of another generation are closed.
     pub(crate) generation: u64,
     /// Strict verification; `None` without anchors.
     pub(crate) strict: Option<Arc<Strict>>,
@@ -54,7 +54,7 @@ pub(crate) struct ReadyCredentials {
     pub(crate) token: Option<HeaderValue>,
     /// Whether something that is configured could not be read or understood.
     pub(crate) is_flawed: bool,
-    /// What that is, without secrets, where it is known.
+    /// The reason, without secrets, where it is known.
     pub(crate) flaw: Option<Arc<str>>,
     /// What the generation stands for: the anchors and the client's chain.
     print: Print,
@@ -93,7 +93,7 @@ impl ReadyCredentials {
         }
     }
 
-    /// The same for an answer to a request: whether the token went with it is known only to who asked.
+    /// The same for an answer to a request: only the caller knows whether the token was sent.
     pub(crate) fn blame_for_answer(&self, cause: Cause, token_was_sent: bool) -> Cause {
         let cause = self.blame(cause);
         match (&self.token, &self.client) {
@@ -107,7 +107,7 @@ impl ReadyCredentials {
 
 /// One set of credentials.
 pub(crate) struct Identity {
-    /// Of whom they are, for the log.
+    /// Whose they are, for the log.
     of: Subject,
     credentials: Credentials,
     cluster: String,
@@ -285,7 +285,7 @@ impl Plugin {
 }
 
 impl Load {
-    /// What cannot be understood is what it was before.
+    /// Of what cannot be parsed, the last valid one is kept.
     fn run(self) -> (ReadyCredentials, Vec<String>) {
         let mut complaints = Vec::new();
         let mut remarks = Vec::new();
@@ -319,7 +319,7 @@ impl Load {
             }
             None => None,
         };
-        // A failed renewal is only a flaw once nothing is left of what was issued before.
+        // A failed renewal counts as a fault only once the credential issued before has expired.
         if let Some(failed) = self.flaw.as_ref().filter(|_| self.issued.is_none()) {
             complaints.push(failed.to_string());
         } else if self.credentials.exec.is_some() && self.issued.is_none() {

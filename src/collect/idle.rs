@@ -15,7 +15,7 @@ use super::tls_endpoint::Secured;
 use super::watched::{Ending, Watch};
 use crate::model::subject::Subject;
 
-/// A connection at rest. Dropped, it is left politely.
+/// An idle connection. When dropped, it is closed with close_notify.
 pub(crate) struct Idle {
     watch: Arc<Watch>,
     call: oneshot::Sender<()>,
@@ -23,7 +23,8 @@ pub(crate) struct Idle {
 }
 
 impl Idle {
-    /// Lets the connection to `subject` at `peer` rest. It must have answered: before that its end is no sign.
+    /// Keeps the connection to `subject` at `peer` idle. It must have answered, because before that its end is not a
+    /// bad sign.
     pub(crate) fn rest(context: &ProbeContext, subject: Subject, peer: IpAddr, stream: Secured) -> Self {
         let watch = stream.watch();
         let mut stream = Box::new(stream);
@@ -45,7 +46,7 @@ impl Idle {
                 read = stream.read(&mut unasked) => read,
             };
             if let Ending::Broken(cause) = ending.ending() {
-                // Boxed: it happens at most once, and thousands of tasks would hold its room for ever.
+                // Boxed: it happens at most once, and thousands of tasks would reserve its memory.
                 Box::pin(waiting.trip(subject, peer, cause)).await;
             } else if read.is_ok() {
                 // Data without a request, such as the error of a proxy that closes an idle connection: the close is
@@ -62,7 +63,7 @@ impl Idle {
         self.watch.ending() == Ending::Open && !self.watch.is_announced() && !self.call.is_closed()
     }
 
-    /// The memory of the connection.
+    /// The record of the connection.
     pub(crate) fn watch(&self) -> &Arc<Watch> {
         &self.watch
     }

@@ -56,7 +56,7 @@ use crate::model::probe::{ProbeKind, ProbeRequest};
 use crate::model::subject::Subject;
 use crate::model::time::Clock;
 
-/// Shutting down waits for goodbyes at most this long: twice what one goodbye may take.
+/// A shutdown waits for the exchange of close_notify at most this long: twice what one may take.
 const SHUTDOWN: Duration = Duration::from_secs(1);
 
 /// Probes everything that the settings name.

@@ -1,4 +1,4 @@
-//! Where the time of one probe goes, stamped in the I/O path.
+//! How the time of one probe is spent, measured in the I/O path.
 //!
 //! Phases are disjoint: entering one ends the one before. Decides nothing and sets no deadline but the one it gets.
 //! Shared between a probe and the connect that may outlive it, hence the lock.
@@ -11,7 +11,7 @@ use crate::model::phase::{Cause, Phase, Phases, Unseen};
 use crate::model::probe::Greeting;
 use crate::model::time::{Clock, Mono};
 
-/// The way of one probe.
+/// The phases of one probe.
 #[derive(Debug)]
 pub(crate) struct PhaseTimer {
     clock: Clock,
@@ -36,7 +36,7 @@ impl PhaseTimer {
         Self { clock: clock.clone(), state: Mutex::new(state) }
     }
 
-    /// Another one by the same clock, for a part of the way whose notes do not count.
+    /// Another one by the same clock, for a part of the path whose answers prove nothing.
     pub(crate) fn blocking(&self) -> Self {
         Self::new(&self.clock)
     }
@@ -106,7 +106,7 @@ impl PhaseTimer {
         self.lock().phase
     }
 
-    /// What to say when `cause` ended the phase under way, or the last one.
+    /// The failure when `cause` ended the phase under way, or the last one.
     pub(crate) fn unseen(&self, cause: Cause) -> Unseen {
         Unseen { phase: self.phase(), cause }
     }
@@ -138,7 +138,7 @@ impl State {
     }
 }
 
-/// Whether an answer from `peer` says anything about the way out of this machine.
+/// Whether an answer from `peer` shows that the network of this machine works.
 pub(crate) fn proves_path(peer: IpAddr) -> bool {
     let peer = peer.to_canonical();
     !peer.is_loopback() && !peer.is_unspecified()

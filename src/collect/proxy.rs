@@ -1,8 +1,8 @@
 //! A tunnel through a proxy: CONNECT, CONNECT inside TLS, or SOCKS 5.
 //!
-//! A proxy is part of our own path. What it says of the target (502, 503, 504; SOCKS "refused" or "unreachable") is
-//! told apart from everything that it says of us or of itself. The answer is read by hyper, which takes what a 2xx to a
-//! CONNECT says of a body for what it is: nothing (RFC 9110 section 9.3.6).
+//! A proxy is part of our own path. What it reports of the target (502, 503, 504; SOCKS "refused" or "unreachable") is
+//! distinguished from what it reports of us or of itself. The answer is read by hyper, which ignores headers about a
+//! body in a 2xx to a CONNECT (RFC 9110 section 9.3.6).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::model::phase::Cause;
 /// Bytes of a proxy's answer to a CONNECT: Squid's longest error heads are far below 2 KiB.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// A way to `target` over `first_hop`, a connection to the proxy. The caller sets the deadline.
+/// A tunnel to `target` over `first_hop`, a connection to the proxy. The caller sets the deadline.
 ///
 /// # Errors
 ///
@@ -108,8 +108,8 @@ async fn connect(proxy: &Proxy, wire: Box<dyn ByteStream>, target: &Address) -> 
     Ok(Box::new(TokioIo::new(opened.await?)))
 }
 
-/// What a proxy that does not open the tunnel says by its status. Squid answers 503 where the target refuses or has no
-/// name and 504 where it stays mute; HAProxy, nginx and Envoy use 502 and 503 alike.
+/// The cause behind the status of a proxy that does not open the tunnel. Squid answers 503 where the target refuses or
+/// has no name and 504 where it does not answer; HAProxy, nginx and Envoy use 502 and 503 alike.
 fn refusal(status: StatusCode) -> Cause {
     match status {
         StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED => Cause::ProxyLogin,

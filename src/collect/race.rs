@@ -21,10 +21,11 @@ use super::phase_timer::PhaseTimer;
 use crate::config::settings::Address;
 use crate::model::phase::Cause;
 
-/// An address that has not answered by then gets a rival. Source: RFC 8305 section 8, Connection Attempt Delay.
+/// When an address has not answered by then, the next is tried beside it. Source: RFC 8305 section 8, Connection
+/// Attempt Delay.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Connects to the first of `places` that answers, or of what `address` has come to mean meanwhile; the last failure
+/// Connects to the first of `places` that answers, or of the addresses that `address` has by now; the last failure
 /// gives the reason why none did. With so many places that they would not all be tried within `limit`, each gets a
 /// shorter start.
 ///

@@ -2,10 +2,10 @@
 //!
 //! Connections are kept open by the thousand to notice their end, and most of the time they are silent. The usual
 //! stream keeps its read buffer of 4 KiB for as long as it lives, which is as much as all the rest of such a
-//! connection; here rustls works without buffers of its own, and what is read lies on the stack until it turns out to
-//! be a part of something. To the peer and to callers it is the usual stream: an alert that is owed goes out before the
-//! error is told, a close_notify reads as the end, and an end without one is [`io::ErrorKind::UnexpectedEof`]. Called
-//! by `handshake.rs`.
+//! connection; here rustls works without buffers of its own, and what is read is on the stack until an incomplete
+//! record must be kept. To the peer and to callers it is the usual stream: an alert is sent before its error is
+//! returned, a close_notify reads as the end, and an end without one is [`io::ErrorKind::UnexpectedEof`]. Called by
+//! `handshake.rs`.
 
 use std::io;
 use std::pin::Pin;
@@ -29,27 +29,28 @@ const MOST: usize = 80 * 1024;
 /// Bytes written at once: one record.
 const RECORD: usize = 16 * 1024;
 
-/// What a record is longer than what it says, in any version, with room for one more message of the protocol.
+/// The bytes by which a record is longer than its content, in any version, with room for one more message of the
+/// protocol.
 const OVERHEAD: usize = 128;
 
 /// A TLS session over `S`.
 pub(crate) struct Session<S> {
     wire: S,
     tls: UnbufferedClientConnection,
-    /// From the peer, and not understood yet.
+    /// From the peer, and not decrypted yet.
     incoming: Vec<u8>,
-    /// From the peer, understood, and not read yet.
+    /// From the peer, decrypted, and not read yet.
     heard: ByteQueue,
-    /// For the peer, and not taken by the wire yet.
+    /// For the peer, and not accepted by the socket yet.
     outgoing: ByteQueue,
-    /// Why nothing more can be understood.
+    /// The error after which nothing more can be decrypted.
     failure: Option<Box<Error>>,
     /// The peer sent close_notify.
     is_over: bool,
     has_said_goodbye: bool,
 }
 
-/// Bytes that are used up from their front, and take no room once they are.
+/// Bytes that are consumed from their front, and need no memory once they are.
 #[derive(Debug, Default)]
 struct ByteQueue {
     all: Vec<u8>,

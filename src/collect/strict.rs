@@ -1,7 +1,7 @@
-//! Strict verification of a served chain, and which certificates it then stands on.
+//! Strict verification of a served chain, and by which certificates.
 //!
-//! Of several paths that verify, the one that lasts longest counts: that is what a client can go on with. An
-//! intermediate or cross-signed root that has ended beside such a path ends nothing. Called by `last_chain.rs`.
+//! Of several paths that verify, the one that is valid longest counts, because clients can use that. An intermediate or
+//! cross-signed root that has expired beside such a path does no harm. Called by `last_chain.rs`.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -137,8 +137,8 @@ impl Strict {
     }
 }
 
-/// What a client says of a leaf that is itself among what it trusts. Go, and so kubectl, then builds no path, whether
-/// it is a CA or not: a self-signed certificate can be pinned. Dates, name and purpose count as ever.
+/// The result at a client for a leaf that is itself among what it trusts. Go, and so kubectl, then builds no path,
+/// whether it is a CA or not: a self-signed certificate can be pinned. Dates, name and purpose count as ever.
 fn pinned(leaf: &CertificateDer<'static>, name: &ServerName<'static>, now: UnixTime) -> Trust {
     let (Some((read, is_for_clients)), Ok(parsed)) = (x509::with_usage(leaf), ParsedCertificate::try_from(leaf)) else {
         return Trust::Invalid;
@@ -162,7 +162,7 @@ fn trust_of(fault: &CertificateError) -> Trust {
     match fault {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => Trust::Expired,
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Trust::NotYetValid,
-        // A configured CA of the issuer's name has not signed it: the classic end of a rotation.
+        // A configured CA of the issuer's name has not signed it: typical after a rotation of the CA.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => Trust::UnknownAuthority,
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Trust::WrongName,
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => Trust::WrongPurpose,

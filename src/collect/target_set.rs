@@ -1,7 +1,7 @@
 //! Everything that can be probed, by subject, made from settings.
 //!
 //! A target set is made beside the one before it: a target whose endpoint and identity are the same is the same target,
-//! with its open connection and its memory. Nothing is connected to or read here. Called by `mod.rs`.
+//! with its open connection and its last chain. Nothing is connected to or read here. Called by `mod.rs`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ struct TargetSetBuilder<'a> {
     target_set: TargetSet,
 }
 
-/// Whom a group of endpoints is seen as, and through what.
+/// The credentials and the proxy for a group of endpoints.
 struct Access {
     identity: Arc<Identity>,
     proxy: Option<Arc<Proxy>>,

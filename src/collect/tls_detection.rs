@@ -1,7 +1,7 @@
 //! Whether an endpoint uses TLS: tested on a connection of its own, after what is configured has failed.
 //!
 //! A server without TLS drops a handshake or waits for the end of its first line, and one with TLS drops a plain
-//! request: both as a dying one would. Only when the other way of speaking is answered is it said so. An answer of 400
+//! request: both as a failing one would. It is reported only when the other protocol is answered. An answer of 400
 //! without TLS is what servers with TLS give to plain requests as well (Go's net/http, nginx): it counts only where the
 //! handshake itself was answered without TLS. Called by `tls_endpoint.rs` and the metrics listeners.
 
@@ -47,7 +47,7 @@ pub(crate) struct TlsDetection {
     is_doubtful: AtomicBool,
 }
 
-/// What came back of asking the other way.
+/// The result of the test of the other protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
     /// Nothing that shows it.
@@ -76,7 +76,7 @@ pub(crate) struct Handshake<'a> {
 }
 
 impl Handshake<'_> {
-    /// The peer showed a certificate, or took us in.
+    /// The peer served a certificate, or completed the handshake.
     pub(crate) const fn is_tls(&mut self) {
         self.is_tls = true;
     }
@@ -180,7 +180,7 @@ async fn shows_chain(context: &ProbeContext, address: &Address) -> Answer {
     };
     let recorder = context.tls.recorder(None);
     let wire = Box::new(Metered::new(connected.wire, Meter::of(handshake::BYTES)));
-    // Whether it lets us in does not matter.
+    // Whether it accepts our credentials does not matter.
     let shaken = context.tls.shake(&recorder, (Alpn::Http1, Hello::Large), name, wire).await;
     if shaken.is_ok() || !recorder.take_record().chain.is_empty() { Answer::Understood } else { Answer::None }
 }

@@ -1,6 +1,6 @@
-//! One TLS endpoint: where it is connected to, whom we expect there, what it served last.
+//! One TLS endpoint: its address, the expected name, the chain it served last.
 //!
-//! Opens connections; what is asked over them is the business of `apiserver.rs` and `etcd/`.
+//! Opens connections; `apiserver.rs` and `etcd/` send the requests.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::{Greeting, Hello};
 use crate::model::subject::Subject;
 
-/// TLS over whatever leads there, with a memory of its end.
+/// TLS over the connection to it, with a record of its end.
 pub(crate) type Secured = Watched<Session<Box<dyn ByteStream>>>;
 
 /// A TLS endpoint.
@@ -48,7 +48,7 @@ pub(crate) struct TlsEndpoint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BadName;
 
-/// What came of opening a connection: the chain is there also when the connection is not.
+/// The result of opening a connection: the chain may be there without a connection.
 pub(crate) struct Opening {
     pub(crate) served: Option<Arc<Served>>,
     pub(crate) result: Result<Opened, Unseen>,
@@ -210,7 +210,7 @@ impl TlsEndpoint {
         self.chain.served(record, expected)
     }
 
-    /// How an etcd member is to be greeted next.
+    /// The ClientHello for the next handshake with an etcd member.
     pub(super) fn hello(&self, context: &ProbeContext) -> Hello {
         self.hello_fallback.next(context.clock.now().mono, context.policy.hello_retest)
     }
@@ -236,7 +236,7 @@ impl TlsEndpoint {
         }
     }
 
-    /// A handshake and nothing else. A server that shows its chain and then refuses us has been seen.
+    /// A handshake and nothing else. A server that serves its chain and then refuses us counts as seen.
     pub(crate) async fn probe_chain(&self, context: &ProbeContext, hello: Hello) -> ProbeResult {
         let alpn = self.alpn();
         let ready_credentials = self.identity.current().await;

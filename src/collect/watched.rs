@@ -19,14 +19,14 @@ use crate::model::phase::Cause;
 /// Bytes a peer may send before anything was asked: session tickets and HTTP/2 settings, some hundred each.
 const UNASKED: usize = 16 * 1024;
 
-/// How a connection stands.
+/// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// It has not ended.
     Open,
-    /// We left; what the peer does afterwards is no sign.
+    /// We closed it; its end by the peer afterwards is not a bad sign.
     Left,
-    /// The peer announced that it leaves: close_notify, `connection: close`, GOAWAY.
+    /// The peer announced its close: close_notify, `connection: close`, GOAWAY.
     Announced,
     /// The peer ended it by a TLS alert.
     Alerted(Cause),
@@ -34,7 +34,7 @@ pub(crate) enum Ending {
     Broken(Cause),
 }
 
-/// The memory of one connection.
+/// The record of one connection.
 #[derive(Debug)]
 pub(crate) struct Watch {
     ending: Mutex<Ending>,
@@ -54,7 +54,7 @@ pub(crate) struct Watched<S> {
 }
 
 impl Watch {
-    /// How the connection stands.
+    /// The state of the connection.
     pub(crate) fn ending(&self) -> Ending {
         *self.ending.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -84,7 +84,7 @@ impl Watch {
         self.end(Ending::Broken(cause));
     }
 
-    /// From here on no end of this connection is a sign.
+    /// From here on no end of this connection is a bad sign.
     pub(crate) fn leave(&self) {
         self.end(Ending::Left);
     }
@@ -114,15 +114,15 @@ impl Watch {
 }
 
 impl<S> Watched<S> {
-    /// Watches `stream`, whose bytes `meter` counts. Until something is asked, its peer may only be polite: send
-    /// tickets and settings, and say goodbye. `is_http2` says that frames are to be read along.
+    /// Watches `stream`, whose bytes `meter` counts. Until a request is sent, its peer may only send session tickets,
+    /// settings and close_notify. `is_http2` says that frames are to be read along.
     pub(crate) fn new(stream: S, meter: Arc<Meter>, is_http2: bool) -> Self {
         meter.grant(UNASKED);
         let watch = Watch { ending: Mutex::new(Ending::Open), announced: AtomicBool::new(false), meter };
         Self { stream, watch: Arc::new(watch), frames: is_http2.then(Frames::default), unwritten: None }
     }
 
-    /// The memory, to be kept when the stream goes its way.
+    /// The record, which outlives the stream.
     pub(crate) fn watch(&self) -> Arc<Watch> {
         Arc::clone(&self.watch)
     }

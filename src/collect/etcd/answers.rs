@@ -1,4 +1,4 @@
-//! The four questions a member is asked, and its answers in the model's words.
+//! The four requests to a member, and its answers in the model's types.
 //!
 //! Absent in protobuf is zero; where etcd added a field later, zero means unknown. An answer without a header is none,
 //! but for alarms.
@@ -31,7 +31,7 @@ const MAX_MEMBERS: usize = 64;
 /// Client URLs kept of one member.
 const MAX_URLS: usize = 8;
 
-/// A question to one member.
+/// A request to one member.
 pub(super) trait Question {
     /// Its answer.
     type Answer: Send;
@@ -44,7 +44,7 @@ pub(super) trait Question {
         origin: Uri,
     ) -> impl Future<Output = Result<Response<Self::Response>, tonic::Status>> + Send;
 
-    /// The wire's answer in the model's words; `None` when it is none.
+    /// The decoded answer in the model's types; `None` when it is incomplete.
     fn read(wire: Self::Response) -> Option<Self::Answer>;
 
     /// What it means that the member denies the answer itself to our user; `None` when it means nothing.
@@ -164,7 +164,7 @@ impl Question for Members {
     }
 }
 
-/// Trades a password for a token.
+/// Gets a token for a password.
 pub(super) async fn authenticate(
     channel: Channel,
     origin: Uri,

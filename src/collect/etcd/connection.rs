@@ -1,7 +1,7 @@
 //! The connection to one member: kept open between rounds, dialled in the background when it is missing.
 //!
 //! A round waits a second; a connect may need longer over a slow link. So the connect is a task of its own: a round
-//! that gives up on it says where it hung, and the next round finds the connection open.
+//! that gives up on it reports the phase in which it hung, and the next round finds the connection open.
 
 use std::error::Error;
 use std::net::IpAddr;
@@ -39,7 +39,7 @@ const GRANT: usize = answers::MAX_ANSWER + 16 * 1024;
 /// Bytes of answers that may be on the way, HTTP/2's own default: what a member may make us keep unread.
 const WINDOW: u32 = 65_535;
 
-/// The way to one member.
+/// The connection to one member.
 pub(crate) struct MemberConnection {
     tls_endpoint: Arc<TlsEndpoint>,
     etcd_login: Option<Arc<EtcdLogin>>,
@@ -71,19 +71,19 @@ struct Open {
     _end: DropGuard,
 }
 
-/// A question that failed.
+/// A request that failed.
 struct Failed {
     unseen: Unseen,
     /// Whether the member had announced its close before it could get the request.
     was_announced: bool,
     /// Whether the member itself answered so: the connection works.
     is_answer: bool,
-    /// The member's own word for it.
+    /// The member's own status for it.
     code: Option<Code>,
 }
 
-/// Holds until an answer came: whatever goes wrong with a connection, or hangs until the caller's deadline, the next
-/// round shall not meet it again.
+/// Set until an answer came, so that the next round does not use a connection that failed or hung until the caller's
+/// deadline.
 struct Suspicion<'a> {
     member_connection: &'a MemberConnection,
     open: Arc<Open>,
@@ -128,7 +128,7 @@ impl MemberConnection {
         self.etcd_login.is_some()
     }
 
-    /// Closes the kept connection politely.
+    /// Closes the kept connection with close_notify.
     pub(super) fn close(&self) {
         *self.lock() = Slot::Empty;
     }
@@ -165,7 +165,7 @@ impl MemberConnection {
         answer.map_err(|failed| failed.unseen)
     }
 
-    /// Asks over `open`, with a token where one is wanted. A token that has become void is bought anew, once.
+    /// Asks over `open`, with a token where one is wanted. After a token was refused, one more login is made.
     async fn exchange<Q: Question>(
         self: &Arc<Self>,
         context: &ProbeContext,
@@ -193,7 +193,7 @@ impl MemberConnection {
         self.question::<Q>(context, open, attempt, token).await
     }
 
-    /// Waits for a token; the purchase goes on when the round gives up on it, so that the next one finds it made.
+    /// Waits for a token; the login goes on when the round gives up on it, so that the next one has the token.
     async fn enter(
         self: &Arc<Self>,
         context: &ProbeContext,
@@ -270,7 +270,7 @@ impl MemberConnection {
         }
     }
 
-    /// Puts one question to the member and waits for its answer, or for a refusal in its own words.
+    /// Sends one request to the member and waits for its answer or its refusal.
     async fn put<W, F>(
         &self,
         context: &ProbeContext,
@@ -300,7 +300,7 @@ impl MemberConnection {
         let answer = match asked {
             Ok(wire) => Ok(wire.into_inner()),
             Err(status) => {
-                // What our own side made up: a call that could not be made, an answer that cannot be read.
+                // A status from our own side: a call that could not be made, an answer that cannot be read.
                 let is_ours = failed.load(Ordering::Acquire) || !told.load(Ordering::Acquire);
                 Err(if is_ours {
                     let cause = open.broken_by(&status);
@@ -362,7 +362,7 @@ impl MemberConnection {
         if let Slot::Connecting(connecting) = &*slot
             && (connecting.done.borrow().is_some() || connecting.done.has_changed().is_ok())
         {
-            // Somebody else's way; ours is the waiting, in the phase in which it was met.
+            // The connect is another round's; this one only waited, in the phase in which it found it.
             attempt.timer.enter(connecting.timer.phase());
             return connecting.clone();
         }
@@ -415,7 +415,7 @@ impl Failed {
         Self { unseen: timer.unseen(cause), was_announced: false, is_answer: true, code: None }
     }
 
-    /// What a refusal is when our password stayed at home.
+    /// The cause of a refusal when our password was not sent.
     fn unasked(mut self) -> Self {
         if self.unseen.cause == Cause::CredentialRefused {
             self.unseen.cause = Cause::TokenWithheld;
@@ -425,7 +425,7 @@ impl Failed {
 }
 
 impl Open {
-    /// Why there is no answer that can be read: the connection's own memory knows best.
+    /// Why there is no answer that can be read: the connection's own record is the most precise.
     fn broken_by(&self, status: &tonic::Status) -> Cause {
         let source = status.source();
         let said = self.watch.cause().or_else(|| source.and_then(fault::in_sources));
@@ -451,7 +451,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        // What a member does after we have let go of it is no sign; an end that came before stays written down.
+        // An end after we have dropped the connection is not a bad sign; one that came before stays recorded.
         self.watch.leave();
     }
 }

@@ -23,28 +23,28 @@ const FILES_DEADLINE: Duration = Duration::from_millis(500);
 /// A password that was refused is not tried again for this long: checking one costs etcd a tenth of a second of a core.
 const AFTER_REFUSAL: Duration = Duration::from_secs(60);
 
-/// Name, password, and what they have bought so far.
+/// Name, password, and the token they have so far.
 pub(super) struct EtcdLogin {
     login: Login,
     files: BlockingPool,
     token_state: Mutex<TokenState>,
 }
 
-/// Where a purchase ends: with a token, with none wanted, or with the reason why not.
+/// The result of a login: a token, that none is needed, or the reason why there is none.
 pub(super) type Authentication = watch::Receiver<Outcome>;
-/// `None` while the purchase is under way.
+/// `None` while the login is under way.
 pub(super) type Outcome = Option<Result<TokenState, Unseen>>;
 
-/// How we stand with the member.
+/// The state of the login at the member.
 #[derive(Debug, Clone)]
 pub(super) enum TokenState {
-    /// Nothing was bought yet, or what was bought is void.
+    /// No token yet, or it was refused.
     None,
     /// A login is under way; requests wait here for its token.
     Buying(Authentication),
     /// A token.
     Token(HeaderValue),
-    /// The member wants none: authentication is off.
+    /// The member needs none: authentication is off.
     Needless,
     /// The password was refused.
     Refused(Mono),
@@ -55,12 +55,12 @@ impl EtcdLogin {
         Self { login, files: BlockingPool::new(1), token_state: Mutex::new(TokenState::None) }
     }
 
-    /// Who enters.
+    /// The user name.
     pub(super) const fn login(&self) -> &Login {
         &self.login
     }
 
-    /// What is held at `now`.
+    /// The token at `now`.
     pub(super) fn token_state(&self, now: Mono) -> TokenState {
         let mut token_state = self.token_state.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(&*token_state, TokenState::Refused(since) if now.since(*since) >= AFTER_REFUSAL) {

@@ -1,7 +1,7 @@
 //! A member's metrics listener: `/health` and `/metrics`, over plain HTTP or TLS, always over a new connection.
 //!
 //! It answers without a quorum and while the member defragments, and needs no right inside etcd. Draws no conclusion
-//! beyond what one member said. Called by the rounds in `mod.rs`.
+//! beyond one member's answer. Called by the rounds in `mod.rs`.
 
 use std::sync::Arc;
 
@@ -79,7 +79,7 @@ impl MetricsListener {
         match self {
             Self::Plain(address, authority, tls_detection) => {
                 let connected = connect::dial(&context.names, address, None, &context.policy, timer).await?;
-                // Without TLS there is nothing to read before the question, which grants its answer.
+                // Without TLS there is nothing to read before the request, which grants the bytes of its answer.
                 let meter = Meter::of(0);
                 let metered = Metered::new(connected.wire, Arc::clone(&meter));
                 let answer =
@@ -127,7 +127,7 @@ fn alarmed(reason: &str) -> Option<Condition> {
 /// Whether the member is well, as far as it was asked.
 fn verdict(answer: &Answer) -> Result<bool, Unseen> {
     match answer.status.as_u16() {
-        // Whatever else answers with these is not etcd.
+        // A 200 or 503 without etcd's health document is not from etcd.
         status @ (200 | 503) => match etcd_page::is_well(&answer.body) {
             Some(is_well) => Ok(is_well && status == 200),
             None => Err(FOREIGN),

@@ -1,4 +1,4 @@
-//! Rounds over an etcd cluster: every member asked the same thing at the same moment.
+//! Rounds over an etcd cluster: every member gets the same request at the same moment.
 //!
 //! gRPC over our own HTTP/2 connections, because chains, phases and unannounced ends must be seen. One start for all:
 //! asking one after the other would invent lag between members. Draws no conclusion from the answers.
@@ -105,7 +105,7 @@ impl Etcd {
         })
     }
 
-    /// Closes the kept connections politely.
+    /// Closes the kept connections with close_notify.
     pub(crate) fn close(&self) {
         self.members
             .iter()

@@ -1,6 +1,6 @@
-//! One source: its files found, changed ones read, what cannot be read remembered as it was.
+//! One source: its files found, changed ones read, of those that cannot be read the last result kept.
 //!
-//! Blocks on the file system, so it runs where that may be.
+//! Blocks on the file system, so it runs on threads that may block.
 
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt as _;
@@ -48,7 +48,7 @@ struct CachedFile {
 #[derive(Clone)]
 struct Named(Vec<(PieceKind, PathBuf)>);
 
-/// How a file is to be understood.
+/// How a file is to be parsed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum As {
     Whatever(Care),
@@ -300,7 +300,7 @@ fn hash(path: &Path, form: As) -> u64 {
     crate::model::digest::stable_hash_of(&[&[form], path.as_os_str().as_bytes()])
 }
 
-/// A path as it may stand on a screen and in a mail: bytes that are no text and what does not print by number.
+/// A path as it may be shown on a screen and in a mail: bytes that are no text and what does not print by number.
 fn shown(path: &Path) -> Box<str> {
     let text = path.to_string_lossy();
     if text.len() <= MAX_SHOWN && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {

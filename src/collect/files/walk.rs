@@ -1,4 +1,4 @@
-//! From a path of the configuration to the files it stands for: one file, a directory with all below it, or a glob.
+//! From a path of the configuration to its files: one file, a directory with all below it, or a glob.
 //!
 //! Bounded in number and depth, and what is left out is counted. Links to files are followed, links to directories
 //! below a named one are not: a link to `/` must not make us read the machine. Hidden names are passed over, among
@@ -20,7 +20,7 @@ const MAX_ENTRIES: usize = 1_000_000;
 /// Levels of directories below a named one.
 const MAX_DEPTH: usize = 8;
 
-/// What a path stands for.
+/// The files of a path.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// Files, in the order of the bytes of their paths.
@@ -45,11 +45,11 @@ pub(super) struct Candidate {
 pub(super) enum Care {
     /// The configuration names it, itself or by a pattern: it must be readable.
     Named,
-    /// It lies in a directory that is named; much else may lie there.
+    /// It is in a directory that is named, which may hold other files as well.
     Met,
 }
 
-/// The files that `path` stands for, at most `most`.
+/// The files of `path`, at most `most`.
 ///
 /// # Errors
 /// When the path itself leads nowhere or a pattern matches nothing.
@@ -121,7 +121,7 @@ impl Found {
                     {
                         self.add(path, Care::Met);
                     }
-                    // FIFOs, sockets and devices lie in directories for reasons of their own.
+                    // FIFOs, sockets and devices in a directory are ignored without a fault.
                     Ok(_) | Err(_) => {}
                 }
             }

@@ -1,7 +1,7 @@
 //! getaddrinfo on threads of its own, which a hung resolver can keep busy without touching anything else, not even the
 //! end of the process.
 //!
-//! A lookup cannot be ended. So that names which hang do not take the threads from names which do not, half of the
+//! A lookup cannot be cancelled. So that names which hang do not take the threads from names which do not, half of the
 //! threads are for lookups that are slow: one that has become slow gives its place in the other half up as soon as it
 //! can, and the next lookup of that name begins in the slow half. Called by `names.rs`, at most once at a time a name.
 
@@ -93,7 +93,7 @@ impl Threads {
     }
 }
 
-/// What the machine we run on says.
+/// The result of getaddrinfo on this machine.
 pub(super) fn getaddrinfo(name: &str) -> io::Result<Vec<IpAddr>> {
     Ok((name, 0).to_socket_addrs()?.map(|place| place.ip()).collect())
 }

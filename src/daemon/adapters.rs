@@ -32,7 +32,7 @@ impl Edges {
         })
     }
 
-    /// The edges for other settings, and what of these only a restart puts in force. What is the same is shared.
+    /// The same for other settings, and which of those need a restart. What did not change is shared.
     pub(super) fn replaced(&self, mut settings: Settings) -> anyhow::Result<(Self, Vec<String>)> {
         let remarks = self.keep_fixed(&mut settings.vantage);
         let is_same_mail = self.settings.mail == settings.mail && self.settings.vantage.name == settings.vantage.name;

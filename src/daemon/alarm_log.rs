@@ -10,7 +10,7 @@ use crate::model::rule::Level;
 use crate::model::silence::Silence;
 use crate::model::verdict::FindingKey;
 
-/// Remembers what was logged, so that a hold written down every 5 s is one line.
+/// Remembers what was logged, so that a hold stored every 5 s is one line.
 #[derive(Debug, Default)]
 pub(super) struct AlarmLog {
     stages: BTreeMap<FindingKey, &'static str>,
@@ -22,7 +22,7 @@ pub(super) struct AlarmLog {
 const OVER: usize = 64;
 
 impl AlarmLog {
-    /// Says what was taken up from before the start.
+    /// Logs what was restored from before the start.
     pub(super) fn note_restored(memory: &Result<PersistedState, String>) {
         match memory {
             Ok(memory) => tracing::info!(
@@ -38,14 +38,14 @@ impl AlarmLog {
         }
     }
 
-    /// Says what became of a delivery.
+    /// Logs the result of a delivery.
     pub(super) fn note_input(&self, input: &Input) {
         if let Input::Delivered { message, receipt: Receipt::Rejected(failure), .. } = input {
             tracing::error!(%message, "the relay rejects message {message} permanently: {}", failure.text);
         }
     }
 
-    /// Says what the changes mean.
+    /// Logs what the changes mean.
     pub(super) fn note_changes(&mut self, changes: &[Change]) {
         for change in changes {
             match change {

@@ -1,4 +1,4 @@
-//! The only reader of clocks. Everybody else is handed a [`Clock`] or a [`Now`].
+//! The only reader of clocks. All others get a [`Clock`] or a [`Now`].
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::model::time::{Clock, Mono, Now, UnixTime};
 
-/// A clock over the system's two, with the monotonic origin at this call: ask once, hand it down.
+/// A clock over the system's two, with the monotonic origin at this call: made once and passed on.
 ///
 /// The monotonic half is tokio's, so that a paused test runtime moves it. It stands still while the machine sleeps, as
 /// `CLOCK_MONOTONIC` does; the gap to the wall clock is how a sleep is seen.

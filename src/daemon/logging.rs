@@ -24,8 +24,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// The variable that holds the filter.
 pub const FILTER_VARIABLE: &str = "VEDETTE_LOG";
-/// The filter unless the variable says otherwise. rustls warns of what a peer does wrong, in words that the peer can
-/// choose and as often as it likes; the probes report the same fault by its cause.
+/// The filter unless the variable says otherwise. rustls warns of errors of a peer, with text from the peer and as
+/// often as it makes them; the probes report the same fault by its cause.
 const DEFAULT_FILTER: &str = "info,rustls=error";
 /// Set by the service manager to `device:inode` of the stream it reads into the journal.
 const JOURNAL_VARIABLE: &str = "JOURNAL_STREAM";
@@ -83,7 +83,7 @@ pub fn start(format: Format) -> Result<Writing, LoggingError> {
     Ok(writing)
 }
 
-/// The line that stands where `lines` are missing.
+/// The line in place of `lines` that were dropped.
 fn missing(format: Format, reader: Reader, lines: usize) -> String {
     let text = format!("{lines} log lines dropped: whatever reads standard error did not take them in time");
     let priority = if reader == Reader::AlarmLog { "<4>" } else { "" };

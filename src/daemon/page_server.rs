@@ -1,7 +1,7 @@
-//! The listener on a thread of its own, so that handshakes and pages for others never stand before a probe.
+//! The listener on a thread of its own, so that handshakes and pages never delay a probe.
 //!
-//! Strangers decide how many handshakes there are. On the threads that probe, a thousand of them a second would delay
-//! every answer that is timed there; on its own the kernel shares the processors out.
+//! Clients decide how many handshakes there are. On the threads that probe, a thousand of them a second would delay
+//! every answer that is timed there; with a thread apart the kernel shares the processors.
 
 use std::io;
 use std::thread;

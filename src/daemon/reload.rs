@@ -2,8 +2,9 @@
 //!
 //! A SIGHUP asks for it, and so does a change of the file or of a kubeconfig it names. Files are asked for their state
 //! every other second instead of being subscribed to: that sees editors that rename, links that are swapped and network
-//! file systems alike, needs no kernel limit and no folder of its own, and two seconds are nothing to a person. What is
-//! still being written is left alone until it has kept still. Nothing is decided here: the loop takes or refuses.
+//! file systems alike, needs no kernel limit and no folder of its own, and a person does not notice two seconds. A file
+//! that is still being written is read once it has stopped changing. Nothing is decided here: the loop accepts or
+//! refuses the configuration.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,11 +20,11 @@ use crate::config::load::Loaded;
 use crate::config::problem::Problem;
 use crate::parse::flaw::Flaw;
 
-/// Time between two questions for the files' state, and the time they must have kept still.
+/// Time between two checks of the files' state, and the time they must have been unchanged.
 const PAUSE: Duration = Duration::from_secs(2);
 /// The same after a SIGHUP, which is most likely sent after the file was written.
 const SETTLING: Duration = Duration::from_millis(250);
-/// A file that never keeps still is read as it is after this many pauses.
+/// A file that keeps changing is read as it is after this many pauses.
 const PATIENCE: u32 = 20;
 /// What was refused is tried again after this: a key that was missing may be there, and no file of ours changes by
 /// that.
@@ -114,7 +115,7 @@ impl Reloads {
         }
     }
 
-    /// Reads once the files keep still, and anew when they changed meanwhile.
+    /// Reads once the files stop changing, and again when they changed meanwhile.
     async fn settled_reading(&mut self, cause: Cause) -> Result<Box<Loaded>, Vec<Problem>> {
         let mut before = self.stamps().await;
         let mut result = Err(Vec::new());

@@ -1,4 +1,4 @@
-//! `vedette run`: the only loop. Inputs go into the engine one at a time, actions go out to the edges.
+//! `vedette run`: the only loop. Inputs go into the engine one at a time, actions go to the adapters.
 //!
 //! The loop waits for nothing but its next input: probes, persists, mails and heartbeats run beside it and report back
 //! through bounded channels. So a slow answer, a stalled relay or a hung disk delays no tick.
@@ -75,7 +75,7 @@ pub struct Start {
     pub file: PathBuf,
     /// What is to be used.
     pub loaded: Loaded,
-    /// When `loaded` is a copy that stands in: of when it is, and what is wrong with the file.
+    /// When `loaded` is the copy in place of the file: the copy's time, and the errors of the file.
     pub stands_in: Option<(UnixTime, Vec<Problem>)>,
 }
 
@@ -112,7 +112,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let clusters = start.loaded.settings.clusters.len();
     tracing::info!(%address, clusters, "started: {clusters} clusters, status page and metrics at {scheme}://{address}");
 
-    // The edges have their own; of thousands of endpoints one copy is enough.
+    // The adapters have their own; of thousands of endpoints one copy is enough.
     drop(start.loaded.settings);
     match start.stands_in {
         Some((of, problems)) => daemon.stand_in(of, &problems),
@@ -129,7 +129,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         daemon.drain(&mut signals, &mut observed, &mut reported).await;
     }
     stop.cancel();
-    // Nothing that is lost here was promised: what must last is in the store.
+    // What is lost here is not needed: what must last is in the store.
     tokio::time::timeout(Duration::from_secs(1), daemon.edges.collectors.shutdown()).await.ok();
     tokio::time::timeout(Duration::from_secs(1), server).await.ok();
     if let Some(control_server) = control_server {
@@ -151,7 +151,7 @@ impl Daemon {
         let report = reports.clone();
         let store = Store::open(settings.vantage.store.clone(), now.wall, move |input| {
             // Called from the store's own thread, and from the loop when the queue is full: it must not wait. A result
-            // that finds no room is not missed for long: messages wait for it 2 s at most.
+            // that finds no room may be lost: messages wait for it 2 s at most.
             if report.try_send(input).is_err() {
                 tracing::warn!("internal error: a result of the database was dropped, please report this");
             }
@@ -303,7 +303,7 @@ impl Daemon {
         });
     }
 
-    /// Takes or refuses what was read, and says which.
+    /// Accepts or refuses what was read, and logs which.
     fn reload(&mut self, Reading { cause, result }: Reading) {
         let reload = result.map_err(|problems| errors(&problems));
         let reload = match reload.and_then(|loaded| self.replace(*loaded, cause)) {
@@ -356,7 +356,8 @@ impl Daemon {
         Refusal::new(self.clock.now().wall, mistakes)
     }
 
-    /// Keeps what is in use for a start that finds the file broken. A disk that hangs or is full is no reason to stop.
+    /// Stores what is in use, for a start with an invalid file. When the disk hangs or is full, the daemon goes on
+    /// without.
     fn keep_copy(&self, text: String) {
         let (file, store) = (self.file.clone(), self.edges.settings.vantage.store.clone());
         self.tasks.spawn_blocking(move || {
@@ -401,8 +402,8 @@ impl Daemon {
     }
 }
 
-/// One attempt to send, which reports how it ended even when its task dies: a message that stayed under way for ever
-/// would be a page lost.
+/// One attempt to send, which reports its result even when its task panics: a message that stayed under way for ever
+/// would be an alert lost.
 struct SendAttempt {
     message: Option<MessageId>,
     reports: mpsc::Sender<Input>,
@@ -429,7 +430,7 @@ impl Drop for SendAttempt {
     }
 }
 
-/// The socket for people on this machine. A monitor watches on without it, and says that it does.
+/// The socket for people on this machine. Without it monitoring goes on, and the log says so.
 fn listen(path: Option<&Path>) -> Option<Control> {
     let path = path?;
     match Control::bind(path) {

@@ -2,7 +2,7 @@
 //!
 //! With several threads every event wakes one more of them, which finds nothing to do and goes back to sleep: at the
 //! rates that most vantages have, that costs as much as half a probe. So there is one, until there is work for more.
-//! The engine has the main thread to itself, disk, heartbeat and everything that may block have threads of their own.
+//! The engine has the main thread for itself; disk, heartbeat and everything that may block have threads of their own.
 
 use std::num::NonZero;
 use std::thread::available_parallelism;

@@ -27,8 +27,8 @@ use super::{HEAD_BYTES, Limits, tls};
 
 /// Bytes that a peer may send for a handshake: a chain of certificates may be long, and none comes near this.
 const HANDSHAKE_BYTES: usize = 128 * 1024;
-/// Bytes that a peer may send afterwards: one request, and for every 4 KiB of a page of 50 MB the word that there is
-/// room for more, in a record of its own.
+/// Bytes that a peer may send afterwards: one request, and for every 4 KiB of a page of 50 MB a window update, in a
+/// record of its own.
 const EXCHANGE_BYTES: usize = 4 * 1024 * 1024;
 /// Requests at a time over HTTP/2.
 const STREAMS: u32 = 8;
@@ -132,8 +132,7 @@ async fn h2(stream: Box<dyn Stream>, router: Router, limits: Limits, stop: Cance
     connection.as_mut().await
 }
 
-/// The responses under way over one connection, which end with it: what a peer has left behind must not go on for
-/// nobody.
+/// The responses under way over one connection, which end with it, because there is no reader any more.
 #[derive(Debug, Clone, Default)]
 struct Streams(Arc<Mutex<JoinSet<()>>>);
 

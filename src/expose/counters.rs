@@ -9,7 +9,7 @@ use crate::render::metrics::{Family, Labels};
 pub(super) struct Counters {
     /// Connections closed at once, because too many were open.
     pub(super) refused: AtomicU64,
-    /// Whether there is a web configuration; the rest has no meaning without one.
+    /// Whether there is a web configuration; the rest does not apply without one.
     pub(super) has_web: AtomicBool,
     /// Whether it is in use as its file has it.
     pub(super) is_current: AtomicBool,

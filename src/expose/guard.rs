@@ -1,4 +1,4 @@
-//! What stands before every page where there is a web configuration: the rate limit, then the login; and the headers
+//! The checks before every page where there is a web configuration: the rate limit, then the login; and the headers
 //! that every response gets.
 
 use std::net::IpAddr;
@@ -77,7 +77,8 @@ impl Guard {
     }
 }
 
-/// A login, counted however it ends: who guesses need not wait for the answer, and this is dropped when they leave.
+/// A login, counted however it ends: a client that guesses passwords may disconnect before the answer, and then this is
+/// dropped.
 struct LoginAttempt<'a> {
     counters: Option<&'a Counters>,
     outcome: Option<Outcome>,

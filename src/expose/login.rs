@@ -27,7 +27,7 @@ const OF_ONE_PEER: usize = 4;
 /// Successes remembered: a few users with the password before and after its change.
 const REMEMBERED: usize = 64;
 
-/// What became of a login.
+/// The result of a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Accepted,
@@ -96,8 +96,8 @@ impl Logins {
         Outcome::Accepted
     }
 
-    /// The hash that an unknown user is compared with: always the same for the same name, and of a cost that somebody's
-    /// has, so that time tells nothing.
+    /// The hash that an unknown user is compared with: always the same for the same name, and of the cost of a real
+    /// one, so that the time does not show whether the user exists.
     fn stand_in<'a>(&self, users: &'a BTreeMap<String, PasswordHash>, user: &str) -> Option<&'a PasswordHash> {
         let digest = self.digest(&[user.as_bytes()]);
         let number = digest.as_ref().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));

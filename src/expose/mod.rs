@@ -65,7 +65,7 @@ pub struct BindError {
     source: std::io::Error,
 }
 
-/// What a stranger can make us hold.
+/// The bounds of what clients can make vedette hold.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     /// Connections at a time; one more is closed at once. A scraper or two and a person need three.
@@ -156,7 +156,7 @@ enum BoundListener {
     Unix(UnixListener),
 }
 
-/// Who is at the other end of a connection.
+/// The peer of a connection.
 #[derive(Debug, Clone, Copy)]
 enum Peer {
     At(IpAddr),
@@ -165,7 +165,7 @@ enum Peer {
 }
 
 impl BoundListener {
-    /// The next connection, and who is at its other end.
+    /// The next connection, and its peer.
     async fn accept(&self) -> std::io::Result<(Box<dyn Stream>, Peer)> {
         match self {
             Self::Tcp(listener) => {

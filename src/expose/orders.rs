@@ -37,18 +37,18 @@ const NAME: usize = 40;
 pub struct Request {
     /// What is asked for.
     pub order: Order,
-    /// Hears whether it is durable, or why not. In force it is either way.
+    /// Gets whether it is durable, or why not. It is in force either way.
     pub answer: oneshot::Sender<Result<(), String>>,
 }
 
-/// Where orders are taken.
+/// What orders are answered from.
 #[derive(Debug)]
 pub struct OrderIntake {
     /// What is known.
     pub snapshot: Shared,
     /// The time.
     pub clock: Clock,
-    /// The way to the loop.
+    /// The channel to the loop.
     pub orders: mpsc::Sender<Request>,
 }
 
@@ -109,7 +109,7 @@ async fn incidents(State(order_intake): State<Arc<OrderIntake>>) -> Response {
 }
 
 impl OrderIntake {
-    /// The silence that is wished for, or what is wrong with the wish.
+    /// The requested silence, or the error in the request.
     fn checked(
         &self,
         snapshot: &Snapshot,
@@ -137,7 +137,7 @@ impl OrderIntake {
         })
     }
 
-    /// Hands `order` to the loop and says what became of it.
+    /// Passes `order` to the loop and returns its result.
     async fn submit(&self, order: Order, silence: Silence, replaced: Option<Silence>) -> Response {
         let (answer, kept) = oneshot::channel();
         if self.orders.try_send(Request { order, answer }).is_err() {

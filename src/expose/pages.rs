@@ -54,8 +54,7 @@ impl Pages {
         (self.snapshot.load_full(), self.clock.now())
     }
 
-    /// A turn at drawing: one page, or piece of the metrics, at a time, so that no crowd of readers takes the machine
-    /// from the probes.
+    /// A permit to render: one page, or piece of the metrics, at a time, so that many readers do not delay the probes.
     pub(super) fn drawing(&self) -> Arc<Semaphore> {
         Arc::clone(&self.drawing)
     }
@@ -76,7 +75,7 @@ pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Response {
     (status, [(header::CONTENT_TYPE, PLAIN)], text.into()).into_response()
 }
 
-/// A page that could not be drawn; `why` is for the log alone.
+/// A page that could not be rendered; `why` is for the log alone.
 pub(super) fn broken(why: &str) -> Response {
     tracing::error!(why, "rendering a page failed: {why}");
     text(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be rendered\n")

@@ -1,4 +1,5 @@
-//! How much of a bounded number one peer may hold, so that a slow or hostile one takes no place from the others.
+//! How much of a bounded number one peer may hold, so that a slow or hostile one does not use up the places of the
+//! others.
 //!
 //! A peer is an IPv4 address or an IPv6 network of 64 bits, which is what a single host usually has to choose from.
 

@@ -43,7 +43,7 @@ pub(super) fn router(pages: Pages) -> Router {
         .with_state(pages)
 }
 
-/// The metrics, drawn while they are read, so that no page of thousands of endpoints is held. A page that breaks off
+/// The metrics, rendered while they are read, so that no page of thousands of endpoints is held. A page that breaks off
 /// has no end, so that it is not taken for a complete one.
 async fn page(State(pages): State<Pages>) -> Response {
     let (drawing, (snapshot, now)) = (pages.drawing(), pages.read());
@@ -75,7 +75,7 @@ async fn ready(State(pages): State<Pages>) -> Response {
     }
 }
 
-/// Why we should not be relied on right now; empty when there is no reason.
+/// Why vedette is not ready; empty when it is.
 fn unready(snapshot: &Snapshot, now: Now) -> Vec<String> {
     let mut reasons = Vec::new();
     if !snapshot.is_first_round_done {

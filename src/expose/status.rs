@@ -56,13 +56,13 @@ pub(super) async fn plain(State(pages): State<Pages>, request: Request) -> Respo
     draw(pages, Query::of(request.uri().query()), Form::Text, None).await
 }
 
-/// `/api/v1/status`. The tag stands for the snapshot, not for its ages: while it matches, nothing new is known.
+/// `/api/v1/status`. The tag depends on the snapshot and not on its ages: while it matches, nothing has changed.
 pub(super) async fn json(State(pages): State<Pages>, request: Request) -> Response {
     let known = request.headers().get(header::IF_NONE_MATCH).cloned();
     draw(pages, Query::of(request.uri().query()), Form::Json, known).await
 }
 
-/// Whether the reader asked the system for less movement, as browsers tell when asked (`Accept-CH`).
+/// Whether the reader asked the system for less movement, as browsers report when asked (`Accept-CH`).
 fn prefers_stillness(headers: &HeaderMap) -> bool {
     headers
         .get("sec-ch-prefers-reduced-motion")

@@ -45,7 +45,7 @@ pub(super) fn server(config: &WebConfig, tls: &Tls) -> Result<ServerConfig, Stri
     let mut server = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(tls.certified_key()?)));
     server.ignore_client_order = tls.prefers_own_order;
     server.alpn_protocols = if config.http2 { vec![H2.to_vec(), HTTP1.to_vec()] } else { vec![HTTP1.to_vec()] };
-    // A resumed session would bring along what was verified before: an expired certificate, a CA that is gone. A full
+    // A resumed session would keep an earlier verification, of a certificate or a CA that is not valid any more. A full
     // handshake every few seconds costs a millisecond.
     server.session_storage = Arc::new(NoServerSessionStorage {});
     server.send_tls13_tickets = 0;

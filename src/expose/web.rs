@@ -1,8 +1,8 @@
 //! The web configuration in use, and how it is replaced when its files change.
 //!
-//! Files are asked for their state every second and read once they keep still, beside the connections. A handshake and
-//! a request take what is in use when they begin, so nothing that is under way is cut. What cannot be used changes
-//! nothing.
+//! The files' state is checked every second, and they are read once they stop changing, beside the connections. A
+//! handshake and a request take what is in use when they begin, so nothing that is under way is cut. What cannot be
+//! used changes nothing.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -24,7 +24,7 @@ use super::login::Logins;
 use super::rate::Bucket;
 use super::tls;
 
-/// Time between two questions for the files' state, and the time they must have kept still.
+/// Time between two checks of the files' state, and the time they must have been unchanged.
 const PAUSE: Duration = Duration::from_secs(1);
 /// A file system that does not answer for this long counts as a mistake.
 const READING: Duration = Duration::from_secs(20);
@@ -50,7 +50,7 @@ pub struct WebError {
     problems: Vec<Problem>,
 }
 
-/// What connections and requests are let in by.
+/// The settings by which connections and requests are accepted.
 pub(super) struct Access {
     pub(super) config: WebConfig,
     pub(super) tls: Option<TlsAcceptor>,
@@ -117,7 +117,7 @@ impl Web {
         self.counters.get().map(AsRef::as_ref)
     }
 
-    /// Reads again whenever a file has changed and kept still, until `stop` is cancelled.
+    /// Reads again whenever a file has changed and then stopped changing, until `stop` is cancelled.
     pub(super) async fn renew(&self, stop: CancellationToken) {
         let (mut files, mut last_read) = (self.files.clone(), self.read.clone());
         let mut seen = last_read.clone();

@@ -27,13 +27,13 @@ use super::transport::Expected;
 /// seconds; RFC 5321 section 4.5.3.2 allows minutes, which is too long for a page.
 const STEP: Duration = Duration::from_secs(10);
 
-/// Time given to a polite end after the message was accepted.
+/// Time for QUIT and close_notify after the message was accepted.
 const QUIT: Duration = Duration::from_secs(1);
 
 /// Reads of the password and the CA at a time: one for each mail under way.
 const READS: usize = 4;
 
-/// A configured address that is none.
+/// A configured address that is not valid.
 #[derive(Debug, thiserror::Error)]
 #[error("'{address}' is no mail address")]
 pub struct BadAddress {
@@ -58,10 +58,10 @@ pub struct Email {
     step: Duration,
 }
 
-/// What one attempt came to.
+/// The result of one attempt.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// The relay's last word, or why not everybody has been served who could be.
+    /// The relay's last answer, or why not all recipients have been served.
     pub(crate) answer: Result<String, Failure>,
     pub(crate) recipients: Recipients,
 }

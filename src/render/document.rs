@@ -1,11 +1,11 @@
-//! A message in neutral form: what is said, in which order, before it becomes text or HTML.
+//! A message in neutral form: its content in order, before it becomes text or HTML.
 
 use crate::judge::commands;
 use crate::model::message::MessageId;
 
 use super::harmless::{LONGEST, line};
 
-/// Everything a channel needs to say one message.
+/// Everything a channel needs to send one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
     /// The subject line, at most 78 ASCII characters.
@@ -26,11 +26,11 @@ pub struct Document {
     pub heading: String,
     /// What a mail program shows beside the subject in a list of mails: one line, no repetition of the subject.
     pub preheader: String,
-    /// What is said, in order.
+    /// The content, in order.
     pub sections: Vec<Section>,
 }
 
-/// Colours a document can have; the badge says the same in words.
+/// Colours a document can have; the badge has the same as a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
     /// Something is broken now.
@@ -48,7 +48,7 @@ pub enum Tone {
 pub struct Section {
     /// Its title; empty for the opening.
     pub title: &'static str,
-    /// What it says.
+    /// Its text.
     pub blocks: Vec<Block>,
 }
 

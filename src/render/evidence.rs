@@ -41,8 +41,8 @@ pub(super) fn probes(message: &Message, root: &Finding) -> Option<Section> {
     Some(Section { title: "Latest probe results", blocks })
 }
 
-/// Whether a probe is evidence for the finding: those of etcd say nothing of an apiserver, and no probe of an answer
-/// says anything of a certificate.
+/// Whether a probe is evidence for the finding: those of etcd show nothing about an apiserver, and those of answers
+/// nothing about a certificate.
 fn concerns(root: &Finding, seen: &ProbeLine) -> bool {
     let of_etcd = seen.probe.subject.component() == "etcd";
     match root.rule {

@@ -2,7 +2,7 @@
 //! happened.
 //!
 //! `prod` has a VIP, two instances and three etcd members. `api-2` names failing parts, `etcd-3` times out, `etcd-2`
-//! told of NOSPACE, and the served chain has a leaf, an intermediate and a root that ends first.
+//! reported NOSPACE, and the served chain has a leaf, an intermediate and a root that ends first.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

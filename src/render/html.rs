@@ -1,8 +1,8 @@
 //! A document as HTML for mail programs: tables and inline styles, 600 px at most, light and dark.
 //!
-//! Outlook renders with Word and ignores most of CSS, so every colour stands inline on a table cell; the `<style>`
-//! block only turns colours for dark mode and is dispensable. No image, no script, nothing fetched; links are the
-//! configured ones alone.
+//! Outlook renders with Word and ignores most of CSS, so every colour is inline on a table cell; the `<style>` block
+//! only turns colours for dark mode and is dispensable. No image, no script, nothing fetched; links are the configured
+//! ones alone.
 
 use super::document::{Block, Document, ProbeRow, Section, Tone};
 use super::harmless::html as safe;
@@ -13,7 +13,7 @@ pub const LARGEST: usize = 90 * 1024;
 const FONT: &str = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;";
 const MONO: &str = "font-family:ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;";
 
-/// Colours for dark mode. The light ones stand inline. Contrast of every pair is at least 4.5:1 (WCAG 2.2, 1.4.3).
+/// Colours for dark mode. The light ones are inline. Contrast of every pair is at least 4.5:1 (WCAG 2.2, 1.4.3).
 const DARK: &str = "@media (prefers-color-scheme:dark){\
     .page{background:#0f1317!important}.card{background:#191e24!important;border-color:#343c45!important}\
     .ink{color:#e6e9ec!important}.dim{color:#a5afb9!important}\
@@ -182,7 +182,7 @@ fn is_instant(word: &str) -> bool {
         .all(|(byte, shape)| if shape == b'0' { byte.is_ascii_digit() } else { byte == shape })
 }
 
-/// Three columns that still stand side by side on a phone: where, how, what.
+/// Three columns that fit side by side on a phone: where, how, what.
 fn table(out: &mut String, rows: &[ProbeRow]) {
     out.push_str(
         "<table cellpadding=\"0\" cellspacing=\"0\" style=\"width:100%;border-collapse:collapse;margin:0 0 8px\">\n",

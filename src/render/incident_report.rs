@@ -52,14 +52,14 @@ pub struct IncidentReport {
     pub messages: u32,
     /// When the last of them was written.
     pub last_message: Option<String>,
-    /// The silence that held something back, or in spite of which something was said.
+    /// The silence that withheld a mail, or in spite of which one was sent.
     pub silences: Option<SilenceReport>,
     /// What to run, while it is open and vedette runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Next>,
 }
 
-/// What to run, as the mails say it.
+/// What to run, as in the mails.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Next {
     /// Where and as whom.
@@ -100,7 +100,7 @@ pub struct FindingEntry {
     pub likely_cause: String,
     /// Since when.
     pub since: String,
-    /// Until when; `None` while it stands.
+    /// Until when; `None` while it is ongoing.
     pub until: Option<String>,
 }
 
@@ -117,7 +117,7 @@ pub struct SilenceReport {
     /// Who asked for it.
     #[serde(rename = "author")]
     pub by: String,
-    /// What was held back and never said: `first`, `escalated` and so on.
+    /// The mail that was withheld and never sent: `first`, `escalated` and so on.
     pub withheld: Option<String>,
 }
 

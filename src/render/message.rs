@@ -114,7 +114,7 @@ fn opening(message: &Message, is_silent: bool) -> Section {
     Section { title: "", blocks }
 }
 
-/// What a finding says: a sentence, or an introduction and a list.
+/// The text of a finding: a sentence, or an introduction and a list.
 fn described(message: &Message, finding: &Finding) -> (String, Option<Block>) {
     let words = words::of(finding.rule);
     match words.listed(finding, &message.addresses) {
@@ -126,7 +126,7 @@ fn described(message: &Message, finding: &Finding) -> (String, Option<Block>) {
     }
 }
 
-/// Why this message comes now, where that is not plain from what it says.
+/// Why this message is sent now, where its content does not show it.
 fn lead(message: &Message) -> Option<String> {
     let incident = &message.incident;
     let lasted = || phrases::lasting(message.lasted().unwrap_or_default());
@@ -230,7 +230,7 @@ fn next(message: &Message, root: &Finding, words: &dyn Words, is_silent: bool) -
     sections
 }
 
-/// What began together with it and follows from nothing of it.
+/// Findings that began at the same time and are not consequences of it.
 fn beside(message: &Message) -> Option<Section> {
     let items = lines(message.incident.others(false));
     (!items.is_empty()).then(|| Section::of("At the same time, unrelated", Block::Items(items)))
@@ -242,7 +242,7 @@ fn folded(message: &Message) -> Option<Section> {
     (!items.is_empty()).then(|| Section::of("Related, grouped here, no separate mail", Block::Items(items)))
 }
 
-/// A line for each part, the gravest first; the rest is counted.
+/// A line for each part, the most severe first; the rest is counted.
 fn lines<'a>(parts: impl Iterator<Item = &'a Part>) -> Vec<String> {
     let mut parts: Vec<&Part> = parts.collect();
     parts.sort_by_key(|part| (part.over.is_some(), std::cmp::Reverse(part.finding.level)));

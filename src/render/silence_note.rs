@@ -1,11 +1,11 @@
-//! What a message says of a silence: that it comes late because of one, or in spite of one.
+//! What a message states about a silence: that it is late because of one, or sent in spite of one.
 
 use std::time::Duration;
 
 use crate::model::message::Message;
 use crate::model::reason::MessageReason;
 
-/// What was held back is said within this time of the silence's end, unless vedette was down.
+/// What was withheld is mailed within this time of the silence's end, unless vedette was down.
 const JUST_ENDED: Duration = Duration::from_secs(60);
 
 /// The sentence; `None` when no silence has to do with this message.

@@ -1,7 +1,7 @@
 //! The subject line of a mail.
 //!
-//! Mail programs group by the subject without what stands in brackets at its start (RFC 5256, section 2.1), so the
-//! base (cluster and symptom) is constant for an incident, and everything that changes stands in the brackets.
+//! Mail programs group by the subject without the brackets at its start (RFC 5256, section 2.1), so the base (cluster
+//! and symptom) is constant for an incident, and everything that changes is in the brackets.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub fn subject(message: &Message) -> String {
     format!("[{}] {base}", bracket.unwrap_or_else(|| status(message)))
 }
 
-/// What may stand in the brackets, what says most first.
+/// What may be in the brackets, the most informative first.
 fn brackets(message: &Message) -> Vec<String> {
     let (status, level) = (status(message), level_word(message.level));
     let besides: Vec<String> = beside(message).into_iter().chain([String::new()]).collect();
@@ -63,7 +63,7 @@ fn brackets(message: &Message) -> Vec<String> {
     brackets
 }
 
-/// What stands at the same time and follows from nothing of it, longest form first.
+/// Findings at the same time that are not consequences of it, longest form first.
 fn beside(message: &Message) -> Vec<String> {
     let is_said = match message.reason {
         MessageReason::First
@@ -99,7 +99,7 @@ pub fn base(message: &Message) -> String {
     format!("{place}: {headline}")
 }
 
-/// What stands in the brackets before any cause.
+/// What is in the brackets before any cause.
 fn status(message: &Message) -> String {
     let level = level_word(message.level);
     let incident = &message.incident;

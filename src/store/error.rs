@@ -1,4 +1,4 @@
-//! What may go wrong between us and the disk.
+//! The errors of the store.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ pub enum StoreError {
         /// Why.
         source: std::io::Error,
     },
-    /// The database says no: full disk, read-only, damaged.
+    /// The database refuses: full disk, read-only, damaged.
     #[error("the database")]
     Database(#[from] rusqlite::Error),
     /// It is damaged and cannot be moved aside either.

@@ -1,7 +1,7 @@
-//! What must survive a crash: alarms with their holds, incidents, and the messages that are owed.
+//! What must survive a crash: alarms with their holds, incidents, and unsent messages.
 //!
 //! One thread owns the database, so a hung or full disk delays nothing else: the queue before it is bounded, and what
-//! does not fit fails at once. Judges nothing, sends nothing and reads no clock; every time comes with a change. The
+//! does not fit fails at once. Decides nothing, sends nothing and reads no clock; every time comes with a change. The
 //! daemon starts it, and turns what it reports into inputs of the engine.
 
 mod database;

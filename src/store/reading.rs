@@ -16,13 +16,13 @@ use super::rows;
 /// Why it cannot be read, in one line: it is missing, closed to us, or no database.
 pub fn incidents(path: &Path) -> Result<Vec<Incident>, String> {
     let named = |error: &dyn std::fmt::Display| format!("reading {}: {error}", path.display());
-    // SQLite calls whatever is wrong "unable to open".
+    // SQLite reports every error as "unable to open".
     std::fs::File::open(path).map_err(|error| named(&error))?;
     let connection = open(path).map_err(|error| named(&error))?;
     let version: i64 =
         connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(|error| named(&error))?;
     if version == 0 {
-        // Made, and never used.
+        // Created, and never used.
         return Ok(Vec::new());
     }
     let (incidents, problems) = rows::incidents(&connection).map_err(|error| named(&super::chain(&error)))?;

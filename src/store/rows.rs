@@ -152,7 +152,7 @@ fn put_incident(transaction: &Transaction<'_>, incident: &Incident) -> Result<()
     if ended.is_some() { prune(transaction) } else { Ok(()) }
 }
 
-/// Drops the oldest ended incidents beyond those that are kept, except where a message is still owed.
+/// Drops the oldest ended incidents beyond those that are kept, except where a message is unsent.
 fn prune(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     let kept = i64::try_from(KEPT).unwrap_or(i64::MAX);
     let oldest: Option<i64> = transaction

@@ -1,4 +1,4 @@
-//! The tables, and the way from older ones to them.
+//! The tables, and the migrations from older ones.
 //!
 //! Each row holds the model's value as JSON, which alone is read back; the other columns are for people with an
 //! SQLite shell and for sorting. Migrations only add, so that an older release still reads a newer database.

@@ -1,4 +1,4 @@
-//! Claims about what survives.
+//! Tests of what survives a restart.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -393,8 +393,8 @@ fn a_database_of_the_release_before_silences_is_taken_up() {
     assert_eq!((memory.ended, memory.silences), (vec![ended(1)], Vec::new()));
 }
 
-/// A database as an older release wrote it, which `undo` makes of today's: an open incident, its alarm, and mail that
-/// is owed.
+/// A database as an older release wrote it, which `undo` makes of today's: an open incident, its alarm, and unsent
+/// mail.
 fn written_before(undo: &str, path: &Path) -> PersistedState {
     let incident = samples::incident(RuleId::F24);
     let mut database = Database::new(path.into(), NOW);
@@ -496,7 +496,7 @@ fn a_refused_recipient_comes_back_until_it_is_over() {
     assert_eq!(reopened(home.path()).refused, [refused("new@x", false)]);
 }
 
-/// What release 0.1.0 wrote on 2026-11-29 of two dead apiservers and a dead relay, killed with -9 and dumped.
+/// What release 0.1.0 wrote on 2026-11-29 of two apiservers and a relay that were down, killed with -9 and dumped.
 const BEFORE_RECIPIENTS: &str = include_str!("before-recipients.sql");
 
 /// A database as it was before, and what must be found in it after.

@@ -38,7 +38,7 @@ fn members(page: Page<'_>) -> Vec<Family> {
             used.known(&labels, status.db_in_use_bytes.map(count));
         }
     }
-    // Where no status is asked for, the metrics listener tells of the same things, only less often.
+    // Where no status is asked for, the metrics listener reports the same, only less often.
     for (member, read) in etcd_page::pages(page).filter(|(member, _)| etcd_page::is_all_we_have(page, member)) {
         let labels = Labels::of(&member);
         leader.known(&labels, read.is_leader.map(flag));

@@ -162,7 +162,7 @@ pub fn encode(families: &[MetricFamily]) -> prometheus::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// The text of a family that is continued: its help and type may stand only once.
+/// The text of a family that is continued: its help and type may appear only once.
 fn without_head(mut text: &[u8]) -> &[u8] {
     while text.starts_with(b"# ") {
         text = text.iter().position(|byte| *byte == b'\n').and_then(|end| text.get(end + 1..)).unwrap_or_default();

@@ -53,8 +53,8 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
 /// What an incident is about, as far as the inventory bounds it: a certificate's digest would make a series of each
 /// renewal.
 ///
-/// An empty `instance` stands for none: where a series lacks the label, Prometheus with `honor_labels` adds the scraped
-/// address, and an alert would name it as the part that is at fault.
+/// An empty `instance` is the same as none: where a series lacks the label, Prometheus with `honor_labels` adds the
+/// scraped address, and an alert would name it as the part that is at fault.
 fn place(subject: &Subject) -> Vec<(&'static str, String)> {
     let mut labels: Vec<_> = Labels::of(subject).into_iter().filter(|(name, _)| *name != "item").collect();
     if labels.iter().all(|(name, _)| *name != "instance") {

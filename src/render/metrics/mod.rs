@@ -30,7 +30,7 @@ pub use pieces::Pieces;
 pub struct Page<'a> {
     /// What the engine knows. The intervals of its policy decide when a probe is too old.
     pub snapshot: &'a Snapshot,
-    /// The time of the scrape. An engine that stands still thereby loses its values instead of freezing them.
+    /// The time of the scrape. So the values of a stalled engine disappear instead of staying as they were.
     pub now: Now,
 }
 

@@ -9,12 +9,12 @@ use super::Page;
 use super::family::{Family, Labels, count, flag, instant, len, seconds};
 use super::fresh::is_fresh;
 
-/// The commit that was built, where the build was told it.
+/// The commit that was built, where the build had it.
 const REVISION: &str = match option_env!("VEDETTE_REVISION") {
     Some(revision) => revision,
     None => "unknown",
 };
-/// The way out that counts as an integration, in Alertmanager's words.
+/// The channel, which is an integration in Alertmanager's words.
 const EMAIL: &str = "email";
 
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {

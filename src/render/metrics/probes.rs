@@ -10,7 +10,7 @@ use super::family::{Family, Labels, flag, instant};
 use super::fresh::is_fresh;
 use super::{Page, rounds};
 
-/// HTTP status of shed load: the server lives, and says nothing of its health.
+/// HTTP status of shed load: the server works, and its health is unknown.
 const TOO_MANY_REQUESTS: u16 = 429;
 /// DNS response codes that are an answer: NOERROR and NXDOMAIN.
 const RESOLVER_ANSWERS: [u16; 2] = [0, 3];
@@ -107,7 +107,7 @@ fn answered(page: Page<'_>, outcome: Result<(), &Unseen>) -> Option<bool> {
     }
 }
 
-/// What the answer says of readiness; `None` when there is no answer or it says nothing.
+/// The readiness in the answer; `None` when there is no answer or it has none.
 fn readiness(observation: &Observation) -> Option<bool> {
     match &observation.outcome {
         Ok(Reading::Health(health)) if health.status != TOO_MANY_REQUESTS => {

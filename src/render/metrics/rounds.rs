@@ -1,4 +1,4 @@
-//! The latest rounds over the members of an etcd, and what each member said in them.
+//! The latest rounds over the members of an etcd, and what each member answered in them.
 
 use crate::model::etcd::{MemberAnswer, MemberHealth, MemberStatus};
 use crate::model::observation::{Observation, Reading};
@@ -16,7 +16,7 @@ pub(super) fn fresh_rounds(page: Page<'_>, kind: ProbeKind) -> impl Iterator<Ite
         .map(|(probe, observation)| (&probe.subject, observation.as_ref()))
 }
 
-/// What each member of a round of statuses said; nothing for other probes.
+/// What each member of a round of statuses answered; nothing for other probes.
 pub(super) fn statuses(observation: &Observation) -> Vec<(Subject, Result<&MemberStatus, &Unseen>)> {
     match &observation.outcome {
         Ok(Reading::EtcdStatus(answers)) => {
@@ -26,7 +26,7 @@ pub(super) fn statuses(observation: &Observation) -> Vec<(Subject, Result<&Membe
     }
 }
 
-/// What each member of a round of `/health` said; nothing for other probes.
+/// What each member of a round of `/health` answered; nothing for other probes.
 pub(super) fn healths(observation: &Observation) -> Vec<(Subject, Result<&MemberHealth, &Unseen>)> {
     match &observation.outcome {
         Ok(Reading::EtcdHealth(answers)) => {

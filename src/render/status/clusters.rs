@@ -21,7 +21,7 @@ use super::members::{deciding_round, members};
 use super::moment::{mono, said, short, wall};
 use super::probes::{API, broken, cell_of, latest, never, saw};
 
-/// What stands for a count while the vantage is blind.
+/// What is shown in place of a count while the vantage has no network.
 const NOT_SEEN: &str = "not visible";
 
 /// The verdict line.
@@ -124,7 +124,7 @@ fn speaking<'a>(page: Page<'a>, alarm: &Alarm) -> Option<&'a Incident> {
         .find(|incident: &&Incident| Some(&incident.id) == alarm.incident.as_ref())
 }
 
-/// Whether users are served while `finding` stands.
+/// Whether users are served while `finding` is ongoing.
 pub(super) fn state(finding: &Finding) -> State {
     let is_dead = matches!(finding.rule, RuleId::F01 | RuleId::F09 | RuleId::F23 | RuleId::F24)
         || (finding.rule == RuleId::F10 && finding.level == Level::Critical);

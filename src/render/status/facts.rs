@@ -1,8 +1,8 @@
-//! What the status page says, as values: the one model behind HTML, text and JSON.
+//! The content of the status page, as values: the one model behind HTML, text and JSON.
 //!
-//! Every text here is one harmless line and is shown as it stands, so the three renderings cannot disagree; a number
-//! stands beside the text it became and is only for machines. Field names are the API: new ones may be added, none
-//! changes its meaning. Times are RFC 3339 in UTC, and each carries its age.
+//! Every text here is one harmless line and is shown unchanged, so the three renderings cannot disagree; a number is
+//! beside the text it became and is only for machines. Field names are the API: new ones may be added, none changes its
+//! meaning. Times are RFC 3339 in UTC, and each carries its age.
 
 use serde::Serialize;
 
@@ -61,11 +61,11 @@ pub struct Status {
     pub resolved_incidents: Vec<Ended>,
 }
 
-/// How something stands. Ordered from best to worst: what is known to be wrong outweighs what is not known.
+/// The state of something. Ordered from best to worst: what is known to be wrong outweighs what is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Fresh probes prove that all is well.
+    /// Fresh probes show that all is good.
     Ok,
     /// Nothing is known to be wrong, but something that decides could not be seen.
     Unknown,
@@ -337,7 +337,7 @@ pub struct CertificateFacts {
     pub fingerprint: String,
     /// Who renews it.
     pub class: &'static str,
-    /// What strict verification says; `on disk` for what is served nowhere.
+    /// The result of strict verification; `on disk` for what is served nowhere.
     pub trust: &'static str,
     /// Where it is served, and the watched files that hold it.
     pub places: Vec<String>,

@@ -43,8 +43,8 @@ use super::metrics::Page;
 use gaps::Missing;
 use moment::mono;
 
-/// A snapshot older than this belongs to an engine that stands still: the fastest ticks of the schedule, 2 and 3 s
-/// apart, renew it even when every probe fails.
+/// A snapshot older than this belongs to an engine that is stalled: the fastest ticks of the schedule, 2 and 3 s apart,
+/// renew it even when every probe fails.
 pub const STANDSTILL: Duration = Duration::from_secs(5);
 
 const FORMAT: u32 = 1;

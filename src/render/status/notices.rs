@@ -214,7 +214,7 @@ pub(super) fn own(page: Page<'_>) -> Own {
         started: mono(snapshot.started, page.now),
         configured: wall(snapshot.configured.at, page.now),
         values,
-        // What files hold stands among the certificates.
+        // What files hold is shown among the certificates.
         probes: snapshot
             .vantage
             .values()

@@ -9,7 +9,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// The sheet, as it stands in the page.
+/// The sheet, as it is in the page.
 pub const STYLE: &str = "\
 :root{color-scheme:light dark;--bg:#eef0f3;--card:#fff;--ink:#14181c;--dim:#505b66;--line:#d3d9df;--code:#f3f5f7;\
 --ok:#176b3a;--unknown:#5a4791;--degraded:#874f00;--down:#b3261e;--link:#0b57a4;\

@@ -265,7 +265,7 @@ impl Sheet {
         self.text.push('\n');
     }
 
-    /// A paragraph after `first`; further lines stand under its first word.
+    /// A paragraph after `first`; further lines begin under its first word.
     fn say(&mut self, first: &str, text: &str) {
         self.hang(first, &" ".repeat(columns(first).max(2)), text);
     }

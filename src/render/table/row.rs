@@ -40,7 +40,7 @@ pub(in crate::render) struct End {
 pub enum Saw {
     /// The answer that was hoped for.
     Ok,
-    /// An answer that is no yes.
+    /// An answer that is not a success.
     NotReady,
     /// An answer of something else than was expected there.
     Foreign,

@@ -177,7 +177,7 @@ fn figures(pass: Pass<'_>) -> Vec<String> {
     figures
 }
 
-/// Rows that stand for a probe each, and the probes at files, which have many rows.
+/// Rows of one probe each, and the probes of files, which have many rows.
 pub(super) fn probed(rows: &[Row], pass: Pass<'_>) -> usize {
     let at_files = pass.observations.iter().filter(|observation| observation.probe.kind == ProbeKind::Files).count();
     rows.iter().filter(|row| row.probe.kind != ProbeKind::Files).count() + at_files

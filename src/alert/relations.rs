@@ -1,6 +1,6 @@
 //! Which findings follow from which, as far as this folder needs to know it, and where they can be.
 //!
-//! The rules' own edges live elsewhere and come in as functions. They answer with places rather than with yes or no for
+//! The rules' own edges are in `judge` and come in as functions. They answer with places rather than with yes or no for
 //! each pair, so that no call walks over all ongoing findings.
 
 use crate::model::rule::RuleId;

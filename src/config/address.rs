@@ -37,7 +37,7 @@ pub enum Host {
     Name(String),
 }
 
-/// Where to dial and whom to expect there.
+/// The address to connect to and the name expected there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// Dialled address.

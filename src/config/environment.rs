@@ -1,6 +1,6 @@
 //! What the configuration takes from the machine: names, resolvers, folders, and whether files may be opened.
 //!
-//! A value, so that tests and `check --offline` say what the machine is like.
+//! A value, so that tests and `check --offline` can set it.
 
 use std::env;
 use std::fs;

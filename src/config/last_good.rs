@@ -52,7 +52,7 @@ fn read(copy: &Path, file: &Path, environment: &Environment) -> Option<(Loaded, 
     let made = fs::metadata(copy).ok()?.mtime();
     let contents = source::read_file(copy).ok()?;
     let text = text::decode(contents.bytes.expose_secret()).0;
-    // A copy of another file would watch other clusters than those meant.
+    // A copy of another file is not used, because it has other clusters.
     let text = text.strip_prefix(&head(file))?;
     let (settings, warnings) = Settings::from_text(text, file, environment).ok()?;
     Some((Loaded { settings, warnings, text: text.to_owned() }, UnixTime::from_secs(made)))

@@ -1,4 +1,4 @@
-//! The configuration as written: a tree of mappings, read key by key, every mistake noted and none fatal.
+//! The configuration as written: a tree of mappings, read key by key, every error recorded and none fatal.
 //!
 //! Knows keys and forms, not meanings. Each section states its keys; anything else is an unknown key with a guess
 //! at what was meant. Called by the readers of the sections.

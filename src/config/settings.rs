@@ -139,7 +139,7 @@ pub struct Heartbeat {
 pub struct Cluster {
     /// Its name.
     pub name: Name,
-    /// How we prove who we are to its apiservers, and whom we trust.
+    /// Our credentials for its apiservers, and the CAs we trust.
     pub credentials: Credentials,
     /// The address clients use.
     pub vip: Option<Endpoint>,
@@ -151,7 +151,7 @@ pub struct Cluster {
     pub etcds: Vec<Etcd>,
     /// Files with certificates and tokens, without those that vedette uses itself.
     pub files: Vec<WatchedFiles>,
-    /// What it was installed with, and whom ssh logs in on its hosts.
+    /// What it was installed with, and the user for ssh on its hosts.
     pub hosts: HostAccess,
     /// Levels changed for this cluster.
     pub levels: BTreeMap<RuleId, Level>,

@@ -48,7 +48,7 @@ use persisting::{Noted, Rewrite};
 use touched::Touched;
 use wakeups::WakeupMonitor;
 
-/// What is judged together: a cluster, or the vantage (`None`).
+/// What is evaluated together: a cluster, or the vantage (`None`).
 type Scope = Option<Name>;
 
 /// The engine.
@@ -71,7 +71,7 @@ pub struct Engine {
     sequence: u64,
 
     assignments: Assignments,
-    /// Clusters of which something is held back that may be free now.
+    /// Clusters with withheld mail that may be sent now.
     stirred: BTreeSet<Name>,
     /// Incidents with a message that the outbox had no room for.
     dropped: BTreeSet<IncidentId>,
@@ -95,7 +95,7 @@ pub struct Engine {
 /// What is known of the time before this start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RestoreState {
-    /// The store has not answered yet; nothing is judged until then.
+    /// The store has not answered yet; nothing is evaluated until then.
     Awaited { until: Mono },
     /// It has answered.
     Known,
@@ -150,7 +150,7 @@ impl Engine {
         }
     }
 
-    /// Takes in what happened. `now` is when it is handled; both clocks are sampled once per input.
+    /// Processes an input. `now` is when it is handled; both clocks are sampled once per input.
     pub fn handle(&mut self, input: Input, now: Now) {
         self.counters.inputs += 1;
         self.check_wakeups(now);
@@ -214,7 +214,7 @@ impl Engine {
         .min()
     }
 
-    /// The snapshot of what is believed. At most the policy's `snapshot_pause` behind.
+    /// The snapshot of what is known. At most the policy's `snapshot_pause` behind.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot)
@@ -249,7 +249,7 @@ impl Engine {
         !matches!(self.persisted, RestoreState::Awaited { .. })
     }
 
-    /// Holds are written down once more, so that a restart loses none of them.
+    /// Stores holds once more, so that a restart loses none of them.
     fn stop(&mut self) {
         self.is_stopping = true;
         self.note_alarms();

@@ -62,7 +62,7 @@ impl Engine {
         self.is_snapshot_stale = true;
     }
 
-    /// An alarm is to be written, or deleted when it is none any more.
+    /// An alarm is to be stored, or deleted when it has ended.
     pub(super) fn note_alarm(&mut self, key: &FindingKey) {
         self.noted.alarms.insert(key.clone());
     }

@@ -16,7 +16,7 @@ use crate::observe::inventory_change::{Fate, InventoryChange};
 use super::Engine;
 
 impl Engine {
-    /// Takes in an attempt to replace the configuration.
+    /// Processes an attempt to replace the configuration.
     pub(super) fn reconfigure(&mut self, reload: Reload, now: Now) {
         self.is_snapshot_stale = true;
         match reload {

@@ -1,6 +1,6 @@
 //! The certificates that took the place of those a resolved incident was about.
 //!
-//! Read from what the endpoints serve and the files hold when the mail is composed; judges nothing.
+//! Read from what the endpoints serve and the files hold when the mail is composed; decides nothing.
 
 use crate::model::certificate::{Fingerprint, Served};
 use crate::model::incident::Incident;

@@ -19,7 +19,7 @@ const WITHIN: Duration = Duration::from_secs(1);
 /// change.
 const UNREST: Duration = Duration::from_secs(15);
 
-/// What is to be judged.
+/// What is to be evaluated.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Touched {
     now: BTreeSet<Scope>,
@@ -35,7 +35,7 @@ impl Touched {
         self.now.insert(scope)
     }
 
-    /// All of these are to be judged in this turn.
+    /// All of these are to be evaluated in this turn.
     pub(super) fn extend(&mut self, scopes: impl IntoIterator<Item = Scope>) {
         self.now.extend(scopes);
     }
@@ -60,12 +60,12 @@ impl Touched {
         }
     }
 
-    /// When something is to be judged, if nothing turns before.
+    /// When the next evaluation is due, if nothing changes before.
     pub(super) fn next(&self) -> Option<Mono> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Takes all that is to be judged at `now`, the vantage first.
+    /// Takes all that is to be evaluated at `now`, the vantage first.
     pub(super) fn take(&mut self, now: Mono) -> BTreeSet<Scope> {
         let due = self.due.iter().take_while(|(at, _)| *at <= now).map(|(_, scope)| scope.clone());
         self.now.extend(due);

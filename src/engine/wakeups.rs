@@ -90,7 +90,7 @@ impl Engine {
                     self.bursts.probe_again(&subject, self.view.inventory(), now.mono);
                 }
             }
-            // Judged at once, so that no hold counts the time in which nothing was seen.
+            // Evaluated at once, so that no hold counts the time in which nothing was seen.
             self.touched.insert(None);
             self.touched.extend(self.view.inventory().clusters.keys().cloned().map(Some));
         }

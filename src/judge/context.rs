@@ -23,7 +23,7 @@ pub struct RuleContext<'a> {
     pub cluster: Option<(&'a Name, &'a Cluster)>,
     /// The time of evaluation.
     pub now: Now,
-    /// What was raised of it and has not ended, in the order of the keys, each as it was last judged bad.
+    /// What was raised of it and has not ended, in the order of the keys, each as it was last evaluated as bad.
     pub raised: &'a [&'a Finding],
 }
 
@@ -59,7 +59,7 @@ impl<'a> RuleContext<'a> {
         self.view.policy()
     }
 
-    /// What `rule` has raised and not ended, as it was last judged bad.
+    /// What `rule` has raised and not ended, as it was last evaluated as bad.
     pub fn raised(&self, rule: RuleId) -> impl Iterator<Item = &'a Finding> + use<'a> {
         let raised: &'a [&'a Finding] = self.raised;
         let from = raised.partition_point(|finding| finding.rule < rule);

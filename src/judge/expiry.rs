@@ -1,7 +1,7 @@
 //! F26: a served certificate ends soon, or has ended. The expiry thresholds depend on who renews it: [`thresholds`].
 //!
-//! Judged from the served chain whether or not it was accepted, because verification rejects just the chains that this
-//! rule is about.
+//! Evaluated from the served chain whether or not it was accepted, because verification rejects just the chains that
+//! this rule is about.
 
 pub mod thresholds;
 
@@ -183,7 +183,7 @@ const fn restart_before(finding: &Finding) -> Option<UnixTime> {
     }
 }
 
-/// The expiry thresholds a finding was judged by.
+/// The expiry thresholds of a finding.
 #[expect(clippy::wildcard_enum_match_arm, reason = "other evidence is of other rules")]
 const fn thresholds(finding: &Finding) -> Thresholds {
     match finding.evidence {

@@ -49,7 +49,7 @@ use context::RuleContext;
 use edges::Edge;
 use words::Words;
 
-/// A rule: its words, its judgement, and what it explains.
+/// A rule: its texts, its evaluation, and what it explains.
 pub trait Rule: Words {
     /// Findings of other rules that follow from a finding of this one.
     fn explains(&self) -> &'static [Edge];
@@ -116,7 +116,7 @@ pub fn rule(id: RuleId) -> &'static dyn Rule {
 
 /// All verdicts about one cluster, or about the vantage.
 ///
-/// While the vantage is blind nothing bad is believed of any cluster, nor of what is behind a proxy that fails.
+/// While the vantage has no network no fault of a cluster counts, nor one behind a proxy that fails.
 #[must_use]
 pub fn judge(context: &RuleContext<'_>) -> Vec<(FindingKey, Verdict)> {
     let is_blind = context.view.path().is_blind() && context.cluster.is_some();

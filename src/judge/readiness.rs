@@ -349,7 +349,7 @@ fn unconcerned(subject_states: &[(&Subject, SubjectState<'_>)]) -> Verdict {
     runs.and_then(all_good).unwrap_or_else(|| Verdict::Unknown(gravest(doubts)))
 }
 
-/// Whether every watched etcd cluster has been judged by a probe that was scheduled after `since`.
+/// Whether every watched etcd cluster has a result of a probe that was scheduled after `since`.
 fn is_etcd_judged(context: &RuleContext<'_>, since: Now) -> bool {
     context.etcds().iter().all(|etcd| {
         let Some(track) = context.view.track(etcd, Aspect::Leader) else { return false };

@@ -263,7 +263,7 @@ impl Rule for StoredEnds {
     }
 }
 
-/// The files of one cluster, or of the vantage, under judgement.
+/// The files of one cluster, or of the vantage, under evaluation.
 struct Stored<'a> {
     context: &'a RuleContext<'a>,
     scope: Option<&'a Name>,
@@ -381,7 +381,7 @@ impl Stored<'_> {
     }
 }
 
-/// Fingerprints that F26 judges, wherever they lie.
+/// Fingerprints that F26 evaluates, in all files.
 fn served_first(context: &RuleContext<'_>) -> BTreeSet<Fingerprint> {
     let endpoints = context.served_endpoints();
     let seen = endpoints.iter().filter_map(|endpoint| context.view.served(endpoint));
@@ -558,7 +558,7 @@ fn towards(own: &Own, most: usize) -> String {
     }
 }
 
-/// What becomes of vedette itself.
+/// What happens to vedette itself.
 fn effect(own: &Own) -> String {
     match (own.part, &own.towards) {
         (OwnPart::Client | OwnPart::Token, Towards::Apiservers) => {

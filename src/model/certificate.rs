@@ -144,9 +144,9 @@ impl Served {
 
     /// Whether a client needs the certificate at this position of the chain.
     ///
-    /// Needed are the leaf and what lies on the path that verifies. Where none verifies (no CA is configured, or
+    /// Needed are the leaf and the certificates on the path that verifies. Where none verifies (no CA is configured, or
     /// something has ended) they are the leaf and all intermediates but a self-issued root, of which clients use their
-    /// own copy; of several certificates of one subject and key the one that lasts longest counts.
+    /// own copy; of several certificates of one subject and key the one that is valid longest counts.
     #[must_use]
     pub fn needs(&self, position: usize) -> bool {
         let Some(certificate) = self.chain.get(position) else { return false };

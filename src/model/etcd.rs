@@ -1,4 +1,4 @@
-//! What etcd members say about themselves and each other.
+//! What etcd members report about themselves and each other.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub struct MemberStatus {
     pub errors: Vec<String>,
 }
 
-/// How a downgrade of the etcd cluster stands.
+/// The state of a downgrade of the etcd cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Downgrade {
@@ -97,12 +97,12 @@ pub struct ReadAnswer {
     pub revision: Option<i64>,
 }
 
-/// What a member's `/health` says on its metrics listener.
+/// A member's `/health` on its metrics listener.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberHealth {
     /// What follows from it.
     pub condition: Condition,
-    /// Its own word for what is wrong, such as `RAFT NO LEADER`; `None` when it is well, and before etcd 3.5.
+    /// The reason it gives, such as `RAFT NO LEADER`; `None` when it is healthy, and before etcd 3.5.
     pub reason: Option<String>,
 }
 
@@ -114,9 +114,9 @@ pub enum Condition {
     Well,
     /// The same, but for the NOSPACE alarm.
     Full,
-    /// The CORRUPT alarm stands; it hides what else there may be.
+    /// The CORRUPT alarm is raised; it hides other reasons.
     Corrupt,
-    /// An alarm stands that this release does not know; it hides what else there may be.
+    /// An alarm is raised that this release does not know; it hides other reasons.
     Alarmed,
     /// It answers, but knows no leader or cannot read with a majority.
     Ill,
@@ -169,7 +169,7 @@ pub struct Buckets {
     pub count: u64,
 }
 
-/// What is concluded about a member from several probes; the status itself stands in the latest status probe.
+/// What is concluded about a member from several probes; the status itself is in the latest status probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MemberFacts {
     /// The size at which it stops taking writes.

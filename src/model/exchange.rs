@@ -36,7 +36,7 @@ pub enum Input {
         message: MessageId,
         /// How.
         receipt: Receipt,
-        /// What became of single recipients.
+        /// The results for single recipients.
         #[serde(default)]
         recipients: Recipients,
     },
@@ -78,7 +78,7 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
-    /// Replace all alarms, open incidents, silences and owed messages by these; ended incidents are added.
+    /// Replace all alarms, open incidents, silences and unsent messages by these; ended incidents are added.
     Everything(Box<PersistedState>),
     /// Insert or replace an alarm.
     Alarm(Box<Alarm>),
@@ -86,7 +86,7 @@ pub enum Change {
     AlarmOver(FindingKey),
     /// Insert or replace an incident.
     Incident(Box<Incident>),
-    /// Insert or replace a message that is owed.
+    /// Insert or replace an unsent message.
     Owed(Box<Delivery>),
     /// A message is settled: accepted, or replaced by a later one.
     Settled {
@@ -110,9 +110,9 @@ pub enum Change {
 pub struct PersistedState {
     /// Alarms that had not ended.
     pub alarms: Vec<Alarm>,
-    /// Incidents that were not over, or for which a message is still owed.
+    /// Incidents that were not over, or that have an unsent message.
     pub incidents: Vec<Incident>,
-    /// Messages owed, oldest first.
+    /// Unsent messages, oldest first.
     pub owed: Vec<Delivery>,
     /// Recently ended incidents, newest first, for the status page.
     pub ended: Vec<Incident>,

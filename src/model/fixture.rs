@@ -1,4 +1,4 @@
-//! A small cluster and times upon it, for tests of beliefs and verdicts.
+//! A small cluster and instants, for tests of observations and verdicts.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

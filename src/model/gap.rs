@@ -1,6 +1,6 @@
-//! What a cluster's set-up lacks: parts that cannot be seen from here, and parts of which there is only one.
+//! What a cluster's setup lacks: parts that cannot be seen from here, and parts of which there is only one.
 //!
-//! The evidence of F51 and F53, and what the status page lists. Knows no words: they stand beside the rules.
+//! The evidence of F51 and F53, and what the status page lists. Holds no texts: those are beside the rules.
 
 use serde::{Deserialize, Serialize};
 

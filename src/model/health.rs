@@ -1,4 +1,4 @@
-//! What an apiserver says about itself.
+//! What an apiserver reports about itself.
 
 use serde::{Deserialize, Serialize};
 

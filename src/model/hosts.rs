@@ -1,4 +1,4 @@
-//! The hosts of a cluster as a person reaches them: what Kubernetes was installed with, and whom ssh logs in.
+//! The hosts of a cluster as a person reaches them: what Kubernetes was installed with, and the user for ssh.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ pub enum Distribution {
     Openshift,
 }
 
-/// What the configuration says of the hosts.
+/// The configuration of the hosts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct HostAccess {
     /// The distribution, where it is written.

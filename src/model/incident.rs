@@ -16,10 +16,10 @@ use super::verdict::{ExpiryThreshold, Finding, FindingKey};
 #[serde(transparent)]
 pub struct IncidentId(pub String);
 
-/// One finding on its way through the stages.
+/// One finding and its stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {
-    /// What is wrong, as last judged bad.
+    /// What is wrong, as last evaluated as bad.
     pub finding: Finding,
     /// Its stage.
     pub stage: Stage,
@@ -83,7 +83,7 @@ pub struct Incident {
 /// One finding inside an incident.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// The finding, as last judged bad.
+    /// The finding, as last evaluated as bad.
     pub finding: Finding,
     /// When it recovered; `None` while it is ongoing.
     pub over: Option<UnixTime>,

@@ -71,7 +71,7 @@ pub struct Cluster {
     /// Files with certificates and tokens, by name of their source.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<Name, FileWatch>,
-    /// What the configuration says of its hosts.
+    /// The configuration of its hosts.
     #[serde(default)]
     pub hosts: HostAccess,
     /// Files with what is shown to its apiservers and trusted of them.
@@ -86,7 +86,7 @@ pub struct Cluster {
 pub struct Proxy {
     /// Its name: host and port.
     pub name: Name,
-    /// Its URL as curl takes it, without the login; where there is one, `USER:PASSWORD` stands for it.
+    /// Its URL as curl takes it, without the login; where there is one, it is replaced by `USER:PASSWORD`.
     pub url: String,
 }
 
@@ -99,7 +99,7 @@ pub struct Etcd {
     pub quota_bytes: Option<u64>,
     /// Metrics listeners by the name of their member.
     pub listeners: BTreeMap<Name, MetricsListener>,
-    /// Whether the client ports are not ours to use: then the members are judged by their metrics listeners.
+    /// Whether the client ports cannot be used: then the members are evaluated by their metrics listeners.
     pub is_metrics_only: bool,
     /// Whether a CA is configured to verify what the members serve.
     #[serde(default)]
@@ -118,7 +118,7 @@ pub struct MetricsListener {
     pub is_tls: bool,
 }
 
-/// Where something is connected to, as the configuration writes it, and whom we expect there.
+/// The address of something, as the configuration has it, and the name expected there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// `host:port`, with brackets around IPv6.

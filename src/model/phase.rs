@@ -78,17 +78,17 @@ pub enum Cause {
     OwnCredential,
     /// Our own side failed: no socket, no memory, no thread.
     OwnFault,
-    /// The proxy on the way does not let us through to this target (403 and the like).
+    /// The proxy on the path does not allow this target (403 and the like).
     ProxyRefused,
-    /// The proxy on the way refuses our login (407).
+    /// The proxy on the path refuses our login (407).
     ProxyLogin,
     /// The proxy's machine answers, but not as a proxy: nothing listens, it closes, its TLS or its protocol is broken.
     ProxyDown,
     /// The proxy cannot be reached or its name not be resolved.
     ProxyUnreachable,
-    /// The proxy took the connection and then did not say whether it reaches the target.
+    /// The proxy accepted the connection and then did not answer whether it reaches the target.
     ProxySilent,
-    /// The proxy says that it cannot reach the target (502, 503, 504).
+    /// The proxy reports that it cannot reach the target (502, 503, 504).
     ProxyTarget,
     /// The peer answers, but without TLS, where TLS is configured.
     WithoutTls,
@@ -137,7 +137,7 @@ impl Phases {
         self.reached().max_by_key(|(_, spent)| *spent).map(|(phase, _)| phase)
     }
 
-    /// Writes down what `phase` took; a time spent idle belongs to no phase.
+    /// Records how long `phase` took; a time spent idle belongs to no phase.
     pub const fn record(&mut self, phase: Phase, spent: Duration) {
         match phase {
             Phase::Resolve => self.resolve = Some(spent),
@@ -231,8 +231,8 @@ impl Cause {
 }
 
 impl Unseen {
-    /// Whether our own machine found no address for the name, so that nothing was asked anywhere: it says nothing of
-    /// whoever bears the name.
+    /// Whether our own machine found no address for the name, so that no probe was sent: it shows nothing about the
+    /// server of that name.
     #[must_use]
     pub const fn is_unresolved(self) -> bool {
         matches!(self.phase, Phase::Resolve)

@@ -39,7 +39,7 @@ pub struct Policy {
     /// Page of each etcd member's metrics listener: some 150 KB and 7 ms of the member.
     pub etcd_metrics_interval: Duration,
     /// Redial of etcd members for their chain, and of each address of a name that has several. For these it is the
-    /// usual life of an answer of the DNS, and that of a pin: what changes faster cannot be told from it.
+    /// usual life of an answer of the DNS, and that of a pin: a faster change cannot be noticed by it.
     pub etcd_tls_interval: Duration,
     /// Reference targets and resolvers, outside bursts.
     pub reference_interval: Duration,
@@ -80,7 +80,7 @@ pub struct Policy {
     /// A subject gets at most one burst in this time.
     pub burst_pause: Duration,
     /// Pairs of handshakes, a large ClientHello and a small one, that decide whether the path drops large ones: by
-    /// chance a balancer with one dead backend of two shows that once in 64 times, and the hold of the finding, in
+    /// chance a balancer with one failed backend of two shows that once in 64 times, and the hold of the finding, in
     /// which small ones are watched, does the rest.
     pub hello_pairs: usize,
     /// The pairs begin within this: three large ones that are swallowed end after 4.1 s, and no apiserver restarts
@@ -156,12 +156,12 @@ pub struct Policy {
     pub retry_most: Duration,
     /// Deadline of one delivery attempt as a whole.
     pub delivery_deadline: Duration,
-    /// Attempts to deliver a mail that are under way at once: a storm of incidents must not look like an attack to the
-    /// relay, and what is grave must not wait behind a hundred others.
+    /// Attempts to deliver a mail that are under way at once: many incidents at once must not look like an attack to
+    /// the relay, and a critical mail must not wait behind a hundred others.
     pub mails_at_once: usize,
     /// A critical mail unaccepted for this long withholds the heartbeat.
     pub withhold_heartbeat_after: Duration,
-    /// Holds are written down this often.
+    /// Holds are stored this often.
     pub hold_renewal: Duration,
     /// The snapshot is rebuilt at most this often.
     pub snapshot_pause: Duration,

@@ -14,7 +14,7 @@ pub enum MessageReason {
     CauseFound,
     /// Still open after the repeat interval.
     Repeated,
-    /// The cause ended but other findings of it stand.
+    /// The cause ended but other findings of it are ongoing.
     Remains,
     /// Everything in it has recovered.
     Resolved,

@@ -1,4 +1,4 @@
-//! What became of single recipients of a mail: whom a server took it for, and whom it refuses for good.
+//! The results for single recipients of a mail: for whom a server accepted it, and whom it refuses for good.
 
 use std::collections::BTreeSet;
 

@@ -11,10 +11,10 @@ use super::time::UnixTime;
 /// The longest silence, a day: one that is forgotten after the maintenance would hide the next outage.
 pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-/// The shortest: under a minute nothing would be held back, since most holds are as long.
+/// The shortest: under a minute no mail would be withheld, since most holds are as long.
 pub const SHORTEST: Duration = Duration::from_secs(60);
 
-/// Characters of a reason that are kept: it stands in a line of the page and of a mail.
+/// Characters of a reason that are kept: it is in a line of the page and of a mail.
 pub const LONGEST_REASON: usize = 200;
 
 /// One silence. A cluster has one at most; a new one replaces the one before.

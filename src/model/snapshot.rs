@@ -1,4 +1,4 @@
-//! An immutable snapshot of what the engine believes, for everything that only reads: page, metrics, heartbeat, CLI.
+//! An immutable snapshot of what the engine knows, for everything that only reads: page, metrics, heartbeat, CLI.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub struct Snapshot {
     pub stored: Option<(UnixTime, Arc<FilesReading>)>,
     /// Whether the vantage is blind, since when.
     pub blind_since: Option<UnixTime>,
-    /// Alarms that stand, pending ones included.
+    /// Ongoing alarms, pending ones included.
     pub alarms: Vec<Alarm>,
     /// Incidents that are open, and up to 50 recent ones that are over, newest first.
     pub incidents: Vec<Arc<Incident>>,

@@ -1,8 +1,8 @@
-//! Certificates and tokens as they lie in files, and how reading them went.
+//! Certificates and tokens in files, and the results of reading them.
 //!
 //! Compact on purpose: a machine may hold a hundred thousand of them. Holds no key, no token and nothing from which
-//! either could be had. Who renews an item, which endpoint should serve it and whether we use it ourselves stands in
-//! the inventory, under the name of its source.
+//! either could be had. Who renews an item, which endpoint should serve it and whether we use it ourselves is in the
+//! inventory, under the name of its source.
 
 mod backup_names;
 mod foreign;
@@ -83,7 +83,7 @@ pub struct StoredFile {
 pub struct Trouble {
     /// Why.
     pub fault: FileFault,
-    /// When it was last read well; `None` for never since start.
+    /// When it was last read without a fault; `None` for never since start.
     pub last_read: Option<UnixTime>,
 }
 
@@ -162,7 +162,7 @@ pub enum FileFault {
     NothingInIt,
     /// A form that is not read: PKCS#7, PKCS#12, a Java key store, an archive.
     Unsupported,
-    /// A kubeconfig that is none.
+    /// A file that is not a valid kubeconfig.
     BrokenKubeconfig,
     /// The file system did not answer in time.
     Timeout,
@@ -204,7 +204,7 @@ impl FilesReading {
         self.order = order;
     }
 
-    /// A kubelet keeps its dated files, people keep backups: what was replaced needs nobody.
+    /// A kubelet keeps its dated files, people keep backups: on what was replaced nobody has to act.
     fn mark_superseded(&mut self) {
         let placed = self.order.iter().enumerate().map(|(at, spot)| {
             let (_, file, item) = self.at(*spot);
@@ -215,7 +215,7 @@ impl FilesReading {
         }
     }
 
-    /// Of the CAs that a system ships, those that issued nothing here are nobody's here.
+    /// CAs of the system's bundle that issued no stored item are not counted.
     fn mark_foreign(&mut self) {
         for at in foreign::foreign(self) {
             self.order[at].is_foreign = true;
@@ -325,7 +325,7 @@ impl ItemKind {
         matches!(self, Self::KubeconfigToken | Self::Token)
     }
 
-    /// Whether it stands in a kubeconfig: a copy of its own that nothing renews along with others.
+    /// Whether it is in a kubeconfig: a copy that is not renewed together with others.
     #[must_use]
     pub const fn is_in_kubeconfig(self) -> bool {
         matches!(self, Self::KubeconfigClient | Self::KubeconfigToken)

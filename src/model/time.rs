@@ -17,7 +17,7 @@ pub struct UnixTime {
 
 /// An offset on the monotonic clock from an origin that is fixed for the life of the process.
 ///
-/// A plain offset, unlike `std::time::Instant`, can be written down in tests and recorded logs.
+/// A plain offset, unlike `std::time::Instant`, can be written in tests and recorded logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Mono(pub Duration);
@@ -31,7 +31,7 @@ pub struct Now {
     pub mono: Mono,
 }
 
-/// The means of asking for the time, handed down from the daemon to the two edges that must stamp what they do.
+/// A clock, passed from the daemon to the collectors and the mailer, which must date what they do.
 #[derive(Clone)]
 pub struct Clock {
     read: Arc<dyn Fn() -> Now + Send + Sync>,
@@ -70,7 +70,7 @@ impl UnixTime {
     /// 9999-12-31T23:59:59Z: the end of what has none. Source: RFC 5280 section 4.1.2.5.
     pub const NO_END: Self = Self::from_secs(253_402_300_799);
 
-    /// Whether this end of validity says that there is none.
+    /// Whether this end of validity means that there is no end.
     #[must_use]
     pub fn is_endless(self) -> bool {
         self >= Self::ENDLESS

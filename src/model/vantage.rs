@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The kernel's view of its own clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnClock {
-    /// Whether the kernel believes that something keeps the clock in time (no `STA_UNSYNC`).
+    /// Whether the clock is synchronised according to the kernel (no `STA_UNSYNC`).
     pub is_synchronised: bool,
     /// The kernel's own estimate of its error; large when unsynchronised.
     pub max_error: Duration,

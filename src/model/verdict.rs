@@ -20,7 +20,7 @@ use super::time::{Now, UnixTime};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "a verdict lives for one turn of the engine, and few are kept at a time")]
 pub enum Verdict {
-    /// A fresh probe proves that all is well.
+    /// A fresh probe shows that all is good.
     Good {
         /// Scheduled start of the first of these good probes.
         since: Now,
@@ -114,7 +114,7 @@ pub enum Evidence {
     },
     /// etcd members that are not what they are configured as.
     Mismatch {
-        /// In what, the gravest first.
+        /// In what, the most severe first.
         found: Vec<Mismatch>,
         /// Configured members.
         of: usize,
@@ -192,7 +192,7 @@ pub enum Evidence {
         db_size_bytes: Option<u64>,
         /// Quota in bytes.
         db_quota_bytes: Option<u64>,
-        /// Kinds of alarms that stand beside it.
+        /// Other kinds of alarms that are raised.
         #[serde(default)]
         beside: Vec<EtcdAlarmKind>,
     },
@@ -234,7 +234,7 @@ pub enum Evidence {
         class: Class,
         /// Whether it is a CA that the server's own certificate depends on and that ends before it.
         is_authority: bool,
-        /// What strict verification of the served chain says.
+        /// The result of strict verification of the served chain.
         trust: Trust,
         /// Everywhere in this cluster where the same certificate is served.
         places: Vec<Subject>,
@@ -355,7 +355,7 @@ pub enum Evidence {
         /// Pairs of handshakes that showed it.
         pairs: usize,
     },
-    /// A proxy on the way does not lead to clusters behind it.
+    /// A proxy on the path does not work for clusters behind it.
     Proxy {
         /// Its URL, without a login.
         url: String,

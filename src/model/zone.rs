@@ -63,7 +63,7 @@ impl From<Zone> for String {
     }
 }
 
-/// A name that this release does not know any more is none: no mail is lost for it.
+/// A name that this release does not know any more is ignored, so that no mail is lost because of it.
 ///
 /// # Errors
 /// When it is no text.

@@ -102,7 +102,7 @@ impl Email {
         let (_protection, _password) = tokio::join!(self.protection(), self.password());
     }
 
-    /// Tries once to deliver, for `overall` at most. Says how it went, and what became of single recipients.
+    /// Tries once to deliver, for `overall` at most. Returns the result, and those for single recipients.
     pub async fn deliver(&self, delivery: &Delivery, overall: Duration) -> (Receipt, Recipients) {
         let id = &delivery.message.id;
         let Outcome { answer, recipients } = self.send(delivery, overall).await;

@@ -1,6 +1,6 @@
-//! The output edge: mail to people, heartbeats to a machine that misses them.
+//! Mail to people, and heartbeats to a service that raises an alarm when they stop.
 //!
-//! Decides neither what is said nor when, keeps no queue and retries nothing: the engine hands over one attempt and
+//! Decides neither what is sent nor when, keeps no queue and retries nothing: the engine hands over one attempt and
 //! hears how it went. Every step has a deadline and every failure a class.
 
 pub mod email;

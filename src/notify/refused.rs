@@ -1,9 +1,9 @@
 //! The password that the relay has refused, so that it is not shown there again and again.
 //!
-//! Passwords are rotated while mail is owed: the relay knows the new one already, the file has the old one. The mail
-//! must go as soon as the file has changed, so it is tried again as often as any other; but a login that fails every
-//! half minute is what relays lock accounts and addresses for (fail2ban's default is five in ten minutes). So the relay
-//! is asked again at once with another password, and with the same one only now and then. Used by `email.rs`.
+//! Passwords are rotated while mail waits: the relay knows the new one already, the file has the old one. The mail must
+//! go as soon as the file has changed, so it is tried again as often as any other; but a login that fails every half
+//! minute is what relays lock accounts and addresses for (fail2ban's default is five in ten minutes). So the relay is
+//! asked again at once with another password, and with the same one only now and then. Used by `email.rs`.
 
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};

@@ -89,7 +89,7 @@ impl<S: Stream> SmtpConnection<S> {
         expect(2, self.ask(&transparent(mime_message)).await?)
     }
 
-    /// Ends the dialogue politely.
+    /// Ends the session with QUIT.
     pub(super) async fn quit(&mut self) -> Result<(), Trouble> {
         self.command(&Quit.to_string()).await.map(drop)
     }

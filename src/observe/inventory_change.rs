@@ -32,7 +32,7 @@ impl<'a> InventoryChange<'a> {
         Self { old, new }
     }
 
-    /// What becomes of `subject`.
+    /// What the change means for `subject`.
     #[must_use]
     pub fn fate(self, subject: &Subject) -> Fate {
         if !self.new.watches(subject) {

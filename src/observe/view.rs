@@ -111,7 +111,7 @@ pub struct ServedSeen {
     pub trusting: Trusting,
 }
 
-/// Everything believed.
+/// Everything known.
 #[derive(Debug, Clone)]
 pub struct View {
     inventory: Arc<Inventory>,
@@ -470,7 +470,7 @@ impl View {
         self.dates.median_millis(now)
     }
 
-    /// Whether expiry may be judged by the wall clock: servers' dates agree with it, or there are none to ask.
+    /// Whether expiry may be evaluated by the wall clock: servers' dates agree with it, or there are none to ask.
     #[must_use]
     pub fn is_wall_clock_trusted(&self, now: Mono) -> bool {
         self.dates.confirm_clock(self.policy.expiry_clock_error, now)

@@ -15,7 +15,7 @@ const MOST: usize = 160;
 /// Letters and digits in one piece from which on it is taken for a secret; the longest words of programs are shorter.
 const LONG: usize = 24;
 
-/// Words behind which a secret stands.
+/// Words that a secret follows.
 const TELLING: [&str; 9] =
     ["token", "secret", "password", "passwd", "passphrase", "bearer", "basic", "authorization", "key"];
 

@@ -1,7 +1,8 @@
 //! Prometheus' text format: the samples of a page, one at a time.
 //!
-//! Total and bounded: what is no sample is left out, a line beyond [`MAX_LINE`] as well, and nothing is kept. Comments,
-//! types and timestamps are not read; what a sample means is the caller's business. Called by `parse/etcd_page.rs`.
+//! Total and bounded: what is not a sample is left out, a line beyond [`MAX_LINE`] as well, and nothing is kept.
+//! Comments, types and timestamps are not read; what a sample means is the caller's business. Called by
+//! `parse/etcd_page.rs`.
 
 use std::borrow::Cow;
 
@@ -13,7 +14,7 @@ pub const MAX_LINE: usize = 4096;
 pub struct Sample<'a> {
     /// Name of its series.
     pub name: &'a str,
-    /// What stands between the braces, checked to be whole.
+    /// The text between the braces, checked to be complete.
     labels: &'a str,
     /// Its value, NaN and infinities included.
     pub value: f64,

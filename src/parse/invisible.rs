@@ -1,7 +1,7 @@
 //! Invisible characters in texts that people write: a no-break space out of a web page, a zero-width space out of a
 //! chat, a mark that turns the direction. A text that holds one is not what is displayed.
 //!
-//! Finds and names them; whether one does harm where it stands is for the reader of the text to say.
+//! Finds and names them; whether one does harm at its place is decided by the caller.
 
 use super::flaw::Flaw;
 use super::yaml::Position;

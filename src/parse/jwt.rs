@@ -1,7 +1,7 @@
 //! The claims of a bearer token: subject, issuer, expiry.
 //!
-//! Nothing is verified and nothing believed beyond the dates; `alg` is not read. The signature never leaves this file,
-//! and the fingerprint is made without it, so nothing here can be used as the token. Called for tokens in files and
+//! Nothing is verified and nothing used beyond the dates; `alg` is not read. The signature never leaves this file, and
+//! the fingerprint is made without it, so nothing here can be used as the token. Called for tokens in files and
 //! kubeconfigs.
 
 use base64::Engine as _;
@@ -22,7 +22,7 @@ const MAX_NAME: usize = 256;
 /// Seconds beyond which a date must have been written in milliseconds: the year 5138.
 const MOST_SECONDS: f64 = 1.0e11;
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
     /// SHA-256 of header and claims, without the signature.

@@ -40,7 +40,7 @@ pub struct Chosen {
     pub proxy: Option<Located<SecretString>>,
 }
 
-/// Something and where it stands in the kubeconfig.
+/// A value and its place in the kubeconfig.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located<T> {
     /// Where.
@@ -52,7 +52,7 @@ pub struct Located<T> {
 /// A cluster's address out of its URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
-    /// Where it stands.
+    /// Its place.
     pub position: Position,
     /// Host, without brackets.
     pub host: Host<String>,

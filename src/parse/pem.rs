@@ -1,8 +1,8 @@
 //! PEM as it is found in the wild: every certificate that can be had, and one fault for every block that cannot.
 //!
-//! Ordinary readers lose certificates without a word behind a byte order mark, indentation, UTF-16 or a missing END
-//! line. This one counts BEGIN markers and accounts for each. It never decodes a key: it says that one is there, and
-//! the TLS stack reads it itself. The DER is not parsed. Called by the configuration check and by everything that reads
+//! Ordinary readers silently lose certificates behind a byte order mark, indentation, UTF-16 or a missing END line.
+//! This one counts BEGIN markers and accounts for each. It never decodes a key: it says that one is there, and the TLS
+//! stack reads it itself. The DER is not parsed. Called by the configuration check and by everything that reads
 //! certificates from files.
 
 use base64::Engine as _;
@@ -151,7 +151,7 @@ fn marks(text: &str) -> Vec<Marker> {
 impl Scan {
     /// Files the block whose label starts `rest`; `next` is the marker behind it.
     fn block(&mut self, rest: &str, next: Option<&Marker>, label_at: usize, line: u64) {
-        // Dashes stand before the next marker at the latest, and a line of many markers is not read for each of them.
+        // Dashes are found at the next marker at the latest, and a line of many markers is not read for each of them.
         let head = next.and_then(|next| rest.get(..next.label_at - label_at)).unwrap_or(rest);
         let first_line = head.split(['\r', '\n']).next().unwrap_or_default();
         let Some(label) = first_line.split_once(DASHES).map(|(label, _)| label.trim()).filter(|l| l.len() <= MAX_LABEL)
@@ -184,7 +184,7 @@ fn decode(body: &str) -> Result<Vec<u8>, FaultKind> {
     let mut content = String::with_capacity(body.len());
     for line in body.split('\n') {
         let line = line.strip_suffix('\r').unwrap_or(line);
-        // Without a way out in the middle, so that many bytes are compared at once.
+        // Without an early exit, so that many bytes are compared at once.
         if line.bytes().fold(true, |all, byte| all & (matches!(byte, b'!'..=b'~') & (byte != b':'))) {
             content.push_str(line);
         } else {

@@ -32,7 +32,7 @@ pub(super) fn push(out: &mut String, character: char) {
 
 /// Whether all of `text` is ASCII that prints: what nearly every name is, and costs least to show.
 pub(super) fn prints(text: &str) -> bool {
-    // Without a way out in the middle, so that many bytes are compared at once.
+    // Without an early exit, so that many bytes are compared at once.
     text.bytes().fold(true, |all, byte| all & matches!(byte, b' '..=b'~'))
 }
 

@@ -7,7 +7,7 @@
 /// One element.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Element<'a> {
-    /// The identifier byte; multi-byte tags are not understood, certificates have none.
+    /// The identifier byte; multi-byte tags are not supported, because certificates have none.
     pub(super) tag: u8,
     /// What is inside.
     pub(super) content: &'a [u8],

@@ -21,7 +21,7 @@ pub struct Position {
     pub column: u64,
 }
 
-/// A value and its place. A value behind an alias is placed where the alias stands.
+/// A value and its place. A value behind an alias has the place of the alias.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Node {
     /// Where it begins.
@@ -71,7 +71,7 @@ pub struct Fault {
 ///
 /// # Errors
 /// The first violation of YAML's grammar (nothing behind it can be read reliably), or a text beyond the bounds:
-/// [`MAX_BYTES`], 32 levels, 200,000 nodes, aliases counted with all they stand for.
+/// [`MAX_BYTES`], 32 levels, 200,000 nodes, aliases counted with all they expand to.
 pub fn documents(text: &str) -> Result<Vec<Node>, Fault> {
     if text.len() > MAX_BYTES {
         return Err(Fault { position: None, what: format!("longer than {MAX_BYTES} bytes") });

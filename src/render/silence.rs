@@ -29,7 +29,7 @@ pub struct SilenceRequest {
     pub by: Option<String>,
 }
 
-/// What became of an order.
+/// The result of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The silence; ended ones end now.

@@ -136,7 +136,7 @@ fn ending(incident: &Incident, now: UnixTime) -> Option<String> {
     })
 }
 
-/// The latest judgement of `finding`: the headline keeps what was seen first, the parts what was seen last.
+/// The latest evaluation of `finding`: the headline keeps what was seen first, the parts what was seen last.
 pub(super) fn latest<'a>(incident: &'a Incident, finding: &'a Finding) -> &'a Finding {
     incident
         .parts

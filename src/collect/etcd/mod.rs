@@ -224,7 +224,7 @@ impl MemberProgress {
         Self { timer: Arc::new(PhaseTimer::new(&context.clock)), began: Mutex::new(context.clock.now().mono) }
     }
 
-    /// What came of it, and whether it proves the path.
+    /// Its result, and whether it proves the path.
     fn told<T>(&self, member: &Member, start: Mono, answer: Result<T, Unseen>) -> (MemberAnswer<T>, bool) {
         let told = MemberAnswer {
             member: member.name.clone(),

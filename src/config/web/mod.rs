@@ -51,7 +51,7 @@ pub struct WebConfig {
     pub rate_limit: Option<RateLimit>,
 }
 
-/// What became of reading the file.
+/// The result of reading the file.
 #[derive(Debug)]
 pub struct Reading {
     /// The file and every file it names, whether they could be read or not: a change of any of them is a reason to read
@@ -68,8 +68,8 @@ impl Default for WebConfig {
 }
 
 impl WebConfig {
-    /// Whether it keeps strangers out and eavesdroppers in the dark: TLS together with users, or with clients'
-    /// certificates that are required and verified.
+    /// Whether it has both authentication and encryption: TLS together with users, or with clients' certificates that
+    /// are required and verified.
     #[must_use]
     pub fn is_guarded(&self) -> bool {
         let verifies = |tls: &Tls| tls.client_auth == ClientAuth::RequireAndVerify;

@@ -1,14 +1,14 @@
 //! Names by which people and programs say that they keep a file or folder for later: `apiserver.crt.old`, `pki.bak`,
 //! `expired`, `kubeadm-backup-certs-2026`, `tls-1717171717`.
 //!
-//! Reads single names and nothing else. What such a name means for what lies there is decided in `replaced.rs`.
+//! Reads single names and nothing else. `replaced.rs` decides what such a name means for the content.
 
 /// What the name of a folder shows about its content.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FolderHint {
     /// In use.
     Live,
-    /// Kept for later, of whatever lies beside it.
+    /// Kept for later, of any file beside it.
     Kept,
     /// Kept for later, of the folder of this name beside it: `cp1.bak` is no backup of `cp2`.
     KeptOf(String),

@@ -89,8 +89,8 @@ impl<'a> Member<'a> {
         Some(Self { placed, folder, name, hint: backup_names::file(name), age })
     }
 
-    /// What lies beside it under another name is no copy that somebody still uses. Of CAs several are in use at a time,
-    /// and each kubeconfig or talosconfig is somebody's: of those only what says that it is no longer was replaced.
+    /// A file beside it with another name is not a copy that is still used. Of CAs several are in use at a time, and
+    /// each kubeconfig or talosconfig has a user: of those only one whose name marks it as old was replaced.
     fn is_replaced_beside(&self) -> bool {
         match self.placed.item.kind {
             ItemKind::Leaf | ItemKind::Client | ItemKind::Token => true,
@@ -196,7 +196,7 @@ impl<'a> Group<'a> {
             let by_stem = matches!(beside, Beside::Stem(_));
             let Some((live, all)) = self.beside.get(&(member.folder, beside)) else { return false };
             let newest = if member.hint == FileHint::Kept { all } else { live };
-            // One file with certificates of several servers is no history of one.
+            // Certificates of several servers in one file do not follow each other.
             let newest = if by_stem { newest.not_by(member.placed.path) } else { newest.at_all() };
             newest > Some(member.age)
         })

@@ -252,7 +252,7 @@ pub struct Cell {
     pub probe: &'static str,
     /// Over a new or the reused connection.
     pub connection: &'static str,
-    /// Good, bad, or no judge of it.
+    /// Good, bad, or undecided.
     pub state: State,
     /// What it saw, in one word.
     pub outcome: &'static str,

@@ -117,7 +117,7 @@ fn refused(page: Page<'_>) -> Option<Notice> {
     Some(Notice { lines, since: Some(wall(since, page.now)), ..plain("recipients", State::Degraded, &text) })
 }
 
-/// What becomes of the heartbeat.
+/// The state of the heartbeat.
 const fn heartbeat_word(state: HeartbeatState) -> &'static str {
     match state {
         HeartbeatState::Off => "off",

@@ -1,4 +1,4 @@
-//! Holds, incidents and what is owed, one part at a time; how they play together is told in `tests/it/scenarios`.
+//! Holds, incidents and unsent messages, one part at a time; how they work together is in `tests/it/scenarios`.
 
 mod incidents;
 mod lifecycle;

@@ -151,7 +151,7 @@ impl Collectors {
             }
         }
         self.context.tasks.close();
-        // Whoever is slower than this is not waited for.
+        // A peer that is slower than this is not waited for.
         drop(tokio::time::timeout(SHUTDOWN, self.context.tasks.wait()).await);
     }
 }

@@ -1,6 +1,6 @@
 //! Work that may block on a file system, done aside from the runtime's threads, bounded in time and number.
 //!
-//! A network file system that hangs must stop neither the scheduler nor the pager. What hangs keeps its place until the
+//! A network file system that hangs must stop neither the probes nor the mails. What hangs keeps its place until the
 //! file system answers, so that repeated attempts pile up no threads. Knows nothing of what is read. Called by the
 //! collectors and the mailer, which read credentials on every use.
 

@@ -146,7 +146,7 @@ impl ReadContext<'_> {
         written.into_iter().map(|written| written.cluster).collect()
     }
 
-    /// Without a reference target, a silent cluster cannot be told from a lost network of the vantage.
+    /// Without a reference target, a silent cluster cannot be distinguished from a lost network of the vantage.
     fn path_proof(&self, settings: &Settings, root: &Node) {
         if self.complaints.has_errors() || settings.inventory().has_remote_reference() {
             return;

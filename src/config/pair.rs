@@ -1,7 +1,7 @@
 //! Whether a client certificate and a key belong together.
 //!
 //! Two files are easily mixed up, and a server only says that it refuses. Keys are decoded by the TLS stack, for this
-//! one question. Says nothing where either cannot be read: `material.rs` does.
+//! one question. Reports nothing where either cannot be read, because `material.rs` does.
 
 use rustls::InconsistentKeys;
 use rustls::pki_types::pem::PemObject;

@@ -1,8 +1,8 @@
 //! One connection: a handshake where there is TLS, one request and its response. Then it is closed, so that no client
 //! occupies a slot for long.
 //!
-//! Over HTTP/2, requests that are in transit when the first one arrives are answered too; the peer is told to send the
-//! next over a new connection, with the two GOAWAY frames that make it lose none (RFC 9113 section 6.8).
+//! Over HTTP/2, requests that are in transit when the first one arrives are answered too; two GOAWAY frames make the
+//! peer send the next over a new connection without losing any (RFC 9113 section 6.8).
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -334,7 +334,8 @@ fn judge_partly(context: &RuleContext<'_>, endpoint: &Subject, instances: &[Subj
         let last = track(instance).and_then(|track| track.last_bad());
         last.is_some_and(|last| context.now.mono.since(last) <= policy.partly_window)
     };
-    // A path of ours that loses packets fails everything in part; a place that has long been dead says nothing of it.
+    // A path of ours that loses packets fails everything in part; a place that has been down for long shows nothing
+    // about it.
     let has_failed = |place: &Subject| {
         track(place).is_some_and(|track| track.failures(context.now.mono, policy.partly_window).next().is_some())
     };

@@ -215,7 +215,7 @@ impl FilesReading {
         }
     }
 
-    /// CAs of the system's bundle that issued no stored item are not counted.
+    /// Marks the CAs of the system's bundle that issued no stored item; they are not reported.
     fn mark_foreign(&mut self) {
         for at in foreign::foreign(self) {
             self.order[at].is_foreign = true;

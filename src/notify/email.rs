@@ -200,7 +200,7 @@ impl Email {
     }
 
     /// Recipients that no earlier attempt has served. Those who were refused for good are asked for again only when
-    /// nobody else is left: then the relay may be at fault, and somebody may have mended it.
+    /// nobody else is left: then the relay may be at fault, and may be corrected by now.
     fn recipients(&self, delivery: &Delivery) -> Vec<lettre::Address> {
         let (left, refused): (Vec<_>, Vec<_>) = self
             .who

@@ -104,7 +104,7 @@ impl References {
     }
 
     /// Whether there is another place to compare each place with: with no other place, the silence of the only cluster
-    /// cannot be told from a lost network of our own.
+    /// cannot be distinguished from a lost network of our own.
     #[must_use]
     pub fn can_tell_blindness(&self) -> bool {
         self.living_points > 0 || self.living_clusters.len() > 1

@@ -1,4 +1,4 @@
-//! Which findings are told together, and when.
+//! Which findings are mailed together, and when.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ fn open(incidents: &mut Incidents, rule: RuleId, level: Level, second: u64) -> I
     id
 }
 
-/// What is said at that second because of time alone; each is noted as told.
+/// The mails that are due at that second because of time alone; each is noted as sent.
 fn due(incidents: &mut Incidents, second: u64) -> Vec<(IncidentId, MessageReason)> {
     let said = incidents.due(&Policy::default(), at(second).mono, false, |_| false);
     said.into_iter().map(|Notification { incident, reason }| notify(incidents, incident, reason, second)).collect()
@@ -65,7 +65,7 @@ fn recover(incidents: &mut Incidents, id: &IncidentId, rule: RuleId, second: u64
     incidents.recover(id, &samples::finding(rule).key(), at(second).wall, false, &policy, at(second).mono)
 }
 
-/// One critical F24, told at second 1.
+/// One critical F24, mailed at second 1.
 fn told() -> (Incidents, IncidentId) {
     let mut incidents = none();
     let id = open(&mut incidents, F24, Critical, 0);
@@ -73,7 +73,7 @@ fn told() -> (Incidents, IncidentId) {
     (incidents, id)
 }
 
-/// What is said at that second while everything recovers.
+/// The mails that are due at that second while everything recovers.
 fn due_while_easing(incidents: &mut Incidents, second: u64) -> Vec<Notification> {
     incidents.due(&Policy::default(), at(second).mono, false, |_| true)
 }
@@ -363,7 +363,7 @@ fn certificate(subject: &str, band: ExpiryThreshold) -> Finding {
 const FIRST: &str = "prod-fra1/apiserver/api-1";
 const SECOND: &str = "prod-fra1/apiserver/api-2";
 
-/// Two certificates in one incident, told at second 1.
+/// Two certificates in one incident, mailed at second 1.
 fn certificates(band: ExpiryThreshold) -> (Incidents, IncidentId) {
     let mut incidents = none();
     let (id, _) = incidents.join_or_open(&certificate(FIRST, band), &Policy::default(), at(0));

@@ -25,7 +25,7 @@ const ATTEMPTS: usize = 3;
 pub(super) struct FileStamp {
     device: u64,
     inode: u64,
-    /// In bytes, and one more; longer ones than are read need not be told apart.
+    /// In bytes, and one more; longer ones than are read need not be distinguished.
     size: NonZeroU32,
     written: i64,
     changed: i64,

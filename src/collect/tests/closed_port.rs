@@ -1,4 +1,4 @@
-//! A port of this machine that stays ours while nobody listens on it.
+//! A port of this machine that stays ours while no process listens on it.
 //!
 //! Tests in other binaries include this file by its path, so it imports nothing of ours.
 

@@ -95,7 +95,7 @@ async fn an_announced_close_is_no_sign_and_the_next_probe_redials() {
             stream.write_all(answer("200 OK", "ok").as_bytes()).await.unwrap();
             leave.notified().await;
             stream.shutdown().await.unwrap();
-            // The answering goodbye, so that this side is not the one that leaves first.
+            // The close_notify in answer, so that this side does not close first.
             stream.read_to_end(&mut Vec::new()).await.ok();
         }
     })
@@ -117,7 +117,7 @@ async fn a_goodbye_that_crosses_the_question_redials_once() {
     let server = Server::tls(tls(&TRUSTED.server(), None, b"http/1.1"), |mut stream| async move {
         head(&mut stream).await;
         stream.write_all(answer("200 OK", "ok").as_bytes()).await.unwrap();
-        // The second question of each connection is met by a goodbye.
+        // The second request of each connection is answered with a close_notify.
         head(&mut stream).await;
         stream.shutdown().await.unwrap();
         stream.read_to_end(&mut Vec::new()).await.ok();

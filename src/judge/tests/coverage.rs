@@ -38,7 +38,7 @@ fn listening(apiservers: u8, members: u8, listeners: usize) -> Inventory {
     inventory
 }
 
-/// A quota that is told.
+/// A quota that is reported.
 fn told() -> Option<Seen> {
     round_with(&[Up, Up, Up], |status| status.db_quota_bytes = Some(2 << 30))
 }

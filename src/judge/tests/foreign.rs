@@ -60,7 +60,7 @@ fn health_alone_is_not_enough() {
         (foreign_version(A1, 200, Foreign::Html), foreign_version(A2, 302, Foreign::Redirect), Says::Bad(Critical, 10)),
         (version_status(A1, 500), version(A2), HELD),
         (version_status(A1, 404), version_status(A2, 502), Says::Bad(Critical, 10)),
-        // Shed load and refused logins are told by others.
+        // Other rules report shed load and refused logins.
         (version_status(A1, 429), version(A2), Says::Unclear),
         (version_status(A1, 403), version(A2), Says::Unclear),
     ] {

@@ -1,4 +1,4 @@
-//! What lies in files: what is told of it, once, and what is not.
+//! Items in files: which are reported, once, and which are not.
 
 use std::sync::Arc;
 use std::time::Duration;

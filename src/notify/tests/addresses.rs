@@ -59,7 +59,7 @@ async fn the_answer_of_a_relay_that_lets_us_in_is_its_answer() {
         (At::Rcpt, Act::Reply("550 5.1.1 nobody of that name")),
         (At::Rcpt, Act::Reply("451 4.7.1 greylisted")),
         (At::Data, Act::Reply("554 no")),
-        // Here the message may have been taken, so nobody else gets it too.
+        // Here the message may have been accepted, so it is sent to no other address.
         (At::Content, Act::Cut),
         (At::Content, Act::Reply("421 closing")),
     ] {

@@ -1,8 +1,9 @@
 //! The answer of `vedette probe`: one summary line, one table of everything seen, or the same as JSON.
 //!
 //! The first line and the exit code keep the monitoring-plugins contract (`STATUS - text | label=value`), so that one
-//! program serves a person and Nagios, Icinga or Checkmk alike. Nothing is judged here: findings and what could not be
-//! told come in as values. No colours, and no `|` behind the first line, where plugins read figures. Called by `cli`.
+//! program serves a person and Nagios, Icinga or Checkmk alike. Nothing is evaluated here: findings and unknown
+//! verdicts come in as values. No colours, and no `|` behind the first line, where plugins read figures. Called by
+//! `cli`.
 
 mod json;
 mod layout;

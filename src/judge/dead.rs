@@ -6,8 +6,8 @@ use crate::model::verdict::Finding;
 /// Whether the cluster as a whole is out of use: nothing can be read from its API or written to it, by the address that
 /// clients use, on every instance, or in etcd behind them.
 ///
-/// These are the faults that are mailed without a hold, except for the expired certificate, which one endpoint serves.
-/// A finding that the configuration lowers below critical does not count.
+/// These are critical faults of the whole API or of etcd. An expired certificate is not among them, because one
+/// endpoint serves it. A finding that the configuration lowers below critical does not count.
 #[must_use]
 pub fn is_dead(finding: &Finding) -> bool {
     finding.level == Level::Critical

@@ -74,8 +74,8 @@ pub struct Policy {
     /// Without any remote reference a fault is confirmed after this, as "path unproven".
     pub unproven_after: Duration,
     /// A reference target that stays silent for so long while something else answers is taken for gone (moved, or
-    /// filtered since), and counts as if it were not configured: it neither proves the path nor shows that it is
-    /// broken.
+    /// filtered since), and counts as if it were not configured until it answers: its silence does not show that our
+    /// own network is lost.
     pub reference_silent_after: Duration,
     /// A subject gets at most one burst in this time.
     pub burst_pause: Duration,

@@ -120,7 +120,8 @@ impl Bursts {
 
     /// A scheduled probe is due at `due` that asks the same as probes of a burst: it counts as one of them and gets
     /// their urgency, which is returned. The planned probes that it makes unnecessary are dropped: the spare one, and
-    /// those due within half of the burst's pace.
+    /// those due within half of the burst's pace. One that was due before the burst began, and is late because vedette
+    /// was stalled, replaces none.
     pub fn serve(&mut self, scheduled: &Probe, due: Mono) -> Urgency {
         let mut urgency = Urgency::Scheduled;
         if self.planned.is_empty() {

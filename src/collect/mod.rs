@@ -2,7 +2,7 @@
 //!
 //! Everything here does I/O and decides nothing: a failed probe is an observation like any other. Each probe ends in
 //! bounded time by timeouts per phase, and exactly one observation comes back for it; open connections that break are
-//! reported without a probe. Called by the daemon and by `probe --once`.
+//! reported without a probe. Called by the daemon and by `probe`.
 
 mod addresses;
 mod apiserver;

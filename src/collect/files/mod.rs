@@ -2,7 +2,7 @@
 //!
 //! A source is one entry of the configuration or one credential of our own. A file system that hangs affects its own
 //! source and nothing else, and occupies one thread however often it is probed. Files that did not change are not read
-//! again. Decides nothing: the rules decide what an expiry means. Called by the daemon's probes, by `probe --once` and
+//! again. Decides nothing: the rules decide what an expiry means. Called by the daemon's probes, by `probe` and
 //! by `vedette check`; the bench reads through a [`Reader`].
 
 mod glob;

@@ -7,9 +7,6 @@ use std::collections::BTreeSet;
 use crate::model::incident::Incident;
 use crate::model::recurrence::{Before, Past};
 
-/// Resolved incidents that are remembered: as many as the store keeps.
-const KEPT: usize = 1000;
-
 /// The latest resolved incidents, by their end.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Recurrences(BTreeSet<Past>);
@@ -18,7 +15,7 @@ impl Recurrences {
     /// Notes a resolved incident. The one that ended first makes room; what is known already changes nothing.
     pub(super) fn add(&mut self, past: Past) {
         self.0.insert(past);
-        if self.0.len() > KEPT {
+        if self.0.len() > Past::KEPT {
             self.0.pop_first();
         }
     }
@@ -91,14 +88,14 @@ mod tests {
             let mut latest = all.clone();
             latest.sort();
             latest.dedup();
-            let latest = latest.split_off(latest.len().saturating_sub(KEPT));
+            let latest = latest.split_off(latest.len().saturating_sub(Past::KEPT));
             let incident = at(RuleId::F22, now);
             let mut alike: Vec<&Past> =
                 latest.iter().filter(|past| past.key == incident.headline.key() && past.opened < incident.opened).collect();
             alike.sort_by_key(|past| past.opened);
             let recent = alike.iter().filter(|past| past.opened.plus(Before::WINDOW) >= incident.opened).count();
 
-            prop_assert!(known.0.len() <= KEPT);
+            prop_assert!(known.0.len() <= Past::KEPT);
             let said = known.before(&incident);
             prop_assert_eq!(said.map(|said| (said.opened, said.recent)), alike.last().map(|last| (last.opened, recent)));
         }

@@ -13,7 +13,7 @@ use super::commands::{Command, Commands};
 pub type Addresses = BTreeMap<Subject, String>;
 
 /// Commands that one mail or incident shows at most: freeing the database of five members takes fourteen.
-pub const COMMANDS: usize = 16;
+pub(super) const COMMANDS: usize = 16;
 
 /// The words of one rule. Everything here is read by a person at 3 am.
 pub trait Words: Sync {
@@ -42,13 +42,21 @@ pub trait Words: Sync {
     /// The likely cause and why we think so.
     fn likely_cause(&self, finding: &Finding) -> String;
 
-    /// What to run, with the right hosts, most useful first, what changes something last, at most [`COMMANDS`].
+    /// What to run, with the right hosts, most useful first, what changes something last; [`commands`] shows the first of it.
     fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command>;
 
     /// Who has to renew what a finding is about, and how, as the rest of "renewed by"; only for things that end.
     fn renewed_by(&self, _finding: &Finding) -> Option<&'static str> {
         None
     }
+}
+
+/// What to run about `finding`, as much as is shown of it.
+#[must_use]
+pub fn commands(finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
+    let mut all = of(finding.rule).next_commands(finding, commands);
+    all.truncate(COMMANDS);
+    all
 }
 
 /// The words of `rule`.

@@ -36,6 +36,9 @@ impl Before {
 }
 
 impl Past {
+    /// Resolved incidents that are kept: in the database, and in memory of what the next mails need to know.
+    pub const KEPT: usize = 1000;
+
     /// What of `incident` the next one needs to know; `None` while it is open, and for one that was only given up.
     #[must_use]
     pub fn of(incident: &Incident) -> Option<Self> {

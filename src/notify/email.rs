@@ -219,11 +219,7 @@ impl Email {
         let source = login.password.clone();
         let read = move || source.read_line().map_err(|error| error.to_string());
         let unread = |why| format!("reading the relay's password from {:?}: {why}", login.password);
-        let (password, why) =
-            self.last_password.read(&self.files, self.step, read).await.map_err(|why| unusable(unread(why)))?;
-        if let Some(why) = why {
-            tracing::warn!("{}; the one that was read before is used", unread(why));
-        }
+        let password = self.last_password.read_or_last(&self.files, self.step, read, unread).await.map_err(unusable)?;
         if self.refused.knows(&password) {
             let why = format!("logging in: the relay refused the password that {:?} still has", login.password);
             return Err(unusable(why));
@@ -238,16 +234,13 @@ impl Email {
             MailTls::Plain => return Ok(Protection::Plain),
         };
         let (host, ca) = (host(&self.relay.host), self.ca.clone());
-        let made = self.last_expected.read(&self.files, self.step, move || Expected::of(&host, ca.as_ref())).await;
+        let read = move || Expected::of(&host, ca.as_ref());
         let unread = |why: Unread| match why {
             Unread::Hangs(_) => format!("reading the CAs to trust: {why}"),
             Unread::Failed(text) => text,
         };
-        let (expected, why) = made.map_err(|why| Failure::of(FailureClass::Tls, unread(why)))?;
-        if let Some(why) = why {
-            tracing::warn!("{}; what was read before is trusted", unread(why));
-        }
-        Ok(over(expected))
+        let expected = self.last_expected.read_or_last(&self.files, self.step, read, unread).await;
+        expected.map(over).map_err(|text| Failure::of(FailureClass::Tls, text))
     }
 
     /// A shorter deadline for each step, for tests against relays that stall.

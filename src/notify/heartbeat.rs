@@ -116,18 +116,11 @@ impl Heartbeat {
     /// What the receiver is verified by, anew each time; empty for the system's CAs.
     async fn ca_pem(&self) -> Result<Vec<u8>, DeliveryFailure> {
         let Some(source) = self.ca.clone() else { return Ok(Vec::new()) };
-        let unread = |place: &str, why: Unread| format!("reading the CA from {place}: {why}");
         let place = format!("{source:?}");
+        let unread = |why: Unread| format!("reading the CA from {place}: {why}");
         let read = move || source.read().map(|pem| pem.expose_secret().to_vec()).map_err(|error| error.to_string());
-        let (ca_pem, why) = self
-            .last_authority
-            .read(&self.files, self.overall, read)
-            .await
-            .map_err(|why| failure(FailureClass::Tls, &unread(&place, why)))?;
-        if let Some(why) = why {
-            tracing::warn!("{}; what was read before is trusted", unread(&place, why));
-        }
-        Ok(ca_pem)
+        let ca_pem = self.last_authority.read_or_last(&self.files, self.overall, read, unread).await;
+        ca_pem.map_err(|text| failure(FailureClass::Tls, &text))
     }
 
     fn client(&self, ca_pem: Vec<u8>) -> Result<Client, DeliveryFailure> {

@@ -29,12 +29,30 @@ impl<T> Default for LastRead<T> {
 }
 
 impl<T: Clone + Send + 'static> LastRead<T> {
+    /// What `read` returns, or what it returned last, which is logged; `unread` words why it is not fresh.
+    ///
+    /// # Errors
+    /// In the words of `unread`, when nothing was read before.
+    pub(super) async fn read_or_last(
+        &self,
+        files: &BlockingPool,
+        limit: Duration,
+        read: impl FnOnce() -> Result<T, String> + Send + 'static,
+        unread: impl Fn(Unread) -> String,
+    ) -> Result<T, String> {
+        let (value, why) = self.read(files, limit, read).await.map_err(&unread)?;
+        if let Some(why) = why {
+            tracing::warn!("{}; what was read before is used", unread(why));
+        }
+        Ok(value)
+    }
+
     /// What `read` returns, or what it returned last; waits for `limit` at most. The second value says why it is not
     /// fresh.
     ///
     /// # Errors
     /// As `read`, and when it does not end in time: nothing was read before.
-    pub(super) async fn read(
+    async fn read(
         &self,
         files: &BlockingPool,
         limit: Duration,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::judge::commands::{Commands, guess};
 use crate::judge::phrases;
-use crate::judge::words::{self, Addresses, COMMANDS};
+use crate::judge::words::{self, Addresses};
 use crate::model::hosts::Hosts;
 use crate::model::incident::Incident;
 use crate::model::inventory::Inventory;
@@ -181,9 +181,7 @@ pub fn of(incident: &Incident, addresses: &Addresses, now: UnixTime) -> Incident
 pub fn all(snapshot: &Snapshot, now: UnixTime) -> Vec<IncidentReport> {
     let (inventory, addresses) = (&snapshot.inventory, addresses(&snapshot.inventory));
     let told = |incident: &Incident| {
-        let cluster = incident.cluster.as_ref();
-        let cluster_snapshot = cluster.and_then(|name| snapshot.clusters.get(name));
-        let hosts = guess::all(inventory, cluster, cluster_snapshot.map(|cluster_snapshot| &**cluster_snapshot));
+        let hosts = guess::in_snapshot(snapshot, incident.cluster.as_ref());
         IncidentReport { next: next(incident, &addresses, &hosts, &inventory.vantage), ..of(incident, &addresses, now) }
     };
     snapshot.incidents.iter().map(|incident| told(incident)).collect()
@@ -195,8 +193,7 @@ pub(super) fn next(incident: &Incident, addresses: &Addresses, hosts: &Hosts, va
         return None;
     }
     let (root, commands) = (incident.root(), Commands::new(addresses, hosts));
-    let mut all = words::of(root.rule).next_commands(root, &commands);
-    all.truncate(COMMANDS);
+    let all = words::commands(root, &commands);
     let of_kind = |changes: bool| {
         let shown = all.iter().filter(|command| command.changes == changes).map(document::Command::shown);
         shown.map(|command| Step { command: command.line, note: command.note }).collect()

@@ -6,7 +6,7 @@
 
 use crate::judge::commands::Commands;
 use crate::judge::phrases;
-use crate::judge::words::{self, COMMANDS, Words};
+use crate::judge::words::{self, Words};
 use crate::model::incident::Part;
 use crate::model::message::{Caveat, Delivery, Message};
 use crate::model::reason::MessageReason;
@@ -51,7 +51,7 @@ pub fn document(delivery: &Delivery) -> Document {
         sections.push(Section::of("Likely cause", text(&words.likely_cause(root))));
     }
     if !is_over {
-        sections.extend(next(message, root, words, is_silent));
+        sections.extend(next(message, root, is_silent));
     }
     sections.extend(evidence::probes(message, root));
     let renewed = recovered::certificates(message, root);
@@ -209,10 +209,9 @@ fn place(message: &Message) -> String {
 }
 
 /// What to run, and below it what changes something.
-fn next(message: &Message, root: &Finding, words: &dyn Words, is_silent: bool) -> Vec<Section> {
+fn next(message: &Message, root: &Finding, is_silent: bool) -> Vec<Section> {
     let commands = Commands::new(&message.addresses, &message.hosts);
-    let mut of_rule = words.next_commands(root, &commands);
-    of_rule.truncate(COMMANDS);
+    let of_rule = words::commands(root, &commands);
     let place = commands.place(&message.vantage, &of_rule);
     let of_kind = |changes: bool| {
         of_rule.iter().filter(move |command| command.changes == changes).map(Command::shown).collect::<Vec<_>>()

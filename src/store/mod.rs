@@ -30,9 +30,6 @@ const QUEUE: usize = 256;
 /// Persists that share one transaction, and so one flush of the disk.
 const GROUP: usize = 64;
 
-/// Ended incidents that are kept.
-const KEPT: usize = 1000;
-
 /// Ended incidents that are handed back at start.
 const RECALLED: usize = 50;
 

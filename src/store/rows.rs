@@ -13,8 +13,8 @@ use crate::model::silence::Silence;
 use crate::model::time::UnixTime;
 use crate::model::verdict::FindingKey;
 
+use super::RECALLED;
 use super::error::StoreError;
-use super::{KEPT, RECALLED};
 
 /// Applies one change inside `transaction`.
 pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), StoreError> {
@@ -154,7 +154,7 @@ fn put_incident(transaction: &Transaction<'_>, incident: &Incident) -> Result<()
 
 /// Drops the oldest ended incidents beyond those that are kept, except where a message is unsent.
 fn prune(transaction: &Transaction<'_>) -> Result<(), StoreError> {
-    let kept = i64::try_from(KEPT).unwrap_or(i64::MAX);
+    let kept = i64::try_from(Past::KEPT).unwrap_or(i64::MAX);
     let oldest: Option<i64> = transaction
         .prepare_cached(
             "SELECT ended_ms FROM incidents WHERE ended_ms IS NOT NULL ORDER BY ended_ms DESC LIMIT 1 OFFSET ?1",

@@ -71,12 +71,7 @@ impl Daemon {
 
     /// Waits until `/metrics` has a line that begins with `start`.
     pub(crate) fn shows(&self, start: &str) -> bool {
-        (0..600).any(|turn| {
-            if turn > 0 {
-                std::thread::park_timeout(Duration::from_millis(100));
-            }
-            self.get("/metrics").lines().any(|line| line.starts_with(start))
-        })
+        within_a_minute(|| self.get("/metrics").lines().any(|line| line.starts_with(start)))
     }
 
     /// How many probes it has sent, if it answers within five seconds.
@@ -133,6 +128,16 @@ impl Daemon {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
     }
+}
+
+/// Asks ten times a second whether `holds`.
+fn within_a_minute(holds: impl Fn() -> bool) -> bool {
+    (0..600).any(|turn| {
+        if turn > 0 {
+            std::thread::park_timeout(Duration::from_millis(100));
+        }
+        holds()
+    })
 }
 
 /// A daemon must not outlive its test.
@@ -219,13 +224,8 @@ fn a_log_that_nobody_reads_delays_no_probe() {
         .unwrap();
     let mut daemon = Daemon { child, listens_at, notify, folder };
 
-    let probes = (0..600).any(|turn| {
-        if turn > 0 {
-            std::thread::park_timeout(Duration::from_millis(100));
-        }
-        daemon.probes().is_some_and(|sent| sent > 3)
-    });
-    assert!(probes, "nothing is probed while nobody reads the log");
+    let is_probing = within_a_minute(|| daemon.probes().is_some_and(|sent| sent > 3));
+    assert!(is_probing, "nothing is probed while nobody reads the log");
 
     let reader = std::thread::spawn(move || {
         let mut text = String::new();

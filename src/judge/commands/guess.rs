@@ -8,7 +8,7 @@ use crate::model::certificate::Class;
 use crate::model::hosts::{Basis, Distribution, Hosts, Named};
 use crate::model::inventory::{Cluster, Inventory};
 use crate::model::observation::Reading;
-use crate::model::snapshot::ClusterSnapshot;
+use crate::model::snapshot::{ClusterSnapshot, Snapshot};
 use crate::model::subject::{Name, Subject};
 
 /// What commands about `cluster` are made from, or about the vantage without one, by what is configured and what
@@ -18,6 +18,13 @@ pub fn all(inventory: &Inventory, cluster: Option<&Name>, cluster_snapshot: Opti
     let known = cluster.and_then(|name| inventory.clusters.get_key_value(name));
     let hosts = known.map_or_else(Hosts::default, |(name, cluster)| hosts(name, cluster, cluster_snapshot));
     Hosts { named: inventory.named(cluster), ..hosts }
+}
+
+/// The same by what `snapshot` has of it.
+#[must_use]
+pub fn in_snapshot(snapshot: &Snapshot, cluster: Option<&Name>) -> Hosts {
+    let cluster_snapshot = cluster.and_then(|name| snapshot.clusters.get(name));
+    all(&snapshot.inventory, cluster, cluster_snapshot.map(|cluster_snapshot| &**cluster_snapshot))
 }
 
 /// How the hosts of `cluster` are reached, by what it is configured as and what was seen of it.

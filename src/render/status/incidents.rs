@@ -2,8 +2,7 @@
 
 use crate::judge::commands::{Command, Commands, guess};
 use crate::judge::phrases::lasting;
-use crate::judge::words::{self, COMMANDS};
-use crate::model::hosts::Hosts;
+use crate::judge::words;
 use crate::model::incident::{Incident, Stage};
 use crate::model::probe::ProbeKind;
 use crate::model::rule::Level;
@@ -37,10 +36,9 @@ pub(super) fn open(page: Page<'_>, incident: &Incident) -> IncidentFacts {
                         at fault as well.",
         );
     }
-    let hosts = hosts(page, incident.cluster.as_ref());
+    let hosts = guess::in_snapshot(page.snapshot, incident.cluster.as_ref());
     let commands = Commands::new(&addresses, &hosts);
-    let mut next = words.next_commands(root, &commands);
-    next.truncate(COMMANDS);
+    let next = words::commands(root, &commands);
     IncidentFacts {
         id: said(&incident.id.0),
         cluster: incident.cluster.as_ref().map(ToString::to_string),
@@ -62,12 +60,6 @@ pub(super) fn open(page: Page<'_>, incident: &Incident) -> IncidentFacts {
         next: of_kind(&next, false),
         fix: of_kind(&next, true),
     }
-}
-
-/// What commands are made from, as far as it is known now.
-fn hosts(page: Page<'_>, cluster: Option<&Name>) -> Hosts {
-    let cluster_snapshot = cluster.and_then(|name| page.snapshot.clusters.get(name));
-    guess::all(&page.snapshot.inventory, cluster, cluster_snapshot.map(|cluster_snapshot| &**cluster_snapshot))
 }
 
 /// Commands that change something, or those that do not.

@@ -81,8 +81,7 @@ fn made(world: &World) -> Result<f64> {
 
 /// Everything is connected to by name, the names come from one resolver, and it dies.
 fn dead_resolver(world: &mut World) -> Result<()> {
-    dns::add(world)?;
-    world.start(dns::NAME)?;
+    dns::start(world)?;
     let resolvers = vec![dns::address()];
     watch::start(world, &Options { resolvers, by_name: true, ..Options::default() })?;
 
@@ -100,8 +99,7 @@ fn dead_resolver(world: &mut World) -> Result<()> {
 /// The DNS lists new addresses for the balancer and an apiserver, and 2 s later the old ones are dead, as managed
 /// control planes do it. No etcd member moves: its peers know it by its old address, and would lose it in earnest.
 fn moved_names(world: &mut World) -> Result<()> {
-    dns::add(world)?;
-    world.start(dns::NAME)?;
+    dns::start(world)?;
     let resolvers = vec![dns::address()];
     watch::start(world, &Options { resolvers, by_name: true, ..Options::default() })?;
     let ports = [(Place::Vip, 6443), (Place::Api(1), 6443)];

@@ -168,8 +168,7 @@ fn dead_proxy(world: &mut World) -> Result<()> {
 
 fn dead_address(world: &mut World) -> Result<()> {
     let second = Ipv4Addr::new(10, 89, 0, 148);
-    dns::add(world)?;
-    world.start(dns::NAME)?;
+    dns::start(world)?;
     world.network.give_address(Place::Vip, second)?;
     dns::lead_also(world, Place::Vip, second)?;
     watch::start(world, &Options { resolvers: vec![dns::address()], by_name: true, ..Options::default() })?;

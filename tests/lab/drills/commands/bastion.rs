@@ -48,8 +48,7 @@ struct Run {
 }
 
 pub(super) fn on_the_bastion(world: &mut World) -> Result<()> {
-    dns::add(world)?;
-    world.start(dns::NAME)?;
+    dns::start(world)?;
     dns::lead_also(world, Place::Vip, NOBODY)?;
     let source = pack(world)?;
     let machine = Machine::boot(world, &source)?;

@@ -39,10 +39,10 @@
 //! | [`parse`] | bytes from elsewhere to values, within bounds and without panics: certificates, kubeconfigs, health pages, YAML |
 //! | [`config`] | the file to `settings.rs`, with all its errors reported together; `inventory.rs` is the part that the engine gets |
 //! | [`collect`] | the probes: connects, shakes hands, asks, times each phase, records every served chain, decides nothing |
-//! | [`observe`] | what is known: `assessment.rs` reads one probe as good or bad, `track.rs` counts runs of them until a fault is confirmed, `path.rs` knows whether our own network works and `references.rs` which places could prove it, `quorum.rs` derives quorum and leader from the members' answers, `view.rs` holds it all; and what to probe next: `schedule.rs` by the clock, `burst.rs` on suspicion, `in_flight.rs` for what is under way |
+//! | [`observe`] | what is known: `assessment.rs` reads one probe as good or bad, `probe_runs.rs` counts runs of them until a fault is confirmed, `own_network.rs` knows whether our own network works and `references.rs` which places could prove it, `quorum.rs` derives quorum and leader from the members' answers, `view.rs` holds it all; and what to probe next: `schedule.rs` by the clock, `burst.rs` on suspicion, `in_flight.rs` for what is under way |
 //! | [`judge`] | one file per family of rules, one table [`RULES`](judge::RULES); the texts of a rule ([`Words`](judge::words::Words)) are beside its evaluation, which findings follow from which is in its edges (`edges.rs`), which commands to run on which distribution in `commands/` |
-//! | [`alert`] | `lifecycle.rs` holds and clears alarms, `group.rs` makes incidents and finds the root cause, `outbox.rs` keeps messages until they are accepted, `refused.rs` knows the recipients that the relay refuses, `silence.rs` which clusters are silenced |
-//! | [`engine`] | calls the three above in order: `mod.rs` the turn, `probing.rs` what is sent and comes back, `touched.rs` which cluster is evaluated when, `judging.rs` from observations to alarms, `notifying.rs` from alarms to messages, `persisting.rs` and `restore.rs` what outlives a restart, `snapshot.rs` the snapshot |
+//! | [`alert`] | `lifecycle.rs` holds and clears alarms, `group.rs` makes incidents and finds the root cause, `outbox.rs` keeps messages until they are accepted, `refused_recipients.rs` knows the recipients that the relay refuses, `silence.rs` which clusters are silenced |
+//! | [`engine`] | calls the three above in order: `mod.rs` the turn, `probing.rs` what is sent and comes back, `evaluation_due.rs` which cluster is evaluated when, `judging.rs` from observations to alarms, `notifying.rs` from alarms to messages, `persisting.rs` and `restore.rs` what outlives a restart, `snapshot.rs` the snapshot |
 //! | [`store`] | alarms, incidents and unsent mail in SQLite, on a thread of its own |
 //! | [`render`] | text from model values, pure: mails, tables, metrics, the status page |
 //! | [`metered`] | a layer below TLS, for all that use it: bounds the bytes that a peer may send |
@@ -96,16 +96,16 @@
 //!
 //! Somebody kills both apiservers of a cluster.
 //!
-//! 1. `collect/apiserver.rs` keeps one connection open to each for ordinary probes. `collect/watched.rs` sees it break
+//! 1. `collect/apiserver.rs` keeps one connection open to each for ordinary probes. `collect/connection_end.rs` sees it break
 //!    without announcement and reports an observation that no probe requested: phase idle, cause reset.
 //! 2. `daemon/run.rs` passes it on as `Input::Observed`. In `engine/probing.rs` the view takes it:
-//!    `observe/assessment.rs` calls it bad, `observe/track.rs` opens a bad run, and the subject counts as having just
+//!    `observe/assessment.rs` calls it bad, `observe/probe_runs.rs` opens a bad run, and the subject counts as having just
 //!    turned bad.
 //! 3. `observe/burst.rs` plans the same probe on new connections, the subjects of every rule that could be the cause,
 //!    and the reference targets. They are sent as `Action::Probe`, as far as `observe/budget.rs` allows, before
 //!    scheduled probes.
 //! 4. The probes come back refused, and the mail relay answers. Either proves that our own network works
-//!    (`observe/path.rs`). With the third bad probe, a second after the first, `observe/track.rs` calls both instances
+//!    (`observe/own_network.rs`). With the third bad probe, a second after the first, `observe/probe_runs.rs` calls both instances
 //!    confirmed bad.
 //! 5. Only this cluster is evaluated. `judge/instance.rs` finds that every instance is down (F24), `judge/vip.rs` that
 //!    the API VIP is (F23), each with the evidence of its probes.
@@ -123,7 +123,7 @@
 //!
 //! With killed etcd members instead, the steps are the same, but `observe/quorum.rs` finds that quorum is lost, F01
 //! names the thread, and the apiservers that turn unready seconds later are folded into it. With our own network cut,
-//! no reference target answers, so nothing is confirmed, `judge/blind.rs` (F04) reports the vantage, and the heartbeat
+//! no reference target answers, so nothing is confirmed, `judge/isolated.rs` (F04) reports the vantage, and the heartbeat
 //! stops.
 //!
 //! # Tests of the structure

@@ -8,7 +8,7 @@ mod index;
 pub mod lifecycle;
 pub mod outbox;
 mod recurrence;
-pub mod refused;
+pub mod refused_recipients;
 pub mod relations;
 pub mod silence;
 

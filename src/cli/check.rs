@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::CONFIG;
-use super::stored::{self, Stored};
+use super::certificate_files::{self, Stored};
 use crate::config::budget::Planned;
 use crate::config::environment::{Environment, Sources};
 use crate::config::problem::Problem;
@@ -39,7 +39,7 @@ impl Check {
                 Ok((settings, warnings)) => (Some(settings), warnings),
                 Err(problems) => (None, problems),
             };
-            let stored = settings.as_ref().filter(|_| !self.offline).map(stored::read_watched);
+            let stored = settings.as_ref().filter(|_| !self.offline).map(certificate_files::read_watched);
             problems.extend(stored.iter().flat_map(|stored| stored.problems(file)));
             for problem in &problems {
                 // A lost stderr changes nothing about the verdict.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::config::settings::{Address, Cluster, Host, Mail, Settings};
 use crate::daemon::clock;
 use crate::model::digest::stable_hash;
-use crate::model::hosts::Hosts;
+use crate::model::host_access::Hosts;
 use crate::model::incident::{Incident, IncidentId, Part, Told};
 use crate::model::message::{Delivery, DeliveryFailure, Message, MessageId, ProbeLine};
 use crate::model::phase::{Cause, Phase, Phases, Unseen};

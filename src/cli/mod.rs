@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod certificate_files;
 mod check;
 mod control_client;
 pub mod drill;
@@ -20,7 +21,6 @@ mod run;
 mod schema;
 mod silence;
 mod status;
-mod stored;
 
 /// The arguments make no sense (sysexits' `EX_USAGE`).
 pub const USAGE: u8 = 64;

@@ -28,7 +28,7 @@ use crate::model::subject::Subject;
 use crate::model::time::{Clock, Now};
 use crate::model::verdict::{Finding, Verdict, Why};
 use crate::observe::assessment::Assessment;
-use crate::observe::hello;
+use crate::observe::client_hello;
 use crate::observe::quorum;
 use crate::observe::schedule::Schedule;
 use crate::observe::view::View;
@@ -188,7 +188,7 @@ async fn run_probes(
     clock: &Clock,
     view: &mut View,
     probes: Vec<Probe>,
-) -> (Vec<Observation>, Vec<(Subject, hello::Test)>) {
+) -> (Vec<Observation>, Vec<(Subject, client_hello::Test)>) {
     let observations = probes.into_iter().map(|probe| {
         let observation = ProbeRequest { id: ProbeId(0), hello: view.hello(&probe), probe, scheduled: clock.now() };
         collectors.probe(observation)
@@ -208,12 +208,12 @@ async fn try_hellos(
     collectors: &Collectors,
     clock: &Clock,
     view: &mut View,
-    tests: &[(Subject, hello::Test)],
+    tests: &[(Subject, client_hello::Test)],
 ) -> Vec<Observation> {
     let observations = tests.iter().flat_map(|(subject, test)| {
         test.iter().map(move |(after, size)| async move {
             tokio::time::sleep(*after).await;
-            let kind = hello::probe(*size);
+            let kind = client_hello::probe(*size);
             let probe = Probe::anew(subject.clone(), kind);
             collectors.probe(ProbeRequest { id: ProbeId(0), probe, scheduled: clock.now(), hello: *size }).await
         })

@@ -86,10 +86,10 @@ impl Silence {
         let lasting = duration::parse(text).map_err(|what| anyhow::anyhow!("{what}; write 30m, 2h or 1h30m"))?;
         Ok(SilenceRequest {
             cluster: cluster.to_owned(),
-            lasting_seconds: lasting.as_secs(),
-            reason: self.comment.clone().unwrap_or_default(),
-            even_if_dead: self.include_outages,
-            by: ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok()),
+            duration_seconds: lasting.as_secs(),
+            comment: self.comment.clone().unwrap_or_default(),
+            include_outages: self.include_outages,
+            author: ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok()),
         })
     }
 }

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use super::connect::ByteStream;
 use super::context::{ProbeContext, ProbeResult};
-use super::fault;
+use super::error_cause;
 use super::handshake;
 use super::identity::ReadyCredentials;
 use super::phase_timer::PhaseTimer;
@@ -74,7 +74,7 @@ impl TlsEndpoint {
         (place, hello): (SocketAddr, Hello),
         timer: &PhaseTimer,
     ) -> Result<(), Unseen> {
-        let connecting = async { TcpStream::connect(place).await.map_err(|error| fault::of_io(&error)) };
+        let connecting = async { TcpStream::connect(place).await.map_err(|error| error_cause::of_io(&error)) };
         let connected = timer.step(Phase::Dial, context.policy.connect_timeout, connecting).await;
         if connected.is_ok() || matches!(connected, Err(Unseen { cause: Cause::Refused | Cause::Reset, .. })) {
             timer.heard_from(place.ip());

@@ -7,14 +7,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::connection_end::Ending;
 use super::context::{ProbeContext, ProbeResult};
 use super::handshake::Alpn;
 use super::http_get::{self, Answer, Question};
 use super::identity::{Identity, ReadyCredentials};
-use super::idle::Idle;
+use super::kept_connection::KeptConnection;
 use super::phase_timer::PhaseTimer;
 use super::tls_endpoint::{Opened, Secured, TlsEndpoint};
-use super::watched::Ending;
 use crate::model::certificate::Served;
 use crate::model::health::{Health, Version};
 use crate::model::observation::Reading;
@@ -33,9 +33,9 @@ pub(crate) struct Apiserver {
     kept: tokio::sync::Mutex<Option<Kept>>,
 }
 
-/// A connection that is kept open, idle.
+/// A connection that is kept open, between two requests.
 struct Kept {
-    idle: Idle,
+    resting: KeptConnection,
     peer: IpAddr,
     is_trusted: bool,
     generation: u64,
@@ -160,9 +160,9 @@ impl Apiserver {
             .map(Kept::left);
         // The second attempt is for a connection that the server closed with announcement while the request was in
         // transit.
-        if let Some(Kept { idle, peer, is_trusted, generation }) = kept.take() {
-            let watch = Arc::clone(idle.watch());
-            let answer = match idle.wake().await {
+        if let Some(Kept { resting, peer, is_trusted, generation }) = kept.take() {
+            let watch = Arc::clone(resting.watch());
+            let answer = match resting.wake().await {
                 Some(stream) => {
                     let line = OpenConnection { stream, peer, is_trusted, generation, has_answered: true };
                     self.ask_over(context, ready_credentials, page, timer, line, &mut kept).await
@@ -220,8 +220,8 @@ impl Apiserver {
         let may_stay = exchange.answer.is_ok() && !watch.is_announced() && watch.ending() == Ending::Open;
         match exchange.stream {
             Some(stream) if may_stay => {
-                let idle = Idle::rest(context, self.tls_endpoint.subject.clone(), peer, stream);
-                *kept = Some(Kept { idle, peer, is_trusted, generation });
+                let resting = KeptConnection::rest(context, self.tls_endpoint.subject.clone(), peer, stream);
+                *kept = Some(Kept { resting, peer, is_trusted, generation });
             }
             Some(stream) => context.close_gracefully(stream),
             None => {}
@@ -259,12 +259,12 @@ fn is_well(outcome: &Result<Reading, Unseen>) -> bool {
 
 impl Kept {
     fn is_usable(&self, ready_credentials: &ReadyCredentials) -> bool {
-        self.idle.is_open() && self.generation == ready_credentials.generation
+        self.resting.is_open() && self.generation == ready_credentials.generation
     }
 
     /// An end from here on is not a bad sign; one that came before stays recorded.
     fn left(self) -> Self {
-        self.idle.watch().leave();
+        self.resting.watch().leave();
         self
     }
 }
@@ -297,7 +297,7 @@ impl Page {
                 let checks = parse::health::checks(&answer.body);
                 Reading::Health(Health {
                     status,
-                    foreign: parse::foreign::in_place_of_health(status, &answer.body, &checks),
+                    foreign: parse::answer_origin::in_place_of_health(status, &answer.body, &checks),
                     failing: checks.failing,
                     listed: checks.listed,
                     server_date: answer.date,
@@ -308,7 +308,7 @@ impl Page {
                 let git_version = parse::version::git_version(&answer.body);
                 Reading::Version(Version {
                     status,
-                    foreign: parse::foreign::in_place_of_version(status, &answer.body, git_version.as_deref()),
+                    foreign: parse::answer_origin::in_place_of_version(status, &answer.body, git_version.as_deref()),
                     git_version,
                     server_date: answer.date,
                     retry_after_secs: answer.retry_after_secs,

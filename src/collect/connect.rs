@@ -9,10 +9,10 @@ use std::sync::Arc;
 use http::Uri;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::happy_eyeballs;
 use super::names::Names;
 use super::phase_timer::PhaseTimer;
 use super::proxy::{blamed, tunnel};
-use super::race;
 use crate::config::proxy::Proxy;
 use crate::config::settings::{Address, Host};
 use crate::model::phase::{Cause, Phase, Unseen};
@@ -30,7 +30,7 @@ pub(crate) struct Connected {
 
 /// Connects to `address`, through `proxy` if there is one.
 ///
-/// Every address of a name is tried within the one deadline (`race.rs`), so that an unreachable first address does not
+/// Every address of a name is tried within the one deadline (`happy_eyeballs.rs`), so that an unreachable first address does not
 /// hide a second one that works.
 ///
 /// # Errors
@@ -46,7 +46,7 @@ pub(crate) async fn dial(
     let limit = policy.connect_timeout;
     let Some(proxy) = proxy else {
         let places = names.places(address, limit, timer).await?;
-        let connecting = race::connect(names, address, places, limit, timer);
+        let connecting = happy_eyeballs::connect(names, address, places, limit, timer);
         let (stream, peer) = timer.step(Phase::Dial, limit, connecting).await?;
         return Ok(Connected { wire: Box::new(stream), peer });
     };
@@ -54,7 +54,7 @@ pub(crate) async fn dial(
     let places = names.places(&proxy.address, limit, timer).await.map_err(blame)?;
     // An answer of the proxy proves nothing about the path beyond it, so it is not recorded as proof.
     let blocking = timer.blocking();
-    let connecting = race::connect(names, &proxy.address, places, limit, &blocking);
+    let connecting = happy_eyeballs::connect(names, &proxy.address, places, limit, &blocking);
     let (stream, peer) = timer.step(Phase::Dial, limit, connecting).await.map_err(blame)?;
     // A proxy that cannot reach a target says so after a connection attempt of its own, which takes 3 s where a machine
     // is gone from its network (the kernel's three ARP requests): it has the time of an answer.

@@ -13,10 +13,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::connection_end::{Ending, Watch};
 use super::handshake::Tls;
 use super::names::Names;
 use super::phase_timer::{PhaseTimer, proves_path};
-use super::watched::{Ending, Watch};
 use crate::model::certificate::Served;
 use crate::model::observation::{Observation, Reading};
 use crate::model::phase::{Cause, Phase, Phases, Unseen};

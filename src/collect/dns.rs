@@ -13,7 +13,7 @@ use hickory_proto::serialize::binary::{BinDecodable, BinEncodable};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
-use super::fault;
+use super::error_cause;
 use super::phase_timer::PhaseTimer;
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::vantage::ResolverAnswer;
@@ -35,7 +35,9 @@ pub(crate) async fn ask(place: SocketAddr, limit: Duration, timer: &PhaseTimer) 
     let mut answer = timer.step(Phase::FirstByte, limit, by_udp(place, &question)).await?;
     if answer.metadata.truncation {
         let mut stream = timer
-            .step(Phase::Dial, limit, async { TcpStream::connect(place).await.map_err(|error| fault::of_io(&error)) })
+            .step(Phase::Dial, limit, async {
+                TcpStream::connect(place).await.map_err(|error| error_cause::of_io(&error))
+            })
             .await?;
         answer = timer.step(Phase::FirstByte, limit, by_tcp(&mut stream, &question)).await?;
     }
@@ -87,7 +89,7 @@ impl Question {
 
 async fn by_udp(place: SocketAddr, question: &Question) -> Result<Message, Cause> {
     let any: SocketAddr = if place.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
-    let failed = |error| fault::of_io(&error);
+    let failed = |error| error_cause::of_io(&error);
     let socket = UdpSocket::bind(any).await.map_err(failed)?;
     // Connected, so that answers from elsewhere are dropped and a refusal by ICMP is heard.
     socket.connect(place).await.map_err(failed)?;
@@ -103,7 +105,7 @@ async fn by_udp(place: SocketAddr, question: &Question) -> Result<Message, Cause
 }
 
 async fn by_tcp(stream: &mut TcpStream, question: &Question) -> Result<Message, Cause> {
-    let failed = |error| fault::of_io(&error);
+    let failed = |error| error_cause::of_io(&error);
     let length = u16::try_from(question.bytes.len()).map_err(|_| Cause::OwnFault)?;
     let framed = [&length.to_be_bytes()[..], &question.bytes].concat();
     stream.write_all(&framed).await.map_err(failed)?;

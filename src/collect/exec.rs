@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::config::settings::ExecPlugin;
 use crate::model::time::UnixTime;
-use crate::parse::complaint;
+use crate::parse::error_output;
 use crate::parse::text;
 use crate::parse::yaml::{self, Node};
 
@@ -86,7 +86,7 @@ impl Failed {
 /// The name of the program, fit to be shown.
 fn name(plugin: &ExecPlugin) -> String {
     let name = plugin.command.file_name().unwrap_or(plugin.command.as_os_str());
-    complaint::shown(&name.to_string_lossy())
+    error_output::shown(&name.to_string_lossy())
 }
 
 /// The cluster's data that a plugin may get.
@@ -123,7 +123,7 @@ pub(crate) async fn run(plugin: &ExecPlugin, cluster: &ClusterHint) -> Result<Is
     let mut complaints = Vec::new();
     let printed = tokio::time::timeout(DEADLINE, output(plugin, cluster, &mut complaints)).await;
     let issued = printed.unwrap_or(Err(Fault::Timeout)).and_then(|printed| read(&printed));
-    issued.map_err(|what| Failed { plugin: name(plugin), what, said: complaint::first_line(&complaints) })
+    issued.map_err(|what| Failed { plugin: name(plugin), what, said: error_output::first_line(&complaints) })
 }
 
 async fn output(
@@ -140,7 +140,7 @@ async fn output(
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| Fault::Start(complaint::shown(&error.to_string())))?;
+        .map_err(|error| Fault::Start(error_output::shown(&error.to_string())))?;
     let mut printed = Zeroizing::new(Vec::new());
     let (stdout, stderr) = child.stdout.take().zip(child.stderr.take()).ok_or(Fault::Lost)?;
     let status = {
@@ -177,7 +177,7 @@ async fn output(
 /// Keeps the beginning of a plugin's error output; the rest is read as well, so that the plugin does not block.
 async fn listen(mut stderr: ChildStderr, complaints: &mut Vec<u8>) {
     // If it cannot be read, only the reason is missing.
-    drop((&mut stderr).take(complaint::BYTES).read_to_end(complaints).await);
+    drop((&mut stderr).take(error_output::BYTES).read_to_end(complaints).await);
     drop(tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await);
 }
 

@@ -15,7 +15,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, CertificateError, DigitallySignedStruct, Error, NamedGroup, SignatureScheme};
 
 use super::connect::ByteStream;
-use super::fault;
+use super::error_cause;
 use super::session::Session;
 use crate::model::certificate::Served;
 use crate::model::phase::Cause;
@@ -145,8 +145,8 @@ impl Recorder {
             Some(Error::AlertReceived(AlertDescription::HandshakeFailure)) if missing => {
                 Cause::ClientCertificateRefused
             }
-            Some(tls) => fault::of_tls(tls),
-            None => fault::of_io(error),
+            Some(tls) => error_cause::of_tls(tls),
+            None => error_cause::of_io(error),
         }
     }
 

@@ -13,10 +13,10 @@ use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 
 use super::connect::ByteStream;
+use super::connection_end::{Watch, Watched};
 use super::context::ProbeContext;
-use super::fault;
+use super::error_cause;
 use super::phase_timer::PhaseTimer;
-use super::watched::{Watch, Watched};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::time::UnixTime;
 
@@ -68,8 +68,8 @@ impl Failure {
         match self {
             Self::TooLarge => Cause::TooLarge,
             Self::OwnFault => Cause::OwnFault,
-            Self::Http(error) if error.is_parse() => fault::of_http(error),
-            Self::Http(error) => watch.cause().unwrap_or_else(|| fault::of_http(error)),
+            Self::Http(error) if error.is_parse() => error_cause::of_http(error),
+            Self::Http(error) => watch.cause().unwrap_or_else(|| error_cause::of_http(error)),
         }
     }
 }

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::credentials;
 use super::exec::{self, ClusterHint, Issued};
 use super::handshake::Tls;
-use super::strict::Strict;
+use super::verification::Strict;
 use crate::config::blocking::BlockingPool;
 use crate::config::file_stamp::FileStamp;
 use crate::config::settings::{Credentials, ExecPlugin, Source};
@@ -55,7 +55,7 @@ pub(crate) struct ReadyCredentials {
     /// Whether something that is configured could not be read or understood.
     pub(crate) is_flawed: bool,
     /// The reason, without secrets, where it is known.
-    pub(crate) flaw: Option<Arc<str>>,
+    pub(crate) diagnostic: Option<Arc<str>>,
     /// What the generation stands for: the anchors and the client's chain.
     print: Print,
 }
@@ -76,7 +76,7 @@ impl ReadyCredentials {
             client: None,
             token: None,
             is_flawed: true,
-            flaw: None,
+            diagnostic: None,
             print: Print::default(),
         }
     }
@@ -144,7 +144,7 @@ struct Load {
     credentials: Credentials,
     tls: Tls,
     issued: Option<Issued>,
-    flaw: Option<exec::Failed>,
+    diagnostic: Option<exec::Failed>,
     before: Option<Arc<ReadyCredentials>>,
 }
 
@@ -213,7 +213,7 @@ impl Identity {
             credentials: self.credentials.clone(),
             tls: self.tls.clone(),
             issued: state.plugin.issued.clone(),
-            flaw: state.plugin.failure.clone(),
+            diagnostic: state.plugin.failure.clone(),
             before: state.ready_credentials.clone(),
         };
         let Some((ready_credentials, complaints)) = self.files.run(FILES_DEADLINE, move || load.run()).await else {
@@ -320,17 +320,17 @@ impl Load {
             None => None,
         };
         // A failed renewal counts as a fault only once the credential issued before has expired.
-        if let Some(failed) = self.flaw.as_ref().filter(|_| self.issued.is_none()) {
+        if let Some(failed) = self.diagnostic.as_ref().filter(|_| self.issued.is_none()) {
             complaints.push(failed.to_string());
         } else if self.credentials.exec.is_some() && self.issued.is_none() {
             complaints.push("the exec plugin's credential has ended".to_owned());
         }
         let is_flawed = !complaints.is_empty();
-        let flaw = is_flawed.then(|| complaints.join("; ").into());
+        let diagnostic = is_flawed.then(|| complaints.join("; ").into());
         complaints.append(&mut remarks);
         let print = Print { anchors, client: chain };
         let generation = before.map_or(0, |known| known.generation + u64::from(known.print != print));
-        (ReadyCredentials { generation, strict, client, token, is_flawed, flaw, print }, complaints)
+        (ReadyCredentials { generation, strict, client, token, is_flawed, diagnostic, print }, complaints)
     }
 
     fn client(&self) -> Option<Result<Arc<CertifiedKey>, String>> {

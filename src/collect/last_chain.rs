@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustls::pki_types::{CertificateDer, ServerName};
 
 use super::handshake::Record;
-use super::strict::Strict;
+use super::verification::Strict;
 use crate::model::certificate::{Fingerprint, Served, Trust, TrustPath};
 use crate::model::time::UnixTime;
 use crate::parse::x509;

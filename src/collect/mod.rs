@@ -8,30 +8,30 @@ mod addresses;
 mod apiserver;
 mod client_hello_fallback;
 mod connect;
+mod connection_end;
 mod context;
 mod credentials;
 mod dns;
+mod error_cause;
 mod etcd;
 mod exec;
-mod fault;
 pub mod files;
-mod frames;
+mod goaway;
 mod handshake;
+mod happy_eyeballs;
 mod http_get;
 mod identity;
-mod idle;
+mod kept_connection;
 mod last_chain;
 mod names;
 mod own_clock;
 mod phase_timer;
 mod proxy;
-mod race;
 mod session;
-mod strict;
 mod target_set;
 mod tls_detection;
 mod tls_endpoint;
-mod watched;
+mod verification;
 
 #[cfg(test)]
 mod tests;
@@ -135,7 +135,7 @@ impl Collectors {
         if observation.blames_us()
             && let Some(identity) = self.target_set.targets.get(&observation.probe.subject).and_then(|it| it.identity())
         {
-            observation.own_flaw = identity.current().await.flaw.clone();
+            observation.own_flaw = identity.current().await.diagnostic.clone();
         }
         tracing::debug!(probe = %observation.probe, outcome = ?observation.outcome.as_ref().map(drop), "probed");
         observation
@@ -204,15 +204,17 @@ async fn probe_reference(context: &ProbeContext, address: &Address) -> ProbeResu
         Ok(places) => places,
         Err(unseen) => return ProbeResult::of(&timer, None, Err(unseen)),
     };
-    let outcome =
-        match timer.step(Phase::Dial, limit, race::connect(&context.names, address, places, limit, &timer)).await {
-            Ok((stream, _)) => {
-                context.close_gracefully(stream);
-                Ok(Reading::Reference)
-            }
-            Err(Unseen { cause: Cause::Refused, .. }) => Ok(Reading::Reference),
-            Err(unseen) => Err(unseen),
-        };
+    let outcome = match timer
+        .step(Phase::Dial, limit, happy_eyeballs::connect(&context.names, address, places, limit, &timer))
+        .await
+    {
+        Ok((stream, _)) => {
+            context.close_gracefully(stream);
+            Ok(Reading::Reference)
+        }
+        Err(Unseen { cause: Cause::Refused, .. }) => Ok(Reading::Reference),
+        Err(unseen) => Err(unseen),
+    };
     ProbeResult::of(&timer, None, outcome)
 }
 

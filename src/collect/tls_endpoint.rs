@@ -10,6 +10,7 @@ use rustls::pki_types::ServerName;
 
 use super::client_hello_fallback::ClientHelloFallback;
 use super::connect::{self, ByteStream};
+use super::connection_end::Watched;
 use super::context::{ProbeContext, ProbeResult};
 use super::handshake::{self, Alpn, Record};
 use super::identity::{Identity, ReadyCredentials};
@@ -17,7 +18,6 @@ use super::last_chain::{Expected, LastChain};
 use super::phase_timer::PhaseTimer;
 use super::session::Session;
 use super::tls_detection::{Place, TlsDetection};
-use super::watched::Watched;
 use crate::config::proxy::Proxy;
 use crate::config::settings::{Address, Endpoint, Host};
 use crate::metered::{Meter, Metered};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::read_context::ReadContext;
 use super::settings::{Cluster, Etcd, Host};
 use crate::model::policy::{PLANNED_ADDRESSES, Policy};
-use crate::parse::flaw::Flaw;
+use crate::parse::diagnostic::Diagnostic;
 use crate::parse::yaml::Position;
 
 /// Planned requests per second to one cluster.
@@ -70,8 +70,10 @@ impl ReadContext<'_> {
         let most = planned.most(policy);
         if planned.total() > most + ROUNDING {
             let total = planned.total();
-            let flaw = Flaw::error(position, format!("{total:.1} requests/s planned for '{name}', limit {most:.0}"));
-            self.complaints.add(flaw.hint("lengthen the intervals under 'timing', or split the cluster's instances"));
+            let diagnostic =
+                Diagnostic::error(position, format!("{total:.1} requests/s planned for '{name}', limit {most:.0}"));
+            self.complaints
+                .add(diagnostic.hint("lengthen the intervals under 'timing', or split the cluster's instances"));
             return;
         }
         for (what, asked, goal) in
@@ -79,7 +81,7 @@ impl ReadContext<'_> {
         {
             if asked > goal + ROUNDING {
                 let text = format!("{asked:.1} requests/s planned for {what} of '{name}'; {goal:.1} are enough");
-                self.complaints.add(Flaw::warning(position, text).hint("lengthen the intervals under 'timing'"));
+                self.complaints.add(Diagnostic::warning(position, text).hint("lengthen the intervals under 'timing'"));
             }
         }
     }

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use super::material::Use;
 use super::proxy::Proxy;
-use super::raw::{Section, Wrong, nearest, shortened};
 use super::read_context::ReadContext;
 use super::scalar;
 use super::settings::{Address, Cluster, Credentials, Endpoint};
 use super::size;
+use super::yaml_tree::{Section, Wrong, nearest, shortened};
 use crate::model::certificate::Class;
-use crate::model::hosts::{Distribution, HostAccess};
+use crate::model::host_access::{Distribution, HostAccess};
 use crate::model::subject::{Name, VANTAGE};
-use crate::parse::flaw::Flaw;
+use crate::parse::diagnostic::Diagnostic;
 use crate::parse::yaml::{Node, Position, Value};
 
 pub(super) const KEYS: [&str; 11] = [
@@ -61,7 +61,7 @@ impl Taken {
             Some(first) => {
                 context
                     .complaints
-                    .add(Flaw::error(position, format!("{what} '{text}' is already in line {}", first.line)));
+                    .add(Diagnostic::error(position, format!("{what} '{text}' is already in line {}", first.line)));
             }
             None => {
                 self.0.insert(text.to_owned(), position);
@@ -97,7 +97,7 @@ impl ReadContext<'_> {
         let has = |key: &str| section.find(key).is_some_and(|node| node.value != Value::List(Vec::new()));
         if !["vip", "kubeconfig", "apiservers", "etcd", "files"].into_iter().any(has) {
             let hint = "give at least one of kubeconfig, vip, apiservers, etcd and files";
-            self.complaints.add(Flaw::error(position, "the cluster has nothing to monitor").hint(hint));
+            self.complaints.add(Diagnostic::error(position, "the cluster has nothing to monitor").hint(hint));
         }
         let vip_fails_over = vip.as_ref().is_some_and(|vip| vip.fails_over);
         let class = vip.as_ref().map_or(class, |vip| vip.certificates);
@@ -124,12 +124,13 @@ impl ReadContext<'_> {
         let has_authority = node.is_some_and(|node| node.field("ca").is_some());
         if !has_authority && (has_instances || vip.is_some()) {
             let position = node.map_or(section.position, |node| node.position);
-            let flaw = Flaw::warning(position, "no CA, so certificates served by the apiservers cannot be verified");
-            self.complaints.add(flaw.hint("give the cluster's CA as 'ca' under 'credentials'"));
+            let diagnostic =
+                Diagnostic::warning(position, "no CA, so certificates served by the apiservers cannot be verified");
+            self.complaints.add(diagnostic.hint("give the cluster's CA as 'ca' under 'credentials'"));
         }
         if let Some(vip) = vip.as_ref().filter(|vip| !vip.has_address) {
-            let flaw = Flaw::error(vip.position, "'address' is missing");
-            self.complaints.add(flaw.hint("only a kubeconfig can stand in for it"));
+            let diagnostic = Diagnostic::error(vip.position, "'address' is missing");
+            self.complaints.add(diagnostic.hint("only a kubeconfig can stand in for it"));
         }
         let credentials = node.map(|node| self.credentials(node)).unwrap_or_default();
         (credentials, vip.and_then(|vip| Some(Endpoint::new(vip.address?, vip.server_name))))
@@ -144,8 +145,9 @@ impl ReadContext<'_> {
         apiservers: &[(Name, Endpoint)],
     ) -> (Credentials, Option<Endpoint>) {
         if let Some(node) = section.find("credentials") {
-            let flaw = Flaw::error(node.position, "both 'kubeconfig' and 'credentials'").hint("keep one of the two");
-            self.complaints.add(flaw);
+            let diagnostic =
+                Diagnostic::error(node.position, "both 'kubeconfig' and 'credentials'").hint("keep one of the two");
+            self.complaints.add(diagnostic);
             self.credentials(node);
         }
         let given = self.kubeconfig(node);
@@ -156,17 +158,19 @@ impl ReadContext<'_> {
         if let Some(Vip { has_address: true, address, server_name, .. }) = vip {
             return (credentials, address.map(|address| Endpoint::new(address, server_name)));
         }
-        if let Some((file, flaw)) = detour {
-            self.complaints.add_in(&file, flaw);
+        if let Some((file, diagnostic)) = detour {
+            self.complaints.add_in(&file, diagnostic);
             return (credentials, None);
         }
         // A kubeconfig often points at one of the instances; then there is no API VIP to watch.
         let is_instance =
             server.as_ref().is_some_and(|server| apiservers.iter().any(|(_, known)| known.address == server.address));
         if let (Some(vip), true) = (&vip, is_instance) {
-            let flaw =
-                Flaw::error(vip.position, "'address' is missing, and the kubeconfig's server is one of the apiservers");
-            self.complaints.add(flaw.hint("give the address that clients use, or leave 'vip' out"));
+            let diagnostic = Diagnostic::error(
+                vip.position,
+                "'address' is missing, and the kubeconfig's server is one of the apiservers",
+            );
+            self.complaints.add(diagnostic.hint("give the address that clients use, or leave 'vip' out"));
         }
         let server_name = vip.and_then(|vip| vip.server_name);
         let endpoint = server

@@ -7,13 +7,13 @@ use url::Url;
 
 use super::cluster::{ENDPOINT_KEYS, ETCD_KEYS, Taken, class, quota};
 use super::material::Use;
-use super::raw::{Section, Wrong, shortened};
 use super::read_context::ReadContext;
 use super::scalar;
 use super::settings::{Address, Credentials, Endpoint, Etcd, MetricsListener};
+use super::yaml_tree::{Section, Wrong, shortened};
 use crate::model::certificate::Class;
 use crate::model::subject::Name;
-use crate::parse::flaw::Flaw;
+use crate::parse::diagnostic::Diagnostic;
 use crate::parse::yaml::Node;
 
 pub(super) const MEMBER_KEYS: [&str; 5] =
@@ -43,11 +43,12 @@ impl ReadContext<'_> {
         let credentials = self.etcd_credentials(&section);
         let login = self.login(&section);
         if let (Some(node), None) = (section.find("username"), section.find("ca")) {
-            let flaw = Flaw::error(node.position, "'username' without 'ca': a password only goes to verified members");
-            self.complaints.add(flaw.hint("give etcd's CA"));
+            let diagnostic =
+                Diagnostic::error(node.position, "'username' without 'ca': a password only goes to verified members");
+            self.complaints.add(diagnostic.hint("give etcd's CA"));
         }
         if section.find("members").is_none() {
-            self.complaints.add(Flaw::error(section.position, "'members' is missing"));
+            self.complaints.add(Diagnostic::error(section.position, "'members' is missing"));
         }
         let class = section.read("certificates", class).unwrap_or(inherited);
         let at_listeners = section
@@ -61,12 +62,13 @@ impl ReadContext<'_> {
             .iter()
             .any(|member| member.client.is_some() || member.listener.as_ref().is_some_and(|listener| listener.is_tls));
         if section.find("ca").is_none() && (shows_chains || members.is_empty()) {
-            let flaw = Flaw::warning(section.position, "no 'ca', so certificates served by etcd cannot be verified");
-            self.complaints.add(flaw.hint("give etcd's CA, on kubeadm clusters /etc/kubernetes/pki/etcd/ca.crt"));
+            let diagnostic =
+                Diagnostic::warning(section.position, "no 'ca', so certificates served by etcd cannot be verified");
+            self.complaints.add(diagnostic.hint("give etcd's CA, on kubeadm clusters /etc/kubernetes/pki/etcd/ca.crt"));
         }
         if let (Some(node), true) = (section.find("username"), is_metrics_only) {
-            let flaw = Flaw::warning(node.position, "'username' is never used: no member has an 'address'");
-            self.complaints.add(flaw.hint("metrics listeners have no users"));
+            let diagnostic = Diagnostic::warning(node.position, "'username' is never used: no member has an 'address'");
+            self.complaints.add(diagnostic.hint("metrics listeners have no users"));
         }
         let listeners = members.iter().filter_map(|member| Some((member.name.clone(), member.listener.clone()?)));
         let listeners: Vec<_> = listeners.collect();
@@ -106,7 +108,7 @@ impl ReadContext<'_> {
             {
                 let what = format!("'{client}' is the member's client address, not a metrics listener");
                 let hint = "give the port of --listen-metrics-urls (kubeadm: 2381)";
-                self.complaints.add(Flaw::error(node.position, what).hint(hint));
+                self.complaints.add(Diagnostic::error(node.position, what).hint(hint));
             }
             let metrics = metrics.filter(|metrics| address.as_ref() != Some(metrics));
             for (key, address) in [("address", address.as_ref()), ("metrics", metrics)] {
@@ -121,7 +123,7 @@ impl ReadContext<'_> {
                     (false, Some(_)) => None,
                 };
                 if let Some(hint) = hint {
-                    self.complaints.add(Flaw::error(section.position, "'address' is missing").hint(hint));
+                    self.complaints.add(Diagnostic::error(section.position, "'address' is missing").hint(hint));
                 }
             }
             let endpoint = |address, server_name| Endpoint { certificates, ..Endpoint::new(address, server_name) };

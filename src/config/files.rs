@@ -5,14 +5,14 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::cluster::{Taken, class};
-use super::raw::{Section, Wrong, nearest, shortened};
 use super::read_context::ReadContext;
 use super::settings::{Cluster, Credentials, Etcd, FilePlace, Settings, Source, WatchedFiles};
+use super::yaml_tree::{Section, Wrong, nearest, shortened};
 use crate::model::certificate::Class;
 use crate::model::digest::stable_hash;
 use crate::model::inventory::{Own, OwnPart, Towards};
 use crate::model::subject::{Name, Subject};
-use crate::parse::flaw::Flaw;
+use crate::parse::diagnostic::Diagnostic;
 use crate::parse::yaml::Node;
 
 pub(super) const KEYS: [&str; 4] = ["path", "certificates", "renewed_at", "serves"];
@@ -25,8 +25,8 @@ impl ReadContext<'_> {
     pub(super) fn files(&self, section: &Section<'_>, cluster: Option<&Cluster>) -> Vec<WatchedFiles> {
         let Some(items) = section.list("files") else { return Vec::new() };
         if let Some(node) = items.get(MAX_ENTRIES) {
-            let flaw = Flaw::error(node.position, format!("more than {MAX_ENTRIES} entries under 'files'"));
-            self.complaints.add(flaw.hint("name a directory or a glob instead of each file"));
+            let diagnostic = Diagnostic::error(node.position, format!("more than {MAX_ENTRIES} entries under 'files'"));
+            self.complaints.add(diagnostic.hint("name a directory or a glob instead of each file"));
         }
         let mut taken = Taken::default();
         items.iter().take(MAX_ENTRIES).filter_map(|node| self.entry(node, cluster, &mut taken)).collect()
@@ -38,8 +38,8 @@ impl ReadContext<'_> {
         let certificates = section.read("certificates", class).unwrap_or_default();
         let renewed_at_permille = section.read("renewed_at", fraction);
         if let (Some(node), true) = (section.find("renewed_at"), certificates != Class::Automatic) {
-            let flaw = Flaw::error(node.position, "'renewed_at' is for what a program renews");
-            self.complaints.add(flaw.hint("add 'certificates: automatic', or leave 'renewed_at' out"));
+            let diagnostic = Diagnostic::error(node.position, "'renewed_at' is for what a program renews");
+            self.complaints.add(diagnostic.hint("add 'certificates: automatic', or leave 'renewed_at' out"));
         }
         let serves = section.read("serves", |text| match cluster {
             Some(cluster) => endpoint(text, cluster),

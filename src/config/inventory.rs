@@ -3,7 +3,7 @@
 use lettre::message::Mailbox;
 
 use super::settings::{Cluster, Credentials, FilePlace, MetricsListener, Settings, Source, WatchedFiles};
-use crate::model::hosts::Credential;
+use crate::model::host_access::Credential;
 use crate::model::inventory::{self, FileWatch, Inventory};
 use crate::model::subject::Name;
 

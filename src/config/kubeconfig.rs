@@ -7,11 +7,11 @@ use std::path::Path;
 use super::address::BadAddress;
 use super::material::{Named, Use, chain, open_to_everyone};
 use super::proxy::Proxy;
-use super::raw::{Section, Wrong};
 use super::read_context::ReadContext;
 use super::settings::{Address, Credentials, Endpoint, ExecPlugin, Host, Source};
 use super::source;
-use crate::parse::flaw::Flaw;
+use super::yaml_tree::{Section, Wrong};
+use crate::parse::diagnostic::Diagnostic;
 use crate::parse::kubeconfig::{self, Chosen, Exec, Located, Material, Server};
 use crate::parse::yaml::Node;
 use secrecy::ExposeSecret as _;
@@ -24,8 +24,8 @@ pub(super) struct Given {
     pub(super) credentials: Credentials,
     /// Where its server URL points.
     pub(super) endpoint: Option<Endpoint>,
-    /// The flaw to report if that endpoint is to be used: it stands for more than one cluster.
-    pub(super) detour: Option<(String, Flaw)>,
+    /// The diagnostic to report if that endpoint is to be used: it stands for more than one cluster.
+    pub(super) detour: Option<(String, Diagnostic)>,
 }
 
 impl ReadContext<'_> {
@@ -41,19 +41,23 @@ impl ReadContext<'_> {
         let contents = match source::read_file(&path) {
             Ok(contents) => contents,
             Err(error) => {
-                self.complaints.add(Flaw::error(named, chain(&error)));
+                self.complaints.add(Diagnostic::error(named, chain(&error)));
                 return None;
             }
         };
         let file = path.display().to_string();
-        let (chosen, flaws) = kubeconfig::choose(contents.bytes.expose_secret(), context.as_deref());
-        for flaw in flaws {
-            match flaw.position {
-                Some(_) => self.complaints.add_in(&file, flaw),
+        let (chosen, diagnostics) = kubeconfig::choose(contents.bytes.expose_secret(), context.as_deref());
+        for diagnostic in diagnostics {
+            match diagnostic.position {
+                Some(_) => self.complaints.add_in(&file, diagnostic),
                 // Not about a place in it, but about what was asked of it.
                 None => {
                     let asked = section.find("context").map_or(named, |node| node.position);
-                    self.complaints.add(Flaw { position: Some(asked), what: format!("{file}: {}", flaw.what), ..flaw });
+                    self.complaints.add(Diagnostic {
+                        position: Some(asked),
+                        what: format!("{file}: {}", diagnostic.what),
+                        ..diagnostic
+                    });
                 }
             }
         }
@@ -62,9 +66,9 @@ impl ReadContext<'_> {
             material.is_some_and(|material| matches!(material.value, Material::Inline(_)))
         };
         if (embeds(chosen.key.as_ref()) || embeds(chosen.token.as_ref()))
-            && let Some(flaw) = open_to_everyone(&path, contents.mode, named)
+            && let Some(diagnostic) = open_to_everyone(&path, contents.mode, named)
         {
-            self.complaints.add(flaw);
+            self.complaints.add(diagnostic);
         }
         Some(self.given(chosen, &path, &file, allows_exec))
     }
@@ -80,10 +84,10 @@ impl ReadContext<'_> {
             self.examine(&source, purpose, Named { file: Some(file), position });
             Some(source)
         };
-        let say = |flaw: Flaw| self.complaints.add_in(file, flaw);
+        let say = |diagnostic: Diagnostic| self.complaints.add_in(file, diagnostic);
         match (&chosen.certificate, &chosen.key) {
-            (Some(alone), None) => say(Flaw::error(alone.position, "a client certificate without its key")),
-            (None, Some(alone)) => say(Flaw::error(alone.position, "a client key without its certificate")),
+            (Some(alone), None) => say(Diagnostic::error(alone.position, "a client certificate without its key")),
+            (None, Some(alone)) => say(Diagnostic::error(alone.position, "a client key without its certificate")),
             (Some(_), Some(_)) | (None, None) => {}
         }
         let exec = chosen.exec.and_then(|Located { position, value }| {
@@ -92,13 +96,13 @@ impl ReadContext<'_> {
                 if !is_there(&plugin.command) {
                     let what = format!("the exec plugin {} is not there", plugin.command.display());
                     let hint = "install it where the user that vedette runs as finds it, or name it with its folder";
-                    say(Flaw::warning(position, what).hint(hint));
+                    say(Diagnostic::warning(position, what).hint(hint));
                 }
                 return Some(plugin);
             }
             let what = format!("the credential comes from a command, '{}', which is not allowed to run", value.command);
             let hint = "set 'allow_exec: true' beside the kubeconfig's path, or give vedette a credential of its own";
-            say(Flaw::error(position, what).hint(hint));
+            say(Diagnostic::error(position, what).hint(hint));
             None
         });
         let pair_position = chosen.key.as_ref().map(|key| key.position);
@@ -122,7 +126,7 @@ impl ReadContext<'_> {
             let what =
                 format!("the server URL has the path '{}', so it leads to a proxy, not to the cluster", server.path);
             let hint = "give the cluster's own address as 'vip: { address: ... }'";
-            (file.to_owned(), Flaw::error(server.position, what).hint(hint))
+            (file.to_owned(), Diagnostic::error(server.position, what).hint(hint))
         });
         let server_name = chosen.server_name.and_then(|name| {
             let parsed = name.value.parse::<Host>().map_err(|bad| Wrong::new(bad.what, bad.hint).at(name.position));
@@ -136,7 +140,7 @@ impl ReadContext<'_> {
     }
 }
 
-fn address(server: &Server) -> Result<Address, Flaw> {
+fn address(server: &Server) -> Result<Address, Diagnostic> {
     let host = match &server.host {
         url::Host::Domain(name) => {
             name.parse().map_err(|bad: BadAddress| Wrong::new(bad.what, bad.hint).at(server.position))?
@@ -145,7 +149,7 @@ fn address(server: &Server) -> Result<Address, Flaw> {
         url::Host::Ipv6(ip) => Host::Ip((*ip).into()),
     };
     if server.port == 0 {
-        return Err(Flaw::error(server.position, "'0' is not a valid port"));
+        return Err(Diagnostic::error(server.position, "'0' is not a valid port"));
     }
     Ok(Address { host, port: server.port })
 }

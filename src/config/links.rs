@@ -2,8 +2,8 @@
 
 use url::Url;
 
-use super::raw::{Section, Wrong, shortened};
 use super::read_context::ReadContext;
+use super::yaml_tree::{Section, Wrong, shortened};
 use crate::model::links::{Links, PLACES};
 use crate::parse::yaml::Node;
 

@@ -11,14 +11,14 @@ use super::duration;
 use super::environment::{Environment, Sources};
 use super::material::chain;
 use super::problem::{Complaints, Problem};
-use super::raw::{Section, shortened};
 use super::read_context::ReadContext;
 use super::scalar;
 use super::settings::Settings;
 use super::source;
+use super::yaml_tree::{Section, shortened};
 use crate::model::policy::Policy;
 use crate::model::rule::{Level, RuleId};
-use crate::parse::flaw::Flaw;
+use crate::parse::diagnostic::Diagnostic;
 use crate::parse::invisible;
 use crate::parse::text;
 use crate::parse::yaml::{self, Node, Position};
@@ -46,8 +46,8 @@ impl Loaded {
         let text = match source::read_file(path) {
             Ok(contents) => text::decode(contents.bytes.expose_secret()).0.to_string(),
             Err(error) => {
-                let flaw = Flaw::error(None, chain(&error));
-                return Err(vec![Problem { file: path.display().to_string(), flaw }]);
+                let diagnostic = Diagnostic::error(None, chain(&error));
+                return Err(vec![Problem { file: path.display().to_string(), diagnostic }]);
             }
         };
         let (settings, warnings) = Settings::from_text(&text, path, environment)?;
@@ -93,16 +93,16 @@ impl Settings {
 impl ReadContext<'_> {
     /// `None` only together with an error among the complaints; settings may still be incomplete beside errors.
     fn settings(&self, text: &str) -> Option<Settings> {
-        invisible::flaws(text).into_iter().for_each(|flaw| self.complaints.add(flaw));
+        invisible::diagnostics(text).into_iter().for_each(|diagnostic| self.complaints.add(diagnostic));
         let documents =
-            yaml::documents(text).map_err(|fault| self.complaints.add(Flaw::error(fault.position, fault.what)));
+            yaml::documents(text).map_err(|fault| self.complaints.add(Diagnostic::error(fault.position, fault.what)));
         let documents = documents.ok()?;
         let [root] = documents.as_slice() else {
             self.complaints.add(match documents.get(1) {
                 Some(second) => {
-                    Flaw::error(second.position, "a second document").hint("one file describes one vedette")
+                    Diagnostic::error(second.position, "a second document").hint("one file describes one vedette")
                 }
-                None => Flaw::error(Position { line: 1, column: 1 }, "the file is empty")
+                None => Diagnostic::error(Position { line: 1, column: 1 }, "the file is empty")
                     .hint("start from config/minimal.yaml"),
             });
             return None;
@@ -122,8 +122,8 @@ impl ReadContext<'_> {
         let levels = self.levels(&section);
         let clusters = self.clusters(&section, &policy);
         if section.find("mail").is_none() {
-            let flaw = Flaw::warning(root.position, "no 'mail' section: no notifications will be sent");
-            self.complaints.add(flaw.hint("add one; without it vedette only serves the status page and metrics"));
+            let diagnostic = Diagnostic::warning(root.position, "no 'mail' section: no notifications will be sent");
+            self.complaints.add(diagnostic.hint("add one; without it vedette only serves the status page and metrics"));
         }
         let files = self.files(&section, None);
         let kubeconfigs = self.kubeconfigs.take();
@@ -136,7 +136,7 @@ impl ReadContext<'_> {
     fn clusters(&self, section: &Section<'_>, policy: &Policy) -> Vec<super::settings::Cluster> {
         let Some(items) = section.list_required("clusters") else { return Vec::new() };
         if let (Some(node), true) = (section.find("clusters"), items.is_empty()) {
-            self.complaints.add(Flaw::error(node.position, "'clusters' is empty: there is nothing to monitor"));
+            self.complaints.add(Diagnostic::error(node.position, "'clusters' is empty: there is nothing to monitor"));
         }
         let mut names = Taken::default();
         let written: Vec<Written> = items.iter().filter_map(|node| self.cluster(node, &mut names)).collect();
@@ -154,7 +154,7 @@ impl ReadContext<'_> {
         let what = "no reference target outside this host: faults can only be confirmed after";
         let what = format!("{what} {}, as path unproven", duration::show(settings.policy.unproven_after));
         let hint = "list places that answer when the cluster does not under 'references' of 'vantage'";
-        self.complaints.add(Flaw::warning(root.position, what).hint(hint));
+        self.complaints.add(Diagnostic::warning(root.position, what).hint(hint));
     }
 
     /// The `severities` of a section.
@@ -171,7 +171,7 @@ impl ReadContext<'_> {
                     None => format!("the rules are {}", known.join(", ")),
                 };
                 self.complaints
-                    .add(Flaw::error(entry.position, format!("no rule '{}'", shortened(&entry.key))).hint(hint));
+                    .add(Diagnostic::error(entry.position, format!("no rule '{}'", shortened(&entry.key))).hint(hint));
             });
             if let (Ok(rule), Some(level)) = (rule, section.scalar(&entry.node, scalar::level)) {
                 levels.insert(rule, level);

@@ -7,11 +7,11 @@ use lettre::message::Mailbox;
 use url::Url;
 
 use super::material::Use;
-use super::raw::{Section, Wrong, nearest, shortened};
 use super::read_context::ReadContext;
 use super::scalar;
 use super::settings::{Heartbeat, Login, Mail, MailTls};
-use crate::parse::flaw::Flaw;
+use super::yaml_tree::{Section, Wrong, nearest, shortened};
+use crate::parse::diagnostic::Diagnostic;
 use crate::parse::yaml::Node;
 
 pub(super) const MAIL_KEYS: [&str; 8] = ["relay", "tls", "ca", "username", "password", "from", "to", "reply_to"];
@@ -31,8 +31,8 @@ impl ReadContext<'_> {
         let (relay, tls) = (relay?, tls?);
         let position = section.find("tls").map_or(section.position, |node| node.position);
         if tls == MailTls::Plain && !relay.host.is_loopback() {
-            let flaw = Flaw::error(position, format!("'tls: none' to {relay}, which is not this machine"));
-            self.complaints.add(flaw.hint("use starttls or implicit"));
+            let diagnostic = Diagnostic::error(position, format!("'tls: none' to {relay}, which is not this machine"));
+            self.complaints.add(diagnostic.hint("use starttls or implicit"));
         }
         let usual = match relay.port {
             465 => Some(MailTls::Implicit),
@@ -41,8 +41,9 @@ impl ReadContext<'_> {
         };
         if usual.is_some_and(|usual| tls != MailTls::Plain && tls != usual) {
             let (port, usual) = (relay.port, if tls == MailTls::Implicit { "starttls" } else { "implicit" });
-            let flaw = Flaw::warning(position, format!("port {port} usually wants 'tls: {usual}'"));
-            self.complaints.add(flaw.hint("a relay that expects the other kind does not answer before the timeout"));
+            let diagnostic = Diagnostic::warning(position, format!("port {port} usually wants 'tls: {usual}'"));
+            self.complaints
+                .add(diagnostic.hint("a relay that expects the other kind does not answer before the timeout"));
         }
         Some(Mail { relay, tls, ca, login, from: from?, to, reply_to })
     }
@@ -53,12 +54,14 @@ impl ReadContext<'_> {
         let password = self.source(section, "password", Use::Password);
         match (section.find("username"), section.find("password")) {
             (Some(node), None) => {
-                self.complaints
-                    .add(Flaw::error(node.position, "'username' without 'password'").hint("give both or neither"));
+                self.complaints.add(
+                    Diagnostic::error(node.position, "'username' without 'password'").hint("give both or neither"),
+                );
             }
             (None, Some(node)) => {
-                self.complaints
-                    .add(Flaw::error(node.position, "'password' without 'username'").hint("give both or neither"));
+                self.complaints.add(
+                    Diagnostic::error(node.position, "'password' without 'username'").hint("give both or neither"),
+                );
             }
             (Some(_), Some(_)) | (None, None) => {}
         }
@@ -68,14 +71,14 @@ impl ReadContext<'_> {
     fn recipients(&self, section: &Section<'_>) -> Vec<String> {
         let Some(items) = section.list_required("to") else { return Vec::new() };
         if let (Some(node), true) = (section.find("to"), items.is_empty()) {
-            self.complaints.add(Flaw::error(node.position, "'to' is empty: no mail would be sent"));
+            self.complaints.add(Diagnostic::error(node.position, "'to' is empty: no mail would be sent"));
         }
         let mut seen = BTreeSet::new();
         let read = |node: &Node| {
             let recipient = section.scalar(node, mailbox)?;
             if !seen.insert(recipient.to_lowercase()) {
                 let what = format!("'{}' is already a recipient", shortened(&recipient));
-                self.complaints.add(Flaw::error(node.position, what));
+                self.complaints.add(Diagnostic::error(node.position, what));
             }
             Some(recipient)
         };
@@ -102,8 +105,9 @@ impl ReadContext<'_> {
             url.host_str().and_then(|host| host.trim_matches(['[', ']']).parse::<super::settings::Host>().ok());
         if url.scheme() == "http" && !is_local.is_some_and(|host| host.is_loopback()) {
             let position = section.find("url").map_or(section.position, |node| node.position);
-            let flaw = Flaw::warning(position, "heartbeat over http: anyone on the path can read and forge it");
-            self.complaints.add(flaw.hint("use https"));
+            let diagnostic =
+                Diagnostic::warning(position, "heartbeat over http: anyone on the path can read and forge it");
+            self.complaints.add(diagnostic.hint("use https"));
         }
         Some(Heartbeat { url, interval: interval?, ca })
     }

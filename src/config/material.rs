@@ -8,11 +8,11 @@ use std::path::Path;
 
 use secrecy::ExposeSecret as _;
 
-use super::raw::{Section, shortened};
 use super::read_context::ReadContext;
 use super::settings::{ClientPair, Source};
 use super::source::{self, SourceError};
-use crate::parse::flaw::Flaw;
+use super::yaml_tree::{Section, shortened};
+use crate::parse::diagnostic::Diagnostic;
 use crate::parse::pem;
 use crate::parse::yaml::{Node, Position};
 
@@ -69,8 +69,9 @@ impl ReadContext<'_> {
             let (present, absent) =
                 if has_key { ("client_key", "client_certificate") } else { ("client_certificate", "client_key") };
             let position = section.find(present).map_or(section.position, |node| node.position);
-            self.complaints
-                .add(Flaw::error(position, format!("'{present}' without '{absent}'")).hint("give both or neither"));
+            self.complaints.add(
+                Diagnostic::error(position, format!("'{present}' without '{absent}'")).hint("give both or neither"),
+            );
         }
         let position = section.find("client_key").map_or(section.position, |node| node.position);
         Some(self.paired(certificate?, key?, Named { file: None, position }))
@@ -80,15 +81,16 @@ impl ReadContext<'_> {
         if node.scalar().is_some() {
             // It may well be the secret itself, so it is not repeated.
             let hint = "write '{ file: PATH }', '{ credential: NAME }' or '{ env: VARIABLE }'";
-            self.complaints
-                .add(Flaw::error(node.position, "expected a mapping that says where it is, found a string").hint(hint));
+            self.complaints.add(
+                Diagnostic::error(node.position, "expected a mapping that says where it is, found a string").hint(hint),
+            );
             return None;
         }
         let section = Section::open(node, &SOURCE_KEYS, self.complaints)?;
         let given: Vec<&str> = SOURCE_KEYS.into_iter().filter(|key| section.find(key).is_some()).collect();
         let [key] = given.as_slice() else {
-            let flaw = Flaw::error(node.position, format!("expected one source, found {}", given.len()));
-            self.complaints.add(flaw.hint("give exactly one of file, credential and env"));
+            let diagnostic = Diagnostic::error(node.position, format!("expected one source, found {}", given.len()));
+            self.complaints.add(diagnostic.hint("give exactly one of file, credential and env"));
             return None;
         };
         let text = section.read(key, |text| Ok(text.to_owned()))?;
@@ -99,7 +101,7 @@ impl ReadContext<'_> {
             _ if !is_name => {
                 let what = format!("'{}' cannot be the name of a {key}", shortened(&text));
                 let hint = "letters, digits, '_', '-' and '.' only; for a path use 'file'";
-                self.complaints.add(Flaw::error(node.position, what).hint(hint));
+                self.complaints.add(Diagnostic::error(node.position, what).hint(hint));
                 None
             }
             "credential" => Some(Source::Credential(text)),
@@ -112,16 +114,16 @@ impl ReadContext<'_> {
         if !self.examines() {
             return;
         }
-        let say = |flaw: Flaw| match named.file {
-            Some(file) => self.complaints.add_in(file, flaw),
-            None => self.complaints.add(flaw),
+        let say = |diagnostic: Diagnostic| match named.file {
+            Some(file) => self.complaints.add_in(file, diagnostic),
+            None => self.complaints.add(diagnostic),
         };
         let bytes = match source {
             Source::File(path) => source::read_file(path).map(|contents| {
                 if purpose.is_secret()
-                    && let Some(flaw) = open_to_everyone(path, contents.mode, named.position)
+                    && let Some(diagnostic) = open_to_everyone(path, contents.mode, named.position)
                 {
-                    say(flaw);
+                    say(diagnostic);
                 }
                 contents.bytes
             }),
@@ -132,10 +134,10 @@ impl ReadContext<'_> {
             // A person who checks the file by hand does not have the environment that the unit has.
             Err(error @ (SourceError::Unset { .. } | SourceError::NoCredentials { .. })) => {
                 return say(
-                    Flaw::warning(named.position, error.to_string()).hint("set it in the unit that runs vedette")
+                    Diagnostic::warning(named.position, error.to_string()).hint("set it in the unit that runs vedette")
                 );
             }
-            Err(error) => return say(Flaw::error(named.position, chain(&error))),
+            Err(error) => return say(Diagnostic::error(named.position, chain(&error))),
         };
         let place = match source {
             Source::File(path) => path.display().to_string(),
@@ -143,43 +145,42 @@ impl ReadContext<'_> {
             Source::Env(name) => format!("environment variable {name}"),
             Source::Inline(_) => "the embedded text".to_owned(),
         };
-        for flaw in content_flaws(bytes.expose_secret(), purpose, &place, named.position) {
-            say(flaw);
+        for diagnostic in content_flaws(bytes.expose_secret(), purpose, &place, named.position) {
+            say(diagnostic);
         }
     }
 }
 
-/// The flaw of a file with a secret in it that everyone on the machine may read or replace.
-pub(super) fn open_to_everyone(path: &Path, mode: u32, position: Position) -> Option<Flaw> {
+/// The diagnostic of a file with a secret in it that everyone on the machine may read or replace.
+pub(super) fn open_to_everyone(path: &Path, mode: u32, position: Position) -> Option<Diagnostic> {
     (mode & 0o007 != 0).then(|| {
         let path = path.display();
-        Flaw::error(position, format!("{path} is world-readable (mode {mode:04o})")).hint(format!("chmod o-rwx {path}"))
+        Diagnostic::error(position, format!("{path} is world-readable (mode {mode:04o})"))
+            .hint(format!("chmod o-rwx {path}"))
     })
 }
 
-fn content_flaws(bytes: &[u8], purpose: Use, place: &str, position: Position) -> Vec<Flaw> {
+fn content_flaws(bytes: &[u8], purpose: Use, place: &str, position: Position) -> Vec<Diagnostic> {
     if matches!(purpose, Use::Password | Use::Token) {
         let text = std::str::from_utf8(bytes).unwrap_or_default().trim_end_matches(['\r', '\n']);
         let is_line = !text.is_empty() && !text.contains(['\r', '\n', '\0']);
         return if is_line {
             vec![]
         } else {
-            vec![Flaw::error(position, format!("{place} does not hold exactly one line of text"))]
+            vec![Diagnostic::error(position, format!("{place} does not hold exactly one line of text"))]
         };
     }
     let scan = pem::scan(bytes);
-    let damaged = scan
-        .faults
-        .iter()
-        .take(8)
-        .map(|fault| Flaw::warning(position, format!("{place} is damaged at line {}: {}", fault.line, fault.kind)));
-    let mut flaws: Vec<Flaw> = damaged.collect();
+    let damaged = scan.faults.iter().take(8).map(|fault| {
+        Diagnostic::warning(position, format!("{place} is damaged at line {}: {}", fault.line, fault.kind))
+    });
+    let mut diagnostics: Vec<Diagnostic> = damaged.collect();
     let is_der = bytes.first() == Some(&0x30) && scan.markers == 0;
     let other = scan.others.first().map(|other| format!("it holds {}", other.label));
     let hint =
         if is_der { Some("it seems to be DER; convert it with openssl x509 -inform der".to_owned()) } else { other };
     let mut miss = |what: &str, hint: Option<String>| {
-        flaws.push(Flaw { hint, ..Flaw::error(position, format!("{place} holds no {what}")) });
+        diagnostics.push(Diagnostic { hint, ..Diagnostic::error(position, format!("{place} holds no {what}")) });
     };
     if purpose == Use::Key {
         match scan.keys.first() {
@@ -194,7 +195,7 @@ fn content_flaws(bytes: &[u8], purpose: Use, place: &str, position: Position) ->
         let hint = if scan.keys.is_empty() { hint } else { Some("it holds a private key".to_owned()) };
         miss("certificate in PEM form", hint);
     }
-    flaws
+    diagnostics
 }
 
 /// An error with its causes, outermost first.

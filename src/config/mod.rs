@@ -15,16 +15,15 @@ mod etcd;
 pub mod file_stamp;
 pub mod files;
 mod inventory;
+mod key_pair;
 mod kubeconfig;
 pub mod last_good;
 mod links;
 pub mod load;
 mod mail_and_heartbeat;
 mod material;
-mod pair;
 pub mod problem;
 pub mod proxy;
-mod raw;
 mod read_context;
 mod scalar;
 pub mod schema;
@@ -34,6 +33,7 @@ pub mod source;
 mod timing;
 mod vantage;
 pub mod web;
+mod yaml_tree;
 
 #[cfg(test)]
 mod tests {

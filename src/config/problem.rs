@@ -4,35 +4,35 @@ use std::cell::RefCell;
 use std::fmt;
 use std::path::Path;
 
-use crate::parse::flaw::{Flaw, Severity};
+use crate::parse::diagnostic::{Diagnostic, Severity};
 use crate::parse::invisible;
 
-/// A flaw and the file it is in.
+/// A diagnostic and the file it is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The file, as the person named it.
     pub file: String,
     /// What is wrong and where.
-    pub flaw: Flaw,
+    pub diagnostic: Diagnostic,
 }
 
 impl Problem {
     /// An error about `file` as a whole.
     #[must_use]
     pub fn about(file: &Path, what: impl Into<String>) -> Self {
-        Self { file: file.display().to_string(), flaw: Flaw::error(None, what) }
+        Self { file: file.display().to_string(), diagnostic: Diagnostic::error(None, what) }
     }
 
     /// Whether the configuration cannot be used because of it.
     #[must_use]
     pub const fn is_error(&self) -> bool {
-        matches!(self.flaw.severity, Severity::Error)
+        matches!(self.diagnostic.severity, Severity::Error)
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Flaw { position, severity, what, hint } = &self.flaw;
+        let Diagnostic { position, severity, what, hint } = &self.diagnostic;
         write!(f, "{}:", self.file)?;
         if let Some(position) = position {
             write!(f, "{position}:")?;
@@ -59,14 +59,14 @@ impl Complaints {
         Self { file: file.into(), problems: RefCell::default() }
     }
 
-    /// Adds a flaw of the configuration itself.
-    pub(super) fn add(&self, flaw: Flaw) {
-        self.add_in(&self.file, flaw);
+    /// Adds a diagnostic of the configuration itself.
+    pub(super) fn add(&self, diagnostic: Diagnostic) {
+        self.add_in(&self.file, diagnostic);
     }
 
-    /// Adds a flaw of a file that the configuration names.
-    pub(super) fn add_in(&self, file: &str, flaw: Flaw) {
-        self.problems.borrow_mut().push(Problem { file: file.to_owned(), flaw });
+    /// Adds a diagnostic of a file that the configuration names.
+    pub(super) fn add_in(&self, file: &str, diagnostic: Diagnostic) {
+        self.problems.borrow_mut().push(Problem { file: file.to_owned(), diagnostic });
     }
 
     /// Whether any of them so far is an error.
@@ -80,7 +80,12 @@ impl Complaints {
         let mut problems = self.problems.into_inner();
         problems.sort_by(|a, b| {
             let order = |problem: &Problem| {
-                (problem.file != self.file, problem.file.clone(), problem.flaw.position, problem.flaw.severity)
+                (
+                    problem.file != self.file,
+                    problem.file.clone(),
+                    problem.diagnostic.position,
+                    problem.diagnostic.severity,
+                )
             };
             order(a).cmp(&order(b))
         });

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::address::BadAddress;
 use super::duration;
-use super::raw::{Wrong, nearest, shortened};
 use super::settings::{Address, Host};
+use super::yaml_tree::{Wrong, nearest, shortened};
 use crate::model::rule::Level;
 use crate::model::subject::{BadName, Name};
 use crate::model::zone::Zone;

@@ -13,7 +13,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::duration;
 use super::timing::KNOBS;
 use crate::model::certificate::Class;
-use crate::model::hosts::Distribution;
+use crate::model::host_access::Distribution;
 use crate::model::policy::Policy;
 use crate::model::rule::{Level, RuleId};
 

@@ -12,7 +12,7 @@ use url::Url;
 pub use super::address::{Address, Endpoint, Host, NamedAddress};
 use super::proxy::Proxy;
 use crate::model::certificate::Class;
-use crate::model::hosts::HostAccess;
+use crate::model::host_access::HostAccess;
 use crate::model::inventory::Own;
 use crate::model::links::Links;
 use crate::model::policy::Policy;

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use super::raw::Section;
 use super::read_context::ReadContext;
 use super::scalar;
+use super::yaml_tree::Section;
 use crate::model::policy::Policy;
-use crate::parse::flaw::Flaw;
+use crate::parse::diagnostic::Diagnostic;
 use crate::parse::yaml::Node;
 
 /// One key of `timing`.
@@ -76,7 +76,7 @@ impl ReadContext<'_> {
             if lower >= upper {
                 let position =
                     section.find(key).or_else(|| section.find(other)).map_or(section.position, |node| node.position);
-                self.complaints.add(Flaw::error(position, format!("'{key}' must be shorter than '{other}'")));
+                self.complaints.add(Diagnostic::error(position, format!("'{key}' must be shorter than '{other}'")));
             }
         };
         below(policy.slow_after, policy.response_timeout, "slow_after", "response_timeout");

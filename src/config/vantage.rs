@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::cluster::Taken;
-use super::raw::{Section, Wrong, shortened};
 use super::read_context::ReadContext;
 use super::scalar;
 use super::settings::{Address, Host, Mail, NamedAddress, Vantage, WebPlace};
 use super::web::{self, WebConfig};
+use super::yaml_tree::{Section, Wrong, shortened};
 use crate::model::subject::Name;
-use crate::parse::flaw::Flaw;
+use crate::parse::diagnostic::Diagnostic;
 use crate::parse::yaml::Node;
 
 pub(super) const KEYS: [&str; 9] = [
@@ -81,10 +81,10 @@ impl ReadContext<'_> {
             Err(problems) => (None, problems),
         };
         for problem in problems {
-            match problem.flaw.position {
-                Some(_) => self.complaints.add_in(&problem.file, problem.flaw),
+            match problem.diagnostic.position {
+                Some(_) => self.complaints.add_in(&problem.file, problem.diagnostic),
                 // Not about a place in it, but about the file.
-                None => self.complaints.add(Flaw { position: Some(node.position), ..problem.flaw }),
+                None => self.complaints.add(Diagnostic { position: Some(node.position), ..problem.diagnostic }),
             }
         }
         Some((path, config))
@@ -116,8 +116,9 @@ impl ReadContext<'_> {
                     "add what is missing there, listen on 127.0.0.1, or set 'allow_insecure_listen: true' behind a firewall",
                 ),
             };
-            self.complaints
-                .add(Flaw::error(position, format!("'{listen}' can be reached from outside, and {what}")).hint(hint));
+            self.complaints.add(
+                Diagnostic::error(position, format!("'{listen}' can be reached from outside, and {what}")).hint(hint),
+            );
         }
         Some(listen)
     }

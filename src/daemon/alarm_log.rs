@@ -61,10 +61,10 @@ impl AlarmLog {
                     tracing::info!(message = %message.id, reason, "mail {} queued ({reason})", message.id);
                 }
                 Change::Silence(silence) => {
-                    let Silence { cluster, until, reason, by, even_if_dead, .. } = silence;
-                    let dead = if *even_if_dead { ", full outages included" } else { "" };
-                    tracing::info!(%cluster, %until, author = by, comment = reason,
-                                   "{cluster} is silenced until {until}{dead} by {by}: {reason}");
+                    let Silence { cluster, until, comment, author, include_outages, .. } = silence;
+                    let dead = if *include_outages { ", full outages included" } else { "" };
+                    tracing::info!(%cluster, %until, author, comment,
+                                   "{cluster} is silenced until {until}{dead} by {author}: {comment}");
                 }
                 Change::SilenceOver(cluster) => tracing::info!(%cluster, "the silence of {cluster} has ended"),
                 Change::RefusedOver(recipient) => {

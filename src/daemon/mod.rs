@@ -4,14 +4,14 @@
 
 mod adapters;
 mod alarm_log;
+#[cfg(test)]
+mod child_process_test;
 pub mod clock;
-mod difference;
 pub mod logging;
 mod orders;
 mod page_server;
 mod reload;
-#[cfg(test)]
-mod rerun;
+mod reload_difference;
 pub mod run;
 pub mod shutdown;
 pub mod systemd;

@@ -18,7 +18,7 @@ use crate::config::environment::{Environment, Sources};
 use crate::config::file_stamp::FileStamp;
 use crate::config::load::Loaded;
 use crate::config::problem::Problem;
-use crate::parse::flaw::Flaw;
+use crate::parse::diagnostic::Diagnostic;
 
 /// Time between two checks of the files' state, and the time they must have been unchanged.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -150,8 +150,8 @@ impl Reloads {
         let file = self.file.clone();
         let read = move || Loaded::read(&file, &Environment::here(Sources::Examined)).map(Box::new);
         self.blocking.run(READING, read).await.unwrap_or_else(|| {
-            let flaw = Flaw::error(None, format!("the file system does not answer within {READING:?}"));
-            Err(vec![Problem { file: self.file.display().to_string(), flaw }])
+            let diagnostic = Diagnostic::error(None, format!("the file system does not answer within {READING:?}"));
+            Err(vec![Problem { file: self.file.display().to_string(), diagnostic }])
         })
     }
 

@@ -31,10 +31,10 @@ use crate::store::Store;
 use super::adapters::Edges;
 use super::alarm_log::AlarmLog;
 use super::clock;
-use super::difference::differences;
 use super::orders::Waiting;
 use super::page_server;
 use super::reload::{Cause, ReloadAttempt as Reading, Reloads};
+use super::reload_difference::differences;
 use super::shutdown::{Demand, Signals};
 use super::systemd::{self, Progress, Watchdog};
 

@@ -76,15 +76,16 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
-    use crate::daemon::rerun;
+    use crate::daemon::child_process_test;
 
     /// Signals belong to a whole process, so the one that gets them is a second run of this test.
     #[test]
     fn the_first_signal_drains_and_the_second_aborts() {
-        if rerun::is_child() {
+        if child_process_test::is_child() {
             return child();
         }
-        let mut command = rerun::command("daemon::shutdown::tests::the_first_signal_drains_and_the_second_aborts");
+        let mut command =
+            child_process_test::command("daemon::shutdown::tests::the_first_signal_drains_and_the_second_aborts");
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         let mut wait_for = |word: &str| assert!(lines.any(|line| line.ends_with(word)), "no {word}");

@@ -106,7 +106,7 @@ mod tests {
     use std::os::unix::net::UnixDatagram;
 
     use super::*;
-    use crate::daemon::rerun;
+    use crate::daemon::child_process_test;
     use crate::model::time::UnixTime;
 
     const MOVED: fn(u64) -> Progress = |inputs| Progress { inputs, was_due: true };
@@ -136,7 +136,7 @@ mod tests {
     /// this test.
     #[test]
     fn the_service_manager_hears_every_word() {
-        if rerun::is_child() {
+        if child_process_test::is_child() {
             let mut watchdog = Watchdog::of_service().unwrap();
             ready("2 clusters,\nall quiet");
             watchdog.feed(MOVED(1), at(0));
@@ -147,7 +147,7 @@ mod tests {
         let path = folder.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
 
-        let mut command = rerun::command("daemon::systemd::tests::the_service_manager_hears_every_word");
+        let mut command = child_process_test::command("daemon::systemd::tests::the_service_manager_hears_every_word");
         let child = command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "30000000").env_remove("WATCHDOG_PID");
         assert!(child.output().unwrap().status.success());
 
@@ -171,10 +171,11 @@ mod tests {
 
     #[test]
     fn a_service_manager_that_is_gone_stops_nobody() {
-        if rerun::is_child() {
+        if child_process_test::is_child() {
             return ready("alone");
         }
-        let mut command = rerun::command("daemon::systemd::tests::a_service_manager_that_is_gone_stops_nobody");
+        let mut command =
+            child_process_test::command("daemon::systemd::tests::a_service_manager_that_is_gone_stops_nobody");
 
         assert!(command.env("NOTIFY_SOCKET", "/nonexistent/notify").output().unwrap().status.success());
     }

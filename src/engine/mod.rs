@@ -4,6 +4,7 @@
 //! [`Engine::snapshot`]. No clock, no randomness, no I/O: time comes in with every input, probes go out as actions and
 //! come back as observations. The same inputs give the same actions.
 
+mod evaluation_due;
 mod heartbeat;
 mod judging;
 mod notifying;
@@ -14,10 +15,9 @@ mod relations;
 mod reload;
 mod replacements;
 mod restore;
+mod scheduling_delay;
 mod silencing;
 mod snapshot;
-mod touched;
-mod wakeups;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use std::time::Duration;
 use crate::alert::group::Incidents;
 use crate::alert::lifecycle::Lifecycle;
 use crate::alert::outbox::Outbox;
-use crate::alert::refused::Refused;
+use crate::alert::refused_recipients::RefusedRecipients;
 use crate::alert::silence::Silences;
 use crate::model::exchange::{Action, Change, Input};
 use crate::model::incident::IncidentId;
@@ -42,11 +42,11 @@ use crate::observe::in_flight::InFlight;
 use crate::observe::schedule::Schedule;
 use crate::observe::view::View;
 
+use evaluation_due::EvaluationDue;
 use heartbeat::HeartbeatTimer;
 use notifying::Assignments;
 use persisting::{Noted, Rewrite};
-use touched::Touched;
-use wakeups::WakeupMonitor;
+use scheduling_delay::SchedulingDelay;
 
 /// What is evaluated together: a cluster, or the vantage (`None`).
 type Scope = Option<Name>;
@@ -62,10 +62,10 @@ pub struct Engine {
     lifecycle: Lifecycle,
     incidents: Incidents,
     outbox: Outbox,
-    refused: Refused,
+    refused: RefusedRecipients,
     silences: Silences,
 
-    touched: Touched,
+    touched: EvaluationDue,
     actions: VecDeque<Action>,
     changes: Vec<Change>,
     sequence: u64,
@@ -79,7 +79,7 @@ pub struct Engine {
 
     persisted: RestoreState,
     heartbeat: HeartbeatTimer,
-    wakeups: WakeupMonitor,
+    wakeups: SchedulingDelay,
     counters: Counters,
     store_works: Option<bool>,
     rewrite: Rewrite,
@@ -127,9 +127,9 @@ impl Engine {
             lifecycle: Lifecycle::new(relations::relations()),
             incidents: Incidents::new(relations::relations()),
             outbox: Outbox::default(),
-            refused: Refused::default(),
+            refused: RefusedRecipients::default(),
             silences: Silences::default(),
-            touched: Touched::default(),
+            touched: EvaluationDue::default(),
             actions: VecDeque::new(),
             changes: Vec::new(),
             sequence: 0,
@@ -139,7 +139,7 @@ impl Engine {
             noted: Noted::default(),
             persisted: awaited,
             heartbeat,
-            wakeups: WakeupMonitor::new(now),
+            wakeups: SchedulingDelay::new(now),
             counters: Counters::default(),
             store_works: None,
             rewrite: Rewrite::default(),

@@ -10,7 +10,7 @@ use crate::alert::relations::RuleScope;
 use crate::judge::commands::guess;
 use crate::judge::edges::explains;
 use crate::model::exchange::{Action, Change};
-use crate::model::hosts::Hosts;
+use crate::model::host_access::Hosts;
 use crate::model::incident::{Alarm, Incident, IncidentId};
 use crate::model::inventory::Inventory;
 use crate::model::message::{Caveat, Delivery, Message, MessageId, Receipt};

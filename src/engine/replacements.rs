@@ -3,12 +3,12 @@
 //! Read from what the endpoints serve and the files hold when the mail is composed; decides nothing.
 
 use crate::model::certificate::{Fingerprint, Served};
+use crate::model::certificate_files::Item;
 use crate::model::incident::Incident;
 use crate::model::replacement::{Place, Replacement};
-use crate::model::stored::Item;
 use crate::model::subject::Subject;
 use crate::model::verdict::{Evidence, Finding};
-use crate::observe::stored::FilesView;
+use crate::observe::certificate_files::FilesView;
 use crate::observe::view::View;
 
 /// Replacements in one message: as many places as a mail lists of a certificate.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::alert::group::Notification;
-use crate::judge::dead::is_dead;
+use crate::judge::outage::is_outage;
 use crate::model::exchange::Change;
 use crate::model::incident::{Incident, IncidentId};
 use crate::model::reason::MessageReason;
@@ -88,7 +88,7 @@ impl Engine {
 
     /// Checks again what the silence of a cluster withholds, because `finding` may not be covered by it.
     pub(super) fn stir(&mut self, finding: &Finding) {
-        if is_dead(finding) {
+        if is_outage(finding) {
             self.stirred.extend(finding.subject.cluster().cloned());
         }
     }
@@ -129,5 +129,5 @@ impl Engine {
 
 /// Whether an incident is mailed in spite of a silence.
 fn breaks(incident: &Incident, silence: &Silence) -> bool {
-    !silence.even_if_dead && incident.ongoing().any(is_dead)
+    !silence.include_outages && incident.ongoing().any(is_outage)
 }

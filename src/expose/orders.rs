@@ -117,13 +117,13 @@ impl OrderIntake {
         speaker: Speaker,
     ) -> Result<Silence, (StatusCode, String)> {
         let cluster = known_cluster(snapshot, &silence_request.cluster).map_err(|why| (StatusCode::NOT_FOUND, why))?;
-        let lasting = Duration::from_secs(silence_request.lasting_seconds);
-        let reason = printable(&silence_request.reason, LONGEST_REASON);
+        let lasting = Duration::from_secs(silence_request.duration_seconds);
+        let comment = printable(&silence_request.comment, LONGEST_REASON);
         let wrong = |why: &str| Err((StatusCode::BAD_REQUEST, why.to_owned()));
         if !(SHORTEST..=LONGEST).contains(&lasting) {
             return wrong("a silence lasts from 1m to 24h");
         }
-        if reason.is_empty() {
+        if comment.is_empty() {
             return wrong("a silence needs a comment: others will wonder why nobody was told");
         }
         let since = self.clock.now().wall;
@@ -131,9 +131,9 @@ impl OrderIntake {
             cluster,
             since,
             until: since.plus(lasting),
-            reason,
-            by: who(speaker, silence_request.by.as_deref()),
-            even_if_dead: silence_request.even_if_dead,
+            comment,
+            author: who(speaker, silence_request.author.as_deref()),
+            include_outages: silence_request.include_outages,
         })
     }
 

@@ -11,7 +11,7 @@ use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::{Finding, Symptom, Verdict, Why};
 use crate::observe::membership::Membership;
-use crate::observe::track::{BadRun, Confirmation, Run};
+use crate::observe::probe_runs::{BadRun, Confirmation, Run};
 use crate::observe::view::{Aspect, View};
 
 /// One cluster, or the vantage, at one time.

@@ -15,7 +15,7 @@ use super::context::{RuleContext, SubjectState, all_good, gravest};
 use super::edges::Edge;
 use super::quorum::etcd_name;
 use super::words::{Addresses, Words};
-use super::{Rule, alarm, phrases};
+use super::{Rule, nospace, phrases};
 
 /// F10: the data of the members differs, or etcd has an alarm that is not known here.
 pub struct Corrupt;
@@ -118,7 +118,7 @@ impl Rule for Corrupt {
 
 fn judge_alarms(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
     let subject_states =
-        [EtcdAlarmKind::Corrupt, EtcdAlarmKind::Other].map(|kind| (kind, alarm::subject_state(context, &etcd, kind)));
+        [EtcdAlarmKind::Corrupt, EtcdAlarmKind::Other].map(|kind| (kind, nospace::subject_state(context, &etcd, kind)));
     let worst = subject_states.iter().find_map(|(kind, subject_state)| match subject_state {
         SubjectState::Bad { bad, path_unproven } => Some((*kind, *bad, *path_unproven)),
         SubjectState::Good(_) | SubjectState::Unknown(_) => None,
@@ -139,10 +139,10 @@ fn judge_alarms(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
         path_unproven,
         evidence: Evidence::Alarm {
             kind,
-            raised_by: alarm::raised_by(context, &etcd, kind),
+            raised_by: nospace::raised_by(context, &etcd, kind),
             db_size_bytes: None,
             db_quota_bytes: None,
-            beside: alarm::beside(context, &etcd, kind),
+            beside: nospace::beside(context, &etcd, kind),
         },
         subject: etcd,
     })

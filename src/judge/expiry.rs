@@ -20,7 +20,7 @@ use super::commands::{Command, Commands};
 use super::context::RuleContext;
 use super::edges::Edge;
 use super::words::{Addresses, Words};
-use super::{Rule, phrases, refused};
+use super::{Rule, credential_refused, phrases};
 
 /// F26: a certificate in a served chain reaches the end of its life.
 pub struct CertificateEnds;
@@ -210,7 +210,7 @@ impl Rule for CertificateEnds {
 
     /// Of refused logins only those that were withheld from a server whose chain has ended.
     fn is_effect(&self, _: &Subject, effect: &Finding) -> bool {
-        effect.rule != RuleId::F52 || refused::withheld_for(effect) == Some(Trust::Expired)
+        effect.rule != RuleId::F52 || credential_refused::withheld_for(effect) == Some(Trust::Expired)
     }
 
     /// A certificate that has not expired yet causes no other fault.
@@ -333,7 +333,7 @@ pub(super) const fn level(band: ExpiryThreshold) -> Level {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::hosts::{Distribution, Hosts};
+    use crate::model::host_access::{Distribution, Hosts};
     use crate::model::samples;
 
     #[test]

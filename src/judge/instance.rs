@@ -13,7 +13,7 @@ use super::commands::{Command, Commands, Program};
 use super::context::{RuleContext, SubjectState, any_good, gravest, is_down};
 use super::edges::Edge;
 use super::words::{Addresses, Words};
-use super::{Rule, foreign, phrases};
+use super::{Rule, not_an_apiserver, phrases};
 
 /// F22: one of several instances is bad.
 pub struct OneBad;
@@ -176,7 +176,7 @@ impl Words for AllDown {
         } else if all(|symptom| matches!(symptom, Symptom::NotReady(_))) {
             "Every instance runs and reports that it is not ready: something they share fails, as the named checks say."
         } else if all(|symptom| matches!(symptom, Symptom::Foreign { .. })) {
-            foreign::CAUSE
+            not_an_apiserver::CAUSE
         } else if all(|symptom| matches!(symptom, Symptom::Status(_))) {
             IN_FRONT
         } else if let [(_, only)] = parts.as_slice() {
@@ -209,7 +209,7 @@ fn cause_of(symptom: &Symptom) -> &'static str {
             _ => "The process, or what is in front of it, drops connections.",
         },
         Symptom::Status(_) => IN_FRONT,
-        Symptom::Foreign { .. } => foreign::CAUSE,
+        Symptom::Foreign { .. } => not_an_apiserver::CAUSE,
         Symptom::NotReady(_) => "The instance runs and reports itself what fails.",
     }
 }
@@ -220,7 +220,7 @@ const IN_FRONT: &str =
 
 fn commands_for(symptom: &Symptom, instances: &[Subject], commands: &Commands<'_>) -> Vec<Command> {
     match (symptom, instances.first()) {
-        (Symptom::Foreign { .. }, Some(first)) => foreign::commands(first, commands),
+        (Symptom::Foreign { .. }, Some(first)) => not_an_apiserver::commands(first, commands),
         _ => instance_commands(instances, commands),
     }
 }

@@ -6,33 +6,33 @@
 
 pub mod commands;
 pub mod context;
-pub mod dead;
 pub mod edges;
+pub mod outage;
 pub mod words;
 
 pub mod address;
-pub mod alarm;
-pub mod blind;
+pub mod certificate_files;
+pub mod client_hello;
 pub mod corrupt;
-pub mod coverage;
+pub mod credential_refused;
+pub mod etcd_membership;
+pub mod etcd_partition;
 pub mod expiry;
-pub mod flapping;
-pub mod foreign;
-pub mod hello;
 pub mod instance;
-pub mod mismatch;
+pub mod isolated;
+pub mod leader_changes;
+pub mod monitoring_gap;
+pub mod nospace;
+pub mod not_an_apiserver;
+pub mod not_reloaded;
 pub mod phrases;
 pub mod proxy;
 pub mod quorum;
 pub mod quota;
 pub mod readiness;
-pub mod refused;
-pub mod silent;
-pub mod single;
+pub mod redundancy;
+pub mod reference_target;
 pub mod slow;
-pub mod split;
-pub mod stale;
-pub mod stored;
 pub mod untrusted;
 pub mod vip;
 
@@ -80,11 +80,11 @@ pub trait Rule: Words {
 pub static RULES: [&dyn Rule; RuleId::ALL.len()] = [
     &quorum::QuorumLost,
     &quorum::MemberDown,
-    &split::Split,
-    &blind::Blind,
-    &flapping::Flapping,
+    &etcd_partition::EtcdPartition,
+    &isolated::Isolated,
+    &leader_changes::LeaderChanges,
     &quota::NearQuota,
-    &alarm::NoSpace,
+    &nospace::NoSpace,
     &corrupt::Corrupt,
     &instance::OneBad,
     &vip::VipDead,
@@ -92,17 +92,17 @@ pub static RULES: [&dyn Rule; RuleId::ALL.len()] = [
     &readiness::EtcdUnreachable,
     &expiry::CertificateEnds,
     &untrusted::ChainUntrusted,
-    &stored::StoredEnds,
+    &certificate_files::StoredEnds,
     &slow::Slow,
     &readiness::NotReady,
-    &single::SinglePoints,
-    &refused::Refused,
-    &coverage::Coverage,
-    &stale::ServedStale,
-    &silent::ReferenceSilent,
-    &hello::HelloDropped,
-    &mismatch::Misconfigured,
-    &foreign::NotAnApiserver,
+    &redundancy::SinglePoints,
+    &credential_refused::Refused,
+    &monitoring_gap::MonitoringGap,
+    &not_reloaded::NotReloaded,
+    &reference_target::ReferenceSilent,
+    &client_hello::HelloDropped,
+    &etcd_membership::EtcdMembership,
+    &not_an_apiserver::NotAnApiserver,
     &address::AddressDead,
     &proxy::ProxyFails,
 ];

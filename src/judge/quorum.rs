@@ -8,8 +8,8 @@ use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::Now;
 use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::observe::probe_runs::BadRun;
 use crate::observe::quorum::{Count, majority};
-use crate::observe::track::BadRun;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands, Program};

@@ -11,7 +11,7 @@ use crate::model::policy::{Policy, QuotaTier};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Evidence, Finding, Verdict, Why};
-use crate::observe::track::Run;
+use crate::observe::probe_runs::Run;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
@@ -19,7 +19,7 @@ use super::context::{RuleContext, all_good};
 use super::edges::Edge;
 use super::quorum::etcd_name;
 use super::words::{Addresses, Words};
-use super::{Rule, alarm, phrases};
+use super::{Rule, nospace, phrases};
 
 /// F08: little room is left under the quota.
 pub struct NearQuota;
@@ -72,7 +72,7 @@ impl Words for NearQuota {
     fn likely_cause(&self, finding: &Finding) -> String {
         let fill = if let Evidence::Quota(fill) = &finding.evidence { Some(fill) } else { None };
         if fill.is_some_and(|fill| fill.is_corrupt) {
-            return alarm::HANDS_OFF.into();
+            return nospace::HANDS_OFF.into();
         }
         match fill.and_then(|fill| Some((fill.in_use_bytes?, fill.size_bytes))) {
             Some((used, size)) if used.saturating_mul(2) < size => {
@@ -203,7 +203,7 @@ fn tier(policy: &Policy, fill: &Fill) -> Option<Level> {
 /// Well below every tier, so that a size or a forecast near a tier is not mailed each time it crosses it. An unknown
 /// growth clears nothing, except when space was just given back.
 fn is_clear(context: &RuleContext<'_>, fill: &Fill, member: &Subject) -> bool {
-    let shrank = context.view.sizes(member).is_some_and(crate::observe::sizes::Sizes::shrank);
+    let shrank = context.view.sizes(member).is_some_and(crate::observe::database_growth::DatabaseGrowth::shrank);
     (fill.growth_per_hour.is_some() || shrank)
         && context.policy().quota_tiers.iter().all(|tier| {
             let is_soon = tier.full_within.is_some_and(|within| fill.full_in.is_some_and(|left| left < within * 3 / 2));

@@ -8,7 +8,7 @@ use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
-use crate::observe::track::Confirmation;
+use crate::observe::probe_runs::Confirmation;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands, Program};

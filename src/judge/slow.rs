@@ -5,7 +5,7 @@ use crate::model::probe::{Probe, ProbeKind};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Evidence, Finding, Traffic, Verdict, Why};
-use crate::observe::track::Track;
+use crate::observe::probe_runs::ProbeRuns;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands, Program};
@@ -176,7 +176,7 @@ impl Rule for Slow {
         if endpoints.is_empty() {
             return Vec::new();
         }
-        let slow: Vec<(&Subject, &Track, Aspect)> =
+        let slow: Vec<(&Subject, &ProbeRuns, Aspect)> =
             endpoints.iter().filter_map(|endpoint| slow_track(context, endpoint)).collect();
         let awaited = awaited(context, &whole, &endpoints);
         let verdict = if slow.is_empty() {
@@ -189,7 +189,7 @@ impl Rule for Slow {
 }
 
 /// What does not answer at all is not slow: F22 to F24 report that.
-fn slow_track<'a>(context: &RuleContext<'a>, endpoint: &'a Subject) -> Option<(&'a Subject, &'a Track, Aspect)> {
+fn slow_track<'a>(context: &RuleContext<'a>, endpoint: &'a Subject) -> Option<(&'a Subject, &'a ProbeRuns, Aspect)> {
     if context.view.track(endpoint, Aspect::Answer).is_some_and(|track| track.bad().is_some()) {
         return None;
     }
@@ -225,7 +225,7 @@ fn is_brisk_again(context: &RuleContext<'_>, endpoint: &Subject, needs_ordinary:
 fn found(
     context: &RuleContext<'_>,
     whole: &Subject,
-    slow: &[(&Subject, &Track, Aspect)],
+    slow: &[(&Subject, &ProbeRuns, Aspect)],
     instances: &[Subject],
     awaited: Vec<Subject>,
 ) -> Verdict {
@@ -271,7 +271,7 @@ fn traffic(context: &RuleContext<'_>, endpoint: &Subject, dominating: Option<Pha
     };
     let (exempt, ordinary) = (Aspect::Answer, Aspect::Ordinary);
     if is_slow(ordinary) && is_brisk(exempt) {
-        let is_shed = track(ordinary).is_some_and(Track::is_shed);
+        let is_shed = track(ordinary).is_some_and(ProbeRuns::is_shed);
         return if is_shed { Traffic::Shed } else { Traffic::Ordinary };
     }
     match dominating {

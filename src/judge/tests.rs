@@ -2,25 +2,25 @@
 
 mod address;
 mod apiservers;
+mod certificate_files;
 mod clearing;
 mod commands;
 mod complete;
 mod confirmation;
-mod coverage;
+mod credential_refused;
 mod edges;
 mod etcd;
+mod etcd_membership;
+mod etcd_partition;
 mod fixture;
-mod flapping;
-mod foreign;
+mod leader_changes;
 mod levels;
-mod mismatch;
+mod monitoring_gap;
+mod not_an_apiserver;
 mod partial;
 mod quota;
-mod refused;
-mod single;
+mod redundancy;
 mod slow;
-mod split;
-mod stored;
 mod untrusted;
 mod vantage;
 

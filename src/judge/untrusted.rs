@@ -8,14 +8,14 @@ use crate::model::certificate::Distrust;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::{Name, Subject};
 use crate::model::verdict::{Anchor, Evidence, Finding, Untrusted, Verdict, Why};
-use crate::observe::track::Run;
+use crate::observe::probe_runs::Run;
 use crate::observe::view::ServedSeen;
 
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, all_good};
 use super::edges::Edge;
 use super::words::{Addresses, Words};
-use super::{Rule, phrases, refused};
+use super::{Rule, credential_refused, phrases};
 
 /// F27: what is served cannot be verified.
 pub struct ChainUntrusted;
@@ -181,7 +181,7 @@ impl Rule for ChainUntrusted {
             (Subject::Chain(_, Some(etcd), _), Subject::Etcd(_, of)) => etcd == of,
             _ => false,
         };
-        is_of_these && refused::is_withheld(effect)
+        is_of_these && credential_refused::is_withheld(effect)
     }
 
     fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {

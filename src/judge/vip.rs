@@ -6,14 +6,14 @@ use crate::model::phase::Cause;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
-use crate::observe::track::Track;
+use crate::observe::probe_runs::ProbeRuns;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, SubjectState, is_down};
 use super::edges::Edge;
 use super::words::{Addresses, Words};
-use super::{Rule, foreign, phrases};
+use super::{Rule, not_an_apiserver, phrases};
 
 /// F23: the API VIP gives no answer, yet an instance asked directly is ready.
 pub struct VipDead;
@@ -71,7 +71,7 @@ impl Words for VipDead {
             Evidence::Vip { symptom: Symptom::Status(_), .. } => {
                 "The load balancer answers by itself: it sees no healthy backend. Check its health checks first."
             }
-            Evidence::Vip { symptom: Symptom::Foreign { .. }, .. } => foreign::CAUSE,
+            Evidence::Vip { symptom: Symptom::Foreign { .. }, .. } => not_an_apiserver::CAUSE,
             _ => "The load balancer, or the host that owns the VIP.",
         };
         text.into()
@@ -144,7 +144,8 @@ fn judge_vip(context: &RuleContext<'_>, vip: Subject, fails_over: bool) -> Verdi
     if freshly_ready.is_empty() {
         return suspected;
     }
-    let was_bad = |track: &Track| track.bad().is_some() || track.last_bad().is_some_and(|at| at >= bad.run.first.mono);
+    let was_bad =
+        |track: &ProbeRuns| track.bad().is_some() || track.last_bad().is_some_and(|at| at >= bad.run.first.mono);
     let has_bad_instance =
         instances.iter().any(|instance| context.view.track(instance, Aspect::Answer).is_some_and(was_bad));
     let lasted = bad.run.last.mono.since(bad.run.first.mono);

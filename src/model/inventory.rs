@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::Class;
-use super::hosts::{Credential, HostAccess, Named};
+use super::host_access::{Credential, HostAccess, Named};
 use super::links::Links;
 use super::rule::{Level, RuleId};
 use super::subject::{Name, Subject};

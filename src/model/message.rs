@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::hosts::Hosts;
+use super::host_access::Hosts;
 use super::incident::Incident;
 use super::links::Links;
 use super::phase::{Phases, Unseen};

@@ -5,6 +5,7 @@
 //! no I/O live here.
 
 pub mod certificate;
+pub mod certificate_files;
 mod concerned;
 pub mod digest;
 pub mod etcd;
@@ -13,7 +14,7 @@ pub mod exchange;
 pub(crate) mod fixture;
 pub mod gap;
 pub mod health;
-pub mod hosts;
+pub mod host_access;
 pub mod incident;
 pub mod inventory;
 pub mod links;
@@ -32,7 +33,6 @@ pub mod rule;
 pub(crate) mod samples;
 pub mod silence;
 pub mod snapshot;
-pub mod stored;
 pub mod subject;
 pub mod tally;
 pub mod time;

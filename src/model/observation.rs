@@ -6,11 +6,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::Served;
+use super::certificate_files::FilesReading;
 use super::etcd::{EtcdAlarm, MemberAnswer, MemberHealth, MemberListing, MemberMetrics, MemberStatus, ReadAnswer};
 use super::health::{Health, Version};
 use super::phase::{Cause, Phases, Unseen};
 use super::probe::{Greeting, Probe, ProbeId};
-use super::stored::FilesReading;
 use super::time::Now;
 use super::vantage::{OwnClock, ResolverAnswer};
 

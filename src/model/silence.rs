@@ -27,11 +27,14 @@ pub struct Silence {
     /// When it ends by itself.
     pub until: UnixTime,
     /// Why, in the words of who asked for it.
-    pub reason: String,
+    #[serde(alias = "reason")]
+    pub comment: String,
     /// Who asked for it, as far as the machine knows.
-    pub by: String,
+    #[serde(alias = "by")]
+    pub author: String,
     /// Whether it covers even an outage of the whole cluster.
-    pub even_if_dead: bool,
+    #[serde(alias = "even_if_dead")]
+    pub include_outages: bool,
 }
 
 /// What a silence did to an incident.
@@ -52,4 +55,18 @@ pub enum Order {
     Silence(Silence),
     /// Mail again.
     EndSilence(Name),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Silence;
+
+    #[test]
+    fn a_silence_that_an_older_version_stored_is_read() {
+        let old = r#"{"cluster":"prod","since":1,"until":2,"reason":"upgrade","by":"anna","even_if_dead":true}"#;
+        let silence: Silence = serde_json::from_str(old).unwrap();
+        assert_eq!((&*silence.comment, &*silence.author, silence.include_outages), ("upgrade", "anna", true));
+        let new = serde_json::to_string(&silence).unwrap();
+        assert_eq!(serde_json::from_str::<Silence>(&new).unwrap(), silence);
+    }
 }

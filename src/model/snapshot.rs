@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::certificate::Served;
+use super::certificate_files::FilesReading;
 use super::etcd::MemberFacts;
 use super::incident::{Alarm, Incident};
 use super::inventory::Inventory;
@@ -18,7 +19,6 @@ use super::recipient::RefusedRecipient;
 use super::reload::Configured;
 use super::rule::Level;
 use super::silence::Silence;
-use super::stored::FilesReading;
 use super::subject::{Name, Subject};
 use super::tally::Tally;
 use super::time::{Now, UnixTime};

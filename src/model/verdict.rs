@@ -6,13 +6,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::{Class, Fingerprint, Trust};
+use super::certificate_files::{FileFault, ItemKind};
 use super::etcd::{Apart, Election, EtcdAlarmKind, Fill, Mismatch};
 use super::gap::{Gap, Single};
 use super::health::Foreign;
 use super::inventory::Own;
 use super::phase::{Phase, Unseen};
 use super::rule::{Level, RuleId};
-use super::stored::{FileFault, ItemKind};
 use super::subject::{Name, Subject};
 use super::time::{Now, UnixTime};
 

@@ -17,8 +17,8 @@ use crate::model::recipient::{Recipients, Rejection};
 
 use super::last_read::{LastRead, Unread};
 use super::mime::{Addressing, mime_message};
-use super::pin::Pin;
-use super::refused::Refused;
+use super::pinned_name::PinnedName;
+use super::refused_password::RefusedPassword;
 use super::smtp_session::{self, Protection, SessionOutcome, SmtpJob, Taken};
 use super::smtp_step::Failure;
 use super::transport::Expected;
@@ -45,11 +45,11 @@ pub struct BadAddress {
 /// Sends mail.
 pub struct Email {
     relay: settings::Address,
-    pin: Pin,
+    pin: PinnedName,
     tls: MailTls,
     ca: Option<settings::Source>,
     login: Option<settings::Login>,
-    refused: Refused,
+    refused: RefusedPassword,
     who: Addressing,
     hello: ClientId,
     files: BlockingPool,
@@ -79,12 +79,12 @@ impl Email {
             reply_to: mail.reply_to.as_deref().map(mailbox).transpose()?,
         };
         Ok(Self {
-            pin: Pin::new(&mail.relay),
+            pin: PinnedName::new(&mail.relay),
             relay: mail.relay.clone(),
             tls: mail.tls,
             ca: mail.ca.clone(),
             login: mail.login.clone(),
-            refused: Refused::default(),
+            refused: RefusedPassword::default(),
             who,
             hello: hello(vantage),
             files: BlockingPool::new(READS),
@@ -265,7 +265,7 @@ impl Email {
     /// The relay's name has these addresses, for tests with several relays behind one name.
     #[cfg(test)]
     pub(super) fn at(mut self, addresses: Vec<std::net::SocketAddr>) -> Self {
-        self.pin = Pin::by(move || {
+        self.pin = PinnedName::by(move || {
             let addresses = addresses.clone();
             Box::pin(async move { Ok(addresses) })
         });

@@ -19,7 +19,7 @@ use crate::render::harmless;
 
 use super::last_read::{LastRead, Unread};
 use super::log_once::LogOnce;
-use super::pin::Pin;
+use super::pinned_name::PinnedName;
 use super::{innermost, trust};
 
 /// Deadline of one heartbeat as a whole: the receivers in use expect one a minute.
@@ -236,7 +236,7 @@ fn failure(class: FailureClass, why: &str) -> DeliveryFailure {
 /// Resolves through pins: the receiver's name, and that of a proxy where one is set.
 #[derive(Clone, Default)]
 struct Names {
-    pins: Arc<Mutex<BTreeMap<String, Pin>>>,
+    pins: Arc<Mutex<BTreeMap<String, PinnedName>>>,
 }
 
 impl Resolve for Names {
@@ -247,7 +247,7 @@ impl Resolve for Names {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .entry(name.clone())
-            .or_insert_with(|| Pin::new(&Address { host: Host::Name(name), port: 0 }))
+            .or_insert_with(|| PinnedName::new(&Address { host: Host::Name(name), port: 0 }))
             .clone();
         Box::pin(async move {
             let addresses = pin.addresses().await?;

@@ -12,7 +12,7 @@ use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now};
 
 use super::budget::{PACE, Urgency};
-use super::hello;
+use super::client_hello;
 use super::schedule::requests;
 
 /// A little more than the span that confirms, so that rounding never costs a probe.
@@ -100,9 +100,9 @@ impl Bursts {
 
     /// Plans handshakes with `subject`: with a large ClientHello for the handshake alone, with a small one, which the
     /// view chooses, as probes of its health.
-    pub fn test_hello(&mut self, subject: &Subject, test: hello::Test, now: Mono) {
+    pub fn test_hello(&mut self, subject: &Subject, test: client_hello::Test, now: Mono) {
         for (after, size) in test {
-            let probe = Probe::anew(subject.clone(), hello::probe(*size));
+            let probe = Probe::anew(subject.clone(), client_hello::probe(*size));
             self.plan(now.plus(*after), probe, Urgency::Confirmation);
         }
     }

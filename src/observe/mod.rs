@@ -7,22 +7,22 @@
 pub mod assessment;
 pub mod budget;
 pub mod burst;
-mod dates;
+pub mod certificate_files;
+pub mod client_hello;
+mod clock_error;
+pub mod database_growth;
 pub mod elections;
 pub mod evidence;
-pub mod hello;
 pub mod history;
 pub mod in_flight;
 pub mod inventory_change;
 pub mod latency;
 pub mod membership;
-pub mod path;
+pub mod own_network;
+pub mod probe_runs;
 pub mod quorum;
 pub mod references;
 pub mod schedule;
-pub mod sizes;
-pub mod stored;
-pub mod track;
 pub mod trusting;
 pub mod view;
 

@@ -11,7 +11,7 @@ use crate::model::policy::Policy;
 use crate::model::subject::{Name, Subject};
 use crate::model::time::Now;
 
-use super::track::Run;
+use super::probe_runs::Run;
 
 /// All places outside this machine that could prove our path.
 #[derive(Debug, Clone, Default)]

@@ -2,14 +2,14 @@
 
 mod budget;
 mod bursts;
+mod client_hello;
 mod clock;
 mod freshness;
-mod hello;
 mod in_flight;
 mod listeners;
-mod path;
+mod own_network;
+mod probe_runs;
 mod quorum;
 mod schedule;
-mod track;
 
 use crate::model::fixture::{at, inventory, name, of};

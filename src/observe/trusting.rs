@@ -7,7 +7,7 @@ use crate::model::certificate::{Distrust, Trust};
 use crate::model::policy::Policy;
 use crate::model::time::Now;
 
-use super::track::Run;
+use super::probe_runs::Run;
 
 /// Handshakes that were trusted and refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -18,16 +18,16 @@ use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::Symptom;
 
-use super::dates::Dates;
+use super::certificate_files::FilesView;
+use super::client_hello::{ClientHellos, Passage};
+use super::clock_error::ClockError;
+use super::database_growth::DatabaseGrowth;
 use super::elections::Elections;
-use super::hello::{Hellos, Passage};
 use super::inventory_change::{Fate, InventoryChange};
-use super::path::Path;
+use super::own_network::OwnNetwork;
+use super::probe_runs::{Confirmation, ProbeRuns};
 use super::quorum::Count;
 use super::references::References;
-use super::sizes::Sizes;
-use super::stored::FilesView;
-use super::track::{Confirmation, Track};
 use super::trusting::Trusting;
 
 mod apply;
@@ -116,7 +116,7 @@ pub struct ServedSeen {
 pub struct View {
     inventory: Arc<Inventory>,
     policy: Arc<Policy>,
-    tracks: BTreeMap<(Subject, Aspect), Track>,
+    tracks: BTreeMap<(Subject, Aspect), ProbeRuns>,
     pictures: BTreeMap<Name, Arc<ClusterSnapshot>>,
     vantage: BTreeMap<Probe, Arc<Observation>>,
     served: BTreeMap<Subject, ServedSeen>,
@@ -124,7 +124,7 @@ pub struct View {
     counts: BTreeMap<Subject, (Now, Count)>,
     statuses: BTreeMap<Subject, (Now, MemberStatus)>,
     elections: BTreeMap<Subject, Elections>,
-    sizes: BTreeMap<Subject, Sizes>,
+    sizes: BTreeMap<Subject, DatabaseGrowth>,
     metrics: BTreeMap<Subject, (Now, MemberMetrics)>,
     alarm_lists: BTreeMap<Subject, (Now, Vec<EtcdAlarm>)>,
     /// By member: the list of all members as it reports it.
@@ -135,9 +135,9 @@ pub struct View {
     chosen: BTreeMap<Subject, Chosen>,
     /// Members that used TLS in their latest probe where none is configured, or none where it is.
     tls_mismatch: BTreeMap<Subject, Unseen>,
-    dates: Dates,
-    hellos: BTreeMap<Subject, Hellos>,
-    path: Path,
+    dates: ClockError,
+    hellos: BTreeMap<Subject, ClientHellos>,
+    path: OwnNetwork,
     void_until: Option<Mono>,
     references: References,
     /// When a subject moved to another address: probes of it that were scheduled before that are ignored.
@@ -168,9 +168,9 @@ impl View {
             lists_asked: BTreeMap::new(),
             chosen: BTreeMap::new(),
             tls_mismatch: BTreeMap::new(),
-            dates: Dates::default(),
+            dates: ClockError::default(),
             hellos: BTreeMap::new(),
-            path: Path::default(),
+            path: OwnNetwork::default(),
             void_until: None,
             moved: BTreeMap::new(),
         }
@@ -241,7 +241,7 @@ impl View {
         if probe.kind == ProbeKind::Readyz {
             self.hellos.entry(probe.subject.clone()).or_default().take_overdue();
         }
-        let is_first = |track: &mut Track| track.take_overdue(now);
+        let is_first = |track: &mut ProbeRuns| track.take_overdue(now);
         // Members of a round have a deadline of their own, and everything else decides nothing alone.
         let decides = matches!(probe.kind, ProbeKind::Readyz | ProbeKind::Reference);
         let is_void = self.void_until.is_some_and(|until| scheduled < until);
@@ -272,7 +272,7 @@ impl View {
     /// confirmed anew.
     pub fn forget_until(&mut self, until: Mono) {
         self.void_until = Some(until);
-        self.tracks.values_mut().for_each(Track::forget_bad);
+        self.tracks.values_mut().for_each(ProbeRuns::forget_bad);
         self.references.forget_silence();
     }
 
@@ -280,13 +280,13 @@ impl View {
     #[must_use]
     pub fn hello(&self, probe: &Probe) -> Hello {
         let hellos = self.hellos.get(&probe.subject).filter(|_| probe.kind != ProbeKind::Chain);
-        hellos.map_or(Hello::Large, Hellos::next)
+        hellos.map_or(Hello::Large, ClientHellos::next)
     }
 
     /// Whether the path to `subject` takes a large ClientHello.
     #[must_use]
     pub fn passage(&self, subject: &Subject) -> Passage {
-        self.hellos.get(subject).map_or(Passage::Unknown, Hellos::passage)
+        self.hellos.get(subject).map_or(Passage::Unknown, ClientHellos::passage)
     }
 
     /// Whether a probe of `subject` scheduled at `scheduled` still shows the state at `now`.
@@ -309,13 +309,13 @@ impl View {
 
     /// Proof of our own path.
     #[must_use]
-    pub const fn path(&self) -> &Path {
+    pub const fn path(&self) -> &OwnNetwork {
         &self.path
     }
 
     /// One subject under one aspect; `None` before its first probe.
     #[must_use]
-    pub fn track(&self, subject: &Subject, aspect: Aspect) -> Option<&Track> {
+    pub fn track(&self, subject: &Subject, aspect: Aspect) -> Option<&ProbeRuns> {
         self.tracks.get(&(subject.clone(), aspect))
     }
 
@@ -386,7 +386,7 @@ impl View {
 
     /// How an etcd member's database has grown.
     #[must_use]
-    pub fn sizes(&self, member: &Subject) -> Option<&Sizes> {
+    pub fn sizes(&self, member: &Subject) -> Option<&DatabaseGrowth> {
         self.sizes.get(member)
     }
 
@@ -443,7 +443,7 @@ impl View {
     }
 
     /// Every subject followed under the aspect `Answer`, with its track.
-    pub fn answering(&self) -> impl Iterator<Item = (&Subject, &Track)> {
+    pub fn answering(&self) -> impl Iterator<Item = (&Subject, &ProbeRuns)> {
         self.tracks
             .iter()
             .filter(|((_, aspect), _)| *aspect == Aspect::Answer)

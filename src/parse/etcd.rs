@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of the wire format. Called by `collect/etcd/answers.rs`.
 
-use super::shown::shown;
+use super::sanitize::shown;
 use crate::model::etcd::{EtcdAlarm, EtcdAlarmKind};
 
 /// Alarms kept of one status; there are two kinds and at most a dozen members.

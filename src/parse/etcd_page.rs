@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::exposition::{Sample, samples};
-use super::shown::shown;
+use super::sanitize::shown;
 use crate::model::etcd::{Buckets, MemberMetrics};
 use crate::model::time::UnixTime;
 

@@ -3,7 +3,7 @@
 //! Upstream calls this text human-only, so the status code decides and the names read here only explain. Does not use
 //! the status code. Called by `collect/apiserver.rs`.
 
-use super::shown::shown;
+use super::sanitize::shown;
 use crate::model::health::Health;
 
 /// Longest name kept of one check; the longest of a stock apiserver has about 70 characters.

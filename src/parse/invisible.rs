@@ -3,15 +3,15 @@
 //!
 //! Finds and names them; whether one does harm at its place is decided by the caller.
 
-use super::flaw::Flaw;
+use super::diagnostic::Diagnostic;
 use super::yaml::Position;
 
 /// Findings in one text; a file that was pasted whole has one on every line.
 const MOST: usize = 20;
 
 /// Warnings about the invisible characters in `text`; those in comments do no harm.
-pub(crate) fn flaws(text: &str) -> Vec<Flaw> {
-    let mut flaws = Vec::new();
+pub(crate) fn diagnostics(text: &str) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
     let mut more = 0_usize;
     for (line, number) in text.lines().zip(1..) {
         if line.trim_start().starts_with('#') {
@@ -21,19 +21,19 @@ pub(crate) fn flaws(text: &str) -> Vec<Flaw> {
             if !is_invisible(character) {
                 continue;
             }
-            if flaws.len() == MOST {
+            if diagnostics.len() == MOST {
                 more += 1;
                 continue;
             }
             let what = format!("the invisible character {} stands here", named(character));
             let hint = "delete it, or type a plain space in its place; editors and web pages leave such behind";
-            flaws.push(Flaw::warning(Position { line: number, column }, what).hint(hint));
+            diagnostics.push(Diagnostic::warning(Position { line: number, column }, what).hint(hint));
         }
     }
     if more > 0 {
-        flaws.push(Flaw::warning(None, format!("{more} more invisible characters")));
+        diagnostics.push(Diagnostic::warning(None, format!("{more} more invisible characters")));
     }
-    flaws
+    diagnostics
 }
 
 /// `text` with invisible characters written by number, as `<U+200B>`.
@@ -117,9 +117,11 @@ mod tests {
             ("a: \u{7}\n", &[(1, 4, "U+0007 (control character)")]),
             ("a: \u{e0041}\n", &[(1, 4, "U+E0041 (tag)")]),
         ] {
-            let found: Vec<_> = flaws(text)
+            let found: Vec<_> = diagnostics(text)
                 .into_iter()
-                .map(|flaw| (flaw.position.unwrap().line, flaw.position.unwrap().column, flaw.what))
+                .map(|diagnostic| {
+                    (diagnostic.position.unwrap().line, diagnostic.position.unwrap().column, diagnostic.what)
+                })
                 .collect();
 
             let expected: Vec<_> = places
@@ -132,9 +134,9 @@ mod tests {
 
     #[test]
     fn many_are_counted() {
-        let flaws = flaws(&"\u{a0}".repeat(100));
+        let diagnostics = diagnostics(&"\u{a0}".repeat(100));
 
-        assert_eq!((flaws.len(), flaws[MOST].what.as_str()), (MOST + 1, "80 more invisible characters"));
+        assert_eq!((diagnostics.len(), diagnostics[MOST].what.as_str()), (MOST + 1, "80 more invisible characters"));
     }
 
     proptest! {
@@ -143,7 +145,7 @@ mod tests {
             let out = shown(&text);
 
             prop_assert!(!out.chars().any(|c| !matches!(c, '\n' | '\t' | '\r') && is_invisible(c)));
-            prop_assert_eq!(flaws(&out).len(), 0);
+            prop_assert_eq!(diagnostics(&out).len(), 0);
         }
     }
 }

@@ -10,7 +10,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::shown::shown;
+use super::sanitize::shown;
 use super::x509;
 use crate::model::certificate::Fingerprint;
 use crate::model::time::UnixTime;

@@ -3,7 +3,7 @@
 //! Complains only about what the chosen context uses: other contexts may be broken or foreign. Opens no file it
 //! names and runs no program; whether a plugin may run at all is the configuration's decision. Called by it.
 
-pub mod held;
+pub mod embedded;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use base64::Engine as _;
 use secrecy::{SecretSlice, SecretString};
 use url::{Host, Url};
 
-use super::flaw::Flaw;
+use super::diagnostic::Diagnostic;
 use super::invisible;
 use super::text;
 use super::yaml::{self, Node, Position, Value};
@@ -90,25 +90,25 @@ pub struct Exec {
 ///
 /// YAML or JSON, one or more documents, of which the first to define a name wins, as in kubectl.
 #[must_use]
-pub fn choose(bytes: &[u8], context: Option<&str>) -> (Option<Chosen>, Vec<Flaw>) {
+pub fn choose(bytes: &[u8], context: Option<&str>) -> (Option<Chosen>, Vec<Diagnostic>) {
     let text = text::decode(bytes).0;
     let documents = match yaml::documents(&text) {
         Ok(documents) => documents,
         Err(fault) => {
-            let fault = Flaw::error(fault.position, fault.what);
-            return (None, std::iter::once(fault).chain(invisible::flaws(&text)).collect());
+            let fault = Diagnostic::error(fault.position, fault.what);
+            return (None, std::iter::once(fault).chain(invisible::diagnostics(&text)).collect());
         }
     };
-    let mut reading = Reading { documents: &documents, flaws: Vec::new() };
+    let mut reading = Reading { documents: &documents, diagnostics: Vec::new() };
     let chosen = reading.choose(context);
-    let mut flaws = reading.flaws;
-    flaws.extend(invisible::flaws(&text));
-    (chosen, flaws)
+    let mut diagnostics = reading.diagnostics;
+    diagnostics.extend(invisible::diagnostics(&text));
+    (chosen, diagnostics)
 }
 
 struct Reading<'a> {
     documents: &'a [Node],
-    flaws: Vec<Flaw>,
+    diagnostics: Vec<Diagnostic>,
 }
 
 impl<'a> Reading<'a> {
@@ -116,7 +116,7 @@ impl<'a> Reading<'a> {
         let current = self.documents.iter().find_map(|document| document.field("current-context"));
         let Some(name) = wanted.or_else(|| current?.scalar()).filter(|name| !name.is_empty()) else {
             let hint = format!("name the context to use; there are: {}", self.names("contexts"));
-            self.flaws.push(Flaw::error(None, "no current-context is set").hint(hint));
+            self.diagnostics.push(Diagnostic::error(None, "no current-context is set").hint(hint));
             return None;
         };
         let position = current.filter(|_| wanted.is_none()).map(|node| node.position);
@@ -131,7 +131,7 @@ impl<'a> Reading<'a> {
             .filter(|name| !name.value.is_empty())
             .and_then(|it| self.named("users", "user", &it.value, Some(it.position)));
         if context.field("cluster").is_none() {
-            self.flaws.push(Flaw::error(context.position, format!("context '{name}' names no cluster")));
+            self.diagnostics.push(Diagnostic::error(context.position, format!("context '{name}' names no cluster")));
         }
         let mut chosen = Chosen {
             context: name.to_owned(),
@@ -157,10 +157,10 @@ impl<'a> Reading<'a> {
         match self.text(cluster, "server") {
             Some(url) => match server(&url) {
                 Ok(server) => chosen.server = Some(server),
-                Err(flaw) => self.flaws.push(flaw),
+                Err(diagnostic) => self.diagnostics.push(diagnostic),
             },
             None if cluster.field("server").is_none() => {
-                self.flaws.push(Flaw::error(cluster.position, "the cluster has no server"));
+                self.diagnostics.push(Diagnostic::error(cluster.position, "the cluster has no server"));
             }
             None => {}
         }
@@ -171,15 +171,18 @@ impl<'a> Reading<'a> {
             .iter()
             .any(|key| cluster.field(key).is_some_and(|node| node.scalar() != Some("")));
         if !has_authority && insecure.is_none() {
-            self.flaws.push(
-                Flaw::warning(cluster.position, "no certificate-authority, so certificates served cannot be verified")
-                    .hint("kubectl trusts this machine's authorities here; vedette trusts none it was not given"),
+            self.diagnostics.push(
+                Diagnostic::warning(
+                    cluster.position,
+                    "no certificate-authority, so certificates served cannot be verified",
+                )
+                .hint("kubectl trusts this machine's authorities here; vedette trusts none it was not given"),
             );
         }
         if let Some(node) = insecure {
             chosen.authorities = None;
-            self.flaws.push(
-                Flaw::warning(
+            self.diagnostics.push(
+                Diagnostic::warning(
                     node.position,
                     "certificate verification is switched off, so nothing is known of the chain",
                 )
@@ -198,13 +201,14 @@ impl<'a> Reading<'a> {
         ] {
             // Tools write every key, and those that they do not use as an empty text.
             if let Some(node) = user.field(key).filter(|node| says_something(node)) {
-                self.flaws.push(Flaw::error(node.position, format!("'{key}' is not supported")).hint(instead));
+                self.diagnostics
+                    .push(Diagnostic::error(node.position, format!("'{key}' is not supported")).hint(instead));
             }
         }
         for key in ["as", "as-uid", "as-groups", "as-user-extra"] {
             if let Some(node) = user.field(key).filter(|node| says_something(node)) {
-                self.flaws.push(
-                    Flaw::warning(node.position, format!("'{key}' is ignored: vedette impersonates nobody"))
+                self.diagnostics.push(
+                    Diagnostic::warning(node.position, format!("'{key}' is ignored: vedette impersonates nobody"))
                         .hint("give it a user that has the rights itself"),
                 );
             }
@@ -228,11 +232,11 @@ impl<'a> Reading<'a> {
     }
 
     fn exec(&mut self, node: &'a Node) -> Option<Exec> {
-        let flaws_before = self.flaws.len();
+        let flaws_before = self.diagnostics.len();
         let api_version = self.text(node, "apiVersion").map(|text| text.value).unwrap_or_default();
         if !matches!(api_version.as_str(), "client.authentication.k8s.io/v1" | "client.authentication.k8s.io/v1beta1") {
-            self.flaws.push(
-                Flaw::error(
+            self.diagnostics.push(
+                Diagnostic::error(
                     node.position,
                     "the exec plugin speaks neither client.authentication.k8s.io/v1 nor v1beta1",
                 )
@@ -241,10 +245,11 @@ impl<'a> Reading<'a> {
         }
         let command = self.text(node, "command").map(|text| text.value).unwrap_or_default();
         if command.is_empty() {
-            self.flaws.push(Flaw::error(node.position, "the exec plugin has no command"));
+            self.diagnostics.push(Diagnostic::error(node.position, "the exec plugin has no command"));
         }
         if let Some(mode) = node.field("interactiveMode").filter(|mode| mode.scalar() == Some("Always")) {
-            self.flaws.push(Flaw::error(mode.position, "the exec plugin wants to talk to a person, and there is none"));
+            self.diagnostics
+                .push(Diagnostic::error(mode.position, "the exec plugin wants to talk to a person, and there is none"));
         }
         let args = self.list(node, "args").iter().filter_map(|arg| self.scalar("args", arg)).collect();
         let mut env = BTreeMap::new();
@@ -255,7 +260,7 @@ impl<'a> Reading<'a> {
         }
         let provides_cluster_info =
             node.field("provideClusterInfo").is_some_and(|answer| answer.scalar() == Some("true"));
-        let is_sound = self.flaws.len() == flaws_before;
+        let is_sound = self.diagnostics.len() == flaws_before;
         is_sound.then_some(Exec { api_version, command, args, env, provides_cluster_info })
     }
 
@@ -264,7 +269,8 @@ impl<'a> Reading<'a> {
         let entry = self.entries(list).find(|entry| entry.field("name").and_then(Node::scalar) == Some(name));
         let Some(entry) = entry else {
             let hint = format!("there are: {}", self.names(list));
-            self.flaws.push(Flaw::error(position, format!("no {body} '{}'", name.escape_debug())).hint(hint));
+            self.diagnostics
+                .push(Diagnostic::error(position, format!("no {body} '{}'", name.escape_debug())).hint(hint));
             return None;
         };
         entry.field(body).or_else(|| {
@@ -272,7 +278,8 @@ impl<'a> Reading<'a> {
             if body == "user" {
                 return None;
             }
-            self.flaws.push(Flaw::error(entry.position, format!("{body} '{}' is empty", name.escape_debug())));
+            self.diagnostics
+                .push(Diagnostic::error(entry.position, format!("{body} '{}' is empty", name.escape_debug())));
             None
         })
     }
@@ -302,8 +309,8 @@ impl<'a> Reading<'a> {
             return match base64::engine::general_purpose::STANDARD.decode(compact) {
                 Ok(bytes) => Some(Located { position: text.position, value: inline(bytes) }),
                 Err(_) => {
-                    self.flaws.push(
-                        Flaw::error(text.position, format!("'{embedded}' is not base64"))
+                    self.diagnostics.push(
+                        Diagnostic::error(text.position, format!("'{embedded}' is not base64"))
                             .hint(format!("for a file name use '{file}'")),
                     );
                     None
@@ -323,7 +330,8 @@ impl<'a> Reading<'a> {
     fn scalar(&mut self, key: &str, node: &Node) -> Option<String> {
         let text = node.scalar();
         if text.is_none() {
-            self.flaws.push(Flaw::error(node.position, format!("'{key}' must be a string, and is {}", node.kind())));
+            self.diagnostics
+                .push(Diagnostic::error(node.position, format!("'{key}' must be a string, and is {}", node.kind())));
         }
         text.map(str::to_owned)
     }
@@ -334,8 +342,10 @@ impl<'a> Reading<'a> {
             None => &[],
             Some((Value::List(items), _)) => items,
             Some((_, field)) => {
-                self.flaws
-                    .push(Flaw::error(field.position, format!("'{key}' must be a list, and is {}", field.kind())));
+                self.diagnostics.push(Diagnostic::error(
+                    field.position,
+                    format!("'{key}' must be a list, and is {}", field.kind()),
+                ));
                 &[]
             }
         }
@@ -353,12 +363,12 @@ const fn says_something(node: &Node) -> bool {
     }
 }
 
-fn server(url: &Located<String>) -> Result<Server, Flaw> {
+fn server(url: &Located<String>) -> Result<Server, Diagnostic> {
     let Located { position, value } = url;
     // kubectl accepts a bare host as well, and then uses plain HTTP.
     let parsed = Url::parse(value).ok().filter(|url| url.scheme() == "https");
     let Some((parsed, host)) = parsed.as_ref().and_then(|url| Some((url, url.host()?))) else {
-        return Err(Flaw::error(*position, "the server is not an https URL"));
+        return Err(Diagnostic::error(*position, "the server is not an https URL"));
     };
     Ok(Server {
         position: *position,

@@ -3,22 +3,22 @@
 //! Nothing here opens, dials, knows a path's meaning or asks for the time. What comes from a peer is shortened and
 //! escaped, so that it can go on a screen or into a mail as it is.
 
-pub(crate) mod complaint;
+pub mod answer_origin;
+pub mod certificate_files;
+mod der;
+pub mod diagnostic;
+pub(crate) mod error_output;
 pub mod etcd;
 pub mod etcd_page;
 pub mod exposition;
-pub mod flaw;
-pub mod foreign;
 pub mod health;
 pub(crate) mod invisible;
 pub mod jwt;
 pub mod kubeconfig;
 pub mod pem;
-mod shown;
-pub mod stored;
+mod sanitize;
 mod talosconfig;
 pub mod text;
-mod tlv;
 pub mod version;
 pub mod x509;
 pub mod yaml;

@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use super::shown::shown;
+use super::sanitize::shown;
 
 /// Longest version text kept: `v1.36.3-eks-0123abc` and the like are under 40.
 const MAX_VERSION: usize = 64;

@@ -10,8 +10,8 @@ use x509_parser::nom::Parser as _;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
-use super::shown::{clip, prints, push, shown};
-use super::tlv::{Element, Elements};
+use super::der::{Element, Elements};
+use super::sanitize::{clip, prints, push, shown};
 use crate::model::certificate::{Certificate, Fingerprint};
 use crate::model::time::UnixTime;
 

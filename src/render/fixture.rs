@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::certificate::{Certificate, Class, Fingerprint, Served, Trust};
+use crate::model::certificate_files::{FileFault, FilesReading, Item, ItemKind, Life, SourceReading, StoredFile};
 use crate::model::etcd::{
     EtcdAlarm, EtcdAlarmKind, MemberAnswer, MemberFacts, MemberStatus, Quota, QuotaSource, Slowest,
 };
@@ -22,7 +23,6 @@ use crate::model::probe::{Connection, Probe, ProbeId, ProbeKind};
 use crate::model::reload::Configured;
 use crate::model::rule::{Level, RuleId};
 use crate::model::snapshot::{ClusterSnapshot, Counters, HeartbeatState, Snapshot};
-use crate::model::stored::{FileFault, FilesReading, Item, ItemKind, Life, SourceReading, StoredFile};
 use crate::model::subject::{Name, Subject};
 use crate::model::tally::{Ended, Series, Tally};
 use crate::model::time::{Mono, Now, UnixTime};

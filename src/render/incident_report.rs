@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::judge::commands::{Commands, guess};
 use crate::judge::phrases;
 use crate::judge::words::{self, Addresses};
-use crate::model::hosts::Hosts;
+use crate::model::host_access::Hosts;
 use crate::model::incident::Incident;
 use crate::model::inventory::Inventory;
 use crate::model::snapshot::Snapshot;
@@ -38,8 +38,7 @@ pub struct IncidentReport {
     /// The same in seconds since 1970.
     pub until_seconds: Option<i64>,
     /// How long it lasted, or has lasted so far.
-    #[serde(rename = "duration_seconds")]
-    pub lasting_seconds: u64,
+    pub duration_seconds: u64,
     /// Whether it ended because it is no longer watched.
     pub withdrawn: bool,
     /// The finding the thread is named after.
@@ -112,11 +111,9 @@ pub struct SilenceReport {
     /// Until when.
     pub until: String,
     /// Why.
-    #[serde(rename = "comment")]
-    pub reason: String,
+    pub comment: String,
     /// Who asked for it.
-    #[serde(rename = "author")]
-    pub by: String,
+    pub author: String,
     /// The mail that was withheld and never sent: `first`, `escalated` and so on.
     pub withheld: Option<String>,
 }
@@ -158,7 +155,7 @@ pub fn of(incident: &Incident, addresses: &Addresses, now: UnixTime) -> Incident
         since_seconds: incident.opened.as_secs(),
         until: over.map(|at| at.to_string()),
         until_seconds: over.map(UnixTime::as_secs),
-        lasting_seconds: over.unwrap_or(now).since(incident.opened).as_secs(),
+        duration_seconds: over.unwrap_or(now).since(incident.opened).as_secs(),
         withdrawn: incident.over.is_some_and(|over| over.withdrawn),
         headline: named(&incident.headline),
         cause: incident.cause.as_ref().filter(|cause| cause.key() != incident.headline.key()).map(named),
@@ -168,8 +165,8 @@ pub fn of(incident: &Incident, addresses: &Addresses, now: UnixTime) -> Incident
         silences: incident.silenced.as_ref().map(|silence_effect| SilenceReport {
             since: silence_effect.silence.since.to_string(),
             until: silence_effect.silence.until.to_string(),
-            reason: line(&silence_effect.silence.reason, LONGEST),
-            by: line(&silence_effect.silence.by, LONGEST),
+            comment: line(&silence_effect.silence.comment, LONGEST),
+            author: line(&silence_effect.silence.author, LONGEST),
             withheld: silence_effect.withheld.map(|reason| reason.as_str().to_owned()),
         }),
         next: None,
@@ -264,7 +261,7 @@ pub fn text(report: &IncidentReport) -> String {
             "silenced",
             &format!(
                 "from {} to {} by {}: {}",
-                silence_report.since, silence_report.until, silence_report.by, silence_report.reason
+                silence_report.since, silence_report.until, silence_report.author, silence_report.comment
             ),
         );
     }
@@ -308,7 +305,7 @@ fn state(report: &IncidentReport) -> &'static str {
 }
 
 fn lasted(report: &IncidentReport) -> String {
-    phrases::lasting(Duration::from_secs(report.lasting_seconds))
+    phrases::lasting(Duration::from_secs(report.duration_seconds))
 }
 
 /// Mails about it; an incident without any says whether a silence is the reason.

@@ -16,17 +16,14 @@ pub struct SilenceRequest {
     /// The cluster's name.
     pub cluster: String,
     /// How long, from now.
-    #[serde(rename = "duration_seconds")]
-    pub lasting_seconds: u64,
+    pub duration_seconds: u64,
     /// Why.
-    #[serde(rename = "comment")]
-    pub reason: String,
+    pub comment: String,
     /// Whether it covers even an outage of the whole cluster.
-    #[serde(default, rename = "include_outages")]
-    pub even_if_dead: bool,
+    #[serde(default)]
+    pub include_outages: bool,
     /// What who asks calls themselves.
-    #[serde(rename = "author")]
-    pub by: Option<String>,
+    pub author: Option<String>,
 }
 
 /// The result of an order.
@@ -52,17 +49,13 @@ pub struct Shown {
     /// How much of it is left.
     pub seconds_left: u64,
     /// How long it lasts in all.
-    #[serde(rename = "duration_seconds")]
-    pub lasting_seconds: u64,
+    pub duration_seconds: u64,
     /// Why.
-    #[serde(rename = "comment")]
-    pub reason: String,
+    pub comment: String,
     /// Who asked for it.
-    #[serde(rename = "author")]
-    pub by: String,
+    pub author: String,
     /// Whether it withholds even an outage of the whole cluster.
-    #[serde(rename = "include_outages")]
-    pub even_if_dead: bool,
+    pub include_outages: bool,
 }
 
 /// What there is to show of `silence`.
@@ -73,27 +66,27 @@ pub fn shown(silence: &Silence, now: UnixTime) -> Shown {
         since: silence.since.to_string(),
         until: silence.until.to_string(),
         seconds_left: silence.until.since(now).as_secs(),
-        lasting_seconds: silence.until.since(silence.since).as_secs(),
-        reason: line(&silence.reason, 200),
-        by: line(&silence.by, 80),
-        even_if_dead: silence.even_if_dead,
+        duration_seconds: silence.until.since(silence.since).as_secs(),
+        comment: line(&silence.comment, 200),
+        author: line(&silence.author, 80),
+        include_outages: silence.include_outages,
     }
 }
 
 /// What was achieved, in sentences.
 #[must_use]
 pub fn begun(answer: &Answer) -> String {
-    let Shown { cluster, until, lasting_seconds, by, even_if_dead, .. } = &answer.silence;
-    let lasting = phrases::lasting(std::time::Duration::from_secs(*lasting_seconds));
-    let mut text = format!("{cluster} is silenced until {until} ({lasting}), by {by}.\n");
-    text.push_str(if *even_if_dead {
+    let Shown { cluster, until, duration_seconds, author, include_outages, .. } = &answer.silence;
+    let lasting = phrases::lasting(std::time::Duration::from_secs(*duration_seconds));
+    let mut text = format!("{cluster} is silenced until {until} ({lasting}), by {author}.\n");
+    text.push_str(if *include_outages {
         "No mail about it, not even of a full outage; what was mailed before is still mailed when it is resolved.\n"
     } else {
         "No mail about it, except of a full outage; what was mailed before is still mailed when it is resolved. \
          Monitoring continues.\n"
     });
     if let Some(replaced) = &answer.replaced {
-        text.push_str(&format!("It replaces a silence until {} by {}.\n", replaced.until, replaced.by));
+        text.push_str(&format!("It replaces a silence until {} by {}.\n", replaced.until, replaced.author));
     }
     text
 }
@@ -101,8 +94,8 @@ pub fn begun(answer: &Answer) -> String {
 /// That it is over, in a sentence.
 #[must_use]
 pub fn ended(answer: &Answer) -> String {
-    let Shown { cluster, since, by, .. } = &answer.silence;
-    format!("The silence of {cluster} since {since} by {by} has ended. Anything still wrong is mailed now.\n")
+    let Shown { cluster, since, author, .. } = &answer.silence;
+    format!("The silence of {cluster} since {since} by {author} has ended. Anything still wrong is mailed now.\n")
 }
 
 /// All silences, one line each.
@@ -120,9 +113,9 @@ pub fn table(silences: &[Shown]) -> String {
             silence.cluster.clone(),
             phrases::lasting(std::time::Duration::from_secs(silence.seconds_left)),
             silence.until.clone(),
-            if silence.even_if_dead { "suppressed" } else { "notified" }.into(),
-            silence.by.clone(),
-            silence.reason.clone(),
+            if silence.include_outages { "suppressed" } else { "notified" }.into(),
+            silence.author.clone(),
+            silence.comment.clone(),
         ]);
     }
     super::incident_report::lines(table)

@@ -11,8 +11,8 @@ const JUST_ENDED: Duration = Duration::from_secs(60);
 /// The sentence; `None` when no silence has to do with this message.
 pub(super) fn sentence(message: &Message) -> Option<String> {
     let silence = &message.incident.silenced.as_ref()?.silence;
-    let (cluster, until, by) = (&silence.cluster, silence.until, &silence.by);
-    let why = format!("by {by}: {}", silence.reason.trim_end_matches('.'));
+    let (cluster, until, author) = (&silence.cluster, silence.until, &silence.author);
+    let why = format!("by {author}: {}", silence.comment.trim_end_matches('.'));
     if until > message.composed {
         let in_spite = match message.reason {
             MessageReason::Resolved | MessageReason::HappenedWhileMute => "you had a mail when it began",

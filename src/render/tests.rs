@@ -146,9 +146,9 @@ fn a_mail_says_what_a_silence_has_to_do_with_it() {
             cluster: "prod-eu1".parse().unwrap(),
             since: composed.minus(Duration::from_secs(7200)),
             until,
-            reason: "etcd is defragmented.".into(),
-            by: "anna (uid 1000)".into(),
-            even_if_dead: false,
+            comment: "etcd is defragmented.".into(),
+            author: "anna (uid 1000)".into(),
+            include_outages: false,
         };
         delivery.message.incident.silenced = Some(SilenceEffect { silence, withheld: None });
         let told = text(&document(&delivery)).replace('\n', " ");
@@ -451,7 +451,7 @@ fn incidents_in_a_table_and_one_in_full() {
 fn silences_in_a_table_and_in_sentences() {
     let now = OPENED.plus(Duration::from_secs(60));
     let shown = silence::shown(&maintenance(), now);
-    let replaced = silence::Shown { even_if_dead: true, ..shown.clone() };
+    let replaced = silence::Shown { include_outages: true, ..shown.clone() };
     let answer = silence::Answer { silence: shown.clone(), replaced: Some(replaced.clone()), problem: None };
     let dead = silence::Answer { silence: replaced.clone(), replaced: None, problem: None };
 
@@ -465,9 +465,9 @@ fn maintenance() -> Silence {
         cluster: "prod-eu1".parse().unwrap(),
         since: OPENED,
         until: OPENED.plus(Duration::from_secs(5400)),
-        reason: "etcd is defragmented".into(),
-        by: "anna (uid 1000)".into(),
-        even_if_dead: false,
+        comment: "etcd is defragmented".into(),
+        author: "anna (uid 1000)".into(),
+        include_outages: false,
     }
 }
 

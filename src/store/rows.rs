@@ -77,9 +77,9 @@ fn put_silence(transaction: &Transaction<'_>, silence: &Silence) -> Result<(), S
             silence.cluster.as_str(),
             silence.since.to_string(),
             silence.until.to_string(),
-            silence.reason,
-            silence.by,
-            silence.even_if_dead,
+            silence.comment,
+            silence.author,
+            silence.include_outages,
             json(silence)?
         ])?;
     Ok(())

@@ -469,9 +469,9 @@ fn silence(cluster: &str, hours: u64) -> Silence {
         cluster: cluster.parse().unwrap(),
         since: NOW,
         until: NOW.plus(Duration::from_secs(hours * 3600)),
-        reason: "etcd is defragmented".into(),
-        by: "anna (uid 1000)".into(),
-        even_if_dead: hours > 1,
+        comment: "etcd is defragmented".into(),
+        author: "anna (uid 1000)".into(),
+        include_outages: hours > 1,
     }
 }
 

@@ -18,13 +18,13 @@ use tokio_util::task::TaskTracker;
 use tonic::body::Body;
 use tonic::{Code, Response};
 
+use super::super::connection_end::{Ending, Watch};
 use super::super::context::{KeptConnection, ProbeContext};
-use super::super::fault;
+use super::super::error_cause;
 use super::super::handshake::Alpn;
 use super::super::identity::ReadyCredentials;
 use super::super::phase_timer::PhaseTimer;
 use super::super::tls_endpoint::TlsEndpoint;
-use super::super::watched::{Ending, Watch};
 use super::MemberProgress;
 use super::answers::{self, Question};
 use super::channel::Channel;
@@ -428,7 +428,7 @@ impl Open {
     /// Why there is no answer that can be read: the connection's own record is the most precise.
     fn broken_by(&self, status: &tonic::Status) -> Cause {
         let source = status.source();
-        let said = self.watch.cause().or_else(|| source.and_then(fault::in_sources));
+        let said = self.watch.cause().or_else(|| source.and_then(error_cause::in_sources));
         said.unwrap_or_else(|| {
             if status.code() == Code::OutOfRange {
                 // A message beyond its bound, by the length it claims.
@@ -487,7 +487,7 @@ async fn open(
         let watch = Arc::clone(&watch);
         async move {
             if let Err(error) = driver.await {
-                watch.broke(fault::of_http(&error));
+                watch.broke(error_cause::of_http(&error));
             }
         }
     };

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use http::Uri;
 
 use super::super::connect;
+use super::super::connection_end::Watched;
 use super::super::context::ProbeContext;
 use super::super::handshake::Alpn;
 use super::super::http_get::{self, Answer, Question};
 use super::super::phase_timer::PhaseTimer;
 use super::super::tls_detection::TlsDetection;
 use super::super::tls_endpoint::TlsEndpoint;
-use super::super::watched::Watched;
 use crate::config::settings::Address;
 use crate::metered::{Meter, Metered};
 use crate::model::etcd::{Condition, MemberHealth, MemberMetrics};

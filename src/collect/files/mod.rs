@@ -22,9 +22,9 @@ use super::context::{ProbeContext, ProbeResult};
 use super::phase_timer::PhaseTimer;
 use crate::config::blocking::BlockingPool;
 use crate::config::settings::WatchedFiles;
+use crate::model::certificate_files::{FileFault, FilesReading, SourceReading};
 use crate::model::observation::Reading;
 use crate::model::phase::{Cause, Phase, Unseen};
-use crate::model::stored::{FileFault, FilesReading, SourceReading};
 use crate::model::time::Clock;
 
 /// All sources of a cluster, or of the vantage.

@@ -11,7 +11,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use zeroize::optimization_barrier;
 
-use crate::model::stored::FileFault;
+use crate::model::certificate_files::FileFault;
 use crate::parse::text::MAX_BYTES;
 
 /// A file that is written while it is read is read this often before it is called unsteady.

@@ -12,12 +12,12 @@ use secrecy::ExposeSecret as _;
 use super::open::{self, Buffer, FileStamp};
 use super::walk::{self, Candidate, Care};
 use crate::config::settings::{FilePlace, Source, WatchedFiles};
+use crate::model::certificate_files::{FileFault, Items, SourceReading, StoredFile, Trouble};
 use crate::model::inventory::OwnPart;
-use crate::model::stored::{FileFault, Items, SourceReading, StoredFile, Trouble};
 use crate::model::subject::Name;
 use crate::model::time::{Clock, Mono, UnixTime};
-use crate::parse::kubeconfig::held::PieceKind;
-use crate::parse::stored::{self, Contents};
+use crate::parse::certificate_files::{self, Contents};
+use crate::parse::kubeconfig::embedded::PieceKind;
 
 /// Certificates and tokens of one source that are kept: at 400 bytes each, 80 MB.
 const MAX_ITEMS: usize = 200_000;
@@ -196,9 +196,9 @@ impl SourceCache {
             issuer
         };
         match form {
-            As::Whatever(_) => stored::contents(bytes, &mut intern),
-            As::Piece(kind) => stored::piece(bytes, kind, &mut intern),
-            As::OwnToken => stored::piece(bytes, PieceKind::Token, &mut intern),
+            As::Whatever(_) => certificate_files::contents(bytes, &mut intern),
+            As::Piece(kind) => certificate_files::piece(bytes, kind, &mut intern),
+            As::OwnToken => certificate_files::piece(bytes, PieceKind::Token, &mut intern),
         }
     }
 }

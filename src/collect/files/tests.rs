@@ -15,7 +15,7 @@ use super::source::SourceCache;
 use super::*;
 use crate::config::settings::FilePlace;
 use crate::model::certificate::Class;
-use crate::model::stored::FileFault;
+use crate::model::certificate_files::FileFault;
 
 #[test]
 fn nothing_that_a_path_leads_to_hangs_or_is_lost() {

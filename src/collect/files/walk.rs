@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use super::glob;
 use super::open::fault;
 use crate::config::files::is_pattern;
-use crate::model::stored::FileFault;
+use crate::model::certificate_files::FileFault;
 
 /// Files of one source that are read.
 pub(super) const MAX_FILES: usize = 50_000;

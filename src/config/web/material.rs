@@ -9,11 +9,11 @@ use rustls::{InconsistentKeys, RootCertStore};
 use secrecy::ExposeSecret as _;
 
 use super::super::material::{Named, Use, chain, open_to_everyone};
-use super::super::raw::{Section, Wrong};
 use super::super::settings::Source;
+use super::super::yaml_tree::{Section, Wrong};
 use super::Reader;
 use super::tls::Tls;
-use crate::parse::flaw::Flaw;
+use crate::parse::diagnostic::Diagnostic;
 use crate::parse::pem;
 
 impl Reader<'_> {
@@ -21,13 +21,14 @@ impl Reader<'_> {
     pub(super) fn source(&self, section: &Section<'_>, file: &str, inline: &str, purpose: Use) -> Option<Source> {
         let complaints = self.context.complaints;
         if let (Some(_), Some(node)) = (section.find(file), section.find(inline)) {
-            complaints
-                .add(Flaw::error(node.position, format!("'{inline}' beside '{file}'")).hint("keep one of the two"));
+            complaints.add(
+                Diagnostic::error(node.position, format!("'{inline}' beside '{file}'")).hint("keep one of the two"),
+            );
             return None;
         }
         for entry in section.entries().iter().filter(|entry| entry.key == file || entry.key == inline) {
             if section.find(&entry.key).is_none() {
-                complaints.add(Flaw::error(entry.position, format!("'{}' is empty", entry.key)));
+                complaints.add(Diagnostic::error(entry.position, format!("'{}' is empty", entry.key)));
             }
         }
         let named = |key: &str| section.find(key).map(|node| Named { file: None, position: node.position });
@@ -47,9 +48,9 @@ impl Reader<'_> {
         let bytes = section.read(inline, |text| Ok(text.as_bytes().to_vec()))?;
         let source = Source::Inline(Arc::new(bytes.into()));
         if purpose == Use::Key
-            && let Some(flaw) = open_to_everyone(self.path, self.mode, named.position)
+            && let Some(diagnostic) = open_to_everyone(self.path, self.mode, named.position)
         {
-            complaints.add(flaw);
+            complaints.add(diagnostic);
         }
         self.context.examine(&source, purpose, named);
         Some(source)
@@ -64,11 +65,11 @@ impl Reader<'_> {
             keys.iter().find_map(|key| section.find(key)).map_or(section.position, |node| node.position)
         };
         if let Err(what) = tls.certified_key() {
-            let flaw = Flaw::error(position(["key_file", "key"]), what);
-            self.context.complaints.add(flaw.hint("give the key that the certificate was issued for"));
+            let diagnostic = Diagnostic::error(position(["key_file", "key"]), what);
+            self.context.complaints.add(diagnostic.hint("give the key that the certificate was issued for"));
         }
         if let Err(what) = tls.client_roots() {
-            self.context.complaints.add(Flaw::error(position(["client_ca_file", "client_ca"]), what));
+            self.context.complaints.add(Diagnostic::error(position(["client_ca_file", "client_ca"]), what));
         }
     }
 }

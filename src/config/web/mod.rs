@@ -23,10 +23,10 @@ use secrecy::ExposeSecret as _;
 use super::environment::{Environment, Sources};
 use super::material::chain;
 use super::problem::{Complaints, Problem};
-use super::raw::Section;
 use super::read_context::ReadContext;
 use super::source;
-use crate::parse::flaw::Flaw;
+use super::yaml_tree::Section;
+use crate::parse::diagnostic::Diagnostic;
 use crate::parse::yaml::Position;
 use crate::parse::{invisible, text, yaml};
 
@@ -83,7 +83,8 @@ pub fn read(path: &Path) -> Reading {
     match source::read_file(path) {
         Ok(contents) => from_bytes(contents.bytes.expose_secret(), contents.mode, path),
         Err(error) => {
-            let problem = Problem { file: path.display().to_string(), flaw: Flaw::error(None, chain(&error)) };
+            let problem =
+                Problem { file: path.display().to_string(), diagnostic: Diagnostic::error(None, chain(&error)) };
             Reading { files: vec![path.to_owned()], result: Err(vec![problem]) }
         }
     }
@@ -135,11 +136,13 @@ impl Reader<'_> {
     /// `None` only together with an error among the complaints; settings may still be incomplete beside errors.
     fn config(&self, text: &str) -> Option<WebConfig> {
         let complaints = self.context.complaints;
-        invisible::flaws(text).into_iter().for_each(|flaw| complaints.add(flaw));
-        let documents = yaml::documents(text).map_err(|fault| complaints.add(Flaw::error(fault.position, fault.what)));
+        invisible::diagnostics(text).into_iter().for_each(|diagnostic| complaints.add(diagnostic));
+        let documents =
+            yaml::documents(text).map_err(|fault| complaints.add(Diagnostic::error(fault.position, fault.what)));
         let documents = documents.ok()?;
         if let Some(second) = documents.get(1) {
-            complaints.add(Flaw::error(second.position, "a second document").hint("one file describes one listener"));
+            complaints
+                .add(Diagnostic::error(second.position, "a second document").hint("one file describes one listener"));
             return None;
         }
         let mut config = WebConfig::default();
@@ -154,8 +157,9 @@ impl Reader<'_> {
         }
         if config.tls.is_none() && config.users.is_empty() && !complaints.has_errors() {
             let position = documents.first().map_or(Position { line: 1, column: 1 }, |root| root.position);
-            let flaw = Flaw::warning(position, "neither TLS nor users: the listener is as open as without this file");
-            complaints.add(flaw.hint("add 'tls_server_config', 'basic_auth_users' or both"));
+            let diagnostic =
+                Diagnostic::warning(position, "neither TLS nor users: the listener is as open as without this file");
+            complaints.add(diagnostic.hint("add 'tls_server_config', 'basic_auth_users' or both"));
         }
         Some(config)
     }

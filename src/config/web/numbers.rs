@@ -3,7 +3,7 @@
 
 use rustls::{CipherSuite, NamedGroup};
 
-use super::super::raw::{Wrong, nearest, shortened};
+use super::super::yaml_tree::{Wrong, nearest, shortened};
 use super::tls::Version;
 
 /// The suites of both Go and rustls. The first three are of TLS 1.3.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 use super::super::duration;
-use super::super::raw::{Section, Wrong, nearest, shortened};
+use super::super::yaml_tree::{Section, Wrong, nearest, shortened};
 use super::Reader;
-use crate::parse::flaw::Flaw;
+use crate::parse::diagnostic::Diagnostic;
 use crate::parse::yaml::{Entry, Node, Value};
 
 pub(super) const KEYS: [&str; 2] = ["http2", "headers"];
@@ -51,7 +51,7 @@ impl Reader<'_> {
                 None => format!("the headers that can be set are: {}", names.join(", ")),
             };
             let what = format!("the header '{}' cannot be set", shortened(&entry.key));
-            complaints.add(Flaw::error(entry.position, what).hint(hint));
+            complaints.add(Diagnostic::error(entry.position, what).hint(hint));
             return None;
         };
         if entry.node.value == Value::Null {
@@ -59,21 +59,22 @@ impl Reader<'_> {
         }
         let Some(text) = entry.node.scalar() else {
             let what = format!("expected a string, found {}", entry.node.kind());
-            complaints.add(Flaw::error(entry.node.position, what));
+            complaints.add(Diagnostic::error(entry.node.position, what));
             return None;
         };
         if !allowed.is_empty() && !allowed.contains(&text) {
             let what = format!("'{}' is not a valid {name}", shortened(text));
             let quoted: Vec<String> = allowed.iter().map(|value| format!("'{value}'")).collect();
-            complaints.add(Flaw::error(entry.node.position, what).hint(format!("write {}", quoted.join(" or "))));
+            complaints.add(Diagnostic::error(entry.node.position, what).hint(format!("write {}", quoted.join(" or "))));
             return None;
         }
         if text.is_empty() {
             return None;
         }
         let Ok(value) = HeaderValue::from_str(text) else {
-            let flaw = Flaw::error(entry.node.position, format!("the value of {name} cannot be sent in a header"));
-            complaints.add(flaw.hint("printable characters on one line only"));
+            let diagnostic =
+                Diagnostic::error(entry.node.position, format!("the value of {name} cannot be sent in a header"));
+            complaints.add(diagnostic.hint("printable characters on one line only"));
             return None;
         };
         HeaderName::from_bytes(name.as_bytes()).ok().map(|name| (name, value))
@@ -96,8 +97,9 @@ impl Reader<'_> {
         }
         if burst.is_none_or(|burst| burst == 0) {
             let position = section.find("burst").map_or(section.position, |node| node.position);
-            let flaw = Flaw::error(position, "'interval' without a 'burst' of at least 1 rejects every request");
-            self.context.complaints.add(flaw.hint("add 'burst: 10'"));
+            let diagnostic =
+                Diagnostic::error(position, "'interval' without a 'burst' of at least 1 rejects every request");
+            self.context.complaints.add(diagnostic.hint("add 'burst: 10'"));
         }
         Some(RateLimit { interval, burst: burst?.max(1) })
     }

@@ -3,10 +3,10 @@
 use rustls::NamedGroup;
 
 use super::super::material::Use;
-use super::super::raw::{Section, Wrong, nearest, shortened};
 use super::super::settings::Source;
+use super::super::yaml_tree::{Section, Wrong, nearest, shortened};
 use super::{Reader, numbers};
-use crate::parse::flaw::Flaw;
+use crate::parse::diagnostic::Diagnostic;
 use crate::parse::yaml::Node;
 
 pub(super) const KEYS: [&str; 13] = [
@@ -107,8 +107,9 @@ impl Reader<'_> {
         let key = self.source(&section, "key_file", "key", Use::Key);
         for (file, inline) in [("cert_file", "cert"), ("key_file", "key")] {
             if !section.entries().iter().any(|entry| entry.key == file || entry.key == inline) {
-                let flaw = Flaw::error(section.position, format!("'{file}' is missing"));
-                complaints.add(flaw.hint(format!("give '{file}' or '{inline}', or leave 'tls_server_config' out")));
+                let diagnostic = Diagnostic::error(section.position, format!("'{file}' is missing"));
+                complaints
+                    .add(diagnostic.hint(format!("give '{file}' or '{inline}', or leave 'tls_server_config' out")));
             }
         }
         let client_ca = self.source(&section, "client_ca_file", "client_ca", Use::Authorities);
@@ -123,8 +124,9 @@ impl Reader<'_> {
         let (min_version, max_version) = (min_version.unwrap_or(Version::Tls12), max_version.unwrap_or(Version::Tls13));
         if min_version > max_version {
             let position = section.find("max_version").map_or(section.position, |node| node.position);
-            let flaw = Flaw::error(position, "'max_version' is older than 'min_version': no version is left");
-            complaints.add(flaw.hint("give 'min_version: TLS12' or leave 'max_version' out"));
+            let diagnostic =
+                Diagnostic::error(position, "'max_version' is older than 'min_version': no version is left");
+            complaints.add(diagnostic.hint("give 'min_version: TLS12' or leave 'max_version' out"));
         }
         let suites = section.list("cipher_suites").unwrap_or_default();
         let suites: Vec<_> = suites.iter().filter_map(|node| section.scalar(node, numbers::suite)).collect();
@@ -133,8 +135,9 @@ impl Reader<'_> {
         if let (Some(node), false, true) = (section.find("cipher_suites"), suites.is_empty(), cipher_suites.is_empty())
         {
             if max_version == Version::Tls12 {
-                let flaw = Flaw::error(node.position, "no cipher suite of TLS 1.2, and 'max_version' allows no other");
-                complaints.add(flaw.hint("add TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 and its RSA sister"));
+                let diagnostic =
+                    Diagnostic::error(node.position, "no cipher suite of TLS 1.2, and 'max_version' allows no other");
+                complaints.add(diagnostic.hint("add TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 and its RSA sister"));
             }
             least = Version::Tls13;
         }
@@ -164,22 +167,25 @@ impl Reader<'_> {
         let ca = section.find("client_ca_file").or_else(|| section.find("client_ca"));
         let sans = section.find("client_allowed_sans");
         if let (Some(node), ClientAuth::None) = (ca, client_auth) {
-            let flaw = Flaw::error(node.position, "a client CA, and no client is asked for a certificate");
-            complaints.add(flaw.hint("add 'client_auth_type: RequireAndVerifyClientCert'"));
+            let diagnostic = Diagnostic::error(node.position, "a client CA, and no client is asked for a certificate");
+            complaints.add(diagnostic.hint("add 'client_auth_type: RequireAndVerifyClientCert'"));
         }
         if let (Some(node), ClientAuth::None) = (sans, client_auth) {
-            let flaw = Flaw::error(node.position, "allowed names, and no client is asked for a certificate");
-            complaints.add(flaw.hint("add 'client_auth_type: RequireAndVerifyClientCert' and 'client_ca_file'"));
+            let diagnostic =
+                Diagnostic::error(node.position, "allowed names, and no client is asked for a certificate");
+            complaints.add(diagnostic.hint("add 'client_auth_type: RequireAndVerifyClientCert' and 'client_ca_file'"));
         }
         if let (None, true) = (ca, client_auth.verifies()) {
             let position = section.find("client_auth_type").map_or(section.position, |node| node.position);
-            let flaw = Flaw::error(position, "clients' certificates are to be verified, and no client CA is given");
-            complaints.add(flaw.hint("give 'client_ca_file'; the CAs that this machine trusts would let in anybody"));
+            let diagnostic =
+                Diagnostic::error(position, "clients' certificates are to be verified, and no client CA is given");
+            complaints
+                .add(diagnostic.hint("give 'client_ca_file'; the CAs that this machine trusts would let in anybody"));
         }
         if let (Some(node), ClientAuth::Request | ClientAuth::RequireAny) = (sans, client_auth) {
             let what = "allowed names in certificates that nobody verifies: anybody can write them into one";
-            let flaw = Flaw::warning(node.position, what);
-            complaints.add(flaw.hint("use 'client_auth_type: RequireAndVerifyClientCert'"));
+            let diagnostic = Diagnostic::warning(node.position, what);
+            complaints.add(diagnostic.hint("use 'client_auth_type: RequireAndVerifyClientCert'"));
         }
     }
 }
@@ -198,13 +204,14 @@ fn client_auth(text: &str) -> Result<ClientAuth, Wrong> {
 fn sans(section: &Section<'_>) -> Vec<String> {
     let Some(items) = section.list("client_allowed_sans") else { return Vec::new() };
     if let (Some(node), true) = (section.find("client_allowed_sans"), items.is_empty() || items.len() > MAX_SANS) {
-        let flaw = if items.is_empty() {
-            Flaw::error(node.position, "'client_allowed_sans' is empty: nobody could connect").hint("leave it out")
+        let diagnostic = if items.is_empty() {
+            Diagnostic::error(node.position, "'client_allowed_sans' is empty: nobody could connect")
+                .hint("leave it out")
         } else {
-            Flaw::error(node.position, format!("more than {MAX_SANS} allowed names"))
+            Diagnostic::error(node.position, format!("more than {MAX_SANS} allowed names"))
                 .hint("use a CA of their own instead")
         };
-        section.complaints.add(flaw);
+        section.complaints.add(diagnostic);
     }
     let san = |text: &str| {
         let hint = "a DNS name, an IP address, a mail address or a URI, exactly as it is in the certificate";

@@ -7,9 +7,9 @@ use bcrypt::HashParts;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::super::material::open_to_everyone;
-use super::super::raw::{Section, Wrong, shortened};
+use super::super::yaml_tree::{Section, Wrong, shortened};
 use super::Reader;
-use crate::parse::flaw::{Flaw, Severity};
+use crate::parse::diagnostic::{Diagnostic, Severity};
 use crate::parse::yaml::Node;
 
 /// Users: basic authentication is for a few, as the toolkit says itself.
@@ -52,16 +52,16 @@ impl Reader<'_> {
         let mut users = BTreeMap::new();
         let Some(section) = Section::open_any(node, complaints) else { return users };
         if let Some(entry) = section.entries().get(MAX_USERS) {
-            let flaw = Flaw::error(entry.position, format!("more than {MAX_USERS} users"));
-            complaints.add(flaw.hint("use clients' certificates instead"));
+            let diagnostic = Diagnostic::error(entry.position, format!("more than {MAX_USERS} users"));
+            complaints.add(diagnostic.hint("use clients' certificates instead"));
         }
         for entry in section.entries().iter().take(MAX_USERS) {
             if entry.key.contains(':') || entry.key.chars().any(char::is_control) {
                 let what = format!("'{}' is not a valid user name", shortened(&entry.key));
-                complaints.add(Flaw::error(entry.position, what).hint("no colon: it ends the name in a request"));
+                complaints.add(Diagnostic::error(entry.position, what).hint("no colon: it ends the name in a request"));
             }
             if section.find(&entry.key).is_none() {
-                complaints.add(Flaw::error(entry.position, "a user without a password hash").hint(MAKE));
+                complaints.add(Diagnostic::error(entry.position, "a user without a password hash").hint(MAKE));
                 continue;
             }
             if let Some(hash) = section.scalar(&entry.node, hash) {
@@ -69,10 +69,10 @@ impl Reader<'_> {
             }
         }
         if !users.is_empty()
-            && let Some(flaw) = open_to_everyone(self.path, self.mode, node.position)
+            && let Some(diagnostic) = open_to_everyone(self.path, self.mode, node.position)
         {
             // A hash is no password, and the toolkit's own examples are readable by all: worth a word, no more.
-            complaints.add(Flaw { severity: Severity::Warning, ..flaw });
+            complaints.add(Diagnostic { severity: Severity::Warning, ..diagnostic });
         }
         users
     }

@@ -2,7 +2,7 @@
 
 use crate::model::subject::Subject;
 
-use super::hosts::Program;
+use super::control_plane_hosts::Program;
 use super::{Command, Commands, Id, path_word};
 
 impl Commands<'_> {

@@ -1,6 +1,6 @@
 //! Credentials: what vedette shows, whether it is accepted, and how it gets a new one.
 
-use crate::model::hosts::Credential;
+use crate::model::host_access::Credential;
 use crate::model::subject::Subject;
 
 use super::{Command, Commands, Id, path_word};

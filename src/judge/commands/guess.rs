@@ -5,7 +5,7 @@
 //! (`k3s-server-ca@…`); OpenShift's signers bear its name; Talos issues by CAs whose only name is an organisation.
 
 use crate::model::certificate::Class;
-use crate::model::hosts::{Basis, Distribution, Hosts, Named};
+use crate::model::host_access::{Basis, Distribution, Hosts, Named};
 use crate::model::inventory::{Cluster, Inventory};
 use crate::model::observation::Reading;
 use crate::model::snapshot::{ClusterSnapshot, Snapshot};

@@ -5,10 +5,10 @@
 //! changes something, and is then shown under its own heading, below the others.
 
 mod certificates;
+mod control_plane_hosts;
 mod credentials;
 mod etcd;
 pub mod guess;
-mod hosts;
 mod id;
 mod k3s;
 mod kubeadm;
@@ -19,13 +19,13 @@ mod rke2;
 
 use std::net::IpAddr;
 
-use crate::model::hosts::{Basis, Credential, Distribution, Hosts};
+use crate::model::host_access::{Basis, Credential, Distribution, Hosts};
 use crate::model::subject::Subject;
 
 use super::phrases;
 use super::words::Addresses;
 
-pub use hosts::Program;
+pub use control_plane_hosts::Program;
 pub use id::Id;
 use layout::Layout;
 pub use network::any_host;

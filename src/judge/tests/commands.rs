@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use crate::judge::commands::{Command, Commands, Id};
 use crate::judge::words::{self, COMMANDS};
 use crate::model::certificate::Class;
+use crate::model::certificate_files::{FileFault, ItemKind};
 use crate::model::etcd::{Apart, Apartness, Mismatch};
 use crate::model::gap::Gap;
 use crate::model::health::Foreign;
-use crate::model::hosts::{Credential, Distribution, Hosts, Named};
+use crate::model::host_access::{Credential, Distribution, Hosts, Named};
 use crate::model::inventory::{Own, OwnPart, Towards};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::rule::RuleId;
 use crate::model::samples::{addresses, finding, hosts, subject};
-use crate::model::stored::{FileFault, ItemKind};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Evidence, Finding, Symptom};
 

@@ -3,7 +3,7 @@
 use crate::judge::commands::Commands;
 use crate::judge::words::{self, Addresses};
 use crate::model::etcd::{EtcdAlarm, EtcdAlarmKind};
-use crate::model::hosts::Hosts;
+use crate::model::host_access::Hosts;
 use crate::model::inventory::Inventory;
 use crate::model::rule::Level::{Critical, Warning};
 use crate::model::rule::RuleId::{F01, F02, F08, F09, F10, F52};

@@ -2,24 +2,24 @@
 
 use std::sync::Arc;
 
+use crate::model::certificate_files::FilesReading;
 use crate::model::etcd::{
     EtcdAlarm, MemberAnswer, MemberHealth, MemberListing, MemberMetrics, MemberStatus, Quota, QuotaSource, ReadAnswer,
 };
 use crate::model::observation::{AddressAnswer, Observation, Reading};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::{Probe, ProbeKind};
-use crate::model::stored::FilesReading;
 use crate::model::subject::{Name, Subject};
 use crate::model::time::{Now, UnixTime};
 use crate::model::verdict::Symptom;
 use crate::observe::assessment::Assessment;
+use crate::observe::certificate_files::FilesView;
+use crate::observe::client_hello;
 use crate::observe::elections::Led;
-use crate::observe::hello;
 use crate::observe::history;
 use crate::observe::latency;
+use crate::observe::probe_runs::Effect;
 use crate::observe::quorum::{self, Before, Count};
-use crate::observe::stored::FilesView;
-use crate::observe::track::Effect;
 
 use super::{Aspect, ServedSeen, View};
 
@@ -38,7 +38,7 @@ pub struct Taken {
     /// Probes whose first bad sign only they can confirm: two more follow at once, the first scheduled here.
     pub repeat: Vec<(Probe, Now)>,
     /// Handshakes to make with an endpoint that may not get our large ClientHello.
-    pub test: Option<(Subject, hello::Test)>,
+    pub test: Option<(Subject, client_hello::Test)>,
     /// A proxy turned good or bad, or is bad.
     pub way: bool,
     /// Something in it is new, or not certain yet.

@@ -7,7 +7,7 @@ use crate::model::subject::{Name, Subject};
 use crate::model::time::Mono;
 use crate::model::verdict::Symptom;
 use crate::observe::assessment::Assessment;
-use crate::observe::track::{BadRun, Confirmation, Effect, Track};
+use crate::observe::probe_runs::{BadRun, Confirmation, Effect, ProbeRuns};
 
 use super::apply::Taken;
 use super::{Aspect, View};
@@ -49,7 +49,7 @@ impl View {
         let Some(proxy) = self.inventory.proxy_before(subject).filter(|_| unseen.cause == Cause::ProxySilent) else {
             return false;
         };
-        let leads_on = |track: &Track| track.good().is_some_and(|run| run.last.mono >= observation.scheduled.mono);
+        let leads_on = |track: &ProbeRuns| track.good().is_some_and(|run| run.last.mono >= observation.scheduled.mono);
         let is_behind = |other: Option<&Proxy>| other == Some(proxy);
         let mut others = self
             .inventory

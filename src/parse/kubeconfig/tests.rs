@@ -28,18 +28,18 @@ users:
 
 #[test]
 fn the_current_context_is_chosen_unless_another_is_named() {
-    let (chosen, flaws) = choose(PLAIN.as_bytes(), None);
+    let (chosen, diagnostics) = choose(PLAIN.as_bytes(), None);
     let chosen = chosen.unwrap();
 
-    assert_eq!(flaws, []);
+    assert_eq!(diagnostics, []);
     assert_eq!(chosen.context, "a");
     assert_eq!(shown(chosen.authorities.as_ref()), "ca");
     assert_eq!(shown(chosen.certificate.as_ref()), "cert");
     assert_eq!(shown(chosen.key.as_ref()), "file keys/u.key");
 
-    let (other, flaws) = choose(PLAIN.as_bytes(), Some("b"));
+    let (other, diagnostics) = choose(PLAIN.as_bytes(), Some("b"));
 
-    assert_eq!(flaws, []);
+    assert_eq!(diagnostics, []);
     assert!(other.unwrap().certificate.is_none());
 }
 
@@ -59,10 +59,10 @@ fn the_same_is_read_from_every_dress() {
         format!("{head}\n---\nusers:{users}").into_bytes(),
         format!("---\n{PLAIN}\n---\n{}", PLAIN.replace("10.0.0.1", "10.9.9.9").replace("t: a", "t: b")).into_bytes(),
     ] {
-        let (chosen, flaws) = choose(&dressed, None);
+        let (chosen, diagnostics) = choose(&dressed, None);
         let chosen = chosen.unwrap();
 
-        assert_eq!(flaws, [], "{}", String::from_utf8_lossy(&dressed));
+        assert_eq!(diagnostics, [], "{}", String::from_utf8_lossy(&dressed));
         assert_eq!(chosen.server.unwrap().host.to_string(), "10.0.0.1");
         assert_eq!(shown(chosen.certificate.as_ref()), "cert");
     }
@@ -78,10 +78,10 @@ fn server_urls() {
         ("https://[2001:db8::1]", "[2001:db8::1]", 443, ""),
         ("https://rancher/k8s/clusters/c-1/", "rancher", 443, "/k8s/clusters/c-1"),
     ] {
-        let (chosen, flaws) = choose(PLAIN.replace("https://10.0.0.1:6443", url).as_bytes(), None);
+        let (chosen, diagnostics) = choose(PLAIN.replace("https://10.0.0.1:6443", url).as_bytes(), None);
         let server = chosen.unwrap().server.unwrap();
 
-        assert_eq!(flaws, [], "{url}");
+        assert_eq!(diagnostics, [], "{url}");
         assert_eq!((server.host.to_string().as_str(), server.port, server.path.as_str()), (host, port, path), "{url}");
     }
 }
@@ -93,10 +93,10 @@ fn tokens_proxies_and_names() {
         "server: https://x\n    proxy-url: socks5://p:1080\n    tls-server-name: y",
     );
 
-    let (chosen, flaws) = choose(dressed.as_bytes(), None);
+    let (chosen, diagnostics) = choose(dressed.as_bytes(), None);
     let chosen = chosen.unwrap();
 
-    assert_eq!(flaws, []);
+    assert_eq!(diagnostics, []);
     assert_eq!(shown(chosen.token.as_ref()), "file tok");
     assert_eq!(chosen.proxy.unwrap().value.expose_secret(), "socks5://p:1080");
     assert_eq!(chosen.server_name.unwrap().value, "y");
@@ -119,10 +119,10 @@ fn what_tools_write_empty_is_not_there() {
         (&PLAIN.replace("  user:\n", "  user: {}\n  other:\n"), false, false),
         (&PLAIN.replace("client-key: keys/u.key", token), true, true),
     ] {
-        let (chosen, flaws) = choose(text.as_bytes(), None);
+        let (chosen, diagnostics) = choose(text.as_bytes(), None);
         let chosen = chosen.unwrap();
 
-        assert_eq!(flaws, [], "{text}");
+        assert_eq!(diagnostics, [], "{text}");
         assert_eq!((chosen.certificate.is_some(), chosen.token.is_some()), (has_certificate, has_token), "{text}");
         assert!(chosen.server.is_some());
     }
@@ -133,10 +133,10 @@ fn exec_plugins_as_cloud_tools_write_them() {
     let exec = "exec:\n      apiVersion: client.authentication.k8s.io/v1beta1\n      command: aws\n      \
         args: [eks, get-token, 7]\n      env: null\n      interactiveMode: IfAvailable\n      provideClusterInfo: true";
 
-    let (chosen, flaws) = choose(PLAIN.replace("client-key: keys/u.key", exec).as_bytes(), None);
+    let (chosen, diagnostics) = choose(PLAIN.replace("client-key: keys/u.key", exec).as_bytes(), None);
     let exec = chosen.unwrap().exec.unwrap().value;
 
-    assert_eq!(flaws, []);
+    assert_eq!(diagnostics, []);
     assert_eq!((exec.command.as_str(), exec.args.join(" ").as_str()), ("aws", "eks get-token 7"));
     assert!(exec.env.is_empty() && exec.provides_cluster_info);
 }
@@ -206,27 +206,27 @@ proptest! {
         let end = (at + len).min(bytes.len());
         bytes.splice(at..end, with.bytes());
 
-        let (chosen, flaws) = choose(&bytes, None);
+        let (chosen, diagnostics) = choose(&bytes, None);
 
         // Either something usable came out, or somebody is told why not.
-        prop_assert!(chosen.is_some_and(|chosen| chosen.server.is_some()) || !flaws.is_empty());
+        prop_assert!(chosen.is_some_and(|chosen| chosen.server.is_some()) || !diagnostics.is_empty());
     }
 
     #[test]
     fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let (chosen, flaws) = choose(&bytes, None);
+        let (chosen, diagnostics) = choose(&bytes, None);
 
-        prop_assert!(chosen.is_some() || !flaws.is_empty());
+        prop_assert!(chosen.is_some() || !diagnostics.is_empty());
     }
 }
 
 fn check(text: &str, context: Option<&str>, expected: &str) {
-    let (_, flaws) = choose(text.as_bytes(), context);
-    let said: Vec<String> = flaws
+    let (_, diagnostics) = choose(text.as_bytes(), context);
+    let said: Vec<String> = diagnostics
         .into_iter()
-        .map(|flaw| {
-            let place = flaw.position.map(|position| format!("{position} ")).unwrap_or_default();
-            format!("{place}{}{}", flaw.what, flaw.hint.map(|hint| format!("; {hint}")).unwrap_or_default())
+        .map(|diagnostic| {
+            let place = diagnostic.position.map(|position| format!("{position} ")).unwrap_or_default();
+            format!("{place}{}{}", diagnostic.what, diagnostic.hint.map(|hint| format!("; {hint}")).unwrap_or_default())
         })
         .collect();
     assert_eq!(said, [expected], "{text}");

@@ -6,6 +6,7 @@
 //! Called by `expose` for `/metrics`; reads no clock and no process state.
 
 mod certificate;
+mod certificate_files;
 mod cluster;
 mod etcd;
 mod etcd_page;
@@ -16,7 +17,6 @@ mod own;
 mod pieces;
 mod probes;
 mod rounds;
-mod stored;
 mod tallied;
 
 use crate::model::snapshot::Snapshot;

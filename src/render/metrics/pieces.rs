@@ -7,7 +7,7 @@ use crate::model::time::Now;
 
 use super::family::Family;
 use super::tallied::{Drawn, Tallied};
-use super::{Page, certificate, cluster, etcd, incident, own, probes, stored};
+use super::{Page, certificate, certificate_files, cluster, etcd, incident, own, probes};
 
 /// Endpoints in one piece of a family that has hundreds of lines for each: 60 kB of text. An allocator keeps less of
 /// what is freed in small pieces.
@@ -21,7 +21,7 @@ const GROUPS: [fn(Page<'_>) -> Vec<Family>; 7] = [
     probes::families,
     etcd::families,
     certificate::families,
-    stored::families,
+    certificate_files::families,
 ];
 
 /// Families that are drawn endpoint by endpoint.

@@ -336,9 +336,9 @@ fn whole() -> Snapshot {
         cluster: fixture::name("prod"),
         since,
         until: since.plus(Duration::from_secs(3600)),
-        reason: "secret.example is moved".into(),
-        by: "anna".into(),
-        even_if_dead: false,
+        comment: "secret.example is moved".into(),
+        author: "anna".into(),
+        include_outages: false,
     }];
     let metrics = MemberMetrics {
         leader_changes: Some(2),

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::certificate::{Certificate, Fingerprint, Trust};
+use crate::model::certificate_files::{FilesReading, Held};
 use crate::model::rule::Level;
 use crate::model::snapshot::ClusterSnapshot;
-use crate::model::stored::{FilesReading, Held};
 use crate::model::subject::{Name, Subject, VANTAGE};
 use crate::model::time::{Now, UnixTime};
 use crate::model::verdict::{Evidence, ExpiryThreshold};

@@ -124,7 +124,7 @@ fn notified(page: Page<'_>, incident: &Incident) -> String {
     let Some(silence_effect) = &incident.silenced else { return text };
     let silence = &silence_effect.silence;
     let until = wall(silence.until, page.now);
-    let silence = format!("the silence of {} until {} ({})", silence.by, until.at, until.age);
+    let silence = format!("the silence of {} until {} ({})", silence.author, until.at, until.age);
     said(&match silence_effect.withheld {
         Some(_) => format!("{silence} suppresses some; {text}"),
         None => format!("despite {silence}; {text}"),

@@ -144,10 +144,10 @@ fn silences(page: Page<'_>) -> Vec<Notice> {
         .iter()
         .take(SILENCES)
         .map(|silence| {
-            let dead = if silence.even_if_dead { ", not even a full outage" } else { ", except a full outage" };
+            let dead = if silence.include_outages { ", not even a full outage" } else { ", except a full outage" };
             let text = format!("{} is silenced: no mail about it{dead}; monitoring continues", silence.cluster);
             Notice {
-                lines: vec![said(&format!("by {}: {}", silence.by, silence.reason))],
+                lines: vec![said(&format!("by {}: {}", silence.author, silence.comment))],
                 since: Some(wall(silence.since, page.now)),
                 until: Some(wall(silence.until, page.now)),
                 ..plain("silence", State::Ok, &text)

@@ -5,11 +5,11 @@
 //! verdicts come in as values. No colours, and no `|` behind the first line, where plugins read figures. Called by
 //! `cli`.
 
+mod certificate_files;
 mod json;
 mod layout;
 pub(in crate::render) mod row;
 pub(in crate::render) mod rows;
-mod stored;
 mod summary;
 mod totals;
 

@@ -11,7 +11,7 @@ use crate::model::probe::Probe;
 use crate::model::subject::Subject;
 
 use super::row::{Row, Saw, row};
-use super::{Pass, stored};
+use super::{Pass, certificate_files};
 
 /// Failing parts that a row names before it counts the rest.
 const NAMED_PARTS: usize = 6;
@@ -61,7 +61,7 @@ pub(in crate::render) fn of(pass: Pass<'_>, observation: &Observation) -> Vec<Ro
         Ok(Reading::EtcdMembers(answers)) => {
             members(pass, observation, answers, |listed| (Saw::Ok, format!("{} members", listed.len())))
         }
-        Ok(Reading::Files(reading)) => stored::rows(pass, observation, reading),
+        Ok(Reading::Files(reading)) => certificate_files::rows(pass, observation, reading),
         Ok(Reading::EtcdHealth(answers)) => members(pass, observation, answers, |health| {
             let saw = match health.condition {
                 Condition::Well => Saw::Ok,
@@ -192,7 +192,7 @@ fn chain(observation: &Observation) -> String {
 /// How a probe failed, and where our own credential is to blame, why.
 fn failed(observation: &Observation, unseen: Unseen) -> String {
     match observation.own_flaw.as_ref().filter(|_| unseen.cause == Cause::OwnCredential) {
-        Some(flaw) => format!("{unseen}: {flaw}"),
+        Some(diagnostic) => format!("{unseen}: {diagnostic}"),
         None => unseen.to_string(),
     }
 }

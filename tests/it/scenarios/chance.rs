@@ -60,7 +60,7 @@ fn apply(world: &mut World, event: Event) {
             world.kill();
             world.restart();
         }
-        Event::Silence(even_if_dead) => world.silence(seconds(90), even_if_dead),
+        Event::Silence(include_outages) => world.silence(seconds(90), include_outages),
         Event::Reload(0) => world.reload_badly(),
         Event::Reload(n) => world.reload(reloads::variant(n)),
         Event::Heal => world.heal(),

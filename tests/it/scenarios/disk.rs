@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vedette::model::certificate::{Class, Fingerprint};
+use vedette::model::certificate_files::{
+    FileFault, FilesReading, Item, ItemKind, Life, SourceReading, StoredFile, Trouble,
+};
 use vedette::model::inventory::{FileWatch, Inventory};
-use vedette::model::stored::{FileFault, FilesReading, Item, ItemKind, Life, SourceReading, StoredFile, Trouble};
 use vedette::model::time::UnixTime;
 
 use super::world::{api, inventory, name, seconds};

@@ -8,9 +8,9 @@ use vedette::model::rule::RuleId::{self, F01, F02, F22, F24, F26};
 use super::world::{World, api, etcd, seconds};
 
 /// A world that is silenced from 30 s on for `lasting`.
-fn silenced(lasting: u64, even_if_dead: bool) -> World {
+fn silenced(lasting: u64, include_outages: bool) -> World {
     let mut world = World::new();
-    world.at(seconds(30), move |world| world.silence(seconds(lasting), even_if_dead));
+    world.at(seconds(30), move |world| world.silence(seconds(lasting), include_outages));
     world
 }
 
@@ -40,7 +40,7 @@ fn what_begins_and_ends_in_a_silence_is_never_mailed_but_known() {
     let snapshot = world.snapshot();
     let incident = &snapshot.incidents[0];
     assert!(incident.over.is_some() && incident.told.messages == 0);
-    assert_eq!(incident.silenced.as_ref().unwrap().silence.by, "anna (uid 1000)");
+    assert_eq!(incident.silenced.as_ref().unwrap().silence.author, "anna (uid 1000)");
     assert!(snapshot.silences.is_empty() && world.durable_silences().is_empty(), "it ends by itself");
     assert!(world.beats.len() > 170, "{} beats: a silence withholds none", world.beats.len());
 }

@@ -402,11 +402,11 @@ impl World {
     }
 
     /// A person silences the cluster.
-    pub(super) fn silence(&mut self, lasting: Duration, even_if_dead: bool) {
+    pub(super) fn silence(&mut self, lasting: Duration, include_outages: bool) {
         let since = self.now().wall;
         let (cluster, until) = (name("prod"), since.plus(lasting));
-        let (reason, by) = ("etcd is defragmented".into(), "anna (uid 1000)".into());
-        let silence = Silence { cluster, since, until, reason, by, even_if_dead };
+        let (comment, author) = ("etcd is defragmented".into(), "anna (uid 1000)".into());
+        let silence = Silence { cluster, since, until, comment, author, include_outages };
         self.push(Duration::ZERO, Input::Ordered(Order::Silence(silence)));
     }
 

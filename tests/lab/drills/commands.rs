@@ -14,11 +14,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use vedette::model::certificate::Class;
+use vedette::model::certificate_files::ItemKind;
 use vedette::model::etcd::{EtcdAlarmKind, Mismatch};
-use vedette::model::hosts::{Credential, Named};
+use vedette::model::host_access::{Credential, Named};
 use vedette::model::phase::Cause;
 use vedette::model::rule::RuleId;
-use vedette::model::stored::ItemKind;
 use vedette::model::verdict::Finding;
 
 use self::findings::{

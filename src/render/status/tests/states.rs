@@ -192,9 +192,9 @@ fn silenced() -> Snapshot {
         cluster: name("prod"),
         since: now().wall.minus(Duration::from_secs(300)),
         until: now().wall.plus(Duration::from_secs(6900)),
-        reason: "upgrade to 1.36".to_owned(),
-        by: "anna".to_owned(),
-        even_if_dead: false,
+        comment: "upgrade to 1.36".to_owned(),
+        author: "anna".to_owned(),
+        include_outages: false,
     };
     Snapshot { silences: vec![silence], ..outage() }
 }

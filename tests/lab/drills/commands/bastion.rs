@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use vedette::judge::commands::{Command, any_host};
 use vedette::judge::words::Addresses;
 use vedette::model::etcd::EtcdAlarmKind;
-use vedette::model::hosts::Named;
+use vedette::model::host_access::Named;
 use vedette::model::rule::RuleId;
 use vedette::model::verdict::Finding;
 

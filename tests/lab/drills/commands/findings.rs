@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use vedette::model::certificate::{Class, Fingerprint, Trust};
+use vedette::model::certificate_files::ItemKind;
 use vedette::model::etcd::{Apart, Apartness, EtcdAlarmKind, Group, Mismatch};
 use vedette::model::gap::Gap;
 use vedette::model::inventory::{Own, OwnPart, Towards};
 use vedette::model::phase::{Cause, Phase, Unseen};
 use vedette::model::rule::{Level, RuleId};
-use vedette::model::stored::ItemKind;
 use vedette::model::subject::Subject;
 use vedette::model::time::UnixTime;
 use vedette::model::verdict::{Evidence, ExpiryThreshold, Finding, Symptom, Traffic, Untrusted};
@@ -140,7 +140,7 @@ pub(super) fn slow() -> Finding {
 }
 
 pub(super) fn unread(path: &str) -> Finding {
-    let faults = vec![(path.to_owned(), vedette::model::stored::FileFault::Forbidden)];
+    let faults = vec![(path.to_owned(), vedette::model::certificate_files::FileFault::Forbidden)];
     let evidence =
         Evidence::Unread { path: path.to_owned(), faults, more: 0, own: None, first_end: None, last_read: None };
     of(RuleId::F28, "prod/stored/7c7c7c7c7c7c7c7c", evidence)

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use vedette::judge::commands::{Command, Commands, Id};
 use vedette::judge::words::{self, Addresses};
-use vedette::model::hosts::{Hosts, Named};
+use vedette::model::host_access::{Hosts, Named};
 use vedette::model::verdict::Finding;
 
 use crate::host::Done;

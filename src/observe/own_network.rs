@@ -1,0 +1,84 @@
+//! Proof that our own path works: when something outside this machine last answered or refused.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::model::time::{Mono, Now};
+
+/// Scheduled starts of probes that proved the path, thinned to one in 50 ms and kept for a minute.
+#[derive(Debug, Clone, Default)]
+pub struct OwnNetwork {
+    proofs: VecDeque<Mono>,
+    first_since_blind: Option<Now>,
+    last_proof: Option<Now>,
+    proofs_since_blind: u32,
+    blind: bool,
+    /// When the network was last found to be lost.
+    found_blind: Option<Mono>,
+}
+
+const THINNING: Duration = Duration::from_millis(50);
+const KEPT: Duration = Duration::from_secs(60);
+
+impl OwnNetwork {
+    /// A probe scheduled at `scheduled` proved the path.
+    pub fn prove(&mut self, scheduled: Now) {
+        // A probe that was under way when the network was lost may have got its answer before that, so it does not show
+        // that the network is back.
+        if self.found_blind.is_none_or(|found| scheduled.mono >= found) {
+            self.count(scheduled);
+        }
+        if self.proofs.back().is_some_and(|last| scheduled.mono < last.plus(THINNING)) {
+            return;
+        }
+        self.proofs.push_back(scheduled.mono);
+        while self.proofs.front().is_some_and(|oldest| scheduled.mono.since(*oldest) > KEPT) {
+            self.proofs.pop_front();
+        }
+    }
+
+    fn count(&mut self, scheduled: Now) {
+        if self.proofs_since_blind == 0 {
+            self.first_since_blind = Some(scheduled);
+        }
+        self.proofs_since_blind = self.proofs_since_blind.saturating_add(1);
+        if self.last_proof.is_none_or(|last| last.mono < scheduled.mono) {
+            self.last_proof = Some(scheduled);
+        }
+    }
+
+    /// Whether a probe scheduled between the two instants, both included, proved the path.
+    #[must_use]
+    pub fn is_proven_between(&self, from: Mono, to: Mono) -> bool {
+        self.proofs.iter().rev().any(|proof| from <= *proof && *proof <= to)
+    }
+
+    /// Scheduled start of the latest proof.
+    #[must_use]
+    pub fn last(&self) -> Option<Mono> {
+        self.proofs.back().copied()
+    }
+
+    /// The vantage turned out to be blind at `now`, or sees again.
+    pub const fn set_blind(&mut self, blind: bool, now: Mono) {
+        if blind && !self.blind {
+            self.first_since_blind = None;
+            self.proofs_since_blind = 0;
+            self.found_blind = Some(now);
+        }
+        self.blind = blind;
+    }
+
+    /// Whether the vantage is blind.
+    #[must_use]
+    pub const fn is_blind(&self) -> bool {
+        self.blind
+    }
+
+    /// The first proof after the last blindness (or since start), the last one, and how many there were. A probe that
+    /// was scheduled before the blindness was found is none of them, whenever its answer came.
+    #[must_use]
+    pub fn since_blind(&self) -> Option<(Now, Now, u32)> {
+        Some((self.first_since_blind?, self.last_proof?, self.proofs_since_blind))
+    }
+}

@@ -64,6 +64,8 @@
 //! | reference target | a place outside the clusters that shows, by answering, that our own network works |
 //! | finding, alarm, incident | what a rule reports of a subject; a finding that is held, fires or recovers; the alarms of one cause, mailed in one thread |
 //! | hold | how long a finding must last before it is mailed |
+//! | told | reported to people, in a mail or on the status page |
+//! | kept connection | the one connection to a server that stays open between probes; probes over it carry the label `reused` |
 //! | gap | what cannot be seen of a cluster, and why |
 //!
 //! # What is deliberately absent

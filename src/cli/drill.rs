@@ -111,7 +111,7 @@ pub enum DrillError {
 fn refused(rejections: &[Rejection], others: &str) -> String {
     let each: Vec<String> =
         rejections.iter().map(|rejection| format!("{} ({})", rejection.recipient, rejection.text)).collect();
-    format!("the relay refuses {} for good; {others}", each.join(", "))
+    format!("the relay rejects {} for good; {others}", each.join(", "))
 }
 
 /// Sends the test mail to `to`, or to all configured recipients, and returns one line with the relay's own answer.

@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn the_first_word_decides() {
         for (page, expected) in
-            [("OK: all", 0), ("DEGRADED: x", 1), ("DOWN: prod", 2), ("UNKNOWN: blind", 3), ("", 3), ("OKAY", 3)]
+            [("OK: all", 0), ("DEGRADED: x", 1), ("DOWN: prod", 2), ("UNKNOWN: isolated", 3), ("", 3), ("OKAY", 3)]
         {
             assert_eq!(code(page), expected, "{page}");
         }

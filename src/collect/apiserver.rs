@@ -107,7 +107,7 @@ impl Apiserver {
         timer.end();
         let outcome = answer.and_then(|answer| page.reading(&answer)).map_err(|unseen| {
             let cause = ready_credentials.blame_for_answer(unseen.cause, is_trusted);
-            if matches!(cause, Cause::CredentialRefused | Cause::OwnCredential) {
+            if matches!(cause, Cause::CredentialRejected | Cause::OwnCredential) {
                 self.tls_endpoint.identity.refused();
             }
             Unseen { cause, ..unseen }
@@ -290,7 +290,7 @@ impl Page {
     fn reading(self, answer: &Answer) -> Result<Reading, Unseen> {
         let status = answer.status.as_u16();
         if matches!(status, 401 | 403) {
-            return Err(Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRefused });
+            return Err(Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRejected });
         }
         Ok(match self {
             Self::Readyz | Self::Livez => {

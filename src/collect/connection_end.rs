@@ -108,7 +108,7 @@ impl Watch {
 
     fn failed(&self, error: &io::Error) {
         let cause = error_cause::of_io(error);
-        let is_alert = matches!(cause, Cause::TlsAlert | Cause::ClientCertificateRefused);
+        let is_alert = matches!(cause, Cause::TlsAlert | Cause::ClientCertificateRejected);
         self.end(if is_alert { Ending::Alerted(cause) } else { Ending::Broken(cause) });
     }
 }

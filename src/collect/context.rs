@@ -107,7 +107,7 @@ impl ProbeContext {
         }
     }
 
-    /// Reports that the open connection to `subject` broke without announcement.
+    /// Reports that the kept connection to `subject` broke without announcement.
     pub(crate) async fn trip(&self, subject: Subject, peer: IpAddr, cause: Cause) {
         let now = self.clock.now();
         self.report(Observation {

@@ -40,7 +40,7 @@ pub(crate) fn of_io(error: &io::Error) -> Cause {
 pub(crate) fn of_tls(error: &rustls::Error) -> Cause {
     #[expect(clippy::wildcard_enum_match_arm, reason = "foreign enum that grows; the rest is broken TLS")]
     match error {
-        rustls::Error::AlertReceived(alert) if refuses_client(*alert) => Cause::ClientCertificateRefused,
+        rustls::Error::AlertReceived(alert) if refuses_client(*alert) => Cause::ClientCertificateRejected,
         rustls::Error::AlertReceived(_) => Cause::TlsAlert,
         rustls::Error::FailedToGetCurrentTime | rustls::Error::FailedToGetRandomBytes => Cause::OwnFault,
         _ => Cause::TlsBroken,
@@ -107,8 +107,11 @@ mod tests {
             (io::Error::from_raw_os_error(110), Cause::Timeout),
             (io::Error::from_raw_os_error(24), Cause::OwnFault),
             (ErrorKind::UnexpectedEof.into(), Cause::Closed),
-            (tls(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)), Cause::ClientCertificateRefused),
-            (tls(rustls::Error::AlertReceived(AlertDescription::UnknownCA)), Cause::ClientCertificateRefused),
+            (
+                tls(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)),
+                Cause::ClientCertificateRejected,
+            ),
+            (tls(rustls::Error::AlertReceived(AlertDescription::UnknownCA)), Cause::ClientCertificateRejected),
             (tls(rustls::Error::AlertReceived(AlertDescription::InternalError)), Cause::TlsAlert),
             (tls(rustls::Error::DecryptError), Cause::TlsBroken),
             (io::Error::new(ErrorKind::InvalidData, Flooded), Cause::TooLarge),

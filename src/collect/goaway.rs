@@ -1,6 +1,6 @@
 //! Reads along with HTTP/2 frames for one thing: whether the peer announced its close.
 //!
-//! hyper keeps this to itself, but it decides whether the end of an open connection is a bad sign. Reads frame headers
+//! hyper keeps this to itself, but it decides whether the end of a kept connection is a bad sign. Reads frame headers
 //! (RFC 9113 section 4.1) and skips what is inside; changes nothing.
 
 /// GOAWAY's frame type, RFC 9113 section 6.8.

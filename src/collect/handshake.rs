@@ -143,7 +143,7 @@ impl Recorder {
         match alert {
             // What OpenSSL sends under TLS 1.2 when it wanted a certificate.
             Some(Error::AlertReceived(AlertDescription::HandshakeFailure)) if missing => {
-                Cause::ClientCertificateRefused
+                Cause::ClientCertificateRejected
             }
             Some(tls) => error_cause::of_tls(tls),
             None => error_cause::of_io(error),

@@ -44,7 +44,7 @@ const RENEW_BEFORE: Duration = Duration::from_secs(60);
 /// Credentials ready for use.
 #[derive(Clone)]
 pub(crate) struct ReadyCredentials {
-    /// Changes when the anchors or the client certificate change; open connections of another generation are closed.
+    /// Changes when the anchors or the client certificate change; kept connections of another generation are closed.
     pub(crate) generation: u64,
     /// Strict verification; `None` without anchors.
     pub(crate) strict: Option<Arc<Strict>>,
@@ -86,7 +86,7 @@ impl ReadyCredentials {
     pub(crate) fn blame(&self, cause: Cause) -> Cause {
         if self.is_flawed && cause.is_refusal() {
             Cause::OwnCredential
-        } else if cause == Cause::ClientCertificateRefused && self.client.is_none() && self.token.is_none() {
+        } else if cause == Cause::ClientCertificateRejected && self.client.is_none() && self.token.is_none() {
             Cause::NoCredential
         } else {
             cause
@@ -97,7 +97,7 @@ impl ReadyCredentials {
     pub(crate) fn blame_for_answer(&self, cause: Cause, token_was_sent: bool) -> Cause {
         let cause = self.blame(cause);
         match (&self.token, &self.client) {
-            _ if cause != Cause::CredentialRefused => cause,
+            _ if cause != Cause::CredentialRejected => cause,
             (Some(_), _) if !token_was_sent => Cause::TokenWithheld,
             (None, None) => Cause::NoCredential,
             (Some(_), _) | (None, Some(_)) => cause,

@@ -1,7 +1,7 @@
 //! The collectors: probes in, observations out.
 //!
 //! Everything here does I/O and decides nothing: a failed probe is an observation like any other. Each probe ends in
-//! bounded time by timeouts per phase, and exactly one observation comes back for it; open connections that break are
+//! bounded time by timeouts per phase, and exactly one observation comes back for it; kept connections that break are
 //! reported without a probe. Called by the daemon and by `probe`.
 
 mod addresses;
@@ -141,7 +141,7 @@ impl Collectors {
         observation
     }
 
-    /// Closes the open connections with close_notify. Probes under way are not waited for.
+    /// Closes the kept connections with close_notify. Probes under way are not waited for.
     pub async fn shutdown(&self) {
         for target in self.target_set.targets.values() {
             match &**target {

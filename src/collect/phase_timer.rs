@@ -78,7 +78,7 @@ impl PhaseTimer {
         self.lock().proves_path |= proves_path(peer);
     }
 
-    /// Notes how a question over an open connection to `peer` ended: an answer and the peer's own end of the
+    /// Notes how a question over a kept connection to `peer` ended: an answer and the peer's own end of the
     /// connection came over the path, while `Some` of these causes may have come from our own kernel.
     pub(crate) fn ended_with(&self, peer: IpAddr, cause: Option<Cause>) {
         if !matches!(cause, Some(Cause::Timeout | Cause::Unreachable | Cause::OwnFault)) {

@@ -50,7 +50,7 @@ pub(crate) const fn blamed(cause: Cause) -> Cause {
     match cause {
         Cause::OwnFault => Cause::OwnFault,
         Cause::Timeout | Cause::Unreachable | Cause::NoSuchName | Cause::ResolverFailed => Cause::ProxyUnreachable,
-        Cause::ProxyRefused
+        Cause::ProxyDenied
         | Cause::ProxyLogin
         | Cause::ProxyDown
         | Cause::ProxyUnreachable
@@ -61,10 +61,10 @@ pub(crate) const fn blamed(cause: Cause) -> Cause {
         | Cause::Closed
         | Cause::TlsBroken
         | Cause::TlsAlert
-        | Cause::ClientCertificateRefused
+        | Cause::ClientCertificateRejected
         | Cause::ProtocolBroken
         | Cause::TooLarge
-        | Cause::CredentialRefused
+        | Cause::CredentialRejected
         | Cause::Unavailable
         | Cause::ServerError
         | Cause::OwnCredential
@@ -114,7 +114,7 @@ fn refusal(status: StatusCode) -> Cause {
     match status {
         StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED => Cause::ProxyLogin,
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => Cause::ProxyTarget,
-        _ => Cause::ProxyRefused,
+        _ => Cause::ProxyDenied,
     }
 }
 
@@ -183,7 +183,7 @@ async fn socks(proxy: &Proxy, mut wire: TcpStream, target: &Address) -> Result<B
     }
     match reply {
         0 => {}
-        2 => return Err(Cause::ProxyRefused),
+        2 => return Err(Cause::ProxyDenied),
         // Network unreachable, host unreachable, time to live expired.
         3 | 4 | 6 => return Err(Cause::Unreachable),
         5 => return Err(Cause::Refused),

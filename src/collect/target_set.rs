@@ -1,7 +1,7 @@
 //! Everything that can be probed, by subject, made from settings.
 //!
 //! A target set is made beside the one before it: a target whose endpoint and identity are the same is the same target,
-//! with its open connection and its last chain. Nothing is connected to or read here. Called by `mod.rs`.
+//! with its kept connection and its last chain. Nothing is connected to or read here. Called by `mod.rs`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

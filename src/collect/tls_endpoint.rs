@@ -54,7 +54,7 @@ pub(crate) struct Opening {
     pub(crate) result: Result<Opened, Unseen>,
 }
 
-/// An open connection.
+/// A kept connection.
 pub(crate) struct Opened {
     pub(crate) stream: Secured,
     pub(crate) peer: IpAddr,

@@ -24,7 +24,7 @@ impl ReadContext<'_> {
             let diagnostic =
                 Diagnostic::warning(named.position, "the client key is not that of the client certificate");
             let diagnostic =
-                diagnostic.hint("give the key that the certificate was issued for; every server refuses this pair");
+                diagnostic.hint("give the key that the certificate was issued for; every server rejects this pair");
             match named.file {
                 Some(file) => self.complaints.add_in(file, diagnostic),
                 None => self.complaints.add(diagnostic),

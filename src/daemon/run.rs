@@ -392,8 +392,8 @@ impl Daemon {
             0 => String::new(),
             number => format!(" ({number} silenced)"),
         };
-        match snapshot.blind_since {
-            Some(since) => format!("blind since {since}; {open} open incidents; {clusters} clusters{silenced}"),
+        match snapshot.isolated_since {
+            Some(since) => format!("isolated since {since}; {open} open incidents; {clusters} clusters{silenced}"),
             None => {
                 let waiting = snapshot.backlog.waiting;
                 format!("{open} open incidents; {clusters} clusters{silenced}; {waiting} mails waiting")

@@ -44,14 +44,14 @@ impl Engine {
         let is_old = |since| now.mono.since(since) >= self.view.policy().withhold_heartbeat_after;
         if !self.view.inventory().heartbeat {
             HeartbeatState::Off
-        } else if self.view.path().is_blind() {
-            HeartbeatState::Blind
+        } else if self.view.path().is_isolated() {
+            HeartbeatState::Isolated
         } else if self.wakeups.stalled_at().is_some_and(is_recent) {
             HeartbeatState::Stalled
         } else if self.outbox.oldest_critical().is_some_and(is_old) {
-            HeartbeatState::Mute
+            HeartbeatState::MailStuck
         } else {
-            HeartbeatState::Beating
+            HeartbeatState::Sending
         }
     }
 
@@ -66,7 +66,7 @@ impl Engine {
             return;
         }
         self.heartbeat.due = now.mono.plus(self.view.policy().heartbeat_interval);
-        let beats = self.heartbeat_state(now) == HeartbeatState::Beating;
+        let beats = self.heartbeat_state(now) == HeartbeatState::Sending;
         if beats && !self.heartbeat.is_under_way {
             self.heartbeat.is_under_way = true;
             self.actions.push_back(Action::Beat);

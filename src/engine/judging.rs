@@ -42,8 +42,8 @@ impl Engine {
         self.assignments.changed.insert(scope.cloned());
         let verdicts = self.verdicts(scope, cluster, now);
         for (key, verdict) in verdicts {
-            if key == blind_key() {
-                self.set_blind(&verdict, now);
+            if key == isolated_key() {
+                self.set_isolated(&verdict, now);
             }
             let step = self.lifecycle.take(&key, verdict, policy, now);
             self.follow(&key, step, now);
@@ -98,15 +98,15 @@ impl Engine {
         }
     }
 
-    fn set_blind(&mut self, verdict: &Verdict, now: Now) {
-        let was_blind = self.view.path().is_blind();
+    fn set_isolated(&mut self, verdict: &Verdict, now: Now) {
+        let was_isolated = self.view.path().is_isolated();
         match verdict {
-            Verdict::Bad(_) if !was_blind => {
-                self.view.set_blind(true, now.mono);
+            Verdict::Bad(_) if !was_isolated => {
+                self.view.set_isolated(true, now.mono);
                 self.touched.extend(self.view.inventory().clusters.keys().cloned().map(Some));
             }
-            Verdict::Good { .. } if was_blind => {
-                self.view.set_blind(false, now.mono);
+            Verdict::Good { .. } if was_isolated => {
+                self.view.set_isolated(false, now.mono);
                 self.outbox.hurry(now.mono);
                 self.touched.extend(self.view.inventory().clusters.keys().cloned().map(Some));
             }
@@ -148,6 +148,6 @@ impl Engine {
 }
 
 /// The alarm about the loss of the vantage's network.
-pub(super) const fn blind_key() -> FindingKey {
+pub(super) const fn isolated_key() -> FindingKey {
     FindingKey { rule: RuleId::F04, subject: Subject::Vantage }
 }

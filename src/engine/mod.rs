@@ -192,7 +192,7 @@ impl Engine {
         let snapshot = Some(self.snapshot.at.mono.plus(renewal));
         let lifecycle = self.lifecycle.next().map(|(at, _)| at).filter(|_| self.is_awake());
         let outbox = self.outbox.next(policy, |message| self.may_go(message));
-        let incidents = self.incidents.next(self.view.path().is_blind());
+        let incidents = self.incidents.next(self.view.path().is_isolated());
         [
             self.schedule.next(),
             self.bursts.next(),

@@ -68,19 +68,19 @@ impl Assignments {
 impl Engine {
     /// Assigns every firing alarm to an incident, and composes the mails that are due.
     pub(super) fn notify(&mut self, now: Now) {
-        let is_blind = self.view.path().is_blind();
+        let is_isolated = self.view.path().is_isolated();
         // Everything is evaluated anew when the network is back.
-        let places = self.assignments.take(now.mono).into_iter().filter(|place| !is_blind || place.is_none());
+        let places = self.assignments.take(now.mono).into_iter().filter(|place| !is_isolated || place.is_none());
         for place in places.collect::<Vec<_>>() {
             self.assign_all(&place, now);
         }
         let lifecycle = &self.lifecycle;
         let eases = |key: &FindingKey| lifecycle.alarm(key).is_some_and(Alarm::is_clearing);
-        let due = self.incidents.due(self.view.policy(), now.mono, is_blind, eases);
+        let due = self.incidents.due(self.view.policy(), now.mono, is_isolated, eases);
         for notification in due {
             self.say(Some(notification), now);
         }
-        if !is_blind {
+        if !is_isolated {
             self.release_withheld(now);
             self.say_dropped(now);
         }
@@ -156,7 +156,7 @@ impl Engine {
         let of_open_vantage = message.incident.parts.iter().any(|part| part.finding.rule == RuleId::F04)
             && message.reason != MessageReason::Drill
             && self.incidents.incident(&message.incident.id).is_some_and(|incident| incident.over.is_none());
-        !self.view.path().is_blind() && !of_open_vantage
+        !self.view.path().is_isolated() && !of_open_vantage
     }
 
     pub(super) fn send_due(&mut self, now: Now) {
@@ -287,7 +287,7 @@ impl Engine {
         let wait = self.cause_wait(finding.subject.cluster());
         let near = (relations().causes)(&key);
         // Once the vantage has its network again, what it sees is not a consequence of the loss.
-        let is_past = |alarm: &Alarm| alarm.finding.rule == RuleId::F04 && !self.view.path().is_blind();
+        let is_past = |alarm: &Alarm| alarm.finding.rule == RuleId::F04 && !self.view.path().is_isolated();
         let causes = near.iter().flat_map(|near| self.lifecycle.causes(near));
         let mut patience = None;
         for cause in causes.filter(|alarm| explains(&alarm.finding, finding) && !is_past(alarm)) {

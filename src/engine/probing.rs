@@ -13,7 +13,7 @@ use crate::observe::budget::{REFILL, Taken, Urgency, Wanted};
 use crate::observe::in_flight::Attention;
 use crate::observe::schedule::requests;
 
-use super::judging::blind_key;
+use super::judging::isolated_key;
 use super::{Engine, Scope};
 
 impl Engine {
@@ -61,8 +61,8 @@ impl Engine {
         if is_of_vantage
             || speaks_of_way
             || !observation.proves_path
-            || self.view.path().is_blind()
-            || self.lifecycle.alarm(&blind_key()).is_some()
+            || self.view.path().is_isolated()
+            || self.lifecycle.alarm(&isolated_key()).is_some()
         {
             self.touch(None, goes_on, now);
         }

@@ -13,7 +13,7 @@ use crate::model::snapshot::{Counters, HeartbeatState, Snapshot};
 use crate::model::time::{Now, UnixTime};
 use crate::model::verdict::FindingKey;
 
-use super::judging::blind_key;
+use super::judging::isolated_key;
 use super::{Engine, SNAPSHOT_AGE};
 
 /// The snapshot before anything is known.
@@ -21,13 +21,13 @@ pub(super) fn empty(inventory: Arc<Inventory>, policy: Arc<Policy>, now: Now) ->
     Snapshot {
         at: now,
         started: now,
-        heartbeat: if inventory.heartbeat { HeartbeatState::Beating } else { HeartbeatState::Off },
+        heartbeat: if inventory.heartbeat { HeartbeatState::Sending } else { HeartbeatState::Off },
         inventory,
         policy,
         clusters: BTreeMap::new(),
         vantage: BTreeMap::new(),
         stored: None,
-        blind_since: None,
+        isolated_since: None,
         alarms: Vec::new(),
         incidents: Vec::new(),
         silences: Vec::new(),
@@ -62,7 +62,7 @@ impl Engine {
                 .view
                 .files_view(None)
                 .map(|files_view| (files_view.at().wall, Arc::clone(files_view.reading()))),
-            blind_since: self.blind_since(),
+            isolated_since: self.isolated_since(),
             alarms: self.lifecycle.alarms().cloned().collect(),
             incidents: self.incidents.all().cloned().collect(),
             silences: self.silences.all().cloned().collect(),
@@ -78,9 +78,9 @@ impl Engine {
         });
     }
 
-    fn blind_since(&self) -> Option<UnixTime> {
-        let key: FindingKey = blind_key();
-        self.lifecycle.alarm(&key).filter(|_| self.view.path().is_blind()).map(|alarm| alarm.finding.since)
+    fn isolated_since(&self) -> Option<UnixTime> {
+        let key: FindingKey = isolated_key();
+        self.lifecycle.alarm(&key).filter(|_| self.view.path().is_isolated()).map(|alarm| alarm.finding.since)
     }
 
     /// Whether every scheduled probe has had a result since the start. The slowest are those of a minute, such as the

@@ -20,7 +20,7 @@ use super::commands::{Command, Commands};
 use super::context::RuleContext;
 use super::edges::Edge;
 use super::words::{Addresses, Words};
-use super::{Rule, credential_refused, phrases};
+use super::{Rule, credential_rejected, phrases};
 
 /// F26: a certificate in a served chain reaches the end of its life.
 pub struct CertificateEnds;
@@ -210,7 +210,7 @@ impl Rule for CertificateEnds {
 
     /// Of refused logins only those that were withheld from a server whose chain has ended.
     fn is_effect(&self, _: &Subject, effect: &Finding) -> bool {
-        effect.rule != RuleId::F52 || credential_refused::withheld_for(effect) == Some(Trust::Expired)
+        effect.rule != RuleId::F52 || credential_rejected::withheld_for(effect) == Some(Trust::Expired)
     }
 
     /// A certificate that has not expired yet causes no other fault.

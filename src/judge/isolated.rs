@@ -30,7 +30,7 @@ impl Words for Isolated {
     }
 
     fn what(&self, finding: &Finding, _: &Addresses) -> String {
-        let Evidence::Blind { silent, references } = &finding.evidence else {
+        let Evidence::Isolated { silent, references } = &finding.evidence else {
             return "No target outside this host responds.".into();
         };
         format!("0 of {silent} targets respond, including {references} reference targets outside the clusters.")
@@ -73,16 +73,16 @@ fn judge_path(context: &RuleContext<'_>) -> Verdict {
     let references = context.view.references();
     // With no other place to compare with, the silence of the only cluster is reported as its outage, as "path
     // unproven".
-    if !references.can_tell_blindness() {
-        return not_blind(context);
+    if !references.can_tell_isolation() {
+        return not_isolated(context);
     }
     let expected: Vec<Subject> =
         context.references().into_iter().filter(|reference| !references.is_silent(reference)).collect();
     let seen: Vec<&ProbeRuns> =
         expected.iter().filter_map(|reference| context.view.track(reference, Aspect::Answer)).collect();
     // A burst probes every reference target at once. Until then one silent endpoint does not show a lost network.
-    if seen.len() < expected.len() && !context.view.path().is_blind() {
-        return not_blind(context);
+    if seen.len() < expected.len() && !context.view.path().is_isolated() {
+        return not_isolated(context);
     }
     // Reference targets decide where there are any that could know; else every endpoint must be silent.
     let first_silent = match first_if_all_silent(context, seen.iter().copied()) {
@@ -93,7 +93,7 @@ fn judge_path(context: &RuleContext<'_>) -> Verdict {
             AllSilent::No | AllSilent::Unknown => None,
         },
     };
-    let Some(since) = first_silent else { return not_blind(context) };
+    let Some(since) = first_silent else { return not_isolated(context) };
     Verdict::Bad(Finding {
         rule: RuleId::F04,
         subject: Subject::Vantage,
@@ -101,7 +101,7 @@ fn judge_path(context: &RuleContext<'_>) -> Verdict {
         since: since.wall,
         hold: context.policy().isolated_for,
         path_unproven: false,
-        evidence: Evidence::Blind { silent: remote_tracks(context).count(), references: seen.len() },
+        evidence: Evidence::Isolated { silent: remote_tracks(context).count(), references: seen.len() },
     })
 }
 
@@ -158,9 +158,9 @@ fn testimony(context: &RuleContext<'_>, track: &ProbeRuns, proof: Option<Mono>) 
     }
 }
 
-fn not_blind(context: &RuleContext<'_>) -> Verdict {
+fn not_isolated(context: &RuleContext<'_>) -> Verdict {
     let path = context.view.path();
-    match path.since_blind() {
+    match path.since_isolated() {
         Some((since, until, probes)) => Verdict::Good { since, until, probes },
         None => Verdict::Unknown(Why::NeverSeen),
     }

@@ -14,7 +14,7 @@ pub mod address;
 pub mod certificate_files;
 pub mod client_hello;
 pub mod corrupt;
-pub mod credential_refused;
+pub mod credential_rejected;
 pub mod etcd_membership;
 pub mod etcd_partition;
 pub mod expiry;
@@ -96,7 +96,7 @@ pub static RULES: [&dyn Rule; RuleId::ALL.len()] = [
     &slow::Slow,
     &readiness::NotReady,
     &redundancy::SinglePoints,
-    &credential_refused::Refused,
+    &credential_rejected::Refused,
     &monitoring_gap::MonitoringGap,
     &not_reloaded::NotReloaded,
     &reference_target::ReferenceSilent,
@@ -119,14 +119,14 @@ pub fn rule(id: RuleId) -> &'static dyn Rule {
 /// While the vantage has no network no fault of a cluster counts, nor one behind a proxy that fails.
 #[must_use]
 pub fn judge(context: &RuleContext<'_>) -> Vec<(FindingKey, Verdict)> {
-    let is_blind = context.view.path().is_blind() && context.cluster.is_some();
+    let is_isolated = context.view.path().is_isolated() && context.cluster.is_some();
     let has_lost_way = context.cluster.is_some_and(|(name, _)| context.view.lost_way(name, context.now.mono).is_some());
     let mut verdicts = Vec::new();
     for rule in RULES {
         for (subject, verdict) in rule.judge(context) {
             let verdict = match verdict {
                 Verdict::Bad(_) | Verdict::Unknown(_)
-                    if is_blind || has_lost_way && is_seen_through_proxy(&subject) =>
+                    if is_isolated || has_lost_way && is_seen_through_proxy(&subject) =>
                 {
                     Verdict::Unknown(Why::Vantage)
                 }

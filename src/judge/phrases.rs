@@ -100,9 +100,11 @@ pub(super) fn state(unseen: Unseen) -> String {
         (Phase::Resolve, _) => "unknown: DNS on the vedette host has no address for its name",
         (_, Cause::Refused) => "down: connection refused, nothing listens there",
         (Phase::Dial, Cause::Timeout) => "unreachable from here: no answer to the connection attempt",
-        (Phase::Tls, Cause::Timeout) => "hanging: it accepts the connection, then does not answer in the TLS handshake",
+        (Phase::Tls, Cause::Timeout) => {
+            "hanging: it accepts the connection, then does not respond in the TLS handshake"
+        }
         (Phase::FirstByte | Phase::Body, Cause::Timeout) => "hanging: connected, but no response to the request",
-        (Phase::Idle, Cause::Reset | Cause::Closed) => "gone: an open connection was dropped",
+        (Phase::Idle, Cause::Reset | Cause::Closed) => "gone: a kept connection was dropped",
         (_, Cause::Reset | Cause::Closed) => "failing: the connection is dropped",
         (_, Cause::Unreachable) => "unreachable from here: no route to host",
         (_, Cause::ProxyTarget) => "unreachable: the proxy reports that it cannot reach it",

@@ -36,7 +36,7 @@ enum Fault {
 const FAULTS: [(Cause, Fault); 5] = [
     (Cause::ProxyLogin, Fault::Login),
     (Cause::ProxyDown, Fault::Down),
-    (Cause::ProxyRefused, Fault::Rules),
+    (Cause::ProxyDenied, Fault::Rules),
     (Cause::ProxyUnreachable, Fault::Unreachable),
     (Cause::ProxySilent, Fault::Silent),
 ];
@@ -156,7 +156,7 @@ fn judge_proxy(context: &RuleContext<'_>, proxy: &Proxy) -> Verdict {
         .filter(|(_, cluster)| cluster.proxy.as_ref().is_some_and(|known| known.name == proxy.name))
         .map(|(name, _)| name)
         .collect();
-    if context.view.path().is_blind() {
+    if context.view.path().is_isolated() {
         return Verdict::Unknown(Why::Vantage);
     }
     let mut lost: Vec<(Name, Unseen)> = Vec::new();

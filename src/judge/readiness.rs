@@ -168,7 +168,7 @@ impl Words for NotReady {
         };
         let fails = |wanted: &str| parts.iter().any(|(_, checks)| checks.iter().any(|check| check.starts_with(wanted)));
         let text = if fails("kms-provider") {
-            "The key management plugin that decrypts Secrets does not answer: its socket, its pod, or the key \
+            "The key management plugin that decrypts Secrets does not respond: its socket, its pod, or the key \
              service behind it."
         } else if fails("shutdown") {
             "It is shutting down: a drain or restart is under way."

@@ -7,7 +7,7 @@ mod clearing;
 mod commands;
 mod complete;
 mod confirmation;
-mod credential_refused;
+mod credential_rejected;
 mod edges;
 mod etcd;
 mod etcd_membership;

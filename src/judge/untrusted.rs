@@ -15,7 +15,7 @@ use super::commands::{Command, Commands};
 use super::context::{RuleContext, all_good};
 use super::edges::Edge;
 use super::words::{Addresses, Words};
-use super::{Rule, credential_refused, phrases};
+use super::{Rule, credential_rejected, phrases};
 
 /// F27: what is served cannot be verified.
 pub struct ChainUntrusted;
@@ -181,7 +181,7 @@ impl Rule for ChainUntrusted {
             (Subject::Chain(_, Some(etcd), _), Subject::Etcd(_, of)) => etcd == of,
             _ => false,
         };
-        is_of_these && credential_refused::is_withheld(effect)
+        is_of_these && credential_rejected::is_withheld(effect)
     }
 
     fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {

@@ -385,7 +385,7 @@ impl FileFault {
             Self::NothingInIt => "holds no certificate and no token",
             Self::Unsupported => "has a form that is not read (PKCS#7, PKCS#12, Java key store or archive)",
             Self::BrokenKubeconfig => "is a broken kubeconfig",
-            Self::Timeout => "is on a file system that does not answer",
+            Self::Timeout => "is on a file system that does not respond",
             Self::Failed => "cannot be read",
         }
     }

@@ -36,7 +36,7 @@ impl Finding {
             | Evidence::Coverage { .. }
             | Evidence::SinglePoints { .. }
             | Evidence::Proxy { .. }
-            | Evidence::Blind { .. } => Vec::new(),
+            | Evidence::Isolated { .. } => Vec::new(),
         };
         if named.is_empty() { vec![self.subject.clone()] } else { named }
     }

@@ -44,7 +44,7 @@ pub struct Inventory {
     /// Mail addresses of the recipients, without display names.
     #[serde(default)]
     pub recipients: BTreeSet<String>,
-    /// Whether the mail relay is on this machine: then mail can be handed over while the vantage is blind.
+    /// Whether the mail relay is on this machine: then mail can be handed over while the vantage is isolated.
     pub relay_is_local: bool,
     /// Whether a heartbeat is configured.
     pub heartbeat: bool,

@@ -52,7 +52,7 @@ pub struct Message {
     #[serde(default, deserialize_with = "zone::lenient", skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<Zone>,
     /// The latest probes of the subjects concerned.
-    #[serde(rename = "looks")]
+    #[serde(alias = "looks")]
     pub probes: Vec<ProbeLine>,
     /// When incidents of the same kind happened before; `None` for never, as far as is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]

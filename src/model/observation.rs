@@ -90,8 +90,8 @@ impl AddressAnswer {
         let dead: Vec<String> = dead.collect();
         match (answers.len(), dead.as_slice()) {
             (0, _) => "no second address".to_owned(),
-            (all, []) => format!("all {all} addresses answer"),
-            (all, dead) => format!("{} of {all} addresses answer; {}", all - dead.len(), dead.join(", ")),
+            (all, []) => format!("all {all} addresses respond"),
+            (all, dead) => format!("{} of {all} addresses respond; {}", all - dead.len(), dead.join(", ")),
         }
     }
 }

@@ -30,7 +30,7 @@ pub enum Phase {
     FirstByte,
     /// The rest of the answer.
     Body,
-    /// Nothing was under way: the open connection was idle.
+    /// Nothing was under way: the kept connection was idle.
     Idle,
 }
 
@@ -57,13 +57,15 @@ pub enum Cause {
     /// The peer ended the handshake by an alert.
     TlsAlert,
     /// The peer refused our client certificate, or asked for one we do not have.
-    ClientCertificateRefused,
+    #[serde(alias = "client_certificate_refused")]
+    ClientCertificateRejected,
     /// The answer broke the protocol's rules.
     ProtocolBroken,
     /// The answer was larger than we read.
     TooLarge,
     /// 401, 403, Unauthenticated or PermissionDenied: the server works, but refuses our credential.
-    CredentialRefused,
+    #[serde(alias = "credential_refused")]
+    CredentialRejected,
     /// gRPC Unavailable: the server says that it cannot serve now.
     Unavailable,
     /// The server ended the call by an error of its own.
@@ -79,7 +81,8 @@ pub enum Cause {
     /// Our own side failed: no socket, no memory, no thread.
     OwnFault,
     /// The proxy on the path does not allow this target (403 and the like).
-    ProxyRefused,
+    #[serde(alias = "proxy_refused")]
+    ProxyDenied,
     /// The proxy on the path refuses our login (407).
     ProxyLogin,
     /// The proxy's machine answers, but not as a proxy: nothing listens, it closes, its TLS or its protocol is broken.
@@ -179,10 +182,10 @@ impl Cause {
             Self::ResolverFailed => "resolver_failed",
             Self::TlsBroken => "tls_broken",
             Self::TlsAlert => "tls_alert",
-            Self::ClientCertificateRefused => "client_certificate_refused",
+            Self::ClientCertificateRejected => "client_certificate_rejected",
             Self::ProtocolBroken => "protocol_broken",
             Self::TooLarge => "too_large",
-            Self::CredentialRefused => "credential_refused",
+            Self::CredentialRejected => "credential_rejected",
             Self::Unavailable => "unavailable",
             Self::ServerError => "server_error",
             Self::Foreign => "foreign",
@@ -190,7 +193,7 @@ impl Cause {
             Self::NoCredential => "no_credential",
             Self::OwnCredential => "own_credential",
             Self::OwnFault => "own_fault",
-            Self::ProxyRefused => "proxy_refused",
+            Self::ProxyDenied => "proxy_denied",
             Self::ProxyLogin => "proxy_login",
             Self::ProxyDown => "proxy_down",
             Self::ProxyUnreachable => "proxy_unreachable",
@@ -212,7 +215,7 @@ impl Cause {
     pub const fn is_of_proxy(self) -> bool {
         matches!(
             self,
-            Self::ProxyRefused | Self::ProxyLogin | Self::ProxyDown | Self::ProxyUnreachable | Self::ProxySilent
+            Self::ProxyDenied | Self::ProxyLogin | Self::ProxyDown | Self::ProxyUnreachable | Self::ProxySilent
         )
     }
 
@@ -221,8 +224,8 @@ impl Cause {
     pub const fn is_refusal(self) -> bool {
         matches!(
             self,
-            Self::CredentialRefused
-                | Self::ClientCertificateRefused
+            Self::CredentialRejected
+                | Self::ClientCertificateRejected
                 | Self::TokenWithheld
                 | Self::NoCredential
                 | Self::OwnCredential
@@ -259,10 +262,10 @@ impl fmt::Display for Unseen {
             Cause::ResolverFailed => "the DNS server failed",
             Cause::TlsBroken => "no valid TLS",
             Cause::TlsAlert => "ended by a TLS alert",
-            Cause::ClientCertificateRefused => "the client certificate of vedette was rejected",
+            Cause::ClientCertificateRejected => "the client certificate of vedette was rejected",
             Cause::ProtocolBroken => "answer breaks the protocol",
             Cause::TooLarge => "answer too large",
-            Cause::CredentialRefused => "the credential of vedette was rejected",
+            Cause::CredentialRejected => "the credential of vedette was rejected",
             Cause::Unavailable => "the server says that it is unavailable",
             Cause::ServerError => "server error",
             Cause::Foreign => "something else answers there",
@@ -272,11 +275,11 @@ impl fmt::Display for Unseen {
             Cause::NoCredential => "the server asks for a client certificate or token, and none is configured",
             Cause::OwnCredential => "the credential of vedette cannot be used",
             Cause::OwnFault => "vedette itself failed",
-            Cause::ProxyRefused => "the proxy denies access",
+            Cause::ProxyDenied => "the proxy denies access",
             Cause::ProxyLogin => "the proxy rejects the login",
             Cause::ProxyDown => "the proxy is down",
             Cause::ProxyUnreachable => "the proxy cannot be reached",
-            Cause::ProxySilent => "the proxy does not answer",
+            Cause::ProxySilent => "the proxy does not respond",
             Cause::ProxyTarget => "the proxy cannot reach it",
             Cause::WithoutTls => "the peer answers without TLS",
             Cause::WithTls => "the peer answers with TLS, and plain HTTP is configured",
@@ -299,5 +302,17 @@ mod tests {
         assert_eq!(phases.total(), Duration::from_millis(8));
         assert_eq!(phases.dominating(), Some(Phase::Tls));
         assert_eq!(phases.reached().count(), 2);
+    }
+
+    #[test]
+    fn causes_that_an_older_version_stored_are_read() {
+        for (old, cause) in [
+            ("credential_refused", Cause::CredentialRejected),
+            ("client_certificate_refused", Cause::ClientCertificateRejected),
+            ("proxy_refused", Cause::ProxyDenied),
+        ] {
+            assert_eq!(serde_json::from_value::<Cause>(old.into()).unwrap(), cause);
+            assert_eq!(serde_json::from_value::<Cause>(cause.as_str().into()).unwrap(), cause);
+        }
     }
 }

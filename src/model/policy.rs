@@ -26,7 +26,7 @@ pub struct Policy {
     pub readyz_interval: Duration,
     /// Exempt probe at the API VIP over a new connection.
     pub vip_interval: Duration,
-    /// `/livez` and `/version` over the reused connection.
+    /// `/livez` and `/version` over the kept connection.
     pub version_interval: Duration,
     /// Maintenance.Status round.
     pub etcd_status_interval: Duration,

@@ -33,7 +33,7 @@ pub enum ProbeKind {
     Chain,
     /// A handshake with each address of an endpoint's name, where it has several.
     Addresses,
-    /// An open reused connection that broke without announcement. Never asked for: it reports by itself.
+    /// A kept connection that broke without announcement. Never asked for: it reports by itself.
     Tripwire,
     /// A TCP connection to a reference target.
     Reference,
@@ -45,7 +45,7 @@ pub enum ProbeKind {
     Files,
 }
 
-/// Whether a probe connects anew or rides an open connection.
+/// Whether a probe connects anew or uses the kept one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Connection {
@@ -171,7 +171,7 @@ impl Probe {
         Self { subject, kind, connection: Connection::New }
     }
 
-    /// A probe over the open connection.
+    /// A probe over the kept connection.
     #[must_use]
     pub const fn reused(subject: Subject, kind: ProbeKind) -> Self {
         Self { subject, kind, connection: Connection::Reused }

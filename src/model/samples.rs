@@ -135,7 +135,7 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
                 of: 2,
             },
         ),
-        RuleId::F04 => ("vantage", Evidence::Blind { silent: 9, references: 2 }),
+        RuleId::F04 => ("vantage", Evidence::Isolated { silent: 9, references: 2 }),
         RuleId::F09 => (
             "prod-eu1/etcd/etcd",
             Evidence::Alarm {
@@ -256,7 +256,7 @@ fn about(rule: RuleId) -> (&'static str, Evidence) {
         RuleId::F52 => (
             "prod-eu1/etcd/etcd/etcd-1",
             Evidence::Refused {
-                unseen: Unseen { phase: Phase::Tls, cause: Cause::ClientCertificateRefused },
+                unseen: Unseen { phase: Phase::Tls, cause: Cause::ClientCertificateRejected },
                 own_flaw: None,
                 by: Vec::new(),
                 trust: None,

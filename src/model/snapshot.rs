@@ -40,8 +40,8 @@ pub struct Snapshot {
     pub vantage: BTreeMap<Probe, Arc<Observation>>,
     /// What the files that belong to no cluster hold, and when they were read.
     pub stored: Option<(UnixTime, Arc<FilesReading>)>,
-    /// Whether the vantage is blind, since when.
-    pub blind_since: Option<UnixTime>,
+    /// Whether the vantage is isolated, since when.
+    pub isolated_since: Option<UnixTime>,
     /// Ongoing alarms, pending ones included.
     pub alarms: Vec<Alarm>,
     /// Incidents that are open, and up to 50 recent ones that are over, newest first.
@@ -93,13 +93,13 @@ pub enum HeartbeatState {
     /// None is configured.
     Off,
     /// It goes out.
-    Beating,
-    /// Withheld: the vantage is blind.
-    Blind,
+    Sending,
+    /// Withheld: the vantage is isolated.
+    Isolated,
     /// Withheld: the scheduler stalls.
     Stalled,
     /// Withheld: a critical mail has stayed unaccepted for too long.
-    Mute,
+    MailStuck,
 }
 
 /// Counters since start.
@@ -151,17 +151,17 @@ impl Snapshot {
 
 impl HeartbeatState {
     /// Every state.
-    pub const ALL: [Self; 5] = [Self::Off, Self::Beating, Self::Blind, Self::Stalled, Self::Mute];
+    pub const ALL: [Self; 5] = [Self::Off, Self::Sending, Self::Isolated, Self::Stalled, Self::MailStuck];
 
     /// Bounded label value.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Off => "off",
-            Self::Beating => "beating",
-            Self::Blind => "blind",
+            Self::Sending => "sending",
+            Self::Isolated => "isolated",
             Self::Stalled => "stalled",
-            Self::Mute => "mute",
+            Self::MailStuck => "mail_stuck",
         }
     }
 }

@@ -22,7 +22,7 @@ pub struct Tally {
 pub struct Series {
     /// Kind of probe.
     pub kind: ProbeKind,
-    /// New or reused connection.
+    /// New or kept connection.
     pub connection: Connection,
     /// The phase.
     pub phase: Phase,
@@ -35,7 +35,7 @@ pub struct Series {
 pub struct Ended {
     /// Kind of probe.
     pub kind: ProbeKind,
-    /// New or reused connection.
+    /// New or kept connection.
     pub connection: Connection,
     /// As in [`Series`].
     pub outcome: &'static str,

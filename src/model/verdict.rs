@@ -49,7 +49,7 @@ pub enum Why {
     Stale,
     /// The last probe was undecided: refused credential, shed load, own fault.
     Unclear,
-    /// The vantage is blind or its clock cannot be trusted.
+    /// The vantage is isolated or its clock cannot be trusted.
     Vantage,
 }
 
@@ -208,7 +208,7 @@ pub enum Evidence {
         #[serde(default)]
         traffic: Traffic,
         /// Slow probes in a row.
-        #[serde(rename = "looks")]
+        #[serde(alias = "looks")]
         probes: u32,
         /// Endpoints that were slow and have not been seen to be quick since, the slow ones left out.
         #[serde(default)]
@@ -365,7 +365,8 @@ pub enum Evidence {
         of: usize,
     },
     /// Nothing outside answers.
-    Blind {
+    #[serde(alias = "Blind")]
+    Isolated {
         /// Subjects that do not answer.
         silent: usize,
         /// Reference targets among them.

@@ -142,7 +142,7 @@ impl Email {
             Ok(taken) => taken,
             // Others have it, and these never will.
             Err(_) if !delivery.served.is_empty() && refused.len() == to.len() => {
-                let answer = Ok("taken for some recipients, refused for the rest".into());
+                let answer = Ok("accepted for some recipients, rejected for the rest".into());
                 return Outcome { answer, recipients: Recipients { refused, ..Recipients::default() } };
             }
             Err(failure) => {
@@ -221,7 +221,7 @@ impl Email {
         let unread = |why| format!("reading the relay's password from {:?}: {why}", login.password);
         let password = self.last_password.read_or_last(&self.files, self.step, read, unread).await.map_err(unusable)?;
         if self.refused.knows(&password) {
-            let why = format!("logging in: the relay refused the password that {:?} still has", login.password);
+            let why = format!("logging in: the relay rejected the password that {:?} still has", login.password);
             return Err(unusable(why));
         }
         Ok(Some(password))

@@ -102,7 +102,7 @@ fn classify(step: Step<'_>, trouble: &Trouble) -> SessionFailure {
     };
     // A relay may repeat what it was sent; at login that is the password.
     let why = match (step, trouble) {
-        (Step::Login, Trouble::Refused(reply)) => format!("{} login refused", reply.code()),
+        (Step::Login, Trouble::Refused(reply)) => format!("{} login rejected", reply.code()),
         (Step::Login, Trouble::Unread(Unread::Garbage(_))) => "an answer that is no SMTP reply".to_owned(),
         _ => innermost(trouble),
     };

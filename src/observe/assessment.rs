@@ -93,4 +93,4 @@ impl Assessment {
 /// DNS response code of a resolver that cannot answer (RFC 1035 section 4.1.1).
 const SERVFAIL: u16 = 2;
 
-const REFUSED: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRefused };
+const REFUSED: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRejected };

@@ -128,7 +128,7 @@ impl Bursts {
             return urgency;
         }
         for probe in [Probe::anew, Probe::reused].map(|over| over(scheduled.subject.clone(), scheduled.kind)) {
-            // Over the open connection a reading tells as much only where a round is asked.
+            // Over the kept connection a reading tells as much only where a round is asked.
             if probe != *scheduled && !scheduled.kind.is_round() {
                 continue;
             }

@@ -40,7 +40,7 @@ pub fn lines(view: &View, cluster: Option<&Name>) -> Vec<ProbeLine> {
     };
     let mut lines: Vec<ProbeLine> =
         probes.into_iter().filter(decides).flat_map(|observation| lines_of(view, observation)).collect();
-    // Of two probes of one kind at one endpoint, over a new and over the reused connection, the later one is shown.
+    // Of two probes of one kind at one endpoint, over a new and over the kept connection, the later one is shown.
     lines.sort_by(|a, b| (&a.probe.subject, a.probe.kind, b.at).cmp(&(&b.probe.subject, b.probe.kind, a.at)));
     lines.dedup_by(|a, b| a.probe.subject == b.probe.subject && a.probe.kind == b.probe.kind);
     if lines.len() > MOST {

@@ -9,12 +9,12 @@ use crate::model::time::{Mono, Now};
 #[derive(Debug, Clone, Default)]
 pub struct OwnNetwork {
     proofs: VecDeque<Mono>,
-    first_since_blind: Option<Now>,
+    first_since_isolated: Option<Now>,
     last_proof: Option<Now>,
-    proofs_since_blind: u32,
-    blind: bool,
+    proofs_since_isolated: u32,
+    isolated: bool,
     /// When the network was last found to be lost.
-    found_blind: Option<Mono>,
+    found_isolated: Option<Mono>,
 }
 
 const THINNING: Duration = Duration::from_millis(50);
@@ -25,7 +25,7 @@ impl OwnNetwork {
     pub fn prove(&mut self, scheduled: Now) {
         // A probe that was under way when the network was lost may have got its answer before that, so it does not show
         // that the network is back.
-        if self.found_blind.is_none_or(|found| scheduled.mono >= found) {
+        if self.found_isolated.is_none_or(|found| scheduled.mono >= found) {
             self.count(scheduled);
         }
         if self.proofs.back().is_some_and(|last| scheduled.mono < last.plus(THINNING)) {
@@ -38,10 +38,10 @@ impl OwnNetwork {
     }
 
     fn count(&mut self, scheduled: Now) {
-        if self.proofs_since_blind == 0 {
-            self.first_since_blind = Some(scheduled);
+        if self.proofs_since_isolated == 0 {
+            self.first_since_isolated = Some(scheduled);
         }
-        self.proofs_since_blind = self.proofs_since_blind.saturating_add(1);
+        self.proofs_since_isolated = self.proofs_since_isolated.saturating_add(1);
         if self.last_proof.is_none_or(|last| last.mono < scheduled.mono) {
             self.last_proof = Some(scheduled);
         }
@@ -59,26 +59,26 @@ impl OwnNetwork {
         self.proofs.back().copied()
     }
 
-    /// The vantage turned out to be blind at `now`, or sees again.
-    pub const fn set_blind(&mut self, blind: bool, now: Mono) {
-        if blind && !self.blind {
-            self.first_since_blind = None;
-            self.proofs_since_blind = 0;
-            self.found_blind = Some(now);
+    /// The vantage turned out to be isolated at `now`, or sees again.
+    pub const fn set_isolated(&mut self, isolated: bool, now: Mono) {
+        if isolated && !self.isolated {
+            self.first_since_isolated = None;
+            self.proofs_since_isolated = 0;
+            self.found_isolated = Some(now);
         }
-        self.blind = blind;
+        self.isolated = isolated;
     }
 
-    /// Whether the vantage is blind.
+    /// Whether the vantage is isolated.
     #[must_use]
-    pub const fn is_blind(&self) -> bool {
-        self.blind
+    pub const fn is_isolated(&self) -> bool {
+        self.isolated
     }
 
-    /// The first proof after the last blindness (or since start), the last one, and how many there were. A probe that
-    /// was scheduled before the blindness was found is none of them, whenever its answer came.
+    /// The first proof after the last isolation (or since start), the last one, and how many there were. A probe that
+    /// was scheduled before the isolation was found is none of them, whenever its answer came.
     #[must_use]
-    pub fn since_blind(&self) -> Option<(Now, Now, u32)> {
-        Some((self.first_since_blind?, self.last_proof?, self.proofs_since_blind))
+    pub fn since_isolated(&self) -> Option<(Now, Now, u32)> {
+        Some((self.first_since_isolated?, self.last_proof?, self.proofs_since_isolated))
     }
 }

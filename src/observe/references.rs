@@ -106,7 +106,7 @@ impl References {
     /// Whether there is another place to compare each place with: with no other place, the silence of the only cluster
     /// cannot be distinguished from a lost network of our own.
     #[must_use]
-    pub fn can_tell_blindness(&self) -> bool {
+    pub fn can_tell_isolation(&self) -> bool {
         self.living_points > 0 || self.living_clusters.len() > 1
     }
 

@@ -249,9 +249,9 @@ impl View {
     }
 
     /// The vantage lost its network, or has it again: bad probes from in between do not count.
-    pub fn set_blind(&mut self, blind: bool, now: Mono) {
-        self.path.set_blind(blind, now);
-        if !blind {
+    pub fn set_isolated(&mut self, isolated: bool, now: Mono) {
+        self.path.set_isolated(isolated, now);
+        if !isolated {
             self.forget_until(now);
         }
     }

@@ -177,7 +177,7 @@ pub(crate) fn observations() -> Vec<Observation> {
     let mut reused = observation(
         subject("prod/apiserver/api-1"),
         ProbeKind::Version,
-        Err(Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRefused }),
+        Err(Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRejected }),
     );
     reused.probe.connection = Connection::Reused;
     let resolver = ResolverAnswer { rcode: 0, addresses: 1 };
@@ -343,7 +343,7 @@ pub(crate) fn snapshot() -> Snapshot {
             .map(|observation| (observation.probe.clone(), Arc::new(observation)))
             .collect(),
         stored: None,
-        blind_since: None,
+        isolated_since: None,
         alarms: vec![
             alarm(down, Stage::Firing { since }),
             alarm(not_ready, Stage::Pending { since, held: Duration::from_secs(4) }),
@@ -353,7 +353,7 @@ pub(crate) fn snapshot() -> Snapshot {
         configured: Configured::at_start(since),
         backlog: Backlog { waiting: 1, oldest: Some(since), next_attempt: None, last_failure: None },
         refused: Vec::new(),
-        heartbeat: HeartbeatState::Beating,
+        heartbeat: HeartbeatState::Sending,
         counters: Counters {
             probes: 1200,
             skipped: 1,

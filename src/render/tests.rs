@@ -300,7 +300,7 @@ fn poison(evidence: &mut Evidence, hostile: &str) {
         | Evidence::Unread { .. }
         | Evidence::Hello { .. }
         | Evidence::Proxy { .. }
-        | Evidence::Blind { .. }
+        | Evidence::Isolated { .. }
         | Evidence::SilentReference { .. } => {}
         Evidence::Refused { own_flaw, .. } => *own_flaw = Some(hostile.into()),
         Evidence::Untrusted { parts, trusted } => {

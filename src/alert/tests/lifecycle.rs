@@ -31,7 +31,7 @@ fn suspected(since: u64) -> Verdict {
 }
 
 const UNCLEAR: Verdict = Verdict::Unknown(Why::Unclear);
-const BLIND: Verdict = Verdict::Unknown(Why::Vantage);
+const ISOLATED: Verdict = Verdict::Unknown(Why::Vantage);
 
 /// Lets the lifecycle take each verdict at its second, and expects each step.
 fn check(mut lifecycle: Lifecycle, verdicts: &[(u64, Verdict, Step)]) -> Lifecycle {
@@ -72,7 +72,7 @@ fn a_hold_counts_from_the_first_bad_probe() {
 
 #[test]
 fn a_hold_stands_still_while_nobody_can_tell() {
-    for doubt in [UNCLEAR, BLIND, suspected(5), Verdict::Unknown(Why::Stale)] {
+    for doubt in [UNCLEAR, ISOLATED, suspected(5), Verdict::Unknown(Why::Stale)] {
         check(
             Lifecycle::default(),
             &[
@@ -148,7 +148,7 @@ fn a_bad_verdict_and_a_suspicion_break_a_recovery_and_another_doubt_does_not() {
 
 #[test]
 fn silence_however_long_resolves_nothing() {
-    let lifecycle = check(firing(), &[(86_400, UNCLEAR, Step::None), (2 * 86_400, BLIND, Step::None)]);
+    let lifecycle = check(firing(), &[(86_400, UNCLEAR, Step::None), (2 * 86_400, ISOLATED, Step::None)]);
 
     assert!(matches!(lifecycle.alarm(&key()).unwrap().stage, Stage::Firing { .. }));
 }
@@ -231,7 +231,7 @@ enum Said {
     Good(u32),
     Suspected,
     Unclear,
-    Blind,
+    Isolated,
 }
 
 fn said() -> impl Strategy<Value = Said> {
@@ -240,7 +240,7 @@ fn said() -> impl Strategy<Value = Said> {
         3 => (1_u32..6).prop_map(Said::Good),
         1 => Just(Said::Suspected),
         1 => Just(Said::Unclear),
-        1 => Just(Said::Blind),
+        1 => Just(Said::Isolated),
     ]
 }
 
@@ -333,7 +333,7 @@ proptest! {
                 Said::Good(probes) => good(second.saturating_sub(20), second, probes),
                 Said::Suspected => suspected(second),
                 Said::Unclear => UNCLEAR,
-                Said::Blind => BLIND,
+                Said::Isolated => ISOLATED,
             };
             let before = lifecycle.alarm(&key()).cloned();
             let step = lifecycle.take(&key(), verdict, &Policy::default(), at(second));

@@ -179,7 +179,7 @@ pub(super) const fn cause_of(code: Code) -> Cause {
         Code::Unavailable => Cause::Unavailable,
         // With RBAC on, a caller whom etcd cannot name gets InvalidArgument ("user name is empty"); nothing else in
         // our questions can be invalid.
-        Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument => Cause::CredentialRefused,
+        Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument => Cause::CredentialRejected,
         Code::DeadlineExceeded => Cause::Timeout,
         Code::Unimplemented => Cause::ProtocolBroken,
         Code::Ok

@@ -59,7 +59,7 @@ struct Connecting {
     done: watch::Receiver<Option<Result<Arc<Open>, Unseen>>>,
 }
 
-/// An open connection.
+/// A kept connection.
 struct Open {
     sender: SendRequest<Body>,
     watch: Arc<Watch>,
@@ -180,7 +180,7 @@ impl MemberConnection {
         let (token, was_held) = match etcd_login.token_state(context.clock.now().mono) {
             TokenState::Token(token) => (Some(token), true),
             TokenState::Needless => (None, true),
-            TokenState::Refused(_) => return Err(Failed::by_server(&attempt.timer, Cause::CredentialRefused)),
+            TokenState::Refused(_) => return Err(Failed::by_server(&attempt.timer, Cause::CredentialRejected)),
             TokenState::None | TokenState::Buying(_) => (self.enter(context, open, attempt, etcd_login).await?, false),
         };
         let answer = self.question::<Q>(context, open, attempt, token).await;
@@ -216,7 +216,7 @@ impl MemberConnection {
                 let refused = TokenState::Refused(context.clock.now().mono);
                 etcd_login.hold(match &bought {
                     Ok(token_state) => token_state.clone(),
-                    Err(Unseen { cause: Cause::CredentialRefused, .. }) => refused,
+                    Err(Unseen { cause: Cause::CredentialRejected, .. }) => refused,
                     Err(_) => TokenState::None,
                 });
                 notify.send_replace(Some(bought));
@@ -320,7 +320,7 @@ impl MemberConnection {
         answer
     }
 
-    /// The open connection, first if it may be used, second if it may not any more.
+    /// The kept connection, first if it may be used, second if it may not any more.
     fn kept(
         &self,
         context: &ProbeContext,
@@ -417,7 +417,7 @@ impl Failed {
 
     /// The cause of a refusal when our password was not sent.
     fn unasked(mut self) -> Self {
-        if self.unseen.cause == Cause::CredentialRefused {
+        if self.unseen.cause == Cause::CredentialRejected {
             self.unseen.cause = Cause::TokenWithheld;
         }
         self

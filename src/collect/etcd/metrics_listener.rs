@@ -141,7 +141,7 @@ const FOREIGN: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::Foreign 
 
 const fn refused(status: u16) -> Unseen {
     match status {
-        401 | 403 => Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRefused },
+        401 | 403 => Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRejected },
         // etcd has no redirect and no other success on these paths.
         201..=399 => FOREIGN,
         _ => Unseen { phase: Phase::FirstByte, cause: Cause::ServerError },

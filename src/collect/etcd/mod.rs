@@ -126,7 +126,7 @@ impl Etcd {
             Some(member.answer::<Q>(member_connection, context, &ready_credentials, connection, start))
         });
         let (answers, proofs): (Vec<_>, Vec<bool>) = join_all(asked).await.into_iter().unzip();
-        if answers.iter().any(|answer| matches!(answer.answer, Err(Unseen { cause: Cause::CredentialRefused, .. }))) {
+        if answers.iter().any(|answer| matches!(answer.answer, Err(Unseen { cause: Cause::CredentialRejected, .. }))) {
             self.identity.refused();
         }
         result(&proofs, reading(answers))
@@ -195,10 +195,10 @@ impl Member {
             // A password is a credential that the ready credentials do not know of.
             let cause = ready_credentials.blame(unseen.cause);
             let has_none = ready_credentials.client.is_none() && !member_connection.has_login();
-            if cause == Cause::CredentialRefused && has_none {
+            if cause == Cause::CredentialRejected && has_none {
                 Unseen { cause: Cause::NoCredential, ..unseen }
             } else if cause == Cause::NoCredential && member_connection.has_login() {
-                Unseen { cause: Cause::ClientCertificateRefused, ..unseen }
+                Unseen { cause: Cause::ClientCertificateRejected, ..unseen }
             } else {
                 Unseen { cause, ..unseen }
             }

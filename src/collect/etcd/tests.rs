@@ -187,9 +187,9 @@ async fn a_member_without_tls_that_waits_in_silence_is_named_by_the_second_probe
 async fn codes_say_who_is_to_blame() {
     for (code, cause) in [
         (Code::Unavailable, Cause::Unavailable),
-        (Code::PermissionDenied, Cause::CredentialRefused),
-        (Code::Unauthenticated, Cause::CredentialRefused),
-        (Code::InvalidArgument, Cause::CredentialRefused),
+        (Code::PermissionDenied, Cause::CredentialRejected),
+        (Code::Unauthenticated, Cause::CredentialRejected),
+        (Code::InvalidArgument, Cause::CredentialRejected),
         (Code::DeadlineExceeded, Cause::Timeout),
         (Code::Internal, Cause::ServerError),
     ] {

@@ -259,7 +259,7 @@ async fn a_refused_credential_is_not_a_dead_server() {
             Fixture::new().apiserver(server.address).credentials(|c| c.client = Some(client(&TRUSTED.server())));
         let seen = fixture.see(ProbeKind::Version).await;
 
-        assert_eq!(unseen(&seen).cause, Cause::CredentialRefused, "{status}");
+        assert_eq!(unseen(&seen).cause, Cause::CredentialRejected, "{status}");
     }
 }
 
@@ -273,7 +273,7 @@ async fn a_missing_or_foreign_client_certificate_is_named_and_the_chain_is_seen(
         })
         .await;
         for (credential, cause) in
-            [(None, Cause::NoCredential), (Some(client(&stranger)), Cause::ClientCertificateRefused)]
+            [(None, Cause::NoCredential), (Some(client(&stranger)), Cause::ClientCertificateRejected)]
         {
             let fixture = Fixture::new().apiserver(server.address).credentials(|c| c.client = credential);
 

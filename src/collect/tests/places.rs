@@ -181,8 +181,8 @@ async fn a_proxys_tunnel_leads_to_the_endpoint_and_counts_as_connecting() {
 async fn only_what_a_proxy_says_of_the_endpoint_is_the_endpoints_fault() {
     for (answer, cause) in [
         ("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n", Cause::ProxyLogin),
-        ("HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\nsorry", Cause::ProxyRefused),
-        ("HTTP/1.1 302 Found\r\nLocation: http://portal/\r\n\r\n", Cause::ProxyRefused),
+        ("HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\nsorry", Cause::ProxyDenied),
+        ("HTTP/1.1 302 Found\r\nLocation: http://portal/\r\n\r\n", Cause::ProxyDenied),
         ("HTTP/1.1 502 Bad Gateway\r\n\r\n", Cause::ProxyTarget),
         ("HTTP/1.1 503 Service Unavailable\r\nServer: squid/5.7\r\n\r\n", Cause::ProxyTarget),
         ("HTTP/1.0 504 Gateway Timeout\r\n\r\n", Cause::ProxyTarget),
@@ -215,7 +215,7 @@ async fn only_what_a_proxy_says_of_the_endpoint_is_the_endpoints_fault() {
 async fn a_socks_proxy_tells_whose_fault_it_is() {
     for (reply, cause) in [
         (1, Cause::ProxyDown),
-        (2, Cause::ProxyRefused),
+        (2, Cause::ProxyDenied),
         (3, Cause::Unreachable),
         (4, Cause::Unreachable),
         (5, Cause::Refused),
@@ -263,7 +263,7 @@ async fn a_proxy_gets_the_login_as_it_was_meant() {
         })
         .await;
 
-        assert_eq!(through(&format!("http://{login}@{}", proxy.address)).await, Cause::ProxyRefused, "{login}");
+        assert_eq!(through(&format!("http://{login}@{}", proxy.address)).await, Cause::ProxyDenied, "{login}");
     }
 }
 

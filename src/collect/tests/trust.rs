@@ -224,7 +224,7 @@ async fn a_probe_that_is_refused_for_a_plugin_says_what_the_plugin_did() {
     assert_eq!(unseen(&refused).cause, Cause::OwnCredential);
     let did = "the exec plugin sh ended with exit code 1, and says: session has ended";
     assert_eq!(refused.own_flaw.as_deref(), Some(did));
-    assert_eq!((unseen(&revoked).cause, revoked.own_flaw), (Cause::CredentialRefused, None));
+    assert_eq!((unseen(&revoked).cause, revoked.own_flaw), (Cause::CredentialRejected, None));
 }
 
 #[tokio::test]
@@ -288,8 +288,8 @@ async fn a_refusal_says_whether_the_login_was_refused_withheld_or_never_configur
     let plain = |fixture: Fixture| fixture;
     type With = Box<dyn Fn(Fixture) -> Fixture>;
     for (status, pair, with, cause) in [
-        ("401 Unauthorized", TRUSTED.server(), Box::new(token) as With, Cause::CredentialRefused),
-        ("403 Forbidden", TRUSTED.server(), Box::new(token), Cause::CredentialRefused),
+        ("401 Unauthorized", TRUSTED.server(), Box::new(token) as With, Cause::CredentialRejected),
+        ("403 Forbidden", TRUSTED.server(), Box::new(token), Cause::CredentialRejected),
         ("401 Unauthorized", FOREIGN.server(), Box::new(token), Cause::TokenWithheld),
         ("403 Forbidden", FOREIGN.server(), Box::new(token), Cause::TokenWithheld),
         (
@@ -298,7 +298,7 @@ async fn a_refusal_says_whether_the_login_was_refused_withheld_or_never_configur
             Box::new(move |fixture| without_anchors(token(fixture))),
             Cause::TokenWithheld,
         ),
-        ("401 Unauthorized", FOREIGN.server(), Box::new(certificate), Cause::CredentialRefused),
+        ("401 Unauthorized", FOREIGN.server(), Box::new(certificate), Cause::CredentialRejected),
         ("401 Unauthorized", TRUSTED.server(), Box::new(plain), Cause::NoCredential),
         ("403 Forbidden", FOREIGN.server(), Box::new(plain), Cause::NoCredential),
     ] {

@@ -167,7 +167,7 @@ impl Commands<'_> {
                 Id::DefaultRoute,
                 "ip route show default; ping -c3 -W1 $(ip route show default | awk '{print $3; exit}')",
             )
-            .note("from another network, check a cluster now: it may be fine. Here: does the gateway answer"),
+            .note("from another network, check a cluster now: it may be fine. Here: does the gateway respond"),
             Command::read(Id::Links, "ip -brief link; ip -brief address"),
         ];
         if let Some(address) = self.addresses.values().find(|address| !address.is_empty()) {

@@ -25,7 +25,7 @@ const A2: &str = "prod/apiserver/api-2";
 const VIP: &str = "prod/vip";
 const ETCD: &str = "prod/etcd/main";
 const MUTE: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::Timeout };
-const DENIED: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRefused };
+const DENIED: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRejected };
 
 type Probes = Vec<(u64, Option<Seen>)>;
 

@@ -69,7 +69,7 @@ fn findings() -> Vec<Finding> {
         let path = "/srv/pki".to_owned();
         found.evidence = Evidence::Unread { path, faults, more: 0, own: None, first_end: None, last_read: None };
     });
-    for unseen in [Cause::TokenWithheld, Cause::CredentialRefused] {
+    for unseen in [Cause::TokenWithheld, Cause::CredentialRejected] {
         with(RuleId::F52, &|found| {
             found.subject = subject("prod-eu1/apiserver/api-1");
             let Evidence::Refused { unseen: known, .. } = &mut found.evidence else { unreachable!() };

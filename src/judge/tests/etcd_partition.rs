@@ -85,7 +85,7 @@ fn reads_that_fail_on_one_member_alone_tell_of_a_split_as_well() {
         // It did not take the question at all: whether it is down is for the Status rounds to say.
         ([Ok(()), Ok(()), Err(MUTE)], Says::Unclear),
         // We may not read, which says nothing of the members.
-        ([Err(Unseen { cause: Cause::CredentialRefused, ..STUCK }); 3], Says::Good),
+        ([Err(Unseen { cause: Cause::CredentialRejected, ..STUCK }); 3], Says::Good),
     ] {
         let probes = together(&[each(&status, round(&[Up, Up, Up])), each(&ticks, reads(&served))]);
 

@@ -416,7 +416,7 @@ fn answer(member: Member, n: u8) -> MemberAnswer<MemberStatus> {
         Member::Gone => Err(REFUSED),
         Member::Hung => Err(MUTE),
         Member::Nameless => Err(NAMELESS),
-        Member::Unwelcoming => Err(Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRefused }),
+        Member::Unwelcoming => Err(Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRejected }),
         Member::Up
         | Member::Leaderless
         | Member::Apart

@@ -13,7 +13,7 @@ use super::fixture::{
     verdicts, view,
 };
 
-const REFUSED: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRefused };
+const REFUSED: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRejected };
 
 /// What F53 lists of `prod` after `probes`.
 fn check(inventory: Inventory, probes: &[(u64, Option<Seen>)], expected: &[Gap]) {

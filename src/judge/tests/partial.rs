@@ -65,7 +65,7 @@ fn an_instance_that_takes_no_new_connections_is_told_from_one_that_is_dead() {
         F22,
         A2,
         SLOW,
-        "kube-apiserver api-2 is hanging: it accepts the connection, then does not answer in the TLS handshake. Over \
+        "kube-apiserver api-2 is hanging: it accepts the connection, then does not respond in the TLS handshake. Over \
          a connection opened earlier it still responds. 1 of 2 instances are ready.",
     );
     check(
@@ -73,7 +73,7 @@ fn an_instance_that_takes_no_new_connections_is_told_from_one_that_is_dead() {
         F22,
         A2,
         SLOW,
-        "kube-apiserver api-2 is hanging: it accepts the connection, then does not answer in the TLS handshake. 1 of 2 \
+        "kube-apiserver api-2 is hanging: it accepts the connection, then does not respond in the TLS handshake. 1 of 2 \
          instances are ready.",
     );
 }
@@ -100,7 +100,7 @@ fn an_address_that_fails_in_part_with_sound_instances_is_named_itself() {
         VIP,
         SLOW,
         "The API VIP fails intermittently: 4 times within 1 min it was hanging: it accepts the connection, then does \
-         not answer in the TLS handshake, and it responded in between. Probed directly, 2 of 2 instances are ready.",
+         not respond in the TLS handshake, and it responded in between. Probed directly, 2 of 2 instances are ready.",
     );
 }
 
@@ -114,7 +114,7 @@ fn an_address_that_fails_in_part_before_a_bad_instance_is_not_named() {
         F22,
         A2,
         SLOW,
-        "kube-apiserver api-2 is hanging: it accepts the connection, then does not answer in the TLS handshake. 1 of 2 \
+        "kube-apiserver api-2 is hanging: it accepts the connection, then does not respond in the TLS handshake. 1 of 2 \
          instances are ready.",
     );
 }

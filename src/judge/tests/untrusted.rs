@@ -205,7 +205,7 @@ fn a_refused_login_does_not_follow_from_a_chain() {
     let mut world = World::new();
     for time in [0, 3000, 6000] {
         world.shows(time, A1, Trust::UnknownAuthority);
-        world.wants_login(time, A1, Cause::CredentialRefused);
+        world.wants_login(time, A1, Cause::CredentialRejected);
     }
     let bad = world.bad(6000);
     let find = |rule| bad.iter().find(|finding| finding.rule == rule).unwrap();

@@ -13,17 +13,17 @@ use super::fixture::{
 const RELAY: &str = "vantage/reference/relay";
 const A1: &str = "prod/apiserver/api-1";
 const A2: &str = "prod/apiserver/api-2";
-const BLIND: Says = Says::Bad(Critical, 60);
+const ISOLATED: Says = Says::Bad(Critical, 60);
 const DOWN: Says = Says::Bad(Warning, 30);
 
 #[test]
-fn the_vantage_is_blind_when_its_reference_points_are_silent_and_nothing_has_answered_since() {
+fn the_vantage_is_isolated_when_its_reference_points_are_silent_and_nothing_has_answered_since() {
     let cut = |times: &[u64]| together(&[each(times, mute(RELAY)), each(times, mute(A1))]);
     for (says, probes) in [
         (Says::NeverSeen, cut(&[0, 1000])),
         (Says::NeverSeen, cut(&[0, 500, 999])),
-        (BLIND, cut(&[0, 500, 1000])),
-        (BLIND, together(&[each(&[0], ready(A1)), cut(&[100, 600, 1100])])),
+        (ISOLATED, cut(&[0, 500, 1000])),
+        (ISOLATED, together(&[each(&[0], ready(A1)), cut(&[100, 600, 1100])])),
         (Says::Good, together(&[cut(&[0, 500, 1000]), each(&[1001], ready(A1))])),
         (Says::Good, together(&[cut(&[0, 500, 1000]), each(&[1001], dead("prod/apiserver/api-2"))])),
     ] {
@@ -36,7 +36,7 @@ fn a_reference_point_that_fell_silent_shortly_before_leaves_it_to_all_others() {
     let before = each(&[0, 500, 1000, 10_000, 10_600, 11_200], mute(RELAY));
     let cluster = |then: Vec<(u64, Option<Seen>)>| together(&[before.clone(), each(&[5000], ready(A1)), then]);
 
-    check(&cluster(each(&[10_000, 10_600, 11_200], mute(A1))), &[(F04, "vantage", BLIND)]);
+    check(&cluster(each(&[10_000, 10_600, 11_200], mute(A1))), &[(F04, "vantage", ISOLATED)]);
     check(&cluster(each(&[10_000, 10_600], mute(A1))), &[(F04, "vantage", Says::Good)]);
     check(&cluster(each(&[10_000, 10_600, 11_200], dead(A1))), &[(F04, "vantage", Says::Good), (F22, A1, DOWN)]);
 }
@@ -46,8 +46,8 @@ fn a_reference_point_that_is_known_to_be_dead_holds_back_no_fault_of_the_only_cl
     let silence = each(&[0, 10_000, 20_000, 30_000, 40_000, 50_000], mute(RELAY));
     let times: Vec<u64> = (10..=17).map(|step| step * 3000).collect();
     let cut = together(&[silence, each(&[5000], ready(A1)), each(&times, mute(A1)), each(&times, mute(A2))]);
-    for (is_dead, lasting, blind, down) in [
-        (false, 51_000, BLIND, Says::Suspected),
+    for (is_dead, lasting, isolated, down) in [
+        (false, 51_000, ISOLATED, Says::Suspected),
         (true, 51_000, Says::Good, Says::Suspected),
         (true, 60_000, Says::Good, Says::Bad(Critical, 0)),
     ] {
@@ -56,7 +56,7 @@ fn a_reference_point_that_is_known_to_be_dead_holds_back_no_fault_of_the_only_cl
 
         let verdicts = verdicts(&view, at(lasting));
 
-        assert_eq!(said(&verdicts, F04, "vantage"), blind, "{is_dead} {lasting}");
+        assert_eq!(said(&verdicts, F04, "vantage"), isolated, "{is_dead} {lasting}");
         assert_eq!(said(&verdicts, F24, "prod"), down, "{is_dead} {lasting}");
     }
 }
@@ -113,7 +113,7 @@ fn one_of_two_reference_points_that_answers_is_sight() {
         &together(&[probes, each(&[300], dead("vantage/reference/gate"))]),
         &[(F04, "vantage", Says::Good)],
     );
-    check_in(two, &both, &[(F04, "vantage", BLIND)]);
+    check_in(two, &both, &[(F04, "vantage", ISOLATED)]);
 }
 
 #[test]
@@ -126,14 +126,14 @@ fn places_on_this_machine_are_no_witnesses() {
 }
 
 #[test]
-fn without_any_reference_point_blindness_is_not_judged() {
+fn without_any_reference_point_isolation_is_not_judged() {
     let alone = Inventory { references: Vec::new(), ..inventory(2, 3) };
 
     check_in(alone, &each(&[0, 500, 1000], mute(A1)), &[(F04, "vantage", Says::Nothing)]);
 }
 
 #[test]
-fn while_blind_nothing_bad_is_believed_of_any_cluster() {
+fn while_isolated_nothing_bad_is_believed_of_any_cluster() {
     let probes = together(&[
         each(&[0, 500, 1000], dead(A1)),
         each(&[0, 500, 1000], dead("prod/apiserver/api-2")),
@@ -141,15 +141,15 @@ fn while_blind_nothing_bad_is_believed_of_any_cluster() {
     ]);
     let mut view = view(inventory(2, 3), &probes);
     let seeing = verdicts(&view, end(&probes));
-    view.set_blind(true, at(1000).mono);
-    let blind = verdicts(&view, end(&probes));
+    view.set_isolated(true, at(1000).mono);
+    let isolated = verdicts(&view, end(&probes));
 
     assert!(matches!(said(&seeing, F24, "prod"), Says::Bad(..)));
     for (rule, subject, says) in [(F22, A1, Says::Vantage), (F24, "prod", Says::Vantage), (F23, "prod/vip", Says::Good)]
     {
-        assert_eq!(said(&blind, rule, subject), says, "{rule}");
+        assert_eq!(said(&isolated, rule, subject), says, "{rule}");
     }
-    let of_clusters = blind.iter().filter(|(key, _)| key.subject.cluster().is_some());
+    let of_clusters = isolated.iter().filter(|(key, _)| key.subject.cluster().is_some());
     assert!(
         of_clusters
             .map(|(_, verdict)| verdict)
@@ -158,11 +158,11 @@ fn while_blind_nothing_bad_is_believed_of_any_cluster() {
 }
 
 #[test]
-fn what_was_bad_while_blind_is_forgotten_with_the_return_of_sight() {
+fn what_was_bad_while_isolated_is_forgotten_with_the_return_of_sight() {
     let probes = together(&[each(&[0, 500, 1000], mute(A1)), each(&[100], path_works())]);
     let mut view = view(inventory(2, 3), &probes);
-    view.set_blind(true, at(1000).mono);
-    view.set_blind(false, at(2000).mono);
+    view.set_isolated(true, at(1000).mono);
+    view.set_isolated(false, at(2000).mono);
 
     let seeing = verdicts(&view, at(2000));
 

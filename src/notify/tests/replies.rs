@@ -103,7 +103,7 @@ async fn a_relay_that_asks_on_after_a_complete_login_gets_it_once_more() {
 
     let (failure, _) = failed(deliver(&settings).await);
 
-    assert_eq!((failure.class, failure.text.as_str()), (FailureClass::Auth, "logging in: 535 login refused"));
+    assert_eq!((failure.class, failure.text.as_str()), (FailureClass::Auth, "logging in: 535 login rejected"));
 }
 
 #[tokio::test]

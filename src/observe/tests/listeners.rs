@@ -19,7 +19,7 @@ use crate::observe::schedule::Schedule;
 use crate::observe::view::View;
 
 const MUTE: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::Timeout };
-const REFUSED: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRefused };
+const REFUSED: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRejected };
 
 fn round(said: &[Result<Condition, Unseen>]) -> Vec<MemberAnswer<MemberHealth>> {
     let answer = |(n, said): (usize, &Result<Condition, Unseen>)| MemberAnswer {

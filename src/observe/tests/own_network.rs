@@ -50,26 +50,26 @@ fn nothing_is_proven_before_the_first_proof() {
     let path = OwnNetwork::default();
 
     assert_eq!(path.last(), None);
-    assert_eq!(path.since_blind(), None);
+    assert_eq!(path.since_isolated(), None);
     assert!(!path.is_proven_between(at(0).mono, at(0).mono.plus(Duration::MAX)));
 }
 
 #[test]
-fn proofs_are_counted_anew_from_each_blindness() {
+fn proofs_are_counted_anew_from_each_isolation() {
     let mut path = proven_at(&[0, 1000]);
-    assert_eq!(path.since_blind(), Some((at(0), at(1000), 2)));
+    assert_eq!(path.since_isolated(), Some((at(0), at(1000), 2)));
 
-    path.set_blind(true, at(3000).mono);
-    assert_eq!(path.since_blind(), None);
+    path.set_isolated(true, at(3000).mono);
+    assert_eq!(path.since_isolated(), None);
 
     path.prove(at(2999));
-    assert_eq!(path.since_blind(), None, "it was under way when the path broke");
+    assert_eq!(path.since_isolated(), None, "it was under way when the path broke");
     assert_eq!(path.last(), Some(at(2999).mono));
 
     path.prove(at(5000));
-    path.set_blind(true, at(5500).mono);
+    path.set_isolated(true, at(5500).mono);
     path.prove(at(6000));
-    path.set_blind(false, at(6000).mono);
-    assert_eq!(path.since_blind(), Some((at(5000), at(6000), 2)), "blindness that goes on begins nothing anew");
-    assert!(!path.is_blind());
+    path.set_isolated(false, at(6000).mono);
+    assert_eq!(path.since_isolated(), Some((at(5000), at(6000), 2)), "isolation that goes on begins nothing anew");
+    assert!(!path.is_isolated());
 }

@@ -23,7 +23,7 @@ fn not_ready() -> Assessment {
 }
 
 fn refused() -> Assessment {
-    Assessment::Refused(Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRefused })
+    Assessment::Refused(Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRejected })
 }
 
 /// A track after these signs, taken in the order given, each known at once; and what the last of them did.

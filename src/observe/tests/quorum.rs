@@ -43,7 +43,7 @@ fn answer(n: usize, does: Does, sent_after: Duration) -> MemberAnswer<MemberStat
         Follows(leader) => Ok(status(leader, false)),
         Learns => Ok(status(1, true)),
         Mute => unseen(Cause::Timeout),
-        Refuses => unseen(Cause::CredentialRefused),
+        Refuses => unseen(Cause::CredentialRejected),
     };
     MemberAnswer { member: name(&format!("etcd-{n}")), sent_after, phases: Phases::default(), answer }
 }

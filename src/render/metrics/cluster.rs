@@ -18,7 +18,7 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     );
     for (name, cluster_snapshot) in &snapshot.clusters {
         let is_seen = cluster_snapshot.observations.values().any(|observation| is_fresh(page, observation));
-        let is_known = is_seen && snapshot.is_first_round_done && snapshot.blind_since.is_none();
+        let is_known = is_seen && snapshot.is_first_round_done && snapshot.isolated_since.is_none();
         let number = snapshot.worst(name).map_or(0, number);
         severity.known(&Labels::default().with("cluster", name.as_str()), is_known.then(|| count(number)));
     }

@@ -151,7 +151,7 @@ fn deliveries(page: Page<'_>) -> [Family; 7] {
         )
         .alone(backlog.oldest.map(instant)),
         Family::gauge(
-            "vedette_recipients_refused",
+            "vedette_recipients_rejected",
             "Recipients that the mail server permanently rejected at the last attempt.",
         )
         .alone(Some(len(page.snapshot.refused.len()))),
@@ -166,7 +166,7 @@ fn deliveries(page: Page<'_>) -> [Family; 7] {
 fn heartbeat(page: Page<'_>) -> Family {
     let mut state = Family::gauge(
         "vedette_heartbeat_state",
-        "State of the heartbeat: 1 for the state that applies, 0 for the others. blind, mute and stalled withhold it.",
+        "State of the heartbeat: 1 for the state that applies, 0 for the others. isolated, mail_stuck and stalled withhold it.",
     );
     let all = HeartbeatState::ALL.map(HeartbeatState::as_str);
     state.states(&Labels::default(), "state", &all, page.snapshot.heartbeat.as_str());
@@ -181,8 +181,8 @@ fn vantage(page: Page<'_>) -> [Family; 3] {
         .find(|(probe, observation)| probe.kind == ProbeKind::OwnClock && is_fresh(page, observation))
         .and_then(|(_, observation)| synchronised(observation));
     [
-        Family::gauge("vedette_vantage_blind", "Whether the vedette host has no network (nothing outside responds), so that no verdict is given.")
-            .alone(Some(flag(page.snapshot.blind_since.is_some()))),
+        Family::gauge("vedette_vantage_isolated", "Whether the vedette host has no network (nothing outside responds), so that no verdict is given.")
+            .alone(Some(flag(page.snapshot.isolated_since.is_some()))),
         Family::gauge(
             "vedette_vantage_clock_synchronised",
             "Whether the kernel reports its clock as synchronised. Absent without a recent reading.",

@@ -75,15 +75,15 @@ fn answered(page: Page<'_>, outcome: Result<(), &Unseen>) -> Option<bool> {
     match outcome {
         Ok(()) => Some(true),
         Err(unseen) => match unseen.cause {
-            Cause::CredentialRefused
-            | Cause::ClientCertificateRefused
+            Cause::CredentialRejected
+            | Cause::ClientCertificateRejected
             | Cause::TokenWithheld
             | Cause::NoCredential
             | Cause::WithoutTls
             | Cause::WithTls => Some(true),
             Cause::OwnCredential
             | Cause::OwnFault
-            | Cause::ProxyRefused
+            | Cause::ProxyDenied
             | Cause::ProxyLogin
             | Cause::ProxyDown
             | Cause::ProxyUnreachable
@@ -102,7 +102,7 @@ fn answered(page: Page<'_>, outcome: Result<(), &Unseen>) -> Option<bool> {
             | Cause::Unavailable
             | Cause::ServerError
             | Cause::ProxyTarget
-            | Cause::Foreign => page.snapshot.blind_since.is_none().then_some(false),
+            | Cause::Foreign => page.snapshot.isolated_since.is_none().then_some(false),
         },
     }
 }

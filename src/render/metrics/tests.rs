@@ -173,9 +173,9 @@ fn what_has_no_end_has_no_end_date() {
 }
 
 #[test]
-fn a_blind_vantage_calls_nothing_down_but_what_answers_up() {
+fn an_isolated_vantage_calls_nothing_down_but_what_answers_up() {
     let mut snapshot = fixture::snapshot();
-    snapshot.blind_since = Some(fixture::now().wall);
+    snapshot.isolated_since = Some(fixture::now().wall);
 
     let page = text(&snapshot, fixture::now());
 
@@ -188,7 +188,7 @@ fn a_blind_vantage_calls_nothing_down_but_what_answers_up() {
 
 #[test]
 fn a_refused_credential_is_up_and_not_known_to_be_ready_and_our_own_fault_is_neither() {
-    for (cause, up) in [(Cause::CredentialRefused, Some("1")), (Cause::OwnFault, None), (Cause::Timeout, Some("0"))] {
+    for (cause, up) in [(Cause::CredentialRejected, Some("1")), (Cause::OwnFault, None), (Cause::Timeout, Some("0"))] {
         let page = text(&with_api_1(Err(Unseen { phase: Phase::FirstByte, cause })), fixture::now());
 
         assert_eq!(value(&page, r#"vedette_instance_up{cluster="prod",component="apiserver",instance="api-1"}"#), up);

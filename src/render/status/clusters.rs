@@ -42,7 +42,7 @@ pub(super) fn line(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapsh
         members: answering(page, name, cluster_snapshot),
         vip: vip(page, name, cluster_snapshot),
         // Probes go on while the vantage has no network, but show nothing.
-        seen: match page.snapshot.blind_since {
+        seen: match page.snapshot.isolated_since {
             Some(since) => Some(wall(since, page.now)),
             None => oldest(page, name, cluster_snapshot).map(|at| mono(at, page.now)),
         },
@@ -53,7 +53,7 @@ pub(super) fn line(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapsh
 /// good.
 fn verdict(page: Page<'_>, name: &Name, gaps: &[Missing]) -> (State, String, Option<super::facts::Moment>) {
     let ongoing = loudest(page, name);
-    if let Some(since) = page.snapshot.blind_since {
+    if let Some(since) = page.snapshot.isolated_since {
         let before = ongoing.map_or_else(
             || "all was well before".to_owned(),
             |alarm| format!("before: {}, {}", state(&alarm.finding).as_str(), headline(page, alarm)),
@@ -175,7 +175,7 @@ fn word(page: Page<'_>, cluster_snapshot: &ClusterSnapshot, subject: &Subject) -
 fn instances(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot) -> String {
     let all: Vec<Subject> =
         subjects(page, name).into_iter().filter(|subject| matches!(subject, Subject::Apiserver(..))).collect();
-    if page.snapshot.blind_since.is_some() && !all.is_empty() {
+    if page.snapshot.isolated_since.is_some() && !all.is_empty() {
         return NOT_SEEN.to_owned();
     }
     let ready = all.iter().filter(|subject| word(page, cluster_snapshot, subject) == Some(Saw::Ok)).count();
@@ -194,7 +194,7 @@ fn answering(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot) ->
         .count();
     match all {
         0 => "not monitored".to_owned(),
-        _ if page.snapshot.blind_since.is_some() => NOT_SEEN.to_owned(),
+        _ if page.snapshot.isolated_since.is_some() => NOT_SEEN.to_owned(),
         all => format!("{answered} of {all} respond"),
     }
 }
@@ -202,7 +202,7 @@ fn answering(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot) ->
 fn vip(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot) -> String {
     let has_one = page.snapshot.inventory.clusters.get(name).is_some_and(|cluster| cluster.vip.is_some());
     match word(page, cluster_snapshot, &Subject::Vip(name.clone())) {
-        Some(_) if page.snapshot.blind_since.is_some() => NOT_SEEN.to_owned(),
+        Some(_) if page.snapshot.isolated_since.is_some() => NOT_SEEN.to_owned(),
         Some(saw) => saw.as_str().to_owned(),
         None if has_one => "no result yet".to_owned(),
         None => "none configured".to_owned(),

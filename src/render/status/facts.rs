@@ -32,8 +32,8 @@ pub struct Status {
     /// Whether that snapshot is so old that the scheduler must be standing still.
     pub is_stale: bool,
     /// Whether nothing outside the vantage answers, so that probes show nothing about the clusters.
-    pub is_blind: bool,
-    /// What to know before believing the rest: blindness, refused configuration, silences, mail that waits.
+    pub is_isolated: bool,
+    /// What to know before believing the rest: isolation, refused configuration, silences, mail that waits.
     pub notices: Vec<Notice>,
     /// Open incidents, most severe first.
     pub incidents: Vec<IncidentFacts>,
@@ -89,7 +89,7 @@ pub struct Moment {
 /// Something to know before believing the rest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Notice {
-    /// A bounded word for machines: `stale`, `blind`, `starting`, `configuration`, `restart`, `mail`, `recipients`,
+    /// A bounded word for machines: `stale`, `isolated`, `starting`, `configuration`, `restart`, `mail`, `recipients`,
     /// `heartbeat`, `store`, `silence`.
     pub kind: &'static str,
     /// How bad it is.

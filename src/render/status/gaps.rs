@@ -93,7 +93,7 @@ fn doubt(page: Page<'_>, subject: &Subject, saw: Saw, result: &str) -> Option<St
         Saw::Unknown => Some(format!("vedette itself failed ({result})")),
         Saw::Shed => Some(format!("alive, but rejects requests for overload ({result})")),
         Saw::NotReady | Saw::Foreign | Saw::NoLeader | Saw::Unreachable | Saw::Down
-            if page.snapshot.blind_since.is_some() =>
+            if page.snapshot.isolated_since.is_some() =>
         {
             Some(format!("not visible from here ({result})"))
         }

@@ -104,7 +104,7 @@ pub(super) fn course(page: Page<'_>, incident: &Incident) -> &'static str {
         .map(|alarm| alarm.stage)
         .peekable();
     let is_vantage = incident.cluster.is_none();
-    if page.snapshot.blind_since.is_some() && !is_vantage {
+    if page.snapshot.isolated_since.is_some() && !is_vantage {
         "unverified: vedette has no network"
     } else if stages.peek().is_some() && stages.all(|stage| matches!(stage, Stage::Clearing { .. })) {
         RECOVERING
@@ -153,7 +153,7 @@ fn evidence(page: Page<'_>, incident: &Incident) -> Vec<EvidenceLine> {
         .flat_map(|(_, observation)| lines(page, observation))
         .filter(|line| line.cell.state != State::Ok)
         .collect();
-    // Of two probes of one kind, over a new and over the reused connection, the later one is shown.
+    // Of two probes of one kind, over a new and over the kept connection, the later one is shown.
     let age = |line: &EvidenceLine| line.cell.seen.as_ref().map_or(f64::MAX, |seen| seen.age_seconds);
     found.sort_by(|a, b| (&a.target, a.cell.probe).cmp(&(&b.target, b.cell.probe)).then(age(a).total_cmp(&age(b))));
     found.dedup_by(|a, b| a.target == b.target && a.cell.probe == b.cell.probe);

@@ -104,10 +104,10 @@ pub(super) fn statuses<'a>(cluster_snapshot: &'a ClusterSnapshot, etcd: &Subject
 /// probe; its latencies are the result of the probe of its metrics.
 fn plain(cell: Cell, kind: ProbeKind, slowest: Option<Slowest>) -> Cell {
     if kind == ProbeKind::EtcdStatus && matches!(cell.outcome, "ok" | "alarm" | "no leader") {
-        return Cell { result: "answers".to_owned(), ..cell };
+        return Cell { result: "responds".to_owned(), ..cell };
     }
     if kind == ProbeKind::EtcdMetrics && cell.outcome == "ok" {
-        let result = slowest.and_then(latencies).unwrap_or_else(|| "answers".to_owned());
+        let result = slowest.and_then(latencies).unwrap_or_else(|| "responds".to_owned());
         return Cell { result, ..cell };
     }
     cell

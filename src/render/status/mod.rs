@@ -123,7 +123,7 @@ impl Status {
             time_zone: snapshot.inventory.time_zone.clone(),
             snapshot: mono(snapshot.at, page.now),
             is_stale,
-            is_blind: snapshot.blind_since.is_some(),
+            is_isolated: snapshot.isolated_since.is_some(),
             notices: notices::all(page, is_stale),
             incidents,
             more_incidents,
@@ -172,7 +172,7 @@ fn head(page: Page<'_>, parts: &[Part<'_>], is_stale: bool) -> (State, String, O
         let text = format!("vedette on {} is stalled", page.snapshot.inventory.vantage);
         return (State::Down, moment::said(&text), Some(mono(page.snapshot.at, page.now)));
     }
-    if let Some(since) = page.snapshot.blind_since {
+    if let Some(since) = page.snapshot.isolated_since {
         let text = format!("{} has no network: data below is from before {since}", page.snapshot.inventory.vantage);
         return (State::Unknown, moment::said(&text), Some(moment::wall(since, page.now)));
     }

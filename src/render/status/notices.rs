@@ -25,10 +25,10 @@ pub(super) fn all(page: Page<'_>, is_stale: bool) -> Vec<Notice> {
         notice.since = Some(mono(page.snapshot.at, page.now));
         all.push(notice);
     }
-    if let Some(since) = page.snapshot.blind_since {
+    if let Some(since) = page.snapshot.isolated_since {
         let text = "vedette has no network: no target outside this host responds, reference targets included; the \
                     data below is from before, and no mail about clusters is sent meanwhile";
-        all.push(Notice { since: Some(wall(since, page.now)), ..plain("blind", State::Unknown, text) });
+        all.push(Notice { since: Some(wall(since, page.now)), ..plain("isolated", State::Unknown, text) });
     }
     if !page.snapshot.is_first_round_done {
         let text = "starting: not everything has been probed yet";
@@ -121,19 +121,19 @@ fn refused(page: Page<'_>) -> Option<Notice> {
 const fn heartbeat_word(state: HeartbeatState) -> &'static str {
     match state {
         HeartbeatState::Off => "off",
-        HeartbeatState::Beating => "sending",
-        HeartbeatState::Blind => "withheld (no network)",
+        HeartbeatState::Sending => "sending",
+        HeartbeatState::Isolated => "withheld (no network)",
         HeartbeatState::Stalled => "withheld (scheduler stalled)",
-        HeartbeatState::Mute => "withheld (mail stuck)",
+        HeartbeatState::MailStuck => "withheld (mail stuck)",
     }
 }
 
 fn heartbeat(state: HeartbeatState) -> Option<Notice> {
     let text = match state {
-        HeartbeatState::Off | HeartbeatState::Beating => return None,
-        HeartbeatState::Blind => "the heartbeat is withheld: vedette has no network",
+        HeartbeatState::Off | HeartbeatState::Sending => return None,
+        HeartbeatState::Isolated => "the heartbeat is withheld: vedette has no network",
         HeartbeatState::Stalled => "the heartbeat is withheld: the scheduler is stalled",
-        HeartbeatState::Mute => "the heartbeat is withheld: a critical mail could not be sent for too long",
+        HeartbeatState::MailStuck => "the heartbeat is withheld: a critical mail could not be sent for too long",
     };
     Some(plain("heartbeat", State::Degraded, text))
 }
@@ -198,9 +198,9 @@ pub(super) fn own(page: Page<'_>) -> Own {
             "heartbeat",
             heartbeat_word(snapshot.heartbeat).to_owned(),
             match snapshot.heartbeat {
-                HeartbeatState::Beating => State::Ok,
+                HeartbeatState::Sending => State::Ok,
                 HeartbeatState::Off => State::Unknown,
-                HeartbeatState::Blind | HeartbeatState::Stalled | HeartbeatState::Mute => State::Degraded,
+                HeartbeatState::Isolated | HeartbeatState::Stalled | HeartbeatState::MailStuck => State::Degraded,
             },
         ),
         value("probes", format!("{} since the start", snapshot.counters.probes), State::Ok),

@@ -31,7 +31,7 @@ pub(super) fn latest<'a>(
     both.into_iter().flatten().max_by_key(|observation| observation.scheduled.mono)
 }
 
-/// The probe at the open connection, when it broke and nothing has gone well over a connection since.
+/// The probe at the kept connection, when it broke and nothing has gone well over a connection since.
 pub(super) fn broken<'a>(cluster_snapshot: &'a ClusterSnapshot, subject: &Subject) -> Option<&'a Arc<Observation>> {
     let tripped = latest(cluster_snapshot, subject, ProbeKind::Tripwire)?;
     let is_later = |kind: &ProbeKind| {
@@ -118,8 +118,8 @@ fn cell(page: Page<'_>, observation: &Observation, row: &Row, is_fresh: bool) ->
 /// While the vantage has no network, a failed probe of a cluster is shown as unknown: it shows nothing about the
 /// cluster.
 fn seen(page: Page<'_>, saw: Saw, subject: &Subject) -> State {
-    let is_blind = page.snapshot.blind_since.is_some() && subject.cluster().is_some();
-    if is_blind && saw != Saw::Ok { State::Unknown } else { state(saw) }
+    let is_isolated = page.snapshot.isolated_since.is_some() && subject.cluster().is_some();
+    if is_isolated && saw != Saw::Ok { State::Unknown } else { state(saw) }
 }
 
 const fn state(saw: Saw) -> State {

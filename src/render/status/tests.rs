@@ -63,7 +63,7 @@ fn each_state_is_called_by_its_name() {
         ("healthy", State::Ok, "prod is ok"),
         ("specimen", State::Degraded, "prod is degraded: etcd member etcd-3 is down"),
         ("outage", State::Down, "prod is down: etcd has lost quorum"),
-        ("blind", State::Unknown, "bastion-1 has no network: data below is from before 2026-11-20T11:59:00Z"),
+        ("isolated", State::Unknown, "bastion-1 has no network: data below is from before 2026-11-20T11:59:00Z"),
         ("starting", State::Unknown, "prod is not known: prod/vip: readyz: no result since the start; and 3 more"),
         ("refused", State::Ok, "prod is ok"),
         ("copied", State::Ok, "prod is ok"),

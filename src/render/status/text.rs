@@ -39,7 +39,7 @@ pub fn text(status: &Status) -> String {
     }
     out.title("open incidents");
     if status.incidents.is_empty() {
-        out.say("  ", if status.is_blind { "unknown" } else { "none" });
+        out.say("  ", if status.is_isolated { "unknown" } else { "none" });
     }
     status.incidents.iter().for_each(|incident| self::incident(&mut out, incident));
     status.more_incidents.iter().for_each(|line| out.say("  - ", line));

@@ -202,12 +202,12 @@ const fn silent(unseen: Unseen) -> Saw {
         return Saw::Unknown;
     }
     match unseen.cause {
-        Cause::CredentialRefused | Cause::ClientCertificateRefused | Cause::TokenWithheld | Cause::NoCredential => {
+        Cause::CredentialRejected | Cause::ClientCertificateRejected | Cause::TokenWithheld | Cause::NoCredential => {
             Saw::Refused
         }
         Cause::OwnCredential
         | Cause::OwnFault
-        | Cause::ProxyRefused
+        | Cause::ProxyDenied
         | Cause::ProxyLogin
         | Cause::ProxyDown
         | Cause::ProxyUnreachable

@@ -96,8 +96,8 @@ pub(super) fn said(pass: Pass<'_>, state: State) -> String {
             let unclear = rows.iter().filter(|row| row.saw == Saw::Unknown);
             let subjects: BTreeSet<String> =
                 of_rules.chain(unclear.map(|row| format!("{} ({})", row.named(), row.result))).collect();
-            let blind = pass.findings.iter().filter(|finding| finding.rule == RuleId::F60);
-            let texts = blind.map(|finding| sentence(pass, finding)).chain(subjects).collect();
+            let isolated = pass.findings.iter().filter(|finding| finding.rule == RuleId::F60);
+            let texts = isolated.map(|finding| sentence(pass, finding)).chain(subjects).collect();
             format!("unknown: {}", named(texts))
         }
     }

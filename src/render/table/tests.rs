@@ -121,7 +121,7 @@ fn ok_means_that_every_row_is_ok() {
             "prod/vip version unreachable",
         ),
         (
-            fixture::observation(fixture::subject("prod/vip"), ProbeKind::Version, unseen(Cause::CredentialRefused)),
+            fixture::observation(fixture::subject("prod/vip"), ProbeKind::Version, unseen(Cause::CredentialRejected)),
             State::Warning,
             "prod/vip version refused",
         ),

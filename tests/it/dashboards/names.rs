@@ -19,7 +19,7 @@ const IDENTITY: [&str; 4] = ["cluster", "component", "etcd", "instance"];
 const UNSHOWN: [(&str, &str); 10] = [
     ("vedette_etcd_is_learner", "learners are few, and the rules know of them"),
     ("vedette_notifications_queued", "how long the oldest has been queued says more"),
-    ("vedette_recipient_refusals_total", "vedette_recipients_refused says who gets nothing now"),
+    ("vedette_recipient_refusals_total", "vedette_recipients_rejected says who gets nothing now"),
     ("vedette_inputs_total", "for those who develop vedette"),
     ("vedette_probes_started_total", "vedette_probes_total says the same and by whom"),
     ("vedette_confirmation_probes_total", "for those who develop vedette"),

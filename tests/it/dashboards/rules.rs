@@ -252,7 +252,7 @@ fn words(rule: &dyn Words) -> [(&'static str, String); 4] {
         hold: Duration::ZERO,
         path_unproven: false,
         // Evidence that no rule below expects, so that each says its general sentence.
-        evidence: Evidence::Blind { silent: 0, references: 0 },
+        evidence: Evidence::Isolated { silent: 0, references: 0 },
     };
     let summary =
         if is_of_vantage(rule.id()) { rule.title().to_owned() } else { format!("{SOME}{INSTANCE}: {}", rule.title()) };

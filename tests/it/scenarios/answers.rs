@@ -266,7 +266,7 @@ impl World {
                 Doing::Frozen | Doing::Resetting | Doing::NotReady(_) => {
                     (seconds(1), fail(Phase::FirstByte, Cause::Timeout))
                 }
-                Doing::Unwelcoming => (quick, fail(Phase::FirstByte, Cause::CredentialRefused)),
+                Doing::Unwelcoming => (quick, fail(Phase::FirstByte, Cause::CredentialRejected)),
                 Doing::Well
                 | Doing::Slow(_)
                 | Doing::Wavering

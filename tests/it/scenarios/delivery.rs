@@ -82,7 +82,7 @@ fn a_critical_mail_that_nobody_takes_withholds_the_heartbeat() {
 
     let late = world.beats.iter().filter(|beat| **beat > seconds(130)).count();
     assert_eq!(late, 0);
-    assert_eq!(world.heartbeat(), HeartbeatState::Mute);
+    assert_eq!(world.heartbeat(), HeartbeatState::MailStuck);
 }
 
 #[test]

@@ -5,7 +5,6 @@
 mod again;
 mod alarms;
 mod answers;
-mod blindness;
 mod ceiling;
 mod chance;
 mod client_hellos;
@@ -15,6 +14,7 @@ mod durable;
 mod etcd_splits;
 mod faults;
 mod filling;
+mod isolation;
 mod mute;
 mod ongoing;
 mod page;

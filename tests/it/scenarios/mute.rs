@@ -37,7 +37,7 @@ pub(super) fn watch(world: &mut World, end: Duration) -> Vec<String> {
 /// Alarms that stand past their hold and of which nobody knows, while people could be told.
 fn mute(world: &World) -> BTreeSet<FindingKey> {
     let snapshot = world.snapshot();
-    let cannot_tell = world.cut_off || world.relay != Relay::Accepting || snapshot.blind_since.is_some();
+    let cannot_tell = world.cut_off || world.relay != Relay::Accepting || snapshot.isolated_since.is_some();
     if cannot_tell || !snapshot.silences.is_empty() {
         return BTreeSet::new();
     }
@@ -45,7 +45,7 @@ fn mute(world: &World) -> BTreeSet<FindingKey> {
     let open: Vec<&Incident> = open.map(|incident| incident.as_ref()).collect();
     let stands = |alarm: &&Alarm| matches!(alarm.stage, Stage::Firing { .. }) && alarm.finding.level > Level::Info;
     let alarms = snapshot.alarms.iter().filter(stands);
-    // Its own blindness is told when it is over.
+    // Its own isolation is told when it is over.
     let alarms = alarms.filter(|alarm| alarm.finding.rule != RuleId::F04);
     alarms.map(Alarm::key).filter(|key| !open.iter().any(|incident| is_known(world, incident, key))).collect()
 }

@@ -10,7 +10,7 @@ use vedette::model::verdict::Evidence;
 use super::world::{Doing, World, api, etcd, inventory, name, seconds};
 
 const FAULTS: [Cause; 5] =
-    [Cause::ProxyLogin, Cause::ProxyDown, Cause::ProxyRefused, Cause::ProxyUnreachable, Cause::ProxySilent];
+    [Cause::ProxyLogin, Cause::ProxyDown, Cause::ProxyDenied, Cause::ProxyUnreachable, Cause::ProxySilent];
 
 #[test]
 fn a_proxy_that_fails_is_told_once_for_all_clusters_behind_it_and_none_is_called_dead() {
@@ -77,7 +77,7 @@ fn a_proxy_that_stays_mute_about_one_cluster_and_leads_to_another_is_not_what_fa
 }
 
 #[test]
-fn a_login_that_is_refused_for_one_cluster_blinds_only_that_one() {
+fn a_login_that_is_refused_for_one_cluster_isolates_only_that_one() {
     let mut world = World::with(two_behind_a_proxy());
     world.at(seconds(60), |world| fail(world, &["prod"], Cause::ProxyLogin));
     world.at(seconds(200), |world| world.set(&dev(), Doing::Refusing));
@@ -126,7 +126,7 @@ fn an_outage_ends_neither_by_a_proxy_that_fails_nor_begins_before_it_leads_there
 }
 
 #[test]
-fn a_site_that_is_cut_off_with_its_proxy_is_blind_and_no_cluster_is_dead() {
+fn a_site_that_is_cut_off_with_its_proxy_is_isolated_and_no_cluster_is_dead() {
     let mut world = World::with(two_behind_a_proxy());
     world.at(seconds(60), |world| {
         world.cut_off = true;

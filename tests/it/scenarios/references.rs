@@ -82,7 +82,7 @@ fn a_cluster_that_goes_dark_days_after_its_only_reference_point_is_one_page() {
 }
 
 #[test]
-fn a_reference_point_that_dies_with_the_cluster_or_shortly_before_is_blindness_for_as_long_as_it_lasts() {
+fn a_reference_point_that_dies_with_the_cluster_or_shortly_before_is_isolation_for_as_long_as_it_lasts() {
     for (before, restarts) in [(0, false), (60, false), (500, false), (0, true), (500, true)] {
         let mut world = World::with(beside_a_gateway());
         world.at(seconds(2000 - before), |world| world.set(&gateway(), Doing::Dark));

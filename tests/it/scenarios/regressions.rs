@@ -10,7 +10,7 @@ use vedette::model::subject::Subject;
 use super::world::{Doing, World, api, inventory, name, seconds, vip};
 
 #[test]
-fn a_reference_that_was_dead_before_does_not_hide_the_blindness() {
+fn a_reference_that_was_dead_before_does_not_hide_the_isolation() {
     let mut two = inventory();
     two.references.push(Reference { name: name("ntp"), address: "10.0.9.8:123".into(), is_loopback: false });
     let mut world = World::with(two);
@@ -24,7 +24,7 @@ fn a_reference_that_was_dead_before_does_not_hide_the_blindness() {
 }
 
 #[test]
-fn an_outage_that_began_in_a_long_blindness_is_mailed_after_it() {
+fn an_outage_that_began_in_a_long_isolation_is_mailed_after_it() {
     let mut world = World::new();
     world.at(seconds(60), |world| world.cut_off = true);
     world.at(seconds(70), |world| {
@@ -39,7 +39,7 @@ fn an_outage_that_began_in_a_long_blindness_is_mailed_after_it() {
 }
 
 #[test]
-fn a_blindness_during_an_open_incident_of_a_cluster_is_still_its_own_incident() {
+fn an_isolation_during_an_open_incident_of_a_cluster_is_still_its_own_incident() {
     let mut world = World::new();
     world.at(seconds(60), |world| world.slay(&api(2)));
     world.at(seconds(200), |world| world.cut_off = true);

@@ -277,7 +277,7 @@ fn the_same_is_probed_at_and_found_with_a_silence_and_without() {
 }
 
 #[test]
-fn a_silence_of_the_cluster_does_not_silence_our_own_blindness() {
+fn a_silence_of_the_cluster_does_not_silence_our_own_isolation() {
     let mut world = silenced(3600, true);
     world.at(seconds(60), |world| world.cut_off = true);
     world.at(seconds(200), World::heal);

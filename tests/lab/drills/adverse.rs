@@ -24,7 +24,7 @@ use super::watch::{self, AFTER_HOLD, CRITICAL, Fault, SETTLED, TOO_LATE, kill_ap
 
 pub(crate) const DRILLS: &[Drill] = &[
     Drill::new("a_stepped_clock_ends_no_certificate_and_delays_no_page", stepped_clock),
-    Drill::new("a_resolver_that_dies_blinds_nobody_whose_name_is_known", dead_resolver),
+    Drill::new("a_resolver_that_dies_isolates_nobody_whose_name_is_known", dead_resolver),
     Drill::new("names_that_move_under_vedette_mail_nothing", moved_names),
     Drill::new("a_refused_credential_is_a_warning_about_ourselves", refused_credential),
     Drill::new("ten_faults_at_once_are_two_mails_at_most", ten_faults),

@@ -32,9 +32,9 @@ enum State {
     Outage,
     Expiring,
     Silenced,
-    Blind,
+    Isolated,
 }
-use State::{Blind, Expiring, Healthy, Outage, Silenced};
+use State::{Expiring, Healthy, Isolated, Outage, Silenced};
 
 /// Panels that rightly show nothing, when, and what they say then.
 const EMPTY: [(&str, &str, &[State], &str); 10] = [
@@ -53,7 +53,7 @@ const EMPTY: [(&str, &str, &[State], &str); 10] = [
     ("etcd", "Backend commit p99", &[Outage], "wrote nothing"),
 ];
 
-/// What a panel says that shows nothing because the vantage is blind: any of them, and no word of good or bad.
+/// What a panel says that shows nothing because the vantage is isolated: any of them, and no word of good or bad.
 const DARK: [&str; 4] = ["not known", "no response", "no handshake", "no server reported its time"];
 
 /// What single values must be in each state, in their order; lowest and highest.
@@ -124,7 +124,7 @@ const FIRING: [(State, &[&str]); 5] = [
     // A silence is about mail: Prometheus is silenced in Alertmanager.
     (Silenced, &["VedetteServingCertificateExpiring", "VedetteFileCertificateExpiring"]),
     (
-        Blind,
+        Isolated,
         &[
             "VedetteVantageIsolated",
             "VedetteServingCertificateExpiring",
@@ -173,7 +173,7 @@ fn tell_the_truth(world: &mut World) -> Result<()> {
             && seen("count(last_over_time(vedette_etcd_peer_round_trip_p99_seconds[2m])) == 3")
             && seen("vedette_file_certificate_not_after_timestamp_seconds")
             && seen("vedette_cluster_severity <= 1")
-            && seen("vedette_heartbeat_state{state=\"beating\"} == 1")
+            && seen("vedette_heartbeat_state{state=\"sending\"} == 1")
     })?;
 
     world.freeze("etcd-1")?;
@@ -222,10 +222,10 @@ fn tell_the_truth(world: &mut World) -> Result<()> {
     ensure!(world.mails().len() == mails, "mailed about what is silenced: {:?}", world.mails().last());
 
     world.network.cut(Place::Bastion)?;
-    report.check(world, Blind, |world| {
+    report.check(world, Isolated, |world| {
         let holds = |query: &str| world.ask(query).is_ok_and(|series| !series.is_empty());
-        holds("vedette_vantage_blind == 1")
-            && holds("vedette_heartbeat_state{state=\"blind\"} == 1")
+        holds("vedette_vantage_isolated == 1")
+            && holds("vedette_heartbeat_state{state=\"isolated\"} == 1")
             && holds("vedette_incidents{rule=\"F04\", state=\"firing\"}")
             // What was seen before has grown too old to be told.
             && holds("absent(vedette_etcd_raft_term) and absent(vedette_etcd_open_fds)")
@@ -351,7 +351,7 @@ impl Report {
     /// # Errors
     /// Everything that was wrong.
     fn conclude(self) -> Result<()> {
-        println!("series returned: healthy, outage, expiring, silenced, blind");
+        println!("series returned: healthy, outage, expiring, silenced, isolated");
         for (query, series) in self.queries.iter().zip(&self.series) {
             let counts: Vec<String> = series.iter().map(|count| format!("{count:4}")).collect();
             println!("{}  {} / {}", counts.concat(), query.board, query.panel);
@@ -367,7 +367,7 @@ fn check(query: &Query, state: State, series: &[Series]) -> Vec<String> {
     let empty = EMPTY.iter().find(|(board, panel, states, _)| of_query(board, panel) && states.contains(&state));
     if series.is_empty() {
         match empty {
-            None if state == Blind && DARK.iter().any(|words| query.nothing.contains(words)) => {}
+            None if state == Isolated && DARK.iter().any(|words| query.nothing.contains(words)) => {}
             None => faults.push("no series".to_owned()),
             Some((.., word)) if !query.nothing.contains(word) => {
                 faults.push(format!("it shows nothing and says '{}', not '{word}'", query.nothing));

@@ -77,9 +77,9 @@ fn faults(world: &mut World, run: &mut Run) -> Result<()> {
         untrusted("not_yet_valid"),
         slow(),
         unread(&pki),
-        refused("prod/apiserver/api-1", Cause::CredentialRefused),
+        refused("prod/apiserver/api-1", Cause::CredentialRejected),
         refused("prod/apiserver/api-1", Cause::TokenWithheld),
-        refused("prod/etcd/main/etcd-1", Cause::CredentialRefused),
+        refused("prod/etcd/main/etcd-1", Cause::CredentialRejected),
         partly_bad(),
     ] {
         run.check(world, &finding)?;

@@ -49,7 +49,7 @@ fn cut_off(world: &mut World) -> Result<()> {
     let fires =
         "vedette_incidents{component=\"vantage\",instance=\"\",rule=\"F04\",severity=\"critical\",state=\"firing\"}";
     let is_told = |world: &World| world.page("/metrics").is_ok_and(|page| page.series(fires) == Some(1.0));
-    clock::wait_until("the blindness to be an incident", TOO_LATE, || is_told(world))
+    clock::wait_until("the isolation to be an incident", TOO_LATE, || is_told(world))
         .with_context(|| world.what_vedette_said())?;
     let journal = fs::read_to_string(world.folder.join("logs/vedette.log"))?;
     ensure!(!journal.contains("F04 vantage resolved"), "it saw again while it was cut off:\n{journal}");

@@ -33,7 +33,7 @@ pub(crate) const DRILLS: &[Drill] = &[
 const RELOAD: Duration = Duration::from_secs(90);
 /// The interval at which all addresses of a name are tried, their hold, and half a minute on top.
 const AFTER_ADDRESS_HOLD: Duration = Duration::from_secs(280);
-/// The hold of blindness, and half a minute on top.
+/// The hold of isolation, and half a minute on top.
 const AFTER_PROXY_HOLD: Duration = Duration::from_secs(90);
 /// The port of the proxy in the mail place.
 const PROXY_PORT: u16 = 8888;

@@ -42,7 +42,7 @@ fn list(out: &mut String, lines: &[String]) {
 pub(super) fn incidents(out: &mut String, status: &Status) {
     out.push_str("<section aria-labelledby=\"open\"><h2 id=\"open\">Open incidents</h2>\n");
     if status.incidents.is_empty() {
-        let none = if status.is_blind { word(State::Unknown, "unknown") } else { word(State::Ok, "none") };
+        let none = if status.is_isolated { word(State::Unknown, "unknown") } else { word(State::Ok, "none") };
         out.push_str(&format!("<p>{none}</p>"));
     }
     status.incidents.iter().for_each(|incident| self::incident(out, incident));

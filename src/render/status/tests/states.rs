@@ -27,7 +27,7 @@ pub(super) fn all() -> Vec<(&'static str, Snapshot)> {
         ("healthy", healthy()),
         ("specimen", fixture::snapshot()),
         ("outage", outage()),
-        ("blind", blind()),
+        ("isolated", isolated()),
         ("starting", starting()),
         ("refused", refused()),
         ("copied", copied()),
@@ -122,11 +122,11 @@ pub(super) fn silent() -> Snapshot {
     snapshot
 }
 
-fn blind() -> Snapshot {
+fn isolated() -> Snapshot {
     let since = now().wall.minus(Duration::from_millis(60_250));
     let finding = Finding {
         since,
-        evidence: Evidence::Blind { silent: 8, references: 2 },
+        evidence: Evidence::Isolated { silent: 8, references: 2 },
         ..fixture::finding(RuleId::F04, Level::Critical, "vantage")
     };
     let id = IncidentId("b11d".to_owned());
@@ -145,7 +145,7 @@ fn blind() -> Snapshot {
     let mut snapshot = outage();
     snapshot.alarms.push(Alarm { finding, stage: Stage::Firing { since }, incident: Some(id) });
     snapshot.incidents.push(Arc::new(incident));
-    Snapshot { blind_since: Some(since), heartbeat: HeartbeatState::Blind, ..snapshot }
+    Snapshot { isolated_since: Some(since), heartbeat: HeartbeatState::Isolated, ..snapshot }
 }
 
 fn starting() -> Snapshot {
@@ -225,7 +225,7 @@ fn mute() -> Snapshot {
             since: now().wall.minus(Duration::from_secs(130)),
             is_told: true,
         }],
-        heartbeat: HeartbeatState::Mute,
+        heartbeat: HeartbeatState::MailStuck,
         store_works: Some(false),
         ..outage()
     }

@@ -88,10 +88,10 @@ fn worlds() -> Vec<(&'static str, &'static str, World)> {
         world.set(&etcd(2), Doing::Refusing);
     });
     outage.run_until(seconds(90));
-    let mut blind = World::new();
-    blind.at(seconds(60), |world| world.cut_off = true);
-    blind.run_until(seconds(120));
-    vec![("healthy", "OK ", healthy), ("outage", "DOWN prod is down", outage), ("blind", "UNKNOWN ", blind)]
+    let mut isolated = World::new();
+    isolated.at(seconds(60), |world| world.cut_off = true);
+    isolated.run_until(seconds(120));
+    vec![("healthy", "OK ", healthy), ("outage", "DOWN prod is down", outage), ("isolated", "UNKNOWN ", isolated)]
 }
 
 /// Serves what the world's engine knows, at the time it has there.

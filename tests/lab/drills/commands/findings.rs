@@ -231,5 +231,5 @@ pub(super) fn silent_reference(about: &str) -> Finding {
 
 /// vedette's own host has lost its network.
 pub(super) fn isolated() -> Finding {
-    of(RuleId::F04, "vantage", Evidence::Blind { silent: 9, references: 2 })
+    of(RuleId::F04, "vantage", Evidence::Isolated { silent: 9, references: 2 })
 }

@@ -85,7 +85,7 @@ impl Words for Refused {
                      has: what it does not find there or asks of a person, it does not get."
                 }
                 Cause::OwnCredential => "The file with the certificate, key or token is missing, unreadable or broken.",
-                Cause::ClientCertificateRefused => {
+                Cause::ClientCertificateRejected => {
                     "vedette's client certificate has expired, or the server trusts another CA than the one that \
                      signed it."
                 }

@@ -16,8 +16,8 @@ fn refusals(subject: &str) -> [Option<Seen>; 5] {
     [
         answered(subject, 401, &[]),
         answered(subject, 403, &[]),
-        refused(Phase::FirstByte, Cause::CredentialRefused),
-        refused(Phase::Tls, Cause::ClientCertificateRefused),
+        refused(Phase::FirstByte, Cause::CredentialRejected),
+        refused(Phase::Tls, Cause::ClientCertificateRejected),
         refused(Phase::Dial, Cause::OwnCredential),
     ]
 }

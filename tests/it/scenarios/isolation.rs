@@ -27,7 +27,7 @@ fn cut_off_for_minutes_sends_one_mail_about_itself_after_return() {
 }
 
 #[test]
-fn dead_dns_hides_neither_an_outage_nor_a_blindness() {
+fn dead_dns_hides_neither_an_outage_nor_an_isolation() {
     let mut with_dns = inventory();
     with_dns.resolvers = vec![Reference { name: name("dns"), address: "10.0.9.53:53".into(), is_loopback: false }];
     let mut world = World::with(with_dns);
@@ -75,7 +75,7 @@ fn a_dns_that_comes_up_after_us_mails_nothing() {
 }
 
 #[test]
-fn a_short_blindness_is_only_recorded() {
+fn a_short_isolation_is_only_recorded() {
     let mut world = World::new();
     world.at(seconds(60), |world| world.cut_off = true);
     world.at(seconds(95), World::heal);
@@ -86,11 +86,11 @@ fn a_short_blindness_is_only_recorded() {
 }
 
 #[test]
-fn a_probe_from_before_the_blindness_ends_it_neither_at_once_nor_after_a_stall() {
+fn a_probe_from_before_the_isolation_ends_it_neither_at_once_nor_after_a_stall() {
     for millis in (0..3000).step_by(300) {
         let mut world = World::new();
         let cut = seconds(62) + Duration::from_millis(millis);
-        // One probe begins with the path still there, and its answer comes when the vantage is blind already.
+        // One probe begins with the path still there, and its answer comes when the vantage is isolated already.
         world.at(seconds(60), |world| world.set(&api(1), Doing::Slow(seconds(5))));
         world.at(cut, |world| world.cut_off = true);
         // A clock that is set voids what was seen around it, as a stall of our own does.
@@ -106,7 +106,7 @@ fn a_probe_from_before_the_blindness_ends_it_neither_at_once_nor_after_a_stall()
 }
 
 #[test]
-fn an_outage_that_began_before_the_blindness_is_resolved_only_by_good_probes() {
+fn an_outage_that_began_before_the_isolation_is_resolved_only_by_good_probes() {
     let mut world = World::new();
     world.at(seconds(60), |world| {
         world.slay(&api(1));
@@ -123,7 +123,7 @@ fn an_outage_that_began_before_the_blindness_is_resolved_only_by_good_probes() {
 }
 
 #[test]
-fn an_outage_during_the_blindness_is_told_after_it() {
+fn an_outage_during_the_isolation_is_told_after_it() {
     let mut world = World::new();
     world.at(seconds(60), |world| world.cut_off = true);
     world.at(seconds(70), |world| {
@@ -158,7 +158,7 @@ fn a_machine_that_stalls_every_few_seconds_still_comes_to_the_end_of_a_hold() {
 }
 
 #[test]
-fn a_blind_machine_that_stalls_every_few_seconds_knows_in_time_how_long_it_is_blind() {
+fn an_isolated_machine_that_stalls_every_few_seconds_knows_in_time_how_long_it_is_isolated() {
     for offset in 0..7 {
         let mut world = World::new();
         let cut = seconds(60 + offset);
@@ -226,7 +226,7 @@ fn what_was_mended_while_we_stood_still_is_not_told() {
 }
 
 #[test]
-fn a_blindness_in_which_we_stood_still_is_as_long_as_we_saw_it() {
+fn an_isolation_in_which_we_stood_still_is_as_long_as_we_saw_it() {
     let mut world = World::new();
     world.at(seconds(60), |world| world.cut_off = true);
     world.at(seconds(75), |world| world.stall(seconds(600)));

@@ -66,6 +66,11 @@ impl Drill {
         Self { wants: Some(Extra::Hosts), ..self }
     }
 
+    /// The same, with talosctl among the tools.
+    pub(crate) const fn with_talosctl(self) -> Self {
+        Self { wants: Some(Extra::Talos), ..self }
+    }
+
     /// The same, with many members and apiservers.
     pub(crate) const fn on_a_large_cluster(self) -> Self {
         Self { extent: Extent::Large, ..self }

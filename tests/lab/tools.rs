@@ -38,6 +38,8 @@ pub(crate) enum Extra {
     Prometheus,
     /// kubeadm, kubelet, kube-controller-manager, kube-scheduler and crictl.
     Hosts,
+    /// talosctl.
+    Talos,
 }
 
 impl Extra {
@@ -46,6 +48,7 @@ impl Extra {
         match self {
             Self::Prometheus => "--prometheus",
             Self::Hosts => "--hosts",
+            Self::Talos => "--talos",
         }
     }
 }

@@ -1,11 +1,12 @@
 //! What mails tell people to run, run under the faults it is for.
 //!
 //! `tests/commands.list` says which drill runs a command and what it must show: here on hosts as kubeadm leaves them,
-//! in `bastion.rs` on a booted machine with vedette on it.
+//! in `bastion.rs` on a booted machine with vedette on it; `talos.rs` asks talosctl what it takes.
 
 mod bastion;
 mod findings;
 mod list;
+mod talos;
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use anyhow::{Context, Result, ensure};
 use vedette::model::certificate::Class;
 use vedette::model::certificate_files::ItemKind;
 use vedette::model::etcd::{EtcdAlarmKind, Mismatch};
-use vedette::model::host_access::{Credential, Named};
+use vedette::model::host_access::{self, Credential, Named};
 use vedette::model::phase::Cause;
 use vedette::model::rule::RuleId;
 use vedette::model::verdict::Finding;
@@ -40,6 +41,7 @@ pub(crate) const DRILLS: &[Drill] = &[
     Drill::new("every_command_in_mails_shows_what_it_promises_on_the_host_of_vedette", bastion::on_the_bastion)
         .with_host_tools()
         .on_a_machine(),
+    Drill::new("talosctl_takes_every_command_for_it", talos::by_talosctl).with_talosctl().without_cluster().when_full(),
 ];
 
 /// Bound on every wait for a server.
@@ -55,7 +57,10 @@ struct Run {
 
 fn on_hosts(world: &mut World) -> Result<()> {
     let hosts = Hosts::lay(world)?;
-    let mut run = Run { list: List::of("hosts", named(world))?, hosts };
+    let mut run = Run {
+        list: List::of("hosts", host_access::Hosts { named: named(world), ..host_access::Hosts::default() })?,
+        hosts,
+    };
     let outcome = faults(world, &mut run);
     run.list.conclude(outcome)
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Finds the lab's etcd and Kubernetes programs, and when asked to Prometheus or what only hosts of a control
-# plane have, builds what is missing, and prints one line `NAME PATH` for each on standard output (progress goes to standard error).
+# Finds the lab's etcd and Kubernetes programs, and when asked to Prometheus, what only hosts of a control
+# plane have or talosctl, builds what is missing, and prints one line `NAME PATH` for each on standard output (progress goes to standard error).
 #
 # Where it looks, in envtest's order:
 #   1. $KUBEBUILDER_ASSETS/NAME, taken as it is;
@@ -8,31 +8,33 @@
 #   3. the cache, ${VEDETTE_LAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vedette-lab}, keyed by version;
 #   4. a build from the pinned Go modules beside this file into that cache: about four minutes for
 #      Kubernetes on two cores, as long again for what only hosts of a control plane have, two for
-#      Prometheus, once.
+#      Prometheus, nine for talosctl, once.
 # Other versions of etcd, for the drills over versions, are named etcd-MAJOR.MINOR. They come from the cache
 # or are made: 3.4 is unpacked from Debian's package (never installed, so its service never starts), the
 # rest are built. One that cannot be had has no line, and its drill is skipped.
 # What cannot be had is named in the last line: `skipped: no NAME: why`, and the exit code is 3.
 #
-# Usage: build.sh [--no-build] [--prometheus] [--hosts]
+# Usage: build.sh [--no-build] [--prometheus] [--hosts] [--talos]
 set -eu
 
 KUBERNETES=1.36.3
 ETCD=3.6.16
 CRI_TOOLS=1.34.0
+TALOS=1.11.1
 # Its module is called v0.315.0.
 PROMETHEUS=3.15.0
 OTHER_ETCDS="3.5.35 3.7.3"
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${VEDETTE_LAB_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/vedette-lab}
-may_build=yes wants_prometheus=no wants_hosts=no
+may_build=yes wants_prometheus=no wants_hosts=no wants_talos=no
 for option in "$@"; do
     case $option in
     --no-build) may_build=no ;;
     --prometheus) wants_prometheus=yes ;;
     --hosts) wants_hosts=yes ;;
-    *) echo "build.sh knows --no-build, --prometheus and --hosts, not $option" >&2; exit 2 ;;
+    --talos) wants_talos=yes ;;
+    *) echo "build.sh knows --no-build, --prometheus, --hosts and --talos, not $option" >&2; exit 2 ;;
     esac
 done
 
@@ -188,6 +190,12 @@ if [ "$wants_hosts" = yes ]; then
     set=
     ldflags="-s -w -X sigs.k8s.io/cri-tools/pkg/version.Version=v$CRI_TOOLS"
     provide cri-tools "$CRI_TOOLS" crictl=sigs.k8s.io/cri-tools/cmd/crictl
+fi
+
+if [ "$wants_talos" = yes ]; then
+    tag=github.com/siderolabs/talos/pkg/machinery/version.Tag
+    ldflags="-s -w -X $tag=v$TALOS"
+    provide talos "$TALOS" talosctl=github.com/siderolabs/talos/cmd/talosctl
 fi
 
 # Without the web pages, which need npm, and without every way to discover targets but files: less than half the

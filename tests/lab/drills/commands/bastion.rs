@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use vedette::judge::commands::{Command, any_host};
 use vedette::judge::words::Addresses;
 use vedette::model::etcd::EtcdAlarmKind;
-use vedette::model::host_access::Named;
+use vedette::model::host_access::Hosts;
 use vedette::model::rule::RuleId;
 use vedette::model::verdict::Finding;
 
@@ -52,7 +52,7 @@ pub(super) fn on_the_bastion(world: &mut World) -> Result<()> {
     dns::lead_also(world, Place::Vip, NOBODY)?;
     let source = pack(world)?;
     let machine = Machine::boot(world, &source)?;
-    let mut run = Run { list: List::of("bastion", Named::default())?, machine, source, pasted: 0 };
+    let mut run = Run { list: List::of("bastion", Hosts::default())?, machine, source, pasted: 0 };
     let outcome = faults(world, &mut run);
     run.list.conclude(outcome)?;
     run.machine.power_off(world)

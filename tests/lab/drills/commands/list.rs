@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use vedette::judge::commands::{Command, Commands, Id};
 use vedette::judge::words::{self, Addresses};
-use vedette::model::host_access::{Hosts, Named};
+use vedette::model::host_access::Hosts;
 use vedette::model::verdict::Finding;
 
 use crate::host::Done;
@@ -22,8 +22,8 @@ pub(super) struct List {
 }
 
 impl List {
-    /// The commands that the list gives to the drill `drill`, made from `named`, what vedette's configuration names.
-    pub(super) fn of(drill: &str, named: Named) -> Result<Self> {
+    /// The commands that the list gives to the drill `drill`, made for `hosts`.
+    pub(super) fn of(drill: &str, hosts: Hosts) -> Result<Self> {
         let mut wanted = BTreeMap::new();
         let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/commands.list"))?;
         for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -33,7 +33,6 @@ impl List {
             let shows = shows.trim().split('|').map(str::to_owned).collect();
             wanted.insert(id.to_owned(), (parsed.with_context(|| format!("{id}, of {of}: {codes}"))?, shows));
         }
-        let hosts = Hosts { named, ..Hosts::default() };
         Ok(Self { hosts, wanted, run: BTreeSet::new(), faults: Vec::new() })
     }
 

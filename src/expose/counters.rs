@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::render::metrics::{Family, Labels};
+use crate::render::metrics::{Family, Format, Labels};
 
 /// Counted since the start.
 #[derive(Debug, Default)]
@@ -29,27 +29,27 @@ pub(super) fn add(counter: &AtomicU64) {
 }
 
 impl Counters {
-    pub(super) fn families(&self) -> Vec<Family> {
-        let refused = Family::counter(
+    pub(super) fn families(&self, format: Format) -> Vec<Family> {
+        let refused = format.counter(
             "vedette_listener_refused_connections_total",
             "Connections closed at once because too many were open.",
         );
         let mut all = vec![refused.alone(Some(read(&self.refused)))];
         if self.has_web.load(Ordering::Relaxed) {
-            all.extend(self.of_web());
+            all.extend(self.of_web(format));
         }
         all
     }
 
-    fn of_web(&self) -> [Family; 5] {
+    fn of_web(&self, format: Format) -> [Family; 5] {
         let result = |result: &'static str| Labels::default().with("result", result);
-        let mut reloads = Family::counter(
+        let mut reloads = format.counter(
             "vedette_web_config_reloads_total",
             "Readings of the web configuration after it or a file it names had changed, by result.",
         );
         reloads.sample(&result("accepted"), read(&self.reloads));
         reloads.sample(&result("rejected"), read(&self.reloads_failed));
-        let mut logins = Family::counter(
+        let mut logins = format.counter(
             "vedette_listener_logins_total",
             "Requests with a user and password, by result; busy: rejected unseen, because too many were being checked; \
              abandoned: the client left before it was known.",
@@ -60,23 +60,26 @@ impl Counters {
         logins.sample(&result("abandoned"), read(&self.logins_abandoned));
         let is_current = self.is_current.load(Ordering::Relaxed);
         [
-            Family::gauge(
-                "vedette_web_config_last_reload_successful",
-                "Whether the web configuration and the certificates in use are what its files say.",
-            )
-            .alone(Some(f64::from(u8::from(is_current)))),
+            format
+                .gauge(
+                    "vedette_web_config_last_reload_successful",
+                    "Whether the web configuration and the certificates in use are what its files say.",
+                )
+                .alone(Some(f64::from(u8::from(is_current)))),
             reloads,
-            Family::counter(
-                "vedette_listener_failed_handshakes_total",
-                "TLS handshakes with this listener that failed or took too long.",
-            )
-            .alone(Some(read(&self.handshakes_failed))),
+            format
+                .counter(
+                    "vedette_listener_failed_handshakes_total",
+                    "TLS handshakes with this listener that failed or took too long.",
+                )
+                .alone(Some(read(&self.handshakes_failed))),
             logins,
-            Family::counter(
-                "vedette_listener_limited_requests_total",
-                "Requests rejected for the rate limit of the web configuration.",
-            )
-            .alone(Some(read(&self.limited))),
+            format
+                .counter(
+                    "vedette_listener_limited_requests_total",
+                    "Requests rejected for the rate limit of the web configuration.",
+                )
+                .alone(Some(read(&self.limited))),
         ]
     }
 }

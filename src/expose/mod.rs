@@ -12,6 +12,7 @@ mod control;
 mod counters;
 mod guard;
 mod login;
+mod negotiation;
 mod orders;
 mod pages;
 mod peers;

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{Clock, Now};
-use crate::render::metrics;
+use crate::render::metrics::Format;
 
 use super::Shared;
 use super::counters::Counters;
@@ -60,13 +60,14 @@ impl Pages {
     }
 
     /// Families about this process, which no snapshot has.
-    pub(super) fn of_process(&self) -> prometheus::Result<Vec<u8>> {
-        let of_process: Vec<MetricFamily> = self.process.collect().into_iter().filter(is_known).collect();
-        let mut text = metrics::encode(&of_process)?;
-        for family in self.counters.families() {
-            text.extend(family.finish()?);
+    pub(super) fn of_process(&self, format: Format) -> prometheus::Result<Vec<u8>> {
+        let of_process = self.process.collect().into_iter().filter(is_known);
+        let of_process = of_process.filter_map(|family| format.collected(&family));
+        let mut drawn = Vec::new();
+        for family in of_process.chain(self.counters.families(format)) {
+            drawn.extend(family.finish()?);
         }
-        Ok(text)
+        Ok(drawn)
     }
 }
 

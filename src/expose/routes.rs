@@ -6,12 +6,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::stream;
 use tokio::sync::Semaphore;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
 
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
@@ -19,7 +21,7 @@ use crate::render::metrics;
 use crate::render::status::STANDSTILL;
 
 use super::pages::{Pages, text};
-use super::status;
+use super::{negotiation, status};
 
 const ROUTES: &str = "no such page; there are\n\
      /               the status page, as text for those that do not ask for HTML\n\
@@ -39,17 +41,19 @@ pub(super) fn router(pages: Pages) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(page))
         .fallback(async || text(StatusCode::NOT_FOUND, ROUTES))
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(middleware::from_fn(refuse_bodies))
         .with_state(pages)
 }
 
 /// The metrics, rendered while they are read, so that no page of thousands of endpoints is held. A page that breaks off
 /// has no end, so that it is not taken for a complete one.
-async fn page(State(pages): State<Pages>) -> Response {
-    let (drawing, (snapshot, now)) = (pages.drawing(), pages.read());
-    let pieces = std::iter::once_with(move || pages.of_process()).chain(metrics::Pieces::of(snapshot, now));
+async fn page(State(pages): State<Pages>, headers: HeaderMap) -> Response {
+    let (drawing, (snapshot, now), format) = (pages.drawing(), pages.read(), negotiation::format(&headers));
+    let pieces =
+        std::iter::once_with(move || pages.of_process(format)).chain(metrics::Pieces::of(snapshot, now, format));
     let text = stream::try_unfold((pieces, drawing), |(pieces, drawing)| piece(pieces, drawing));
-    ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], Body::from_stream(text)).into_response()
+    ([(header::CONTENT_TYPE, format.media_type())], Body::from_stream(text)).into_response()
 }
 
 /// The next of `pieces`. Drawn off the runtime's threads and one at a time: a page must delay no probe.

@@ -103,7 +103,7 @@ async fn draw(pages: Pages, query: Query, form: Form, known: Option<HeaderValue>
         return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response();
     }
     let drawn = tokio::task::spawn_blocking(move || {
-        let page = Page { snapshot: &snapshot, now };
+        let page = Page::new(&snapshot, now);
         query.choice().and_then(|choice| Status::of(page, &choice)).map(|status| rendered(&status, form)).map_err(
             |error| match error {
                 NoSuchPage::Page(_) => format!("no such page: {error}\n"),

@@ -14,6 +14,7 @@ pub mod exchange;
 pub(crate) mod fixture;
 pub mod gap;
 pub mod health;
+pub mod histogram;
 pub mod host_access;
 pub mod incident;
 pub mod inventory;

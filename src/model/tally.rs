@@ -1,4 +1,4 @@
-//! What was counted of the probes at one endpoint: how long their phases took, and how they ended.
+//! What was counted of the probes at one endpoint: how long they and their phases took, and how they ended.
 //!
 //! Bounded by the closed sets of kinds, phases and causes, and kept small: a vantage that watches ten thousand
 //! endpoints holds ten thousand of these. Knows nothing of observations; `observe/history.rs` adds, the metrics page
@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::histogram::Histogram;
 use super::phase::Phase;
 use super::probe::{Connection, ProbeKind};
 
@@ -13,99 +14,73 @@ use super::probe::{Connection, ProbeKind};
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Tally {
     // Sorted: a dozen entries are searched as quickly as a tree, in a third of its room.
-    durations: Vec<(Series, Histogram)>,
-    endings: Vec<(Ended, u64)>,
+    durations: Vec<(Asked, Histogram)>,
+    phases: Vec<((Asked, Phase), Sum)>,
+    endings: Vec<((Asked, &'static str), u64)>,
 }
 
-/// Identity of one latency series of an endpoint.
+/// What was asked over which connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Series {
+pub struct Asked {
     /// Kind of probe.
     pub kind: ProbeKind,
     /// New or kept connection.
     pub connection: Connection,
-    /// The phase.
-    pub phase: Phase,
-    /// `ok`, `not_ready`, or the cause of the failure when this phase is the one that failed.
-    pub outcome: &'static str,
 }
 
-/// Identity of one outcome counter of an endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ended {
-    /// Kind of probe.
-    pub kind: ProbeKind,
-    /// New or kept connection.
-    pub connection: Connection,
-    /// As in [`Series`].
-    pub outcome: &'static str,
-}
-
-/// Counts of samples by size, in the buckets of [`Histogram::BOUNDS`].
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Histogram {
-    /// Samples above the bound before and at or below this one. A probe a second would fill 32 bits in 136 years.
-    counts: [u32; Self::BOUNDS.len()],
-    /// Samples above the last bound.
-    above: u32,
-    /// Sum in seconds.
-    sum: f64,
+/// How many durations there were, and their sum.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Sum {
+    /// How many.
+    pub count: u64,
+    /// In seconds.
+    pub seconds: f64,
 }
 
 impl Tally {
-    /// Counts one probe that ended.
-    pub fn end(&mut self, ended: Ended) {
-        *entry(&mut self.endings, ended) += 1;
+    /// Counts one probe that ended with `outcome`: `ok`, what an answer says, or the cause of a failure.
+    pub fn end(&mut self, asked: Asked, outcome: &'static str) {
+        *entry(&mut self.endings, (asked, outcome)) += 1;
     }
 
-    /// Counts how long a phase of a probe took.
-    pub fn observe(&mut self, series: Series, spent: Duration) {
-        entry(&mut self.durations, series).observe(spent);
+    /// Counts how long a probe took that got an answer, as far as its distribution is kept.
+    pub fn answered(&mut self, asked: Asked, spent: Duration) {
+        if has_distribution(asked.kind) {
+            entry(&mut self.durations, asked).observe(spent);
+        }
     }
 
-    /// Every latency series, in order.
-    pub fn durations(&self) -> impl Iterator<Item = (Series, &Histogram)> {
-        self.durations.iter().map(|(series, histogram)| (*series, histogram))
+    /// Counts how long a phase took that a probe reached, whether or not it failed there.
+    pub fn reached(&mut self, asked: Asked, phase: Phase, spent: Duration) {
+        entry(&mut self.phases, (asked, phase)).add(spent);
     }
 
-    /// How many probes ended in which way, in order.
-    pub fn endings(&self) -> impl Iterator<Item = (Ended, u64)> {
-        self.endings.iter().copied()
+    /// The durations of probes that got an answer, in order.
+    pub fn durations(&self) -> impl Iterator<Item = (Asked, &Histogram)> {
+        self.durations.iter().map(|(asked, histogram)| (*asked, histogram))
+    }
+
+    /// The durations of phases that probes reached, in order.
+    pub fn phases(&self) -> impl Iterator<Item = (Asked, Phase, Sum)> {
+        self.phases.iter().map(|((asked, phase), sum)| (*asked, *phase, *sum))
+    }
+
+    /// How many probes ended with which outcome, in order.
+    pub fn endings(&self) -> impl Iterator<Item = (Asked, &'static str, u64)> {
+        self.endings.iter().map(|((asked, outcome), times)| (*asked, *outcome, *times))
     }
 }
 
-impl Histogram {
-    /// Upper bounds in seconds: 1 ms to 8 s, doubling, which brackets a loopback handshake and the longest deadline.
-    pub const BOUNDS: [f64; 14] =
-        [0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 4.0, 8.0];
+/// Whether quantiles are kept: of what clients wait for. Of everything else the mean says enough, and a distribution
+/// takes ten lines of the page for each endpoint.
+const fn has_distribution(kind: ProbeKind) -> bool {
+    matches!(kind, ProbeKind::Readyz | ProbeKind::Version)
+}
 
-    /// Counts one sample.
-    pub fn observe(&mut self, sample: Duration) {
-        let seconds = sample.as_secs_f64();
-        self.sum += seconds;
-        let bucket = Self::BOUNDS.iter().position(|bound| seconds <= *bound);
-        let count = bucket.and_then(|bucket| self.counts.get_mut(bucket)).unwrap_or(&mut self.above);
-        *count = count.saturating_add(1);
-    }
-
-    /// Each bound in seconds with the number of samples at or below it.
-    pub fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
-        Self::BOUNDS.iter().zip(&self.counts).scan(0, |below, (bound, count)| {
-            *below += u64::from(*count);
-            Some((*bound, *below))
-        })
-    }
-
-    /// Number of samples.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.counts.iter().chain([&self.above]).map(|count| u64::from(*count)).sum()
-    }
-
-    /// Sum of the samples in seconds.
-    #[must_use]
-    pub const fn sum(&self) -> f64 {
-        self.sum
+impl Sum {
+    fn add(&mut self, spent: Duration) {
+        self.count += 1;
+        self.seconds += spent.as_secs_f64();
     }
 }
 
@@ -127,35 +102,31 @@ fn entry<K: Ord + Copy, V: Default>(entries: &mut Vec<(K, V)>, key: K) -> &mut V
 mod tests {
     use super::*;
 
-    fn series(phase: Phase, outcome: &'static str) -> Series {
-        Series { kind: ProbeKind::Readyz, connection: Connection::New, phase, outcome }
-    }
+    const NEW: Asked = Asked { kind: ProbeKind::Readyz, connection: Connection::New };
+    const LIVEZ: Asked = Asked { kind: ProbeKind::Livez, connection: Connection::Reused };
 
     #[test]
-    fn a_sample_counts_at_every_bound_it_does_not_exceed() {
-        let mut histogram = Histogram::default();
-        for millis in [1, 3, 9_000] {
-            histogram.observe(Duration::from_millis(millis));
-        }
-
-        let below: Vec<u64> = histogram.cumulative().map(|(_, below)| below).collect();
-
-        assert_eq!(below[..4], [1, 1, 2, 2]);
-        assert_eq!(below.last(), Some(&2));
-        assert_eq!(histogram.count(), 3);
-        assert!((histogram.sum() - 9.004).abs() < 1e-9);
-    }
-
-    #[test]
-    fn series_are_kept_apart_and_in_order() {
+    fn what_is_counted_is_kept_apart_and_in_order() {
         let mut tally = Tally::default();
-        for (phase, outcome) in [(Phase::Tls, "ok"), (Phase::Dial, "timeout"), (Phase::Dial, "ok"), (Phase::Tls, "ok")]
-        {
-            tally.observe(series(phase, outcome), Duration::from_millis(5));
+        for (asked, phase) in [(LIVEZ, Phase::FirstByte), (NEW, Phase::Tls), (NEW, Phase::Dial), (NEW, Phase::Tls)] {
+            tally.reached(asked, phase, Duration::from_millis(5));
+        }
+        for outcome in ["timeout", "ok", "ok"] {
+            tally.end(NEW, outcome);
         }
 
-        let counted: Vec<_> = tally.durations().map(|(key, known)| (key.phase, key.outcome, known.count())).collect();
+        let phases: Vec<_> = tally.phases().map(|(asked, phase, sum)| (asked, phase, sum.count)).collect();
+        assert_eq!(phases, [(NEW, Phase::Dial, 1), (NEW, Phase::Tls, 2), (LIVEZ, Phase::FirstByte, 1)]);
+        assert_eq!(tally.endings().collect::<Vec<_>>(), [(NEW, "ok", 2), (NEW, "timeout", 1)]);
+    }
 
-        assert_eq!(counted, [(Phase::Dial, "ok", 1), (Phase::Dial, "timeout", 1), (Phase::Tls, "ok", 2)]);
+    #[test]
+    fn only_what_clients_wait_for_has_a_distribution() {
+        let mut tally = Tally::default();
+        for asked in [NEW, LIVEZ] {
+            tally.answered(asked, Duration::from_millis(5));
+        }
+
+        assert_eq!(tally.durations().map(|(asked, known)| (asked, known.count())).collect::<Vec<_>>(), [(NEW, 1)]);
     }
 }

@@ -1,4 +1,5 @@
-//! Bounded aggregates: latency and outcome counts per endpoint, kind and phase. Failed probes count too.
+//! Bounded aggregates: latency and outcome counts per endpoint, kind and phase. The phase in which a probe failed
+//! counts as well: a timeout is time that clients lose.
 //!
 //! The number of series is fixed by the inventory and the closed sets of kinds, phases and causes.
 
@@ -7,10 +8,10 @@ use std::sync::Arc;
 use crate::model::etcd::MemberAnswer;
 use crate::model::health::{Health, Version};
 use crate::model::observation::{Observation, Reading};
-use crate::model::phase::{Phase, Phases, Unseen};
+use crate::model::phase::{Phases, Unseen};
 use crate::model::snapshot::ClusterSnapshot;
 use crate::model::subject::Subject;
-use crate::model::tally::{Ended, Series};
+use crate::model::tally::Asked;
 
 /// Adds one observation to the counts of its cluster.
 pub fn count(cluster_snapshot: &mut ClusterSnapshot, observation: &Observation) {
@@ -53,20 +54,13 @@ fn add(
         None => cluster_snapshot.tallies.entry(subject.clone()).or_default(),
     };
     let tally = Arc::make_mut(tally);
-    tally.end(Ended { kind, connection, outcome: word });
-
-    let failed = outcome.err().map(|unseen| unseen.phase);
-    for (phase, spent) in phases.reached() {
-        let outcome = phase_outcome(phase, failed, word);
-        tally.observe(Series { kind, connection, phase, outcome }, spent);
+    let asked = Asked { kind, connection };
+    tally.end(asked, word);
+    if outcome.is_ok() {
+        tally.answered(asked, phases.total());
     }
-}
-
-/// Phases before the one that failed went well.
-fn phase_outcome(phase: Phase, failed: Option<Phase>, word: &'static str) -> &'static str {
-    match failed {
-        Some(failed) if phase < failed => OK,
-        Some(_) | None => word,
+    for (phase, spent) in phases.reached() {
+        tally.reached(asked, phase, spent);
     }
 }
 

@@ -5,6 +5,7 @@ mod bursts;
 mod client_hello;
 mod clock;
 mod freshness;
+mod history;
 mod in_flight;
 mod listeners;
 mod own_network;

@@ -24,7 +24,7 @@ use crate::model::reload::Configured;
 use crate::model::rule::{Level, RuleId};
 use crate::model::snapshot::{ClusterSnapshot, Counters, HeartbeatState, Snapshot};
 use crate::model::subject::{Name, Subject};
-use crate::model::tally::{Ended, Series, Tally};
+use crate::model::tally::{Asked, Tally};
 use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::vantage::{OwnClock, ResolverAnswer};
 use crate::model::verdict::{Evidence, Finding};
@@ -312,15 +312,18 @@ fn cluster_snapshot() -> ClusterSnapshot {
 }
 
 fn tally() -> Tally {
-    let (kind, connection) = (ProbeKind::Readyz, Connection::New);
+    let (new, reused) = (Connection::New, Connection::Reused);
+    let readyz = Asked { kind: ProbeKind::Readyz, connection: new };
+    let livez = Asked { kind: ProbeKind::Livez, connection: reused };
     let mut tally = Tally::default();
     for outcome in ["ok", "ok", "ok", "timeout"] {
-        tally.end(Ended { kind, connection, outcome });
+        tally.end(readyz, outcome);
     }
-    for (phase, outcome, samples) in
-        [(Phase::Dial, "ok", &[1, 1, 3][..]), (Phase::Tls, "ok", &[5, 6, 9]), (Phase::FirstByte, "timeout", &[9000])]
+    [7, 9, 130].into_iter().for_each(|sample| tally.answered(readyz, millis(sample)));
+    for (asked, phase, samples) in
+        [(readyz, Phase::Dial, &[1, 1, 3][..]), (readyz, Phase::Tls, &[5, 6, 9]), (livez, Phase::FirstByte, &[2])]
     {
-        samples.iter().for_each(|sample| tally.observe(Series { kind, connection, phase, outcome }, millis(*sample)));
+        samples.iter().for_each(|sample| tally.reached(asked, phase, millis(*sample)));
     }
     tally
 }

@@ -9,24 +9,25 @@ use super::Page;
 use super::family::{Family, Labels, instant, len};
 
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {
-    let mut not_before = Family::gauge(
+    let mut not_before = page.format.gauge(
         "vedette_certificate_not_before_timestamp_seconds",
         "Start of validity (notBefore) of each certificate that the endpoint last served.",
     );
-    let mut not_after = Family::gauge(
+    let mut not_after = page.format.gauge(
         "vedette_certificate_not_after_timestamp_seconds",
         "Expiry (notAfter) of each certificate that the endpoint last served, by its position in the chain.",
     );
-    let mut last_seen = Family::gauge(
+    let mut last_seen = page.format.gauge(
         "vedette_certificate_last_seen_timestamp_seconds",
         "Time the chain was last seen; updated by new TLS handshakes only.",
     );
-    let mut trust = Family::gauge(
+    let mut trust = page.format.gauge(
         "vedette_certificate_verification",
         "Result of strict verification of the served chain: 1 for the result that applies, 0 for the others.",
     );
-    let mut unreadable =
-        Family::gauge("vedette_certificate_unreadable", "Certificates in the served chain that could not be parsed.");
+    let mut unreadable = page
+        .format
+        .gauge("vedette_certificate_unreadable", "Certificates in the served chain that could not be parsed.");
     for (subject, (seen, served)) in
         page.snapshot.clusters.values().flat_map(|cluster_snapshot| &cluster_snapshot.served)
     {

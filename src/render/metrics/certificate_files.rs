@@ -13,22 +13,21 @@ use super::Page;
 use super::family::{Family, Labels, instant, len};
 
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {
-    let mut stored = Family::gauge(
+    let mut stored = page.format.gauge(
         "vedette_file_certificates",
         "Certificates and tokens in the files of a configured path, each place counted.",
     );
-    let mut first = Family::gauge(
+    let mut first = page.format.gauge(
         "vedette_file_certificate_not_after_timestamp_seconds",
         "Earliest expiry (notAfter) among the certificates and tokens of one kind under a configured path. Replaced ones \
          are left out; unreadable ones count as last read.",
     );
     let mut files =
-        Family::gauge("vedette_files_examined", "Files under a configured path that the latest check examined.");
-    let mut left_out = Family::gauge(
-        "vedette_files_skipped",
-        "Files, directories and certificates skipped because a limit was reached.",
-    );
-    let mut faults = Family::gauge(
+        page.format.gauge("vedette_files_examined", "Files under a configured path that the latest check examined.");
+    let mut left_out = page
+        .format
+        .gauge("vedette_files_skipped", "Files, directories and certificates skipped because a limit was reached.");
+    let mut faults = page.format.gauge(
         "vedette_file_read_errors",
         "Files under a configured path that cannot be read, by reason; the path itself counts as one when it is at fault.",
     );

@@ -11,7 +11,7 @@ use super::fresh::is_fresh;
 
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     let snapshot = page.snapshot;
-    let mut severity = Family::gauge(
+    let mut severity = page.format.gauge(
         "vedette_cluster_severity",
         "Highest severity that fires for the cluster: 0 none, 1 info, 2 warning, 3 critical. Absent while the vedette \
          host has no network or no recent probe of the cluster.",

@@ -20,12 +20,14 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
 }
 
 fn members(page: Page<'_>) -> Vec<Family> {
-    let mut leader = Family::gauge("vedette_etcd_is_leader", "Whether the member is the leader, by its own status.");
-    let mut led = Family::gauge("vedette_etcd_has_leader", "Whether the member has a leader.");
-    let mut learner = Family::gauge("vedette_etcd_is_learner", "Whether the member is a learner (has no vote).");
-    let mut term = Family::gauge("vedette_etcd_raft_term", "Raft term that the member reports.");
-    let mut size = Family::gauge("vedette_etcd_db_size_bytes", "Size of the member's database file.");
-    let mut used = Family::gauge("vedette_etcd_db_in_use_bytes", "Part of the member's database file that is in use.");
+    let mut leader =
+        page.format.gauge("vedette_etcd_is_leader", "Whether the member is the leader, by its own status.");
+    let mut led = page.format.gauge("vedette_etcd_has_leader", "Whether the member has a leader.");
+    let mut learner = page.format.gauge("vedette_etcd_is_learner", "Whether the member is a learner (has no vote).");
+    let mut term = page.format.gauge("vedette_etcd_raft_term", "Raft term that the member reports.");
+    let mut size = page.format.gauge("vedette_etcd_db_size_bytes", "Size of the member's database file.");
+    let mut used =
+        page.format.gauge("vedette_etcd_db_in_use_bytes", "Part of the member's database file that is in use.");
     for (_, observation) in fresh_rounds(page, ProbeKind::EtcdStatus) {
         for (member, answer) in statuses(observation) {
             let Ok(status) = answer else { continue };
@@ -53,7 +55,7 @@ fn members(page: Page<'_>) -> Vec<Family> {
 /// One gauge per etcd cluster and kind. 1 as soon as one member reports the alarm; 0 only when a majority of the
 /// configured members reports none, because a member cut off from the others may not know of it.
 fn alarms(page: Page<'_>) -> Family {
-    let mut raised = Family::gauge(
+    let mut raised = page.format.gauge(
         "vedette_etcd_alarm",
         "Whether the etcd alarm is active. Absent when too few members respond to rule it out.",
     );

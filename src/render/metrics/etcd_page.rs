@@ -15,29 +15,29 @@ use super::family::{Family, Labels, count, flag};
 use super::rounds::{fresh_rounds, member, statuses};
 
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {
-    let mut fsync = Family::gauge(
+    let mut fsync = page.format.gauge(
         "vedette_etcd_wal_fsync_p99_seconds",
         "99th percentile of the member's WAL fsync durations between the two latest readings of its metrics. A \
          precomputed quantile: take the maximum over members, never an average.",
     );
-    let mut commit = Family::gauge(
+    let mut commit = page.format.gauge(
         "vedette_etcd_backend_commit_p99_seconds",
         "99th percentile of the member's backend commit durations between the two latest readings of its metrics. A \
          precomputed quantile: take the maximum over members, never an average.",
     );
-    let mut round_trip = Family::gauge(
+    let mut round_trip = page.format.gauge(
         "vedette_etcd_peer_round_trip_p99_seconds",
         "99th percentile of the member's round-trip times to its peers between the two latest readings of its metrics. A \
          precomputed quantile: take the maximum over members, never an average.",
     );
-    let mut defragmenting = Family::gauge(
+    let mut defragmenting = page.format.gauge(
         "vedette_etcd_defragmenting",
         "Whether a defragmentation runs on the member, during which only its metrics listener responds.",
     );
-    let mut open = Family::gauge("vedette_etcd_open_fds", "Open file descriptors of the member's process.");
+    let mut open = page.format.gauge("vedette_etcd_open_fds", "Open file descriptors of the member's process.");
     let mut most =
-        Family::gauge("vedette_etcd_max_fds", "Maximum number of open file descriptors of the member's process.");
-    let mut changes = Family::counter(
+        page.format.gauge("vedette_etcd_max_fds", "Maximum number of open file descriptors of the member's process.");
+    let mut changes = page.format.counter(
         "vedette_etcd_leader_changes_seen_total",
         "Leader changes that the member has seen since its process started.",
     );
@@ -60,7 +60,7 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
 /// The quota of each member whose latest status or metrics, whoever reports it, is fresh; else the configured one,
 /// which needs no probe to be true.
 fn quotas(page: Page<'_>) -> Family {
-    let mut quota = Family::gauge(
+    let mut quota = page.format.gauge(
         "vedette_etcd_db_quota_bytes",
         "Database size at which the member rejects writes: as the member reports it (its status since etcd 3.6, or its \
          metrics), else as configured (key quota).",

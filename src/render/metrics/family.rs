@@ -1,54 +1,114 @@
 //! One metric family under construction, and the labels of its samples.
 //!
-//! Samples become text a few at a time: as text they take a fraction of the room, and a page can have millions.
+//! Samples become bytes of the page's format a few at a time: as such they take a fraction of the room, and a page can
+//! have a hundred thousand.
 
-use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
-use prometheus::{Encoder, TextEncoder};
+use prometheus::proto::{MetricFamily, MetricType};
 
+use crate::model::histogram::Histogram;
 use crate::model::subject::Subject;
-use crate::model::tally::Histogram;
+use crate::model::tally::Sum;
 use crate::model::time::UnixTime;
 
-/// Samples that become text together.
+use super::format::Format;
+
+/// Samples that become bytes together.
 const TOGETHER: usize = 64;
 
 /// A metric family that collects its samples.
 #[derive(Debug)]
 pub struct Family {
-    name: &'static str,
-    help: &'static str,
-    kind: MetricType,
+    pub(super) name: String,
+    pub(super) help: String,
+    pub(super) kind: Kind,
+    format: Format,
     is_begun: bool,
-    metrics: Vec<Metric>,
-    text: Vec<u8>,
+    samples: Vec<Sample>,
+    drawn: Vec<u8>,
     fault: Option<prometheus::Error>,
+}
+
+/// What the values of a family are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A value that goes up and down.
+    Gauge,
+    /// A value that only rises while the process lives.
+    Counter,
+    /// A count and a sum.
+    Summary,
+    /// A distribution.
+    Histogram,
+}
+
+/// One value with its labels.
+#[derive(Debug)]
+pub(super) struct Sample {
+    pub(super) labels: Labels,
+    pub(super) value: Value,
+}
+
+/// A value of its family's [`Kind`].
+#[derive(Debug)]
+pub(super) enum Value {
+    /// Of a gauge or counter.
+    Number(f64),
+    /// Of a summary.
+    Sum(Sum),
+    /// Of a histogram.
+    Distribution(Histogram),
 }
 
 /// Labels of one sample, in reading order.
 #[derive(Debug, Clone, Default)]
 pub struct Labels(Vec<(&'static str, String)>);
 
-impl Family {
+impl Format {
     /// A value that goes up and down.
     #[must_use]
-    pub const fn gauge(name: &'static str, help: &'static str) -> Self {
-        Self::new(name, help, MetricType::GAUGE)
+    pub fn gauge(self, name: &str, help: &str) -> Family {
+        Family::new(self, name, help, Kind::Gauge)
     }
 
     /// A value that only rises while the process lives.
     #[must_use]
-    pub const fn counter(name: &'static str, help: &'static str) -> Self {
-        Self::new(name, help, MetricType::COUNTER)
+    pub fn counter(self, name: &str, help: &str) -> Family {
+        Family::new(self, name, help, Kind::Counter)
     }
 
-    /// Distributions over [`Histogram::BOUNDS`].
+    /// Counts and sums of durations.
     #[must_use]
-    pub const fn histogram(name: &'static str, help: &'static str) -> Self {
-        Self::new(name, help, MetricType::HISTOGRAM)
+    pub fn summary(self, name: &str, help: &str) -> Family {
+        Family::new(self, name, help, Kind::Summary)
     }
 
-    const fn new(name: &'static str, help: &'static str, kind: MetricType) -> Self {
-        Self { name, help, kind, is_begun: false, metrics: Vec::new(), text: Vec::new(), fault: None }
+    /// Distributions of durations: over [`Histogram::BOUNDS`], and as native histograms where the format has them.
+    #[must_use]
+    pub fn histogram(self, name: &str, help: &str) -> Family {
+        Family::new(self, name, help, Kind::Histogram)
+    }
+
+    /// A family that another collector has made; `None` unless it is one of gauges or counters.
+    #[must_use]
+    pub fn collected(self, family: &MetricFamily) -> Option<Family> {
+        let mut own = match family.get_field_type() {
+            MetricType::COUNTER => self.counter(family.name(), family.help()),
+            MetricType::GAUGE => self.gauge(family.name(), family.help()),
+            MetricType::SUMMARY | MetricType::UNTYPED | MetricType::HISTOGRAM => return None,
+        };
+        for metric in family.get_metric() {
+            let is_counter = own.kind == Kind::Counter;
+            let value = if is_counter { metric.get_counter().get_value() } else { metric.get_gauge().get_value() };
+            own.sample(&Labels::default(), value);
+        }
+        Some(own)
+    }
+}
+
+impl Family {
+    fn new(format: Format, name: &str, help: &str, kind: Kind) -> Self {
+        let (name, help) = (name.to_owned(), help.to_owned());
+        Self { name, help, kind, format, is_begun: false, samples: Vec::new(), drawn: Vec::new(), fault: None }
     }
 
     /// This family, whose help and type were written before its first samples, elsewhere.
@@ -58,27 +118,17 @@ impl Family {
         self
     }
 
-    pub(super) const fn name(&self) -> &'static str {
-        self.name
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(super) const fn is_empty(&self) -> bool {
-        self.metrics.is_empty() && self.text.is_empty()
+        self.samples.is_empty() && self.drawn.is_empty()
     }
 
     /// Adds one sample of a gauge or counter.
     pub fn sample(&mut self, labels: &Labels, value: f64) {
-        let mut metric = Metric::from_label(labels.pairs());
-        if self.kind == MetricType::COUNTER {
-            let mut counter = proto::Counter::default();
-            counter.set_value(value);
-            metric.set_counter(counter);
-        } else {
-            let mut gauge = proto::Gauge::default();
-            gauge.set_value(value);
-            metric.set_gauge(gauge);
-        }
-        self.add(metric);
+        self.add(labels, Value::Number(value));
     }
 
     /// Adds one sample if its value is known.
@@ -95,21 +145,14 @@ impl Family {
         }
     }
 
-    /// Adds one distribution.
+    /// Adds one sum of a summary.
+    pub fn sum(&mut self, labels: &Labels, sum: Sum) {
+        self.add(labels, Value::Sum(sum));
+    }
+
+    /// Adds one distribution of a histogram.
     pub fn distribution(&mut self, labels: &Labels, histogram: &Histogram) {
-        let buckets = histogram.cumulative().map(|(bound, below)| {
-            let mut bucket = proto::Bucket::default();
-            bucket.set_upper_bound(bound);
-            bucket.set_cumulative_count(below);
-            bucket
-        });
-        let mut drawn = proto::Histogram::default();
-        drawn.set_bucket(buckets.collect());
-        drawn.set_sample_count(histogram.count());
-        drawn.set_sample_sum(histogram.sum());
-        let mut metric = Metric::from_label(labels.pairs());
-        metric.set_histogram(drawn);
-        self.add(metric);
+        self.add(labels, Value::Distribution(histogram.clone()));
     }
 
     /// This family with one sample that has no labels.
@@ -119,55 +162,33 @@ impl Family {
         self
     }
 
-    /// Its text in the Prometheus text format 0.0.4; empty without a sample.
+    /// Its bytes in the page's format; none without a sample.
     ///
     /// # Errors
     /// When it has no name.
     pub fn finish(mut self) -> prometheus::Result<Vec<u8>> {
         self.write();
-        self.fault.map_or(Ok(self.text), Err)
+        self.fault.map_or(Ok(self.drawn), Err)
     }
 
-    fn add(&mut self, metric: Metric) {
-        self.metrics.push(metric);
-        if self.metrics.len() >= TOGETHER {
+    fn add(&mut self, labels: &Labels, value: Value) {
+        self.samples.push(Sample { labels: labels.clone(), value });
+        if self.samples.len() >= TOGETHER {
             self.write();
         }
     }
 
     fn write(&mut self) {
-        if self.metrics.is_empty() {
+        if self.samples.is_empty() {
             return;
         }
-        let mut family = MetricFamily::default();
-        family.set_name(self.name.to_owned());
-        family.set_help(self.help.to_owned());
-        family.set_field_type(self.kind);
-        family.set_metric(std::mem::take(&mut self.metrics));
-        match encode(&[family]) {
-            Ok(text) => self.text.extend_from_slice(if self.is_begun { without_head(&text) } else { &text }),
+        let samples = std::mem::take(&mut self.samples);
+        match self.format.draw(self, samples, self.is_begun) {
+            Ok(bytes) => self.drawn.extend_from_slice(&bytes),
             Err(fault) => self.fault = Some(fault),
         }
         self.is_begun = true;
     }
-}
-
-/// The families in the Prometheus text format 0.0.4.
-///
-/// # Errors
-/// When a family has no name or no sample.
-pub fn encode(families: &[MetricFamily]) -> prometheus::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    TextEncoder::new().encode(families, &mut text)?;
-    Ok(text)
-}
-
-/// The text of a family that is continued: its help and type may appear only once.
-fn without_head(mut text: &[u8]) -> &[u8] {
-    while text.starts_with(b"# ") {
-        text = text.iter().position(|byte| *byte == b'\n').and_then(|end| text.get(end + 1..)).unwrap_or_default();
-    }
-    text
 }
 
 impl Labels {
@@ -205,18 +226,6 @@ impl Labels {
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.0.push((name, value.into()));
         self
-    }
-
-    fn pairs(&self) -> Vec<LabelPair> {
-        self.0
-            .iter()
-            .map(|(name, value)| {
-                let mut pair = LabelPair::default();
-                pair.set_name((*name).to_owned());
-                pair.set_value(value.clone());
-                pair
-            })
-            .collect()
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
         let cluster = finding.subject.cluster().map(|name| ("cluster", name.as_str().to_owned()));
         (cluster.into_iter().collect(), finding.rule, finding.level, name(alarm.stage))
     });
-    let mut silences = Family::gauge(
+    let mut silences = page.format.gauge(
         "vedette_silence_end_timestamp_seconds",
         "Time the silence of the cluster expires. Absent when the cluster is not silenced.",
     );
@@ -30,19 +30,23 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
         let labels = Labels::default().with("cluster", silence.cluster.as_str());
         silences.sample(&labels, instant(silence.until));
     }
-    let mut rules = Family::gauge("vedette_rule_info", "Name of each rule, to join on the label rule; always 1.");
+    let mut rules = page.format.gauge("vedette_rule_info", "Name of each rule, to join on the label rule; always 1.");
     for rule in RuleId::ALL {
         rules.sample(&Labels::default().with("rule", rule.as_str()).with("name", rule.name()), 1.0);
     }
     vec![
         counted(
-            "vedette_incidents",
-            "Open incidents, by the rule and the subject of their headline. Absent when none is open.",
+            page.format.gauge(
+                "vedette_incidents",
+                "Open incidents, by the rule and the subject of their headline. Absent when none is open.",
+            ),
             incidents,
         ),
         counted(
-            "vedette_findings",
-            "Current findings, by rule and state; those grouped into an incident of another rule included.",
+            page.format.gauge(
+                "vedette_findings",
+                "Current findings, by rule and state; those grouped into an incident of another rule included.",
+            ),
             findings,
         ),
         silences,
@@ -63,12 +67,11 @@ fn place(subject: &Subject) -> Vec<(&'static str, String)> {
     labels
 }
 
-fn counted(family: &'static str, help: &'static str, keys: impl Iterator<Item = Key>) -> Family {
+fn counted(mut family: Family, keys: impl Iterator<Item = Key>) -> Family {
     let mut counts: BTreeMap<Key, u64> = BTreeMap::new();
     for key in keys {
         *counts.entry(key).or_default() += 1;
     }
-    let mut family = Family::gauge(family, help);
     for ((place, rule, level, stage), number) in counts {
         let labels = Labels::from_iter(place);
         let labels = labels.with("rule", rule.as_str()).with("severity", level.as_str()).with("state", stage);

@@ -11,18 +11,21 @@ mod cluster;
 mod etcd;
 mod etcd_page;
 mod family;
+mod format;
 pub(in crate::render) mod fresh;
 mod incident;
 mod own;
 mod pieces;
 mod probes;
+mod protobuf;
 mod rounds;
 mod tallied;
 
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 
-pub use family::{Family, Labels, encode};
+pub use family::{Family, Labels};
+pub use format::Format;
 pub use pieces::Pieces;
 
 /// Everything a family is made from.
@@ -32,10 +35,17 @@ pub struct Page<'a> {
     pub snapshot: &'a Snapshot,
     /// The time of the scrape. So the values of a stalled engine disappear instead of staying as they were.
     pub now: Now,
+    /// How the families are written.
+    pub format: Format,
 }
 
-/// The media type of a page's text.
-pub const MEDIA_TYPE: &str = prometheus::TEXT_FORMAT;
+impl<'a> Page<'a> {
+    /// What is made from `snapshot` at `now`, as text.
+    #[must_use]
+    pub const fn new(snapshot: &'a Snapshot, now: Now) -> Self {
+        Self { snapshot, now, format: Format::Text }
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use crate::model::snapshot::HeartbeatState;
 
 use super::Page;
 use super::family::{Family, Labels, count, flag, instant, len, seconds};
+use super::format::Format;
 use super::fresh::is_fresh;
 
 /// The commit that was built, where the build had it.
@@ -18,7 +19,7 @@ const REVISION: &str = match option_env!("VEDETTE_REVISION") {
 const EMAIL: &str = "email";
 
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {
-    let mut all = vec![build(), heartbeat(page)];
+    let mut all = vec![build(page.format), heartbeat(page)];
     all.extend(engine(page));
     all.extend(configuration(page));
     all.extend(probes(page));
@@ -28,8 +29,8 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     all
 }
 
-fn build() -> Family {
-    let mut info = Family::gauge("vedette_build_info", "Version and source revision of the running vedette; always 1.");
+fn build(format: Format) -> Family {
+    let mut info = format.gauge("vedette_build_info", "Version and source revision of the running vedette; always 1.");
     let labels = Labels::default().with("version", env!("CARGO_PKG_VERSION")).with("revision", REVISION);
     info.sample(&labels, 1.0);
     info
@@ -38,18 +39,23 @@ fn build() -> Family {
 fn engine(page: Page<'_>) -> [Family; 5] {
     let snapshot = page.snapshot;
     [
-        Family::gauge("process_start_time_seconds", "Time vedette started.")
+        page.format
+            .gauge("process_start_time_seconds", "Time vedette started.")
             .alone(Some(instant(snapshot.started.wall))),
-        Family::gauge(
-            "vedette_snapshot_timestamp_seconds",
-            "Time of the data on this page. Old data means that the engine is stalled.",
-        )
-        .alone(Some(instant(snapshot.at.wall))),
-        Family::gauge("vedette_loop_lag_seconds", "Maximum scheduling delay in the last minute.")
+        page.format
+            .gauge(
+                "vedette_snapshot_timestamp_seconds",
+                "Time of the data on this page. Old data means that the engine is stalled.",
+            )
+            .alone(Some(instant(snapshot.at.wall))),
+        page.format
+            .gauge("vedette_loop_lag_seconds", "Maximum scheduling delay in the last minute.")
             .alone(Some(snapshot.loop_lag.as_secs_f64())),
-        Family::counter("vedette_inputs_total", "Inputs that the engine has processed.")
+        page.format
+            .counter("vedette_inputs_total", "Inputs that the engine has processed.")
             .alone(Some(count(snapshot.counters.inputs))),
-        Family::gauge("vedette_store_up", "Whether the last write to the database succeeded. Absent before the first.")
+        page.format
+            .gauge("vedette_store_up", "Whether the last write to the database succeeded. Absent before the first.")
             .alone(snapshot.store_works.map(flag)),
     ]
 }
@@ -58,21 +64,21 @@ fn configuration(page: Page<'_>) -> [Family; 4] {
     let configured = &page.snapshot.configured;
     let result = |result: &'static str| Labels::default().with("result", result);
     let mut reloads =
-        Family::counter("vedette_config_reloads_total", "Attempts to reload the configuration, by result.");
+        page.format.counter("vedette_config_reloads_total", "Attempts to reload the configuration, by result.");
     reloads.sample(&result("accepted"), count(configured.reloads));
     reloads.sample(&result("rejected"), count(configured.refusals));
     [
-        Family::gauge(
+        page.format.gauge(
             "vedette_config_last_reload_successful",
             "Whether the running configuration is the one in the file: 0 after a rejected reload, and while the last good copy is used.",
         )
         .alone(Some(flag(configured.refused.is_none()))),
-        Family::gauge(
+        page.format.gauge(
             "vedette_config_last_reload_success_timestamp_seconds",
             "Time the running configuration was read.",
         )
         .alone(Some(instant(configured.at))),
-        Family::gauge(
+        page.format.gauge(
             "vedette_config_copy_in_use",
             "Whether the file was rejected at start, so that its last good copy is used.",
         )
@@ -119,7 +125,7 @@ fn probes(page: Page<'_>) -> Vec<Family> {
         ),
     ]
     .into_iter()
-    .map(|(name, help, value)| Family::counter(name, help).alone(Some(count(value))))
+    .map(|(name, help, value)| page.format.counter(name, help).alone(Some(count(value))))
     .collect()
 }
 
@@ -127,44 +133,48 @@ fn deliveries(page: Page<'_>) -> [Family; 7] {
     let (counters, backlog) = (&page.snapshot.counters, &page.snapshot.backlog);
     let integration = || Labels::default().with("integration", EMAIL);
     let mut attempts =
-        Family::counter("vedette_notifications_total", "Attempted notifications, those that failed included.");
+        page.format.counter("vedette_notifications_total", "Attempted notifications, those that failed included.");
     let failed: u64 = counters.delivery_failures.values().sum();
     attempts.sample(&integration(), count(counters.accepted.saturating_add(failed)));
-    let mut failures = Family::counter("vedette_notifications_failed_total", "Failed notifications, by reason.");
+    let mut failures = page.format.counter("vedette_notifications_failed_total", "Failed notifications, by reason.");
     for class in FailureClass::ALL {
         let times = counters.delivery_failures.get(&class).copied().unwrap_or(0);
         failures.sample(&integration().with("reason", class.as_str()), count(times));
     }
     let result = |result: &'static str| Labels::default().with("result", result);
-    let mut beats = Family::counter("vedette_heartbeats_total", "Attempted heartbeats, by result.");
+    let mut beats = page.format.counter("vedette_heartbeats_total", "Attempted heartbeats, by result.");
     beats.sample(&result("accepted"), count(counters.beats));
     beats.sample(&result("failed"), count(counters.beats_failed));
     [
         attempts,
         failures,
         beats,
-        Family::gauge("vedette_notifications_queued", "Notifications that no mail server has accepted yet.")
+        page.format
+            .gauge("vedette_notifications_queued", "Notifications that no mail server has accepted yet.")
             .alone(Some(len(backlog.waiting))),
-        Family::gauge(
-            "vedette_notifications_oldest_queued_timestamp_seconds",
-            "Time the oldest queued notification was composed. Absent when none is queued.",
-        )
-        .alone(backlog.oldest.map(instant)),
-        Family::gauge(
-            "vedette_recipients_rejected",
-            "Recipients that the mail server permanently rejected at the last attempt.",
-        )
-        .alone(Some(len(page.snapshot.refused.len()))),
-        Family::counter(
-            "vedette_recipient_refusals_total",
-            "Permanent rejections of a single recipient, whether or not the others got the mail.",
-        )
-        .alone(Some(count(counters.recipient_refusals))),
+        page.format
+            .gauge(
+                "vedette_notifications_oldest_queued_timestamp_seconds",
+                "Time the oldest queued notification was composed. Absent when none is queued.",
+            )
+            .alone(backlog.oldest.map(instant)),
+        page.format
+            .gauge(
+                "vedette_recipients_rejected",
+                "Recipients that the mail server permanently rejected at the last attempt.",
+            )
+            .alone(Some(len(page.snapshot.refused.len()))),
+        page.format
+            .counter(
+                "vedette_recipient_refusals_total",
+                "Permanent rejections of a single recipient, whether or not the others got the mail.",
+            )
+            .alone(Some(count(counters.recipient_refusals))),
     ]
 }
 
 fn heartbeat(page: Page<'_>) -> Family {
-    let mut state = Family::gauge(
+    let mut state = page.format.gauge(
         "vedette_heartbeat_state",
         "State of the heartbeat: 1 for the state that applies, 0 for the others. isolated, mail_stuck and stalled withhold it.",
     );
@@ -181,14 +191,14 @@ fn vantage(page: Page<'_>) -> [Family; 3] {
         .find(|(probe, observation)| probe.kind == ProbeKind::OwnClock && is_fresh(page, observation))
         .and_then(|(_, observation)| synchronised(observation));
     [
-        Family::gauge("vedette_vantage_isolated", "Whether the vedette host has no network (nothing outside responds), so that no verdict is given.")
+        page.format.gauge("vedette_vantage_isolated", "Whether the vedette host has no network (nothing outside responds), so that no verdict is given.")
             .alone(Some(flag(page.snapshot.isolated_since.is_some()))),
-        Family::gauge(
+        page.format.gauge(
             "vedette_vantage_clock_synchronised",
             "Whether the kernel reports its clock as synchronised. Absent without a recent reading.",
         )
         .alone(synchronised.map(flag)),
-        Family::gauge(
+        page.format.gauge(
             "vedette_vantage_clock_offset_seconds",
             "Median offset of the servers' clocks from this host's, from their Date headers; accurate to about one second.",
         )
@@ -204,14 +214,14 @@ fn synchronised(observation: &Observation) -> Option<bool> {
 }
 
 fn budget(page: Page<'_>) -> [Family; 2] {
-    let mut planned = Family::gauge(
+    let mut planned = page.format.gauge(
         "vedette_requests_planned_per_second",
         "Requests per second that the schedule sends to the cluster, confirmation probes not counted.",
     );
     for (name, cluster_snapshot) in &page.snapshot.clusters {
         planned.sample(&Labels::default().with("cluster", name.as_str()), cluster_snapshot.planned_per_second);
     }
-    let mut ceiling = Family::gauge(
+    let mut ceiling = page.format.gauge(
         "vedette_requests_limit_per_second",
         "Maximum number of requests to the cluster in any second, confirmation probes included.",
     );

@@ -6,12 +6,13 @@ use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 
 use super::family::Family;
+use super::format::Format;
 use super::tallied::{Drawn, Tallied};
 use super::{Page, certificate, certificate_files, cluster, etcd, incident, own, probes};
 
-/// Endpoints in one piece of a family that has hundreds of lines for each: 60 kB of text. An allocator keeps less of
+/// Endpoints in one piece of a family that has up to thirty lines for each: 40 kB of text. An allocator keeps less of
 /// what is freed in small pieces.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 8;
 
 /// Families that are drawn whole, a group at a time.
 const GROUPS: [fn(Page<'_>) -> Vec<Family>; 7] = [
@@ -25,14 +26,14 @@ const GROUPS: [fn(Page<'_>) -> Vec<Family>; 7] = [
 ];
 
 /// Families that are drawn endpoint by endpoint.
-const TALLIED: [Tallied; 2] = [Tallied::Endings, Tallied::Durations];
+const TALLIED: [Tallied; 3] = [Tallied::Endings, Tallied::Durations, Tallied::Phases];
 
-/// The page of one snapshot in the Prometheus text format 0.0.4: whole lines, the samples of a family one after the
-/// other. An error means that a family has no name, which none of ours lacks.
+/// The page of one snapshot: whole lines or messages, the samples of a family one after the other. An error means that a family has no name, which none of ours lacks.
 #[derive(Debug)]
 pub struct Pieces {
     snapshot: Arc<Snapshot>,
     now: Now,
+    format: Format,
     groups: std::slice::Iter<'static, fn(Page<'_>) -> Vec<Family>>,
     /// Drawn, and not yet handed out.
     ahead: std::vec::IntoIter<Family>,
@@ -44,9 +45,9 @@ pub struct Pieces {
 impl Pieces {
     /// The page of `snapshot` at the time of a scrape. Ages are judged by the snapshot's own policy.
     #[must_use]
-    pub fn of(snapshot: Arc<Snapshot>, now: Now) -> Self {
+    pub fn of(snapshot: Arc<Snapshot>, now: Now, format: Format) -> Self {
         let (groups, tallied) = (GROUPS.iter(), TALLIED.iter());
-        Self { snapshot, now, groups, ahead: Vec::new().into_iter(), tallied, underway: None }
+        Self { snapshot, now, format, groups, ahead: Vec::new().into_iter(), tallied, underway: None }
     }
 
     /// The next family that is drawn whole.
@@ -56,9 +57,9 @@ impl Pieces {
                 return Some(family);
             }
             let group = self.groups.next()?;
-            let page = Page { snapshot: &self.snapshot, now: self.now };
+            let page = Page { snapshot: &self.snapshot, now: self.now, format: self.format };
             let mut families = group(page);
-            families.sort_by_key(Family::name);
+            families.sort_by(|one, other| one.name().cmp(other.name()));
             self.ahead = families.into_iter();
         }
     }
@@ -70,7 +71,7 @@ impl Pieces {
                 Some(underway) => underway,
                 None => (*self.tallied.next()?, None),
             };
-            if let Some((family, last)) = tallied.draw(&self.snapshot.clusters, last.as_ref(), AT_ONCE) {
+            if let Some((family, last)) = tallied.draw(self.format, &self.snapshot.clusters, last.as_ref(), AT_ONCE) {
                 self.underway = Some((tallied, Some(last)));
                 return Some(family);
             }

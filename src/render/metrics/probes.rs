@@ -22,7 +22,7 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
 }
 
 fn last_probes(page: Page<'_>) -> Family {
-    let mut last = Family::gauge(
+    let mut last = page.format.gauge(
         "vedette_last_probe_timestamp_seconds",
         "Scheduled start of the latest probe that ended. A status poll stands for all members of its etcd cluster.",
     );
@@ -33,12 +33,12 @@ fn last_probes(page: Page<'_>) -> Family {
 }
 
 fn states(page: Page<'_>) -> [Family; 2] {
-    let mut up = Family::gauge(
+    let mut up = page.format.gauge(
         "vedette_instance_up",
         "Whether the latest probe got a response from the instance itself: a single sample, not the confirmed verdict \
          that vedette_incidents counts. Absent when unknown: no recent probe, a fault of vedette, or no network.",
     );
-    let mut ready = Family::gauge(
+    let mut ready = page.format.gauge(
         "vedette_instance_ready",
         "Whether the instance reports itself ready. Absent when unknown: rejected (429), unauthorized, no recent probe.",
     );

@@ -1,7 +1,6 @@
 //! Families about all probes since the start: how long they took, how they ended.
 //!
-//! They have a few hundred lines for each endpoint, nine tenths of the page, and are therefore drawn a few endpoints at
-//! a time.
+//! They have some sixty lines for each endpoint, most of the page, and are therefore drawn a few endpoints at a time.
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included, Unbounded};
@@ -9,50 +8,52 @@ use std::sync::Arc;
 
 use crate::model::snapshot::ClusterSnapshot;
 use crate::model::subject::{Name, Subject};
-use crate::model::tally::Tally;
+use crate::model::tally::{Asked, Tally};
 
 use super::family::{Family, count};
+use super::format::Format;
 use super::probes::asked;
 
 /// One of the families.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tallied {
-    /// How long probes took.
-    Durations,
-    /// How they ended.
+    /// How probes ended.
     Endings,
+    /// How long those took that got an answer.
+    Durations,
+    /// How long phases took.
+    Phases,
 }
 
 /// An endpoint that has been drawn.
 pub(super) type Drawn = (Name, Subject);
 
 impl Tallied {
-    fn family(self) -> Family {
+    fn family(self, format: Format) -> Family {
         match self {
-            Self::Durations => Family::histogram(
-                "vedette_probe_phase_duration_seconds",
-                "Duration of one phase of a probe. Phases are disjoint; one that was not reached has no sample. \
-                 The outcome of a failed phase is the cause of the failure.",
+            Self::Endings => format.counter("vedette_probes_total", "Probes that ended, by outcome."),
+            Self::Durations => format.histogram(
+                "vedette_probe_duration_seconds",
+                "Duration of probes that got an answer, from the resolution of the name to the last byte.",
             ),
-            Self::Endings => Family::counter("vedette_probes_total", "Probes that ended, by outcome."),
+            Self::Phases => format.summary(
+                "vedette_probe_phase_duration_seconds",
+                "Duration of one phase of a probe. Phases are disjoint; one that was not reached has no sample, one that failed has.",
+            ),
         }
     }
 
     fn add(self, subject: &Subject, tally: &Tally, family: &mut Family) {
+        let labels = |of: Asked| asked(subject, of.kind, of.connection);
         match self {
+            Self::Endings => tally
+                .endings()
+                .for_each(|(of, outcome, times)| family.sample(&labels(of).with("outcome", outcome), count(times))),
             Self::Durations => {
-                for (series, histogram) in tally.durations() {
-                    let labels = asked(subject, series.kind, series.connection)
-                        .with("phase", series.phase.as_str())
-                        .with("outcome", series.outcome);
-                    family.distribution(&labels, histogram);
-                }
+                tally.durations().for_each(|(of, histogram)| family.distribution(&labels(of), histogram));
             }
-            Self::Endings => {
-                for (ended, times) in tally.endings() {
-                    let labels = asked(subject, ended.kind, ended.connection).with("outcome", ended.outcome);
-                    family.sample(&labels, count(times));
-                }
+            Self::Phases => {
+                tally.phases().for_each(|(of, phase, sum)| family.sum(&labels(of).with("phase", phase.as_str()), sum))
             }
         }
     }
@@ -60,11 +61,12 @@ impl Tallied {
     /// The samples of up to `most` endpoints that follow `last`, and the last of these; `None` behind the end.
     pub(super) fn draw(
         self,
+        format: Format,
         clusters: &BTreeMap<Name, Arc<ClusterSnapshot>>,
         last: Option<&Drawn>,
         most: usize,
     ) -> Option<(Family, Drawn)> {
-        let mut family = if last.is_some() { self.family().continued() } else { self.family() };
+        let mut family = if last.is_some() { self.family(format).continued() } else { self.family(format) };
         let mut drawn = None;
         for (name, subject, tally) in after(clusters, last).take(most) {
             self.add(subject, tally, &mut family);

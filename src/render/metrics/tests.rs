@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Pieces;
+use prost::Message as _;
+
+use super::protobuf::{LabelPair, MetricFamily, MetricType};
+use super::{Format, Pieces};
 use crate::model::etcd::{MemberAnswer, MemberMetrics};
 use crate::model::incident::Incident;
 use crate::model::inventory::Inventory;
@@ -67,7 +70,7 @@ fn names_follow_the_conventions() {
         assert_eq!(helped, Some(name));
         match kind {
             "counter" => assert!(name.ends_with("_total"), "{name}"),
-            "histogram" => assert!(name.ends_with("_seconds"), "{name}"),
+            "histogram" | "summary" => assert!(name.ends_with("_seconds"), "{name}"),
             "gauge" => assert!(!name.ends_with("_total"), "{name}"),
             kind => panic!("{name} is a {kind}"),
         }
@@ -271,9 +274,12 @@ fn value<'a>(page: &'a str, series: &str) -> Option<&'a str> {
     page.lines().find_map(|line| line.strip_prefix(series)).map(str::trim)
 }
 
+fn pieces(snapshot: &Snapshot, now: Now, format: Format) -> Vec<Vec<u8>> {
+    Pieces::of(Arc::new(snapshot.clone()), now, format).map(Result::unwrap).collect()
+}
+
 fn text(snapshot: &Snapshot, now: Now) -> String {
-    let pieces = Pieces::of(Arc::new(snapshot.clone()), now).map(Result::unwrap);
-    String::from_utf8(pieces.collect::<Vec<_>>().concat()).unwrap()
+    String::from_utf8(pieces(snapshot, now, Format::Text).concat()).unwrap()
 }
 
 #[test]
@@ -296,7 +302,7 @@ fn a_page_of_many_endpoints_comes_in_small_pieces_and_reads_as_one() {
         snapshot.clusters.insert(fixture::name(cluster), Arc::new(cluster_snapshot));
     }
 
-    let pieces: Vec<Vec<u8>> = Pieces::of(Arc::new(snapshot.clone()), fixture::now()).map(Result::unwrap).collect();
+    let pieces = pieces(&snapshot, fixture::now(), Format::Text);
     let page = text(&snapshot, fixture::now());
 
     assert!(of_one > 0);
@@ -362,4 +368,69 @@ fn whole() -> Snapshot {
     facts.slowest.as_mut().unwrap().peer_round_trip = Some(fixture::millis(2));
     snapshot.clusters.insert(fixture::name("prod"), Arc::new(cluster_snapshot));
     snapshot
+}
+
+/// The samples of a protobuf page as its text has them.
+fn samples_of_protobuf(page: &[u8]) -> BTreeSet<String> {
+    let (mut rest, mut samples) = (page, BTreeSet::new());
+    while !rest.is_empty() {
+        let family = MetricFamily::decode_length_delimited(&mut rest).unwrap();
+        let name = family.name.unwrap();
+        assert!(!family.help.unwrap().is_empty(), "{name}");
+        for metric in family.metric {
+            let mut add = |suffix: &str, bound: Option<f64>, value: f64| {
+                let shown = |LabelPair { name, value }: &LabelPair| {
+                    format!("{}=\"{}\"", name.as_deref().unwrap(), value.as_deref().unwrap())
+                };
+                let le =
+                    bound.map(|bound| if bound.is_finite() { format!("le=\"{bound}\"") } else { "le=\"+Inf\"".into() });
+                let labels: Vec<String> = metric.label.iter().map(shown).chain(le).collect();
+                let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+                samples.insert(format!("{name}{suffix}{labels} {value}"));
+            };
+            match MetricType::try_from(family.r#type.unwrap()).unwrap() {
+                MetricType::Counter => add("", None, metric.counter.unwrap().value.unwrap()),
+                MetricType::Gauge => add("", None, metric.gauge.unwrap().value.unwrap()),
+                MetricType::Summary => {
+                    let summary = metric.summary.unwrap();
+                    add("_count", None, exact(summary.sample_count.unwrap()));
+                    add("_sum", None, summary.sample_sum.unwrap());
+                }
+                MetricType::Histogram => {
+                    let histogram = metric.histogram.as_ref().unwrap();
+                    let count = histogram.sample_count.unwrap();
+                    for bucket in &histogram.bucket {
+                        add("_bucket", bucket.upper_bound, exact(bucket.cumulative_count.unwrap()));
+                    }
+                    add("_bucket", Some(f64::INFINITY), exact(count));
+                    add("_count", None, exact(count));
+                    add("_sum", None, histogram.sample_sum.unwrap());
+                    let (mut native, mut of_bucket) = (0, 0);
+                    for delta in &histogram.positive_delta {
+                        of_bucket += delta;
+                        native += of_bucket;
+                    }
+                    assert_eq!(u64::try_from(native).unwrap(), count, "{name} in native buckets");
+                }
+            }
+        }
+    }
+    samples
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a fixture")]
+fn exact(count: u64) -> f64 {
+    count as f64
+}
+
+#[test]
+fn both_formats_have_the_same_samples() {
+    let snapshot = whole();
+    let page = text(&snapshot, fixture::now());
+    let of_text: BTreeSet<String> = page.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
+
+    let of_protobuf = samples_of_protobuf(&pieces(&snapshot, fixture::now(), Format::Protobuf).concat());
+
+    assert!(of_text.iter().any(|line| line.contains("_bucket{")), "{page}");
+    assert_eq!(of_protobuf, of_text);
 }

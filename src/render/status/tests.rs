@@ -261,7 +261,7 @@ fn probes_that_grow_old_take_the_verdict_with_them() {
     let mut snapshot = states::healthy();
     let late = now().plus(Duration::from_secs(60));
     snapshot.at = late;
-    let page = Page { snapshot: &snapshot, now: late };
+    let page = Page::new(&snapshot, late);
 
     let status = Status::of(page, &Choice::Page(1)).unwrap();
 
@@ -274,7 +274,7 @@ fn probes_that_grow_old_take_the_verdict_with_them() {
 fn a_snapshot_older_than_the_fastest_ticks_makes_the_whole_page_stale() {
     let snapshot = states::healthy();
     for (millis, is_stale) in [(4999, false), (5000, true)] {
-        let page = Page { snapshot: &snapshot, now: now().plus(Duration::from_millis(millis)) };
+        let page = Page::new(&snapshot, now().plus(Duration::from_millis(millis)));
 
         let status = Status::of(page, &Choice::Page(1)).unwrap();
 
@@ -300,7 +300,7 @@ fn status(snapshot: &Snapshot) -> Status {
 }
 
 fn chosen(snapshot: &Snapshot, choice: &Choice) -> Result<Status, NoSuchPage> {
-    Status::of(Page { snapshot, now: now() }, choice)
+    Status::of(Page::new(snapshot, now()), choice)
 }
 
 /// Every text of the model with its path. Words of closed enums are shown as signs and words of their own.

@@ -210,7 +210,7 @@ fn asked(panel: &Value) -> Vec<String> {
                 faults.push(format!("a fixed range in {query}"));
             }
             let name = rest[5..].split(['{', '[']).next().unwrap_or_default();
-            if !name.ends_with("_total") && !name.ends_with("_bucket") {
+            if !["_total", "_bucket", "_sum", "_count"].iter().any(|suffix| name.ends_with(suffix)) {
                 faults.push(format!("the rate of a gauge in {query}"));
             }
         }
@@ -259,6 +259,8 @@ fn due(query: &str) -> &'static str {
     match () {
         // Grafana's own unit of days turns 364 of them into 52 weeks.
         () if query.contains("time()) / 86400") => "suffix: d",
+        // A mean: what took so long, by how often.
+        () if query.contains("_seconds_sum") && query.contains("_seconds_count") => "s",
         () if query.contains(" / ") || query.contains("$__range") => "percentunit",
         () if query.contains("increase(") || query.contains("rate(process_cpu_seconds_total") => "none",
         () if counts => "none",

@@ -28,7 +28,7 @@ const FAULTS: [(&str, &str, &str); 27] = [
     (
         "a fixed range",
         "/panels/11/targets/0/expr",
-        "\"histogram_quantile(0.99, sum by (le) (rate(vedette_probe_phase_duration_seconds_bucket{job=~\\\"$job\\\", vantage=~\\\"$vantage\\\"}[5m])))\"",
+        "\"histogram_quantile(0.99, sum by (le) (rate(vedette_probe_duration_seconds_bucket{job=~\\\"$job\\\", vantage=~\\\"$vantage\\\"}[5m])))\"",
     ),
     (
         "the rate of a gauge",

@@ -31,6 +31,7 @@ pub(crate) const DRILLS: &[Drill] = &[
     Drill::new("a_real_prometheus_scrapes_over_mutual_tls_with_a_password", scraped)
         .with_prometheus()
         .without_cluster(),
+    Drill::new("what_an_endpoint_costs_a_scrape_is_bounded_and_native_histograms_arrive", weighed).with_prometheus(),
     Drill::new("a_thousand_wrong_logins_a_second_delay_no_probe", flooded),
 ];
 
@@ -86,6 +87,72 @@ fn scraped(world: &mut World) -> Result<()> {
     })
     .with_context(|| world.what_vedette_said())?;
     ensure!(ask(world, "min_over_time(up{job=\"vedette\"}[5s]) == 1")? == 1, "a scrape failed");
+    Ok(())
+}
+
+/// The bounds of design.md section 6 on what one endpoint adds to the page: lines, bytes and bytes by gzip.
+const COSTS: (usize, usize, usize) = (80, 13_000, 2_000);
+
+/// Two apiservers, a VIP and three members, until every kind of probe has ended and one apiserver has failed.
+fn weighed(world: &mut World) -> Result<()> {
+    watch::start(world, &Options::default())?;
+    world.kill9("api-2")?;
+    let (config, storage) = (world.folder.join("scrape.yaml"), world.volatile.join("prometheus"));
+    fs::write(
+        &config,
+        format!(
+            "global: {{ scrape_interval: 1s }}\nscrape_configs:\n  - job_name: vedette\n    honor_labels: true\n    \
+             scrape_native_histograms: true\n    static_configs: [{{ targets: [\"{LISTEN}\"] }}]\n"
+        ),
+    )?;
+    let arguments = vec![
+        format!("--config.file={}", config.display()),
+        format!("--storage.tsdb.path={}", storage.display()),
+        "--web.listen-address=127.0.0.1:9090".to_owned(),
+    ];
+    let log = world.folder.join("logs/prometheus.log");
+    let program = prometheus::tool(world, "prometheus")?;
+    world.add(Server::new("prometheus", Place::Bastion, program, arguments, log));
+    world.start("prometheus")?;
+
+    for query in [
+        "histogram_count(vedette_probe_duration_seconds{instance=\"api-1\",probe=\"readyz\"}) > 5",
+        "histogram_quantile(0.5, vedette_probe_duration_seconds{instance=\"api-1\",probe=\"readyz\"}) < 1",
+        "histogram_sum(vedette_probe_duration_seconds{instance=\"vip\",probe=\"version\"}) > 0",
+        "vedette_probe_phase_duration_seconds_count{instance=\"api-2\",probe=\"readyz\",phase=\"connect\"} > 2",
+        "vedette_probe_phase_duration_seconds_count{instance=\"etcd-1\",probe=\"etcd_members\"} > 0",
+        "count(process_cpu_seconds_total) == 1",
+    ] {
+        wait_until(query, PATIENCE * 2, || world.ask(query).is_ok_and(|found| !found.is_empty()))
+            .with_context(|| world.what_vedette_said())?;
+    }
+    let classic = world.ask("vedette_probe_duration_seconds_bucket")?;
+    ensure!(classic.is_empty(), "classic buckets came though native ones were asked for: {classic:?}");
+
+    let folder = world.folder.join("pages");
+    fs::create_dir(&folder)?;
+    let fetched = |name: &str, how: &[&str]| {
+        let file = folder.join(name);
+        let url = format!("http://{LISTEN}/metrics");
+        net::run(world.network.command(Place::Bastion, "curl").args(["-sSf", "-o"]).arg(&file).args(how).arg(url))?;
+        Ok::<_, anyhow::Error>(file)
+    };
+    let gzip = fetched("page.gz", &["-H", "Accept-Encoding: gzip"])?;
+    let page = fetched("page", &[])?;
+    let bytes = |file: &Path| Ok::<_, anyhow::Error>(usize::try_from(fs::metadata(file)?.len())?);
+    let unpacked = net::output(std::process::Command::new("gunzip").arg("-c").arg(&gzip))?;
+    ensure!(unpacked.starts_with("# HELP "), "the gzip page is no page: {}", &unpacked[..unpacked.len().min(200)]);
+    let text = fs::read_to_string(&page)?;
+    let lines = text.lines().count();
+    let (whole, packed, endpoints) = (bytes(&page)?, bytes(&gzip)?, 6);
+    println!("    {endpoints} endpoints: {lines} lines, {whole} bytes, {packed} by gzip");
+    // Bytes count with what belongs to no endpoint; lines without, since a third of so small a page is of the vantage.
+    ensure!(whole <= COSTS.1 * endpoints, "{whole} bytes");
+    ensure!(packed <= COSTS.2 * endpoints, "{packed} bytes by gzip");
+    for endpoint in ["api-1", "api-2", "vip", "etcd-1", "etcd-2", "etcd-3"] {
+        let own = text.lines().filter(|line| line.contains(&format!("instance=\"{endpoint}\""))).count();
+        ensure!((20..=COSTS.0).contains(&own), "{own} lines of {endpoint}");
+    }
     Ok(())
 }
 

@@ -31,7 +31,7 @@ use axum::Router;
 use axum::extract::Extension;
 use axum::middleware;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -69,17 +69,23 @@ pub struct BindError {
 /// The bounds of what clients can make vedette hold.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    /// Connections at a time; one more is closed at once. A scraper or two and a person need three.
+    /// Connections at a time; one more is closed at once, unless an idle one leaves its place. A scraper or two and a
+    /// person need three.
     connections: usize,
     /// Those of one peer: a client that opens many and sends nothing leaves half of them to others.
     of_one_peer: usize,
     /// Time for a TLS handshake.
     handshake: Duration,
-    /// Time for the request's head.
+    /// Time for the head of the first request.
     head: Duration,
-    /// Time for a connection as a whole, so that a reader who stops reading frees its place. Prometheus gives up a
+    /// Time for a request and its response, so that a reader who stops reading frees its place. Prometheus gives up a
     /// scrape after 10 s by default.
     whole: Duration,
+    /// Time between requests: more than Prometheus' default interval of a minute.
+    idle: Duration,
+    /// Time from the start after which a connection ends between requests, so that a client whose certificate is no
+    /// longer accepted is not served for ever.
+    age: Duration,
 }
 
 impl Default for Limits {
@@ -90,6 +96,8 @@ impl Default for Limits {
             handshake: Duration::from_secs(5),
             head: Duration::from_secs(5),
             whole: Duration::from_secs(15),
+            idle: Duration::from_secs(90),
+            age: Duration::from_secs(600),
         }
     }
 }
@@ -98,6 +106,8 @@ impl Default for Limits {
 const HEAD_BYTES: usize = 8192;
 /// Pause after an accept that failed: out of file descriptors, most likely, which passes as connections end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// How long a newcomer waits for an idle connection to leave its place.
+const PLACE_WAIT: Duration = Duration::from_millis(50);
 
 impl Expose {
     /// Binds `address`, so that the daemon can say READY only when the port is its own.
@@ -193,6 +203,7 @@ async fn answer(
 ) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let peers = Arc::new(Peers::default());
+    let crowded = Arc::new(Notify::new());
     let open = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -211,7 +222,7 @@ async fn answer(
             Peer::At(address) => peers.enter(address, limits.of_one_peer).map(Some),
             Peer::User(_) => Some(None),
         };
-        let (Some(own), Ok(place)) = (own, Arc::clone(&places).try_acquire_owned()) else {
+        let (Some(own), Some(place)) = (own, place(&places, &crowded).await) else {
             add(&counters.refused);
             continue;
         };
@@ -220,7 +231,15 @@ async fn answer(
             Peer::User(user) => router.clone().layer(control::spoken_by(user)),
         };
         let acceptor = web.and_then(|web| web.access().tls.clone());
-        let exchange = connection::converse(stream, acceptor, router, limits, stop.clone(), Arc::clone(counters));
+        let exchange = connection::converse(
+            stream,
+            acceptor,
+            router,
+            limits,
+            stop.clone(),
+            Arc::clone(counters),
+            Arc::clone(&crowded),
+        );
         open.spawn(async move {
             exchange.await;
             drop((own, place));
@@ -228,6 +247,15 @@ async fn answer(
     }
     open.close();
     open.wait().await;
+}
+
+/// A place for one more connection. When all are taken, those that are idle are asked to leave.
+async fn place(places: &Arc<Semaphore>, crowded: &Notify) -> Option<OwnedSemaphorePermit> {
+    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+        return Some(place);
+    }
+    crowded.notify_waiters();
+    tokio::time::timeout(PLACE_WAIT, Arc::clone(places).acquire_owned()).await.ok()?.ok()
 }
 
 #[cfg(test)]

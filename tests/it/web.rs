@@ -160,7 +160,9 @@ fn get(daemon: &Daemon, config: Arc<ClientConfig>, path: &str, login: &str) -> S
     let login = base64::prelude::BASE64_STANDARD.encode(login);
     let mut stream = connect(daemon, config);
     let mut answer = Vec::new();
-    if write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Basic {login}\r\n\r\n").is_ok() {
+    if write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Basic {login}\r\n\r\n")
+        .is_ok()
+    {
         stream.read_to_end(&mut answer).ok();
     }
     String::from_utf8(answer).unwrap()
@@ -169,7 +171,7 @@ fn get(daemon: &Daemon, config: Arc<ClientConfig>, path: &str, login: &str) -> S
 /// The certificate that is shown to who connects now.
 fn served(daemon: &Daemon, config: Arc<ClientConfig>) -> CertificateDer<'static> {
     let mut stream = connect(daemon, config);
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
     stream.conn.peer_certificates().unwrap()[0].clone().into_owned()
 }
 

@@ -70,7 +70,7 @@ async fn users_work_without_tls_too() {
     let door = folder_of_web.door().await;
 
     assert_eq!(door.get("/healthz").await.get(9..12), Some("401"));
-    let right = format!("GET /healthz HTTP/1.1\r\nhost: x\r\n{}\r\n", login("alice", "secret"));
+    let right = format!("GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{}\r\n", login("alice", "secret"));
     assert!(door.ask(&right).await.ends_with("ok\n"));
 }
 

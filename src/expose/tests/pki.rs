@@ -122,7 +122,7 @@ impl Client {
     /// The response to a request for `path` with these further header lines; empty when the connection is rejected.
     pub(super) async fn get(&self, door: &TestServer, path: &str, more: &str) -> String {
         let Ok(stream) = self.connect(door).await else { return String::new() };
-        say(stream, &format!("GET {path} HTTP/1.1\r\nhost: x\r\n{more}\r\n")).await
+        say(stream, &format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{more}\r\n")).await
     }
 }
 

@@ -99,7 +99,9 @@ async fn http2_is_offered_unless_it_is_turned_off() {
             assert!(body.contains("\nvedette_listener_failed_handshakes_total 0\n"));
             assert!(body.contains("\nvedette_etcd_raft_term{"));
         } else {
-            assert!(say(stream, "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.ends_with("ok\n"));
+            assert!(
+                say(stream, "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.ends_with("ok\n")
+            );
         }
         assert!(
             folder_of_web.client().get(&door, "/healthz", "").await.ends_with("ok\n"),
@@ -120,11 +122,14 @@ async fn requests_of_one_connection_are_all_answered_over_http2() {
     let connection = tokio::spawn(connection);
     let ask = |path: &str| http::Request::get(format!("https://x{path}")).body(Empty::<Bytes>::new()).unwrap();
 
-    let (one, two, three) =
-        (sender.send_request(ask("/")), sender.send_request(ask("/nowhere")), sender.send_request(ask("/healthz")));
-    let (one, two, three) = tokio::join!(one, two, three);
+    for _ in 0..2 {
+        let (one, two, three) =
+            (sender.send_request(ask("/")), sender.send_request(ask("/nowhere")), sender.send_request(ask("/healthz")));
+        let (one, two, three) = tokio::join!(one, two, three);
 
-    assert_eq!([one, two, three].map(|answer| answer.unwrap().status().as_u16()), [200, 404, 200]);
+        assert_eq!([one, two, three].map(|answer| answer.unwrap().status().as_u16()), [200, 404, 200]);
+    }
+    door.stop.cancel();
     connection.await.unwrap().expect("the listener ends it in order");
 }
 
@@ -189,7 +194,7 @@ async fn a_renewed_certificate_is_served_and_what_is_under_way_goes_on() {
     folder_of_web.renew();
     until(async || served(&folder_of_web.client().connect(&door).await.unwrap()) != first).await;
 
-    under_way.write_all(b"host: x\r\n\r\n").await.unwrap();
+    under_way.write_all(b"host: x\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     under_way.read_to_string(&mut answer).await.unwrap();
     assert!(answer.ends_with("ok\n"), "{answer}");
@@ -252,7 +257,7 @@ async fn a_handshake_that_takes_too_long_is_ended_and_counted() {
 
     assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
     let mut plain = TcpStream::connect(door.address).await.unwrap();
-    plain.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    plain.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
     plain.read_to_end(&mut Vec::new()).await.ok();
 
     assert!(

@@ -66,6 +66,11 @@ impl Drill {
         Self { wants: Some(Extra::Hosts), ..self }
     }
 
+    /// The same, with other versions of etcd among the tools.
+    pub(crate) const fn with_other_etcds(self) -> Self {
+        Self { wants: Some(Extra::Etcds), ..self }
+    }
+
     /// The same, with talosctl among the tools.
     pub(crate) const fn with_talosctl(self) -> Self {
         Self { wants: Some(Extra::Talos), ..self }

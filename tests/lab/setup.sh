@@ -1,18 +1,27 @@
 #!/bin/sh
 # Installs the Debian packages the lab runs on, as far as they are missing. Safe to run again.
 #
+# Usage: setup.sh [--demo]. With --demo only what a lab for a person needs, without what only tests call: less than half.
+#
 # As root it installs with apt-get and keeps the packages' services (Postfix, HAProxy) from starting:
 # the lab runs its own copies in its own network namespaces. Without root it names what is missing,
 # says how to install it, and exits with 1.
 set -eu
 
-# program:package, for the programs the tests call; a C compiler because aws-lc and SQLite are C, Chromium and npm (for
-# axe-core and the components that draw the boards) for the status page and the boards.
+case ${1:-} in
+"" | --demo) ;;
+*) echo "setup.sh knows --demo, not $1" >&2; exit 2 ;;
+esac
+
+# program:package; a C compiler because aws-lc and SQLite are C.
 needs="cc:build-essential haproxy:haproxy postfix:postfix nft:nftables ip:iproute2 ping:iputils-ping unshare:util-linux
-nsenter:util-linux setpriv:util-linux mount:mount flock:util-linux chromium:chromium dnsmasq:dnsmasq-base
-faketime:faketime npm:npm tinyproxy:tinyproxy-bin"
-# Only as root: a machine that systemd boots.
-[ "$(id -u)" -ne 0 ] || needs="$needs mmdebstrap:mmdebstrap systemd-nspawn:systemd-container"
+nsenter:util-linux setpriv:util-linux mount:mount flock:util-linux tinyproxy:tinyproxy-bin"
+if [ "${1:-}" != --demo ]; then
+    # Chromium and npm (for axe-core and the components that draw the boards) for the status page and the boards.
+    needs="$needs chromium:chromium npm:npm dnsmasq:dnsmasq-base faketime:faketime curl:curl"
+    # Only as root: a machine that systemd boots.
+    [ "$(id -u)" -ne 0 ] || needs="$needs mmdebstrap:mmdebstrap systemd-nspawn:systemd-container"
+fi
 # Only without root: newuidmap lets the lab map more than one user, which Postfix needs.
 [ "$(id -u)" -eq 0 ] || needs="$needs newuidmap:uidmap"
 

@@ -26,14 +26,16 @@ const PACKAGES: [(&str, &str); 9] = [
     ("setpriv", "util-linux"),
 ];
 
-/// Paths of etcd, etcdctl, etcdutl, kube-apiserver and kubectl by name, of other versions of etcd as `etcd-3.5`, and of
-/// each [`Extra`] that is wanted.
+/// Paths of etcd, etcdctl, etcdutl, kube-apiserver and kubectl by name, and of each [`Extra`] that is wanted; other
+/// versions of etcd are called `etcd-3.5` and so on.
 #[derive(Clone, Debug)]
 pub(crate) struct Tools(BTreeMap<String, PathBuf>);
 
 /// Programs that few drills need, and that are not built for the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Extra {
+    /// etcd 3.4, 3.5 and 3.7.
+    Etcds,
     /// prometheus and promtool.
     Prometheus,
     /// kubeadm, kubelet, kube-controller-manager, kube-scheduler and crictl.
@@ -46,6 +48,7 @@ impl Extra {
     /// What `tools/build.sh` calls it.
     const fn option(self) -> &'static str {
         match self {
+            Self::Etcds => "--etcds",
             Self::Prometheus => "--prometheus",
             Self::Hosts => "--hosts",
             Self::Talos => "--talos",

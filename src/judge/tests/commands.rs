@@ -289,6 +289,29 @@ fn what_the_configuration_names_stands_in_the_commands() {
     assert!(served.line.contains("-connect 10.0.0.11:6443 -servername api.example"), "{}", served.line);
 }
 
+#[test]
+fn curl_takes_the_command_that_this_machines_curl_cannot_run() {
+    let mut lines: Vec<String> = all()
+        .into_iter()
+        .filter(|(_, _, command)| command.id == Id::LargeHello)
+        .map(|(_, _, command)| command.line)
+        .collect();
+    lines.sort();
+    lines.dedup();
+    assert!(!lines.is_empty());
+    for line in lines {
+        // All flags are parsed before the version is shown; the group is looked up when a connection is made.
+        let asks = format!("curl() {{ command curl \"$@\" --version; }}; {line}");
+        let done = std::process::Command::new("bash").args(["-c", &asks]).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stdout);
+        assert!(
+            done.status.success() && said.starts_with("curl "),
+            "{line}\n{said}{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+    }
+}
+
 /// Commands that no drill has run. Each is one more that may fail in the night: this number goes down.
 const NEVER_RUN: usize = 2;
 

@@ -56,17 +56,7 @@ fn scraped(world: &mut World) -> Result<()> {
     let text = world.vantage_and_outlets(&Options::default())? + &cluster;
     configure(world, &text, &listen, &web)?;
 
-    let program = prometheus::tool(world, "prometheus")?;
-    let config = world.folder.join("scrape.yaml");
-    fs::write(&config, scrape_config(&folder, &listen)?)?;
-    let arguments = vec![
-        format!("--config.file={}", config.display()),
-        format!("--storage.tsdb.path={}", world.volatile.join("prometheus").display()),
-        "--web.listen-address=127.0.0.1:9090".to_owned(),
-    ];
-    let log = world.folder.join("logs/prometheus.log");
-    world.add(Server::new("prometheus", Place::Mail, program, arguments, log));
-    world.start("prometheus")?;
+    scrape(world, Place::Mail, &scrape_config(&folder, &listen)?)?;
 
     for (job, up) in
         [("vedette", "1"), ("http1", "1"), ("wrong-password", "0"), ("no-certificate", "0"), ("other-name", "0")]
@@ -101,23 +91,11 @@ const COSTS: (usize, usize, usize) = (80, 13_000, 2_000);
 fn weighed(world: &mut World) -> Result<()> {
     watch::start(world, &Options::default())?;
     world.kill9("api-2")?;
-    let (config, storage) = (world.folder.join("scrape.yaml"), world.volatile.join("prometheus"));
-    fs::write(
-        &config,
-        format!(
-            "global: {{ scrape_interval: 1s }}\nscrape_configs:\n  - job_name: vedette\n    honor_labels: true\n    \
-             scrape_native_histograms: true\n    static_configs: [{{ targets: [\"{LISTEN}\"] }}]\n"
-        ),
-    )?;
-    let arguments = vec![
-        format!("--config.file={}", config.display()),
-        format!("--storage.tsdb.path={}", storage.display()),
-        "--web.listen-address=127.0.0.1:9090".to_owned(),
-    ];
-    let log = world.folder.join("logs/prometheus.log");
-    let program = prometheus::tool(world, "prometheus")?;
-    world.add(Server::new("prometheus", Place::Bastion, program, arguments, log));
-    world.start("prometheus")?;
+    let config = format!(
+        "global: {{ scrape_interval: 1s }}\nscrape_configs:\n  - job_name: vedette\n    honor_labels: true\n    \
+         scrape_native_histograms: true\n    static_configs: [{{ targets: [\"{LISTEN}\"] }}]\n"
+    );
+    scrape(world, Place::Bastion, &config)?;
 
     for query in [
         "histogram_count(vedette_probe_duration_seconds{instance=\"api-1\",probe=\"readyz\"}) > 5",
@@ -158,6 +136,21 @@ fn weighed(world: &mut World) -> Result<()> {
         ensure!((20..=COSTS.0).contains(&own), "{own} lines of {endpoint}");
     }
     Ok(())
+}
+
+/// Starts a Prometheus at `place` with the configuration `text`.
+fn scrape(world: &mut World, place: Place, text: &str) -> Result<()> {
+    let program = prometheus::tool(world, "prometheus")?;
+    let config = world.folder.join("scrape.yaml");
+    fs::write(&config, text)?;
+    let arguments = vec![
+        format!("--config.file={}", config.display()),
+        format!("--storage.tsdb.path={}", world.volatile.join("prometheus").display()),
+        "--web.listen-address=127.0.0.1:9090".to_owned(),
+    ];
+    let log = world.folder.join("logs/prometheus.log");
+    world.add(Server::new("prometheus", place, program, arguments, log));
+    world.start("prometheus").map(drop)
 }
 
 fn flooded(world: &mut World) -> Result<()> {

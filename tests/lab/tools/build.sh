@@ -1,6 +1,6 @@
 #!/bin/sh
-# Finds the lab's etcd and Kubernetes programs, and when asked to Prometheus, what only hosts of a control
-# plane have or talosctl, builds what is missing, and prints one line `NAME PATH` for each on standard output (progress goes to standard error).
+# Finds the lab's etcd and Kubernetes programs, and when asked to other versions of etcd, Prometheus, what only
+# hosts of a control plane have or talosctl, builds what is missing, and prints one line `NAME PATH` for each on standard output (progress goes to standard error).
 #
 # Where it looks, in envtest's order:
 #   1. $KUBEBUILDER_ASSETS/NAME, taken as it is;
@@ -9,12 +9,12 @@
 #   4. a build from the pinned Go modules beside this file into that cache: about four minutes for
 #      Kubernetes on two cores, as long again for what only hosts of a control plane have, two for
 #      Prometheus, nine for talosctl, once.
-# Other versions of etcd, for the drills over versions, are named etcd-MAJOR.MINOR. They come from the cache
+# Other versions of etcd (--etcds), for the drills over versions, are named etcd-MAJOR.MINOR. They come from the cache
 # or are made: 3.4 is unpacked from Debian's package (never installed, so its service never starts), the
 # rest are built. One that cannot be had has no line, and its drill is skipped.
 # What cannot be had is named in the last line: `skipped: no NAME: why`, and the exit code is 3.
 #
-# Usage: build.sh [--no-build] [--prometheus] [--hosts] [--talos]
+# Usage: build.sh [--no-build] [--etcds] [--prometheus] [--hosts] [--talos]
 set -eu
 
 KUBERNETES=1.36.3
@@ -27,14 +27,15 @@ OTHER_ETCDS="3.5.35 3.7.3"
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${VEDETTE_LAB_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/vedette-lab}
-may_build=yes wants_prometheus=no wants_hosts=no wants_talos=no
+may_build=yes wants_prometheus=no wants_hosts=no wants_talos=no wants_etcds=no
 for option in "$@"; do
     case $option in
     --no-build) may_build=no ;;
     --prometheus) wants_prometheus=yes ;;
+    --etcds) wants_etcds=yes ;;
     --hosts) wants_hosts=yes ;;
     --talos) wants_talos=yes ;;
-    *) echo "build.sh knows --no-build, --prometheus, --hosts and --talos, not $option" >&2; exit 2 ;;
+    *) echo "build.sh knows --no-build, --etcds, --prometheus, --hosts and --talos, not $option" >&2; exit 2 ;;
     esac
 done
 
@@ -98,8 +99,11 @@ build() {
         [ -d "$kept" ] && return 0
     fi
     work=$(mktemp -d "$cache/$folder.XXXXXX")
-    say "building $folder into $kept (once; minutes)"
+    say "building $folder into $kept, once: about $(usual_minutes "$folder") min on two cores"
+    begun=$(date +%s) number=0
     for target in "$@"; do
+        number=$((number + 1))
+        say "  $folder, program $number of $#: ${target%%=*}"
         (cd "$here/$folder" && CGO_ENABLED=0 GOWORK=off nice go build -mod=readonly -trimpath \
             -buildvcs=false -tags "$tags" -ldflags "$ldflags" -o "$work/${target%%=*}" "${target#*=}" >&2) || {
             rm -rf "$work"
@@ -109,6 +113,17 @@ build() {
     chmod 755 "$work"
     rm -rf "$kept"
     mv "$work" "$kept"
+    say "built $folder in $(($(date +%s) - begun)) s"
+}
+
+# How long a build takes, modules already fetched.
+usual_minutes() {
+    case $1 in
+    kubernetes) echo 4 ;;
+    prometheus) echo 2 ;;
+    talos) echo 9 ;;
+    *) echo 1 ;;
+    esac
 }
 
 # provide FOLDER PINNED NAME=PACKAGE... : what is kept beside a first set of FOLDER has $set in its name.
@@ -156,21 +171,23 @@ unpack_debian() {
     rm -rf "$work"
 }
 
-old=$cache/etcd-3.4-debian
-if [ -x "$old/etcd" ] || { [ "$may_build" = yes ] && unpack_debian "$old"; }; then
-    echo "etcd-3.4 $old/etcd"
-else
-    say "no etcd 3.4: it is not in $cache, and Debian's etcd-server 3.4 cannot be had"
-fi
-for other in $OTHER_ETCDS; do
-    name=etcd-${other%.*}
-    kept=$cache/$name-v$other
-    if [ -x "$kept/etcd" ] || { [ "$may_build" = yes ] && build "$name" "$kept" etcd=go.etcd.io/etcd/server/v3; }; then
-        echo "$name $kept/etcd"
+if [ "$wants_etcds" = yes ]; then
+    old=$cache/etcd-3.4-debian
+    if [ -x "$old/etcd" ] || { [ "$may_build" = yes ] && unpack_debian "$old"; }; then
+        echo "etcd-3.4 $old/etcd"
     else
-        say "no $name: it is not in $cache, and could not be built"
+        say "no etcd 3.4: it is not in $cache, and Debian's etcd-server 3.4 cannot be had"
     fi
-done
+    for other in $OTHER_ETCDS; do
+        name=etcd-${other%.*}
+        kept=$cache/$name-v$other
+        if [ -x "$kept/etcd" ] || { [ "$may_build" = yes ] && build "$name" "$kept" etcd=go.etcd.io/etcd/server/v3; }; then
+            echo "$name $kept/etcd"
+        else
+            say "no $name: it is not in $cache, and could not be built"
+        fi
+    done
+fi
 
 minor=${KUBERNETES#*.}
 version=k8s.io/component-base/version

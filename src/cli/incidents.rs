@@ -9,7 +9,7 @@ use hyper::Method;
 
 use crate::config::duration;
 use crate::daemon::clock;
-use crate::judge::words::Addresses;
+use crate::model::addresses::Addresses;
 use crate::render::incident_report::{self, IncidentReport, table, text};
 use crate::store;
 

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use futures_util::future::join_all;
 use tokio::net::TcpStream;
 
-use super::connect::ByteStream;
+use super::byte_stream::ByteStream;
 use super::context::{ProbeContext, ProbeResult};
 use super::error_cause;
 use super::handshake;

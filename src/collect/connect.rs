@@ -6,9 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::Uri;
-use tokio::io::{AsyncRead, AsyncWrite};
-
+use super::byte_stream::ByteStream;
 use super::happy_eyeballs;
 use super::names::Names;
 use super::phase_timer::PhaseTimer;
@@ -18,10 +16,6 @@ use crate::config::settings::{Address, Host};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::policy::Policy;
 
-/// A byte stream to an endpoint.
-pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
-
 /// A stream and the peer of its first hop.
 pub(crate) struct Connected {
     pub(crate) wire: Box<dyn ByteStream>,
@@ -30,8 +24,8 @@ pub(crate) struct Connected {
 
 /// Connects to `address`, through `proxy` if there is one.
 ///
-/// Every address of a name is tried within the one deadline (`happy_eyeballs.rs`), so that an unreachable first address does not
-/// hide a second one that works.
+/// Every address of a name is tried within the one deadline (`happy_eyeballs.rs`), so that an unreachable first address
+/// does not hide a second one that works.
 ///
 /// # Errors
 ///
@@ -69,14 +63,4 @@ pub(crate) async fn dial(
     };
     timer.heard_from(peer);
     Ok(Connected { wire, peer })
-}
-
-/// `host:port` as a URI, brackets around IPv6.
-pub(crate) fn authority(address: &Address) -> Option<Uri> {
-    let host = match &address.host {
-        Host::Ip(IpAddr::V6(ip)) => format!("[{ip}]"),
-        Host::Ip(IpAddr::V4(ip)) => ip.to_string(),
-        Host::Name(name) => name.clone(),
-    };
-    Uri::builder().scheme("https").authority(format!("{host}:{}", address.port)).path_and_query("/").build().ok()
 }

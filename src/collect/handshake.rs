@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, CertificateError, DigitallySignedStruct, Error, NamedGroup, SignatureScheme};
 
-use super::connect::ByteStream;
+use super::byte_stream::ByteStream;
 use super::error_cause;
 use super::session::Session;
 use crate::model::certificate::Served;

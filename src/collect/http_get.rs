@@ -12,11 +12,12 @@ use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 
-use super::connect::ByteStream;
+use super::byte_stream::ByteStream;
 use super::connection_end::{Watch, Watched};
 use super::context::ProbeContext;
 use super::error_cause;
 use super::phase_timer::PhaseTimer;
+use super::user_agent::USER_AGENT;
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::time::UnixTime;
 
@@ -27,8 +28,6 @@ const PIECE: usize = 1024;
 const MIN_PIECES: usize = 1024;
 /// Bytes of headers, all together; an apiserver sends 1 KiB.
 const MAX_HEAD: usize = 16 * 1024;
-/// Name and version, as audit logs show it.
-pub(crate) const USER_AGENT: &str = concat!("vedette/", env!("CARGO_PKG_VERSION"));
 
 /// A request.
 pub(crate) struct Question<'a> {

@@ -6,6 +6,8 @@
 
 mod addresses;
 mod apiserver;
+mod authority;
+mod byte_stream;
 mod client_hello_fallback;
 mod connect;
 mod connection_end;
@@ -31,6 +33,7 @@ mod session;
 mod target_set;
 mod tls_detection;
 mod tls_endpoint;
+mod user_agent;
 mod verification;
 
 #[cfg(test)]

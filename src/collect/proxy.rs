@@ -18,8 +18,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
-use super::connect::{self, ByteStream};
-use super::http_get::USER_AGENT;
+use super::authority::authority;
+use super::byte_stream::ByteStream;
+use super::user_agent::USER_AGENT;
 use crate::config::proxy::{Proxy, ProxyLogin, Scheme};
 use crate::config::settings::{Address, Host};
 use crate::model::phase::Cause;
@@ -77,7 +78,7 @@ pub(crate) const fn blamed(cause: Cause) -> Cause {
 }
 
 async fn connect(proxy: &Proxy, wire: Box<dyn ByteStream>, target: &Address) -> Result<Box<dyn ByteStream>, Cause> {
-    let authority = connect::authority(target).and_then(|uri| uri.into_parts().authority).ok_or(Cause::OwnFault)?;
+    let authority = authority(target).and_then(|uri| uri.into_parts().authority).ok_or(Cause::OwnFault)?;
     let mut request = Request::builder()
         .method(Method::CONNECT)
         .uri(authority.as_str())

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::apiserver::Apiserver;
-use super::connect;
+use super::authority::authority;
 use super::context::ProbeContext;
 use super::etcd::{Etcd, Member, MemberConnection, MetricsListener};
 use super::files::Files;
@@ -141,7 +141,7 @@ impl TargetSetBuilder<'_> {
     /// The access of `of`; `server` is what an exec plugin gets.
     fn access(&mut self, of: Subject, credentials: &Credentials, server: Option<&Endpoint>) -> Access {
         let proxy = credentials.proxy.clone().map(Arc::new);
-        let server = server.and_then(|endpoint| connect::authority(&endpoint.address)).unwrap_or_default();
+        let server = server.and_then(|endpoint| authority(&endpoint.address)).unwrap_or_default();
         let server = server.to_string().trim_end_matches('/').to_owned();
         let identity = match self.before.identities.get(&of) {
             Some(known) if known.is_of(credentials, &server) => Arc::clone(known),
@@ -175,7 +175,7 @@ fn listen(
         return Ok(MetricsListener::Tls(tls_endpoint(subject, &listener.endpoint, access)?));
     }
     let address = &listener.endpoint.address;
-    let authority = connect::authority(address).ok_or(SetupError::ServerName(subject))?;
+    let authority = authority(address).ok_or(SetupError::ServerName(subject))?;
     Ok(MetricsListener::Plain(address.clone(), authority, TlsDetection::default()))
 }
 

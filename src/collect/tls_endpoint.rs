@@ -8,8 +8,10 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use rustls::pki_types::ServerName;
 
+use super::authority::authority;
+use super::byte_stream::ByteStream;
 use super::client_hello_fallback::ClientHelloFallback;
-use super::connect::{self, ByteStream};
+use super::connect;
 use super::connection_end::Watched;
 use super::context::{ProbeContext, ProbeResult};
 use super::handshake::{self, Alpn, Record};
@@ -74,7 +76,7 @@ impl TlsEndpoint {
             Host::Name(name) => ServerName::try_from(name.clone()).map_err(|_| BadName)?,
         };
         let expected = Address { host: endpoint.server_name.clone(), port: endpoint.address.port };
-        let authority = connect::authority(&expected).ok_or(BadName)?;
+        let authority = authority(&expected).ok_or(BadName)?;
         let address = endpoint.address.clone();
         Ok(Self {
             subject,
@@ -93,7 +95,7 @@ impl TlsEndpoint {
     pub(crate) fn is_of(&self, endpoint: &Endpoint, identity: &Arc<Identity>) -> bool {
         let expected = Address { host: endpoint.server_name.clone(), port: endpoint.address.port };
         self.address == endpoint.address
-            && connect::authority(&expected).as_ref() == Some(&self.authority)
+            && authority(&expected).as_ref() == Some(&self.authority)
             && Arc::ptr_eq(&self.identity, identity)
     }
 

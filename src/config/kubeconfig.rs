@@ -5,12 +5,13 @@
 use std::path::Path;
 
 use super::address::BadAddress;
-use super::material::{Named, Use, chain, open_to_everyone};
+use super::material::{Named, Use, open_to_everyone};
 use super::proxy::Proxy;
 use super::read_context::ReadContext;
 use super::settings::{Address, Credentials, Endpoint, ExecPlugin, Host, Source};
 use super::source;
 use super::yaml_tree::{Section, Wrong};
+use crate::model::error_chain::chain;
 use crate::parse::diagnostic::Diagnostic;
 use crate::parse::kubeconfig::{self, Chosen, Exec, Located, Material, Server};
 use crate::parse::yaml::Node;

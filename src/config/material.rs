@@ -3,7 +3,6 @@
 //! Decodes certificates' PEM, never keys; whether a certificate is still valid is judged from what servers accept.
 //! Called by the readers of mail, heartbeat, clusters and kubeconfigs.
 
-use std::error::Error;
 use std::path::Path;
 
 use secrecy::ExposeSecret as _;
@@ -12,6 +11,7 @@ use super::read_context::ReadContext;
 use super::settings::{ClientPair, Source};
 use super::source::{self, SourceError};
 use super::yaml_tree::{Section, shortened};
+use crate::model::error_chain::chain;
 use crate::parse::diagnostic::Diagnostic;
 use crate::parse::pem;
 use crate::parse::yaml::{Node, Position};
@@ -196,15 +196,4 @@ fn content_flaws(bytes: &[u8], purpose: Use, place: &str, position: Position) ->
         miss("certificate in PEM form", hint);
     }
     diagnostics
-}
-
-/// An error with its causes, outermost first.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

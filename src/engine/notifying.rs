@@ -341,7 +341,7 @@ impl Engine {
             composed: now.wall,
             addresses: addresses(&self.view, incident),
             hosts: hosts(&self.view, incident),
-            links: inventory.links.filled(incident.cluster.as_ref(), incident.root().rule, &incident.id),
+            links: inventory.links.filled(incident.cluster.as_ref(), incident.root().rule, &incident.id.0),
             time_zone: inventory.time_zone.clone(),
             probes,
             before: self.incidents.before(incident),
@@ -362,25 +362,11 @@ fn hosts(view: &crate::observe::view::View, incident: &Incident) -> Hosts {
 
 /// Addresses of everything in the incident's cluster: the reader of the mail needs more than those that are down.
 fn addresses(view: &crate::observe::view::View, incident: &Incident) -> BTreeMap<Subject, String> {
-    let inventory = view.inventory();
-    let Some((name, cluster)) = incident.cluster.as_ref().and_then(|name| inventory.clusters.get_key_value(name))
-    else {
-        let references =
-            inventory.references.iter().map(|known| (Subject::Reference(known.name.clone()), &known.address));
-        let resolvers = inventory.resolvers.iter().map(|known| (Subject::Resolver(known.name.clone()), &known.address));
-        let told = references.chain(resolvers).map(|(subject, address)| (subject, address.clone()));
-        return told.chain(behind_proxies(inventory, incident)).collect();
-    };
-    let proxy = cluster.proxy.iter().map(|proxy| Subject::Proxy(proxy.name.clone()));
-    let vip = cluster.vip.iter().map(|_| Subject::Vip(name.clone()));
-    let members = cluster.etcds.iter().flat_map(|(etcd, known)| known.member_subjects(name, etcd));
-    cluster
-        .apiserver_subjects(name)
-        .chain(vip)
-        .chain(members)
-        .chain(proxy)
-        .map(|subject| (subject.clone(), inventory.address(&subject).to_owned()))
-        .collect()
+    let mut told = view.inventory().addresses(incident.cluster.as_ref());
+    if incident.cluster.is_none() {
+        told.extend(behind_proxies(view.inventory(), incident));
+    }
+    told
 }
 
 /// One address behind each proxy that an incident is about, for a command that tests the path.

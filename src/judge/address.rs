@@ -16,8 +16,9 @@ use crate::observe::view::Aspect;
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, SubjectState};
 use super::edges::Edge;
-use super::words::{Addresses, Words};
+use super::words::Words;
 use super::{Rule, phrases};
+use crate::model::addresses::Addresses;
 
 /// F59: one of several addresses of a name does not answer.
 pub struct AddressDead;

@@ -20,8 +20,9 @@ use super::context::RuleContext;
 use super::edges::Edge;
 use super::expiry::level;
 use super::expiry::thresholds::Thresholds;
-use super::words::{Addresses, Words};
+use super::words::Words;
 use super::{Rule, phrases};
+use crate::model::addresses::Addresses;
 use spare::Depended;
 
 mod spare;

@@ -13,8 +13,9 @@ use crate::observe::probe_runs::Run;
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, all_good, gravest};
 use super::edges::Edge;
-use super::words::{Addresses, Words};
+use super::words::Words;
 use super::{Rule, phrases};
+use crate::model::addresses::Addresses;
 
 /// F56: large ClientHellos are dropped on the path.
 pub struct HelloDropped;

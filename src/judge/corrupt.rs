@@ -14,8 +14,9 @@ use super::commands::{Command, Commands};
 use super::context::{RuleContext, SubjectState, all_good, gravest};
 use super::edges::Edge;
 use super::quorum::etcd_name;
-use super::words::{Addresses, Words};
+use super::words::Words;
 use super::{Rule, nospace, phrases};
+use crate::model::addresses::Addresses;
 
 /// F10: the data of the members differs, or etcd has an alarm that is not known here.
 pub struct Corrupt;

@@ -13,8 +13,9 @@ use crate::observe::view::Aspect;
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, all_good};
 use super::edges::Edge;
-use super::words::{Addresses, Words};
+use super::words::Words;
 use super::{Rule, phrases};
+use crate::model::addresses::Addresses;
 
 /// F52: the monitor's own credential is refused.
 pub struct Refused;

@@ -19,8 +19,9 @@ use super::commands::{Command, Commands};
 use super::context::{RuleContext, SubjectState, all_good, gravest};
 use super::edges::Edge;
 use super::quorum::etcd_name;
-use super::words::{Addresses, Words};
+use super::words::Words;
 use super::{Rule, phrases};
+use crate::model::addresses::Addresses;
 
 /// F57: the members of an etcd cluster are not what they are configured as.
 pub struct EtcdMembership;

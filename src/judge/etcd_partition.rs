@@ -17,8 +17,9 @@ use super::commands::{Command, Commands, Program};
 use super::context::{RuleContext, SubjectState, all_good, gravest};
 use super::edges::Edge;
 use super::quorum::etcd_name;
-use super::words::{Addresses, Words};
+use super::words::Words;
 use super::{Rule, phrases};
+use crate::model::addresses::Addresses;
 
 /// F03: every member can be seen from here, yet some do not follow the majority's leader.
 pub struct EtcdPartition;

@@ -1,4 +1,4 @@
-//! F26: a served certificate ends soon, or has ended. The expiry thresholds depend on who renews it: [`thresholds`].
+//! F26: a served certificate ends soon, or has ended. The expiry thresholds depend on who renews it: [`mod@thresholds`].
 //!
 //! Evaluated from the served chain whether or not it was accepted, because verification rejects just the chains that
 //! this rule is about.
@@ -19,8 +19,9 @@ use thresholds::Thresholds;
 use super::commands::{Command, Commands};
 use super::context::RuleContext;
 use super::edges::Edge;
-use super::words::{Addresses, Words};
+use super::words::Words;
 use super::{Rule, credential_rejected, phrases};
+use crate::model::addresses::Addresses;
 
 /// F26: a certificate in a served chain reaches the end of its life.
 pub struct CertificateEnds;

@@ -12,8 +12,9 @@ use crate::observe::view::Aspect;
 use super::commands::{Command, Commands, Program};
 use super::context::{RuleContext, SubjectState, any_good, gravest, is_down};
 use super::edges::Edge;
-use super::words::{Addresses, Words};
+use super::words::Words;
 use super::{Rule, not_an_apiserver, phrases};
+use crate::model::addresses::Addresses;
 
 /// F22: one of several instances is bad.
 pub struct OneBad;

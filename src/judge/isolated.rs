@@ -11,7 +11,8 @@ use super::Rule;
 use super::commands::{Command, Commands};
 use super::context::RuleContext;
 use super::edges::{Edge, Relation};
-use super::words::{Addresses, Words};
+use super::words::Words;
+use crate::model::addresses::Addresses;
 
 /// F04: nothing outside answers, reference targets included.
 pub struct Isolated;

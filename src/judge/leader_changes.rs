@@ -15,8 +15,9 @@ use super::commands::{Command, Commands};
 use super::context::RuleContext;
 use super::edges::Edge;
 use super::quorum::etcd_name;
-use super::words::{Addresses, Words};
+use super::words::Words;
 use super::{Rule, phrases};
+use crate::model::addresses::Addresses;
 
 /// F05: a leader that does not last.
 pub struct LeaderChanges;

@@ -2,7 +2,7 @@
 //!
 //! Pure: a view and `now` in, verdicts out. A rule decides what an unseen probe means to it: bad for availability,
 //! unknown for expiry. The rules know of no holds or incidents: a finding only carries the hold it asks for. [`Words`]
-//! provides the subject of a mail, and [`dead`] decides which findings a silence covers only where it includes outages.
+//! provides the subject of a mail, and [`outage`] decides which findings a silence covers only where it includes outages.
 
 pub mod commands;
 pub mod context;

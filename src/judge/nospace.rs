@@ -12,8 +12,9 @@ use super::commands::{Command, Commands};
 use super::context::{RuleContext, SubjectState};
 use super::edges::Edge;
 use super::quorum::etcd_name;
-use super::words::{Addresses, Words};
+use super::words::Words;
 use super::{Rule, phrases};
+use crate::model::addresses::Addresses;
 
 /// F09: the backend reached its quota and etcd accepts no writes.
 pub struct NoSpace;

@@ -14,8 +14,9 @@ use crate::observe::view::Aspect;
 use super::commands::{Command, Commands, Program};
 use super::context::{RuleContext, SubjectState, all_good, gravest};
 use super::edges::Edge;
-use super::words::{Addresses, Words};
+use super::words::Words;
 use super::{Rule, phrases};
+use crate::model::addresses::Addresses;
 
 /// Why something else answers where an apiserver should.
 pub(super) const CAUSE: &str = "The address leads to something that is not an apiserver: a proxy or portal that \

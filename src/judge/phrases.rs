@@ -9,7 +9,7 @@ use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::subject::Subject;
 use crate::model::verdict::Symptom;
 
-use super::words::Addresses;
+use crate::model::addresses::Addresses;
 
 /// Names listed before "and N more": a line that still reads.
 const LISTED: usize = 8;

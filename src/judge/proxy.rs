@@ -16,8 +16,9 @@ use crate::observe::view::Aspect;
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, SubjectState, all_good, gravest};
 use super::edges::Edge;
-use super::words::{Addresses, Words};
+use super::words::Words;
 use super::{Rule, phrases};
+use crate::model::addresses::Addresses;
 
 /// F60: the proxy in front of clusters fails.
 pub struct ProxyFails;

@@ -15,8 +15,9 @@ use crate::observe::view::Aspect;
 use super::commands::{Command, Commands, Program};
 use super::context::{RuleContext, SubjectState};
 use super::edges::Edge;
-use super::words::{Addresses, Words};
+use super::words::Words;
 use super::{Rule, phrases};
+use crate::model::addresses::Addresses;
 
 /// F01: fewer than a majority of the voters answer, or those that answer agree on no leader.
 pub struct QuorumLost;

@@ -18,8 +18,9 @@ use super::commands::{Command, Commands};
 use super::context::{RuleContext, all_good};
 use super::edges::Edge;
 use super::quorum::etcd_name;
-use super::words::{Addresses, Words};
+use super::words::Words;
 use super::{Rule, nospace, phrases};
+use crate::model::addresses::Addresses;
 
 /// F08: little room is left under the quota.
 pub struct NearQuota;

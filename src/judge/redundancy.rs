@@ -14,8 +14,9 @@ use crate::observe::view::Aspect;
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, all_good};
 use super::edges::Edge;
-use super::words::{Addresses, Words};
+use super::words::Words;
 use super::{Rule, phrases};
+use crate::model::addresses::Addresses;
 
 /// F51: single points of failure.
 pub struct SinglePoints;

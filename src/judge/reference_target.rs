@@ -15,8 +15,9 @@ use crate::observe::view::Aspect;
 use super::commands::{Command, Commands};
 use super::context::RuleContext;
 use super::edges::Edge;
-use super::words::{Addresses, Words};
+use super::words::Words;
 use super::{Rule, phrases};
+use crate::model::addresses::Addresses;
 
 /// F55: a reference target has been silent for long.
 pub struct ReferenceSilent;

@@ -11,8 +11,9 @@ use crate::observe::view::Aspect;
 use super::commands::{Command, Commands, Program};
 use super::context::{RuleContext, all_good};
 use super::edges::Edge;
-use super::words::{Addresses, Words};
+use super::words::Words;
 use super::{Rule, phrases};
+use crate::model::addresses::Addresses;
 
 /// F49: answers take longer than a second, several probes in a row.
 pub struct Slow;

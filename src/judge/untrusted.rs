@@ -14,8 +14,9 @@ use crate::observe::view::ServedSeen;
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, all_good};
 use super::edges::Edge;
-use super::words::{Addresses, Words};
+use super::words::Words;
 use super::{Rule, credential_rejected, phrases};
+use crate::model::addresses::Addresses;
 
 /// F27: what is served cannot be verified.
 pub struct ChainUntrusted;

@@ -12,8 +12,9 @@ use crate::observe::view::Aspect;
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, SubjectState, is_down};
 use super::edges::Edge;
-use super::words::{Addresses, Words};
+use super::words::Words;
 use super::{Rule, not_an_apiserver, phrases};
+use crate::model::addresses::Addresses;
 
 /// F23: the API VIP gives no answer, yet an instance asked directly is ready.
 pub struct VipDead;

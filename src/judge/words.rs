@@ -1,16 +1,11 @@
 //! What every rule must be able to say. Mails, the status page and the alert annotations take the text about a finding
 //! from here and from nowhere else.
 
-use std::collections::BTreeMap;
-
+use crate::model::addresses::Addresses;
 use crate::model::rule::RuleId;
-use crate::model::subject::Subject;
 use crate::model::verdict::Finding;
 
 use super::commands::{Command, Commands};
-
-/// Configured addresses of the subjects that a text may name.
-pub type Addresses = BTreeMap<Subject, String>;
 
 /// Commands that one mail or incident shows at most: freeing the database of five members takes fourteen.
 pub(super) const COMMANDS: usize = 16;

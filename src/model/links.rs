@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::incident::IncidentId;
 use super::rule::RuleId;
 use super::subject::Name;
 
@@ -28,11 +27,11 @@ pub const PLACES: [&str; 3] = ["cluster", "rule", "incident"];
 impl Links {
     /// The links of one incident.
     #[must_use]
-    pub fn filled(&self, cluster: Option<&Name>, rule: RuleId, incident: &IncidentId) -> Self {
+    pub fn filled(&self, cluster: Option<&Name>, rule: RuleId, incident: &str) -> Self {
         let cluster = cluster.map_or("", |cluster| cluster.as_str());
         let fill = |link: &Option<String>| {
             let link = link.as_ref()?.replace("{cluster}", cluster).replace("{rule}", rule.as_str());
-            Some(link.replace("{incident}", &incident.0))
+            Some(link.replace("{incident}", incident))
         };
         Self { status: fill(&self.status), dashboard: fill(&self.dashboard), runbook: fill(&self.runbook) }
     }

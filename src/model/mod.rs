@@ -4,10 +4,12 @@
 //! stored items were replaced (`stored/`). Imports nothing of ours; every other folder imports this one. No clock and
 //! no I/O live here.
 
+pub mod addresses;
 pub mod certificate;
 pub mod certificate_files;
 mod concerned;
 pub mod digest;
+pub mod error_chain;
 pub mod etcd;
 pub mod exchange;
 #[cfg(test)]

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::judge::commands::{Commands, guess};
 use crate::judge::phrases;
-use crate::judge::words::{self, Addresses};
+use crate::judge::words;
+use crate::model::addresses::Addresses;
 use crate::model::host_access::Hosts;
 use crate::model::incident::Incident;
-use crate::model::inventory::Inventory;
 use crate::model::snapshot::Snapshot;
-use crate::model::subject::{Subject, VANTAGE};
+use crate::model::subject::VANTAGE;
 use crate::model::time::UnixTime;
 
 use super::document;
@@ -176,7 +176,7 @@ pub fn of(incident: &Incident, addresses: &Addresses, now: UnixTime) -> Incident
 /// Every incident of `snapshot` as of `now`, with what to run while it is open.
 #[must_use]
 pub fn all(snapshot: &Snapshot, now: UnixTime) -> Vec<IncidentReport> {
-    let (inventory, addresses) = (&snapshot.inventory, addresses(&snapshot.inventory));
+    let (inventory, addresses) = (&snapshot.inventory, snapshot.inventory.addresses_of_clusters());
     let told = |incident: &Incident| {
         let hosts = guess::in_snapshot(snapshot, incident.cluster.as_ref());
         IncidentReport { next: next(incident, &addresses, &hosts, &inventory.vantage), ..of(incident, &addresses, now) }
@@ -196,16 +196,6 @@ pub(super) fn next(incident: &Incident, addresses: &Addresses, hosts: &Hosts, va
         shown.map(|command| Step { command: command.line, note: command.note }).collect()
     };
     Some(Next { place: commands.place(vantage, &all), read: of_kind(false), fix: of_kind(true) })
-}
-
-/// The addresses of everything that is watched.
-fn addresses(inventory: &Inventory) -> Addresses {
-    let clusters = inventory.clusters.iter().flat_map(|(name, cluster)| {
-        let vip = cluster.vip.iter().map(|_| Subject::Vip(name.clone()));
-        let members = cluster.etcds.iter().flat_map(|(etcd, known)| known.member_subjects(name, etcd));
-        cluster.apiserver_subjects(name).chain(vip).chain(members).collect::<Vec<_>>()
-    });
-    clusters.map(|subject| (subject.clone(), inventory.address(&subject).to_owned())).collect()
 }
 
 /// One line for each incident.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
+use crate::model::error_chain::chain;
 use crate::model::exchange::{Change, Input};
 use crate::model::time::UnixTime;
 
@@ -102,16 +103,4 @@ fn work(mut database: Database, jobs: &Receiver<Job>, report: &Report) {
             report(Input::Persisted { sequence, result: result.clone() });
         }
     }
-}
-
-/// What failed and why, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }

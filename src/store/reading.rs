@@ -25,7 +25,8 @@ pub fn incidents(path: &Path) -> Result<Vec<Incident>, String> {
         // Created, and never used.
         return Ok(Vec::new());
     }
-    let (incidents, problems) = rows::incidents(&connection).map_err(|error| named(&super::chain(&error)))?;
+    let (incidents, problems) =
+        rows::incidents(&connection).map_err(|error| named(&crate::model::error_chain::chain(&error)))?;
     for problem in problems {
         tracing::warn!("a row of the database cannot be read and is skipped: {problem}");
     }

@@ -175,7 +175,7 @@ fn a_full_disk_fails_the_persist_and_the_next_one_works_when_there_is_room() {
 
     let error = database.persist(std::slice::from_ref(&many)).unwrap_err();
 
-    assert!(super::chain(&error).contains("full"), "{error:?}");
+    assert!(crate::model::error_chain::chain(&error).contains("full"), "{error:?}");
     database.cap(100_000).unwrap();
     database.persist(&[many]).unwrap();
     let memory = reopened(home.path());

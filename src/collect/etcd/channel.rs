@@ -16,7 +16,6 @@ use hyper::client::conn::http2::SendRequest;
 use tonic::body::Body;
 use tower_service::Service;
 
-use super::super::http_get;
 use super::MemberProgress;
 use crate::model::phase::Phase;
 use crate::model::time::Clock;
@@ -60,7 +59,7 @@ impl Service<Request<Body>> for Channel {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(http_get::USER_AGENT));
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(crate::collect::user_agent::USER_AGENT));
         if let Some(token) = self.token.take() {
             request.headers_mut().insert(TOKEN, token);
         }

@@ -9,7 +9,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::servers::{self, TRUSTED};
-use crate::collect::connect::ByteStream;
+use crate::collect::byte_stream::ByteStream;
 use crate::collect::handshake::{Alpn, Tls};
 use crate::collect::session::Session;
 use crate::model::probe::Hello;

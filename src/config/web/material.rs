@@ -8,11 +8,12 @@ use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, RootCertStore};
 use secrecy::ExposeSecret as _;
 
-use super::super::material::{Named, Use, chain, open_to_everyone};
+use super::super::material::{Named, Use, open_to_everyone};
 use super::super::settings::Source;
 use super::super::yaml_tree::{Section, Wrong};
 use super::Reader;
 use super::tls::Tls;
+use crate::model::error_chain::chain;
 use crate::parse::diagnostic::Diagnostic;
 use crate::parse::pem;
 

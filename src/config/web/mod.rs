@@ -21,17 +21,18 @@ use http::{HeaderName, HeaderValue};
 use secrecy::ExposeSecret as _;
 
 use super::environment::{Environment, Sources};
-use super::material::chain;
 use super::problem::{Complaints, Problem};
 use super::read_context::ReadContext;
 use super::source;
 use super::yaml_tree::Section;
+use crate::model::error_chain::chain;
 use crate::parse::diagnostic::Diagnostic;
 use crate::parse::yaml::Position;
 use crate::parse::{invisible, text, yaml};
 
+pub use numbers::Version;
 pub use respond::RateLimit;
-pub use tls::{ClientAuth, Tls, Version};
+pub use tls::{ClientAuth, Tls};
 pub use users::PasswordHash;
 
 pub(super) const KEYS: [&str; 4] = ["tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"];

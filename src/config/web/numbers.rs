@@ -4,7 +4,15 @@
 use rustls::{CipherSuite, NamedGroup};
 
 use super::super::yaml_tree::{Wrong, nearest, shortened};
-use super::tls::Version;
+
+/// A version of TLS that the stack has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    /// TLS 1.2.
+    Tls12,
+    /// TLS 1.3.
+    Tls13,
+}
 
 /// The suites of both Go and rustls. The first three are of TLS 1.3.
 const SUITES: [(&str, CipherSuite); 9] = [

@@ -5,6 +5,7 @@ use rustls::NamedGroup;
 use super::super::material::Use;
 use super::super::settings::Source;
 use super::super::yaml_tree::{Section, Wrong, nearest, shortened};
+use super::numbers::Version;
 use super::{Reader, numbers};
 use crate::parse::diagnostic::Diagnostic;
 use crate::parse::yaml::Node;
@@ -66,15 +67,6 @@ pub enum ClientAuth {
     VerifyIfGiven,
     /// `RequireAndVerifyClientCert`: one that the client CA has signed.
     RequireAndVerify,
-}
-
-/// A version of TLS that the stack has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Version {
-    /// TLS 1.2.
-    Tls12,
-    /// TLS 1.3.
-    Tls13,
 }
 
 impl ClientAuth {

@@ -23,7 +23,7 @@ use crate::model::host_access::{Basis, Credential, Distribution, Hosts};
 use crate::model::subject::Subject;
 
 use super::phrases;
-use super::words::Addresses;
+use crate::model::addresses::Addresses;
 
 pub use control_plane_hosts::Program;
 pub use id::Id;

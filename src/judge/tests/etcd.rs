@@ -1,7 +1,8 @@
 //! F01 quorum, F02 one member, F09 NOSPACE, F10 CORRUPT and unknown alarms.
 
 use crate::judge::commands::Commands;
-use crate::judge::words::{self, Addresses};
+use crate::judge::words;
+use crate::model::addresses::Addresses;
 use crate::model::etcd::{EtcdAlarm, EtcdAlarmKind};
 use crate::model::host_access::Hosts;
 use crate::model::inventory::Inventory;

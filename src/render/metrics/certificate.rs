@@ -6,7 +6,8 @@
 use crate::model::certificate::{Certificate, Served, Trust};
 
 use super::Page;
-use super::family::{Family, Labels, instant, len};
+use super::family::{Family, instant, len};
+use super::sample::Labels;
 
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     let mut not_before = page.format.gauge(

@@ -10,7 +10,8 @@ use crate::model::subject::{Name, Subject};
 use crate::model::time::UnixTime;
 
 use super::Page;
-use super::family::{Family, Labels, instant, len};
+use super::family::{Family, instant, len};
+use super::sample::Labels;
 
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     let mut stored = page.format.gauge(

@@ -6,8 +6,9 @@
 use crate::model::rule::Level;
 
 use super::Page;
-use super::family::{Family, Labels, count};
+use super::family::{Family, count};
 use super::fresh::is_fresh;
+use super::sample::Labels;
 
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     let snapshot = page.snapshot;

@@ -8,8 +8,9 @@ use crate::model::observation::{Observation, Reading};
 use crate::model::probe::ProbeKind;
 use crate::model::subject::Subject;
 
-use super::family::{Family, Labels, count, flag};
+use super::family::{Family, count, flag};
 use super::rounds::{fresh_rounds, healths, member, statuses};
+use super::sample::Labels;
 use super::{Page, etcd_page};
 
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {

@@ -11,8 +11,9 @@ use crate::model::probe::ProbeKind;
 use crate::model::subject::Subject;
 
 use super::Page;
-use super::family::{Family, Labels, count, flag};
+use super::family::{Family, count, flag};
 use super::rounds::{fresh_rounds, member, statuses};
+use super::sample::Labels;
 
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     let mut fsync = page.format.gauge(

@@ -1,4 +1,4 @@
-//! One metric family under construction, and the labels of its samples.
+//! One metric family under construction.
 //!
 //! Samples become bytes of the page's format a few at a time: as such they take a fraction of the room, and a page can
 //! have a hundred thousand.
@@ -6,11 +6,11 @@
 use prometheus::proto::{MetricFamily, MetricType};
 
 use crate::model::histogram::Histogram;
-use crate::model::subject::Subject;
 use crate::model::tally::Sum;
 use crate::model::time::UnixTime;
 
 use super::format::Format;
+use super::sample::{Head, Kind, Labels, Sample, Value};
 
 /// Samples that become bytes together.
 const TOGETHER: usize = 64;
@@ -18,50 +18,13 @@ const TOGETHER: usize = 64;
 /// A metric family that collects its samples.
 #[derive(Debug)]
 pub struct Family {
-    pub(super) name: String,
-    pub(super) help: String,
-    pub(super) kind: Kind,
+    head: Head,
     format: Format,
     is_begun: bool,
     samples: Vec<Sample>,
     drawn: Vec<u8>,
     fault: Option<prometheus::Error>,
 }
-
-/// What the values of a family are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A value that goes up and down.
-    Gauge,
-    /// A value that only rises while the process lives.
-    Counter,
-    /// A count and a sum.
-    Summary,
-    /// A distribution.
-    Histogram,
-}
-
-/// One value with its labels.
-#[derive(Debug)]
-pub(super) struct Sample {
-    pub(super) labels: Labels,
-    pub(super) value: Value,
-}
-
-/// A value of its family's [`Kind`].
-#[derive(Debug)]
-pub(super) enum Value {
-    /// Of a gauge or counter.
-    Number(f64),
-    /// Of a summary.
-    Sum(Sum),
-    /// Of a histogram.
-    Distribution(Histogram),
-}
-
-/// Labels of one sample, in reading order.
-#[derive(Debug, Clone, Default)]
-pub struct Labels(Vec<(&'static str, String)>);
 
 impl Format {
     /// A value that goes up and down.
@@ -97,7 +60,7 @@ impl Format {
             MetricType::SUMMARY | MetricType::UNTYPED | MetricType::HISTOGRAM => return None,
         };
         for metric in family.get_metric() {
-            let is_counter = own.kind == Kind::Counter;
+            let is_counter = own.head.kind == Kind::Counter;
             let value = if is_counter { metric.get_counter().get_value() } else { metric.get_gauge().get_value() };
             own.sample(&Labels::default(), value);
         }
@@ -107,8 +70,8 @@ impl Format {
 
 impl Family {
     fn new(format: Format, name: &str, help: &str, kind: Kind) -> Self {
-        let (name, help) = (name.to_owned(), help.to_owned());
-        Self { name, help, kind, format, is_begun: false, samples: Vec::new(), drawn: Vec::new(), fault: None }
+        let head = Head { name: name.to_owned(), help: help.to_owned(), kind };
+        Self { head, format, is_begun: false, samples: Vec::new(), drawn: Vec::new(), fault: None }
     }
 
     /// This family, whose help and type were written before its first samples, elsewhere.
@@ -119,7 +82,7 @@ impl Family {
     }
 
     pub(super) fn name(&self) -> &str {
-        &self.name
+        &self.head.name
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -183,64 +146,11 @@ impl Family {
             return;
         }
         let samples = std::mem::take(&mut self.samples);
-        match self.format.draw(self, samples, self.is_begun) {
+        match self.format.draw(&self.head, samples, self.is_begun) {
             Ok(bytes) => self.drawn.extend_from_slice(&bytes),
             Err(fault) => self.fault = Some(fault),
         }
         self.is_begun = true;
-    }
-}
-
-impl Labels {
-    /// The identity of a subject: cluster, component, etcd cluster, instance, as far as it has them.
-    ///
-    /// A member bears the name of its etcd cluster as well, because two of them may use the same member names.
-    #[must_use]
-    pub fn of(subject: &Subject) -> Self {
-        let mut labels = Self::default();
-        if let Some(cluster) = subject.cluster() {
-            labels = labels.with("cluster", cluster.as_str());
-        }
-        labels = labels.with("component", subject.component());
-        match subject {
-            Subject::Etcd(_, etcd) => labels.with("etcd", etcd.as_str()),
-            Subject::EtcdMember(_, etcd, member) => {
-                labels.with("etcd", etcd.as_str()).with("instance", member.as_str())
-            }
-            Subject::Vip(_)
-            | Subject::Apiserver(..)
-            | Subject::Reference(_)
-            | Subject::Resolver(_)
-            | Subject::Proxy(_) => labels.with("instance", subject.short()),
-            Subject::Stored(_, name) => labels.with("item", name.as_str()),
-            Subject::Chain(_, etcd, reason) => match etcd {
-                Some(etcd) => labels.with("etcd", etcd.as_str()).with("item", reason.as_str()),
-                None => labels.with("item", reason.as_str()),
-            },
-            Subject::Vantage | Subject::Cluster(_) => labels,
-        }
-    }
-
-    /// These labels and one more.
-    #[must_use]
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.0.push((name, value.into()));
-        self
-    }
-}
-
-impl FromIterator<(&'static str, String)> for Labels {
-    fn from_iter<T: IntoIterator<Item = (&'static str, String)>>(pairs: T) -> Self {
-        Self(pairs.into_iter().collect())
-    }
-}
-
-impl IntoIterator for Labels {
-    type Item = (&'static str, String);
-    type IntoIter = std::vec::IntoIter<Self::Item>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
     }
 }
 

@@ -3,8 +3,8 @@
 use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder as _, TextEncoder};
 
-use super::family::{Family, Kind, Labels, Sample, Value};
 use super::protobuf;
+use super::sample::{Head, Kind, Labels, Sample, Value};
 
 /// The format of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,34 +26,34 @@ impl Format {
         }
     }
 
-    /// `samples` of `family`, some of which were drawn before if it is begun.
+    /// `samples` of the family `head`, some of which were drawn before if it is begun.
     ///
     /// # Errors
     /// When the family has no name.
-    pub(super) fn draw(self, family: &Family, samples: Vec<Sample>, is_begun: bool) -> prometheus::Result<Vec<u8>> {
+    pub(super) fn draw(self, head: &Head, samples: Vec<Sample>, is_begun: bool) -> prometheus::Result<Vec<u8>> {
         match self {
             // A family in several messages is read as one.
-            Self::Protobuf => Ok(protobuf::delimited(family, samples)),
+            Self::Protobuf => Ok(protobuf::delimited(head, samples)),
             Self::Text => {
                 let mut text = Vec::new();
-                TextEncoder::new().encode(&[as_text(family, samples)], &mut text)?;
+                TextEncoder::new().encode(&[as_text(head, samples)], &mut text)?;
                 Ok(if is_begun { without_head(&text).to_vec() } else { text })
             }
         }
     }
 }
 
-fn as_text(family: &Family, samples: Vec<Sample>) -> MetricFamily {
+fn as_text(head: &Head, samples: Vec<Sample>) -> MetricFamily {
     let mut all = MetricFamily::default();
-    all.set_name(family.name.clone());
-    all.set_help(family.help.clone());
-    all.set_field_type(match family.kind {
+    all.set_name(head.name.clone());
+    all.set_help(head.help.clone());
+    all.set_field_type(match head.kind {
         Kind::Gauge => MetricType::GAUGE,
         Kind::Counter => MetricType::COUNTER,
         Kind::Summary => MetricType::SUMMARY,
         Kind::Histogram => MetricType::HISTOGRAM,
     });
-    all.set_metric(samples.into_iter().map(|sample| metric(family.kind, sample)).collect());
+    all.set_metric(samples.into_iter().map(|sample| metric(head.kind, sample)).collect());
     all
 }
 

@@ -8,7 +8,8 @@ use crate::model::snapshot::Snapshot;
 use crate::model::subject::Subject;
 
 use super::Page;
-use super::family::{Family, Labels, count, instant};
+use super::family::{Family, count, instant};
+use super::sample::Labels;
 
 type Key = (Vec<(&'static str, String)>, RuleId, Level, &'static str);
 

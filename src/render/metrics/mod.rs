@@ -19,14 +19,16 @@ mod pieces;
 mod probes;
 mod protobuf;
 mod rounds;
+mod sample;
 mod tallied;
 
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;
 
-pub use family::{Family, Labels};
+pub use family::Family;
 pub use format::Format;
 pub use pieces::Pieces;
+pub use sample::Labels;
 
 /// Everything a family is made from.
 #[derive(Debug, Clone, Copy)]

@@ -6,9 +6,10 @@ use crate::model::probe::ProbeKind;
 use crate::model::snapshot::HeartbeatState;
 
 use super::Page;
-use super::family::{Family, Labels, count, flag, instant, len, seconds};
+use super::family::{Family, count, flag, instant, len, seconds};
 use super::format::Format;
 use super::fresh::is_fresh;
+use super::sample::Labels;
 
 /// The commit that was built, where the build had it.
 const REVISION: &str = match option_env!("VEDETTE_REVISION") {

@@ -6,8 +6,9 @@ use crate::model::phase::{Cause, Unseen};
 use crate::model::probe::{Connection, Probe, ProbeKind};
 use crate::model::subject::Subject;
 
-use super::family::{Family, Labels, flag, instant};
+use super::family::{Family, flag, instant};
 use super::fresh::is_fresh;
+use super::sample::Labels;
 use super::{Page, rounds};
 
 /// HTTP status of shed load: the server works, and its health is unknown.

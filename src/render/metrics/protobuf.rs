@@ -7,7 +7,7 @@ use prost::Message;
 
 use crate::model::histogram::Histogram;
 
-use super::family::{Family, Kind, Labels, Sample, Value};
+use super::sample::{Head, Kind, Labels, Sample, Value};
 
 /// The media type of a page.
 pub(super) const MEDIA_TYPE: &str =
@@ -118,19 +118,19 @@ pub(super) struct BucketSpan {
     pub(super) length: Option<u32>,
 }
 
-/// `samples` of `family` as one message behind its length.
-pub(super) fn delimited(family: &Family, samples: Vec<Sample>) -> Vec<u8> {
-    let kind = match family.kind {
+/// `samples` of the family `head` as one message behind its length.
+pub(super) fn delimited(head: &Head, samples: Vec<Sample>) -> Vec<u8> {
+    let kind = match head.kind {
         Kind::Gauge => MetricType::Gauge,
         Kind::Counter => MetricType::Counter,
         Kind::Summary => MetricType::Summary,
         Kind::Histogram => MetricType::Histogram,
     };
     let message = MetricFamily {
-        name: Some(family.name.clone()),
-        help: Some(family.help.clone()),
+        name: Some(head.name.clone()),
+        help: Some(head.help.clone()),
         r#type: Some(kind.into()),
-        metric: samples.into_iter().map(|sample| metric(family.kind, sample)).collect(),
+        metric: samples.into_iter().map(|sample| metric(head.kind, sample)).collect(),
     };
     message.encode_length_delimited_to_vec()
 }

@@ -144,7 +144,7 @@ fn listed(page: Page<'_>, name: &Name) -> Vec<Missing> {
             && alarm.finding.band().is_none()
             && alarm.finding.subject.cluster() == Some(name)
     };
-    let addresses = super::addresses(page, Some(name));
+    let addresses = page.snapshot.inventory.addresses(Some(name));
     page.snapshot
         .alarms
         .iter()

@@ -24,7 +24,7 @@ pub(super) const RECOVERING: &str = "recovering";
 
 /// Everything about an open incident.
 pub(super) fn open(page: Page<'_>, incident: &Incident) -> IncidentFacts {
-    let addresses = super::addresses(page, incident.cluster.as_ref());
+    let addresses = page.snapshot.inventory.addresses(incident.cluster.as_ref());
     let root = latest(page, incident, incident.root());
     let shown = latest(page, incident, &incident.headline);
     let words = words::of(root.rule);

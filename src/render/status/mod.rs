@@ -25,10 +25,9 @@ mod text;
 
 use std::time::Duration;
 
-use crate::judge::words::Addresses;
 use crate::model::incident::Incident;
 use crate::model::snapshot::ClusterSnapshot;
-use crate::model::subject::{Name, Subject};
+use crate::model::subject::Name;
 
 pub use facts::{
     Backend, Cell, CertificateFacts, ClusterLine, CommandLine, Detail, Ended, Endpoint, EvidenceLine, Extent, Gap,
@@ -275,23 +274,4 @@ fn certificates(page: Page<'_>, parts: &[Part<'_>]) -> (Vec<CertificateFacts>, u
     all.sort_by_key(|(ends, _)| *ends);
     let more = all.len().saturating_sub(CERTIFICATES);
     (all.into_iter().take(CERTIFICATES).map(|(_, facts)| facts).collect(), more)
-}
-
-/// Addresses of everything in `cluster`, or of what belongs to the vantage.
-fn addresses(page: Page<'_>, cluster: Option<&Name>) -> Addresses {
-    let inventory = &page.snapshot.inventory;
-    let mut subjects: Vec<Subject> = Vec::new();
-    match cluster.and_then(|name| inventory.clusters.get_key_value(name)) {
-        Some((name, known)) => {
-            subjects.extend(known.vip.iter().map(|_| Subject::Vip(name.clone())));
-            subjects.extend(known.apiserver_subjects(name));
-            subjects.extend(known.etcds.iter().flat_map(|(etcd, parts)| parts.member_subjects(name, etcd)));
-        }
-        None => {
-            subjects.extend(inventory.references.iter().map(|known| Subject::Reference(known.name.clone())));
-            subjects.extend(inventory.resolvers.iter().map(|known| Subject::Resolver(known.name.clone())));
-            subjects.extend(inventory.proxies().into_keys().map(|known| Subject::Proxy(known.name.clone())));
-        }
-    }
-    subjects.into_iter().map(|subject| (subject.clone(), inventory.address(&subject).to_owned())).collect()
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use vedette::judge::commands::{Command, any_host};
-use vedette::judge::words::Addresses;
+use vedette::model::addresses::Addresses;
 use vedette::model::etcd::EtcdAlarmKind;
 use vedette::model::host_access::Hosts;
 use vedette::model::rule::RuleId;

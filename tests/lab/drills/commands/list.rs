@@ -7,7 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use vedette::judge::commands::{Command, Commands, Id};
-use vedette::judge::words::{self, Addresses};
+use vedette::judge::words;
+use vedette::model::addresses::Addresses;
 use vedette::model::host_access::Hosts;
 use vedette::model::verdict::Finding;
 

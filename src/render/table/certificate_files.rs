@@ -1,6 +1,6 @@
 //! Rows for certificates and tokens in files: what ends first, and what cannot be read.
 
-use crate::model::certificate_files::{FilesReading, Held};
+use crate::model::certificate_files::{FilesReading, Held, ItemKind};
 use crate::model::observation::Observation;
 use crate::model::subject::Subject;
 
@@ -41,7 +41,7 @@ fn item(pass: Pass<'_>, observation: &Observation, held: Held<'_>) -> Row {
     let first = held.places().next().map_or("", |(_, file, _)| &file.path);
     let others = held.places().count() - 1;
     let more = if others > 0 { format!(" and {others} more") } else { String::new() };
-    let kind = item.kind.as_str().replace('_', " ");
+    let kind = if item.kind == ItemKind::Authority { "CA".to_owned() } else { item.kind.as_str().replace('_', " ") };
     let end = item.life.map(|life| End {
         not_after: ending(life.not_after),
         days_left: days_left(pass, life.not_after),

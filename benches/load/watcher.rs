@@ -99,7 +99,7 @@ impl Watcher {
             }
         }
         // What is only listed (one instance, no etcd to see) is so by the farm's making.
-        let is_fault = |line: &&str| line.starts_with("vedette_findings{") && !line.contains("level=\"info\"");
+        let is_fault = |line: &&str| line.starts_with("vedette_findings{") && !line.contains("severity=\"info\"");
         let bad = page.lines().filter(is_fault).count();
         if bad > 0 {
             write!(text, "  {bad} alarms")?;

@@ -58,7 +58,7 @@ impl Stored {
             items += holding.map(|file| file.items.len()).sum::<usize>();
         }
         let file_word = if files == 1 { "file" } else { "files" };
-        let apart = if foreign > 0 { format!(", and {foreign} authorities of public bundles") } else { String::new() };
+        let apart = if foreign > 0 { format!(", and {foreign} CAs of public bundles") } else { String::new() };
         let items = items - foreign;
         format!("{items} stored certificates and tokens in {files} {file_word}{apart}")
     }
@@ -76,7 +76,7 @@ impl Stored {
                 None => vec![format!("{shown} {}", FileFault::Timeout.words())],
             };
             for what in faults {
-                let hint = "it is told of while vedette runs as well; give it the right to read, or mend 'path'";
+                let hint = "vedette reports it while it runs as well; give it the right to read, or fix 'path'";
                 let diagnostic = Diagnostic::warning(watch.position, what).hint(hint);
                 problems.push(Problem { file: config.display().to_string(), diagnostic });
             }

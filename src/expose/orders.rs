@@ -124,7 +124,7 @@ impl OrderIntake {
             return wrong("a silence lasts from 1m to 24h");
         }
         if comment.is_empty() {
-            return wrong("a silence needs a comment: others will wonder why nobody was told");
+            return wrong("a silence needs a comment: others will wonder why nothing was mailed");
         }
         let since = self.clock.now().wall;
         Ok(Silence {

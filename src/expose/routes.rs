@@ -29,7 +29,7 @@ const ROUTES: &str = "no such page; there are\n\
      /api/v1/status  the same as JSON\n\
      /metrics        for Prometheus\n\
      /healthz        answers while the process lives\n\
-     /readyz         whether everything was looked at once and looking goes on\n";
+     /readyz         whether everything was probed once and probing goes on\n";
 
 /// All paths. Every answer forbids caches and guessing of types.
 pub(super) fn router(pages: Pages) -> Router {
@@ -83,11 +83,11 @@ async fn ready(State(pages): State<Pages>) -> Response {
 fn unready(snapshot: &Snapshot, now: Now) -> Vec<String> {
     let mut reasons = Vec::new();
     if !snapshot.is_first_round_done {
-        reasons.push("first round: not everything has been looked at once".to_owned());
+        reasons.push("first round: not everything has been probed once".to_owned());
     }
     let age = now.since(snapshot.at);
     if age >= STANDSTILL {
-        reasons.push(format!("scheduler: the latest picture is {} s old", age.as_secs()));
+        reasons.push(format!("scheduler: the latest snapshot is {} s old", age.as_secs()));
     }
     reasons
 }

@@ -49,6 +49,7 @@ fn texts() -> Vec<(PathBuf, String)> {
     texts.extend(described());
     texts.extend(help(&[]));
     texts.extend(logged());
+    texts.extend(answered());
     texts
 }
 
@@ -172,6 +173,25 @@ fn logged() -> Vec<(PathBuf, String)> {
         }
     }
     assert!(texts.len() > 15, "too few files that log: {}", texts.len());
+    texts
+}
+
+/// The sentences in what the listener and the commands answer.
+fn answered() -> Vec<(PathBuf, String)> {
+    let mut texts = Vec::new();
+    for path in ["src/expose", "src/cli"].into_iter().flat_map(|folder| files_in(folder, "rs")) {
+        if path.components().any(|part| part.as_os_str().to_string_lossy().starts_with("tests")) {
+            continue;
+        }
+        let source = fs::read_to_string(&path).unwrap();
+        let code = source.split("#[cfg(test)]").next().unwrap();
+        let code: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let sentences: Vec<String> = literals(&code.join("\n")).into_iter().filter(|text| text.contains(' ')).collect();
+        if !sentences.is_empty() {
+            texts.push((path, sentences.join("\n")));
+        }
+    }
+    assert!(texts.len() > 12, "too few files that answer: {}", texts.len());
     texts
 }
 

@@ -95,11 +95,10 @@ impl Rule for ReferenceSilent {
         let inventory: &Inventory = context.view.inventory();
         let places: Vec<Subject> = match context.cluster {
             None => inventory.remote_points().collect(),
-            Some((name, _)) => {
-                let is_reference = inventory.remote_clusters().count() > 1;
-                let itself = inventory.remote_clusters().filter(|cluster| is_reference && *cluster == name);
-                itself.cloned().map(Subject::Cluster).collect()
+            Some((name, cluster)) if cluster.is_remote() && inventory.has_several_remote_clusters() => {
+                vec![Subject::Cluster(name.clone())]
             }
+            Some(_) => Vec::new(),
         };
         places.into_iter().map(|place| (place.clone(), judge_place(context, place))).collect()
     }
@@ -141,7 +140,7 @@ fn judge_place(context: &RuleContext<'_>, place: Subject) -> Verdict {
 fn left(context: &RuleContext<'_>, place: &Subject) -> usize {
     let inventory = context.view.inventory();
     let clusters = inventory.remote_clusters().cloned().map(Subject::Cluster);
-    let is_sole = inventory.remote_clusters().count() < 2;
+    let is_sole = !inventory.has_several_remote_clusters();
     let others = inventory.remote_points().chain(clusters.filter(|_| !is_sole)).filter(|other| other != place);
     let answers = |other: &Subject| {
         let references = context.view.references();

@@ -383,16 +383,24 @@ impl Inventory {
         self.clusters.iter().filter(|(_, cluster)| cluster.is_remote()).map(|(name, _)| name)
     }
 
+    /// Whether there are two such clusters, so that each has another that says something of our path. Looks no further
+    /// than the second: this is asked for each cluster whenever it is evaluated, and there may be a thousand.
+    #[must_use]
+    pub fn has_several_remote_clusters(&self) -> bool {
+        self.remote_clusters().nth(1).is_some()
+    }
+
     /// Whether any configured place outside the machine could prove our path besides the clusters themselves.
     #[must_use]
     pub fn has_remote_reference(&self) -> bool {
-        self.remote_points().next().is_some() || self.remote_clusters().count() > 1
+        self.remote_points().next().is_some() || self.has_several_remote_clusters()
     }
 }
 
 impl Cluster {
     /// Whether anything of it is not on this machine, so that its answers say something of our path.
-    fn is_remote(&self) -> bool {
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
         let members = self.etcds.values().flat_map(|etcd| etcd.members.values());
         self.vip.iter().chain(self.apiservers.values()).chain(members).any(|endpoint| !endpoint.is_loopback)
     }

@@ -42,7 +42,7 @@
 //! | [`observe`] | what is known: `assessment.rs` reads one probe as good or bad, `probe_runs.rs` counts runs of them until a fault is confirmed, `own_network.rs` knows whether our own network works and `references.rs` which places could prove it, `quorum.rs` derives quorum and leader from the members' answers, `view.rs` holds it all; and what to probe next: `schedule.rs` by the clock, `burst.rs` on suspicion, `in_flight.rs` for what is under way |
 //! | [`judge`] | one file per family of rules, one table [`RULES`](judge::RULES); the texts of a rule ([`Words`](judge::words::Words)) are beside its evaluation, which findings follow from which is in its edges (`edges.rs`), which commands to run on which distribution in `commands/` |
 //! | [`alert`] | `lifecycle.rs` holds and clears alarms, `group.rs` makes incidents and finds the root cause, `outbox.rs` keeps messages until they are accepted, `refused_recipients.rs` knows the recipients that the relay refuses, `silence.rs` which clusters are silenced |
-//! | [`engine`] | calls the three above in order: `mod.rs` the turn, `probing.rs` what is sent and comes back, `evaluation_due.rs` which cluster is evaluated when, `judging.rs` from observations to alarms, `notifying.rs` from alarms to messages, `persisting.rs` and `restore.rs` what outlives a restart, `snapshot.rs` the snapshot |
+//! | [`engine`] | calls the three above in order: `mod.rs` the turn, `probing.rs` what is sent and comes back, `evaluation_due.rs` which cluster is evaluated when, `judging.rs` from observations to alarms, `assigning.rs` from alarms to incidents, `notifying.rs` and `composing.rs` from incidents to messages, `delivering.rs` from messages to attempts, `persisting.rs` and `restore.rs` what outlives a restart, `snapshot.rs` the snapshot |
 //! | [`store`] | alarms, incidents and unsent mail in SQLite, on a thread of its own |
 //! | [`render`] | text from model values, pure: mails, tables, metrics, the status page |
 //! | [`metered`] | a layer below TLS, for all that use it: bounds the bytes that a peer may send |
@@ -113,7 +113,7 @@
 //!    the API VIP is (F23), each with the evidence of its probes.
 //! 6. `alert/lifecycle.rs` lets F24 fire at once, since its hold is zero. `alert/group.rs` waits half a second for
 //!    other alarms and asks `judge/edges.rs`: F24 explains F23, so both are one incident, and F24 names the thread.
-//! 7. `engine/notifying.rs` composes the message from the incident and the latest probes and puts it into
+//! 7. `engine/composing.rs` composes the message from the incident and the latest probes and puts it into
 //!    `alert/outbox.rs`. Two actions leave in this order: `Persist`, then `Send` once `store/` has reported that it is
 //!    on disk.
 //! 8. `notify/email.rs` delivers. `render/message.rs` takes from F24's words in `judge` what broke, what the impact is

@@ -4,6 +4,9 @@
 //! [`Engine::snapshot`]. No clock, no randomness, no I/O: time comes in with every input, probes go out as actions and
 //! come back as observations. The same inputs give the same actions.
 
+mod assigning;
+mod composing;
+mod delivering;
 mod evaluation_due;
 mod heartbeat;
 mod judging;
@@ -42,9 +45,9 @@ use crate::observe::in_flight::InFlight;
 use crate::observe::schedule::Schedule;
 use crate::observe::view::View;
 
+use assigning::Assignments;
 use evaluation_due::EvaluationDue;
 use heartbeat::HeartbeatTimer;
-use notifying::Assignments;
 use persisting::{Noted, Rewrite};
 use scheduling_delay::SchedulingDelay;
 

@@ -8,7 +8,7 @@ use crate::model::incident::{Alarm, Incident, IncidentId};
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::FindingKey;
 
-use super::{Engine, notifying};
+use super::{Engine, delivering};
 
 /// Writing everything anew after a failed persist: what it would have written or deleted is not known one by one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -58,7 +58,7 @@ impl Engine {
         }
         self.store_works = Some(result.is_ok());
         self.counters.persist_failures += u64::from(result.is_err());
-        self.outbox.written(sequence, result.is_ok(), now.mono, notifying::mark_unstored);
+        self.outbox.written(sequence, result.is_ok(), now.mono, delivering::mark_unstored);
         self.is_snapshot_stale = true;
     }
 

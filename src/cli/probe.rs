@@ -233,7 +233,7 @@ fn probes(inventory: &Inventory, settings: &Settings, clock: &Clock) -> BTreeSet
     schedule
         .probes()
         .flat_map(|(probe, _)| {
-            let is_asked = matches!(probe.subject, Subject::Apiserver(..) | Subject::Vip(_));
+            let is_asked = probe.subject.is_api();
             let both = is_asked && probe.kind != ProbeKind::Addresses;
             let kinds: &[ProbeKind] = if both {
                 &[ProbeKind::Livez, ProbeKind::Readyz, ProbeKind::Version]

@@ -223,19 +223,7 @@ impl TlsEndpoint {
 
     /// The protocol that is used there.
     pub(super) const fn alpn(&self) -> Alpn {
-        match self.subject {
-            Subject::EtcdMember(..) => Alpn::Http2,
-            Subject::Vantage
-            | Subject::Reference(_)
-            | Subject::Resolver(_)
-            | Subject::Proxy(_)
-            | Subject::Cluster(_)
-            | Subject::Vip(_)
-            | Subject::Apiserver(..)
-            | Subject::Etcd(..)
-            | Subject::Stored(..)
-            | Subject::Chain(..) => Alpn::Http1,
-        }
+        if self.subject.is_etcd_member() { Alpn::Http2 } else { Alpn::Http1 }
     }
 
     /// A handshake and nothing else. A server that serves its chain and then refuses us counts as seen.

@@ -29,7 +29,7 @@ fn near(rule: RuleId, relation: Relation, key: &FindingKey) -> Option<Near> {
         Relation::SameSubject => Some(Near::At(FindingKey { rule, subject: key.subject.clone() })),
         Relation::SameCluster => key.subject.cluster().map(|_| Near::In(RuleScope::beside(key, rule))),
         Relation::Vantage => {
-            let is_beyond = key.subject.cluster().is_some() || matches!(key.subject, Subject::Proxy(_));
+            let is_beyond = key.subject.cluster().is_some() || key.subject.is_proxy();
             is_beyond.then_some(Near::At(FindingKey { rule, subject: Subject::Vantage }))
         }
     }

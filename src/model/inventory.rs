@@ -11,7 +11,7 @@ use super::certificate::Class;
 use super::host_access::{Credential, HostAccess, Named};
 use super::links::Links;
 use super::rule::{Level, RuleId};
-use super::subject::{Name, Subject};
+use super::subject::{Name, Role, Subject};
 use super::zone::{self, Zone};
 
 /// Everything to watch.
@@ -233,50 +233,33 @@ impl Inventory {
     /// The address configured for `subject`, as a person would write it; empty for what has none of its own.
     #[must_use]
     pub fn address(&self, subject: &Subject) -> &str {
-        self.endpoint(subject).map_or_else(
-            || {
-                let named = |references: &'_ [Reference], name: &Name| {
-                    references.iter().position(|reference| reference.name == *name)
-                };
-                match subject {
-                    Subject::Reference(name) => {
-                        named(&self.references, name).map_or("", |at| self.references[at].address.as_str())
-                    }
-                    Subject::Resolver(name) => {
-                        named(&self.resolvers, name).map_or("", |at| self.resolvers[at].address.as_str())
-                    }
-                    Subject::Proxy(name) => self.proxy(name).map_or("", |proxy| proxy.url.as_str()),
-                    Subject::Vantage
-                    | Subject::Cluster(_)
-                    | Subject::Vip(_)
-                    | Subject::Apiserver(..)
-                    | Subject::Etcd(..)
-                    | Subject::EtcdMember(..)
-                    | Subject::Stored(..)
-                    | Subject::Chain(..) => "",
-                }
-            },
-            |endpoint| endpoint.address.as_str(),
-        )
+        let of_endpoint = self.endpoint(subject).map(|endpoint| endpoint.address.as_str());
+        let of_reference = || self.reference(subject).map(|reference| reference.address.as_str());
+        let of_proxy = || self.proxy(subject).map(|proxy| proxy.url.as_str());
+        of_endpoint.or_else(of_reference).or_else(of_proxy).unwrap_or_default()
     }
 
     /// The endpoint behind `subject`, for subjects that are one.
     #[must_use]
     pub fn endpoint(&self, subject: &Subject) -> Option<&Endpoint> {
-        let cluster = self.clusters.get(subject.cluster()?)?;
-        match subject {
-            Subject::Vip(_) => cluster.vip.as_ref(),
-            Subject::Apiserver(_, name) => cluster.apiservers.get(name),
-            Subject::EtcdMember(_, etcd, member) => cluster.etcds.get(etcd)?.members.get(member),
-            Subject::Vantage
-            | Subject::Reference(_)
-            | Subject::Resolver(_)
-            | Subject::Proxy(_)
-            | Subject::Cluster(_)
-            | Subject::Etcd(..)
-            | Subject::Stored(..)
-            | Subject::Chain(..) => None,
+        let cluster = self.clusters.get(subject.cluster().filter(|_| subject.is_endpoint())?)?;
+        if let Subject::EtcdMember(_, etcd, member) = subject {
+            cluster.etcds.get(etcd)?.members.get(member)
+        } else if let Subject::Apiserver(_, name) = subject {
+            cluster.apiservers.get(name)
+        } else {
+            cluster.vip.as_ref()
         }
+    }
+
+    /// The reference target or resolver that `subject` is.
+    #[must_use]
+    pub fn reference(&self, subject: &Subject) -> Option<&Reference> {
+        if subject.role() != Role::Outside {
+            return None;
+        }
+        let list = if subject.is_resolver() { &self.resolvers } else { &self.references };
+        list.iter().find(|known| known.name.as_str() == subject.short())
     }
 
     /// The sources of stored items of a cluster, or of the vantage.
@@ -295,15 +278,20 @@ impl Inventory {
         self.clusters.get(cluster)?.etcds.get(etcd)
     }
 
+    /// Subjects of the members of the etcd cluster that `subject` is; none for anything else.
+    pub fn members<'a>(&'a self, subject: &'a Subject) -> impl Iterator<Item = Subject> + 'a {
+        let names = self.etcd(subject).into_iter().flat_map(|etcd| etcd.members.keys());
+        names.filter_map(|name| subject.member(name))
+    }
+
     /// Whether `subject` is probed, or consists of subjects that are.
     #[must_use]
     pub fn watches(&self, subject: &Subject) -> bool {
         let cluster = |name| self.clusters.get(name);
         match subject {
             Subject::Vantage => true,
-            Subject::Reference(name) => self.references.iter().any(|known| known.name == *name),
-            Subject::Resolver(name) => self.resolvers.iter().any(|known| known.name == *name),
-            Subject::Proxy(name) => self.proxy(name).is_some(),
+            Subject::Reference(_) | Subject::Resolver(_) => self.reference(subject).is_some(),
+            Subject::Proxy(_) => self.proxy(subject).is_some(),
             Subject::Cluster(name) => cluster(name).is_some(),
             Subject::Etcd(name, etcd) => cluster(name).is_some_and(|known| known.etcds.contains_key(etcd)),
             Subject::Chain(name, etcd, _) => cluster(name).is_some_and(|known| match etcd {
@@ -318,22 +306,9 @@ impl Inventory {
     /// Whether an answer of `subject` proves that our path to the outside works.
     #[must_use]
     pub fn is_remote(&self, subject: &Subject) -> bool {
-        let remote = |references: &[Reference], name: &Name| {
-            references.iter().any(|reference| reference.name == *name && !reference.is_loopback)
-        };
-        match subject {
-            Subject::Reference(name) => remote(&self.references, name),
-            Subject::Resolver(name) => remote(&self.resolvers, name),
-            Subject::Vip(_) | Subject::Apiserver(..) | Subject::EtcdMember(..) => {
-                self.endpoint(subject).is_some_and(|endpoint| !endpoint.is_loopback)
-            }
-            Subject::Vantage
-            | Subject::Proxy(_)
-            | Subject::Cluster(_)
-            | Subject::Etcd(..)
-            | Subject::Stored(..)
-            | Subject::Chain(..) => false,
-        }
+        let is_loopback = self.endpoint(subject).map(|endpoint| endpoint.is_loopback);
+        let is_loopback = is_loopback.or_else(|| self.reference(subject).map(|reference| reference.is_loopback));
+        is_loopback.is_some_and(|is_loopback| !is_loopback)
     }
 
     /// The proxies, each with the clusters behind it.
@@ -348,25 +323,15 @@ impl Inventory {
         proxies
     }
 
-    fn proxy(&self, name: &Name) -> Option<&Proxy> {
+    fn proxy(&self, subject: &Subject) -> Option<&Proxy> {
+        let Subject::Proxy(name) = subject else { return None };
         self.clusters.values().filter_map(|cluster| cluster.proxy.as_ref()).find(|proxy| proxy.name == *name)
     }
 
     /// The proxy that `subject` is probed through.
     #[must_use]
     pub fn proxy_before(&self, subject: &Subject) -> Option<&Proxy> {
-        match subject {
-            Subject::Vip(cluster) | Subject::Apiserver(cluster, _) => self.clusters.get(cluster)?.proxy.as_ref(),
-            Subject::Vantage
-            | Subject::Reference(_)
-            | Subject::Resolver(_)
-            | Subject::Proxy(_)
-            | Subject::Cluster(_)
-            | Subject::Etcd(..)
-            | Subject::EtcdMember(..)
-            | Subject::Stored(..)
-            | Subject::Chain(..) => None,
-        }
+        self.clusters.get(subject.cluster().filter(|_| subject.is_api())?)?.proxy.as_ref()
     }
 
     /// Reference targets and resolvers outside this machine.

@@ -11,6 +11,7 @@ use super::etcd::{EtcdAlarm, MemberAnswer, MemberHealth, MemberListing, MemberMe
 use super::health::{Health, Version};
 use super::phase::{Cause, Phases, Unseen};
 use super::probe::{Greeting, Probe, ProbeId};
+use super::subject::Subject;
 use super::time::Now;
 use super::vantage::{OwnClock, ResolverAnswer};
 
@@ -42,6 +43,14 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// The answers of a round, each with the member of the probed etcd cluster that gave it.
+    pub fn by_member<'a, T>(
+        &'a self,
+        answers: &'a [MemberAnswer<T>],
+    ) -> impl Iterator<Item = (Subject, &'a MemberAnswer<T>)> {
+        answers.iter().filter_map(|answer| Some((self.probe.subject.member(&answer.member)?, answer)))
+    }
+
     /// Whether a part of it was refused for a credential of ours that cannot be used.
     #[must_use]
     pub fn blames_us(&self) -> bool {

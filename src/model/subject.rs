@@ -50,6 +50,26 @@ pub enum Subject {
     Chain(Name, Option<Name>, Distrust),
 }
 
+/// What a subject is to whoever decides how and how often to probe it, and what its answers prove.
+///
+/// A new kind of subject is added above and gets its role here. What depends on the role is decided by exhaustive
+/// matches on it; everything else asks the subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Our own side: the machine vedette runs on, and proxies on the way.
+    OwnSide,
+    /// A place outside every cluster that is asked to prove our path.
+    Outside,
+    /// A whole cluster: what is known of it comes from its parts.
+    Cluster,
+    /// Answers as a kube-apiserver: an instance, or the address in front of them.
+    Api,
+    /// An etcd cluster or one of its members, which are asked in rounds.
+    Etcd,
+    /// Something that was found by probes of other subjects: a stored certificate, a refused chain.
+    Item,
+}
+
 /// Why a text is not a [`Subject`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is no subject; write CLUSTER, CLUSTER/vip, CLUSTER/apiserver/NAME or CLUSTER/etcd/NAME[/MEMBER]")]
@@ -146,22 +166,120 @@ impl Subject {
         }
     }
 
+    /// How it is probed, and what that proves.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        match self {
+            Self::Vantage | Self::Proxy(_) => Role::OwnSide,
+            Self::Reference(_) | Self::Resolver(_) => Role::Outside,
+            Self::Cluster(_) => Role::Cluster,
+            Self::Vip(_) | Self::Apiserver(..) => Role::Api,
+            Self::Etcd(..) | Self::EtcdMember(..) => Role::Etcd,
+            Self::Stored(..) | Self::Chain(..) => Role::Item,
+        }
+    }
+
+    /// Whether it is one server of a cluster with an address of its own.
+    #[must_use]
+    pub const fn is_endpoint(&self) -> bool {
+        matches!(self, Self::Vip(_) | Self::Apiserver(..) | Self::EtcdMember(..))
+    }
+
+    /// Whether it answers as a kube-apiserver: an instance, or the address in front of them.
+    #[must_use]
+    pub const fn is_api(&self) -> bool {
+        matches!(self.role(), Role::Api)
+    }
+
+    /// Whether it is the address that clients use, in front of the instances.
+    #[must_use]
+    pub const fn is_vip(&self) -> bool {
+        matches!(self, Self::Vip(_))
+    }
+
+    /// Whether it is one kube-apiserver instance.
+    #[must_use]
+    pub const fn is_apiserver(&self) -> bool {
+        matches!(self, Self::Apiserver(..))
+    }
+
+    /// Whether it is a whole etcd cluster.
+    #[must_use]
+    pub const fn is_etcd(&self) -> bool {
+        matches!(self, Self::Etcd(..))
+    }
+
+    /// Whether it is one member of an etcd cluster.
+    #[must_use]
+    pub const fn is_etcd_member(&self) -> bool {
+        matches!(self, Self::EtcdMember(..))
+    }
+
+    /// Whether it is a whole cluster.
+    #[must_use]
+    pub const fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+
+    /// Whether it is a DNS server that the vantage relies on.
+    #[must_use]
+    pub const fn is_resolver(&self) -> bool {
+        matches!(self, Self::Resolver(_))
+    }
+
+    /// Whether it is a proxy that clusters are reached through.
+    #[must_use]
+    pub const fn is_proxy(&self) -> bool {
+        matches!(self, Self::Proxy(_))
+    }
+
+    /// Whether it is something in a file.
+    #[must_use]
+    pub const fn is_stored(&self) -> bool {
+        matches!(self, Self::Stored(..))
+    }
+
     /// The etcd cluster that a member belongs to, or the etcd cluster itself.
     #[must_use]
     pub fn etcd(&self) -> Option<Self> {
+        if let Self::Etcd(cluster, etcd) | Self::EtcdMember(cluster, etcd, _) = self {
+            Some(Self::Etcd(cluster.clone(), etcd.clone()))
+        } else {
+            None
+        }
+    }
+
+    /// The name of that etcd cluster.
+    #[must_use]
+    pub const fn etcd_name(&self) -> Option<&Name> {
+        if let Self::Etcd(_, etcd) | Self::EtcdMember(_, etcd, _) = self { Some(etcd) } else { None }
+    }
+
+    /// The member `name` of this etcd cluster; `None` where this is no etcd cluster.
+    #[must_use]
+    pub fn member(&self, name: &Name) -> Option<Self> {
+        if let Self::Etcd(cluster, etcd) = self {
+            Some(Self::EtcdMember(cluster.clone(), etcd.clone(), name.clone()))
+        } else {
+            None
+        }
+    }
+
+    /// What tells it from others of its cluster and component, as label names and values in reading order.
+    ///
+    /// A member bears the name of its etcd cluster as well, because two of them may use the same member names.
+    #[must_use]
+    pub fn labels(&self) -> Vec<(&'static str, &str)> {
         match self {
-            Self::Etcd(cluster, etcd) | Self::EtcdMember(cluster, etcd, _) => {
-                Some(Self::Etcd(cluster.clone(), etcd.clone()))
+            Self::Vantage | Self::Cluster(_) => Vec::new(),
+            Self::Reference(_) | Self::Resolver(_) | Self::Proxy(_) | Self::Vip(_) | Self::Apiserver(..) => {
+                vec![("instance", self.short())]
             }
-            Self::Vantage
-            | Self::Reference(_)
-            | Self::Resolver(_)
-            | Self::Proxy(_)
-            | Self::Cluster(_)
-            | Self::Vip(_)
-            | Self::Apiserver(..)
-            | Self::Stored(..)
-            | Self::Chain(..) => None,
+            Self::Etcd(_, etcd) => vec![("etcd", etcd.as_str())],
+            Self::EtcdMember(_, etcd, member) => vec![("etcd", etcd.as_str()), ("instance", member.as_str())],
+            Self::Stored(_, name) => vec![("item", name.as_str())],
+            Self::Chain(_, None, reason) => vec![("item", reason.as_str())],
+            Self::Chain(_, Some(etcd), reason) => vec![("etcd", etcd.as_str()), ("item", reason.as_str())],
         }
     }
 }
@@ -233,26 +351,48 @@ impl From<Subject> for String {
 mod tests {
     use super::*;
 
+    /// One subject of each kind, with and without what may be absent.
+    const TEXTS: [&str; 13] = [
+        "vantage",
+        "vantage/reference/relay",
+        "vantage/resolver/10.0.0.53:53",
+        "vantage/proxy/squid.example:3128",
+        "prod-eu1",
+        "prod-eu1/vip",
+        "prod-eu1/apiserver/api-1",
+        "prod-eu1/etcd/main",
+        "prod-eu1/etcd/main/etcd-1",
+        "prod-eu1/stored/5a5a5a5a5a5a5a5a",
+        "vantage/stored/own-mail-ca",
+        "prod-eu1/chain/unknown_authority",
+        "prod-eu1/chain/wrong_name/main",
+    ];
+
     #[test]
     fn every_subject_reads_back_from_its_text() {
-        for text in [
-            "vantage",
-            "vantage/reference/relay",
-            "vantage/resolver/10.0.0.53:53",
-            "vantage/proxy/squid.example:3128",
-            "prod-eu1",
-            "prod-eu1/vip",
-            "prod-eu1/apiserver/api-1",
-            "prod-eu1/etcd/main",
-            "prod-eu1/etcd/main/etcd-1",
-            "prod-eu1/stored/5a5a5a5a5a5a5a5a",
-            "vantage/stored/own-mail-ca",
-            "prod-eu1/chain/unknown_authority",
-            "prod-eu1/chain/wrong_name/main",
-        ] {
+        for text in TEXTS {
             let subject: Subject = text.parse().unwrap();
 
             assert_eq!(subject.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn cluster_component_and_labels_tell_every_subject_apart() {
+        let subjects = TEXTS.map(|text| text.parse::<Subject>().unwrap());
+        let told = subjects.iter().map(|subject| (subject.cluster(), subject.component(), subject.labels()));
+
+        assert_eq!(told.collect::<std::collections::BTreeSet<_>>().len(), TEXTS.len());
+    }
+
+    #[test]
+    fn only_an_etcd_cluster_has_members_and_they_belong_to_it() {
+        let name: Name = "etcd-1".parse().unwrap();
+        for subject in TEXTS.map(|text| text.parse::<Subject>().unwrap()) {
+            let member = subject.member(&name);
+
+            assert_eq!(member.is_some(), subject.is_etcd(), "{subject}");
+            assert!(member.is_none_or(|member| member.is_etcd_member() && member.etcd() == Some(subject)));
         }
     }
 

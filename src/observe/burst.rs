@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::model::inventory::Inventory;
 use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
-use crate::model::subject::{Name, Subject};
+use crate::model::subject::{Name, Role, Subject};
 use crate::model::time::{Mono, Now};
 
 use super::budget::{PACE, Urgency};
@@ -216,22 +216,19 @@ impl Bursts {
 
 /// The probe that decides about `subject`, over a new connection.
 fn own_probe(subject: &Subject, inventory: &Inventory) -> Option<Probe> {
-    let kind = match subject {
-        Subject::Apiserver(..) | Subject::Vip(_) => ProbeKind::Readyz,
-        Subject::Reference(_) => ProbeKind::Reference,
-        Subject::Resolver(_) => ProbeKind::Resolver,
-        Subject::Etcd(..) | Subject::EtcdMember(..) => {
-            return subject.etcd().map(|etcd| {
-                let is_metrics_only = inventory.etcd(&etcd).is_some_and(|known| known.is_metrics_only);
-                let kind = if is_metrics_only { ProbeKind::EtcdHealth } else { ProbeKind::EtcdStatus };
-                Probe::anew(etcd, kind)
-            });
+    match subject.role() {
+        Role::Api => Some(Probe::anew(subject.clone(), ProbeKind::Readyz)),
+        Role::Outside => {
+            let kind = if subject.is_resolver() { ProbeKind::Resolver } else { ProbeKind::Reference };
+            Some(Probe::anew(subject.clone(), kind))
         }
-        Subject::Vantage | Subject::Proxy(_) | Subject::Cluster(_) | Subject::Stored(..) | Subject::Chain(..) => {
-            return None;
-        }
-    };
-    Some(Probe::anew(subject.clone(), kind))
+        Role::Etcd => subject.etcd().map(|etcd| {
+            let is_metrics_only = inventory.etcd(&etcd).is_some_and(|known| known.is_metrics_only);
+            let kind = if is_metrics_only { ProbeKind::EtcdHealth } else { ProbeKind::EtcdStatus };
+            Probe::anew(etcd, kind)
+        }),
+        Role::OwnSide | Role::Cluster | Role::Item => None,
+    }
 }
 
 /// Probes of everything that could be the cause, or that a statement about `subject` depends on: in one cluster these
@@ -250,7 +247,7 @@ fn cause_probes(subject: &Subject, inventory: &Inventory) -> Vec<Probe> {
 /// Probes of a few clusters when a reference target or a resolver is silent: one answer shows that our own network
 /// works, without waiting for the intervals of their own probes.
 fn witness_probes(subject: &Subject, inventory: &Inventory) -> Vec<Probe> {
-    if !matches!(subject, Subject::Reference(_) | Subject::Resolver(_)) {
+    if subject.role() != Role::Outside {
         return Vec::new();
     }
     let of_cluster = |name: &Name| -> Vec<Probe> {

@@ -130,11 +130,9 @@ fn members<T>(
     answers: &[MemberAnswer<T>],
     text: impl Fn(&T) -> (bool, String),
 ) -> Vec<ProbeLine> {
-    let Subject::Etcd(cluster, etcd) = &observation.probe.subject else { return Vec::new() };
-    answers
-        .iter()
-        .map(|answer| {
-            let member = Subject::EtcdMember(cluster.clone(), etcd.clone(), answer.member.clone());
+    observation
+        .by_member(answers)
+        .map(|(member, answer)| {
             let (good, outcome) = match &answer.answer {
                 Ok(seen) => {
                     let (good, text) = text(seen);

@@ -32,9 +32,7 @@ pub fn count(cluster_snapshot: &mut ClusterSnapshot, observation: &Observation) 
 }
 
 fn count_round<T>(cluster_snapshot: &mut ClusterSnapshot, observation: &Observation, answers: &[MemberAnswer<T>]) {
-    let Subject::Etcd(cluster, etcd) = &observation.probe.subject else { return };
-    for answer in answers {
-        let member = Subject::EtcdMember(cluster.clone(), etcd.clone(), answer.member.clone());
+    for (member, answer) in observation.by_member(answers) {
         let outcome = answer.answer.as_ref().map(|_| OK).map_err(|unseen| *unseen);
         add(cluster_snapshot, observation, &member, &answer.phases, outcome);
     }

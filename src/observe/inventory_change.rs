@@ -5,7 +5,7 @@
 //! probed again. Called by the view and by the engine.
 
 use crate::model::inventory::{Inventory, Reference};
-use crate::model::subject::{Name, Subject};
+use crate::model::subject::{Role, Subject};
 
 /// A change of the inventory.
 #[derive(Debug, Clone, Copy)]
@@ -50,21 +50,11 @@ impl<'a> InventoryChange<'a> {
     pub fn listens_as_before(self, subject: &Subject) -> bool {
         let Some(etcd) = subject.etcd() else { return true };
         let known = |inventory: &'a Inventory| inventory.etcd(&etcd).map(|known| &known.listeners);
-        match subject {
-            Subject::EtcdMember(_, _, member) => {
-                let own = |inventory| known(inventory).and_then(|listeners| listeners.get(member));
-                own(self.old) == own(self.new)
-            }
-            Subject::Vantage
-            | Subject::Reference(_)
-            | Subject::Resolver(_)
-            | Subject::Proxy(_)
-            | Subject::Cluster(_)
-            | Subject::Vip(_)
-            | Subject::Apiserver(..)
-            | Subject::Etcd(..)
-            | Subject::Stored(..)
-            | Subject::Chain(..) => known(self.old) == known(self.new),
+        if let Subject::EtcdMember(_, _, member) = subject {
+            let own = |inventory| known(inventory).and_then(|listeners| listeners.get(member));
+            own(self.old) == own(self.new)
+        } else {
+            known(self.old) == known(self.new)
         }
     }
 
@@ -74,30 +64,26 @@ impl<'a> InventoryChange<'a> {
     }
 
     fn is_same_place(self, subject: &Subject) -> bool {
-        match subject {
+        match subject.role() {
             // The path through a cluster's proxy is tracked under the cluster's name.
-            Subject::Cluster(name) => {
-                let way = |inventory: &'a Inventory| inventory.clusters.get(name).map(|known| &known.proxy);
+            Role::Cluster => {
+                let known = |inventory: &'a Inventory| inventory.clusters.get(subject.cluster()?);
+                let way = |inventory| known(inventory).map(|cluster| &cluster.proxy);
                 way(self.old) == way(self.new)
             }
-            Subject::Vantage | Subject::Proxy(_) | Subject::Stored(..) | Subject::Chain(..) => true,
-            Subject::Reference(_) | Subject::Resolver(_) => self.old.address(subject) == self.new.address(subject),
-            Subject::Vip(_) | Subject::Apiserver(..) | Subject::EtcdMember(..) => {
+            Role::OwnSide | Role::Item => true,
+            Role::Outside => self.old.address(subject) == self.new.address(subject),
+            // A round asks all members, and a vote counts them.
+            Role::Etcd if subject.is_etcd() => {
+                self.old.members(subject).eq(self.new.members(subject))
+                    && self.new.members(subject).all(|member| self.is_same_place(&member))
+            }
+            Role::Api | Role::Etcd => {
                 let place = |inventory: &'a Inventory| {
                     let proxy = inventory.proxy_before(subject);
                     inventory.endpoint(subject).map(|endpoint| (&endpoint.address, &endpoint.server_name, proxy))
                 };
                 place(self.old) == place(self.new)
-            }
-            // A round asks all members, and a vote counts them.
-            Subject::Etcd(cluster, etcd) => {
-                let members = |inventory: &'a Inventory| -> Vec<Name> {
-                    let known = inventory.clusters.get(cluster).and_then(|known| known.etcds.get(etcd));
-                    known.map(|etcd| etcd.members.keys().cloned().collect()).unwrap_or_default()
-                };
-                let member = |name: &Name| Subject::EtcdMember(cluster.clone(), etcd.clone(), name.clone());
-                members(self.old) == members(self.new)
-                    && members(self.new).iter().all(|name| self.is_same_place(&member(name)))
             }
         }
     }

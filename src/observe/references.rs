@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::inventory::Inventory;
 use crate::model::policy::Policy;
-use crate::model::subject::{Name, Subject};
+use crate::model::subject::{Name, Role, Subject};
 use crate::model::time::Now;
 
 use super::probe_runs::Run;
@@ -131,13 +131,9 @@ impl Hearing {
 }
 
 fn place(subject: &Subject) -> Option<Subject> {
-    match subject {
-        Subject::Reference(_) | Subject::Resolver(_) => Some(subject.clone()),
-        Subject::Cluster(_)
-        | Subject::Vip(_)
-        | Subject::Apiserver(..)
-        | Subject::Etcd(..)
-        | Subject::EtcdMember(..) => subject.cluster().cloned().map(Subject::Cluster),
-        Subject::Vantage | Subject::Proxy(_) | Subject::Stored(..) | Subject::Chain(..) => None,
+    match subject.role() {
+        Role::Outside => Some(subject.clone()),
+        Role::Cluster | Role::Api | Role::Etcd => subject.cluster().cloned().map(Subject::Cluster),
+        Role::OwnSide | Role::Item => None,
     }
 }

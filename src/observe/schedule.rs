@@ -178,9 +178,11 @@ pub fn requests(inventory: &Inventory, probe: &Probe) -> u32 {
         return 0;
     }
     if probe.kind == ProbeKind::Addresses {
-        return if matches!(probe.subject, Subject::EtcdMember(..)) { 0 } else { PLANNED_ADDRESSES };
+        return if probe.subject.is_etcd_member() { 0 } else { PLANNED_ADDRESSES };
     }
-    let Subject::Etcd(..) = &probe.subject else { return 1 };
+    if !probe.subject.is_etcd() {
+        return 1;
+    }
     let Some(etcd) = inventory.etcd(&probe.subject) else { return 0 };
     let asked = if probe.kind == ProbeKind::EtcdMetrics { etcd.listeners.len() } else { etcd.members.len() };
     u32::try_from(asked).unwrap_or(u32::MAX)

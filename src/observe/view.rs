@@ -14,7 +14,7 @@ use crate::model::phase::Unseen;
 use crate::model::policy::Policy;
 use crate::model::probe::{Hello, Probe, ProbeKind};
 use crate::model::snapshot::ClusterSnapshot;
-use crate::model::subject::{Name, Subject};
+use crate::model::subject::{Name, Role, Subject};
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::Symptom;
 
@@ -73,15 +73,11 @@ impl Aspect {
     #[must_use]
     pub fn freshness(self, subject: &Subject, policy: &Policy) -> Duration {
         let interval = match self {
-            Self::Answer => match subject {
-                Subject::Vip(_) => policy.vip_interval,
-                Subject::Etcd(..) | Subject::EtcdMember(..) => policy.etcd_status_interval,
-                Subject::Vantage | Subject::Reference(_) | Subject::Resolver(_) | Subject::Proxy(_) => {
-                    policy.reference_interval
-                }
-                Subject::Cluster(_) | Subject::Apiserver(..) | Subject::Stored(..) | Subject::Chain(..) => {
-                    policy.readyz_interval
-                }
+            Self::Answer => match subject.role() {
+                Role::Api if subject.is_vip() => policy.vip_interval,
+                Role::Cluster | Role::Api | Role::Item => policy.readyz_interval,
+                Role::Etcd => policy.etcd_status_interval,
+                Role::OwnSide | Role::Outside => policy.reference_interval,
             },
             Self::Ordinary => policy.version_interval,
             Self::Leader | Self::Alarm(_) | Self::Mind | Self::Configured => policy.etcd_status_interval,
@@ -201,7 +197,7 @@ impl View {
         self.sizes.retain(|subject, _| stays(subject));
         self.elections.retain(|subject, _| self.inventory.watches(subject));
         self.dates.retain(stays);
-        self.references.replace(&self.inventory, |place| matches!(place, Subject::Cluster(_)) || stays(place));
+        self.references.replace(&self.inventory, |place| place.is_cluster() || stays(place));
         let has_files = |scope: Option<&Name>| self.inventory.files(scope).is_some_and(|files| !files.is_empty());
         self.shelves.retain(|scope, _| has_files(scope.as_ref()));
         self.moved.retain(|subject, _| self.inventory.watches(subject));
@@ -342,11 +338,9 @@ impl View {
     /// The other members of the etcd of `subject` whose chains were last seen before `since`.
     #[must_use]
     pub fn siblings_unseen_since(&self, subject: &Subject, since: Mono) -> Vec<Subject> {
-        let (Subject::EtcdMember(cluster, ..), Some(etcd)) = (subject, subject.etcd()) else { return Vec::new() };
-        let Some(known) = self.inventory.etcd(&etcd) else { return Vec::new() };
-        let Subject::Etcd(_, name) = &etcd else { return Vec::new() };
+        let Some(etcd) = subject.etcd().filter(|_| subject.is_etcd_member()) else { return Vec::new() };
         let is_old = |other: &Subject| self.served(other).is_some_and(|seen| seen.at.mono < since);
-        known.member_subjects(cluster, name).filter(|other| other != subject && is_old(other)).collect()
+        self.inventory.members(&etcd).filter(|other| other != subject && is_old(other)).collect()
     }
 
     /// What is known of the files of a cluster, or of the vantage; `None` before the first probe of them.

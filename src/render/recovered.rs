@@ -58,17 +58,7 @@ fn named(message: &Message, finding: &Finding) -> Vec<String> {
     if let Evidence::Unread { path, .. } = &finding.evidence {
         return vec![path.clone()];
     }
-    let is_configured = |subject: &Subject| match subject {
-        Subject::Vip(_) | Subject::Apiserver(..) | Subject::EtcdMember(..) => message.addresses.contains_key(subject),
-        Subject::Vantage
-        | Subject::Cluster(_)
-        | Subject::Etcd(..)
-        | Subject::Reference(_)
-        | Subject::Resolver(_)
-        | Subject::Proxy(_)
-        | Subject::Stored(..)
-        | Subject::Chain(..) => true,
-    };
+    let is_configured = |subject: &Subject| !subject.is_endpoint() || message.addresses.contains_key(subject);
     let concerned = finding.concerned().into_iter().filter(is_configured);
     concerned.map(|subject| phrases::place(&subject, &message.addresses)).collect()
 }

@@ -29,8 +29,8 @@ pub(super) fn is_silent(message: &Message, root: &Finding) -> bool {
     let any = |of: fn(&Subject) -> bool| deciding().any(|line| of(&line.probe.subject));
     let Some(first) = deciding().map(|line| line.at).min() else { return false };
     is_gone
-        && any(|subject| matches!(subject, Subject::Apiserver(..)))
-        && any(|subject| matches!(subject, Subject::EtcdMember(..)))
+        && any(Subject::is_apiserver)
+        && any(Subject::is_etcd_member)
         && deciding().all(is_mute)
         && !message.probes.iter().any(|line| line.at >= first && line.outcome.is_ok())
 }

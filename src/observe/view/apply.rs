@@ -1,11 +1,11 @@
 //! How one observation changes what is known.
 
+mod certificates;
+mod rounds;
+
 use std::sync::Arc;
 
-use crate::model::certificate_files::FilesReading;
-use crate::model::etcd::{
-    EtcdAlarm, MemberAnswer, MemberHealth, MemberListing, MemberMetrics, MemberStatus, Quota, QuotaSource, ReadAnswer,
-};
+use crate::model::etcd::MemberAnswer;
 use crate::model::observation::{AddressAnswer, Observation, Reading};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::{Probe, ProbeKind};
@@ -13,15 +13,11 @@ use crate::model::subject::{Name, Subject};
 use crate::model::time::{Now, UnixTime};
 use crate::model::verdict::Symptom;
 use crate::observe::assessment::Assessment;
-use crate::observe::certificate_files::FilesView;
 use crate::observe::client_hello;
-use crate::observe::elections::Led;
 use crate::observe::history;
-use crate::observe::latency;
 use crate::observe::probe_runs::Effect;
-use crate::observe::quorum::{self, Before, Count};
 
-use super::{Aspect, ServedSeen, View};
+use super::{Aspect, View};
 
 /// What one observation changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -179,259 +175,12 @@ impl View {
 
     fn take_greeting(&mut self, observation: &Observation, taken: &mut Taken) {
         let subject = &observation.probe.subject;
-        let Some(greeting) =
-            observation.greeting.filter(|_| matches!(subject, Subject::Apiserver(..) | Subject::Vip(_)))
-        else {
+        let Some(greeting) = observation.greeting.filter(|_| subject.is_api()) else {
             return;
         };
         let hellos = self.hellos.entry(subject.clone()).or_default();
         taken.test = hellos.take(observation.scheduled, greeting, &self.policy).map(|test| (subject.clone(), test));
         taken.is_news |= taken.test.is_some();
-    }
-
-    fn take_status(
-        &mut self,
-        observation: &Observation,
-        answers: &[MemberAnswer<MemberStatus>],
-        now: Now,
-        taken: &mut Taken,
-    ) {
-        let Subject::Etcd(cluster, etcd) = observation.probe.subject.clone() else { return };
-        if quorum::is_spread(answers, self.policy.round_spread) {
-            taken.is_void = true;
-            return;
-        }
-        let member = |name: &Name| Subject::EtcdMember(cluster.clone(), etcd.clone(), name.clone());
-        let known = |name: &Name| self.statuses.get(&member(name)).map(|(_, status)| status);
-        let before = Before {
-            status: &known,
-            list: self.membership(&observation.probe.subject),
-            is_list_asked: self.lists_asked.contains_key(&observation.probe.subject),
-        };
-        let count = quorum::count_with(answers, |name| known(name).is_some_and(|status| status.is_learner), &before);
-        for answer in answers {
-            let subject = member(&answer.member);
-            self.apply_tls_mismatch(observation, &subject, answer);
-            if let Ok(status) = &answer.answer {
-                self.take_member(observation.scheduled, subject, status);
-            }
-        }
-        self.take_count(observation, count, now, taken);
-        self.choose(&observation.probe.subject);
-    }
-
-    /// What a member reports of itself, unless a later probe is known already.
-    fn take_member(&mut self, scheduled: Now, subject: Subject, status: &MemberStatus) {
-        let known = self.statuses.get(&subject);
-        if known.is_some_and(|(at, _)| at.mono > scheduled.mono) {
-            return;
-        }
-        let identity = |status: &MemberStatus| (status.cluster_id, status.member_id);
-        if known.is_some_and(|(_, known)| identity(known) != identity(status)) {
-            // Another member answers there: the growth and quota of the former one do not apply to it.
-            self.sizes.remove(&subject);
-            self.forget_quota(&subject, |_| true);
-        }
-        self.sizes.entry(subject.clone()).or_default().take(scheduled.mono, status.db_size_bytes);
-        match status.db_quota_bytes {
-            Some(bytes) => self.set_quota(subject.clone(), Some(Quota { bytes, source: QuotaSource::Status })),
-            // It reported one and does not any more, as after a downgrade.
-            None => self.forget_quota(&subject, |source| source == QuotaSource::Status),
-        }
-        self.statuses.insert(subject, (scheduled, status.clone()));
-    }
-
-    fn apply_tls_mismatch<T>(&mut self, observation: &Observation, subject: &Subject, answer: &MemberAnswer<T>) {
-        let is_late =
-            self.counts.get(&observation.probe.subject).is_some_and(|(at, _)| at.mono > observation.scheduled.mono);
-        if is_late {
-            return;
-        }
-        match &answer.answer {
-            Err(unseen) if unseen.cause.is_tls_mismatch() => self.tls_mismatch.insert(subject.clone(), *unseen),
-            Ok(_) | Err(_) => self.tls_mismatch.remove(subject),
-        };
-    }
-
-    /// The member lists that etcd's members report. An empty list does not count.
-    fn take_members(&mut self, observation: &Observation, answers: &[MemberAnswer<Vec<MemberListing>>], now: Now) {
-        let Subject::Etcd(cluster, etcd) = observation.probe.subject.clone() else { return };
-        let scheduled = observation.scheduled;
-        for answer in answers {
-            let Ok(list) = &answer.answer else { continue };
-            let member = Subject::EtcdMember(cluster.clone(), etcd.clone(), answer.member.clone());
-            let is_latest = self.member_lists.get(&member).is_none_or(|(at, _)| at.mono <= scheduled.mono);
-            if is_latest && !list.is_empty() {
-                self.member_lists.insert(member, (scheduled, list.clone()));
-            }
-        }
-        let subject = &observation.probe.subject;
-        let asked = self.lists_asked.entry(subject.clone()).or_insert(scheduled.mono);
-        *asked = (*asked).max(scheduled.mono);
-        self.choose(subject);
-        let assessment = match self.membership(subject).filter(|list| list.at == scheduled) {
-            Some(list) if list.unstarted().is_empty() => Assessment::Good,
-            Some(_) => Assessment::Bad(Symptom::Status(0)),
-            None => Assessment::Unclear,
-        };
-        self.follow(subject, Aspect::Started, scheduled, assessment, now);
-    }
-
-    fn take_health(
-        &mut self,
-        observation: &Observation,
-        answers: &[MemberAnswer<MemberHealth>],
-        now: Now,
-        taken: &mut Taken,
-    ) {
-        let Subject::Etcd(cluster, etcd) = observation.probe.subject.clone() else { return };
-        if quorum::is_spread(answers, self.policy.round_spread) {
-            taken.is_void = true;
-            return;
-        }
-        for answer in answers {
-            let member = Subject::EtcdMember(cluster.clone(), etcd.clone(), answer.member.clone());
-            self.apply_tls_mismatch(observation, &member, answer);
-        }
-        let count = quorum::count_healths(answers, |name| {
-            let member = Subject::EtcdMember(cluster.clone(), etcd.clone(), name.clone());
-            self.metrics.get(&member).is_some_and(|(_, page)| page.is_learner == Some(true))
-        });
-        self.take_count(observation, count, now, taken);
-    }
-
-    fn take_metrics(
-        &mut self,
-        observation: &Observation,
-        answers: &[MemberAnswer<MemberMetrics>],
-        now: Now,
-        taken: &mut Taken,
-    ) {
-        let Subject::Etcd(cluster, etcd) = &observation.probe.subject else { return };
-        // Where there are client ports, the statuses report the same, and more often.
-        if self.inventory.etcd(&observation.probe.subject).is_some_and(|known| known.is_metrics_only) {
-            let (subject, assessment) = (&observation.probe.subject, quorum::pages_as_configured(answers));
-            let effect = self.follow(subject, Aspect::ConfiguredPages, observation.scheduled, assessment, now);
-            if effect == Effect::TurnedBad {
-                taken.repeat.push((observation.probe.clone(), observation.scheduled));
-            }
-        }
-        for answer in answers {
-            let Ok(page) = &answer.answer else { continue };
-            let member = Subject::EtcdMember(cluster.clone(), etcd.clone(), answer.member.clone());
-            let known = self.metrics.get(&member);
-            if known.is_some_and(|(at, _)| at.mono >= observation.scheduled.mono) {
-                continue;
-            }
-            let same = known.filter(|(_, known)| known.started == page.started);
-            let slowest = same.map(|(at, known)| {
-                let over = observation.scheduled.mono.since(at.mono);
-                latency::slowest(known, page, over)
-            });
-            let told = page.db_quota_bytes.map(|bytes| Quota { bytes, source: QuotaSource::Metrics });
-            self.metrics.insert(member.clone(), (observation.scheduled, page.clone()));
-            if let Some(cluster_snapshot) = self.pictures.get_mut(cluster) {
-                Arc::make_mut(cluster_snapshot).members.entry(member.clone()).or_default().slowest = slowest;
-            }
-            let is_only_source = !self.statuses.contains_key(&member);
-            if let Some(bytes) = page.db_size_bytes.filter(|_| is_only_source) {
-                self.sizes.entry(member.clone()).or_default().take(observation.scheduled.mono, bytes);
-            }
-            let tells_itself = self.statuses.get(&member).is_some_and(|(_, status)| status.db_quota_bytes.is_some());
-            if !tells_itself {
-                match told {
-                    Some(_) => self.set_quota(member, told),
-                    None => self.forget_quota(&member, |source| source == QuotaSource::Metrics),
-                }
-            }
-        }
-    }
-
-    /// Forgets a quota of that source.
-    fn forget_quota(&mut self, member: &Subject, is_void: impl Fn(QuotaSource) -> bool) {
-        let cluster_snapshot = member.cluster().and_then(|cluster| self.pictures.get_mut(cluster));
-        let Some(cluster_snapshot) = cluster_snapshot else { return };
-        let quota = cluster_snapshot.members.get(member).and_then(|facts| facts.quota);
-        if quota.is_some_and(|quota| is_void(quota.source)) {
-            Arc::make_mut(cluster_snapshot).members.entry(member.clone()).or_default().quota = None;
-        }
-    }
-
-    /// A quota that is not reported leaves the known one as it is.
-    fn set_quota(&mut self, member: Subject, quota: Option<Quota>) {
-        let cluster_snapshot = member.cluster().and_then(|cluster| self.pictures.get_mut(cluster));
-        if let (Some(cluster_snapshot), Some(_)) = (cluster_snapshot, quota)
-            && cluster_snapshot.members.get(&member).and_then(|facts| facts.quota) != quota
-        {
-            Arc::make_mut(cluster_snapshot).members.entry(member).or_default().quota = quota;
-        }
-    }
-
-    fn take_count(&mut self, observation: &Observation, count: Count, now: Now, taken: &mut Taken) {
-        let Subject::Etcd(cluster, etcd) = observation.probe.subject.clone() else { return };
-        let member = |name: &Name| Subject::EtcdMember(cluster.clone(), etcd.clone(), name.clone());
-        for (name, assessment) in &count.members {
-            self.note(member(name), Aspect::Answer, observation.scheduled, assessment.clone(), now, taken);
-        }
-        for (name, assessment) in &count.minds {
-            self.note(member(name), Aspect::Mind, observation.scheduled, assessment.clone(), now, taken);
-        }
-        let subject = observation.probe.subject.clone();
-        self.note(subject.clone(), Aspect::Leader, observation.scheduled, count.leader.clone(), now, taken);
-        let configured = count.as_configured.clone();
-        self.note(subject.clone(), Aspect::Configured, observation.scheduled, configured, now, taken);
-        for (kind, assessment) in &count.raised {
-            self.note(subject.clone(), Aspect::Alarm(*kind), observation.scheduled, assessment.clone(), now, taken);
-        }
-        let is_latest = self.counts.get(&subject).is_none_or(|(at, _)| at.mono <= observation.scheduled.mono);
-        if is_latest {
-            if let (Some(leader), Some(term)) = (count.agreed, count.term) {
-                let window = self.policy.flap_window;
-                let led = Led { cluster: count.cluster, term, leader };
-                self.elections.entry(subject.clone()).or_default().take(observation.scheduled, led, window);
-            }
-            self.counts.insert(subject, (observation.scheduled, count));
-        }
-    }
-
-    fn take_reads(
-        &mut self,
-        observation: &Observation,
-        answers: &[MemberAnswer<ReadAnswer>],
-        now: Now,
-        taken: &mut Taken,
-    ) {
-        let Subject::Etcd(cluster, etcd) = observation.probe.subject.clone() else { return };
-        let member = |name: &Name| Subject::EtcdMember(cluster.clone(), etcd.clone(), name.clone());
-        let signs = quorum::reads(answers, |name| {
-            self.statuses.get(&member(name)).is_some_and(|(_, status)| status.is_learner)
-        });
-        for (name, assessment) in signs {
-            self.note(member(&name), Aspect::Read, observation.scheduled, assessment, now, taken);
-        }
-    }
-
-    fn take_alarms(
-        &mut self,
-        observation: &Observation,
-        answers: &[MemberAnswer<Vec<EtcdAlarm>>],
-        now: Now,
-        taken: &mut Taken,
-    ) {
-        let subject = &observation.probe.subject;
-        let (alarms, signs) = quorum::listed_alarms(answers);
-        for (kind, assessment) in signs {
-            if self.follow(subject, Aspect::ListedAlarm(kind), observation.scheduled, assessment, now)
-                == Effect::TurnedBad
-            {
-                taken.repeat.push((observation.probe.clone(), observation.scheduled));
-            }
-        }
-        let is_seen = answers.iter().any(|answer| answer.answer.is_ok());
-        let is_latest = self.alarm_lists.get(subject).is_none_or(|(at, _)| at.mono <= observation.scheduled.mono);
-        if is_seen && is_latest {
-            self.alarm_lists.insert(subject.clone(), (observation.scheduled, alarms));
-        }
     }
 
     fn follow(
@@ -486,65 +235,6 @@ impl View {
             Effect::Late => taken.is_late = true,
             Effect::TurnedGood | Effect::Same => {}
         }
-    }
-
-    fn take_files(&mut self, observation: &Observation, reading: &Arc<FilesReading>) {
-        let scope = observation.probe.subject.cluster().cloned();
-        let before = self.shelves.get(&scope);
-        if before.is_some_and(|before| before.at().mono > observation.scheduled.mono) {
-            return;
-        }
-        let Some(watches) = self.inventory.files(scope.as_ref()) else { return };
-        let cluster = scope.as_ref().and_then(|name| self.inventory.clusters.get_key_value(name));
-        // A balancer serves what its instances serve, so a certificate is for it only where there are no instances or a
-        // source says so.
-        let is_meant = |subject: &Subject, has_instances: bool| {
-            let is_said = watches.values().any(|watch| watch.serves.as_ref() == Some(subject));
-            is_said || !has_instances || !matches!(subject, Subject::Vip(_))
-        };
-        let endpoints = cluster.into_iter().flat_map(|(name, cluster)| {
-            let has_instances = !cluster.apiservers.is_empty();
-            cluster.served_subjects(name).filter(move |subject| is_meant(subject, has_instances))
-        });
-        let served: Vec<_> = endpoints
-            .filter_map(|subject| {
-                let leaf = self.served.get(&subject)?.served.leaf().map(Arc::clone)?;
-                Some((subject, leaf))
-            })
-            .collect();
-        let files_view = FilesView::after(before, reading, observation.scheduled, watches, &served);
-        if let Some(cluster_snapshot) = scope.as_ref().and_then(|cluster| self.pictures.get_mut(cluster)) {
-            Arc::make_mut(cluster_snapshot).stored = Some((observation.scheduled.wall, Arc::clone(reading)));
-        }
-        self.shelves.insert(scope, files_view);
-    }
-
-    fn take_served(&mut self, observation: &Observation, taken: &mut Taken) {
-        let Some(served) = &observation.served else { return };
-        let subject = &observation.probe.subject;
-        let known = self.served.get(subject);
-        if known.is_some_and(|known| known.at.mono > observation.scheduled.mono) {
-            return;
-        }
-        if let Some(cluster_snapshot) = subject.cluster().and_then(|cluster| self.pictures.get_mut(cluster)) {
-            Arc::make_mut(cluster_snapshot)
-                .served
-                .insert(subject.clone(), (observation.scheduled.wall, Arc::clone(served)));
-        }
-        // A chain of which nothing can be read is shown, but not evaluated.
-        let Some(leaf) = served.leaf() else { return };
-        let same = known.filter(|known| known.served.leaf().map(|leaf| leaf.fingerprint) == Some(leaf.fingerprint));
-        let (repeats, since) =
-            same.map_or((1, observation.scheduled), |same| (same.repeats.saturating_add(1), same.since));
-        let has_ended = served.earliest().is_some_and(|first| first.not_after < observation.scheduled.wall);
-        let mut trusting = known.map(|known| known.trusting.clone()).unwrap_or_default();
-        let is_refused_anew = trusting.take(served.trust, observation.scheduled, &self.policy);
-        taken.is_news |= repeats == 1 || is_refused_anew;
-        if has_ended && repeats == 1 || is_refused_anew {
-            taken.doubtful_chain = Some(subject.clone());
-        }
-        let seen = ServedSeen { at: observation.scheduled, served: Arc::clone(served), repeats, since, trusting };
-        self.served.insert(subject.clone(), seen);
     }
 
     fn take_offset(&mut self, observation: &Observation) {

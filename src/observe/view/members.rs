@@ -70,11 +70,6 @@ impl View {
 
     /// The members of `etcd` that are watched.
     fn watched_members<'a>(&'a self, etcd: &'a Subject) -> impl Iterator<Item = Subject> + 'a {
-        let known = if let Subject::Etcd(cluster, name) = etcd {
-            self.inventory().etcd(etcd).map(|known| known.member_subjects(cluster, name))
-        } else {
-            None
-        };
-        known.into_iter().flatten()
+        self.inventory().members(etcd)
     }
 }

@@ -9,7 +9,7 @@ use crate::model::probe::ProbeKind;
 use crate::model::subject::Subject;
 
 use super::family::{Family, count, flag};
-use super::rounds::{fresh_rounds, healths, member, statuses};
+use super::rounds::{fresh_rounds, healths, statuses};
 use super::sample::Labels;
 use super::{Page, etcd_page};
 
@@ -94,13 +94,13 @@ fn alarms(page: Page<'_>) -> Family {
 /// Members that answered, each with the alarms it knows.
 fn reported(observation: &Observation) -> Vec<(Subject, &[EtcdAlarm])> {
     match &observation.outcome {
-        Ok(Reading::EtcdStatus(answers)) => answers
-            .iter()
-            .filter_map(|answer| Some((member(observation, answer)?, answer.answer.as_ref().ok()?.alarms.as_slice())))
+        Ok(Reading::EtcdStatus(answers)) => observation
+            .by_member(answers)
+            .filter_map(|(member, answer)| Some((member, answer.answer.as_ref().ok()?.alarms.as_slice())))
             .collect(),
-        Ok(Reading::EtcdAlarms(answers)) => answers
-            .iter()
-            .filter_map(|answer| Some((member(observation, answer)?, answer.answer.as_ref().ok()?.as_slice())))
+        Ok(Reading::EtcdAlarms(answers)) => observation
+            .by_member(answers)
+            .filter_map(|(member, answer)| Some((member, answer.answer.as_ref().ok()?.as_slice())))
             .collect(),
         _ => Vec::new(),
     }

@@ -12,7 +12,7 @@ use crate::model::subject::Subject;
 
 use super::Page;
 use super::family::{Family, count, flag};
-use super::rounds::{fresh_rounds, member, statuses};
+use super::rounds::{fresh_rounds, statuses};
 use super::sample::Labels;
 
 pub(super) fn families(page: Page<'_>) -> Vec<Family> {
@@ -108,10 +108,10 @@ fn facts<'a>(page: Page<'a>, member: &Subject) -> Option<&'a MemberFacts> {
 
 fn of(observation: &Observation) -> Vec<(Subject, &MemberMetrics)> {
     match &observation.outcome {
-        Ok(Reading::EtcdMetrics(answers)) => {
-            let read = |answer| Some((member(observation, answer)?, answer.answer.as_ref().ok()?));
-            answers.iter().filter_map(read).collect()
-        }
+        Ok(Reading::EtcdMetrics(answers)) => observation
+            .by_member(answers)
+            .filter_map(|(member, answer)| Some((member, answer.answer.as_ref().ok()?)))
+            .collect(),
         _ => Vec::new(),
     }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::model::observation::Observation;
 use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
-use crate::model::subject::Subject;
 
 use super::Page;
 
@@ -21,7 +20,7 @@ pub(in crate::render) fn is_fresh(page: Page<'_>, observation: &Observation) -> 
 
 fn interval(probe: &Probe, policy: &Policy) -> Duration {
     match probe.kind {
-        ProbeKind::Readyz if matches!(probe.subject, Subject::Vip(_)) => policy.vip_interval,
+        ProbeKind::Readyz if probe.subject.is_vip() => policy.vip_interval,
         ProbeKind::Readyz => policy.readyz_interval,
         ProbeKind::Livez | ProbeKind::Version => policy.version_interval,
         ProbeKind::EtcdStatus | ProbeKind::EtcdHealth => policy.etcd_status_interval,

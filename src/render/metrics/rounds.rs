@@ -1,6 +1,6 @@
 //! The latest rounds over the members of an etcd, and what each member answered in them.
 
-use crate::model::etcd::{MemberAnswer, MemberHealth, MemberStatus};
+use crate::model::etcd::{MemberHealth, MemberStatus};
 use crate::model::observation::{Observation, Reading};
 use crate::model::phase::Unseen;
 use crate::model::probe::ProbeKind;
@@ -20,7 +20,7 @@ pub(super) fn fresh_rounds(page: Page<'_>, kind: ProbeKind) -> impl Iterator<Ite
 pub(super) fn statuses(observation: &Observation) -> Vec<(Subject, Result<&MemberStatus, &Unseen>)> {
     match &observation.outcome {
         Ok(Reading::EtcdStatus(answers)) => {
-            answers.iter().filter_map(|answer| Some((member(observation, answer)?, answer.answer.as_ref()))).collect()
+            observation.by_member(answers).map(|(member, answer)| (member, answer.answer.as_ref())).collect()
         }
         _ => Vec::new(),
     }
@@ -30,13 +30,8 @@ pub(super) fn statuses(observation: &Observation) -> Vec<(Subject, Result<&Membe
 pub(super) fn healths(observation: &Observation) -> Vec<(Subject, Result<&MemberHealth, &Unseen>)> {
     match &observation.outcome {
         Ok(Reading::EtcdHealth(answers)) => {
-            answers.iter().filter_map(|answer| Some((member(observation, answer)?, answer.answer.as_ref()))).collect()
+            observation.by_member(answers).map(|(member, answer)| (member, answer.answer.as_ref())).collect()
         }
         _ => Vec::new(),
     }
-}
-
-pub(super) fn member<T>(observation: &Observation, answer: &MemberAnswer<T>) -> Option<Subject> {
-    let Subject::Etcd(cluster, etcd) = &observation.probe.subject else { return None };
-    Some(Subject::EtcdMember(cluster.clone(), etcd.clone(), answer.member.clone()))
 }

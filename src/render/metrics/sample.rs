@@ -49,8 +49,6 @@ pub struct Labels(Vec<(&'static str, String)>);
 
 impl Labels {
     /// The identity of a subject: cluster, component, etcd cluster, instance, as far as it has them.
-    ///
-    /// A member bears the name of its etcd cluster as well, because two of them may use the same member names.
     #[must_use]
     pub fn of(subject: &Subject) -> Self {
         let mut labels = Self::default();
@@ -58,23 +56,7 @@ impl Labels {
             labels = labels.with("cluster", cluster.as_str());
         }
         labels = labels.with("component", subject.component());
-        match subject {
-            Subject::Etcd(_, etcd) => labels.with("etcd", etcd.as_str()),
-            Subject::EtcdMember(_, etcd, member) => {
-                labels.with("etcd", etcd.as_str()).with("instance", member.as_str())
-            }
-            Subject::Vip(_)
-            | Subject::Apiserver(..)
-            | Subject::Reference(_)
-            | Subject::Resolver(_)
-            | Subject::Proxy(_) => labels.with("instance", subject.short()),
-            Subject::Stored(_, name) => labels.with("item", name.as_str()),
-            Subject::Chain(_, etcd, reason) => match etcd {
-                Some(etcd) => labels.with("etcd", etcd.as_str()).with("item", reason.as_str()),
-                None => labels.with("item", reason.as_str()),
-            },
-            Subject::Vantage | Subject::Cluster(_) => labels,
-        }
+        subject.labels().into_iter().fold(labels, |labels, (name, value)| labels.with(name, value))
     }
 
     /// These labels and one more.

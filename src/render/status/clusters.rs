@@ -144,7 +144,7 @@ pub(super) fn detail(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnap
 }
 
 fn endpoint(page: Page<'_>, subject: &Subject, cluster_snapshot: &ClusterSnapshot) -> Endpoint {
-    let is_vip = matches!(subject, Subject::Vip(_));
+    let is_vip = subject.is_vip();
     // /livez is not probed through the API VIP, because the balancer chooses which instance answers.
     let kinds = API.iter().filter(|kind| !(is_vip && **kind == ProbeKind::Livez));
     let mut cells: Vec<_> = kinds
@@ -173,8 +173,7 @@ fn word(page: Page<'_>, cluster_snapshot: &ClusterSnapshot, subject: &Subject) -
 }
 
 fn instances(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot) -> String {
-    let all: Vec<Subject> =
-        subjects(page, name).into_iter().filter(|subject| matches!(subject, Subject::Apiserver(..))).collect();
+    let all: Vec<Subject> = subjects(page, name).into_iter().filter(Subject::is_apiserver).collect();
     if page.snapshot.isolated_since.is_some() && !all.is_empty() {
         return NOT_SEEN.to_owned();
     }
@@ -188,9 +187,7 @@ fn answering(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot) ->
     let answered: usize = rounds(name, cluster)
         .filter_map(|(round, kind)| latest(cluster_snapshot, &round, kind))
         .flat_map(|observation| saw(page, observation))
-        .filter(|(subject, saw, _)| {
-            matches!(subject, Subject::EtcdMember(..)) && matches!(saw, Saw::Ok | Saw::Alarm | Saw::NoLeader)
-        })
+        .filter(|(subject, saw, _)| subject.is_etcd_member() && matches!(saw, Saw::Ok | Saw::Alarm | Saw::NoLeader))
         .count();
     match all {
         0 => "not monitored".to_owned(),

@@ -108,8 +108,7 @@ fn speaks_of(alarm: &Alarm, subject: &Subject) -> bool {
     let about = &alarm.finding.subject;
     about == subject
         || about.cluster() == subject.cluster()
-            && (matches!(about, Subject::Cluster(_))
-                || matches!(about, Subject::Etcd(..)) && about.etcd() == subject.etcd())
+            && (about.is_cluster() || about.is_etcd() && about.etcd() == subject.etcd())
 }
 
 fn untold_quotas(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot) -> Vec<Missing> {

@@ -331,14 +331,6 @@ fn squeezed(text: &str) -> String {
 
 /// The same subject in another cluster.
 fn moved(subject: &Subject, to: &Name) -> Subject {
-    match subject {
-        Subject::Vantage | Subject::Reference(_) | Subject::Resolver(_) | Subject::Proxy(_) => subject.clone(),
-        Subject::Cluster(_) => Subject::Cluster(to.clone()),
-        Subject::Vip(_) => Subject::Vip(to.clone()),
-        Subject::Apiserver(_, name) => Subject::Apiserver(to.clone(), name.clone()),
-        Subject::Etcd(_, name) => Subject::Etcd(to.clone(), name.clone()),
-        Subject::EtcdMember(_, etcd, member) => Subject::EtcdMember(to.clone(), etcd.clone(), member.clone()),
-        Subject::Chain(_, etcd, reason) => Subject::Chain(to.clone(), etcd.clone(), *reason),
-        Subject::Stored(scope, item) => Subject::Stored(scope.as_ref().map(|_| to.clone()), item.clone()),
-    }
+    let Some(cluster) = subject.cluster() else { return subject.clone() };
+    subject.to_string().replacen(cluster.as_str(), to.as_str(), 1).parse().unwrap()
 }

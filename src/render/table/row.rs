@@ -5,7 +5,7 @@ use crate::model::etcd::MemberStatus;
 use crate::model::observation::Observation;
 use crate::model::phase::{Phases, Unseen};
 use crate::model::probe::Probe;
-use crate::model::subject::Subject;
+use crate::model::subject::{Name, Subject, VANTAGE};
 use crate::model::time::UnixTime;
 
 use super::{Pass, printable};
@@ -63,25 +63,16 @@ pub enum Saw {
 impl Row {
     /// What was probed, as a person finds it: something in a file by where it lies, since a fingerprint leads nowhere.
     pub(super) fn target(&self) -> String {
-        match &self.subject {
-            Subject::Stored(Some(cluster), _) => format!("{cluster}/file"),
-            Subject::Stored(None, _) => "vantage/file".to_owned(),
-            Subject::Vantage
-            | Subject::Reference(_)
-            | Subject::Resolver(_)
-            | Subject::Proxy(_)
-            | Subject::Cluster(_)
-            | Subject::Vip(_)
-            | Subject::Apiserver(..)
-            | Subject::Etcd(..)
-            | Subject::EtcdMember(..)
-            | Subject::Chain(..) => self.subject.to_string(),
+        if self.subject.is_stored() {
+            format!("{}/file", self.subject.cluster().map_or(VANTAGE, Name::as_str))
+        } else {
+            self.subject.to_string()
         }
     }
 
     /// The same in one sentence with other targets.
     pub(super) fn named(&self) -> String {
-        if matches!(self.subject, Subject::Stored(..)) && !self.address.is_empty() {
+        if self.subject.is_stored() && !self.address.is_empty() {
             format!("{} {}", self.target(), self.address)
         } else {
             self.target()

@@ -107,9 +107,7 @@ fn members<T>(
     answers: &[MemberAnswer<T>],
     say: impl Fn(&T) -> (Saw, String),
 ) -> Vec<Row> {
-    let Subject::Etcd(cluster, etcd) = &observation.probe.subject else { return Vec::new() };
-    let of_member = |answer: &MemberAnswer<T>| {
-        let subject = Subject::EtcdMember(cluster.clone(), etcd.clone(), answer.member.clone());
+    let of_member = |(subject, answer): (Subject, &MemberAnswer<T>)| {
         let (saw, result, unseen) = match &answer.answer {
             Ok(read) => {
                 let (saw, result) = say(read);
@@ -120,7 +118,7 @@ fn members<T>(
         let address = pass.inventory.address(&subject).to_owned();
         Row { subject, address, unseen, phases: answer.phases, end: None, ..row(pass, observation, saw, &result) }
     };
-    answers.iter().map(of_member).collect()
+    observation.by_member(answers).map(of_member).collect()
 }
 
 const fn health_saw(status: u16) -> Saw {

@@ -10,6 +10,8 @@ mod withheld;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::digest::stable_hash;
 use crate::model::incident::{Incident, IncidentId, Part, Said, Told};
 use crate::model::policy::Policy;
@@ -30,11 +32,12 @@ const KEPT: usize = 50;
 
 /// All incidents. What every input needs is indexed, because thousands may be open, and one may have thousands of
 /// parts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Incidents {
     open: BTreeMap<IncidentId, Open>,
     ended: VecDeque<Arc<Incident>>,
     past: Recurrences,
+    #[serde(skip)]
     relations: Relations,
     lookup: Lookup,
     /// Identities that were given to incidents which are lost.
@@ -56,6 +59,12 @@ impl Incidents {
     pub fn new(relations: Relations) -> Self {
         let (open, ended, spent) = (BTreeMap::new(), VecDeque::new(), BTreeSet::new());
         Self { open, ended, past: Recurrences::default(), relations, lookup: Lookup::default(), spent }
+    }
+
+    /// Says which findings follow from which, to incidents that were read back: functions cannot be written down.
+    pub fn relate(&mut self, relations: Relations) {
+        self.relations = relations;
+        self.open.values_mut().for_each(|open| open.relate(relations));
     }
 
     /// Restores an incident from before a restart.

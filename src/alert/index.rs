@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 #[cfg(test)]
 thread_local! {
     /// Values that were walked over in this thread, for tests that count work.
@@ -14,7 +16,8 @@ fn walk() {
 }
 
 /// Values under keys, several under each.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(bound(deserialize = "K: Ord + Deserialize<'de>, V: Ord + Deserialize<'de>"))]
 pub(super) struct Index<K, V> {
     sets: BTreeMap<K, BTreeSet<V>>,
 }

@@ -8,6 +8,8 @@ mod tracked;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::incident::{Alarm, IncidentId, Stage};
 use crate::model::policy::Policy;
 use crate::model::subject::{Name, Subject};
@@ -20,8 +22,9 @@ use super::relations::{Near, Relations, RuleScope};
 use tracked::{Filed, TrackedAlarm};
 
 /// All alarms. What every input needs is indexed, because there may be thousands.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Lifecycle {
+    #[serde(skip)]
     relations: Relations,
     tracked_alarms: BTreeMap<FindingKey, TrackedAlarm>,
     /// All of them by cluster, or the vantage: each evaluation needs those of one.
@@ -62,6 +65,11 @@ impl Lifecycle {
     #[must_use]
     pub fn new(relations: Relations) -> Self {
         Self { relations, ..Self::default() }
+    }
+
+    /// Says which findings follow from which, to alarms that were read back: functions cannot be written down.
+    pub const fn relate(&mut self, relations: Relations) {
+        self.relations = relations;
     }
 
     /// Processes a verdict.

@@ -9,6 +9,8 @@ mod incident_queue;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::incident::IncidentId;
 use crate::model::message::{Backlog, Delivery, DeliveryFailure, Message, MessageId, Receipt};
 use crate::model::policy::Policy;
@@ -24,7 +26,7 @@ const MOST: usize = 500;
 const AFTER_REJECTION: Duration = Duration::from_secs(300);
 
 /// All unsent messages.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Outbox {
     queues: BTreeMap<IncidentId, IncidentQueue>,
     /// Which incident a message is of.

@@ -4,11 +4,13 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::incident::Incident;
 use crate::model::recurrence::{Before, Past};
 
 /// The latest resolved incidents, by their end.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Recurrences(BTreeSet<Past>);
 
 impl Recurrences {

@@ -4,11 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::recipient::{RefusedRecipient, Rejection};
 use crate::model::time::UnixTime;
 
 /// All of them, by mail address.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct RefusedRecipients {
     by_address: BTreeMap<String, RefusedRecipient>,
 }

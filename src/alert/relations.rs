@@ -3,12 +3,14 @@
 //! The rules' own edges are in `judge` and come in as functions. They answer with places rather than with yes or no for
 //! each pair, so that no call walks over all ongoing findings.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::rule::RuleId;
 use crate::model::subject::Name;
 use crate::model::verdict::{Finding, FindingKey};
 
 /// Findings of one rule in one cluster, or of the vantage.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RuleScope(RuleId, Option<Name>);
 
 /// Where a related finding may be.

@@ -3,18 +3,20 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::silence::{LONGEST, Silence};
 use crate::model::subject::Name;
 use crate::model::time::{Mono, Now};
 
 /// All silences, one per cluster at most.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Silences {
     active: BTreeMap<Name, Active>,
 }
 
 /// A silence and its end on the clock that never steps.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Active {
     silence: Silence,
     ends: Mono,

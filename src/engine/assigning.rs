@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::alert::group::Notification;
 use crate::alert::relations::RuleScope;
 use crate::judge::edges::explains;
@@ -29,7 +31,7 @@ enum Assignment {
 }
 
 /// Scopes whose alarms may be assigned to incidents.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Assignments {
     /// Where something has changed.
     pub(super) changed: BTreeSet<Scope>,

@@ -7,6 +7,8 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::time::Mono;
 
 use super::Scope;
@@ -20,7 +22,7 @@ const WITHIN: Duration = Duration::from_secs(1);
 const UNREST: Duration = Duration::from_secs(15);
 
 /// What is to be evaluated.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct EvaluationDue {
     now: BTreeSet<Scope>,
     later: BTreeMap<Scope, Mono>,

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::exchange::Action;
 use crate::model::policy::Policy;
 use crate::model::snapshot::HeartbeatState;
@@ -17,7 +19,7 @@ const FIRST_BEAT: Duration = Duration::from_secs(5);
 const STALL_SHOWS: Duration = Duration::from_secs(10);
 
 /// When it beats next, and whether a beat is under way.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct HeartbeatTimer {
     due: Mono,
     is_under_way: bool,

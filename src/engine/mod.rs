@@ -5,6 +5,7 @@
 //! come back as observations. The same inputs give the same actions.
 
 mod assigning;
+mod checkpoint;
 mod composing;
 mod delivering;
 mod evaluation_due;
@@ -26,6 +27,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::alert::group::Incidents;
 use crate::alert::lifecycle::Lifecycle;
 use crate::alert::outbox::Outbox;
@@ -45,6 +48,8 @@ use crate::observe::in_flight::InFlight;
 use crate::observe::schedule::Schedule;
 use crate::observe::view::View;
 
+pub use checkpoint::{CheckpointError, UnwrittenError};
+
 use assigning::Assignments;
 use evaluation_due::EvaluationDue;
 use heartbeat::HeartbeatTimer;
@@ -55,7 +60,7 @@ use scheduling_delay::SchedulingDelay;
 type Scope = Option<Name>;
 
 /// The engine.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Engine {
     view: View,
     schedule: Schedule,
@@ -89,6 +94,8 @@ pub struct Engine {
     is_stopping: bool,
     configured: Configured,
 
+    /// Made of the rest, and therefore not in a checkpoint.
+    #[serde(skip, default = "snapshot::none")]
     snapshot: Arc<Snapshot>,
     is_snapshot_stale: bool,
     /// An order waits for its result.
@@ -96,7 +103,7 @@ pub struct Engine {
 }
 
 /// What is known of the time before this start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum RestoreState {
     /// The store has not answered yet; nothing is evaluated until then.
     Awaited { until: Mono },

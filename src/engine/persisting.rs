@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::exchange::{Action, Change, PersistedState};
 use crate::model::incident::{Alarm, Incident, IncidentId};
 use crate::model::time::{Mono, Now};
@@ -11,7 +13,7 @@ use crate::model::verdict::FindingKey;
 use super::{Engine, delivering};
 
 /// Writing everything anew after a failed persist: what it would have written or deleted is not known one by one.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct Rewrite {
     due: Option<Mono>,
     under_way: Option<u64>,
@@ -19,7 +21,7 @@ pub(super) struct Rewrite {
 
 /// What is to be written as it stands at the end of a turn: an incident of a thousand parts is written once, not once
 /// for each part that joins it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Noted {
     alarms: BTreeSet<FindingKey>,
     open: BTreeSet<IncidentId>,

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::time::{Mono, Now};
 
 use super::Engine;
@@ -11,7 +13,7 @@ use super::Engine;
 const LAG_WINDOW: Duration = Duration::from_secs(60);
 
 /// How regularly the engine is woken.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct SchedulingDelay {
     started: Now,
     last: Now,

@@ -10,7 +10,7 @@ use crate::model::message::Backlog;
 use crate::model::policy::Policy;
 use crate::model::reload::Configured;
 use crate::model::snapshot::{Counters, HeartbeatState, Snapshot};
-use crate::model::time::{Now, UnixTime};
+use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::verdict::FindingKey;
 
 use super::judging::isolated_key;
@@ -42,6 +42,12 @@ pub(super) fn empty(inventory: Arc<Inventory>, policy: Arc<Policy>, now: Now) ->
     }
 }
 
+/// The place of a snapshot that is not made yet.
+pub(super) fn none() -> Arc<Snapshot> {
+    let now = Now { wall: UnixTime::from_millis(0), mono: Mono::ORIGIN };
+    Arc::new(empty(Arc::default(), Arc::default(), now))
+}
+
 impl Engine {
     pub(super) fn renew_snapshot(&mut self, now: Now) {
         let age = now.since(self.snapshot.at);
@@ -51,7 +57,12 @@ impl Engine {
         }
         self.is_snapshot_stale = false;
         self.is_snapshot_urgent = false;
-        self.snapshot = Arc::new(Snapshot {
+        self.snapshot = Arc::new(self.picture(now, self.is_first_round_done()));
+    }
+
+    /// Everything that is known at `now`.
+    pub(super) fn picture(&self, now: Now, is_first_round_done: bool) -> Snapshot {
+        Snapshot {
             at: now,
             started: self.wakeups.started(),
             inventory: Arc::clone(self.view.inventory()),
@@ -74,8 +85,8 @@ impl Engine {
             loop_lag: self.wakeups.worst_lag(),
             clock_offset_millis: self.view.clock_offset_millis(now.mono),
             store_works: self.store_works,
-            is_first_round_done: self.is_first_round_done(),
-        });
+            is_first_round_done,
+        }
     }
 
     fn isolated_since(&self) -> Option<UnixTime> {

@@ -3,11 +3,16 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+/// Buckets with a bound.
+const BUCKETS: usize = Histogram::BOUNDS.len();
+
 /// Durations by size.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Histogram {
     /// Samples above the bound before and at or below this one. A probe a second would fill 32 bits in 136 years.
-    counts: [u32; Self::BOUNDS.len()],
+    counts: [u32; BUCKETS],
     /// Samples above the last bound.
     above: u32,
     /// Sum in seconds.

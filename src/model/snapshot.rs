@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::certificate::Served;
 use super::certificate_files::FilesReading;
@@ -69,7 +69,7 @@ pub struct Snapshot {
 }
 
 /// One cluster.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ClusterSnapshot {
     /// Latest probe by probe (latest scheduled; late arrivals do not replace it).
     pub observations: BTreeMap<Probe, Arc<Observation>>,
@@ -103,7 +103,7 @@ pub enum HeartbeatState {
 }
 
 /// Counters since start.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counters {
     /// Probes asked for.
     pub probes: u64,

@@ -6,21 +6,38 @@
 
 use std::time::Duration;
 
+use serde::de::Error as _;
+use serde::de::IntoDeserializer;
+use serde::de::value;
+use serde::{Deserialize, Deserializer, Serialize};
+
 use super::histogram::Histogram;
-use super::phase::Phase;
+use super::phase::{Cause, Phase};
 use super::probe::{Connection, ProbeKind};
 
+/// How a probe ended that was answered as it should be.
+pub const OK: &str = "ok";
+
+/// How a health probe ended that was answered with anything but status 200.
+pub const NOT_READY: &str = "not_ready";
+
+/// How any other probe ended that was.
+pub const BAD_STATUS: &str = "bad_status";
+
+type Endings = Vec<((Asked, &'static str), u64)>;
+
 /// Counts since start, or since the endpoint came into the configuration.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Tally {
     // Sorted: a dozen entries are searched as quickly as a tree, in a third of its room.
     durations: Vec<(Asked, Histogram)>,
     phases: Vec<((Asked, Phase), Sum)>,
-    endings: Vec<((Asked, &'static str), u64)>,
+    #[serde(deserialize_with = "endings")]
+    endings: Endings,
 }
 
 /// What was asked over which connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Asked {
     /// Kind of probe.
     pub kind: ProbeKind,
@@ -29,7 +46,7 @@ pub struct Asked {
 }
 
 /// How many durations there were, and their sum.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Sum {
     /// How many.
     pub count: u64,
@@ -69,6 +86,24 @@ impl Tally {
     pub fn endings(&self) -> impl Iterator<Item = (Asked, &'static str, u64)> {
         self.endings.iter().map(|((asked, outcome), times)| (*asked, *outcome, *times))
     }
+}
+
+/// Endings as they were counted. Their words are those of a closed set; one that is unknown is refused.
+fn endings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Endings, D::Error> {
+    let read: Vec<((Asked, String), u64)> = Deserialize::deserialize(deserializer)?;
+    let known = |((asked, word), times): ((Asked, String), u64)| match ending(&word) {
+        Some(word) => Ok(((asked, word), times)),
+        None => Err(D::Error::custom(format_args!("{word} is no ending of a probe"))),
+    };
+    read.into_iter().map(known).collect()
+}
+
+fn ending(word: &str) -> Option<&'static str> {
+    let answered = [OK, NOT_READY, BAD_STATUS].into_iter().find(|known| *known == word);
+    answered.or_else(|| {
+        let cause = Cause::deserialize(IntoDeserializer::<value::Error>::into_deserializer(word)).ok()?;
+        Some(cause.as_str())
+    })
 }
 
 /// Whether quantiles are kept: of what clients wait for. Of everything else the mean says enough, and a distribution

@@ -1,12 +1,14 @@
 //! One observation, read as a sign: good, bad, or unable to tell.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::health::{Health, Version};
 use crate::model::observation::{Observation, Reading};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::verdict::Symptom;
 
 /// What one probe says of its subject.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Assessment {
     /// All is well, as far as this probe can see.
     Good,

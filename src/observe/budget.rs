@@ -11,6 +11,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::subject::{Name, Subject};
@@ -19,7 +21,7 @@ use crate::model::time::Mono;
 use super::in_flight::Full;
 
 /// How much a probe is needed now. Ordered: the first goes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Urgency {
     /// Its result confirms a fault or refutes it.
     Confirmation,
@@ -31,7 +33,7 @@ pub enum Urgency {
 }
 
 /// A probe that is to be sent.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Wanted {
     /// How much it is needed.
     pub urgency: Urgency,
@@ -67,7 +69,7 @@ type Question = (Subject, ProbeKind);
 pub type Scope = Option<Name>;
 
 /// All buckets, and all that waits.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Budget {
     buckets: BTreeMap<Scope, Bucket>,
     /// When each scope with something waiting is to be asked again.
@@ -79,13 +81,13 @@ pub struct Budget {
     deferred: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Place {
     Waiting(Urgency, Mono),
     Held(Subject, Urgency),
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Bucket {
     /// Requests that may be sent in any second.
     ceiling: u32,

@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::inventory::Inventory;
 use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
@@ -23,7 +25,7 @@ const MARGIN: Duration = Duration::from_millis(20);
 const WITNESSES: usize = 2;
 
 /// Planned probes of all bursts.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Bursts {
     due: BTreeMap<(Mono, Probe), Urgency>,
     /// The same probes by probe, so that sharing needs no search through a storm.

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::certificate::{Certificate, Fingerprint};
 use crate::model::certificate_files::{FilesReading, Item, ItemKind, Life, SourceReading};
 use crate::model::inventory::FileWatch;
@@ -13,7 +15,7 @@ use crate::model::subject::{Name, Subject};
 use crate::model::time::{Now, UnixTime};
 
 /// What is known of the files of a cluster, or of the vantage.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FilesView {
     at: Now,
     reading: Arc<FilesReading>,
@@ -22,7 +24,7 @@ pub struct FilesView {
 }
 
 /// The latest results of reading a source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceState {
     /// Whether something of it cannot be read.
     pub is_faulty: bool,
@@ -33,7 +35,7 @@ pub struct SourceState {
 }
 
 /// The newest stored certificate that an endpoint should serve.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Newest {
     /// Which.
     pub fingerprint: Fingerprint,

@@ -10,6 +10,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::policy::Policy;
 use crate::model::probe::{Greeting, Hello, ProbeKind};
 use crate::model::time::{Mono, Now};
@@ -44,7 +46,7 @@ pub const fn probe(hello: Hello) -> ProbeKind {
 }
 
 /// Handshakes of one endpoint by the size of their hello.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ClientHellos {
     /// Large ones in a row that got an answer.
     good: Option<Run>,
@@ -57,7 +59,7 @@ pub struct ClientHellos {
     doubt: Option<Box<Doubt>>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Doubt {
     /// The first large hello without an answer.
     since: Now,

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::subject::Subject;
 use crate::model::time::Mono;
 
@@ -21,7 +23,7 @@ const FEW: usize = 64;
 const RENEWAL: Duration = Duration::from_secs(1);
 
 /// The error of our wall clock, as servers see it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct ClockError {
     /// (Server date − own wall clock) in milliseconds, and when it was seen.
     offsets: BTreeMap<Subject, (Mono, i64)>,
@@ -31,7 +33,7 @@ pub(super) struct ClockError {
     clock_set: Mono,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Median {
     millis: i64,
     worked_out: Mono,

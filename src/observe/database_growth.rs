@@ -7,6 +7,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::time::Mono;
 
 /// One sample a minute: growth is asked about in hours.
@@ -20,7 +22,7 @@ const KEPT: usize = 61;
 const LEAST: Duration = Duration::from_secs(1800);
 
 /// The size of one member's database over the last hour.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabaseGrowth {
     samples: VecDeque<(Mono, u64)>,
     shrank: bool,

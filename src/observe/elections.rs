@@ -7,13 +7,15 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::time::{Mono, Now};
 
 /// Elections kept: six are critical, and more make no difference.
 const KEPT: usize = 32;
 
 /// Elections of one etcd cluster.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Elections {
     first_round: Option<Mono>,
     cluster: Option<u64>,
@@ -33,7 +35,7 @@ pub struct Led {
 }
 
 /// One election.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// Scheduled start of the first round that saw the new leader.
     pub at: Now,

@@ -11,7 +11,7 @@ use crate::model::observation::{Observation, Reading};
 use crate::model::phase::{Phases, Unseen};
 use crate::model::snapshot::ClusterSnapshot;
 use crate::model::subject::Subject;
-use crate::model::tally::Asked;
+use crate::model::tally::{Asked, BAD_STATUS, NOT_READY, OK};
 
 /// Adds one observation to the counts of its cluster.
 pub fn count(cluster_snapshot: &mut ClusterSnapshot, observation: &Observation) {
@@ -62,16 +62,14 @@ fn add(
     }
 }
 
-const OK: &str = "ok";
-
 fn word(reading: &Reading) -> &'static str {
     match reading {
         Reading::Health(Health { foreign: Some(_), .. }) | Reading::Version(Version { foreign: Some(_), .. }) => {
             "foreign"
         }
         Reading::Health(Health { status: 200, .. }) => OK,
-        Reading::Health(_) => "not_ready",
-        Reading::Version(version) if version.status != 200 => "bad_status",
+        Reading::Health(_) => NOT_READY,
+        Reading::Version(version) if version.status != 200 => BAD_STATUS,
         Reading::Version(_)
         | Reading::EtcdStatus(_)
         | Reading::EtcdRead(_)

@@ -7,13 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::policy::Policy;
 use crate::model::probe::{Hello, Probe, ProbeId, ProbeKind, ProbeRequest};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now};
 
 /// Probes under way.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct InFlight {
     next: u64,
     under_way: BTreeMap<ProbeId, Started>,
@@ -24,7 +26,7 @@ pub struct InFlight {
     checks: BTreeSet<(Mono, ProbeId)>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Started {
     probe: Probe,
     scheduled: Now,

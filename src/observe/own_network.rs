@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::time::{Mono, Now};
 
 /// Scheduled starts of probes that proved the path, thinned to one in 50 ms and kept for a minute.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct OwnNetwork {
     proofs: VecDeque<Mono>,
     first_since_isolated: Option<Now>,

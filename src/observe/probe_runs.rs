@@ -7,6 +7,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::phase::Unseen;
 use crate::model::policy::Policy;
 use crate::model::time::{Mono, Now};
@@ -16,7 +18,7 @@ use super::assessment::Assessment;
 use super::own_network::OwnNetwork;
 
 /// Probes of the same kind in a row, by scheduled start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// The first of them.
     pub first: Now,
@@ -27,7 +29,7 @@ pub struct Run {
 }
 
 /// Bad probes in a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadRun {
     /// The probes.
     pub run: Run,
@@ -45,7 +47,7 @@ pub struct BadRun {
 
 /// The history that decides. What only faults fill is allocated apart, because most of thousands of tracks never see
 /// one.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeRuns {
     latest: Option<(Now, Assessment)>,
     good: Option<Run>,
@@ -59,14 +61,14 @@ pub struct ProbeRuns {
 }
 
 /// How long good probes took, in a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Pace {
     Slow(Run),
     Brisk(Run),
 }
 
 /// A fault that may be over.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Past {
     failures: VecDeque<Now>,
     last_failure: Option<Symptom>,

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::etcd::{
     Condition, EtcdAlarm, EtcdAlarmKind, MemberAnswer, MemberHealth, MemberMetrics, MemberStatus, ReadAnswer,
 };
@@ -17,7 +19,7 @@ use super::assessment::Assessment;
 use super::membership::{Membership, main_cluster};
 
 /// A round, counted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
     /// Sign of each member.
     pub members: BTreeMap<Name, Assessment>,

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::inventory::Inventory;
 use crate::model::policy::Policy;
 use crate::model::subject::{Name, Role, Subject};
@@ -14,7 +16,7 @@ use crate::model::time::Now;
 use super::probe_runs::Run;
 
 /// All places outside this machine that could prove our path.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct References {
     heard: BTreeMap<Subject, Hearing>,
     silent: BTreeSet<Subject>,
@@ -25,7 +27,7 @@ pub struct References {
 }
 
 /// What the latest probes of one place show about our own network.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Hearing {
     /// Probes that proved the path, since the last silence of the place that counted.
     pub proofs: Option<Run>,

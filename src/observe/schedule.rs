@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::digest::stable_hash;
 use crate::model::inventory::Inventory;
 use crate::model::policy::{PLANNED_ADDRESSES, Policy};
@@ -19,7 +21,7 @@ const FIRST_WITHIN: Duration = Duration::from_secs(3);
 const FIRST_RATE: u32 = 500;
 
 /// All probes and when they are due.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Schedule {
     /// Sorted by probe, with its interval.
     probes: Vec<(Probe, Duration)>,

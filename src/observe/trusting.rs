@@ -3,6 +3,8 @@
 //! Of all leaves together, because a balancer serves the certificates of its instances in turn. Called by
 //! `view/apply.rs`.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::certificate::{Distrust, Trust};
 use crate::model::policy::Policy;
 use crate::model::time::Now;
@@ -10,7 +12,7 @@ use crate::model::time::Now;
 use super::probe_runs::Run;
 
 /// Handshakes that were trusted and refused.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trusting {
     latest: Option<Trust>,
     good: Option<Run>,

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::certificate::Served;
 use crate::model::etcd::{EtcdAlarm, EtcdAlarmKind, MemberFacts, MemberListing, MemberMetrics, MemberStatus};
 use crate::model::inventory::Inventory;
@@ -38,7 +40,7 @@ pub use apply::Taken;
 use members::Chosen;
 
 /// Under which aspect a subject is followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Aspect {
     /// Whether it answers the probe that decides: exempt health, Status, a reference's handshake.
     Answer,
@@ -93,7 +95,7 @@ impl Aspect {
 }
 
 /// The chain an endpoint serves.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ServedSeen {
     /// When it was last seen.
     pub at: Now,
@@ -108,7 +110,7 @@ pub struct ServedSeen {
 }
 
 /// Everything known.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct View {
     inventory: Arc<Inventory>,
     policy: Arc<Policy>,

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::alert::index::Index;
 use crate::alert::relations::RuleScope;
 use crate::model::incident::IncidentId;
@@ -14,7 +16,7 @@ use super::open::Open;
 use super::withheld;
 
 /// The index.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Lookup {
     settling: Index<Option<Name>, IncidentId>,
     remaining: Index<Option<Name>, IncidentId>,
@@ -29,7 +31,7 @@ pub(super) struct Lookup {
 }
 
 /// The keys of one incident in the index.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Keys {
     settles: bool,
     remains: bool,

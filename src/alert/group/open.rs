@@ -4,6 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::alert::index::Index;
 use crate::alert::relations::{Near, Relations, RuleScope};
 use crate::model::incident::{Ending, Incident, Part, Said};
@@ -16,9 +18,10 @@ use crate::model::verdict::{Finding, FindingKey};
 use super::{Notification, withheld};
 
 /// An open incident with its clocks.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Open {
     pub(super) incident: Arc<Incident>,
+    #[serde(skip)]
     relations: Relations,
     /// Until when other findings may join it before the first mail; `None` once mailed or when no mail is due.
     pub(super) settles: Option<Mono>,
@@ -62,6 +65,10 @@ impl Open {
             open.note(position, part);
         }
         open
+    }
+
+    pub(super) const fn relate(&mut self, relations: Relations) {
+        self.relations = relations;
     }
 
     /// An incident from before a restart. What an older release wrote has no record of what was mailed about each part:

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::incident::{Alarm, IncidentId, Stage};
 use crate::model::policy::Policy;
 use crate::model::rule::Level;
@@ -11,7 +13,7 @@ use crate::model::verdict::{Finding, Why};
 use super::Step;
 
 /// One alarm with the time booked on its hold.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct TrackedAlarm {
     pub(super) alarm: Alarm,
     /// Until when the time has been booked.
@@ -27,7 +29,7 @@ pub(super) struct TrackedAlarm {
 }
 
 /// The keys of an alarm in the index.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Filed {
     pub(super) ends: Option<Mono>,
     pub(super) is_unassigned: bool,

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::message::{Delivery, FailureClass, Message, MessageId};
 use crate::model::reason::MessageReason;
 use crate::model::rule::Level;
@@ -16,7 +18,7 @@ const DEFERRED: u32 = 12;
 pub(super) type Priority = (u8, u8, u64);
 
 /// The messages of one incident, oldest first; never empty.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct IncidentQueue {
     pub(super) entries: VecDeque<Entry>,
     /// Its place in the outbox.
@@ -24,7 +26,7 @@ pub(super) struct IncidentQueue {
 }
 
 /// One unsent message.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Entry {
     pub(super) delivery: Delivery,
     pub(super) state: EntryState,
@@ -34,7 +36,7 @@ pub(super) struct Entry {
     pub(super) number: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum EntryState {
     /// Waits for its persist, at most until then.
     Unwritten { sequence: u64, until: Mono },
@@ -46,7 +48,7 @@ pub(super) enum EntryState {
 
 /// The place of a queue in the outbox: by the time from which its next message may be sent, by its severity once that
 /// time has come, or none while an attempt is under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) enum Place {
     #[default]
     Nowhere,

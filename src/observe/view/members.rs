@@ -1,5 +1,7 @@
 //! Which member list is used, of all that the members of one etcd cluster report.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::etcd::MemberStatus;
 use crate::model::subject::Subject;
 use crate::observe::membership::{self, Membership};
@@ -11,7 +13,7 @@ const INTERVALS: u32 = 3;
 
 /// Which list is used, and to which etcd cluster most members belong: needed by every evaluation, and computed from all
 /// statuses and lists.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Chosen {
     source_member: Option<Subject>,
     main: Option<u64>,

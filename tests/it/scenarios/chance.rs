@@ -15,7 +15,7 @@ use super::reloads;
 use super::world::{Doing, Relay, World, api, etcd, seconds, vip};
 
 #[derive(Debug, Clone, Copy)]
-enum Event {
+pub(super) enum Event {
     Kill(u8),
     Freeze(u8),
     NotReady(u8),
@@ -28,7 +28,7 @@ enum Event {
     Heal,
 }
 
-fn event() -> impl Strategy<Value = Event> {
+pub(super) fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         (0_u8..6).prop_map(Event::Kill),
         (0_u8..6).prop_map(Event::Freeze),
@@ -43,7 +43,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn apply(world: &mut World, event: Event) {
+pub(super) fn apply(world: &mut World, event: Event) {
     let subject = |n: u8| match n {
         0 | 1 => api(n + 1),
         2 => vip(),
@@ -132,7 +132,7 @@ fn play_losing(events: &[(u16, Result<Event, Vec<Loss>>)]) -> (World, Vec<String
     (world, mute)
 }
 
-fn worlds(few: u32) -> ProptestConfig {
+pub(super) fn worlds(few: u32) -> ProptestConfig {
     let asked = std::env::var("VEDETTE_WORLDS").ok().and_then(|worlds| worlds.parse().ok());
     ProptestConfig { cases: asked.unwrap_or(few), max_shrink_iters: 200, ..ProptestConfig::default() }
 }

@@ -7,6 +7,7 @@ mod alarms;
 mod answers;
 mod ceiling;
 mod chance;
+mod checkpoints;
 mod client_hellos;
 mod delivery;
 mod disk;

@@ -136,7 +136,9 @@ pub(super) struct World {
     pub(super) beats: Vec<Duration>,
     pub(super) probes: Vec<(Duration, Probe)>,
     pub(super) records: bool,
+    /// Actions, deadlines and snapshots, when they are recorded.
     pub(super) actions: Vec<String>,
+    seen: Option<Now>,
 }
 
 pub(super) const fn seconds(n: u64) -> Duration {
@@ -265,6 +267,7 @@ impl World {
             probes: Vec::new(),
             records: false,
             actions: Vec::new(),
+            seen: None,
         };
         world.push(Duration::ZERO, Input::Restored(Ok(PersistedState::default())));
         world
@@ -351,6 +354,18 @@ impl World {
         self.durable.take(Change::Everything(Box::new(memory.clone())));
         self.engine = Engine::new(Arc::clone(&self.inventory), self.policy.clone(), self.now());
         self.push(wait, Input::Restored(Ok(memory)));
+    }
+
+    /// The engine, written down.
+    pub(super) fn checkpoint(&self) -> Vec<u8> {
+        self.engine.checkpoint().unwrap()
+    }
+
+    /// The engine is written down and read back, as where a replay begins.
+    pub(super) fn reread(&mut self) {
+        let checkpoint = self.engine.checkpoint().unwrap();
+        self.engine = Engine::from_checkpoint(&checkpoint).unwrap();
+        assert!(checkpoint == self.engine.checkpoint().unwrap(), "what was read back is written in another way");
     }
 
     /// What the store would hand to a process that starts now.
@@ -501,6 +516,13 @@ impl World {
         // by.
         let lag = self.engine.snapshot().loop_lag;
         assert!(lag <= self.longest_stall, "{lag:?} at {:?}", self.elapsed);
+        if self.records {
+            let snapshot = self.engine.snapshot();
+            if self.seen.replace(snapshot.at) != Some(snapshot.at) {
+                self.actions.push(format!("{:?} {snapshot:?}", self.elapsed));
+            }
+            self.actions.push(format!("until {:?}", self.engine.next_deadline()));
+        }
         while let Some(action) = self.engine.next_action() {
             if self.records {
                 self.actions.push(format!("{:?} {action:?}", self.elapsed));

@@ -5,7 +5,7 @@
 use crate::model::certificate::{Fingerprint, Served};
 use crate::model::certificate_files::Item;
 use crate::model::incident::Incident;
-use crate::model::replacement::{Place, Replacement};
+use crate::model::replacement::Replacement;
 use crate::model::subject::Subject;
 use crate::model::verdict::{Evidence, Finding};
 use crate::observe::certificate_files::FilesView;
@@ -52,7 +52,7 @@ fn served(view: &View, place: &Subject, was: Fingerprint, of_ca: Option<&str>) -
     let ca = of_ca.and_then(|name| served.chain.iter().skip(1).find(|certificate| certificate.subject == name));
     let certificate = ca.or_else(|| served.leaf())?;
     Some(Replacement {
-        place: Place::Served(place.clone()),
+        place: view.inventory().place(place),
         subject: certificate.subject.clone(),
         fingerprint: certificate.fingerprint,
         not_after: certificate.not_after,
@@ -76,7 +76,7 @@ fn stored(files_view: &FilesView, finding: &Finding) -> Option<Replacement> {
         .max_by_key(|(file, _, not_after)| (paths.iter().any(|path| **path == *file.path), *not_after))?;
     let (file, item, not_after) = best;
     Some(Replacement {
-        place: Place::File(file.path.to_string()),
+        place: file.place(),
         subject: item.holder.to_string(),
         fingerprint: item.fingerprint,
         not_after,

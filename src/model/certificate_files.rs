@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 pub use self::items::Items;
 use self::replaced::Placed;
 use super::certificate::Fingerprint;
+use super::completeness::{Completeness, Missing, Shortfall};
+pub use super::file_fault::FileFault;
+use super::place::Place;
 use super::subject::Name;
 use super::time::UnixTime;
 
@@ -136,38 +139,6 @@ pub enum ItemKind {
     KubeconfigToken,
     /// A bearer token in a file of its own.
     Token,
-}
-
-/// Why a file or a source could not be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FileFault {
-    /// There is nothing, or a link that leads nowhere.
-    Missing,
-    /// A pattern that matches nothing.
-    NoMatch,
-    /// A link that leads in a circle, or through too many others.
-    LinkLoop,
-    /// We may not read it.
-    Forbidden,
-    /// A FIFO, a socket, a device.
-    NotRegular,
-    /// More bytes than are read.
-    TooLarge,
-    /// It was replaced or written while it was read, each time.
-    Unsteady,
-    /// Truncated, as while it is being written.
-    HalfWritten,
-    /// Nothing in it is a certificate, a token or a kubeconfig.
-    NothingInIt,
-    /// A form that is not read: PKCS#7, PKCS#12, a Java key store, an archive.
-    Unsupported,
-    /// A file that is not a valid kubeconfig.
-    BrokenKubeconfig,
-    /// The file system did not answer in time.
-    Timeout,
-    /// Anything else that the operating system says.
-    Failed,
 }
 
 impl FilesReading {
@@ -293,6 +264,42 @@ impl<'a> Held<'a> {
     }
 }
 
+impl StoredFile {
+    /// The file as the place of what is in it.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place::file(&self.path)
+    }
+}
+
+impl SourceReading {
+    /// Whether something of it cannot be read.
+    #[must_use]
+    pub fn is_faulty(&self) -> bool {
+        self.fault.is_some() || self.files.iter().any(|file| file.fault.is_some())
+    }
+
+    /// How much of the source a reading at `at` shows, after one of which `before` was known.
+    #[must_use]
+    pub fn completeness(&self, at: UnixTime, before: Option<&Completeness>) -> Completeness {
+        let faults = || self.files.iter().filter_map(|file| Some((file, file.fault?.fault)));
+        let unreadable = self.fault.or_else(|| faults().next().map(|(_, fault)| fault)).map(Shortfall::Unreadable);
+        let Some(reason) = unreadable.or((self.left_out > 0).then_some(Shortfall::Limit)) else {
+            return Completeness::Complete { at };
+        };
+        let was_never_listed = before.is_none_or(|before| *before == Completeness::Never);
+        if self.fault.is_some() && was_never_listed {
+            return Completeness::Never;
+        }
+        let faulty = faults().count();
+        let are_known = self.fault.is_none() && self.left_out == 0 && faulty <= Missing::MAX_PARTS;
+        let parts = are_known.then(|| faults().map(|(file, _)| file.place()).collect());
+        let count = u64::from(self.fault.is_some()) + u64::try_from(faulty).unwrap_or(u64::MAX);
+        let missing = Missing { reason, count: count.saturating_add(self.left_out), parts };
+        Completeness::Partial { at, complete: before.and_then(Completeness::complete_at), missing }
+    }
+}
+
 impl ItemKind {
     /// Every kind.
     pub const ALL: [Self; 7] = [
@@ -329,64 +336,5 @@ impl ItemKind {
     #[must_use]
     pub const fn is_in_kubeconfig(self) -> bool {
         matches!(self, Self::KubeconfigClient | Self::KubeconfigToken)
-    }
-}
-
-impl FileFault {
-    /// Every fault.
-    pub const ALL: [Self; 13] = [
-        Self::Missing,
-        Self::NoMatch,
-        Self::LinkLoop,
-        Self::Forbidden,
-        Self::NotRegular,
-        Self::TooLarge,
-        Self::Unsteady,
-        Self::HalfWritten,
-        Self::NothingInIt,
-        Self::Unsupported,
-        Self::BrokenKubeconfig,
-        Self::Timeout,
-        Self::Failed,
-    ];
-
-    /// Bounded label value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::NoMatch => "no_match",
-            Self::LinkLoop => "link_loop",
-            Self::Forbidden => "forbidden",
-            Self::NotRegular => "not_regular",
-            Self::TooLarge => "too_large",
-            Self::Unsteady => "unsteady",
-            Self::HalfWritten => "half_written",
-            Self::NothingInIt => "nothing_in_it",
-            Self::Unsupported => "unsupported",
-            Self::BrokenKubeconfig => "broken_kubeconfig",
-            Self::Timeout => "timeout",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// What people read behind the path.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Missing => "does not exist",
-            Self::NoMatch => "matches no file",
-            Self::LinkLoop => "is a link that leads in a circle",
-            Self::Forbidden => "may not be read",
-            Self::NotRegular => "is no regular file",
-            Self::TooLarge => "is larger than any certificate file",
-            Self::Unsteady => "changes while it is read",
-            Self::HalfWritten => "is cut short",
-            Self::NothingInIt => "holds no certificate and no token",
-            Self::Unsupported => "has a form that is not read (PKCS#7, PKCS#12, Java key store or archive)",
-            Self::BrokenKubeconfig => "is a broken kubeconfig",
-            Self::Timeout => "is on a file system that does not respond",
-            Self::Failed => "cannot be read",
-        }
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::certificate::Class;
 use super::host_access::{Credential, HostAccess, Named};
 use super::links::Links;
+use super::place::Place;
 use super::rule::{Level, RuleId};
 use super::subject::{Name, Role, Subject};
 use super::zone::{self, Zone};
@@ -250,6 +251,15 @@ impl Inventory {
         } else {
             cluster.vip.as_ref()
         }
+    }
+
+    /// `subject` as the place of a certificate that it serves, at its configured address.
+    #[must_use]
+    pub fn place(&self, subject: &Subject) -> Place {
+        let endpoint = self.endpoint(subject);
+        let of = |text: fn(&Endpoint) -> &String| endpoint.map(text).cloned().unwrap_or_default();
+        let (address, server_name) = (of(|endpoint| &endpoint.address), of(|endpoint| &endpoint.server_name));
+        Place::Endpoint { subject: subject.clone(), address, server_name }
     }
 
     /// The reference target or resolver that `subject` is.

@@ -7,11 +7,13 @@
 pub mod addresses;
 pub mod certificate;
 pub mod certificate_files;
+pub mod completeness;
 mod concerned;
 pub mod digest;
 pub mod error_chain;
 pub mod etcd;
 pub mod exchange;
+pub mod file_fault;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod gap;
@@ -24,6 +26,7 @@ pub mod links;
 pub mod message;
 pub mod observation;
 pub mod phase;
+pub mod place;
 pub mod policy;
 pub mod probe;
 pub mod reason;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::certificate::Fingerprint;
-use super::subject::Subject;
+use super::place::Place;
 use super::time::UnixTime;
 
 /// A certificate or token that is seen now where a finding saw another one.
@@ -20,16 +20,6 @@ pub struct Replacement {
     /// What the finding was about. Equal to `fingerprint` where it is the same certificate, as after a change of the
     /// configuration.
     pub was: Fingerprint,
-}
-
-/// Where a certificate is seen.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Place {
-    /// An endpoint serves it.
-    Served(Subject),
-    /// It lies in this file.
-    File(String),
 }
 
 impl Replacement {

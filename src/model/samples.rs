@@ -14,10 +14,11 @@ use super::inventory::{Own, OwnPart, Towards};
 use super::links::Links;
 use super::message::{Delivery, Message, MessageId, ProbeLine};
 use super::phase::{Cause, Phase, Phases, Unseen};
+use super::place::Place;
 use super::probe::{Probe, ProbeKind};
 use super::reason::MessageReason;
 use super::recurrence::Before;
-use super::replacement::{Place, Replacement};
+use super::replacement::Replacement;
 use super::rule::{Level, RuleId};
 use super::subject::Subject;
 use super::time::UnixTime;
@@ -450,13 +451,13 @@ fn replacements(rule: RuleId) -> Vec<Replacement> {
         was: Fingerprint([was; 32]),
     };
     let served = |of: &str, was: u8, fingerprint: u8| {
-        new(Place::Served(subject(&format!("prod-eu1/{of}"))), "CN=kube-apiserver", was, fingerprint)
+        new(Place::served(subject(&format!("prod-eu1/{of}"))), "CN=kube-apiserver", was, fingerprint)
     };
     match rule {
         RuleId::F26 => vec![served("apiserver/api-1", 0x5a, 0x6b), served("vip", 0x5a, 0x6b)],
         RuleId::F27 => vec![served("apiserver/api-1", 0x5b, 0x6c), served("apiserver/api-2", 0x5b, 0x6d)],
         RuleId::F28 => {
-            vec![new(Place::File("/etc/vedette/prod-eu1/client.crt".into()), "CN=vedette", 0x7c, 0x7e)]
+            vec![new(Place::file("/etc/vedette/prod-eu1/client.crt"), "CN=vedette", 0x7c, 0x7e)]
         }
         RuleId::F54 => {
             let not_after = OPENED.plus(Duration::from_secs(371 * 86_400));

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::certificate::{Certificate, Fingerprint};
-use crate::model::certificate_files::{FilesReading, Item, ItemKind, Life, SourceReading};
+use crate::model::certificate_files::{FilesReading, Item, ItemKind, Life};
+use crate::model::completeness::{Absence, Completeness};
 use crate::model::inventory::FileWatch;
+use crate::model::place::Place;
 use crate::model::subject::{Name, Subject};
 use crate::model::time::{Now, UnixTime};
 
@@ -19,13 +21,15 @@ use crate::model::time::{Now, UnixTime};
 pub struct FilesView {
     at: Now,
     reading: Arc<FilesReading>,
-    subject_states: BTreeMap<Name, SourceState>,
+    source_states: BTreeMap<Name, SourceState>,
     newest: BTreeMap<Subject, Newest>,
 }
 
 /// The latest results of reading a source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceState {
+    /// How much of it the latest reading shows.
+    pub completeness: Completeness,
     /// Whether something of it cannot be read.
     pub is_faulty: bool,
     /// The first probe in a row that found it so.
@@ -64,17 +68,18 @@ impl FilesView {
         watches: &BTreeMap<Name, FileWatch>,
         served: &[(Subject, Arc<Certificate>)],
     ) -> Self {
-        let subject_states = reading
+        let source_states = reading
             .sources
             .iter()
             .map(|source| {
-                let is_faulty = source.fault.is_some() || source.files.iter().any(|file| file.fault.is_some());
-                let known = before.and_then(|before| before.subject_states.get(&source.name));
-                let subject_state = match known.filter(|known| known.is_faulty == is_faulty) {
-                    Some(known) => SourceState { probes: known.probes.saturating_add(1), ..*known },
-                    None => SourceState { is_faulty, since: at, probes: 1 },
+                let is_faulty = source.is_faulty();
+                let known = before.and_then(|before| before.source_states.get(&source.name));
+                let completeness = source.completeness(at.wall, known.map(|known| &known.completeness));
+                let (since, probes) = match known.filter(|known| known.is_faulty == is_faulty) {
+                    Some(known) => (known.since, known.probes.saturating_add(1)),
+                    None => (at, 1),
                 };
-                (source.name.clone(), subject_state)
+                (source.name.clone(), SourceState { completeness, is_faulty, since, probes })
             })
             .collect();
         let newest = newest(reading, watches, served)
@@ -94,7 +99,7 @@ impl FilesView {
                 (subject, newest)
             })
             .collect();
-        Self { at, reading: Arc::clone(reading), subject_states, newest }
+        Self { at, reading: Arc::clone(reading), source_states, newest }
     }
 
     /// When the latest probe was due.
@@ -109,29 +114,32 @@ impl FilesView {
         &self.reading
     }
 
-    /// Whether what was in a file of `source` could still be there unread, so that its absence from the reading shows
-    /// nothing: the source as a whole or this very file cannot be read, or a bound left something out. Without the name
-    /// of a source it may lie in any; without paths, in any file of it.
+    /// What it means that the reading does not show what was in files of `source`. Without the name of a source it may
+    /// lie in any; without paths, in any file of it.
     #[must_use]
-    pub fn may_hide(&self, source: Option<&Name>, paths: &[String]) -> bool {
-        let covers = |fault: &str, path: &str| {
-            path.strip_prefix(fault).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        let hides = |read: &SourceReading| {
-            let mut faulty = read.files.iter().filter(|file| file.fault.is_some()).map(|file| file.path.as_ref());
-            let is_file_lost =
-                faulty.any(|fault| paths.is_empty() || paths.iter().any(|path| covers(fault, path.as_str())));
-            read.fault.is_some() || read.left_out > 0 || is_file_lost
+    pub fn absence(&self, source: Option<&Name>, paths: &[String]) -> Absence {
+        let places: Vec<Option<Place>> =
+            if paths.is_empty() { vec![None] } else { paths.iter().map(|path| Some(Place::file(path))).collect() };
+        let hides = |state: &SourceState| {
+            places.iter().any(|place| state.completeness.absence(place.as_ref()) == Absence::NotSeen)
         };
         let mut concerned =
-            self.reading.sources.iter().filter(|read| source.is_none_or(|source| read.name == *source)).peekable();
-        concerned.peek().is_none() || concerned.any(hides)
+            self.source_states.iter().filter(|(name, _)| source.is_none_or(|source| *name == source)).peekable();
+        // Of a source that was never read nothing is known.
+        let may_be_there = concerned.peek().is_none() || concerned.any(|(_, state)| hides(state));
+        if may_be_there { Absence::NotSeen } else { Absence::Gone }
+    }
+
+    /// Whether what was in these files of `source` could still be there unread.
+    #[must_use]
+    pub fn may_hide(&self, source: Option<&Name>, paths: &[String]) -> bool {
+        self.absence(source, paths) == Absence::NotSeen
     }
 
     /// How each source was read in the latest probes.
     #[must_use]
     pub const fn source_states(&self) -> &BTreeMap<Name, SourceState> {
-        &self.subject_states
+        &self.source_states
     }
 
     /// The newest stored certificate that `endpoint` should serve; `None` when none is known to be meant for it.

@@ -2,6 +2,7 @@
 
 mod budget;
 mod bursts;
+mod certificate_files;
 mod client_hello;
 mod clock;
 mod freshness;

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use crate::judge::phrases;
 use crate::model::certificate::Fingerprint;
 use crate::model::message::Message;
-use crate::model::replacement::{Place, Replacement};
+use crate::model::place::Place;
+use crate::model::replacement::Replacement;
 use crate::model::subject::Subject;
 use crate::model::time::UnixTime;
 use crate::model::verdict::{Evidence, Finding};
@@ -98,8 +99,8 @@ fn certificate(message: &Message, root: &Finding, alike: &[&Replacement]) -> Vec
     }
     let mut blocks = vec![Block::Facts(facts)];
     let place = |replacement: &&Replacement| match &replacement.place {
-        Place::Served(subject) => (Some(phrases::place(subject, &message.addresses)), None),
-        Place::File(path) => (None, Some(path.clone())),
+        Place::Endpoint { subject, .. } => (Some(phrases::place(subject, &message.addresses)), None),
+        stored @ (Place::File { .. } | Place::Object { .. } | Place::Host { .. }) => (None, Some(stored.words())),
     };
     let (served, files): (Vec<_>, Vec<_>) = alike.iter().map(place).unzip();
     let shown = |places: Vec<Option<String>>| places.into_iter().flatten().map(|text| line(&text, LONGEST)).collect();

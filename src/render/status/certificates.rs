@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::certificate::{Certificate, Fingerprint, Trust};
 use crate::model::certificate_files::{FilesReading, Held};
+use crate::model::place::Place;
 use crate::model::rule::Level;
 use crate::model::snapshot::ClusterSnapshot;
 use crate::model::subject::{Name, Subject, VANTAGE};
@@ -75,7 +76,7 @@ fn stored(
         fingerprint: item.fingerprint.short(),
         class,
         trust: "on disk",
-        places: bounded(held.places().map(|(_, file, _)| file.path.to_string()).collect()),
+        places: bounded(held.places().map(|(_, file, _)| file.place())),
         seen: wall(read, page.now),
     };
     Some((ends, facts))
@@ -93,10 +94,10 @@ fn served(
     let trust = places.iter().map(|(_, _, _, trust)| *trust).max_by_key(|trust| is_doubtful(*trust))?;
     let band = band(page, Some(name), certificate.fingerprint, certificate.not_after);
     let class = page.snapshot.inventory.endpoint(subject).map_or("", |endpoint| endpoint.certificates.as_str());
-    let mut shown: Vec<String> = places.iter().map(|(subject, ..)| subject.to_string()).collect();
+    let at = places.iter().map(|(subject, ..)| page.snapshot.inventory.place(subject));
     let held = cluster_snapshot.stored.iter().flat_map(|(_, reading)| reading.held().take(HELD));
     let same = held.filter(|held| held.item().fingerprint == certificate.fingerprint);
-    shown.extend(same.flat_map(|held| held.places()).map(|(_, file, _)| file.path.to_string()));
+    let at = at.chain(same.flat_map(|held| held.places()).map(|(_, file, _)| file.place()));
     let facts = CertificateFacts {
         cluster: name.to_string(),
         band: band.map_or("", ExpiryThreshold::as_str),
@@ -107,7 +108,7 @@ fn served(
         fingerprint: certificate.fingerprint.short(),
         class,
         trust: trust.as_str(),
-        places: bounded(shown),
+        places: bounded(at),
         seen: wall(seen, page.now),
     };
     Some((certificate.not_after, facts))
@@ -130,9 +131,10 @@ const fn state(band: Option<ExpiryThreshold>) -> State {
 }
 
 /// Each place once: a file may belong to several entries of the configuration.
-fn bounded(places: Vec<String>) -> Vec<String> {
+fn bounded(places: impl Iterator<Item = Place>) -> Vec<String> {
     let mut named = BTreeSet::new();
-    let mut places: Vec<String> = places.into_iter().filter(|place| named.insert(place.clone())).collect();
+    let places = places.filter(|place| named.insert(place.clone()));
+    let mut places: Vec<String> = places.map(|place| place.words()).collect();
     let more = places.len().saturating_sub(PLACES);
     if more > 0 {
         places.truncate(PLACES);

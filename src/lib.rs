@@ -46,6 +46,7 @@
 //! | [`store`] | alarms, incidents and unsent mail in SQLite, on a thread of its own |
 //! | [`render`] | text from model values, pure: mails, tables, metrics, the status page |
 //! | [`metered`] | a layer below TLS, for all that use it: bounds the bytes that a peer may send |
+//! | `name_pin` | what is known of a name, for all that connect by names: a failed lookup keeps the last addresses |
 //! | [`notify`] | sends mails and heartbeats, every step under a deadline |
 //! | [`expose`] | the status page, `/metrics`, `/healthz`, `/readyz`, from the snapshot alone, on a thread of its own; `web.rs` holds what protects them (TLS, client certificates, logins: `tls.rs`, `clients.rs`, `login.rs`); `control.rs` is the Unix socket where people on the machine give orders (`orders.rs`), which enter the engine as inputs |
 //! | [`daemon`] | the loop, the clock, signals, logs, the service manager |
@@ -144,6 +145,7 @@ pub mod expose;
 pub mod judge;
 pub mod metered;
 pub mod model;
+mod name_pin;
 pub mod notify;
 pub mod observe;
 pub mod parse;

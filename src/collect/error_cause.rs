@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind};
 use rustls::AlertDescription;
 
 use crate::metered::Flooded;
+use crate::model::error_chain::causes;
 use crate::model::phase::Cause;
 
 /// Cause of an error of a socket or of a TLS stream.
@@ -78,17 +79,10 @@ pub(crate) fn of_http(error: &hyper::Error) -> Cause {
 
 /// The first error of a socket or of TLS among `error` and what is behind it.
 pub(crate) fn in_sources(error: &(dyn Error + 'static)) -> Option<Cause> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            return Some(of_io(io));
-        }
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Some(of_tls(tls));
-        }
-        next = error.source();
-    }
-    None
+    causes(error).find_map(|error| {
+        let of_socket = error.downcast_ref::<io::Error>().map(of_io);
+        of_socket.or_else(|| error.downcast_ref::<rustls::Error>().map(of_tls))
+    })
 }
 
 #[cfg(test)]

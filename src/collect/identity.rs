@@ -5,105 +5,34 @@
 //! other, so changed files are read once they stop changing, and a certificate without its key changes nothing.
 //! Connects to nothing.
 
+mod load;
+mod plugin;
+mod ready;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::HeaderValue;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
-use secrecy::{ExposeSecret as _, SecretSlice};
+use secrecy::ExposeSecret as _;
 use tokio::task::JoinHandle;
-use zeroize::Zeroizing;
 
+use self::load::Load;
+use self::plugin::Plugin;
+pub(crate) use self::ready::ReadyCredentials;
 use super::credentials;
-use super::exec::{self, ClusterHint, Issued};
+use super::exec::{self, ClusterHint};
 use super::handshake::Tls;
-use super::verification::Strict;
 use crate::config::blocking::BlockingPool;
 use crate::config::file_stamp::FileStamp;
 use crate::config::settings::{Credentials, ExecPlugin, Source};
-use crate::model::certificate::Fingerprint;
-use crate::model::phase::Cause;
 use crate::model::subject::Subject;
 use crate::model::time::{Clock, Mono, Now};
-use crate::parse::pem::{self, Scan};
-use crate::parse::x509;
 
 /// Files are checked for changes at most this often. Checking takes a tenth of the time of a probe; but files that are
 /// rotated together must be noticed together, or the refusal of the old ones leads to two mails.
 const CHECK_AFTER: Duration = Duration::from_secs(1);
 /// When a file system does not answer for this long, the credentials read before are used.
 const FILES_DEADLINE: Duration = Duration::from_secs(1);
-/// A plugin that failed is run again after this.
-const PLUGIN_RETRY: Duration = Duration::from_secs(30);
-/// A plugin's credential is renewed this long before its end.
-const RENEW_BEFORE: Duration = Duration::from_secs(60);
-
-/// Credentials ready for use.
-#[derive(Clone)]
-pub(crate) struct ReadyCredentials {
-    /// Changes when the anchors or the client certificate change; kept connections of another generation are closed.
-    pub(crate) generation: u64,
-    /// Strict verification; `None` without anchors.
-    pub(crate) strict: Option<Arc<Strict>>,
-    /// Client certificate.
-    pub(crate) client: Option<Arc<CertifiedKey>>,
-    /// `Bearer …`, marked sensitive. Sent only to a trusted server.
-    pub(crate) token: Option<HeaderValue>,
-    /// Whether something that is configured could not be read or understood.
-    pub(crate) is_flawed: bool,
-    /// The reason, without secrets, where it is known.
-    pub(crate) diagnostic: Option<Arc<str>>,
-    /// What the generation stands for: the anchors and the client's chain.
-    print: Print,
-}
-
-/// A digest that shows whether anything that TLS uses has changed, without keeping a key.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Print {
-    anchors: Vec<Fingerprint>,
-    client: Vec<Fingerprint>,
-}
-
-impl ReadyCredentials {
-    /// No credentials, and trust in no CA.
-    fn nothing() -> Self {
-        Self {
-            generation: 0,
-            strict: None,
-            client: None,
-            token: None,
-            is_flawed: true,
-            diagnostic: None,
-            print: Print::default(),
-        }
-    }
-
-    /// The cause to report when the server answered `cause`. A refusal is our own fault when a configured credential
-    /// cannot be used; with none configured, it is reported as a missing credential.
-    pub(crate) fn blame(&self, cause: Cause) -> Cause {
-        if self.is_flawed && cause.is_refusal() {
-            Cause::OwnCredential
-        } else if cause == Cause::ClientCertificateRejected && self.client.is_none() && self.token.is_none() {
-            Cause::NoCredential
-        } else {
-            cause
-        }
-    }
-
-    /// The same for an answer to a request: only the caller knows whether the token was sent.
-    pub(crate) fn blame_for_answer(&self, cause: Cause, token_was_sent: bool) -> Cause {
-        let cause = self.blame(cause);
-        match (&self.token, &self.client) {
-            _ if cause != Cause::CredentialRejected => cause,
-            (Some(_), _) if !token_was_sent => Cause::TokenWithheld,
-            (None, None) => Cause::NoCredential,
-            (Some(_), _) | (None, Some(_)) => cause,
-        }
-    }
-}
 
 /// One set of credentials.
 pub(crate) struct Identity {
@@ -127,25 +56,6 @@ struct State {
     plugin: Plugin,
     ready_credentials: Option<Arc<ReadyCredentials>>,
     complaints: Vec<String>,
-}
-
-#[derive(Default)]
-struct Plugin {
-    issued: Option<Issued>,
-    failure: Option<exec::Failed>,
-    /// Counts what was issued.
-    serial: u64,
-    ended: Option<Mono>,
-    running: Option<JoinHandle<Result<Issued, exec::Failed>>>,
-}
-
-/// Everything one load reads, so that it can run on a thread that may block.
-struct Load {
-    credentials: Credentials,
-    tls: Tls,
-    issued: Option<Issued>,
-    diagnostic: Option<exec::Failed>,
-    before: Option<Arc<ReadyCredentials>>,
 }
 
 impl Identity {
@@ -260,142 +170,6 @@ impl Identity {
         let read = move || source.read().map(|bytes| bytes.expose_secret().to_vec()).unwrap_or_default();
         ClusterHint { server, anchors: self.files.run(FILES_DEADLINE, read).await.unwrap_or_default() }
     }
-}
-
-impl Plugin {
-    fn take(&mut self, result: Result<Issued, exec::Failed>, now: Mono) {
-        self.ended = Some(now);
-        self.serial += 1;
-        match result {
-            Ok(issued) => {
-                self.issued = Some(issued);
-                self.failure = None;
-            }
-            // What was issued before stays until its own end.
-            Err(failed) => self.failure = Some(failed),
-        }
-    }
-
-    fn is_due(&self, now: Now, was_refused: bool) -> bool {
-        let ends = self.issued.as_ref().and_then(|issued| issued.expires);
-        let ends_soon = ends.is_some_and(|end| end <= now.wall.plus(RENEW_BEFORE));
-        let waited = self.ended.is_none_or(|ended| now.mono.since(ended) >= PLUGIN_RETRY);
-        waited && (self.failure.is_some() || self.issued.is_none() || ends_soon || was_refused)
-    }
-}
-
-impl Load {
-    /// Of what cannot be parsed, the last valid one is kept.
-    fn run(self) -> (ReadyCredentials, Vec<String>) {
-        let mut complaints = Vec::new();
-        let mut remarks = Vec::new();
-        let before = self.before.clone();
-        let before = before.as_deref();
-        let strict = self.credentials.anchors.as_ref().map(|source| self.verifier(source, &mut remarks));
-        let (strict, anchors) = match strict {
-            Some(Ok((strict, print))) => (Some(strict), print),
-            Some(Err(complaint)) => {
-                complaints.push(complaint);
-                before.map(|known| (known.strict.clone(), known.print.anchors.clone())).unwrap_or_default()
-            }
-            None => (None, Vec::new()),
-        };
-        let (client, chain) = match self.client() {
-            Some(Ok(certified)) => {
-                let print = certified.cert.iter().map(|der| x509::fingerprint(der)).collect();
-                (Some(certified), print)
-            }
-            Some(Err(complaint)) => {
-                complaints.push(complaint);
-                before.map(|known| (known.client.clone(), known.print.client.clone())).unwrap_or_default()
-            }
-            None => (None, Vec::new()),
-        };
-        let token = match self.token() {
-            Some(Ok(token)) => Some(token),
-            Some(Err(complaint)) => {
-                complaints.push(complaint);
-                before.and_then(|known| known.token.clone())
-            }
-            None => None,
-        };
-        // A failed renewal counts as a fault only once the credential issued before has expired.
-        if let Some(failed) = self.diagnostic.as_ref().filter(|_| self.issued.is_none()) {
-            complaints.push(failed.to_string());
-        } else if self.credentials.exec.is_some() && self.issued.is_none() {
-            complaints.push("the exec plugin's credential has ended".to_owned());
-        }
-        let is_flawed = !complaints.is_empty();
-        let diagnostic = is_flawed.then(|| complaints.join("; ").into());
-        complaints.append(&mut remarks);
-        let print = Print { anchors, client: chain };
-        let generation = before.map_or(0, |known| known.generation + u64::from(known.print != print));
-        (ReadyCredentials { generation, strict, client, token, is_flawed, diagnostic, print }, complaints)
-    }
-
-    fn client(&self) -> Option<Result<Arc<CertifiedKey>, String>> {
-        let pair = match (&self.credentials.client, self.issued.as_ref().and_then(|issued| issued.client.as_ref())) {
-            (Some(pair), _) => read(&pair.certificate).and_then(|chain| Ok((chain, read(&pair.key)?))),
-            (None, Some((chain, key))) => Ok((chain.to_vec().into(), key.to_vec().into())),
-            (None, None) => return None,
-        };
-        Some(pair.and_then(|(chain, key)| self.certified(chain.expose_secret(), key.expose_secret())))
-    }
-
-    fn token(&self) -> Option<Result<HeaderValue, String>> {
-        match (&self.credentials.token, self.issued.as_ref().and_then(|issued| issued.token.as_ref())) {
-            (Some(source), _) => Some(read(source).and_then(|bytes| bearer(bytes.expose_secret()))),
-            (None, Some(token)) => Some(bearer(token.as_bytes())),
-            (None, None) => None,
-        }
-    }
-
-    fn verifier(&self, source: &Source, remarks: &mut Vec<String>) -> Result<(Arc<Strict>, Vec<Fingerprint>), String> {
-        let found = pem::scan(read(source)?.expose_secret());
-        let anchors: Vec<_> = certificates(&found).collect();
-        let (strict, refused) =
-            Strict::new(&anchors, self.tls.provider()).map_err(|why| format!("{source:?}: {why}"))?;
-        if refused + found.faults.len() > 0 {
-            remarks.push(format!("{source:?}: {} of its certificates are left out", refused + found.faults.len()));
-        }
-        Ok((Arc::new(strict), anchors.iter().map(|der| x509::fingerprint(der)).collect()))
-    }
-
-    fn certified(&self, chain: &[u8], key: &[u8]) -> Result<Arc<CertifiedKey>, String> {
-        let chain: Vec<_> = certificates(&pem::scan(chain)).collect();
-        if chain.is_empty() {
-            return Err("the client certificate's source holds no certificate".to_owned());
-        }
-        let key = PrivateKeyDer::from_pem_slice(key)
-            .map_err(|_| "the client key's source holds no private key that is not encrypted".to_owned())?;
-        CertifiedKey::from_der(chain, key, self.tls.provider())
-            .map(Arc::new)
-            // rustls' text names the kind of fault and holds nothing of the key.
-            .map_err(|error| format!("client certificate and key: {error}"))
-    }
-}
-
-fn certificates(found: &Scan) -> impl Iterator<Item = CertificateDer<'static>> + '_ {
-    found.certificates.iter().map(|certificate| CertificateDer::from(certificate.der.clone()))
-}
-
-fn bearer(token: &[u8]) -> Result<HeaderValue, String> {
-    let token = token.trim_ascii();
-    if token.is_empty() {
-        return Err("the token is empty".to_owned());
-    }
-    let value = Zeroizing::new([b"Bearer ", token].concat());
-    let mut value =
-        HeaderValue::from_bytes(&value).map_err(|_| "the token holds characters that no token has".to_owned())?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-fn read(source: &Source) -> Result<SecretSlice<u8>, String> {
-    source.read().map_err(|error| match std::error::Error::source(&error) {
-        Some(why) => format!("{error}: {why}"),
-        None => error.to_string(),
-    })
 }
 
 /// Sources in a fixed order, the token last.

@@ -8,17 +8,16 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-use tokio::sync::watch;
 
 use self::threads::Threads;
 use super::phase_timer::PhaseTimer;
 use crate::config::settings::{Address, Host};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::time::{Clock, Mono};
+use crate::name_pin::{Lookup, NamePin};
 
 mod hosts;
 mod threads;
@@ -48,21 +47,10 @@ pub(crate) struct Names {
 
 #[derive(Debug, Default)]
 struct Pin {
-    /// Sent whenever a lookup has ended.
-    known: watch::Sender<CachedAddresses>,
-    /// Whether a lookup is under way: a name holds at most one thread.
-    is_asking: AtomicBool,
+    name: Arc<NamePin<IpAddr, Cause>>,
     /// Whether the latest lookup took longer than a working resolver takes.
     is_slow: AtomicBool,
     asked: Mutex<Asked>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct CachedAddresses {
-    /// Of the last answer that had any.
-    addresses: Vec<IpAddr>,
-    /// Why the latest lookup brought none.
-    failure: Option<Cause>,
 }
 
 #[derive(Debug, Default)]
@@ -72,9 +60,6 @@ struct Asked {
     /// When one last began because the addresses had failed.
     again: Option<Mono>,
 }
-
-/// Ends a lookup, however it ends.
-struct Asking(Arc<Pin>);
 
 impl Names {
     pub(crate) fn new(clock: Clock) -> Self {
@@ -119,7 +104,7 @@ impl Names {
     pub(crate) async fn beyond(self: &Arc<Self>, address: &Address, tried: &[SocketAddr]) -> Vec<SocketAddr> {
         let Host::Name(name) = &address.host else { return Vec::new() };
         let pin = self.pin(name);
-        let mut answers = pin.known.subscribe();
+        let mut answers = pin.name.answers();
         let beyond = || at(address, &pin.addresses()).into_iter().filter(|place| !tried.contains(place)).collect();
         let known: Vec<SocketAddr> = beyond();
         if !known.is_empty() || !self.ask_again(name, &pin) {
@@ -150,7 +135,7 @@ impl Names {
     }
 
     async fn first(self: &Arc<Self>, name: &str, pin: &Arc<Pin>) -> Result<Vec<IpAddr>, Cause> {
-        let mut answers = pin.known.subscribe();
+        let mut answers = pin.name.answers();
         // An answer that came in between is the one that is waited for.
         let addresses = pin.addresses();
         if !addresses.is_empty() {
@@ -158,7 +143,7 @@ impl Names {
         }
         self.ask(name, pin);
         answers.changed().await.map_err(|_| Cause::OwnFault)?;
-        let known = pin.known.borrow().clone();
+        let known = pin.name.known();
         if known.addresses.is_empty() { Err(known.failure.unwrap_or(Cause::OwnFault)) } else { Ok(known.addresses) }
     }
 
@@ -171,29 +156,26 @@ impl Names {
             drop(asked);
             self.ask(name, pin);
         }
-        pin.is_asking.load(Ordering::Acquire)
+        pin.name.is_asking()
     }
 
     /// Starts a lookup, unless one is under way.
     fn ask(self: &Arc<Self>, name: &str, pin: &Arc<Pin>) {
-        if pin.is_asking.swap(true, Ordering::AcqRel) {
-            return;
-        }
+        let Some(lookup) = pin.name.begin() else { return };
         pin.asked().last = Some(self.clock.now().mono);
-        let (names, name, asking) = (Arc::clone(self), name.to_owned(), Asking(Arc::clone(pin)));
+        let (names, name, pin) = (Arc::clone(self), name.to_owned(), Arc::clone(pin));
         // Not among the tasks that a shutdown waits for, because a lookup cannot be cancelled.
-        tokio::spawn(async move { names.look_up(&name, asking).await });
+        tokio::spawn(async move { names.look_up(&name, &pin, lookup).await });
     }
 
-    async fn look_up(&self, name: &str, asking: Asking) {
-        let pin = Arc::clone(&asking.0);
+    async fn look_up(&self, name: &str, pin: &Pin, lookup: Lookup<IpAddr, Cause>) {
         let answer = {
             let mut answer = std::pin::pin!(self.threads.ask(name, &pin.is_slow));
             tokio::select! {
                 answer = &mut answer => answer,
                 () = tokio::time::sleep(PATIENCE) => {
                     if let Some(addresses) = self.listed(name).await {
-                        pin.notify(Ok(addresses));
+                        lookup.tell(Ok(addresses), Cause::NoSuchName);
                     }
                     answer.await
                 }
@@ -206,9 +188,7 @@ impl Names {
         if let Err(cause) = &answer {
             tracing::debug!(%name, ?cause, "resolving {name}: no answer, the known addresses stay in use");
         }
-        // A waiting probe may ask again at once.
-        drop(asking);
-        pin.notify(answer);
+        lookup.end(answer, Cause::NoSuchName);
     }
 
     /// The addresses that the hosts file has for `name`.
@@ -226,15 +206,7 @@ impl Names {
 
 impl Pin {
     fn addresses(&self) -> Vec<IpAddr> {
-        self.known.borrow().addresses.clone()
-    }
-
-    fn notify(&self, answer: Result<Vec<IpAddr>, Cause>) {
-        self.known.send_modify(|known| match answer {
-            Ok(addresses) if addresses.is_empty() => known.failure = Some(Cause::NoSuchName),
-            Ok(addresses) => *known = CachedAddresses { addresses, failure: None },
-            Err(cause) => known.failure = Some(cause),
-        });
+        self.name.known().addresses
     }
 
     fn is_older_than(&self, age: Duration, now: Mono) -> bool {
@@ -243,12 +215,6 @@ impl Pin {
 
     fn asked(&self) -> std::sync::MutexGuard<'_, Asked> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        self.0.is_asking.store(false, Ordering::Release);
     }
 }
 

@@ -33,11 +33,12 @@ pub mod source;
 mod timing;
 mod vantage;
 pub mod web;
+mod written_source;
 mod yaml_tree;
 
 #[cfg(test)]
 mod tests {
-    use super::{cluster, etcd, files, kubeconfig, links, load, mail_and_heartbeat, material, timing, vantage};
+    use super::{cluster, etcd, files, kubeconfig, links, load, mail_and_heartbeat, timing, vantage, written_source};
 
     #[test]
     fn the_example_mentions_every_key() {
@@ -50,7 +51,7 @@ mod tests {
             &mail_and_heartbeat::MAIL_KEYS,
             &mail_and_heartbeat::HEARTBEAT_KEYS,
             &links::KEYS,
-            &material::SOURCE_KEYS,
+            &written_source::SOURCE_KEYS,
             &cluster::KEYS,
             &cluster::CREDENTIALS_KEYS,
             &cluster::VIP_KEYS,

@@ -433,7 +433,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::config::{cluster, files, kubeconfig, links, load, mail_and_heartbeat, material, vantage};
+    use crate::config::{cluster, files, kubeconfig, links, load, mail_and_heartbeat, vantage, written_source};
 
     #[test]
     fn every_section_has_the_keys_that_its_reader_knows() {
@@ -446,7 +446,7 @@ mod tests {
             ("Mail", &mail_and_heartbeat::MAIL_KEYS),
             ("Heartbeat", &mail_and_heartbeat::HEARTBEAT_KEYS),
             ("Links", &links::KEYS),
-            ("Source", &material::SOURCE_KEYS),
+            ("Source", &written_source::SOURCE_KEYS),
             ("Cluster", &cluster::KEYS),
             ("Credentials", &cluster::CREDENTIALS_KEYS),
             ("Vip", &cluster::VIP_KEYS),

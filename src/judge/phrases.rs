@@ -167,18 +167,7 @@ pub fn lasting(time: Duration) -> String {
     }
 }
 
-/// A size in binary units with one decimal, as etcdctl prints it.
-#[must_use]
-pub fn bytes(size: u64) -> String {
-    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    UNITS.iter().find(|(_, unit)| size >= *unit).map_or_else(
-        || format!("{size} B"),
-        |(name, unit)| {
-            let tenths = (u128::from(size) * 10 + u128::from(unit / 2)) / u128::from(*unit);
-            format!("{}.{} {name}", tenths / 10, tenths % 10)
-        },
-    )
-}
+pub(super) use crate::model::byte_size::words as bytes;
 
 /// The address of `subject`, or its name where none is known: the command then shows what to fill in.
 pub(super) fn address(subject: &Subject, addresses: &Addresses) -> String {
@@ -226,13 +215,6 @@ mod tests {
             (273_600_000, "3 d 4 h"),
         ] {
             assert_eq!(lasting(Duration::from_millis(millis)), text);
-        }
-    }
-
-    #[test]
-    fn sizes_are_said_in_binary_units() {
-        for (size, text) in [(512, "512 B"), (16 << 20, "16.0 MiB"), ((2 << 30) + (1 << 29), "2.5 GiB")] {
-            assert_eq!(bytes(size), text);
         }
     }
 

@@ -5,6 +5,7 @@
 //! no I/O live here.
 
 pub mod addresses;
+pub mod byte_size;
 pub mod certificate;
 pub mod certificate_files;
 pub mod completeness;
@@ -16,6 +17,7 @@ pub mod exchange;
 pub mod file_fault;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod freshness;
 pub mod gap;
 pub mod health;
 pub mod histogram;

@@ -18,6 +18,15 @@ pub struct QuotaTier {
     pub full_within: Option<Duration>,
 }
 
+impl QuotaTier {
+    /// Its share of the quota in percent: `65`, `82.5`.
+    #[must_use]
+    pub fn percent(&self) -> String {
+        let (whole, tenths) = (self.permille / 10, self.permille % 10);
+        if tenths == 0 { whole.to_string() } else { format!("{whole}.{tenths}") }
+    }
+}
+
 /// Intervals, deadlines, holds. The intervals are short enough to confirm a fault within seconds, and the requests they
 /// add up to are less than one a second for each endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,7 +20,8 @@ use crate::render::harmless;
 use super::last_read::{LastRead, Unread};
 use super::log_once::LogOnce;
 use super::pinned_name::PinnedName;
-use super::{innermost, trust};
+use super::trust;
+use crate::model::error_chain::innermost;
 
 /// Deadline of one heartbeat as a whole: the receivers in use expect one a minute.
 const OVERALL: Duration = Duration::from_secs(10);

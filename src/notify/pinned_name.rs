@@ -1,15 +1,13 @@
-//! A name, resolved once and kept, so that mail works while DNS is down.
+//! A name that mails and heartbeats go to, resolved once and kept, so that they go while DNS is down.
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin as Boxed;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use crate::config::settings::{Address, Host};
+use crate::name_pin::NamePin;
 
 /// How long a fresh answer is waited for while an older one is known. A working resolver answers in milliseconds.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -20,16 +18,7 @@ type Lookup = dyn Fn() -> Boxed<Box<dyn Future<Output = std::io::Result<Vec<Sock
 #[derive(Clone)]
 pub(super) struct PinnedName {
     look_up: Arc<Lookup>,
-    known: Arc<watch::Sender<CachedAddresses>>,
-    is_probing: Arc<AtomicBool>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct CachedAddresses {
-    /// From the last answer that had any.
-    addresses: Vec<SocketAddr>,
-    /// Why the latest lookup failed.
-    failure: Option<String>,
+    name: Arc<NamePin<SocketAddr, String>>,
 }
 
 impl PinnedName {
@@ -56,41 +45,30 @@ impl PinnedName {
         + Sync
         + 'static,
     ) -> Self {
-        Self {
-            look_up: Arc::new(look_up),
-            known: Arc::new(watch::Sender::new(CachedAddresses::default())),
-            is_probing: Arc::new(AtomicBool::new(false)),
-        }
+        Self { look_up: Arc::new(look_up), name: Arc::default() }
     }
 
     /// Starts a lookup unless one is under way: never more than one thread waits for a resolver that is down.
     pub(super) fn refresh(&self) {
-        if self.is_probing.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let pin = self.clone();
+        let Some(lookup) = self.name.begin() else { return };
+        let look_up = Arc::clone(&self.look_up);
         tokio::spawn(async move {
-            let answer = (pin.look_up)().await;
-            pin.is_probing.store(false, Ordering::Release);
-            pin.known.send_modify(|known| match answer {
-                Ok(addresses) if !addresses.is_empty() => *known = CachedAddresses { addresses, failure: None },
-                Ok(_) => known.failure = Some("the name has no address".into()),
-                Err(error) => known.failure = Some(error.to_string()),
-            });
+            let answer = look_up().await.map_err(|error| error.to_string());
+            lookup.end(answer, "the name has no address".into());
         });
     }
 
     /// Fresh addresses, or after half a second the last known ones. Waits on when none are known: the caller has the
     /// deadline.
     pub(super) async fn addresses(&self) -> Result<Vec<SocketAddr>, String> {
-        let mut answers = self.known.subscribe();
+        let mut answers = self.name.answers();
         self.refresh();
         let fresh = tokio::time::timeout(PATIENCE, answers.changed()).await;
-        let mut known = self.known.borrow().clone();
+        let mut known = self.name.known();
         if known.addresses.is_empty() && fresh.is_err() {
             // The sender lives as long as `self`, so this ends only by an answer.
             drop(answers.changed().await);
-            known = self.known.borrow().clone();
+            known = self.name.known();
         }
         if known.addresses.is_empty() {
             return Err(known.failure.unwrap_or_else(|| "no answer".into()));

@@ -13,9 +13,9 @@ use lettre::Address;
 use crate::model::message::{DeliveryFailure, FailureClass, Receipt};
 use crate::render::harmless;
 
-use super::innermost;
 use super::reply::Unread;
 use super::smtp_connection::Trouble;
+use crate::model::error_chain::{causes, innermost};
 
 /// What a relay says is shown up to this length, in characters.
 pub(super) const SAID: usize = 240;
@@ -126,12 +126,7 @@ fn session_failure(step: Step<'_>, status: Option<u16>, class: FailureClass, why
 
 /// What a broken connection means at `step`: no connection, no TLS, or no sense in what comes.
 fn broken(step: Step<'_>, error: &(dyn Error + 'static)) -> FailureClass {
-    let mut io: Option<&io::Error> = None;
-    let mut next = Some(error);
-    while let Some(current) = next {
-        io = io.or(current.downcast_ref());
-        next = current.source();
-    }
+    let io = causes(error).find_map(|error| error.downcast_ref::<io::Error>());
     match (step, io.map(io::Error::kind)) {
         (Step::Connect(_) | Step::StartTls(_), _) if super::is_tls(error) => FailureClass::Tls,
         (Step::Connect(_) | Step::StartTls(_), Some(io::ErrorKind::UnexpectedEof)) => FailureClass::Tls,

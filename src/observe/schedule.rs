@@ -113,57 +113,58 @@ impl Schedule {
 /// Every probe that the inventory calls for, and how often.
 fn intervals(inventory: &Inventory, policy: &Policy) -> BTreeMap<Probe, Duration> {
     let mut intervals = BTreeMap::new();
-    let mut add = |probe: Probe, interval: Duration| {
+    let mut add = |probe: Probe| {
+        let interval = policy.interval(&probe.subject, probe.kind);
         intervals.insert(probe, interval);
     };
     for (name, cluster) in &inventory.clusters {
         for subject in cluster.apiserver_subjects(name) {
-            add(Probe::anew(subject.clone(), ProbeKind::Readyz), policy.readyz_interval);
-            add(Probe::reused(subject.clone(), ProbeKind::Livez), policy.version_interval);
-            add(Probe::reused(subject, ProbeKind::Version), policy.version_interval);
+            add(Probe::anew(subject.clone(), ProbeKind::Readyz));
+            add(Probe::reused(subject.clone(), ProbeKind::Livez));
+            add(Probe::reused(subject, ProbeKind::Version));
         }
         if cluster.vip.is_some() {
             let vip = Subject::Vip(name.clone());
-            add(Probe::anew(vip.clone(), ProbeKind::Readyz), policy.vip_interval);
-            add(Probe::reused(vip, ProbeKind::Version), policy.version_interval);
+            add(Probe::anew(vip.clone(), ProbeKind::Readyz));
+            add(Probe::reused(vip, ProbeKind::Version));
         }
         for (subject, _) in cluster.connected(name).filter(|(_, endpoint)| endpoint.is_named()) {
-            add(Probe::anew(subject, ProbeKind::Addresses), policy.etcd_tls_interval);
+            add(Probe::anew(subject, ProbeKind::Addresses));
         }
         for (etcd_name, etcd) in &cluster.etcds {
             let subject = Subject::Etcd(name.clone(), etcd_name.clone());
             if !etcd.listeners.is_empty() {
-                add(Probe::anew(subject.clone(), ProbeKind::EtcdMetrics), policy.etcd_metrics_interval);
+                add(Probe::anew(subject.clone(), ProbeKind::EtcdMetrics));
             }
             if etcd.is_metrics_only {
-                add(Probe::anew(subject, ProbeKind::EtcdHealth), policy.etcd_status_interval);
+                add(Probe::anew(subject, ProbeKind::EtcdHealth));
             } else {
                 // The status tells of alarms as well: this second source gives its share of the budget to the page.
                 if !etcd.listens_everywhere() {
-                    add(Probe::reused(subject.clone(), ProbeKind::EtcdAlarms), policy.etcd_alarms_interval);
+                    add(Probe::reused(subject.clone(), ProbeKind::EtcdAlarms));
                 }
-                add(Probe::reused(subject.clone(), ProbeKind::EtcdStatus), policy.etcd_status_interval);
-                add(Probe::reused(subject.clone(), ProbeKind::EtcdRead), policy.etcd_read_interval);
-                add(Probe::reused(subject, ProbeKind::EtcdMembers), policy.etcd_members_interval);
+                add(Probe::reused(subject.clone(), ProbeKind::EtcdStatus));
+                add(Probe::reused(subject.clone(), ProbeKind::EtcdRead));
+                add(Probe::reused(subject, ProbeKind::EtcdMembers));
             }
             for member in etcd.members.keys().filter(|member| etcd.shows_chain(member)) {
                 let member = Subject::EtcdMember(name.clone(), etcd_name.clone(), member.clone());
-                add(Probe::anew(member, ProbeKind::Chain), policy.etcd_tls_interval);
+                add(Probe::anew(member, ProbeKind::Chain));
             }
         }
     }
     let vantage = (!inventory.files.is_empty()).then_some(Subject::Vantage);
     let with_files = inventory.clusters.iter().filter(|(_, cluster)| !cluster.files.is_empty());
     for subject in vantage.into_iter().chain(with_files.map(|(name, _)| Subject::Cluster(name.clone()))) {
-        add(Probe::anew(subject, ProbeKind::Files), policy.files_interval);
+        add(Probe::anew(subject, ProbeKind::Files));
     }
     for reference in &inventory.references {
-        add(Probe::anew(Subject::Reference(reference.name.clone()), ProbeKind::Reference), policy.reference_interval);
+        add(Probe::anew(Subject::Reference(reference.name.clone()), ProbeKind::Reference));
     }
     for resolver in &inventory.resolvers {
-        add(Probe::anew(Subject::Resolver(resolver.name.clone()), ProbeKind::Resolver), policy.reference_interval);
+        add(Probe::anew(Subject::Resolver(resolver.name.clone()), ProbeKind::Resolver));
     }
-    add(Probe::anew(Subject::Vantage, ProbeKind::OwnClock), policy.own_clock_interval);
+    add(Probe::anew(Subject::Vantage, ProbeKind::OwnClock));
     intervals
 }
 

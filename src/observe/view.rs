@@ -69,28 +69,26 @@ pub enum Aspect {
 }
 
 impl Aspect {
-    /// How old a probe of `subject` may be to show the present state: three of its own intervals, because one may be
-    /// missed and the next be under way. Never less than three of the reference targets', because probes that decide
-    /// together should be of one age.
+    /// How old a probe of `subject` may be to show the present state.
     #[must_use]
     pub fn freshness(self, subject: &Subject, policy: &Policy) -> Duration {
-        let interval = match self {
+        let kind = match self {
             Self::Answer => match subject.role() {
-                Role::Api if subject.is_vip() => policy.vip_interval,
-                Role::Cluster | Role::Api | Role::Item => policy.readyz_interval,
-                Role::Etcd => policy.etcd_status_interval,
-                Role::OwnSide | Role::Outside => policy.reference_interval,
+                Role::Cluster | Role::Api | Role::Item => ProbeKind::Readyz,
+                Role::Etcd => ProbeKind::EtcdStatus,
+                Role::OwnSide | Role::Outside => ProbeKind::Reference,
             },
-            Self::Ordinary => policy.version_interval,
-            Self::Leader | Self::Alarm(_) | Self::Mind | Self::Configured => policy.etcd_status_interval,
-            Self::Read => policy.etcd_read_interval,
-            Self::Addresses => policy.etcd_tls_interval,
-            Self::ListedAlarm(_) => policy.etcd_alarms_interval,
-            Self::ConfiguredPages => policy.etcd_metrics_interval,
-            Self::Started => policy.etcd_members_interval,
-            Self::Way => policy.readyz_interval.max(policy.vip_interval),
+            Self::Ordinary => ProbeKind::Version,
+            Self::Leader | Self::Alarm(_) | Self::Mind | Self::Configured => ProbeKind::EtcdStatus,
+            Self::Read => ProbeKind::EtcdRead,
+            Self::Addresses => ProbeKind::Addresses,
+            Self::ListedAlarm(_) => ProbeKind::EtcdAlarms,
+            Self::ConfiguredPages => ProbeKind::EtcdMetrics,
+            Self::Started => ProbeKind::EtcdMembers,
+            // Whatever is reached through the proxy shows it.
+            Self::Way => return policy.decides_for(policy.readyz_interval.max(policy.vip_interval)),
         };
-        interval.max(policy.reference_interval).saturating_mul(3)
+        policy.decides_for(policy.interval(subject, kind))
     }
 }
 

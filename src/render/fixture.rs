@@ -262,6 +262,17 @@ pub(crate) fn stored_in(path: &str) -> FilesReading {
     FilesReading::new(vec![source])
 }
 
+/// A CA in the file at `path`.
+#[cfg(test)]
+pub(crate) fn authority_in(path: &str) -> FilesReading {
+    let mut source = stored_in(path).sources.remove(0);
+    let file = &source.files[0];
+    let authority = |item: &Item| Item { kind: ItemKind::Authority, holder: "CN=kubernetes".into(), ..item.clone() };
+    let items: Vec<Item> = file.items.iter().map(authority).collect();
+    source.files = [Arc::new(StoredFile { items: items.into(), ..StoredFile::clone(file) })].into();
+    FilesReading::new(vec![source])
+}
+
 fn stored_until(end: UnixTime) -> FilesReading {
     let leaf = Arc::clone(served().leaf().expect("the specimen serves a leaf"));
     let item = Item {

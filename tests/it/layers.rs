@@ -8,9 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each folder with what it may import besides itself. `ANY` sees all.
-const MAY_IMPORT: [(&str, &[&str]); 15] = [
+const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("model", &[]),
     ("metered", &[]),
+    ("name_pin", &[]),
     ("parse", &["model"]),
     ("observe", &["model"]),
     ("alert", &["model"]),
@@ -19,8 +20,8 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("engine", &["model", "observe", "judge", "alert"]),
     ("render", &["model", "judge::words", "judge::phrases", "judge::commands"]),
     ("config", &["model", "parse"]),
-    ("collect", &["model", "parse", "config", "metered"]),
-    ("notify", &["model", "render", "config", "metered"]),
+    ("collect", &["model", "parse", "config", "metered", "name_pin"]),
+    ("notify", &["model", "render", "config", "metered", "name_pin"]),
     ("expose", &["model", "render", "config", "metered"]),
     ("daemon", ANY),
     ("cli", ANY),

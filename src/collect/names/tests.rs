@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
 
 use super::super::tests::test_clock;
@@ -265,7 +266,7 @@ impl Dns {
     /// Waits until no lookup of `name` is under way.
     pub(crate) async fn settled(&self, name: &str) {
         let pin = self.names.pin(name);
-        while pin.is_asking.load(Ordering::Acquire) {
+        while pin.name.is_asking() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         // What was found is told right after.

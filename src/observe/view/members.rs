@@ -3,13 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::etcd::MemberStatus;
+use crate::model::freshness;
+use crate::model::probe::ProbeKind;
 use crate::model::subject::Subject;
 use crate::observe::membership::{self, Membership};
 
 use super::{Aspect, View};
-
-/// A list older than so many of its intervals only counts while no member reports a newer one.
-const INTERVALS: u32 = 3;
 
 /// Which list is used, and to which etcd cluster most members belong: needed by every evaluation, and computed from all
 /// statuses and lists.
@@ -55,7 +54,8 @@ impl View {
             })
             .collect();
         let newest = told.iter().map(|(_, list)| list.at.mono).max()?;
-        let lasting = self.policy().etcd_members_interval * INTERVALS;
+        // An outdated list only counts while no member reports a newer one.
+        let lasting = self.policy().interval(etcd, ProbeKind::EtcdMembers) * freshness::INTERVALS;
         let present = || told.iter().filter(|(_, list)| newest.since(list.at.mono) <= lasting);
         let tellers = |list: &Membership<'_>| present().filter(|(_, other)| membership::is_alike(other, list)).count();
         present().max_by_key(|(_, list)| (tellers(list), list.at.mono)).map(|(member, _)| member.clone())

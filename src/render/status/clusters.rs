@@ -4,6 +4,7 @@ use crate::judge::words;
 use crate::model::incident::{Alarm, Incident, Stage};
 use crate::model::inventory::{Cluster, Etcd};
 use crate::model::observation::Observation;
+use crate::model::policy::QuotaTier;
 use crate::model::probe::ProbeKind;
 use crate::model::rule::{Level, RuleId};
 use crate::model::snapshot::ClusterSnapshot;
@@ -140,6 +141,7 @@ pub(super) fn detail(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnap
         planned: format!("{:.1} requests/s", cluster_snapshot.planned_per_second),
         endpoints: subjects(page, name).iter().map(|subject| endpoint(page, subject, cluster_snapshot)).collect(),
         members: members(page, name, cluster_snapshot),
+        quota_marks: page.snapshot.policy.quota_tiers.iter().map(QuotaTier::percent).collect(),
     }
 }
 

@@ -231,6 +231,9 @@ pub struct Detail {
     pub endpoints: Vec<Endpoint>,
     /// etcd members.
     pub members: Vec<Member>,
+    /// Shares of a member's quota that are marked on its bar, in percent.
+    #[serde(skip)]
+    pub quota_marks: Vec<String>,
 }
 
 /// One row of the matrix.
@@ -307,7 +310,7 @@ pub struct Backend {
     /// `8.0 MiB in use, file 20.0 MiB of 2.0 GiB (1 %)`.
     pub text: String,
     /// Which tier of the quota is reached: `below 65 %`, `65 %`, `75 %`, `85 %`, `quota unknown`.
-    pub tier: &'static str,
+    pub tier: String,
     /// How bad that is.
     pub state: State,
     /// File size.

@@ -4,7 +4,9 @@ use crate::judge::phrases::lasting;
 use crate::model::etcd::{MemberMetrics, MemberStatus, Slowest};
 use crate::model::inventory::Etcd;
 use crate::model::observation::Reading;
+use crate::model::policy::QuotaTier;
 use crate::model::probe::ProbeKind;
+use crate::model::rule::Level;
 use crate::model::snapshot::ClusterSnapshot;
 use crate::model::subject::{Name, Subject};
 use crate::render::metrics::Page;
@@ -13,14 +15,11 @@ use super::facts::{Backend, Cell, Member, State};
 use super::moment::{bytes, short};
 use super::probes::{cell_of, latest, never};
 
-/// Shares of the quota, in percent, of the three severities of F08. OpenShift alerts at the same shares.
-const TIERS: [(u64, &str, State); 3] =
-    [(85, "85 %", State::Down), (75, "75 %", State::Degraded), (65, "65 %", State::Ok)];
-
 /// All members of `cluster`.
 pub(super) fn members(page: Page<'_>, cluster: &Name, cluster_snapshot: &ClusterSnapshot) -> Vec<Member> {
     let Some(known) = page.snapshot.inventory.clusters.get(cluster) else { return Vec::new() };
     let several = known.etcds.len() > 1;
+    let tiers = &page.snapshot.policy.quota_tiers;
     let mut all = Vec::new();
     for (etcd, parts) in &known.etcds {
         let round = Subject::Etcd(cluster.clone(), etcd.clone());
@@ -53,8 +52,8 @@ pub(super) fn members(page: Page<'_>, cluster: &Name, cluster_snapshot: &Cluster
             let quota = facts.and_then(|facts| facts.quota).map(|quota| quota.bytes);
             let status = statuses.iter().find(|(of, _)| *of == *member).map(|(_, status)| *status);
             all.push(match (status, told(cluster_snapshot, &round, member).filter(|_| parts.is_metrics_only)) {
-                (Some(status), _) => by_status(blank, status, quota, &statuses),
-                (None, Some(told)) => by_metrics(blank, told, quota),
+                (Some(status), _) => by_status(blank, status, (quota, tiers), &statuses),
+                (None, Some(told)) => by_metrics(blank, told, (quota, tiers)),
                 (None, None) => blank,
             });
         }
@@ -121,7 +120,7 @@ fn latencies(slowest: Slowest) -> Option<String> {
     (!known.is_empty()).then(|| format!("p99: {}", known.join(", ")))
 }
 
-fn by_status(blank: Member, status: &MemberStatus, quota: Option<u64>, all: &[(Name, &MemberStatus)]) -> Member {
+fn by_status(blank: Member, status: &MemberStatus, (quota, tiers): Known<'_>, all: &[(Name, &MemberStatus)]) -> Member {
     let behind = status.raft_applied_index.map(|applied| status.raft_index.saturating_sub(applied));
     let behind = behind.map_or_else(String::new, |behind| format!(", apply lag {behind}"));
     let mut alarms: Vec<String> = status.alarms.iter().map(|alarm| alarm.kind.as_str().to_owned()).collect();
@@ -131,14 +130,14 @@ fn by_status(blank: Member, status: &MemberStatus, quota: Option<u64>, all: &[(N
         role: role(status, all),
         version: short(&status.version),
         raft: format!("term {}, raft index {}{behind}", status.raft_term, status.raft_index),
-        backend: Some(backend(status.db_size_bytes, status.db_in_use_bytes, quota)),
+        backend: Some(backend(status.db_size_bytes, status.db_in_use_bytes, (quota, tiers))),
         alarms,
         ..blank
     }
 }
 
 /// Without a client port the metrics are all that a member reports.
-fn by_metrics(blank: Member, told: &MemberMetrics, quota: Option<u64>) -> Member {
+fn by_metrics(blank: Member, told: &MemberMetrics, (quota, tiers): Known<'_>) -> Member {
     let role = match (told.is_leader, told.has_leader) {
         (Some(true), _) => "leader",
         (_, Some(true)) => "follower",
@@ -150,7 +149,7 @@ fn by_metrics(blank: Member, told: &MemberMetrics, quota: Option<u64>) -> Member
         role: if told.is_learner == Some(true) { format!("learner, {role}") } else { role.to_owned() },
         version: told.version.as_deref().map_or_else(String::new, short),
         raft: told.leader_changes.map_or_else(String::new, seen_changes),
-        backend: told.db_size_bytes.map(|size| backend(size, told.db_in_use_bytes, quota)),
+        backend: told.db_size_bytes.map(|size| backend(size, told.db_in_use_bytes, (quota, tiers))),
         ..blank
     }
 }
@@ -171,22 +170,38 @@ fn role(status: &MemberStatus, all: &[(Name, &MemberStatus)]) -> String {
     if status.is_learner { format!("learner, {role}") } else { role }
 }
 
-fn backend(size_bytes: u64, in_use_bytes: Option<u64>, quota_bytes: Option<u64>) -> Backend {
+/// The quota of a member, and the tiers of it.
+type Known<'a> = (Option<u64>, &'a [QuotaTier]);
+
+fn backend(size_bytes: u64, in_use_bytes: Option<u64>, (quota_bytes, tiers): Known<'_>) -> Backend {
     let used = in_use_bytes.map_or_else(String::new, |used| format!("{} in use, ", bytes(used)));
     let file = format!("{used}file {}", bytes(size_bytes));
-    let share = quota_bytes.filter(|quota| *quota > 0).map(|quota| (quota, percent(size_bytes, quota)));
+    let share = quota_bytes.filter(|quota| *quota > 0).map(|quota| (quota, permille(size_bytes, quota)));
     let (text, tier, state) = match share {
         Some((quota, share)) => {
-            let reached = TIERS.iter().find(|(from, _, _)| share >= *from);
-            let (tier, state) = reached.map_or(("below 65 %", State::Ok), |(_, tier, state)| (*tier, *state));
-            (format!("{file} of {} ({share} %)", bytes(quota)), tier, state)
+            let reached = tiers.iter().filter(|tier| share >= tier.permille).max_by_key(|tier| tier.permille);
+            let lowest = || tiers.iter().min_by_key(|tier| tier.permille).map_or_else(String::new, QuotaTier::percent);
+            let (tier, state) = reached.map_or_else(
+                || (format!("below {} %", lowest()), State::Ok),
+                |tier| (format!("{} %", tier.percent()), of_level(tier.level)),
+            );
+            (format!("{file} of {} ({} %)", bytes(quota), share / 10), tier, state)
         }
-        None => (file, "quota unknown", State::Unknown),
+        None => (file, "quota unknown".to_owned(), State::Unknown),
     };
     Backend { text, tier, state, size_bytes, in_use_bytes, quota_bytes }
 }
 
-/// The share of the quota that the file takes: etcd raises NOSPACE by the file's size, free pages included.
-const fn percent(size: u64, quota: u64) -> u64 {
-    size.saturating_mul(100) / quota
+const fn of_level(level: Level) -> State {
+    match level {
+        Level::Info => State::Ok,
+        Level::Warning => State::Degraded,
+        Level::Critical => State::Down,
+    }
+}
+
+/// The share of the quota that the file takes, in thousandths: etcd raises NOSPACE by the file's size, free pages
+/// included.
+const fn permille(size: u64, quota: u64) -> u64 {
+    size.saturating_mul(1000) / quota
 }

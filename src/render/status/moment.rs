@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-pub(super) use crate::judge::phrases::bytes;
 use crate::judge::phrases::lasting;
+pub(super) use crate::model::byte_size::words as bytes;
 use crate::model::time::{Now, UnixTime};
 use crate::render::harmless::{LONGEST, line};
 

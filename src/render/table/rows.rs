@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::judge::phrases::bytes as size;
+use crate::model::byte_size::words as size;
 use crate::model::etcd::{Condition, EtcdAlarm, EtcdAlarmKind, MemberAnswer, MemberMetrics, MemberStatus};
 use crate::model::health::{Health, Version};
 use crate::model::observation::{AddressAnswer, Observation, Reading};

@@ -52,6 +52,15 @@ fn a_file_is_listed_by_its_path_whole_on_a_narrow_terminal_as_well() {
 }
 
 #[test]
+fn the_row_of_a_ca_in_a_file_looks_like_this() {
+    let reading = Reading::Files(Arc::new(fixture::authority_in("/etc/kubernetes/pki/ca.crt")));
+    let observation = fixture::observation(fixture::subject("prod"), ProbeKind::Files, Ok(reading));
+    let world = World { observations: vec![observation], ..World::with(vec![], vec![]) };
+
+    insta::assert_snapshot!(format!("{}\n{}", text(world.pass(), ALL), json(world.pass())));
+}
+
+#[test]
 fn a_certificate_without_end_is_listed_without_one() {
     let mut world = World::with(vec![], vec![]);
     let endless = fixture::endless();

@@ -13,9 +13,6 @@ const PROBES: [&str; 4] = ["GET /readyz", "GET /livez", "GET /version", "kept co
 /// Columns of the matrix of members, those that nothing has left out.
 const ROUNDS: [&str; 5] = ["status", "health", "linearizable read", "member list", "metrics"];
 
-/// Shares of the quota with a mark on the bar, in percent.
-const MARKS: [u32; 3] = [65, 75, 85];
-
 /// Classes of the bar of phases and what they are called.
 const PHASES: [(&str, &str); 5] = [
     ("resolve", "resolve"),
@@ -24,10 +21,6 @@ const PHASES: [(&str, &str); 5] = [
     ("processing", "processing"),
     ("transfer", "transfer"),
 ];
-
-/// Classes of the bar of the backend and what they are called.
-const SHARES: [(&str, &str); 3] =
-    [("used", "in use"), ("free", "free in the file"), ("tick", "65, 75, 85 % of the quota")];
 
 /// What the colours of the bars below mean.
 fn key(parts: &[(&str, &str)]) -> String {
@@ -122,8 +115,11 @@ pub(super) fn detail(out: &mut String, detail: &Detail) {
         let probes = used(&ROUNDS, detail.members.iter().map(|member| member.cells.as_slice()));
         let mut headings = vec!["member", "state", "database"];
         headings.extend(&probes);
-        open(out, "etcd members", &key(&SHARES), &headings);
-        detail.members.iter().for_each(|member| self::member(out, member, &probes));
+        let marks = &detail.quota_marks;
+        let ticks = format!("{} % of the quota", marks.join(", "));
+        let shares = [("used", "in use"), ("free", "free in the file"), ("tick", ticks.as_str())];
+        open(out, "etcd members", &key(&shares), &headings);
+        detail.members.iter().for_each(|member| self::member(out, member, marks, &probes));
         close(out);
     }
     out.push_str("</section>\n");
@@ -191,7 +187,7 @@ fn bar(out: &mut String, cell: &Cell) {
     out.push_str("</svg>");
 }
 
-fn member(out: &mut String, member: &Member, probes: &[&str]) {
+fn member(out: &mut String, member: &Member, marks: &[String], probes: &[&str]) {
     row_head(out, &member.name, &member.address);
     out.push_str("<td data-l=\"state\">");
     if member.role.is_empty() {
@@ -209,7 +205,7 @@ fn member(out: &mut String, member: &Member, probes: &[&str]) {
     }
     out.push_str("</td><td data-l=\"database\">");
     match &member.backend {
-        Some(backend) => self::backend(out, backend),
+        Some(backend) => self::backend(out, backend, marks),
         None => out.push_str("<span class=\"dim\">no answer</span>"),
     }
     out.push_str("</td>");
@@ -219,15 +215,15 @@ fn member(out: &mut String, member: &Member, probes: &[&str]) {
 
 /// The bar reaches to the quota: live pages, free pages of the file, and the marks of the tiers.
 #[expect(clippy::cast_precision_loss, reason = "drawn on a bar of 220 pixels")]
-fn backend(out: &mut String, backend: &Backend) {
-    out.push_str(&word(backend.state, backend.tier));
+fn backend(out: &mut String, backend: &Backend, marks: &[String]) {
+    out.push_str(&word(backend.state, &backend.tier));
     if let Some(quota) = backend.quota_bytes.filter(|quota| *quota > 0) {
         let share = |bytes: u64| (bytes as f64 / quota as f64 * 100.0).min(100.0);
         let (file, used) = (share(backend.size_bytes), share(backend.in_use_bytes.unwrap_or(backend.size_bytes)));
         out.push_str("<svg class=\"bar\" viewBox=\"0 0 100 6\" preserveAspectRatio=\"none\" aria-hidden=\"true\">");
         out.push_str(&format!("<rect class=\"free\" width=\"{file:.1}\" height=\"6\"/>"));
         out.push_str(&format!("<rect class=\"used {}\" width=\"{used:.1}\" height=\"6\"/>", backend.state.as_str()));
-        for mark in MARKS {
+        for mark in marks {
             out.push_str(&format!("<rect class=\"tick\" x=\"{mark}\" width=\"0.6\" height=\"6\"/>"));
         }
         out.push_str("</svg>");

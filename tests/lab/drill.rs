@@ -1,4 +1,7 @@
-//! Runs drills, each in a fresh world, and reports as a test harness does. `lanes.rs` runs three at a time.
+//! Runs drills and reports as a test harness does. `lanes.rs` runs several at a time.
+//!
+//! A drill gets a fresh world, or, where it leaves no trace, the one that another such drill has left: then vedette, its
+//! store, the mails and the certificates are fresh, and etcd, the apiservers and the balancer have run for a while.
 //!
 //! A drill is a function that gets a running world and fails by an error. What it cannot have makes it
 //! skip, by returning [`Skipped`]; on a build server, where CI=true, a skip is a failure.
@@ -7,6 +10,7 @@ use std::collections::BTreeSet;
 use std::env;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -34,16 +38,40 @@ pub(crate) struct Drill {
     run: fn(&mut World) -> Result<()>,
     tier: Tier,
     extent: Extent,
+    /// Whether it mends whatever it breaks, so that the next such drill can have its world.
+    pub(crate) is_tidy: bool,
+    /// Whether it measures what the machine can do, so that no other may run beside it.
+    pub(crate) measures: bool,
     /// Whether it boots a machine of its own.
     pub(crate) boots: bool,
-    wants: Option<Extra>,
+    /// Programs that it needs beside those of every world.
+    pub(crate) wants: &'static [Extra],
 }
 
 impl Drill {
     /// A drill on a whole world, run always. The name is the fact it claims:
     /// `a_frozen_apiserver_is_mailed_once`.
     pub(crate) const fn new(name: &'static str, run: fn(&mut World) -> Result<()>) -> Self {
-        Self { name, run, tier: Tier::Short, extent: Extent::Whole, boots: false, wants: None }
+        Self {
+            name,
+            run,
+            tier: Tier::Short,
+            extent: Extent::Whole,
+            is_tidy: false,
+            measures: false,
+            boots: false,
+            wants: &[],
+        }
+    }
+
+    /// The same, which mends whatever it breaks, and does not mind what the control plane has been through.
+    pub(crate) const fn tidy(self) -> Self {
+        Self { is_tidy: true, ..self }
+    }
+
+    /// The same, which has the machine to itself when all others have ended.
+    pub(crate) const fn alone(self) -> Self {
+        Self { measures: true, ..self }
     }
 
     /// The same, run with `--full` only.
@@ -56,24 +84,9 @@ impl Drill {
         Self { boots: true, ..self }
     }
 
-    /// The same, with prometheus and promtool among the tools, which are not built for the others.
-    pub(crate) const fn with_prometheus(self) -> Self {
-        Self { wants: Some(Extra::Prometheus), ..self }
-    }
-
-    /// The same, with what only hosts of a control plane have among the tools: kubeadm, kubelet and the like.
-    pub(crate) const fn with_host_tools(self) -> Self {
-        Self { wants: Some(Extra::Hosts), ..self }
-    }
-
-    /// The same, with other versions of etcd among the tools.
-    pub(crate) const fn with_other_etcds(self) -> Self {
-        Self { wants: Some(Extra::Etcds), ..self }
-    }
-
-    /// The same, with talosctl among the tools.
-    pub(crate) const fn with_talosctl(self) -> Self {
-        Self { wants: Some(Extra::Talos), ..self }
+    /// The same, with these among the tools, which are not built for the others.
+    pub(crate) const fn with(self, wants: &'static [Extra]) -> Self {
+        Self { wants, ..self }
     }
 
     /// The same, with many members and apiservers.
@@ -106,29 +119,28 @@ pub(crate) struct Choice {
     pub(crate) names: Vec<String>,
     /// Whether [`Tier::Full`] counts.
     pub(crate) full: bool,
-    /// Whether this run is one lane of a larger one, which prints the sum.
-    pub(crate) is_lane: bool,
 }
 
 impl Choice {
-    fn matches(&self, drill: &Drill, name: &str) -> bool {
-        if self.is_lane { drill.name == name } else { drill.name.contains(name) }
-    }
-
     /// The programs that any of the chosen drills needs beside those of every world.
     pub(crate) fn extras(&self) -> BTreeSet<Extra> {
-        self.drills().iter().filter_map(|drill| drill.wants).collect()
+        self.drills().iter().flat_map(|drill| drill.wants).copied().collect()
     }
 
-    /// The chosen drills.
+    /// The chosen drills, in the order in which they are begun: first those that want a whole world of their own, then
+    /// those that share one, then those that need no control plane.
     pub(crate) fn drills(&self) -> Vec<&'static Drill> {
-        DRILLS
-            .iter()
-            .flat_map(|family| family.iter())
+        let mut drills: Vec<&Drill> = all()
             .filter(|drill| self.full || drill.tier == Tier::Short)
-            .filter(|drill| self.names.is_empty() || self.names.iter().any(|name| self.matches(drill, name)))
-            .collect()
+            .filter(|drill| self.names.is_empty() || self.names.iter().any(|name| drill.name.contains(name)))
+            .collect();
+        drills.sort_by_key(|drill| (drill.extent == Extent::MailOnly, drill.is_tidy));
+        drills
     }
+}
+
+fn all() -> impl Iterator<Item = &'static Drill> {
+    DRILLS.iter().flat_map(|family| family.iter())
 }
 
 /// How many drills ended how.
@@ -139,60 +151,51 @@ pub(crate) struct Tally {
     pub(crate) skipped: u32,
 }
 
-/// Runs the chosen drills in `volatile` and prints the outcome.
-pub(crate) fn run(choice: &Choice, volatile: &Path, tools: &Tools) -> ExitCode {
-    let mut tally = Tally::default();
-    let mut table = Table::default();
-    let drills = choice.drills();
-    if !choice.is_lane {
-        println!("\nrunning {} drills", drills.len());
-    }
-    for (number, drill) in drills.into_iter().enumerate() {
-        let name = format!("drill-{number}");
-        let start = clock::now();
-        let outcome = run_one(drill, &volatile.join(&name), tools, &mut table);
-        let secs = clock::since(start).as_secs_f64();
-        let Err(error) = outcome else {
-            println!("test drill::{} ... ok ({secs:.1} s)", drill.name);
-            tally.passed += 1;
-            continue;
-        };
-        if error.downcast_ref::<Skipped>().is_some() && !skip_is_failure() {
-            println!("test drill::{} ... ignored, {error}", drill.name);
-            tally.skipped += 1;
-        } else {
-            println!("test drill::{} ... FAILED ({secs:.1} s)\n    {error:#}\n", drill.name);
-            tally.failed.push(drill.name);
+/// What a lane prints when a drill has ended and it waits for the name of the next.
+pub(crate) const ENDED: &str = "drill ended";
+
+/// One lane: runs the drills whose names it reads, as long as there are any, in `volatile`.
+pub(crate) fn serve(volatile: &Path, tools: &Tools) -> ExitCode {
+    let mut kept = None;
+    for (number, name) in io::stdin().lines().map_while(Result::ok).enumerate() {
+        let Some(drill) = all().find(|drill| drill.name == name) else { continue };
+        let mut table = Table::default();
+        let (start, before) = (clock::now(), clock::cpu_seconds());
+        let outcome = run_one(drill, &volatile.join(format!("drill-{number}")), &mut kept, tools, &mut table);
+        let (secs, cpu) = (clock::since(start).as_secs_f64(), clock::cpu_seconds() - before);
+        match outcome {
+            Ok(()) => println!("test drill::{name} ... ok ({secs:.1} s, {cpu:.1} s of CPU)"),
+            Err(error) => match error.downcast_ref::<Skipped>() {
+                Some(why) => println!("{}", skip(drill, why)),
+                None => println!("test drill::{name} ... FAILED ({secs:.1} s)\n    {error:#}\n"),
+            },
         }
-    }
-    if choice.is_lane {
         table.lines().for_each(|line| println!("{line}"));
-        return if tally.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        println!("{ENDED}");
     }
-    tally.conclude(&table)
+    drop(kept);
+    ExitCode::SUCCESS
 }
 
-/// Prints that nothing could be run; a failure on a build server only.
-pub(crate) fn skip_all(choice: &Choice, why: &Skipped) -> ExitCode {
-    let mut tally = Tally::default();
-    for drill in choice.drills() {
-        println!("test drill::{} ... ignored, {why}", drill.name);
-        if skip_is_failure() {
-            tally.failed.push(drill.name);
-        } else {
-            tally.skipped += 1;
-        }
-    }
-    if choice.is_lane {
-        return if tally.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-    }
-    tally.conclude(&Table::default())
+/// Says that a drill could not be run, and why; a failure on a build server.
+pub(crate) fn skip(drill: &Drill, why: &Skipped) -> String {
+    let verdict = if skip_is_failure() { "FAILED" } else { "ignored" };
+    format!("test drill::{} ... {verdict}, {why}", drill.name)
 }
 
+/// Runs a drill on the world that the one before it has left in order, or on a new one.
+///
 /// All files of a drill lie in memory: a disk that is busy with builds stalls whoever reads or writes it for a minute, and
 /// the drill would then find what that does instead of what its fault does.
-fn run_one(drill: &Drill, folder: &Path, tools: &Tools, table: &mut Table) -> Result<()> {
-    let mut world = World::up(folder, &folder.join("volatile"), tools, drill.extent)?;
+fn run_one(drill: &Drill, folder: &Path, kept: &mut Option<World>, tools: &Tools, table: &mut Table) -> Result<()> {
+    let used = kept.take().and_then(|mut world| match world.refresh() {
+        Ok(()) if drill.is_tidy => Some(world),
+        Ok(()) | Err(_) => end(world).ok().and(None),
+    });
+    let mut world = match used {
+        Some(world) => world,
+        None => World::up(folder, &folder.join("volatile"), tools, drill.extent)?,
+    };
     let outcome = (drill.run)(&mut world);
     table.append(&mut world.table);
     if let Err(error) = &outcome
@@ -200,10 +203,19 @@ fn run_one(drill: &Drill, folder: &Path, tools: &Tools, table: &mut Table) -> Re
     {
         print!("{}", world.what_vedette_said());
     }
-    drop(world);
-    // Junk and databases of a finished drill would add up on the memory file system.
-    fs::remove_dir_all(folder)?;
+    if outcome.is_ok() && drill.is_tidy {
+        *kept = Some(world);
+    } else {
+        end(world)?;
+    }
     outcome
+}
+
+/// Takes a world down. Junk and databases of a finished drill would add up on the memory file system.
+fn end(world: World) -> Result<()> {
+    let folder = world.folder.clone();
+    drop(world);
+    Ok(fs::remove_dir_all(folder)?)
 }
 
 fn skip_is_failure() -> bool {

@@ -21,23 +21,23 @@ mod watch;
 
 use crate::drill::Drill;
 
-/// All families, in the order they are begun. The lab's own are the shortest and come last, so that no lane is left
-/// alone with a long drill.
+/// All families, those with the longest drills first: of each kind (`Choice::drills`) they are begun in this order, so
+/// that no lane is left alone with a long one.
 pub(crate) const DRILLS: &[&[Drill]] = &[
-    outages::DRILLS,
-    ceiling::DRILLS,
-    commands::DRILLS,
-    partial::DRILLS,
-    adverse::DRILLS,
-    strangers::DRILLS,
-    mute::DRILLS,
-    service::DRILLS,
     boards::DRILLS,
-    disk::DRILLS,
-    rotate::DRILLS,
-    scraped::DRILLS,
-    versions::DRILLS,
+    commands::DRILLS,
+    mute::DRILLS,
     listeners::DRILLS,
+    rotate::DRILLS,
+    strangers::DRILLS,
+    adverse::DRILLS,
+    partial::DRILLS,
+    ceiling::DRILLS,
+    outages::DRILLS,
+    disk::DRILLS,
+    versions::DRILLS,
+    service::DRILLS,
+    scraped::DRILLS,
     selftest::DRILLS,
     selftest_mail::DRILLS,
 ];

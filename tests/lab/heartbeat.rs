@@ -34,6 +34,11 @@ impl Heartbeat {
         Ok(Self { beats })
     }
 
+    /// Knows of no beat that came before.
+    pub(crate) fn forget(&self) {
+        self.beats.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// When each beat came.
     pub(crate) fn beats(&self) -> Vec<Instant> {
         self.beats.lock().unwrap_or_else(PoisonError::into_inner).clone()

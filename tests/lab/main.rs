@@ -13,9 +13,9 @@
 //! ```
 //!
 //! The map: `main` arguments; `isolate` namespaces of the whole; `tools` programs; `world` the parts put
-//! together: `net`, `process`, `pki`, `etcd`, `apiserver`, `vip`, `rbac`, `smtp`, `postfix`, `heartbeat`,
-//! `dns`, `vedette`, `machine`; `host` the hosts as people see them; `faults` what can be done to it; `mail`, `http`, `audit`, `clock`, `chance`, `table` to
-//! see and measure; `drill` the runner, `lanes` three of them at a time; `drills` the drills; `boards` and `prometheus` what
+//! together: `net`, `process`, `pki`, `etcd`, `apiserver`, `vip`, `rbac`, `controllers`, `smtp`, `postfix`, `heartbeat`,
+//! `dns`, `vedette`, `machine`; `host` the hosts as people see them; `faults` what can be done to it; `mail`, `http`,
+//! `audit`, `clock`, `chance`, `table` to see and measure; `drill` the runner, `lanes` several of them at a time; `drills` the drills; `boards` and `prometheus` what
 //! these need to ask what the dashboards ask; `up` the prompt.
 #![expect(clippy::print_stdout, reason = "the lab's output is for the person or the CI job that started it")]
 
@@ -24,6 +24,7 @@ mod audit;
 mod boards;
 mod chance;
 mod clock;
+mod controllers;
 mod dns;
 mod drill;
 mod drills;
@@ -58,12 +59,14 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow, bail};
 
 use crate::drill::{Choice, Skipped};
-use crate::tools::Tools;
+use crate::tools::{Extra, Tools};
 use crate::up::Request;
 
 enum Order {
     List,
     Drill(Choice),
+    /// Drills whose names are read, with these programs.
+    Lane(BTreeSet<Extra>),
     Up(Request),
 }
 
@@ -89,23 +92,17 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    if let Order::Drill(choice) = &order
-        && choice.drills().is_empty()
-    {
-        println!("\nrunning 0 drills\n\ntest result: ok. 0 passed; 0 failed; 0 ignored\n0 passed, 0 failed");
-        return Ok(ExitCode::SUCCESS);
-    }
-    let outcome = match &order {
-        Order::Drill(choice) if !choice.is_lane => lanes::run(choice),
-        Order::Drill(choice) => isolate::run_inside(arguments, &choice.extras()),
+    match &order {
+        Order::Drill(choice) if choice.drills().is_empty() => {
+            println!("\nrunning 0 drills\n\ntest result: ok. 0 passed; 0 failed; 0 ignored\n0 passed, 0 failed");
+            Ok(ExitCode::SUCCESS)
+        }
+        Order::Drill(choice) => lanes::run(choice),
+        Order::Lane(extras) => isolate::run_inside(arguments, extras).or_else(|error| {
+            println!("{}{}", lanes::NO_LAB, error.downcast::<Skipped>()?.0);
+            Ok(ExitCode::SUCCESS)
+        }),
         Order::Up(_) | Order::List => isolate::run_inside(arguments, &BTreeSet::new()),
-    };
-    match (&order, outcome) {
-        (Order::Drill(choice), Err(error)) => match error.downcast::<Skipped>() {
-            Ok(why) => Ok(drill::skip_all(choice, &why)),
-            Err(error) => Err(error),
-        },
-        (_, outcome) => outcome,
     }
 }
 
@@ -114,8 +111,8 @@ fn obey(order: &Order, folder: &Path) -> Result<ExitCode> {
     let tools = Tools::load(&folder.join("tools"))?;
     let volatile = isolate::mount_volatile(folder)?;
     match order {
-        Order::List => Err(anyhow!("nothing to isolate")),
-        Order::Drill(choice) => Ok(drill::run(choice, &volatile, &tools)),
+        Order::List | Order::Drill(_) => Err(anyhow!("nothing to isolate")),
+        Order::Lane(_) => Ok(drill::serve(&volatile, &tools)),
         Order::Up(request) => up::run(request, &folder.join("world"), &volatile, &tools),
     }
 }
@@ -137,11 +134,14 @@ fn parse(arguments: &[String]) -> Result<Order> {
         return Ok(Order::Up(request));
     }
     words.next_if_eq(&"drill");
+    if words.next_if_eq(&lanes::LANE).is_some() {
+        let wanted = |word: &str| Extra::ALL.into_iter().find(|extra| extra.option() == word);
+        return Ok(Order::Lane(words.filter_map(wanted).collect()));
+    }
     let mut choice = Choice::default();
     for word in words {
         match word {
             "--full" => choice.full = true,
-            lanes::LANE => choice.is_lane = true,
             "--list" => return Ok(Order::List),
             // `cargo test` hands the harness options meant for all test binaries to this one as well.
             _ if word.starts_with('-') => {}

@@ -123,6 +123,8 @@ impl Pki {
         for (name, common_name, group, issuer) in [
             ("apiserver-kubelet-client", "kube-apiserver-kubelet-client", masters, &pki.cluster),
             ("admin", "kubernetes-admin", Some("system:masters"), &pki.cluster),
+            ("controller-manager", "system:kube-controller-manager", None, &pki.cluster),
+            ("scheduler", "system:kube-scheduler", None, &pki.cluster),
             ("vedette", "vedette", None, &pki.cluster),
             ("front-proxy-client", "front-proxy-client", None, &front_proxy),
             ("apiserver-etcd-client", "kube-apiserver-etcd-client", None, &pki.etcd),
@@ -168,6 +170,14 @@ impl Pki {
             Served::Etcd(n) => member(n)?.signed_by(&key, &self.etcd)?,
         };
         write(to, &issued.pem(), 0o644)
+    }
+
+    /// Issues what `server` serves on the host of apiserver `n`, a controller-manager or a scheduler.
+    pub(crate) fn serve_beside(&self, n: u8, server: &str) -> Result<Leaf> {
+        let place = Place::Api(n);
+        let name = format!("{}/{server}", place.name());
+        self.issue(&name, &leaf(server, None, Use::Server, &sans(place, &[]), Life::Year)?, &self.cluster)?;
+        Ok(self.leaf(&name))
     }
 
     /// Issues the certificate anew by which vedette is known to etcd.

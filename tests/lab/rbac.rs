@@ -19,6 +19,11 @@ const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/rbac/vedette
 /// Writes a kubeconfig with embedded credentials, as kubeadm does: the VIP is the current context,
 /// and each instance is one more.
 pub(crate) fn kubeconfig(file: &Path, pki: &Pki, user: &str) -> Result<()> {
+    kubeconfig_for(file, pki, user, Place::Vip)
+}
+
+/// The same with another current context.
+pub(crate) fn kubeconfig_for(file: &Path, pki: &Pki, user: &str, current: Place) -> Result<()> {
     let leaf = pki.leaf(user);
     let embed = |path: &Path| fs::read(path).map(|bytes| STANDARD.encode(bytes));
     let ca = embed(&pki.file("ca", "crt"))?;
@@ -34,8 +39,9 @@ pub(crate) fn kubeconfig(file: &Path, pki: &Pki, user: &str) -> Result<()> {
         writeln!(contexts, "- name: {name}\n  context: {{ cluster: {name}, user: {user} }}")?;
     }
     let text = format!(
-        "apiVersion: v1\nkind: Config\nclusters:\n{clusters}contexts:\n{contexts}current-context: vip\n\
+        "apiVersion: v1\nkind: Config\nclusters:\n{clusters}contexts:\n{contexts}current-context: {}\n\
          users:\n- name: {user}\n  user:\n    client-certificate-data: {}\n    client-key-data: {}\n",
+        current.name(),
         embed(&leaf.cert)?,
         embed(&leaf.key)?,
     );

@@ -155,9 +155,20 @@ impl SmtpServer {
         self.shared.server_state().received.clone()
     }
 
+    /// How many of them were acknowledged. Reading them takes far longer than counting.
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.shared.server_state().received.iter().filter(|mail| mail.acknowledged).count()
+    }
+
     /// How many talks have reached `step`.
     pub(crate) fn reached(&self, step: Step) -> u32 {
         self.shared.server_state().reached.get(&step).copied().unwrap_or(0)
+    }
+
+    /// Behaves as at first, and knows of nothing that was received before.
+    pub(crate) fn forget(&self) {
+        *self.shared.server_state() = ServerState::default();
+        self.shared.changed.notify_all();
     }
 
     fn set(&self, fault: Option<(Step, Fault)>) -> Instant {

@@ -27,7 +27,7 @@ const PACKAGES: [(&str, &str); 9] = [
 ];
 
 /// Paths of etcd, etcdctl, etcdutl, kube-apiserver and kubectl by name, and of each [`Extra`] that is wanted; other
-/// versions of etcd are called `etcd-3.5` and so on.
+/// versions are called `etcd-3.5` and so on.
 #[derive(Clone, Debug)]
 pub(crate) struct Tools(BTreeMap<String, PathBuf>);
 
@@ -36,19 +36,25 @@ pub(crate) struct Tools(BTreeMap<String, PathBuf>);
 pub(crate) enum Extra {
     /// etcd 3.4, 3.5 and 3.7.
     Etcds,
+    /// kube-controller-manager and kube-scheduler.
+    Controllers,
     /// prometheus and promtool.
     Prometheus,
-    /// kubeadm, kubelet, kube-controller-manager, kube-scheduler and crictl.
+    /// kubeadm, kubelet and crictl.
     Hosts,
     /// talosctl.
     Talos,
 }
 
 impl Extra {
-    /// What `tools/build.sh` calls it.
-    const fn option(self) -> &'static str {
+    /// Every one of them.
+    pub(crate) const ALL: [Self; 5] = [Self::Etcds, Self::Controllers, Self::Prometheus, Self::Hosts, Self::Talos];
+
+    /// What `tools/build.sh` calls it, and a lane.
+    pub(crate) const fn option(self) -> &'static str {
         match self {
             Self::Etcds => "--etcds",
+            Self::Controllers => "--controllers",
             Self::Prometheus => "--prometheus",
             Self::Hosts => "--hosts",
             Self::Talos => "--talos",

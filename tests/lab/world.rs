@@ -3,7 +3,8 @@
 //! One world is one network, one set of certificates and one set of servers; drills get a fresh one
 //! each. It is taken down when dropped. Faults are in `faults.rs`, vedette on the bastion in `vedette.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +17,7 @@ use crate::heartbeat::Heartbeat;
 use crate::http::Credentials;
 use crate::mail::Mail;
 use crate::net::{Network, Place, Size};
-use crate::pki::Pki;
+use crate::pki::{Issuer, Pki};
 use crate::postfix::Postfix;
 use crate::process::Server;
 use crate::smtp::SmtpServer;
@@ -26,6 +27,9 @@ use crate::{apiserver, audit, etcd, rbac, vip};
 
 /// Bound on every wait while the world comes up. It takes about five seconds on two idle cores.
 const PATIENCE: Duration = Duration::from_secs(150);
+
+/// Bound on the wait for a control plane that was left in order.
+const REFRESHED: Duration = Duration::from_secs(20);
 
 /// How much of a world is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +65,8 @@ pub(crate) struct World {
     pub(crate) tools: Tools,
     postfix: Option<Postfix>,
     servers: BTreeMap<String, Server>,
+    /// What was there when it was up, which is all that [`World::refresh`] keeps: names of servers, and of files.
+    own: (BTreeSet<String>, BTreeSet<OsString>),
 }
 
 impl World {
@@ -86,13 +92,44 @@ impl World {
             tools: tools.clone(),
             postfix: None,
             servers: BTreeMap::new(),
+            own: (BTreeSet::new(), BTreeSet::new()),
         };
         world.add_servers(volatile, &logs)?;
         world.start_mail()?;
         if extent != Extent::MailOnly {
             world.start_cluster()?;
         }
+        world.own = (world.servers.keys().cloned().collect(), files(&world.folder)?);
         Ok(world)
+    }
+
+    /// Makes a world, whose last drill mended what it broke, fit for the next: vedette and what else was added ends, what
+    /// was received is forgotten, and the certificates are those it began with.
+    ///
+    /// # Errors
+    /// When the control plane is not in order; then this world is of no more use.
+    pub(crate) fn refresh(&mut self) -> Result<()> {
+        let (servers, kept) = self.own.clone();
+        for (name, server) in &mut self.servers {
+            if !servers.contains(name) && server.is_running() {
+                server.kill9()?;
+            }
+        }
+        self.servers.retain(|name, _| servers.contains(name));
+        self.network.heal()?;
+        self.smtp.forget();
+        self.heartbeat.forget();
+        for name in files(&self.folder)?.difference(&kept) {
+            let path = self.folder.join(name);
+            if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+        }
+        // Drills read it from its beginning.
+        fs::write(self.folder.join("logs/vedette.log"), "")?;
+        for own in ["vedette", "etcd/vedette"] {
+            self.pki.client(own, Issuer::Own)?;
+        }
+        rbac::kubeconfig(&rbac::vedette(&self.folder), &self.pki, "vedette")?;
+        self.wait_ready(REFRESHED)
     }
 
     /// Adds a server, stopped.
@@ -148,7 +185,7 @@ impl World {
     /// Waits until the programmable server has acknowledged at least `count` mails, and returns all.
     pub(crate) fn await_mails(&self, count: usize, limit: Duration) -> Result<Vec<Mail>> {
         let what = format!("mail number {count}");
-        clock::wait_for(&what, limit, || Ok(Some(self.mails()).filter(|mails| mails.len() >= count)))
+        clock::wait_for(&what, limit, || Ok((self.smtp.acknowledged() >= count).then(|| self.mails())))
     }
 
     /// Watches that no further mail comes for `span`.
@@ -156,8 +193,8 @@ impl World {
     /// # Errors
     /// As soon as one comes; its subject is in the error.
     pub(crate) fn quiet_for(&self, span: Duration) -> Result<()> {
-        let before = self.mails().len();
-        let quiet = clock::stays("no further mail", span, || self.mails().len() == before);
+        let before = self.smtp.acknowledged();
+        let quiet = clock::stays("no further mail", span, || self.smtp.acknowledged() == before);
         quiet.with_context(|| self.mails().last().map(|mail| mail.subject.clone()).unwrap_or_default())
     }
 
@@ -237,6 +274,11 @@ impl World {
         }
         Err(error.context(format!("bringing the lab up{dead}")))
     }
+}
+
+/// Names of what lies in a folder.
+fn files(folder: &Path) -> Result<BTreeSet<OsString>> {
+    fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect()
 }
 
 impl Drop for World {

@@ -23,12 +23,12 @@ use crate::world::World;
 use super::watch::{self, AFTER_HOLD, CRITICAL, Fault, SETTLED, TOO_LATE, kill_apiservers, start_apiservers};
 
 pub(crate) const DRILLS: &[Drill] = &[
-    Drill::new("a_stepped_clock_ends_no_certificate_and_delays_no_page", stepped_clock),
+    Drill::new("a_stepped_clock_ends_no_certificate_and_delays_no_page", stepped_clock).tidy(),
     Drill::new("a_resolver_that_dies_isolates_nobody_whose_name_is_known", dead_resolver),
     Drill::new("names_that_move_under_vedette_mail_nothing", moved_names),
-    Drill::new("a_refused_credential_is_a_warning_about_ourselves", refused_credential),
-    Drill::new("ten_faults_at_once_are_two_mails_at_most", ten_faults),
-    Drill::new("kill_9_at_twenty_moments_of_an_outage_is_one_page", |world| killed_again_and_again(world, 1)),
+    Drill::new("a_refused_credential_is_a_warning_about_ourselves", refused_credential).tidy(),
+    Drill::new("ten_faults_at_once_are_two_mails_at_most", ten_faults).tidy(),
+    Drill::new("kill_9_at_twenty_moments_of_an_outage_is_one_page", |world| killed_again_and_again(world, 1)).tidy(),
     Drill::new("kill_9_at_two_hundred_moments_is_one_page_each", |world| killed_again_and_again(world, 10)).when_full(),
 ];
 

@@ -16,14 +16,15 @@ use crate::drill::Drill;
 use crate::net::{self, Place};
 use crate::pki::{Life, Served};
 use crate::prometheus::Series;
+use crate::tools::Extra;
 use crate::vedette::{BINARY, Options};
 use crate::world::World;
 
 use super::watch::{self, CLEARED, TOO_LATE};
 
 pub(crate) const DRILLS: &[Drill] = &[
-    Drill::new("dashboards_and_alerts_tell_the_truth_in_every_state", tell_the_truth).with_prometheus(),
-    Drill::new("alerts_pass_their_unit_tests", unit_tests).with_prometheus().without_cluster(),
+    Drill::new("dashboards_and_alerts_tell_the_truth_in_every_state", tell_the_truth).with(&[Extra::Prometheus]),
+    Drill::new("alerts_pass_their_unit_tests", unit_tests).with(&[Extra::Prometheus]).without_cluster(),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,20 +28,26 @@ use self::findings::{
 };
 use self::list::List;
 use crate::clock;
+use crate::controllers;
 use crate::drill::Drill;
 use crate::host::Hosts;
 use crate::http;
 use crate::net::{Place, output};
 use crate::process::Server;
 use crate::rbac;
+use crate::tools::Extra;
 use crate::world::World;
 
 pub(crate) const DRILLS: &[Drill] = &[
-    Drill::new("every_command_in_mails_shows_what_it_promises_on_a_kubeadm_host", on_hosts).with_host_tools(),
+    Drill::new("every_command_in_mails_shows_what_it_promises_on_a_kubeadm_host", on_hosts)
+        .with(&[Extra::Hosts, Extra::Controllers]),
     Drill::new("every_command_in_mails_shows_what_it_promises_on_the_host_of_vedette", bastion::on_the_bastion)
-        .with_host_tools()
+        .with(&[Extra::Hosts])
         .on_a_machine(),
-    Drill::new("talosctl_takes_every_command_for_it", talos::by_talosctl).with_talosctl().without_cluster().when_full(),
+    Drill::new("talosctl_takes_every_command_for_it", talos::by_talosctl)
+        .with(&[Extra::Talos])
+        .without_cluster()
+        .when_full(),
 ];
 
 /// Bound on every wait for a server.
@@ -122,7 +128,9 @@ fn faults(world: &mut World, run: &mut Run) -> Result<()> {
 
 /// vedette gets a new credential, which a real controller-manager signs.
 fn credentials(world: &mut World, run: &mut Run) -> Result<()> {
-    start_readers(world)?;
+    for controller in controllers::BOTH {
+        controllers::start_one(world, controller, 1)?;
+    }
     let kubeconfig = rbac::vedette(&world.folder).display().to_string();
     run.check(world, &own_expires(ItemKind::KubeconfigClient, &kubeconfig))?;
     let taken = run.line(&own_expires(ItemKind::KubeconfigClient, &kubeconfig), "base64 -d >vedette.crt")?;
@@ -145,8 +153,8 @@ fn certificates(world: &mut World, run: &mut Run) -> Result<()> {
     let ends =
         output(std::process::Command::new("openssl").args(["x509", "-checkend", "0", "-noout", "-in"]).arg(&served))?;
     ensure!(ends.contains("will not expire"), "not renewed: {ends}");
-    for name in ["controller-manager", "scheduler"] {
-        ensure!(!world.server(name)?.is_running(), "{name} was not stopped, so that its kubelet would start it anew");
+    for name in controllers::BOTH.map(|controller| controller.server(1)) {
+        ensure!(!world.server(&name)?.is_running(), "{name} was not stopped, so that its kubelet would start it anew");
     }
 
     let file = world.folder.join("cert-manager.yaml");
@@ -200,23 +208,6 @@ fn members(world: &mut World, run: &mut Run) -> Result<()> {
     world.kill9("plain")?;
     world.start("etcd-3")?;
     world.wait_ready(PATIENCE)
-}
-
-/// A controller-manager that signs, and a scheduler: what reads its kubeconfig at its start alone.
-fn start_readers(world: &mut World) -> Result<()> {
-    let kubeconfig = format!("--kubeconfig={}", rbac::admin(&world.folder).display());
-    let signing = [("cert", "crt"), ("key", "key")].map(|(flag, extension)| {
-        format!("--cluster-signing-{flag}-file={}", world.pki.file("ca", extension).display())
-    });
-    for (name, more) in [("controller-manager", &signing[..]), ("scheduler", &[])] {
-        let program = world.tools.path(&format!("kube-{name}"))?.to_owned();
-        let mut arguments = vec![kubeconfig.clone(), "--bind-address=127.0.0.1".into()];
-        arguments.extend_from_slice(more);
-        let log = world.folder.join(format!("logs/{name}.log"));
-        world.add(Server::new(name, Place::Api(1), program, arguments, log));
-        world.start(name)?;
-    }
-    Ok(())
 }
 
 /// kubeadm's etcd serves its metrics on the loopback address.

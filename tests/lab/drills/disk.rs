@@ -16,9 +16,9 @@ use crate::world::World;
 use super::watch::{self, Fault, TOO_LATE};
 
 pub(crate) const DRILLS: &[Drill] = &[
-    Drill::new("a_renewal_that_an_apiserver_has_not_loaded_is_told", not_loaded_by_apiserver),
-    Drill::new("a_renewal_that_an_etcd_member_has_not_loaded_is_told", not_loaded_by_etcd),
-    Drill::new("our_own_client_certificate_that_ends_soon_is_told_as_ours", own_ends_soon),
+    Drill::new("a_renewal_that_an_apiserver_has_not_loaded_is_told", not_loaded_by_apiserver).tidy(),
+    Drill::new("a_renewal_that_an_etcd_member_has_not_loaded_is_told", not_loaded_by_etcd).tidy(),
+    Drill::new("our_own_client_certificate_that_ends_soon_is_told_as_ours", own_ends_soon).tidy(),
 ];
 
 fn not_loaded_by_apiserver(world: &mut World) -> Result<()> {

@@ -15,11 +15,11 @@ use crate::world::World;
 use super::watch::{self, AFTER_HOLD, CRITICAL, Fault, SETTLED, TOO_LATE, kill_apiservers, start_apiservers};
 
 pub(crate) const DRILLS: &[Drill] = &[
-    Drill::new("cut_off_from_everything_is_told_once_after_return", cut_off),
-    Drill::new("a_stalled_relay_delays_no_tick_and_loses_no_outage", stalled_relay),
-    Drill::new("kill_9_during_a_hold_is_one_page", killed_in_hold),
-    Drill::new("kill_9_between_persist_and_send_is_one_page", killed_before_send),
-    Drill::new("kill_9_during_the_outage_is_one_page", killed_in_outage),
+    Drill::new("cut_off_from_everything_is_told_once_after_return", cut_off).tidy(),
+    Drill::new("a_stalled_relay_delays_no_tick_and_loses_no_outage", stalled_relay).tidy(),
+    Drill::new("kill_9_during_a_hold_is_one_page", killed_in_hold).tidy(),
+    Drill::new("kill_9_between_persist_and_send_is_one_page", killed_before_send).tidy(),
+    Drill::new("kill_9_during_the_outage_is_one_page", killed_in_outage).tidy(),
     Drill::new("postfix_takes_the_test_mail_and_a_page", through_postfix),
 ];
 

@@ -14,14 +14,14 @@ use crate::world::World;
 use super::watch::{self, AFTER_HOLD, Fault, SETTLED};
 
 pub(crate) const DRILLS: &[Drill] = &[
-    Drill::new("a_killed_follower_is_a_lost_redundancy", killed_follower),
-    Drill::new("a_killed_leader_is_a_lost_redundancy_and_no_outage", killed_leader),
-    Drill::new("a_frozen_leader_is_a_lost_redundancy_and_no_outage", frozen_leader),
-    Drill::new("a_member_cut_off_from_its_peers_is_named_as_split", split_member),
-    Drill::new("a_link_that_is_dead_one_way_names_the_member_that_hears_no_leader", one_way_link),
+    Drill::new("a_killed_follower_is_a_lost_redundancy", killed_follower).tidy(),
+    Drill::new("a_killed_leader_is_a_lost_redundancy_and_no_outage", killed_leader).tidy(),
+    Drill::new("a_frozen_leader_is_a_lost_redundancy_and_no_outage", frozen_leader).tidy(),
+    Drill::new("a_member_cut_off_from_its_peers_is_named_as_split", split_member).tidy(),
+    Drill::new("a_link_that_is_dead_one_way_names_the_member_that_hears_no_leader", one_way_link).tidy(),
     Drill::new("an_apiserver_not_ready_for_a_reason_of_its_own_is_told_with_it", draining_apiserver),
-    Drill::new("one_dead_apiserver_behind_the_vip_is_blamed_and_not_the_vip", dead_instance),
-    Drill::new("a_path_that_swallows_large_hellos_is_told_as_that_and_nothing_is_called_down", narrow_path),
+    Drill::new("one_dead_apiserver_behind_the_vip_is_blamed_and_not_the_vip", dead_instance).tidy(),
+    Drill::new("a_path_that_swallows_large_hellos_is_told_as_that_and_nothing_is_called_down", narrow_path).tidy(),
 ];
 
 /// Longest time an apiserver of the lab may take from its SIGTERM to its end in [`draining_apiserver`].

@@ -19,7 +19,7 @@ use super::{listeners, watch};
 const AFTER_BACKOFF: Duration = Duration::from_secs(45);
 
 pub(crate) const DRILLS: &[Drill] = &[
-    Drill::new("credentials_are_rotated_and_a_bad_reload_is_refused_without_a_missed_look", rotated),
+    Drill::new("credentials_are_rotated_and_a_bad_reload_is_refused_without_a_missed_look", rotated).tidy(),
     Drill::new("mail_refused_for_a_rotated_password_goes_out_once_the_file_has_the_new_one", mail_password)
         .without_cluster(),
 ];

@@ -22,6 +22,7 @@ use crate::net::{self, Place};
 use crate::pki;
 use crate::process::Server;
 use crate::prometheus;
+use crate::tools::Extra;
 use crate::vedette::{LISTEN, Options};
 use crate::world::World;
 
@@ -29,10 +30,11 @@ use super::watch;
 
 pub(crate) const DRILLS: &[Drill] = &[
     Drill::new("a_real_prometheus_scrapes_over_mutual_tls_with_a_password", scraped)
-        .with_prometheus()
+        .with(&[Extra::Prometheus])
         .without_cluster(),
-    Drill::new("what_an_endpoint_costs_a_scrape_is_bounded_and_native_histograms_arrive", weighed).with_prometheus(),
-    Drill::new("a_thousand_wrong_logins_a_second_delay_no_probe", flooded),
+    Drill::new("what_an_endpoint_costs_a_scrape_is_bounded_and_native_histograms_arrive", weighed)
+        .with(&[Extra::Prometheus]),
+    Drill::new("a_thousand_wrong_logins_a_second_delay_no_probe", flooded).alone(),
 ];
 
 const PATIENCE: Duration = Duration::from_secs(60);

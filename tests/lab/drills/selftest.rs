@@ -18,11 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The family.
 pub(crate) const DRILLS: &[Drill] = &[
-    Drill::new("selftest_vedette_may_read_health_and_nothing_else", rights),
-    Drill::new("selftest_servers_die_freeze_and_come_back", processes),
-    Drill::new("selftest_links_are_cut_and_healed", links),
-    Drill::new("selftest_etcd_fills_up_and_is_freed", space),
-    Drill::new("selftest_an_expired_certificate_is_served", certificate),
+    Drill::new("selftest_vedette_may_read_health_and_nothing_else", rights).tidy(),
+    Drill::new("selftest_servers_die_freeze_and_come_back", processes).tidy(),
+    Drill::new("selftest_links_are_cut_and_healed", links).tidy(),
+    Drill::new("selftest_etcd_fills_up_and_is_freed", space).tidy(),
+    Drill::new("selftest_an_expired_certificate_is_served", certificate).tidy(),
     Drill::new("selftest_any_member_of_etcd_may_die", members).when_full(),
 ];
 

@@ -22,10 +22,10 @@ use crate::world::World;
 use super::watch::{self, AFTER_HOLD, CRITICAL, Fault, TOO_LATE};
 
 pub(crate) const DRILLS: &[Drill] = &[
-    Drill::new("a_corrupt_etcd_is_paged_and_nobody_is_told_to_disarm_it", corrupt),
-    Drill::new("a_chain_of_an_unknown_authority_is_told_as_that", stranger),
-    Drill::new("a_login_page_before_ready_apiservers_is_told_as_that", login_page),
-    Drill::new("a_proxy_that_fails_is_one_page_and_no_cluster_is_called_down", dead_proxy),
+    Drill::new("a_corrupt_etcd_is_paged_and_nobody_is_told_to_disarm_it", corrupt).tidy(),
+    Drill::new("a_chain_of_an_unknown_authority_is_told_as_that", stranger).tidy(),
+    Drill::new("a_login_page_before_ready_apiservers_is_told_as_that", login_page).tidy(),
+    Drill::new("a_proxy_that_fails_is_one_page_and_no_cluster_is_called_down", dead_proxy).tidy(),
     Drill::new("one_dead_address_of_two_is_told_as_that", dead_address).when_full(),
 ];
 

@@ -17,6 +17,7 @@ use crate::etcd::{self, MEMBERS};
 use crate::http;
 use crate::net::{Place, output};
 use crate::pki;
+use crate::tools::Extra;
 use crate::vedette::BINARY;
 use crate::world::World;
 
@@ -27,10 +28,10 @@ const QUOTA_BYTES: u64 = 4 << 20;
 
 /// The family.
 pub(crate) const DRILLS: &[Drill] = &[
-    Drill::new("etcd_3_4_of_debian_is_read_fully", |world| reads("3.4", world)).without_cluster().with_other_etcds(),
-    Drill::new("etcd_3_5_is_read_fully", |world| reads("3.5", world)).without_cluster().with_other_etcds(),
+    Drill::new("etcd_3_4_of_debian_is_read_fully", |world| reads("3.4", world)).without_cluster().with(&[Extra::Etcds]),
+    Drill::new("etcd_3_5_is_read_fully", |world| reads("3.5", world)).without_cluster().with(&[Extra::Etcds]),
     Drill::new("etcd_3_6_is_read_fully", |world| reads("3.6", world)).without_cluster(),
-    Drill::new("etcd_3_7_is_read_fully", |world| reads("3.7", world)).without_cluster().with_other_etcds(),
+    Drill::new("etcd_3_7_is_read_fully", |world| reads("3.7", world)).without_cluster().with(&[Extra::Etcds]),
 ];
 
 /// Fields of a status that no version leaves out.

@@ -1,20 +1,20 @@
 #!/bin/sh
-# Finds the lab's etcd and Kubernetes programs, and when asked to other versions of etcd, Prometheus, what only
-# hosts of a control plane have or talosctl, builds what is missing, and prints one line `NAME PATH` for each on standard output (progress goes to standard error).
+# Finds the lab's etcd and Kubernetes programs, and when asked to other versions of etcd, controller-manager and
+# scheduler, Prometheus, what only hosts of a control plane have or talosctl; builds what is missing, and prints one
+# line `NAME PATH` for each on standard output (progress goes to standard error).
 #
 # Where it looks, in envtest's order:
 #   1. $KUBEBUILDER_ASSETS/NAME, taken as it is;
 #   2. NAME on PATH, if it is at least the minor version pinned below;
 #   3. the cache, ${VEDETTE_LAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vedette-lab}, keyed by version;
-#   4. a build from the pinned Go modules beside this file into that cache: about four minutes for
-#      Kubernetes on two cores, as long again for what only hosts of a control plane have, two for
-#      Prometheus, nine for talosctl, once.
+#   4. a build from the pinned Go modules beside this file into that cache, once. `usual_minutes` below says how long
+#      each takes.
 # Other versions of etcd (--etcds), for the drills over versions, are named etcd-MAJOR.MINOR. They come from the cache
 # or are made: 3.4 is unpacked from Debian's package (never installed, so its service never starts), the
 # rest are built. One that cannot be had has no line, and its drill is skipped.
 # What cannot be had is named in the last line: `skipped: no NAME: why`, and the exit code is 3.
 #
-# Usage: build.sh [--no-build] [--etcds] [--prometheus] [--hosts] [--talos]
+# Usage: build.sh [--no-build] [--etcds] [--controllers] [--prometheus] [--hosts] [--talos]
 set -eu
 
 KUBERNETES=1.36.3
@@ -27,15 +27,16 @@ OTHER_ETCDS="3.5.35 3.7.3"
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${VEDETTE_LAB_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/vedette-lab}
-may_build=yes wants_prometheus=no wants_hosts=no wants_talos=no wants_etcds=no
+may_build=yes wants_prometheus=no wants_hosts=no wants_talos=no wants_etcds=no wants_controllers=no
 for option in "$@"; do
     case $option in
     --no-build) may_build=no ;;
     --prometheus) wants_prometheus=yes ;;
     --etcds) wants_etcds=yes ;;
+    --controllers) wants_controllers=yes ;;
     --hosts) wants_hosts=yes ;;
     --talos) wants_talos=yes ;;
-    *) echo "build.sh knows --no-build, --etcds, --prometheus, --hosts and --talos, not $option" >&2; exit 2 ;;
+    *) echo "build.sh does not know $option; its head says what it knows" >&2; exit 2 ;;
     esac
 done
 
@@ -99,16 +100,24 @@ build() {
         [ -d "$kept" ] && return 0
     fi
     work=$(mktemp -d "$cache/$folder.XXXXXX")
-    say "building $folder into $kept, once: about $(usual_minutes "$folder") min on two cores"
-    begun=$(date +%s) number=0
+    names= packages=
     for target in "$@"; do
-        number=$((number + 1))
-        say "  $folder, program $number of $#: ${target%%=*}"
-        (cd "$here/$folder" && CGO_ENABLED=0 GOWORK=off nice go build -mod=readonly -trimpath \
-            -buildvcs=false -tags "$tags" -ldflags "$ldflags" -o "$work/${target%%=*}" "${target#*=}" >&2) || {
-            rm -rf "$work"
-            return 1
-        }
+        names="$names ${target%%=*}" packages="$packages ${target#*=}"
+    done
+    say "building$names of $folder into $kept, once: about $(usual_minutes "$folder$set") min on two cores"
+    begun=$(date +%s)
+    # All in one call: while one program is linked, on one core, the next is compiled on the other.
+    # shellcheck disable=SC2086 # one word per package
+    (cd "$here/$folder" && CGO_ENABLED=0 GOWORK=off nice go build -mod=readonly -trimpath \
+        -buildvcs=false -tags "$tags" -ldflags "$ldflags" -o "$work/" $packages >&2) || {
+        rm -rf "$work"
+        return 1
+    }
+    # Go names a program after its package, without the version of a module whose root it is.
+    for target in "$@"; do
+        package=${target#*=}
+        package=${package%/v[0-9]}
+        [ "$work/${package##*/}" = "$work/${target%%=*}" ] || mv "$work/${package##*/}" "$work/${target%%=*}"
     done
     chmod 755 "$work"
     rm -rf "$kept"
@@ -196,18 +205,24 @@ ldflags="-s -w -X $version.gitVersion=v$KUBERNETES -X $version.gitMajor=${KUBERN
 provide kubernetes "$KUBERNETES" \
     kube-apiserver=k8s.io/kubernetes/cmd/kube-apiserver \
     kubectl=k8s.io/kubernetes/cmd/kubectl
-# Everything else on the hosts of a control plane, for the commands that people are told to run there.
+# The rest of a control plane, which few drills run and the demo does not wait for.
+if [ "$wants_controllers" = yes ]; then
+    set=-controllers
+    provide kubernetes "$KUBERNETES" \
+        kube-controller-manager=k8s.io/kubernetes/cmd/kube-controller-manager \
+        kube-scheduler=k8s.io/kubernetes/cmd/kube-scheduler
+fi
+# What else is on its hosts, for the commands that people are told to run there.
 if [ "$wants_hosts" = yes ]; then
     set=-hosts
     provide kubernetes "$KUBERNETES" \
         kubeadm=k8s.io/kubernetes/cmd/kubeadm \
-        kubelet=k8s.io/kubernetes/cmd/kubelet \
-        kube-controller-manager=k8s.io/kubernetes/cmd/kube-controller-manager \
-        kube-scheduler=k8s.io/kubernetes/cmd/kube-scheduler
+        kubelet=k8s.io/kubernetes/cmd/kubelet
     set=
     ldflags="-s -w -X sigs.k8s.io/cri-tools/pkg/version.Version=v$CRI_TOOLS"
     provide cri-tools "$CRI_TOOLS" crictl=sigs.k8s.io/cri-tools/cmd/crictl
 fi
+set=
 
 if [ "$wants_talos" = yes ]; then
     tag=github.com/siderolabs/talos/pkg/machinery/version.Tag

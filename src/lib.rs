@@ -41,8 +41,8 @@
 //! | [`collect`] | the probes: connects, shakes hands, asks, times each phase, records every served chain, decides nothing |
 //! | [`observe`] | what is known: `assessment.rs` reads one probe as good or bad, `probe_runs.rs` counts runs of them until a fault is confirmed, `own_network.rs` knows whether our own network works and `references.rs` which places could prove it, `quorum.rs` derives quorum and leader from the members' answers, `view.rs` holds it all; and what to probe next: `schedule.rs` by the clock, `burst.rs` on suspicion, `in_flight.rs` for what is under way |
 //! | [`judge`] | one file per family of rules, one table [`RULES`](judge::RULES); the texts of a rule ([`Words`](judge::words::Words)) are beside its evaluation, which findings follow from which is in its edges (`edges.rs`), which commands to run on which distribution in `commands/` |
-//! | [`alert`] | `lifecycle.rs` holds and clears alarms, `group.rs` makes incidents and finds the root cause, `outbox.rs` keeps messages until they are accepted, `refused_recipients.rs` knows the recipients that the relay refuses, `silence.rs` which clusters are silenced |
-//! | [`engine`] | calls the three above in order: `mod.rs` the turn, `probing.rs` what is sent and comes back, `evaluation_due.rs` which cluster is evaluated when, `judging.rs` from observations to alarms, `assigning.rs` from alarms to incidents, `notifying.rs` and `composing.rs` from incidents to messages, `delivering.rs` from messages to attempts, `persisting.rs` and `restore.rs` what outlives a restart, `snapshot.rs` the snapshot |
+//! | [`alert`] | `lifecycle.rs` holds and clears alarms, `group.rs` makes incidents and finds the root cause, `route.rs` says who hears of them, `outbox.rs` keeps messages until they are delivered, `refused_recipients.rs` knows the recipients who are refused, `silence.rs` which clusters are silenced |
+//! | [`engine`] | calls the three above in order: `mod.rs` the turn, `probing.rs` what is sent and comes back, `evaluation_due.rs` which cluster is evaluated when, `judging.rs` from observations to alarms, `assigning.rs` from alarms to incidents, `notifying.rs` and `composing.rs` from incidents to messages, `delivering.rs` from messages to attempts, `deadlines.rs` what it waits for and until when, `persisting.rs` and `restore.rs` what outlives a restart, `snapshot.rs` the snapshot |
 //! | [`store`] | alarms, incidents and unsent mail in SQLite, on a thread of its own |
 //! | [`render`] | text from model values, pure: mails, tables, metrics, the status page |
 //! | [`metered`] | a layer below TLS, for all that use it: bounds the bytes that a peer may send |
@@ -68,6 +68,7 @@
 //! | told | reported to people, in a mail or on the status page |
 //! | kept connection | the one connection to a server that stays open between probes; probes over it carry the label `reused` |
 //! | gap | what cannot be seen of a cluster, and why |
+//! | outlet, delivery | a way by which messages reach people (mail); one message through one outlet to one recipient |
 //!
 //! # What is deliberately absent
 //!
@@ -120,7 +121,7 @@
 //! 8. `notify/email.rs` delivers. `render/message.rs` takes from F24's words in `judge` what broke, what the impact is
 //!    and which commands to run; `render/text.rs` and `render/html.rs` lay it out; `notify/smtp_session.rs` leads the
 //!    session with the relay, with a deadline for each step. The relay's final acceptance comes back as
-//!    `Input::Delivered`, with the recipients it was for, and is recorded; until then the outbox tries again.
+//!    `Input::Delivered`, with a receipt for each recipient, and is recorded; until then the outbox tries again.
 //! 9. The apiservers return. Three good probes over fifteen seconds move the alarms through clearing to their end, the
 //!    incident is resolved, and one more message goes the same way, into the same thread.
 //!

@@ -5,6 +5,7 @@
 
 mod lookup;
 mod open;
+mod timers;
 mod withheld;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -17,15 +18,16 @@ use crate::model::incident::{Incident, IncidentId, Part, Said, Told};
 use crate::model::policy::Policy;
 use crate::model::reason::MessageReason;
 use crate::model::recurrence::{Before, Past};
-use crate::model::rule::Level;
 use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::verdict::{Finding, FindingKey};
 
 use super::recurrence::Recurrences;
 use super::relations::{Near, Relations};
+use super::route::is_told;
 
 use lookup::{Keys, Lookup};
 use open::Open;
+use timers::Timer;
 
 /// Incidents that have ended and are kept for people to read.
 const KEPT: usize = 50;
@@ -189,11 +191,12 @@ impl Incidents {
 
     /// Mails about open incidents that were not composed while no mail was configured.
     pub fn untold(&mut self, policy: &Policy, now: Mono) -> Vec<Notification> {
-        let is_untold = |open: &&Open| open.settles.is_none() && !open.is_told() && open.incident.level > Level::Info;
+        let is_untold =
+            |open: &&Open| !open.timers.runs(Timer::Settle) && !open.is_told() && is_told(open.incident.level);
         let ids: Vec<IncidentId> = self.open.values().filter(is_untold).map(|open| open.incident.id.clone()).collect();
         let say = |open: &mut Open| {
             open.entitle();
-            open.repeats = Some(now.plus(policy.repeat_interval));
+            open.timers.set(Timer::Repeat, now.plus(policy.repeat_interval));
             open.say(MessageReason::First)
         };
         ids.iter().filter_map(|id| self.change(id, say)).collect()
@@ -215,8 +218,8 @@ impl Incidents {
             let incident = Arc::make_mut(&mut open.incident);
             incident.told = Told { level: None, band: None, ..incident.told };
             incident.parts.iter_mut().for_each(|part| part.said = Said::default());
-            open.repeats = None;
-            open.settles = Some(now.plus(policy.settle));
+            open.timers.stop(Timer::Repeat);
+            open.timers.set(Timer::Settle, now.plus(policy.settle));
         });
         None
     }
@@ -306,7 +309,7 @@ impl Incidents {
             over: None,
         };
         let mut open = Open::new(incident, self.relations);
-        open.settles = Some(now.mono.plus(policy.settle));
+        open.timers.set(Timer::Settle, now.mono.plus(policy.settle));
         self.insert(open);
         id
     }

@@ -1,5 +1,6 @@
-//! From verdicts to messages: holds and recovery (`lifecycle`), incidents and root causes (`group`), unsent messages
-//! (`outbox`), recipients that a relay refuses (`refused`), and silenced clusters (`silence`).
+//! From verdicts to messages: holds and recovery (`lifecycle`), incidents and root causes (`group`), who hears of
+//! them (`route`), unsent messages (`outbox`), recipients who are refused (`refused_recipients`), and silenced clusters
+//! (`silence`).
 //!
 //! Pure; knows nothing of probes or rules: which finding explains which comes in with `relations`.
 
@@ -10,6 +11,7 @@ pub mod outbox;
 mod recurrence;
 pub mod refused_recipients;
 pub mod relations;
+pub mod route;
 pub mod silence;
 
 #[cfg(test)]

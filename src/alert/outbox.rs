@@ -1,86 +1,124 @@
 //! Messages that are to be sent: attempted until accepted, the most severe first, kept over restarts.
 //!
-//! Every send is an attempt. The messages of one incident keep their order. An incident that opened and ended while
-//! nothing could be sent becomes one message that says so. The outbox is bounded; what it drops is counted. No call
-//! walks over all messages, except where something is changed for all of them, or is to be dropped.
+//! What is owed is a delivery: a message through an outlet to a recipient. The recipients of one message in one outlet
+//! are attempted together as far as their times allow, and each has its own result. The messages of one incident keep
+//! their order within an outlet, and no outlet waits for another. An incident that opened and ended while nothing could
+//! be sent becomes one message that says so. The outbox is bounded; what it drops is counted. No call walks over all
+//! messages, except where something is changed for all of them, is to be dropped or to be shown.
 
 mod incident_queue;
+mod results;
+mod retry;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::delivery::{Attempt, Backlog, DeliveryFailure, DeliveryResult, Unsent};
 use crate::model::incident::IncidentId;
-use crate::model::message::{Backlog, Delivery, DeliveryFailure, Message, MessageId, Receipt};
+use crate::model::message::{Message, MessageId};
+use crate::model::outlet::Outlet;
 use crate::model::policy::Policy;
 use crate::model::reason::MessageReason;
+use crate::model::recipient::{DeferredRecipient, Rejection};
 use crate::model::time::{Mono, UnixTime};
 
-use incident_queue::{Entry, EntryState, IncidentQueue, Place, Priority};
+use incident_queue::{Entry, EntryState, IncidentQueue, Place, Priority, UnderWay};
+use results::{deferral, no_result};
 
 /// Most unsent messages at once. Ten per incident of a bad day; more would not be read.
 const MOST: usize = 500;
 
-/// Delay after a permanent refusal, which ends only when a person corrects the relay or the address.
-const AFTER_REJECTION: Duration = Duration::from_secs(300);
+/// The unsent messages of one incident in one outlet.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct QueueKey {
+    incident: IncidentId,
+    outlet: Outlet,
+}
+
+/// One message in one outlet.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct UnsentKey {
+    /// Which message.
+    pub message: MessageId,
+    /// In which outlet.
+    pub outlet: Outlet,
+}
 
 /// All unsent messages.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Outbox {
-    queues: BTreeMap<IncidentId, IncidentQueue>,
+    queues: BTreeMap<QueueKey, IncidentQueue>,
     /// Which incident a message is of.
-    of: BTreeMap<MessageId, IncidentId>,
+    of: BTreeMap<UnsentKey, IncidentId>,
     /// Incidents of which a message may be sent, the most severe first.
-    free: BTreeMap<Priority, IncidentId>,
+    free: BTreeMap<Priority, QueueKey>,
     /// The others, by when a message of theirs may be sent.
-    later: BTreeSet<(Mono, IncidentId)>,
+    later: BTreeSet<(Mono, QueueKey)>,
     /// Messages that wait for a persist.
-    unwritten: BTreeMap<u64, Vec<MessageId>>,
-    under_way: BTreeSet<MessageId>,
+    unwritten: BTreeMap<u64, Vec<UnsentKey>>,
+    under_way: BTreeSet<UnsentKey>,
     taken: u64,
     last_failure: Option<DeliveryFailure>,
     hurried: Option<Mono>,
 }
 
-/// What a receipt means for the outbox.
+/// What the end of an attempt means for the outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
     /// Accepted: done.
     Accepted {
         /// What was sent.
-        delivery: Box<Delivery>,
+        unsent: Box<Unsent>,
         /// Earlier messages of the incident, refused before, which need not be sent any more.
-        replaced: Vec<MessageId>,
+        replaced: Vec<UnsentKey>,
     },
     /// It stays in the outbox.
-    Owed(Box<Delivery>),
-    /// No recipient was sent it.
+    Owed(Box<Unsent>),
+    /// Nobody was sent it.
     Unknown,
+}
+
+/// What another routing did to the unsent messages.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Readdressed {
+    /// Addressed to others than before, and still owed.
+    pub owed: Vec<Unsent>,
+    /// No longer owed: who is left has got it, or nobody is left.
+    pub done: Vec<Unsent>,
+}
+
+impl UnsentKey {
+    /// The key of an unsent message.
+    #[must_use]
+    pub fn of(unsent: &Unsent) -> Self {
+        Self { message: unsent.message.id.clone(), outlet: unsent.outlet.clone() }
+    }
 }
 
 impl Outbox {
     /// Adds a message; it is sent once persist `sequence` has ended, or at `until`. Returns what had to be dropped.
-    pub fn owe(&mut self, delivery: Delivery, sequence: u64, until: Mono, now: Mono) -> Option<Delivery> {
-        self.unwritten.entry(sequence).or_default().push(delivery.message.id.clone());
-        self.take_in(delivery, EntryState::Unwritten { sequence, until }, now);
+    pub fn owe(&mut self, unsent: Unsent, sequence: u64, until: Mono, now: Mono) -> Option<Unsent> {
+        self.unwritten.entry(sequence).or_default().push(UnsentKey::of(&unsent));
+        self.take_in(unsent, EntryState::Unwritten { sequence, until }, now);
         self.shed()
     }
 
     /// Restores a message from before a restart; it is already durable.
-    pub fn restore(&mut self, delivery: Delivery, now: Mono) {
-        self.take_in(delivery, EntryState::Ready(now), now);
+    pub fn restore(&mut self, unsent: Unsent, now: Mono) {
+        self.take_in(unsent, EntryState::Ready, now);
     }
 
     /// A persist ended: messages that waited for it may be sent. A failed persist delays none.
     pub fn written(&mut self, sequence: u64, works: bool, now: Mono, mark: impl Fn(&mut Message)) {
         let later = self.unwritten.split_off(&(sequence + 1));
-        for message in std::mem::replace(&mut self.unwritten, later).into_values().flatten() {
-            self.change(&message, |entry| {
+        for key in std::mem::replace(&mut self.unwritten, later).into_values().flatten() {
+            self.change(&key, |entry| {
                 if matches!(entry.state, EntryState::Unwritten { .. }) {
-                    entry.state = EntryState::Ready(now);
+                    entry.state = EntryState::Ready;
+                    entry.due.values_mut().for_each(|due| *due = now);
                     if !works {
-                        mark(&mut entry.delivery.message);
+                        mark(&mut entry.unsent.message);
                     }
                 }
             });
@@ -96,85 +134,132 @@ impl Outbox {
         &mut self,
         policy: &Policy,
         now: Mono,
-        may_go: impl Fn(&Message) -> bool,
+        may_go: impl Fn(&Outlet, &Message) -> bool,
         mark: impl Fn(&mut Message),
-    ) -> Option<Delivery> {
-        while let Some((_, incident)) = self.later.first().filter(|(at, _)| *at <= now).cloned() {
-            self.refile(&incident, Some(now));
+    ) -> Option<Attempt> {
+        while let Some((_, key)) = self.later.first().filter(|(at, _)| *at <= now).cloned() {
+            self.refile(&key, Some(now));
         }
-        let (incident, position) = self.first_free(policy, &may_go)?;
-        let entry = self.queues.get_mut(&incident)?.entries.get_mut(position)?;
+        let (key, position) = self.first_free(policy, &may_go)?;
+        let entry = self.queues.get_mut(&key)?.entries.get_mut(position)?;
         if matches!(entry.state, EntryState::Unwritten { .. }) {
-            mark(&mut entry.delivery.message);
+            mark(&mut entry.unsent.message);
         }
-        entry.state = EntryState::InFlight(now);
-        let delivery = entry.delivery.clone();
-        self.under_way.insert(delivery.message.id.clone());
-        self.refile(&incident, None);
-        Some(delivery)
+        let asked = entry.asked(now);
+        let attempt = entry.unsent.attempt(asked.clone(), Vec::new());
+        entry.state = EntryState::InFlight(UnderWay { begun: now, asked, reported: Vec::new() });
+        self.under_way.insert(UnsentKey::of(&entry.unsent));
+        self.refile(&key, None);
+        Some(attempt)
     }
 
-    /// An attempt ended.
-    pub fn settle(&mut self, message: &MessageId, receipt: Receipt, policy: &Policy, now: Mono) -> Settlement {
-        self.under_way.remove(message);
-        let Some(incident) = self.of.get(message).cloned() else { return Settlement::Unknown };
-        let hurried = self.hurried;
-        let (failure, rejected) = match receipt {
-            Receipt::Accepted => {
-                self.last_failure = None;
-                return self.accept(&incident, message);
+    /// Notes what the attempt under way at a message reports of other recipients.
+    pub fn note_reported(&mut self, key: &UnsentKey, rejections: &[Rejection]) {
+        self.change(key, |entry| {
+            if let EntryState::InFlight(under_way) = &mut entry.state {
+                under_way.reported = rejections.to_vec();
             }
-            Receipt::Retry(failure) => (failure, false),
-            Receipt::Rejected(failure) => (failure, true),
-        };
-        self.last_failure = Some(failure.clone());
-        let settled = self.change(message, |entry| {
-            let begun = if let EntryState::InFlight(begun) = entry.state { Some(begun) } else { None };
-            let was_hurried = begun.zip(hurried).is_some_and(|(begun, hurried)| hurried >= begun);
-            let delay = match rejected {
-                // Refused by the relay as it was before it was corrected.
-                true if was_hurried => Duration::ZERO,
-                true => AFTER_REJECTION,
-                false => backoff(entry.delivery.attempts, policy),
-            };
-            entry.delivery.attempts = entry.delivery.attempts.saturating_add(1);
-            entry.delivery.last_failure = Some(failure);
-            entry.state = EntryState::Ready(now.plus(delay));
-            Box::new(entry.delivery.clone())
         });
-        settled.map_or(Settlement::Unknown, Settlement::Owed)
     }
 
-    /// Changes a message that is still unsent.
-    pub fn amend(&mut self, message: &MessageId, change: impl FnOnce(&mut Delivery)) {
-        self.change(message, |entry| change(&mut entry.delivery));
+    /// What the attempt under way at a message reports of other recipients.
+    #[must_use]
+    pub fn reported(&self, key: &UnsentKey) -> Vec<Rejection> {
+        match self.entry(key).map(|entry| &entry.state) {
+            Some(EntryState::InFlight(under_way)) => under_way.reported.clone(),
+            Some(EntryState::Unwritten { .. } | EntryState::Ready) | None => Vec::new(),
+        }
     }
 
-    /// Whether the first message of an incident is unsent, no recipient has got it, and no attempt at any of its
-    /// messages is under way, so that they can be replaced by one.
+    /// An attempt ended so for each of its recipients. One without a result failed.
+    pub fn settle(
+        &mut self,
+        key: &UnsentKey,
+        mut results: BTreeMap<String, DeliveryResult>,
+        policy: &Policy,
+        now: Mono,
+    ) -> Settlement {
+        self.under_way.remove(key);
+        let hurried = self.hurried;
+        let settled = self.change(key, |entry| {
+            let begun = match std::mem::replace(&mut entry.state, EntryState::Ready) {
+                EntryState::InFlight(UnderWay { begun, asked, .. }) => {
+                    for who in asked {
+                        results.entry(who).or_insert_with(no_result);
+                    }
+                    Some(begun)
+                }
+                EntryState::Unwritten { .. } | EntryState::Ready => None,
+            };
+            let was_hurried = begun.zip(hurried).is_some_and(|(begun, hurried)| hurried >= begun);
+            entry.note(&results, was_hurried, policy, now);
+            entry.unsent.clone()
+        });
+        let Some(unsent) = settled else { return Settlement::Unknown };
+        if unsent.is_done() {
+            self.last_failure = None;
+            return self.accept(key);
+        }
+        self.last_failure.clone_from(&unsent.last_failure);
+        Settlement::Owed(Box::new(unsent))
+    }
+
+    /// Addresses every unsent message anew: `recipients` says to whom a message of an outlet goes now.
+    pub fn readdress(&mut self, recipients: impl Fn(&Outlet, &Message) -> BTreeSet<String>, now: Mono) -> Readdressed {
+        let mut readdressed = Readdressed::default();
+        for key in self.of.keys().cloned().collect::<Vec<_>>() {
+            let changed = self.change(&key, |entry| {
+                let before: Vec<String> = entry.unsent.deliveries.keys().cloned().collect();
+                let to = recipients(&entry.unsent.outlet, &entry.unsent.message);
+                entry.unsent.readdress(&to);
+                entry.schedule(now);
+                let is_changed = !before.iter().eq(entry.unsent.deliveries.keys());
+                // The end of an attempt under way settles it.
+                let is_done = entry.unsent.is_done() && !entry.is_in_flight();
+                (is_changed || is_done).then(|| (entry.unsent.clone(), is_done))
+            });
+            match changed.flatten() {
+                Some((unsent, true)) => {
+                    self.remove(&key);
+                    readdressed.done.push(unsent);
+                }
+                Some((unsent, false)) => readdressed.owed.push(unsent),
+                None => {}
+            }
+        }
+        readdressed
+    }
+
+    /// Whether the first message of an incident is unsent, nobody has got it or may have got it, and no attempt at any
+    /// of its messages is under way, so that they can be replaced by one.
     #[must_use]
     pub fn is_untold(&self, incident: &IncidentId) -> bool {
-        let Some(queue) = self.queues.get(incident) else { return false };
-        let first = queue.entries.front().is_some_and(|entry| entry.message().reason == MessageReason::First);
-        let is_untold =
-            |entry: &Entry| !matches!(entry.state, EntryState::InFlight(_)) && entry.delivery.served.is_empty();
-        first && queue.entries.iter().all(is_untold)
+        let mut entries = self.of_incident(incident).flat_map(|queue| &queue.entries).peekable();
+        let is_first = |queue: &IncidentQueue| {
+            queue.entries.front().is_some_and(|entry| entry.message().reason == MessageReason::First)
+        };
+        entries.peek().is_some()
+            && entries.all(|entry| !entry.is_in_flight() && !entry.may_be_known())
+            && self.of_incident(incident).all(is_first)
     }
 
     /// Drops all unsent messages of an incident. Returns what was dropped.
-    pub fn withdraw(&mut self, incident: &IncidentId) -> Vec<MessageId> {
-        let Some(queue) = self.queues.remove(incident) else { return Vec::new() };
-        self.unfile(incident, queue.place);
-        let dropped: Vec<MessageId> = queue.entries.into_iter().map(|entry| entry.delivery.message.id).collect();
-        for message in &dropped {
-            self.of.remove(message);
+    pub fn withdraw(&mut self, incident: &IncidentId) -> Vec<UnsentKey> {
+        let mut dropped = Vec::new();
+        for key in queue_keys(incident) {
+            let Some(queue) = self.queues.remove(&key) else { continue };
+            self.unfile(&key, queue.place);
+            dropped.extend(queue.entries.iter().map(|entry| UnsentKey::of(&entry.unsent)));
+        }
+        for key in &dropped {
+            self.of.remove(key);
         }
         dropped
     }
 
-    /// Drops all unsent messages, because mail is no longer configured. Returns what was dropped.
-    pub fn clear(&mut self) -> Vec<MessageId> {
-        let dropped = self.owed().into_iter().map(|delivery| delivery.message.id).collect();
+    /// Drops all unsent messages, because no outlet is configured any more. Returns what was dropped.
+    pub fn clear(&mut self) -> Vec<UnsentKey> {
+        let dropped = self.owed().iter().map(UnsentKey::of).collect();
         *self = Self { hurried: self.hurried, taken: self.taken, ..Self::default() };
         dropped
     }
@@ -182,7 +267,9 @@ impl Outbox {
     /// Unsent messages of an incident.
     #[must_use]
     pub fn owes(&self, incident: &IncidentId) -> usize {
-        self.queues.get(incident).map_or(0, |queue| queue.entries.len())
+        // One that several outlets owe is one message.
+        let entries = self.of_incident(incident).flat_map(|queue| &queue.entries);
+        entries.map(|entry| &entry.message().id).collect::<BTreeSet<_>>().len()
     }
 
     /// Whether another message can be added without dropping one.
@@ -193,159 +280,220 @@ impl Outbox {
 
     /// All unsent messages, oldest first.
     #[must_use]
-    pub fn owed(&self) -> Vec<Delivery> {
+    pub fn owed(&self) -> Vec<Unsent> {
         let mut entries: Vec<&Entry> = self.entries().collect();
         entries.sort_by_key(|entry| entry.number);
-        entries.into_iter().map(|entry| entry.delivery.clone()).collect()
+        entries.into_iter().map(|entry| entry.unsent.clone()).collect()
     }
 
     /// Everything may be tried at once: the network is back, or the configuration was reloaded.
     pub fn hurry(&mut self, now: Mono) {
         self.hurried = Some(now);
-        let incidents: Vec<IncidentId> = self.queues.keys().cloned().collect();
-        for incident in incidents {
-            for entry in self.queues.get_mut(&incident).into_iter().flat_map(|queue| &mut queue.entries) {
-                if let EntryState::Ready(at) = &mut entry.state {
-                    *at = (*at).min(now);
-                }
+        let keys: Vec<QueueKey> = self.queues.keys().cloned().collect();
+        for key in keys {
+            for entry in self.queues.get_mut(&key).into_iter().flat_map(|queue| &mut queue.entries) {
+                entry.due.values_mut().for_each(|due| *due = (*due).min(now));
             }
-            self.refile(&incident, None);
+            self.refile(&key, None);
         }
     }
 
     /// When the next message may be sent.
     #[must_use]
-    pub fn next(&self, policy: &Policy, may_go: impl Fn(&Message) -> bool) -> Option<Mono> {
+    pub fn next(&self, policy: &Policy, may_go: impl Fn(&Outlet, &Message) -> bool) -> Option<Mono> {
         let free = self.first_free(policy, &may_go);
-        let free = free.and_then(|(incident, _)| Some(self.queues.get(&incident)?.next()?.1));
-        // With all attempts under way the end of one of them comes first.
-        let later = self.later.first().map(|(at, _)| *at).filter(|_| self.under_way.len() < policy.mails_at_once);
+        let free = free.and_then(|(key, _)| Some(self.queues.get(&key)?.next()?.1));
+        // With all attempts of an outlet under way the end of one of them comes first.
+        let full: Vec<Outlet> = Outlet::ALL.into_iter().filter(|outlet| self.places(outlet, policy) == 0).collect();
+        let later = if full.len() == Outlet::ALL.len() {
+            None
+        } else {
+            self.later.iter().find(|(_, key)| !full.contains(&key.outlet)).map(|(at, _)| *at)
+        };
         free.into_iter().chain(later).min()
     }
 
-    /// Since when the oldest critical message has been unsent.
+    /// Since when the oldest critical message has been unsent that nobody has got.
     #[must_use]
     pub fn oldest_critical(&self) -> Option<Mono> {
-        self.entries().filter(|entry| entry.is_critical()).map(|entry| entry.since).min()
+        let is_unknown = |entry: &&Entry| entry.is_critical() && !entry.unsent.is_known_to_somebody();
+        self.entries().filter(is_unknown).map(|entry| entry.since).min()
     }
 
     /// What waits, for the snapshot.
     #[must_use]
     pub fn backlog(&self, policy: &Policy) -> Backlog {
-        let oldest: Option<UnixTime> = self.entries().map(|entry| entry.message().composed).min();
+        let is_unknown = |entry: &&Entry| !entry.unsent.is_known_to_somebody();
+        let oldest: Option<UnixTime> = self.entries().filter(is_unknown).map(|entry| entry.message().composed).min();
         Backlog {
             waiting: self.of.len(),
             oldest,
-            next_attempt: self.next(policy, |_| true),
+            next_attempt: self.next(policy, |_, _| true),
             last_failure: self.last_failure.clone(),
         }
+    }
+
+    /// Recipients who are put off while others have got the message, in the order of outlets and recipients.
+    #[must_use]
+    pub fn deferred(&self) -> Vec<DeferredRecipient> {
+        let mut deferred: BTreeMap<(&Outlet, &String), DeferredRecipient> = BTreeMap::new();
+        for entry in self.entries().filter(|entry| entry.unsent.is_known_to_somebody()) {
+            let Unsent { message, outlet, deliveries, .. } = &entry.unsent;
+            for (recipient, failure) in deliveries.iter().filter_map(|(who, known)| Some((who, deferral(known)?))) {
+                let known = deferred.entry((outlet, recipient)).or_insert_with(|| DeferredRecipient {
+                    outlet: outlet.clone(),
+                    recipient: recipient.clone(),
+                    text: failure.text.clone(),
+                    since: message.composed,
+                    waiting: 0,
+                });
+                known.waiting += 1;
+                known.since = known.since.min(message.composed);
+            }
+        }
+        deferred.into_values().collect()
     }
 
     fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.queues.values().flat_map(|queue| &queue.entries)
     }
 
+    fn entry(&self, key: &UnsentKey) -> Option<&Entry> {
+        let queue = self.queues.get(&self.queue_key(key)?)?;
+        queue.entries.get(queue.position(&key.message)?)
+    }
+
+    fn queue_key(&self, key: &UnsentKey) -> Option<QueueKey> {
+        let incident = self.of.get(key)?.clone();
+        Some(QueueKey { incident, outlet: key.outlet.clone() })
+    }
+
+    /// The queues of an incident, one for each outlet that owes something.
+    fn of_incident(&self, incident: &IncidentId) -> impl Iterator<Item = &IncidentQueue> {
+        queue_keys(incident).into_iter().filter_map(|key| self.queues.get(&key))
+    }
+
+    /// How many more attempts an outlet may make at once.
+    fn places(&self, outlet: &Outlet, policy: &Policy) -> usize {
+        let busy = self.under_way.iter().filter(|key| key.outlet == *outlet).count();
+        policy.mails_at_once.saturating_sub(busy)
+    }
+
     /// The most severe incident of which a message may be sent, and that message's position.
-    fn first_free(&self, policy: &Policy, may_go: impl Fn(&Message) -> bool) -> Option<(IncidentId, usize)> {
-        let places = policy.mails_at_once.saturating_sub(self.under_way.len());
+    fn first_free(&self, policy: &Policy, may_go: impl Fn(&Outlet, &Message) -> bool) -> Option<(QueueKey, usize)> {
         let kept = usize::from(policy.mails_at_once > 1);
-        for (gravity, incident) in &self.free {
+        let places: BTreeMap<Outlet, usize> =
+            Outlet::ALL.map(|outlet| (outlet.clone(), self.places(&outlet, policy))).into();
+        let mut full: BTreeSet<&Outlet> = BTreeSet::new();
+        for (gravity, key) in &self.free {
             let is_critical = gravity.0 == 0;
+            let places = places.get(&key.outlet).copied().unwrap_or(0);
             if places == 0 || !is_critical && places <= kept {
-                return None;
+                full.insert(&key.outlet);
+                if full.len() == Outlet::ALL.len() {
+                    return None;
+                }
+                continue;
             }
-            let Some(queue) = self.queues.get(incident) else { continue };
+            let Some(queue) = self.queues.get(key) else { continue };
             if let Some((position, _)) = queue.next()
-                && may_go(queue.entries[position].message())
+                && may_go(&key.outlet, queue.entries[position].message())
             {
-                return Some((incident.clone(), position));
+                return Some((key.clone(), position));
             }
         }
         None
     }
 
-    fn accept(&mut self, incident: &IncidentId, message: &MessageId) -> Settlement {
-        let Some(queue) = self.queues.get_mut(incident) else { return Settlement::Unknown };
-        let Some(position) = queue.position(message) else { return Settlement::Unknown };
+    fn accept(&mut self, key: &UnsentKey) -> Settlement {
+        let Some(at) = self.queue_key(key) else { return Settlement::Unknown };
+        let Some(queue) = self.queues.get_mut(&at) else { return Settlement::Unknown };
+        let Some(position) = queue.position(&key.message) else { return Settlement::Unknown };
         let mut done: Vec<Entry> = queue.entries.drain(..=position).collect();
         for entry in &done {
-            self.of.remove(&entry.delivery.message.id);
+            self.of.remove(&UnsentKey::of(&entry.unsent));
         }
-        self.refile(incident, None);
+        self.refile(&at, None);
         let Some(accepted) = done.pop() else { return Settlement::Unknown };
-        let replaced = done.into_iter().map(|entry| entry.delivery.message.id).collect();
-        Settlement::Accepted { delivery: Box::new(accepted.delivery), replaced }
+        let replaced = done.iter().map(|entry| UnsentKey::of(&entry.unsent)).collect();
+        Settlement::Accepted { unsent: Box::new(accepted.unsent), replaced }
     }
 
-    fn take_in(&mut self, delivery: Delivery, state: EntryState, now: Mono) {
+    fn take_in(&mut self, unsent: Unsent, state: EntryState, now: Mono) {
         self.taken += 1;
-        let incident = delivery.message.incident.id.clone();
-        self.of.insert(delivery.message.id.clone(), incident.clone());
-        let entry = Entry { delivery, state, since: now, number: self.taken };
-        self.queues.entry(incident.clone()).or_default().entries.push_back(entry);
-        self.refile(&incident, None);
+        let incident = unsent.message.incident.id.clone();
+        self.of.insert(UnsentKey::of(&unsent), incident.clone());
+        let key = QueueKey { incident, outlet: unsent.outlet.clone() };
+        let entry = Entry::new(unsent, state, now, self.taken);
+        self.queues.entry(key.clone()).or_default().entries.push_back(entry);
+        self.refile(&key, None);
     }
 
-    fn change<R>(&mut self, message: &MessageId, change: impl FnOnce(&mut Entry) -> R) -> Option<R> {
-        let incident = self.of.get(message)?.clone();
-        let queue = self.queues.get_mut(&incident)?;
-        let position = queue.position(message)?;
+    fn change<R>(&mut self, key: &UnsentKey, change: impl FnOnce(&mut Entry) -> R) -> Option<R> {
+        let at = self.queue_key(key)?;
+        let queue = self.queues.get_mut(&at)?;
+        let position = queue.position(&key.message)?;
         let result = queue.entries.get_mut(position).map(change);
-        self.refile(&incident, None);
+        self.refile(&at, None);
         result
     }
 
+    fn remove(&mut self, key: &UnsentKey) -> Option<Entry> {
+        let at = self.queue_key(key)?;
+        self.of.remove(key);
+        let queue = self.queues.get_mut(&at)?;
+        let removed = queue.position(&key.message).and_then(|position| queue.entries.remove(position));
+        self.refile(&at, None);
+        removed
+    }
+
     /// Updates the place of an incident after a change of its messages, or because `now` has come.
-    fn refile(&mut self, incident: &IncidentId, now: Option<Mono>) {
-        let Some(queue) = self.queues.get(incident) else { return };
+    fn refile(&mut self, key: &QueueKey, now: Option<Mono>) {
+        let Some(queue) = self.queues.get(key) else { return };
         let place = match queue.next() {
             None => Place::Nowhere,
             Some((_, at)) if now.is_some_and(|now| at <= now) => Place::Free(queue.gravity()),
             Some((_, at)) => Place::Later(at),
         };
         let (before, is_empty) = (queue.place, queue.entries.is_empty());
-        self.unfile(incident, before);
+        self.unfile(key, before);
         if is_empty {
-            self.queues.remove(incident);
+            self.queues.remove(key);
             return;
         }
         match place {
             Place::Nowhere => {}
-            Place::Later(at) => drop(self.later.insert((at, incident.clone()))),
-            Place::Free(gravity) => drop(self.free.insert(gravity, incident.clone())),
+            Place::Later(at) => drop(self.later.insert((at, key.clone()))),
+            Place::Free(gravity) => drop(self.free.insert(gravity, key.clone())),
         }
-        if let Some(queue) = self.queues.get_mut(incident) {
+        if let Some(queue) = self.queues.get_mut(key) {
             queue.place = place;
         }
     }
 
-    fn unfile(&mut self, incident: &IncidentId, place: Place) {
+    fn unfile(&mut self, key: &QueueKey, place: Place) {
         match place {
             Place::Nowhere => {}
-            Place::Later(at) => drop(self.later.remove(&(at, incident.clone()))),
+            Place::Later(at) => drop(self.later.remove(&(at, key.clone()))),
             Place::Free(gravity) => drop(self.free.remove(&gravity)),
         }
     }
 
     /// Drops the least severe message, of those a repeat, of those the oldest.
-    fn shed(&mut self) -> Option<Delivery> {
+    fn shed(&mut self) -> Option<Unsent> {
         if self.of.len() <= MOST {
             return None;
         }
-        let waiting = self.entries().filter(|entry| !matches!(entry.state, EntryState::InFlight(_)));
         let weight = |entry: &&Entry| {
             let message = entry.message();
             (message.level, message.reason != MessageReason::Repeated, entry.number)
         };
-        let message = waiting.min_by_key(weight)?.delivery.message.id.clone();
-        let incident = self.of.remove(&message)?;
-        let queue = self.queues.get_mut(&incident)?;
-        let dropped = queue.position(&message).and_then(|position| queue.entries.remove(position));
-        self.refile(&incident, None);
-        dropped.map(|entry| entry.delivery)
+        let waiting = self.entries().filter(|entry| !entry.is_in_flight());
+        let key = UnsentKey::of(&waiting.min_by_key(weight)?.unsent);
+        self.remove(&key).map(|entry| entry.unsent)
     }
 }
 
-fn backoff(attempts: u32, policy: &Policy) -> Duration {
-    policy.retry_first.saturating_mul(2_u32.saturating_pow(attempts.min(16))).min(policy.retry_most)
+fn queue_keys(incident: &IncidentId) -> [QueueKey; Outlet::ALL.len()] {
+    Outlet::ALL.map(|outlet| QueueKey { incident: incident.clone(), outlet })
 }

@@ -3,6 +3,7 @@
 mod incidents;
 mod lifecycle;
 mod outbox;
+mod route;
 mod work;
 
 use std::time::Duration;

@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use crate::config::settings::{Address, Cluster, Host, Mail, Settings};
 use crate::daemon::clock;
+use crate::model::delivery::{Attempt, DeliveryFailure, DeliveryResult};
 use crate::model::digest::stable_hash;
 use crate::model::host_access::Hosts;
 use crate::model::incident::{Incident, IncidentId, Part, Told};
-use crate::model::message::{Delivery, DeliveryFailure, Message, MessageId, ProbeLine};
+use crate::model::message::{Message, MessageId, ProbeLine};
+use crate::model::outlet::Outlet;
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::reason::MessageReason;
@@ -124,28 +126,30 @@ pub async fn mail(settings: &Settings, to: Option<&str>, now: Now) -> Result<Str
         mail.to = vec![to.to_owned()];
     }
     let email = Email::new(&mail, &settings.vantage.name)?;
-    let delivery = sample(settings, now);
-    let Outcome { answer, recipients } = email.send(&delivery, settings.policy.delivery_deadline).await;
+    let attempt = Attempt::first(sample(settings, now), Outlet::Mail, email.everybody());
+    let Outcome { answer, results } = email.send(&attempt, settings.policy.delivery_deadline).await;
     let relay = written(&mail.relay);
-    let served: Vec<&str> = recipients.served.iter().map(String::as_str).collect();
+    let rejection = |(recipient, result): (&String, &DeliveryResult)| match result {
+        DeliveryResult::Rejected(text) => Some(Rejection { recipient: recipient.clone(), text: text.clone() }),
+        DeliveryResult::Accepted | DeliveryResult::Failed(_) => None,
+    };
+    let rejections: Vec<Rejection> = results.iter().filter_map(rejection).collect();
     match answer {
-        Ok(answer) if recipients.refused.is_empty() => {
-            Ok(format!("accepted by {relay} for {}: {answer}", mail.to.join(", ")))
-        }
+        Ok(answer) if rejections.is_empty() => Ok(format!("accepted by {relay} for {}: {answer}", mail.to.join(", "))),
         Ok(answer) => {
-            let others = format!("{relay} accepted the mail for {}: {answer}", served.join(", "));
-            Err(DrillError::Refused(recipients.refused, others))
+            let accepted = results.iter().filter(|(_, result)| **result == DeliveryResult::Accepted);
+            let accepted: Vec<&str> = accepted.map(|(recipient, _)| recipient.as_str()).collect();
+            let others = format!("{relay} accepted the mail for {}: {answer}", accepted.join(", "));
+            Err(DrillError::Refused(rejections, others))
         }
-        Err(failure) if recipients.refused.is_empty() => Err(DrillError::NotTaken(failure.into())),
-        Err(failure) if failure.is_permanent => {
-            Err(DrillError::Refused(recipients.refused, "nobody got the mail".into()))
-        }
-        Err(failure) => Err(DrillError::Refused(recipients.refused, failure.text)),
+        Err(failure) if rejections.is_empty() => Err(DrillError::NotTaken(failure.into())),
+        Err(failure) if failure.is_permanent => Err(DrillError::Refused(rejections, "nobody got the mail".into())),
+        Err(failure) => Err(DrillError::Refused(rejections, failure.text)),
     }
 }
 
 /// A message such as the daemon would send if every apiserver of the first cluster were down.
-fn sample(settings: &Settings, now: Now) -> Delivery {
+fn sample(settings: &Settings, now: Now) -> Message {
     let composed = now.wall;
     let opened = composed.minus(CONFIRMED_AFTER);
     let (cluster, instances) = settings.clusters.first().map_or_else(example, instances);
@@ -173,7 +177,7 @@ fn sample(settings: &Settings, now: Now) -> Delivery {
             good: false,
         })
         .collect();
-    Delivery::new(Message {
+    Message {
         thread: id.clone(),
         id,
         reason: MessageReason::Drill,
@@ -200,7 +204,7 @@ fn sample(settings: &Settings, now: Now) -> Delivery {
         replacements: Vec::new(),
         vantage: settings.vantage.name.clone(),
         caveats: Vec::new(),
-    })
+    }
 }
 
 /// The instances of `cluster`, or its shared address where none are configured.

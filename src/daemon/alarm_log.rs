@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::judge::words;
+use crate::model::delivery::{DeliveryResult, FailureClass, Receipt};
 use crate::model::exchange::{Change, Input, PersistedState};
 use crate::model::incident::{Alarm, IncidentId, Stage};
-use crate::model::message::Receipt;
 use crate::model::rule::Level;
 use crate::model::silence::Silence;
 use crate::model::verdict::FindingKey;
@@ -40,8 +40,11 @@ impl AlarmLog {
 
     /// Logs the result of a delivery.
     pub(super) fn note_input(&self, input: &Input) {
-        if let Input::Delivered { message, receipt: Receipt::Rejected(failure), .. } = input {
-            tracing::error!(%message, "the relay rejects message {message} permanently: {}", failure.text);
+        let Input::Delivered(receipts) = input else { return };
+        let refusals: Option<Vec<&str>> = receipts.iter().map(refusal).collect();
+        if let (Some(refusal), Some(receipt)) = (refusals.and_then(|all| all.first().copied()), receipts.first()) {
+            let message = &receipt.delivery.message;
+            tracing::error!(%message, "the relay rejects message {message} permanently: {refusal}");
         }
     }
 
@@ -55,8 +58,8 @@ impl AlarmLog {
                     tracing::info!(rule = %key.rule, subject = %key.subject, "{} {} resolved", key.rule, key.subject);
                 }
                 Change::Incident(incident) if incident.over.is_some() => self.note_over(&incident.id),
-                Change::Owed(delivery) if delivery.attempts == 0 => {
-                    let message = &delivery.message;
+                Change::Owed(unsent) if unsent.attempts == 0 => {
+                    let message = &unsent.message;
                     let reason = message.reason.as_str();
                     tracing::info!(message = %message.id, reason, "mail {} queued ({reason})", message.id);
                 }
@@ -67,7 +70,7 @@ impl AlarmLog {
                                    "{cluster} is silenced until {until}{dead} by {author}: {comment}");
                 }
                 Change::SilenceOver(cluster) => tracing::info!(%cluster, "the silence of {cluster} has ended"),
-                Change::RefusedOver(recipient) => {
+                Change::RefusedOver { recipient, .. } => {
                     tracing::info!(recipient, "{recipient} is no longer rejected, or no longer a recipient");
                 }
                 Change::Everything(_) => tracing::info!("the database works again: everything is written anew"),
@@ -111,5 +114,14 @@ impl AlarmLog {
             }
         }
         self.stages.insert(key, state);
+    }
+}
+
+/// Why a recipient will not get a message, if that is for good.
+fn refusal(receipt: &Receipt) -> Option<&str> {
+    match &receipt.result {
+        DeliveryResult::Rejected(text) => Some(text),
+        DeliveryResult::Failed(failure) if failure.class == FailureClass::Refused => Some(&failure.text),
+        DeliveryResult::Accepted | DeliveryResult::Failed(_) => None,
     }
 }

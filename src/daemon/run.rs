@@ -19,10 +19,10 @@ use crate::config::load::Loaded;
 use crate::config::problem::Problem;
 use crate::engine::Engine;
 use crate::expose::{Control, Expose, OrderIntake, Pages, Request, Shared, Web};
+use crate::model::delivery::{Attempt, DeliveryFailure, DeliveryResult, FailureClass, Receipt};
 use crate::model::exchange::{Action, Input};
-use crate::model::message::{Delivery, DeliveryFailure, FailureClass, MessageId, Receipt};
 use crate::model::observation::Observation;
-use crate::model::recipient::Recipients;
+use crate::model::outlet::Outlet;
 use crate::model::reload::{self, Refusal, Reload, Replacement};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{Clock, UnixTime};
@@ -278,19 +278,24 @@ impl Daemon {
                 self.last_persist = sequence;
                 self.store.persist(sequence, changes);
             }
-            Action::Send(delivery) => self.send(*delivery),
+            Action::Send(attempt) => self.send(*attempt),
             Action::Beat => self.beat(),
         }
     }
 
-    fn send(&mut self, delivery: Delivery) {
-        let Some(email) = self.edges.email.clone() else { return };
+    fn send(&mut self, attempt: Attempt) {
+        let sender = match attempt.outlet {
+            Outlet::Mail => self.edges.email.clone(),
+        };
+        let Some(email) = sender else { return };
         self.sending += 1;
         let (reports, deadline) = (self.reports.clone(), self.edges.delivery_deadline());
-        let mut attempt = SendAttempt { message: Some(delivery.message.id.clone()), reports };
+        let text = "the attempt died without an answer".to_owned();
+        let died = DeliveryResult::Failed(DeliveryFailure { class: FailureClass::Broken, text });
+        let mut under_way = SendAttempt { if_it_dies: Some(attempt.all(&died)), reports };
         self.tasks.spawn(async move {
-            let (receipt, recipients) = email.deliver(&delivery, deadline).await;
-            attempt.report(receipt, recipients).await;
+            let receipts = email.deliver(&attempt, deadline).await;
+            under_way.report(receipts).await;
         });
     }
 
@@ -405,26 +410,26 @@ impl Daemon {
 /// One attempt to send, which reports its result even when its task panics: a message that stayed under way for ever
 /// would be an alert lost.
 struct SendAttempt {
-    message: Option<MessageId>,
+    /// What is reported if the task panics.
+    if_it_dies: Option<Vec<Receipt>>,
     reports: mpsc::Sender<Input>,
 }
 
 impl SendAttempt {
-    async fn report(&mut self, receipt: Receipt, recipients: Recipients) {
-        if let Some(message) = self.message.take() {
-            // The loop is gone only when the process is about to end.
-            self.reports.send(Input::Delivered { message, receipt, recipients }).await.ok();
-        }
+    /// Recipients that `receipts` leaves out are reported as if the task had died.
+    async fn report(&mut self, receipts: Vec<Receipt>) {
+        let Some(mut all) = self.if_it_dies.take() else { return };
+        all.retain(|known| receipts.iter().all(|receipt| receipt.delivery != known.delivery));
+        all.extend(receipts);
+        // The loop is gone only when the process is about to end.
+        self.reports.send(Input::Delivered(all)).await.ok();
     }
 }
 
 impl Drop for SendAttempt {
     fn drop(&mut self) {
-        let Some(message) = self.message.take() else { return };
-        let text = "the attempt died without an answer".to_owned();
-        let receipt = Receipt::Retry(DeliveryFailure { class: FailureClass::Other, text });
-        let recipients = Recipients::default();
-        if self.reports.try_send(Input::Delivered { message, receipt, recipients }).is_err() {
+        let Some(receipts) = self.if_it_dies.take() else { return };
+        if self.reports.try_send(Input::Delivered(receipts)).is_err() {
             tracing::error!("internal error: an attempt to send a mail was lost, please report this");
         }
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::group::Notification;
 use crate::alert::relations::RuleScope;
+use crate::alert::route::is_told;
 use crate::judge::edges::explains;
 use crate::model::incident::{Alarm, IncidentId};
 use crate::model::reason::MessageReason;
@@ -166,7 +167,7 @@ impl Engine {
         }
         let until = fired.plus(wait);
         let is_doubtful = || near.iter().any(|near| self.lifecycle.is_suspected(near, now.mono, wait));
-        if finding.level > Level::Info && now.mono < until && is_doubtful() {
+        if is_told(finding.level) && now.mono < until && is_doubtful() {
             Assignment::Wait(until)
         } else {
             Assignment::Own

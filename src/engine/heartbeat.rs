@@ -11,6 +11,7 @@ use crate::model::snapshot::HeartbeatState;
 use crate::model::time::{Mono, Now};
 
 use super::Engine;
+use super::deadlines::Deadline;
 
 /// The first heartbeat comes within this time of the start.
 const FIRST_BEAT: Duration = Duration::from_secs(5);
@@ -64,7 +65,7 @@ impl Engine {
     }
 
     pub(super) fn beat_due(&mut self, now: Now) {
-        if !self.view.inventory().heartbeat || self.heartbeat.due > now.mono {
+        if !self.is_due(Deadline::Heartbeat, now) {
             return;
         }
         self.heartbeat.due = now.mono.plus(self.view.policy().heartbeat_interval);

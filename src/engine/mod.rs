@@ -7,6 +7,7 @@
 mod assigning;
 mod checkpoint;
 mod composing;
+mod deadlines;
 mod delivering;
 mod evaluation_due;
 mod heartbeat;
@@ -25,7 +26,6 @@ mod snapshot;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,7 @@ use crate::observe::view::View;
 pub use checkpoint::{CheckpointError, UnwrittenError};
 
 use assigning::Assignments;
+use deadlines::Deadline;
 use evaluation_due::EvaluationDue;
 use heartbeat::HeartbeatTimer;
 use persisting::{Noted, Rewrite};
@@ -168,10 +169,7 @@ impl Engine {
             Input::Restored(persisted) => self.restore(persisted, now),
             Input::Observed(observation) => self.observe(*observation, now),
             Input::Persisted { sequence, result } => self.persisted(sequence, &result, now),
-            Input::Delivered { message, receipt, recipients } => {
-                self.note_recipients(&message, recipients, now);
-                self.delivered(&message, receipt, now);
-            }
+            Input::Delivered(receipts) => self.delivered(receipts, now),
             Input::Ordered(order) => self.order(order, now),
             Input::Beaten { accepted } => self.beaten(accepted),
             Input::Reconfigured(reload) => self.reconfigure(reload, now),
@@ -192,36 +190,7 @@ impl Engine {
         if self.is_stopping {
             return None;
         }
-        let policy = self.view.policy();
-        let persisted = match self.persisted {
-            RestoreState::Awaited { until } => Some(until),
-            RestoreState::Known | RestoreState::Empty => None,
-        };
-        let heartbeat = self.view.inventory().heartbeat.then(|| self.heartbeat.due());
-        let renewal = if self.is_snapshot_stale { policy.snapshot_pause } else { SNAPSHOT_AGE };
-        let snapshot = Some(self.snapshot.at.mono.plus(renewal));
-        let lifecycle = self.lifecycle.next().map(|(at, _)| at).filter(|_| self.is_awake());
-        let outbox = self.outbox.next(policy, |message| self.may_go(message));
-        let incidents = self.incidents.next(self.view.path().is_isolated());
-        [
-            self.schedule.next(),
-            self.bursts.next(),
-            self.budget.next(),
-            self.in_flight.next(),
-            persisted,
-            heartbeat,
-            snapshot,
-            lifecycle,
-            outbox,
-            incidents,
-            self.assignments.next().filter(|_| self.is_awake()),
-            self.silences.next(),
-            self.rewrite.next(),
-            self.touched.next().filter(|_| self.is_awake()),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        Deadline::ALL.into_iter().filter_map(|deadline| self.deadline(deadline)).min()
     }
 
     /// The snapshot of what is known. At most the policy's `snapshot_pause` behind.
@@ -232,9 +201,7 @@ impl Engine {
 
     /// Everything that follows from an input, or from time alone.
     fn turn(&mut self, now: Now) {
-        if let RestoreState::Awaited { until } = self.persisted
-            && until <= now.mono
-        {
+        if self.is_due(Deadline::Restored, now) {
             self.persisted = RestoreState::Empty;
         }
         if !self.is_stopping {
@@ -265,7 +232,3 @@ impl Engine {
         self.note_alarms();
     }
 }
-
-/// A snapshot older than this means that the scheduler has stopped: it is renewed this often even where little is
-/// probed.
-const SNAPSHOT_AGE: Duration = Duration::from_secs(2);

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use crate::alert::group::Notification;
+use crate::alert::outbox::UnsentKey;
+use crate::alert::route::Routing;
+use crate::model::delivery::Unsent;
 use crate::model::exchange::Change;
 use crate::model::incident::{Alarm, IncidentId};
-use crate::model::message::Delivery;
 use crate::model::reason::MessageReason;
 use crate::model::time::Now;
 use crate::model::verdict::{Finding, FindingKey};
@@ -32,27 +34,28 @@ impl Engine {
     /// Composes a mail and puts it into the outbox.
     pub(super) fn say(&mut self, notification: Option<Notification>, now: Now) {
         let Some(Notification { incident: id, reason }) = notification else { return };
-        if !self.view.inventory().mails {
+        let routing = Routing::of(self.view.inventory());
+        if routing == Routing::default() {
             return;
         }
         let current: Vec<Finding> = self.lifecycle.spoken_by(&id).map(|alarm| alarm.finding.clone()).collect();
         for finding in &current {
             self.incidents.refresh(&id, finding);
         }
-        if self.withholds(&id, reason) {
-            return;
-        }
+        let Some(recipients) = self.recipients_of(&id, reason, &routing, now) else { return };
         let Some(number) = self.incidents.note_told(&id, reason, now.wall) else { return };
         let Some(incident) = self.incidents.incident(&id).map(Arc::clone) else { return };
         let message = self.compose(&incident, number, reason, now);
         self.note_incident(&id);
-        let delivery = Delivery::new(message);
-        self.changes.push(Change::Owed(Box::new(delivery.clone())));
         let until = now.mono.plus(self.view.policy().persist_wait);
-        if let Some(dropped) = self.outbox.owe(delivery, self.sequence + 1, until, now.mono) {
-            self.counters.outbox_dropped += 1;
-            self.dropped.insert(dropped.message.incident.id.clone());
-            self.changes.push(Change::Settled { message: dropped.message.id, accepted: false });
+        for (outlet, recipients) in recipients {
+            let unsent = Unsent::new(message.clone(), outlet, recipients);
+            self.changes.push(Change::Owed(Box::new(unsent.clone())));
+            if let Some(dropped) = self.outbox.owe(unsent, self.sequence + 1, until, now.mono) {
+                self.counters.outbox_dropped += 1;
+                self.dropped.insert(dropped.message.incident.id.clone());
+                self.note_unsent_over(UnsentKey::of(&dropped), false);
+            }
         }
         self.is_snapshot_stale = true;
     }
@@ -63,8 +66,8 @@ impl Engine {
         if !is_over || !self.outbox.is_untold(id) {
             return;
         }
-        for message in self.outbox.withdraw(id) {
-            self.changes.push(Change::Settled { message, accepted: false });
+        for key in self.outbox.withdraw(id) {
+            self.note_unsent_over(key, false);
         }
         // No relay accepted them, so they are not settled: if this one is lost, it is composed again as what it is.
         self.say(Some(Notification { incident: id.clone(), reason: MessageReason::HappenedWhileMute }), now);

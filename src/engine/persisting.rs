@@ -10,6 +10,7 @@ use crate::model::incident::{Alarm, Incident, IncidentId};
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::FindingKey;
 
+use super::deadlines::Deadline;
 use super::{Engine, delivering};
 
 /// Writing everything anew after a failed persist: what it would have written or deleted is not known one by one.
@@ -37,7 +38,7 @@ impl Rewrite {
 
 impl Engine {
     pub(super) fn flush(&mut self, now: Now) {
-        if self.rewrite.next().is_some_and(|due| due <= now.mono) {
+        if self.is_due(Deadline::Rewrite, now) {
             self.rewrite = Rewrite { due: None, under_way: Some(self.sequence + 1) };
             let everything = self.everything();
             self.noted.alarms.clear();

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use crate::model::exchange::Change;
 use crate::model::incident::IncidentId;
 use crate::model::reload::{Reload, Replacement};
 use crate::model::subject::Subject;
@@ -58,8 +57,9 @@ impl Engine {
         match (before.mails, inventory.mails) {
             (false, true) => self.notify_unsent(now),
             (true, false) => {
-                let dropped = self.outbox.clear();
-                self.changes.extend(dropped.into_iter().map(|message| Change::Settled { message, accepted: false }));
+                for key in self.outbox.clear() {
+                    self.note_unsent_over(key, false);
+                }
                 self.dropped.clear();
                 let known: Vec<IncidentId> = self.incidents.all().map(|incident| incident.id.clone()).collect();
                 for id in known {
@@ -68,7 +68,10 @@ impl Engine {
                 }
             }
             // After a reload, mail is tried again at once: the reload often corrects what made the relay refuse it.
-            (true, true) => self.outbox.hurry(now.mono),
+            (true, true) => {
+                self.readdress(now);
+                self.outbox.hurry(now.mono);
+            }
             (false, false) => {}
         }
         self.touched.insert(None);

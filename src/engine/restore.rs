@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::alert::group::{Notification, settle};
-use crate::model::exchange::{Change, PersistedState};
+use crate::alert::outbox::UnsentKey;
+use crate::alert::route::Routing;
+use crate::model::delivery::Unsent;
+use crate::model::exchange::PersistedState;
 use crate::model::incident::{Alarm, Ending, Incident, IncidentId, Stage};
-use crate::model::message::Delivery;
 use crate::model::reason::MessageReason;
 use crate::model::rule::RuleId;
 use crate::model::time::Now;
@@ -39,7 +41,7 @@ impl Engine {
             self.refused.restore(recipient);
         }
         self.forget_recipients();
-        let copies = self.restore_owed(std::mem::take(&mut persisted.owed), now);
+        let (copies, delivered) = self.restore_owed(std::mem::take(&mut persisted.owed), now);
         self.persisted = RestoreState::Known;
         let policy = Arc::clone(self.view.policy());
         let persisted = if was_awaited { persisted } else { self.without_known(persisted, now) };
@@ -54,6 +56,7 @@ impl Engine {
                 self.note_incident(&id);
             }
         }
+        delivered.iter().for_each(|incident| self.note_settled(incident));
         for alarm in persisted.alarms {
             self.restore_alarm(alarm, now);
         }
@@ -70,22 +73,27 @@ impl Engine {
         self.stir_all();
     }
 
-    /// Returns the incidents that have unsent messages, as the latest of these messages shows them.
-    fn restore_owed(&mut self, owed: Vec<Delivery>, now: Now) -> BTreeMap<IncidentId, Incident> {
-        let mut copies = BTreeMap::new();
-        for delivery in owed {
-            if self.view.inventory().mails {
-                copies.insert(delivery.message.incident.id.clone(), delivery.message.incident.clone());
-                self.outbox.restore(delivery, now.mono);
-            } else {
-                // Mail is no longer configured.
-                self.changes.push(Change::Settled { message: delivery.message.id, accepted: false });
+    /// Returns the incidents that have unsent messages, as the latest of these messages shows them, and those of which
+    /// everybody who is a recipient now has got a message already.
+    fn restore_owed(&mut self, owed: Vec<Unsent>, now: Now) -> (BTreeMap<IncidentId, Incident>, Vec<Incident>) {
+        let (mut copies, mut delivered) = (BTreeMap::new(), Vec::new());
+        let routing = Routing::of(self.view.inventory());
+        for mut unsent in owed {
+            // The configuration may be another one than before, and an older release did not store to whom it goes.
+            unsent.readdress(&routing.recipients(&unsent.outlet));
+            if unsent.is_done() {
+                let is_known = unsent.is_known_to_somebody();
+                self.note_unsent_over(UnsentKey::of(&unsent), is_known);
+                delivered.extend(is_known.then_some(unsent.message.incident));
+                continue;
             }
+            copies.insert(unsent.message.incident.id.clone(), unsent.message.incident.clone());
+            self.outbox.restore(unsent, now.mono);
         }
         for (id, incident) in &mut copies {
             settle(incident, self.outbox.owes(id));
         }
-        copies
+        (copies, delivered)
     }
 
     /// The store answered after evaluation had begun: of alarms that were raised since then the stored ones are

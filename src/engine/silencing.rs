@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::alert::group::Notification;
+use crate::alert::route::{Recipients, Route, Routing, breaks, route};
 use crate::judge::outage::is_outage;
 use crate::model::exchange::Change;
 use crate::model::incident::{Incident, IncidentId};
@@ -48,34 +49,40 @@ impl Engine {
         }
     }
 
-    /// Whether a silence withholds this mail, in which case it is kept for later.
-    ///
-    /// The end of an incident that was mailed is always mailed, because people wait for it.
-    pub(super) fn withholds(&mut self, id: &IncidentId, reason: MessageReason) -> bool {
-        let Some(incident) = self.incidents.incident(id) else { return false };
-        let Some(silence) = self.silence_of(incident).cloned() else { return false };
-        let is_end = match reason {
-            MessageReason::Resolved | MessageReason::HappenedWhileMute | MessageReason::Drill => true,
-            MessageReason::First
-            | MessageReason::Escalated
-            | MessageReason::CauseFound
-            | MessageReason::Repeated
-            | MessageReason::Remains => false,
-        };
-        if is_end || breaks(incident, &silence) {
-            self.incidents.said_in_spite(id, &silence);
-            return false;
+    /// Who hears of an incident now; `None` for nobody. What a silence withholds is kept for later.
+    pub(super) fn recipients_of(
+        &mut self,
+        id: &IncidentId,
+        reason: MessageReason,
+        routing: &Routing,
+        now: Now,
+    ) -> Option<Recipients> {
+        let incident = self.incidents.incident(id)?;
+        let silence = self.silence_of(incident).cloned();
+        match (route(incident, reason, silence.as_ref(), is_outage, routing, now.wall), silence) {
+            (Route::Listed, _) => None,
+            (Route::Withheld, silence) => {
+                if let Some(silence) = silence {
+                    self.incidents.withhold(id, reason, &silence);
+                }
+                self.note_incident(id);
+                self.is_snapshot_stale = true;
+                None
+            }
+            (Route::To(recipients), silence) => {
+                if let Some(silence) = silence {
+                    self.incidents.said_in_spite(id, &silence);
+                }
+                Some(recipients)
+            }
         }
-        self.incidents.withhold(id, reason, &silence);
-        self.note_incident(id);
-        self.is_snapshot_stale = true;
-        true
     }
 
     /// Mails what a silence no longer withholds: the silence is over, or the whole cluster is down.
     pub(super) fn release_withheld(&mut self, now: Now) {
         let stirred = std::mem::take(&mut self.stirred);
-        let is_free = |incident: &&Incident| self.silence_of(incident).is_none_or(|silence| breaks(incident, silence));
+        let is_free =
+            |incident: &&Incident| self.silence_of(incident).is_none_or(|silence| breaks(incident, silence, is_outage));
         let withheld = stirred.iter().flat_map(|cluster| self.incidents.withheld(cluster));
         let free: Vec<IncidentId> = withheld.filter(is_free).map(|incident| incident.id.clone()).collect();
         let policy = Arc::clone(self.view.policy());
@@ -125,9 +132,4 @@ impl Engine {
     fn silence_of(&self, incident: &Incident) -> Option<&Silence> {
         incident.cluster.as_ref().and_then(|cluster| self.silences.of(cluster))
     }
-}
-
-/// Whether an incident is mailed in spite of a silence.
-fn breaks(incident: &Incident, silence: &Silence) -> bool {
-    !silence.include_outages && incident.ongoing().any(is_outage)
 }

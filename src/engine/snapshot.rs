@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alert::outbox::Outbox;
+use crate::model::delivery::Backlog;
 use crate::model::inventory::Inventory;
-use crate::model::message::Backlog;
 use crate::model::policy::Policy;
 use crate::model::reload::Configured;
 use crate::model::snapshot::{Counters, HeartbeatState, Snapshot};
 use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::verdict::FindingKey;
 
+use super::Engine;
+use super::deadlines::Deadline;
 use super::judging::isolated_key;
-use super::{Engine, SNAPSHOT_AGE};
 
 /// The snapshot before anything is known.
 pub(super) fn empty(inventory: Arc<Inventory>, policy: Arc<Policy>, now: Now) -> Snapshot {
@@ -34,6 +35,7 @@ pub(super) fn empty(inventory: Arc<Inventory>, policy: Arc<Policy>, now: Now) ->
         configured: Configured::at_start(now.wall),
         backlog: Backlog::default(),
         refused: Vec::new(),
+        deferred: Vec::new(),
         counters: Counters::default(),
         loop_lag: Duration::ZERO,
         clock_offset_millis: None,
@@ -50,9 +52,7 @@ pub(super) fn none() -> Arc<Snapshot> {
 
 impl Engine {
     pub(super) fn renew_snapshot(&mut self, now: Now) {
-        let age = now.since(self.snapshot.at);
-        let is_due = self.is_snapshot_urgent || self.is_snapshot_stale && age >= self.view.policy().snapshot_pause;
-        if !is_due && age < SNAPSHOT_AGE {
+        if !self.is_snapshot_urgent && !self.is_due(Deadline::Snapshot, now) {
             return;
         }
         self.is_snapshot_stale = false;
@@ -80,6 +80,7 @@ impl Engine {
             configured: self.configured.clone(),
             backlog: Outbox::backlog(&self.outbox, self.view.policy()),
             refused: self.refused.all().cloned().collect(),
+            deferred: self.outbox.deferred(),
             heartbeat: self.heartbeat_state(now),
             counters: self.counters.clone(),
             loop_lag: self.wakeups.worst_lag(),

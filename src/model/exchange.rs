@@ -4,11 +4,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::delivery::{Attempt, Receipt, Unsent};
 use super::incident::{Alarm, Incident};
-use super::message::{Delivery, MessageId, Receipt};
+use super::message::MessageId;
 use super::observation::Observation;
+use super::outlet::Outlet;
 use super::probe::ProbeRequest;
-use super::recipient::{Recipients, RefusedRecipient};
+use super::recipient::RefusedRecipient;
 use super::recurrence::Past;
 use super::reload::Reload;
 use super::silence::{Order, Silence};
@@ -30,16 +32,8 @@ pub enum Input {
         /// How; the text is for people.
         result: Result<(), String>,
     },
-    /// An attempt to send ended.
-    Delivered {
-        /// Which message.
-        message: MessageId,
-        /// How.
-        receipt: Receipt,
-        /// The results for single recipients.
-        #[serde(default)]
-        recipients: Recipients,
-    },
+    /// An attempt to send ended: what became of each of its deliveries.
+    Delivered(Vec<Receipt>),
     /// A person on the machine asks for something.
     Ordered(Order),
     /// A heartbeat was sent, or failed to be.
@@ -68,8 +62,8 @@ pub enum Action {
         /// The changes, in order.
         changes: Vec<Change>,
     },
-    /// Try to deliver this message once.
-    Send(Box<Delivery>),
+    /// Try once to deliver this message.
+    Send(Box<Attempt>),
     /// Send a heartbeat.
     Beat,
 }
@@ -86,12 +80,14 @@ pub enum Change {
     AlarmOver(FindingKey),
     /// Insert or replace an incident.
     Incident(Box<Incident>),
-    /// Insert or replace an unsent message.
-    Owed(Box<Delivery>),
-    /// A message is settled: accepted, or replaced by a later one.
+    /// Insert or replace a message that is unsent through an outlet, with its deliveries.
+    Owed(Box<Unsent>),
+    /// A message is settled in an outlet: accepted, or replaced by a later one.
     Settled {
         /// Which message.
         message: MessageId,
+        /// In which outlet.
+        outlet: Outlet,
         /// Whether a server accepted it.
         accepted: bool,
     },
@@ -99,10 +95,15 @@ pub enum Change {
     Silence(Silence),
     /// The silence of this cluster has ended.
     SilenceOver(Name),
-    /// Insert or replace a recipient whom the relay refuses for good.
+    /// Insert or replace a recipient who is refused for good.
     Refused(RefusedRecipient),
     /// This recipient is accepted again, or is no longer configured.
-    RefusedOver(String),
+    RefusedOver {
+        /// Of which outlet.
+        outlet: Outlet,
+        /// As the outlet addresses people.
+        recipient: String,
+    },
 }
 
 /// What the store held at start.
@@ -113,13 +114,13 @@ pub struct PersistedState {
     /// Incidents that were not over, or that have an unsent message.
     pub incidents: Vec<Incident>,
     /// Unsent messages, oldest first.
-    pub owed: Vec<Delivery>,
+    pub owed: Vec<Unsent>,
     /// Recently ended incidents, newest first, for the status page.
     pub ended: Vec<Incident>,
     /// Silences that had not been ended.
     #[serde(default)]
     pub silences: Vec<Silence>,
-    /// Recipients whom the relay refuses for good.
+    /// Recipients who are refused for good.
     #[serde(default)]
     pub refused: Vec<RefusedRecipient>,
     /// Resolved incidents, in no order, for what a mail says of earlier incidents of the same kind. Written with the

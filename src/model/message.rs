@@ -1,6 +1,6 @@
-//! Messages to people, and the results of sending them.
+//! Messages to people: complete, so that each can be rendered at any time later.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -12,12 +12,11 @@ use super::links::Links;
 use super::phase::{Phases, Unseen};
 use super::probe::Probe;
 use super::reason::MessageReason;
-use super::recipient::Rejection;
 use super::recurrence::Before;
 use super::replacement::Replacement;
 use super::rule::Level;
 use super::subject::Subject;
-use super::time::{Mono, UnixTime};
+use super::time::UnixTime;
 use super::zone::{self, Zone};
 
 /// Identity of a message; becomes the left part of its Message-ID, so a repeat is recognised by mail programs.
@@ -94,81 +93,6 @@ pub struct ProbeLine {
     pub good: bool,
 }
 
-/// A message on its way to one channel. The outbox is made of these.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Delivery {
-    /// Its content.
-    pub message: Message,
-    /// Attempts that have ended.
-    pub attempts: u32,
-    /// How the last attempt failed.
-    pub last_failure: Option<DeliveryFailure>,
-    /// Recipients for whom a server has accepted it: mail addresses without display names. It is never sent to them
-    /// again.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub served: BTreeSet<String>,
-    /// Recipients for whom a server refused it for good. It is not offered to them again while others wait for it.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub refused: BTreeSet<String>,
-    /// Refused recipients that the mail of the latest attempt reports.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rejections: Vec<Rejection>,
-}
-
-/// Result of one attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Receipt {
-    /// The server took responsibility for it.
-    Accepted,
-    /// Not now.
-    Retry(DeliveryFailure),
-    /// A permanent refusal. Tried again nevertheless, rarely, since a person may correct the relay.
-    Rejected(DeliveryFailure),
-}
-
-/// How an attempt failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeliveryFailure {
-    /// Bounded class, a label value.
-    pub class: FailureClass,
-    /// One line for people, without secrets: what was being done and what the server answered.
-    pub text: String,
-}
-
-/// Classes of delivery failures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FailureClass {
-    /// No connection to the relay.
-    Connect,
-    /// A TLS or certificate error.
-    Tls,
-    /// Login refused.
-    Auth,
-    /// A deadline passed.
-    Timeout,
-    /// 4xx.
-    Temporary,
-    /// 5xx.
-    Permanent,
-    /// Anything else: a violation of the protocol, or a fault of our own.
-    Other,
-}
-
-/// The oldest undelivered message and the number of them.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Backlog {
-    /// Messages not yet accepted.
-    pub waiting: usize,
-    /// When the oldest of them was composed.
-    pub oldest: Option<UnixTime>,
-    /// When the next attempt is due.
-    pub next_attempt: Option<Mono>,
-    /// How the latest attempt failed.
-    pub last_failure: Option<DeliveryFailure>,
-}
-
 const fn good() -> bool {
     true
 }
@@ -181,46 +105,11 @@ impl ProbeLine {
     }
 }
 
-impl Delivery {
-    /// A message that no attempt was made to send.
-    #[must_use]
-    pub const fn new(message: Message) -> Self {
-        Self {
-            message,
-            attempts: 0,
-            last_failure: None,
-            served: BTreeSet::new(),
-            refused: BTreeSet::new(),
-            rejections: Vec::new(),
-        }
-    }
-}
-
 impl Message {
     /// Duration of the incident, once over.
     #[must_use]
     pub fn lasted(&self) -> Option<Duration> {
         self.incident.over.map(|ending| ending.at.since(self.incident.opened))
-    }
-}
-
-impl FailureClass {
-    /// Every class.
-    pub const ALL: [Self; 7] =
-        [Self::Connect, Self::Tls, Self::Auth, Self::Timeout, Self::Temporary, Self::Permanent, Self::Other];
-
-    /// Bounded label value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::Auth => "auth",
-            Self::Timeout => "timeout",
-            Self::Temporary => "temporary",
-            Self::Permanent => "permanent",
-            Self::Other => "other",
-        }
     }
 }
 

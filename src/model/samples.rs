@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::certificate::{Class, Fingerprint, Trust};
 use super::certificate_files::ItemKind;
+use super::delivery::{Attempt, Unsent};
 use super::etcd::{Apart, Apartness, Election, EtcdAlarmKind, Fill, Group, Mismatch};
 use super::gap::{Gap, Single};
 use super::health::Foreign;
@@ -12,7 +13,8 @@ use super::host_access::Hosts;
 use super::incident::{Ending, Incident, IncidentId, Part, Told};
 use super::inventory::{Own, OwnPart, Towards};
 use super::links::Links;
-use super::message::{Delivery, Message, MessageId, ProbeLine};
+use super::message::{Message, MessageId, ProbeLine};
+use super::outlet::Outlet;
 use super::phase::{Cause, Phase, Phases, Unseen};
 use super::place::Place;
 use super::probe::{Probe, ProbeKind};
@@ -493,8 +495,20 @@ pub(crate) fn incident(rule: RuleId) -> Incident {
     }
 }
 
-/// A delivery of a message on the incident of `rule`.
-pub(crate) fn delivery(rule: RuleId, reason: MessageReason) -> Delivery {
+/// The first attempt at a message on the incident of `rule`, by mail to two people.
+pub(crate) fn attempt(rule: RuleId, reason: MessageReason) -> Attempt {
+    let recipients = ["boss@example.org", "ops@example.org"].map(str::to_owned).into();
+    Attempt::first(message(rule, reason), Outlet::Mail, recipients)
+}
+
+/// A message on the incident of `rule` that is owed to two people by mail.
+pub(crate) fn unsent(rule: RuleId, reason: MessageReason) -> Unsent {
+    let Attempt { message, outlet, recipients, .. } = attempt(rule, reason);
+    Unsent::new(message, outlet, recipients)
+}
+
+/// A message on the incident of `rule`.
+pub(crate) fn message(rule: RuleId, reason: MessageReason) -> Message {
     let mut incident = incident(rule);
     let (after, number) = match reason {
         MessageReason::First | MessageReason::Drill => (4, 1),
@@ -509,7 +523,7 @@ pub(crate) fn delivery(rule: RuleId, reason: MessageReason) -> Delivery {
         incident.parts.iter_mut().for_each(|part| part.over = Some(part.over.unwrap_or(at)));
     }
     let id = |number: u32| MessageId(format!("{}.{number}", incident.id));
-    Delivery::new(Message {
+    Message {
         id: id(number),
         thread: id(1),
         reason,
@@ -533,5 +547,5 @@ pub(crate) fn delivery(rule: RuleId, reason: MessageReason) -> Delivery {
         vantage: "bastion-1".into(),
         caveats: Vec::new(),
         incident,
-    })
+    }
 }

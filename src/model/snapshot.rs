@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::certificate::Served;
 use super::certificate_files::FilesReading;
+use super::delivery::{Backlog, FailureClass};
 use super::etcd::MemberFacts;
 use super::incident::{Alarm, Incident};
 use super::inventory::Inventory;
-use super::message::{Backlog, FailureClass};
 use super::observation::Observation;
 use super::policy::Policy;
 use super::probe::Probe;
-use super::recipient::RefusedRecipient;
+use super::recipient::{DeferredRecipient, RefusedRecipient};
 use super::reload::Configured;
 use super::rule::Level;
 use super::silence::Silence;
@@ -52,8 +52,10 @@ pub struct Snapshot {
     pub configured: Configured,
     /// Mail waiting.
     pub backlog: Backlog,
-    /// Recipients whom the relay refuses for good.
+    /// Recipients who are refused for good.
     pub refused: Vec<RefusedRecipient>,
+    /// Recipients for whom mail waits that others have got.
+    pub deferred: Vec<DeferredRecipient>,
     /// Whether the next heartbeat will be sent, and if not, why.
     pub heartbeat: HeartbeatState,
     /// Counters of the engine's own doings since start.

@@ -3,6 +3,8 @@
 //! One fresh connection per attempt and no pool: a relay that was restarted, or whose password changed, is seen at
 //! once. Retrying is the engine's business.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lettre::message::Mailbox;
@@ -12,8 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::blocking::BlockingPool;
 use crate::config::settings::{self, Host, MailTls};
-use crate::model::message::{Delivery, FailureClass, Receipt};
-use crate::model::recipient::{Recipients, Rejection};
+use crate::model::delivery::{Attempt, DeliveryResult, FailureClass, Receipt};
 
 use super::last_read::{LastRead, Unread};
 use super::mime::{Addressing, mime_message};
@@ -61,9 +62,10 @@ pub struct Email {
 /// The result of one attempt.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// The relay's last answer, or why not all recipients have been served.
+    /// The relay's last answer, or why not all recipients have got it.
     pub(crate) answer: Result<String, Failure>,
-    pub(crate) recipients: Recipients,
+    /// What became of each recipient that was asked for.
+    pub(crate) results: BTreeMap<String, DeliveryResult>,
 }
 
 impl Email {
@@ -102,69 +104,85 @@ impl Email {
         let (_protection, _password) = tokio::join!(self.protection(), self.password());
     }
 
-    /// Tries once to deliver, for `overall` at most. Returns the result, and those for single recipients.
-    pub async fn deliver(&self, delivery: &Delivery, overall: Duration) -> (Receipt, Recipients) {
-        let id = &delivery.message.id;
-        let Outcome { answer, recipients } = self.send(delivery, overall).await;
-        for Rejection { recipient, text } in &recipients.refused {
-            tracing::error!(message = %id, "the relay rejects {recipient} permanently: {text}");
-        }
-        let receipt = match answer {
-            Ok(answer) => {
-                tracing::info!(message = %id, "mail accepted: {answer}");
-                Receipt::Accepted
+    /// Everybody whom it is configured to reach, without display names.
+    pub(crate) fn everybody(&self) -> BTreeSet<String> {
+        self.who.to.iter().map(|to| to.email.to_string()).collect()
+    }
+
+    /// Tries once to deliver, for `overall` at most. Returns a receipt for each recipient of the attempt that is
+    /// configured.
+    pub async fn deliver(&self, attempt: &Attempt, overall: Duration) -> Vec<Receipt> {
+        let id = &attempt.message.id;
+        let Outcome { answer, results } = self.send(attempt, overall).await;
+        for (recipient, result) in &results {
+            if let DeliveryResult::Rejected(text) = result {
+                tracing::error!(message = %id, "the relay rejects {recipient} permanently: {text}");
             }
+        }
+        match answer {
+            Ok(answer) => tracing::info!(message = %id, "mail accepted: {answer}"),
             Err(failure) => {
                 tracing::warn!(message = %id, class = failure.class.as_str(), "mail not sent: {}", failure.text);
-                failure.into()
             }
-        };
-        (receipt, recipients)
+        }
+        let receipt = |(recipient, result): (String, _)| Receipt { delivery: attempt.delivery(&recipient), result };
+        results.into_iter().map(receipt).collect()
     }
 
     /// As [`Email::deliver`], with the relay's own words.
-    pub(crate) async fn send(&self, delivery: &Delivery, overall: Duration) -> Outcome {
-        let to = self.recipients(delivery);
-        if to.is_empty() {
-            // The recipients that are left are no longer configured.
-            let answer = Ok("nobody is left who has not got it".into());
-            return Outcome { answer, recipients: Recipients::default() };
-        }
-        let attempt = Box::pin(self.attempt(delivery, &to));
-        let result = tokio::time::timeout(overall, attempt).await.unwrap_or_else(|_| {
+    pub(crate) async fn send(&self, attempt: &Attempt, overall: Duration) -> Outcome {
+        let to = self.recipients(attempt);
+        let is_handed_over = AtomicBool::new(false);
+        let session = Box::pin(self.attempt(attempt, &to, &is_handed_over));
+        let result = tokio::time::timeout(overall, session).await.unwrap_or_else(|_| {
             let text = format!("the whole talk with the relay: not done within {overall:?}");
-            Err(Failure::of(FailureClass::Timeout, text))
+            let may_have_it = is_handed_over.load(Ordering::Relaxed);
+            Err(Failure::of(if may_have_it { FailureClass::Uncertain } else { FailureClass::TimedOut }, text))
         });
-        let SessionOutcome { taken, refused } =
-            result.unwrap_or_else(|failure| SessionOutcome { taken: Err(failure), refused: Vec::new() });
-        let refused: Vec<Rejection> = refused.into_iter().map(|(who, text)| rejection(&who, text)).collect();
-        let Taken { answer, recipients, later, mut connection } = match taken {
+        let SessionOutcome { taken, refused, later } = result.unwrap_or_else(|failure| SessionOutcome {
+            taken: Err(failure),
+            refused: Vec::new(),
+            later: Vec::new(),
+        });
+        let (taken_for, for_the_rest) = match &taken {
+            Ok(taken) => (taken.recipients.as_slice(), Failure::own("the relay was not asked to take it".into())),
+            Err(failure) => (&[][..], failure.clone()),
+        };
+        let result_of = |who: &lettre::Address| {
+            if let Some((_, text)) = refused.iter().find(|(known, _)| known == who) {
+                return DeliveryResult::Rejected(text.clone());
+            }
+            if taken_for.contains(who) {
+                return DeliveryResult::Accepted;
+            }
+            let own = later.iter().find(|(known, _)| known == who).map(|(_, failure)| failure);
+            DeliveryResult::Failed(own.unwrap_or(&for_the_rest).clone().into())
+        };
+        let results = to.iter().map(|who| (who.to_string(), result_of(who))).collect();
+        let Taken { answer, recipients, mut connection } = match taken {
             Ok(taken) => taken,
-            // Others have it, and these never will.
-            Err(_) if !delivery.served.is_empty() && refused.len() == to.len() => {
-                let answer = Ok("accepted for some recipients, rejected for the rest".into());
-                return Outcome { answer, recipients: Recipients { refused, ..Recipients::default() } };
-            }
-            Err(failure) => {
-                return Outcome { answer: Err(failure), recipients: Recipients { refused, ..Recipients::default() } };
-            }
+            Err(failure) => return Outcome { answer: Err(failure), results },
         };
         drop(tokio::time::timeout(QUIT, connection.quit()).await);
         let answer = match later.first() {
             None => Ok(answer),
-            Some((waiting, why)) => {
+            Some((waiting, Failure { said, .. })) => {
                 let (taken, left) = (recipients.len(), later.len());
-                let text = format!("taken for {taken} recipients, not yet for {left}: {waiting}: {why}");
-                Err(Failure::of(FailureClass::Temporary, text))
+                let text = format!("taken for {taken} recipients, not yet for {left}: {waiting}: {said}");
+                Err(Failure::of(FailureClass::Deferred, text))
             }
         };
-        let served = recipients.iter().map(ToString::to_string).collect();
-        Outcome { answer, recipients: Recipients { served, refused } }
+        Outcome { answer, results }
     }
 
-    async fn attempt(&self, delivery: &Delivery, to: &[lettre::Address]) -> Result<SessionOutcome, Failure> {
+    async fn attempt(
+        &self,
+        attempt: &Attempt,
+        to: &[lettre::Address],
+        is_handed_over: &AtomicBool,
+    ) -> Result<SessionOutcome, Failure> {
         let mime_message =
-            mime_message(delivery, &self.who).map_err(|error| Failure::own(format!("writing the mail: {error}")))?;
+            mime_message(attempt, &self.who).map_err(|error| Failure::own(format!("writing the mail: {error}")))?;
         let protection = self.protection().await?;
         let password = self.password().await?;
         let login = self.login.as_ref().zip(password.as_ref());
@@ -175,7 +193,7 @@ impl Email {
             .unwrap_or_else(|_| Err(format!("no answer within {:?}", self.step)))
             .map_err(|why| {
                 let text = format!("resolving the relay's name {}: {why}", host(&self.relay.host));
-                Failure::of(FailureClass::Connect, text)
+                Failure::of(FailureClass::Unreachable, text)
             })?;
         let outcome = smtp_session::deliver(&SmtpJob {
             addresses: &addresses,
@@ -185,11 +203,14 @@ impl Email {
             from: &self.who.from.email,
             to: to.to_vec(),
             mime_message: &mime_message,
+            is_handed_over,
             step: self.step,
         })
         .await;
         match (outcome.taken, password) {
-            (Err(failure), Some(password)) if failure.class == FailureClass::Auth && failure.is_permanent => {
+            (Err(failure), Some(password))
+                if failure.class == FailureClass::CredentialRefused && failure.is_permanent =>
+            {
                 tracing::error!("SMTP login rejected; retried when the password file changes");
                 self.refused.remember(password);
                 // For good with this password only.
@@ -199,23 +220,16 @@ impl Email {
         }
     }
 
-    /// Recipients that no earlier attempt has served. Those who were refused for good are asked for again only when
-    /// nobody else is left: then the relay may be at fault, and may be corrected by now.
-    fn recipients(&self, delivery: &Delivery) -> Vec<lettre::Address> {
-        let (left, refused): (Vec<_>, Vec<_>) = self
-            .who
-            .to
-            .iter()
-            .map(|to| to.email.clone())
-            .filter(|address| !delivery.served.contains(AsRef::<str>::as_ref(address)))
-            .partition(|address| !delivery.refused.contains(AsRef::<str>::as_ref(address)));
-        if left.is_empty() { refused } else { left }
+    /// The recipients of an attempt, as far as they are configured.
+    fn recipients(&self, attempt: &Attempt) -> Vec<lettre::Address> {
+        let is_asked = |to: &&Mailbox| attempt.recipients.contains(AsRef::<str>::as_ref(&to.email));
+        self.who.to.iter().filter(is_asked).map(|to| to.email.clone()).collect()
     }
 
     /// The password as it is now, if one is wanted and the relay has not just refused it.
     async fn password(&self) -> Result<Option<SecretString>, Failure> {
         let Some(login) = &self.login else { return Ok(None) };
-        let unusable = |text| Failure::of(FailureClass::Auth, text);
+        let unusable = |text| Failure::of(FailureClass::CredentialRefused, text);
         let source = login.password.clone();
         let read = move || source.read_line().map_err(|error| error.to_string());
         let unread = |why| format!("reading the relay's password from {:?}: {why}", login.password);
@@ -240,7 +254,7 @@ impl Email {
             Unread::Failed(text) => text,
         };
         let expected = self.last_expected.read_or_last(&self.files, self.step, read, unread).await;
-        expected.map(over).map_err(|text| Failure::of(FailureClass::Tls, text))
+        expected.map(over).map_err(|text| Failure::of(FailureClass::Untrusted, text))
     }
 
     /// A shorter deadline for each step, for tests against relays that stall.
@@ -275,10 +289,6 @@ impl Email {
 
 fn mailbox(address: &str) -> Result<Mailbox, BadAddress> {
     address.parse().map_err(|source| BadAddress { address: address.into(), source })
-}
-
-fn rejection(who: &lettre::Address, text: String) -> Rejection {
-    Rejection { recipient: who.to_string(), text }
 }
 
 /// As the relay's certificate has it.

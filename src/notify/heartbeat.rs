@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 
 use crate::config::blocking::BlockingPool;
 use crate::config::settings::{self, Address, Host};
-use crate::model::message::{DeliveryFailure, FailureClass};
+use crate::model::delivery::{DeliveryFailure, FailureClass};
 use crate::render::harmless;
 
 use super::last_read::{LastRead, Unread};
@@ -97,19 +97,19 @@ impl Heartbeat {
             Ok(Ok(Ok(answer))) => answer,
             Ok(Ok(Err(error))) => return Err(classify(error)),
             Ok(Err(_)) => {
-                return Err(failure(FailureClass::Timeout, &format!("no answer within {:?}", self.overall)));
+                return Err(failure(FailureClass::TimedOut, &format!("no answer within {:?}", self.overall)));
             }
-            Err(Stray::Died) => return Err(failure(FailureClass::Other, "the attempt died")),
+            Err(Stray::Died) => return Err(failure(FailureClass::Broken, "the attempt died")),
             Err(Stray::Flooded) => {
-                return Err(failure(FailureClass::Other, "the receiver sends more than any answer needs"));
+                return Err(failure(FailureClass::Broken, "the receiver sends more than any answer needs"));
             }
         };
         let status = answer.status();
         let class = match status.as_u16() {
             200..=299 => return Ok(()),
-            401 | 403 => FailureClass::Auth,
-            408 | 429 | 500..=599 => FailureClass::Temporary,
-            _ => FailureClass::Permanent,
+            401 | 403 => FailureClass::CredentialRefused,
+            408 | 429 | 500..=599 => FailureClass::Deferred,
+            _ => FailureClass::Refused,
         };
         Err(failure(class, &format!("the receiver answers {status}")))
     }
@@ -121,7 +121,7 @@ impl Heartbeat {
         let unread = |why: Unread| format!("reading the CA from {place}: {why}");
         let read = move || source.read().map(|pem| pem.expose_secret().to_vec()).map_err(|error| error.to_string());
         let ca_pem = self.last_authority.read_or_last(&self.files, self.overall, read, unread).await;
-        ca_pem.map_err(|text| failure(FailureClass::Tls, &text))
+        ca_pem.map_err(|text| failure(FailureClass::Untrusted, &text))
     }
 
     fn client(&self, ca_pem: Vec<u8>) -> Result<Client, DeliveryFailure> {
@@ -131,7 +131,7 @@ impl Heartbeat {
         {
             return Ok(client.clone());
         }
-        let tls = |why: &str| failure(FailureClass::Tls, why);
+        let tls = |why: &str| failure(FailureClass::Untrusted, why);
         let mut builder = Client::builder()
             .user_agent(concat!("vedette/", env!("CARGO_PKG_VERSION")))
             .redirect(same_host())
@@ -219,13 +219,13 @@ fn same_host() -> Policy {
 fn classify(error: reqwest::Error) -> DeliveryFailure {
     let error = error.without_url();
     let class = if super::is_tls(&error) {
-        FailureClass::Tls
+        FailureClass::Untrusted
     } else if error.is_timeout() {
-        FailureClass::Timeout
+        FailureClass::TimedOut
     } else if error.is_connect() {
-        FailureClass::Connect
+        FailureClass::Unreachable
     } else {
-        FailureClass::Other
+        FailureClass::Broken
     };
     failure(class, &innermost(&error))
 }

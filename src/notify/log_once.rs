@@ -1,6 +1,6 @@
 //! Which outcomes of a repeated attempt are news, so that a log says each reason once and not twice a minute.
 
-use crate::model::message::{DeliveryFailure, FailureClass};
+use crate::model::delivery::{DeliveryFailure, FailureClass};
 
 /// What was logged last.
 #[derive(Debug, Default)]
@@ -25,9 +25,9 @@ mod tests {
     #[test]
     fn a_reason_is_news_once_and_so_is_its_end() {
         let failure = |class, text: &str| DeliveryFailure { class, text: text.into() };
-        let expired = failure(FailureClass::Tls, "certificate expired, 4 seconds ago");
-        let still = failure(FailureClass::Tls, "certificate expired, 34 seconds ago");
-        let refused = failure(FailureClass::Connect, "connection refused");
+        let expired = failure(FailureClass::Untrusted, "certificate expired, 4 seconds ago");
+        let still = failure(FailureClass::Untrusted, "certificate expired, 34 seconds ago");
+        let refused = failure(FailureClass::Unreachable, "connection refused");
         let mut log_once = LogOnce::default();
 
         let news = [None, Some(&expired), Some(&still), Some(&refused), Some(&refused), None, None, Some(&refused)]

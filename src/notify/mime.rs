@@ -1,13 +1,14 @@
 //! A document as an Internet message: headers, threading, two alternative parts.
 //!
-//! Deterministic: the same delivery makes the same bytes, so that a repeat is recognised as one.
+//! Deterministic: the same attempt makes the same bytes, so that a repeat is recognised as one.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MessageBuilder, MultiPart, SinglePart};
 
-use crate::model::message::{Delivery, MessageId};
+use crate::model::delivery::Attempt;
+use crate::model::message::MessageId;
 use crate::render::{mail, message};
 
 /// Who writes to whom.
@@ -19,8 +20,8 @@ pub(super) struct Addressing {
 }
 
 /// The message as bytes for the DATA step.
-pub(super) fn mime_message(delivery: &Delivery, who: &Addressing) -> Result<Vec<u8>, lettre::error::Error> {
-    let document = message::document(delivery);
+pub(super) fn mime_message(attempt: &Attempt, who: &Addressing) -> Result<Vec<u8>, lettre::error::Error> {
+    let document = message::document(attempt);
     let parts = mail::parts(&document);
     let domain = who.from.email.domain();
     let id = reference(&document.id, domain);
@@ -28,7 +29,7 @@ pub(super) fn mime_message(delivery: &Delivery, who: &Addressing) -> Result<Vec<
 
     let mut builder = lettre::Message::builder()
         .from(who.from.clone())
-        .date(UNIX_EPOCH + since_epoch(delivery))
+        .date(UNIX_EPOCH + since_epoch(attempt))
         .message_id(Some(id.clone()))
         .subject(document.subject);
     for to in &who.to {
@@ -71,6 +72,6 @@ fn plain(id: &str) -> String {
     id.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' }).collect()
 }
 
-fn since_epoch(delivery: &Delivery) -> Duration {
-    Duration::from_millis(u64::try_from(delivery.message.composed.as_millis()).unwrap_or(0))
+fn since_epoch(attempt: &Attempt) -> Duration {
+    Duration::from_millis(u64::try_from(attempt.message.composed.as_millis()).unwrap_or(0))
 }

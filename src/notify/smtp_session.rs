@@ -4,6 +4,7 @@
 //! recipient. `smtp_connection.rs` sends and receives, `smtp_step.rs` classifies failures.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lettre::Address;
@@ -11,15 +12,19 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, MailParameter};
 
-use crate::model::message::FailureClass;
+use crate::model::delivery::FailureClass;
 use crate::render::harmless;
 
 use super::smtp_connection::SmtpConnection;
 use super::smtp_step::{Failure, SAID, SessionFailure, Step, reach, within};
 use super::transport::{self, Expected};
 
-/// Longest that a connection attempt to one of several addresses lasts, so that an unreachable first one leaves time.
+/// Longest that a connection attempt lasts.
 const CONNECT: Duration = Duration::from_secs(3);
+
+/// Longest that it lasts where another address is left, so that a machine that is gone costs an alert little: enough
+/// for one repetition of a lost SYN, which Linux sends after a second.
+const CONNECT_ONE_OF_SEVERAL: Duration = Duration::from_millis(1500);
 
 /// How the connection is protected.
 #[derive(Clone)]
@@ -38,6 +43,8 @@ pub(super) struct SmtpJob<'a> {
     pub(super) from: &'a Address,
     pub(super) to: Vec<Address>,
     pub(super) mime_message: &'a [u8],
+    /// Set once the message is being handed over: from then on it may have been accepted.
+    pub(super) is_handed_over: &'a AtomicBool,
     /// Deadline of each step.
     pub(super) step: Duration,
 }
@@ -48,6 +55,8 @@ pub(super) struct SessionOutcome {
     pub(super) taken: Result<Taken, Failure>,
     /// Recipients that the relay refused for good, and its answers.
     pub(super) refused: Vec<(Address, String)>,
+    /// Recipients it refused for now, and why.
+    pub(super) later: Vec<(Address, Failure)>,
 }
 
 /// What the relay took.
@@ -56,8 +65,6 @@ pub(super) struct Taken {
     pub(super) answer: String,
     /// Recipients it took responsibility for.
     pub(super) recipients: Vec<Address>,
-    /// Recipients it refused for now, and its answers.
-    pub(super) later: Vec<(Address, String)>,
     /// Still open, for a polite end.
     pub(super) connection: SmtpConnection,
 }
@@ -75,28 +82,37 @@ struct Named {
 /// machine's trouble and not the relay's answer.
 pub(super) async fn deliver(job: &SmtpJob<'_>) -> SessionOutcome {
     let mut failures = Vec::new();
-    for address in job.addresses {
+    let mut is_decided = false;
+    for (number, address) in job.addresses.iter().enumerate() {
+        let is_last = number + 1 == job.addresses.len();
         if matches!(job.protection, Protection::Plain) && !address.ip().is_loopback() {
             let text = format!("{address} is not this machine, and mail without TLS goes only to loopback");
             failures.push(Failure::own(text));
             continue;
         }
-        match transact(job, *address).await {
+        let patience = if is_last { CONNECT } else { CONNECT_ONE_OF_SEVERAL };
+        match transact(job, *address, patience).await {
             Ok(outcome) => return outcome,
             Err(SessionFailure { failure, is_of_address }) => {
                 failures.push(failure);
                 if !is_of_address {
+                    is_decided = true;
                     break;
                 }
             }
         }
     }
-    SessionOutcome { taken: Err(Failure::of_all(failures)), refused: Vec::new() }
+    let failure = Failure::of_all(failures, is_decided);
+    SessionOutcome { taken: Err(failure), refused: Vec::new(), later: Vec::new() }
 }
 
 /// One transaction with the relay at one address.
-async fn transact(job: &SmtpJob<'_>, address: SocketAddr) -> Result<SessionOutcome, SessionFailure> {
-    let mut connection = greet(job, address).await?;
+async fn transact(
+    job: &SmtpJob<'_>,
+    address: SocketAddr,
+    patience: Duration,
+) -> Result<SessionOutcome, SessionFailure> {
+    let mut connection = greet(job, address, patience).await?;
     if let Some(login) = &job.login {
         within(job.step, Step::Login, connection.log_in(login)).await?;
     }
@@ -105,35 +121,35 @@ async fn transact(job: &SmtpJob<'_>, address: SocketAddr) -> Result<SessionOutco
     let sender = Mail::new(Some(job.from.clone()), parameters.into_iter().collect()).to_string();
     within(job.step, Step::Sender, connection.command(&sender)).await?;
 
-    let named = name_recipients(job, &mut connection).await?;
-    let said = |all: &[(Address, Failure)]| all.iter().map(|(to, no)| (to.clone(), no.said.clone())).collect();
-    let refused = said(&named.refused);
-    if named.taken.is_empty() {
-        // The answer of those who may still take it, if there are any.
-        let no = named.later.into_iter().chain(named.refused).next().map(|(_, no)| no);
+    let Named { taken, later, refused: no } = name_recipients(job, &mut connection).await?;
+    let refused = no.iter().map(|(to, failure)| (to.clone(), failure.said.clone())).collect();
+    if taken.is_empty() {
+        // The answer to those who may still get it, if there are any.
+        let no = later.iter().chain(&no).next().map(|(_, failure)| failure.clone());
         let failure = no.unwrap_or_else(|| Failure::own("nobody to send it to".into()));
-        return Ok(SessionOutcome { taken: Err(failure), refused });
+        return Ok(SessionOutcome { taken: Err(failure), refused, later });
     }
     let answer = match hand_over(job, &mut connection).await {
         Ok(answer) => answer,
         Err(session_failure) if session_failure.is_of_address => return Err(session_failure),
-        Err(SessionFailure { failure, .. }) => return Ok(SessionOutcome { taken: Err(failure), refused }),
+        Err(SessionFailure { failure, .. }) => return Ok(SessionOutcome { taken: Err(failure), refused, later }),
     };
-    let taken = Taken { answer, recipients: named.taken, later: said(&named.later), connection };
-    Ok(SessionOutcome { taken: Ok(taken), refused })
+    let taken = Taken { answer, recipients: taken, connection };
+    Ok(SessionOutcome { taken: Ok(taken), refused, later })
 }
 
 /// Sends the message itself; only the relay's answer to its last line makes it the relay's.
 async fn hand_over(job: &SmtpJob<'_>, connection: &mut SmtpConnection) -> Result<String, SessionFailure> {
     within(job.step, Step::Data, connection.opening(&Data.to_string())).await?;
+    job.is_handed_over.store(true, Ordering::Relaxed);
     let answer = within(job.step, Step::Content, connection.content(job.mime_message)).await?;
     Ok(harmless::line(&answer.text(), SAID))
 }
 
 /// Dials one address, exchanges greetings, and encrypts.
-async fn greet(job: &SmtpJob<'_>, address: SocketAddr) -> Result<SmtpConnection, SessionFailure> {
+async fn greet(job: &SmtpJob<'_>, address: SocketAddr, patience: Duration) -> Result<SmtpConnection, SessionFailure> {
     let step = Step::Connect(address);
-    let (line, meter) = reach(CONNECT.min(job.step), step, transport::dial(address)).await?;
+    let (line, meter) = reach(patience.min(job.step), step, transport::dial(address)).await?;
     let mut connection: SmtpConnection = match &job.protection {
         Protection::Plain => SmtpConnection::over(Box::new(line), meter),
         Protection::Implicit(expected) => {
@@ -166,10 +182,10 @@ async fn name_recipients(job: &SmtpJob<'_>, connection: &mut SmtpConnection) -> 
             Ok(_) => named.taken.push(recipient.clone()),
             // The relay closes, whomever this was about.
             Err(session_failure) if session_failure.is_of_address => return Err(session_failure),
-            Err(SessionFailure { failure, .. }) if failure.class == FailureClass::Temporary => {
+            Err(SessionFailure { failure, .. }) if failure.class == FailureClass::Deferred => {
                 named.later.push((recipient.clone(), failure));
             }
-            Err(SessionFailure { failure, .. }) if failure.class == FailureClass::Permanent => {
+            Err(SessionFailure { failure, .. }) if failure.class == FailureClass::Refused => {
                 named.refused.push((recipient.clone(), failure));
             }
             Err(session_failure) => return Err(session_failure),

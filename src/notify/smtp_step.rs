@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lettre::Address;
 
-use crate::model::message::{DeliveryFailure, FailureClass, Receipt};
+use crate::model::delivery::{DeliveryFailure, FailureClass};
 use crate::render::harmless;
 
 use super::reply::Unread;
@@ -24,7 +24,7 @@ pub(super) const SAID: usize = 240;
 const TOLD: usize = 4;
 
 /// Why nothing was taken.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Failure {
     pub(crate) class: FailureClass,
     /// Whether the relay refused permanently.
@@ -81,7 +81,8 @@ pub(super) async fn reach<T>(
 }
 
 fn late(step: Step<'_>, deadline: Duration) -> SessionFailure {
-    session_failure(step, None, FailureClass::Timeout, &format!("no answer within {deadline:?}"))
+    let class = if step.is_handing_over() { FailureClass::Uncertain } else { FailureClass::TimedOut };
+    session_failure(step, None, class, &format!("no answer within {deadline:?}"))
 }
 
 fn classify(step: Step<'_>, trouble: &Trouble) -> SessionFailure {
@@ -90,15 +91,16 @@ fn classify(step: Step<'_>, trouble: &Trouble) -> SessionFailure {
         Trouble::Unread(_) | Trouble::Unsent(_) | Trouble::Unfit(_) => None,
     };
     let class = match (step, status, trouble) {
-        (Step::StartTls(_), Some(_), _) | (Step::StartTls(_), None, Trouble::Unfit(_)) => FailureClass::Tls,
-        (Step::Login, Some(_), _) | (Step::Login, None, Trouble::Unfit(_)) => FailureClass::Auth,
-        (Step::Sender, Some(530 | 534 | 535), _) => FailureClass::Auth,
-        (_, Some(400..=499), _) => FailureClass::Temporary,
-        (_, Some(500..=599), _) => FailureClass::Permanent,
+        (Step::StartTls(_), Some(_), _) | (Step::StartTls(_), None, Trouble::Unfit(_)) => FailureClass::Untrusted,
+        (Step::Login, Some(_), _) | (Step::Login, None, Trouble::Unfit(_)) => FailureClass::CredentialRefused,
+        (Step::Sender, Some(530 | 534 | 535), _) => FailureClass::CredentialRefused,
+        (_, Some(400..=499), _) => FailureClass::Deferred,
+        (_, Some(500..=599), _) => FailureClass::Refused,
         // Neither yes nor no: 250 where 354 was due.
-        (_, Some(_), _) => FailureClass::Other,
+        (_, Some(_), _) => FailureClass::Broken,
+        (step, None, _) if step.is_handing_over() => FailureClass::Uncertain,
         (_, None, Trouble::Unread(Unread::Io(error)) | Trouble::Unsent(error)) => broken(step, error),
-        (_, None, _) => FailureClass::Other,
+        (_, None, _) => FailureClass::Broken,
     };
     // A relay may repeat what it was sent; at login that is the password.
     let why = match (step, trouble) {
@@ -110,7 +112,7 @@ fn classify(step: Step<'_>, trouble: &Trouble) -> SessionFailure {
 }
 
 fn session_failure(step: Step<'_>, status: Option<u16>, class: FailureClass, why: &str) -> SessionFailure {
-    let is_permanent = status.is_some_and(|status| status >= 500) && class != FailureClass::Tls;
+    let is_permanent = status.is_some_and(|status| status >= 500) && class != FailureClass::Untrusted;
     let said = harmless::line(why, SAID);
     let is_of_address = match step {
         Step::Connect(_) | Step::StartTls(_) => true,
@@ -118,7 +120,7 @@ fn session_failure(step: Step<'_>, status: Option<u16>, class: FailureClass, why
         Step::Content => false,
         // RFC 5321 section 3.8: 421 closes the connection at any step.
         Step::Login | Step::Sender | Step::Recipient(_) | Step::Data => {
-            status == Some(421) || status.is_none() && class != FailureClass::Auth
+            status == Some(421) || status.is_none() && class != FailureClass::CredentialRefused
         }
     };
     SessionFailure { failure: Failure { class, is_permanent, text: format!("{step}: {said}"), said }, is_of_address }
@@ -128,20 +130,20 @@ fn session_failure(step: Step<'_>, status: Option<u16>, class: FailureClass, why
 fn broken(step: Step<'_>, error: &(dyn Error + 'static)) -> FailureClass {
     let io = causes(error).find_map(|error| error.downcast_ref::<io::Error>());
     match (step, io.map(io::Error::kind)) {
-        (Step::Connect(_) | Step::StartTls(_), _) if super::is_tls(error) => FailureClass::Tls,
-        (Step::Connect(_) | Step::StartTls(_), Some(io::ErrorKind::UnexpectedEof)) => FailureClass::Tls,
+        (Step::Connect(_) | Step::StartTls(_), _) if super::is_tls(error) => FailureClass::Untrusted,
+        (Step::Connect(_) | Step::StartTls(_), Some(io::ErrorKind::UnexpectedEof)) => FailureClass::Untrusted,
         // It answers, but nothing that could be an answer.
-        (_, Some(io::ErrorKind::InvalidData)) => FailureClass::Other,
-        (Step::Connect(_), Some(_)) => FailureClass::Connect,
-        (Step::StartTls(_), Some(_)) => FailureClass::Tls,
-        _ => FailureClass::Other,
+        (_, Some(io::ErrorKind::InvalidData)) => FailureClass::Broken,
+        (Step::Connect(_), Some(_)) => FailureClass::Unreachable,
+        (Step::StartTls(_), Some(_)) => FailureClass::Untrusted,
+        _ => FailureClass::Broken,
     }
 }
 
 impl Failure {
     /// A fault of ours.
     pub(super) fn own(text: String) -> Self {
-        Self::of(FailureClass::Other, text)
+        Self::of(FailureClass::Broken, text)
     }
 
     /// One that may pass.
@@ -149,15 +151,16 @@ impl Failure {
         Self { class, is_permanent: false, said: text.clone(), text }
     }
 
-    /// What the addresses of a relay came to: for good only where each of them says so.
-    pub(super) fn of_all(mut failures: Vec<Self>) -> Self {
+    /// What the addresses of a relay came to. Where the last of them let us in, its answer decides, else it is for good
+    /// only where each of them says so.
+    pub(super) fn of_all(mut failures: Vec<Self>, last_decides: bool) -> Self {
         let Some(last) = failures.pop() else { return Self::own("the relay has no address to dial".into()) };
         if failures.is_empty() {
             return last;
         }
-        let is_permanent = last.is_permanent && failures.iter().all(|failure| failure.is_permanent);
+        let is_permanent = last.is_permanent && (last_decides || failures.iter().all(|failure| failure.is_permanent));
         let class = failures.iter().chain([&last]).find(|failure| failure.is_permanent == is_permanent);
-        let class = class.map_or(last.class, |failure| failure.class);
+        let class = class.filter(|_| !last_decides).map_or(last.class, |failure| failure.class);
         let more = failures.len().saturating_sub(TOLD - 1);
         let mut texts: Vec<String> = failures.into_iter().take(TOLD - 1).map(|failure| failure.text).collect();
         if more > 0 {
@@ -169,14 +172,17 @@ impl Failure {
 }
 
 impl From<Failure> for DeliveryFailure {
+    /// A relay that wants a login, where none is configured, refuses until a person configures one.
     fn from(failure: Failure) -> Self {
-        Self { class: failure.class, text: failure.text }
+        let class = if failure.is_permanent { FailureClass::Refused } else { failure.class };
+        Self { class, text: failure.text }
     }
 }
 
-impl From<Failure> for Receipt {
-    fn from(failure: Failure) -> Self {
-        if failure.is_permanent { Self::Rejected(failure.into()) } else { Self::Retry(failure.into()) }
+impl Step<'_> {
+    /// Whether the relay may have accepted the message although there is no answer.
+    const fn is_handing_over(self) -> bool {
+        matches!(self, Self::Content)
     }
 }
 

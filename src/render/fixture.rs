@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use crate::model::certificate::{Certificate, Class, Fingerprint, Served, Trust};
 use crate::model::certificate_files::{FileFault, FilesReading, Item, ItemKind, Life, SourceReading, StoredFile};
+use crate::model::delivery::{Backlog, FailureClass};
 use crate::model::etcd::{
     EtcdAlarm, EtcdAlarmKind, MemberAnswer, MemberFacts, MemberStatus, Quota, QuotaSource, Slowest,
 };
 use crate::model::health::Health;
 use crate::model::incident::{Alarm, Incident, IncidentId, Part, Stage, Told};
 use crate::model::inventory::{Cluster, Endpoint, Etcd, Inventory, Reference};
-use crate::model::message::{Backlog, FailureClass};
 use crate::model::observation::{Observation, Reading};
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
 use crate::model::probe::{Connection, Probe, ProbeId, ProbeKind};
@@ -367,6 +367,7 @@ pub(crate) fn snapshot() -> Snapshot {
         configured: Configured::at_start(since),
         backlog: Backlog { waiting: 1, oldest: Some(since), next_attempt: None, last_failure: None },
         refused: Vec::new(),
+        deferred: Vec::new(),
         heartbeat: HeartbeatState::Sending,
         counters: Counters {
             probes: 1200,
@@ -375,7 +376,7 @@ pub(crate) fn snapshot() -> Snapshot {
             voided: 2,
             late: 3,
             accepted: 4,
-            delivery_failures: BTreeMap::from([(FailureClass::Connect, 5)]),
+            delivery_failures: BTreeMap::from([(FailureClass::Unreachable, 5)]),
             beats: 119,
             inputs: 2500,
             ..Counters::default()

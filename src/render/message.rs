@@ -7,8 +7,9 @@
 use crate::judge::commands::Commands;
 use crate::judge::phrases;
 use crate::judge::words::{self, Words};
+use crate::model::delivery::Attempt;
 use crate::model::incident::Part;
-use crate::model::message::{Caveat, Delivery, Message};
+use crate::model::message::{Caveat, Message};
 use crate::model::reason::MessageReason;
 use crate::model::recipient::Rejection;
 use crate::model::recurrence::Before;
@@ -33,10 +34,10 @@ pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Refused recipients that one mail names.
 const REJECTED: usize = 10;
 
-/// The document for one delivery.
+/// The document for one attempt.
 #[must_use]
-pub fn document(delivery: &Delivery) -> Document {
-    let message = &delivery.message;
+pub fn document(attempt: &Attempt) -> Document {
+    let message = &attempt.message;
     let is_over = is_over(message);
     let root = latest(&message.incident, message.incident.root());
     let words = words::of(root.rule);
@@ -58,7 +59,7 @@ pub fn document(delivery: &Delivery) -> Document {
     sections.extend(renewed.or_else(|| evidence::certificate(message, root)));
     sections.extend(beside(message));
     sections.extend(folded(message));
-    sections.push(about(delivery));
+    sections.push(about(attempt));
 
     let document = Document {
         subject: subject_line::subject(message),
@@ -262,8 +263,8 @@ fn lines<'a>(parts: impl Iterator<Item = &'a Part>) -> Vec<String> {
 }
 
 /// Why you got this, and what to know about the message itself.
-fn about(delivery: &Delivery) -> Section {
-    let message = &delivery.message;
+fn about(attempt: &Attempt) -> Section {
+    let message = &attempt.message;
     let incident = &message.incident;
     let rule = latest(incident, incident.root()).rule;
     let mut facts = vec![
@@ -285,19 +286,19 @@ fn about(delivery: &Delivery) -> Section {
         blocks.push(Block::Links(links));
     }
     blocks.push(Block::Facts(facts));
-    if delivery.attempts > 0 {
-        let failure = delivery.last_failure.as_ref().map(|failure| format!(" ({})", failure.text)).unwrap_or_default();
+    if attempt.attempts > 0 {
+        let failure = attempt.last_failure.as_ref().map(|failure| format!(" ({})", failure.text)).unwrap_or_default();
         blocks
-            .push(text(&format!("Delayed: {} earlier attempts to send this mail failed{failure}.", delivery.attempts)));
+            .push(text(&format!("Delayed: {} earlier attempts to send this mail failed{failure}.", attempt.attempts)));
     }
-    blocks.extend(delivery.rejections.iter().take(REJECTED).map(|rejection| {
+    blocks.extend(attempt.rejections.iter().take(REJECTED).map(|rejection| {
         let Rejection { recipient, text: said } = rejection;
         text(&format!(
             "The relay rejects {recipient} permanently and says: {said}. This recipient gets no mail from vedette until \
              the address or the relay is fixed; then try: vedette drill mail --to {recipient}"
         ))
     }));
-    let more = delivery.rejections.len().saturating_sub(REJECTED);
+    let more = attempt.rejections.len().saturating_sub(REJECTED);
     if more > 0 {
         blocks.push(text(&format!("It rejects {more} more recipients permanently; the status page names them.")));
     }

@@ -13,14 +13,15 @@ use super::subject_line;
 use super::text::text;
 use super::{incident_report, silence};
 use crate::judge::words;
+use crate::model::delivery::{Attempt, DeliveryFailure, FailureClass};
 use crate::model::incident::{Incident, IncidentId, Part};
-use crate::model::message::{Caveat, Delivery, DeliveryFailure, FailureClass, ProbeLine};
+use crate::model::message::{Caveat, ProbeLine};
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::reason::MessageReason;
 use crate::model::recipient::Rejection;
 use crate::model::rule::{Level, RuleId};
-use crate::model::samples::{MUTE, OPENED, REFUSED, addresses, delivery, finding, hosts, incident, subject};
+use crate::model::samples::{MUTE, OPENED, REFUSED, addresses, attempt, finding, hosts, incident, subject};
 use crate::model::silence::{Silence, SilenceEffect};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Evidence, ExpiryThreshold, Extent, Symptom};
@@ -70,7 +71,7 @@ fn check(name: &str, shown: &str) {
 fn every_rule_tells_its_beginning_and_its_end() {
     for rule in RuleId::ALL {
         for reason in [MessageReason::First, MessageReason::Resolved] {
-            let document = document(&delivery(rule, reason));
+            let document = document(&attempt(rule, reason));
 
             check(
                 &format!("{rule}_{}", reason.as_str()),
@@ -89,13 +90,13 @@ fn html_of_an_outage_a_certificate_and_an_end() {
         (RuleId::F26, MessageReason::Resolved),
         (RuleId::F53, MessageReason::First),
     ] {
-        check(&format!("html_{rule}_{}", reason.as_str()), &html(&document(&delivery(rule, reason))));
+        check(&format!("html_{rule}_{}", reason.as_str()), &html(&document(&attempt(rule, reason))));
     }
 }
 
 #[test]
 fn local_time_stands_beside_utc_in_both_parts_of_a_mail() {
-    let mut delivery = delivery(RuleId::F26, MessageReason::Resolved);
+    let mut delivery = attempt(RuleId::F26, MessageReason::Resolved);
     delivery.message.time_zone = Some("Europe/Berlin".parse().unwrap());
 
     let parts = parts(&document(&delivery));
@@ -116,14 +117,14 @@ fn local_time_stands_beside_utc_in_both_parts_of_a_mail() {
 fn subjects_in_every_situation() {
     let mut lines = Vec::new();
     for reason in REASONS {
-        let mut delivery = delivery(RuleId::F23, reason);
+        let mut delivery = attempt(RuleId::F23, reason);
         if reason == MessageReason::CauseFound {
             delivery.message.incident.cause = Some(finding(RuleId::F24));
         }
         lines.push(document(&delivery).subject);
     }
     for rule in RuleId::ALL {
-        lines.push(document(&delivery(rule, MessageReason::First)).subject);
+        lines.push(document(&attempt(rule, MessageReason::First)).subject);
     }
     check("subjects", &lines.join("\n"));
 }
@@ -138,7 +139,7 @@ fn a_mail_says_what_a_silence_has_to_do_with_it() {
         (MessageReason::Resolved, false),
         (MessageReason::Resolved, true),
     ] {
-        let mut delivery = delivery(RuleId::F24, reason);
+        let mut delivery = attempt(RuleId::F24, reason);
         let composed = delivery.message.composed;
         let until =
             if ended { composed.minus(Duration::from_secs(1)) } else { composed.plus(Duration::from_secs(3600)) };
@@ -160,7 +161,7 @@ fn a_mail_says_what_a_silence_has_to_do_with_it() {
 
 #[test]
 fn what_does_not_follow_is_told_as_there_at_the_same_time_in_subject_and_mail() {
-    let mut delivery = delivery(RuleId::F24, MessageReason::First);
+    let mut delivery = attempt(RuleId::F24, MessageReason::First);
     let parts = &mut delivery.message.incident.parts;
     parts.push(Part { follows: true, ..Part::of(finding(RuleId::F22)) });
     let alone = subject_line::subject(&delivery.message);
@@ -185,7 +186,7 @@ fn what_does_not_follow_is_told_as_there_at_the_same_time_in_subject_and_mail() 
 
 #[test]
 fn the_text_part_says_when_it_is_late_and_what_it_lacks() {
-    let mut delivery = delivery(RuleId::F24, MessageReason::CauseFound);
+    let mut delivery = attempt(RuleId::F24, MessageReason::CauseFound);
     delivery.message.incident.cause = Some(finding(RuleId::F01));
     delivery.message.incident.headline.path_unproven = true;
     delivery.message.incident.parts[0].finding.path_unproven = true;
@@ -194,7 +195,7 @@ fn the_text_part_says_when_it_is_late_and_what_it_lacks() {
         vec![Rejection { recipient: "boss@example.org".into(), text: "550 5.1.1 no such user".into() }];
     delivery.attempts = 3;
     delivery.last_failure = Some(DeliveryFailure {
-        class: FailureClass::Connect,
+        class: FailureClass::Unreachable,
         text: "connecting to the relay: connection refused".into(),
     });
 
@@ -231,8 +232,8 @@ fn headlines_fit_and_do_not_depend_on_what_was_seen() {
 
 #[test]
 fn a_certificate_that_ends_later_says_so_in_brackets_only() {
-    let expired = document(&delivery(RuleId::F26, MessageReason::First)).subject;
-    let mut early = delivery(RuleId::F26, MessageReason::First);
+    let expired = document(&attempt(RuleId::F26, MessageReason::First)).subject;
+    let mut early = attempt(RuleId::F26, MessageReason::First);
     early.message.level = Level::Warning;
     for finding in
         std::iter::once(&mut early.message.incident.headline).chain([&mut early.message.incident.parts[0].finding])
@@ -250,11 +251,11 @@ fn a_certificate_that_ends_later_says_so_in_brackets_only() {
 }
 
 /// Plants `hostile` wherever a target or a person can put text.
-fn poisoned(rule: RuleId, reason: MessageReason, hostile: &str) -> Delivery {
-    let mut delivery = delivery(rule, reason);
+fn poisoned(rule: RuleId, reason: MessageReason, hostile: &str) -> Attempt {
+    let mut delivery = attempt(rule, reason);
     delivery.attempts = 1;
     delivery.rejections = vec![Rejection { recipient: hostile.into(), text: hostile.into() }; 11];
-    delivery.last_failure = Some(DeliveryFailure { class: FailureClass::Other, text: hostile.into() });
+    delivery.last_failure = Some(DeliveryFailure { class: FailureClass::Broken, text: hostile.into() });
     let message = &mut delivery.message;
     message.vantage = hostile.into();
     message.addresses.values_mut().for_each(|address| *address = hostile.into());
@@ -378,7 +379,7 @@ proptest! {
             for instance in [&name, &other] {
                 let mut bases = std::collections::BTreeSet::new();
                 for reason in REASONS {
-                    let mut delivery = delivery(rule, reason);
+                    let mut delivery = attempt(rule, reason);
                     let incident = &mut delivery.message.incident;
                     let moved = move_to(&incident.headline.subject, &cluster, instance);
                     incident.headline.subject = moved;
@@ -432,7 +433,7 @@ fn incidents_in_a_table_and_one_in_full() {
     let now = OPENED.plus(Duration::from_secs(7200));
     let mut open = incident(RuleId::F01);
     open.silenced = Some(SilenceEffect { silence: maintenance(), withheld: Some(MessageReason::First) });
-    let over = delivery(RuleId::F26, MessageReason::Resolved).message.incident;
+    let over = attempt(RuleId::F26, MessageReason::Resolved).message.incident;
     let told = |incident: &Incident| {
         // The number in a sample's identity moves with every new rule.
         let id = IncidentId(format!("4f2a{}", incident.headline.rule));
@@ -472,8 +473,8 @@ fn maintenance() -> Silence {
 }
 
 /// The message on F01 where the probes at these ended so.
-fn of_probes(ended: &[(&str, ProbeKind, Result<&str, Unseen>)]) -> Delivery {
-    let mut delivery = delivery(RuleId::F01, MessageReason::First);
+fn of_probes(ended: &[(&str, ProbeKind, Result<&str, Unseen>)]) -> Attempt {
+    let mut delivery = attempt(RuleId::F01, MessageReason::First);
     let silent = [1, 2, 3].map(|n| (subject(&format!("prod-eu1/etcd/etcd/etcd-{n}")), MUTE)).into();
     delivery.message.incident.headline.evidence =
         Evidence::Quorum { needed: 2, answering: Vec::new(), silent, leaderless: false, unwatched: 0 };
@@ -511,7 +512,7 @@ fn a_certificate_means_what_it_means_on_a_silent_site_too() {
         false => (of, ProbeKind::Readyz, Err(MUTE)),
     });
     let probes = of_probes(&silent).message.probes;
-    let mut delivery = delivery(RuleId::F26, MessageReason::First);
+    let mut delivery = attempt(RuleId::F26, MessageReason::First);
     delivery.message.probes = probes;
 
     assert!(!text(&document(&delivery)).contains("No endpoint of"));

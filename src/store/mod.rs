@@ -11,6 +11,7 @@ mod rows;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod unsent;
 
 use std::path::PathBuf;
 use std::sync::Arc;

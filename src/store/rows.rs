@@ -6,15 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::exchange::{Change, PersistedState};
 use crate::model::incident::{Alarm, Ending, Incident, Stage};
-use crate::model::message::Delivery;
 use crate::model::recipient::RefusedRecipient;
 use crate::model::recurrence::Past;
 use crate::model::silence::Silence;
 use crate::model::time::UnixTime;
 use crate::model::verdict::FindingKey;
 
-use super::RECALLED;
 use super::error::StoreError;
+use super::{RECALLED, unsent};
 
 /// Applies one change inside `transaction`.
 pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), StoreError> {
@@ -27,11 +26,8 @@ pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<()
             Ok(())
         }
         Change::Incident(incident) => put_incident(transaction, incident),
-        Change::Owed(delivery) => put_owed(transaction, delivery),
-        Change::Settled { message, .. } => {
-            transaction.prepare_cached("DELETE FROM outbox WHERE message = ?1")?.execute(params![message.0])?;
-            Ok(())
-        }
+        Change::Owed(unsent) => unsent::put(transaction, unsent),
+        Change::Settled { message, outlet, .. } => unsent::settle(transaction, message, outlet),
         Change::Silence(silence) => put_silence(transaction, silence),
         Change::SilenceOver(cluster) => {
             let mut delete = transaction.prepare_cached("DELETE FROM silences WHERE cluster = ?1")?;
@@ -39,8 +35,10 @@ pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<()
             Ok(())
         }
         Change::Refused(recipient) => put_refused(transaction, recipient),
-        Change::RefusedOver(recipient) => {
-            transaction.prepare_cached("DELETE FROM refused WHERE recipient = ?1")?.execute(params![recipient])?;
+        Change::RefusedOver { outlet, recipient } => {
+            transaction
+                .prepare_cached("DELETE FROM refused_recipients WHERE outlet = ?1 AND recipient = ?2")?
+                .execute(params![outlet.as_str(), recipient])?;
             Ok(())
         }
     }
@@ -50,8 +48,9 @@ fn put_everything(transaction: &Transaction<'_>, memory: &PersistedState) -> Res
     let tables = [
         "DELETE FROM alarms",
         "DELETE FROM outbox",
+        "DELETE FROM deliveries",
         "DELETE FROM silences",
-        "DELETE FROM refused",
+        "DELETE FROM refused_recipients",
         "DELETE FROM incidents WHERE ended IS NULL",
     ];
     for table in tables {
@@ -61,7 +60,7 @@ fn put_everything(transaction: &Transaction<'_>, memory: &PersistedState) -> Res
     memory.incidents.iter().chain(&memory.ended).try_for_each(|incident| put_incident(transaction, incident))?;
     memory.silences.iter().try_for_each(|silence| put_silence(transaction, silence))?;
     memory.refused.iter().try_for_each(|recipient| put_refused(transaction, recipient))?;
-    memory.owed.iter().try_for_each(|delivery| put_owed(transaction, delivery))
+    memory.owed.iter().try_for_each(|owed| unsent::put(transaction, owed))
 }
 
 fn put_silence(transaction: &Transaction<'_>, silence: &Silence) -> Result<(), StoreError> {
@@ -88,11 +87,13 @@ fn put_silence(transaction: &Transaction<'_>, silence: &Silence) -> Result<(), S
 fn put_refused(transaction: &Transaction<'_>, recipient: &RefusedRecipient) -> Result<(), StoreError> {
     transaction
         .prepare_cached(
-            "INSERT INTO refused (recipient, since, said, is_told, json) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (recipient) DO UPDATE SET
+            "INSERT INTO refused_recipients (outlet, recipient, since, said, is_told, json)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (outlet, recipient) DO UPDATE SET
              since = excluded.since, said = excluded.said, is_told = excluded.is_told, json = excluded.json",
         )?
         .execute(params![
+            recipient.outlet.as_str(),
             recipient.rejection.recipient,
             recipient.since.to_string(),
             recipient.rejection.text,
@@ -169,35 +170,9 @@ fn prune(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn put_owed(transaction: &Transaction<'_>, delivery: &Delivery) -> Result<(), StoreError> {
-    let message = &delivery.message;
-    transaction
-        .prepare_cached(
-            "INSERT INTO outbox (message, incident, reason, level, composed, attempts, last_failure, composed_ms, json)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-             ON CONFLICT (message) DO UPDATE SET
-             incident = excluded.incident, reason = excluded.reason, level = excluded.level,
-             composed = excluded.composed, attempts = excluded.attempts, last_failure = excluded.last_failure,
-             composed_ms = excluded.composed_ms, json = excluded.json",
-        )?
-        .execute(params![
-            message.id.0,
-            message.incident.id.0,
-            message.reason.as_str(),
-            message.level.as_str(),
-            message.composed.to_string(),
-            delivery.attempts,
-            delivery.last_failure.as_ref().map(|failure| failure.text.as_str()),
-            message.composed.as_millis(),
-            json(delivery)?
-        ])?;
-    Ok(())
-}
-
 /// Everything that is to be remembered, and one line per row that could not be read.
 pub(super) fn recall(connection: &Connection) -> Result<(PersistedState, Vec<String>), StoreError> {
     let mut problems = Vec::new();
-    let owed = "SELECT message, json FROM outbox ORDER BY composed_ms, number";
     let open = "SELECT id, json FROM incidents WHERE ended_ms IS NULL OR id IN (SELECT incident FROM outbox)
                 ORDER BY opened_ms, id";
     let ended = format!(
@@ -211,10 +186,14 @@ pub(super) fn recall(connection: &Connection) -> Result<(PersistedState, Vec<Str
             &mut problems,
         )?,
         incidents: read(connection, open, &mut problems)?,
-        owed: read(connection, owed, &mut problems)?,
+        owed: unsent::recall(connection, &mut problems)?,
         ended: read(connection, &ended, &mut problems)?,
         silences: read(connection, "SELECT cluster, json FROM silences ORDER BY cluster", &mut problems)?,
-        refused: read(connection, "SELECT recipient, json FROM refused ORDER BY recipient", &mut problems)?,
+        refused: read(
+            connection,
+            "SELECT recipient, json FROM refused_recipients ORDER BY outlet, recipient",
+            &mut problems,
+        )?,
         past: past(connection)?,
     };
     Ok((memory, problems))
@@ -249,7 +228,7 @@ pub(super) fn incidents(connection: &Connection) -> Result<(Vec<Incident>, Vec<S
     Ok((read(connection, all, &mut problems)?, problems))
 }
 
-fn read<T: DeserializeOwned>(
+pub(super) fn read<T: DeserializeOwned>(
     connection: &Connection,
     query: &str,
     problems: &mut Vec<String>,
@@ -268,10 +247,10 @@ fn read<T: DeserializeOwned>(
     Ok(values)
 }
 
-fn parse<T: DeserializeOwned>(json: &str) -> Result<T, String> {
+pub(super) fn parse<T: DeserializeOwned>(json: &str) -> Result<T, String> {
     serde_json::from_str(json).map_err(|error| error.to_string())
 }
 
-fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+pub(super) fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(StoreError::Encode)
 }

@@ -7,7 +7,7 @@ use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::{Batch, Connection, TransactionBehavior};
 
 /// Steps from each `user_version` to the next.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "
     CREATE TABLE alarms (
         rule    TEXT NOT NULL,
@@ -63,6 +63,34 @@ const STEPS: [&str; 3] = [
         is_told   INTEGER NOT NULL,
         json      TEXT NOT NULL
     ) WITHOUT ROWID;
+",
+    // A row of `outbox` stays what releases before this one read and write; who is told is here. They delete a message
+    // that they have sent from `outbox` alone, so the trigger takes its deliveries along.
+    "
+    CREATE TABLE deliveries (
+        message      TEXT NOT NULL,
+        outlet       TEXT NOT NULL,
+        recipient    TEXT NOT NULL,
+        progress     TEXT NOT NULL,
+        attempts     INTEGER NOT NULL,
+        last_failure TEXT,
+        json         TEXT NOT NULL,
+        PRIMARY KEY (message, outlet, recipient)
+    ) WITHOUT ROWID;
+    CREATE TRIGGER deliveries_of_sent AFTER DELETE ON outbox BEGIN
+        DELETE FROM deliveries WHERE message = OLD.message;
+    END;
+    CREATE TABLE refused_recipients (
+        outlet    TEXT NOT NULL,
+        recipient TEXT NOT NULL,
+        since     TEXT NOT NULL,
+        said      TEXT NOT NULL,
+        is_told   INTEGER NOT NULL,
+        json      TEXT NOT NULL,
+        PRIMARY KEY (outlet, recipient)
+    ) WITHOUT ROWID;
+    INSERT INTO refused_recipients (outlet, recipient, since, said, is_told, json)
+        SELECT 'mail', recipient, since, said, is_told, json FROM refused;
 ",
 ];
 

@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use super::database::Database;
 use super::{Store, schema};
+use crate::model::delivery::{DeliveryFailure, FailureClass, Progress, Unsent};
 use crate::model::exchange::{Change, Input, PersistedState};
 use crate::model::incident::{Alarm, Ending, Incident, IncidentId, Stage};
-use crate::model::message::{Delivery, MessageId};
+use crate::model::message::MessageId;
+use crate::model::outlet::Outlet;
 use crate::model::reason::MessageReason;
 use crate::model::recipient::{RefusedRecipient, Rejection};
 use crate::model::recurrence::Past;
@@ -38,7 +40,7 @@ fn what_is_persisted_comes_back_and_what_is_over_does_not() {
         Change::Owed(Box::new(early.clone())),
         Change::Owed(Box::new(owed(3))),
         Change::AlarmOver(over.key()),
-        Change::Settled { message: owed(3).message.id, accepted: true },
+        Change::Settled { message: owed(3).message.id, outlet: Outlet::Mail, accepted: true },
     ];
     database.persist(&[changes]).unwrap();
 
@@ -307,7 +309,7 @@ fn migrations_run_once() {
     schema::migrate(&mut connection).unwrap();
 
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!(version, 3);
+    assert_eq!(version, 4);
 }
 
 #[test]
@@ -345,8 +347,8 @@ fn alarm(rule: RuleId) -> Alarm {
     Alarm { finding: samples::finding(rule), stage, incident: None }
 }
 
-fn owed(number: u64) -> Delivery {
-    let mut delivery = samples::delivery(RuleId::F24, MessageReason::First);
+fn owed(number: u64) -> Unsent {
+    let mut delivery = samples::unsent(RuleId::F24, MessageReason::First);
     delivery.message.id = MessageId(number.to_string());
     delivery.message.composed = samples::OPENED.plus(Duration::from_secs(number));
     delivery
@@ -384,13 +386,24 @@ fn a_database_of_the_release_before_silences_is_taken_up() {
     let path = home.path().join("vedette.db");
     let mut database = Database::new(path.clone(), NOW);
     database.persist(&[vec![Change::Incident(Box::new(ended(1)))]]).unwrap();
-    database.raw().execute_batch("DROP TABLE refused; DROP TABLE silences; PRAGMA user_version = 1").unwrap();
+    database.raw().execute_batch(&undone(1)).unwrap();
     database.raw().execute("UPDATE incidents SET json = json_remove(json, '$.silenced')", []).unwrap();
     drop(database);
 
     let memory = reopened(home.path());
 
     assert_eq!((memory.ended, memory.silences), (vec![ended(1)], Vec::new()));
+}
+
+/// What makes a database of today one of this older format.
+fn undone(to: u32) -> String {
+    let steps = [
+        "DROP TABLE silences",
+        "DROP TABLE refused",
+        "DROP TABLE deliveries; DROP TRIGGER deliveries_of_sent; DROP TABLE refused_recipients",
+    ];
+    let undone: Vec<&str> = steps[to as usize - 1..].iter().rev().copied().collect();
+    format!("{}; PRAGMA user_version = {to}", undone.join("; "))
 }
 
 /// A database as an older release wrote it, which `undo` makes of today's: an open incident, its alarm, and unsent
@@ -405,8 +418,10 @@ fn written_before(undo: &str, path: &Path) -> PersistedState {
         Change::Owed(Box::new(owed(2))),
     ];
     database.persist(&[changes]).unwrap();
-    let memory = database.restore().unwrap();
+    let mut memory = database.restore().unwrap();
     database.raw().execute_batch(undo).unwrap();
+    // Who waits for it was not stored.
+    memory.owed.iter_mut().for_each(|unsent| unsent.deliveries.clear());
     assert_eq!((memory.alarms.len(), memory.incidents.len(), memory.owed.len()), (1, 1, 2));
     memory
 }
@@ -416,17 +431,13 @@ fn kill_9_at_any_statement_of_a_migration_loses_and_doubles_nothing() {
     if let Some(path) = std::env::var_os("VEDETTE_TEST_MIGRATION") {
         return migrate_and_die(Path::new(&path));
     }
-    let older = [
-        None,
-        Some("DROP TABLE refused; DROP TABLE silences; PRAGMA user_version = 1"),
-        Some("DROP TABLE refused; PRAGMA user_version = 2"),
-    ];
-    for (from, undo) in older.into_iter().enumerate() {
+    for from in 0..4 {
+        let undo = (from > 0).then(|| undone(from));
         let mut died = 0;
         for after in 1.. {
             let home = tempfile::tempdir().unwrap();
             let path = home.path().join("vedette.db");
-            let expected = undo.map_or_else(PersistedState::default, |undo| written_before(undo, &path));
+            let expected = undo.as_ref().map_or_else(PersistedState::default, |undo| written_before(undo, &path));
             let status = Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", "store::tests::kill_9_at_any_statement_of_a_migration_loses_and_doubles_nothing"])
                 .env("VEDETTE_TEST_MIGRATION", &path)
@@ -479,6 +490,7 @@ fn silence(cluster: &str, hours: u64) -> Silence {
 fn a_refused_recipient_comes_back_until_it_is_over() {
     let home = tempfile::tempdir().unwrap();
     let refused = |recipient: &str, is_told| RefusedRecipient {
+        outlet: Outlet::Mail,
         rejection: Rejection { recipient: recipient.into(), text: "550 5.1.1 no such user".into() },
         since: NOW,
         is_told,
@@ -488,7 +500,7 @@ fn a_refused_recipient_comes_back_until_it_is_over() {
     database.persist(&[changes.to_vec()]).unwrap();
     assert_eq!(reopened(home.path()).refused, [refused("boss@x", true), refused("ops@x", false)]);
 
-    database.persist(&[vec![Change::RefusedOver("ops@x".into())]]).unwrap();
+    database.persist(&[vec![Change::RefusedOver { outlet: Outlet::Mail, recipient: "ops@x".into() }]]).unwrap();
     assert_eq!(reopened(home.path()).refused, [refused("boss@x", true)]);
 
     let memory = PersistedState { refused: vec![refused("new@x", false)], ..PersistedState::default() };
@@ -516,7 +528,7 @@ fn is_taken_up_whole(memory: &PersistedState) {
     let (incident, owed) = (&memory.incidents[0], &memory.owed[0]);
     assert!(incident.over.is_none() && incident.told.messages == 1);
     assert_eq!(owed.message.incident.id, incident.id);
-    assert!(owed.attempts > 0 && owed.served.is_empty() && owed.refused.is_empty());
+    assert!(owed.attempts > 0 && owed.outlet == Outlet::Mail && owed.deliveries.is_empty());
     assert!(memory.refused.is_empty());
 }
 
@@ -552,4 +564,85 @@ fn kill_9_during_the_migration_loses_and_doubles_nothing() {
 
         is_taken_up_whole(&reopened(home.path()));
     }
+}
+
+/// What the release before deliveries wrote on 2026-11-30 while two apiservers were down and a relay took the mail for
+/// one recipient, rejected another and put off a third; killed with -9 and dumped.
+const BEFORE_DELIVERIES: &str = include_str!("before-deliveries.sql");
+
+#[test]
+fn mail_of_the_release_before_deliveries_is_owed_to_whoever_had_not_got_it() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("vedette.db");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch(BEFORE_DELIVERIES).unwrap();
+    connection.pragma_update(None, "user_version", 3).unwrap();
+    drop(connection);
+
+    for _ in 0..2 {
+        let memory = reopened(home.path());
+
+        let [unsent] = &memory.owed[..] else { panic!("{:?}", memory.owed) };
+        let failure = unsent.last_failure.as_ref().unwrap();
+        assert_eq!((unsent.outlet.as_str(), unsent.attempts, failure.class), ("mail", 6, FailureClass::Deferred));
+        let progress: Vec<_> = unsent.deliveries.iter().map(|(who, known)| (who.as_str(), known.progress)).collect();
+        assert_eq!(progress, [("boss@example.org", Progress::Rejected), ("ops@example.org", Progress::Accepted)]);
+        let refused: Vec<_> = memory.refused.iter().map(|known| known.rejection.recipient.as_str()).collect();
+        assert_eq!(refused, ["boss@example.org"]);
+        assert_eq!(memory.refused[0].outlet, Outlet::Mail);
+        assert_eq!((memory.incidents.len(), memory.alarms.len()), (1, 5));
+    }
+}
+
+#[test]
+fn the_release_before_deliveries_sends_nobody_a_mail_again_and_what_it_sends_is_known_afterwards() {
+    let (ops, boss) = ("ops@example.org", "boss@example.org");
+    let home = tempfile::tempdir().unwrap();
+    let mut unsent = owed(1);
+    let uncertain = DeliveryFailure { class: FailureClass::Uncertain, text: "no answer".into() };
+    unsent.last_failure = Some(uncertain);
+    unsent.deliveries.get_mut(ops).unwrap().progress = Progress::Accepted;
+    let mut database = Database::new(home.path().join("vedette.db"), NOW);
+    database.persist(&[vec![Change::Owed(Box::new(unsent)), Change::Owed(Box::new(owed(2)))]]).unwrap();
+
+    let json: String =
+        database.raw().query_row("SELECT json FROM outbox WHERE message = '1'", [], |row| row.get(0)).unwrap();
+    let row: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(row["served"], serde_json::json!([ops]));
+    assert_eq!(row["last_failure"], serde_json::Value::Null, "a class that it does not know would cost it the row");
+    // It serves the other recipient of the first and all of the second.
+    let served =
+        "UPDATE outbox SET json = json_set(json, '$.served', json_array('boss@example.org', 'ops@example.org'))
+                  WHERE message = '1'";
+    database.raw().execute(served, []).unwrap();
+    database.raw().execute("DELETE FROM outbox WHERE message = '2'", []).unwrap();
+    let left: i64 =
+        database.raw().query_row("SELECT count(*) FROM deliveries WHERE message = '2'", [], |row| row.get(0)).unwrap();
+    drop(database);
+
+    assert_eq!(left, 0);
+    let memory = reopened(home.path());
+    assert_eq!(memory.owed.len(), 1);
+    assert!(memory.owed[0].deliveries[boss].is_accepted() && memory.owed[0].deliveries[ops].is_accepted());
+    assert!(memory.owed[0].is_done());
+}
+
+#[test]
+fn a_delivery_comes_back_as_it_was_and_one_that_cannot_be_read_costs_itself_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let mut unsent = owed(1);
+    unsent.attempts = 3;
+    let failure = DeliveryFailure { class: FailureClass::Deferred, text: "451 later".into() };
+    let boss = unsent.deliveries.get_mut("boss@example.org").unwrap();
+    (boss.attempts, boss.last_failure) = (3, Some(failure));
+    let mut database = Database::new(home.path().join("vedette.db"), NOW);
+    database.persist(&[vec![Change::Owed(Box::new(unsent.clone()))]]).unwrap();
+    assert_eq!(reopened(home.path()).owed, [unsent.clone()]);
+
+    let spoil = "UPDATE deliveries SET json = '{' WHERE recipient = 'boss@example.org'";
+    database.raw().execute(spoil, []).unwrap();
+    database.raw().execute("INSERT INTO deliveries VALUES ('1', 'pigeon', 'x', 'waiting', 0, NULL, '{}')", []).unwrap();
+
+    unsent.deliveries.remove("boss@example.org");
+    assert_eq!(reopened(home.path()).owed, [unsent]);
 }

@@ -13,6 +13,7 @@ use crate::model::time::Mono;
 use crate::model::verdict::{Finding, FindingKey};
 
 use super::open::Open;
+use super::timers::Timer;
 use super::withheld;
 
 /// The index.
@@ -96,8 +97,8 @@ impl Lookup {
     /// Updates the index after a change of an incident.
     pub(super) fn file(&mut self, id: &IncidentId, open: &mut Open) {
         let filed = Keys {
-            settles: open.settles.is_some(),
-            remains: open.remains.is_some(),
+            settles: open.timers.runs(Timer::Settle),
+            remains: open.timers.runs(Timer::Remains),
             is_withheld: withheld::of(&open.incident).is_some(),
             due: open.next(),
             root: Some(open.incident.root().key()),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::index::Index;
 use crate::alert::relations::{Near, Relations, RuleScope};
+use crate::alert::route::is_told;
 use crate::model::incident::{Ending, Incident, Part, Said};
 use crate::model::policy::Policy;
 use crate::model::reason::MessageReason;
@@ -15,6 +16,7 @@ use crate::model::rule::Level;
 use crate::model::time::{Mono, UnixTime};
 use crate::model::verdict::{Finding, FindingKey};
 
+use super::timers::{Timer, Timers};
 use super::{Notification, withheld};
 
 /// An open incident with its clocks.
@@ -23,14 +25,8 @@ pub(super) struct Open {
     pub(super) incident: Arc<Incident>,
     #[serde(skip)]
     relations: Relations,
-    /// Until when other findings may join it before the first mail; `None` once mailed or when no mail is due.
-    pub(super) settles: Option<Mono>,
-    /// When its mail is repeated.
-    pub(super) repeats: Option<Mono>,
-    /// When the findings that have outlived its cause are mailed.
-    pub(super) remains: Option<Mono>,
-    /// When the parts that have become worse are mailed.
-    pub(super) news: Option<Mono>,
+    /// What it waits for.
+    pub(super) timers: Timers,
     /// Parts that may have become worse than what was mailed about them.
     worse: BTreeSet<FindingKey>,
     /// The index of each part in the incident.
@@ -49,10 +45,7 @@ impl Open {
         let mut open = Self {
             incident: Arc::new(incident),
             relations,
-            settles: None,
-            repeats: None,
-            remains: None,
-            news: None,
+            timers: Timers::default(),
             worse: BTreeSet::new(),
             at: BTreeMap::new(),
             scope: Index::default(),
@@ -88,16 +81,19 @@ impl Open {
             }
         }
         if open.is_told() {
-            open.repeats = Some(now.plus(policy.repeat_interval));
+            open.timers.set(Timer::Repeat, now.plus(policy.repeat_interval));
             // The minute begins anew; if it ended before the restart, what remained was made the cause already.
-            open.remains = open.has_outlived_a_cause().then(|| now.plus(policy.ongoing_after));
+            if open.has_outlived_a_cause() {
+                open.timers.set(Timer::Remains, now.plus(policy.ongoing_after));
+            }
             open.worse = open.incident.ongoing().map(Finding::key).filter(|key| open.is_worse(key)).collect();
             // What a silence withholds is mailed when it ends.
-            let is_news = !open.worse.is_empty() && withheld::of(&open.incident).is_none();
-            open.news = is_news.then(|| now.plus(policy.part_wait));
+            if !open.worse.is_empty() && withheld::of(&open.incident).is_none() {
+                open.timers.set(Timer::News, now.plus(policy.part_wait));
+            }
         } else if withheld::of(&open.incident).is_none() {
             // What a silence withholds waits for its end, not for other findings.
-            open.settles = Some(now.plus(policy.settle));
+            open.timers.set(Timer::Settle, now.plus(policy.settle));
         }
         open
     }
@@ -187,7 +183,7 @@ impl Open {
         }
         let is_loudest = Some(finding.level) > self.incident.told.level;
         let at = if is_loudest { now } else { now.plus(policy.part_wait) };
-        self.news = Some(self.news.map_or(at, |known| known.min(at)));
+        self.timers.hasten(Timer::News, at);
         self.worse.insert(key);
     }
 
@@ -214,7 +210,7 @@ impl Open {
             return true;
         }
         if self.has_outlived_its_cause() || self.leaves_mute(&ended) {
-            self.remains.get_or_insert(now.plus(policy.ongoing_after));
+            self.timers.start(Timer::Remains, now.plus(policy.ongoing_after));
         }
         false
     }
@@ -222,58 +218,67 @@ impl Open {
     /// Mails that are due at `now` because of time alone.
     pub(super) fn due(&mut self, policy: &Policy, now: Mono, eases: impl Fn(&FindingKey) -> bool) -> Vec<Notification> {
         let mut said = Vec::new();
-        if self.settles.is_some_and(|at| at <= now) {
-            self.settles = None;
-            let is_easing =
-                self.incident.level < Level::Critical && self.incident.ongoing().all(|finding| eases(&finding.key()));
-            if self.incident.level > Level::Info && !is_easing {
-                self.entitle();
-                said.push(self.say(MessageReason::First));
-                self.repeats = Some(now.plus(policy.repeat_interval));
-            }
-        }
-        if self.remains.is_some_and(|at| at <= now) {
-            self.remains = None;
-            if self.has_outlived_its_cause() {
-                self.promote_remaining();
-            }
-            if self.is_told() {
-                said.push(self.say(MessageReason::Remains));
-            }
-        }
-        if self.news.is_some_and(|at| at <= now) {
-            self.news = None;
-            let worse = std::mem::take(&mut self.worse);
-            if said.is_empty() && worse.iter().any(|key| self.is_worse(key)) {
-                said.push(self.say(MessageReason::Escalated));
-            }
-        }
-        if self.repeats.is_some_and(|at| at <= now) {
-            self.repeats = Some(now.plus(policy.repeat_interval));
-            if self.incident.level == Level::Critical && self.is_told() && said.is_empty() {
-                said.push(self.say(MessageReason::Repeated));
-            }
+        for timer in self.timers.take_ended(now) {
+            let reason = match timer {
+                Timer::Settle => self.first(policy, now, &eases),
+                Timer::Remains => self.remains(),
+                Timer::News => self.news().filter(|_| said.is_empty()),
+                Timer::Repeat => self.repeated(policy, now).filter(|_| said.is_empty()),
+            };
+            said.extend(reason.map(|reason| self.say(reason)));
         }
         said
     }
 
+    /// It has settled. A warning that is recovering is not mailed.
+    fn first(&mut self, policy: &Policy, now: Mono, eases: impl Fn(&FindingKey) -> bool) -> Option<MessageReason> {
+        let is_easing =
+            self.incident.level < Level::Critical && self.incident.ongoing().all(|finding| eases(&finding.key()));
+        if !is_told(self.incident.level) || is_easing {
+            return None;
+        }
+        self.entitle();
+        self.timers.set(Timer::Repeat, now.plus(policy.repeat_interval));
+        Some(MessageReason::First)
+    }
+
+    /// What its cause has left has lasted for long enough.
+    fn remains(&mut self) -> Option<MessageReason> {
+        if self.has_outlived_its_cause() {
+            self.promote_remaining();
+        }
+        self.is_told().then_some(MessageReason::Remains)
+    }
+
+    /// What became worse has waited for more of it.
+    fn news(&mut self) -> Option<MessageReason> {
+        let worse = std::mem::take(&mut self.worse);
+        worse.iter().any(|key| self.is_worse(key)).then_some(MessageReason::Escalated)
+    }
+
+    /// Its mail is as old as its repetition wants.
+    fn repeated(&mut self, policy: &Policy, now: Mono) -> Option<MessageReason> {
+        self.timers.set(Timer::Repeat, now.plus(policy.repeat_interval));
+        (self.incident.level == Level::Critical && self.is_told()).then_some(MessageReason::Repeated)
+    }
+
     /// When the next mail is due because of time alone.
     pub(super) fn next(&self) -> Option<Mono> {
-        [self.settles, self.repeats, self.remains, self.news].into_iter().flatten().min()
+        self.timers.next()
     }
 
     /// A finding that was only listed so far is to be mailed.
     pub(super) fn wake(&mut self, now: Mono) {
-        let is_quiet = self.settles.is_none() && withheld::of(&self.incident).is_none();
-        if !self.is_told() && is_quiet && self.incident.level > Level::Info {
-            self.settles = Some(now);
+        let is_quiet = !self.timers.runs(Timer::Settle) && withheld::of(&self.incident).is_none();
+        if !self.is_told() && is_quiet && is_told(self.incident.level) {
+            self.timers.set(Timer::Settle, now);
         }
     }
 
     /// A root cause of what was mailed.
     pub(super) fn deepen(&mut self, cause: &Finding) -> Option<Notification> {
         Arc::make_mut(&mut self.incident).cause = Some(cause.clone());
-        self.remains = None;
+        self.timers.stop(Timer::Remains);
         self.is_told().then(|| self.say(MessageReason::CauseFound))
     }
 
@@ -292,7 +297,7 @@ impl Open {
     /// Whether a part is ongoing, is of a severity that is mailed, and is worse than what was mailed about it. A part
     /// that an ongoing cause explains must exceed every severity mailed, because the mail about its cause covers it.
     pub(super) fn is_worse(&self, key: &FindingKey) -> bool {
-        let Some(part) = self.part(key).filter(|part| part.finding.level > Level::Info) else { return false };
+        let Some(part) = self.part(key).filter(|part| is_told(part.finding.level)) else { return false };
         if part.finding.band() > part.said.band {
             return true;
         }
@@ -322,7 +327,8 @@ impl Open {
     }
 
     fn is_untold(&self) -> bool {
-        !self.is_told() && (self.settles.is_some() || withheld::of(&self.incident) == Some(MessageReason::First))
+        !self.is_told()
+            && (self.timers.runs(Timer::Settle) || withheld::of(&self.incident) == Some(MessageReason::First))
     }
 
     /// Whether the thread is better named after `finding`, as far as is known before it settles.
@@ -383,7 +389,7 @@ impl Open {
     }
 
     fn is_mute(&self, part: &Part) -> bool {
-        part.said.level.is_none() && part.finding.level > Level::Info && !self.is_explained(&part.finding)
+        part.said.level.is_none() && is_told(part.finding.level) && !self.is_explained(&part.finding)
     }
 
     fn has_outlived_a_cause(&self) -> bool {

@@ -11,6 +11,7 @@ use crate::model::subject::Name;
 use crate::model::time::Mono;
 use crate::model::verdict::Finding;
 
+use super::timers::Timer;
 use super::{Incidents, Notification};
 
 impl Incidents {
@@ -49,7 +50,7 @@ impl Incidents {
             let stands = |cause: &Finding| open.part(&cause.key()).is_some();
             match reason {
                 MessageReason::First => {
-                    open.settles = Some(now.plus(policy.settle));
+                    open.timers.set(Timer::Settle, now.plus(policy.settle));
                     None
                 }
                 MessageReason::CauseFound if open.incident.cause.as_ref().is_some_and(stands) => Some(open.say(reason)),

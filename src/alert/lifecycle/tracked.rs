@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::alert::route::is_told;
 use crate::model::incident::{Alarm, IncidentId, Stage};
 use crate::model::policy::Policy;
-use crate::model::rule::Level;
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::{Finding, Why};
 
@@ -110,7 +110,7 @@ impl TrackedAlarm {
 
     /// Whether its severity is one that is mailed.
     pub(super) fn is_loud(&self) -> bool {
-        self.alarm.finding.level > Level::Info
+        is_told(self.alarm.finding.level)
     }
 
     pub(super) fn is_due_for_writing(&self, policy: &Policy, now: Mono) -> bool {

@@ -1,17 +1,17 @@
-//! The unsent messages of one incident: which of them may be sent, and how severe the incident is.
+//! The unsent messages of one incident through one outlet: which of them may be sent, and how severe the incident is.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::message::{Delivery, FailureClass, Message, MessageId};
+use crate::model::delivery::{Delivery, FailureClass, Progress, Unsent};
+use crate::model::message::{Message, MessageId};
 use crate::model::reason::MessageReason;
+use crate::model::recipient::Rejection;
 use crate::model::rule::Level;
 use crate::model::time::Mono;
 
-/// Attempts after which a message that the relay defers again and again no longer holds back the rest of its incident:
-/// some five minutes of the delays of `backoff`, longer than any greylisting (RFC 6647, section 5: 1 to 5 min).
-const DEFERRED: u32 = 12;
+use super::retry::GREYLISTED;
 
 /// What is sent first: critical messages, and of those the first of an incident. The last number is the order of
 /// arrival.
@@ -28,22 +28,33 @@ pub(super) struct IncidentQueue {
 /// One unsent message.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Entry {
-    pub(super) delivery: Delivery,
+    pub(super) unsent: Unsent,
     pub(super) state: EntryState,
+    /// From when on each of its deliveries may be attempted.
+    pub(super) due: BTreeMap<String, Mono>,
     /// When it was taken in, for the age of critical mail.
     pub(super) since: Mono,
     /// Order of arrival.
     pub(super) number: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum EntryState {
     /// Waits for its persist, at most until then.
     Unwritten { sequence: u64, until: Mono },
-    /// May be sent from then on.
-    Ready(Mono),
-    /// An attempt is under way since then.
-    InFlight(Mono),
+    /// May be sent as soon as one of its deliveries is due.
+    Ready,
+    /// An attempt is under way.
+    InFlight(UnderWay),
+}
+
+/// An attempt that has not ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct UnderWay {
+    pub(super) begun: Mono,
+    pub(super) asked: BTreeSet<String>,
+    /// Recipients refused for good whom it reports.
+    pub(super) reported: Vec<Rejection>,
 }
 
 /// The place of a queue in the outbox: by the time from which its next message may be sent, by its severity once that
@@ -59,19 +70,15 @@ pub(super) enum Place {
 impl IncidentQueue {
     /// The position of the next message, and from when on it may be sent; `None` while an attempt is under way.
     ///
-    /// Messages are sent in their order. After one that the relay refuses for its content the next one may be sent,
-    /// because each message shows the whole incident as it is then.
+    /// Messages are sent in their order. After one that is refused for its content the next one may be sent, because
+    /// each message shows the whole incident as it is then.
     pub(super) fn next(&self) -> Option<(usize, Mono)> {
-        if self.entries.iter().any(|entry| matches!(entry.state, EntryState::InFlight(_))) {
+        if self.entries.iter().any(Entry::is_in_flight) {
             return None;
         }
         let mut earliest: Option<(usize, Mono)> = None;
         for (position, entry) in self.entries.iter().enumerate() {
-            let at = match entry.state {
-                EntryState::Unwritten { until, .. } => until,
-                EntryState::Ready(from) => from,
-                EntryState::InFlight(_) => return None,
-            };
+            let at = entry.next()?;
             if earliest.is_none_or(|(_, known)| at < known) {
                 earliest = Some((position, at));
             }
@@ -88,26 +95,78 @@ impl IncidentQueue {
     }
 
     pub(super) fn position(&self, message: &MessageId) -> Option<usize> {
-        self.entries.iter().position(|entry| entry.delivery.message.id == *message)
+        self.entries.iter().position(|entry| entry.message().id == *message)
     }
 }
 
 impl Entry {
-    pub(super) fn message(&self) -> &Message {
-        &self.delivery.message
+    pub(super) fn new(unsent: Unsent, state: EntryState, now: Mono, number: u64) -> Self {
+        let mut entry = Self { unsent, state, due: BTreeMap::new(), since: now, number };
+        entry.schedule(now);
+        entry
+    }
+
+    pub(super) const fn message(&self) -> &Message {
+        &self.unsent.message
     }
 
     pub(super) const fn is_critical(&self) -> bool {
-        matches!(self.delivery.message.level, Level::Critical)
+        matches!(self.unsent.message.level, Level::Critical)
+    }
+
+    pub(super) const fn is_in_flight(&self) -> bool {
+        matches!(self.state, EntryState::InFlight(_))
+    }
+
+    /// Deliveries without a time may be attempted from `now` on; those that are gone have none.
+    pub(super) fn schedule(&mut self, now: Mono) {
+        let deliveries = &self.unsent.deliveries;
+        self.due.retain(|recipient, _| deliveries.get(recipient).is_some_and(|delivery| !delivery.is_accepted()));
+        for (recipient, _) in deliveries.iter().filter(|(_, delivery)| !delivery.is_accepted()) {
+            self.due.entry(recipient.clone()).or_insert(now);
+        }
+    }
+
+    /// From when on it may be sent; `None` while an attempt is under way.
+    fn next(&self) -> Option<Mono> {
+        match &self.state {
+            EntryState::Unwritten { until, .. } => Some(*until),
+            EntryState::InFlight(_) => None,
+            EntryState::Ready => {
+                let waiting = self.of(Progress::Waiting).filter_map(|who| self.due.get(who)).min();
+                // Nobody else is left: they are asked together.
+                let rejected = || self.of(Progress::Rejected).filter_map(|who| self.due.get(who)).max();
+                waiting.or_else(rejected).copied()
+            }
+        }
+    }
+
+    /// Whom an attempt that begins at `now` is for.
+    pub(super) fn asked(&self, now: Mono) -> BTreeSet<String> {
+        let is_due = |who: &&String| self.due.get(*who).is_none_or(|at| *at <= now);
+        let waiting = || self.of(Progress::Waiting).cloned();
+        let due: BTreeSet<String> = self.of(Progress::Waiting).filter(is_due).cloned().collect();
+        if !due.is_empty() {
+            due
+        } else if waiting().next().is_some() {
+            waiting().collect()
+        } else {
+            self.of(Progress::Rejected).cloned().collect()
+        }
+    }
+
+    fn of(&self, progress: Progress) -> impl Iterator<Item = &String> {
+        let deliveries = self.unsent.deliveries.iter();
+        deliveries.filter(move |(_, delivery)| delivery.progress == progress).map(|(recipient, _)| recipient)
     }
 
     fn gravity(&self) -> Priority {
-        let level = match self.delivery.message.level {
+        let level = match self.message().level {
             Level::Critical => 0,
             Level::Warning => 1,
             Level::Info => 2,
         };
-        let news = match self.delivery.message.reason {
+        let news = match self.message().reason {
             MessageReason::First | MessageReason::Drill => 0,
             MessageReason::Escalated | MessageReason::CauseFound | MessageReason::Remains => 1,
             MessageReason::Resolved | MessageReason::HappenedWhileMute => 2,
@@ -120,17 +179,23 @@ impl Entry {
     /// relay that is down the next one would fail as well. A message that some recipients have got, and others are
     /// deferred for, must not delay the next one for the first; a later message that all of them get replaces it.
     fn lets_pass(&self) -> bool {
-        if !self.delivery.served.is_empty() {
-            return true;
-        }
-        self.delivery.last_failure.as_ref().is_some_and(|failure| match failure.class {
-            FailureClass::Permanent => true,
-            FailureClass::Temporary => self.delivery.attempts >= DEFERRED,
-            FailureClass::Connect
-            | FailureClass::Tls
-            | FailureClass::Auth
-            | FailureClass::Timeout
-            | FailureClass::Other => false,
-        })
+        self.unsent.is_known_to_somebody() || self.unsent.deliveries.values().all(lets_pass)
+    }
+}
+
+fn lets_pass(delivery: &Delivery) -> bool {
+    let is_passed = |class| match class {
+        FailureClass::Refused => true,
+        FailureClass::Deferred => delivery.attempts >= GREYLISTED,
+        FailureClass::Unreachable
+        | FailureClass::Untrusted
+        | FailureClass::CredentialRefused
+        | FailureClass::TimedOut
+        | FailureClass::Uncertain
+        | FailureClass::Broken => false,
+    };
+    match delivery.progress {
+        Progress::Accepted | Progress::Rejected => true,
+        Progress::Waiting => delivery.last_failure.as_ref().is_some_and(|failure| is_passed(failure.class)),
     }
 }

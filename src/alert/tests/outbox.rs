@@ -6,24 +6,29 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::at;
-use crate::alert::outbox::{Outbox, Settlement};
+use crate::alert::outbox::{Outbox, Settlement, UnsentKey};
+use crate::model::delivery::{DeliveryFailure, DeliveryResult, FailureClass, Progress, Unsent};
 use crate::model::incident::IncidentId;
-use crate::model::message::{Caveat, Delivery, DeliveryFailure, FailureClass, Message, MessageId, Receipt};
+use crate::model::message::{Caveat, Message, MessageId};
+use crate::model::outlet::Outlet;
 use crate::model::policy::Policy;
 use crate::model::reason::MessageReason::{self, Escalated, First, Repeated, Resolved};
 use crate::model::rule::{Level, RuleId};
 use crate::model::samples;
 use crate::model::time::Mono;
 
-fn delivery(incident: &str, number: u32, reason: MessageReason, level: Level) -> Delivery {
-    let mut delivery = samples::delivery(RuleId::F24, reason);
+const OPS: &str = "ops@example.org";
+const BOSS: &str = "boss@example.org";
+
+fn delivery(incident: &str, number: u32, reason: MessageReason, level: Level) -> Unsent {
+    let mut delivery = samples::unsent(RuleId::F24, reason);
     delivery.message.incident.id = IncidentId(incident.into());
     delivery.message.id = MessageId(format!("{incident}.{number}"));
     delivery.message.level = level;
     delivery
 }
 
-fn critical(incident: &str, number: u32) -> Delivery {
+fn critical(incident: &str, number: u32) -> Unsent {
     delivery(incident, number, if number == 0 { First } else { Escalated }, Level::Critical)
 }
 
@@ -37,19 +42,31 @@ fn owing(messages: &[(&str, u32)]) -> Outbox {
 }
 
 fn pop(outbox: &mut Outbox, now: Mono) -> Option<String> {
-    outbox.pop(&Policy::default(), now, |_| true, mark).map(|delivery| delivery.message.id.0)
+    outbox.pop(&Policy::default(), now, |_, _| true, mark).map(|delivery| delivery.message.id.0)
 }
 
 fn mark(message: &mut Message) {
     message.caveats.push(Caveat::NotStored);
 }
 
-fn settle(outbox: &mut Outbox, id: &str, receipt: Receipt, now: Mono) -> Settlement {
-    outbox.settle(&MessageId(id.into()), receipt, &Policy::default(), now)
+fn key(id: &str) -> UnsentKey {
+    UnsentKey { message: MessageId(id.into()), outlet: Outlet::Mail }
 }
 
-fn failure() -> DeliveryFailure {
-    DeliveryFailure { class: FailureClass::Connect, text: "connecting to relay: refused".into() }
+/// An attempt ends so for both recipients.
+fn settle(outbox: &mut Outbox, id: &str, result: &DeliveryResult, now: Mono) -> Settlement {
+    let results = [OPS, BOSS].map(|who| (who.to_owned(), result.clone()));
+    outbox.settle(&key(id), results.into(), &Policy::default(), now)
+}
+
+/// An attempt ends so for one recipient, and so for the other.
+fn settle_each(outbox: &mut Outbox, id: &str, results: &[(&str, DeliveryResult)], now: Mono) -> Settlement {
+    let results = results.iter().map(|(who, result)| ((*who).to_owned(), result.clone())).collect();
+    outbox.settle(&key(id), results, &Policy::default(), now)
+}
+
+fn failed(class: FailureClass) -> DeliveryResult {
+    DeliveryResult::Failed(DeliveryFailure { class, text: "the relay says no".into() })
 }
 
 #[test]
@@ -60,9 +77,9 @@ fn messages_of_one_incident_go_one_after_the_other_and_incidents_do_not_wait_for
     assert_eq!(pop(&mut outbox, now).as_deref(), Some("a.0"));
     assert_eq!(pop(&mut outbox, now).as_deref(), Some("b.0"));
     assert_eq!(pop(&mut outbox, now), None);
-    settle(&mut outbox, "a.0", Receipt::Retry(failure()), now);
+    settle(&mut outbox, "a.0", &failed(FailureClass::Unreachable), now);
     assert_eq!(pop(&mut outbox, now), None, "the second never overtakes the first");
-    settle(&mut outbox, "a.0", Receipt::Accepted, now);
+    settle(&mut outbox, "a.0", &DeliveryResult::Accepted, now);
     assert_eq!(pop(&mut outbox, now).as_deref(), Some("a.1"));
 }
 
@@ -72,10 +89,10 @@ fn the_delay_doubles_up_to_half_a_minute() {
     let mut now = at(0).mono;
     for seconds in [2, 4, 8, 16, 30, 30, 30] {
         assert!(pop(&mut outbox, now).is_some());
-        settle(&mut outbox, "a.0", Receipt::Retry(failure()), now);
+        settle(&mut outbox, "a.0", &failed(FailureClass::Unreachable), now);
 
         let due = now.plus(Duration::from_secs(seconds));
-        assert_eq!(outbox.next(&Policy::default(), |_| true), Some(due));
+        assert_eq!(outbox.next(&Policy::default(), |_, _| true), Some(due));
         assert_eq!(pop(&mut outbox, due.minus(Duration::from_millis(1))), None);
         now = due;
     }
@@ -86,9 +103,9 @@ fn what_was_rejected_waits_for_five_minutes_and_stays_owed() {
     let mut outbox = owing(&[("a", 0)]);
     pop(&mut outbox, at(0).mono);
 
-    let settled = settle(&mut outbox, "a.0", Receipt::Rejected(failure()), at(0).mono);
+    let settled = settle(&mut outbox, "a.0", &failed(FailureClass::Refused), at(0).mono);
 
-    assert!(matches!(settled, Settlement::Owed(delivery) if delivery.attempts == 1));
+    assert!(matches!(settled, Settlement::Owed(unsent) if unsent.attempts == 1));
     assert_eq!(pop(&mut outbox, at(299).mono), None);
     assert!(pop(&mut outbox, at(300).mono).is_some());
 }
@@ -98,10 +115,10 @@ fn what_the_old_relay_rejects_after_a_reload_is_tried_at_once_and_once() {
     let mut outbox = owing(&[("a", 0)]);
     pop(&mut outbox, at(0).mono);
     outbox.hurry(at(5).mono);
-    settle(&mut outbox, "a.0", Receipt::Rejected(failure()), at(10).mono);
+    settle(&mut outbox, "a.0", &failed(FailureClass::Refused), at(10).mono);
 
     assert!(pop(&mut outbox, at(10).mono).is_some());
-    settle(&mut outbox, "a.0", Receipt::Rejected(failure()), at(11).mono);
+    settle(&mut outbox, "a.0", &failed(FailureClass::Refused), at(11).mono);
     assert_eq!(pop(&mut outbox, at(310).mono), None);
 }
 
@@ -110,7 +127,7 @@ fn with_the_path_back_everything_that_waits_may_go_at_once() {
     let mut outbox = owing(&[("a", 0), ("b", 0)]);
     pop(&mut outbox, at(0).mono);
     pop(&mut outbox, at(0).mono);
-    settle(&mut outbox, "a.0", Receipt::Rejected(failure()), at(0).mono);
+    settle(&mut outbox, "a.0", &failed(FailureClass::Refused), at(0).mono);
 
     outbox.hurry(at(10).mono);
 
@@ -125,8 +142,9 @@ fn a_message_waits_for_its_persist_and_no_longer_than_promised() {
         outbox.owe(critical("a", 0), 7, at(2).mono, at(0).mono);
         outbox
     };
-    let caveats =
-        |outbox: &mut Outbox, now| outbox.pop(&Policy::default(), now, |_| true, mark).map(|sent| sent.message.caveats);
+    let caveats = |outbox: &mut Outbox, now| {
+        outbox.pop(&Policy::default(), now, |_, _| true, mark).map(|sent| sent.message.caveats)
+    };
 
     let mut early = owe();
     early.written(6, true, at(1).mono, mark);
@@ -139,13 +157,8 @@ fn a_message_waits_for_its_persist_and_no_longer_than_promised() {
     assert_eq!(caveats(&mut failed, at(1).mono), Some(vec![Caveat::NotStored]));
 
     let mut hung = owe();
-    assert_eq!(hung.next(&Policy::default(), |_| true), Some(at(2).mono));
+    assert_eq!(hung.next(&Policy::default(), |_, _| true), Some(at(2).mono));
     assert_eq!(caveats(&mut hung, at(2).mono), Some(vec![Caveat::NotStored]));
-}
-
-fn refused(class: FailureClass) -> Receipt {
-    let failure = DeliveryFailure { class, text: "the relay says no".into() };
-    if class == FailureClass::Temporary { Receipt::Retry(failure) } else { Receipt::Rejected(failure) }
 }
 
 #[test]
@@ -169,7 +182,7 @@ fn what_is_critical_goes_first_and_of_that_what_nobody_heard_of_whatever_came_be
 
     let mut order = Vec::new();
     while let Some(next) = pop(&mut outbox, now) {
-        settle(&mut outbox, &next, Receipt::Accepted, now);
+        settle(&mut outbox, &next, &DeliveryResult::Accepted, now);
         order.push(next);
     }
 
@@ -185,13 +198,13 @@ fn of_the_four_attempts_at_once_one_is_kept_for_what_is_critical() {
 
     let warned: Vec<_> = std::iter::from_fn(|| pop(&mut outbox, now)).collect();
     assert_eq!(warned, ["w0.0", "w1.0", "w2.0"]);
-    assert_eq!(outbox.next(&Policy::default(), |_| true), None, "the end of an attempt comes first");
+    assert_eq!(outbox.next(&Policy::default(), |_, _| true), None, "the end of an attempt comes first");
 
     outbox.restore(critical("late", 0), now);
     outbox.restore(critical("later", 0), now);
     assert_eq!(pop(&mut outbox, now).as_deref(), Some("late.0"), "it waits for none of the six before it");
     assert_eq!(pop(&mut outbox, now), None);
-    settle(&mut outbox, "w1.0", Receipt::Accepted, now);
+    settle(&mut outbox, "w1.0", &DeliveryResult::Accepted, now);
     assert_eq!(pop(&mut outbox, now).as_deref(), Some("later.0"));
 }
 
@@ -199,7 +212,7 @@ fn of_the_four_attempts_at_once_one_is_kept_for_what_is_critical() {
 fn a_refused_critical_holds_back_nothing_else() {
     let mut outbox = owing(&[("a", 0)]);
     pop(&mut outbox, at(0).mono);
-    settle(&mut outbox, "a.0", refused(FailureClass::Permanent), at(0).mono);
+    settle(&mut outbox, "a.0", &failed(FailureClass::Refused), at(0).mono);
 
     outbox.restore(delivery("w", 0, First, Level::Warning), at(1).mono);
 
@@ -211,26 +224,26 @@ fn what_is_refused_for_what_it_is_lets_the_rest_of_its_incident_pass_and_is_repl
     let mut outbox = owing(&[("a", 0), ("a", 1)]);
     assert_eq!(pop(&mut outbox, at(0).mono).as_deref(), Some("a.0"));
     assert_eq!(pop(&mut outbox, at(0).mono), None, "one after the other");
-    settle(&mut outbox, "a.0", refused(FailureClass::Permanent), at(0).mono);
+    settle(&mut outbox, "a.0", &failed(FailureClass::Refused), at(0).mono);
 
     assert_eq!(pop(&mut outbox, at(1).mono).as_deref(), Some("a.1"));
     assert_eq!(pop(&mut outbox, at(300).mono), None, "and again one after the other");
-    let settled = settle(&mut outbox, "a.1", Receipt::Accepted, at(301).mono);
+    let settled = settle(&mut outbox, "a.1", &DeliveryResult::Accepted, at(301).mono);
 
     let Settlement::Accepted { replaced, .. } = settled else { panic!("{settled:?}") };
-    assert_eq!(replaced, [MessageId("a.0".into())]);
+    assert_eq!(replaced, [key("a.0")]);
     assert_eq!(outbox.backlog(&Policy::default()).waiting, 0);
 }
 
 #[test]
 fn what_is_refused_with_everything_else_keeps_its_place() {
-    for class in [FailureClass::Auth, FailureClass::Tls, FailureClass::Connect] {
+    for class in [FailureClass::CredentialRefused, FailureClass::Untrusted, FailureClass::Unreachable] {
         let mut outbox = owing(&[("a", 0), ("a", 1)]);
         pop(&mut outbox, at(0).mono);
-        settle(&mut outbox, "a.0", refused(class), at(0).mono);
+        settle(&mut outbox, "a.0", &failed(class), at(0).mono);
 
         assert_eq!(pop(&mut outbox, at(1).mono), None, "{class:?}");
-        assert_eq!(pop(&mut outbox, at(300).mono).as_deref(), Some("a.0"), "{class:?}");
+        assert_eq!(pop(&mut outbox, at(30).mono).as_deref(), Some("a.0"), "{class:?}");
     }
 }
 
@@ -239,7 +252,7 @@ fn what_is_deferred_for_ever_lets_the_rest_of_its_incident_pass_after_five_minut
     let mut outbox = owing(&[("a", 0), ("a", 1)]);
     let passed = (0..600).find(|second| match pop(&mut outbox, at(*second).mono) {
         Some(id) if id == "a.0" => {
-            settle(&mut outbox, &id, refused(FailureClass::Temporary), at(*second).mono);
+            settle(&mut outbox, &id, &failed(FailureClass::Deferred), at(*second).mono);
             false
         }
         other => other.is_some(),
@@ -252,7 +265,7 @@ fn what_is_deferred_for_ever_lets_the_rest_of_its_incident_pass_after_five_minut
 fn what_may_not_go_holds_back_only_itself() {
     let mut outbox = owing(&[("a", 0), ("b", 0)]);
 
-    let sent = outbox.pop(&Policy::default(), at(0).mono, |message| message.incident.id.0 != "a", mark);
+    let sent = outbox.pop(&Policy::default(), at(0).mono, |_, message| message.incident.id.0 != "a", mark);
 
     assert_eq!(sent.map(|sent| sent.message.id.0).as_deref(), Some("b.0"));
 }
@@ -299,12 +312,12 @@ fn an_incident_is_untold_while_its_first_message_waits_and_none_is_under_way() {
 
     pop(&mut outbox, at(0).mono);
     assert!(!outbox.is_untold(&id), "the relay may have it already");
-    settle(&mut outbox, "a.0", Receipt::Retry(failure()), at(0).mono);
+    settle(&mut outbox, "a.0", &failed(FailureClass::Unreachable), at(0).mono);
     assert!(outbox.is_untold(&id));
-    settle(&mut outbox, "a.0", Receipt::Accepted, at(0).mono);
+    settle(&mut outbox, "a.0", &DeliveryResult::Accepted, at(0).mono);
     assert!(!outbox.is_untold(&id), "somebody knows");
     assert_eq!(outbox.owes(&id), 1);
-    assert_eq!(outbox.withdraw(&id), [MessageId("a.1".into())]);
+    assert_eq!(outbox.withdraw(&id), [key("a.1")]);
     assert_eq!(outbox.owes(&id), 0);
 }
 
@@ -317,8 +330,112 @@ fn the_age_of_critical_mail_is_that_of_the_oldest() {
     outbox.restore(critical("a", 0), at(2).mono);
     outbox.restore(critical("b", 0), at(3).mono);
     assert_eq!(outbox.oldest_critical(), Some(at(2).mono));
-    settle(&mut outbox, "a.0", Receipt::Accepted, at(4).mono);
+    settle(&mut outbox, "a.0", &DeliveryResult::Accepted, at(4).mono);
     assert_eq!(outbox.oldest_critical(), Some(at(3).mono));
+}
+
+/// One recipient has got it, the other is put off.
+fn put_off() -> [(&'static str, DeliveryResult); 2] {
+    [(OPS, DeliveryResult::Accepted), (BOSS, failed(FailureClass::Deferred))]
+}
+
+#[test]
+fn only_who_waits_is_asked_again_and_the_age_of_critical_mail_ends_when_somebody_knows() {
+    let mut outbox = owing(&[("a", 0)]);
+    assert!(pop(&mut outbox, at(0).mono).is_some());
+    settle(&mut outbox, "a.0", &failed(FailureClass::Deferred), at(0).mono);
+    assert_eq!(outbox.oldest_critical(), Some(at(0).mono), "nobody knows");
+    assert!(pop(&mut outbox, at(2).mono).is_some());
+    let settled = settle_each(&mut outbox, "a.0", &put_off(), at(2).mono);
+
+    let Settlement::Owed(unsent) = settled else { panic!("{settled:?}") };
+    let progress: Vec<_> = unsent.deliveries.values().map(|delivery| delivery.progress).collect();
+    assert_eq!(progress, [Progress::Waiting, Progress::Accepted]);
+    assert_eq!(outbox.oldest_critical(), None);
+    let asked = outbox.pop(&Policy::default(), at(60).mono, |_, _| true, mark).unwrap().recipients;
+    assert_eq!(asked, BTreeSet::from([BOSS.to_owned()]));
+    assert!(matches!(
+        settle_each(&mut outbox, "a.0", &[(BOSS, DeliveryResult::Accepted)], at(60).mono),
+        Settlement::Accepted { .. }
+    ));
+}
+
+#[test]
+fn whoever_is_put_off_for_a_day_costs_some_hundred_attempts_and_is_shown() {
+    let mut outbox = owing(&[("a", 0)]);
+    let mut attempts = 0;
+    let mut now = at(0).mono;
+    while now < at(86_400).mono {
+        assert!(pop(&mut outbox, now).is_some());
+        attempts += 1;
+        settle_each(&mut outbox, "a.0", &put_off()[usize::from(attempts > 1)..], now);
+        now = outbox.next(&Policy::default(), |_, _| true).unwrap();
+    }
+
+    assert!((100..130).contains(&attempts), "{attempts}");
+    let deferred = outbox.deferred();
+    assert_eq!(deferred.len(), 1);
+    assert_eq!((deferred[0].recipient.as_str(), deferred[0].waiting), (BOSS, 1));
+}
+
+#[test]
+fn refused_recipients_are_asked_again_together_and_only_when_nobody_else_is_left() {
+    let gone = || DeliveryResult::Rejected("550 gone".into());
+    let asked = |outbox: &mut Outbox, seconds: u64| -> Option<Vec<String>> {
+        let attempt = outbox.pop(&Policy::default(), at(seconds).mono, |_, _| true, mark)?;
+        Some(attempt.recipients.into_iter().collect())
+    };
+    let mut outbox = owing(&[("a", 0)]);
+    asked(&mut outbox, 0);
+    settle_each(&mut outbox, "a.0", &[(BOSS, gone()), (OPS, failed(FailureClass::Deferred))], at(0).mono);
+
+    assert_eq!(asked(&mut outbox, 2), Some(vec![OPS.to_owned()]));
+    settle_each(&mut outbox, "a.0", &[(OPS, gone())], at(2).mono);
+    assert_eq!(asked(&mut outbox, 301), None);
+    assert_eq!(asked(&mut outbox, 302), Some(vec![BOSS.to_owned(), OPS.to_owned()]));
+    let settled = settle_each(&mut outbox, "a.0", &[(OPS, DeliveryResult::Accepted), (BOSS, gone())], at(302).mono);
+    assert!(matches!(settled, Settlement::Accepted { .. }), "whoever is left is refused for good");
+}
+
+#[test]
+fn an_attempt_that_says_nothing_of_a_recipient_failed() {
+    let mut outbox = owing(&[("a", 0)]);
+    pop(&mut outbox, at(0).mono);
+
+    settle_each(&mut outbox, "a.0", &[], at(0).mono);
+
+    assert_eq!(outbox.next(&Policy::default(), |_, _| true), Some(at(2).mono), "it is not tried without a pause");
+    assert_eq!(outbox.backlog(&Policy::default()).last_failure.unwrap().class, FailureClass::Broken);
+}
+
+#[test]
+fn what_may_have_been_accepted_is_not_replaced_by_another_message() {
+    let mut outbox = owing(&[("a", 0)]);
+    pop(&mut outbox, at(0).mono);
+
+    settle(&mut outbox, "a.0", &failed(FailureClass::Uncertain), at(0).mono);
+
+    assert!(!outbox.is_untold(&IncidentId("a".into())));
+}
+
+#[test]
+fn other_recipients_after_a_reload_get_what_is_owed_and_who_has_it_is_not_asked_again() {
+    let late = "late@example.org".to_owned();
+    let mut outbox = owing(&[("a", 0), ("b", 0)]);
+    pop(&mut outbox, at(0).mono);
+    settle_each(&mut outbox, "a.0", &put_off(), at(0).mono);
+
+    let readdressed = outbox.readdress(|_, _| BTreeSet::from([late.clone()]), at(10).mono);
+
+    assert_eq!(readdressed.owed.len(), 2);
+    let asked =
+        |outbox: &mut Outbox| outbox.pop(&Policy::default(), at(10).mono, |_, _| true, mark).unwrap().recipients;
+    assert_eq!(asked(&mut outbox), BTreeSet::from([late.clone()]));
+    settle_each(&mut outbox, "a.0", &[(&late, failed(FailureClass::Deferred))], at(10).mono);
+    let readdressed = outbox.readdress(|_, _| BTreeSet::from([OPS.to_owned()]), at(11).mono);
+    let done: Vec<_> = readdressed.done.iter().map(|unsent| unsent.message.id.0.as_str()).collect();
+    assert_eq!(done, ["a.0"], "who is left has got it");
+    assert_eq!(outbox.backlog(&Policy::default()).waiting, 1);
 }
 
 #[derive(Debug, Clone)]
@@ -364,7 +481,7 @@ proptest! {
                 }
                 Act::Written(works) => outbox.written(u64::from(sequence), works, now, mark),
                 Act::Pop => {
-                    if let Some(sent) = outbox.pop(&Policy::default(), now, |_| true, mark) {
+                    if let Some(sent) = outbox.pop(&Policy::default(), now, |_, _| true, mark) {
                         let Message { id, incident, .. } = sent.message;
                         prop_assert_eq!(known[&incident.id.0].first(), Some(&id.0), "the oldest of its incident");
                         prop_assert!(under_way.insert(id.0), "sent twice at a time");
@@ -373,9 +490,13 @@ proptest! {
                 Act::Settle(pick, how) => {
                     let Some(id) = under_way.iter().nth(usize::from(pick)).cloned() else { continue };
                     under_way.remove(&id);
-                    let receipt = [Receipt::Accepted, Receipt::Retry(failure()), Receipt::Rejected(failure())];
+                    let how_it_ends = [
+                        DeliveryResult::Accepted,
+                        failed(FailureClass::Unreachable),
+                        failed(FailureClass::CredentialRefused),
+                    ];
                     let is_known = known.values().flatten().any(|owed| *owed == id);
-                    let settled = settle(&mut outbox, &id, receipt[usize::from(how)].clone(), now);
+                    let settled = settle(&mut outbox, &id, &how_it_ends[usize::from(how)], now);
                     prop_assert_eq!(settled == Settlement::Unknown, !is_known, "only what was withdrawn is unknown");
                     if how == 0 {
                         known.values_mut().for_each(|owed| owed.retain(|owed| *owed != id));
@@ -384,18 +505,18 @@ proptest! {
                 Act::Withdraw(incident) => {
                     let withdrawn = outbox.withdraw(&IncidentId(format!("i{incident}")));
                     let expected = known.remove(&format!("i{incident}")).unwrap_or_default();
-                    prop_assert_eq!(withdrawn.into_iter().map(|id| id.0).collect::<Vec<_>>(), expected);
+                    prop_assert_eq!(withdrawn.into_iter().map(|key| key.message.0).collect::<Vec<_>>(), expected);
                 }
                 Act::Hurry => outbox.hurry(now),
             }
             prop_assert_eq!(outbox.backlog(&Policy::default()).waiting, known.values().map(Vec::len).sum::<usize>());
         }
-        under_way.iter().for_each(|id| drop(settle(&mut outbox, id, Receipt::Retry(failure()), at(second).mono)));
+        under_way.iter().for_each(|id| drop(settle(&mut outbox, id, &failed(FailureClass::Unreachable), at(second).mono)));
 
         // Whatever is still owed goes out in the end.
-        while let Some(next) = outbox.next(&Policy::default(), |_| true) {
+        while let Some(next) = outbox.next(&Policy::default(), |_, _| true) {
             let id = pop(&mut outbox, next).unwrap();
-            settle(&mut outbox, &id, Receipt::Accepted, next);
+            settle(&mut outbox, &id, &DeliveryResult::Accepted, next);
             known.values_mut().for_each(|owed| owed.retain(|owed| *owed != id));
         }
         prop_assert_eq!(known.values().flatten().count(), 0);

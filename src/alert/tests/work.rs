@@ -6,10 +6,12 @@ use super::{at, finding};
 use crate::alert::group::Incidents;
 use crate::alert::index::WALKED;
 use crate::alert::lifecycle::Lifecycle;
-use crate::alert::outbox::Outbox;
+use crate::alert::outbox::{Outbox, UnsentKey};
 use crate::alert::relations::{Near, Relations, RuleScope};
+use crate::model::delivery::DeliveryResult;
 use crate::model::incident::{Alarm, IncidentId};
-use crate::model::message::{MessageId, Receipt};
+use crate::model::message::{Message, MessageId};
+use crate::model::outlet::Outlet;
 use crate::model::policy::Policy;
 use crate::model::reason::MessageReason;
 use crate::model::rule::Level;
@@ -164,20 +166,22 @@ fn a_full_outbox_is_emptied_in_steps_in_proportion() {
         let mut outbox = Outbox::default();
         for at_incident in 0..n {
             for number in 0..2 {
-                let mut delivery = samples::delivery(F24, MessageReason::First);
+                let mut delivery = samples::unsent(F24, MessageReason::First);
                 delivery.message.incident.id = IncidentId(format!("i{at_incident:04}"));
                 delivery.message.id = MessageId(format!("i{at_incident:04}.{number}"));
                 outbox.restore(delivery, at(0).mono);
             }
         }
-        let may_go = |_: &crate::model::message::Message| {
+        let may_go = |_: &Outlet, _: &Message| {
             tries.set(tries.get() + 1);
             true
         };
         while let Some(sent) = outbox.pop(&policy, at(1).mono, may_go, |_| ()) {
             let next = outbox.next(&policy, may_go);
             assert!(next.is_none_or(|next| next <= at(1).mono));
-            outbox.settle(&sent.message.id, Receipt::Accepted, &policy, at(1).mono);
+            let results = sent.recipients.into_iter().map(|who| (who, DeliveryResult::Accepted)).collect();
+            let key = UnsentKey { message: sent.message.id, outlet: sent.outlet };
+            outbox.settle(&key, results, &policy, at(1).mono);
         }
         assert_eq!(outbox.backlog(&policy).waiting, 0);
         tries.get()

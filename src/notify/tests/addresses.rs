@@ -1,9 +1,9 @@
 //! Claims about a relay's name with several addresses.
 
 use super::relay::{Act, At, Relay, certificate};
-use super::{AMPLE, SHORT, delivery, email, failed, only_at};
+use super::{AMPLE, SHORT, delivery, email, failed, only_at, overall};
 use crate::config::settings::{MailTls, Source};
-use crate::model::message::{FailureClass, Receipt};
+use crate::model::delivery::{DeliveryResult, FailureClass};
 use crate::model::reason::MessageReason;
 
 /// What the machine at the first address does, so that the next one is worth a try.
@@ -32,9 +32,9 @@ async fn the_next_address_is_tried_when_the_machine_at_the_first_lets_us_down() 
         let second = Relay::start_as(tls, identity, |_, _| Act::AsUsual).await;
         let email = email(&second.settings()).at(vec![first.address, second.address]).with_step(SHORT);
 
-        let receipt = email.deliver(&delivery(MessageReason::First), AMPLE).await.0;
+        let receipt = overall(email.deliver(&delivery(MessageReason::First), AMPLE).await);
 
-        assert_eq!(receipt, Receipt::Accepted, "{tls:?} {at:?} {act:?}");
+        assert_eq!(receipt, DeliveryResult::Accepted, "{tls:?} {at:?} {act:?}");
         assert_eq!(second.only().to.len(), 2);
         assert!(first.taken.lock().unwrap().is_empty());
     }
@@ -47,7 +47,7 @@ async fn the_next_address_is_tried_when_the_first_shows_a_certificate_nobody_vou
         let second = Relay::start(tls, |_, _| Act::AsUsual).await;
         let email = email(&second.settings()).at(vec![first.address, second.address]);
 
-        assert_eq!(email.deliver(&delivery(MessageReason::First), AMPLE).await.0, Receipt::Accepted);
+        assert_eq!(overall(email.deliver(&delivery(MessageReason::First), AMPLE).await), DeliveryResult::Accepted);
         assert_eq!(second.only().to.len(), 2);
     }
 }
@@ -67,7 +67,7 @@ async fn the_answer_of_a_relay_that_lets_us_in_is_its_answer() {
         let second = Relay::start(MailTls::Plain, |_, _| Act::AsUsual).await;
         let email = email(&second.settings()).at(vec![first.address, second.address]);
 
-        failed(email.deliver(&delivery(MessageReason::First), AMPLE).await.0);
+        failed(overall(email.deliver(&delivery(MessageReason::First), AMPLE).await));
 
         assert!(second.taken.lock().unwrap().is_empty(), "{at:?} {act:?}");
     }
@@ -84,22 +84,22 @@ async fn a_password_that_one_address_refuses_is_not_shown_to_the_next() {
     settings.login = Some(crate::config::settings::Login { username: "ops".into(), password });
     let email = email(&settings).at(vec![first.address, second.address]);
 
-    let (failure, _) = failed(email.deliver(&delivery(MessageReason::First), AMPLE).await.0);
+    let (failure, _) = failed(overall(email.deliver(&delivery(MessageReason::First), AMPLE).await));
 
-    assert_eq!(failure.class, FailureClass::Auth);
+    assert_eq!(failure.class, FailureClass::CredentialRefused);
     assert!(second.taken.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn refused_for_good_is_only_what_every_address_refuses_for_good() {
     for (second, for_good, class) in
-        [("554 5.7.1 nor here", true, FailureClass::Permanent), ("421 4.7.0 later", false, FailureClass::Temporary)]
+        [("554 5.7.1 nor here", true, FailureClass::Refused), ("421 4.7.0 later", false, FailureClass::Deferred)]
     {
         let first = Relay::start(MailTls::Plain, only_at(At::Greeting, Act::Reply("554 5.7.1 not here"))).await;
         let second = Relay::start(MailTls::Plain, only_at(At::Greeting, Act::Reply(second))).await;
         let email = email(&second.settings()).at(vec![first.address, second.address]);
 
-        let (failure, is_for_good) = failed(email.deliver(&delivery(MessageReason::First), AMPLE).await.0);
+        let (failure, is_for_good) = failed(overall(email.deliver(&delivery(MessageReason::First), AMPLE).await));
 
         assert_eq!((failure.class, is_for_good), (class, for_good), "{}", failure.text);
         assert!(failure.text.contains("554 5.7.1 not here; connecting to the relay"), "{}", failure.text);

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader
 use tokio::net::TcpListener;
 
 use crate::config::settings::{self, Source};
-use crate::model::message::FailureClass;
+use crate::model::delivery::FailureClass;
 use crate::notify::heartbeat::Heartbeat;
 use crate::notify::tests::relay::certificate;
 
@@ -87,9 +87,9 @@ async fn only_a_2xx_is_a_beat() {
     for (status, class) in [
         ("200 OK", None),
         ("204 No Content", None),
-        ("404 Not Found", Some(FailureClass::Permanent)),
-        ("403 Forbidden", Some(FailureClass::Auth)),
-        ("503 Busy", Some(FailureClass::Temporary)),
+        ("404 Not Found", Some(FailureClass::Refused)),
+        ("403 Forbidden", Some(FailureClass::CredentialRefused)),
+        ("503 Busy", Some(FailureClass::Deferred)),
     ] {
         let (address, _) = receiver(None, move |_, _| Some(status.into())).await;
 
@@ -107,7 +107,7 @@ async fn a_stalled_receiver_costs_the_deadline_and_no_more() {
 
     let failure = heartbeat.beat().await.unwrap_err();
 
-    assert_eq!(failure.class, FailureClass::Timeout);
+    assert_eq!(failure.class, FailureClass::TimedOut);
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_flood_of_interim_answers_is_cut_off_long_before_the_deadline() {
 
     let failure = heartbeat.beat().await.unwrap_err();
 
-    assert_eq!(failure.class, FailureClass::Other);
+    assert_eq!(failure.class, FailureClass::Broken);
     assert!(failure.text.ends_with("sends more than any answer needs"), "{}", failure.text);
 }
 
@@ -139,7 +139,7 @@ async fn redirects_lead_to_the_same_host_only() {
     let circle = heartbeat(&format!("http://{address}/loop"), None).beat().await;
 
     assert_eq!(home, Ok(()));
-    assert_eq!(away.unwrap_err().class, FailureClass::Permanent);
+    assert_eq!(away.unwrap_err().class, FailureClass::Refused);
     assert!(circle.is_err());
     assert!(asked_other.lock().unwrap().is_empty());
     assert_eq!(asked.lock().unwrap().iter().filter(|path| *path == "/loop").count(), 4);
@@ -158,7 +158,7 @@ async fn the_ca_is_read_anew_when_it_changes() {
     let wrong = heartbeat.beat().await;
     std::fs::write(&ca, right).unwrap();
 
-    assert_eq!(wrong.unwrap_err().class, FailureClass::Tls);
+    assert_eq!(wrong.unwrap_err().class, FailureClass::Untrusted);
     assert_eq!(heartbeat.beat().await, Ok(()));
 }
 

@@ -16,7 +16,7 @@ use mail_parser::{HeaderValue, MessageParser};
 use self::relay::{Act, At, Relay};
 use super::email::Email;
 use crate::config::settings::{Login, Mail, MailTls, Source};
-use crate::model::message::{Delivery, DeliveryFailure, FailureClass, Receipt};
+use crate::model::delivery::{Attempt, DeliveryFailure, DeliveryResult, FailureClass, Receipt};
 use crate::model::reason::MessageReason;
 use crate::model::rule::RuleId;
 use crate::model::samples;
@@ -30,28 +30,38 @@ const AMPLE: Duration = Duration::from_secs(30);
 /// Short enough to see deadlines pass.
 const SHORT: Duration = Duration::from_millis(300);
 
-fn delivery(reason: MessageReason) -> Delivery {
-    samples::delivery(RuleId::F24, reason)
+fn delivery(reason: MessageReason) -> Attempt {
+    samples::attempt(RuleId::F24, reason)
 }
 
 fn email(settings: &Mail) -> Email {
     Email::new(settings, "bastion-1.example").unwrap()
 }
 
-async fn deliver(settings: &Mail) -> Receipt {
+async fn deliver(settings: &Mail) -> DeliveryResult {
     tried(&email(settings), &delivery(MessageReason::First)).await
 }
 
-async fn tried(email: &Email, delivery: &Delivery) -> Receipt {
-    email.deliver(delivery, AMPLE).await.0
+async fn tried(email: &Email, delivery: &Attempt) -> DeliveryResult {
+    overall(email.deliver(delivery, AMPLE).await)
 }
 
-/// The failure of a receipt, and whether it is for good.
-fn failed(receipt: Receipt) -> (DeliveryFailure, bool) {
-    match receipt {
-        Receipt::Accepted => panic!("accepted"),
-        Receipt::Retry(failure) => (failure, false),
-        Receipt::Rejected(failure) => (failure, true),
+/// How an attempt ended: for the first recipient who did not get the message, if there is one.
+fn overall(receipts: Vec<Receipt>) -> DeliveryResult {
+    assert!(!receipts.is_empty());
+    let mut results = receipts.into_iter().map(|receipt| receipt.result);
+    results.find(|result| *result != DeliveryResult::Accepted).unwrap_or(DeliveryResult::Accepted)
+}
+
+/// How a delivery failed, and whether that is for good.
+fn failed(result: DeliveryResult) -> (DeliveryFailure, bool) {
+    match result {
+        DeliveryResult::Accepted => panic!("accepted"),
+        DeliveryResult::Failed(failure) => {
+            let is_for_good = failure.class == FailureClass::Refused;
+            (failure, is_for_good)
+        }
+        DeliveryResult::Rejected(text) => (DeliveryFailure { class: FailureClass::Refused, text }, true),
     }
 }
 
@@ -80,9 +90,9 @@ async fn an_accepted_mail_is_complete_in_both_parts_over_every_protection() {
         let relay = Relay::start(tls, |_, _| Act::AsUsual).await;
         let delivery = delivery(MessageReason::First);
 
-        let receipt = email(&relay.settings()).deliver(&delivery, AMPLE).await.0;
+        let receipt = overall(email(&relay.settings()).deliver(&delivery, AMPLE).await);
 
-        assert_eq!(receipt, Receipt::Accepted);
+        assert_eq!(receipt, DeliveryResult::Accepted);
         let taken = relay.only();
         assert_eq!(taken.is_encrypted, tls != MailTls::Plain);
         assert_eq!((taken.hello.as_str(), taken.from.as_str()), ("bastion-1.example", "vedette@bastion.example"));
@@ -103,7 +113,7 @@ async fn headers_let_machines_sort_and_programs_thread() {
     let (first, last) = (delivery(MessageReason::First), delivery(MessageReason::Resolved));
 
     for delivery in [&first, &last, &last] {
-        assert_eq!(email.deliver(delivery, AMPLE).await.0, Receipt::Accepted);
+        assert_eq!(overall(email.deliver(delivery, AMPLE).await), DeliveryResult::Accepted);
     }
 
     let taken = relay.taken.lock().unwrap().clone();
@@ -167,7 +177,7 @@ async fn a_mail_goes_out_while_the_files_it_needs_cannot_be_read() {
         let _hanging = hangs.then(|| email.with_a_hung_disk());
         let receipt = tried(&email, &delivery(MessageReason::First)).await;
 
-        assert_eq!(receipt, Receipt::Accepted, "hangs: {hangs}");
+        assert_eq!(receipt, DeliveryResult::Accepted, "hangs: {hangs}");
         assert_eq!(relay.only().login.as_deref(), Some("vedette secret"));
     }
 }
@@ -193,10 +203,11 @@ async fn a_stall_at_any_step_ends_at_its_deadline() {
         let email = email(&settings).with_step(SHORT);
         let delivery = delivery(MessageReason::First);
 
-        let receipt = tokio::time::timeout(AMPLE, email.deliver(&delivery, AMPLE)).await.unwrap().0;
+        let receipt = tokio::time::timeout(AMPLE, tried(&email, &delivery)).await.unwrap();
 
         let (failure, is_for_good) = failed(receipt);
-        assert_eq!((failure.class, is_for_good), (FailureClass::Timeout, false), "{at:?}: {}", failure.text);
+        let class = if at == At::Content { FailureClass::Uncertain } else { FailureClass::TimedOut };
+        assert_eq!((failure.class, is_for_good), (class, false), "{at:?}: {}", failure.text);
         assert!(relay.taken.lock().unwrap().is_empty());
     }
 }
@@ -204,20 +215,23 @@ async fn a_stall_at_any_step_ends_at_its_deadline() {
 #[tokio::test]
 async fn a_line_without_an_end_is_cut_off_over_every_protection() {
     for tls in ALL_TLS {
-        let text = check(tls, only_at(At::Greeting, Act::Flood), FailureClass::Other, false).await;
+        let text = check(tls, only_at(At::Greeting, Act::Flood), FailureClass::Broken, false).await;
 
         assert!(text.ends_with("the peer sends more than any answer needs"), "{text}");
     }
 }
 
 #[tokio::test]
-async fn the_whole_talk_has_a_deadline_of_its_own() {
-    let relay = Relay::start(MailTls::Plain, only_at(At::Content, Act::Stall)).await;
+async fn the_whole_talk_has_a_deadline_of_its_own_and_it_is_known_whether_the_relay_may_have_it() {
+    for (at, class) in [(At::Content, FailureClass::Uncertain), (At::Data, FailureClass::TimedOut)] {
+        let relay = Relay::start(MailTls::Plain, only_at(at, Act::Stall)).await;
 
-    let (failure, _) = failed(email(&relay.settings()).deliver(&delivery(MessageReason::First), SHORT).await.0);
+        let receipts = email(&relay.settings()).deliver(&delivery(MessageReason::First), SHORT).await;
 
-    assert_eq!(failure.class, FailureClass::Timeout);
-    assert_eq!(failure.text, "the whole talk with the relay: not done within 300ms");
+        let (failure, _) = failed(overall(receipts));
+        assert_eq!(failure.class, class, "{at:?}");
+        assert_eq!(failure.text, "the whole talk with the relay: not done within 300ms");
+    }
 }
 
 #[tokio::test]
@@ -225,32 +239,33 @@ async fn a_stall_after_acceptance_is_still_acceptance() {
     for act in [Act::Stall, Act::Cut] {
         let relay = Relay::start(MailTls::Plain, only_at(At::Quit, act)).await;
 
-        assert_eq!(deliver(&relay.settings()).await, Receipt::Accepted);
+        assert_eq!(deliver(&relay.settings()).await, DeliveryResult::Accepted);
     }
 }
 
 #[tokio::test]
 async fn refusals_for_now_are_tried_again_and_refusals_for_good_are_not() {
-    use FailureClass::{Auth, Permanent, Temporary, Tls};
+    use FailureClass::{Deferred, Refused, Untrusted};
     let plain = MailTls::Plain;
-    let text = check(plain, only_at(At::Content, Act::Reply("451 4.7.1 try later")), Temporary, false).await;
+    let text = check(plain, only_at(At::Content, Act::Reply("451 4.7.1 try later")), Deferred, false).await;
     assert_eq!(text, "handing over the message: 451 4.7.1 try later");
-    check(plain, only_at(At::Greeting, Act::Reply("421 too busy")), Temporary, false).await;
-    check(plain, only_at(At::Greeting, Act::Reply("554 not you")), Permanent, true).await;
-    check(plain, only_at(At::Mail, Act::Reply("452 full")), Temporary, false).await;
-    check(plain, only_at(At::Mail, Act::Reply("550 no")), Permanent, true).await;
-    check(plain, only_at(At::Mail, Act::Reply("530 5.7.0 login first")), Auth, true).await;
-    check(plain, only_at(At::Data, Act::Reply("554 no")), Permanent, true).await;
-    let text = check(plain, only_at(At::Content, Act::Reply("550-spam\r\n550 really")), Permanent, true).await;
+    check(plain, only_at(At::Greeting, Act::Reply("421 too busy")), Deferred, false).await;
+    check(plain, only_at(At::Greeting, Act::Reply("554 not you")), Refused, true).await;
+    check(plain, only_at(At::Mail, Act::Reply("452 full")), Deferred, false).await;
+    check(plain, only_at(At::Mail, Act::Reply("550 no")), Refused, true).await;
+    check(plain, only_at(At::Mail, Act::Reply("530 5.7.0 login first")), Refused, true).await;
+    check(plain, only_at(At::Data, Act::Reply("554 no")), Refused, true).await;
+    let text = check(plain, only_at(At::Content, Act::Reply("550-spam\r\n550 really")), Refused, true).await;
     assert_eq!(text, "handing over the message: 550 spam really");
-    check(plain, only_at(At::Rcpt, Act::Reply("550 5.1.1 no such user")), Permanent, true).await;
-    check(MailTls::StartTls, only_at(At::StartTls, Act::Reply("454 no TLS today")), Tls, false).await;
+    check(plain, only_at(At::Rcpt, Act::Reply("550 5.1.1 no such user")), Refused, true).await;
+    check(MailTls::StartTls, only_at(At::StartTls, Act::Reply("454 no TLS today")), Untrusted, false).await;
 }
 
 #[tokio::test]
 async fn a_cut_before_the_final_word_is_tried_again() {
     for at in [At::Content, At::Data, At::Rcpt, At::Mail] {
-        let text = check(MailTls::Plain, only_at(at, Act::Cut), FailureClass::Other, false).await;
+        let class = if at == At::Content { FailureClass::Uncertain } else { FailureClass::Broken };
+        let text = check(MailTls::Plain, only_at(at, Act::Cut), class, false).await;
         assert!(text.contains("hung up"), "{text}");
     }
 }
@@ -264,15 +279,15 @@ async fn tls_trouble_is_named_as_such() {
 
         let (failure, is_for_good) = failed(deliver(&settings).await);
 
-        assert_eq!((failure.class, is_for_good), (FailureClass::Tls, false), "{}", failure.text);
+        assert_eq!((failure.class, is_for_good), (FailureClass::Untrusted, false), "{}", failure.text);
         assert!(failure.text.contains("invalid peer certificate"), "{}", failure.text);
     }
-    check(MailTls::StartTls, only_at(At::Handshake, Act::Cut), FailureClass::Tls, false).await;
+    check(MailTls::StartTls, only_at(At::Handshake, Act::Cut), FailureClass::Untrusted, false).await;
     let relay = Relay::start(MailTls::Plain, |_, _| Act::AsUsual).await;
     let mut settings = relay.settings();
     settings.tls = MailTls::StartTls;
     let (failure, _) = failed(deliver(&settings).await);
-    assert_eq!(failure.class, FailureClass::Tls, "mail must not go out unprotected: {}", failure.text);
+    assert_eq!(failure.class, FailureClass::Untrusted, "mail must not go out unprotected: {}", failure.text);
     assert!(relay.taken.lock().unwrap().is_empty());
 }
 
@@ -281,12 +296,12 @@ async fn a_missing_ca_or_password_is_an_answer() {
     let relay = Relay::start(MailTls::StartTls, |_, _| Act::AsUsual).await;
     let mut settings = relay.settings();
     settings.ca = Some(Source::File("/nowhere/ca.pem".into()));
-    assert_eq!(failed(deliver(&settings).await).0.class, FailureClass::Tls);
+    assert_eq!(failed(deliver(&settings).await).0.class, FailureClass::Untrusted);
 
     settings.ca = relay.settings().ca;
     settings.login = Some(Login { username: "vedette".into(), password: Source::Credential("absent".into()) });
     let (failure, is_for_good) = failed(deliver(&settings).await);
-    assert_eq!((failure.class, is_for_good), (FailureClass::Auth, false));
+    assert_eq!((failure.class, is_for_good), (FailureClass::CredentialRefused, false));
 }
 
 #[tokio::test]
@@ -299,7 +314,7 @@ async fn a_closed_port_is_no_connection() {
 
     let (failure, is_for_good) = failed(deliver(&settings).await);
 
-    assert_eq!((failure.class, is_for_good), (FailureClass::Connect, false));
+    assert_eq!((failure.class, is_for_good), (FailureClass::Unreachable, false));
     assert!(failure.text.contains("refused"), "{}", failure.text);
 }
 
@@ -316,7 +331,7 @@ async fn a_wrong_password_is_told_without_it() {
 
     let (failure, is_for_good) = failed(deliver(&settings).await);
 
-    assert_eq!((failure.class, is_for_good), (FailureClass::Auth, false));
+    assert_eq!((failure.class, is_for_good), (FailureClass::CredentialRefused, false));
     assert!(!failure.text.contains("hunter2"), "{}", failure.text);
 }
 
@@ -339,13 +354,13 @@ async fn a_refused_password_is_not_shown_again_and_the_rotated_one_is_at_once() 
     let delivery = delivery(MessageReason::First);
 
     for _ in 0..3 {
-        let (failure, is_for_good) = failed(email.deliver(&delivery, AMPLE).await.0);
-        assert_eq!((failure.class, is_for_good), (FailureClass::Auth, false), "{}", failure.text);
+        let (failure, is_for_good) = failed(overall(email.deliver(&delivery, AMPLE).await));
+        assert_eq!((failure.class, is_for_good), (FailureClass::CredentialRefused, false), "{}", failure.text);
     }
     assert_eq!(logins.load(Ordering::SeqCst), 1);
     relay.file("password", "new");
 
-    assert_eq!(email.deliver(&delivery, AMPLE).await.0, Receipt::Accepted);
+    assert_eq!(overall(email.deliver(&delivery, AMPLE).await), DeliveryResult::Accepted);
     assert_eq!(relay.only().login.as_deref(), Some("vedette new"));
 }
 
@@ -365,7 +380,7 @@ async fn an_odd_vantage_name_does_not_break_the_greeting() {
 
     let email = Email::new(&relay.settings(), "my bastion\r\nMAIL FROM:<x>").unwrap();
 
-    assert_eq!(email.deliver(&delivery(MessageReason::First), AMPLE).await.0, Receipt::Accepted);
+    assert_eq!(overall(email.deliver(&delivery(MessageReason::First), AMPLE).await), DeliveryResult::Accepted);
     assert_eq!(relay.only().hello, "[127.0.0.1]");
 }
 

@@ -1,9 +1,9 @@
 //! Claims about replies: the code decides, the text is for people.
 
 use super::relay::{Act, At, Relay};
-use super::{AMPLE, check, deliver, delivery, email, failed, only_at};
+use super::{AMPLE, check, deliver, delivery, email, failed, only_at, overall};
 use crate::config::settings::{Login, MailTls, Source};
-use crate::model::message::{FailureClass, Receipt};
+use crate::model::delivery::{DeliveryResult, FailureClass};
 use crate::model::reason::MessageReason;
 
 /// Yes to every step, in the letters of other countries, without any, over several lines, and with noise around it.
@@ -43,7 +43,7 @@ async fn a_relay_that_says_yes_is_believed_whatever_its_words_are() {
         for bytes in answers {
             let relay = Relay::start(MailTls::Plain, only_at(at, Act::ByteQueue(bytes))).await;
 
-            assert_eq!(deliver(&relay.settings()).await, Receipt::Accepted, "{at:?}: {bytes:?}");
+            assert_eq!(deliver(&relay.settings()).await, DeliveryResult::Accepted, "{at:?}: {bytes:?}");
             assert_eq!(relay.only().to.len(), 2);
         }
     }
@@ -52,12 +52,12 @@ async fn a_relay_that_says_yes_is_believed_whatever_its_words_are() {
 #[tokio::test]
 async fn a_relay_that_says_no_is_believed_and_its_code_told() {
     for (at, bytes, class, for_good, told) in [
-        (At::Rcpt, &b"550 \xd3\xc3\xbb\xa7\xb2\xbb\xb4\xe6\xd4\xda\r\n"[..], FailureClass::Permanent, true, "550"),
-        (At::Mail, b"553\r\n", FailureClass::Permanent, true, "553"),
-        (At::Content, b"451 sp\xe4ter\r\n", FailureClass::Temporary, false, "451"),
-        (At::Content, b"250-looks good\r\n554 no\r\n", FailureClass::Permanent, true, "554"),
-        (At::Content, b"354 go on\r\n", FailureClass::Other, false, "354"),
-        (At::Data, b"250 fine\r\n", FailureClass::Other, false, "250 fine"),
+        (At::Rcpt, &b"550 \xd3\xc3\xbb\xa7\xb2\xbb\xb4\xe6\xd4\xda\r\n"[..], FailureClass::Refused, true, "550"),
+        (At::Mail, b"553\r\n", FailureClass::Refused, true, "553"),
+        (At::Content, b"451 sp\xe4ter\r\n", FailureClass::Deferred, false, "451"),
+        (At::Content, b"250-looks good\r\n554 no\r\n", FailureClass::Refused, true, "554"),
+        (At::Content, b"354 go on\r\n", FailureClass::Broken, false, "354"),
+        (At::Data, b"250 fine\r\n", FailureClass::Broken, false, "250 fine"),
     ] {
         let relay = Relay::start(MailTls::Plain, only_at(at, Act::ByteQueue(bytes))).await;
 
@@ -83,7 +83,7 @@ async fn the_order_of_the_login_questions_counts_and_not_their_words() {
         let mut settings = relay.settings();
         settings.login = Some(Login { username: "ops".into(), password: Source::File(relay.file("word", "secret")) });
 
-        assert_eq!(deliver(&settings).await, Receipt::Accepted, "{question:?}");
+        assert_eq!(deliver(&settings).await, DeliveryResult::Accepted, "{question:?}");
         assert_eq!(relay.only().login.as_deref(), Some("ops secret"));
     }
 }
@@ -103,7 +103,10 @@ async fn a_relay_that_asks_on_after_a_complete_login_gets_it_once_more() {
 
     let (failure, _) = failed(deliver(&settings).await);
 
-    assert_eq!((failure.class, failure.text.as_str()), (FailureClass::Auth, "logging in: 535 login rejected"));
+    assert_eq!(
+        (failure.class, failure.text.as_str()),
+        (FailureClass::CredentialRefused, "logging in: 535 login rejected")
+    );
 }
 
 #[tokio::test]
@@ -128,7 +131,7 @@ async fn a_login_that_nobody_offers_is_told_as_such() {
 
     let (failure, is_for_good) = failed(deliver(&settings).await);
 
-    assert_eq!((failure.class, is_for_good), (FailureClass::Auth, false));
+    assert_eq!((failure.class, is_for_good), (FailureClass::CredentialRefused, false));
     assert!(failure.text.contains("offers no login"), "{}", failure.text);
 }
 
@@ -143,7 +146,7 @@ async fn an_answer_that_came_before_its_question_is_none() {
     })
     .await;
 
-    let (failure, _) = failed(email(&relay.settings()).deliver(&delivery(MessageReason::First), AMPLE).await.0);
+    let (failure, _) = failed(overall(email(&relay.settings()).deliver(&delivery(MessageReason::First), AMPLE).await));
 
     assert_eq!(failure.text, "handing over the message: 451 disk full");
 }
@@ -152,7 +155,7 @@ async fn an_answer_that_came_before_its_question_is_none() {
 async fn what_somebody_says_before_tls_is_not_heard_behind_it() {
     let injected = Act::ByteQueue(b"220 go ahead\r\n250-evil\r\n250 AUTH PLAIN\r\n");
 
-    let text = check(MailTls::StartTls, only_at(At::StartTls, injected), FailureClass::Tls, false).await;
+    let text = check(MailTls::StartTls, only_at(At::StartTls, injected), FailureClass::Untrusted, false).await;
 
     assert!(text.contains("before TLS"), "{text}");
 }
@@ -161,7 +164,7 @@ async fn what_somebody_says_before_tls_is_not_heard_behind_it() {
 async fn another_server_in_the_relays_place_is_told_by_its_words() {
     let greeting = Act::ByteQueue(b"SSH-2.0-OpenSSH_9.2p1\r\n");
 
-    let text = check(MailTls::Plain, only_at(At::Greeting, greeting), FailureClass::Other, false).await;
+    let text = check(MailTls::Plain, only_at(At::Greeting, greeting), FailureClass::Broken, false).await;
 
     assert!(text.contains("no SMTP server"), "{text}");
     assert!(text.contains("SSH-2.0-OpenSSH_9.2p1"), "{text}");

@@ -4,7 +4,7 @@ use super::heartbeat::{heartbeat, receiver};
 use super::relay::{Act, Relay, self_signed};
 use super::{deliver, failed};
 use crate::config::settings::{MailTls, Source};
-use crate::model::message::{FailureClass, Receipt};
+use crate::model::delivery::{DeliveryResult, FailureClass};
 
 #[tokio::test]
 async fn a_relay_that_shows_the_pinned_certificate_itself_is_trusted() {
@@ -13,7 +13,7 @@ async fn a_relay_that_shows_the_pinned_certificate_itself_is_trusted() {
         for name in ["127.0.0.1", "relay.example"] {
             let relay = Relay::start_as(tls, self_signed(name), |_, _| Act::AsUsual).await;
 
-            assert_eq!(deliver(&relay.settings()).await, Receipt::Accepted, "{tls:?} {name}");
+            assert_eq!(deliver(&relay.settings()).await, DeliveryResult::Accepted, "{tls:?} {name}");
             assert!(relay.only().is_encrypted);
         }
     }
@@ -28,7 +28,7 @@ async fn another_certificate_of_the_same_making_is_not() {
 
         let (failure, _) = failed(deliver(&settings).await);
 
-        assert_eq!(failure.class, FailureClass::Tls, "{}", failure.text);
+        assert_eq!(failure.class, FailureClass::Untrusted, "{}", failure.text);
         assert!(failure.text.contains("certificate"), "{}", failure.text);
     }
 }
@@ -47,7 +47,7 @@ async fn a_heartbeat_goes_to_whoever_shows_the_pinned_certificate_itself() {
 
     std::fs::write(&ca, self_signed("127.0.0.1").0).unwrap();
     let refused = heartbeat(&url, Some(Source::File(ca.clone()))).beat().await.unwrap_err();
-    assert_eq!(refused.class, FailureClass::Tls, "{}", refused.text);
+    assert_eq!(refused.class, FailureClass::Untrusted, "{}", refused.text);
 
     std::fs::write(&ca, "no certificate at all").unwrap();
     let empty = heartbeat(&url, Some(Source::File(ca))).beat().await.unwrap_err();

@@ -1,6 +1,6 @@
 //! Families about vedette itself: its vantage, its schedule, its outbox, its store.
 
-use crate::model::message::FailureClass;
+use crate::model::delivery::FailureClass;
 use crate::model::observation::{Observation, Reading};
 use crate::model::probe::ProbeKind;
 use crate::model::snapshot::HeartbeatState;
@@ -130,7 +130,7 @@ fn probes(page: Page<'_>) -> Vec<Family> {
     .collect()
 }
 
-fn deliveries(page: Page<'_>) -> [Family; 7] {
+fn deliveries(page: Page<'_>) -> [Family; 8] {
     let (counters, backlog) = (&page.snapshot.counters, &page.snapshot.backlog);
     let integration = || Labels::default().with("integration", EMAIL);
     let mut attempts =
@@ -151,12 +151,12 @@ fn deliveries(page: Page<'_>) -> [Family; 7] {
         failures,
         beats,
         page.format
-            .gauge("vedette_notifications_queued", "Notifications that no mail server has accepted yet.")
+            .gauge("vedette_notifications_queued", "Notifications that are not yet accepted for every recipient.")
             .alone(Some(len(backlog.waiting))),
         page.format
             .gauge(
                 "vedette_notifications_oldest_queued_timestamp_seconds",
-                "Time the oldest queued notification was composed. Absent when none is queued.",
+                "Time the oldest notification was composed that nobody has received. Absent when there is none.",
             )
             .alone(backlog.oldest.map(instant)),
         page.format
@@ -165,6 +165,12 @@ fn deliveries(page: Page<'_>) -> [Family; 7] {
                 "Recipients that the mail server permanently rejected at the last attempt.",
             )
             .alone(Some(len(page.snapshot.refused.len()))),
+        page.format
+            .gauge(
+                "vedette_recipients_deferred",
+                "Recipients for whom the mail server defers mail that others have received.",
+            )
+            .alone(Some(len(page.snapshot.deferred.len()))),
         page.format
             .counter(
                 "vedette_recipient_refusals_total",

@@ -8,10 +8,10 @@ use prost::Message as _;
 
 use super::protobuf::{LabelPair, MetricFamily, MetricType};
 use super::{Format, Pieces};
+use crate::model::delivery::Backlog;
 use crate::model::etcd::{MemberAnswer, MemberMetrics};
 use crate::model::incident::Incident;
 use crate::model::inventory::Inventory;
-use crate::model::message::Backlog;
 use crate::model::observation::Reading;
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
 use crate::model::probe::ProbeKind;

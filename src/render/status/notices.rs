@@ -1,7 +1,7 @@
 //! What limits the rest of the page, most severe first, and what vedette knows of itself.
 
 use crate::judge::phrases::lasting;
-use crate::model::message::Backlog;
+use crate::model::delivery::Backlog;
 use crate::model::probe::ProbeKind;
 use crate::model::reload::Configured;
 use crate::model::snapshot::HeartbeatState;
@@ -40,6 +40,7 @@ pub(super) fn all(page: Page<'_>, is_stale: bool) -> Vec<Notice> {
     all.extend(configuration(page));
     all.extend(mail(page));
     all.extend(refused(page));
+    all.extend(deferred(page));
     all.extend(heartbeat(page.snapshot.heartbeat));
     if page.snapshot.store_works == Some(false) {
         let text = "the database rejects writes: after a crash mails may come twice, and silences or open incidents \
@@ -115,6 +116,28 @@ fn refused(page: Page<'_>) -> Option<Notice> {
         lines.push(format!("and {} more", refused.len() - RECIPIENTS));
     }
     Some(Notice { lines, since: Some(wall(since, page.now)), ..plain("recipients", State::Degraded, &text) })
+}
+
+/// Recipients who get mail later than others, if at all.
+fn deferred(page: Page<'_>) -> Option<Notice> {
+    let deferred = &page.snapshot.deferred;
+    let since = deferred.iter().map(|known| known.since).min()?;
+    let text = format!(
+        "the relay defers mail to {} again and again; others have got it",
+        several(deferred.len(), "recipient")
+    );
+    let mut lines: Vec<String> = deferred
+        .iter()
+        .take(RECIPIENTS)
+        .map(|known| {
+            let waiting = several(known.waiting, "mail");
+            said(&format!("{}: {waiting} waiting; last answer: {}", known.recipient, known.text))
+        })
+        .collect();
+    if deferred.len() > RECIPIENTS {
+        lines.push(format!("and {} more", deferred.len() - RECIPIENTS));
+    }
+    Some(Notice { lines, since: Some(wall(since, page.now)), ..plain("deferred", State::Degraded, &text) })
 }
 
 /// The state of the heartbeat.

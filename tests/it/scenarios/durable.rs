@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use vedette::model::delivery::Unsent;
 use vedette::model::exchange::{Change, PersistedState};
 use vedette::model::incident::{Alarm, Incident, IncidentId};
-use vedette::model::message::Delivery;
 use vedette::model::recipient::RefusedRecipient;
 use vedette::model::recurrence::Past;
 use vedette::model::silence::Silence;
@@ -15,7 +15,7 @@ use vedette::model::verdict::FindingKey;
 pub(super) struct Durable {
     alarms: BTreeMap<FindingKey, Alarm>,
     incidents: BTreeMap<IncidentId, Incident>,
-    owed: Vec<Delivery>,
+    owed: Vec<Unsent>,
     silences: BTreeMap<Name, Silence>,
     refused: BTreeMap<String, RefusedRecipient>,
 }
@@ -36,15 +36,17 @@ impl Durable {
             Change::Alarm(alarm) => drop(self.alarms.insert(alarm.key(), *alarm)),
             Change::AlarmOver(key) => drop(self.alarms.remove(&key)),
             Change::Incident(incident) => drop(self.incidents.insert(incident.id.clone(), *incident)),
-            Change::Owed(delivery) => {
-                self.owed.retain(|owed| owed.message.id != delivery.message.id);
-                self.owed.push(*delivery);
+            Change::Owed(unsent) => {
+                self.owed.retain(|owed| owed.message.id != unsent.message.id || owed.outlet != unsent.outlet);
+                self.owed.push(*unsent);
             }
             Change::Silence(silence) => drop(self.silences.insert(silence.cluster.clone(), silence)),
             Change::SilenceOver(cluster) => drop(self.silences.remove(&cluster)),
             Change::Refused(recipient) => self.refused.extend([named(recipient)]),
-            Change::RefusedOver(recipient) => drop(self.refused.remove(&recipient)),
-            Change::Settled { message, .. } => self.owed.retain(|owed| owed.message.id != message),
+            Change::RefusedOver { recipient, .. } => drop(self.refused.remove(&recipient)),
+            Change::Settled { message, outlet, .. } => {
+                self.owed.retain(|owed| owed.message.id != message || owed.outlet != outlet);
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! A proxy is part of our own path: what it does wrong is never a cluster's fault, and is told once.
 
+use vedette::model::delivery::Attempt;
 use vedette::model::inventory::{Cluster, Endpoint, Inventory, Proxy};
-use vedette::model::message::Delivery;
+use vedette::model::outlet::Outlet;
 use vedette::model::phase::Cause;
 use vedette::model::reason::MessageReason::{First, Resolved};
 use vedette::model::rule::{Level, RuleId};
@@ -146,8 +147,8 @@ fn commands_in_mails_take_the_way_that_vedette_takes() {
 
     world.run_until(seconds(100));
 
-    let delivery = Delivery::new(world.mails[0].message.clone());
-    let body = vedette::render::text::text(&vedette::render::message::document(&delivery));
+    let attempt = Attempt::first(world.mails[0].message.clone(), Outlet::Mail, world.mails[0].to.clone());
+    let body = vedette::render::text::text(&vedette::render::message::document(&attempt));
     let squeezed: String = body.chars().filter(|c| !c.is_whitespace() && *c != '\\').collect();
     assert!(squeezed.contains("curl-skS--proxy'http://USER:PASSWORD@10.0.9.1:3128'"), "{body}");
 }

@@ -1,11 +1,12 @@
 //! A relay that serves some recipients and not others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use vedette::model::message::{Delivery, DeliveryFailure, FailureClass, Receipt};
+use vedette::model::delivery::{Attempt, DeliveryFailure, DeliveryResult, FailureClass, Receipt};
 use vedette::model::reason::MessageReason::{First, Resolved};
-use vedette::model::recipient::{Recipients, Rejection};
+use vedette::model::recipient::Rejection;
 use vedette::model::rule::RuleId;
+use vedette::model::snapshot::HeartbeatState;
 
 use super::world::{World, api, inventory, seconds};
 
@@ -21,33 +22,17 @@ pub(super) enum Unserved {
     Deferred,
 }
 
-/// What a relay that takes mail makes of `delivery`.
-pub(super) fn serve(
-    all: &BTreeSet<String>,
-    unserved: &BTreeMap<&'static str, Unserved>,
-    delivery: &Delivery,
-) -> (Receipt, Recipients) {
-    let somebody = BTreeSet::from([OPS.to_owned()]);
-    let all = if all.is_empty() { &somebody } else { all };
-    let left: Vec<&String> = all.iter().filter(|who| !delivery.served.contains(*who)).collect();
-    let fresh: Vec<&String> = left.iter().copied().filter(|who| !delivery.refused.contains(*who)).collect();
-    let asked = if fresh.is_empty() { left } else { fresh };
-    let said = |who: &String| unserved.get(who.as_str()).copied();
-    let served: BTreeSet<String> = asked.iter().filter(|who| said(who).is_none()).map(|who| (*who).clone()).collect();
-    let refused: Vec<Rejection> = asked
-        .iter()
-        .filter(|who| said(who) == Some(Unserved::Refused))
-        .map(|who| Rejection { recipient: (*who).clone(), text: "550 5.1.1 nobody of that name".into() })
-        .collect();
-    let failure = |class| DeliveryFailure { class, text: "test".into() };
-    let receipt = if served.len() + refused.len() < asked.len() {
-        Receipt::Retry(failure(FailureClass::Temporary))
-    } else if served.is_empty() && delivery.served.is_empty() && !asked.is_empty() {
-        Receipt::Rejected(failure(FailureClass::Permanent))
-    } else {
-        Receipt::Accepted
+/// What a relay that takes mail makes of `attempt`.
+pub(super) fn serve(unserved: &BTreeMap<&'static str, Unserved>, attempt: &Attempt) -> Vec<Receipt> {
+    let result = |who: &str| match unserved.get(who) {
+        None => DeliveryResult::Accepted,
+        Some(Unserved::Refused) => DeliveryResult::Rejected("550 5.1.1 nobody of that name".into()),
+        Some(Unserved::Deferred) => {
+            DeliveryResult::Failed(DeliveryFailure { class: FailureClass::Deferred, text: "test".into() })
+        }
     };
-    (receipt, Recipients { served, refused })
+    let receipt = |who: &String| Receipt { delivery: attempt.delivery(who), result: result(who) };
+    attempt.recipients.iter().map(receipt).collect()
 }
 
 fn refused(world: &World) -> Vec<String> {
@@ -198,4 +183,43 @@ fn a_recipient_who_is_deferred_for_long_keeps_nothing_from_the_others() {
     assert_eq!(to(&world, OPS), [First, Resolved], "nobody gets a mail twice");
     assert_eq!(to(&world, BOSS).last(), Some(&Resolved), "what was owed does not end in an alarm that is over");
     assert_eq!(world.snapshot().backlog.waiting, 0);
+}
+
+#[test]
+fn one_who_is_deferred_withholds_no_heartbeat_is_asked_ever_less_often_and_is_shown() {
+    let mut world = World::new();
+    world.unserved.insert(BOSS, Unserved::Deferred);
+    outage(&mut world, 60, 3600);
+
+    world.run_until(seconds(300));
+
+    assert_eq!(world.heartbeat(), HeartbeatState::Sending, "somebody has got the mail");
+    let deferred = world.snapshot().deferred.clone();
+    let known: Vec<_> = deferred.iter().map(|known| (known.recipient.as_str(), known.waiting)).collect();
+    assert_eq!(known, [(BOSS, 1)]);
+    assert_eq!(world.snapshot().backlog.oldest, None, "nothing waits that nobody has got");
+    let before = world.attempts;
+    world.run_until(seconds(3500));
+    let later = world.attempts - before;
+    assert!((4..=16).contains(&later), "{later} attempts in the hour after the first five minutes");
+    assert!(world.beats.iter().any(|beat| *beat > seconds(3490)));
+
+    world.at(seconds(3550), |world| world.unserved.clear());
+    world.run_until(seconds(5400));
+    assert!(world.snapshot().deferred.is_empty());
+    assert_eq!(world.snapshot().backlog.waiting, 0);
+}
+
+#[test]
+fn when_nobody_gets_the_mail_the_heartbeat_is_withheld_and_the_relay_asked_every_half_minute() {
+    let mut world = World::new();
+    world.unserved.insert(BOSS, Unserved::Deferred);
+    world.unserved.insert(OPS, Unserved::Deferred);
+    outage(&mut world, 60, 3600);
+
+    world.run_until(seconds(1200));
+
+    assert_eq!(world.heartbeat(), HeartbeatState::MailStuck);
+    assert!(world.attempts >= 36, "{}", world.attempts);
+    assert!(world.snapshot().deferred.is_empty(), "it is not about one recipient");
 }

@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use vedette::engine::Engine;
 use vedette::model::certificate::{Class, Trust};
+use vedette::model::delivery::{Attempt, DeliveryFailure, DeliveryResult, FailureClass};
 use vedette::model::exchange::{Action, Change, Input, PersistedState};
 use vedette::model::incident::IncidentId;
 use vedette::model::inventory::{Cluster, Endpoint, Etcd, Inventory, Reference};
-use vedette::model::message::{Delivery, DeliveryFailure, FailureClass, Message, MessageId, Receipt};
+use vedette::model::message::{Message, MessageId};
 use vedette::model::observation::Observation;
 use vedette::model::phase::{Cause, Phase, Phases, Unseen};
 use vedette::model::policy::Policy;
 use vedette::model::probe::{Connection, Probe, ProbeKind, ProbeRequest};
 use vedette::model::reason::MessageReason;
-use vedette::model::recipient::{Recipients, Rejection};
+use vedette::model::recipient::Rejection;
 use vedette::model::reload::{Refusal, Reload, Replacement};
 use vedette::model::rule::RuleId;
 use vedette::model::silence::{Order, Silence};
@@ -136,6 +137,8 @@ pub(super) struct World {
     pub(super) beats: Vec<Duration>,
     pub(super) probes: Vec<(Duration, Probe)>,
     pub(super) records: bool,
+    /// The engine is woken at every multiple of this too, whether or not it asked for it.
+    pub(super) ticks: Option<Duration>,
     /// Actions, deadlines and snapshots, when they are recorded.
     pub(super) actions: Vec<String>,
     seen: Option<Now>,
@@ -266,6 +269,7 @@ impl World {
             beats: Vec::new(),
             probes: Vec::new(),
             records: false,
+            ticks: None,
             actions: Vec::new(),
             seen: None,
         };
@@ -285,7 +289,8 @@ impl World {
             let deadline = self.deadline().map(|at| at.max(self.stalled_until));
             let next_input = self.pending.keys().next().map(|(at, _)| *at.max(&self.stalled_until));
             let next_script = self.script.keys().next().map(|(at, _)| *at);
-            let next = [deadline, next_input, next_script].into_iter().flatten().min();
+            let tick = self.ticks.filter(|_| self.daemon_up).map(|every| self.tick(every));
+            let next = [deadline, next_input, next_script, tick].into_iter().flatten().min();
             let Some(next) = next.filter(|next| *next <= end) else { break };
             self.elapsed = self.elapsed.max(next);
             if next_script == Some(next) {
@@ -501,6 +506,12 @@ impl World {
         Some(deadline.since(self.start.mono).max(self.elapsed))
     }
 
+    /// The next multiple of `every` at which the process runs.
+    fn tick(&self, every: Duration) -> Duration {
+        let after = |at: Duration| every * u32::try_from(at.as_millis() / every.as_millis() + 1).unwrap();
+        after(self.elapsed).max(self.stalled_until)
+    }
+
     fn push(&mut self, after: Duration, input: Input) {
         self.counter += 1;
         self.pending.insert((self.elapsed + after, self.counter), input);
@@ -530,7 +541,7 @@ impl World {
             match action {
                 Action::Probe(request) => self.start_probe(&request),
                 Action::Persist { sequence, changes } => self.persist(sequence, changes),
-                Action::Send(delivery) => self.send(*delivery),
+                Action::Send(attempt) => self.send(*attempt),
                 Action::Beat => {
                     let accepted = !self.cut_off;
                     if accepted {
@@ -564,31 +575,30 @@ impl World {
         self.push(Duration::from_millis(2), Input::Persisted { sequence, result: Ok(()) });
     }
 
-    fn send(&mut self, delivery: Delivery) {
+    fn send(&mut self, attempt: Attempt) {
         self.attempts += 1;
-        let message = delivery.message.id.clone();
-        let failed = |class| Receipt::Retry(DeliveryFailure { class, text: "test".into() });
+        let failed = |class| DeliveryResult::Failed(DeliveryFailure { class, text: "test".into() });
         if self.cut_off || self.relay == Relay::Stalled {
-            let after = self.policy.delivery_deadline;
-            let recipients = Recipients::default();
-            self.push(after, Input::Delivered { message, receipt: failed(FailureClass::Timeout), recipients });
+            let receipts = attempt.all(&failed(FailureClass::TimedOut));
+            self.push(self.policy.delivery_deadline, Input::Delivered(receipts));
             return;
         }
         if self.relay == Relay::Refusing {
-            let failure = DeliveryFailure { class: FailureClass::Auth, text: "535 5.7.8".into() };
-            let (receipt, recipients) = (Receipt::Rejected(failure), Recipients::default());
-            self.push(Duration::from_millis(20), Input::Delivered { message, receipt, recipients });
+            let receipts = attempt.all(&failed(FailureClass::CredentialRefused));
+            self.push(Duration::from_millis(20), Input::Delivered(receipts));
             return;
         }
-        let (mut receipt, mut recipients) = recipients::serve(&self.inventory.recipients, &self.unserved, &delivery);
-        if !recipients.served.is_empty() {
-            let Delivery { message, rejections, .. } = delivery;
-            self.mails.push(Mail { at: self.elapsed, message, to: recipients.served.clone(), rejections });
-        }
+        let mut receipts = recipients::serve(&self.unserved, &attempt);
+        let accepted = receipts.iter().filter(|receipt| receipt.result == DeliveryResult::Accepted);
+        let to: BTreeSet<String> = accepted.map(|receipt| receipt.delivery.recipient.clone()).collect();
         if self.relay != Relay::Accepting {
-            (receipt, recipients) = (failed(FailureClass::Other), Recipients::default());
+            receipts = attempt.all(&failed(FailureClass::Uncertain));
         }
-        self.push(Duration::from_millis(20), Input::Delivered { message, receipt, recipients });
+        if !to.is_empty() {
+            let Attempt { message, rejections, .. } = attempt;
+            self.mails.push(Mail { at: self.elapsed, message, to, rejections });
+        }
+        self.push(Duration::from_millis(20), Input::Delivered(receipts));
     }
 
     fn start_probe(&mut self, request: &ProbeRequest) {

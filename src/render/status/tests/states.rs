@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use super::{listeners, moved};
 use crate::model::certificate::{Certificate, Served};
+use crate::model::delivery::{Backlog, DeliveryFailure, FailureClass};
 use crate::model::etcd::{MemberAnswer, MemberStatus, ReadAnswer};
 use crate::model::incident::{Alarm, Ending, Incident, IncidentId, Part, Stage, Told};
-use crate::model::message::{Backlog, DeliveryFailure, FailureClass};
 use crate::model::observation::{Observation, Reading};
+use crate::model::outlet::Outlet;
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::{Connection, Probe, ProbeKind};
 use crate::model::recipient::{RefusedRecipient, Rejection};
@@ -207,7 +208,7 @@ fn stale() -> Snapshot {
 /// Mail does not get out and the store fails.
 fn mute() -> Snapshot {
     let failure = DeliveryFailure {
-        class: FailureClass::Connect,
+        class: FailureClass::Unreachable,
         text: "connecting to mail.example:25: connection refused".to_owned(),
     };
     Snapshot {
@@ -218,6 +219,7 @@ fn mute() -> Snapshot {
             last_failure: Some(failure),
         },
         refused: vec![RefusedRecipient {
+            outlet: Outlet::Mail,
             rejection: Rejection {
                 recipient: "boss@example.org".to_owned(),
                 text: "550 5.1.1 no such user".to_owned(),
@@ -248,16 +250,14 @@ pub(super) fn hostile() -> Snapshot {
     cluster_snapshot.observations.insert(observation.probe.clone(), Arc::new(observation));
     snapshot.clusters.insert(name("prod"), Arc::new(cluster_snapshot));
     snapshot.refused = vec![RefusedRecipient {
+        outlet: Outlet::Mail,
         rejection: Rejection { recipient: "<b>\u{202e}@x".into(), text: "550 <script>\r\n".into() },
         since: now().wall,
         is_told: false,
     }];
     snapshot.backlog = Backlog {
         waiting: 1,
-        last_failure: Some(DeliveryFailure {
-            class: FailureClass::Permanent,
-            text: "550 <b>\u{202e}no\r\n</b>".into(),
-        }),
+        last_failure: Some(DeliveryFailure { class: FailureClass::Refused, text: "550 <b>\u{202e}no\r\n</b>".into() }),
         ..Backlog::default()
     };
     snapshot

@@ -22,8 +22,16 @@ pub(crate) fn cpu(pid: u32) -> Result<Duration> {
 /// # Errors
 /// When the process is gone.
 pub(crate) fn resident_bytes(pid: u32) -> Result<u64> {
+    status_bytes(pid, "VmRSS:")
+}
+
+/// A size that the kernel tells of a process, in bytes.
+///
+/// # Errors
+/// When the process is gone.
+pub(crate) fn status_bytes(pid: u32, field: &str) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or_else(|| anyhow!("no VmRSS"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field)).ok_or_else(|| anyhow!("no {field}"))?;
     let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kib * 1024)
 }

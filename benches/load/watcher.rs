@@ -9,15 +9,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use crate::Row;
 use crate::closed_port::Reserved;
 use crate::farm;
 use crate::pki::{Pki, SERVER};
-use crate::process;
+use crate::{peak, process};
 
-/// Endpoints of one cluster; the rest of a cluster's work (judging, its picture) is done once for all of them. Rare
-/// probes leave room for more below a cluster's ceiling of requests.
-const fn per_cluster(interval: Duration) -> u32 {
-    if interval.as_secs() < 10 { 5 } else { 20 }
+/// What a scrape takes.
+#[derive(Debug, Default)]
+pub(crate) struct Scrape {
+    /// Octets of the body as it is.
+    pub(crate) plain: u64,
+    /// Octets of the body by gzip.
+    pub(crate) gzip: u64,
+    /// The most memory resident while it was read, in bytes.
+    pub(crate) peak: u64,
 }
 
 /// The running daemon.
@@ -27,25 +33,17 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    /// Starts it on `targets` targets.
-    pub(crate) fn start(pki: &Pki, port: u16, targets: u32, interval: Duration, mutual: bool) -> Result<Self> {
+    /// Starts it on the targets of `row`.
+    pub(crate) fn start(pki: &Pki, port: u16, row: &Row) -> Result<Self> {
         let listens_at = Reserved::new()?;
         let store = tempfile::Builder::new().prefix("load-").tempdir_in(pki.folder())?.keep();
         let config = store.join("vedette.yaml");
         fs::write(
             &config,
-            configuration(
-                pki,
-                port,
-                targets,
-                interval,
-                mutual,
-                &listens_at.address.to_string(),
-                &store.display().to_string(),
-            )?,
+            configuration(pki, port, row, &listens_at.address.to_string(), &store.display().to_string())?,
         )?;
         let log = fs::File::create(store.join("log"))?;
-        let child = Command::new(env!("CARGO_BIN_EXE_vedette"))
+        let child = Command::new(std::env::var_os("VEDETTE").unwrap_or_else(|| env!("CARGO_BIN_EXE_vedette").into()))
             .arg("run")
             .arg(&config)
             .stdin(Stdio::null())
@@ -81,9 +79,16 @@ impl Watcher {
         process::resident_bytes(self.child.id())
     }
 
-    /// Reads its metrics as often as that, as a Prometheus would.
-    pub(crate) fn scrape(&self, times: usize) -> Result<()> {
-        (0..times).try_for_each(|_| self.page("/metrics").map(drop))
+    /// Reads its metrics as often as that, as a Prometheus would, plain and by gzip in turns.
+    pub(crate) fn scrape(&self, times: usize) -> Result<Scrape> {
+        peak::forget(self.child.id())?;
+        let mut scrape = Scrape::default();
+        for _ in 0..times {
+            scrape.plain = body_octets(&self.ask("/metrics", "")?)?;
+            scrape.gzip = body_octets(&self.ask("/metrics", "Accept-Encoding: gzip\r\n")?)?;
+        }
+        scrape.peak = peak::bytes(self.child.id())?;
+        Ok(scrape)
     }
 
     /// What it says of itself when something is not as it should be; empty else.
@@ -116,13 +121,24 @@ impl Watcher {
     }
 
     fn page(&self, path: &str) -> Result<String> {
+        Ok(String::from_utf8(self.ask(path, "")?)?)
+    }
+
+    fn ask(&self, path: &str, header: &str) -> Result<Vec<u8>> {
         let mut stream = TcpStream::connect(self.listens_at.address)?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: load\r\n\r\n")?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        Ok(text)
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: load\r\n{header}\r\n")?;
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
+}
+
+/// Octets behind the head of an answer.
+fn body_octets(answer: &[u8]) -> Result<u64> {
+    let head =
+        answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or_else(|| anyhow!("an answer without end"))?;
+    Ok(u64::try_from(answer.len() - head - 4)?)
 }
 
 impl Drop for Watcher {
@@ -132,29 +148,20 @@ impl Drop for Watcher {
     }
 }
 
-fn configuration(
-    pki: &Pki,
-    port: u16,
-    targets: u32,
-    interval: Duration,
-    mutual: bool,
-    listen: &str,
-    store: &str,
-) -> Result<String> {
+fn configuration(pki: &Pki, port: u16, row: &Row, listen: &str, store: &str) -> Result<String> {
     let file = |name: &str| format!("{{ file: {} }}", pki.file(name).display());
     let mut text = format!(
         "vantage: {{ name: bench, listen: \"{listen}\", store: {store}/vedette.db, resolvers: [] }}\n\
          timing: {{ readyz_interval: {}ms, version_interval: 1h }}\nclusters:\n",
-        interval.as_millis()
+        row.interval.as_millis()
     );
-    let each = per_cluster(interval);
-    for cluster in 0..targets.div_ceil(each) {
+    for cluster in 0..row.targets.div_ceil(row.each) {
         write!(text, "  - name: c{cluster}\n    credentials: {{ ca: {}", file("ca.crt"))?;
-        if mutual {
+        if row.mutual {
             write!(text, ", client_certificate: {}, client_key: {}", file("client.crt"), file("client.key"))?;
         }
         text.push_str(" }\n    apiservers:\n");
-        for n in (cluster * each..(cluster + 1) * each).take_while(|n| *n < targets) {
+        for n in (cluster * row.each..(cluster + 1) * row.each).take_while(|n| *n < row.targets) {
             writeln!(
                 text,
                 "      - {{ name: t{n}, address: \"{}:{port}\", server_name: {SERVER} }}",

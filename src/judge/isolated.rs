@@ -63,7 +63,7 @@ impl Rule for Isolated {
     }
 
     fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
-        if context.cluster.is_some() || !context.view.inventory().has_remote_reference() {
+        if context.cluster.is_some() || !context.view.references().has_remote() {
             return Vec::new();
         }
         vec![(Subject::Vantage, judge_path(context))]

@@ -237,7 +237,7 @@ fn judge_gaps(context: &RuleContext<'_>, whole: Subject) -> Verdict {
 fn gaps(context: &RuleContext<'_>) -> Vec<Gap> {
     let Some((name, cluster)) = context.cluster else { return Vec::new() };
     let mut gaps = Vec::new();
-    let has_reference = context.view.inventory().has_remote_reference();
+    let has_reference = context.view.references().has_remote();
     if has_reference && !context.view.references().any_beside(Some(name)) {
         let others = context.view.references().silent().filter(|place| place.cluster() != Some(name));
         gaps.push(Gap::ReferencesSilent(others.cloned().collect()));

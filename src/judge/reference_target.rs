@@ -95,7 +95,7 @@ impl Rule for ReferenceSilent {
         let inventory: &Inventory = context.view.inventory();
         let places: Vec<Subject> = match context.cluster {
             None => inventory.remote_points().collect(),
-            Some((name, cluster)) if cluster.is_remote() && inventory.has_several_remote_clusters() => {
+            Some((name, cluster)) if cluster.is_remote() && context.view.references().has_several_clusters() => {
                 vec![Subject::Cluster(name.clone())]
             }
             Some(_) => Vec::new(),
@@ -140,7 +140,7 @@ fn judge_place(context: &RuleContext<'_>, place: Subject) -> Verdict {
 fn left(context: &RuleContext<'_>, place: &Subject) -> usize {
     let inventory = context.view.inventory();
     let clusters = inventory.remote_clusters().cloned().map(Subject::Cluster);
-    let is_sole = !inventory.has_several_remote_clusters();
+    let is_sole = !context.view.references().has_several_clusters();
     let others = inventory.remote_points().chain(clusters.filter(|_| !is_sole)).filter(|other| other != place);
     let answers = |other: &Subject| {
         let references = context.view.references();

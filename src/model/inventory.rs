@@ -358,8 +358,7 @@ impl Inventory {
         self.clusters.iter().filter(|(_, cluster)| cluster.is_remote()).map(|(name, _)| name)
     }
 
-    /// Whether there are two such clusters, so that each has another that says something of our path. Looks no further
-    /// than the second: this is asked for each cluster whenever it is evaluated, and there may be a thousand.
+    /// Whether there are two such clusters, so that each has another that says something of our path.
     #[must_use]
     pub fn has_several_remote_clusters(&self) -> bool {
         self.remote_clusters().nth(1).is_some()

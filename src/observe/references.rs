@@ -24,6 +24,9 @@ pub struct References {
     living_points: usize,
     /// Clusters that are not known to be silent.
     living_clusters: BTreeSet<Name>,
+    /// What the configuration has, silent or not: asked for each cluster whenever it is evaluated.
+    has_remote: bool,
+    has_several_clusters: bool,
 }
 
 /// What the latest probes of one place show about our own network.
@@ -112,7 +115,22 @@ impl References {
         self.living_points > 0 || self.living_clusters.len() > 1
     }
 
+    /// Whether the configuration has a place outside this machine that could prove our path besides the clusters
+    /// themselves.
+    #[must_use]
+    pub const fn has_remote(&self) -> bool {
+        self.has_remote
+    }
+
+    /// Whether it has two clusters outside this machine, so that each has another that says something of our path.
+    #[must_use]
+    pub const fn has_several_clusters(&self) -> bool {
+        self.has_several_clusters
+    }
+
     fn count(&mut self, inventory: &Inventory) {
+        self.has_remote = inventory.has_remote_reference();
+        self.has_several_clusters = inventory.has_several_remote_clusters();
         self.living_points = inventory.remote_points().filter(|point| !self.silent.contains(point)).count();
         self.living_clusters = inventory
             .remote_clusters()

@@ -20,6 +20,11 @@ const FIRST_WITHIN: Duration = Duration::from_secs(3);
 /// time out on its own queue (it opens 1,000 a second when it does nothing else).
 const FIRST_RATE: u32 = 500;
 
+/// Probes start at multiples of this after the start. What starts in one moment is sent, answered and judged while the
+/// processor is awake: waking it for each costs a third of a probe where a thousand clusters are probed (`benches/load`).
+/// Five of 200 probes a second start together, and the last of them waits some 2 ms for the others.
+const TOGETHER: Duration = Duration::from_millis(25);
+
 /// All probes and when they are due.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Schedule {
@@ -191,12 +196,15 @@ pub fn requests(inventory: &Inventory, probe: &Probe) -> u32 {
     u32::try_from(asked).unwrap_or(u32::MAX)
 }
 
-/// A fixed offset within `within` for each probe, from a hash in 1,000 steps, so that the probes do not all start
-/// together; some of them coincide.
+/// A fixed offset within `within` for each probe, from a hash, so that the probes do not all start together.
+///
+/// In steps of [`TOGETHER`], so that probes of many clusters share a wake-up.
 fn phase(vantage: &str, probe: &Probe, within: Duration) -> Duration {
     let hash = stable_hash(&[vantage, &probe.to_string()]);
     let thousandth = u32::try_from(hash % 1000).unwrap_or(0);
-    within * thousandth / 1000
+    let offset = within * thousandth / 1000;
+    let steps = offset.as_nanos() / TOGETHER.as_nanos();
+    TOGETHER * u32::try_from(steps).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -206,6 +214,20 @@ mod tests {
     fn schedule_of_one(interval: Duration) -> Schedule {
         let probe = Probe::anew(Subject::Vantage, ProbeKind::OwnClock);
         Schedule { probes: vec![(probe, interval)], due: BTreeSet::from([(Mono::ORIGIN, 0)]) }
+    }
+
+    #[test]
+    fn probes_of_many_clusters_share_their_wake_ups() {
+        let name = |n: u32| format!("c{n}").parse::<Name>().unwrap();
+        let vantage = "bastion-1";
+        let phases = (0..1_000).map(|n| {
+            let probe = Probe::anew(Subject::Vip(name(n)), ProbeKind::Readyz);
+            phase(vantage, &probe, Duration::from_secs(5))
+        });
+        let phases: BTreeSet<Duration> = phases.collect();
+
+        assert!(phases.len() <= 200 && phases.len() > 150, "{}", phases.len());
+        assert!(phases.iter().all(|phase| phase.as_millis() % TOGETHER.as_millis() == 0));
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub mod readiness;
 pub mod redundancy;
 pub mod reference_target;
 pub mod slow;
+pub mod throttle;
 pub mod untrusted;
 pub mod vip;
 

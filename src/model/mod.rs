@@ -18,6 +18,7 @@ pub mod exchange;
 pub mod file_fault;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod flow_control;
 pub mod freshness;
 pub mod gap;
 pub mod health;

@@ -10,6 +10,7 @@ pub mod burst;
 pub mod certificate_files;
 pub mod client_hello;
 mod clock_error;
+pub mod culprit;
 pub mod database_growth;
 pub mod elections;
 pub mod evidence;
@@ -23,6 +24,7 @@ pub mod probe_runs;
 pub mod quorum;
 pub mod references;
 pub mod schedule;
+pub mod seat_shares;
 pub mod trusting;
 pub mod view;
 

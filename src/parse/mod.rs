@@ -11,6 +11,7 @@ pub(crate) mod error_output;
 pub mod etcd;
 pub mod etcd_page;
 pub mod exposition;
+pub mod flow_control;
 pub mod health;
 pub(crate) mod invisible;
 pub mod jwt;

@@ -1,7 +1,7 @@
 //! The vocabulary: the types that the other folders exchange.
 //!
 //! Plain values with little behaviour: arithmetic, text forms, and what follows from the values alone, such as which
-//! stored items were replaced (`stored/`). Imports nothing of ours; every other folder imports this one. No clock and
+//! stored items were replaced (`certificate_files/`). Imports nothing of ours; every other folder imports this one. No clock and
 //! no I/O live here.
 
 pub mod addresses;

@@ -43,13 +43,13 @@
 //! | [`judge`] | one file per family of rules, one table [`RULES`](judge::RULES); the texts of a rule ([`Words`](judge::words::Words)) are beside its evaluation, which findings follow from which is in its edges (`edges.rs`), which commands to run on which distribution in `commands/` |
 //! | [`alert`] | `lifecycle.rs` holds and clears alarms, `group.rs` makes incidents and finds the root cause, `route.rs` says who hears of them, `outbox.rs` keeps messages until they are delivered, `refused_recipients.rs` knows the recipients who are refused, `silence.rs` which clusters are silenced |
 //! | [`engine`] | calls the three above in order: `mod.rs` the turn, `probing.rs` what is sent and comes back, `evaluation_due.rs` which cluster is evaluated when, `judging.rs` from observations to alarms, `assigning.rs` from alarms to incidents, `notifying.rs` and `composing.rs` from incidents to messages, `delivering.rs` from messages to attempts, `deadlines.rs` what it waits for and until when, `persisting.rs` and `restore.rs` what outlives a restart, `snapshot.rs` the snapshot |
-//! | [`store`] | alarms, incidents and unsent mail in SQLite, on a thread of its own |
+//! | [`store`] | alarms, incidents and unsent mail in SQLite, on a thread of its own; `recording.rs` the files of the flight recorder |
 //! | [`render`] | text from model values, pure: mails, tables, metrics, the status page |
 //! | [`metered`] | a layer below TLS, for all that use it: bounds the bytes that a peer may send |
 //! | `name_pin` | what is known of a name, for all that connect by names: a failed lookup keeps the last addresses |
 //! | [`notify`] | sends mails and heartbeats, every step under a deadline |
 //! | [`expose`] | the status page, `/metrics`, `/healthz`, `/readyz`, from the snapshot alone, on a thread of its own; `web.rs` holds what protects them (TLS, client certificates, logins: `tls.rs`, `clients.rs`, `login.rs`); `control.rs` is the Unix socket where people on the machine give orders (`orders.rs`), which enter the engine as inputs |
-//! | [`daemon`] | the loop, the clock, signals, logs, the service manager |
+//! | [`daemon`] | the loop, the clock, signals, logs, the service manager; `recorder.rs` writes down what goes into the engine, for `vedette replay` |
 //! | [`cli`] | one file per command |
 //!
 //! A new kind of probe is a file in `collect` and a variant in `ProbeKind` and `Reading`; a new rule is a file in

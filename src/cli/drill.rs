@@ -257,6 +257,7 @@ mod tests {
                 name: "bastion-1".into(),
                 listen: "127.0.0.1:0".parse().unwrap(),
                 web_config: None,
+                recordings: None,
                 control: None,
                 store: "vedette.db".into(),
                 resolvers: Vec::new(),

@@ -17,6 +17,7 @@ pub mod drill;
 mod incidents;
 mod missing_credentials;
 mod probe;
+pub mod replay;
 mod run;
 mod schema;
 mod silence;
@@ -47,6 +48,7 @@ enum Command {
     Status(status::Status),
     Incidents(incidents::Incidents),
     Silence(silence::Silence),
+    Replay(replay::ReplayCommand),
     Schema(schema::Schema),
 }
 
@@ -60,6 +62,7 @@ impl Command {
             Self::Status(status) => status.run(),
             Self::Incidents(incidents) => incidents.run(),
             Self::Silence(silence) => silence.run(),
+            Self::Replay(replay) => replay.run(),
             Self::Schema(schema) => schema.run(),
         }
     }

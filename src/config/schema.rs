@@ -65,6 +65,9 @@ struct Vantage {
     /// The database of incidents and unsent mail; a change takes a restart. Default: `vedette.db` in
     /// `$STATE_DIRECTORY`, else in `/var/lib/vedette`.
     store: Option<String>,
+    /// Room for recordings of the last minutes, for `vedette replay`, and as much again for those around the beginning
+    /// of an incident; or `off`. A change takes a restart. Default: `64MiB`.
+    recordings: Option<NumberOrText>,
     /// The socket for `vedette status`, `silence` and `incidents`, or `off`; a change takes a restart. Default:
     /// `/run/vedette/control.sock`.
     control: Option<String>,

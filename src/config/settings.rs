@@ -57,6 +57,9 @@ pub struct Vantage {
     pub web_config: Option<WebPlace>,
     /// The database file.
     pub store: PathBuf,
+    /// Room for the latest recordings, in bytes, and as much again for those that are kept; `None` when nothing is
+    /// recorded.
+    pub recordings: Option<u64>,
     /// The socket for people on this machine; `None` when it is turned off.
     pub control: Option<PathBuf>,
     /// DNS servers to probe.
@@ -79,6 +82,9 @@ pub struct WebPlace {
 impl Vantage {
     /// The database file, where neither the configuration nor systemd says otherwise.
     pub const STORE: &str = "/var/lib/vedette/vedette.db";
+
+    /// Room for the latest recordings unless configured.
+    pub const RECORDINGS: u64 = 64 << 20;
 
     /// The control socket unless configured; systemd makes its folder (`RuntimeDirectory=`).
     pub const CONTROL: &str = "/run/vedette/control.sock";

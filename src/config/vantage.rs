@@ -7,18 +7,20 @@ use super::cluster::Taken;
 use super::read_context::ReadContext;
 use super::scalar;
 use super::settings::{Address, Host, Mail, NamedAddress, Vantage, WebPlace};
+use super::size;
 use super::web::{self, WebConfig};
 use super::yaml_tree::{Section, Wrong, shortened};
 use crate::model::subject::Name;
 use crate::parse::diagnostic::Diagnostic;
 use crate::parse::yaml::Node;
 
-pub(super) const KEYS: [&str; 9] = [
+pub(super) const KEYS: [&str; 10] = [
     "name",
     "listen",
     "allow_insecure_listen",
     "web_config",
     "store",
+    "recordings",
     "control",
     "resolvers",
     "references",
@@ -30,7 +32,9 @@ pub(super) const REFERENCE_KEYS: [&str; 2] = ["name", "address"];
 const LISTEN: &str = "127.0.0.1:9876";
 /// Folder of the store without systemd's `StateDirectory=`.
 pub(super) const STATE_DIRECTORY: &str = "/var/lib/vedette";
-/// The value of `control` that turns the control socket off.
+/// What the room for recordings looks like.
+const RECORDINGS_FORM: &str = "write a whole number and MiB or GiB, such as '64MiB', or 'off'";
+/// The value of `control` and of `recordings` that turns them off.
 const OFF: &str = "off";
 /// The file in it.
 const STORE: &str = "vedette.db";
@@ -58,6 +62,7 @@ impl ReadContext<'_> {
             listen,
             web_config: web.map(|(path, _)| WebPlace { path, must_guard }),
             store: store.unwrap_or_else(|| self.default_store()),
+            recordings: self.recordings(section),
             control: control.unwrap_or_else(|| Some(PathBuf::from(Vantage::CONTROL))),
             resolvers,
             references,
@@ -125,6 +130,14 @@ impl ReadContext<'_> {
 
     fn default_store(&self) -> PathBuf {
         self.environment.state_directory.as_deref().unwrap_or(Path::new(STATE_DIRECTORY)).join(STORE)
+    }
+
+    fn recordings(&self, section: Option<&Section<'_>>) -> Option<u64> {
+        let read = |text: &str| match text {
+            OFF => Ok(None),
+            text => size::parse(text).map(Some).map_err(|what| Wrong::new(what, RECORDINGS_FORM)),
+        };
+        section.and_then(|section| section.read("recordings", read)).unwrap_or(Some(Vantage::RECORDINGS))
     }
 
     fn resolvers(&self, section: &Section<'_>) -> Option<Vec<NamedAddress>> {

@@ -73,6 +73,11 @@ impl Edges {
         if wanted.web_config != fixed.web_config {
             remarks.push("a change of 'web_config', or of what it must ask for, takes a restart".to_owned());
         }
+        if wanted.recordings != fixed.recordings {
+            remarks
+                .push("a change of 'recordings' takes a restart; until then as much is recorded as before".to_owned());
+        }
+        wanted.recordings = fixed.recordings;
         wanted.listen = fixed.listen;
         wanted.web_config.clone_from(&fixed.web_config);
         wanted.control.clone_from(&fixed.control);

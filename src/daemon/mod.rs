@@ -10,6 +10,7 @@ pub mod clock;
 pub mod logging;
 mod orders;
 mod page_server;
+pub mod recorder;
 mod reload;
 mod reload_difference;
 pub mod run;

@@ -25,7 +25,7 @@ use crate::model::observation::Observation;
 use crate::model::outlet::Outlet;
 use crate::model::reload::{self, Refusal, Reload, Replacement};
 use crate::model::snapshot::Snapshot;
-use crate::model::time::{Clock, UnixTime};
+use crate::model::time::{Clock, Now, UnixTime};
 use crate::store::Store;
 
 use super::adapters::Edges;
@@ -33,6 +33,7 @@ use super::alarm_log::AlarmLog;
 use super::clock;
 use super::orders::Waiting;
 use super::page_server;
+use super::recorder::{self, Recorder};
 use super::reload::{Cause, ReloadAttempt as Reading, Reloads};
 use super::reload_difference::differences;
 use super::shutdown::{Demand, Signals};
@@ -57,6 +58,7 @@ struct Daemon {
     file: PathBuf,
     edges: Edges,
     store: Store,
+    recorder: Option<Recorder>,
     tasks: TaskTracker,
     reports: mpsc::Sender<Input>,
     shared: Shared,
@@ -102,7 +104,8 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let watching = tokio::spawn(reloads.run(silence_request));
 
     let stop = CancellationToken::new();
-    let pages = Pages::new(Arc::clone(&daemon.shared), clock);
+    let pages =
+        Pages::new(Arc::clone(&daemon.shared), clock).with_recorder(daemon.recorder.as_ref().map(Recorder::counters));
     let address = expose.address()?;
     let control = listen(start.loaded.settings.vantage.control.as_deref());
     let (orders, mut ordered) = mpsc::channel(ORDERED);
@@ -132,6 +135,10 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     // What is lost here is not needed: what must last is in the store.
     tokio::time::timeout(Duration::from_secs(1), daemon.edges.collectors.shutdown()).await.ok();
     tokio::time::timeout(Duration::from_secs(1), server).await.ok();
+    if let Some(recorder) = daemon.recorder.take() {
+        let ended = tokio::task::spawn_blocking(|| recorder.close().join());
+        tokio::time::timeout(Duration::from_secs(1), ended).await.ok();
+    }
     if let Some(control_server) = control_server {
         tokio::time::timeout(Duration::from_secs(1), control_server).await.ok();
     }
@@ -156,7 +163,10 @@ impl Daemon {
                 tracing::warn!("internal error: a result of the database was dropped, please report this");
             }
         })?;
+        let recordings = settings.vantage.store.with_file_name(recorder::FOLDER);
+        let recorder = settings.vantage.recordings.map(|bytes| Recorder::start(recordings, bytes, clock.clone()));
         Ok(Self {
+            recorder: recorder.transpose()?,
             file: start.file.clone(),
             edges: Edges::new(settings.clone(), clock.clone(), observe)?,
             shared: Arc::new(ArcSwap::new(engine.snapshot())),
@@ -250,9 +260,14 @@ impl Daemon {
             | Input::Stopping => {}
         }
         self.journal.note_input(&input);
-        self.engine.handle(input, self.clock.now());
+        let now = self.clock.now();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.before(&self.engine, now);
+            recorder.note(&input, now);
+        }
+        self.engine.handle(input, now);
         while let Some(action) = self.engine.next_action() {
-            self.act(action);
+            self.act(action, now);
         }
         self.publish();
         self.feed_watchdog();
@@ -270,25 +285,31 @@ impl Daemon {
         }
     }
 
-    fn act(&mut self, action: Action) {
+    fn act(&mut self, action: Action, now: Now) {
         match action {
             Action::Probe(request) => self.edges.collectors.start(request),
             Action::Persist { sequence, changes } => {
                 self.journal.note_changes(&changes);
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.note_changes(&changes);
+                }
                 self.last_persist = sequence;
                 self.store.persist(sequence, changes);
             }
-            Action::Send(attempt) => self.send(*attempt),
+            Action::Send(attempt) => self.send(*attempt, now),
             Action::Beat => self.beat(),
         }
     }
 
-    fn send(&mut self, attempt: Attempt) {
+    fn send(&mut self, attempt: Attempt, now: Now) {
         let sender = match attempt.outlet {
             Outlet::Mail => self.edges.email.clone(),
         };
         let Some(email) = sender else { return };
         self.sending += 1;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note_mail(recorder::mailed(&attempt, now));
+        }
         let (reports, deadline) = (self.reports.clone(), self.edges.delivery_deadline());
         let text = "the attempt died without an answer".to_owned();
         let died = DeliveryResult::Failed(DeliveryFailure { class: FailureClass::Broken, text });

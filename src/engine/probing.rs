@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::exchange::Action;
 use crate::model::observation::Observation;
-use crate::model::probe::Probe;
+use crate::model::probe::{Probe, ProbeId, ProbeRequest};
 use crate::model::rule::RuleId;
 use crate::model::subject::Subject;
 use crate::model::time::{Mono, Now};
@@ -65,6 +65,20 @@ impl Engine {
             || self.lifecycle.alarm(&isolated_key()).is_some()
         {
             self.touch(None, goes_on, now);
+        }
+    }
+
+    /// Probes whose answers have not come.
+    #[must_use]
+    pub fn requests_under_way(&self) -> Vec<ProbeRequest> {
+        self.in_flight.requests().collect()
+    }
+
+    /// The answer to a request will never come, and that says nothing about its subject: a replay has none.
+    pub fn forget_request(&mut self, id: ProbeId, now: Now) {
+        if let Some(subject) = self.in_flight.subject(id).cloned() {
+            self.in_flight.land(id);
+            self.budget.free(&subject, now.mono);
         }
     }
 

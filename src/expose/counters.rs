@@ -85,6 +85,6 @@ impl Counters {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "samples are f64")]
-fn read(counter: &AtomicU64) -> f64 {
+pub(super) fn read(counter: &AtomicU64) -> f64 {
     counter.load(Ordering::Relaxed) as f64
 }

@@ -17,6 +17,7 @@ mod orders;
 mod pages;
 mod peers;
 mod rate;
+mod recorder;
 mod routes;
 mod status;
 mod tls;
@@ -45,6 +46,7 @@ use peers::Peers;
 pub use control::{Control, ControlError};
 pub use orders::{OrderIntake, Request};
 pub use pages::Pages;
+pub use recorder::RecorderCounters;
 pub use web::{Web, WebError};
 
 /// The latest snapshot, replaced by the daemon and read by everybody else.

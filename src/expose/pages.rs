@@ -15,6 +15,7 @@ use crate::render::metrics::Format;
 
 use super::Shared;
 use super::counters::Counters;
+use super::recorder::RecorderCounters;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 
@@ -26,6 +27,7 @@ pub struct Pages {
     process: Arc<ProcessCollector>,
     drawing: Arc<Semaphore>,
     counters: Arc<Counters>,
+    recorder: Option<Arc<RecorderCounters>>,
 }
 
 impl Pages {
@@ -38,7 +40,14 @@ impl Pages {
             process: Arc::new(ProcessCollector::for_self()),
             drawing: Arc::new(Semaphore::new(1)),
             counters: Arc::default(),
+            recorder: None,
         }
+    }
+
+    /// The same, with what there is to tell of the recorder.
+    #[must_use]
+    pub fn with_recorder(self, recorder: Option<Arc<RecorderCounters>>) -> Self {
+        Self { recorder, ..self }
     }
 
     pub(super) fn counters(&self) -> Arc<Counters> {
@@ -64,7 +73,8 @@ impl Pages {
         let of_process = self.process.collect().into_iter().filter(is_known);
         let of_process = of_process.filter_map(|family| format.collected(&family));
         let mut drawn = Vec::new();
-        for family in of_process.chain(self.counters.families(format)) {
+        let recorder = self.recorder.iter().flat_map(|recorder| recorder.families(format));
+        for family in of_process.chain(self.counters.families(format)).chain(recorder) {
             drawn.extend(family.finish()?);
         }
         Ok(drawn)

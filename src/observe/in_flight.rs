@@ -127,6 +127,22 @@ impl InFlight {
         }
     }
 
+    /// All that are under way, in the order in which they were sent.
+    pub fn requests(&self) -> impl Iterator<Item = ProbeRequest> {
+        self.under_way.iter().map(|(id, started)| ProbeRequest {
+            id: *id,
+            probe: started.probe.clone(),
+            scheduled: started.scheduled,
+            hello: Hello::default(),
+        })
+    }
+
+    /// What a probe that is under way is about.
+    #[must_use]
+    pub fn subject(&self, id: ProbeId) -> Option<&Subject> {
+        self.under_way.get(&id).map(|started| &started.probe.subject)
+    }
+
     /// Number of probes under way.
     #[must_use]
     pub fn len(&self) -> usize {

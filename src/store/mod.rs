@@ -7,6 +7,7 @@
 mod database;
 mod error;
 mod reading;
+pub mod recording;
 mod rows;
 mod schema;
 #[cfg(test)]

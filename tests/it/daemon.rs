@@ -35,9 +35,14 @@ pub(crate) fn configuration(folder: &Path, address: &str) -> PathBuf {
 }
 
 pub(crate) fn start() -> Daemon {
+    start_with(|folder, address| drop(configuration(folder, address)))
+}
+
+/// A daemon with the configuration that `write` puts into a folder, to answer at an address.
+pub(crate) fn start_with(write: impl FnOnce(&Path, &str)) -> Daemon {
     let folder = tempfile::tempdir().unwrap();
     let listens_at = Reserved::new().unwrap();
-    configuration(folder.path(), &listens_at.address.to_string());
+    write(folder.path(), &listens_at.address.to_string());
     start_in(folder, listens_at)
 }
 
@@ -69,6 +74,24 @@ impl Daemon {
         start_in(folder, listens_at)
     }
 
+    /// Waits until it has recorded something.
+    pub(crate) fn records(&self) {
+        let folder = self.folder.path().join("recordings");
+        let bytes = || {
+            let files = fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok);
+            files.filter_map(|file| Some(file.metadata().ok()?.len())).sum::<u64>()
+        };
+        let before = bytes();
+        assert!(within_a_minute(|| bytes() > before + 1000), "{} bytes after {before}", bytes());
+    }
+
+    /// Ends it politely.
+    pub(crate) fn ended(mut self) -> Self {
+        self.signal(Signal::TERM);
+        assert!(self.child.wait().unwrap().success());
+        self
+    }
+
     /// Waits until `/metrics` has a line that begins with `start`.
     pub(crate) fn shows(&self, start: &str) -> bool {
         within_a_minute(|| self.get("/metrics").lines().any(|line| line.starts_with(start)))
@@ -90,6 +113,11 @@ impl Daemon {
         let page = self.get("/metrics");
         let line = page.lines().find_map(|line| line.strip_prefix(&format!("{metric} ")));
         line.unwrap_or_else(|| panic!("no {metric}")).parse().unwrap()
+    }
+
+    /// Waits until a metric without labels is above `value`.
+    pub(crate) fn grows(&self, metric: &str, value: f64) -> bool {
+        within_a_minute(|| self.value(metric) > value)
     }
 
     /// What it has logged.

@@ -13,6 +13,7 @@ mod daemon;
 mod dashboards;
 mod docs_in_sync;
 mod layers;
+mod recordings;
 mod reloading;
 mod rpc_in_sync;
 mod scenarios;

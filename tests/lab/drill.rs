@@ -14,6 +14,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use ::vedette::store::recording;
 use anyhow::Result;
 
 use crate::clock;
@@ -202,6 +203,9 @@ fn run_one(drill: &Drill, folder: &Path, kept: &mut Option<World>, tools: &Tools
         && error.downcast_ref::<Skipped>().is_none()
     {
         print!("{}", world.what_vedette_said());
+        if let Err(error) = leave_recordings(&world.recordings(), drill.name) {
+            println!("    no recording is left: {error:#}");
+        }
     }
     if outcome.is_ok() && drill.is_tidy {
         *kept = Some(world);
@@ -216,6 +220,22 @@ fn end(world: World) -> Result<()> {
     let folder = world.folder.clone();
     drop(world);
     Ok(fs::remove_dir_all(folder)?)
+}
+
+/// Copies what vedette recorded in a failed drill to where it outlives the drill, and says how it is replayed.
+fn leave_recordings(recordings: &Path, drill: &str) -> Result<()> {
+    let files = recording::in_order(recordings)?;
+    if files.is_empty() {
+        return Ok(());
+    }
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("recordings").join(format!("drill.{drill}"));
+    fs::remove_dir_all(&place).ok();
+    fs::create_dir_all(&place)?;
+    for file in &files {
+        fs::copy(file, place.join(file.file_name().unwrap_or_default()))?;
+    }
+    println!("    this drill is recorded: vedette replay {}", place.display());
+    Ok(())
 }
 
 fn skip_is_failure() -> bool {

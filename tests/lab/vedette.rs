@@ -92,6 +92,11 @@ impl World {
         self.network.inside(Place::Bastion, || http::get(&url, None))
     }
 
+    /// Where vedette records.
+    pub(crate) fn recordings(&self) -> PathBuf {
+        self.folder.join("recordings")
+    }
+
     /// The end of vedette's log, for the report of a failed drill; empty when it never ran.
     pub(crate) fn what_vedette_said(&mut self) -> String {
         self.server(NAME)

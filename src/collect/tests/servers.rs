@@ -259,6 +259,7 @@ impl Fixture {
             name: "bastion".into(),
             listen: ([127, 0, 0, 1], 0).into(),
             web_config: None,
+            recordings: None,
             control: None,
             store: "/nonexistent".into(),
             resolvers: Vec::new(),

@@ -137,7 +137,7 @@ pub(super) fn worlds(few: u32) -> ProptestConfig {
     ProptestConfig { cases: asked.unwrap_or(few), max_shrink_iters: 200, ..ProptestConfig::default() }
 }
 
-fn play(events: &[(u16, Event)], records: bool) -> World {
+pub(super) fn play(events: &[(u16, Event)], records: bool) -> World {
     play_woken(events, records, None)
 }
 

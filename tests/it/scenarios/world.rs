@@ -30,6 +30,7 @@ use super::disk::Disk;
 use super::durable::Durable;
 use super::peers::Peers;
 use super::recipients::{self, BOSS, OPS, Unserved};
+use super::tape::Tape;
 
 /// What an endpoint does.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,6 +91,7 @@ type Script = Box<dyn FnOnce(&mut World)>;
 
 pub(super) struct World {
     engine: Engine,
+    tape: Tape,
     pub(super) inventory: Arc<Inventory>,
     pub(super) policy: Policy,
     pub(super) start: Now,
@@ -233,6 +235,7 @@ impl World {
         let engine = Engine::new(Arc::clone(&inventory), policy.clone(), start);
         let mut world = Self {
             engine,
+            tape: Tape::default(),
             inventory,
             policy,
             start,
@@ -358,7 +361,13 @@ impl World {
         self.durable = Durable::default();
         self.durable.take(Change::Everything(Box::new(memory.clone())));
         self.engine = Engine::new(Arc::clone(&self.inventory), self.policy.clone(), self.now());
+        self.tape.restart();
         self.push(wait, Input::Restored(Ok(memory)));
+    }
+
+    /// What the engine lived through.
+    pub(super) const fn tape(&self) -> &Tape {
+        &self.tape
     }
 
     /// The engine, written down.
@@ -522,6 +531,7 @@ impl World {
             return;
         }
         let now = self.now();
+        self.tape.note(&self.engine, &input, now);
         self.engine.handle(input, now);
         // Every other wake-up comes when it was promised: an engine that is late in spite of it promised a time gone
         // by.
@@ -541,7 +551,10 @@ impl World {
             match action {
                 Action::Probe(request) => self.start_probe(&request),
                 Action::Persist { sequence, changes } => self.persist(sequence, changes),
-                Action::Send(attempt) => self.send(*attempt),
+                Action::Send(attempt) => {
+                    self.tape.note_mail(&attempt, now);
+                    self.send(*attempt);
+                }
                 Action::Beat => {
                     let accepted = !self.cut_off;
                     if accepted {

@@ -35,7 +35,7 @@
 //!
 //! | folder | holds |
 //! |---|---|
-//! | [`model`] | the types that the other folders exchange, with the shared thresholds and timings in `policy.rs` (a number that one rule alone uses is beside that rule); imports nothing of ours |
+//! | [`model`] | the types that the other folders exchange, with the shared thresholds and timings in `policy.rs` (a number that one rule alone uses is beside that rule), and in `plan.rs` what is probed how often at which cost, from which schedule, budget and the figures that people read follow; imports nothing of ours |
 //! | [`parse`] | bytes from elsewhere to values, within bounds and without panics: certificates, kubeconfigs, health pages, YAML |
 //! | [`config`] | the file to `settings.rs`, with all its errors reported together; `inventory.rs` is the part that the engine gets |
 //! | [`collect`] | the probes: connects, shakes hands, asks, times each phase, records every served chain, decides nothing |
@@ -52,8 +52,8 @@
 //! | [`daemon`] | the loop, the clock, signals, logs, the service manager; `recorder.rs` writes down what goes into the engine, for `vedette replay` |
 //! | [`cli`] | one file per command |
 //!
-//! A new kind of probe is a file in `collect` and a variant in `ProbeKind` and `Reading`; a new rule is a file in
-//! `judge` and a line in `RULES`. Matches are exhaustive, so the compiler names every place that needs a change.
+//! A new kind of probe is a file in `collect`, a variant in `ProbeKind` and `Reading` and a line in `model/plan.rs`; a
+//! new rule is a file in `judge` and a line in `RULES`. Matches are exhaustive, so the compiler names every place that needs a change.
 //!
 //! # Words
 //!

@@ -21,6 +21,7 @@ use crate::judge::{self, words};
 use crate::model::etcd::{Condition, MemberStatus};
 use crate::model::inventory::Inventory;
 use crate::model::observation::{Observation, Reading};
+use crate::model::plan::Plan;
 use crate::model::policy::Policy;
 use crate::model::probe::{Connection, Probe, ProbeId, ProbeKind, ProbeRequest};
 use crate::model::rule::{Level, RuleId};
@@ -30,7 +31,6 @@ use crate::model::verdict::{Finding, Verdict, Why};
 use crate::observe::assessment::Assessment;
 use crate::observe::client_hello;
 use crate::observe::quorum;
-use crate::observe::schedule::Schedule;
 use crate::observe::view::View;
 use crate::render::table::{self, Layout, Pass, State, Unknown};
 
@@ -131,7 +131,7 @@ async fn probe_all(settings: &Settings) -> anyhow::Result<Seen> {
     // New connections first: they make the reused ones neither faster nor slower.
     for connection in [Connection::New, Connection::Reused] {
         let probes: Vec<Probe> =
-            probes(&inventory, settings, &clock).into_iter().filter(|probe| probe.connection == connection).collect();
+            probes(&inventory, settings).into_iter().filter(|probe| probe.connection == connection).collect();
         observations.extend(run_probes(&collectors, &clock, &mut view, probes).await.0);
     }
     let mut bad: BTreeSet<Probe> = doubtful(&observations, &inventory);
@@ -228,11 +228,11 @@ async fn try_hellos(
 }
 
 /// Everything the daemon probes, and both kinds of connection where it uses only one.
-fn probes(inventory: &Inventory, settings: &Settings, clock: &Clock) -> BTreeSet<Probe> {
-    let schedule = Schedule::new(inventory, &settings.policy, clock.now().mono);
-    schedule
-        .probes()
-        .flat_map(|(probe, _)| {
+fn probes(inventory: &Inventory, settings: &Settings) -> BTreeSet<Probe> {
+    let plan = Plan::new(inventory, &settings.policy);
+    let planned = plan.probes().iter().map(|line| &line.probe);
+    planned
+        .flat_map(|probe| {
             let is_asked = probe.subject.is_api();
             let both = is_asked && probe.kind != ProbeKind::Addresses;
             let kinds: &[ProbeKind] = if both {

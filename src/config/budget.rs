@@ -1,14 +1,14 @@
-//! What the configured probes ask of a cluster per second, against what we promise never to ask.
+//! What the plan asks of a cluster per second, against what we promise never to ask.
 //!
 //! Counts what is planned at steady state. Confirmations come on top; all together stay below the ceiling that follows
 //! from the plan, and wait where they would not.
 //! Called by the configuration check, which refuses a plan that could not be kept, and by `vedette check`.
 
-use std::time::Duration;
-
 use super::read_context::ReadContext;
-use super::settings::{Cluster, Etcd, Host};
-use crate::model::policy::{PLANNED_ADDRESSES, Policy};
+use super::settings::Cluster;
+use crate::model::plan::Plan;
+use crate::model::policy::Policy;
+use crate::model::subject::Subject;
 use crate::parse::diagnostic::Diagnostic;
 use crate::parse::yaml::Position;
 
@@ -32,20 +32,14 @@ impl Planned {
     /// The plan for `cluster` under `policy`.
     #[must_use]
     pub fn new(cluster: &Cluster, policy: &Policy) -> Self {
-        let ordinary = 2.0 * per_second(policy.version_interval);
-        let instances = count(cluster.apiservers.len());
-        let vips = count(usize::from(cluster.vip.is_some()));
-        let connected = cluster.vip.iter().chain(cluster.apiservers.iter().map(|(_, endpoint)| endpoint));
-        let named = connected.filter(|endpoint| matches!(endpoint.address.host, Host::Name(_))).count();
-        let members = count(cluster.etcds.iter().map(|etcd| etcd.members.len()).sum());
+        let listed = cluster.listed();
+        let plan = Plan::of_cluster(&cluster.name, &listed, policy);
+        let members: usize = listed.etcds.values().map(|etcd| etcd.members.len()).sum();
         Self {
-            apiservers: instances * (per_second(policy.readyz_interval) + ordinary)
-                + vips * (per_second(policy.vip_interval) + ordinary)
-                + count(named) * f64::from(PLANNED_ADDRESSES) * per_second(policy.etcd_tls_interval),
-            // The sum of nothing is -0.0, and would be printed so.
-            etcd: cluster.etcds.iter().map(|etcd| asked_of(etcd, policy)).fold(0.0, |sum, asked| sum + asked),
-            apiservers_goal: 0.6 * instances + 2.0,
-            etcd_goal: 0.5 * members,
+            apiservers: plan.rate_of(|subject| !subject.is_etcd()).requests,
+            etcd: plan.rate_of(Subject::is_etcd).requests,
+            apiservers_goal: 0.6 * count(listed.apiservers.len()) + 2.0,
+            etcd_goal: 0.5 * count(members),
         }
     }
 
@@ -85,33 +79,6 @@ impl ReadContext<'_> {
             }
         }
     }
-}
-
-/// Requests per second to one etcd cluster, as `observe/schedule.rs` plans them.
-fn asked_of(etcd: &Etcd, policy: &Policy) -> f64 {
-    let members = count(etcd.members.len());
-    let listeners = count(etcd.listeners.len());
-    let chains = etcd.listeners.iter().filter(|(_, listener)| listener.is_tls).count();
-    let pages = listeners * per_second(policy.etcd_metrics_interval);
-    if etcd.is_metrics_only {
-        return pages
-            + listeners * per_second(policy.etcd_status_interval)
-            + count(chains) * per_second(policy.etcd_tls_interval);
-    }
-    let mut rounds = vec![
-        policy.etcd_status_interval,
-        policy.etcd_read_interval,
-        policy.etcd_members_interval,
-        policy.etcd_tls_interval,
-    ];
-    if etcd.listeners.len() < etcd.members.len() {
-        rounds.push(policy.etcd_alarms_interval);
-    }
-    pages + members * rounds.into_iter().map(per_second).sum::<f64>()
-}
-
-fn per_second(interval: Duration) -> f64 {
-    1.0 / interval.as_secs_f64()
 }
 
 fn count(n: usize) -> f64 {

@@ -14,7 +14,7 @@ impl Settings {
         Inventory {
             vantage: self.vantage.name.clone(),
             configuration: shown(&self.file.display().to_string()),
-            clusters: self.clusters.iter().map(|cluster| (cluster.name.clone(), listed(cluster))).collect(),
+            clusters: self.clusters.iter().map(|cluster| (cluster.name.clone(), cluster.listed())).collect(),
             references: self.vantage.references.iter().map(|reference| reference.listed()).collect(),
             resolvers: self.vantage.resolvers.iter().map(|resolver| resolver.listed()).collect(),
             files: self.watched_files().iter().map(listed_files).collect(),
@@ -41,36 +41,40 @@ impl MetricsListener {
     }
 }
 
-fn listed(cluster: &Cluster) -> inventory::Cluster {
-    inventory::Cluster {
-        vip: cluster.vip.as_ref().map(|vip| vip.listed()),
-        vip_fails_over: cluster.vip_fails_over,
-        is_verified: cluster.credentials.anchors.is_some(),
-        apiservers: cluster.apiservers.iter().map(|(name, endpoint)| (name.clone(), endpoint.listed())).collect(),
-        proxy: cluster.credentials.proxy.as_ref().map(|proxy| proxy.listed()),
-        etcds: cluster
-            .etcds
-            .iter()
-            .map(|etcd| {
-                let members = etcd.members.iter().map(|(name, endpoint)| (name.clone(), endpoint.listed())).collect();
-                let listeners =
-                    etcd.listeners.iter().map(|(name, listener)| (name.clone(), listener.listed())).collect();
-                let shown_to = if etcd.is_metrics_only { &etcd.at_listeners } else { &etcd.credentials };
-                let known = inventory::Etcd {
-                    members,
-                    quota_bytes: etcd.quota_bytes,
-                    listeners,
-                    is_metrics_only: etcd.is_metrics_only,
-                    is_verified: shown_to.anchors.is_some(),
-                    credential: files_of(shown_to),
-                };
-                (etcd.name.clone(), known)
-            })
-            .collect(),
-        files: cluster.watched_files().iter().map(listed_files).collect(),
-        hosts: cluster.hosts.clone(),
-        credential: files_of(&cluster.credentials),
-        levels: cluster.levels.clone(),
+impl Cluster {
+    /// What the engine may know of it.
+    pub(super) fn listed(&self) -> inventory::Cluster {
+        inventory::Cluster {
+            vip: self.vip.as_ref().map(|vip| vip.listed()),
+            vip_fails_over: self.vip_fails_over,
+            is_verified: self.credentials.anchors.is_some(),
+            apiservers: self.apiservers.iter().map(|(name, endpoint)| (name.clone(), endpoint.listed())).collect(),
+            proxy: self.credentials.proxy.as_ref().map(|proxy| proxy.listed()),
+            etcds: self
+                .etcds
+                .iter()
+                .map(|etcd| {
+                    let members =
+                        etcd.members.iter().map(|(name, endpoint)| (name.clone(), endpoint.listed())).collect();
+                    let listeners =
+                        etcd.listeners.iter().map(|(name, listener)| (name.clone(), listener.listed())).collect();
+                    let shown_to = if etcd.is_metrics_only { &etcd.at_listeners } else { &etcd.credentials };
+                    let known = inventory::Etcd {
+                        members,
+                        quota_bytes: etcd.quota_bytes,
+                        listeners,
+                        is_metrics_only: etcd.is_metrics_only,
+                        is_verified: shown_to.anchors.is_some(),
+                        credential: files_of(shown_to),
+                    };
+                    (etcd.name.clone(), known)
+                })
+                .collect(),
+            files: self.watched_files().iter().map(listed_files).collect(),
+            hosts: self.hosts.clone(),
+            credential: files_of(&self.credentials),
+            levels: self.levels.clone(),
+        }
     }
 }
 

@@ -10,8 +10,7 @@ use std::thread::available_parallelism;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::config::settings::Settings;
-use crate::model::time::Mono;
-use crate::observe::schedule::Schedule;
+use crate::model::plan::Plan;
 
 /// Requests a second for which one thread is enough: 0.5 to 0.7 ms of CPU each (`benches/load`), so that it idles at
 /// least a third of the time.
@@ -23,7 +22,7 @@ const ENOUGH_FOR_ONE: f64 = 1_000.0;
 /// When the system refuses threads or file descriptors.
 pub fn runtime(settings: &Settings) -> std::io::Result<Runtime> {
     let inventory = settings.inventory();
-    let planned: f64 = Schedule::new(&inventory, &settings.policy, Mono::ORIGIN).planned(&inventory).values().sum();
+    let planned = Plan::new(&inventory, &settings.policy).rate_of(|_| true).requests;
     let processors = available_parallelism().map_or(1, NonZero::get);
     Builder::new_multi_thread().worker_threads(threads(planned, processors)).enable_all().build()
 }

@@ -37,6 +37,7 @@ use crate::alert::silence::Silences;
 use crate::model::exchange::{Action, Change, Input};
 use crate::model::incident::IncidentId;
 use crate::model::inventory::Inventory;
+use crate::model::plan::Plan;
 use crate::model::policy::Policy;
 use crate::model::reload::Configured;
 use crate::model::snapshot::{Counters, Snapshot};
@@ -120,14 +121,13 @@ impl Engine {
     #[must_use]
     pub fn new(inventory: Arc<Inventory>, policy: Policy, now: Now) -> Self {
         let policy = Arc::new(policy);
-        let schedule = Schedule::new(&inventory, &policy, now.mono);
+        let schedule = Schedule::new(Plan::new(&inventory, &policy), &inventory.vantage, now.mono);
         let awaited = RestoreState::Awaited { until: now.mono.plus(policy.persist_wait) };
         let heartbeat = HeartbeatTimer::new(&policy, now.mono);
         let mut view = View::new(Arc::clone(&inventory), Arc::clone(&policy));
-        let plans = schedule.planned(&inventory);
-        view.set_planned(&plans);
+        view.set_planned(schedule.plan());
         let mut budget = Budget::default();
-        budget.set_plans(&plans, &policy);
+        budget.set_plan(schedule.plan(), &policy);
         Self {
             snapshot: Arc::new(snapshot::empty(inventory, policy, now)),
             view,

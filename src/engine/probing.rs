@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::model::cost::Cost;
 use crate::model::exchange::Action;
 use crate::model::observation::Observation;
 use crate::model::probe::{Probe, ProbeId, ProbeRequest};
@@ -11,7 +12,6 @@ use crate::model::time::{Mono, Now};
 use crate::model::verdict::FindingKey;
 use crate::observe::budget::{REFILL, Taken, Urgency, Wanted};
 use crate::observe::in_flight::Attention;
-use crate::observe::schedule::requests;
 
 use super::judging::isolated_key;
 use super::{Engine, Scope};
@@ -134,7 +134,7 @@ impl Engine {
     }
 
     fn want(&mut self, probe: Probe, due: Mono, urgency: Urgency, now: Now) -> Taken {
-        let requests = requests(self.view.inventory(), &probe);
+        let requests = Cost::of(self.view.inventory(), &probe).requests;
         let taken = self.budget.want(probe.clone(), requests, due, urgency, now.mono);
         if taken == Taken::Again {
             self.bursts.postpone(probe, now.mono);

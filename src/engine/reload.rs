@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::model::incident::IncidentId;
+use crate::model::plan::Plan;
 use crate::model::reload::{Reload, Replacement};
 use crate::model::subject::Subject;
 use crate::model::time::Now;
@@ -37,15 +38,14 @@ impl Engine {
         let before = Arc::clone(self.view.inventory());
         let inventory_change = InventoryChange::new(&before, &inventory);
         let has_left = |subject: &Subject| inventory_change.fate(subject) != Fate::Stays;
-        self.schedule.replace(&inventory, &policy, now.mono);
+        self.schedule.replace(Plan::new(&inventory, &policy), &inventory.vantage, now.mono);
         self.in_flight.give_up(has_left);
         self.bursts.drop_probes(has_left);
         self.budget.drop_probes(has_left);
         self.lifecycle.forget_suspicions(has_left);
         self.view.replace(Arc::clone(&inventory), policy, now.mono);
-        let plans = self.schedule.planned(&inventory);
-        self.view.set_planned(&plans);
-        self.budget.set_plans(&plans, self.view.policy());
+        self.view.set_planned(self.schedule.plan());
+        self.budget.set_plan(self.schedule.plan(), self.view.policy());
         self.heartbeat.hurry(now.mono.plus(self.view.policy().heartbeat_interval));
 
         self.withdraw_unconfigured(now);

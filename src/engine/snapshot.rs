@@ -99,12 +99,12 @@ impl Engine {
     /// TLS probes of etcd members; all others have one within their first interval.
     fn is_first_round_done(&self) -> bool {
         self.snapshot.is_first_round_done
-            || self.schedule.probes().all(|(probe, _)| match probe.subject.cluster() {
+            || self.schedule.plan().probes().iter().all(|line| match line.probe.subject.cluster() {
                 Some(cluster) => self
                     .view
                     .cluster_snapshot(cluster)
-                    .is_some_and(|cluster_snapshot| cluster_snapshot.observations.contains_key(probe)),
-                None => self.view.vantage().contains_key(probe),
+                    .is_some_and(|cluster_snapshot| cluster_snapshot.observations.contains_key(&line.probe)),
+                None => self.view.vantage().contains_key(&line.probe),
             })
     }
 }

@@ -192,11 +192,6 @@ pub struct Policy {
     pub in_flight_at_all: usize,
 }
 
-/// Addresses that the name of an apiserver or of the API VIP is planned to have: managed control planes and cloud
-/// balancers have one in each of two or three zones. The name of an etcd member is planned to have one, which is probed
-/// without further handshakes.
-pub const PLANNED_ADDRESSES: u32 = 3;
-
 impl Policy {
     /// Requests that may be sent in any second to a cluster for which `planned` a second are planned.
     #[must_use]

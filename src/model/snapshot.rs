@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::certificate::Served;
 use super::certificate_files::FilesReading;
+use super::cost::Rate;
 use super::delivery::{Backlog, FailureClass};
 use super::etcd::MemberFacts;
 use super::incident::{Alarm, Incident};
@@ -84,8 +85,8 @@ pub struct ClusterSnapshot {
     /// Latency and outcome counts of each endpoint; members of rounds are named themselves. Shared with the snapshot
     /// before where nothing was added.
     pub tallies: BTreeMap<Subject, Arc<Tally>>,
-    /// Requests per second that the schedule spends on this cluster.
-    pub planned_per_second: f64,
+    /// What the schedule spends on this cluster, confirmations not counted.
+    pub planned: Rate,
 }
 
 /// Whether the heartbeat goes out.

@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::plan::{Plan, Scope};
 use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
-use crate::model::subject::{Name, Subject};
+use crate::model::subject::Subject;
 use crate::model::time::Mono;
 
 use super::in_flight::Full;
@@ -65,9 +66,6 @@ pub enum Taken {
 /// Subject and kind of a probe. The connection is not part of it, because it makes no difference to the cost.
 type Question = (Subject, ProbeKind);
 
-/// What shares a token bucket: a cluster, or everything else (`None`).
-pub type Scope = Option<Name>;
-
 /// All buckets, and all that waits.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Budget {
@@ -108,11 +106,11 @@ pub const PACE: Duration = Duration::from_millis(250);
 pub const REFILL: Duration = Duration::from_secs(1);
 
 impl Budget {
-    /// Buckets for these planned rates, in requests per second. What waits stays, of the scopes that are still there.
-    pub fn set_plans(&mut self, plans: &BTreeMap<Scope, f64>, policy: &Policy) {
-        self.buckets.retain(|scope, _| plans.contains_key(scope));
-        for (scope, planned) in plans {
-            self.buckets.entry(scope.clone()).or_default().ceiling = policy.ceiling(*planned);
+    /// Buckets for `plan`. What waits stays, of the scopes that are still there.
+    pub fn set_plan(&mut self, plan: &Plan, policy: &Policy) {
+        self.buckets.retain(|scope, _| plan.rates().contains_key(scope));
+        for (scope, planned) in plan.rates() {
+            self.buckets.entry(scope.clone()).or_default().ceiling = policy.ceiling(planned.requests);
         }
     }
 

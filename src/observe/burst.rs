@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::cost::Cost;
 use crate::model::inventory::Inventory;
 use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
@@ -15,7 +16,6 @@ use crate::model::time::{Mono, Now};
 
 use super::budget::{PACE, Urgency};
 use super::client_hello;
-use super::schedule::requests;
 
 /// A little more than the span that confirms, so that rounding never costs a probe.
 const MARGIN: Duration = Duration::from_millis(20);
@@ -156,7 +156,7 @@ impl Bursts {
     pub fn confirmations(&self, scope: &Option<Name>, inventory: &Inventory, until: Mono) -> Option<(Mono, u32)> {
         let planned = || self.confirming.get(scope).into_iter().flatten().take_while(|(at, _)| *at <= until);
         let (first, _) = planned().next()?;
-        Some((*first, planned().map(|(_, probe)| requests(inventory, probe)).sum()))
+        Some((*first, planned().map(|(_, probe)| Cost::of(inventory, probe).requests).sum()))
     }
 
     /// When the next probe is due.

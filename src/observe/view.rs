@@ -13,6 +13,7 @@ use crate::model::etcd::{EtcdAlarm, EtcdAlarmKind, MemberFacts, MemberListing, M
 use crate::model::inventory::Inventory;
 use crate::model::observation::Observation;
 use crate::model::phase::Unseen;
+use crate::model::plan::Plan;
 use crate::model::policy::Policy;
 use crate::model::probe::{Hello, Probe, ProbeKind};
 use crate::model::snapshot::ClusterSnapshot;
@@ -475,12 +476,10 @@ impl View {
         self.dates.set_clock(now);
     }
 
-    /// Sets the planned request rates of the clusters, for the snapshot.
-    pub fn set_planned(&mut self, plans: &BTreeMap<Option<Name>, f64>) {
+    /// Sets the planned rates of the clusters, for the snapshot.
+    pub fn set_planned(&mut self, plan: &Plan) {
         for (name, cluster_snapshot) in &mut self.pictures {
-            if let Some(per_second) = plans.get(&Some(name.clone())) {
-                Arc::make_mut(cluster_snapshot).planned_per_second = *per_second;
-            }
+            Arc::make_mut(cluster_snapshot).planned = plan.rate(&Some(name.clone()));
         }
     }
 }

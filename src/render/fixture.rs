@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::model::certificate::{Certificate, Class, Fingerprint, Served, Trust};
 use crate::model::certificate_files::{FileFault, FilesReading, Item, ItemKind, Life, SourceReading, StoredFile};
+use crate::model::cost::Rate;
 use crate::model::delivery::{Backlog, FailureClass};
 use crate::model::etcd::{
     EtcdAlarm, EtcdAlarmKind, MemberAnswer, MemberFacts, MemberStatus, Quota, QuotaSource, Slowest,
@@ -318,7 +319,7 @@ fn cluster_snapshot() -> ClusterSnapshot {
         stored: Some((now().wall.minus(millis(9000)), Arc::new(stored()))),
         members: [(subject("prod/etcd/main/etcd-2"), facts())].into(),
         tallies: [(subject("prod/apiserver/api-1"), Arc::new(tally()))].into(),
-        planned_per_second: 2.5,
+        planned: Rate { requests: 2.5, connections: 1.5, bytes: 65_536.0 },
     }
 }
 

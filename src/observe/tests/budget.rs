@@ -1,15 +1,16 @@
 //! The budget of a cluster: never above the ceiling, what confirms goes first, nothing is lost.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{at, name, of};
+use super::{at, inventory, name, of};
+use crate::model::cost::Rate;
+use crate::model::plan::{Plan, Scope};
 use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::time::Mono;
-use crate::observe::budget::{Budget, Scope, Taken, Urgency, Wanted};
+use crate::observe::budget::{Budget, Taken, Urgency, Wanted};
 use crate::observe::in_flight::Full;
 
 use Urgency::{Confirmation, Scheduled, Spare};
@@ -17,7 +18,7 @@ use Urgency::{Confirmation, Scheduled, Spare};
 /// A budget for `prod` and the vantage, both with the least ceiling.
 fn budget() -> Budget {
     let mut budget = Budget::default();
-    budget.set_plans(&BTreeMap::from([(None, 0.0), (Some(name("prod")), 0.0)]), &Policy::default());
+    budget.set_plan(&Plan::new(&inventory(0, 0), &Policy::default()), &Policy::default());
     budget
 }
 
@@ -65,6 +66,26 @@ fn what_is_above_the_ceiling_goes_a_second_later() {
     assert_eq!([at_second(0), at_second(1), at_second(2)], [10, 10, 5]);
     assert_eq!(sent.iter().filter(|(_, wanted)| wanted.was_deferred).count(), 15);
     assert_eq!(budget.deferred(), 15);
+}
+
+/// What may be sent in a second follows from the sum of the plan, and from nothing else.
+#[test]
+fn the_budget_of_a_cluster_is_the_sum_of_its_plan() {
+    for (apiservers, members) in [(0, 0), (3, 3), (9, 5), (40, 7)] {
+        let policy = Policy::default();
+        let plan = Plan::new(&inventory(apiservers, members), &policy);
+        let of_prod = plan.probes().iter().filter(|line| line.probe.subject.cluster() == Some(&name("prod")));
+        let sum: Rate = of_prod.map(|line| Rate::new(line.cost, line.interval)).sum();
+        let mut budget = Budget::default();
+        budget.set_plan(&plan, &policy);
+        for n in 0..200 {
+            want(&mut budget, readyz(n), Confirmation, 0);
+        }
+
+        let sent = send(&mut budget, at(0).mono).len();
+
+        assert_eq!(u32::try_from(sent).unwrap(), policy.ceiling(sum.requests), "{apiservers} {members}");
+    }
 }
 
 #[test]

@@ -10,12 +10,12 @@ use crate::model::etcd::{
 use crate::model::inventory::{Etcd, Inventory, MetricsListener};
 use crate::model::observation::{Observation, Reading};
 use crate::model::phase::{Cause, Phase, Phases, Unseen};
+use crate::model::plan::Plan;
 use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::verdict::Symptom;
 use crate::observe::assessment::Assessment;
 use crate::observe::quorum::count_healths;
-use crate::observe::schedule::Schedule;
 use crate::observe::view::View;
 
 const MUTE: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::Timeout };
@@ -89,17 +89,17 @@ fn listeners_replace_probes_and_keep_the_budget() {
         (true, &[ProbeKind::EtcdHealth, ProbeKind::EtcdMetrics]),
     ] {
         let inventory = listening(is_metrics_only);
-        let schedule = Schedule::new(&inventory, &Policy::default(), at(0).mono);
+        let plan = Plan::new(&inventory, &Policy::default());
 
-        let of_etcd = schedule.probes().filter(|(probe, _)| probe.subject.component() == "etcd");
-        let mut seen: Vec<_> = of_etcd.map(|(probe, _)| probe.kind).collect();
+        let of_etcd = plan.probes().iter().filter(|line| line.probe.subject.component() == "etcd");
+        let mut seen: Vec<_> = of_etcd.map(|line| line.probe.kind).collect();
         seen.sort_unstable();
         seen.dedup();
-        let without = super::inventory(0, 0);
-        let others = Schedule::new(&without, &Policy::default(), at(0).mono).planned(&without)[&Some(name("prod"))];
+        let of_prod = |plan: &Plan| plan.rate(&Some(name("prod"))).requests;
+        let others = of_prod(&Plan::new(&super::inventory(0, 0), &Policy::default()));
 
         assert_eq!(seen, kinds);
-        assert!(schedule.planned(&inventory)[&Some(name("prod"))] - others <= 0.5 * 3.0 + 1e-9);
+        assert!(of_prod(&plan) - others <= 0.5 * 3.0 + 1e-9);
     }
 }
 

@@ -220,21 +220,35 @@ fn synchronised(observation: &Observation) -> Option<bool> {
     }
 }
 
-fn budget(page: Page<'_>) -> [Family; 2] {
+fn budget(page: Page<'_>) -> [Family; 4] {
     let mut planned = page.format.gauge(
         "vedette_requests_planned_per_second",
         "Requests per second that the schedule sends to the cluster, confirmation probes not counted.",
     );
     for (name, cluster_snapshot) in &page.snapshot.clusters {
-        planned.sample(&Labels::default().with("cluster", name.as_str()), cluster_snapshot.planned_per_second);
+        planned.sample(&Labels::default().with("cluster", name.as_str()), cluster_snapshot.planned.requests);
+    }
+    let mut connections = page.format.gauge(
+        "vedette_connections_planned_per_second",
+        "New connections per second that the schedule opens to the cluster, confirmation probes not counted.",
+    );
+    for (name, cluster_snapshot) in &page.snapshot.clusters {
+        connections.sample(&Labels::default().with("cluster", name.as_str()), cluster_snapshot.planned.connections);
+    }
+    let mut bytes = page.format.gauge(
+        "vedette_response_bytes_planned_limit_per_second",
+        "Maximum bytes of response bodies per second that the schedule reads from the cluster. Usual responses are much smaller.",
+    );
+    for (name, cluster_snapshot) in &page.snapshot.clusters {
+        bytes.sample(&Labels::default().with("cluster", name.as_str()), cluster_snapshot.planned.bytes);
     }
     let mut ceiling = page.format.gauge(
         "vedette_requests_limit_per_second",
         "Maximum number of requests to the cluster in any second, confirmation probes included.",
     );
     for (name, cluster_snapshot) in &page.snapshot.clusters {
-        let most = page.snapshot.policy.ceiling(cluster_snapshot.planned_per_second);
+        let most = page.snapshot.policy.ceiling(cluster_snapshot.planned.requests);
         ceiling.sample(&Labels::default().with("cluster", name.as_str()), f64::from(most));
     }
-    [planned, ceiling]
+    [planned, ceiling, connections, bytes]
 }

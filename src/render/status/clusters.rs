@@ -138,7 +138,7 @@ pub(super) fn state(finding: &Finding) -> State {
 pub(super) fn detail(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot) -> Detail {
     Detail {
         cluster: name.to_string(),
-        planned: format!("{:.1} requests/s", cluster_snapshot.planned_per_second),
+        planned: format!("{:.1} requests/s", cluster_snapshot.planned.requests),
         endpoints: subjects(page, name).iter().map(|subject| endpoint(page, subject, cluster_snapshot)).collect(),
         members: members(page, name, cluster_snapshot),
         quota_marks: page.snapshot.policy.quota_tiers.iter().map(QuotaTier::percent).collect(),

@@ -16,7 +16,7 @@ const NOT_OURS: [&str; 3] = ["job", "le", "vantage"];
 const IDENTITY: [&str; 4] = ["cluster", "component", "etcd", "instance"];
 
 /// Metrics on no dashboard and in no rule, each with the reason.
-const UNSHOWN: [(&str, &str); 10] = [
+const UNSHOWN: [(&str, &str); 12] = [
     ("vedette_etcd_is_learner", "learners are few, and the rules know of them"),
     ("vedette_notifications_queued", "how long the oldest has been queued says more"),
     ("vedette_recipient_refusals_total", "vedette_recipients_rejected says who gets nothing now"),
@@ -27,6 +27,11 @@ const UNSHOWN: [(&str, &str); 10] = [
     ("vedette_config_reloads_total", "whether the last one succeeded is what matters"),
     ("vedette_file_certificates", "how many there are changes nothing"),
     ("vedette_files_examined", "how many there are changes nothing"),
+    ("vedette_connections_planned_per_second", "follows from the configuration; requests are what servers count"),
+    (
+        "vedette_response_bytes_planned_limit_per_second",
+        "follows from the configuration; requests are what servers count",
+    ),
 ];
 
 #[test]

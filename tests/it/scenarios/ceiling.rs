@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use vedette::model::cost::Cost;
 use vedette::model::inventory::Inventory;
+use vedette::model::plan::Plan;
 use vedette::model::probe::ProbeKind;
 use vedette::model::rule::RuleId;
 use vedette::model::subject::Subject;
-use vedette::model::time::Mono;
-use vedette::observe::schedule::{Schedule, requests};
 
 use super::world::{Doing, World, api, etcd, inventory, name, seconds, vip};
 
@@ -25,8 +25,8 @@ fn sized(apiservers: u8, members: u8) -> Inventory {
 }
 
 fn ceiling(world: &World, inventory: &Inventory) -> u32 {
-    let planned = Schedule::new(inventory, &world.policy, Mono::ORIGIN).planned(inventory);
-    world.policy.ceiling(planned[&Some(name("prod"))])
+    let planned = Plan::new(inventory, &world.policy).rate(&Some(name("prod")));
+    world.policy.ceiling(planned.requests)
 }
 
 /// Most requests sent to the cluster within one second, wherever it begins.
@@ -35,7 +35,7 @@ fn busiest_second(world: &World, inventory: &Inventory) -> u32 {
     let mut busiest = 0;
     for (at, probe) in world.probes.iter().filter(|(_, probe)| probe.subject.cluster().is_some()) {
         within.retain(|(earlier, _)| *at < *earlier + seconds(1));
-        within.push_back((*at, requests(inventory, probe)));
+        within.push_back((*at, Cost::of(inventory, probe).requests));
         busiest = busiest.max(within.iter().map(|(_, requests)| requests).sum());
     }
     busiest

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{listeners, moved};
 use crate::model::certificate::{Certificate, Served};
+use crate::model::cost::Rate;
 use crate::model::delivery::{Backlog, DeliveryFailure, FailureClass};
 use crate::model::etcd::{MemberAnswer, MemberStatus, ReadAnswer};
 use crate::model::incident::{Alarm, Ending, Incident, IncidentId, Part, Stage, Told};
@@ -391,7 +392,7 @@ fn cluster_snapshot(answering: &[usize], is_ready: bool) -> ClusterSnapshot {
             .map(|observation| (observation.probe.clone(), Arc::new(observation)))
             .collect(),
         served: places.map(|place| (subject(place), (seen, Arc::new(served())))).into(),
-        planned_per_second: 2.5,
+        planned: Rate { requests: 2.5, ..Rate::default() },
         ..ClusterSnapshot::default()
     }
 }

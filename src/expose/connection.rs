@@ -19,7 +19,7 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::metered::{Meter, Metered};
 
 use super::counters::{Counters, add};
+use super::crowd::Crowd;
 use super::{HEAD_BYTES, Limits, tls};
 
 /// Bytes that a peer may send for a handshake: a chain of certificates may be long, and none comes near this.
@@ -44,8 +45,8 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Answers the requests over `stream`, behind a handshake by `acceptor` where there is one. `crowded` is notified when
-/// all places are taken.
+/// Answers the requests over `stream`, behind a handshake by `acceptor` where there is one. `crowd` calls when all places
+/// are taken.
 pub(super) async fn converse(
     stream: Box<dyn Stream>,
     acceptor: Option<TlsAcceptor>,
@@ -53,11 +54,11 @@ pub(super) async fn converse(
     limits: Limits,
     stop: CancellationToken,
     counters: Arc<Counters>,
-    crowded: Arc<Notify>,
+    crowd: Arc<Crowd>,
 ) {
     let meter = Meter::of(HANDSHAKE_BYTES);
     let usage = Usage::new(Arc::clone(&meter));
-    let supervisor = Supervisor { limits, stop, crowded, usage: usage.0.subscribe() };
+    let supervisor = Supervisor { limits, stop, crowd, usage: usage.0.subscribe() };
     let Some(acceptor) = acceptor else {
         return report(http1(stream, router, usage, supervisor).await);
     };
@@ -189,7 +190,7 @@ impl hyper::body::Body for Counted {
 struct Supervisor {
     limits: Limits,
     stop: CancellationToken,
-    crowded: Arc<Notify>,
+    crowd: Arc<Crowd>,
     usage: watch::Receiver<Use>,
 }
 
@@ -201,9 +202,12 @@ impl Supervisor {
     {
         let mut age = std::pin::pin!(tokio::time::sleep(self.limits.age));
         let mut is_leaving = false;
+        let mut idle = None;
         loop {
             let used = *self.usage.borrow_and_update();
             let is_idle = used.is_used && used.under_way == 0;
+            // One that is leaving counts as well: its place is about to be free.
+            idle = is_idle.then(|| idle.unwrap_or_else(|| self.crowd.rest()));
             let limit = match used {
                 Use { is_used: false, .. } => self.limits.head,
                 Use { under_way: 0, .. } if !is_leaving => self.limits.idle,
@@ -213,7 +217,7 @@ impl Supervisor {
                 ended = connection.as_mut() => return ended,
                 Ok(()) = self.usage.changed() => false,
                 () = self.stop.cancelled(), if !is_leaving => true,
-                () = self.crowded.notified(), if is_idle && !is_leaving => true,
+                () = self.crowd.called(), if is_idle && !is_leaving => true,
                 () = age.as_mut(), if !is_leaving => true,
                 () = tokio::time::sleep(limit) => {
                     if is_leaving || !is_idle {

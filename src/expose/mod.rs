@@ -10,6 +10,7 @@ mod clients;
 mod connection;
 mod control;
 mod counters;
+mod crowd;
 mod guard;
 mod login;
 mod negotiation;
@@ -32,7 +33,7 @@ use axum::Router;
 use axum::extract::Extension;
 use axum::middleware;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -40,6 +41,7 @@ use crate::model::snapshot::Snapshot;
 
 use connection::Stream;
 use counters::{Counters, add};
+use crowd::Crowd;
 use guard::{Caller, Guard};
 use peers::Peers;
 
@@ -205,7 +207,7 @@ async fn answer(
 ) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let peers = Arc::new(Peers::default());
-    let crowded = Arc::new(Notify::new());
+    let crowd = Arc::new(Crowd::default());
     let open = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -224,7 +226,7 @@ async fn answer(
             Peer::At(address) => peers.enter(address, limits.of_one_peer).map(Some),
             Peer::User(_) => Some(None),
         };
-        let (Some(own), Some(place)) = (own, place(&places, &crowded).await) else {
+        let (Some(own), Some(place)) = (own, place(&places, &crowd).await) else {
             add(&counters.refused);
             continue;
         };
@@ -240,7 +242,7 @@ async fn answer(
             limits,
             stop.clone(),
             Arc::clone(counters),
-            Arc::clone(&crowded),
+            Arc::clone(&crowd),
         );
         open.spawn(async move {
             exchange.await;
@@ -251,12 +253,15 @@ async fn answer(
     open.wait().await;
 }
 
-/// A place for one more connection. When all are taken, those that are idle are asked to leave.
-async fn place(places: &Arc<Semaphore>, crowded: &Notify) -> Option<OwnedSemaphorePermit> {
+/// A place for one more connection. When all are taken, those that are idle are asked to leave; while none is, there is
+/// nothing to wait for.
+async fn place(places: &Arc<Semaphore>, crowd: &Crowd) -> Option<OwnedSemaphorePermit> {
     if let Ok(place) = Arc::clone(places).try_acquire_owned() {
         return Some(place);
     }
-    crowded.notify_waiters();
+    if !crowd.call() {
+        return None;
+    }
     tokio::time::timeout(PLACE_WAIT, Arc::clone(places).acquire_owned()).await.ok()?.ok()
 }
 

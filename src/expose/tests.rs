@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Expose, Limits, Pages, Shared, Web};
+use super::{Crowd, Expose, Limits, Pages, Shared, Web, place};
 use crate::model::snapshot::{ClusterSnapshot, Snapshot};
 use crate::model::time::Clock;
 use crate::render::fixture;
@@ -218,6 +220,23 @@ async fn who_is_idle_leaves_the_place_to_who_comes() {
 
     assert!(door.get("/healthz").await.ends_with("ok\n"));
     assert_eq!(idle.read(&mut [0]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn who_comes_waits_for_nobody_where_no_connection_is_idle() {
+    let (places, crowd) = (Arc::new(Semaphore::new(0)), Arc::new(Crowd::default()));
+
+    assert!(place(&places, &crowd).now_or_never().is_some_and(|place| place.is_none()));
+
+    let idle = crowd.rest();
+    let waiting = place(&places, &crowd);
+    let leaving = async {
+        places.add_permits(1);
+        drop(idle);
+    };
+    let (taken, ()) = tokio::join!(waiting, leaving);
+    assert!(taken.is_some());
+    assert!(place(&places, &crowd).now_or_never().is_some_and(|place| place.is_none()), "the place is taken again");
 }
 
 #[tokio::test]

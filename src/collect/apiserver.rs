@@ -7,23 +7,23 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::header::{self, HeaderValue};
+
 use super::connection_end::Ending;
 use super::context::{ProbeContext, ProbeResult};
 use super::handshake::Alpn;
-use super::http_get::{self, Answer, Question};
+use super::http_client::{self, Limits, Request};
 use super::identity::{Identity, ReadyCredentials};
 use super::kept_connection::KeptConnection;
 use super::phase_timer::PhaseTimer;
 use super::tls_endpoint::{Opened, Secured, TlsEndpoint};
 use crate::model::certificate::Served;
+use crate::model::cost::body_limit;
 use crate::model::health::{Health, Version};
 use crate::model::observation::Reading;
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::{Connection, Hello, ProbeKind};
 use crate::parse;
-
-/// Bytes read of a body: a verbose readyz has about 3 KiB, a version 0.4 KiB.
-const MAX_BODY: usize = 64 * 1024;
 
 /// An apiserver instance, or the API VIP.
 pub(crate) struct Apiserver {
@@ -50,6 +50,9 @@ struct OpenConnection {
     /// Whether it has answered before: until then its end belongs to the probe that opened it.
     has_answered: bool,
 }
+
+/// An answer with its whole body.
+type Answer = http_client::Answer<Vec<u8>>;
 
 /// The chain of a connection opened for the request, whether the connection used is trusted, and the answer.
 type Asked = (Option<Arc<Served>>, bool, Result<Answer, Unseen>);
@@ -139,8 +142,9 @@ impl Apiserver {
             Ok(opened) => opened,
             Err(unseen) => return (opening.served, false, Err(unseen)),
         };
-        let question = self.question(page, ready_credentials, opened.is_trusted, true);
-        (opening.served, opened.is_trusted, http_get::once(context, opened.stream, &question, timer).await)
+        let request = self.request(context, page, ready_credentials, opened.is_trusted);
+        let answer = http_client::once(context, opened.stream, &request, Vec::new(), timer).await;
+        (opening.served, opened.is_trusted, answer)
     }
 
     async fn ask_kept(
@@ -206,8 +210,8 @@ impl Apiserver {
     ) -> Result<Answer, Cause> {
         let OpenConnection { stream, peer, is_trusted, generation, has_answered } = line;
         let watch = stream.watch();
-        let question = self.question(page, ready_credentials, is_trusted, false);
-        let exchange = http_get::exchange(stream, &question, context.policy.response_timeout, timer).await;
+        let request = Request { is_last: false, ..self.request(context, page, ready_credentials, is_trusted) };
+        let exchange = http_client::exchange(stream, &request, Vec::new(), timer).await;
         if exchange.answer.as_ref().is_ok_and(|answer| answer.closes) {
             watch.announce();
         }
@@ -229,20 +233,22 @@ impl Apiserver {
         exchange.answer
     }
 
-    fn question<'a>(
-        &'a self,
+    fn request(
+        &self,
+        context: &ProbeContext,
         page: Page,
-        ready_credentials: &'a ReadyCredentials,
+        ready_credentials: &ReadyCredentials,
         is_trusted: bool,
-        is_last: bool,
-    ) -> Question<'a> {
-        Question {
-            authority: &self.tls_endpoint.authority,
-            target: page.target(),
-            accept: page.accept(),
-            token: ready_credentials.token.as_ref().filter(|_| is_trusted),
-            is_last,
-            max_body: MAX_BODY,
+    ) -> Request {
+        let limit = context.policy.response_timeout;
+        let limits = Limits { bytes: body_limit(page.kind()), head: limit, whole: limit };
+        let mut request = Request::get(&self.tls_endpoint.authority, page.target(), limits);
+        if let Some(accept) = page.accept() {
+            request = request.with(header::ACCEPT, HeaderValue::from_static(accept));
+        }
+        match ready_credentials.token.as_ref().filter(|_| is_trusted) {
+            Some(token) => request.with(header::AUTHORIZATION, token.clone()),
+            None => request,
         }
     }
 }
@@ -270,6 +276,14 @@ impl Kept {
 }
 
 impl Page {
+    const fn kind(self) -> ProbeKind {
+        match self {
+            Self::Readyz => ProbeKind::Readyz,
+            Self::Livez => ProbeKind::Livez,
+            Self::Version => ProbeKind::Version,
+        }
+    }
+
     /// The timeout makes an overloaded server reject the request within a quarter of it, instead of keeping it in its
     /// queue; the exempt paths have no queue.
     const fn target(self) -> &'static str {

@@ -122,6 +122,11 @@ impl<S> Watched<S> {
         Self { stream, watch: Arc::new(watch), frames: is_http2.then(Frames::default), unwritten: None }
     }
 
+    /// Whether HTTP/2 is spoken over it.
+    pub(crate) const fn is_http2(&self) -> bool {
+        self.frames.is_some()
+    }
+
     /// The record, which outlives the stream.
     pub(crate) fn watch(&self) -> Arc<Watch> {
         Arc::clone(&self.watch)

@@ -37,6 +37,10 @@ pub(crate) struct KeptConnection {
     pub(crate) has_answered: Arc<AtomicBool>,
 }
 
+/// Spawns hyper's own tasks where shutting down waits for them.
+#[derive(Debug, Clone)]
+pub(crate) struct Tracked(TaskTracker);
+
 /// Shared by all probes.
 #[derive(Debug, Clone)]
 pub(crate) struct ProbeContext {
@@ -154,11 +158,7 @@ impl ProbeContext {
     ) {
         let context = self.clone();
         self.tasks.spawn(async move {
-            let mut driver = std::pin::pin!(driver);
-            tokio::select! {
-                _ = &mut driver => {}
-                () = end.cancelled() => context.wind_down(driver).await,
-            }
+            until(driver, end).await;
             if let Ending::Broken(cause) = kept.watch.ending()
                 && kept.has_answered.load(Ordering::Acquire)
             {
@@ -167,8 +167,31 @@ impl ProbeContext {
         });
     }
 
-    /// Lets `connection` end by itself after its last user is gone, for a bounded time.
-    async fn wind_down(&self, connection: impl Future) {
-        drop(tokio::time::timeout(GRACEFUL_CLOSE, connection).await.map(drop));
+    /// Lets a connection that is not kept live until it ends, or until shortly after `end` is cancelled.
+    pub(crate) fn drive(&self, driver: impl Future<Output: Send> + Send + 'static, end: CancellationToken) {
+        self.tasks.spawn(until(driver, end));
+    }
+
+    /// Where hyper spawns tasks of its own.
+    pub(crate) fn executor(&self) -> Tracked {
+        Tracked(self.tasks.clone())
+    }
+}
+
+/// Drives a connection until it ends by itself, for which it has a bounded time once `end` is cancelled.
+async fn until(driver: impl Future<Output: Send>, end: CancellationToken) {
+    let mut driver = std::pin::pin!(driver);
+    tokio::select! {
+        _ = &mut driver => {}
+        () = end.cancelled() => drop(tokio::time::timeout(GRACEFUL_CLOSE, driver).await.map(drop)),
+    }
+}
+
+impl<F> hyper::rt::Executor<F> for Tracked
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        self.0.spawn(task);
     }
 }

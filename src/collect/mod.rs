@@ -21,7 +21,7 @@ pub mod files;
 mod goaway;
 mod handshake;
 mod happy_eyeballs;
-mod http_get;
+mod http_client;
 mod identity;
 mod kept_connection;
 mod last_chain;

@@ -2,6 +2,7 @@
 
 pub(crate) mod closed_port;
 mod kept;
+mod listeners;
 mod named;
 mod phases;
 pub(crate) mod places;

@@ -1,12 +1,12 @@
 //! What an etcd member's metrics listener reports: `/metrics` and `/health`.
 //!
-//! Takes the few families that are wanted and drops the rest; a family that the member's version does not have stays
-//! unknown. Knows nothing of HTTP. Called by `collect/etcd/metrics_listener.rs`.
+//! Takes the few families that are wanted and passes over the rest, piece by piece as a page arrives; a family that the
+//! member's version does not have stays unknown. Knows nothing of HTTP. Called by `collect/etcd/metrics_listener.rs`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::exposition::{Sample, samples};
+use super::exposition::{Families, Flaw, Reader, Sample};
 use super::sanitize::shown;
 use crate::model::etcd::{Buckets, MemberMetrics};
 use crate::model::time::UnixTime;
@@ -18,17 +18,95 @@ const MAX_TEXT: usize = 100;
 /// Largest whole number that a sample holds exactly.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// Reads a page of `/metrics`; `None` when it holds nothing of etcd: then something else answers there.
-#[must_use]
-pub fn metrics(page: &[u8]) -> Option<MemberMetrics> {
-    let mut metrics = MemberMetrics::default();
-    let mut is_etcd = false;
-    let mut fsync = Distribution::default();
-    let mut commit = Distribution::default();
-    let mut round_trip = Distribution::default();
-    for sample in samples(page) {
-        let value = sample.value;
-        is_etcd = is_etcd || sample.name.starts_with("etcd_");
+/// What is wanted of a page.
+const FAMILIES: Families = Families::new(&[
+    "etcd_disk_backend_commit_duration_seconds",
+    "etcd_disk_defrag_inflight",
+    "etcd_disk_wal_fsync_duration_seconds",
+    "etcd_mvcc_db_total_size_in_bytes",
+    "etcd_mvcc_db_total_size_in_use_in_bytes",
+    "etcd_network_peer_round_trip_time_seconds",
+    "etcd_server_has_leader",
+    "etcd_server_id",
+    "etcd_server_is_leader",
+    "etcd_server_is_learner",
+    "etcd_server_leader_changes_seen_total",
+    "etcd_server_quota_backend_bytes",
+    "etcd_server_version",
+    "process_max_fds",
+    "process_open_fds",
+    "process_start_time_seconds",
+]);
+/// Samples taken of a page: a member of seven has some 200.
+const MAX_SAMPLES: usize = 10_000;
+
+/// Why a page tells nothing of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It holds nothing of etcd: something else answers there.
+    Foreign,
+    /// Its last line has no end, so it is not all that the member wanted to say.
+    Cut,
+    /// It has more of what is wanted than any member has.
+    TooLarge,
+}
+
+/// Reads a page of `/metrics` as it arrives.
+#[derive(Debug)]
+pub struct PageReader {
+    exposition: Reader,
+    found: Found,
+}
+
+/// What a page has told so far.
+#[derive(Debug, Default)]
+struct Found {
+    metrics: MemberMetrics,
+    is_etcd: bool,
+    fsync: Distribution,
+    commit: Distribution,
+    round_trip: Distribution,
+}
+
+impl Default for PageReader {
+    fn default() -> Self {
+        Self { exposition: Reader::new(FAMILIES, MAX_SAMPLES), found: Found::default() }
+    }
+}
+
+impl PageReader {
+    /// Takes the next piece of the page.
+    ///
+    /// # Errors
+    /// [`Unreadable::TooLarge`]: the rest of the page is not to be read.
+    pub fn push(&mut self, piece: &[u8]) -> Result<(), Unreadable> {
+        let found = &mut self.found;
+        self.exposition.push(piece, |sample| found.take(sample)).map_err(Unreadable::from)
+    }
+
+    /// What the page told, after its last piece.
+    ///
+    /// # Errors
+    /// When that is not all, or nothing of an etcd.
+    pub fn finish(self) -> Result<MemberMetrics, Unreadable> {
+        let Self { exposition, found } = self;
+        if !found.is_etcd {
+            return Err(Unreadable::Foreign);
+        }
+        exposition.finish()?;
+        Ok(MemberMetrics {
+            wal_fsync: found.fsync.finish(),
+            backend_commit: found.commit.finish(),
+            peer_round_trip: found.round_trip.finish(),
+            ..found.metrics
+        })
+    }
+}
+
+impl Found {
+    fn take(&mut self, sample: &Sample<'_>) {
+        let (metrics, value) = (&mut self.metrics, sample.value);
+        self.is_etcd = self.is_etcd || sample.name.starts_with("etcd_");
         match sample.name {
             "etcd_server_has_leader" => metrics.has_leader = flag(value),
             "etcd_server_is_leader" => metrics.is_leader = flag(value),
@@ -48,16 +126,21 @@ pub fn metrics(page: &[u8]) -> Option<MemberMetrics> {
             "process_start_time_seconds" => metrics.started = instant(value),
             "process_open_fds" => metrics.open_descriptors = whole(value),
             "process_max_fds" => metrics.most_descriptors = whole(value),
-            "etcd_disk_wal_fsync_duration_seconds_bucket" => fsync.add(&sample),
-            "etcd_disk_backend_commit_duration_seconds_bucket" => commit.add(&sample),
-            "etcd_network_peer_round_trip_time_seconds_bucket" => round_trip.add(&sample),
+            "etcd_disk_wal_fsync_duration_seconds_bucket" => self.fsync.add(sample),
+            "etcd_disk_backend_commit_duration_seconds_bucket" => self.commit.add(sample),
+            "etcd_network_peer_round_trip_time_seconds_bucket" => self.round_trip.add(sample),
             _ => {}
         }
     }
-    metrics.wal_fsync = fsync.finish();
-    metrics.backend_commit = commit.finish();
-    metrics.peer_round_trip = round_trip.finish();
-    is_etcd.then_some(metrics)
+}
+
+impl From<Flaw> for Unreadable {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::Cut => Self::Cut,
+            Flaw::TooManySamples => Self::TooLarge,
+        }
+    }
 }
 
 /// The health of a member by its `/health`: the document has `health` as a text, `"true"` or `"false"`. `None` for any
@@ -81,7 +164,7 @@ pub fn reason(body: &[u8]) -> Option<String> {
 }
 
 /// One distribution under construction; several series of it (one for each peer) are added up.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Distribution {
     /// Cumulative counts by upper bound.
     below: BTreeMap<Duration, u64>,
@@ -127,15 +210,21 @@ mod tests {
 
     const PAGE: &str = include_str!("etcd_page/3.6.metrics");
 
+    fn metrics(page: &[u8]) -> Result<MemberMetrics, Unreadable> {
+        let mut reader = PageReader::default();
+        reader.push(page)?;
+        reader.finish()
+    }
+
     #[test]
     fn a_page_without_anything_wanted_tells_nothing() {
-        assert_eq!(metrics(b"etcd_server_id 1\ngo_goroutines 93\n"), Some(MemberMetrics::default()));
+        assert_eq!(metrics(b"etcd_server_id 1\ngo_goroutines 93\n"), Ok(MemberMetrics::default()));
     }
 
     #[test]
     fn what_has_nothing_of_etcd_is_no_page_of_it() {
         for page in [&b""[..], b"<html>Sign in</html>", b"go_goroutines 93\nnode_load1 0.5\n", b"{}"] {
-            assert_eq!(metrics(page), None, "{page:?}");
+            assert_eq!(metrics(page), Err(Unreadable::Foreign), "{page:?}");
         }
     }
 
@@ -208,6 +297,30 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_page_tells_the_same_in_any_pieces_and_nothing_when_it_ends_within_a_line() {
+        for size in [1, 7, 100, 4096] {
+            let mut reader = PageReader::default();
+            PAGE.as_bytes().chunks(size).for_each(|piece| reader.push(piece).unwrap());
+            assert_eq!(reader.finish(), metrics(PAGE.as_bytes()), "{size}");
+        }
+        let cut = PAGE.find("etcd_server_is_leader 1").unwrap_or(PAGE.len() / 2) + 5;
+        assert_eq!(metrics(&PAGE.as_bytes()[..cut]), Err(Unreadable::Cut));
+    }
+
+    #[test]
+    fn a_page_with_more_than_any_member_has_is_not_read_on() {
+        let mut reader = PageReader::default();
+        let peers: String = (0..MAX_SAMPLES)
+            .map(|n| format!("etcd_network_peer_round_trip_time_seconds_bucket{{To=\"{n}\",le=\"{n}\"}} 1\n"))
+            .collect();
+
+        reader.push(peers.as_bytes()).unwrap();
+
+        assert_eq!(reader.push(b"etcd_server_has_leader 1\n"), Err(Unreadable::TooLarge));
+        assert_eq!(reader.found.round_trip.below.len(), MAX_BUCKETS);
+    }
+
     proptest! {
         #[test]
         fn a_damaged_page_gives_a_bounded_answer(cut in 0..PAGE.len(), byte in any::<u8>(), at in 0..PAGE.len()) {
@@ -216,7 +329,7 @@ mod tests {
                 *hit = byte;
             }
 
-            let Some(read) = metrics(&page) else { return Ok(()) };
+            let Ok(read) = metrics(&page) else { return Ok(()) };
 
             let buckets = [read.wal_fsync, read.backend_commit, read.peer_round_trip].into_iter().flatten();
             prop_assert!(buckets.map(|buckets| buckets.below.len()).all(|len| len <= MAX_BUCKETS));

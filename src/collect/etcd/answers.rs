@@ -18,12 +18,14 @@ use super::rpc::{
     AlarmRequest, AlarmResponse, AlarmType, AuthenticateRequest, AuthenticateResponse, MemberListRequest,
     MemberListResponse, RangeRequest, RangeResponse, StatusRequest, StatusResponse,
 };
+use crate::model::cost::body_limit;
 use crate::model::etcd::{Downgrade, EtcdAlarm, EtcdAlarmKind, MemberListing, MemberStatus, ReadAnswer};
 use crate::model::phase::Cause;
+use crate::model::probe::ProbeKind;
 use crate::parse::etcd as texts;
 
 /// Bytes of one answer; a status has some hundred, a list of all members that are kept 20 KiB.
-pub(super) const MAX_ANSWER: usize = 64 * 1024;
+pub(super) const MAX_ANSWER: usize = body_limit(ProbeKind::EtcdStatus);
 /// A key that is not in use: the read proves the quorum round, not the key.
 const KEY: &[u8] = b"vedette";
 /// Members kept of a list; etcd advises seven.

@@ -4,7 +4,7 @@
 //! them, but with a shared one every member would wait for one that hangs. Issuing goes through raft, so it needs a
 //! quorum, and costs the member a bcrypt check: there is one login at a time, and it may last longer than the round
 //! that needed it. A token that is used every few seconds does not expire. Knows nothing of connections;
-//! `connection.rs` asks.
+//! `authenticating.rs` asks.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

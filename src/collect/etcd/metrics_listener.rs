@@ -11,20 +11,17 @@ use super::super::connect;
 use super::super::connection_end::Watched;
 use super::super::context::ProbeContext;
 use super::super::handshake::Alpn;
-use super::super::http_get::{self, Answer, Question};
+use super::super::http_client::{self, Answer, Limits, Request, Sink};
 use super::super::phase_timer::PhaseTimer;
 use super::super::tls_detection::TlsDetection;
 use super::super::tls_endpoint::TlsEndpoint;
 use crate::config::settings::Address;
 use crate::metered::{Meter, Metered};
+use crate::model::cost::body_limit;
 use crate::model::etcd::{Condition, MemberHealth, MemberMetrics};
 use crate::model::phase::{Cause, Phase, Unseen};
-use crate::parse::etcd_page;
-
-/// Bytes read of a page: a member has some 150 KB, with gRPC histograms switched on a few times that.
-const MAX_PAGE: usize = 4 * 1024 * 1024;
-/// Bytes read of a verdict; it has some 50.
-const MAX_VERDICT: usize = 4 * 1024;
+use crate::model::probe::ProbeKind;
+use crate::parse::etcd_page::{self, PageReader, Unreadable};
 
 /// A metrics listener.
 pub(crate) enum MetricsListener {
@@ -38,7 +35,7 @@ impl MetricsListener {
     /// What the member finds wrong with itself. A member that is not well is asked once more, without its NOSPACE
     /// alarm, which hides what else there may be; and without CORRUPT as well where it gives no reason, as 3.4 does.
     pub(super) async fn health(&self, context: &ProbeContext, timer: &PhaseTimer) -> Result<MemberHealth, Unseen> {
-        let all = self.get(context, "/health", MAX_VERDICT, timer).await?;
+        let all = self.verdict(context, "/health", timer).await?;
         if verdict(&all)? {
             return Ok(MemberHealth { condition: Condition::Well, reason: None });
         }
@@ -46,7 +43,7 @@ impl MetricsListener {
         if let Some(condition) = reason.as_deref().and_then(alarmed) {
             return Ok(MemberHealth { condition, reason });
         }
-        let rest = self.get(context, "/health?exclude=NOSPACE", MAX_VERDICT, timer).await?;
+        let rest = self.verdict(context, "/health?exclude=NOSPACE", timer).await?;
         if verdict(&rest)? {
             return Ok(MemberHealth { condition: Condition::Full, reason });
         }
@@ -54,36 +51,49 @@ impl MetricsListener {
             let condition = alarmed(&told).unwrap_or(Condition::Ill);
             return Ok(MemberHealth { condition, reason: Some(told) });
         }
-        let least = self.get(context, "/health?exclude=NOSPACE&exclude=CORRUPT", MAX_VERDICT, timer).await?;
+        let least = self.verdict(context, "/health?exclude=NOSPACE&exclude=CORRUPT", timer).await?;
         let condition = if verdict(&least)? { Condition::Corrupt } else { Condition::Ill };
         Ok(MemberHealth { condition, reason })
     }
 
     /// The wanted part of the page.
     pub(super) async fn metrics(&self, context: &ProbeContext, timer: &PhaseTimer) -> Result<MemberMetrics, Unseen> {
-        let answer = self.get(context, "/metrics", MAX_PAGE, timer).await?;
+        let limit = body_limit(ProbeKind::EtcdMetrics);
+        let answer = Box::pin(self.get(context, "/metrics", limit, PageReader::default(), timer)).await?;
         match answer.status.as_u16() {
-            200 => etcd_page::metrics(&answer.body).ok_or(FOREIGN),
+            200 => answer.body.finish().map_err(unseen),
             status => Err(refused(status)),
         }
     }
 
-    async fn get(
+    async fn verdict(
+        &self,
+        context: &ProbeContext,
+        target: &'static str,
+        timer: &PhaseTimer,
+    ) -> Result<Answer<Vec<u8>>, Unseen> {
+        Box::pin(self.get(context, target, body_limit(ProbeKind::EtcdHealth), Vec::new(), timer)).await
+    }
+
+    async fn get<B: Sink>(
         &self,
         context: &ProbeContext,
         target: &'static str,
         max_body: usize,
+        sink: B,
         timer: &PhaseTimer,
-    ) -> Result<Answer, Unseen> {
-        let question = |authority| Question { authority, target, accept: None, token: None, is_last: true, max_body };
+    ) -> Result<Answer<B>, Unseen> {
+        let limit = context.policy.response_timeout;
+        let limits = Limits { bytes: max_body, head: limit, whole: limit };
         match self {
             Self::Plain(address, authority, tls_detection) => {
                 let connected = connect::dial(&context.names, address, None, &context.policy, timer).await?;
                 // Without TLS there is nothing to read before the request, which grants the bytes of its answer.
                 let meter = Meter::of(0);
                 let metered = Metered::new(connected.wire, Arc::clone(&meter));
-                let answer =
-                    http_get::once(context, Watched::new(metered, meter, false), &question(authority), timer).await;
+                let stream = Watched::new(metered, meter, false);
+                let request = Request::get(authority, target, limits);
+                let answer = http_client::once(context, stream, &request, sink, timer).await;
                 // Go's servers drop a plain request where they use TLS, or answer it with 400.
                 let suspect = match &answer {
                     Ok(answer) if answer.status == 400 => Some(refused(400)),
@@ -103,13 +113,28 @@ impl MetricsListener {
                     .open(context, &ready_credentials, (Alpn::Http1, tls_endpoint.hello(context)), timer)
                     .await
                     .result?;
-                let answer = http_get::once(context, opened.stream, &question(&tls_endpoint.authority), timer).await;
+                let request = Request::get(&tls_endpoint.authority, target, limits);
+                let answer = http_client::once(context, opened.stream, &request, sink, timer).await;
                 answer.map_err(|unseen| Unseen {
                     cause: ready_credentials.blame_for_answer(unseen.cause, true),
                     ..unseen
                 })
             }
         }
+    }
+}
+
+impl Sink for PageReader {
+    fn take(&mut self, piece: &[u8]) -> Result<(), Cause> {
+        self.push(piece).map_err(|unreadable| unseen(unreadable).cause)
+    }
+}
+
+const fn unseen(unreadable: Unreadable) -> Unseen {
+    match unreadable {
+        Unreadable::Foreign => FOREIGN,
+        Unreadable::Cut => Unseen { phase: Phase::Body, cause: Cause::ProtocolBroken },
+        Unreadable::TooLarge => Unseen { phase: Phase::Body, cause: Cause::TooLarge },
     }
 }
 
@@ -125,7 +150,7 @@ fn alarmed(reason: &str) -> Option<Condition> {
 }
 
 /// Whether the member is well, as far as it was asked.
-fn verdict(answer: &Answer) -> Result<bool, Unseen> {
+fn verdict(answer: &Answer<Vec<u8>>) -> Result<bool, Unseen> {
     match answer.status.as_u16() {
         // A 200 or 503 without etcd's health document is not from etcd.
         status @ (200 | 503) => match etcd_page::is_well(&answer.body) {

@@ -4,6 +4,8 @@
 //! asking one after the other would invent lag between members. Draws no conclusion from the answers.
 
 mod answers;
+mod asking;
+mod authenticating;
 mod channel;
 mod connection;
 mod login;

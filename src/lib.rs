@@ -40,7 +40,7 @@
 //! | [`config`] | the file to `settings.rs`, with all its errors reported together; `inventory.rs` is the part that the engine gets |
 //! | [`collect`] | the probes: connects, shakes hands, asks, times each phase, records every served chain, decides nothing |
 //! | [`observe`] | what is known: `assessment.rs` reads one probe as good or bad, `probe_runs.rs` counts runs of them until a fault is confirmed, `own_network.rs` knows whether our own network works and `references.rs` which places could prove it, `quorum.rs` derives quorum and leader from the members' answers, `view.rs` holds it all; and what to probe next: `schedule.rs` by the clock, `burst.rs` on suspicion, `in_flight.rs` for what is under way |
-//! | [`judge`] | one file per family of rules, one table [`RULES`](judge::RULES); the texts of a rule ([`Words`](judge::words::Words)) are beside its evaluation, which findings follow from which is in its edges (`edges.rs`), which commands to run on which distribution in `commands/` |
+//! | [`judge`] | one file per rule, in the table [`RULES`](judge::RULES); a rule's names and alert ([`Description`](judge::description::Description)), its evidence with the words for it ([`Evidence`](model::finding::Evidence)) and its edges (`edges.rs`) are beside its evaluation; which commands to run on which distribution is in `commands/`, how findings are read back in `stored.rs` |
 //! | [`alert`] | `lifecycle.rs` holds and clears alarms, `group.rs` makes incidents and finds the root cause, `route.rs` says who hears of them, `outbox.rs` keeps messages until they are delivered, `refused_recipients.rs` knows the recipients who are refused, `silence.rs` which clusters are silenced |
 //! | [`engine`] | calls the three above in order: `mod.rs` the turn, `probing.rs` what is sent and comes back, `evaluation_due.rs` which cluster is evaluated when, `judging.rs` from observations to alarms, `assigning.rs` from alarms to incidents, `notifying.rs` and `composing.rs` from incidents to messages, `delivering.rs` from messages to attempts, `deadlines.rs` what it waits for and until when, `persisting.rs` and `restore.rs` what outlives a restart, `snapshot.rs` the snapshot |
 //! | [`store`] | alarms, incidents and unsent mail in SQLite, on a thread of its own; `recording.rs` the files of the flight recorder |
@@ -52,8 +52,16 @@
 //! | [`daemon`] | the loop, the clock, signals, logs, the service manager; `recorder.rs` writes down what goes into the engine, for `vedette replay` |
 //! | [`cli`] | one file per command |
 //!
-//! A new kind of probe is a file in `collect`, a variant in `ProbeKind` and `Reading` and a line in `model/plan.rs`; a
-//! new rule is a file in `judge` and a line in `RULES`. Matches are exhaustive, so the compiler names every place that needs a change.
+//! A new kind of probe is a file in `collect`, a variant in `ProbeKind` and `Reading` and a line in `model/plan.rs`.
+//! Matches are exhaustive, so the compiler names every place that needs a change.
+//!
+//! A new rule is a file in `judge` and a line in `catalogue.rs`, the one list of all rules, from which `model` makes
+//! [`RuleId`](model::rule::RuleId) and `judge` its modules and its table. The catalogue is tokens and belongs to no
+//! folder. Everything that others need to know of a rule or of what it found is asked of two traits:
+//! [`Rule`](judge::Rule), and [`Evidence`](model::finding::Evidence), which a finding holds as a trait object. Were
+//! evidence an enum, each rule would add a variant in `model` and an arm wherever evidence is stored, rendered or
+//! matched, and its words would have to match on a kind that they know. So `model` says what evidence must answer,
+//! and the struct of each kind stands in its rule's file. What was stored is read back by the rule of the finding.
 //!
 //! # Words
 //!
@@ -118,7 +126,7 @@
 //! 7. `engine/composing.rs` composes the message from the incident and the latest probes and puts it into
 //!    `alert/outbox.rs`. Two actions leave in this order: `Persist`, then `Send` once `store/` has reported that it is
 //!    on disk.
-//! 8. `notify/email.rs` delivers. `render/message.rs` takes from F24's words in `judge` what broke, what the impact is
+//! 8. `notify/email.rs` delivers. `render/message.rs` takes from the evidence of F24 what broke, what the impact is
 //!    and which commands to run; `render/text.rs` and `render/html.rs` lay it out; `notify/smtp_session.rs` leads the
 //!    session with the relay, with a deadline for each step. The relay's final acceptance comes back as
 //!    `Input::Delivered`, with a receipt for each recipient, and is recorded; until then the outbox tries again.
@@ -137,6 +145,7 @@
 //! `tests/hostile` runs the daemon against servers that misbehave on purpose.
 
 pub mod alert;
+mod catalogue;
 pub mod cli;
 pub mod collect;
 pub mod config;
@@ -151,4 +160,6 @@ pub mod notify;
 pub mod observe;
 pub mod parse;
 pub mod render;
+#[cfg(test)]
+pub mod samples;
 pub mod store;

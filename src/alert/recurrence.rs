@@ -44,8 +44,8 @@ mod tests {
 
     use super::*;
     use crate::model::rule::RuleId;
-    use crate::model::samples;
     use crate::model::time::UnixTime;
+    use crate::samples;
 
     const HOUR: Duration = Duration::from_secs(3600);
 

@@ -9,9 +9,9 @@ mod work;
 use std::time::Duration;
 
 use crate::model::rule::{Level, RuleId};
-use crate::model::samples;
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::Finding;
+use crate::samples;
 
 fn at(seconds: u64) -> Now {
     Now { wall: samples::OPENED, mono: Mono(Duration::from_secs(1_000)) }.plus(Duration::from_secs(seconds))

@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::settings::{Address, Cluster, Host, Mail, Settings};
 use crate::daemon::clock;
+use crate::judge::api_down::AllBad;
 use crate::model::delivery::{Attempt, DeliveryFailure, DeliveryResult};
 use crate::model::digest::stable_hash;
 use crate::model::host_access::Hosts;
@@ -24,7 +26,7 @@ use crate::model::recipient::Rejection;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::Now;
-use crate::model::verdict::{Evidence, Finding, Symptom};
+use crate::model::verdict::{Finding, Symptom};
 use crate::notify::email::{BadAddress, Email, Outcome};
 
 use super::missing_credentials;
@@ -161,7 +163,7 @@ fn sample(settings: &Settings, now: Now) -> Message {
         since: opened,
         hold: Duration::ZERO,
         path_unproven: false,
-        evidence: Evidence::AllBad { parts },
+        evidence: Arc::new(AllBad { parts }),
     };
     let hash = stable_hash(&["drill", &settings.vantage.name, &composed.as_millis().to_string()]);
     let incident = IncidentId(format!("drill-{hash:016x}"));

@@ -89,8 +89,8 @@ impl ProbeOnce {
             observations: &seen.observations,
             findings: &seen.findings,
             unknowns: &seen.unknowns,
-            headline: &|finding| words::of(finding.rule).headline(finding),
-            title: &|rule| words::of(rule).title(),
+            headline: &Finding::headline,
+            title: &|rule| words::of(rule).title,
         };
         let mut stdout = io::stdout().lock();
         if self.json {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::judge::words;
 use crate::model::delivery::{DeliveryResult, FailureClass, Receipt};
 use crate::model::exchange::{Change, Input, PersistedState};
 use crate::model::incident::{Alarm, IncidentId, Stage};
@@ -98,7 +97,7 @@ impl AlarmLog {
             return;
         }
         let finding = &alarm.finding;
-        let headline = words::of(finding.rule).headline(finding);
+        let headline = finding.headline();
         let incident = alarm.incident.as_ref().map_or("", |incident| incident.0.as_str());
         let (rule, subject, severity) = (finding.rule, &finding.subject, finding.level);
         // `journalctl -p warning` shows what fires, and only that.

@@ -8,10 +8,8 @@ use crate::model::incident::Incident;
 use crate::model::inventory::Inventory;
 use crate::model::message::{Caveat, Message, MessageId};
 use crate::model::reason::MessageReason;
-use crate::model::rule::RuleId;
 use crate::model::subject::Subject;
 use crate::model::time::Now;
-use crate::model::verdict::Evidence;
 use crate::observe::evidence;
 
 use super::replacements::replacements;
@@ -26,7 +24,7 @@ impl Engine {
             caveats.push(Caveat::StartedEmpty);
         }
         let mut probes = evidence::lines(&self.view, incident.cluster.as_ref());
-        if incident.parts.iter().any(|part| matches!(part.finding.rule, RuleId::F26 | RuleId::F28 | RuleId::F54)) {
+        if incident.parts.iter().any(|part| part.finding.evidence.is_about_files()) {
             probes.extend(evidence::stored(&self.view, incident.cluster.as_ref()));
         }
         Message {
@@ -67,10 +65,7 @@ fn addresses(view: &crate::observe::view::View, incident: &Incident) -> BTreeMap
 
 /// One address behind each proxy that an incident is about, for a command that tests the path.
 fn behind_proxies(inventory: &Inventory, incident: &Incident) -> Vec<(Subject, String)> {
-    let lost = incident
-        .parts
-        .iter()
-        .flat_map(|part| if let Evidence::Proxy { lost, .. } = &part.finding.evidence { lost.as_slice() } else { &[] });
+    let lost = incident.parts.iter().flat_map(|part| part.finding.evidence.lost_clusters());
     let one = lost.filter_map(|(name, _)| {
         let cluster = inventory.clusters.get(name)?;
         let vip = cluster.vip.iter().map(|_| Subject::Vip(name.clone()));

@@ -3,11 +3,12 @@
 //! Read from what the endpoints serve and the files hold when the mail is composed; decides nothing.
 
 use crate::model::certificate::{Fingerprint, Served};
-use crate::model::certificate_files::Item;
+use crate::model::certificate_evidence::{CertificateEvidence, Ending};
+use crate::model::certificate_files::{Item, ItemKind};
 use crate::model::incident::Incident;
 use crate::model::replacement::Replacement;
-use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding};
+use crate::model::subject::{Name, Subject};
+use crate::model::verdict::Finding;
 use crate::observe::certificate_files::FilesView;
 use crate::observe::view::View;
 
@@ -30,19 +31,22 @@ pub(super) fn replacements(view: &View, incident: &Incident) -> Vec<Replacement>
     found
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "all other evidence is about no certificate")]
 fn of(view: &View, finding: &Finding, files_view: Option<&FilesView>) -> Vec<Replacement> {
-    match &finding.evidence {
-        Evidence::Expiry { fingerprint, holder, is_authority, places, .. } => {
-            let of_ca = is_authority.then_some(holder.as_str());
-            places.iter().filter_map(|place| served(view, place, *fingerprint, of_ca)).collect()
+    let Some(certificates) = finding.evidence.certificates() else { return Vec::new() };
+    match certificates {
+        CertificateEvidence::Served { ending, is_authority, places, .. } => {
+            let of_ca = is_authority.then_some(ending.holder);
+            places.iter().filter_map(|place| served(view, place, ending.fingerprint, of_ca)).collect()
         }
-        Evidence::Untrusted { parts, .. } => {
+        CertificateEvidence::Untrusted { parts, .. } => {
             parts.iter().filter_map(|part| served(view, &part.place, part.fingerprint, None)).collect()
         }
-        Evidence::Stale { served: was, .. } => served(view, &finding.subject, *was, None).into_iter().collect(),
-        Evidence::Stored { .. } => files_view.and_then(|files_view| stored(files_view, finding)).into_iter().collect(),
-        _ => Vec::new(),
+        CertificateEvidence::Outdated { served: was, .. } => {
+            served(view, &finding.subject, was, None).into_iter().collect()
+        }
+        CertificateEvidence::Filed { ending, kind, files, sources, .. } => {
+            files_view.and_then(|view| stored(view, ending, kind, files, sources)).into_iter().collect()
+        }
     }
 }
 
@@ -61,11 +65,14 @@ fn served(view: &View, place: &Subject, was: Fingerprint, of_ca: Option<&str>) -
 }
 
 /// The item of the same kind and subject that lies in the same file, or else in the same source, and lasts longest.
-fn stored(files_view: &FilesView, finding: &Finding) -> Option<Replacement> {
-    let Evidence::Stored { fingerprint: was, holder, kind, paths, sources, .. } = &finding.evidence else {
-        return None;
-    };
-    let is_alike = |item: &Item| item.kind == *kind && *item.holder == **holder;
+fn stored(
+    files_view: &FilesView,
+    ending: Ending<'_>,
+    kind: ItemKind,
+    paths: &[String],
+    sources: &[Name],
+) -> Option<Replacement> {
+    let is_alike = |item: &Item| item.kind == kind && *item.holder == *ending.holder;
     let candidates = files_view.reading().held().filter(|held| held.is_current()).flat_map(|held| held.places());
     let best = candidates
         .filter(|(source, file, item)| {
@@ -80,6 +87,6 @@ fn stored(files_view: &FilesView, finding: &Finding) -> Option<Replacement> {
         subject: item.holder.to_string(),
         fingerprint: item.fingerprint,
         not_after,
-        was: *was,
+        was: ending.fingerprint,
     })
 }

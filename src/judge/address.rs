@@ -4,34 +4,53 @@
 //! other rules report; an address that leaves the DNS is forgotten with the next lookup.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use crate::model::addresses::Addresses;
+use crate::model::finding::{Evidence, Kind};
 use crate::model::observation::{AddressAnswer, Reading};
 use crate::model::phase::Unseen;
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::model::verdict::{Finding, Verdict, Why};
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, SubjectState};
+use super::description::{Description, Shows};
 use super::edges::Edge;
-use super::words::Words;
+use super::stored::{ReadBack, Stored};
 use super::{Rule, phrases};
-use crate::model::addresses::Addresses;
 
 /// F59: one of several addresses of a name does not answer.
 pub struct AddressDead;
 
-impl Words for AddressDead {
-    fn id(&self) -> RuleId {
-        RuleId::F59
-    }
+/// What stops working, whatever was seen.
+const IMPACT: &str = "Clients that are given this address first wait for it before they try another: kubectl, \
+    kubelets and controllers for up to half of their 30 s to connect. Clients that try only one address fail. All \
+    others notice nothing.";
 
-    fn title(&self) -> &'static str {
-        "one address of a name down, others respond"
-    }
+/// The likely cause, whatever was seen.
+const LIKELY_CAUSE: &str = "The host or load balancer node behind this address is down or cut off, or it was taken \
+    out of service and DNS still lists it.";
 
+/// Addresses of a name that do not answer while others do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadAddresses {
+    /// Each with what it does instead.
+    pub dead: Vec<(IpAddr, Unseen)>,
+    /// Of how many.
+    pub of: usize,
+}
+
+impl Kind for DeadAddresses {
+    const TAG: &'static str = "dead_addresses";
+}
+
+impl Evidence for DeadAddresses {
     fn headline(&self, finding: &Finding) -> String {
         let is_shared = finding.subject.component() == "vip";
         let whose = if is_shared { "the API name".to_owned() } else { phrases::fit(finding.subject.short(), 20) };
@@ -39,7 +58,7 @@ impl Words for AddressDead {
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
-        let (dead, of) = dead(finding);
+        let Self { dead, of } = self;
         let place = phrases::place(&finding.subject, addresses);
         let each: Vec<String> =
             dead.iter().map(|(address, unseen)| format!("{address} is {}", phrases::state(*unseen))).collect();
@@ -52,34 +71,38 @@ impl Words for AddressDead {
     }
 
     fn impact(&self, _: &Finding) -> String {
-        "Clients that are given this address first wait for it before they try another: kubectl, kubelets and \
-         controllers \
-         for up to half of their 30 s to connect. Clients that try only one address fail. All others notice nothing."
-            .into()
+        IMPACT.into()
     }
 
     fn likely_cause(&self, _: &Finding) -> String {
-        "The host or load balancer node behind this address is down or cut off, or it was taken out of service and \
-         DNS still lists it."
-            .into()
+        LIKELY_CAUSE.into()
     }
 
     fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
-        let place = phrases::address(&finding.subject, commands.addresses());
-        let (dead, _) = dead(finding);
-        let dead: Vec<IpAddr> = dead.iter().take(2).map(|(address, _)| *address).collect();
+        let place = phrases::address(&finding.subject, commands.addresses);
+        let dead: Vec<IpAddr> = self.dead.iter().take(2).map(|(address, _)| *address).collect();
         let name = commands.name(phrases::host(&place), "does the DNS still list it?");
         std::iter::once(name).chain(commands.directly(&finding.subject, &dead)).collect()
     }
 }
 
-/// The addresses that do not answer, and of how many.
-fn dead(finding: &Finding) -> (&[(IpAddr, Unseen)], usize) {
-    let Evidence::DeadAddresses { dead, of } = &finding.evidence else { return (&[], 0) };
-    (dead.as_slice(), *of)
-}
-
 impl Rule for AddressDead {
+    fn description(&self) -> &'static Description {
+        &Description {
+            id: RuleId::F59,
+            name: "ApiAddressDown",
+            in_short: "address dead",
+            title: "one address of a name down, others respond",
+            impact: IMPACT,
+            likely_cause: LIKELY_CAUSE,
+            shows: Shows::Apiservers,
+        }
+    }
+
+    fn read(&self, stored: &Stored) -> Option<ReadBack> {
+        stored.kind::<DeadAddresses>()
+    }
+
     fn explains(&self) -> &'static [Edge] {
         &[]
     }
@@ -88,6 +111,22 @@ impl Rule for AddressDead {
         let Some((name, cluster)) = context.cluster else { return Vec::new() };
         let named = cluster.connected(name).filter(|(_, endpoint)| endpoint.is_named());
         named.map(|(subject, _)| (subject.clone(), judge_addresses(context, subject))).collect()
+    }
+
+    #[cfg(test)]
+    fn sample(&self) -> crate::samples::Sample {
+        use crate::samples::{MUTE, Sample, lines};
+
+        Sample::of(
+            "prod-eu1/vip",
+            Level::Warning,
+            Arc::new(DeadAddresses { dead: vec![(std::net::Ipv4Addr::new(10, 0, 0, 31).into(), MUTE)], of: 3 }),
+        )
+        .probes(vec![
+            lines::api("apiserver/api-1", 1200, "HTTP 200"),
+            lines::api("apiserver/api-2", 1100, "HTTP 200"),
+            lines::no_api("vip", MUTE),
+        ])
     }
 }
 
@@ -105,7 +144,7 @@ fn judge_addresses(context: &RuleContext<'_>, subject: Subject) -> Verdict {
         since: bad.run.first.wall,
         hold: context.policy().address_hold,
         path_unproven,
-        evidence: Evidence::DeadAddresses { dead, of },
+        evidence: Arc::new(DeadAddresses { dead, of }),
     })
 }
 

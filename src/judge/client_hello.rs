@@ -3,40 +3,62 @@
 //! The servers are well and are asked with a small hello meanwhile. One finding for a cluster, because one middlebox is
 //! in front of all its endpoints.
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::addresses::Addresses;
+use crate::model::finding::{Evidence, Kind};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::Now;
-use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::model::verdict::{Finding, Verdict, Why};
 use crate::observe::client_hello::Passage;
 use crate::observe::probe_runs::Run;
 
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, all_good, gravest};
+use super::description::{Description, Shows};
 use super::edges::Edge;
-use super::words::Words;
+use super::stored::{ReadBack, Stored};
 use super::{Rule, phrases};
-use crate::model::addresses::Addresses;
 
 /// F56: large ClientHellos are dropped on the path.
 pub struct HelloDropped;
 
-impl Words for HelloDropped {
-    fn id(&self) -> RuleId {
-        RuleId::F56
-    }
+/// What stops working, whatever was seen.
+const IMPACT: &str = "Newer kubectl fails here (1.33 and later, and everything built with Go 1.24 or later), with a \
+    reset or a handshake timeout; older clients work. The apiservers are healthy: vedette keeps probing them with a \
+    small ClientHello.";
 
-    fn title(&self) -> &'static str {
-        "the path drops large ClientHellos"
-    }
+/// The likely cause, whatever was seen.
+const LIKELY_CAUSE: &str = "A firewall, load balancer or proxy on the path that expects the whole ClientHello in one \
+    packet, such as an HAProxy frontend that routes by req.ssl_sni without a 'tcp-request inspect-delay' and a \
+    'tcp-request content' rule, or a packet filter that drops what follows the first segment; or a path MTU that is \
+    not honoured.";
 
+/// The path drops large ClientHellos.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Endpoints it leads to.
+    pub endpoints: Vec<Subject>,
+    /// Of how many of the cluster.
+    pub of: usize,
+    /// Pairs of handshakes that showed it.
+    pub pairs: usize,
+}
+
+impl Kind for Hello {
+    const TAG: &'static str = "hello";
+}
+
+impl Evidence for Hello {
     fn headline(&self, _: &Finding) -> String {
         "path drops large ClientHellos".into()
     }
 
-    fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
-        let Evidence::Hello { endpoints, of, pairs } = &finding.evidence else {
-            return "The path from here drops large ClientHellos.".into();
-        };
+    fn what(&self, _: &Finding, addresses: &Addresses) -> String {
+        let Self { endpoints, of, pairs } = self;
         let places: Vec<String> = endpoints.iter().map(|endpoint| phrases::place(endpoint, addresses)).collect();
         format!(
             "The path from here to {} ({} of {of} endpoints) drops large ClientHellos: of {pairs} pairs of handshakes \
@@ -47,25 +69,40 @@ impl Words for HelloDropped {
     }
 
     fn impact(&self, _: &Finding) -> String {
-        "Newer kubectl fails here (1.33 and later, and everything built with Go 1.24 or later), with a reset or a \
-         handshake timeout; older clients work. The apiservers are healthy: vedette keeps probing them with a small ClientHello."
-            .into()
+        IMPACT.into()
     }
 
     fn likely_cause(&self, _: &Finding) -> String {
-        "A firewall, load balancer or proxy on the path that expects the whole ClientHello in one packet, such as an \
-         HAProxy frontend that routes by req.ssl_sni without a 'tcp-request inspect-delay' and a 'tcp-request content' \
-         rule, or a packet filter that drops what follows the first segment; or a path MTU that is not honoured."
-            .into()
+        LIKELY_CAUSE.into()
     }
 
-    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
-        let Evidence::Hello { endpoints, .. } = &finding.evidence else { return Vec::new() };
+    fn next_commands(&self, _: &Finding, commands: &Commands<'_>) -> Vec<Command> {
+        let Self { endpoints, .. } = self;
         endpoints.first().map_or_else(Vec::new, |first| commands.hellos(first))
+    }
+
+    fn concerned(&self) -> Vec<Subject> {
+        self.endpoints.clone()
     }
 }
 
 impl Rule for HelloDropped {
+    fn description(&self) -> &'static Description {
+        &Description {
+            id: RuleId::F56,
+            name: "LargeClientHelloDropped",
+            in_short: "ClientHello dropped",
+            title: "the path drops large ClientHellos",
+            impact: IMPACT,
+            likely_cause: LIKELY_CAUSE,
+            shows: Shows::Apiservers,
+        }
+    }
+
+    fn read(&self, stored: &Stored) -> Option<ReadBack> {
+        stored.kind::<Hello>()
+    }
+
     fn explains(&self) -> &'static [Edge] {
         &[]
     }
@@ -74,6 +111,18 @@ impl Rule for HelloDropped {
         let endpoints = endpoints(context);
         let whole = context.whole().filter(|_| !endpoints.is_empty());
         whole.map(|whole| (whole.clone(), judge_paths(context, whole, &endpoints))).into_iter().collect()
+    }
+
+    #[cfg(test)]
+    fn sample(&self) -> crate::samples::Sample {
+        use crate::samples::{Sample, api, lines, subject};
+
+        Sample::of(
+            "prod-eu1",
+            Level::Warning,
+            Arc::new(Hello { endpoints: vec![api("api-1"), subject("prod-eu1/vip")], of: 3, pairs: 3 }),
+        )
+        .probes(vec![lines::api("apiserver/api-1", 1200, "HTTP 200")])
     }
 }
 
@@ -106,7 +155,7 @@ fn judge_paths(context: &RuleContext<'_>, whole: Subject, endpoints: &[Subject])
         since: since.wall,
         hold: context.policy().redundancy_loss_for,
         path_unproven: false,
-        evidence: Evidence::Hello { endpoints: narrow, of: endpoints.len(), pairs: context.policy().hello_pairs },
+        evidence: Arc::new(Hello { endpoints: narrow, of: endpoints.len(), pairs: context.policy().hello_pairs }),
     })
 }
 

@@ -1,59 +1,80 @@
 //! F52: the monitor's own credential is refused. The server works, but this part of it cannot be seen.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use crate::model::addresses::Addresses;
 use crate::model::certificate::Trust;
-use crate::model::phase::Cause;
+use crate::model::finding::{Evidence, Kind};
+use crate::model::phase::{Cause, Unseen};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Asked, Evidence, Finding, Verdict, Why};
+use crate::model::verdict::{Finding, Verdict, Why};
 use crate::observe::probe_runs::{ProbeRuns, Run};
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, all_good};
+use super::description::{Description, Shows};
 use super::edges::Edge;
-use super::words::Words;
+use super::stored::{ReadBack, Stored};
 use super::{Rule, phrases};
-use crate::model::addresses::Addresses;
 
 /// F52: the monitor's own credential is refused.
 pub struct Refused;
 
-impl Words for Refused {
-    fn id(&self) -> RuleId {
-        RuleId::F52
-    }
+/// What stops working, whatever was seen.
+const IMPACT: &str = "For users: nothing. This part of the cluster is not monitored until it is fixed, so a fault \
+    there would not be noticed.";
 
-    fn title(&self) -> &'static str {
-        "vedette is not authorized (401 or 403)"
-    }
+/// Our own credential is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedCredential {
+    /// How it was refused.
+    pub unseen: Unseen,
+    /// Why it cannot be used, where that is our own fault and known. Holds no secret.
+    #[serde(default)]
+    pub own_flaw: Option<String>,
+    /// What was refused, and has not been answered since; nothing in what was written down before this was kept.
+    #[serde(default)]
+    pub by: Vec<(Subject, Asked)>,
+    /// The result of verification of the server, where the credential was withheld because of it.
+    #[serde(default)]
+    pub trust: Option<Trust>,
+}
 
+impl Kind for RefusedCredential {
+    const TAG: &'static str = "refused";
+}
+
+impl RefusedCredential {
+    fn is_withheld(&self) -> bool {
+        self.unseen.cause == Cause::TokenWithheld
+    }
+}
+
+impl Evidence for RefusedCredential {
     fn headline(&self, finding: &Finding) -> String {
         let who = phrases::fit(&who(finding), 20);
-        if is_withheld(finding) {
+        if self.is_withheld() {
             return format!("vedette's login is withheld from {}", phrases::fit(&who, 17));
         }
         format!("{who}: vedette is not authorized")
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "special words for some cases, a general sentence for all others"
-    )]
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let place = phrases::place(&finding.subject, addresses);
-        let Evidence::Refused { unseen, own_flaw, trust, .. } = &finding.evidence else {
-            return format!("{place} responds, but rejects vedette's credential.");
-        };
-        match unseen.cause {
-            Cause::OwnCredential => match own_flaw {
-                Some(diagnostic) => {
-                    format!("vedette has no credential for {place} that it could use: {diagnostic} ({unseen}).")
-                }
-                None => format!("vedette's own credential for {place} cannot be read or used ({unseen})."),
-            },
-            Cause::TokenWithheld => {
+        let Self { unseen, own_flaw, trust, .. } = self;
+        match (unseen.cause, own_flaw) {
+            (Cause::OwnCredential, Some(diagnostic)) => {
+                format!("vedette has no credential for {place} that it could use: {diagnostic} ({unseen}).")
+            }
+            (Cause::OwnCredential, None) => {
+                format!("vedette's own credential for {place} cannot be read or used ({unseen}).")
+            }
+            (Cause::TokenWithheld, _) => {
                 format!("{place} asks for a login. The token or password is not sent because {}.", because(*trust))
             }
             _ => format!("{place} responds, but rejects vedette's credential ({unseen})."),
@@ -61,44 +82,37 @@ impl Words for Refused {
     }
 
     fn impact(&self, _: &Finding) -> String {
-        "For users: nothing. This part of the cluster is not monitored until it is fixed, so a fault there would not \
-         be noticed."
-            .into()
+        IMPACT.into()
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "special words for some cases, a general sentence for all others"
-    )]
-    fn likely_cause(&self, finding: &Finding) -> String {
-        let text = match &finding.evidence {
-            Evidence::Refused { unseen, own_flaw, trust, .. } => match unseen.cause {
-                Cause::TokenWithheld if *trust == Some(Trust::Unverified) => {
-                    "No CA is configured there (credentials.ca, or certificate-authority of the kubeconfig), so \
-                     nothing proves who would receive it."
-                }
-                Cause::TokenWithheld => {
-                    "A login sent to a server that is not trusted could be read by anybody. Another alert says what \
-                     is wrong with its certificate."
-                }
-                Cause::OwnCredential if own_flaw.is_some() => {
-                    "As above. Run a plugin that it names by hand, as the user and with the environment that vedette \
-                     has: what it does not find there or asks of a person, it does not get."
-                }
-                Cause::OwnCredential => "The file with the certificate, key or token is missing, unreadable or broken.",
-                Cause::ClientCertificateRejected => {
-                    "vedette's client certificate has expired, or the server trusts another CA than the one that \
-                     signed it."
-                }
-                _ => "The token or certificate has expired or was revoked, or the RBAC rules of vedette were removed.",
-            },
-            _ => "vedette's certificate or token has expired, or its permissions were removed.",
+    fn likely_cause(&self, _: &Finding) -> String {
+        let text = match (self.unseen.cause, self.trust) {
+            (Cause::TokenWithheld, Some(Trust::Unverified)) => {
+                "No CA is configured there (credentials.ca, or certificate-authority of the kubeconfig), so nothing \
+                 proves who would receive it."
+            }
+            (Cause::TokenWithheld, _) => {
+                "A login sent to a server that is not trusted could be read by anybody. Another alert says what is \
+                 wrong with its certificate."
+            }
+            (Cause::OwnCredential, _) if self.own_flaw.is_some() => {
+                "As above. Run a plugin that it names by hand, as the user and with the environment that vedette has: \
+                 what it does not find there or asks of a person, it does not get."
+            }
+            (Cause::OwnCredential, _) => {
+                "The file with the certificate, key or token is missing, unreadable or broken."
+            }
+            (Cause::ClientCertificateRejected, _) => {
+                "vedette's client certificate has expired, or the server trusts another CA than the one that signed \
+                 it."
+            }
+            _ => "The token or certificate has expired or was revoked, or the RBAC rules of vedette were removed.",
         };
         text.into()
     }
 
     fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
-        if is_withheld(finding) {
+        if self.is_withheld() {
             return vec![commands.server_against_ca(&finding.subject), commands.check()];
         }
         let mut next = vec![commands.check(), commands.own_certificate(&finding.subject)];
@@ -109,17 +123,20 @@ impl Words for Refused {
         }
         next
     }
+
+    fn concerned(&self) -> Vec<Subject> {
+        self.by.iter().map(|(place, _)| place.clone()).collect()
+    }
 }
 
-/// Whether our login was not sent, because the server is not trusted.
+/// Whether a finding is that our login was not sent, because the server is not trusted.
 pub(super) fn is_withheld(finding: &Finding) -> bool {
-    matches!(&finding.evidence, Evidence::Refused { unseen, .. } if unseen.cause == Cause::TokenWithheld)
+    finding.seen().is_some_and(RefusedCredential::is_withheld)
 }
 
 /// The result of verification of the server that our login was withheld from.
 pub(super) fn withheld_for(finding: &Finding) -> Option<Trust> {
-    let Evidence::Refused { trust, .. } = finding.evidence else { return None };
-    trust.filter(|_| is_withheld(finding))
+    finding.seen::<RefusedCredential>().filter(|refused| refused.is_withheld())?.trust
 }
 
 const fn because(trust: Option<Trust>) -> &'static str {
@@ -142,6 +159,22 @@ fn who(finding: &Finding) -> String {
 }
 
 impl Rule for Refused {
+    fn description(&self) -> &'static Description {
+        &Description {
+            id: RuleId::F52,
+            name: "Unauthorized",
+            in_short: "unauthorized",
+            title: "vedette is not authorized (401 or 403)",
+            impact: IMPACT,
+            likely_cause: "vedette's certificate or token has expired, or its permissions were removed.",
+            shows: Shows::All,
+        }
+    }
+
+    fn read(&self, stored: &Stored) -> Option<ReadBack> {
+        stored.kind::<RefusedCredential>()
+    }
+
     fn explains(&self) -> &'static [Edge] {
         &[]
     }
@@ -159,6 +192,24 @@ impl Rule for Refused {
         }
         verdicts
     }
+
+    #[cfg(test)]
+    fn sample(&self) -> crate::samples::Sample {
+        use crate::model::phase::Phase;
+        use crate::samples::{Sample, lines};
+
+        Sample::of(
+            "prod-eu1/etcd/etcd/etcd-1",
+            Level::Warning,
+            Arc::new(RefusedCredential {
+                unseen: Unseen { phase: Phase::Tls, cause: Cause::ClientCertificateRejected },
+                own_flaw: None,
+                by: Vec::new(),
+                trust: None,
+            }),
+        )
+        .probes(vec![lines::api("apiserver/api-1", 1200, "HTTP 401")])
+    }
 }
 
 /// Bad while anything is refused. What was refused is over when the very same is answered there: that others are
@@ -168,8 +219,8 @@ fn judge_credential(context: &RuleContext<'_>, subject: &Subject, endpoints: &[S
     let everything =
         endpoints.iter().flat_map(|endpoint| [Asked::Health, Asked::Ordinary].map(|asked| (endpoint.clone(), asked)));
     let refused: Vec<(Subject, Asked)> = everything.filter(|one| track(one).is_some_and(refuses)).collect();
-    let raised = context.raised_of(RuleId::F52, subject).map(|finding| &finding.evidence);
-    let known: &[(Subject, Asked)] = if let Some(Evidence::Refused { by, .. }) = raised { by } else { &[] };
+    let raised = context.raised_of(RuleId::F52, subject).and_then(Finding::seen::<RefusedCredential>);
+    let known: &[(Subject, Asked)] = raised.map_or(&[], |raised| &raised.by);
     let subject_state: Vec<_> = known
         .iter()
         .filter(|(endpoint, _)| endpoints.contains(endpoint))
@@ -200,12 +251,12 @@ fn judge_credential(context: &RuleContext<'_>, subject: &Subject, endpoints: &[S
         since: run.first.wall,
         hold: context.policy().redundancy_loss_for,
         path_unproven: false,
-        evidence: Evidence::Refused {
+        evidence: Arc::new(RefusedCredential {
             unseen,
             own_flaw: own_flaw(context, subject, endpoints),
             by: by.into_iter().collect(),
             trust: trust.filter(|_| unseen.cause == Cause::TokenWithheld),
-        },
+        }),
     })
 }
 
@@ -248,7 +299,7 @@ fn all_answered(context: &RuleContext<'_>, endpoints: &[Subject]) -> Option<Vec<
 mod tests {
     use super::*;
     use crate::model::phase::{Phase, Unseen};
-    use crate::model::samples;
+    use crate::samples;
 
     #[test]
     fn the_words_name_what_became_of_our_credential() {
@@ -259,11 +310,21 @@ mod tests {
         ] {
             let mut finding = samples::finding(RuleId::F52);
             let unseen = Unseen { phase: Phase::FirstByte, cause: Cause::OwnCredential };
-            finding.evidence =
-                Evidence::Refused { unseen, own_flaw: own_flaw.map(str::to_owned), by: Vec::new(), trust: None };
+            let named = own_flaw.map(str::to_owned);
+            finding.evidence = Arc::new(RefusedCredential { unseen, own_flaw: named, by: Vec::new(), trust: None });
 
-            assert!(Refused.what(&finding, &Addresses::new()).contains(what), "{own_flaw:?}");
-            assert!(Refused.likely_cause(&finding).starts_with(why), "{own_flaw:?}");
+            assert!(finding.what(&Addresses::new()).contains(what), "{own_flaw:?}");
+            assert!(finding.likely_cause().starts_with(why), "{own_flaw:?}");
         }
     }
+}
+
+/// What an endpoint was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asked {
+    /// How it is: exempt health, Status.
+    Health,
+    /// What everybody asks.
+    Ordinary,
 }

@@ -47,7 +47,7 @@ impl Edge {
 pub fn explains(cause: &Finding, effect: &Finding) -> bool {
     let owner = rule(cause.rule);
     cause.key() != effect.key()
-        && owner.is_cause(cause)
+        && cause.evidence.is_cause()
         && owner.is_effect(&cause.subject, effect)
         && owner.explains().iter().any(|edge| {
             edge.effect.is_none_or(|rule| rule == effect.rule) && holds(edge.relation, &cause.subject, &effect.subject)
@@ -58,7 +58,7 @@ pub fn explains(cause: &Finding, effect: &Finding) -> bool {
 #[must_use]
 pub fn is_cause(finding: &Finding) -> bool {
     let owner = rule(finding.rule);
-    !owner.explains().is_empty() && owner.is_cause(finding)
+    !owner.explains().is_empty() && finding.evidence.is_cause()
 }
 
 /// Rules whose findings could explain one of `effect`, each with how the subjects must be related.

@@ -5,43 +5,59 @@
 //! this is a lost quorum (F01) or a split of members from each other (F03): those rules report it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::model::addresses::Addresses;
 use crate::model::etcd::{Group, MemberStatus, Mismatch};
+use crate::model::finding::{Evidence, Kind};
 use crate::model::phase::Cause;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::Now;
-use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::model::verdict::{Finding, Verdict, Why};
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, SubjectState, all_good, gravest};
+use super::description::{Description, Shows};
 use super::edges::Edge;
 use super::quorum::etcd_name;
-use super::words::Words;
+use super::stored::{ReadBack, Stored};
 use super::{Rule, phrases};
-use crate::model::addresses::Addresses;
 
 /// F57: the members of an etcd cluster are not what they are configured as.
 pub struct EtcdMembership;
 
-impl Words for EtcdMembership {
-    fn id(&self) -> RuleId {
-        RuleId::F57
-    }
+/// What stops working where nothing more is known.
+const IMPACT: &str = "What vedette says of this etcd may be of another one.";
 
-    fn title(&self) -> &'static str {
-        "etcd members are not the cluster they should be"
-    }
+/// The likely cause where nothing more is known.
+const LIKELY_CAUSE: &str = "A restore, a change of members, or the configuration.";
 
+/// etcd members that are not what they are configured as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    /// In what, the most severe first.
+    pub found: Vec<Mismatch>,
+    /// Configured members.
+    pub of: usize,
+}
+
+impl Kind for Membership {
+    const TAG: &'static str = "mismatch";
+}
+
+impl Evidence for Membership {
     fn headline(&self, finding: &Finding) -> String {
         format!("{} is not the cluster expected", etcd_name(&finding.subject))
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let etcd = etcd_name(&finding.subject);
-        let each: Vec<String> = found(finding).iter().map(|one| said(one, &etcd, addresses)).collect();
+        let each: Vec<String> = self.found.iter().map(|one| said(one, &etcd, addresses)).collect();
         if each.is_empty() {
             format!("The members of {etcd} are not what they are configured as.")
         } else {
@@ -49,8 +65,8 @@ impl Words for EtcdMembership {
         }
     }
 
-    fn impact(&self, finding: &Finding) -> String {
-        match found(finding).first() {
+    fn impact(&self, _: &Finding) -> String {
+        match self.found.first() {
             Some(Mismatch::SeveralClusters(groups)) if groups.iter().filter(|group| group.is_led).count() > 1 => {
                 "Each of these clusters takes writes of its own: what one apiserver writes the others never see, and \
                  the data drifts further apart with every minute. Objects seem to vanish and come back, depending on \
@@ -86,13 +102,13 @@ impl Words for EtcdMembership {
             Some(Mismatch::WithTls(_)) => {
                 "For users: nothing. These listeners are not monitored until the configuration says https."
             }
-            None => "What vedette says of this etcd may be of another one.",
+            None => IMPACT,
         }
         .into()
     }
 
-    fn likely_cause(&self, finding: &Finding) -> String {
-        match found(finding).first() {
+    fn likely_cause(&self, _: &Finding) -> String {
+        match self.found.first() {
             Some(Mismatch::SeveralClusters(_) | Mismatch::SeveralLeaders(_)) => {
                 "A restore in which each member was given only itself as --initial-cluster, a data directory that was \
                  wiped or restored on one host alone, or an address in vedette's configuration that leads to another \
@@ -114,7 +130,7 @@ impl Words for EtcdMembership {
                  front of it terminates TLS."
             }
             Some(Mismatch::WithTls(_)) => "The listener was given https:// in --listen-metrics-urls.",
-            None => "A restore, a change of members, or the configuration.",
+            None => LIKELY_CAUSE,
         }
         .into()
     }
@@ -122,7 +138,7 @@ impl Words for EtcdMembership {
     fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
         let members = commands.members(&finding.subject);
         let Some(first) = members.first() else { return Vec::new() };
-        match found(finding).first() {
+        match self.found.first() {
             Some(Mismatch::SeveralClusters(_) | Mismatch::SeveralLeaders(_)) => {
                 let mut next = commands.etcdctl(first);
                 next.extend([commands.etcd_status(&members), commands.etcd_members(&members)]);
@@ -153,10 +169,6 @@ impl Words for EtcdMembership {
             }
         }
     }
-}
-
-fn found(finding: &Finding) -> &[Mismatch] {
-    if let Evidence::Mismatch { found, .. } = &finding.evidence { found } else { &[] }
 }
 
 /// One mismatch as a sentence.
@@ -205,6 +217,22 @@ fn said(mismatch: &Mismatch, etcd: &str, addresses: &Addresses) -> String {
 }
 
 impl Rule for EtcdMembership {
+    fn description(&self) -> &'static Description {
+        &Description {
+            id: RuleId::F57,
+            name: "EtcdMembershipMismatch",
+            in_short: "not one etcd",
+            title: "etcd members are not the cluster they should be",
+            impact: IMPACT,
+            likely_cause: LIKELY_CAUSE,
+            shows: Shows::Etcd,
+        }
+    }
+
+    fn read(&self, stored: &Stored) -> Option<ReadBack> {
+        stored.kind::<Membership>()
+    }
+
     fn explains(&self) -> &'static [Edge] {
         // Members of several clusters follow several leaders and have histories of their own.
         const EDGES: [Edge; 2] = [Edge::at_subject(RuleId::F03), Edge::at_subject(RuleId::F05)];
@@ -213,6 +241,32 @@ impl Rule for EtcdMembership {
 
     fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
         context.etcds().into_iter().map(|etcd| (etcd.clone(), judge_members(context, etcd))).collect()
+    }
+
+    #[cfg(test)]
+    fn sample(&self) -> crate::samples::Sample {
+        use crate::samples::{Sample, lines, member};
+
+        Sample::of(
+            "prod-eu1/etcd/etcd",
+            Level::Critical,
+            Arc::new(Membership {
+                found: vec![
+                    Mismatch::SeveralClusters(
+                        ["etcd-1", "etcd-2", "etcd-3"]
+                            .map(|name| Group {
+                                cluster_id: format!("e4a53b8bfba8c93{}", &name[5..]),
+                                members: vec![member(name)],
+                                is_led: true,
+                            })
+                            .into(),
+                    ),
+                    Mismatch::NotStarted { ids: vec!["8e9e05c52164694d".into()], voters: 2 },
+                ],
+                of: 3,
+            }),
+        )
+        .probes(vec![lines::healthy(1), lines::healthy(2), lines::member(3, "leader c3, term 2", true)])
     }
 }
 
@@ -271,10 +325,10 @@ fn judge_members(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
         since: seen.iter().map(|one| one.since).min_by_key(|since| since.mono).unwrap_or(gravest_seen.since).wall,
         hold: gravest_seen.hold,
         path_unproven: gravest_seen.path_unproven,
-        evidence: Evidence::Mismatch {
+        evidence: Arc::new(Membership {
             of: context.members(&etcd).len(),
             found: seen.into_iter().map(|one| one.mismatch).collect(),
-        },
+        }),
         subject: etcd,
     })
 }
@@ -282,8 +336,8 @@ fn judge_members(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
 /// Whether something was reported that only etcd's own list can end, and the list does not show that it has ended.
 /// After a restart it is asked for within a minute, the members themselves within seconds.
 fn is_open_by_list(context: &RuleContext<'_>, etcd: &Subject) -> bool {
-    let raised = context.raised_of(RuleId::F57, etcd).map(|finding| &finding.evidence);
-    let Some(Evidence::Mismatch { found, .. }) = raised else { return false };
+    let raised = context.raised_of(RuleId::F57, etcd).and_then(Finding::seen::<Membership>);
+    let Some(Membership { found, .. }) = raised else { return false };
     let members = context.members(etcd);
     let list = context.view.membership(etcd);
     let is_listed = |member: &Subject| {

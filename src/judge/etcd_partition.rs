@@ -4,44 +4,59 @@
 //! must do so in three probes and then through the hold. A member that gives no answer at all is F02, a lost majority
 //! F01, a member of another cluster or one that leads its own F57.
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::addresses::Addresses;
 use crate::model::etcd::{Apart, Apartness, MemberStatus};
+use crate::model::finding::{Evidence, Kind};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::Now;
-use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
+use crate::model::verdict::{Finding, Symptom, Verdict, Why};
 use crate::observe::probe_runs::BadRun;
 use crate::observe::quorum::majority;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands, Program};
 use super::context::{RuleContext, SubjectState, all_good, gravest};
+use super::description::{Description, Shows};
 use super::edges::Edge;
 use super::quorum::etcd_name;
-use super::words::Words;
+use super::stored::{ReadBack, Stored};
 use super::{Rule, phrases};
-use crate::model::addresses::Addresses;
 
 /// F03: every member can be seen from here, yet some do not follow the majority's leader.
 pub struct EtcdPartition;
 
-impl Words for EtcdPartition {
-    fn id(&self) -> RuleId {
-        RuleId::F03
-    }
+/// etcd members that answer, but do not follow the leader of the majority.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    /// The leader that the majority follows, by configured name where known.
+    pub leader: String,
+    /// The majority's raft term.
+    pub term: u64,
+    /// Voters that follow it and can be read.
+    pub following: usize,
+    /// Voters.
+    pub of: usize,
+    /// The others.
+    pub apart: Vec<Apart>,
+}
 
-    fn title(&self) -> &'static str {
-        "etcd network partition: members cannot reach each other"
-    }
+impl Kind for Split {
+    const TAG: &'static str = "split";
+}
 
+impl Evidence for Split {
     fn headline(&self, finding: &Finding) -> String {
         format!("{} network partition", etcd_name(&finding.subject))
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let etcd = etcd_name(&finding.subject);
-        let Evidence::Split { leader, term, following, of, apart } = &finding.evidence else {
-            return format!("Members of {etcd} respond to vedette but not to each other.");
-        };
+        let Self { leader, term, following, of, apart } = self;
         let each: Vec<String> = apart
             .iter()
             .map(|apart| format!("{} {}", phrases::place(&apart.member, addresses), differs(&apart.how)))
@@ -53,10 +68,8 @@ impl Words for EtcdPartition {
         )
     }
 
-    fn impact(&self, finding: &Finding) -> String {
-        let Evidence::Split { following, of, apart, .. } = &finding.evidence else {
-            return "The majority works, with less fault tolerance.".into();
-        };
+    fn impact(&self, _: &Finding) -> String {
+        let Self { following, of, apart, .. } = self;
         let names: Vec<String> = apart.iter().map(|apart| apart.member.short().to_owned()).collect();
         let spare = following.saturating_sub(majority(*of));
         let room = match spare {
@@ -73,10 +86,8 @@ impl Words for EtcdPartition {
         )
     }
 
-    fn likely_cause(&self, finding: &Finding) -> String {
-        let Evidence::Split { apart, .. } = &finding.evidence else {
-            return "The peer network (port 2380) between the members.".into();
-        };
+    fn likely_cause(&self, _: &Finding) -> String {
+        let Self { apart, .. } = self;
         let is_any = |test: fn(&Apartness) -> bool| apart.iter().any(|apart| test(&apart.how));
         if is_any(|how| matches!(how, Apartness::OtherCluster { .. })) {
             "It belongs to another etcd cluster: a data directory restored or wiped on that host, or an address in \
@@ -92,7 +103,7 @@ impl Words for EtcdPartition {
     }
 
     fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
-        let Evidence::Split { apart, .. } = &finding.evidence else { return Vec::new() };
+        let Self { apart, .. } = self;
         let Some(Apart { member: first, how }) = apart.first() else { return Vec::new() };
         let members = commands.members(&finding.subject);
         let others: Vec<Subject> = members.iter().filter(|member| *member != first).cloned().collect();
@@ -113,6 +124,10 @@ impl Words for EtcdPartition {
         next.push(commands.etcd_status(&members));
         next
     }
+
+    fn concerned(&self) -> Vec<Subject> {
+        self.apart.iter().map(|apart| apart.member.clone()).collect()
+    }
 }
 
 fn differs(how: &Apartness) -> String {
@@ -127,6 +142,22 @@ fn differs(how: &Apartness) -> String {
 }
 
 impl Rule for EtcdPartition {
+    fn description(&self) -> &'static Description {
+        &Description {
+            id: RuleId::F03,
+            name: "EtcdPartition",
+            in_short: "etcd partition",
+            title: "etcd network partition: members cannot reach each other",
+            impact: "The majority works, with less fault tolerance.",
+            likely_cause: "The peer network (port 2380) between the members.",
+            shows: Shows::Etcd,
+        }
+    }
+
+    fn read(&self, stored: &Stored) -> Option<ReadBack> {
+        stored.kind::<Split>()
+    }
+
     fn explains(&self) -> &'static [Edge] {
         // Which apiserver prefers which member is not known: so all faults of apiservers meanwhile are grouped with it.
         const EDGES: [Edge; 6] = [
@@ -144,6 +175,24 @@ impl Rule for EtcdPartition {
         // A sole member cannot be split from others.
         let etcds = context.etcds().into_iter().filter(|etcd| context.members(etcd).len() > 1);
         etcds.map(|etcd| (etcd.clone(), judge_split(context, etcd))).collect()
+    }
+
+    #[cfg(test)]
+    fn sample(&self) -> crate::samples::Sample {
+        use crate::samples::{Sample, lines, member};
+
+        Sample::of(
+            "prod-eu1/etcd/etcd",
+            Level::Warning,
+            Arc::new(Split {
+                leader: "etcd-1".into(),
+                term: 8,
+                following: 2,
+                of: 3,
+                apart: vec![Apart { member: member("etcd-3"), how: Apartness::NoLeader { term: 7 } }],
+            }),
+        )
+        .probes(vec![lines::healthy(1), lines::healthy(2), lines::member(3, "no leader, term 9", false)])
     }
 }
 
@@ -182,7 +231,7 @@ fn judge_split(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
         since: since.wall,
         hold: context.policy().redundancy_loss_for,
         path_unproven,
-        evidence: Evidence::Split { leader, term: count.term.unwrap_or_default(), following, of: count.voters, apart },
+        evidence: Arc::new(Split { leader, term: count.term.unwrap_or_default(), following, of: count.voters, apart }),
         subject: etcd,
     })
 }
@@ -212,8 +261,8 @@ fn mind(context: &RuleContext<'_>, etcd: &Subject, status: &MemberStatus) -> Apa
 /// Good only when every member was seen to follow, and none of them fails its reads. A member whose reads were reported
 /// to fail must serve one again.
 fn together(context: &RuleContext<'_>, etcd: &Subject, members: &[Subject]) -> Verdict {
-    let raised = context.raised_of(RuleId::F03, etcd).map(|finding| &finding.evidence);
-    let told: &[Apart] = if let Some(Evidence::Split { apart, .. }) = raised { apart } else { &[] };
+    let raised = context.raised_of(RuleId::F03, etcd).and_then(Finding::seen::<Split>);
+    let told: &[Apart] = raised.map_or(&[], |raised| &raised.apart);
     let was_unreadable = |member: &Subject| {
         told.iter().any(|apart| apart.member == *member && matches!(apart.how, Apartness::ReadsFail(_)))
     };

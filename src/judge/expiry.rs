@@ -5,36 +5,80 @@
 
 pub mod thresholds;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::certificate::{Certificate, Class, Trust};
+use serde::{Deserialize, Serialize};
+
+use crate::model::addresses::Addresses;
+use crate::model::certificate::{Certificate, Class, Fingerprint, Trust};
+use crate::model::certificate_evidence::{CertificateEvidence, Ending};
+use crate::model::finding::{Evidence, Kind};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::{Now, UnixTime};
-use crate::model::verdict::{Evidence, ExpiryThreshold, Finding, Verdict, Why};
+use crate::model::verdict::{ExpiryThreshold, Finding, Verdict, Why};
 use crate::observe::view::{Aspect, ServedSeen};
-
-use thresholds::Thresholds;
 
 use super::commands::{Command, Commands};
 use super::context::RuleContext;
+use super::description::{Description, Shows};
 use super::edges::Edge;
-use super::words::Words;
+use super::stored::{ReadBack, Stored};
 use super::{Rule, credential_rejected, phrases};
-use crate::model::addresses::Addresses;
+
+use thresholds::Thresholds;
 
 /// F26: a certificate in a served chain reaches the end of its life.
 pub struct CertificateEnds;
 
-impl Words for CertificateEnds {
-    fn id(&self) -> RuleId {
-        RuleId::F26
+/// A certificate's end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedExpiry {
+    /// The certificate that ends first.
+    pub fingerprint: Fingerprint,
+    /// Its subject.
+    pub holder: String,
+    /// Its issuer.
+    pub issuer: String,
+    /// Its end.
+    pub not_after: UnixTime,
+    /// The band of the expiry thresholds it is in.
+    pub band: ExpiryThreshold,
+    /// Who renews it.
+    pub class: Class,
+    /// Whether it is a CA that the server's own certificate depends on and that ends before it.
+    pub is_authority: bool,
+    /// The result of strict verification of the served chain.
+    pub trust: Trust,
+    /// Everywhere in this cluster where the same certificate is served.
+    pub places: Vec<Subject>,
+    /// Watched files that hold it.
+    #[serde(default)]
+    pub stored: Vec<String>,
+}
+
+impl Kind for ServedExpiry {
+    const TAG: &'static str = "expiry";
+}
+
+impl ServedExpiry {
+    /// The last moment for a restart; `None` once it has passed.
+    fn restart_before(&self) -> Option<UnixTime> {
+        (self.band < ExpiryThreshold::Expired).then_some(self.not_after)
     }
 
-    fn title(&self) -> &'static str {
-        "served certificate expires soon or has expired"
+    /// The expiry thresholds it is judged by.
+    const fn thresholds(&self) -> Thresholds {
+        if self.is_authority { Thresholds::Authority } else { Thresholds::Leaf(self.class) }
     }
 
+    fn is_of_etcd(&self) -> bool {
+        self.places.iter().any(|place| place.component() == "etcd")
+    }
+}
+
+impl Evidence for ServedExpiry {
     fn headline(&self, finding: &Finding) -> String {
         let of = match &finding.subject {
             Subject::Vip(_) => "the API VIP".into(),
@@ -52,10 +96,8 @@ impl Words for CertificateEnds {
         format!("TLS certificate of {of}: expiry")
     }
 
-    fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
-        let Evidence::Expiry { holder, not_after, band, trust, places, .. } = &finding.evidence else {
-            return "A served certificate expires.".into();
-        };
+    fn what(&self, _: &Finding, addresses: &Addresses) -> String {
+        let Self { holder, not_after, band, trust, places, .. } = self;
         let at: Vec<String> = places.iter().map(|place| phrases::place(place, addresses)).collect();
         let ends = match band {
             ExpiryThreshold::Expired => "expired",
@@ -72,37 +114,21 @@ impl Words for CertificateEnds {
         format!("The certificate of {holder}, served by {}, {ends} at {not_after}.{verdict}", phrases::list(&at))
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "special words for some cases, a general sentence for all others"
-    )]
-    fn impact(&self, finding: &Finding) -> String {
-        let (over, etcd) = match &finding.evidence {
-            Evidence::Expiry { band, places, .. } => {
-                (*band == ExpiryThreshold::Expired, places.iter().any(|place| place.component() == "etcd"))
-            }
-            _ => {
-                return "At expiry all clients reject it; if the severity is critical it may have expired already."
-                    .into();
-            }
-        };
-        let who = if etcd {
+    fn impact(&self, _: &Finding) -> String {
+        let who = if self.is_of_etcd() {
             "apiservers and the other members reject this etcd member (x509: certificate has expired)"
         } else {
             "all clients reject it (x509: certificate has expired): kubectl, kubelets, controllers"
         };
-        if over {
+        if self.band == ExpiryThreshold::Expired {
             format!("Expired: {who}. Connections that are open go on until they break.")
         } else {
             format!("Nothing yet. When it expires {who}.")
         }
     }
 
-    fn likely_cause(&self, finding: &Finding) -> String {
-        if !matches!(finding.evidence, Evidence::Expiry { .. }) {
-            return "Not renewed, or renewed and not loaded.".into();
-        }
-        match thresholds(finding) {
+    fn likely_cause(&self, _: &Finding) -> String {
+        match self.thresholds() {
             Thresholds::Authority => {
                 "The CA itself expires, not only a leaf: renewing leaves does not help, the CA must be rotated, \
                  which takes preparation."
@@ -117,8 +143,7 @@ impl Words for CertificateEnds {
                  loaded the renewed certificate."
             }
             Thresholds::Leaf(Class::Restart) => {
-                let before =
-                    restart_before(finding).map_or_else(String::new, |end| format!(" Restart it before {end}."));
+                let before = self.restart_before().map_or_else(String::new, |end| format!(" Restart it before {end}."));
                 return format!(
                     "Configured as renewed by the server when it starts (certificates: restart; k3s and RKE2 do so), \
                      and it has not been restarted since the renewal was due.{before}"
@@ -128,25 +153,17 @@ impl Words for CertificateEnds {
         .into()
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "special words for some cases, a general sentence for all others"
-    )]
     fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
-        let place = match &finding.evidence {
-            Evidence::Expiry { places, .. } => places.first().cloned(),
-            _ => None,
-        }
-        .unwrap_or_else(|| finding.subject.clone());
-        let mut next = vec![commands.served(&place, "-subject -issuer -enddate")];
-        match thresholds(finding) {
-            Thresholds::Authority => next.push(commands.expirations(&place)),
+        let place = self.places.first().unwrap_or(&finding.subject);
+        let mut next = vec![commands.served(place, "-subject -issuer -enddate")];
+        match self.thresholds() {
+            Thresholds::Authority => next.push(commands.expirations(place)),
             Thresholds::Leaf(Class::Manual | Class::Restart) => {
-                next.push(commands.expirations(&place));
-                next.extend(commands.renew(&place));
+                next.push(commands.expirations(place));
+                next.extend(commands.renew(place));
             }
             Thresholds::Leaf(Class::Automatic) => {
-                let loaded = commands.served_file(&place);
+                let loaded = commands.served_file(place);
                 next.extend(loaded.map(|file| file.note("a later date than is served: not loaded yet")));
                 next.push(commands.cert_manager());
             }
@@ -154,10 +171,8 @@ impl Words for CertificateEnds {
         next
     }
 
-    fn renewed_by(&self, finding: &Finding) -> Option<&'static str> {
-        let is_etcd = matches!(&finding.evidence, Evidence::Expiry { places, .. }
-            if places.iter().any(|place| place.component() == "etcd"));
-        Some(match (thresholds(finding), is_etcd) {
+    fn renewed_by(&self, _: &Finding) -> Option<&'static str> {
+        Some(match (self.thresholds(), self.is_of_etcd()) {
             (Thresholds::Authority, _) => "a person, by rotating this CA: new CA first, then everything it has signed",
             (Thresholds::Leaf(Class::Manual), true) => "a person, on each etcd host: kubeadm certs renew all",
             (Thresholds::Leaf(Class::Manual), false) => "a person, on each control-plane host: kubeadm certs renew all",
@@ -169,28 +184,29 @@ impl Words for CertificateEnds {
             }
         })
     }
-}
 
-/// The last moment for a restart; `None` once it has passed.
-#[expect(clippy::wildcard_enum_match_arm, reason = "other evidence is of other rules")]
-const fn restart_before(finding: &Finding) -> Option<UnixTime> {
-    match finding.evidence {
-        Evidence::Expiry {
-            band: ExpiryThreshold::Notice | ExpiryThreshold::Warning | ExpiryThreshold::Urgent | ExpiryThreshold::Page,
-            not_after,
-            ..
-        } => Some(not_after),
-        _ => None,
+    fn concerned(&self) -> Vec<Subject> {
+        self.places.clone()
     }
-}
 
-/// The expiry thresholds of a finding.
-#[expect(clippy::wildcard_enum_match_arm, reason = "other evidence is of other rules")]
-const fn thresholds(finding: &Finding) -> Thresholds {
-    match finding.evidence {
-        Evidence::Expiry { is_authority: true, .. } => Thresholds::Authority,
-        Evidence::Expiry { class, .. } => Thresholds::Leaf(class),
-        _ => Thresholds::Leaf(Class::Manual),
+    /// A certificate that has not expired yet causes no other fault.
+    fn is_cause(&self) -> bool {
+        self.band == ExpiryThreshold::Expired
+    }
+
+    fn certificates(&self) -> Option<CertificateEvidence<'_>> {
+        Some(CertificateEvidence::Served {
+            ending: Ending {
+                fingerprint: self.fingerprint,
+                holder: &self.holder,
+                issuer: &self.issuer,
+                not_after: self.not_after,
+                band: self.band,
+            },
+            is_authority: self.is_authority,
+            places: &self.places,
+            files: &self.stored,
+        })
     }
 }
 
@@ -199,6 +215,22 @@ const fn thresholds(finding: &Finding) -> Thresholds {
 const HANDSHAKES: u32 = 2;
 
 impl Rule for CertificateEnds {
+    fn description(&self) -> &'static Description {
+        &Description {
+            id: RuleId::F26,
+            name: "ServingCertificateExpiring",
+            in_short: "certificate",
+            title: "served certificate expires soon or has expired",
+            impact: "At expiry all clients reject it; if the severity is critical it may have expired already.",
+            likely_cause: "Not renewed, or renewed and not loaded.",
+            shows: Shows::Nothing,
+        }
+    }
+
+    fn read(&self, stored: &Stored) -> Option<ReadBack> {
+        stored.kind::<ServedExpiry>()
+    }
+
     fn explains(&self) -> &'static [Edge] {
         const EDGES: [Edge; 4] = [
             Edge::at_subject(RuleId::F02),
@@ -214,11 +246,6 @@ impl Rule for CertificateEnds {
         effect.rule != RuleId::F52 || credential_rejected::withheld_for(effect) == Some(Trust::Expired)
     }
 
-    /// A certificate that has not expired yet causes no other fault.
-    fn is_cause(&self, finding: &Finding) -> bool {
-        matches!(finding.evidence, Evidence::Expiry { band: ExpiryThreshold::Expired, .. })
-    }
-
     fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
         let Some((name, cluster)) = context.cluster else { return Vec::new() };
         let instances: Vec<Subject> = cluster.apiserver_subjects(name).collect();
@@ -231,6 +258,30 @@ impl Rule for CertificateEnds {
                 (endpoint.clone(), judge_endpoint(context, endpoint, &endpoints, &instances, is_clock_trusted))
             })
             .collect()
+    }
+
+    #[cfg(test)]
+    fn sample(&self) -> crate::samples::Sample {
+        use crate::samples::{OPENED, Sample, api, lines, served, subject};
+
+        Sample::of(
+            "prod-eu1/apiserver/api-1",
+            Level::Critical,
+            Arc::new(ServedExpiry {
+                fingerprint: Fingerprint([0x5a; 32]),
+                holder: "CN=kube-apiserver".into(),
+                issuer: "CN=kubernetes".into(),
+                not_after: OPENED.minus(Duration::from_secs(3600)),
+                band: ExpiryThreshold::Expired,
+                class: Class::Manual,
+                is_authority: false,
+                trust: Trust::Expired,
+                places: vec![api("api-1"), subject("prod-eu1/vip")],
+                stored: vec!["/srv/pki/api-1/apiserver.crt".into()],
+            }),
+        )
+        .probes(vec![lines::api("apiserver/api-1", 1200, "HTTP 200"), lines::api("apiserver/api-2", 1100, "HTTP 200")])
+        .replaced(vec![served("apiserver/api-1", 0x5a, 0x6b), served("vip", 0x5a, 0x6b)])
     }
 }
 
@@ -273,7 +324,7 @@ fn judge_endpoint(
         since: since(band, first_to_end, seen.since),
         hold: Duration::ZERO,
         path_unproven: false,
-        evidence: Evidence::Expiry {
+        evidence: Arc::new(ServedExpiry {
             fingerprint: first_to_end.fingerprint,
             holder: first_to_end.subject.clone(),
             issuer: first_to_end.issuer.clone(),
@@ -284,7 +335,7 @@ fn judge_endpoint(
             trust: seen.served.trust,
             places,
             stored: stored_paths(context, first_to_end),
-        },
+        }),
     })
 }
 
@@ -335,7 +386,7 @@ pub(super) const fn level(band: ExpiryThreshold) -> Level {
 mod tests {
     use super::*;
     use crate::model::host_access::{Distribution, Hosts};
-    use crate::model::samples;
+    use crate::samples;
 
     #[test]
     fn the_words_say_who_has_to_renew() {
@@ -346,15 +397,14 @@ mod tests {
             (Class::Automatic, true, "a person, by rotating this CA", "kubeadm certs check-expiration"),
         ] {
             let mut finding = samples::finding(RuleId::F26);
-            if let Evidence::Expiry { class: of, is_authority: rotates, .. } = &mut finding.evidence {
-                (*of, *rotates) = (class, is_authority);
-            }
+            samples::change(&mut finding, |expiry: &mut ServedExpiry| {
+                (expiry.class, expiry.is_authority) = (class, is_authority);
+            });
 
-            let words = CertificateEnds;
             let distribution = if class == Class::Restart { Distribution::K3s } else { Distribution::Kubeadm };
             let hosts = Hosts { distribution, ..Hosts::default() };
-            let commands = words.next_commands(&finding, &Commands::new(&Addresses::new(), &hosts));
-            assert!(words.renewed_by(&finding).unwrap().starts_with(who), "{class:?}");
+            let commands = finding.next_commands(&Commands::new(&Addresses::new(), &hosts));
+            assert!(finding.renewed_by().unwrap().starts_with(who), "{class:?}");
             assert!(commands.iter().any(|known| known.line.contains(command)), "{class:?}: {commands:?}");
         }
     }
@@ -362,10 +412,11 @@ mod tests {
     #[test]
     fn a_server_that_renews_when_it_starts_is_to_be_restarted_before_the_end() {
         let mut finding = samples::finding(RuleId::F26);
-        let Evidence::Expiry { class, band, not_after, .. } = &mut finding.evidence else { panic!("{finding:?}") };
-        (*class, *band) = (Class::Restart, ExpiryThreshold::Notice);
-        let end = not_after.to_string();
+        samples::change(&mut finding, |expiry: &mut ServedExpiry| {
+            (expiry.class, expiry.band) = (Class::Restart, ExpiryThreshold::Notice);
+        });
+        let end = finding.seen::<ServedExpiry>().unwrap().not_after;
 
-        assert!(CertificateEnds.likely_cause(&finding).ends_with(&format!("Restart it before {end}.")));
+        assert!(finding.likely_cause().ends_with(&format!("Restart it before {end}.")));
     }
 }

@@ -1,52 +1,66 @@
 //! F04: the vantage is cut off. Nothing outside answers, reference targets included.
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::addresses::Addresses;
+use crate::model::finding::{Evidence, Kind};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::{Mono, Now};
-use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::model::verdict::{Finding, Verdict, Why};
 use crate::observe::probe_runs::ProbeRuns;
 use crate::observe::view::Aspect;
 
 use super::Rule;
 use super::commands::{Command, Commands};
 use super::context::RuleContext;
+use super::description::{Description, Shows};
 use super::edges::{Edge, Relation};
-use super::words::Words;
-use crate::model::addresses::Addresses;
+use super::stored::{ReadBack, Stored};
 
 /// F04: nothing outside answers, reference targets included.
 pub struct Isolated;
 
-impl Words for Isolated {
-    fn id(&self) -> RuleId {
-        RuleId::F04
-    }
+/// What stops working, whatever was seen.
+const IMPACT: &str = "For users: unknown. The clusters may be fine or not: vedette cannot probe them and sends no \
+    mail about them while this lasts. Check a cluster from another network now.";
 
-    fn title(&self) -> &'static str {
-        "vedette's own host has lost its network"
-    }
+/// The likely cause, whatever was seen.
+const LIKELY_CAUSE: &str = "This host's own network: link, route, firewall or the uplink of its site. Targets \
+    outside the clusters fail at the same time, so the clusters are not the cause.";
 
+/// Nothing outside answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Isolation {
+    /// Subjects that do not answer.
+    pub silent: usize,
+    /// Reference targets among them.
+    pub references: usize,
+}
+
+impl Kind for Isolation {
+    const TAG: &'static str = "isolated";
+    const OLDER_TAGS: &'static [&'static str] = &["Blind"];
+}
+
+impl Evidence for Isolation {
     fn headline(&self, _: &Finding) -> String {
         "vedette has lost its network".into()
     }
 
-    fn what(&self, finding: &Finding, _: &Addresses) -> String {
-        let Evidence::Isolated { silent, references } = &finding.evidence else {
-            return "No target outside this host responds.".into();
-        };
+    fn what(&self, _: &Finding, _: &Addresses) -> String {
+        let Self { silent, references } = self;
         format!("0 of {silent} targets respond, including {references} reference targets outside the clusters.")
     }
 
     fn impact(&self, _: &Finding) -> String {
-        "For users: unknown. The clusters may be fine or not: vedette cannot probe them and sends no mail about them \
-         while this lasts. Check a cluster from another network now."
-            .into()
+        IMPACT.into()
     }
 
     fn likely_cause(&self, _: &Finding) -> String {
-        "This host's own network: link, route, firewall or the uplink of its site. Targets outside the clusters fail \
-         at the same time, so the clusters are not the cause."
-            .into()
+        LIKELY_CAUSE.into()
     }
 
     fn next_commands(&self, _: &Finding, commands: &Commands<'_>) -> Vec<Command> {
@@ -57,6 +71,22 @@ impl Words for Isolated {
 }
 
 impl Rule for Isolated {
+    fn description(&self) -> &'static Description {
+        &Description {
+            id: RuleId::F04,
+            name: "VantageIsolated",
+            in_short: "vedette isolated",
+            title: "vedette's own host has lost its network",
+            impact: IMPACT,
+            likely_cause: LIKELY_CAUSE,
+            shows: Shows::All,
+        }
+    }
+
+    fn read(&self, stored: &Stored) -> Option<ReadBack> {
+        stored.kind::<Isolation>()
+    }
+
     fn explains(&self) -> &'static [Edge] {
         const EDGES: [Edge; 1] = [Edge { effect: None, relation: Relation::Vantage }];
         &EDGES
@@ -67,6 +97,13 @@ impl Rule for Isolated {
             return Vec::new();
         }
         vec![(Subject::Vantage, judge_path(context))]
+    }
+
+    #[cfg(test)]
+    fn sample(&self) -> crate::samples::Sample {
+        use crate::samples::Sample;
+
+        Sample::of("vantage", Level::Critical, Arc::new(Isolation { silent: 9, references: 2 }))
     }
 }
 
@@ -102,7 +139,7 @@ fn judge_path(context: &RuleContext<'_>) -> Verdict {
         since: since.wall,
         hold: context.policy().isolated_for,
         path_unproven: false,
-        evidence: Evidence::Isolated { silent: remote_tracks(context).count(), references: seen.len() },
+        evidence: Arc::new(Isolation { silent: remote_tracks(context).count(), references: seen.len() }),
     })
 }
 

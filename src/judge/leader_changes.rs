@@ -2,22 +2,27 @@
 //!
 //! One election is normal for etcd; this rule counts them over a quarter of an hour.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::model::addresses::Addresses;
 use crate::model::etcd::Election;
+use crate::model::finding::{Evidence, Kind};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::model::verdict::{Finding, Verdict, Why};
 use crate::observe::elections::Step;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
 use super::context::RuleContext;
+use super::description::{Description, Shows};
 use super::edges::Edge;
 use super::quorum::etcd_name;
-use super::words::Words;
+use super::stored::{ReadBack, Stored};
 use super::{Rule, phrases};
-use crate::model::addresses::Addresses;
 
 /// F05: a leader that does not last.
 pub struct LeaderChanges;
@@ -25,24 +30,33 @@ pub struct LeaderChanges;
 /// Elections listed with their time.
 const TOLD: usize = 8;
 
-impl Words for LeaderChanges {
-    fn id(&self) -> RuleId {
-        RuleId::F05
-    }
+/// What stops working, whatever was seen.
+const IMPACT: &str = "Each election stops every write for one to two seconds: requests fail with \"etcdserver: \
+    leader changed\" or time out, and controllers may lose their leases. Between elections the cluster works.";
 
-    fn title(&self) -> &'static str {
-        "frequent etcd leader changes"
-    }
+/// Leaders elected one after the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Elections {
+    /// How many were seen within `window`; several between two rounds count once.
+    pub count: usize,
+    /// The time they are counted over.
+    pub window: Duration,
+    /// The latest of them, oldest first.
+    pub latest: Vec<Election>,
+}
 
+impl Kind for Elections {
+    const TAG: &'static str = "elections";
+}
+
+impl Evidence for Elections {
     fn headline(&self, finding: &Finding) -> String {
         format!("{}: frequent leader changes", etcd_name(&finding.subject))
     }
 
     fn what(&self, finding: &Finding, _: &Addresses) -> String {
         let etcd = etcd_name(&finding.subject);
-        let Evidence::Elections { count, window, latest } = &finding.evidence else {
-            return format!("{etcd} elects leader after leader.");
-        };
+        let Self { count, window, latest } = self;
         let each: Vec<String> =
             latest.iter().map(|one| format!("{} in term {} at {}", one.leader, one.term, one.at)).collect();
         let last = if latest.len() < *count { format!("the last {}: ", latest.len()) } else { String::new() };
@@ -50,13 +64,11 @@ impl Words for LeaderChanges {
     }
 
     fn impact(&self, _: &Finding) -> String {
-        "Each election stops every write for one to two seconds: requests fail with \"etcdserver: leader changed\" or \
-         time out, and controllers may lose their leases. Between elections the cluster works."
-            .into()
+        IMPACT.into()
     }
 
-    fn likely_cause(&self, finding: &Finding) -> String {
-        let Evidence::Elections { latest, .. } = &finding.evidence else { return CAUSES.into() };
+    fn likely_cause(&self, _: &Finding) -> String {
+        let Self { latest, .. } = self;
         let mut leaders: Vec<&str> = latest.iter().map(|election| election.leader.as_str()).collect();
         leaders.sort_unstable();
         leaders.dedup();
@@ -85,9 +97,25 @@ impl Words for LeaderChanges {
 }
 
 const CAUSES: &str = "Heartbeats between members come too late: a slow disk (fsync), too little CPU, or a slow or \
-                      lossy peer network. A leader that restarts repeatedly has the same effect.";
+    lossy peer network. A leader that restarts repeatedly has the same effect.";
 
 impl Rule for LeaderChanges {
+    fn description(&self) -> &'static Description {
+        &Description {
+            id: RuleId::F05,
+            name: "EtcdFrequentLeaderChanges",
+            in_short: "etcd leader changes",
+            title: "frequent etcd leader changes",
+            impact: IMPACT,
+            likely_cause: CAUSES,
+            shows: Shows::Etcd,
+        }
+    }
+
+    fn read(&self, stored: &Stored) -> Option<ReadBack> {
+        stored.kind::<Elections>()
+    }
+
     fn explains(&self) -> &'static [Edge] {
         // Every election is a second or two in which apiservers find etcd failing.
         const EDGES: [Edge; 4] = [
@@ -102,6 +130,24 @@ impl Rule for LeaderChanges {
     fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
         let etcds = context.etcds().into_iter().filter(|etcd| context.members(etcd).len() > 1);
         etcds.map(|etcd| (etcd.clone(), judge_elections(context, etcd))).collect()
+    }
+
+    #[cfg(test)]
+    fn sample(&self) -> crate::samples::Sample {
+        use crate::samples::{OPENED, Sample, lines};
+
+        let elected = |after: u64, term, leader: &str| Election {
+            at: OPENED.plus(Duration::from_secs(after)),
+            term,
+            leader: leader.into(),
+        };
+        let latest = vec![elected(0, 8, "etcd-2"), elected(95, 9, "etcd-1"), elected(212, 11, "etcd-2")];
+        Sample::of(
+            "prod-eu1/etcd/etcd",
+            Level::Warning,
+            Arc::new(Elections { count: 3, window: Duration::from_secs(900), latest }),
+        )
+        .probes(vec![lines::healthy(1), lines::healthy(2), lines::healthy(3)])
     }
 }
 
@@ -124,7 +170,7 @@ fn judge_elections(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
         since: first.at.wall,
         hold: Duration::ZERO,
         path_unproven: false,
-        evidence: Evidence::Elections {
+        evidence: Arc::new(Elections {
             count: steps.len(),
             window,
             latest: latest
@@ -134,7 +180,7 @@ fn judge_elections(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
                     leader: context.member_name(&etcd, step.leader),
                 })
                 .collect(),
-        },
+        }),
         subject: etcd,
     })
 }

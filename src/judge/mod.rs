@@ -1,44 +1,24 @@
 //! What is wrong, and how to say it: one file per rule family, one table [`RULES`].
 //!
 //! Pure: a view and `now` in, verdicts out. A rule decides what an unseen probe means to it: bad for availability,
-//! unknown for expiry. The rules know of no holds or incidents: a finding only carries the hold it asks for. [`Words`]
+//! unknown for expiry. The rules know of no holds or incidents: a finding only carries the hold it asks for. [`Evidence`](crate::model::finding::Evidence)
 //! provides the subject of a mail, and [`outage`] decides which findings a silence covers only where it includes outages.
 
 pub mod commands;
 pub mod context;
+pub mod description;
 pub mod edges;
+mod instance;
 pub mod outage;
-pub mod words;
-
-pub mod address;
-pub mod certificate_files;
-pub mod client_hello;
-pub mod corrupt;
-pub mod credential_rejected;
-pub mod etcd_membership;
-pub mod etcd_partition;
-pub mod expiry;
-pub mod instance;
-pub mod isolated;
-pub mod leader_changes;
-pub mod monitoring_gap;
-pub mod nospace;
-pub mod not_an_apiserver;
-pub mod not_reloaded;
 pub mod phrases;
-pub mod proxy;
-pub mod quorum;
-pub mod quota;
 pub mod readiness;
-pub mod redundancy;
-pub mod reference_target;
-pub mod slow;
+pub mod stored;
 pub mod throttle;
-pub mod untrusted;
-pub mod vip;
+pub mod words;
 
 use std::collections::BTreeSet;
 
+use crate::catalogue::catalogue;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::Now;
@@ -47,18 +27,26 @@ use crate::model::verdict::{Finding, FindingKey, Verdict, Why};
 use crate::observe::view::View;
 
 use context::RuleContext;
+use description::Description;
 use edges::Edge;
-use words::Words;
+use stored::{ReadBack, Stored};
 
-/// A rule: its texts, its evaluation, and what it explains.
-pub trait Rule: Words {
+/// A rule: what there is to know of it, its evaluation, and what it explains. What its findings say and do to the
+/// cluster is asked of their [`Evidence`](crate::model::finding::Evidence), which is in the rule's file too.
+pub trait Rule: Sync {
+    /// What there is to know of it without a finding.
+    fn description(&self) -> &'static Description;
+
+    /// The evidence of one of its findings, read back; `None` where it finds nothing of that kind.
+    fn read(&self, stored: &Stored) -> Option<ReadBack>;
+
+    /// The rule's name.
+    fn id(&self) -> RuleId {
+        self.description().id
+    }
+
     /// Findings of other rules that follow from a finding of this one.
     fn explains(&self) -> &'static [Edge];
-
-    /// Whether this finding is grave enough to be a cause at all.
-    fn is_cause(&self, _finding: &Finding) -> bool {
-        true
-    }
 
     /// Whether `effect`, to which an edge leads, is of the kind that follows from a finding about `cause`.
     fn is_effect(&self, _cause: &Subject, _effect: &Finding) -> bool {
@@ -75,45 +63,31 @@ pub trait Rule: Words {
     /// that it has raised and that is still configured. A subject without a verdict is one that is not configured any
     /// more.
     fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)>;
+
+    /// A plausible finding of it, for tests of everything that stores, renders or sends.
+    #[cfg(test)]
+    fn sample(&self) -> crate::samples::Sample;
 }
 
-/// Every rule. The README's table, the edges of root causes and the evaluation take their rules from here.
-pub static RULES: [&dyn Rule; RuleId::ALL.len()] = [
-    &quorum::QuorumLost,
-    &quorum::MemberDown,
-    &etcd_partition::EtcdPartition,
-    &isolated::Isolated,
-    &leader_changes::LeaderChanges,
-    &quota::NearQuota,
-    &nospace::NoSpace,
-    &corrupt::Corrupt,
-    &instance::OneBad,
-    &vip::VipDead,
-    &instance::AllDown,
-    &readiness::EtcdUnreachable,
-    &expiry::CertificateEnds,
-    &untrusted::ChainUntrusted,
-    &certificate_files::StoredEnds,
-    &slow::Slow,
-    &readiness::NotReady,
-    &redundancy::SinglePoints,
-    &credential_rejected::Refused,
-    &monitoring_gap::MonitoringGap,
-    &not_reloaded::NotReloaded,
-    &reference_target::ReferenceSilent,
-    &client_hello::HelloDropped,
-    &etcd_membership::EtcdMembership,
-    &not_an_apiserver::NotAnApiserver,
-    &address::AddressDead,
-    &proxy::ProxyFails,
-];
+/// Makes the modules of the rules, their table and the way to each of the catalogue's lines.
+macro_rules! rules {
+    ($($id:ident $module:ident $rule:ident,)*) => {
+        $(pub mod $module;)*
 
-/// The rule of that name.
-#[must_use]
-pub fn rule(id: RuleId) -> &'static dyn Rule {
-    let position = RuleId::ALL.iter().position(|known| *known == id).unwrap_or_default();
-    RULES[position]
+        /// Every rule. The README's table, the edges of root causes and the evaluation take their rules from here.
+        pub static RULES: [&dyn Rule; RuleId::ALL.len()] = [$(&$module::$rule,)*];
+
+        /// The rule of that name.
+        #[must_use]
+        pub fn rule(id: RuleId) -> &'static dyn Rule {
+            match id {
+                $(RuleId::$id => &$module::$rule,)*
+            }
+        }
+    };
 }
+
+catalogue!(rules);
 
 /// All verdicts about one cluster, or about the vantage.
 ///

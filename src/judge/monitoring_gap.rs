@@ -4,51 +4,71 @@
 //! Nothing of it is an outage: other rules report what is down. It shows what a status page without faults does not
 //! cover, managed control planes included.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::model::addresses::Addresses;
+use crate::model::finding::{Evidence, Kind};
 use crate::model::gap::Gap;
 use crate::model::phase::Cause;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::model::verdict::{Finding, Verdict, Why};
 use crate::observe::probe_runs::Run;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, SubjectState, all_good, gravest};
+use super::description::{Description, Shows};
 use super::edges::Edge;
-use super::words::Words;
+use super::stored::{ReadBack, Stored};
 use super::{Rule, phrases};
-use crate::model::addresses::Addresses;
 
 /// F53: parts of a cluster that cannot be seen from here.
 pub struct MonitoringGap;
 
-impl Words for MonitoringGap {
-    fn id(&self) -> RuleId {
-        RuleId::F53
-    }
+/// What stops working, whatever was seen.
+const IMPACT: &str = "Nothing fails because of it. Faults of what is not monitored are noticed late, by their \
+    consequences, or not at all.";
 
-    fn title(&self) -> &'static str {
-        "monitoring gaps"
-    }
+/// What cannot be seen of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Each gap, the widest first.
+    pub gaps: Vec<Gap>,
+}
 
+impl Kind for Coverage {
+    const TAG: &'static str = "coverage";
+}
+
+impl Coverage {
+    /// What has a name without an address.
+    fn unresolved(&self) -> &[Subject] {
+        self.gaps
+            .iter()
+            .find_map(|gap| if let Gap::Unresolved(subjects) = gap { Some(&**subjects) } else { None })
+            .unwrap_or(&[])
+    }
+}
+
+impl Evidence for Coverage {
     fn headline(&self, finding: &Finding) -> String {
         // Of one endpoint only this is reported.
         let is_of_all = finding.subject.component() == "cluster";
         if is_of_all { "monitoring gaps" } else { "name not in DNS: not monitored" }.into()
     }
 
-    fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
-        let Evidence::Coverage { gaps } = &finding.evidence else {
-            return "Parts of this cluster are not monitored.".into();
-        };
+    fn what(&self, _: &Finding, addresses: &Addresses) -> String {
+        let Self { gaps } = self;
         let each: Vec<String> = gaps.iter().map(|gap| unseen(gap, addresses)).collect();
         format!("{}.", each.join("; "))
     }
 
-    fn listed(&self, finding: &Finding, addresses: &Addresses) -> Option<(String, Vec<String>)> {
-        let Evidence::Coverage { gaps } = &finding.evidence else { return None };
+    fn listed(&self, _: &Finding, addresses: &Addresses) -> Option<(String, Vec<String>)> {
+        let Self { gaps } = self;
         let introduction = match gaps.len() {
             1 => "1 monitoring gap:".to_owned(),
             several => format!("{several} monitoring gaps:"),
@@ -57,14 +77,12 @@ impl Words for MonitoringGap {
     }
 
     fn impact(&self, _: &Finding) -> String {
-        "Nothing fails because of it. Faults of what is not monitored are noticed late, by their consequences, or \
-         not at all."
-            .into()
+        IMPACT.into()
     }
 
-    fn likely_cause(&self, finding: &Finding) -> String {
-        let Evidence::Coverage { gaps } = &finding.evidence else { return FROM_CONFIGURATION.into() };
-        if !unresolved(finding).is_empty() {
+    fn likely_cause(&self, _: &Finding) -> String {
+        let Self { gaps } = self;
+        if !self.unresolved().is_empty() {
             "The name in the configuration is wrong or not in the DNS any more, or the DNS servers of the vedette \
              host do not respond or do not know that zone. Nothing is known about the servers themselves."
         } else if gaps.iter().any(|gap| matches!(gap, Gap::NeverSeen(_))) {
@@ -78,20 +96,12 @@ impl Words for MonitoringGap {
         .into()
     }
 
-    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
-        let unresolved = unresolved(finding);
-        let hosts = unresolved.iter().map(|subject| phrases::host_of(subject, commands.addresses()));
+    fn next_commands(&self, _: &Finding, commands: &Commands<'_>) -> Vec<Command> {
+        let unresolved = self.unresolved();
+        let hosts = unresolved.iter().map(|subject| phrases::host_of(subject, commands.addresses));
         let lookups = hosts.take(2).map(|host| commands.resolve(&host));
         lookups.chain([commands.check(), commands.probe()]).collect()
     }
-}
-
-/// What has a name without an address.
-fn unresolved(finding: &Finding) -> &[Subject] {
-    let Evidence::Coverage { gaps } = &finding.evidence else { return &[] };
-    gaps.iter()
-        .find_map(|gap| if let Gap::Unresolved(subjects) = gap { Some(&**subjects) } else { None })
-        .unwrap_or(&[])
 }
 
 const FROM_CONFIGURATION: &str =
@@ -171,6 +181,22 @@ pub fn unseen(gap: &Gap, addresses: &Addresses) -> String {
 }
 
 impl Rule for MonitoringGap {
+    fn description(&self) -> &'static Description {
+        &Description {
+            id: RuleId::F53,
+            name: "MonitoringGap",
+            in_short: "monitoring gap",
+            title: "monitoring gaps",
+            impact: IMPACT,
+            likely_cause: FROM_CONFIGURATION,
+            shows: Shows::Failed,
+        }
+    }
+
+    fn read(&self, stored: &Stored) -> Option<ReadBack> {
+        stored.kind::<Coverage>()
+    }
+
     fn explains(&self) -> &'static [Edge] {
         &[]
     }
@@ -183,6 +209,24 @@ impl Rule for MonitoringGap {
         let whole = context.whole().map(|whole| (whole.clone(), judge_gaps(context, whole)));
         let named = connected(context).into_iter().map(|endpoint| (endpoint.clone(), judge_name(context, endpoint)));
         whole.into_iter().chain(named).collect()
+    }
+
+    #[cfg(test)]
+    fn sample(&self) -> crate::samples::Sample {
+        use crate::samples::{MUTE, Sample, lines, member, subject};
+
+        Sample::of(
+            "prod-eu1",
+            Level::Info,
+            Arc::new(Coverage {
+                gaps: vec![
+                    Gap::NeverSeen(vec![member("etcd-3")]),
+                    Gap::NoListener(vec![subject("prod-eu1/etcd/etcd")]),
+                    Gap::QuotaUnknown(subject("prod-eu1/etcd/etcd")),
+                ],
+            }),
+        )
+        .probes(vec![lines::healthy(1), lines::healthy(2), lines::no_member(3, MUTE)])
     }
 }
 
@@ -208,7 +252,7 @@ fn judge_name(context: &RuleContext<'_>, endpoint: Subject) -> Verdict {
         since: run.first.wall,
         hold: context.policy().isolated_for,
         path_unproven: false,
-        evidence: Evidence::Coverage { gaps: vec![Gap::Unresolved(vec![endpoint.clone()])] },
+        evidence: Arc::new(Coverage { gaps: vec![Gap::Unresolved(vec![endpoint.clone()])] }),
         subject: endpoint,
     })
 }
@@ -230,7 +274,7 @@ fn judge_gaps(context: &RuleContext<'_>, whole: Subject) -> Verdict {
         since: context.now.wall,
         hold: Duration::ZERO,
         path_unproven: false,
-        evidence: Evidence::Coverage { gaps },
+        evidence: Arc::new(Coverage { gaps }),
     })
 }
 
@@ -287,8 +331,8 @@ fn gaps(context: &RuleContext<'_>) -> Vec<Gap> {
 
 /// Gaps that were listed stay so until what they lack is seen: after a restart, or while a place is down, nothing is.
 fn with_unproven(context: &RuleContext<'_>, mut gaps: Vec<Gap>, whole: &Subject) -> Vec<Gap> {
-    let raised = context.raised_of(RuleId::F53, whole).map(|finding| &finding.evidence);
-    let Some(Evidence::Coverage { gaps: listed }) = raised else { return gaps };
+    let raised = context.raised_of(RuleId::F53, whole).and_then(Finding::seen::<Coverage>);
+    let Some(Coverage { gaps: listed }) = raised else { return gaps };
     for gap in listed.iter().filter_map(|gap| still_open(context, gap)) {
         absorb(&mut gaps, gap);
     }

@@ -1,42 +1,78 @@
 //! F09: etcd raised NOSPACE.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::model::addresses::Addresses;
 use crate::model::etcd::EtcdAlarmKind;
+use crate::model::finding::{Evidence, Kind};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::model::verdict::{Finding, Verdict, Why};
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, SubjectState};
+use super::description::{Description, Shows};
 use super::edges::Edge;
 use super::quorum::etcd_name;
-use super::words::Words;
+use super::stored::{ReadBack, Stored};
 use super::{Rule, phrases};
-use crate::model::addresses::Addresses;
 
 /// F09: the backend reached its quota and etcd accepts no writes.
 pub struct NoSpace;
 
-impl Words for NoSpace {
-    fn id(&self) -> RuleId {
-        RuleId::F09
-    }
+/// What stops working where nothing more is known.
+const IMPACT: &str = "All writes fail with \"database space exceeded\": deploys, scaling, controllers' leader \
+    elections, node leases. Reads work, and deletes that need no update first; deleting a pod or anything with \
+    finalizers writes first and fails. It does not recover by itself, even when space is freed: the alarm must be \
+    disarmed.";
 
-    fn title(&self) -> &'static str {
-        "etcd NOSPACE alarm"
-    }
+/// The likely cause where nothing more is known.
+const LIKELY_CAUSE: &str = "Something writes too much (events, leases, a controller in a loop, large custom \
+    resources), or free space inside the file was never given back by defragmentation.";
 
+/// An alarm raised inside etcd.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RaisedAlarm {
+    /// Its kind.
+    pub kind: EtcdAlarmKind,
+    /// Members that raised it, by configured name where known.
+    pub raised_by: Vec<String>,
+    /// Backend size in bytes of the largest member.
+    pub db_size_bytes: Option<u64>,
+    /// Quota in bytes.
+    pub db_quota_bytes: Option<u64>,
+    /// Other kinds of alarms that are raised.
+    #[serde(default)]
+    pub beside: Vec<EtcdAlarmKind>,
+}
+
+/// The NOSPACE alarm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NoSpaceAlarm(pub RaisedAlarm);
+
+impl Kind for NoSpaceAlarm {
+    const TAG: &'static str = "alarm";
+}
+
+impl NoSpaceAlarm {
+    fn is_beside_corrupt(&self) -> bool {
+        self.0.beside.contains(&EtcdAlarmKind::Corrupt)
+    }
+}
+
+impl Evidence for NoSpaceAlarm {
     fn headline(&self, finding: &Finding) -> String {
         format!("{} is full (NOSPACE alarm)", etcd_name(&finding.subject))
     }
 
     fn what(&self, finding: &Finding, _: &Addresses) -> String {
         let etcd = etcd_name(&finding.subject);
-        let Evidence::Alarm { raised_by, db_size_bytes, db_quota_bytes, .. } = &finding.evidence else {
-            return format!("{etcd} has an active NOSPACE alarm and rejects writes.");
-        };
+        let RaisedAlarm { raised_by, db_size_bytes, db_quota_bytes, .. } = &self.0;
         let by = if raised_by.is_empty() { String::new() } else { format!(", raised by {}", phrases::list(raised_by)) };
         let size = match (db_size_bytes, db_quota_bytes) {
             (Some(size), Some(quota)) => {
@@ -48,29 +84,24 @@ impl Words for NoSpace {
         format!("{etcd} has an active NOSPACE alarm{by} and rejects writes.{size}")
     }
 
-    fn impact(&self, finding: &Finding) -> String {
-        if is_beside_corrupt(finding) {
+    fn impact(&self, _: &Finding) -> String {
+        if self.is_beside_corrupt() {
             return "All writes fail, for this alarm and for CORRUPT, which is active too and comes first.".into();
         }
-        "All writes fail with \"database space exceeded\": deploys, scaling, controllers' leader elections, node \
-         leases. Reads work, and deletes that need no update first; deleting a pod or anything with finalizers \
-         writes first and fails. It does not recover by itself, even when space is freed: the alarm must be disarmed."
-            .into()
+        IMPACT.into()
     }
 
-    fn likely_cause(&self, finding: &Finding) -> String {
-        if is_beside_corrupt(finding) {
+    fn likely_cause(&self, _: &Finding) -> String {
+        if self.is_beside_corrupt() {
             return HANDS_OFF.into();
         }
-        "Something writes too much (events, leases, a controller in a loop, large custom resources), or free space \
-         inside the file was never given back by defragmentation."
-            .into()
+        LIKELY_CAUSE.into()
     }
 
     fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
         let members = commands.members(&finding.subject);
         let Some(one) = members.first() else { return Vec::new() };
-        if is_beside_corrupt(finding) {
+        if self.is_beside_corrupt() {
             return commands.while_corrupt(&members);
         }
         let mut next = commands.etcdctl(one);
@@ -80,9 +111,29 @@ impl Words for NoSpace {
         next.extend(commands.disarm(one));
         next
     }
+
+    fn is_outage(&self) -> bool {
+        true
+    }
 }
 
 impl Rule for NoSpace {
+    fn description(&self) -> &'static Description {
+        &Description {
+            id: RuleId::F09,
+            name: "EtcdNoSpace",
+            in_short: "etcd NOSPACE",
+            title: "etcd NOSPACE alarm",
+            impact: IMPACT,
+            likely_cause: LIKELY_CAUSE,
+            shows: Shows::Etcd,
+        }
+    }
+
+    fn read(&self, stored: &Stored) -> Option<ReadBack> {
+        stored.kind::<NoSpaceAlarm>()
+    }
+
     fn explains(&self) -> &'static [Edge] {
         const EDGES: [Edge; 1] = [Edge::at_subject(RuleId::F08)];
         &EDGES
@@ -91,17 +142,30 @@ impl Rule for NoSpace {
     fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
         context.etcds().into_iter().map(|etcd| (etcd.clone(), judge_alarm(context, etcd))).collect()
     }
-}
 
-fn is_beside_corrupt(finding: &Finding) -> bool {
-    matches!(&finding.evidence, Evidence::Alarm { beside, .. } if beside.contains(&EtcdAlarmKind::Corrupt))
+    #[cfg(test)]
+    fn sample(&self) -> crate::samples::Sample {
+        use crate::samples::{Sample, lines};
+
+        Sample::of(
+            "prod-eu1/etcd/etcd",
+            Level::Critical,
+            Arc::new(NoSpaceAlarm(RaisedAlarm {
+                kind: EtcdAlarmKind::NoSpace,
+                raised_by: vec!["etcd-2".into()],
+                db_size_bytes: Some(2_147_500_032),
+                db_quota_bytes: Some(2_147_483_648),
+                beside: Vec::new(),
+            })),
+        )
+        .probes([1, 2, 3].map(|n| lines::member(n, "leader a1, term 8; NOSPACE", false)).into())
+    }
 }
 
 /// The text about space while the CORRUPT alarm is raised: defragmentation would rewrite the files that have to be
 /// compared.
 pub(super) const HANDS_OFF: &str = "Something writes or keeps too much. But the members' data differs (CORRUPT): the \
-                                    files of \
-    every member stay as they are until that is settled, and space is a matter for afterwards.";
+    files of every member stay as they are until that is settled, and space is a matter for afterwards.";
 
 /// Whether an etcd has alarms of one kind, by its members' statuses and by its alarm list. The list is read less often,
 /// so an older one does not count once the statuses reported the same alarm and then its end.
@@ -164,6 +228,12 @@ fn judge_alarm(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
         since: bad.run.first.wall,
         hold: Duration::ZERO,
         path_unproven,
-        evidence: Evidence::Alarm { kind: EtcdAlarmKind::NoSpace, raised_by, db_size_bytes, db_quota_bytes, beside },
+        evidence: Arc::new(NoSpaceAlarm(RaisedAlarm {
+            kind: EtcdAlarmKind::NoSpace,
+            raised_by,
+            db_size_bytes,
+            db_quota_bytes,
+            beside,
+        })),
     })
 }

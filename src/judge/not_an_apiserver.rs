@@ -4,28 +4,34 @@
 //! here too. Health stays green while ordinary requests fail when a proxy, a portal or a gateway answers in the
 //! server's place, or when what the server asks about its callers fails.
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::addresses::Addresses;
+use crate::model::finding::{Evidence, Kind};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::Mono;
-use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
+use crate::model::verdict::{Finding, Symptom, Verdict, Why};
 use crate::observe::probe_runs::BadRun;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands, Program};
 use super::context::{RuleContext, SubjectState, all_good, gravest};
+use super::description::{Description, Shows};
 use super::edges::Edge;
-use super::words::Words;
+use super::stored::{ReadBack, Stored};
 use super::{Rule, phrases};
-use crate::model::addresses::Addresses;
 
 /// Why something else answers where an apiserver should.
 pub(super) const CAUSE: &str = "The address leads to something that is not an apiserver: a proxy or portal that \
-                                wants a login first, a load balancer's own page, another service that took over the \
-                                address or port, or DNS that points elsewhere.";
+    wants a login first, a load balancer's own page, another service that took over the address or port, or DNS that \
+    points elsewhere.";
 
 /// Commands for when something else answers.
 pub(super) fn commands(subject: &Subject, commands: &Commands<'_>) -> Vec<Command> {
-    let address = phrases::address(subject, commands.addresses());
+    let address = phrases::address(subject, commands.addresses);
     let mut next = commands.who_answers(subject).to_vec();
     next.push(commands.name(phrases::host(&address), "does the name lead where it should?"));
     if !matches!(subject, Subject::Vip(_)) {
@@ -37,23 +43,32 @@ pub(super) fn commands(subject: &Subject, commands: &Commands<'_>) -> Vec<Comman
 /// F58: ready, but ordinary requests get no apiserver's answer.
 pub struct NotAnApiserver;
 
-impl Words for NotAnApiserver {
-    fn id(&self) -> RuleId {
-        RuleId::F58
-    }
+/// What stops working where nothing more is known.
+const IMPACT: &str = "Clients that get there receive answers that they do not understand; load balancers that check \
+    /readyz keep sending them.";
 
-    fn title(&self) -> &'static str {
-        "ready, but /version is not answered by an apiserver"
-    }
+/// Endpoints that answer their health checks and give ordinary requests what no apiserver gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Impostor {
+    /// Each with what it answers.
+    pub parts: Vec<(Subject, Symptom)>,
+    /// Instances among them.
+    pub bad: usize,
+    /// Of how many.
+    pub of: usize,
+}
 
+impl Kind for Impostor {
+    const TAG: &'static str = "impostor";
+}
+
+impl Evidence for Impostor {
     fn headline(&self, _: &Finding) -> String {
         "/version is not answered by an apiserver".into()
     }
 
-    fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
-        let Evidence::Impostor { parts, bad, of } = &finding.evidence else {
-            return "Health checks are answered, but /version is not answered by an apiserver.".into();
-        };
+    fn what(&self, _: &Finding, addresses: &Addresses) -> String {
+        let Self { parts, bad, of } = self;
         let each: Vec<String> = parts
             .iter()
             .map(|(endpoint, symptom)| {
@@ -67,21 +82,20 @@ impl Words for NotAnApiserver {
         ))
     }
 
-    fn impact(&self, finding: &Finding) -> String {
-        if matches!(&finding.evidence, Evidence::Impostor { bad, of, .. } if bad >= of) {
+    fn impact(&self, _: &Finding) -> String {
+        if self.bad >= self.of {
             "Health checks are green and the API is of no use: kubectl, deploys and controllers get answers that \
              they do \
              not understand. Running pods keep running and serving."
         } else {
-            "Clients that get there receive answers that they do not understand; load balancers that check /readyz \
-             keep sending them."
+            IMPACT
         }
         .into()
     }
 
-    fn likely_cause(&self, finding: &Finding) -> String {
+    fn likely_cause(&self, _: &Finding) -> String {
         let is_foreign = |symptom: &Symptom| matches!(symptom, Symptom::Foreign { .. });
-        let Evidence::Impostor { parts, .. } = &finding.evidence else { return CAUSE.into() };
+        let Self { parts, .. } = self;
         if parts.iter().any(|(_, symptom)| is_foreign(symptom)) {
             return CAUSE.into();
         }
@@ -91,9 +105,13 @@ impl Words for NotAnApiserver {
             .into()
     }
 
-    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
-        let Evidence::Impostor { parts, .. } = &finding.evidence else { return Vec::new() };
+    fn next_commands(&self, _: &Finding, commands: &Commands<'_>) -> Vec<Command> {
+        let Self { parts, .. } = self;
         parts.first().map_or_else(Vec::new, |(endpoint, _)| self::commands(endpoint, commands))
+    }
+
+    fn concerned(&self) -> Vec<Subject> {
+        self.parts.iter().map(|(part, _)| part.clone()).collect()
     }
 }
 
@@ -107,6 +125,22 @@ fn answer(symptom: &Symptom) -> String {
 }
 
 impl Rule for NotAnApiserver {
+    fn description(&self) -> &'static Description {
+        &Description {
+            id: RuleId::F58,
+            name: "ApiForeignResponse",
+            in_short: "not an apiserver",
+            title: "ready, but /version is not answered by an apiserver",
+            impact: IMPACT,
+            likely_cause: CAUSE,
+            shows: Shows::Apiservers,
+        }
+    }
+
+    fn read(&self, stored: &Stored) -> Option<ReadBack> {
+        stored.kind::<Impostor>()
+    }
+
     fn explains(&self) -> &'static [Edge] {
         &[]
     }
@@ -125,6 +159,23 @@ impl Rule for NotAnApiserver {
         let whole = Subject::Cluster(name.clone());
         vec![(whole.clone(), judge_answers(context, whole, &endpoints, &instances))]
     }
+
+    #[cfg(test)]
+    fn sample(&self) -> crate::samples::Sample {
+        use crate::model::health::Foreign;
+        use crate::samples::{Sample, api, lines};
+
+        Sample::of(
+            "prod-eu1",
+            Level::Warning,
+            Arc::new(Impostor {
+                parts: vec![(api("api-1"), Symptom::Foreign { status: 200, page: Foreign::Html })],
+                bad: 1,
+                of: 2,
+            }),
+        )
+        .probes(vec![lines::api("vip", 1300, "HTTP 200: an HTML page")])
+    }
 }
 
 fn judge_answers(context: &RuleContext<'_>, whole: Subject, endpoints: &[Subject], instances: &[Subject]) -> Verdict {
@@ -135,8 +186,8 @@ fn judge_answers(context: &RuleContext<'_>, whole: Subject, endpoints: &[Subject
         .filter_map(|(endpoint, subject_state)| Some((*endpoint, subject_state.bad()?)))
         .filter(|(endpoint, bad)| answers(&bad.symptom) && !is_told_already(context, endpoint, bad))
         .collect();
-    let raised = context.raised_of(RuleId::F58, &whole).map(|finding| &finding.evidence);
-    let known: &[(Subject, Symptom)] = if let Some(Evidence::Impostor { parts, .. }) = raised { parts } else { &[] };
+    let raised = context.raised_of(RuleId::F58, &whole).and_then(Finding::seen::<Impostor>);
+    let known: &[(Subject, Symptom)] = raised.map_or(&[], |raised| &raised.parts);
     let is_known = |endpoint: &Subject| known.iter().any(|(known, _)| known == endpoint);
     let Some(since) = concerned.iter().map(|(_, bad)| bad.run.first).min_by_key(|first| first.mono) else {
         // A finding ends by the answers of the endpoints that it is about.
@@ -168,7 +219,7 @@ fn judge_answers(context: &RuleContext<'_>, whole: Subject, endpoints: &[Subject
         since: since.wall,
         hold: if all { policy.single_instance_for } else { policy.redundancy_loss_for },
         path_unproven: subject_states.iter().any(|(_, subject_state)| subject_state.is_unproven()),
-        evidence: Evidence::Impostor { parts, bad, of: instances.len() },
+        evidence: Arc::new(Impostor { parts, bad, of: instances.len() }),
     })
 }
 

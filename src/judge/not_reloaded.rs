@@ -4,36 +4,57 @@
 //! were seen side by side for the policy's `not_loaded_after`, because servers take a while to reload.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::model::addresses::Addresses;
 use crate::model::certificate::Fingerprint;
+use crate::model::certificate_evidence::CertificateEvidence;
+use crate::model::finding::{Evidence, Kind};
 use crate::model::rule::{Level, RuleId};
-use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, ExpiryThreshold, Finding, Verdict, Why};
+use crate::model::subject::{Name, Subject};
+use crate::model::time::UnixTime;
+use crate::model::verdict::{ExpiryThreshold, Finding, Verdict, Why};
 use crate::observe::certificate_files::{FilesView, Newest};
 use crate::observe::view::ServedSeen;
 
 use super::commands::{Command, Commands};
 use super::context::RuleContext;
+use super::description::{Description, Shows};
 use super::edges::Edge;
 use super::expiry::level;
 use super::expiry::thresholds::Thresholds;
-use super::words::Words;
+use super::stored::{ReadBack, Stored};
 use super::{Rule, phrases};
-use crate::model::addresses::Addresses;
 
 /// F54: renewed on disk, still served old.
 pub struct NotReloaded;
 
-impl Words for NotReloaded {
-    fn id(&self) -> RuleId {
-        RuleId::F54
-    }
+/// An endpoint serves an older certificate than lies in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stale {
+    /// What is served.
+    pub served: Fingerprint,
+    /// What lies in the file.
+    pub stored: Fingerprint,
+    /// The file.
+    pub path: String,
+    /// The source it belongs to; `None` in what was written down before it was kept.
+    #[serde(default)]
+    pub source: Option<Name>,
+    /// End of what is served.
+    pub served_ends: UnixTime,
+    /// End of what lies in the file.
+    pub stored_ends: UnixTime,
+}
 
-    fn title(&self) -> &'static str {
-        "renewed certificate not in use"
-    }
+impl Kind for Stale {
+    const TAG: &'static str = "stale";
+}
 
+impl Evidence for Stale {
     fn headline(&self, finding: &Finding) -> String {
         let who = match &finding.subject {
             Subject::Vip(_) => "the API VIP".to_owned(),
@@ -53,9 +74,7 @@ impl Words for NotReloaded {
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let place = phrases::place(&finding.subject, addresses);
-        let Evidence::Stale { path, served_ends, stored_ends, .. } = &finding.evidence else {
-            return format!("{place} serves an older certificate than the one on disk.");
-        };
+        let Self { path, served_ends, stored_ends, .. } = self;
         format!(
             "{place} still serves the certificate that {}, although {path} holds a newer one, {}.",
             if served_ends.is_endless() { "never expires".to_owned() } else { format!("expires at {served_ends}") },
@@ -63,18 +82,15 @@ impl Words for NotReloaded {
         )
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "other evidence is of other rules")]
-    fn impact(&self, finding: &Finding) -> String {
-        match &finding.evidence {
-            Evidence::Stale { served_ends, .. } if served_ends.is_endless() => {
-                "Nothing by itself: what is served never expires. But the renewal has no effect.".into()
-            }
-            Evidence::Stale { served_ends, .. } => format!(
-                "Nothing yet, and the renewal seems complete. But from {served_ends} on clients reject this endpoint all \
-                 the same, because what is on disk is not what is served."
-            ),
-            _ => "The renewal has no effect yet.".into(),
+    fn impact(&self, _: &Finding) -> String {
+        if self.served_ends.is_endless() {
+            return "Nothing by itself: what is served never expires. But the renewal has no effect.".into();
         }
+        format!(
+            "Nothing yet, and the renewal seems complete. But from {} on clients reject this endpoint all the same, \
+             because what is on disk is not what is served.",
+            self.served_ends
+        )
     }
 
     fn likely_cause(&self, finding: &Finding) -> String {
@@ -89,9 +105,7 @@ impl Words for NotReloaded {
     fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
         let fields = "-startdate -enddate -fingerprint -sha256";
         let mut next = vec![commands.served(&finding.subject, fields)];
-        if let Evidence::Stale { path, .. } = &finding.evidence {
-            next.push(commands.file(path, fields));
-        }
+        next.push(commands.file(&self.path, fields));
         next.extend(commands.certificate_flag(&finding.subject));
         next.push(commands.restart_server(&finding.subject));
         next
@@ -99,6 +113,16 @@ impl Words for NotReloaded {
 
     fn renewed_by(&self, _: &Finding) -> Option<&'static str> {
         Some("it is renewed already: bring the new file to where the server reads it")
+    }
+
+    fn certificates(&self) -> Option<CertificateEvidence<'_>> {
+        Some(CertificateEvidence::Outdated {
+            served: self.served,
+            served_ends: self.served_ends,
+            stored: self.stored,
+            stored_ends: self.stored_ends,
+            file: &self.path,
+        })
     }
 }
 
@@ -110,6 +134,24 @@ fn server(subject: &Subject) -> &'static str {
 const PROBES: u32 = 2;
 
 impl Rule for NotReloaded {
+    fn description(&self) -> &'static Description {
+        &Description {
+            id: RuleId::F54,
+            name: "RenewedCertificateNotServed",
+            in_short: "not reloaded",
+            title: "renewed certificate not in use",
+            impact: "The renewal has no effect yet.",
+            likely_cause: "The certificate was renewed, and kube-apiserver does not use it: the new file has not \
+                been copied to its host, its flag names another file, or a load balancer in front of it terminates \
+                TLS with a certificate of its own. By itself kube-apiserver loads a renewed file without a restart.",
+            shows: Shows::Nothing,
+        }
+    }
+
+    fn read(&self, stored: &Stored) -> Option<ReadBack> {
+        stored.kind::<Stale>()
+    }
+
     fn explains(&self) -> &'static [Edge] {
         const EDGES: [Edge; 1] = [Edge::at_subject(RuleId::F26)];
         &EDGES
@@ -123,6 +165,31 @@ impl Rule for NotReloaded {
         let files_view = context.view.files_view(scope);
         let endpoints = context.served_endpoints().into_iter();
         endpoints.map(|endpoint| (endpoint.clone(), judge_endpoint(context, endpoint, files_view))).collect()
+    }
+
+    #[cfg(test)]
+    fn sample(&self) -> crate::samples::Sample {
+        use crate::model::replacement::Replacement;
+        use crate::samples::{OPENED, lines};
+        use crate::samples::{Sample, served};
+
+        Sample::of(
+            "prod-eu1/apiserver/api-1",
+            Level::Warning,
+            Arc::new(Stale {
+                served: Fingerprint([0x5a; 32]),
+                stored: Fingerprint([0x5b; 32]),
+                path: "/srv/pki/api-1/apiserver.crt".into(),
+                source: None,
+                served_ends: OPENED.plus(Duration::from_secs(6 * 86_400)),
+                stored_ends: OPENED.plus(Duration::from_secs(371 * 86_400)),
+            }),
+        )
+        .probes(vec![lines::api("apiserver/api-1", 1200, "HTTP 200"), lines::api("apiserver/api-2", 1100, "HTTP 200")])
+        .replaced({
+            let not_after = OPENED.plus(Duration::from_secs(371 * 86_400));
+            vec![Replacement { not_after, ..served("apiserver/api-1", 0x5a, 0x5b) }]
+        })
     }
 }
 
@@ -156,14 +223,14 @@ fn judge_endpoint(context: &RuleContext<'_>, endpoint: Subject, files_view: Opti
         since: began.wall,
         hold: Duration::ZERO,
         path_unproven: false,
-        evidence: Evidence::Stale {
+        evidence: Arc::new(Stale {
             served: leaf.fingerprint,
             stored: newest.fingerprint,
             path: newest.path.to_string(),
             source: Some(newest.source.clone()),
             served_ends: leaf.not_after,
             stored_ends: newest.life.not_after,
-        },
+        }),
     })
 }
 
@@ -176,11 +243,11 @@ fn not_newer(
     seen: &ServedSeen,
     leaf: Fingerprint,
 ) -> Verdict {
-    let raised = context.raised_of(RuleId::F54, endpoint).map(|finding| &finding.evidence);
+    let raised = context.raised_of(RuleId::F54, endpoint).and_then(Finding::seen::<Stale>);
     let may_lie_there = match raised {
-        Some(Evidence::Stale { stored, .. }) if *stored == leaf => false,
-        Some(Evidence::Stale { source, path, .. }) => files_view.may_hide(source.as_ref(), std::slice::from_ref(path)),
-        _ => files_view.newest(endpoint).is_none(),
+        Some(Stale { stored, .. }) if *stored == leaf => false,
+        Some(Stale { source, path, .. }) => files_view.may_hide(source.as_ref(), std::slice::from_ref(path)),
+        None => files_view.newest(endpoint).is_none(),
     };
     if may_lie_there {
         return Verdict::Unknown(Why::Unclear);

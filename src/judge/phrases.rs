@@ -4,12 +4,11 @@
 
 use std::time::Duration;
 
+use crate::model::addresses::Addresses;
 use crate::model::digest::stable_hash;
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::subject::Subject;
 use crate::model::verdict::Symptom;
-
-use crate::model::addresses::Addresses;
 
 /// Names listed before "and N more": a line that still reads.
 const LISTED: usize = 8;

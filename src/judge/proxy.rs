@@ -5,20 +5,25 @@
 //! directly, as etcd members are, is evaluated as always.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use crate::model::addresses::Addresses;
+use crate::model::finding::{Evidence, Kind};
 use crate::model::inventory::Proxy;
 use crate::model::phase::{Cause, Unseen};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::{Name, Subject};
-use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
+use crate::model::verdict::{Finding, Symptom, Verdict, Why};
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, SubjectState, all_good, gravest};
+use super::description::{Description, Shows};
 use super::edges::Edge;
-use super::words::Words;
+use super::stored::{ReadBack, Stored};
 use super::{Rule, phrases};
-use crate::model::addresses::Addresses;
 
 /// F60: the proxy in front of clusters fails.
 pub struct ProxyFails;
@@ -42,25 +47,44 @@ const FAULTS: [(Cause, Fault); 5] = [
     (Cause::ProxySilent, Fault::Silent),
 ];
 
-impl Words for ProxyFails {
-    fn id(&self) -> RuleId {
-        RuleId::F60
-    }
+/// What stops working, whatever was seen.
+const IMPACT: &str = "For users: unknown. The clusters behind the proxy may be fine or not; vedette cannot probe \
+    their apiservers and sends no mail about them while this lasts. Whoever else uses this proxy is cut off as well.";
 
-    fn title(&self) -> &'static str {
-        "the proxy in front of clusters fails"
-    }
+/// The likely cause where nothing more is known.
+const LIKELY_CAUSE: &str = "The proxy itself, vedette's login at it, or the network to it.";
 
+/// A proxy on the path does not work for clusters behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyFailure {
+    /// Its URL, without a login.
+    pub url: String,
+    /// Clusters that cannot be seen for it, each with how it fails.
+    pub lost: Vec<(Name, Unseen)>,
+    /// Clusters behind it.
+    pub of: usize,
+}
+
+impl Kind for ProxyFailure {
+    const TAG: &'static str = "proxy";
+}
+
+impl ProxyFailure {
+    fn fault(&self) -> Option<Fault> {
+        let is_seen = |cause: Cause| self.lost.iter().any(|(_, unseen)| unseen.cause == cause);
+        FAULTS.into_iter().find(|(cause, _)| is_seen(*cause)).map(|(_, fault)| fault)
+    }
+}
+
+impl Evidence for ProxyFailure {
     /// How it fails may change while it lasts, so the text has it and the headline does not.
     fn headline(&self, finding: &Finding) -> String {
         format!("proxy {} fails", phrases::fit(finding.subject.short(), 24))
     }
 
-    fn what(&self, finding: &Finding, _: &Addresses) -> String {
-        let Evidence::Proxy { url, lost, of } = &finding.evidence else {
-            return format!("The proxy {} fails.", finding.subject.short());
-        };
-        let does = match fault(finding) {
+    fn what(&self, _: &Finding, _: &Addresses) -> String {
+        let Self { url, lost, of } = self;
+        let does = match self.fault() {
             Some(Fault::Login) => "rejects vedette's login",
             Some(Fault::Down) => "is down: its host responds, and no working proxy does",
             Some(Fault::Unreachable) => "cannot be reached from here",
@@ -78,13 +102,11 @@ impl Words for ProxyFails {
     }
 
     fn impact(&self, _: &Finding) -> String {
-        "For users: unknown. The clusters behind the proxy may be fine or not; vedette cannot probe their apiservers \
-         and sends no mail about them while this lasts. Whoever else uses this proxy is cut off as well."
-            .into()
+        IMPACT.into()
     }
 
-    fn likely_cause(&self, finding: &Finding) -> String {
-        match fault(finding) {
+    fn likely_cause(&self, _: &Finding) -> String {
+        match self.fault() {
             Some(Fault::Login) => {
                 "The user or password in the proxy's URL is wrong, has expired or was changed, or the proxy wants \
                  one and \
@@ -102,16 +124,16 @@ impl Words for ProxyFails {
                  has said neither within the timeout, so what is behind it is not called down."
             }
             Some(Fault::Rules) => "The proxy's rules do not allow vedette's address or login to reach these addresses.",
-            None => "The proxy itself, vedette's login at it, or the network to it.",
+            None => LIKELY_CAUSE,
         }
         .into()
     }
 
     fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
-        let Evidence::Proxy { url, lost, .. } = &finding.evidence else { return Vec::new() };
+        let Self { url, lost, .. } = self;
         let is_lost =
             |known: &Subject| known.cluster().is_some_and(|cluster| lost.iter().any(|(name, _)| name == cluster));
-        let target = commands.addresses().iter().find(|(known, _)| is_lost(known)).map(|(_, address)| address.as_str());
+        let target = commands.addresses.iter().find(|(known, _)| is_lost(known)).map(|(_, address)| address.as_str());
         vec![
             commands.ask_proxy(url, target.unwrap_or("APISERVER:6443")),
             commands.proxy_host(&finding.subject),
@@ -119,15 +141,29 @@ impl Words for ProxyFails {
             commands.probe(),
         ]
     }
-}
 
-fn fault(finding: &Finding) -> Option<Fault> {
-    let Evidence::Proxy { lost, .. } = &finding.evidence else { return None };
-    let is_seen = |cause: Cause| lost.iter().any(|(_, unseen)| unseen.cause == cause);
-    FAULTS.into_iter().find(|(cause, _)| is_seen(*cause)).map(|(_, fault)| fault)
+    fn lost_clusters(&self) -> &[(Name, Unseen)] {
+        &self.lost
+    }
 }
 
 impl Rule for ProxyFails {
+    fn description(&self) -> &'static Description {
+        &Description {
+            id: RuleId::F60,
+            name: "ProxyDown",
+            in_short: "proxy fails",
+            title: "the proxy in front of clusters fails",
+            impact: IMPACT,
+            likely_cause: LIKELY_CAUSE,
+            shows: Shows::All,
+        }
+    }
+
+    fn read(&self, stored: &Stored) -> Option<ReadBack> {
+        stored.kind::<ProxyFailure>()
+    }
+
     fn explains(&self) -> &'static [Edge] {
         // What is behind it cannot be known to be bad.
         &[]
@@ -145,6 +181,22 @@ impl Rule for ProxyFails {
             .filter(|(proxy, _)| named.insert(&proxy.name))
             .map(|(proxy, _)| (Subject::Proxy(proxy.name.clone()), judge_proxy(context, proxy)))
             .collect()
+    }
+
+    #[cfg(test)]
+    fn sample(&self) -> crate::samples::Sample {
+        use crate::samples::Sample;
+
+        use crate::model::phase::Phase;
+        Sample::of(
+            "vantage/proxy/squid.example:3128",
+            Level::Critical,
+            Arc::new(ProxyFailure {
+                url: "http://USER:PASSWORD@squid.example:3128".into(),
+                lost: vec![("prod-eu1".parse().unwrap(), Unseen { phase: Phase::Dial, cause: Cause::ProxyLogin })],
+                of: 2,
+            }),
+        )
     }
 }
 
@@ -190,6 +242,6 @@ fn judge_proxy(context: &RuleContext<'_>, proxy: &Proxy) -> Verdict {
         since,
         hold: context.policy().isolated_for,
         path_unproven: is_unproven,
-        evidence: Evidence::Proxy { url: proxy.url.clone(), lost, of: clusters.len() },
+        evidence: Arc::new(ProxyFailure { url: proxy.url.clone(), lost, of: clusters.len() }),
     })
 }

@@ -1,29 +1,30 @@
-//! F01 etcd quorum lost or no leader, F02 one member down.
+//! F01: etcd quorum lost or no leader.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::phase::{Cause, Phase, Unseen};
+use serde::{Deserialize, Serialize};
+
+use crate::model::addresses::Addresses;
+use crate::model::finding::{Evidence, Kind};
+use crate::model::phase::{Cause, Unseen};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::Now;
-use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::model::verdict::{Finding, Verdict, Why};
 use crate::observe::probe_runs::BadRun;
 use crate::observe::quorum::{Count, majority};
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands, Program};
 use super::context::{RuleContext, SubjectState};
+use super::description::{Description, Shows};
 use super::edges::Edge;
-use super::words::Words;
+use super::stored::{ReadBack, Stored};
 use super::{Rule, phrases};
-use crate::model::addresses::Addresses;
 
 /// F01: fewer than a majority of the voters answer, or those that answer agree on no leader.
 pub struct QuorumLost;
-
-/// F02: one member is down while the others still agree.
-pub struct MemberDown;
 
 /// The name of an etcd in texts: its own name only where a cluster may have several.
 pub(super) fn etcd_name(subject: &Subject) -> String {
@@ -62,27 +63,41 @@ fn states(silent: &[(Subject, Unseen)], addresses: &Addresses) -> String {
 }
 
 /// The first line of the commands: what to do, and not to do, before anything else.
-const WARNING: &str = "first, on every member: copy the data. Do not 'member remove', do not delete data while there is \
-    no quorum";
+const WARNING: &str = "first, on every member: copy the data. Do not 'member remove', do not delete data while there \
+    is no quorum";
 
-impl Words for QuorumLost {
-    fn id(&self) -> RuleId {
-        RuleId::F01
-    }
+/// What stops working, whatever was seen.
+const IMPACT: &str = "All writes fail: kubectl apply, deploys, scaling, rescheduling, node leases. Running pods keep \
+    running and serving. Some reads still answer, with stale data.";
 
-    fn title(&self) -> &'static str {
-        "etcd quorum lost or no leader"
-    }
+/// etcd members by what they answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quorum {
+    /// Voters that must answer and agree.
+    pub needed: usize,
+    /// Members that answered and follow the agreed leader, or answered at all when none is agreed.
+    pub answering: Vec<Subject>,
+    /// Members that did not answer, and why.
+    pub silent: Vec<(Subject, Unseen)>,
+    /// Whether a majority answers but agrees on no leader.
+    pub leaderless: bool,
+    /// Voters of etcd's own list that are not watched, or have never started.
+    #[serde(default)]
+    pub unwatched: usize,
+}
 
+impl Kind for Quorum {
+    const TAG: &'static str = "quorum";
+}
+
+impl Evidence for Quorum {
     fn headline(&self, finding: &Finding) -> String {
         format!("{} has lost quorum", etcd_name(&finding.subject))
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let etcd = etcd_name(&finding.subject);
-        let Evidence::Quorum { needed, answering, silent, leaderless, unwatched } = &finding.evidence else {
-            return format!("{etcd} cannot form a majority.");
-        };
+        let Self { needed, answering, silent, leaderless, unwatched } = self;
         let total = answering.len() + silent.len() + unwatched;
         let mut rest = states(silent, addresses);
         if *unwatched > 0 {
@@ -105,15 +120,11 @@ impl Words for QuorumLost {
     }
 
     fn impact(&self, _: &Finding) -> String {
-        "All writes fail: kubectl apply, deploys, scaling, rescheduling, node leases. Running pods keep running and \
-         serving. Some reads still answer, with stale data."
-            .into()
+        IMPACT.into()
     }
 
-    fn likely_cause(&self, finding: &Finding) -> String {
-        let Evidence::Quorum { silent, leaderless, .. } = &finding.evidence else {
-            return "Members are down or cut off from each other.".into();
-        };
+    fn likely_cause(&self, _: &Finding) -> String {
+        let Self { silent, leaderless, .. } = self;
         if *leaderless {
             return "The members run but cannot elect: the peer network (port 2380) between them is cut, their disks \
                     are too slow, or their clocks or peer certificates are off."
@@ -135,20 +146,12 @@ impl Words for QuorumLost {
         }
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "special words for some cases, a general sentence for all others"
-    )]
-    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
-        let (answering, silent) = match &finding.evidence {
-            Evidence::Quorum { answering, silent, .. } => {
-                (answering.clone(), silent.iter().map(|(member, _)| member.clone()).collect::<Vec<_>>())
-            }
-            _ => (Vec::new(), Vec::new()),
-        };
-        let mut all: Vec<Subject> = answering.iter().chain(&silent).cloned().collect();
+    fn next_commands(&self, _: &Finding, commands: &Commands<'_>) -> Vec<Command> {
+        let Self { answering, silent, .. } = self;
+        let silent = || silent.iter().map(|(member, _)| member);
+        let mut all: Vec<Subject> = answering.iter().chain(silent()).cloned().collect();
         all.sort();
-        let Some(first) = silent.first().or_else(|| answering.first()) else { return Vec::new() };
+        let Some(first) = silent().next().or_else(|| answering.first()) else { return Vec::new() };
         let mut next =
             vec![commands.containers(first, Program::Etcd), commands.logs(first, Program::Etcd), commands.room(first)];
         next.extend(commands.etcdctl(answering.first().unwrap_or(first)));
@@ -156,89 +159,37 @@ impl Words for QuorumLost {
         next.push(commands.copy_data(first, WARNING));
         next
     }
-}
 
-impl Words for MemberDown {
-    fn id(&self) -> RuleId {
-        RuleId::F02
+    fn is_outage(&self) -> bool {
+        true
     }
 
-    fn title(&self) -> &'static str {
-        "one etcd member down"
+    fn may_be_lost_site(&self) -> bool {
+        self.answering.is_empty() && self.silent.iter().all(|(_, unseen)| unseen.is_silence())
     }
 
-    fn headline(&self, finding: &Finding) -> String {
-        let etcd = etcd_name(&finding.subject);
-        let room = 50 - " member  is down".len() - etcd.len();
-        format!("{etcd} member {} is down", phrases::fit(finding.subject.short(), room))
-    }
-
-    fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
-        let member = phrases::place(&finding.subject, addresses);
-        let etcd = etcd_name(&finding.subject);
-        let Evidence::Silent { unseen, remaining, of } = &finding.evidence else {
-            return format!("Member {member} of {etcd} does not respond.");
-        };
-        format!(
-            "Member {member} of {etcd} is {}. The other {remaining} of {of} have a leader.",
-            phrases::state(*unseen)
-        )
-    }
-
-    fn impact(&self, finding: &Finding) -> String {
-        let Evidence::Silent { remaining, of, .. } = &finding.evidence else {
-            return "etcd works, with less fault tolerance.".into();
-        };
-        let spare = remaining.saturating_sub(of / 2 + 1);
-        match spare {
-            0 => "No fault tolerance left: if one more member fails, all writes stop. An apiserver that uses only \
-                 this member is not ready."
-                .into(),
-            1 => "etcd works and can lose one more member.".into(),
-            spare => format!("etcd works and can lose {spare} more members."),
-        }
-    }
-
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "special words for some cases, a general sentence for all others"
-    )]
-    fn likely_cause(&self, finding: &Finding) -> String {
-        use crate::model::phase::Cause;
-        let Evidence::Silent { unseen, .. } = &finding.evidence else {
-            return "The member's process, host or network.".into();
-        };
-        match unseen.cause {
-            Cause::Refused => {
-                "The host responds but nothing listens: the etcd process ended (full disk, damaged data, expired \
-                 certificate, out of memory) and does not come back."
-                    .into()
-            }
-            Cause::Timeout => "The host or its network is down, or the process hangs, for instance on its disk. A \
-                               running defragmentation also makes a member unresponsive, about 10 to 40 s per GB."
-                .into(),
-            Cause::TlsBroken | Cause::TlsAlert => {
-                "The TLS set-up of this member: certificate, key or client CA.".into()
-            }
-            _ => format!("The last probe ended with: {unseen}."),
-        }
-    }
-
-    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
-        let members = commands.members(&finding.subject);
-        let other = members.iter().find(|member| **member != finding.subject).unwrap_or(&finding.subject);
-        let mut next = vec![
-            commands.containers(&finding.subject, Program::Etcd),
-            commands.logs(&finding.subject, Program::Etcd),
-            commands.room(&finding.subject),
-        ];
-        next.extend(commands.etcdctl(other));
-        next.push(commands.etcd_status(&members));
-        next
+    fn concerned(&self) -> Vec<Subject> {
+        self.silent.iter().map(|(member, _)| member.clone()).collect()
     }
 }
 
 impl Rule for QuorumLost {
+    fn description(&self) -> &'static Description {
+        &Description {
+            id: RuleId::F01,
+            name: "EtcdQuorumLost",
+            in_short: "etcd quorum lost",
+            title: "etcd quorum lost or no leader",
+            impact: IMPACT,
+            likely_cause: "Members are down or cut off from each other.",
+            shows: Shows::Etcd,
+        }
+    }
+
+    fn read(&self, stored: &Stored) -> Option<ReadBack> {
+        stored.kind::<Quorum>()
+    }
+
     fn explains(&self) -> &'static [Edge] {
         const EDGES: [Edge; 9] = [
             Edge::in_cluster(RuleId::F02),
@@ -256,6 +207,28 @@ impl Rule for QuorumLost {
 
     fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
         context.etcds().into_iter().map(|etcd| (etcd.clone(), judge_quorum(context, etcd))).collect()
+    }
+
+    #[cfg(test)]
+    fn sample(&self) -> crate::samples::Sample {
+        use crate::samples::{MUTE, REFUSED, Sample, lines, member};
+
+        Sample::of(
+            "prod-eu1/etcd/etcd",
+            Level::Critical,
+            Arc::new(Quorum {
+                needed: 2,
+                answering: vec![member("etcd-1")],
+                silent: vec![(member("etcd-2"), REFUSED), (member("etcd-3"), MUTE)],
+                leaderless: false,
+                unwatched: 0,
+            }),
+        )
+        .probes(vec![
+            lines::member(1, "no leader, term 7", false),
+            lines::no_member(2, REFUSED),
+            lines::no_member(3, MUTE),
+        ])
     }
 }
 
@@ -277,7 +250,7 @@ fn judge_quorum(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
         since: first_bad(context, &etcd, bad).wall,
         hold: if count.voters <= 1 { context.policy().single_instance_for } else { Duration::ZERO },
         path_unproven,
-        evidence: quorum_evidence(context, &etcd, count, is_leaderless),
+        evidence: Arc::new(quorum_evidence(context, &etcd, count, is_leaderless)),
         subject: etcd,
     })
 }
@@ -293,7 +266,7 @@ fn first_bad(context: &RuleContext<'_>, etcd: &Subject, bad: &BadRun) -> Now {
     youngest.filter(|first| first.mono < bad.run.first.mono).unwrap_or(bad.run.first)
 }
 
-fn quorum_evidence(context: &RuleContext<'_>, etcd: &Subject, count: &Count, leaderless: bool) -> Evidence {
+fn quorum_evidence(context: &RuleContext<'_>, etcd: &Subject, count: &Count, leaderless: bool) -> Quorum {
     let mut answering = Vec::new();
     let mut silent = Vec::new();
     for member in context.members(etcd) {
@@ -304,64 +277,5 @@ fn quorum_evidence(context: &RuleContext<'_>, etcd: &Subject, count: &Count, lea
             None => answering.push(member),
         }
     }
-    Evidence::Quorum { needed: majority(count.voters), answering, silent, leaderless, unwatched: count.unwatched }
+    Quorum { needed: majority(count.voters), answering, silent, leaderless, unwatched: count.unwatched }
 }
-
-impl Rule for MemberDown {
-    fn explains(&self) -> &'static [Edge] {
-        // A member that fails again and again loses the leadership each time it has it.
-        const EDGES: [Edge; 1] = [Edge::in_cluster(RuleId::F05)];
-        &EDGES
-    }
-
-    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
-        let mut verdicts = Vec::new();
-        for etcd in context.etcds() {
-            let members = context.members(&etcd);
-            // The loss of a sole member is the loss of the quorum, unless etcd itself knows of others.
-            let is_sole = members.len() < 2 && context.voters(&etcd).all < 2;
-            for member in &members {
-                let verdict = match judge_member(context, member, &members) {
-                    Verdict::Bad(_) if is_sole => Verdict::Unknown(Why::Unclear),
-                    verdict @ (Verdict::Good { .. } | Verdict::Bad(_) | Verdict::Unknown(_)) => verdict,
-                };
-                verdicts.push((member.clone(), verdict));
-            }
-        }
-        verdicts
-    }
-}
-
-fn judge_member(context: &RuleContext<'_>, member: &Subject, members: &[Subject]) -> Verdict {
-    let subject_state = context.subject_state(member, Aspect::Answer);
-    let SubjectState::Bad { bad, path_unproven } = subject_state else { return subject_state.unless_bad() };
-    let etcd = member.etcd().unwrap_or_else(|| member.clone());
-    let voters = context.voters(&etcd);
-    // A learner has no vote: its loss costs no tolerance, and its presence adds none. One member under several names
-    // counts once.
-    let alive: BTreeSet<Result<u64, &Subject>> = members
-        .iter()
-        .filter(|other| context.is_voter(other) && context.subject_state(other, Aspect::Answer).good().is_some())
-        .map(|other| context.view.status(other).map_or(Err(other), |(_, status)| Ok(status.member_id)))
-        .collect();
-    let remaining = alive.len() + voters.unwatched;
-    let lasted = context.now.mono.since(bad.run.first.mono);
-    let is_on_the_edge = context.is_voter(member) && remaining <= majority(voters.all);
-    let level = if is_on_the_edge && lasted >= context.policy().redundancy_loss_critical_after {
-        Level::Critical
-    } else {
-        Level::Warning
-    };
-    let unseen = context.view.member_unseen(member).unwrap_or(NO_ANSWER);
-    Verdict::Bad(Finding {
-        rule: RuleId::F02,
-        subject: member.clone(),
-        level,
-        since: bad.run.first.wall,
-        hold: context.policy().redundancy_loss_for,
-        path_unproven,
-        evidence: Evidence::Silent { unseen, remaining, of: voters.all },
-    })
-}
-
-const NO_ANSWER: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::Timeout };

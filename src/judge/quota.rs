@@ -4,45 +4,57 @@
 //! nowhere, because with a raised quota the alarm would come too early and with a lowered one too late. Without a quota
 //! this rule reports nothing, and F53 reports the gap.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::model::addresses::Addresses;
 use crate::model::etcd::{EtcdAlarmKind, Fill};
+use crate::model::finding::{Evidence, Kind};
 use crate::model::policy::{Policy, QuotaTier};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::model::verdict::{Finding, Verdict, Why};
 use crate::observe::probe_runs::Run;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, all_good};
+use super::description::{Description, Shows};
 use super::edges::Edge;
 use super::quorum::etcd_name;
-use super::words::Words;
+use super::stored::{ReadBack, Stored};
 use super::{Rule, nospace, phrases};
-use crate::model::addresses::Addresses;
 
 /// F08: little room is left under the quota.
 pub struct NearQuota;
 
-impl Words for NearQuota {
-    fn id(&self) -> RuleId {
-        RuleId::F08
-    }
+/// What stops working, whatever was seen.
+const IMPACT: &str = "Nothing fails yet. At 100 % etcd raises a NOSPACE alarm and rejects writes: deploys, scaling, \
+    controllers' leader elections and node leases stop, and it does not recover by itself.";
 
-    fn title(&self) -> &'static str {
-        "etcd database close to its quota"
-    }
+/// The likely cause where nothing more is known.
+const LIKELY_CAUSE: &str = "Something writes or keeps too much, or free space inside the file was never given back \
+    by defragmentation.";
 
+/// The fullest member of an etcd cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Quota(pub Fill);
+
+impl Kind for Quota {
+    const TAG: &'static str = "quota";
+}
+
+impl Evidence for Quota {
     fn headline(&self, finding: &Finding) -> String {
         format!("{} database is close to its quota", etcd_name(&finding.subject))
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let etcd = etcd_name(&finding.subject);
-        let Evidence::Quota(fill) = &finding.evidence else {
-            return format!("The database of {etcd} is close to its quota.");
-        };
+        let Self(fill) = self;
         let source = if fill.is_quota_told { "" } else { " (quota as configured; this etcd does not report it)" };
         let used = fill.in_use_bytes.map(|used| format!(" In use: {}.", phrases::bytes(used)));
         let forecast = match (fill.growth_per_hour, fill.full_in) {
@@ -65,18 +77,15 @@ impl Words for NearQuota {
     }
 
     fn impact(&self, _: &Finding) -> String {
-        "Nothing fails yet. At 100 % etcd raises a NOSPACE alarm and rejects writes: deploys, scaling, controllers' \
-         leader elections and node leases stop, and it does not recover by itself."
-            .into()
+        IMPACT.into()
     }
 
-    fn likely_cause(&self, finding: &Finding) -> String {
-        let fill = if let Evidence::Quota(fill) = &finding.evidence { Some(fill) } else { None };
-        if fill.is_some_and(|fill| fill.is_corrupt) {
+    fn likely_cause(&self, _: &Finding) -> String {
+        if self.0.is_corrupt {
             return nospace::HANDS_OFF.into();
         }
-        match fill.and_then(|fill| Some((fill.in_use_bytes?, fill.size_bytes))) {
-            Some((used, size)) if used.saturating_mul(2) < size => {
+        match self.0.in_use_bytes {
+            Some(used) if used.saturating_mul(2) < self.0.size_bytes => {
                 "More than half of the file is free space inside it: defragmentation gives it back."
             }
             Some(_) => {
@@ -85,8 +94,7 @@ impl Words for NearQuota {
                  large custom resources, no compaction). Find and stop it; defragmentation alone gives back little. Last resort: raise --quota-backend-bytes (8 GiB at most is recommended)."
             }
             None => {
-                "Something writes or keeps too much, or free space inside the file was never given back by \
-                 defragmentation."
+                LIKELY_CAUSE
             }
         }
         .into()
@@ -95,13 +103,17 @@ impl Words for NearQuota {
     fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
         let members = commands.members(&finding.subject);
         let Some(one) = members.first() else { return Vec::new() };
-        if matches!(&finding.evidence, Evidence::Quota(fill) if fill.is_corrupt) {
+        if self.0.is_corrupt {
             return commands.while_corrupt(&members);
         }
         let mut next = commands.etcdctl(one);
         next.extend([commands.etcd_status(&members), commands.objects(), commands.room(one), commands.snapshot(one)]);
         next.extend(commands.defragment(&members));
         next
+    }
+
+    fn concerned(&self) -> Vec<Subject> {
+        vec![self.0.member.clone()]
     }
 }
 
@@ -112,12 +124,49 @@ fn roughly(left: Duration) -> String {
 }
 
 impl Rule for NearQuota {
+    fn description(&self) -> &'static Description {
+        &Description {
+            id: RuleId::F08,
+            name: "EtcdQuotaLowSpace",
+            in_short: "etcd quota",
+            title: "etcd database close to its quota",
+            impact: IMPACT,
+            likely_cause: LIKELY_CAUSE,
+            shows: Shows::Etcd,
+        }
+    }
+
+    fn read(&self, stored: &Stored) -> Option<ReadBack> {
+        stored.kind::<Quota>()
+    }
+
     fn explains(&self) -> &'static [Edge] {
         &[]
     }
 
     fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
         context.etcds().into_iter().map(|etcd| (etcd.clone(), judge_fill(context, etcd))).collect()
+    }
+
+    #[cfg(test)]
+    fn sample(&self) -> crate::samples::Sample {
+        use crate::samples::{Sample, lines, member};
+
+        Sample::of(
+            "prod-eu1/etcd/etcd",
+            Level::Warning,
+            Arc::new(Quota(Fill {
+                member: member("etcd-2"),
+                size_bytes: 1_717_986_918,
+                quota_bytes: 2_147_483_648,
+                is_quota_told: true,
+                in_use_bytes: Some(1_610_612_736),
+                growth_per_hour: Some(62_914_560),
+                full_in: Some(Duration::from_secs(24_576)),
+                is_corrupt: false,
+            })),
+        )
+        .probes(vec![lines::healthy(1), lines::healthy(2), lines::healthy(3)])
     }
 }
 
@@ -147,7 +196,7 @@ fn judge_fill(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
         since: context.now.wall,
         hold: policy.quota_hold,
         path_unproven: false,
-        evidence: Evidence::Quota(worst.clone()),
+        evidence: Arc::new(Quota(worst.clone())),
     })
 }
 

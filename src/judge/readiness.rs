@@ -1,262 +1,91 @@
-//! F25 an apiserver cannot reach an etcd that is fine, F50 not ready for a reason that is not etcd.
+//! What an apiserver says of itself when it is not ready: the evidence of F25 and F50, and how both are judged.
 //!
 //! One finding per cluster each: all instances usually say the same, and one mail says it better than three.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::model::addresses::Addresses;
+use crate::model::finding::Evidence;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::{Mono, Now};
-use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
+use crate::model::verdict::{Finding, Symptom, Verdict, Why};
 use crate::observe::probe_runs::Confirmation;
 use crate::observe::view::Aspect;
 
-use super::commands::{Command, Commands, Program};
 use super::context::{RuleContext, SubjectState, all_good, gravest};
-use super::edges::Edge;
-use super::words::Words;
-use super::{Rule, phrases};
-use crate::model::addresses::Addresses;
+use super::phrases;
 
-/// F25: an apiserver cannot reach etcd, while etcd itself is fine.
-pub struct EtcdUnreachable;
+/// What the alerts of both say stops working.
+pub(super) const IMPACT: &str =
+    "Requests to the affected apiservers fail or hang; if all of them are affected, the API is down.";
 
-/// F50: an apiserver is not ready for a reason that is not etcd.
-pub struct NotReady;
-
-impl Words for EtcdUnreachable {
-    fn id(&self) -> RuleId {
-        RuleId::F25
-    }
-
-    fn title(&self) -> &'static str {
-        "apiserver cannot reach etcd, which is healthy"
-    }
-
-    fn headline(&self, finding: &Finding) -> String {
-        if store(finding) == Store::OfSome {
-            return "apiserver cannot reach etcd of some resources".into();
-        }
-        match &finding.subject {
-            Subject::Apiserver(_, name) => {
-                format!("apiserver {} cannot reach etcd", phrases::fit(name.as_str(), 17))
-            }
-            Subject::Vantage
-            | Subject::Reference(_)
-            | Subject::Resolver(_)
-            | Subject::Proxy(_)
-            | Subject::Cluster(_)
-            | Subject::Vip(_)
-            | Subject::Etcd(..)
-            | Subject::EtcdMember(..)
-            | Subject::Stored(..)
-            | Subject::Chain(..) => "apiserver cannot reach etcd".into(),
-        }
-    }
-
-    fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
-        let Evidence::NotReady { parts, of, etcd_agrees } = &finding.evidence else {
-            return "kube-apiserver reports that it cannot reach etcd.".into();
-        };
-        let etcd = match (store(finding), etcd_agrees) {
-            (Store::Main | Store::Both, Some(true)) => "etcd, probed directly, responds and has a leader",
-            (Store::OfSome, Some(true)) => "every etcd that is monitored here responds and has a leader",
-            (_, Some(false)) => "etcd, probed directly, has no leader either",
-            (_, None) => "etcd itself is not monitored here",
-        };
-        let which = match store(finding) {
-            Store::Main => "",
-            Store::OfSome => {
-                ". What fails is the etcd that keeps some resources apart (--etcd-servers-overrides, in most clusters \
-                 that of events); the one that keeps all the rest is reached"
-            }
-            Store::Both => {
-                ". What fails is the main etcd, and the one that keeps some resources apart (--etcd-servers-overrides, \
-                 in most clusters that of events)"
-            }
-        };
-        format!("{}{which}; {etcd}.", who_fails(parts, *of, addresses))
-    }
-
-    fn impact(&self, finding: &Finding) -> String {
-        match store(finding) {
-            Store::Main | Store::Both => how_much(finding, "Requests to it fail with HTTP 500 or hang"),
-            Store::OfSome => "Reads and writes of the resources kept there (mostly events) fail or hang, so events \
-                              are not recorded; all else can be read and written. The apiserver reports itself not \
-                              ready for it: load balancers that check /readyz take it out, and with every instance \
-                              affected the whole API may become unreachable through them."
-                .into(),
-        }
-    }
-
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "special words for some cases, a general sentence for all others"
-    )]
-    fn likely_cause(&self, finding: &Finding) -> String {
-        let text = match &finding.evidence {
-            _ if store(finding) == Store::OfSome => {
-                "That etcd cluster is down or has no leader, or what lies between it and the apiserver: its client \
-                 certificate, the address in --etcd-servers-overrides, port 2379. Watch it as a second etcd of this \
-                 cluster to see which."
-            }
-            Evidence::NotReady { etcd_agrees: Some(true), .. } => {
-                "What lies between apiserver and etcd: the client certificate apiserver-etcd-client has expired or \
-                 its CA changed, --etcd-servers names the wrong place, or port 2379 is blocked between them."
-            }
-            Evidence::NotReady { etcd_agrees: Some(false), .. } => "etcd itself: check it first.",
-            _ => {
-                "etcd, or what lies between it and the apiserver: certificate apiserver-etcd-client, --etcd-servers, \
-                 port 2379."
-            }
-        };
-        text.into()
-    }
-
-    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
-        let instance = first_instance(finding);
-        let mut next: Vec<Command> = commands.client_file(&instance).into_iter().collect();
-        next.extend(commands.etcd_flags(&instance));
-        next.extend([commands.apiserver_on_etcd(&instance), commands.readyz_verbose(&instance)]);
-        next.extend(commands.renew_client(&instance));
-        next
-    }
+/// Failing parts as the instances name them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailingChecks {
+    /// Each instance with its failing parts.
+    pub parts: Vec<(Subject, Vec<String>)>,
+    /// Number of instances in the cluster.
+    pub of: usize,
+    /// Whether etcd, asked directly, agrees on a leader; `None` when it is not watched or not seen.
+    pub etcd_agrees: Option<bool>,
 }
 
-impl Words for NotReady {
-    fn id(&self) -> RuleId {
-        RuleId::F50
+impl FailingChecks {
+    /// Whether every instance is concerned.
+    pub(super) const fn is_everywhere(&self) -> bool {
+        self.of > 0 && self.parts.len() >= self.of
     }
 
-    fn title(&self) -> &'static str {
-        "apiserver not ready, not because of etcd"
-    }
-
-    fn headline(&self, finding: &Finding) -> String {
-        match &finding.subject {
-            Subject::Apiserver(_, name) => format!("apiserver {} not ready", phrases::fit(name.as_str(), 21)),
-            Subject::Vantage
-            | Subject::Reference(_)
-            | Subject::Resolver(_)
-            | Subject::Proxy(_)
-            | Subject::Cluster(_)
-            | Subject::Vip(_)
-            | Subject::Etcd(..)
-            | Subject::EtcdMember(..)
-            | Subject::Stored(..)
-            | Subject::Chain(..) => "apiservers not ready".into(),
-        }
-    }
-
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "special words for some cases, a general sentence for all others"
-    )]
-    fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
-        match &finding.evidence {
-            Evidence::NotReady { parts, of, .. } => format!("{}.", who_fails(parts, *of, addresses)),
-            _ => "kube-apiserver reports that it is not ready.".into(),
-        }
-    }
-
-    fn impact(&self, finding: &Finding) -> String {
-        how_much(finding, "It responds, but what depends on the failing checks does not work")
-    }
-
-    fn likely_cause(&self, finding: &Finding) -> String {
-        let Evidence::NotReady { parts, .. } = &finding.evidence else {
-            return "A part of the apiserver, as its own readiness checks say.".into();
-        };
-        let fails = |wanted: &str| parts.iter().any(|(_, checks)| checks.iter().any(|check| check.starts_with(wanted)));
-        let text = if fails("kms-provider") {
-            "The key management plugin that decrypts Secrets does not respond: its socket, its pod, or the key \
-             service behind it."
-        } else if fails("shutdown") {
-            "It is shutting down: a drain or restart is under way."
-        } else if fails("informer-sync") || fails("poststarthook") {
-            "It is still starting, or its start-up tasks cannot finish because a part they need fails."
-        } else if fails("log") {
-            "kube-apiserver cannot write its own log (stderr): a full disk, or the container runtime does not read it."
-        } else {
-            "A part of the apiserver, as its own readiness checks name it; the log has the reason."
-        };
-        text.into()
-    }
-
-    fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
-        let instance = first_instance(finding);
-        let mut next = vec![commands.readyz_verbose(&instance), commands.logs(&instance, Program::Apiserver)];
-        next.extend(commands.manifests(&instance));
-        next.push(commands.room_for_logs(&instance));
-        next
-    }
-}
-
-/// `1 of 3 kube-apiservers not ready: api-1 (10.0.0.11:6443) reports that it is not ready: check etcd fails`.
-fn who_fails(parts: &[(Subject, Vec<String>)], of: usize, addresses: &Addresses) -> String {
-    let each: Vec<String> = parts
-        .iter()
-        .map(|(instance, checks)| {
-            format!(
-                "{} reports that it is not ready: {}",
-                phrases::place(instance, addresses),
-                phrases::failing(checks)
-            )
-        })
-        .collect();
-    format!("{} of {of} kube-apiservers not ready: {}", parts.len(), each.join("; "))
-}
-
-#[expect(clippy::wildcard_enum_match_arm, reason = "special words for some cases, a general sentence for all others")]
-fn how_much(finding: &Finding, effect: &str) -> String {
-    match &finding.evidence {
-        Evidence::NotReady { parts, of, .. } if parts.len() >= *of => {
+    pub(super) fn impact(&self, effect: &str) -> String {
+        if self.parts.len() >= self.of {
             "The API as a whole is affected: kubectl, deploys and scaling fail or hang. Running pods keep running and \
              serving."
                 .into()
+        } else {
+            format!(
+                "{effect}. The other instances serve; load balancers that check /readyz take this one out, clients \
+                 pinned to it suffer."
+            )
         }
-        Evidence::NotReady { .. } => format!(
-            "{effect}. The other instances serve; load balancers that check /readyz take this one out, clients pinned to it \
-             suffer."
-        ),
-        _ => "Requests to the affected apiservers fail or hang; if all of them are affected, the API is down.".into(),
-    }
-}
-
-#[expect(clippy::wildcard_enum_match_arm, reason = "special words for some cases, a general sentence for all others")]
-fn first_instance(finding: &Finding) -> Subject {
-    match &finding.evidence {
-        Evidence::NotReady { parts, .. } => parts.first().map(|(instance, _)| instance.clone()),
-        _ => None,
-    }
-    .unwrap_or_else(|| finding.subject.clone())
-}
-
-impl Rule for EtcdUnreachable {
-    fn explains(&self) -> &'static [Edge] {
-        const EDGES: [Edge; 3] =
-            [Edge::in_cluster(RuleId::F49), Edge::in_cluster(RuleId::F50), Edge::in_cluster(RuleId::F58)];
-        &EDGES
     }
 
-    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
-        judge_both(context, RuleId::F25, blames_etcd)
-    }
-}
-
-impl Rule for NotReady {
-    fn explains(&self) -> &'static [Edge] {
-        &[]
+    pub(super) fn first_instance(&self, finding: &Finding) -> Subject {
+        self.parts.first().map_or_else(|| finding.subject.clone(), |(instance, _)| instance.clone())
     }
 
-    fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
-        judge_both(context, RuleId::F50, |parts| !blames_etcd(parts))
+    /// The etcd that they are about.
+    pub(super) fn store(&self) -> Store {
+        blamed(self.parts.iter().flat_map(|(_, checks)| checks)).unwrap_or(Store::Main)
+    }
+
+    pub(super) fn instances(&self) -> impl Iterator<Item = &Subject> {
+        self.parts.iter().map(|(instance, _)| instance)
+    }
+
+    /// `1 of 3 kube-apiservers not ready: api-1 (10.0.0.11:6443) reports that it is not ready: check etcd fails`.
+    pub(super) fn who_fails(&self, addresses: &Addresses) -> String {
+        let each: Vec<String> = self
+            .parts
+            .iter()
+            .map(|(instance, checks)| {
+                format!(
+                    "{} reports that it is not ready: {}",
+                    phrases::place(instance, addresses),
+                    phrases::failing(checks)
+                )
+            })
+            .collect();
+        format!("{} of {} kube-apiservers not ready: {}", self.parts.len(), self.of, each.join("; "))
     }
 }
 
 /// Which etcd the failing checks are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Store {
+pub(super) enum Store {
     /// The one behind `--etcd-servers`.
     Main,
     /// One behind `--etcd-servers-overrides`, which keeps some resources, mostly events.
@@ -275,23 +104,17 @@ fn blamed<'a>(parts: impl IntoIterator<Item = &'a String>) -> Option<Store> {
     kinds.reduce(|one, other| if one == other { one } else { Store::Both })
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "only one kind of evidence names checks")]
-fn store(finding: &Finding) -> Store {
-    let blamed = match &finding.evidence {
-        Evidence::NotReady { parts, .. } => blamed(parts.iter().flat_map(|(_, checks)| checks)),
-        _ => None,
-    };
-    blamed.unwrap_or(Store::Main)
-}
-
-fn blames_etcd(parts: &[String]) -> bool {
+/// Whether one of them is about an etcd.
+pub(super) fn blames_etcd(parts: &[String]) -> bool {
     blamed(parts).is_some()
 }
 
-fn judge_both(
+/// The verdict of `rule` about the checks that it `concerns`.
+pub(super) fn judge_both(
     context: &RuleContext<'_>,
     rule: RuleId,
     concerns: impl Fn(&[String]) -> bool,
+    evidence: impl Fn(FailingChecks) -> Arc<dyn Evidence>,
 ) -> Vec<(Subject, Verdict)> {
     let instances = context.instances();
     let Some(whole) = context.whole().filter(|_| !instances.is_empty()) else { return Vec::new() };
@@ -332,7 +155,11 @@ fn judge_both(
                     (false, _) => policy.redundancy_loss_for,
                 },
                 path_unproven,
-                evidence: Evidence::NotReady { parts, of: instances.len(), etcd_agrees: etcd_agrees(context, since) },
+                evidence: evidence(FailingChecks {
+                    parts,
+                    of: instances.len(),
+                    etcd_agrees: etcd_agrees(context, since),
+                }),
             })
         }
     };

@@ -3,51 +3,63 @@
 //! Read off the configuration and, for etcd, off who has a vote: until every member has reported that, no finding
 //! resolves.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::model::addresses::Addresses;
+use crate::model::finding::{Evidence, Kind};
 use crate::model::gap::Single;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding, Verdict, Why};
+use crate::model::verdict::{Finding, Verdict, Why};
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, all_good};
+use super::description::{Description, Shows};
 use super::edges::Edge;
-use super::words::Words;
+use super::stored::{ReadBack, Stored};
 use super::{Rule, phrases};
-use crate::model::addresses::Addresses;
 
 /// F51: single points of failure.
 pub struct SinglePoints;
 
-impl Words for SinglePoints {
-    fn id(&self) -> RuleId {
-        RuleId::F51
-    }
+/// What stops working, whatever was seen.
+const IMPACT: &str = "Nothing fails because of it. If one of these fails or is restarted, the cluster is down.";
 
-    fn title(&self) -> &'static str {
-        "single points of failure"
-    }
+/// The likely cause, whatever was seen.
+const LIKELY_CAUSE: &str = "The cluster was built so, or the configuration of vedette does not name every part.";
 
+/// What there is only one of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Points {
+    /// Each of them.
+    pub points: Vec<Single>,
+}
+
+impl Kind for Points {
+    const TAG: &'static str = "single_points";
+}
+
+impl Evidence for Points {
     fn headline(&self, _: &Finding) -> String {
         "single points of failure".into()
     }
 
-    fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
-        let Evidence::SinglePoints { points } = &finding.evidence else {
-            return "There is only one of something that everything needs.".into();
-        };
+    fn what(&self, _: &Finding, addresses: &Addresses) -> String {
+        let Self { points } = self;
         let each: Vec<String> = points.iter().map(|point| point_of(point, addresses)).collect();
         format!("{}.", each.join("; "))
     }
 
     fn impact(&self, _: &Finding) -> String {
-        "Nothing fails because of it. If one of these fails or is restarted, the cluster is down.".into()
+        IMPACT.into()
     }
 
     fn likely_cause(&self, _: &Finding) -> String {
-        "The cluster was built so, or the configuration of vedette does not name every part.".into()
+        LIKELY_CAUSE.into()
     }
 
     fn next_commands(&self, _: &Finding, commands: &Commands<'_>) -> Vec<Command> {
@@ -74,6 +86,22 @@ pub fn point_of(point: &Single, addresses: &Addresses) -> String {
 }
 
 impl Rule for SinglePoints {
+    fn description(&self) -> &'static Description {
+        &Description {
+            id: RuleId::F51,
+            name: "SinglePointOfFailure",
+            in_short: "single point",
+            title: "single points of failure",
+            impact: IMPACT,
+            likely_cause: LIKELY_CAUSE,
+            shows: Shows::Nothing,
+        }
+    }
+
+    fn read(&self, stored: &Stored) -> Option<ReadBack> {
+        stored.kind::<Points>()
+    }
+
     fn explains(&self) -> &'static [Edge] {
         &[]
     }
@@ -97,9 +125,20 @@ impl Rule for SinglePoints {
             since: context.now.wall,
             hold: Duration::ZERO,
             path_unproven: false,
-            evidence: Evidence::SinglePoints { points },
+            evidence: Arc::new(Points { points }),
         };
         vec![(subject, Verdict::Bad(finding))]
+    }
+
+    #[cfg(test)]
+    fn sample(&self) -> crate::samples::Sample {
+        use crate::samples::{Sample, subject};
+
+        Sample::of(
+            "prod-eu1",
+            Level::Info,
+            Arc::new(Points { points: vec![Single::EvenVoters { etcd: subject("prod-eu1/etcd/etcd"), voters: 4 }] }),
+        )
     }
 }
 

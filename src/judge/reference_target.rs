@@ -4,42 +4,60 @@
 //! before it is needed. Its silence counts only while something else answers, because then our own network works. A
 //! cluster is a reference target for the others; its own findings report its silence, and it is listed here.
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::addresses::Addresses;
+use crate::model::finding::{Evidence, Kind};
 use crate::model::inventory::Inventory;
 use crate::model::phase::Unseen;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
+use crate::model::time::UnixTime;
+use crate::model::verdict::{Finding, Symptom, Verdict, Why};
 use crate::observe::probe_runs::Run;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
 use super::context::RuleContext;
+use super::description::{Description, Shows};
 use super::edges::Edge;
-use super::words::Words;
+use super::stored::{ReadBack, Stored};
 use super::{Rule, phrases};
-use crate::model::addresses::Addresses;
 
 /// F55: a reference target has been silent for long.
 pub struct ReferenceSilent;
 
-impl Words for ReferenceSilent {
-    fn id(&self) -> RuleId {
-        RuleId::F55
-    }
+/// The likely cause where nothing more is known.
+const LIKELY_CAUSE: &str = "The target is down, was moved or taken away, or a firewall drops what this host sends \
+    it.";
 
-    fn title(&self) -> &'static str {
-        "reference target not responding"
-    }
+/// A place that proves our path no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilentReference {
+    /// Its last probe in this silence, wall time of the scheduled start.
+    pub last: UnixTime,
+    /// Why that saw nothing; `None` for a cluster, which has many endpoints.
+    pub unseen: Option<Unseen>,
+    /// When it last answered; `None` for never since vedette started.
+    pub answered: Option<UnixTime>,
+    /// Reference targets, resolvers and clusters that still prove our path.
+    pub left: usize,
+}
 
+impl Kind for SilentReference {
+    const TAG: &'static str = "silent_reference";
+}
+
+impl Evidence for SilentReference {
     fn headline(&self, finding: &Finding) -> String {
         format!("reference target {} down", phrases::fit(finding.subject.short(), 24))
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let place = phrases::place(&finding.subject, addresses);
-        let Evidence::SilentReference { last, unseen, answered, left } = &finding.evidence else {
-            return format!("Reference target {place} no longer responds.");
-        };
+        let Self { last, unseen, answered, left } = self;
         let why = unseen.map_or_else(String::new, |unseen: Unseen| format!(" ({unseen})"));
         let before = answered.map_or_else(
             || "It has not responded since vedette started".to_owned(),
@@ -55,8 +73,8 @@ impl Words for ReferenceSilent {
         format!("{place} does not respond{why}, last probed at {last}, while other targets do. {before}; {others}.")
     }
 
-    fn impact(&self, finding: &Finding) -> String {
-        let alone = matches!(finding.evidence, Evidence::SilentReference { left: 0, .. });
+    fn impact(&self, _: &Finding) -> String {
+        let alone = self.left == 0;
         let effect = if alone {
             "An outage of a cluster can no longer be told from a loss of this host's own network: it is paged after \
              30 s, as \"path unproven\"."
@@ -70,7 +88,7 @@ impl Words for ReferenceSilent {
         if matches!(finding.subject, Subject::Resolver(_)) {
             "The DNS server is down or was replaced, or a firewall drops what this host sends it."
         } else {
-            "The target is down, was moved or taken away, or a firewall drops what this host sends it."
+            LIKELY_CAUSE
         }
         .into()
     }
@@ -82,6 +100,22 @@ impl Words for ReferenceSilent {
 }
 
 impl Rule for ReferenceSilent {
+    fn description(&self) -> &'static Description {
+        &Description {
+            id: RuleId::F55,
+            name: "ReferenceTargetDown",
+            in_short: "reference down",
+            title: "reference target not responding",
+            impact: "For users: nothing. If the others fail too, faults of clusters are confirmed later.",
+            likely_cause: LIKELY_CAUSE,
+            shows: Shows::All,
+        }
+    }
+
+    fn read(&self, stored: &Stored) -> Option<ReadBack> {
+        stored.kind::<SilentReference>()
+    }
+
     fn explains(&self) -> &'static [Edge] {
         &[]
     }
@@ -101,6 +135,23 @@ impl Rule for ReferenceSilent {
             Some(_) => Vec::new(),
         };
         places.into_iter().map(|place| (place.clone(), judge_place(context, place))).collect()
+    }
+
+    #[cfg(test)]
+    fn sample(&self) -> crate::samples::Sample {
+        use crate::samples::{MUTE, OPENED, Sample};
+        use std::time::Duration;
+
+        Sample::of(
+            "vantage/reference/gateway",
+            Level::Warning,
+            Arc::new(SilentReference {
+                last: OPENED.plus(Duration::from_secs(610)),
+                unseen: Some(MUTE),
+                answered: Some(OPENED.minus(Duration::from_secs(10))),
+                left: 2,
+            }),
+        )
     }
 }
 
@@ -126,12 +177,12 @@ fn judge_place(context: &RuleContext<'_>, place: Subject) -> Verdict {
         since: silence.first.wall,
         hold: policy.reference_silent_after,
         path_unproven: false,
-        evidence: Evidence::SilentReference {
+        evidence: Arc::new(SilentReference {
             last: silence.last.wall,
             unseen,
             answered: hearing.proofs.map(|proofs| proofs.last.wall),
             left: left(context, &place),
-        },
+        }),
         subject: place,
     })
 }

@@ -1,41 +1,76 @@
 //! F49: answers, but slowly.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::addresses::Addresses;
+use crate::model::finding::{Evidence, Kind};
 use crate::model::phase::Phase;
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding, Traffic, Verdict, Why};
+use crate::model::verdict::{Finding, Verdict, Why};
 use crate::observe::probe_runs::ProbeRuns;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands, Program};
 use super::context::{RuleContext, all_good};
+use super::description::{Description, Shows};
 use super::edges::Edge;
-use super::words::Words;
+use super::stored::{ReadBack, Stored};
 use super::{Rule, phrases};
-use crate::model::addresses::Addresses;
 
 /// F49: answers take longer than a second, several probes in a row.
 pub struct Slow;
 
-impl Words for Slow {
-    fn id(&self) -> RuleId {
-        RuleId::F49
-    }
+/// The likely cause where nothing more is known.
+const LIKELY_CAUSE: &str = "Overload of the server, its host, or the network.";
 
-    fn title(&self) -> &'static str {
-        "the API responds slowly"
-    }
+/// Slow answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slowness {
+    /// The endpoints that are slow, with the latest slow probe's total.
+    pub parts: Vec<(Subject, Duration)>,
+    /// The latest slow probe's total.
+    pub total: Duration,
+    /// The phase in which most of it went.
+    pub dominating: Option<Phase>,
+    /// Which probes are slow at the slowest of them.
+    #[serde(default)]
+    pub traffic: Traffic,
+    /// Slow probes in a row.
+    #[serde(alias = "looks")]
+    pub probes: u32,
+    /// Endpoints that were slow and have not been seen to be quick since, the slow ones left out.
+    #[serde(default)]
+    pub awaited: Vec<Subject>,
+    /// Instances that are slow, the API VIP not counted.
+    pub slow: usize,
+    /// Of how many.
+    pub of: usize,
+}
 
+impl Kind for Slowness {
+    const TAG: &'static str = "slow";
+}
+
+impl Slowness {
+    /// Whether the API VIP is slow and no instance is.
+    fn is_address_alone(&self) -> bool {
+        self.slow == 0 && self.parts.iter().all(|(endpoint, _)| matches!(endpoint, Subject::Vip(_)))
+    }
+}
+
+impl Evidence for Slowness {
     /// One headline for the cluster, whichever endpoint is slow, because users see a slow API.
-    fn headline(&self, _finding: &Finding) -> String {
+    fn headline(&self, _: &Finding) -> String {
         "the API is slow".into()
     }
 
-    fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
-        let Evidence::Slow { total, dominating, traffic, probes, slow, of, parts, .. } = &finding.evidence else {
-            return format!("{} responds slowly.", phrases::place(&finding.subject, addresses));
-        };
+    fn what(&self, _: &Finding, addresses: &Addresses) -> String {
+        let Self { total, dominating, traffic, probes, slow, of, parts, .. } = self;
         let place =
             parts.iter().map(|(endpoint, _)| phrases::place(endpoint, addresses)).collect::<Vec<_>>().join(", ");
         let most = dominating.map(|phase| format!(", mostly {}", phase_name(phase))).unwrap_or_default();
@@ -59,7 +94,7 @@ impl Words for Slow {
                  no etcd are fast."
             ),
         };
-        let rest = if is_address_alone(finding) {
+        let rest = if self.is_address_alone() {
             format!("Probed directly, none of the {of} instances is slow.")
         } else {
             format!("{slow} of {of} instances are slow.")
@@ -68,16 +103,12 @@ impl Words for Slow {
         phrases::capital(text)
     }
 
-    fn impact(&self, finding: &Finding) -> String {
-        if !matches!(finding.evidence, Evidence::Slow { .. }) {
-            return "Requests to the slow endpoint wait; if all instances are slow, the whole API does.".into();
-        }
-        let all = matches!(&finding.evidence, Evidence::Slow { slow, of, .. } if slow >= of);
-        if all {
+    fn impact(&self, _: &Finding) -> String {
+        if self.slow >= self.of {
             "Every request to the API is slow: kubectl, deploys, controllers; leases may be lost. Running pods keep \
              running."
                 .into()
-        } else if is_address_alone(finding) {
+        } else if self.is_address_alone() {
             "Requests through the API VIP are slow, though the apiservers behind it are fast. Running pods keep \
              running."
                 .into()
@@ -86,51 +117,45 @@ impl Words for Slow {
         }
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "special words for some cases, a general sentence for all others"
-    )]
-    fn likely_cause(&self, finding: &Finding) -> String {
-        let text = match &finding.evidence {
-            Evidence::Slow { dominating: Some(Phase::Resolve), .. } => "Name resolution on the vedette host.",
-            Evidence::Slow { dominating: Some(Phase::Dial), .. } if is_address_alone(finding) => {
+    fn likely_cause(&self, _: &Finding) -> String {
+        let text = match (self.traffic, self.dominating) {
+            (_, Some(Phase::Resolve)) => "Name resolution on the vedette host.",
+            (_, Some(Phase::Dial)) if self.is_address_alone() => {
                 "The load balancer or the network to it: its accept queue is full (too many connections), or the \
                  link loses packets. The instances are not at fault."
             }
-            Evidence::Slow { dominating: Some(Phase::Tls), .. } if is_address_alone(finding) => {
+            (_, Some(Phase::Tls)) if self.is_address_alone() => {
                 "The load balancer: it lacks CPU, or it waits for a backend before it passes the handshake on. The \
                  instances are not at fault; a backend that is not monitored here may be."
             }
-            Evidence::Slow { .. } if is_address_alone(finding) => {
+            _ if self.is_address_alone() => {
                 "The load balancer: it queues requests, or sends them to a backend that is not monitored here. The \
                  instances are not at fault."
             }
-            Evidence::Slow { traffic: Traffic::Ordinary | Traffic::Shed, .. } => {
+            (Traffic::Ordinary | Traffic::Shed, _) => {
                 "The server is overloaded by a client (many LIST or WATCH requests) and API Priority and Fairness \
                  queues non-exempt requests, or what authenticates them (webhook, OIDC) is slow."
             }
-            Evidence::Slow { traffic: Traffic::Health, dominating: Some(Phase::FirstByte | Phase::Body), .. } => {
+            (Traffic::Health, Some(Phase::FirstByte | Phase::Body)) => {
                 "etcd behind it, or the network to it: the readiness checks wait for it, and what needs no etcd does \
                  not."
             }
-            Evidence::Slow { dominating: Some(Phase::Dial), .. } => {
-                "The network to it (packet loss, a full link), or a full accept queue."
-            }
-            Evidence::Slow { dominating: Some(Phase::Tls), .. } => {
+            (_, Some(Phase::Dial)) => "The network to it (packet loss, a full link), or a full accept queue.",
+            (_, Some(Phase::Tls)) => {
                 "The host lacks CPU: handshakes are the first to wait, and many clients that reconnect at once cost \
                  most."
             }
-            Evidence::Slow { dominating: Some(Phase::FirstByte | Phase::Body), .. } => {
+            (_, Some(Phase::FirstByte | Phase::Body)) => {
                 "The server is overloaded (many LIST or WATCH calls, too little CPU or memory), or etcd behind it is \
                  slow."
             }
-            _ => "Overload of the server, its host, or the network.",
+            (_, Some(Phase::Idle) | None) => LIKELY_CAUSE,
         };
         text.into()
     }
 
     fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
-        let Evidence::Slow { parts, .. } = &finding.evidence else { return Vec::new() };
+        let Self { parts, .. } = self;
         let slowest = parts.iter().max_by_key(|(_, total)| *total).map_or(&finding.subject, |(endpoint, _)| endpoint);
         vec![
             commands.phases(slowest),
@@ -139,12 +164,14 @@ impl Words for Slow {
             commands.logs(slowest, Program::Apiserver),
         ]
     }
-}
 
-/// Whether the API VIP is slow and no instance is.
-fn is_address_alone(finding: &Finding) -> bool {
-    let Evidence::Slow { parts, slow: 0, .. } = &finding.evidence else { return false };
-    parts.iter().all(|(endpoint, _)| matches!(endpoint, Subject::Vip(_)))
+    fn concerned(&self) -> Vec<Subject> {
+        self.parts.iter().map(|(part, _)| part).chain(&self.awaited).cloned().collect()
+    }
+
+    fn shown(&self) -> Vec<&Subject> {
+        self.parts.iter().map(|(part, _)| part).collect()
+    }
 }
 
 const fn phase_name(phase: Phase) -> &'static str {
@@ -162,6 +189,22 @@ const fn phase_name(phase: Phase) -> &'static str {
 const PROBES: u32 = 3;
 
 impl Rule for Slow {
+    fn description(&self) -> &'static Description {
+        &Description {
+            id: RuleId::F49,
+            name: "ApiSlow",
+            in_short: "slow",
+            title: "the API responds slowly",
+            impact: "Requests to the slow endpoint wait; if all instances are slow, the whole API does.",
+            likely_cause: LIKELY_CAUSE,
+            shows: Shows::Apiservers,
+        }
+    }
+
+    fn read(&self, stored: &Stored) -> Option<ReadBack> {
+        stored.kind::<Slowness>()
+    }
+
     fn explains(&self) -> &'static [Edge] {
         &[]
     }
@@ -187,6 +230,27 @@ impl Rule for Slow {
         };
         vec![(whole, verdict)]
     }
+
+    #[cfg(test)]
+    fn sample(&self) -> crate::samples::Sample {
+        use crate::samples::{Sample, api, lines};
+
+        Sample::of(
+            "prod-eu1",
+            Level::Warning,
+            Arc::new(Slowness {
+                parts: vec![(api("api-1"), Duration::from_millis(2340))],
+                total: Duration::from_millis(2340),
+                dominating: Some(Phase::FirstByte),
+                traffic: Traffic::All,
+                probes: 3,
+                awaited: Vec::new(),
+                slow: 1,
+                of: 2,
+            }),
+        )
+        .probes(vec![lines::api("apiserver/api-1", 1200, "HTTP 200"), lines::api("apiserver/api-2", 1100, "HTTP 200")])
+    }
 }
 
 /// What does not answer at all is not slow: F22 to F24 report that.
@@ -202,8 +266,8 @@ fn slow_track<'a>(context: &RuleContext<'a>, endpoint: &'a Subject) -> Option<(&
 
 /// Endpoints that were reported as slow and have not been fast since; one that is down counts as not fast.
 fn awaited(context: &RuleContext<'_>, whole: &Subject, endpoints: &[Subject]) -> Vec<Subject> {
-    let raised = context.raised_of(RuleId::F49, whole).map(|finding| &finding.evidence);
-    let Some(Evidence::Slow { parts, awaited, traffic, .. }) = raised else { return Vec::new() };
+    let raised = context.raised_of(RuleId::F49, whole).and_then(Finding::seen::<Slowness>);
+    let Some(Slowness { parts, awaited, traffic, .. }) = raised else { return Vec::new() };
     let told = |endpoint: &Subject| awaited.contains(endpoint) || parts.iter().any(|(slow, _)| slow == endpoint);
     let needs_ordinary = matches!(traffic, Traffic::Ordinary | Traffic::Shed);
     endpoints
@@ -249,7 +313,7 @@ fn found(
         since: since.wall,
         hold: if all { policy.single_instance_for } else { policy.redundancy_loss_for },
         path_unproven: false,
-        evidence: Evidence::Slow {
+        evidence: Arc::new(Slowness {
             total: worst.map(|(_, (total, _))| *total).unwrap_or_default(),
             dominating,
             traffic,
@@ -258,7 +322,7 @@ fn found(
             slow: slow_instances,
             of: instances.len(),
             parts: parts.into_iter().map(|(endpoint, (total, _))| (endpoint, total)).collect(),
-        },
+        }),
     })
 }
 
@@ -282,7 +346,7 @@ fn traffic(context: &RuleContext<'_>, endpoint: &Subject, dominating: Option<Pha
     }
 }
 
-fn phases(context: &RuleContext<'_>, endpoint: &Subject, aspect: Aspect) -> (std::time::Duration, Option<Phase>) {
+fn phases(context: &RuleContext<'_>, endpoint: &Subject, aspect: Aspect) -> (Duration, Option<Phase>) {
     let probe = match aspect {
         Aspect::Ordinary => Probe::reused(endpoint.clone(), ProbeKind::Version),
         Aspect::Answer
@@ -316,4 +380,21 @@ fn brisk(context: &RuleContext<'_>, endpoints: &[Subject], awaited: &[Subject]) 
             .filter_map(|(_, track)| track.brisk())
     });
     all_good(runs).unwrap_or(Verdict::Unknown(Why::Unclear))
+}
+
+/// Which of the probes at an endpoint are slow: the fast ones beside them show where the time goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Traffic {
+    /// All of them, or too little is known.
+    #[default]
+    All,
+    /// Ordinary requests; exempt health checks are quick.
+    Ordinary,
+    /// Ordinary requests are refused for overload (429); exempt health checks are answered.
+    Shed,
+    /// New connections, before anything is asked; requests over an open one are quick.
+    Connecting,
+    /// Health checks, which ask etcd; ordinary requests that need no etcd are quick.
+    Health,
 }

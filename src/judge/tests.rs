@@ -21,6 +21,7 @@ mod partial;
 mod quota;
 mod redundancy;
 mod slow;
+mod stored;
 mod untrusted;
 mod vantage;
 

@@ -4,19 +4,26 @@
 //! ended is reported by F26. Evaluated whether or not a credential is used, because clients that trust the same CA fail
 //! either way.
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::addresses::Addresses;
 use crate::model::certificate::Distrust;
+use crate::model::certificate_evidence::CertificateEvidence;
+use crate::model::finding::{Evidence, Kind};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::{Name, Subject};
-use crate::model::verdict::{Anchor, Evidence, Finding, Untrusted, Verdict, Why};
+use crate::model::verdict::{Anchor, Finding, Untrusted, Verdict, Why};
 use crate::observe::probe_runs::Run;
 use crate::observe::view::ServedSeen;
 
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, all_good};
+use super::description::{Description, Shows};
 use super::edges::Edge;
-use super::words::Words;
+use super::stored::{ReadBack, Stored};
 use super::{Rule, credential_rejected, phrases};
-use crate::model::addresses::Addresses;
 
 /// F27: what is served cannot be verified.
 pub struct ChainUntrusted;
@@ -26,15 +33,24 @@ const MAX_NAMES: usize = 8;
 /// Handshakes that must have been refused for the same reason.
 const HANDSHAKES: u32 = 2;
 
-impl Words for ChainUntrusted {
-    fn id(&self) -> RuleId {
-        RuleId::F27
-    }
+/// The likely cause where nothing more is known.
+const LIKELY_CAUSE: &str = "The CA was rotated, and the one configured here (credentials.ca, or that of the \
+    kubeconfig) is the old one; or something else answers at that address: another cluster, a proxy that opens TLS.";
 
-    fn title(&self) -> &'static str {
-        "served chain is not verified by the configured CA"
-    }
+/// Chains that the configured CAs do not verify, all for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UntrustedChains {
+    /// Each endpoint with what it serves.
+    pub parts: Vec<Untrusted>,
+    /// The CAs that are configured.
+    pub trusted: Vec<Anchor>,
+}
 
+impl Kind for UntrustedChains {
+    const TAG: &'static str = "untrusted";
+}
+
+impl Evidence for UntrustedChains {
     fn headline(&self, finding: &Finding) -> String {
         let whose =
             etcd(finding).map_or_else(String::new, |etcd| format!("etcd {}: ", phrases::fit(etcd.as_str(), 11)));
@@ -49,9 +65,7 @@ impl Words for ChainUntrusted {
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
-        let Evidence::Untrusted { parts, trusted, .. } = &finding.evidence else {
-            return "A served chain is not verified by the configured CA.".into();
-        };
+        let Self { parts, trusted, .. } = self;
         let each: Vec<String> = parts
             .iter()
             .map(|part| {
@@ -116,11 +130,7 @@ impl Words for ChainUntrusted {
 
     fn likely_cause(&self, finding: &Finding) -> String {
         match reason(finding) {
-            Distrust::UnknownAuthority => {
-                "The CA was rotated, and the one configured here (credentials.ca, or that of the kubeconfig) is the \
-                 old \
-                 one; or something else answers at that address: another cluster, a proxy that opens TLS."
-            }
+            Distrust::UnknownAuthority => LIKELY_CAUSE,
             Distrust::WrongName => {
                 "The certificate was issued without this name or address (apiServer.certSANs of kubeadm), the address \
                  leads to another server, or tls_server_name is not set or wrong here."
@@ -140,7 +150,7 @@ impl Words for ChainUntrusted {
     }
 
     fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
-        let Evidence::Untrusted { parts, .. } = &finding.evidence else { return Vec::new() };
+        let Self { parts, .. } = self;
         let Some(first) = parts.first() else { return Vec::new() };
         let fields = "-subject -issuer -dates -ext subjectAltName,extendedKeyUsage";
         let mut next = vec![commands.served(&first.place, fields)];
@@ -154,6 +164,14 @@ impl Words for ChainUntrusted {
         }
         next.push(commands.check());
         next
+    }
+
+    fn concerned(&self) -> Vec<Subject> {
+        self.parts.iter().map(|part| part.place.clone()).collect()
+    }
+
+    fn certificates(&self) -> Option<CertificateEvidence<'_>> {
+        Some(CertificateEvidence::Untrusted { parts: &self.parts, trusted: &self.trusted })
     }
 }
 
@@ -170,6 +188,24 @@ fn short(known: &Anchor) -> String {
 }
 
 impl Rule for ChainUntrusted {
+    fn description(&self) -> &'static Description {
+        &Description {
+            id: RuleId::F27,
+            name: "ServingCertificateNotTrusted",
+            in_short: "not trusted",
+            title: "served chain is not verified by the configured CA",
+            impact: "Clients that verify as vedette does fail with an x509 error: kubectl, kubelets and controllers \
+                that trust the same CA reject it. vedette keeps probing, but sends no token or password to a server \
+                that is not trusted.",
+            likely_cause: LIKELY_CAUSE,
+            shows: Shows::Nothing,
+        }
+    }
+
+    fn read(&self, stored: &Stored) -> Option<ReadBack> {
+        stored.kind::<UntrustedChains>()
+    }
+
     fn explains(&self) -> &'static [Edge] {
         const EDGES: [Edge; 1] = [Edge::in_cluster(RuleId::F52)];
         &EDGES
@@ -213,6 +249,34 @@ impl Rule for ChainUntrusted {
         }
         verdicts
     }
+
+    #[cfg(test)]
+    fn sample(&self) -> crate::samples::Sample {
+        use crate::model::certificate::Fingerprint;
+        use crate::samples::{OPENED, Sample, api, lines, served};
+        use std::time::Duration;
+
+        Sample::of(
+            "prod-eu1/chain/unknown_authority",
+            Level::Warning,
+            Arc::new(UntrustedChains {
+                parts: ["api-1", "api-2"]
+                    .map(|name| Untrusted {
+                        place: api(name),
+                        expected: "10.0.0.11".into(),
+                        holder: "CN=kube-apiserver".into(),
+                        issuer: "CN=kubernetes".into(),
+                        names: vec!["kubernetes.default.svc".into(), "10.0.0.11".into()],
+                        not_before: OPENED.minus(Duration::from_secs(3600)),
+                        fingerprint: Fingerprint([0x5b; 32]),
+                    })
+                    .into(),
+                trusted: vec![Anchor { holder: "CN=kubernetes".into(), fingerprint: Fingerprint([0x7d; 32]) }],
+            }),
+        )
+        .probes(vec![lines::api("apiserver/api-1", 1200, "HTTP 200"), lines::api("apiserver/api-2", 1100, "HTTP 200")])
+        .replaced(vec![served("apiserver/api-1", 0x5b, 0x6c), served("apiserver/api-2", 0x5b, 0x6d)])
+    }
 }
 
 fn judge_reason(context: &RuleContext<'_>, subject: &Subject, reason: Distrust, endpoints: &[Subject]) -> Verdict {
@@ -225,8 +289,8 @@ fn judge_reason(context: &RuleContext<'_>, subject: &Subject, reason: Distrust, 
             Some((*endpoint, *seen, run, is_latest))
         })
         .collect();
-    let raised = context.raised_of(RuleId::F27, subject).map(|finding| &finding.evidence);
-    let known: &[Untrusted] = if let Some(Evidence::Untrusted { parts, .. }) = raised { parts } else { &[] };
+    let raised = context.raised_of(RuleId::F27, subject).and_then(Finding::seen::<UntrustedChains>);
+    let known: &[Untrusted] = raised.map_or(&[], |raised| &raised.parts);
     let Some(since) = refused.iter().map(|(_, _, run, _)| run.first).min_by_key(|first| first.mono) else {
         return trusted(context, reason, endpoints, known);
     };
@@ -245,7 +309,7 @@ fn judge_reason(context: &RuleContext<'_>, subject: &Subject, reason: Distrust, 
         since: since.wall,
         hold: context.policy().redundancy_loss_for,
         path_unproven: false,
-        evidence: Evidence::Untrusted {
+        evidence: Arc::new(UntrustedChains {
             parts,
             trusted: first
                 .served
@@ -253,7 +317,7 @@ fn judge_reason(context: &RuleContext<'_>, subject: &Subject, reason: Distrust, 
                 .iter()
                 .map(|known| Anchor { holder: known.subject.clone(), fingerprint: known.fingerprint })
                 .collect(),
-        },
+        }),
     })
 }
 

@@ -1,42 +1,61 @@
 //! F23: the address clients use is down while instances are ready.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::model::addresses::Addresses;
+use crate::model::finding::{Evidence, Kind};
 use crate::model::phase::Cause;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding, Symptom, Verdict, Why};
+use crate::model::verdict::{Finding, Symptom, Verdict, Why};
 use crate::observe::probe_runs::ProbeRuns;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, SubjectState, is_down};
+use super::description::{Description, Shows};
 use super::edges::Edge;
-use super::words::Words;
+use super::stored::{ReadBack, Stored};
 use super::{Rule, not_an_apiserver, phrases};
-use crate::model::addresses::Addresses;
 
 /// F23: the API VIP gives no answer, yet an instance asked directly is ready.
 pub struct VipDead;
 
-impl Words for VipDead {
-    fn id(&self) -> RuleId {
-        RuleId::F23
-    }
+/// What stops working, whatever was seen.
+const IMPACT: &str = "Every client of this address has lost the API: kubectl, kubelets, controllers, deploys. The \
+    apiservers respond when addressed directly (kubectl --server=https://HOST:PORT). Running pods keep running and \
+    serving.";
 
-    fn title(&self) -> &'static str {
-        "API VIP down, apiservers healthy"
-    }
+/// The likely cause while nothing else is known.
+const LIKELY_CAUSE: &str = "The load balancer, or the host that owns the VIP.";
 
+/// The API VIP is down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vip {
+    /// What it does.
+    pub symptom: Symptom,
+    /// Instances that are ready when asked directly.
+    pub ready: Vec<Subject>,
+    /// Whether a connection opened earlier still answers.
+    #[serde(default)]
+    pub reused_answers: bool,
+}
+
+impl Kind for Vip {
+    const TAG: &'static str = "vip";
+}
+
+impl Evidence for Vip {
     fn headline(&self, _: &Finding) -> String {
         "API VIP down".into()
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let place = phrases::address(&finding.subject, addresses);
-        let Evidence::Vip { symptom, ready, reused_answers } = &finding.evidence else {
-            return format!("The API VIP {place} is down.");
-        };
+        let Self { symptom, ready, reused_answers } = self;
         let ready: Vec<String> = ready.iter().map(|instance| phrases::place(instance, addresses)).collect();
         let verb = if ready.len() == 1 { "is" } else { "are" };
         format!(
@@ -48,58 +67,53 @@ impl Words for VipDead {
     }
 
     fn impact(&self, _: &Finding) -> String {
-        "Every client of this address has lost the API: kubectl, kubelets, controllers, deploys. The apiservers \
-         respond when addressed directly (kubectl --server=https://HOST:PORT). Running pods keep running and serving."
-            .into()
+        IMPACT.into()
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "special words for some cases, a general sentence for all others"
-    )]
-    fn likely_cause(&self, finding: &Finding) -> String {
-        let text = match &finding.evidence {
-            Evidence::Vip { symptom: Symptom::Silent(unseen), .. } if unseen.cause == Cause::Refused => {
+    fn likely_cause(&self, _: &Finding) -> String {
+        let text = match &self.symptom {
+            Symptom::Silent(unseen) if unseen.cause == Cause::Refused => {
                 "The host that owns the VIP is up but its load balancer (haproxy, kube-vip, nginx) is not running."
             }
-            Evidence::Vip { symptom: Symptom::Silent(unseen), .. } if unseen.cause == Cause::Timeout => {
+            Symptom::Silent(unseen) if unseen.cause == Cause::Timeout => {
                 "No host owns the VIP (keepalived, kube-vip, cloud load balancer), or the host that owns it hangs."
             }
-            Evidence::Vip { symptom: Symptom::Silent(_), .. } => {
+            Symptom::Silent(_) => {
                 "The load balancer accepts and drops connections: it sees no healthy backend, or its own TLS or \
                  proxy set-up is broken."
             }
-            Evidence::Vip { symptom: Symptom::Status(_), .. } => {
+            Symptom::Status(_) => {
                 "The load balancer answers by itself: it sees no healthy backend. Check its health checks first."
             }
-            Evidence::Vip { symptom: Symptom::Foreign { .. }, .. } => not_an_apiserver::CAUSE,
-            _ => "The load balancer, or the host that owns the VIP.",
+            Symptom::Foreign { .. } => not_an_apiserver::CAUSE,
+            Symptom::NotReady(_) => LIKELY_CAUSE,
         };
         text.into()
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "special words for some cases, a general sentence for all others"
-    )]
     fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
-        let address = phrases::address(&finding.subject, commands.addresses());
+        let address = phrases::address(&finding.subject, commands.addresses);
         let vip = phrases::host(&address);
-        let is_foreign = matches!(&finding.evidence, Evidence::Vip { symptom: Symptom::Foreign { .. }, .. });
+        let is_foreign = matches!(self.symptom, Symptom::Foreign { .. });
         let mut next = if is_foreign {
             commands.who_answers(&finding.subject).to_vec()
         } else {
             vec![commands.readyz(&finding.subject)]
         };
-        let ready: &[Subject] = match &finding.evidence {
-            Evidence::Vip { ready, .. } => ready,
-            _ => &[],
-        };
+        let ready = &self.ready;
         next.extend(ready.first().map(|instance| commands.nodes(instance)));
         let holders = ready.iter().take(if is_foreign { 1 } else { 2 });
         next.extend(holders.map(|instance| commands.address_held(instance, vip).note("does it hold the address?")));
         next.extend(ready.first().and_then(|instance| commands.balancer(instance)));
         next
+    }
+
+    fn is_outage(&self) -> bool {
+        true
+    }
+
+    fn may_be_lost_site(&self) -> bool {
+        true
     }
 }
 
@@ -109,6 +123,22 @@ impl Words for VipDead {
 const PARTLY_FAILING: Duration = Duration::from_secs(30);
 
 impl Rule for VipDead {
+    fn description(&self) -> &'static Description {
+        &Description {
+            id: RuleId::F23,
+            name: "ApiVipDown",
+            in_short: "API VIP down",
+            title: "API VIP down, apiservers healthy",
+            impact: IMPACT,
+            likely_cause: LIKELY_CAUSE,
+            shows: Shows::Apiservers,
+        }
+    }
+
+    fn read(&self, stored: &Stored) -> Option<ReadBack> {
+        stored.kind::<Vip>()
+    }
+
     fn explains(&self) -> &'static [Edge] {
         // It failed in part before it failed entirely.
         const EDGES: [Edge; 1] = [Edge::at_subject(RuleId::F22)];
@@ -122,6 +152,26 @@ impl Rule for VipDead {
         }
         let vip = Subject::Vip(name.clone());
         vec![(vip.clone(), judge_vip(context, vip, cluster.vip_fails_over))]
+    }
+
+    #[cfg(test)]
+    fn sample(&self) -> crate::samples::Sample {
+        use crate::samples::{MUTE, Sample, api, lines};
+
+        Sample::of(
+            "prod-eu1/vip",
+            Level::Critical,
+            Arc::new(Vip {
+                symptom: Symptom::Silent(MUTE),
+                ready: vec![api("api-1"), api("api-2")],
+                reused_answers: false,
+            }),
+        )
+        .probes(vec![
+            lines::api("apiserver/api-1", 1200, "HTTP 200"),
+            lines::api("apiserver/api-2", 1100, "HTTP 200"),
+            lines::no_api("vip", MUTE),
+        ])
     }
 }
 
@@ -155,11 +205,11 @@ fn judge_vip(context: &RuleContext<'_>, vip: Subject, fails_over: bool) -> Verdi
     }
     Verdict::Bad(Finding {
         rule: RuleId::F23,
-        evidence: Evidence::Vip {
+        evidence: Arc::new(Vip {
             symptom: bad.symptom.clone(),
             ready: freshly_ready,
             reused_answers: context.reused_answers(&vip, bad.run.first),
-        },
+        }),
         subject: vip,
         level: Level::Critical,
         since: bad.run.first.wall,

@@ -7,9 +7,11 @@
 pub mod addresses;
 pub mod byte_size;
 pub mod certificate;
+pub mod certificate_evidence;
 pub mod certificate_files;
+pub mod command;
+mod command_id;
 pub mod completeness;
-mod concerned;
 pub mod cost;
 pub mod delivery;
 pub mod digest;
@@ -17,6 +19,7 @@ pub mod error_chain;
 pub mod etcd;
 pub mod exchange;
 pub mod file_fault;
+pub mod finding;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod flow_control;
@@ -42,8 +45,6 @@ pub mod recurrence;
 pub mod reload;
 pub mod replacement;
 pub mod rule;
-#[cfg(test)]
-pub(crate) mod samples;
 pub mod silence;
 pub mod snapshot;
 pub mod subject;

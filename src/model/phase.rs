@@ -240,6 +240,12 @@ impl Unseen {
     pub const fn is_unresolved(self) -> bool {
         matches!(self.phase, Phase::Resolve)
     }
+
+    /// Whether nothing came back at all: no answer, and no refusal.
+    #[must_use]
+    pub const fn is_silence(self) -> bool {
+        matches!(self.cause, Cause::Timeout | Cause::Unreachable)
+    }
 }
 
 impl fmt::Display for Unseen {

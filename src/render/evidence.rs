@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use crate::judge::{phrases, words};
+use crate::judge::phrases;
+use crate::judge::words::{self, Shows};
+use crate::model::certificate_evidence::CertificateEvidence;
 use crate::model::message::{Message, ProbeLine};
 use crate::model::phase::Phases;
 use crate::model::probe::ProbeKind;
-use crate::model::rule::RuleId;
 use crate::model::time::UnixTime;
-use crate::model::verdict::{Anchor, Evidence, Finding, Untrusted};
+use crate::model::verdict::{Anchor, Finding, Untrusted};
 
 use super::document::{Block, ProbeRow, Section};
 use super::harmless::{LONGEST, line};
@@ -45,27 +46,13 @@ pub(super) fn probes(message: &Message, root: &Finding) -> Option<Section> {
 /// nothing about a certificate.
 fn concerns(root: &Finding, seen: &ProbeLine) -> bool {
     let of_etcd = seen.probe.subject.component() == "etcd";
-    match root.rule {
-        RuleId::F01
-        | RuleId::F02
-        | RuleId::F03
-        | RuleId::F05
-        | RuleId::F08
-        | RuleId::F09
-        | RuleId::F10
-        | RuleId::F57 => of_etcd,
-        RuleId::F22
-        | RuleId::F23
-        | RuleId::F24
-        | RuleId::F49
-        | RuleId::F50
-        | RuleId::F56
-        | RuleId::F58
-        | RuleId::F59 => !of_etcd || !seen.is_good(),
-        RuleId::F26 | RuleId::F27 | RuleId::F51 | RuleId::F54 => false,
-        RuleId::F28 => seen.probe.kind == ProbeKind::Files,
-        RuleId::F53 => !seen.is_good(),
-        RuleId::F04 | RuleId::F25 | RuleId::F52 | RuleId::F55 | RuleId::F60 => true,
+    match words::of(root.rule).shows {
+        Shows::All => true,
+        Shows::Etcd => of_etcd,
+        Shows::Apiservers => !of_etcd || !seen.is_good(),
+        Shows::Failed => !seen.is_good(),
+        Shows::Files => seen.probe.kind == ProbeKind::Files,
+        Shows::Nothing => false,
     }
 }
 
@@ -126,38 +113,32 @@ fn short(spent: Duration) -> String {
 
 /// Everything about the certificate that an incident is about.
 pub(super) fn certificate(message: &Message, root: &Finding) -> Option<Section> {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "all other evidence is about no certificate")]
-    let (fingerprint, holder, issuer, not_after, places, stored, more) = match &root.evidence {
-        Evidence::Expiry { fingerprint, holder, issuer, not_after, places, stored, .. } => {
-            (fingerprint, holder, issuer, not_after, places.as_slice(), stored, 0)
-        }
-        Evidence::Stored { fingerprint, holder, issuer, not_after, paths, more, .. } => {
-            (fingerprint, holder, issuer, not_after, &[][..], paths, *more)
-        }
-        Evidence::Stale { served, stored, path, served_ends, stored_ends, .. } => {
+    let (ending, places, stored, more) = match root.evidence.certificates()? {
+        CertificateEvidence::Served { ending, places, files, .. } => (ending, places, files, 0),
+        CertificateEvidence::Filed { ending, files, more, .. } => (ending, &[][..], files, more),
+        CertificateEvidence::Outdated { served, served_ends, stored, stored_ends, file } => {
             let facts = vec![
-                ("Served", format!("{served}, expires {}", moment(*served_ends, message.composed))),
-                ("On disk", format!("{stored}, expires {}", moment(*stored_ends, message.composed))),
-                ("File", line(path, LONGEST)),
+                ("Served", format!("{served}, expires {}", moment(served_ends, message.composed))),
+                ("On disk", format!("{stored}, expires {}", moment(stored_ends, message.composed))),
+                ("File", line(file, LONGEST)),
             ];
             return Some(Section { title: "The two certificates", blocks: vec![Block::Facts(facts)] });
         }
-        Evidence::Untrusted { parts, trusted } => {
+        CertificateEvidence::Untrusted { parts, trusted } => {
             let facts = parts.iter().flat_map(|part| untrusted(message, part));
             let mut blocks = vec![Block::Facts(facts.collect())];
             let known = |known: &Anchor| line(&format!("{} ({})", known.holder, known.fingerprint), LONGEST);
             blocks.extend(listed("Trusted by the configuration:", trusted.iter().map(known).collect(), 0));
             return Some(Section { title: "The certificates", blocks });
         }
-        _ => return None,
     };
     let mut facts = vec![
-        ("Subject", line(holder, LONGEST)),
-        ("Issuer", line(issuer, LONGEST)),
-        ("Expires", moment(*not_after, message.composed)),
-        ("SHA-256", fingerprint.to_string()),
+        ("Subject", line(ending.holder, LONGEST)),
+        ("Issuer", line(ending.issuer, LONGEST)),
+        ("Expires", moment(ending.not_after, message.composed)),
+        ("SHA-256", ending.fingerprint.to_string()),
     ];
-    facts.extend(words::of(root.rule).renewed_by(root).map(|who| ("Renewed by", who.to_owned())));
+    facts.extend(root.renewed_by().map(|who| ("Renewed by", who.to_owned())));
     let mut blocks = vec![Block::Facts(facts)];
     let at: Vec<String> = places
         .iter()

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::judge::member_down::MemberSilent;
 use crate::model::certificate::{Certificate, Class, Fingerprint, Served, Trust};
 use crate::model::certificate_files::{FileFault, FilesReading, Item, ItemKind, Life, SourceReading, StoredFile};
 use crate::model::cost::Rate;
@@ -28,7 +29,8 @@ use crate::model::subject::{Name, Subject};
 use crate::model::tally::{Asked, Tally};
 use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::vantage::{OwnClock, ResolverAnswer};
-use crate::model::verdict::{Evidence, Finding};
+use crate::model::verdict::Finding;
+use crate::samples;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -208,7 +210,11 @@ pub(crate) fn finding(rule: RuleId, level: Level, about: &str) -> Finding {
         since: now().wall.minus(Duration::from_secs(90)),
         hold: Duration::ZERO,
         path_unproven: false,
-        evidence: Evidence::Silent { unseen: TIMEOUT, remaining: 2, of: 3 },
+        evidence: if rule == RuleId::F02 {
+            Arc::new(MemberSilent { unseen: TIMEOUT, remaining: 2, of: 3 })
+        } else {
+            samples::finding(rule).evidence
+        },
     }
 }
 

@@ -121,22 +121,19 @@ pub struct SilenceReport {
 /// The story of `incident` as of `now`.
 #[must_use]
 pub fn of(incident: &Incident, addresses: &Addresses, now: UnixTime) -> IncidentReport {
-    let entry = |finding: &crate::model::verdict::Finding, over: Option<UnixTime>| {
-        let words = words::of(finding.rule);
-        FindingEntry {
-            rule: finding.rule.to_string(),
-            subject: finding.subject.to_string(),
-            severity: finding.level.to_string(),
-            title: line(&words.headline(finding), LONGEST),
-            evidence: line(&words.what(finding, addresses), LONGEST),
-            items: words
-                .listed(finding, addresses)
-                .map(|(_, items)| items.iter().map(|item| line(item, LONGEST)).collect())
-                .unwrap_or_default(),
-            likely_cause: line(&words.likely_cause(finding), LONGEST),
-            since: finding.since.to_string(),
-            until: over.map(|at| at.to_string()),
-        }
+    let entry = |finding: &crate::model::verdict::Finding, over: Option<UnixTime>| FindingEntry {
+        rule: finding.rule.to_string(),
+        subject: finding.subject.to_string(),
+        severity: finding.level.to_string(),
+        title: line(&finding.headline(), LONGEST),
+        evidence: line(&finding.what(addresses), LONGEST),
+        items: finding
+            .listed(addresses)
+            .map(|(_, items)| items.iter().map(|item| line(item, LONGEST)).collect())
+            .unwrap_or_default(),
+        likely_cause: line(&finding.likely_cause(), LONGEST),
+        since: finding.since.to_string(),
+        until: over.map(|at| at.to_string()),
     };
     let ended = |key| {
         let part = incident.parts.iter().find(|part| part.finding.key() == key);

@@ -6,7 +6,7 @@
 
 use crate::judge::commands::Commands;
 use crate::judge::phrases;
-use crate::judge::words::{self, Words};
+use crate::judge::words;
 use crate::model::delivery::Attempt;
 use crate::model::incident::Part;
 use crate::model::message::{Caveat, Message};
@@ -40,16 +40,15 @@ pub fn document(attempt: &Attempt) -> Document {
     let message = &attempt.message;
     let is_over = is_over(message);
     let root = latest(&message.incident, message.incident.root());
-    let words = words::of(root.rule);
 
     let is_silent = !is_over && unreachable_site::is_silent(message, root);
 
     let mut sections = vec![opening(message, is_silent)];
     if message.reason != MessageReason::Resolved {
         let title = if is_over { "What it meant" } else { "Impact" };
-        let impact = if is_silent { unreachable_site::IMPACT.to_owned() } else { words.impact(root) };
+        let impact = if is_silent { unreachable_site::IMPACT.to_owned() } else { root.impact() };
         sections.push(Section::of(title, text(&impact)));
-        sections.push(Section::of("Likely cause", text(&words.likely_cause(root))));
+        sections.push(Section::of("Likely cause", text(&root.likely_cause())));
     }
     if !is_over {
         sections.extend(next(message, root, is_silent));
@@ -70,7 +69,7 @@ pub fn document(attempt: &Attempt) -> Document {
         badge: badge(message),
         place: incident_place(message),
         heading: subject_line::base(message),
-        preheader: line(&preheader(message, root, words), PREHEADER),
+        preheader: line(&preheader(message, root), PREHEADER),
         sections,
     };
     local::document(document, message.time_zone.as_ref())
@@ -79,7 +78,7 @@ pub fn document(attempt: &Attempt) -> Document {
 /// What, since when, still true or not.
 fn opening(message: &Message, is_silent: bool) -> Section {
     let incident = &message.incident;
-    let what = |finding: &Finding| line(&words::of(finding.rule).what(finding, &message.addresses), LONGEST);
+    let what = |finding: &Finding| line(&finding.what(&message.addresses), LONGEST);
     let headline = latest(incident, &incident.headline);
 
     let mut blocks: Vec<Block> = lead(message).into_iter().map(|lead| Block::Strong(line(&lead, LONGEST))).collect();
@@ -117,13 +116,12 @@ fn opening(message: &Message, is_silent: bool) -> Section {
 
 /// The text of a finding: a sentence, or an introduction and a list.
 fn described(message: &Message, finding: &Finding) -> (String, Option<Block>) {
-    let words = words::of(finding.rule);
-    match words.listed(finding, &message.addresses) {
+    match finding.listed(&message.addresses) {
         Some((introduction, items)) => {
             let items = items.iter().map(|item| line(item, LONGEST)).collect();
             (line(&introduction, LONGEST), Some(Block::Items(items)))
         }
-        None => (line(&words.what(finding, &message.addresses), LONGEST), None),
+        None => (line(&finding.what(&message.addresses), LONGEST), None),
     }
 }
 
@@ -135,7 +133,7 @@ fn lead(message: &Message) -> Option<String> {
         MessageReason::First => return None,
         MessageReason::Escalated => format!("Escalated to {}.", level_word(message.level)),
         MessageReason::CauseFound => {
-            format!("Root cause found: {}.", words::of(incident.root().rule).title())
+            format!("Root cause found: {}.", words::of(incident.root().rule).title)
         }
         MessageReason::Repeated => {
             format!("Still ongoing after {}.", phrases::lasting(message.composed.since(incident.opened)))
@@ -156,7 +154,7 @@ fn lead(message: &Message) -> Option<String> {
 const PREHEADER: usize = 160;
 
 /// What the list of mails is to show beside the subject: what was seen, and what it means.
-fn preheader(message: &Message, root: &Finding, words: &dyn Words) -> String {
+fn preheader(message: &Message, root: &Finding) -> String {
     let incident = &message.incident;
     let headline = latest(incident, &incident.headline);
     match message.reason {
@@ -168,8 +166,8 @@ fn preheader(message: &Message, root: &Finding, words: &dyn Words) -> String {
         | MessageReason::CauseFound
         | MessageReason::Repeated
         | MessageReason::Remains => {
-            let what = words::of(headline.rule).what(headline, &message.addresses);
-            format!("{what} {}", words.impact(root))
+            let what = headline.what(&message.addresses);
+            format!("{what} {}", root.impact())
         }
     }
 }
@@ -252,7 +250,7 @@ fn lines<'a>(parts: impl Iterator<Item = &'a Part>) -> Vec<String> {
         .map(|part| {
             let finding = &part.finding;
             let state = part.over.map_or_else(|| "ongoing".to_owned(), |over| format!("resolved at {over}"));
-            let headline = words::of(finding.rule).headline(finding);
+            let headline = finding.headline();
             line(&format!("{}: {headline}; since {}, {state}", finding.rule, finding.since), LONGEST)
         })
         .collect();
@@ -268,7 +266,7 @@ fn about(attempt: &Attempt) -> Section {
     let incident = &message.incident;
     let rule = latest(incident, incident.root()).rule;
     let mut facts = vec![
-        ("Rule", format!("{rule} {}", words::of(rule).title())),
+        ("Rule", format!("{rule} {}", words::of(rule).title)),
         ("Details", line(&format!("vedette incidents {} (on {})", incident.id, message.vantage), LONGEST)),
     ];
     if let Some(cluster) = incident.cluster.as_ref().filter(|_| !is_over(message)) {

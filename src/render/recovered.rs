@@ -10,7 +10,7 @@ use crate::model::place::Place;
 use crate::model::replacement::Replacement;
 use crate::model::subject::Subject;
 use crate::model::time::UnixTime;
-use crate::model::verdict::{Evidence, Finding};
+use crate::model::verdict::Finding;
 
 use super::document::{Block, Section};
 use super::evidence::{listed, moment};
@@ -51,13 +51,8 @@ pub(super) fn recovered(message: &Message) -> Vec<String> {
 
 /// What a finding was about, as a person says it. What is not configured any more has not recovered.
 fn named(message: &Message, finding: &Finding) -> Vec<String> {
-    if let Evidence::Stored { paths, .. } = &finding.evidence
-        && let Some(path) = paths.first()
-    {
-        return vec![path.clone()];
-    }
-    if let Evidence::Unread { path, .. } = &finding.evidence {
-        return vec![path.clone()];
+    if let Some(path) = finding.evidence.file() {
+        return vec![path.to_owned()];
     }
     let is_configured = |subject: &Subject| !subject.is_endpoint() || message.addresses.contains_key(subject);
     let concerned = finding.concerned().into_iter().filter(is_configured);
@@ -90,7 +85,7 @@ fn certificate(message: &Message, root: &Finding, alike: &[&Replacement]) -> Vec
         ("SHA-256", new.fingerprint.short()),
     ];
     if !new.is_unchanged() {
-        let ending = match old_end(root, new.was) {
+        let ending = match root.evidence.certificates().and_then(|known| known.end_of(new.was)) {
             Some(at) if at <= message.composed => format!(", expired at {at}"),
             Some(at) => format!(", which {}", at.ending()),
             None => String::new(),
@@ -107,16 +102,4 @@ fn certificate(message: &Message, root: &Finding, alike: &[&Replacement]) -> Vec
     blocks.extend(listed("Served at:", shown(served), 0));
     blocks.extend(listed("On disk:", shown(files), 0));
     blocks
-}
-
-/// When the old certificate expires or did, as far as the finding knows.
-#[expect(clippy::wildcard_enum_match_arm, reason = "all other evidence knows no end")]
-fn old_end(root: &Finding, was: Fingerprint) -> Option<UnixTime> {
-    match &root.evidence {
-        Evidence::Expiry { fingerprint, not_after, .. } | Evidence::Stored { fingerprint, not_after, .. } => {
-            (*fingerprint == was).then_some(*not_after)
-        }
-        Evidence::Stale { served, served_ends, .. } => (*served == was).then_some(*served_ends),
-        _ => None,
-    }
 }

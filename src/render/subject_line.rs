@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use crate::judge::phrases;
-use crate::judge::words;
+use crate::judge::{phrases, words};
+use crate::model::certificate_evidence::Ending;
 use crate::model::incident::{Incident, Part};
 use crate::model::message::Message;
 use crate::model::reason::MessageReason;
 use crate::model::rule::{Level, RuleId};
 use crate::model::time::UnixTime;
-use crate::model::verdict::{Evidence, ExpiryThreshold, Finding};
+use crate::model::verdict::{ExpiryThreshold, Finding};
 
 use super::harmless;
 
@@ -79,7 +79,9 @@ fn beside(message: &Message) -> Vec<String> {
     rules.dedup();
     match rules.as_slice() {
         [] => Vec::new(),
-        [rule] => vec![format!("; also: {}", in_short(*rule)), format!("; also {rule}"), format!("; +{number}")],
+        [rule] => {
+            vec![format!("; also: {}", words::of(*rule).in_short), format!("; also {rule}"), format!("; +{number}")]
+        }
         _ => vec![format!("; also {number} others"), format!("; +{number}")],
     }
 }
@@ -88,7 +90,7 @@ fn beside(message: &Message) -> Vec<String> {
 #[must_use]
 pub fn base(message: &Message) -> String {
     let incident = &message.incident;
-    let headline = ascii(&words::of(incident.headline.rule).headline(&incident.headline));
+    let headline = ascii(&incident.headline.headline());
     let place = match &incident.cluster {
         Some(cluster) => cluster.as_str().to_owned(),
         None => ascii(&message.vantage),
@@ -125,9 +127,7 @@ fn status(message: &Message) -> String {
 /// How far a certificate is from its end, for incidents that are about one.
 fn ending(incident: &Incident, now: UnixTime) -> Option<String> {
     let latest = latest(incident, &incident.headline);
-    let (Evidence::Expiry { not_after, band, .. } | Evidence::Stored { not_after, band, .. }) = &latest.evidence else {
-        return None;
-    };
+    let Ending { not_after, band, .. } = latest.evidence.certificates()?.ending()?;
     Some(match band {
         ExpiryThreshold::Expired => "EXPIRED".into(),
         ExpiryThreshold::Notice | ExpiryThreshold::Warning | ExpiryThreshold::Urgent | ExpiryThreshold::Page => {
@@ -152,40 +152,7 @@ fn cause(message: &Message) -> Option<[String; 2]> {
     if cause.key() == message.incident.headline.key() || message.reason == MessageReason::Drill {
         return None;
     }
-    Some([in_short(cause.rule).to_owned(), cause.rule.as_str().to_owned()])
-}
-
-/// A cause in three words.
-const fn in_short(rule: RuleId) -> &'static str {
-    match rule {
-        RuleId::F01 => "etcd quorum lost",
-        RuleId::F02 => "etcd member down",
-        RuleId::F03 => "etcd partition",
-        RuleId::F04 => "vedette isolated",
-        RuleId::F05 => "etcd leader changes",
-        RuleId::F08 => "etcd quota",
-        RuleId::F09 => "etcd NOSPACE",
-        RuleId::F10 => "etcd corrupt",
-        RuleId::F22 => "apiserver down",
-        RuleId::F23 => "API VIP down",
-        RuleId::F24 => "all apiservers down",
-        RuleId::F25 => "etcd unreachable",
-        RuleId::F26 => "certificate",
-        RuleId::F27 => "not trusted",
-        RuleId::F28 => "credential or file",
-        RuleId::F49 => "slow",
-        RuleId::F50 => "not ready",
-        RuleId::F51 => "single point",
-        RuleId::F52 => "unauthorized",
-        RuleId::F53 => "monitoring gap",
-        RuleId::F54 => "not reloaded",
-        RuleId::F55 => "reference down",
-        RuleId::F56 => "ClientHello dropped",
-        RuleId::F57 => "not one etcd",
-        RuleId::F58 => "not an apiserver",
-        RuleId::F59 => "address dead",
-        RuleId::F60 => "proxy fails",
-    }
+    Some([words::of(cause.rule).in_short.to_owned(), cause.rule.as_str().to_owned()])
 }
 
 /// The word people filter by.

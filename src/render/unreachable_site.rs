@@ -6,11 +6,10 @@ use std::collections::BTreeSet;
 use crate::judge::commands::any_host;
 use crate::judge::phrases;
 use crate::model::message::{Message, ProbeLine};
-use crate::model::phase::{Cause, Phase};
+use crate::model::phase::Phase;
 use crate::model::probe::ProbeKind;
-use crate::model::rule::RuleId;
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding};
+use crate::model::verdict::Finding;
 
 use super::document::Command;
 
@@ -20,15 +19,10 @@ const ASKED: usize = 8;
 /// Whether apiservers and etcd were probed, and every deciding probe got neither an answer nor a refusal. Only for
 /// findings that a whole part of the cluster is down: the mail about a certificate is the same on an unreachable site.
 pub(super) fn is_silent(message: &Message, root: &Finding) -> bool {
-    let is_gone = if let Evidence::Quorum { answering, silent, .. } = &root.evidence {
-        answering.is_empty() && silent.iter().all(|(_, unseen)| is_silence(unseen.cause))
-    } else {
-        matches!(root.rule, RuleId::F23 | RuleId::F24)
-    };
     let deciding = || message.probes.iter().filter(|line| decides(line));
     let any = |of: fn(&Subject) -> bool| deciding().any(|line| of(&line.probe.subject));
     let Some(first) = deciding().map(|line| line.at).min() else { return false };
-    is_gone
+    root.evidence.may_be_lost_site()
         && any(Subject::is_apiserver)
         && any(Subject::is_etcd_member)
         && deciding().all(is_mute)
@@ -65,9 +59,5 @@ fn decides(line: &ProbeLine) -> bool {
 fn is_mute(line: &ProbeLine) -> bool {
     let Err(unseen) = line.outcome else { return false };
     let is_connect = unseen.phase == Phase::Dial || line.probe.kind == ProbeKind::EtcdStatus;
-    is_connect && is_silence(unseen.cause)
-}
-
-const fn is_silence(cause: Cause) -> bool {
-    matches!(cause, Cause::Timeout | Cause::Unreachable)
+    is_connect && unseen.is_silence()
 }

@@ -18,9 +18,9 @@ use crate::model::reason::MessageReason;
 use crate::model::recipient::{RefusedRecipient, Rejection};
 use crate::model::recurrence::Past;
 use crate::model::rule::RuleId;
-use crate::model::samples;
 use crate::model::silence::Silence;
 use crate::model::time::UnixTime;
+use crate::samples;
 
 const NOW: UnixTime = UnixTime::from_secs(1_772_334_840);
 

@@ -6,19 +6,21 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::closed_port::Reserved;
+use crate::daemon::NOBODY;
+use vedette::judge::api_down::AllBad;
 use vedette::model::exchange::Change;
 use vedette::model::incident::{Ending, Incident, IncidentId, Part, Told};
 use vedette::model::phase::{Cause, Phase, Unseen};
 use vedette::model::rule::{Level, RuleId};
 use vedette::model::time::UnixTime;
-use vedette::model::verdict::{Evidence, Finding, Symptom};
+use vedette::model::verdict::{Finding, Symptom};
 use vedette::store::Store;
-
-use crate::closed_port::Reserved;
-use crate::daemon::NOBODY;
 
 /// A folder with a configuration whose apiserver refuses.
 struct Home {
@@ -191,7 +193,7 @@ fn remember(path: &Path) {
         since: opened,
         hold: Duration::ZERO,
         path_unproven: false,
-        evidence: Evidence::AllBad { parts: vec![("prod/apiserver/api-1".parse().unwrap(), refused)] },
+        evidence: Arc::new(AllBad { parts: vec![("prod/apiserver/api-1".parse().unwrap(), refused)] }),
     };
     let at = opened.plus(Duration::from_secs(845));
     let incident = Incident {

@@ -1,7 +1,7 @@
 //! Who may import whom: the house of the architecture page, held by reading every source file.
 //!
 //! Looks at paths that begin at the crate's root (`crate::x`, groups included, and chains of `super` that climb to it).
-//! Comments and literals do not count, nor do files named `tests.rs`: tests may borrow specimens from any folder.
+//! Comments and literals do not count, nor do tests and their fixtures, which may borrow specimens from any folder.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -130,14 +130,15 @@ fn allowed(folder: &str) -> Option<&'static [&'static str]> {
     MAY_IMPORT.iter().find(|(known, _)| *known == folder).map(|(_, allowed)| *allowed)
 }
 
-/// The module path of a file; `None` for the crate's roots and for tests.
+/// The module path of a file; `None` for the crate's roots, which anybody may use, and for tests.
 fn module(file: &str) -> Option<Vec<String>> {
     let path = file.strip_prefix("src/")?.strip_suffix(".rs")?;
     let mut parts: Vec<String> = path.split('/').map(str::to_owned).collect();
     if parts.last().is_some_and(|last| last == "mod") {
         parts.pop();
     }
-    let is_free = matches!(path, "lib" | "main") || path.ends_with("/tests");
+    let is_of_tests = path.split('/').any(|part| matches!(part, "tests" | "fixture"));
+    let is_free = is_of_tests || matches!(path, "lib" | "main" | "catalogue" | "samples");
     (!is_free).then_some(parts)
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{at, finding};
 use crate::alert::group::{Incidents, Notification};
 use crate::alert::relations::{Near, Relations, RuleScope};
+use crate::judge::expiry::ServedExpiry;
 use crate::model::incident::{IncidentId, Said};
 use crate::model::policy::Policy;
 use crate::model::reason::MessageReason::{
@@ -12,8 +12,10 @@ use crate::model::reason::MessageReason::{
 };
 use crate::model::rule::Level::{self, Critical, Info, Warning};
 use crate::model::rule::RuleId::{self, F01, F02, F04, F09, F22, F24, F26};
-use crate::model::samples;
-use crate::model::verdict::{Evidence, ExpiryThreshold, Finding, FindingKey};
+use crate::model::verdict::{ExpiryThreshold, Finding, FindingKey};
+use crate::samples;
+
+use super::{at, finding};
 
 /// As the rules have it, in short.
 fn explains(cause: &Finding, effect: &Finding) -> bool {
@@ -354,9 +356,7 @@ fn what_follows_and_grows_as_grave_as_its_cause_is_not_said() {
 
 fn certificate(subject: &str, band: ExpiryThreshold) -> Finding {
     let mut finding = Finding { subject: samples::subject(subject), ..finding(F26, Warning, 0) };
-    if let Evidence::Expiry { band: known, .. } = &mut finding.evidence {
-        *known = band;
-    }
+    samples::change(&mut finding, |expiry: &mut ServedExpiry| expiry.band = band);
     finding
 }
 

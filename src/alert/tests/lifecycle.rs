@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{at, finding};
 use crate::alert::lifecycle::{Lifecycle, Step};
 use crate::alert::relations::{Near, RuleScope};
+use crate::judge::expiry::ServedExpiry;
 use crate::model::incident::{Alarm, Stage};
 use crate::model::policy::Policy;
 use crate::model::rule::{Level, RuleId};
-use crate::model::samples;
-use crate::model::verdict::{Evidence, ExpiryThreshold, Finding, FindingKey, Verdict, Why};
+use crate::model::verdict::{ExpiryThreshold, Finding, FindingKey, Verdict, Why};
+use crate::samples;
+
+use super::{at, finding};
 
 fn held(hold: u64) -> Finding {
     finding(RuleId::F22, Level::Warning, hold)
@@ -162,9 +164,7 @@ fn a_finding_that_grows_louder_or_enters_a_later_threshold_has_worsened() {
     let mut lifecycle = Lifecycle::default();
     let certificate = |band: ExpiryThreshold| {
         let mut finding = finding(RuleId::F26, Level::Warning, 0);
-        if let Evidence::Expiry { band: known, .. } = &mut finding.evidence {
-            *known = band;
-        }
+        samples::change(&mut finding, |expiry: &mut ServedExpiry| expiry.band = band);
         finding
     };
     let steps = [ExpiryThreshold::Warning, ExpiryThreshold::Warning, ExpiryThreshold::Urgent, ExpiryThreshold::Warning]

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::at;
 use crate::alert::outbox::{Outbox, Settlement, UnsentKey};
 use crate::model::delivery::{DeliveryFailure, DeliveryResult, FailureClass, Progress, Unsent};
 use crate::model::incident::IncidentId;
@@ -14,8 +13,10 @@ use crate::model::outlet::Outlet;
 use crate::model::policy::Policy;
 use crate::model::reason::MessageReason::{self, Escalated, First, Repeated, Resolved};
 use crate::model::rule::{Level, RuleId};
-use crate::model::samples;
 use crate::model::time::Mono;
+use crate::samples;
+
+use super::at;
 
 const OPS: &str = "ops@example.org";
 const BOSS: &str = "boss@example.org";

@@ -10,10 +10,10 @@ use crate::model::incident::Incident;
 use crate::model::outlet::Outlet;
 use crate::model::reason::MessageReason;
 use crate::model::rule::{Level, RuleId};
-use crate::model::samples;
 use crate::model::silence::Silence;
 use crate::model::time::UnixTime;
 use crate::model::verdict::Finding;
+use crate::samples;
 
 const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 
-use super::{at, finding};
 use crate::alert::group::Incidents;
 use crate::alert::index::WALKED;
 use crate::alert::lifecycle::Lifecycle;
@@ -16,8 +15,10 @@ use crate::model::policy::Policy;
 use crate::model::reason::MessageReason;
 use crate::model::rule::Level;
 use crate::model::rule::RuleId::{F22, F24, F26};
-use crate::model::samples;
 use crate::model::verdict::{Finding, FindingKey, Verdict};
+use crate::samples;
+
+use super::{at, finding};
 
 thread_local! {
     static ASKED: Cell<u64> = const { Cell::new(0) };

@@ -24,7 +24,7 @@ impl Commands<'_> {
 
     /// When the certificates of the host of `subject` expire.
     pub(in crate::judge) fn expirations(&self, subject: &Subject) -> Command {
-        let line = match self.layout.map(|layout| layout.expirations) {
+        let line = match self.layout().map(|layout| layout.expirations) {
             Some(Some(call)) => self.on(&self.host(subject), &format!("{}{call}", self.sudo())),
             Some(None) => "oc get clusteroperators kube-apiserver etcd".to_owned(),
             None => format!("talosctl -n {} get certsans", self.host(subject)),
@@ -35,7 +35,7 @@ impl Commands<'_> {
     /// Renews what the host of `subject` serves, and lets those load it that do not by themselves.
     pub(in crate::judge) fn renew(&self, subject: &Subject) -> Vec<Command> {
         let (host, sudo) = (self.host(subject), self.sudo());
-        let Some(layout) = self.layout else { return Vec::new() };
+        let Some(layout) = self.layout() else { return Vec::new() };
         let Some((call, note)) = layout.renew else {
             let approve = "oc get csr -o name | xargs oc adm certificate approve";
             return vec![Command::change(Id::Renew, approve).note("operators renew; requests may wait for approval")];
@@ -56,7 +56,7 @@ impl Commands<'_> {
 
     /// Renews what the apiserver of `subject` shows etcd.
     pub(in crate::judge) fn renew_client(&self, subject: &Subject) -> Option<Command> {
-        let layout = self.layout?;
+        let layout = self.layout()?;
         let (call, _) = layout.renew?;
         let (call, note) = if call.starts_with("kubeadm") {
             let note = "if it has expired; usually all have: kubeadm certs renew all. No restart is needed";
@@ -70,19 +70,19 @@ impl Commands<'_> {
 
     /// The date of a certificate of the control plane on the host of `subject`: what it serves.
     pub(in crate::judge) fn served_file(&self, subject: &Subject) -> Option<Command> {
-        let pki = &self.layout?.pki;
+        let pki = &self.layout()?.pki;
         let file = if Program::of(subject) == Program::Etcd { pki.etcd } else { pki.apiserver };
         Some(self.file_on_host(subject, file))
     }
 
     /// The date of what etcd shows its peers on the host of `member`.
     pub(in crate::judge) fn peer_file(&self, member: &Subject) -> Option<Command> {
-        Some(self.file_on_host(member, self.layout?.pki.peer))
+        Some(self.file_on_host(member, self.layout()?.pki.peer))
     }
 
     /// The date of what kube-apiserver shows etcd on the host of `subject`.
     pub(in crate::judge) fn client_file(&self, subject: &Subject) -> Option<Command> {
-        Some(self.file_on_host(subject, self.layout?.pki.client))
+        Some(self.file_on_host(subject, self.layout()?.pki.client))
     }
 
     fn file_on_host(&self, subject: &Subject, file: &str) -> Command {
@@ -92,7 +92,7 @@ impl Commands<'_> {
 
     /// The CA that is in use on the host of `subject`.
     pub(in crate::judge) fn ca_on_host(&self, subject: &Subject, is_etcd: bool) -> Option<Command> {
-        let pki = &self.layout?.pki;
+        let pki = &self.layout()?.pki;
         let file = if is_etcd { pki.etcd_ca } else { pki.ca };
         let script = format!("{}openssl x509 -noout -subject -enddate -fingerprint -sha256 -in {file}", self.sudo());
         Some(Command::read(Id::CaOnHost, self.on(&self.host(subject), &script)).note("the CA in use there"))

@@ -38,7 +38,7 @@ impl Commands<'_> {
     /// The same on several hosts.
     pub(in crate::judge) fn containers_on(&self, subjects: &[Subject], program: Program) -> Command {
         let (sudo, name, hosts) = (self.sudo(), program.name(), self.host_names(subjects));
-        let line = match (self.layout.map(|layout| (layout.crictl, layout.unit)), program) {
+        let line = match (self.layout().map(|layout| (layout.crictl, layout.unit)), program) {
             (Some((Some(crictl), _)), _) => self.on_each(&hosts, &format!("{sudo}{crictl} ps -a --name \"^{name}$\"")),
             (Some((None, unit)), _) => self.on_each(&hosts, &format!("systemctl status --no-pager {unit} | head -20")),
             (None, Program::Etcd) => format!("talosctl -n {} service etcd", hosts.join(",")),
@@ -55,7 +55,7 @@ impl Commands<'_> {
     /// The same on several hosts.
     pub(in crate::judge) fn logs_on(&self, subjects: &[Subject], program: Program) -> Command {
         let hosts = self.host_names(subjects);
-        let line = match (self.layout, program) {
+        let line = match (self.layout(), program) {
             (Some(_), _) => self.on_each(&hosts, &self.log(program, 50, "")),
             (None, _) => self.talos_log(&hosts.join(","), program, 50),
         };
@@ -75,7 +75,7 @@ impl Commands<'_> {
 
     fn filtered(&self, id: Id, subject: &Subject, program: Program, lines: usize, filter: &str) -> Command {
         let host = self.host(subject);
-        let line = match self.layout {
+        let line = match self.layout() {
             Some(_) => self.on(&host, &self.log(program, lines, filter)),
             None => format!("{}{filter}", self.talos_log(&host, program, lines)),
         };
@@ -85,7 +85,7 @@ impl Commands<'_> {
     /// The script that shows the last lines of the newest container of `program`, exited ones included.
     fn log(&self, program: Program, lines: usize, filter: &str) -> String {
         let (sudo, name) = (self.sudo(), program.name());
-        let Some(layout) = self.layout else { return String::new() };
+        let Some(layout) = self.layout() else { return String::new() };
         let Some(crictl) = layout.crictl else {
             return format!("{sudo}journalctl -u {} -n {lines}{filter}", layout.unit);
         };
@@ -117,7 +117,7 @@ impl Commands<'_> {
     /// What the kubelet, or the service in its place, logged in the last quarter of an hour.
     pub(in crate::judge) fn kubelet_log(&self, subject: &Subject) -> Command {
         let host = self.host(subject);
-        let line = self.layout.map_or_else(
+        let line = self.layout().map_or_else(
             || format!("talosctl -n {host} logs kubelet --tail 50"),
             |layout| self.on(&host, &format!("{}journalctl -u {} --since -15min | tail -50", self.sudo(), layout.unit)),
         );
@@ -126,28 +126,28 @@ impl Commands<'_> {
 
     /// The static pods of the host of `subject`, where it has any.
     pub(in crate::judge) fn manifests(&self, subject: &Subject) -> Option<Command> {
-        let folder = self.layout?.manifests.as_ref()?.folder;
+        let folder = self.layout()?.manifests.as_ref()?.folder;
         let line = self.on(&self.host(subject), &format!("{}ls -l --time-style=full-iso {folder}", self.sudo()));
         Some(Command::read(Id::Manifests, line))
     }
 
     /// The flags of kube-apiserver that name etcd.
     pub(in crate::judge) fn etcd_flags(&self, subject: &Subject) -> Option<Command> {
-        self.layout?;
+        self.layout()?;
         let script = format!("{} | grep -e --etcd", flags(Program::Apiserver));
         Some(Command::read(Id::EtcdFlags, self.on(&self.host(subject), &script)))
     }
 
     /// The addresses that etcd was started with.
     pub(in crate::judge) fn etcd_urls(&self, subject: &Subject) -> Option<Command> {
-        self.layout?;
+        self.layout()?;
         let script = format!("{} | grep -e -urls", flags(Program::Etcd));
         Some(Command::read(Id::EtcdUrls, self.on(&self.host(subject), &script)))
     }
 
     /// Which file `subject` serves as its certificate.
     pub(in crate::judge) fn certificate_flag(&self, subject: &Subject) -> Option<Command> {
-        self.layout?;
+        self.layout()?;
         let script = format!("{} | grep -e -cert-file", flags(Program::of(subject)));
         let command = Command::read(Id::CertificateFlag, self.on(&self.host(subject), &script));
         Some(command.note("which file does it serve? Is it the renewed one on that host?"))
@@ -156,7 +156,7 @@ impl Commands<'_> {
     /// Room on the disk of etcd.
     pub(in crate::judge) fn room(&self, member: &Subject) -> Command {
         let host = self.host(member);
-        let line = self.layout.map_or_else(
+        let line = self.layout().map_or_else(
             || format!("talosctl -n {host} mounts | grep -E 'FILESYSTEM|/var'"),
             |layout| self.on(&host, &format!("{}df -h {}", self.sudo(), layout.data)),
         );
@@ -166,7 +166,7 @@ impl Commands<'_> {
     /// Room for logs on the host of `subject`.
     pub(in crate::judge) fn room_for_logs(&self, subject: &Subject) -> Command {
         let host = self.host(subject);
-        let line = self.layout.map_or_else(
+        let line = self.layout().map_or_else(
             || format!("talosctl -n {host} mounts | grep -E 'FILESYSTEM|/var'"),
             |_| self.on(&host, "df -h / /var/log"),
         );
@@ -176,7 +176,7 @@ impl Commands<'_> {
     /// How busy the hosts of `subjects` are with CPU, disks and memory.
     pub(in crate::judge) fn pressure(&self, subjects: &[Subject]) -> Command {
         let hosts = self.host_names(subjects);
-        let line = match self.layout {
+        let line = match self.layout() {
             Some(_) => self.on_each(&hosts, "hostname; uptime; free -m; grep . /proc/pressure/*"),
             None => format!("for f in cpu io memory; do talosctl -n {} read /proc/pressure/$f; done", hosts.join(",")),
         };
@@ -185,7 +185,7 @@ impl Commands<'_> {
 
     /// How long etcd's disks take: sums and counts since its start.
     pub(in crate::judge) fn disk_latency(&self, members: &[Subject]) -> Option<Command> {
-        self.layout?;
+        self.layout()?;
         let script = "curl -s http://127.0.0.1:2381/metrics | grep -E \"^etcd_disk_(wal_fsync|backend_commit)_duration_seconds_(sum|count)\"";
         let line = self.on_each(&self.host_names(members), script);
         let note = "sum divided by count: above 0.01 s for fsync, 0.025 s for commit, the disk is too slow";
@@ -194,7 +194,7 @@ impl Commands<'_> {
 
     /// Loss and delay between the host of `member` and those of the others.
     pub(in crate::judge) fn ping_peers(&self, member: &Subject, others: &[Subject]) -> Option<Command> {
-        self.layout?;
+        self.layout()?;
         let peers = self.host_names(others).join(" ");
         let script = format!("for peer in {peers}; do ping -qc20 -i0.2 $peer; done");
         Some(Command::read(Id::Ping, self.on(&self.host(member), &script)).note("loss and delay"))
@@ -202,7 +202,7 @@ impl Commands<'_> {
 
     /// Whether the host of `member` reaches the peer ports of the others.
     pub(in crate::judge) fn peer_ports(&self, member: &Subject, others: &[Subject]) -> Option<Command> {
-        self.layout?;
+        self.layout()?;
         let peers = self.host_names(others).join(" ");
         let script = format!(
             "for peer in {peers}; do timeout 2 bash -c \"</dev/tcp/$peer/2380\" && echo $peer ok || echo $peer FAILS; done"
@@ -213,7 +213,7 @@ impl Commands<'_> {
     /// The clock of the host of `subject` beside our own.
     pub(in crate::judge) fn clocks(&self, subject: &Subject) -> Command {
         let host = self.host(subject);
-        let there = self.layout.map_or_else(|| format!("talosctl -n {host} time"), |_| self.on(&host, "date -u"));
+        let there = self.layout().map_or_else(|| format!("talosctl -n {host} time"), |_| self.on(&host, "date -u"));
         Command::read(Id::Clocks, format!("{there}; date -u"))
     }
 
@@ -221,7 +221,7 @@ impl Commands<'_> {
     pub(in crate::judge) fn listening(&self, subject: &Subject) -> Command {
         let (host, address) = (self.host(subject), self.address(subject));
         let port = address.rsplit(':').next().unwrap_or_default();
-        let line = self.layout.map_or_else(
+        let line = self.layout().map_or_else(
             || format!("talosctl -n {host} netstat -l -p | grep :{port}"),
             |_| self.on(&host, &format!("{}ss -ltnp \"sport = :{port}\"", self.sudo())),
         );
@@ -231,7 +231,7 @@ impl Commands<'_> {
     /// Whether the host of `instance` holds the API VIP `vip`.
     pub(in crate::judge) fn address_held(&self, instance: &Subject, vip: &str) -> Command {
         let host = self.host(instance);
-        let line = self.layout.map_or_else(
+        let line = self.layout().map_or_else(
             || format!("talosctl -n {host} get addresses | grep -F {vip}/ || echo no"),
             |_| self.on(&host, &format!("ip -brief address | grep -wF {vip} || echo no")),
         );
@@ -240,7 +240,7 @@ impl Commands<'_> {
 
     /// What may balance on the host of `instance`.
     pub(in crate::judge) fn balancer(&self, instance: &Subject) -> Option<Command> {
-        let containers = self.layout?.crictl.map_or_else(String::new, |crictl| {
+        let containers = self.layout()?.crictl.map_or_else(String::new, |crictl| {
             format!("; {}{crictl} ps -a --name \"haproxy|kube-vip|keepalived\"", self.sudo())
         });
         let script = format!("systemctl --no-pager list-units --all \"haproxy*\" \"keepalived*\"{containers}");
@@ -249,7 +249,7 @@ impl Commands<'_> {
 
     /// Stops kube-apiserver by its manifest on the host of `subject`.
     pub(in crate::judge) fn stop_writers(&self, subject: &Subject) -> Option<Command> {
-        let layout = self.layout?;
+        let layout = self.layout()?;
         let script = layout.manifests.as_ref().map_or_else(
             || format!("{}systemctl stop {}", self.sudo(), layout.unit),
             |manifests| format!("{}mv {} /root/", self.sudo(), manifests.apiserver),
@@ -261,7 +261,7 @@ impl Commands<'_> {
     /// Ends the container of `subject`, which its kubelet starts anew.
     pub(in crate::judge) fn restart_server(&self, subject: &Subject) -> Command {
         let (host, sudo, name) = (self.host(subject), self.sudo(), Program::of(subject).name());
-        let line = match self.layout.map(|layout| (layout.crictl, layout.unit)) {
+        let line = match self.layout().map(|layout| (layout.crictl, layout.unit)) {
             Some((Some(crictl), _)) => {
                 // Without a time the container is killed at once.
                 let newest = format!("$({sudo}{crictl} ps -q --name \"^{name}$\" | head -1)");

@@ -10,7 +10,7 @@ use super::{Command, Commands, Id};
 impl Commands<'_> {
     /// What the lines below need before them: etcdctl as the host of `via` has it.
     pub(in crate::judge) fn etcdctl(&self, via: &Subject) -> Vec<Command> {
-        let Some(Layout { crictl, etcdctl, .. }) = self.layout else { return Vec::new() };
+        let Some(Layout { crictl, etcdctl, .. }) = self.layout() else { return Vec::new() };
         let (sudo, login) = (self.sudo(), self.login(&self.host(via)));
         let (call, note) = match (etcdctl, crictl) {
             (Etcdctl::Container(name, call), Some(crictl)) => (
@@ -43,7 +43,7 @@ impl Commands<'_> {
     pub(in crate::judge) fn while_corrupt(&self, members: &[Subject]) -> Vec<Command> {
         let mut commands = members.first().map(|via| self.etcdctl(via)).unwrap_or_default();
         commands.extend([self.etcd_alarms(members), self.etcd_status(members)]);
-        if self.layout.is_some() {
+        if self.layout().is_some() {
             let hashes = self.call(Id::EtcdHashes, members, "endpoint hashkv -w table", "");
             commands.push(hashes.note("equal revisions must have equal hashes"));
         }
@@ -53,7 +53,7 @@ impl Commands<'_> {
     /// A copy of the data as it is, before anything is done to it.
     pub(in crate::judge) fn copy_data(&self, member: &Subject, note: &str) -> Command {
         let host = self.host(member);
-        let line = self.layout.map_or_else(
+        let line = self.layout().map_or_else(
             || format!("talosctl -n {host} cp /var/lib/etcd etcd-before-{host}"),
             |layout| self.on(&host, &format!("{}cp -a {} /root/etcd-before", self.sudo(), layout.data)),
         );
@@ -63,7 +63,7 @@ impl Commands<'_> {
     /// A backup of the keys through `member`.
     pub(in crate::judge) fn snapshot(&self, member: &Subject) -> Command {
         let host = self.host(member);
-        let line = match self.layout {
+        let line = match self.layout() {
             None => format!("talosctl -n {host} etcd snapshot before.db"),
             Some(Layout { save: Some(save), .. }) => self.on(&host, &format!("{}{save}", self.sudo())),
             // The container sees the host's data folder and nothing else of its files.
@@ -76,7 +76,7 @@ impl Commands<'_> {
 
     /// Old revisions go; their space is free inside the file only.
     pub(in crate::judge) fn compact(&self, member: &Subject) -> Vec<Command> {
-        if self.layout.is_none() {
+        if self.layout().is_none() {
             return Vec::new();
         }
         let one = std::slice::from_ref(member);
@@ -96,7 +96,7 @@ impl Commands<'_> {
         ordered.sort_by_key(|member| self.hosts.leaders.contains(member));
         let last = ordered.len().saturating_sub(1);
         let line = |(at, member): (usize, &Subject)| {
-            let line = self.layout.map_or_else(
+            let line = self.layout().map_or_else(
                 || format!("talosctl -n {} etcd defrag", self.host(member)),
                 |_| self.ctl(std::slice::from_ref(member), "--command-timeout=5m defrag"),
             );
@@ -117,7 +117,7 @@ impl Commands<'_> {
     /// Ends every alarm, so the list comes first.
     pub(in crate::judge) fn disarm(&self, member: &Subject) -> [Command; 2] {
         let one = std::slice::from_ref(member);
-        let disarm = match self.layout {
+        let disarm = match self.layout() {
             None => format!("talosctl -n {} etcd alarm disarm", self.host(member)),
             Some(_) => self.ctl(one, "alarm disarm"),
         };
@@ -129,7 +129,7 @@ impl Commands<'_> {
 
     /// Takes a member off the list through `member`.
     pub(in crate::judge) fn remove(&self, member: &Subject, id: &str) -> Command {
-        let line = match self.layout {
+        let line = match self.layout() {
             None => format!("talosctl -n {} etcd remove-member {id}", self.host(member)),
             Some(_) => self.ctl(std::slice::from_ref(member), &format!("member remove {id}")),
         };
@@ -137,7 +137,7 @@ impl Commands<'_> {
     }
 
     fn call(&self, id: Id, members: &[Subject], etcdctl: &str, talosctl: &str) -> Command {
-        let line = match self.layout {
+        let line = match self.layout() {
             None => format!("talosctl -n {} etcd {talosctl}", self.host_names(members).join(",")),
             Some(_) => self.ctl(members, etcdctl),
         };

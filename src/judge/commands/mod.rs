@@ -9,7 +9,6 @@ mod control_plane_hosts;
 mod credentials;
 mod etcd;
 pub mod guess;
-mod id;
 mod k3s;
 mod kubeadm;
 mod layout;
@@ -19,38 +18,15 @@ mod rke2;
 
 use std::net::IpAddr;
 
-use crate::model::host_access::{Basis, Credential, Distribution, Hosts};
+use crate::model::host_access::{Basis, Credential, Distribution};
 use crate::model::subject::Subject;
 
 use super::phrases;
-use crate::model::addresses::Addresses;
 
+pub use crate::model::command::{Command, Commands, Id};
 pub use control_plane_hosts::Program;
-pub use id::Id;
 use layout::Layout;
 pub use network::any_host;
-
-/// One line to copy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Command {
-    /// Which one it is, whatever hosts and paths it names.
-    pub id: Id,
-    /// The line for the shell.
-    pub line: String,
-    /// What to know about it, without a `#`.
-    pub note: Option<String>,
-    /// Whether it changes something, or belongs to the steps that do.
-    pub changes: bool,
-}
-
-/// What commands are made from: where everything is, and how its hosts are reached.
-#[derive(Debug, Clone, Copy)]
-pub struct Commands<'a> {
-    addresses: &'a Addresses,
-    hosts: &'a Hosts,
-    /// `None` on Talos, whose hosts have no shell.
-    layout: Option<&'static Layout>,
-}
 
 impl Command {
     /// A command that only reads.
@@ -75,24 +51,16 @@ impl Command {
     }
 }
 
-impl<'a> Commands<'a> {
-    /// Commands for a cluster with these addresses on these hosts.
-    #[must_use]
-    pub const fn new(addresses: &'a Addresses, hosts: &'a Hosts) -> Self {
-        let layout = match hosts.distribution {
+impl Commands<'_> {
+    /// The paths and programs of its hosts; `None` on Talos, whose hosts have no shell.
+    const fn layout(&self) -> Option<&'static Layout> {
+        match self.hosts.distribution {
             Distribution::Kubeadm => Some(&kubeadm::LAYOUT),
             Distribution::K3s => Some(&k3s::LAYOUT),
             Distribution::Rke2 => Some(&rke2::LAYOUT),
             Distribution::Openshift => Some(&openshift::LAYOUT),
             Distribution::Talos => None,
-        };
-        Self { addresses, hosts, layout }
-    }
-
-    /// The configured addresses.
-    #[must_use]
-    pub(super) const fn addresses(&self) -> &'a Addresses {
-        self.addresses
+        }
     }
 
     /// Where and as whom `commands` are to be run, in one sentence; `vantage` is the host that vedette runs on.
@@ -107,7 +75,7 @@ impl<'a> Commands<'a> {
             Basis::Renewal => " (or RKE2: 'distribution' in the configuration says which)",
             Basis::Assumed => " (assumed: 'distribution' in the configuration changes it)",
         };
-        if self.layout.is_none() {
+        if self.layout().is_none() {
             return format!("Run on {vantage}, with a talosconfig of the cluster.");
         }
         let whom = match self.user() {
@@ -119,7 +87,7 @@ impl<'a> Commands<'a> {
 
     /// Whom ssh logs in.
     fn user(&self) -> Option<&str> {
-        self.hosts.ssh_user.as_deref().or_else(|| self.layout.and_then(|layout| layout.user))
+        self.hosts.ssh_user.as_deref().or_else(|| self.layout().and_then(|layout| layout.user))
     }
 
     /// What stands before a program that needs root.
@@ -218,7 +186,8 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::samples::{addresses, subject};
+    use crate::model::host_access::Hosts;
+    use crate::samples::{addresses, subject};
 
     #[test]
     fn quotes_survive_the_local_and_the_remote_shell() {

@@ -3,8 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::judge::certificate_files::item::StoredExpiry;
+use crate::judge::certificate_files::unread::Unread;
 use crate::judge::context::RuleContext;
+use crate::judge::expiry::ServedExpiry;
 use crate::judge::judge;
+use crate::judge::not_reloaded::Stale;
 use crate::model::certificate::{Certificate, Class, Fingerprint, Served, Trust, TrustPath};
 use crate::model::certificate_files::{
     FileFault, FilesReading, Item, ItemKind, Life, SourceReading, StoredFile, Trouble,
@@ -19,7 +23,7 @@ use crate::model::rule::RuleId::{F26, F28, F54};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::{Now, UnixTime};
-use crate::model::verdict::{Evidence, Finding, Verdict};
+use crate::model::verdict::{Finding, Verdict};
 use crate::observe::view::View;
 
 use super::fixture::{at, inventory, name, of};
@@ -72,7 +76,7 @@ fn one_ca_in_many_places_is_one_finding_with_all_of_them() {
 
     let findings = fixture.findings(1);
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
-    let Evidence::Stored { paths, .. } = &finding.evidence else { panic!("{finding:?}") };
+    let Some(StoredExpiry { paths, .. }) = finding.seen() else { panic!("{finding:?}") };
     assert_eq!(paths.as_slice(), ["admin.conf", "ca.crt", "kubelet.conf"]);
 }
 
@@ -103,7 +107,7 @@ fn our_own_credential_is_told_as_ours_even_when_a_newer_one_lies_beside_it() {
 
     let findings = fixture.findings(1);
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
-    assert!(matches!(&finding.evidence, Evidence::Stored { own: Some(known), .. } if **known == own));
+    assert!(matches!(finding.seen(), Some(StoredExpiry { own: Some(known), .. }) if **known == own));
 }
 
 #[test]
@@ -116,7 +120,7 @@ fn what_is_served_and_stored_is_one_finding_with_both_places() {
 
     let findings = fixture.findings(1);
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
-    let Evidence::Expiry { stored, .. } = &finding.evidence else { panic!("{finding:?}") };
+    let Some(ServedExpiry { stored, .. }) = finding.seen() else { panic!("{finding:?}") };
     assert_eq!((finding.rule, stored.as_slice()), (F26, &["apiserver.crt".to_owned()][..]));
 }
 
@@ -147,7 +151,7 @@ fn an_old_certificate_is_told_after_ten_minutes_beside_the_new_one_and_not_befor
     assert!(matches!(both(2 * minute, &new, &old), Some(Verdict::Unknown(_))));
     assert!(matches!(both(11 * minute, &new, &old), Some(Verdict::Unknown(_))));
     let Some(Verdict::Bad(finding)) = both(12 * minute, &new, &old) else { panic!("not told") };
-    assert!(matches!(&finding.evidence, Evidence::Stale { path, .. } if path == "apiserver.crt"));
+    assert!(matches!(finding.seen(), Some(Stale { path, .. }) if path == "apiserver.crt"));
     assert!(matches!(both(13 * minute, &new, &new), Some(Verdict::Good { .. })));
 }
 
@@ -183,12 +187,12 @@ fn the_third_probe_in_a_row_at_what_cannot_be_read_is_told_and_its_dates_still_c
     assert!(
         findings
             .iter()
-            .any(|it| matches!(&it.evidence, Evidence::Stored { last_read: Some(read), .. } if *read == at(0).wall))
+            .any(|it| matches!(it.seen(), Some(StoredExpiry { last_read: Some(read), .. }) if *read == at(0).wall))
     );
     assert!(
         findings
             .iter()
-            .any(|it| matches!(&it.evidence, Evidence::Unread { faults, .. } if faults[0].1 == FileFault::Forbidden))
+            .any(|it| matches!(it.seen(), Some(Unread { faults, .. }) if faults[0].1 == FileFault::Forbidden))
     );
 }
 

@@ -1,21 +1,31 @@
 //! What the mails tell people to run.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use crate::judge::certificate_files::item::StoredExpiry;
+use crate::judge::certificate_files::unread::Unread;
 use crate::judge::commands::{Command, Commands, Id};
-use crate::judge::words::{self, COMMANDS};
+use crate::judge::credential_rejected::RefusedCredential;
+use crate::judge::etcd_membership::Membership;
+use crate::judge::etcd_partition::Split;
+use crate::judge::expiry::ServedExpiry;
+use crate::judge::monitoring_gap::Coverage;
+use crate::judge::quota::Quota;
+use crate::judge::vip::Vip;
+use crate::judge::words::COMMANDS;
 use crate::model::certificate::Class;
 use crate::model::certificate_files::{FileFault, ItemKind};
-use crate::model::etcd::{Apart, Apartness, Mismatch};
+use crate::model::etcd::{Apartness, Mismatch};
 use crate::model::gap::Gap;
 use crate::model::health::Foreign;
 use crate::model::host_access::{Credential, Distribution, Hosts, Named};
 use crate::model::inventory::{Own, OwnPart, Towards};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::rule::RuleId;
-use crate::model::samples::{addresses, finding, hosts, subject};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding, Symptom};
+use crate::model::verdict::{Finding, Symptom};
+use crate::samples::{addresses, change, finding, hosts, subject};
 
 const PROXY: &str = "http://squid.example:3128";
 
@@ -28,23 +38,18 @@ fn findings() -> Vec<Finding> {
         findings.push(other);
     };
     with(RuleId::F03, &|found| {
-        let Evidence::Split { apart, .. } = &mut found.evidence else { unreachable!() };
-        let member = apart[0].member.clone();
-        *apart = vec![Apart { member, how: Apartness::OtherCluster { cluster_id: 7 } }];
+        change(found, |split: &mut Split| split.apart[0].how = Apartness::OtherCluster { cluster_id: 7 });
     });
     with(RuleId::F08, &|found| {
-        let Evidence::Quota(fill) = &mut found.evidence else { unreachable!() };
-        fill.is_corrupt = true;
+        change(found, |quota: &mut Quota| quota.0.is_corrupt = true);
     });
     with(RuleId::F22, &|found| found.subject = subject("prod-eu1/vip"));
     with(RuleId::F23, &|found| {
-        let Evidence::Vip { symptom, .. } = &mut found.evidence else { unreachable!() };
-        *symptom = Symptom::Foreign { status: 200, page: Foreign::Html };
+        change(found, |vip: &mut Vip| vip.symptom = Symptom::Foreign { status: 200, page: Foreign::Html });
     });
     for class in [Class::Automatic, Class::Restart] {
         with(RuleId::F26, &|found| {
-            let Evidence::Expiry { class: known, .. } = &mut found.evidence else { unreachable!() };
-            *known = class;
+            change(found, |expiry: &mut ServedExpiry| expiry.class = class);
         });
     }
     for reason in ["not_yet_valid", "wrong_name"] {
@@ -59,25 +64,27 @@ fn findings() -> Vec<Finding> {
         (ItemKind::Leaf, false),
     ] {
         with(RuleId::F28, &|found| {
-            let Evidence::Stored { kind: known, own, .. } = &mut found.evidence else { unreachable!() };
-            *known = kind;
-            *own = is_own.then(|| Box::new(Own { part: OwnPart::Client, towards: Towards::Apiservers }));
+            change(found, |expiry: &mut StoredExpiry| {
+                expiry.kind = kind;
+                expiry.own = is_own.then(|| Box::new(Own { part: OwnPart::Client, towards: Towards::Apiservers }));
+            });
         });
     }
     with(RuleId::F28, &|found| {
         let faults = vec![("/srv/pki/a.crt".to_owned(), FileFault::Forbidden)];
         let path = "/srv/pki".to_owned();
-        found.evidence = Evidence::Unread { path, faults, more: 0, own: None, first_end: None, last_read: None };
+        found.evidence = Arc::new(Unread { path, faults, more: 0, own: None, first_end: None, last_read: None });
     });
     for unseen in [Cause::TokenWithheld, Cause::CredentialRejected] {
         with(RuleId::F52, &|found| {
             found.subject = subject("prod-eu1/apiserver/api-1");
-            let Evidence::Refused { unseen: known, .. } = &mut found.evidence else { unreachable!() };
-            *known = Unseen { phase: Phase::FirstByte, cause: unseen };
+            change(found, |refused: &mut RefusedCredential| {
+                refused.unseen = Unseen { phase: Phase::FirstByte, cause: unseen };
+            });
         });
     }
     with(RuleId::F53, &|found| {
-        found.evidence = Evidence::Coverage { gaps: vec![Gap::Unresolved(vec![subject("prod-eu1/vip")])] };
+        found.evidence = Arc::new(Coverage { gaps: vec![Gap::Unresolved(vec![subject("prod-eu1/vip")])] });
     });
     with(RuleId::F55, &|found| found.subject = subject("vantage/resolver/10.0.0.53:53"));
     let member = subject("prod-eu1/etcd/etcd/etcd-1");
@@ -87,8 +94,7 @@ fn findings() -> Vec<Finding> {
         Mismatch::NotListed(vec![member]),
     ] {
         with(RuleId::F57, &|found| {
-            let Evidence::Mismatch { found: known, .. } = &mut found.evidence else { unreachable!() };
-            *known = vec![mismatch.clone()];
+            change(found, |membership: &mut Membership| membership.found = vec![mismatch.clone()]);
         });
     }
     findings
@@ -109,7 +115,7 @@ fn all() -> Vec<(Distribution, RuleId, Command)> {
     let addresses = addresses();
     let of = |hosts: &Hosts, finding: &Finding| {
         let (distribution, rule) = (hosts.distribution, finding.rule);
-        let next = words::of(rule).next_commands(finding, &Commands::new(&addresses, hosts));
+        let next = finding.next_commands(&Commands::new(&addresses, hosts));
         next.into_iter().map(move |command| (distribution, rule, command)).collect::<Vec<_>>()
     };
     ways().iter().flat_map(|hosts| findings().into_iter().flat_map(move |finding| of(hosts, &finding))).collect()
@@ -130,7 +136,7 @@ fn what_changes_something_stands_below_what_only_reads() {
     let addresses = addresses();
     for hosts in ways() {
         for finding in findings() {
-            let next = words::of(finding.rule).next_commands(&finding, &Commands::new(&addresses, &hosts));
+            let next = finding.next_commands(&Commands::new(&addresses, &hosts));
             let kinds: Vec<bool> = next.iter().map(|command| command.changes).collect();
             assert!(kinds.is_sorted(), "{}: {next:#?}", finding.rule);
         }
@@ -149,7 +155,7 @@ fn every_known_command_is_told_by_some_rule() {
 fn without_a_quorum_the_first_thing_to_change_is_nothing_but_a_copy() {
     let addresses = addresses();
     for hosts in ways() {
-        let next = words::of(RuleId::F01).next_commands(&finding(RuleId::F01), &Commands::new(&addresses, &hosts));
+        let next = finding(RuleId::F01).next_commands(&Commands::new(&addresses, &hosts));
         let first = next.iter().find(|command| command.changes).unwrap();
         assert_eq!(first.id, Id::CopyData);
         assert!(first.note.as_ref().unwrap().contains("Do not 'member remove', do not delete data"), "{first:?}");
@@ -159,7 +165,7 @@ fn without_a_quorum_the_first_thing_to_change_is_nothing_but_a_copy() {
 #[test]
 fn the_leader_is_defragmented_last() {
     let (addresses, hosts) = (addresses(), hosts());
-    let next = words::of(RuleId::F09).next_commands(&finding(RuleId::F09), &Commands::new(&addresses, &hosts));
+    let next = finding(RuleId::F09).next_commands(&Commands::new(&addresses, &hosts));
     let order: Vec<&str> =
         next.iter().filter(|command| command.id == Id::EtcdDefragment).map(|command| command.line.as_str()).collect();
 
@@ -223,7 +229,7 @@ fn talosctl_is_asked_for_nothing_that_it_does_not_know() {
 fn no_rule_has_more_commands_than_a_mail_shows() {
     for finding in findings() {
         let (addresses, hosts) = (addresses(), hosts());
-        let commands = words::of(finding.rule).next_commands(&finding, &Commands::new(&addresses, &hosts));
+        let commands = finding.next_commands(&Commands::new(&addresses, &hosts));
         assert!(commands.len() <= COMMANDS, "{}: {commands:#?}", finding.rule);
     }
 }
@@ -243,7 +249,7 @@ fn behind_a_proxy_no_command_asks_an_apiserver_around_it() {
     for finding in findings() {
         // One address of a name is found by our own resolver: there is none behind a proxy.
         if finding.rule != RuleId::F59 {
-            for command in words::of(finding.rule).next_commands(&finding, &Commands::new(&behind, &hosts)) {
+            for command in finding.next_commands(&Commands::new(&behind, &hosts)) {
                 let command = command.line;
                 let names_api = of_api.iter().any(|address| command.contains(address.as_str()));
                 asked += usize::from(names_api);
@@ -273,7 +279,7 @@ fn what_the_configuration_names_stands_in_the_commands() {
     let told = |about: &str| {
         let mut refused = finding(RuleId::F52);
         refused.subject = subject(about);
-        let next = words::of(RuleId::F52).next_commands(&refused, &Commands::new(&addresses, &hosts));
+        let next = refused.next_commands(&Commands::new(&addresses, &hosts));
         next.into_iter().map(|command| command.line).collect::<Vec<_>>()
     };
 

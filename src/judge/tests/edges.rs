@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::judge::edges::{causes, explains};
+use crate::judge::expiry::ServedExpiry;
 use crate::model::rule::RuleId::{
     self, F01, F02, F03, F04, F05, F08, F09, F10, F22, F23, F24, F25, F26, F27, F28, F49, F50, F51, F52, F53, F54, F55,
     F56, F57, F58, F59, F60,
 };
-use crate::model::samples;
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, ExpiryThreshold, Finding};
+use crate::model::verdict::{ExpiryThreshold, Finding};
+use crate::samples;
 
 /// What each rule explains when everything is about one cluster.
 const TABLE: [(RuleId, &[RuleId]); 27] = [
@@ -71,9 +72,7 @@ fn nothing_is_explained_across_clusters_except_by_the_vantage() {
 fn a_certificate_that_has_ended_explains_what_its_own_endpoint_suffers() {
     let with = |band| {
         let mut finding = samples::finding(F26);
-        if let Evidence::Expiry { band: known, .. } = &mut finding.evidence {
-            *known = band;
-        }
+        samples::change(&mut finding, |expiry: &mut ServedExpiry| expiry.band = band);
         finding
     };
     let there = |rule, subject| Finding { subject: samples::subject(subject), ..samples::finding(rule) };

@@ -1,7 +1,6 @@
 //! F01 quorum, F02 one member, F09 NOSPACE, F10 CORRUPT and unknown alarms.
 
 use crate::judge::commands::Commands;
-use crate::judge::words;
 use crate::model::addresses::Addresses;
 use crate::model::etcd::{EtcdAlarm, EtcdAlarmKind};
 use crate::model::host_access::Hosts;
@@ -238,16 +237,15 @@ fn nobody_is_sent_to_give_space_back_while_corrupt_stands() {
             (key.rule == rule).then_some(finding)
         });
         let finding = finding.unwrap_or_else(|| panic!("no {rule}"));
-        let words = words::of(rule);
         let said = [
-            words
-                .next_commands(finding, &Commands::new(&Addresses::new(), &Hosts::default()))
+            finding
+                .next_commands(&Commands::new(&Addresses::new(), &Hosts::default()))
                 .into_iter()
                 .map(|command| command.line)
                 .collect::<Vec<_>>()
                 .join("\n"),
-            words.likely_cause(finding),
-            words.impact(finding),
+            finding.likely_cause(),
+            finding.impact(),
         ];
 
         assert!(said.iter().all(|text| !text.contains("defrag") && !text.contains("disarm")), "{rule}: {said:?}");

@@ -1,12 +1,15 @@
 //! F57: members that are not the cluster they are configured as; and what etcd's own list says of them.
 
 use crate::judge::context::RuleContext;
+use crate::judge::etcd_membership::Membership;
 use crate::judge::judge;
+use crate::judge::monitoring_gap::Coverage;
+use crate::judge::redundancy::Points;
 use crate::model::etcd::{Condition, MemberMetrics, MemberStatus, Mismatch};
 use crate::model::gap::{Gap, Single};
 use crate::model::rule::Level::{Critical, Info, Warning};
 use crate::model::rule::RuleId::{self, F01, F02, F03, F51, F53, F57};
-use crate::model::verdict::{Evidence, Finding, Verdict};
+use crate::model::verdict::{Finding, Verdict};
 
 use super::fixture::Member::{Apart, Gone, Stray, Up};
 use super::fixture::{
@@ -40,20 +43,20 @@ fn finding(rule: RuleId, members: u8, probes: &[(u64, Option<Seen>)]) -> Option<
 /// What F57 has found.
 fn found(probes: &[(u64, Option<Seen>)]) -> Vec<Mismatch> {
     let finding = finding(F57, 3, probes).unwrap();
-    let Evidence::Mismatch { found, .. } = &finding.evidence else { panic!("{finding:?}") };
+    let Some(Membership { found, .. }) = finding.seen() else { panic!("{finding:?}") };
     found.clone()
 }
 
 fn gaps(probes: &[(u64, Option<Seen>)]) -> Vec<Gap> {
     let finding = finding(F53, 3, probes).unwrap();
-    let Evidence::Coverage { gaps } = &finding.evidence else { panic!("{finding:?}") };
+    let Some(Coverage { gaps }) = finding.seen() else { panic!("{finding:?}") };
     gaps.clone()
 }
 
 /// What F51 lists of a cluster with one watched member.
 fn points(probes: &[(u64, Option<Seen>)]) -> Vec<Single> {
     let Some(finding) = finding(F51, 1, probes) else { return Vec::new() };
-    let Evidence::SinglePoints { points } = &finding.evidence else { panic!("{finding:?}") };
+    let Some(Points { points }) = finding.seen() else { panic!("{finding:?}") };
     points.clone()
 }
 

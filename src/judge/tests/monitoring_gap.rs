@@ -1,11 +1,12 @@
 //! F53: what cannot be seen, gap by gap.
 
+use crate::judge::monitoring_gap::Coverage;
 use crate::model::gap::Gap;
 use crate::model::inventory::{Inventory, MetricsListener};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::rule::Level;
 use crate::model::rule::RuleId::{F01, F51, F53};
-use crate::model::verdict::{Evidence, Verdict};
+use crate::model::verdict::Verdict;
 
 use super::fixture::Member::{Gone, Nameless, Unwelcoming, Up};
 use super::fixture::{
@@ -21,7 +22,7 @@ fn check(inventory: Inventory, probes: &[(u64, Option<Seen>)], expected: &[Gap])
     let listed =
         verdicts.iter().filter(|(key, _)| key.rule == F53 && key.subject == of("prod")).find_map(|(_, verdict)| {
             let Verdict::Bad(finding) = verdict else { return None };
-            let Evidence::Coverage { gaps } = &finding.evidence else { panic!("{finding:?}") };
+            let Some(Coverage { gaps }) = finding.seen() else { panic!("{finding:?}") };
             Some(gaps.clone())
         });
 

@@ -1,10 +1,11 @@
 //! Something else answers where an apiserver should: to its health checks (F22 to F24), or to all but those (F58).
 
+use crate::judge::api_down::AllBad;
 use crate::model::health::Foreign;
 use crate::model::rule::Level::{Critical, Warning};
 use crate::model::rule::RuleId::{F22, F23, F24, F58};
-use crate::model::samples::finding;
-use crate::model::verdict::{Evidence, Symptom};
+use crate::model::verdict::Symptom;
+use crate::samples::{change, finding};
 
 use super::fixture::{
     Says, check, check_in, dead, each, foreign, foreign_version, inventory, mute, path_works, ready, together, version,
@@ -104,18 +105,16 @@ fn the_words_say_who_answers_and_guess_at_no_difference() {
         Symptom::Status(503),
     ] {
         let mut found = finding(F24);
-        let Evidence::AllBad { parts } = &mut found.evidence else { panic!("{found:?}") };
-        parts.iter_mut().for_each(|(_, known)| *known = symptom.clone());
-        let words = crate::judge::words::of(F24);
+        change(&mut found, |all: &mut AllBad| all.parts.iter_mut().for_each(|(_, known)| *known = symptom.clone()));
 
-        let cause = words.likely_cause(&found);
+        let cause = found.likely_cause();
 
         assert!(!cause.contains("different ways"), "{cause}");
-        let (addresses, hosts) = (crate::model::samples::addresses(), crate::model::samples::hosts());
-        let commands = words.next_commands(&found, &crate::judge::commands::Commands::new(&addresses, &hosts));
+        let (addresses, hosts) = (crate::samples::addresses(), crate::samples::hosts());
+        let commands = found.next_commands(&crate::judge::commands::Commands::new(&addresses, &hosts));
         let commands: String = commands.into_iter().map(|command| command.line + "\n").collect();
         let is_foreign = matches!(symptom, Symptom::Foreign { .. });
-        assert_eq!(words.what(&found, &[].into()).contains("something else answers there"), is_foreign);
+        assert_eq!(found.what(&[].into()).contains("something else answers there"), is_foreign);
         assert_eq!(commands.contains("openssl s_client -connect 10.0.0.11:6443"), is_foreign, "{commands}");
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::judge::words;
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::rule::Level::Warning;
 use crate::model::rule::RuleId::{self, F22, F23, F49};
@@ -36,7 +35,7 @@ fn check(probes: &Probes, rule: RuleId, subject: &str, says: Says, sentence: &st
     });
     let addresses: BTreeMap<Subject, String> = BTreeMap::new();
 
-    assert_eq!(words::of(rule).what(finding.unwrap(), &addresses), sentence);
+    assert_eq!(finding.unwrap().what(&addresses), sentence);
 }
 
 /// Everything well until `until` seconds, but for these.

@@ -1,9 +1,10 @@
 //! F51: what there is only one of.
 
+use crate::judge::redundancy::Points;
 use crate::model::gap::Single;
 use crate::model::inventory::{Inventory, Reference};
 use crate::model::rule::RuleId::F51;
-use crate::model::verdict::{Evidence, Verdict};
+use crate::model::verdict::Verdict;
 
 use super::fixture::Member::{Learner, Up};
 use super::fixture::{Seen, each, end, inventory, name, of, pages, round, verdicts, view};
@@ -13,7 +14,7 @@ fn check(inventory: Inventory, probes: &[(u64, Option<Seen>)], subject: &str, ex
     let listed =
         verdicts.iter().filter(|(key, _)| key.rule == F51 && key.subject == of(subject)).find_map(|(_, verdict)| {
             let Verdict::Bad(finding) = verdict else { return None };
-            let Evidence::SinglePoints { points } = &finding.evidence else { panic!("{finding:?}") };
+            let Some(Points { points }) = finding.seen() else { panic!("{finding:?}") };
             Some(points.clone())
         });
 

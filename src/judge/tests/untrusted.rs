@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use crate::judge::context::RuleContext;
+use crate::judge::credential_rejected::RefusedCredential;
 use crate::judge::edges::explains;
 use crate::judge::judge;
+use crate::judge::untrusted::UntrustedChains;
 use crate::model::certificate::{Certificate, Fingerprint, Served, Trust};
 use crate::model::inventory::Inventory;
 use crate::model::observation::{Observation, Reading};
@@ -14,7 +16,7 @@ use crate::model::probe::{Probe, ProbeKind};
 use crate::model::rule::Level::Warning;
 use crate::model::rule::RuleId::{F26, F27, F52};
 use crate::model::subject::Subject;
-use crate::model::verdict::{Evidence, Finding, FindingKey, Verdict};
+use crate::model::verdict::{Finding, FindingKey, Verdict};
 use crate::observe::view::View;
 
 use super::fixture::{Says, at, inventory, of, said, verdicts};
@@ -73,7 +75,7 @@ fn one_finding_names_every_endpoint_of_the_apiservers_and_one_those_of_an_etcd()
 
     let places = |subject: &str| {
         let found = world.bad(3000).into_iter().find(|finding| finding.subject == of(subject)).unwrap();
-        let Evidence::Untrusted { parts, trusted } = found.evidence else { panic!("{found:?}") };
+        let UntrustedChains { parts, trusted } = found.seen().unwrap();
         assert_eq!(trusted[0].holder, "CN=trusted");
         assert_eq!((parts[0].expected.as_str(), parts[0].issuer.as_str()), ("server", "CN=kubernetes"));
         parts.iter().map(|part| part.place.to_string()).collect::<Vec<_>>()
@@ -186,13 +188,11 @@ fn a_login_that_is_withheld_says_why_and_follows_from_its_reason_alone() {
             world.wants_login(time, A1, Cause::TokenWithheld);
         }
         let withheld = world.bad(6000).into_iter().find(|finding| finding.rule == F52).unwrap();
-        assert!(matches!(withheld.evidence, Evidence::Refused { trust: Some(known), .. } if known == trust));
-        let words = crate::judge::words::of(F52);
-        let said =
-            [words.headline(&withheld), words.what(&withheld, &[].into()), words.likely_cause(&withheld)].join(" ");
+        assert!(matches!(withheld.seen(), Some(RefusedCredential { trust: Some(known), .. }) if *known == trust));
+        let said = [withheld.headline(), withheld.what(&[].into()), withheld.likely_cause()].join(" ");
         assert!(said.contains("not sent because") && !said.contains("revoked") && !said.contains("refuses"), "{said}");
 
-        let about = crate::model::samples::finding(cause);
+        let about = crate::samples::finding(cause);
         let about = Finding { subject: if cause == F27 { of(UNKNOWN) } else { of(A1) }, ..about };
         assert_eq!(explains(&about, &withheld), is_explained, "{cause}");
         let of_etcd = Finding { subject: of("prod/chain/unknown_authority/main"), ..about };
@@ -289,10 +289,9 @@ impl World {
     /// The endpoints that the finding of an unknown CA names.
     fn places(&self, millis: u64, raised: &[&Finding]) -> Vec<Subject> {
         let judged = self.judged(millis, raised).into_iter().find(|(key, _)| key.subject == of(UNKNOWN));
-        let Some((_, Verdict::Bad(Finding { evidence: Evidence::Untrusted { parts, .. }, .. }))) = judged else {
-            return Vec::new();
-        };
-        parts.into_iter().map(|part| part.place).collect()
+        let Some((_, Verdict::Bad(finding))) = judged else { return Vec::new() };
+        let UntrustedChains { parts, .. } = finding.seen().unwrap();
+        parts.iter().map(|part| part.place.clone()).collect()
     }
 
     fn judged(&self, millis: u64, raised: &[&Finding]) -> Vec<(FindingKey, Verdict)> {

@@ -19,8 +19,8 @@ use crate::config::settings::{Login, Mail, MailTls, Source};
 use crate::model::delivery::{Attempt, DeliveryFailure, DeliveryResult, FailureClass, Receipt};
 use crate::model::reason::MessageReason;
 use crate::model::rule::RuleId;
-use crate::model::samples;
 use crate::render::{mail, message};
+use crate::samples;
 
 const ALL_TLS: [MailTls; 3] = [MailTls::Plain, MailTls::StartTls, MailTls::Implicit];
 

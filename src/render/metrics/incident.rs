@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::judge::words;
 use crate::model::incident::{Alarm, Incident, Stage};
 use crate::model::rule::{Level, RuleId};
 use crate::model::snapshot::Snapshot;
@@ -33,7 +34,7 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     }
     let mut rules = page.format.gauge("vedette_rule_info", "Name of each rule, to join on the label rule; always 1.");
     for rule in RuleId::ALL {
-        rules.sample(&Labels::default().with("rule", rule.as_str()).with("name", rule.name()), 1.0);
+        rules.sample(&Labels::default().with("rule", rule.as_str()).with("name", words::of(rule).name), 1.0);
     }
     vec![
         counted(

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::certificate::{Certificate, Fingerprint, Trust};
+use crate::model::certificate_evidence::CertificateEvidence;
 use crate::model::certificate_files::{FilesReading, Held};
 use crate::model::place::Place;
 use crate::model::rule::Level;
 use crate::model::snapshot::ClusterSnapshot;
 use crate::model::subject::{Name, Subject, VANTAGE};
 use crate::model::time::{Now, UnixTime};
-use crate::model::verdict::{Evidence, ExpiryThreshold};
+use crate::model::verdict::{ExpiryThreshold, Finding};
 use crate::render::metrics::Page;
 
 use super::facts::{CertificateFacts, Moment, State};
@@ -146,22 +147,30 @@ fn bounded(places: impl Iterator<Item = Place>) -> Vec<String> {
 /// Whether the rules found that nobody has to act on its end: it was replaced where it is served, or its successor is
 /// stored beside it.
 fn is_only_listed(page: Page<'_>, cluster: Option<&Name>, of: Fingerprint) -> bool {
-    let is_it = |evidence: &Evidence| matches!(evidence, Evidence::Stored { fingerprint, band, .. } if *fingerprint == of && *band > ExpiryThreshold::Notice);
+    let is_it = |finding: &Finding| {
+        let ending = match finding.evidence.certificates() {
+            Some(CertificateEvidence::Filed { ending, .. }) => Some(ending),
+            Some(
+                CertificateEvidence::Served { .. }
+                | CertificateEvidence::Outdated { .. }
+                | CertificateEvidence::Untrusted { .. },
+            )
+            | None => None,
+        };
+        ending.is_some_and(|ending| ending.fingerprint == of && ending.band > ExpiryThreshold::Notice)
+    };
     let alarms = page.snapshot.alarms.iter().filter(|alarm| alarm.finding.subject.cluster() == cluster);
-    let mut found = alarms.filter(|alarm| is_it(&alarm.finding.evidence)).peekable();
+    let mut found = alarms.filter(|alarm| is_it(&alarm.finding)).peekable();
     found.peek().is_some() && found.all(|alarm| alarm.finding.level == Level::Info)
 }
 
 /// The threshold that a rule found it beyond; what has ended is expired, with or without a finding.
 fn band(page: Page<'_>, cluster: Option<&Name>, of: Fingerprint, ends: UnixTime) -> Option<ExpiryThreshold> {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "other evidence has no band")]
-    let of_it = |evidence: &Evidence| match evidence {
-        Evidence::Expiry { fingerprint, band, .. } | Evidence::Stored { fingerprint, band, .. } => {
-            (*fingerprint == of).then_some(*band)
-        }
-        _ => None,
+    let of_it = |finding: &Finding| {
+        let ending = finding.evidence.certificates()?.ending()?;
+        (ending.fingerprint == of).then_some(ending.band)
     };
     let alarms = page.snapshot.alarms.iter().filter(|alarm| alarm.finding.subject.cluster() == cluster);
-    let found = alarms.filter_map(|alarm| of_it(&alarm.finding.evidence)).max();
+    let found = alarms.filter_map(|alarm| of_it(&alarm.finding)).max();
     if ends < page.now.wall { Some(ExpiryThreshold::Expired) } else { found }
 }

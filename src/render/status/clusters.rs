@@ -1,16 +1,15 @@
 //! The verdict line of each cluster, and everything seen of one.
 
-use crate::judge::words;
 use crate::model::incident::{Alarm, Incident, Stage};
 use crate::model::inventory::{Cluster, Etcd};
 use crate::model::observation::Observation;
 use crate::model::policy::QuotaTier;
 use crate::model::probe::ProbeKind;
-use crate::model::rule::{Level, RuleId};
+use crate::model::rule::Level;
 use crate::model::snapshot::ClusterSnapshot;
 use crate::model::subject::{Name, Subject};
 use crate::model::time::Now;
-use crate::model::verdict::{Evidence, Finding};
+use crate::model::verdict::Finding;
 use crate::render::metrics::Page;
 use crate::render::metrics::fresh::is_fresh;
 use crate::render::table::row::Saw;
@@ -106,14 +105,13 @@ fn loudest<'a>(page: Page<'a>, name: &Name) -> Option<&'a Alarm> {
 /// because its apiservers cannot be probed.
 fn behind_failing_proxy<'a>(page: Page<'a>, name: &Name) -> Option<&'a Alarm> {
     page.snapshot.alarms.iter().find(|alarm| {
-        let lost = if let Evidence::Proxy { lost, .. } = &alarm.finding.evidence { lost.as_slice() } else { &[] };
-        !alarm.is_clearing() && lost.iter().any(|(cluster, _)| cluster == name)
+        !alarm.is_clearing() && alarm.finding.evidence.lost_clusters().iter().any(|(cluster, _)| cluster == name)
     })
 }
 
 fn headline(page: Page<'_>, alarm: &Alarm) -> String {
     let finding = speaking(page, alarm).map_or(&alarm.finding, |incident| incident.root());
-    words::of(finding.rule).headline(finding)
+    finding.headline()
 }
 
 /// The incident that an alarm belongs to.
@@ -127,11 +125,7 @@ fn speaking<'a>(page: Page<'a>, alarm: &Alarm) -> Option<&'a Incident> {
 
 /// Whether users are served while `finding` is ongoing.
 pub(super) fn state(finding: &Finding) -> State {
-    let is_dead = matches!(finding.rule, RuleId::F01 | RuleId::F09 | RuleId::F23 | RuleId::F24)
-        || (finding.rule == RuleId::F10 && finding.level == Level::Critical);
-    let is_everywhere =
-        matches!(&finding.evidence, Evidence::NotReady { parts, of, .. } if *of > 0 && parts.len() >= *of);
-    if is_dead || is_everywhere { State::Down } else { State::Degraded }
+    if finding.evidence.is_outage() { State::Down } else { State::Degraded }
 }
 
 /// Everything seen of `name`.

@@ -2,7 +2,6 @@
 //!
 //! A gap that *decides* keeps its cluster from being called ok.
 
-use crate::judge::words;
 use crate::model::incident::Alarm;
 use crate::model::probe::ProbeKind;
 use crate::model::rule::Level;
@@ -150,9 +149,8 @@ fn listed(page: Page<'_>, name: &Name) -> Vec<Missing> {
         .filter(of_cluster)
         .flat_map(|alarm| {
             let finding = &alarm.finding;
-            let words = words::of(finding.rule);
-            let each = words.listed(finding, &addresses).map(|(_, items)| items);
-            let each = each.unwrap_or_else(|| vec![words.what(finding, &addresses)]);
+            let each = finding.listed(&addresses).map(|(_, items)| items);
+            let each = each.unwrap_or_else(|| vec![finding.what(&addresses)]);
             each.into_iter().map(move |text| {
                 let mut gap = missing(&finding.subject, &format!("{}: {text}", finding.rule), false);
                 gap.gap.seen = Some(wall(finding.since, page.now));

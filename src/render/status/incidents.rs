@@ -7,7 +7,7 @@ use crate::model::incident::{Incident, Stage};
 use crate::model::probe::ProbeKind;
 use crate::model::rule::Level;
 use crate::model::subject::{Name, Subject};
-use crate::model::verdict::{Evidence, Finding};
+use crate::model::verdict::Finding;
 use crate::render::document;
 use crate::render::metrics::Page;
 use crate::render::metrics::fresh::is_fresh;
@@ -27,8 +27,7 @@ pub(super) fn open(page: Page<'_>, incident: &Incident) -> IncidentFacts {
     let addresses = page.snapshot.inventory.addresses(incident.cluster.as_ref());
     let root = latest(page, incident, incident.root());
     let shown = latest(page, incident, &incident.headline);
-    let words = words::of(root.rule);
-    let what = |finding: &Finding| said(&words::of(finding.rule).what(finding, &addresses));
+    let what = |finding: &Finding| said(&finding.what(&addresses));
     let mut first = what(shown);
     if shown.path_unproven {
         first.push_str(
@@ -49,8 +48,8 @@ pub(super) fn open(page: Page<'_>, incident: &Incident) -> IncidentFacts {
         course: course(page, incident),
         what: first,
         cause: incident.cause.as_ref().filter(|cause| cause.key() != incident.headline.key()).map(|_| what(root)),
-        impact: said(&words.impact(root)),
-        likely_cause: said(&words.likely_cause(root)),
+        impact: said(&root.impact()),
+        likely_cause: said(&root.likely_cause()),
         notified: notified(page, incident),
         notified_at: incident.told.last.map(|at| wall(at, page.now)),
         evidence: evidence(page, incident),
@@ -71,7 +70,7 @@ fn of_kind(commands: &[Command], changes: bool) -> Vec<CommandLine> {
 /// Cluster and symptom.
 pub(super) fn headline(page: Page<'_>, incident: &Incident) -> String {
     let place = incident.cluster.as_ref().map_or(page.snapshot.inventory.vantage.as_str(), Name::as_str);
-    said(&format!("{place}: {}", words::of(incident.headline.rule).headline(&incident.headline)))
+    said(&format!("{place}: {}", incident.headline.headline()))
 }
 
 /// An incident that is over; `None` while it is open.
@@ -163,16 +162,7 @@ fn evidence(page: Page<'_>, incident: &Incident) -> Vec<EvidenceLine> {
 
 /// Whether a probe at `subject` is evidence of `finding`.
 fn is_about(finding: &Finding, subject: &Subject) -> bool {
-    let parts: Vec<&Subject> = if let Evidence::AllBad { parts } = &finding.evidence {
-        parts.iter().map(|(part, _)| part).collect()
-    } else if let Evidence::NotReady { parts, .. } = &finding.evidence {
-        parts.iter().map(|(part, _)| part).collect()
-    } else if let Evidence::Slow { parts, .. } = &finding.evidence {
-        parts.iter().map(|(part, _)| part).collect()
-    } else {
-        Vec::new()
-    };
-    parts.contains(&subject)
+    finding.evidence.shown().contains(&subject)
         || finding.subject == *subject
         || finding.subject.etcd().is_some() && finding.subject.etcd() == subject.etcd()
 }
@@ -188,7 +178,7 @@ fn others(page: Page<'_>, incident: &Incident, follows: bool) -> Vec<String> {
                 format!("{} ({})", at.at, at.age)
             };
             let state = part.over.map_or_else(|| "ongoing".to_owned(), |over| format!("resolved at {}", dated(over)));
-            let words = words::of(finding.rule).headline(finding);
+            let words = finding.headline();
             said(&format!("{}: {words}; since {}, {state}", finding.rule, dated(finding.since)))
         })
         .collect();

@@ -384,7 +384,7 @@ fn fill_in_titles(board: &mut Value) {
         .iter()
         .enumerate()
         .map(|(index, rule)| {
-            let text = format!("{} {}", rule.id(), rule.title());
+            let text = format!("{} {}", rule.id(), rule.description().title);
             (rule.id().to_string(), serde_json::json!({ "index": index, "text": text }))
         })
         .collect();

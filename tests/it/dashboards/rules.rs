@@ -3,15 +3,12 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::time::Duration;
 
 use serde_json::{Value, json};
+
 use vedette::judge::RULES;
-use vedette::judge::words::Words;
-use vedette::model::rule::{Level, RuleId};
-use vedette::model::subject::Subject;
-use vedette::model::time::UnixTime;
-use vedette::model::verdict::{Evidence, Finding};
+use vedette::judge::description::Description;
+use vedette::model::rule::RuleId;
 
 use super::{path, read};
 
@@ -67,7 +64,7 @@ const NEXT: &str =
 #[test]
 fn every_rule_has_its_alert_in_its_own_words_and_a_test_of_it() {
     let (mut alerts, mut tests) = (HEAD.to_owned(), TESTS_HEAD.to_owned());
-    for rule in RULES {
+    for rule in RULES.iter().map(|rule| rule.description()) {
         write_alert(&mut alerts, rule);
         write_test(&mut tests, rule);
     }
@@ -78,9 +75,9 @@ fn every_rule_has_its_alert_in_its_own_words_and_a_test_of_it() {
 #[test]
 fn every_alert_has_its_section_in_the_runbook() {
     let mut runbook = RUNBOOK_HEAD.to_owned();
-    for rule in RULES {
+    for rule in RULES.iter().map(|rule| rule.description()) {
         let [_, (_, impact), (_, cause), _] = words(rule);
-        let (id, name, title) = (rule.id(), rule.id().name(), rule.title());
+        let (id, name, title) = (rule.id, rule.name, rule.title);
         // Alerts lead to the heading, `links.runbook` of the configuration to the rule.
         writeln!(runbook, "\n<a id=\"{id}\"></a>\n\n## Vedette{name}\n\n{id}: {title}.\n").unwrap();
         writeln!(runbook, "**Impact.** {}\n", impact.replace("{{ $labels.cluster }}", "the cluster")).unwrap();
@@ -162,9 +159,9 @@ pub(super) fn all(file: &str) -> Vec<Value> {
 /// Everything that tells one incident from another, and one vedette from another.
 const BY: &str = "job, vantage, cluster, component, etcd, instance, severity";
 
-fn write_alert(text: &mut String, rule: &dyn Words) {
-    let id = rule.id();
-    writeln!(text, "      - alert: Vedette{}", id.name()).unwrap();
+fn write_alert(text: &mut String, rule: &Description) {
+    let id = rule.id;
+    writeln!(text, "      - alert: Vedette{}", rule.name).unwrap();
     writeln!(text, "        expr: >-").unwrap();
     writeln!(text, "          max by ({BY})").unwrap();
     writeln!(text, "          (vedette_incidents{{rule=\"{id}\", severity!=\"info\", state!=\"pending\"}}) > 0")
@@ -179,8 +176,8 @@ fn write_alert(text: &mut String, rule: &dyn Words) {
     }
 }
 
-fn write_test(text: &mut String, rule: &dyn Words) {
-    let id = rule.id();
+fn write_test(text: &mut String, rule: &Description) {
+    let id = rule.id;
     // What the two are about differs: a part of one etcd of two, and a vantage.
     let (series_of, labels_of) = if is_of_vantage(id) {
         ("component=\"vantage\"", "component: vantage")
@@ -206,7 +203,7 @@ fn write_test(text: &mut String, rule: &dyn Words) {
     writeln!(text, "    alert_rule_test:").unwrap();
     for (minute, fires) in [(1, false), (2, true), (4, true), (7, false)] {
         writeln!(text, "      - eval_time: {minute}m").unwrap();
-        writeln!(text, "        alertname: Vedette{}", id.name()).unwrap();
+        writeln!(text, "        alertname: Vedette{}", rule.name).unwrap();
         if !fires {
             writeln!(text, "        exp_alerts: []").unwrap();
             continue;
@@ -234,29 +231,17 @@ const CLUSTER: &str = "{{ $labels.cluster }}";
 const INSTANCE: &str = "{{ with $labels.instance }} {{ . }}{{ end }}";
 
 /// What receivers show: the summary names the part, the description has everything else.
-fn annotations(rule: &dyn Words) -> [(&'static str, String); 6] {
+fn annotations(rule: &Description) -> [(&'static str, String); 6] {
     let [summary, impact, cause, next] = words(rule);
     let description = format!("Impact: {} Likely cause: {} Next: {}", impact.1, cause.1, next.1);
-    let url = format!("{RUNBOOK}#vedette{}", rule.id().name().to_lowercase());
+    let url = format!("{RUNBOOK}#vedette{}", rule.name.to_lowercase());
     [summary, ("description", description), ("runbook_url", url), impact, cause, next]
 }
 
-/// What an alert can say before anything was seen: the rule's general words, about a cluster of that name.
-fn words(rule: &dyn Words) -> [(&'static str, String); 4] {
-    const SOME: &str = "CLUSTER";
-    let finding = Finding {
-        rule: rule.id(),
-        subject: Subject::Cluster(SOME.parse().unwrap()),
-        level: Level::Critical,
-        since: UnixTime::from_secs(0),
-        hold: Duration::ZERO,
-        path_unproven: false,
-        // Evidence that no rule below expects, so that each says its general sentence.
-        evidence: Evidence::Isolated { silent: 0, references: 0 },
-    };
+/// What an alert can say before anything was seen: what the rule says of any case, about a cluster of that name.
+fn words(rule: &Description) -> [(&'static str, String); 4] {
     let summary =
-        if is_of_vantage(rule.id()) { rule.title().to_owned() } else { format!("{SOME}{INSTANCE}: {}", rule.title()) };
-    let words = [summary, rule.impact(&finding), rule.likely_cause(&finding), NEXT.to_owned()];
-    let [summary, impact, cause, next] = words.map(|text| text.replace(SOME, CLUSTER));
-    [("summary", summary), ("impact", impact), ("cause", cause), ("next", next)]
+        if is_of_vantage(rule.id) { rule.title.to_owned() } else { format!("{CLUSTER}{INSTANCE}: {}", rule.title) };
+    let [impact, cause] = [rule.impact, rule.likely_cause].map(str::to_owned);
+    [("summary", summary), ("impact", impact), ("cause", cause), ("next", NEXT.to_owned())]
 }

@@ -1,7 +1,6 @@
 //! Alarms inside etcd: CORRUPT before everything else, and none that nobody speaks of.
 
 use vedette::judge::commands::Commands;
-use vedette::judge::words;
 use vedette::model::etcd::EtcdAlarmKind::{Corrupt, NoSpace, Other};
 use vedette::model::reason::MessageReason::{CauseFound, First, Resolved};
 use vedette::model::rule::{Level, RuleId};
@@ -13,7 +12,7 @@ fn commands(world: &World) -> String {
     let message = &world.mails.last().unwrap().message;
     let root = message.incident.root();
     let commands = Commands::new(&message.addresses, &message.hosts);
-    words::of(root.rule).next_commands(root, &commands).into_iter().map(|command| command.line + "\n").collect()
+    root.next_commands(&commands).into_iter().map(|command| command.line + "\n").collect()
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use vedette::judge::client_hello::Hello;
 use vedette::model::phase::Cause;
 use vedette::model::reason::MessageReason::{First, Resolved};
 use vedette::model::rule::{Level, RuleId};
-use vedette::model::verdict::Evidence;
 
 use super::world::{Doing, World, api, seconds, vip};
 
@@ -25,7 +25,7 @@ fn a_middlebox_that_drops_large_hellos_is_told_once_and_nothing_is_called_down()
             let first = &world.mails[0];
             assert_eq!(first.message.level, Level::Warning);
             assert!(first.at <= seconds(begin + 60), "{cause:?} at {begin}: {:?}", first.at);
-            let Evidence::Hello { endpoints, of: 3, .. } = &first.message.incident.headline.evidence else {
+            let Some(Hello { endpoints, of: 3, .. }) = first.message.incident.headline.seen() else {
                 panic!("{:?}", first.message.incident.headline.evidence);
             };
             assert_eq!(endpoints.len(), 3, "{cause:?} at {begin}");

@@ -1,12 +1,12 @@
 //! A proxy is part of our own path: what it does wrong is never a cluster's fault, and is told once.
 
+use vedette::judge::proxy::ProxyFailure;
 use vedette::model::delivery::Attempt;
 use vedette::model::inventory::{Cluster, Endpoint, Inventory, Proxy};
 use vedette::model::outlet::Outlet;
 use vedette::model::phase::Cause;
 use vedette::model::reason::MessageReason::{First, Resolved};
 use vedette::model::rule::{Level, RuleId};
-use vedette::model::verdict::Evidence;
 
 use super::world::{Doing, World, api, etcd, inventory, name, seconds};
 
@@ -27,7 +27,7 @@ fn a_proxy_that_fails_is_told_once_for_all_clusters_behind_it_and_none_is_called
         let first = &world.mails[0];
         assert_eq!((first.message.level, &first.message.incident.cluster), (Level::Critical, &None));
         assert!(seconds(118) <= first.at && first.at <= seconds(140), "{cause:?}: {:?}", first.at);
-        let Evidence::Proxy { lost, of: 2, .. } = &first.message.incident.headline.evidence else {
+        let Some(ProxyFailure { lost, of: 2, .. }) = first.message.incident.headline.seen() else {
             panic!("{:?}", first.message.incident.headline.evidence);
         };
         assert_eq!(lost.iter().map(|(cluster, _)| cluster.as_str()).collect::<Vec<_>>(), ["dev", "prod"], "{cause:?}");

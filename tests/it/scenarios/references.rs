@@ -1,12 +1,12 @@
 //! Reference targets that die, and reference targets that fall silent because we are cut off: two stories, never mixed
 //! up.
 
+use vedette::judge::monitoring_gap::Coverage;
 use vedette::model::gap::Gap;
 use vedette::model::inventory::{Cluster, Inventory, Reference};
 use vedette::model::reason::MessageReason::{First, HappenedWhileMute, Resolved};
 use vedette::model::rule::{Level, RuleId};
 use vedette::model::subject::Subject;
-use vedette::model::verdict::Evidence;
 
 use super::world::{Doing, World, api, etcd, inventory, name, seconds, vip};
 
@@ -112,7 +112,7 @@ fn a_silent_reference_point_is_warned_of_after_ten_minutes_and_is_a_gap_until_it
     assert!(seconds(660) <= at && at <= seconds(720), "{at:?}");
     let has_gap = |world: &World| {
         let is_gap = |gap: &Gap| *gap == Gap::ReferencesSilent(vec![gateway()]);
-        world.listed().iter().any(|it| matches!(it, Evidence::Coverage { gaps } if gaps.iter().any(is_gap)))
+        world.listed().iter().any(|it| it.get::<Coverage>().is_some_and(|known| known.gaps.iter().any(is_gap)))
     };
     assert!(has_gap(&world));
 

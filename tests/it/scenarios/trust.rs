@@ -1,11 +1,12 @@
 //! Chains that the configured CA does not verify, logins withheld because of it, and something else that answers.
 
+use vedette::judge::monitoring_gap::Coverage;
+use vedette::judge::untrusted::UntrustedChains;
 use vedette::model::certificate::Trust;
 use vedette::model::gap::Gap;
 use vedette::model::phase::Cause;
 use vedette::model::reason::MessageReason::{First, Resolved};
 use vedette::model::rule::{Level, RuleId};
-use vedette::model::verdict::Evidence;
 
 use super::world::{Doing, World, api, etcd, inventory, seconds, vip};
 
@@ -26,7 +27,7 @@ fn a_rotated_ca_is_one_warning_and_the_withheld_token_a_part_of_it() {
     let first = &world.mails[0];
     assert_eq!(first.message.level, Level::Warning);
     assert!(first.at >= seconds(90) && first.at <= seconds(110), "{:?}", first.at);
-    let Evidence::Untrusted { parts, .. } = &first.message.incident.headline.evidence else {
+    let Some(UntrustedChains { parts, .. }) = first.message.incident.headline.seen() else {
         panic!("{:?}", first.message.incident.headline)
     };
     let places: Vec<_> = parts.iter().map(|part| part.place.clone()).collect();
@@ -47,7 +48,7 @@ fn the_chains_of_an_etcd_are_told_together_though_they_are_probed_at_once_a_minu
     world.run_until(seconds(400));
 
     assert_eq!(world.told(), [(RuleId::F27, First)]);
-    let Evidence::Untrusted { parts, .. } = &world.mails[0].message.incident.headline.evidence else { panic!() };
+    let Some(UntrustedChains { parts, .. }) = world.mails[0].message.incident.headline.seen() else { panic!() };
     assert_eq!(parts.len(), 3);
 }
 
@@ -119,7 +120,7 @@ fn a_login_that_is_wanted_where_none_is_configured_is_listed_and_refuses_nothing
     let listed = world.listed();
     let is_listed = |gap: &Gap| matches!(gap, Gap::NoCredential(places) if places[..] == [vip(), api(1), api(2)]);
     let gaps = listed.iter().filter_map(|evidence| {
-        let Evidence::Coverage { gaps } = evidence else { return None };
+        let Coverage { gaps } = evidence.get()?;
         Some(gaps)
     });
     assert!(gaps.flatten().any(is_listed), "{listed:?}");

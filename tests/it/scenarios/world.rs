@@ -473,7 +473,7 @@ impl World {
     }
 
     /// What is listed of the set-up.
-    pub(super) fn listed(&self) -> Vec<Evidence> {
+    pub(super) fn listed(&self) -> Vec<Arc<dyn Evidence>> {
         let is_listed = |rule| matches!(rule, RuleId::F51 | RuleId::F53);
         let snapshot = self.engine.snapshot();
         let alarms = snapshot.alarms.iter().filter(|alarm| is_listed(alarm.finding.rule));

@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{listeners, moved};
+use crate::judge::api_down::AllBad;
+use crate::judge::isolated::Isolation;
+use crate::judge::quorum::Quorum;
 use crate::model::certificate::{Certificate, Served};
 use crate::model::cost::Rate;
 use crate::model::delivery::{Backlog, DeliveryFailure, FailureClass};
@@ -21,8 +23,10 @@ use crate::model::silence::Silence;
 use crate::model::snapshot::{ClusterSnapshot, HeartbeatState, Snapshot};
 use crate::model::subject::Name;
 use crate::model::time::Mono;
-use crate::model::verdict::{Evidence, Finding, Symptom};
+use crate::model::verdict::{Finding, Symptom};
 use crate::render::fixture::{self, health, millis, name, now, observation, served, subject};
+
+use super::{listeners, moved};
 
 pub(super) fn all() -> Vec<(&'static str, Snapshot)> {
     vec![
@@ -62,19 +66,19 @@ pub(super) fn outage() -> Snapshot {
     let since = now().wall.minus(Duration::from_secs(90));
     let silent = Unseen { phase: Phase::Dial, cause: Cause::Refused };
     let quorum = Finding {
-        evidence: Evidence::Quorum {
+        evidence: Arc::new(Quorum {
             needed: 2,
             answering: vec![subject("prod/etcd/main/etcd-1")],
             silent: vec![(subject("prod/etcd/main/etcd-2"), silent), (subject("prod/etcd/main/etcd-3"), silent)],
             leaderless: false,
             unwatched: 0,
-        },
+        }),
         ..fixture::finding(RuleId::F01, Level::Critical, "prod/etcd/main")
     };
     let symptom = Symptom::NotReady(vec!["etcd".to_owned()]);
     let parts = ["prod/apiserver/api-1", "prod/apiserver/api-2"].map(|part| (subject(part), symptom.clone()));
     let dead = Finding {
-        evidence: Evidence::AllBad { parts: parts.into() },
+        evidence: Arc::new(AllBad { parts: parts.into() }),
         ..fixture::finding(RuleId::F24, Level::Critical, "prod")
     };
     let id = IncidentId("7c41".to_owned());
@@ -128,7 +132,7 @@ fn isolated() -> Snapshot {
     let since = now().wall.minus(Duration::from_millis(60_250));
     let finding = Finding {
         since,
-        evidence: Evidence::Isolated { silent: 8, references: 2 },
+        evidence: Arc::new(Isolation { silent: 8, references: 2 }),
         ..fixture::finding(RuleId::F04, Level::Critical, "vantage")
     };
     let id = IncidentId("b11d".to_owned());

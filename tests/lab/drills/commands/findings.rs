@@ -2,8 +2,36 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::net::Place;
+use vedette::judge::address::DeadAddresses;
+use vedette::judge::api_down::AllBad;
+use vedette::judge::apiserver_down::Partial;
+use vedette::judge::certificate_files::item::StoredExpiry;
+use vedette::judge::certificate_files::unread::Unread;
+use vedette::judge::client_hello::Hello;
+use vedette::judge::corrupt::CorruptAlarm;
+use vedette::judge::credential_rejected::RefusedCredential;
+use vedette::judge::etcd_membership::Membership;
+use vedette::judge::etcd_partition::Split;
+use vedette::judge::etcd_unreachable::EtcdChecks;
+use vedette::judge::expiry::ServedExpiry;
+use vedette::judge::isolated::Isolation;
+use vedette::judge::leader_changes::Elections;
+use vedette::judge::monitoring_gap::Coverage;
+use vedette::judge::nospace::{NoSpaceAlarm, RaisedAlarm};
+use vedette::judge::not_an_apiserver::Impostor;
+use vedette::judge::not_ready::OtherChecks;
+use vedette::judge::not_reloaded::Stale;
+use vedette::judge::proxy::ProxyFailure;
+use vedette::judge::quorum::Quorum;
+use vedette::judge::readiness::FailingChecks;
+use vedette::judge::reference_target::SilentReference;
+use vedette::judge::slow::{Slowness, Traffic};
+use vedette::judge::untrusted::UntrustedChains;
+use vedette::judge::vip::Vip;
 use vedette::model::certificate::{Class, Fingerprint, Trust};
 use vedette::model::certificate_files::ItemKind;
 use vedette::model::etcd::{Apart, Apartness, EtcdAlarmKind, Group, Mismatch};
@@ -13,9 +41,7 @@ use vedette::model::phase::{Cause, Phase, Unseen};
 use vedette::model::rule::{Level, RuleId};
 use vedette::model::subject::Subject;
 use vedette::model::time::UnixTime;
-use vedette::model::verdict::{Evidence, ExpiryThreshold, Finding, Symptom, Traffic, Untrusted};
-
-use crate::net::Place;
+use vedette::model::verdict::{Evidence, ExpiryThreshold, Finding, Symptom, Untrusted};
 
 /// What a server does that does not run.
 pub(super) const REFUSED: Unseen = Unseen { phase: Phase::Dial, cause: Cause::Refused };
@@ -35,7 +61,7 @@ pub(super) fn addresses() -> BTreeMap<Subject, String> {
     members.chain([api(1), api(2), vip]).collect()
 }
 
-pub(super) fn of(rule: RuleId, about: &str, evidence: Evidence) -> Finding {
+pub(super) fn of(rule: RuleId, about: &str, evidence: Arc<dyn Evidence>) -> Finding {
     Finding {
         rule,
         subject: subject(about),
@@ -49,17 +75,17 @@ pub(super) fn of(rule: RuleId, about: &str, evidence: Evidence) -> Finding {
 
 pub(super) fn quorum_lost() -> Finding {
     let silent = vec![(member(2), REFUSED), (member(3), REFUSED)];
-    let evidence = Evidence::Quorum { needed: 2, answering: vec![member(1)], silent, leaderless: false, unwatched: 0 };
+    let evidence = Arc::new(Quorum { needed: 2, answering: vec![member(1)], silent, leaderless: false, unwatched: 0 });
     of(RuleId::F01, "prod/etcd/main", evidence)
 }
 
 pub(super) fn apart() -> Finding {
     let apart = vec![Apart { member: member(3), how: Apartness::NoLeader { term: 7 } }];
-    of(RuleId::F03, "prod/etcd/main", Evidence::Split { leader: "etcd-1".into(), term: 8, following: 2, of: 3, apart })
+    of(RuleId::F03, "prod/etcd/main", Arc::new(Split { leader: "etcd-1".into(), term: 8, following: 2, of: 3, apart }))
 }
 
 pub(super) fn mismatch(found: Mismatch) -> Finding {
-    of(RuleId::F57, "prod/etcd/main", Evidence::Mismatch { found: vec![found], of: 3 })
+    of(RuleId::F57, "prod/etcd/main", Arc::new(Membership { found: vec![found], of: 3 }))
 }
 
 pub(super) fn several_clusters() -> Finding {
@@ -68,45 +94,50 @@ pub(super) fn several_clusters() -> Finding {
 }
 
 pub(super) fn elections() -> Finding {
-    let evidence = Evidence::Elections { count: 3, window: Duration::from_secs(900), latest: Vec::new() };
+    let evidence = Arc::new(Elections { count: 3, window: Duration::from_secs(900), latest: Vec::new() });
     of(RuleId::F05, "prod/etcd/main", evidence)
 }
 
 /// Both apiservers are gone.
 pub(super) fn all_down() -> Finding {
     let down = |name: &str| (subject(&format!("prod/apiserver/{name}")), Symptom::Silent(REFUSED));
-    of(RuleId::F24, "prod", Evidence::AllBad { parts: vec![down("api-1"), down("api-2")] })
+    of(RuleId::F24, "prod", Arc::new(AllBad { parts: vec![down("api-1"), down("api-2")] }))
 }
 
 pub(super) fn alarm(rule: RuleId, kind: EtcdAlarmKind) -> Finding {
-    let evidence = Evidence::Alarm {
+    let alarm = RaisedAlarm {
         kind,
         raised_by: vec!["etcd-2".into()],
         db_size_bytes: None,
         db_quota_bytes: None,
         beside: Vec::new(),
     };
+    let evidence: Arc<dyn Evidence> =
+        if rule == RuleId::F09 { Arc::new(NoSpaceAlarm(alarm)) } else { Arc::new(CorruptAlarm(alarm)) };
     of(rule, "prod/etcd/main", evidence)
 }
 
 pub(super) fn not_ready(rule: RuleId, part: &str) -> Finding {
     let parts = vec![(subject("prod/apiserver/api-1"), vec![part.to_owned()])];
-    of(rule, "prod", Evidence::NotReady { parts, of: 2, etcd_agrees: Some(true) })
+    let checks = FailingChecks { parts, of: 2, etcd_agrees: Some(true) };
+    let evidence: Arc<dyn Evidence> =
+        if rule == RuleId::F25 { Arc::new(EtcdChecks(checks)) } else { Arc::new(OtherChecks(checks)) };
+    of(rule, "prod", evidence)
 }
 
 pub(super) fn foreign() -> Finding {
     let parts = vec![(subject("prod/apiserver/api-1"), Symptom::Status(503))];
-    of(RuleId::F58, "prod", Evidence::Impostor { parts, bad: 1, of: 2 })
+    of(RuleId::F58, "prod", Arc::new(Impostor { parts, bad: 1, of: 2 }))
 }
 
 pub(super) fn vip() -> Finding {
     let ready = vec![subject("prod/apiserver/api-1"), subject("prod/apiserver/api-2")];
-    of(RuleId::F23, "prod/vip", Evidence::Vip { symptom: Symptom::Silent(REFUSED), ready, reused_answers: false })
+    of(RuleId::F23, "prod/vip", Arc::new(Vip { symptom: Symptom::Silent(REFUSED), ready, reused_answers: false }))
 }
 
 /// The API VIP that fails at times.
 pub(super) fn partly_bad() -> Finding {
-    let evidence = Evidence::Partial { symptom: Symptom::Silent(REFUSED), ready: 1, of: 2, extent: Default::default() };
+    let evidence = Arc::new(Partial { symptom: Symptom::Silent(REFUSED), ready: 1, of: 2, extent: Default::default() });
     of(RuleId::F22, "prod/vip", evidence)
 }
 
@@ -121,12 +152,12 @@ pub(super) fn untrusted(reason: &str) -> Finding {
         not_before: UnixTime::from_secs(0),
         fingerprint: Fingerprint([1; 32]),
     };
-    let evidence = Evidence::Untrusted { parts: vec![untrusted], trusted: Vec::new() };
+    let evidence = Arc::new(UntrustedChains { parts: vec![untrusted], trusted: Vec::new() });
     of(RuleId::F27, &format!("prod/chain/{reason}"), evidence)
 }
 
 pub(super) fn slow() -> Finding {
-    let evidence = Evidence::Slow {
+    let evidence = Arc::new(Slowness {
         parts: vec![(subject("prod/apiserver/api-1"), Duration::from_secs(2))],
         total: Duration::from_secs(2),
         dominating: None,
@@ -135,43 +166,43 @@ pub(super) fn slow() -> Finding {
         awaited: Vec::new(),
         slow: 1,
         of: 2,
-    };
+    });
     of(RuleId::F49, "prod", evidence)
 }
 
 pub(super) fn unread(path: &str) -> Finding {
     let faults = vec![(path.to_owned(), vedette::model::certificate_files::FileFault::Forbidden)];
     let evidence =
-        Evidence::Unread { path: path.to_owned(), faults, more: 0, own: None, first_end: None, last_read: None };
+        Arc::new(Unread { path: path.to_owned(), faults, more: 0, own: None, first_end: None, last_read: None });
     of(RuleId::F28, "prod/stored/7c7c7c7c7c7c7c7c", evidence)
 }
 
 pub(super) fn refused(about: &str, cause: Cause) -> Finding {
     let unseen = Unseen { phase: Phase::FirstByte, cause };
-    let evidence = Evidence::Refused { unseen, own_flaw: None, by: Vec::new(), trust: None };
+    let evidence = Arc::new(RefusedCredential { unseen, own_flaw: None, by: Vec::new(), trust: None });
     of(RuleId::F52, about, evidence)
 }
 
 pub(super) fn stale(path: &str) -> Finding {
-    let evidence = Evidence::Stale {
+    let evidence = Arc::new(Stale {
         served: Fingerprint([1; 32]),
         stored: Fingerprint([2; 32]),
         path: path.to_owned(),
         source: None,
         served_ends: UnixTime::from_secs(0),
         stored_ends: UnixTime::from_secs(0),
-    };
+    });
     of(RuleId::F54, "prod/apiserver/api-1", evidence)
 }
 
 pub(super) fn large_hellos_are_lost() -> Finding {
-    of(RuleId::F56, "prod", Evidence::Hello { endpoints: vec![subject("prod/vip")], of: 3, pairs: 3 })
+    of(RuleId::F56, "prod", Arc::new(Hello { endpoints: vec![subject("prod/vip")], of: 3, pairs: 3 }))
 }
 
 /// What an apiserver serves expires.
 pub(super) fn expiry(class: Class) -> Finding {
     let place = subject("prod/apiserver/api-1");
-    let evidence = Evidence::Expiry {
+    let evidence = Arc::new(ServedExpiry {
         fingerprint: Fingerprint([1; 32]),
         holder: "CN=kube-apiserver".into(),
         issuer: "CN=kubernetes".into(),
@@ -182,14 +213,14 @@ pub(super) fn expiry(class: Class) -> Finding {
         trust: Trust::Expired,
         places: vec![place.clone()],
         stored: Vec::new(),
-    };
+    });
     Finding { subject: place, ..of(RuleId::F26, "prod", evidence) }
 }
 
 /// What vedette shows the apiservers expires, in the file `path`.
 pub(super) fn own_expires(kind: ItemKind, path: &str) -> Finding {
     let part = if kind == ItemKind::Token { OwnPart::Token } else { OwnPart::Client };
-    let evidence = Evidence::Stored {
+    let evidence = Arc::new(StoredExpiry {
         fingerprint: Fingerprint([1; 32]),
         holder: "CN=vedette".into(),
         issuer: "CN=kubernetes".into(),
@@ -203,33 +234,33 @@ pub(super) fn own_expires(kind: ItemKind, path: &str) -> Finding {
         sources: Vec::new(),
         last_read: None,
         is_spare: false,
-    };
+    });
     of(RuleId::F28, "prod/stored/7c7c7c7c7c7c7c7c", evidence)
 }
 
 /// The name of the API VIP has `dead` beside one that works.
 pub(super) fn dead_address(dead: IpAddr) -> Finding {
-    of(RuleId::F59, "prod/vip", Evidence::DeadAddresses { dead: vec![(dead, REFUSED)], of: 2 })
+    of(RuleId::F59, "prod/vip", Arc::new(DeadAddresses { dead: vec![(dead, REFUSED)], of: 2 }))
 }
 
 /// A name has no address.
 pub(super) fn without_address(about: &str) -> Finding {
-    of(RuleId::F53, "prod", Evidence::Coverage { gaps: vec![Gap::Unresolved(vec![subject(about)])] })
+    of(RuleId::F53, "prod", Arc::new(Coverage { gaps: vec![Gap::Unresolved(vec![subject(about)])] }))
 }
 
 pub(super) fn dead_proxy(url: &str) -> Finding {
     let lost = vec![("prod".parse().expect("a name"), REFUSED)];
     let about = format!("vantage/proxy/{}", url.trim_start_matches("http://"));
-    of(RuleId::F60, &about, Evidence::Proxy { url: url.to_owned(), lost, of: 1 })
+    of(RuleId::F60, &about, Arc::new(ProxyFailure { url: url.to_owned(), lost, of: 1 }))
 }
 
 pub(super) fn silent_reference(about: &str) -> Finding {
     let evidence =
-        Evidence::SilentReference { last: UnixTime::from_secs(0), unseen: Some(REFUSED), answered: None, left: 0 };
+        Arc::new(SilentReference { last: UnixTime::from_secs(0), unseen: Some(REFUSED), answered: None, left: 0 });
     of(RuleId::F55, about, evidence)
 }
 
 /// vedette's own host has lost its network.
 pub(super) fn isolated() -> Finding {
-    of(RuleId::F04, "vantage", Evidence::Isolated { silent: 9, references: 2 })
+    of(RuleId::F04, "vantage", Arc::new(Isolation { silent: 9, references: 2 }))
 }

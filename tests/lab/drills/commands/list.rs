@@ -7,7 +7,6 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use vedette::judge::commands::{Command, Commands, Id};
-use vedette::judge::words;
 use vedette::model::addresses::Addresses;
 use vedette::model::host_access::Hosts;
 use vedette::model::verdict::Finding;
@@ -46,7 +45,7 @@ impl List {
 
     /// What a mail about `finding` tells people to run, in its order.
     pub(super) fn everything(&self, finding: &Finding, addresses: &Addresses) -> Vec<Command> {
-        words::of(finding.rule).next_commands(finding, &Commands::new(addresses, &self.hosts))
+        finding.next_commands(&Commands::new(addresses, &self.hosts))
     }
 
     /// Holds what `commands` did against what they must show. What they do not is told at the end, all of it at once.

@@ -1,0 +1,42 @@
+//! Every rule in one line: its name, the file in `judge` that holds it, and its type there.
+//!
+//! This list is the only place that names all of them. `model` makes [`RuleId`](crate::model::rule::RuleId) of it,
+//! `judge` its modules, the table of rules and the way from a name to its rule. It is tokens and imports nothing. What
+//! else there is to say of a rule is in its own file.
+
+/// Calls `$then` with the lines of all rules, in the order of their names.
+macro_rules! catalogue {
+    ($then:ident) => {
+        $then! {
+            F01 quorum QuorumLost,
+            F02 member_down MemberDown,
+            F03 etcd_partition EtcdPartition,
+            F04 isolated Isolated,
+            F05 leader_changes LeaderChanges,
+            F08 quota NearQuota,
+            F09 nospace NoSpace,
+            F10 corrupt Corrupt,
+            F22 apiserver_down OneBad,
+            F23 vip VipDead,
+            F24 api_down AllDown,
+            F25 etcd_unreachable EtcdUnreachable,
+            F26 expiry CertificateEnds,
+            F27 untrusted ChainUntrusted,
+            F28 certificate_files StoredEnds,
+            F49 slow Slow,
+            F50 not_ready NotReady,
+            F51 redundancy SinglePoints,
+            F52 credential_rejected Refused,
+            F53 monitoring_gap MonitoringGap,
+            F54 not_reloaded NotReloaded,
+            F55 reference_target ReferenceSilent,
+            F56 client_hello HelloDropped,
+            F57 etcd_membership EtcdMembership,
+            F58 not_an_apiserver NotAnApiserver,
+            F59 address AddressDead,
+            F60 proxy ProxyFails,
+        }
+    };
+}
+
+pub(crate) use catalogue;

@@ -16,6 +16,7 @@ macro_rules! catalogue {
             F08 quota NearQuota,
             F09 nospace NoSpace,
             F10 corrupt Corrupt,
+            F17 version_skew VersionSkew,
             F22 apiserver_down OneBad,
             F23 vip VipDead,
             F24 api_down AllDown,

@@ -191,7 +191,7 @@ impl World {
         let reading = |failing: &[&str], status| match kind {
             ProbeKind::Version => Reading::Version(Version {
                 status: if status == 500 { 200 } else { status },
-                git_version: Some("v1.36.3".into()),
+                git_version: Some(self.versions.get(subject).copied().unwrap_or("v1.36.3").into()),
                 server_date: Some(self.date()),
                 retry_after_secs: None,
                 foreign: None,
@@ -286,7 +286,11 @@ impl World {
         let up = up.filter(|n| !self.peers.is_apart(*n));
         let leader = up.clone().next().map(u64::from).filter(|_| up.count() >= 2 && !self.leaderless);
         let status = MemberStatus {
-            version: "3.6.16".into(),
+            version: u8::try_from(id)
+                .ok()
+                .and_then(|n| self.versions.get(&etcd(n)).copied())
+                .unwrap_or("3.6.16")
+                .into(),
             cluster_id: 1,
             member_id: id,
             leader,

@@ -32,4 +32,5 @@ mod silences;
 mod tape;
 mod trust;
 mod upgrades;
+mod version_skew;
 mod world;

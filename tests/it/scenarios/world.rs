@@ -126,6 +126,8 @@ pub(super) struct World {
     pub(super) ends: BTreeMap<Subject, Duration>,
     /// What verification says of the chains of these.
     pub(super) distrust: BTreeMap<Subject, Trust>,
+    /// Versions of instances that are not of the common one.
+    pub(super) versions: BTreeMap<Subject, &'static str>,
     pub(super) store_fails: bool,
     pub(super) store_hangs: bool,
     durable: Durable,
@@ -262,6 +264,7 @@ impl World {
             expired: BTreeSet::new(),
             ends: BTreeMap::new(),
             distrust: BTreeMap::new(),
+            versions: BTreeMap::new(),
             store_fails: false,
             store_hangs: false,
             durable: Durable::default(),

@@ -5,6 +5,7 @@
 //! daemon starts it, and turns what it reports into inputs of the engine.
 
 mod database;
+mod envelope;
 mod error;
 mod reading;
 pub mod recording;

@@ -1,8 +1,8 @@
 //! Values of the model to rows and back.
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::model::exchange::{Change, PersistedState};
 use crate::model::incident::{Alarm, Ending, Incident, Stage};
@@ -13,7 +13,7 @@ use crate::model::time::UnixTime;
 use crate::model::verdict::FindingKey;
 
 use super::error::StoreError;
-use super::{RECALLED, unsent};
+use super::{RECALLED, envelope, unsent};
 
 /// Applies one change inside `transaction`.
 pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), StoreError> {
@@ -45,17 +45,14 @@ pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<()
 }
 
 fn put_everything(transaction: &Transaction<'_>, memory: &PersistedState) -> Result<(), StoreError> {
-    let tables = [
-        "DELETE FROM alarms",
-        "DELETE FROM outbox",
-        "DELETE FROM deliveries",
-        "DELETE FROM silences",
-        "DELETE FROM refused_recipients",
-        "DELETE FROM incidents WHERE ended IS NULL",
-    ];
-    for table in tables {
-        transaction.prepare_cached(table)?.execute([])?;
+    for rows in ["alarms", "outbox", "silences", "refused_recipients", "incidents WHERE ended IS NULL"] {
+        let and = if rows.contains("WHERE") { "AND" } else { "WHERE" };
+        transaction.prepare_cached(&format!("DELETE FROM {rows} {and} {}", envelope::OURS))?.execute([])?;
     }
+    // The deliveries of a message of a newer release belong to it, whatever their own form.
+    transaction
+        .prepare_cached("DELETE FROM deliveries WHERE message NOT IN (SELECT message FROM outbox)")?
+        .execute([])?;
     memory.alarms.iter().try_for_each(|alarm| put_alarm(transaction, alarm))?;
     memory.incidents.iter().chain(&memory.ended).try_for_each(|incident| put_incident(transaction, incident))?;
     memory.silences.iter().try_for_each(|silence| put_silence(transaction, silence))?;
@@ -79,7 +76,7 @@ fn put_silence(transaction: &Transaction<'_>, silence: &Silence) -> Result<(), S
             silence.comment,
             silence.author,
             silence.include_outages,
-            json(silence)?
+            envelope::seal(silence)?
         ])?;
     Ok(())
 }
@@ -98,7 +95,7 @@ fn put_refused(transaction: &Transaction<'_>, recipient: &RefusedRecipient) -> R
             recipient.since.to_string(),
             recipient.rejection.text,
             recipient.is_told,
-            json(recipient)?
+            envelope::seal(recipient)?
         ])?;
     Ok(())
 }
@@ -122,7 +119,7 @@ fn put_alarm(transaction: &Transaction<'_>, alarm: &Alarm) -> Result<(), StoreEr
             finding.level.as_str(),
             stage,
             since.to_string(),
-            json(alarm)?
+            envelope::seal(alarm)?
         ])?;
     Ok(())
 }
@@ -148,7 +145,7 @@ fn put_incident(transaction: &Transaction<'_>, incident: &Incident) -> Result<()
             ended.map(|at| at.to_string()),
             incident.opened.as_millis(),
             ended.map(|at| at.as_millis()),
-            json(incident)?
+            envelope::seal(incident)?
         ])?;
     if ended.is_some() { prune(transaction) } else { Ok(()) }
 }
@@ -164,7 +161,10 @@ fn prune(transaction: &Transaction<'_>) -> Result<(), StoreError> {
         .optional()?;
     if let Some(oldest) = oldest {
         transaction
-            .prepare_cached("DELETE FROM incidents WHERE ended_ms <= ?1 AND id NOT IN (SELECT incident FROM outbox)")?
+            .prepare_cached(&format!(
+                "DELETE FROM incidents WHERE ended_ms <= ?1 AND id NOT IN (SELECT incident FROM outbox) AND {}",
+                envelope::OURS
+            ))?
             .execute(params![oldest])?;
     }
     Ok(())
@@ -239,18 +239,10 @@ pub(super) fn read<T: DeserializeOwned>(
     for row in statement.query_map([], texts)? {
         let (name, json) = row?;
         let name = name.unwrap_or_else(|_| "a row without a name".into());
-        match json.map_err(|error| error.to_string()).and_then(|json| parse(&json)) {
+        match json.map_err(|error| error.to_string()).and_then(|json| envelope::open(&json)) {
             Ok(value) => values.push(value),
             Err(problem) => problems.push(format!("{name}: {problem}")),
         }
     }
     Ok(values)
-}
-
-pub(super) fn parse<T: DeserializeOwned>(json: &str) -> Result<T, String> {
-    serde_json::from_str(json).map_err(|error| error.to_string())
-}
-
-pub(super) fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(StoreError::Encode)
 }

@@ -646,3 +646,48 @@ fn a_delivery_comes_back_as_it_was_and_one_that_cannot_be_read_costs_itself_alon
     unsent.deliveries.remove("boss@example.org");
     assert_eq!(reopened(home.path()).owed, [unsent]);
 }
+
+#[test]
+fn rows_of_a_newer_version_are_left_out_and_left_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let mut database = Database::new(home.path().join("vedette.db"), NOW);
+    let changes = vec![
+        Change::Alarm(Box::new(alarm(RuleId::F24))),
+        Change::Alarm(Box::new(alarm(RuleId::F23))),
+        Change::Incident(Box::new(samples::incident(RuleId::F24))),
+        Change::Incident(Box::new(ended(1))),
+        Change::Owed(Box::new(owed(1))),
+        Change::Silence(silence("prod", 1)),
+    ];
+    database.persist(&[changes]).unwrap();
+    let newer = "UPDATE alarms SET json = json_set(json, '$.v', 2, '$.finding', 7) WHERE rule = 'F24';
+                 UPDATE incidents SET json = json_set(json, '$.v', 2, '$.parts', 7);
+                 UPDATE outbox SET json = json_set(json, '$.v', 2, '$.message', 7);
+                 UPDATE silences SET json = json_set(json, '$.v', 2, '$.until', 'later')";
+    database.raw().execute_batch(newer).unwrap();
+
+    let memory = database.restore().unwrap();
+    assert_eq!(memory.alarms, [alarm(RuleId::F23)]);
+    assert!(memory.incidents.is_empty() && memory.ended.is_empty());
+    assert!(memory.owed.is_empty() && memory.silences.is_empty());
+    let (_, problems) = super::rows::recall(database.raw()).unwrap();
+    assert_eq!(problems.len(), 5, "{problems:?}");
+    assert!(
+        problems.iter().all(|problem| problem.contains("a newer version of vedette wrote it (form 2")),
+        "{problems:?}"
+    );
+
+    // Everything that is known is written anew, and a thousand incidents push out the oldest.
+    database.persist(&[vec![Change::Everything(Box::new(memory))]]).unwrap();
+    let many: Vec<Change> = (2..1100).map(|number| Change::Incident(Box::new(ended(number)))).collect();
+    database.persist(&[many]).unwrap();
+
+    let left = |table: &str| -> i64 {
+        let count = format!("SELECT count(*) FROM {table} WHERE json_extract(json, '$.v') = 2");
+        database.raw().query_row(&count, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(["alarms", "incidents", "outbox", "silences"].map(left), [1, 2, 1, 1]);
+    let deliveries: i64 =
+        database.raw().query_row("SELECT count(*) FROM deliveries WHERE message = '1'", [], |row| row.get(0)).unwrap();
+    assert_eq!(deliveries, 2, "whom a message of a newer release has reached is known to it alone");
+}

@@ -13,8 +13,9 @@ use crate::model::delivery::{Delivery, DeliveryFailure, FailureClass, Progress, 
 use crate::model::message::{Message, MessageId};
 use crate::model::outlet::{Outlet, UnknownOutlet};
 
+use super::envelope::{open, seal};
 use super::error::StoreError;
-use super::rows::{json, parse, read};
+use super::rows::read;
 
 /// A message as its row has it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -54,7 +55,7 @@ pub(super) fn put(transaction: &Transaction<'_>, unsent: &Unsent) -> Result<(), 
             unsent.attempts,
             unsent.last_failure.as_ref().map(|failure| failure.text.as_str()),
             message.composed.as_millis(),
-            json(&MessageRow::of(unsent))?
+            seal(&MessageRow::of(unsent))?
         ])?;
     forget_deliveries(transaction, &message.id, &unsent.outlet)?;
     let mut insert = transaction.prepare_cached(
@@ -69,7 +70,7 @@ pub(super) fn put(transaction: &Transaction<'_>, unsent: &Unsent) -> Result<(), 
             delivery.progress.as_str(),
             delivery.attempts,
             delivery.last_failure.as_ref().map(|failure| failure.text.as_str()),
-            json(delivery)?
+            seal(delivery)?
         ])?;
     }
     Ok(())
@@ -113,7 +114,7 @@ fn recall_deliveries(
         let name = format!("{} {} {}", named(&message), named(&outlet), named(&recipient));
         let parsed = (|| {
             let outlet: Outlet = outlet?.parse().map_err(|error: UnknownOutlet| error.to_string())?;
-            Ok::<_, String>((MessageId(message?), outlet, recipient?, parse::<Delivery>(&json?)?))
+            Ok::<_, String>((MessageId(message?), outlet, recipient?, open::<Delivery>(&json?)?))
         })();
         match parsed {
             Ok((message, outlet, recipient, delivery)) => {

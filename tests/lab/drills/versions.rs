@@ -56,11 +56,17 @@ fn reads(version: &str, world: &mut World) -> Result<()> {
     let by_certificate = write_config(world, "certificate", "        metrics: ", Members::Both)?;
     let without_key = write_config(world, "listeners", "", Members::Listeners)?;
 
-    let seen = probes(world, &by_certificate)?;
-    let healthy = statuses(&seen);
-    ensure!(healthy.len() == usize::from(MEMBERS), "only {} members were read", healthy.len());
+    // A member is healthy before all have agreed on the version of the cluster; its schema is raised after that.
+    let (seen, healthy) = wait_for("all members to tell all there is to tell", PATIENCE, || {
+        let seen = probes(world, &by_certificate)?;
+        let healthy = statuses(&seen);
+        ensure!(healthy.len() == usize::from(MEMBERS), "only {} members were read", healthy.len());
+        for status in &healthy {
+            has_its_fields(status, version).with_context(|| format!("{status}"))?;
+        }
+        Ok(Some((seen, healthy)))
+    })?;
     for status in &healthy {
-        has_its_fields(status, version).with_context(|| format!("{status}"))?;
         ensure!(status["alarms"] == Value::Array(vec![]), "a fresh etcd has an alarm: {status}");
         ensure!(status["errors"] == Value::Array(vec![]), "a fresh etcd has an error: {status}");
     }

@@ -95,6 +95,11 @@ impl Drill {
         Self { extent: Extent::Large, ..self }
     }
 
+    /// The same, with kube-apiservers of the minor version before.
+    pub(crate) const fn on_the_older_kubernetes(self) -> Self {
+        Self { extent: Extent::Older, wants: &[Extra::OlderKubernetes], ..self }
+    }
+
     /// The same, in a world whose control plane is not started, which is up at once.
     pub(crate) const fn without_cluster(self) -> Self {
         Self { extent: Extent::MailOnly, ..self }

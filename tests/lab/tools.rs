@@ -31,11 +31,16 @@ const PACKAGES: [(&str, &str); 9] = [
 #[derive(Clone, Debug)]
 pub(crate) struct Tools(BTreeMap<String, PathBuf>);
 
+/// What `tools/build.sh` calls the kube-apiserver of the minor version before.
+pub(crate) const OLDER_APISERVER: &str = "kube-apiserver-1.36";
+
 /// Programs that few drills need, and that are not built for the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Extra {
     /// etcd 3.4, 3.5 and 3.7.
     Etcds,
+    /// kube-apiserver of the minor version before, under the name [`OLDER_APISERVER`].
+    OlderKubernetes,
     /// kube-controller-manager and kube-scheduler.
     Controllers,
     /// prometheus and promtool.
@@ -48,12 +53,14 @@ pub(crate) enum Extra {
 
 impl Extra {
     /// Every one of them.
-    pub(crate) const ALL: [Self; 5] = [Self::Etcds, Self::Controllers, Self::Prometheus, Self::Hosts, Self::Talos];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Etcds, Self::OlderKubernetes, Self::Controllers, Self::Prometheus, Self::Hosts, Self::Talos];
 
     /// What `tools/build.sh` calls it, and a lane.
     pub(crate) const fn option(self) -> &'static str {
         match self {
             Self::Etcds => "--etcds",
+            Self::OlderKubernetes => "--older-kubernetes",
             Self::Controllers => "--controllers",
             Self::Prometheus => "--prometheus",
             Self::Hosts => "--hosts",

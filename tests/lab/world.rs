@@ -22,7 +22,7 @@ use crate::postfix::Postfix;
 use crate::process::Server;
 use crate::smtp::SmtpServer;
 use crate::table::Table;
-use crate::tools::Tools;
+use crate::tools::{OLDER_APISERVER, Tools};
 use crate::{apiserver, audit, etcd, rbac, vip};
 
 /// Bound on every wait while the world comes up. It takes about five seconds on two idle cores.
@@ -38,6 +38,8 @@ pub(crate) enum Extent {
     Whole,
     /// Everything, with many members and apiservers.
     Large,
+    /// Everything, with kube-apiservers of the minor version before.
+    Older,
     /// The network and what is in the mail place; the control plane's servers exist, stopped.
     MailOnly,
 }
@@ -94,7 +96,8 @@ impl World {
             servers: BTreeMap::new(),
             own: (BTreeSet::new(), BTreeSet::new()),
         };
-        world.add_servers(volatile, &logs)?;
+        let apiserver = if extent == Extent::Older { OLDER_APISERVER } else { "kube-apiserver" };
+        world.add_servers(apiserver, volatile, &logs)?;
         world.start_mail()?;
         if extent != Extent::MailOnly {
             world.start_cluster()?;
@@ -220,13 +223,13 @@ impl World {
             .collect()
     }
 
-    fn add_servers(&mut self, volatile: &Path, logs: &Path) -> Result<()> {
+    fn add_servers(&mut self, apiserver: &str, volatile: &Path, logs: &Path) -> Result<()> {
         for n in 1..=self.size.members {
             self.add(etcd::member(n, self.size, self.tools.path("etcd")?, &self.pki, volatile, logs));
         }
         audit::write_policy(logs)?;
         for n in 1..=self.size.instances {
-            self.add(apiserver::instance(n, self.size, self.tools.path("kube-apiserver")?, &self.pki, logs));
+            self.add(apiserver::instance(n, self.size, self.tools.path(apiserver)?, &self.pki, logs));
         }
         self.add(vip::balancer(self.size, &self.folder, logs)?);
         match Postfix::prepare(&volatile.join("postfix"), &self.pki, logs) {

@@ -7,8 +7,9 @@ use anyhow::{Result, ensure};
 use crate::clock;
 use crate::controllers;
 use crate::drill::Drill;
+use crate::net::output;
 use crate::pki::Life;
-use crate::tools::Extra;
+use crate::tools::{Extra, OLDER_APISERVER};
 use crate::vedette::{Options, Relay};
 use crate::world::World;
 
@@ -23,6 +24,9 @@ pub(crate) const DRILLS: &[Drill] = &[
     Drill::new("a_full_etcd_is_told_though_readyz_is_green", full_etcd).tidy(),
     Drill::new("an_expired_certificate_is_one_mail_about_it", expired_certificate).tidy(),
     Drill::new("restarts_and_a_packet_burst_mail_nothing", nothing_worth_a_mail).with(&[Extra::Controllers]),
+    Drill::new("the_main_faults_are_told_alike_with_the_kubernetes_before", main_faults)
+        .when_full()
+        .on_the_older_kubernetes(),
     Drill::new("dead_dns_and_an_unsynchronised_clock_mute_nothing", dead_dns).tidy(),
 ];
 
@@ -130,6 +134,18 @@ fn nothing_worth_a_mail(world: &mut World) -> Result<()> {
     // A hold would end 30 s after the restart began: look past it.
     world.quiet_for(Duration::from_secs(35).saturating_sub(took))?;
     ensure!(world.mails().is_empty(), "something was mailed");
+    Ok(())
+}
+
+/// One after the other on apiservers of the minor version before.
+fn main_faults(world: &mut World) -> Result<()> {
+    let version = output(world.kubectl()?.args(["get", "--raw", "/version"]))?;
+    let minor = OLDER_APISERVER.rsplit('-').next().unwrap_or_default();
+    ensure!(version.contains(&format!("\"gitVersion\": \"v{minor}.")), "these are no apiservers of {minor}: {version}");
+    for faulty in [killed_apiservers, frozen_apiserver, dead_vip, frozen_quorum, full_etcd, expired_certificate] {
+        faulty(world)?;
+        world.refresh()?;
+    }
     Ok(())
 }
 

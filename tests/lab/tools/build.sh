@@ -1,5 +1,5 @@
 #!/bin/sh
-# Finds the lab's etcd and Kubernetes programs, and when asked to other versions of etcd, controller-manager and
+# Finds the lab's etcd and Kubernetes programs, and when asked to other versions of both, controller-manager and
 # scheduler, Prometheus, what only hosts of a control plane have or talosctl; builds what is missing, and prints one
 # line `NAME PATH` for each on standard output (progress goes to standard error).
 #
@@ -9,15 +9,17 @@
 #   3. the cache, ${VEDETTE_LAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vedette-lab}, keyed by version;
 #   4. a build from the pinned Go modules beside this file into that cache, once. `usual_minutes` below says how long
 #      each takes.
-# Other versions of etcd (--etcds), for the drills over versions, are named etcd-MAJOR.MINOR. They come from the cache
-# or are made: 3.4 is unpacked from Debian's package (never installed, so its service never starts), the
-# rest are built. One that cannot be had has no line, and its drill is skipped.
+# Other versions of etcd (--etcds) and of Kubernetes (--older-kubernetes), for the drills over versions, are named
+# etcd-MAJOR.MINOR and kube-apiserver-MAJOR.MINOR. They come from the cache or are made: etcd 3.4 is unpacked from
+# Debian's package (never installed, so its service never starts), the rest are built. One that cannot be had has no
+# line, and its drill is skipped.
 # What cannot be had is named in the last line: `skipped: no NAME: why`, and the exit code is 3.
 #
-# Usage: build.sh [--no-build] [--etcds] [--controllers] [--prometheus] [--hosts] [--talos]
+# Usage: build.sh [--no-build] [--etcds] [--older-kubernetes] [--controllers] [--prometheus] [--hosts] [--talos]
 set -eu
 
-KUBERNETES=1.36.3
+KUBERNETES=1.37.2
+OLDER_KUBERNETES=1.36.3
 ETCD=3.6.16
 CRI_TOOLS=1.34.0
 TALOS=1.11.1
@@ -27,12 +29,13 @@ OTHER_ETCDS="3.5.35 3.7.3"
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${VEDETTE_LAB_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/vedette-lab}
-may_build=yes wants_prometheus=no wants_hosts=no wants_talos=no wants_etcds=no wants_controllers=no
+may_build=yes wants_prometheus=no wants_hosts=no wants_talos=no wants_etcds=no wants_controllers=no wants_older=no
 for option in "$@"; do
     case $option in
     --no-build) may_build=no ;;
     --prometheus) wants_prometheus=yes ;;
     --etcds) wants_etcds=yes ;;
+    --older-kubernetes) wants_older=yes ;;
     --controllers) wants_controllers=yes ;;
     --hosts) wants_hosts=yes ;;
     --talos) wants_talos=yes ;;
@@ -128,7 +131,7 @@ build() {
 # How long a build takes, modules already fetched.
 usual_minutes() {
     case $1 in
-    kubernetes) echo 4 ;;
+    kubernetes | kubernetes-1.*) echo 4 ;;
     prometheus) echo 2 ;;
     talos) echo 9 ;;
     *) echo 1 ;;
@@ -198,10 +201,15 @@ if [ "$wants_etcds" = yes ]; then
     done
 fi
 
-minor=${KUBERNETES#*.}
-version=k8s.io/component-base/version
-ldflags="-s -w -X $version.gitVersion=v$KUBERNETES -X $version.gitMajor=${KUBERNETES%%.*} \
+# Sets the flags with which a version of Kubernetes knows what it is.
+kubernetes_flags() {
+    minor=${1#*.}
+    version=k8s.io/component-base/version
+    ldflags="-s -w -X $version.gitVersion=v$1 -X $version.gitMajor=${1%%.*} \
 -X $version.gitMinor=${minor%%.*} -X $version.gitTreeState=clean"
+}
+
+kubernetes_flags "$KUBERNETES"
 provide kubernetes "$KUBERNETES" \
     kube-apiserver=k8s.io/kubernetes/cmd/kube-apiserver \
     kubectl=k8s.io/kubernetes/cmd/kubectl
@@ -223,6 +231,18 @@ if [ "$wants_hosts" = yes ]; then
     provide cri-tools "$CRI_TOOLS" crictl=sigs.k8s.io/cri-tools/cmd/crictl
 fi
 set=
+
+if [ "$wants_older" = yes ]; then
+    older=${OLDER_KUBERNETES%.*}
+    kept=$cache/kubernetes-$older-v$OLDER_KUBERNETES
+    kubernetes_flags "$OLDER_KUBERNETES"
+    if [ -x "$kept/kube-apiserver" ] || { [ "$may_build" = yes ] &&
+        build "kubernetes-$older" "$kept" kube-apiserver=k8s.io/kubernetes/cmd/kube-apiserver; }; then
+        echo "kube-apiserver-$older $kept/kube-apiserver"
+    else
+        say "no kube-apiserver $older: it is not in $cache, and could not be built"
+    fi
+fi
 
 if [ "$wants_talos" = yes ]; then
     tag=github.com/siderolabs/talos/pkg/machinery/version.Tag

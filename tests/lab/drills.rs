@@ -10,6 +10,7 @@ mod mail_client;
 mod mute;
 mod outages;
 mod partial;
+mod recorder;
 mod rotate;
 mod scraped;
 mod selftest;
@@ -32,6 +33,7 @@ pub(crate) const DRILLS: &[&[Drill]] = &[
     strangers::DRILLS,
     adverse::DRILLS,
     partial::DRILLS,
+    recorder::DRILLS,
     ceiling::DRILLS,
     outages::DRILLS,
     disk::DRILLS,

@@ -18,7 +18,7 @@ needs="cc:build-essential haproxy:haproxy postfix:postfix nft:nftables ip:iprout
 nsenter:util-linux setpriv:util-linux mount:mount flock:util-linux tinyproxy:tinyproxy-bin"
 if [ "${1:-}" != --demo ]; then
     # Chromium and npm (for axe-core and the components that draw the boards) for the status page and the boards.
-    needs="$needs chromium:chromium npm:npm dnsmasq:dnsmasq-base faketime:faketime curl:curl"
+    needs="$needs chromium:chromium npm:npm dnsmasq:dnsmasq-base faketime:faketime curl:curl strace:strace"
     # Only as root: a machine that systemd boots.
     [ "$(id -u)" -ne 0 ] || needs="$needs mmdebstrap:mmdebstrap systemd-nspawn:systemd-container"
 fi

@@ -9,6 +9,7 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use tokio::sync::Semaphore;
 
+use crate::model::recordings::Recordings;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::{Clock, Now};
 use crate::render::metrics::Format;
@@ -66,6 +67,11 @@ impl Pages {
     /// A permit to render: one page, or piece of the metrics, at a time, so that many readers do not delay the probes.
     pub(super) fn drawing(&self) -> Arc<Semaphore> {
         Arc::clone(&self.drawing)
+    }
+
+    /// What is recorded; `None` when recording is off.
+    pub(super) fn recordings(&self) -> Option<Recordings> {
+        self.recorder.as_ref().map(|recorder| recorder.held())
     }
 
     /// Families about this process, which no snapshot has.

@@ -1,7 +1,8 @@
-//! What the metrics tell of the flight recorder, which writes these numbers.
+//! What is told of the flight recorder, which writes these numbers.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use crate::model::recordings::Recordings;
 use crate::model::time::UnixTime;
 use crate::render::metrics::{Family, Format};
 
@@ -46,6 +47,19 @@ impl RecorderCounters {
     #[must_use]
     pub fn kept(&self) -> u64 {
         self.kept.load(Ordering::Relaxed)
+    }
+
+    /// All of them.
+    pub(super) fn held(&self) -> Recordings {
+        let since = Some(self.since.load(Ordering::Relaxed)).filter(|since| *since > 0).map(UnixTime::from_millis);
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Recordings {
+            since,
+            bytes: read(&self.bytes),
+            kept: read(&self.kept),
+            dropped: read(&self.dropped),
+            failures: read(&self.failures),
+        }
     }
 
     pub(super) fn families(&self, format: Format) -> [Family; 5] {

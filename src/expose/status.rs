@@ -104,12 +104,12 @@ async fn draw(pages: Pages, query: Query, form: Form, known: Option<HeaderValue>
     }
     let drawn = tokio::task::spawn_blocking(move || {
         let page = Page::new(&snapshot, now);
-        query.choice().and_then(|choice| Status::of(page, &choice)).map(|status| rendered(&status, form)).map_err(
-            |error| match error {
-                NoSuchPage::Page(_) => format!("no such page: {error}\n"),
-                NoSuchPage::Cluster => format!("{error}; there are\n{}", clusters(&snapshot)),
-            },
-        )
+        let status = query.choice().and_then(|choice| Status::of(page, &choice));
+        let status = status.map(|status| status.with_recordings(pages.recordings(), now));
+        status.map(|status| rendered(&status, form)).map_err(|error| match error {
+            NoSuchPage::Page(_) => format!("no such page: {error}\n"),
+            NoSuchPage::Cluster => format!("{error}; there are\n{}", clusters(&snapshot)),
+        })
     });
     match drawn.await {
         Ok(Ok(body)) => answer(body, form, tag),

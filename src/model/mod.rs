@@ -41,6 +41,7 @@ pub mod policy;
 pub mod probe;
 pub mod reason;
 pub mod recipient;
+pub mod recordings;
 pub mod recurrence;
 pub mod reload;
 pub mod replacement;

@@ -18,6 +18,7 @@ mod members;
 mod moment;
 mod notices;
 mod probes;
+mod recordings;
 mod style;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! Instants with their age, and the small words every part of the page shares.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use crate::judge::phrases::lasting;
@@ -42,6 +43,6 @@ pub(super) fn short(text: &str) -> String {
 }
 
 /// `1 mail`, `3 mails`.
-pub(super) fn several(count: usize, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+pub(super) fn several<N: Copy + Display + PartialEq + From<u8>>(count: N, one: &str) -> String {
+    if count == N::from(1) { format!("1 {one}") } else { format!("{count} {one}s") }
 }

@@ -212,7 +212,7 @@ pub(super) fn own(page: Page<'_>) -> Own {
             "mail",
             format!(
                 "{} accepted by the relay, {} queued",
-                several_of(snapshot.counters.accepted),
+                several(snapshot.counters.accepted, "mail"),
                 snapshot.backlog.waiting
             ),
             if snapshot.backlog.waiting == 0 && snapshot.inventory.mails { State::Ok } else { State::Degraded },
@@ -262,8 +262,4 @@ fn times(count: u64) -> String {
         1 => "once".to_owned(),
         count => format!("{count} times"),
     }
-}
-
-fn several_of(count: u64) -> String {
-    if count == 1 { "1 mail".to_owned() } else { format!("{count} mails") }
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::text::columns;
 use super::{Choice, NoSuchPage, POLICY, STYLE, State, Status, WIDTH, html, text};
+use crate::model::recordings::Recordings;
 use crate::model::snapshot::Snapshot;
 use crate::model::subject::{Name, Subject};
 use crate::render::fixture::{self, name, now};
@@ -43,6 +44,38 @@ fn local_time_stands_beside_utc_for_people_and_not_in_the_json() {
         assert!(page.contains("<time datetime=\"2026-11-20T"), "machines read UTC: {page}");
         assert_eq!(status.json().replace("  \"time_zone\": \"Asia/Tokyo\",\n", ""), in_utc.json(), "{state}");
     }
+}
+
+#[test]
+fn how_far_back_recordings_reach_is_told_in_every_form() {
+    let since = now().wall.minus(Duration::from_secs(52 * 3600));
+    let held = Recordings { since: Some(since), bytes: 41 << 20, kept: 1, ..Recordings::default() };
+    let cases = [
+        (None, "? recordings     off"),
+        (Some(Recordings::default()), "? recordings     nothing recorded yet"),
+        (Some(Recordings { failures: 1, ..Recordings::default() }), "~ recordings     none: 1 attempt failed"),
+        (
+            Some(held),
+            "  recordings     since 2026-11-18T08:00:00Z (2 d 4 h ago), 41.0 MiB; beginnings of 1 incident kept",
+        ),
+        (
+            Some(Recordings { kept: 0, dropped: 7, ..held }),
+            "~ recordings     since 2026-11-18T08:00:00Z (2 d 4 h ago), 41.0 MiB; 7 inputs not recorded",
+        ),
+    ];
+    for (recordings, line) in cases {
+        let status = status(&fixture::endless()).with_recordings(recordings, now());
+        let printed = text(&status);
+        assert!(unwrapped(&printed).contains(line), "{line}:\n{printed}");
+        let told = line.split_once("recordings").unwrap().1.trim();
+        assert!(status.json().contains(told), "{line}: {}", status.json());
+        assert!(html(&status, true).contains(told), "{line}");
+    }
+}
+
+/// A text whose continued lines are one again.
+fn unwrapped(text: &str) -> String {
+    text.replace(&format!("\n{}", " ".repeat(17)), " ")
 }
 
 #[test]

@@ -100,8 +100,7 @@ impl<'a> RuleContext<'a> {
     /// The members of one etcd cluster.
     #[must_use]
     pub fn members(&self, etcd: &Subject) -> Vec<Subject> {
-        let (Some((_, cluster)), Subject::Etcd(name, etcd)) = (self.cluster, etcd) else { return Vec::new() };
-        cluster.etcds.get(etcd).map(|known| known.member_subjects(name, etcd).collect()).unwrap_or_default()
+        self.view.inventory().members(etcd).collect()
     }
 
     /// Whether an endpoint answered over a connection opened earlier, in a probe scheduled after `since`.
@@ -207,8 +206,7 @@ impl<'a> RuleContext<'a> {
     /// The configured quota of an etcd cluster in bytes.
     #[must_use]
     pub fn quota(&self, etcd: &Subject) -> Option<u64> {
-        let (Some((_, cluster)), Subject::Etcd(_, etcd)) = (self.cluster, etcd) else { return None };
-        cluster.etcds.get(etcd)?.quota_bytes
+        self.view.inventory().etcd(etcd)?.quota_bytes
     }
 
     /// The configured name of the member with that id, or the id as etcdctl prints it.

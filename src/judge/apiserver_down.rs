@@ -195,7 +195,8 @@ fn judge_one(context: &RuleContext<'_>, instance: &Subject, instances: &[Subject
         return Verdict::Unknown(Why::Unclear);
     }
     let ready = ready(context, instances);
-    let lasted = context.now.mono.since(bad.kind.first.mono);
+    let raised = context.raised_of(RuleId::F22, instance);
+    let lasted = context.bad_for(instance, Aspect::Answer, bad.kind.first, raised);
     let level = if ready <= 1 && lasted >= context.policy().redundancy_loss_critical_after {
         Level::Critical
     } else {

@@ -72,6 +72,15 @@ impl<'a> RuleContext<'a> {
         self.raised(rule).find(|finding| finding.subject == *subject)
     }
 
+    /// How long `subject` has been bad that is so since `first`, by the probes of this process. Where it has seen no
+    /// good one, what was `raised` of it before a restart has lasted since then: a restart makes no fault younger.
+    #[must_use]
+    pub fn bad_for(&self, subject: &Subject, aspect: Aspect, first: Now, raised: Option<&Finding>) -> Duration {
+        let was_good = self.view.track(subject, aspect).is_some_and(|track| track.last_good().is_some());
+        let before = raised.filter(|_| !was_good).map_or(Duration::ZERO, |raised| first.wall.since(raised.since));
+        self.now.since(first).saturating_add(before)
+    }
+
     /// The instances of the cluster; its API VIP stands in for them where none is configured.
     #[must_use]
     pub fn instances(&self) -> Vec<Subject> {

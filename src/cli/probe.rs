@@ -319,7 +319,7 @@ fn doubtful(observations: &[Observation], inventory: &Inventory) -> BTreeSet<Pro
             again.insert(observation.probe.clone());
         }
     }
-    again.retain(|probe| inventory.clusters.is_empty() || !matches!(probe.subject, Subject::Vantage));
+    again.retain(|probe| inventory.clusters.is_empty() || probe.subject != Subject::Vantage);
     again
 }
 

@@ -52,7 +52,7 @@ impl Kind for DeadAddresses {
 
 impl Evidence for DeadAddresses {
     fn headline(&self, finding: &Finding) -> String {
-        let is_shared = finding.subject.component() == "vip";
+        let is_shared = finding.subject.is_vip();
         let whose = if is_shared { "the API name".to_owned() } else { phrases::fit(finding.subject.short(), 20) };
         format!("one address of {whose} is down")
     }

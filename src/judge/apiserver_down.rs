@@ -44,24 +44,16 @@ impl Kind for Partial {
 
 impl Evidence for Partial {
     fn headline(&self, finding: &Finding) -> String {
-        match &finding.subject {
-            Subject::Vip(_) => "API VIP fails intermittently".into(),
-            subject @ (Subject::Vantage
-            | Subject::Reference(_)
-            | Subject::Resolver(_)
-            | Subject::Proxy(_)
-            | Subject::Cluster(_)
-            | Subject::Apiserver(..)
-            | Subject::Etcd(..)
-            | Subject::EtcdMember(..)
-            | Subject::Stored(..)
-            | Subject::Chain(..)) => format!("kube-apiserver {} down", phrases::fit(subject.short(), 24)),
+        if finding.subject.is_vip() {
+            "API VIP fails intermittently".into()
+        } else {
+            format!("kube-apiserver {} down", phrases::fit(finding.subject.short(), 24))
         }
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let place = phrases::place(&finding.subject, addresses);
-        let kind = if is_vip(finding) { "" } else { "kube-apiserver " };
+        let kind = if finding.subject.is_vip() { "" } else { "kube-apiserver " };
         let Self { symptom, ready, of, extent } = self;
         let state = phrases::symptom(symptom);
         let said = match extent {
@@ -73,12 +65,12 @@ impl Evidence for Partial {
                 phrases::lasting(*window)
             ),
         };
-        let direct = if is_vip(finding) { "Probed directly, " } else { "" };
+        let direct = if finding.subject.is_vip() { "Probed directly, " } else { "" };
         phrases::capital(format!("{said} {direct}{ready} of {of} instances are ready."))
     }
 
     fn impact(&self, finding: &Finding) -> String {
-        if is_vip(finding) {
+        if finding.subject.is_vip() {
             return "Some requests through this address fail or hang while others work: kubectl and controllers see \
                     errors that come and go. The apiservers respond when addressed directly."
                 .into();
@@ -93,7 +85,7 @@ impl Evidence for Partial {
 
     fn likely_cause(&self, finding: &Finding) -> String {
         match self.extent {
-            Extent::AtTimes { .. } if is_vip(finding) => {
+            Extent::AtTimes { .. } if finding.subject.is_vip() => {
                 "The load balancer sends some connections to a backend that is down and is not monitored here, two \
                  hosts claim the address, or the load balancer itself is overloaded."
             }
@@ -112,15 +104,11 @@ impl Evidence for Partial {
     }
 
     fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
-        if is_vip(finding) {
+        if finding.subject.is_vip() {
             return address_commands(&finding.subject, commands);
         }
         commands_for(&self.symptom, std::slice::from_ref(&finding.subject), commands)
     }
-}
-
-const fn is_vip(finding: &Finding) -> bool {
-    matches!(finding.subject, Subject::Vip(_))
 }
 
 /// Commands that ask often, since it fails only at times, and show what is behind it.
@@ -128,7 +116,7 @@ fn address_commands(vip: &Subject, commands: &Commands<'_>) -> Vec<Command> {
     let address = phrases::address(vip, commands.addresses);
     let mut next = vec![commands.readyz_again(vip)];
     let mut known = commands.addresses.keys();
-    let behind = known.find(|known| matches!(known, Subject::Apiserver(..)) && known.cluster() == vip.cluster());
+    let behind = known.find(|known| known.is_apiserver() && known.cluster() == vip.cluster());
     if let Some(instance) = behind {
         let held = commands.address_held(instance, phrases::host(&address));
         next.push(held.note("on each: who holds the address?"));
@@ -207,7 +195,8 @@ fn judge_one(context: &RuleContext<'_>, instance: &Subject, instances: &[Subject
         return Verdict::Unknown(Why::Unclear);
     }
     let ready = ready(context, instances);
-    let lasted = context.now.mono.since(bad.kind.first.mono);
+    let raised = context.raised_of(RuleId::F22, instance);
+    let lasted = context.bad_for(instance, Aspect::Answer, bad.kind.first, raised);
     let level = if ready <= 1 && lasted >= context.policy().redundancy_loss_critical_after {
         Level::Critical
     } else {
@@ -258,7 +247,7 @@ fn judge_partly(context: &RuleContext<'_>, endpoint: &Subject, instances: &[Subj
     let has_failed = |place: &Subject| {
         track(place).is_some_and(|track| track.failures(context.now.mono, policy.partly_window).next().is_some())
     };
-    let is_explained = matches!(endpoint, Subject::Vip(_)) && instances.iter().any(was_bad);
+    let is_explained = endpoint.is_vip() && instances.iter().any(was_bad);
     if is_explained || context.references().iter().any(has_failed) {
         return Verdict::Unknown(Why::Unclear);
     }

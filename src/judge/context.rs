@@ -72,6 +72,15 @@ impl<'a> RuleContext<'a> {
         self.raised(rule).find(|finding| finding.subject == *subject)
     }
 
+    /// How long `subject` has been bad that is so since `first`, by the probes of this process. Where it has seen no
+    /// good one, what was `raised` of it before a restart has lasted since then: a restart makes no fault younger.
+    #[must_use]
+    pub fn bad_for(&self, subject: &Subject, aspect: Aspect, first: Now, raised: Option<&Finding>) -> Duration {
+        let was_good = self.view.track(subject, aspect).is_some_and(|track| track.last_good().is_some());
+        let before = raised.filter(|_| !was_good).map_or(Duration::ZERO, |raised| first.wall.since(raised.since));
+        self.now.since(first).saturating_add(before)
+    }
+
     /// The instances of the cluster; its API VIP stands in for them where none is configured.
     #[must_use]
     pub fn instances(&self) -> Vec<Subject> {
@@ -100,8 +109,7 @@ impl<'a> RuleContext<'a> {
     /// The members of one etcd cluster.
     #[must_use]
     pub fn members(&self, etcd: &Subject) -> Vec<Subject> {
-        let (Some((_, cluster)), Subject::Etcd(name, etcd)) = (self.cluster, etcd) else { return Vec::new() };
-        cluster.etcds.get(etcd).map(|known| known.member_subjects(name, etcd).collect()).unwrap_or_default()
+        self.view.inventory().members(etcd).collect()
     }
 
     /// Whether an endpoint answered over a connection opened earlier, in a probe scheduled after `since`.
@@ -207,8 +215,7 @@ impl<'a> RuleContext<'a> {
     /// The configured quota of an etcd cluster in bytes.
     #[must_use]
     pub fn quota(&self, etcd: &Subject) -> Option<u64> {
-        let (Some((_, cluster)), Subject::Etcd(_, etcd)) = (self.cluster, etcd) else { return None };
-        cluster.etcds.get(etcd)?.quota_bytes
+        self.view.inventory().etcd(etcd)?.quota_bytes
     }
 
     /// The configured name of the member with that id, or the id as etcdctl prints it.

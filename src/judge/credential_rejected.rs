@@ -116,7 +116,7 @@ impl Evidence for RefusedCredential {
             return vec![commands.server_against_ca(&finding.subject), commands.check()];
         }
         let mut next = vec![commands.check(), commands.own_certificate(&finding.subject)];
-        if finding.subject.component() == "etcd" {
+        if finding.subject.is_of_etcd() {
             next.push(commands.etcd_as_vedette(&finding.subject));
         } else {
             next.extend([commands.who_am_i(&finding.subject), commands.may_read()]);

@@ -73,7 +73,7 @@ fn holds(relation: Relation, cause: &Subject, effect: &Subject) -> bool {
     match relation {
         Relation::SameSubject => cause == effect,
         Relation::SameCluster => cause.cluster().is_some() && cause.cluster() == effect.cluster(),
-        Relation::Vantage => effect.cluster().is_some() || matches!(effect, Subject::Proxy(_)),
+        Relation::Vantage => effect.cluster().is_some() || effect.is_proxy(),
     }
 }
 

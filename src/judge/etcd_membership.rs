@@ -471,7 +471,12 @@ fn by_list(context: &RuleContext<'_>, etcd: &Subject) -> Vec<Seen> {
     let since = context.view.track(etcd, Aspect::Started).and_then(|track| track.bad()).map(|bad| bad.run.first);
     if let Some(since) = since.filter(|_| !unstarted.is_empty()) {
         // A member that joins is listed before it starts: for some minutes that is normal.
-        let is_late = context.now.mono.since(since.mono) >= policy.redundancy_loss_critical_after;
+        let raised = context.raised_of(RuleId::F57, etcd).filter(|raised| {
+            let told = raised.seen::<Membership>().map_or(&[][..], |told| &told.found);
+            told.iter().any(|mismatch| matches!(mismatch, Mismatch::NotStarted { .. }))
+        });
+        let lasted = context.bad_for(etcd, Aspect::Started, since, raised);
+        let is_late = lasted >= policy.redundancy_loss_critical_after;
         let ids = unstarted.iter().map(|id| format!("{id:x}")).collect();
         seen.push(Seen {
             mismatch: Mismatch::NotStarted { ids, voters: list.voters().len() },

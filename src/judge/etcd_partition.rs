@@ -5,6 +5,7 @@
 //! F01, a member of another cluster or one that leads its own F57.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -205,10 +206,16 @@ fn judge_split(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
     };
     let mut apart = Vec::new();
     let mut since: Option<Now> = None;
+    let mut lasted = Duration::ZERO;
     let mut path_unproven = false;
+    let raised = context.raised_of(RuleId::F03, &etcd);
+    let told: &[Apart] = raised.and_then(Finding::seen::<Split>).map_or(&[], |split| &split.apart);
     for member in &members {
         let Some((bad, is_unproven, how)) = apartness(context, &etcd, member) else { continue };
-        since = since.filter(|known| known.mono <= bad.run.first.mono).or(Some(bad.run.first));
+        let first = bad.run.first;
+        since = since.filter(|known| known.mono <= first.mono).or(Some(first));
+        let of_member = raised.filter(|_| told.iter().any(|apart| apart.member == *member));
+        lasted = lasted.max(context.bad_for(member, shown_by(&how), first, of_member));
         path_unproven |= is_unproven;
         apart.push(Apart { member: member.clone(), how });
     }
@@ -220,7 +227,6 @@ fn judge_split(context: &RuleContext<'_>, etcd: Subject) -> Verdict {
         .filter(|member| context.is_voter(member) && !is_apart(member))
         .filter(|member| context.subject_state(member, Aspect::Answer).good().is_some())
         .count();
-    let lasted = context.now.mono.since(since.mono);
     let is_on_the_edge =
         following <= majority(count.voters) && apart.iter().any(|apart| context.is_voter(&apart.member));
     let is_grave = is_on_the_edge && lasted >= context.policy().redundancy_loss_critical_after;
@@ -249,6 +255,14 @@ fn apartness<'a>(context: &RuleContext<'a>, etcd: &Subject, member: &Subject) ->
         return Some((bad, path_unproven, Apartness::ReadsFail(unseen)));
     }
     None
+}
+
+/// By which probes of a member it shows.
+const fn shown_by(how: &Apartness) -> Aspect {
+    match how {
+        Apartness::NoLeader { .. } | Apartness::OtherLeader { .. } | Apartness::OtherCluster { .. } => Aspect::Mind,
+        Apartness::ReadsFail(_) => Aspect::Read,
+    }
 }
 
 fn mind(context: &RuleContext<'_>, etcd: &Subject, status: &MemberStatus) -> Apartness {

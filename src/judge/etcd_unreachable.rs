@@ -39,20 +39,10 @@ impl Evidence for EtcdChecks {
         if self.0.store() == Store::OfSome {
             return "apiserver cannot reach etcd of some resources".into();
         }
-        match &finding.subject {
-            Subject::Apiserver(_, name) => {
-                format!("apiserver {} cannot reach etcd", phrases::fit(name.as_str(), 17))
-            }
-            Subject::Vantage
-            | Subject::Reference(_)
-            | Subject::Resolver(_)
-            | Subject::Proxy(_)
-            | Subject::Cluster(_)
-            | Subject::Vip(_)
-            | Subject::Etcd(..)
-            | Subject::EtcdMember(..)
-            | Subject::Stored(..)
-            | Subject::Chain(..) => "apiserver cannot reach etcd".into(),
+        if finding.subject.is_apiserver() {
+            format!("apiserver {} cannot reach etcd", phrases::fit(finding.subject.short(), 17))
+        } else {
+            "apiserver cannot reach etcd".into()
         }
     }
 

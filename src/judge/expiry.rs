@@ -74,24 +74,16 @@ impl ServedExpiry {
     }
 
     fn is_of_etcd(&self) -> bool {
-        self.places.iter().any(|place| place.component() == "etcd")
+        self.places.iter().any(|place| place.is_of_etcd())
     }
 }
 
 impl Evidence for ServedExpiry {
     fn headline(&self, finding: &Finding) -> String {
-        let of = match &finding.subject {
-            Subject::Vip(_) => "the API VIP".into(),
-            Subject::Cluster(_) => "the cluster".into(),
-            subject @ (Subject::Vantage
-            | Subject::Reference(_)
-            | Subject::Resolver(_)
-            | Subject::Proxy(_)
-            | Subject::Apiserver(..)
-            | Subject::Etcd(..)
-            | Subject::EtcdMember(..)
-            | Subject::Stored(..)
-            | Subject::Chain(..)) => phrases::fit(subject.short(), 22),
+        let of = if finding.subject.is_cluster() {
+            "the cluster".into()
+        } else {
+            phrases::fit(&phrases::name(&finding.subject), 22)
         };
         format!("TLS certificate of {of}: expiry")
     }
@@ -311,8 +303,7 @@ fn judge_endpoint(
     if is_told_elsewhere {
         return Verdict::Unknown(Why::Unclear);
     }
-    let may_be_an_instance_s =
-        matches!(endpoint, Subject::Vip(_)) && instances.iter().any(|other| is_behind(context, other, seen));
+    let may_be_an_instance_s = endpoint.is_vip() && instances.iter().any(|other| is_behind(context, other, seen));
     if may_be_an_instance_s || band == ExpiryThreshold::Expired && seen.repeats < HANDSHAKES {
         return Verdict::Unknown(Why::Suspected { since: seen.since });
     }

@@ -166,7 +166,8 @@ fn judge_member(context: &RuleContext<'_>, member: &Subject, members: &[Subject]
         .map(|other| context.view.status(other).map_or(Err(other), |(_, status)| Ok(status.member_id)))
         .collect();
     let remaining = alive.len() + voters.unwatched;
-    let lasted = context.now.mono.since(bad.run.first.mono);
+    let raised = context.raised_of(RuleId::F02, member);
+    let lasted = context.bad_for(member, Aspect::Answer, bad.run.first, raised);
     let is_on_the_edge = context.is_voter(member) && remaining <= majority(voters.all);
     let level = if is_on_the_edge && lasted >= context.policy().redundancy_loss_critical_after {
         Level::Critical

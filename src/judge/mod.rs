@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 
 use crate::catalogue::catalogue;
 use crate::model::rule::{Level, RuleId};
-use crate::model::subject::{Name, Subject};
+use crate::model::subject::{Name, Role, Subject};
 use crate::model::time::Now;
 use crate::model::verdict::{Finding, FindingKey, Verdict, Why};
 
@@ -131,7 +131,7 @@ pub fn unconfigured(unseen: &View, scope: Option<&Name>, raised: &[&Finding], no
 
 /// Whether a statement about `subject` depends on probes through the cluster's proxy, where it has one.
 const fn is_seen_through_proxy(subject: &Subject) -> bool {
-    matches!(subject, Subject::Cluster(_) | Subject::Vip(_) | Subject::Apiserver(..))
+    matches!(subject.role(), Role::Cluster | Role::Api)
 }
 
 fn with_configured_level(finding: Finding, context: &RuleContext<'_>) -> Finding {

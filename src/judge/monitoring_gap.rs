@@ -57,7 +57,7 @@ impl Coverage {
 impl Evidence for Coverage {
     fn headline(&self, finding: &Finding) -> String {
         // Of one endpoint only this is reported.
-        let is_of_all = finding.subject.component() == "cluster";
+        let is_of_all = finding.subject.is_cluster();
         if is_of_all { "monitoring gaps" } else { "name not in DNS: not monitored" }.into()
     }
 
@@ -361,9 +361,8 @@ fn still_open(context: &RuleContext<'_>, gap: &Gap) -> Option<Gap> {
             (!open.is_empty()).then_some(Gap::Refused(open))
         }
         Gap::NoCredential(subjects) => {
-            let asks_more = |one: &Subject| matches!(one, Subject::Apiserver(..) | Subject::Vip(_));
             let is_answered =
-                |one: &Subject| answers(one, Aspect::Answer) && (!asks_more(one) || answers(one, Aspect::Ordinary));
+                |one: &Subject| answers(one, Aspect::Answer) && (!one.is_api() || answers(one, Aspect::Ordinary));
             let is_open = |one: &&Subject| endpoints.contains(one) && !is_answered(one);
             let open: Vec<Subject> = subjects.iter().filter(is_open).cloned().collect();
             (!open.is_empty()).then_some(Gap::NoCredential(open))

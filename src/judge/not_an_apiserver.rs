@@ -34,7 +34,7 @@ pub(super) fn commands(subject: &Subject, commands: &Commands<'_>) -> Vec<Comman
     let address = phrases::address(subject, commands.addresses);
     let mut next = commands.who_answers(subject).to_vec();
     next.push(commands.name(phrases::host(&address), "does the name lead where it should?"));
-    if !matches!(subject, Subject::Vip(_)) {
+    if !subject.is_vip() {
         next.extend([commands.listening(subject), commands.containers(subject, Program::Apiserver)]);
     }
     next

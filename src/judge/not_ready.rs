@@ -32,18 +32,10 @@ impl Kind for OtherChecks {
 
 impl Evidence for OtherChecks {
     fn headline(&self, finding: &Finding) -> String {
-        match &finding.subject {
-            Subject::Apiserver(_, name) => format!("apiserver {} not ready", phrases::fit(name.as_str(), 21)),
-            Subject::Vantage
-            | Subject::Reference(_)
-            | Subject::Resolver(_)
-            | Subject::Proxy(_)
-            | Subject::Cluster(_)
-            | Subject::Vip(_)
-            | Subject::Etcd(..)
-            | Subject::EtcdMember(..)
-            | Subject::Stored(..)
-            | Subject::Chain(..) => "apiservers not ready".into(),
+        if finding.subject.is_apiserver() {
+            format!("apiserver {} not ready", phrases::fit(finding.subject.short(), 21))
+        } else {
+            "apiservers not ready".into()
         }
     }
 

@@ -56,20 +56,7 @@ impl Kind for Stale {
 
 impl Evidence for Stale {
     fn headline(&self, finding: &Finding) -> String {
-        let who = match &finding.subject {
-            Subject::Vip(_) => "the API VIP".to_owned(),
-            subject @ (Subject::Vantage
-            | Subject::Reference(_)
-            | Subject::Resolver(_)
-            | Subject::Proxy(_)
-            | Subject::Cluster(_)
-            | Subject::Apiserver(..)
-            | Subject::Etcd(..)
-            | Subject::EtcdMember(..)
-            | Subject::Stored(..)
-            | Subject::Chain(..)) => phrases::fit(subject.short(), 18),
-        };
-        format!("{who}: renewed certificate not in use")
+        format!("{}: renewed certificate not in use", phrases::fit(&phrases::name(&finding.subject), 18))
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
@@ -127,7 +114,7 @@ impl Evidence for Stale {
 }
 
 fn server(subject: &Subject) -> &'static str {
-    if subject.component() == "etcd" { "etcd" } else { "kube-apiserver" }
+    if subject.is_of_etcd() { "etcd" } else { "kube-apiserver" }
 }
 
 /// Probes that must have seen each of the two.

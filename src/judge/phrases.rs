@@ -193,7 +193,7 @@ pub(super) fn host_of(subject: &Subject, addresses: &Addresses) -> String {
 /// Known members of the etcd cluster that `subject` is or belongs to, in order.
 pub(super) fn members(subject: &Subject, addresses: &Addresses) -> Vec<Subject> {
     let etcd = subject.etcd();
-    addresses.keys().filter(|known| matches!(known, Subject::EtcdMember(..)) && known.etcd() == etcd).cloned().collect()
+    addresses.keys().filter(|known| known.is_etcd_member() && known.etcd() == etcd).cloned().collect()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::model::addresses::Addresses;
 use crate::model::finding::{Evidence, Kind};
 use crate::model::phase::{Cause, Unseen};
 use crate::model::rule::{Level, RuleId};
-use crate::model::subject::Subject;
+use crate::model::subject::{Name, Subject};
 use crate::model::time::Now;
 use crate::model::verdict::{Finding, Verdict, Why};
 use crate::observe::probe_runs::BadRun;
@@ -28,21 +28,9 @@ pub struct QuorumLost;
 
 /// The name of an etcd in texts: its own name only where a cluster may have several.
 pub(super) fn etcd_name(subject: &Subject) -> String {
-    match subject {
-        Subject::Etcd(_, name) | Subject::EtcdMember(_, name, _) if !matches!(name.as_str(), "etcd" | "main") => {
-            format!("etcd {}", phrases::fit(name.as_str(), 14))
-        }
-        Subject::Etcd(..)
-        | Subject::EtcdMember(..)
-        | Subject::Vantage
-        | Subject::Reference(_)
-        | Subject::Resolver(_)
-        | Subject::Proxy(_)
-        | Subject::Cluster(_)
-        | Subject::Vip(_)
-        | Subject::Apiserver(..)
-        | Subject::Stored(..)
-        | Subject::Chain(..) => "etcd".into(),
+    match subject.etcd_name().map(Name::as_str) {
+        None | Some("etcd" | "main") => "etcd".into(),
+        Some(name) => format!("etcd {}", phrases::fit(name, 14)),
     }
 }
 

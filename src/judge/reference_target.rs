@@ -85,7 +85,7 @@ impl Evidence for SilentReference {
     }
 
     fn likely_cause(&self, finding: &Finding) -> String {
-        if matches!(finding.subject, Subject::Resolver(_)) {
+        if finding.subject.is_resolver() {
             "The DNS server is down or was replaced, or a firewall drops what this host sends it."
         } else {
             LIKELY_CAUSE
@@ -168,7 +168,7 @@ fn judge_place(context: &RuleContext<'_>, place: Subject) -> Verdict {
     if context.view.path().last().is_none_or(|proof| proof < asked) {
         return Verdict::Unknown(Why::Vantage);
     }
-    let is_cluster = matches!(place, Subject::Cluster(_));
+    let is_cluster = place.is_cluster();
     let symptom = context.view.track(&place, Aspect::Answer).and_then(|track| track.bad()).map(|bad| &bad.symptom);
     let unseen = if let Some(Symptom::Silent(unseen)) = symptom { Some(*unseen) } else { None };
     Verdict::Bad(Finding {

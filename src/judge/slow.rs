@@ -59,7 +59,7 @@ impl Kind for Slowness {
 impl Slowness {
     /// Whether the API VIP is slow and no instance is.
     fn is_address_alone(&self) -> bool {
-        self.slow == 0 && self.parts.iter().all(|(endpoint, _)| matches!(endpoint, Subject::Vip(_)))
+        self.slow == 0 && self.parts.iter().all(|(endpoint, _)| endpoint.is_vip())
     }
 }
 

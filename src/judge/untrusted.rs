@@ -52,8 +52,8 @@ impl Kind for UntrustedChains {
 
 impl Evidence for UntrustedChains {
     fn headline(&self, finding: &Finding) -> String {
-        let whose =
-            etcd(finding).map_or_else(String::new, |etcd| format!("etcd {}: ", phrases::fit(etcd.as_str(), 11)));
+        let etcd = finding.subject.etcd_name();
+        let whose = etcd.map_or_else(String::new, |etcd| format!("etcd {}: ", phrases::fit(etcd.as_str(), 11)));
         let what = match reason(finding) {
             Distrust::UnknownAuthority => "TLS chain is of an unknown CA",
             Distrust::WrongName => "TLS certificate has another name",
@@ -117,7 +117,7 @@ impl Evidence for UntrustedChains {
     }
 
     fn impact(&self, finding: &Finding) -> String {
-        let who = if etcd(finding).is_some() {
+        let who = if finding.subject.etcd_name().is_some() {
             "apiservers and members that trust the same CA reject it"
         } else {
             "kubectl, kubelets and controllers that trust the same CA reject it"
@@ -157,7 +157,7 @@ impl Evidence for UntrustedChains {
         match reason(finding) {
             Distrust::UnknownAuthority => {
                 next.push(commands.configured_ca(&first.place));
-                next.extend(commands.ca_on_host(&first.place, etcd(finding).is_some()));
+                next.extend(commands.ca_on_host(&first.place, finding.subject.etcd_name().is_some()));
             }
             Distrust::NotYetValid => next.push(commands.clocks(&first.place)),
             Distrust::WrongName | Distrust::WrongPurpose | Distrust::Invalid => {}
@@ -175,12 +175,8 @@ impl Evidence for UntrustedChains {
     }
 }
 
-const fn reason(finding: &Finding) -> Distrust {
-    if let Subject::Chain(_, _, reason) = &finding.subject { *reason } else { Distrust::UnknownAuthority }
-}
-
-const fn etcd(finding: &Finding) -> Option<&Name> {
-    if let Subject::Chain(_, etcd, _) = &finding.subject { etcd.as_ref() } else { None }
+fn reason(finding: &Finding) -> Distrust {
+    finding.subject.distrust().unwrap_or(Distrust::UnknownAuthority)
 }
 
 fn short(known: &Anchor) -> String {
@@ -213,12 +209,9 @@ impl Rule for ChainUntrusted {
 
     /// Only the login that was withheld from these servers.
     fn is_effect(&self, cause: &Subject, effect: &Finding) -> bool {
-        let is_of_these = match (cause, &effect.subject) {
-            (Subject::Chain(_, None, _), Subject::Cluster(_)) => true,
-            (Subject::Chain(_, Some(etcd), _), Subject::Etcd(_, of)) => etcd == of,
-            _ => false,
-        };
-        is_of_these && credential_rejected::is_withheld(effect)
+        // The login to the apiservers is a matter of the cluster, that to an etcd one of the etcd.
+        let is_login = effect.subject.is_cluster() || effect.subject.is_etcd();
+        is_login && effect.subject.etcd_name() == cause.etcd_name() && credential_rejected::is_withheld(effect)
     }
 
     fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {

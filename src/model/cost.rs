@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::inventory::{Etcd, Inventory};
 use super::probe::{Connection, Probe, ProbeKind};
-use super::subject::Subject;
 
 /// Addresses that the name of an apiserver or of the API VIP is planned to have: managed control planes and cloud
 /// balancers have one in each of two or three zones. The name of an etcd member is planned to have one, which is probed
@@ -63,7 +62,9 @@ fn requests(etcd: Option<&Etcd>, probe: &Probe) -> u32 {
     if probe.kind == ProbeKind::Addresses {
         return if probe.subject.is_etcd_member() { 0 } else { PLANNED_ADDRESSES };
     }
-    let Subject::Etcd(..) = &probe.subject else { return 1 };
+    if !probe.subject.is_etcd() {
+        return 1;
+    }
     let Some(etcd) = etcd else { return 0 };
     let asked = if probe.kind == ProbeKind::EtcdMetrics { etcd.listeners.len() } else { etcd.members.len() };
     u32::try_from(asked).unwrap_or(u32::MAX)

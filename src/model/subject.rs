@@ -249,10 +249,33 @@ impl Subject {
         }
     }
 
-    /// The name of that etcd cluster.
+    /// Whether it is an etcd cluster or a member of one.
+    #[must_use]
+    pub const fn is_of_etcd(&self) -> bool {
+        matches!(self.role(), Role::Etcd)
+    }
+
+    /// The name of the etcd cluster that it is, belongs to, or was found at: `None` for what is no matter of etcd.
     #[must_use]
     pub const fn etcd_name(&self) -> Option<&Name> {
-        if let Self::Etcd(_, etcd) | Self::EtcdMember(_, etcd, _) = self { Some(etcd) } else { None }
+        match self {
+            Self::Etcd(_, etcd) | Self::EtcdMember(_, etcd, _) => Some(etcd),
+            Self::Chain(_, etcd, _) => etcd.as_ref(),
+            Self::Vantage
+            | Self::Reference(_)
+            | Self::Resolver(_)
+            | Self::Proxy(_)
+            | Self::Cluster(_)
+            | Self::Vip(_)
+            | Self::Apiserver(..)
+            | Self::Stored(..) => None,
+        }
+    }
+
+    /// Why verification refuses the chains that it stands for; `None` for anything else.
+    #[must_use]
+    pub const fn distrust(&self) -> Option<Distrust> {
+        if let Self::Chain(_, _, reason) = self { Some(*reason) } else { None }
     }
 
     /// The member `name` of this etcd cluster; `None` where this is no etcd cluster.

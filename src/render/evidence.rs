@@ -45,7 +45,7 @@ pub(super) fn probes(message: &Message, root: &Finding) -> Option<Section> {
 /// Whether a probe is evidence for the finding: those of etcd show nothing about an apiserver, and those of answers
 /// nothing about a certificate.
 fn concerns(root: &Finding, seen: &ProbeLine) -> bool {
-    let of_etcd = seen.probe.subject.component() == "etcd";
+    let of_etcd = seen.probe.subject.is_of_etcd();
     match words::of(root.rule).shows {
         Shows::All => true,
         Shows::Etcd => of_etcd,

@@ -101,7 +101,31 @@ pub(super) fn judge_source(
         Some((files_view, source, files_view.source_states().get(name)?))
     });
     let Some((files_view, source, subject_state)) = seen else { return Verdict::Unknown(Why::NeverSeen) };
+    if !subject_state.is_faulty && is_unexamined(context, files_view, &subject, source, watch) {
+        return Verdict::Unknown(Why::Unclear);
+    }
     readable(context, files_view, subject, source, subject_state, watch)
+}
+
+/// Whether something that was raised as unreadable was not examined since, because a limit left it out.
+fn is_unexamined(
+    context: &RuleContext<'_>,
+    files_view: &FilesView,
+    subject: &Subject,
+    source: &SourceReading,
+    watch: &FileWatch,
+) -> bool {
+    let raised = context.raised_of(RuleId::F28, subject).and_then(Finding::seen::<Unread>);
+    let Some(Unread { faults, more, .. }) = raised else { return false };
+    // The place itself was read where the reading shows anything in it.
+    let is_shown = |path: &str| {
+        let is_whole = path == watch.path && !source.files.is_empty();
+        is_whole || source.files.iter().any(|file| *file.path == *path)
+    };
+    let not_shown: Vec<String> = faults.iter().map(|(path, _)| path).filter(|path| !is_shown(path)).cloned().collect();
+    let may_hide = |paths: &[String]| files_view.may_hide(Some(&source.name), paths);
+    // Where not all files are known by name, any could be one of them.
+    *more > 0 && may_hide(&[]) || !not_shown.is_empty() && may_hide(&not_shown)
 }
 
 fn readable(

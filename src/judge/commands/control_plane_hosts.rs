@@ -25,7 +25,7 @@ impl Program {
 
     /// The program behind `subject`.
     pub(in crate::judge) fn of(subject: &Subject) -> Self {
-        if subject.component() == "etcd" { Self::Etcd } else { Self::Apiserver }
+        if subject.is_of_etcd() { Self::Etcd } else { Self::Apiserver }
     }
 }
 

@@ -15,8 +15,8 @@ use crate::model::subject::{Name, Subject};
 /// `cluster_snapshot` shows of it.
 #[must_use]
 pub fn all(inventory: &Inventory, cluster: Option<&Name>, cluster_snapshot: Option<&ClusterSnapshot>) -> Hosts {
-    let known = cluster.and_then(|name| inventory.clusters.get_key_value(name));
-    let hosts = known.map_or_else(Hosts::default, |(name, cluster)| hosts(name, cluster, cluster_snapshot));
+    let known = cluster.and_then(|name| inventory.clusters.get(name));
+    let hosts = known.map_or_else(Hosts::default, |cluster| hosts(cluster, cluster_snapshot));
     Hosts { named: inventory.named(cluster), ..hosts }
 }
 
@@ -28,13 +28,13 @@ pub fn in_snapshot(snapshot: &Snapshot, cluster: Option<&Name>) -> Hosts {
 }
 
 /// How the hosts of `cluster` are reached, by what it is configured as and what was seen of it.
-fn hosts(name: &Name, cluster: &Cluster, cluster_snapshot: Option<&ClusterSnapshot>) -> Hosts {
+fn hosts(cluster: &Cluster, cluster_snapshot: Option<&ClusterSnapshot>) -> Hosts {
     let (distribution, basis) = distribution(cluster, cluster_snapshot);
     Hosts {
         distribution,
         basis,
         ssh_user: cluster.hosts.ssh_user.clone(),
-        leaders: cluster_snapshot.map(|cluster_snapshot| leaders(name, cluster_snapshot)).unwrap_or_default(),
+        leaders: cluster_snapshot.map(leaders).unwrap_or_default(),
         named: Named::default(),
     }
 }
@@ -101,19 +101,17 @@ fn by_path(path: &str) -> Option<Distribution> {
 }
 
 /// Members that reported themselves as leader in the latest round.
-fn leaders(cluster: &Name, cluster_snapshot: &ClusterSnapshot) -> std::collections::BTreeSet<Subject> {
+fn leaders(cluster_snapshot: &ClusterSnapshot) -> std::collections::BTreeSet<Subject> {
     let rounds = cluster_snapshot.observations.values().filter_map(|observation| {
-        match (&observation.outcome, &observation.probe.subject) {
-            (Ok(Reading::EtcdStatus(answers)), Subject::Etcd(_, etcd)) => Some((etcd, answers)),
-            _ => None,
-        }
+        let Ok(Reading::EtcdStatus(answers)) = &observation.outcome else { return None };
+        Some((&observation.probe.subject, answers))
     });
     let leading = rounds.flat_map(|(etcd, answers)| {
         let leads = |member: &&crate::model::etcd::MemberAnswer<_>| {
             let status: &Result<crate::model::etcd::MemberStatus, _> = &member.answer;
             status.as_ref().is_ok_and(|status| status.leader == Some(status.member_id))
         };
-        answers.iter().filter(leads).map(|one| Subject::EtcdMember(cluster.clone(), etcd.clone(), one.member.clone()))
+        answers.iter().filter(leads).filter_map(|one| etcd.member(&one.member))
     });
     leading.collect()
 }
@@ -161,7 +159,6 @@ mod tests {
 
     #[test]
     fn what_is_written_goes_first_and_renewal_at_the_start_last() {
-        let name: Name = "prod".parse().unwrap();
         let of = |class| Cluster { apiservers: [("a".parse().unwrap(), endpoint(class))].into(), ..Cluster::default() };
         let mut written = of(Class::Restart);
         written.hosts.distribution = Some(Rke2);
@@ -171,7 +168,7 @@ mod tests {
             (written, Rke2, Basis::Configured),
             (Cluster::default(), Kubeadm, Basis::Assumed),
         ] {
-            let hosts = hosts(&name, &cluster, None);
+            let hosts = hosts(&cluster, None);
             assert_eq!((hosts.distribution, hosts.basis), (says, basis));
         }
     }

@@ -115,19 +115,7 @@ impl Commands<'_> {
 
     /// The host of `subject`; an API VIP is on none that could be named.
     fn host(&self, subject: &Subject) -> String {
-        match subject {
-            Subject::Vip(_) => "CONTROL-PLANE-HOST".to_owned(),
-            Subject::Vantage
-            | Subject::Reference(_)
-            | Subject::Resolver(_)
-            | Subject::Proxy(_)
-            | Subject::Cluster(_)
-            | Subject::Apiserver(..)
-            | Subject::Etcd(..)
-            | Subject::EtcdMember(..)
-            | Subject::Stored(..)
-            | Subject::Chain(..) => phrases::host_of(subject, self.addresses),
-        }
+        if subject.is_vip() { "CONTROL-PLANE-HOST".to_owned() } else { phrases::host_of(subject, self.addresses) }
     }
 
     /// The hosts of `subjects`, each once.
@@ -151,11 +139,7 @@ impl Commands<'_> {
     /// What vedette shows `subject` and trusts of it.
     fn credential(&self, subject: &Subject) -> Option<&Credential> {
         let named = &self.hosts.named;
-        if let Subject::Etcd(_, etcd) | Subject::EtcdMember(_, etcd, _) = subject {
-            named.etcds.get(etcd)
-        } else {
-            Some(&named.apiservers)
-        }
+        subject.etcd_name().map_or(Some(&named.apiservers), |etcd| named.etcds.get(etcd))
     }
 
     /// What openssl needs to ask `subject` by the name that vedette expects there: nothing for an address.

@@ -16,10 +16,10 @@ impl Commands<'_> {
 
     /// Messages about one cluster name at most its one proxy, and only apiservers are behind it.
     pub(super) fn proxy_before(&self, subject: &Subject) -> Option<&str> {
-        if !matches!(subject, Subject::Vip(_) | Subject::Apiserver(..)) {
+        if !subject.is_api() {
             return None;
         }
-        let mut known = self.addresses.iter().filter(|(known, _)| matches!(known, Subject::Proxy(_)));
+        let mut known = self.addresses.iter().filter(|(known, _)| known.is_proxy());
         known.next().map(|(_, url)| url.as_str())
     }
 
@@ -100,7 +100,7 @@ impl Commands<'_> {
     pub(in crate::judge) fn directly(&self, subject: &Subject, dead: &[IpAddr]) -> Vec<Command> {
         let place = self.address(subject);
         let port = place.rsplit_once(':').map_or("6443", |(_, port)| port);
-        let path = if subject.component() == "etcd" { "health" } else { "readyz" };
+        let path = if subject.is_of_etcd() { "health" } else { "readyz" };
         let host = phrases::host(&place);
         let direct = dead.iter().map(|address| {
             let address = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
@@ -152,7 +152,7 @@ impl Commands<'_> {
         let address = self.address(subject);
         let host = phrases::host(&address);
         let port = address.rsplit_once(':').map_or("PORT", |(_, port)| port);
-        let ask = if matches!(subject, Subject::Resolver(_)) {
+        let ask = if subject.is_resolver() {
             Command::read(Id::Nameserver, format!("dig @{host} +time=2 . NS"))
         } else {
             Command::read(Id::Port, format!("timeout 3 bash -c '</dev/tcp/{host}/{port}' && echo ok || echo no answer"))

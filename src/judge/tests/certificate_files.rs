@@ -196,6 +196,59 @@ fn the_third_probe_in_a_row_at_what_cannot_be_read_is_told_and_its_dates_still_c
     );
 }
 
+/// What cannot be read in `raised`, and what a later reading shows that is otherwise without a fault.
+#[test]
+fn a_file_that_could_not_be_read_stays_told_until_it_was_examined_again() {
+    let unreadable = |path: &str| {
+        let fault = Some(Trouble { fault: FileFault::Forbidden, last_read: None });
+        Arc::new(StoredFile { fault, ..(*file(path, Vec::new())).clone() })
+    };
+    let many: Vec<_> = (0..20).map(|number| unreadable(&format!("{number:02}.crt"))).collect();
+    let one = vec![unreadable("a.crt")];
+    let read = |path: &str| vec![file(path, vec![item(1, 300, ItemKind::Leaf)])];
+    for (why, raised, files, left_out, is_over) in [
+        ("a limit left it out", &one, read("b.crt"), 1, false),
+        ("a limit left out everything", &one, Vec::new(), 1, false),
+        ("a limit left out others", &one, read("a.crt"), 1, true),
+        ("it is gone", &one, read("b.crt"), 0, true),
+        ("it is read, and holds nothing", &one, Vec::new(), 0, true),
+        ("not all are known by name", &many, read("00.crt"), 1, false),
+        ("all of many are gone", &many, Vec::new(), 0, true),
+    ] {
+        let mut fixture = FilesFixture::new(watch());
+        for millis in [0, 60_000, 120_000] {
+            fixture.files(millis, raised.clone());
+        }
+        fixture.raised = fixture.findings(120_000);
+        assert_eq!(fixture.raised.len(), 1, "{why}");
+
+        fixture.reading(180_000, SourceReading { left_out, ..source(files) });
+
+        let verdict = fixture.verdict(180_000, F28, "prod/stored/pki");
+        assert_eq!(matches!(verdict, Some(Verdict::Good { .. })), is_over, "{why}: {verdict:?}");
+    }
+}
+
+#[test]
+fn a_source_that_could_not_be_read_stays_told_while_a_limit_hides_all_of_it() {
+    for (files, left_out, is_over) in [
+        (Vec::new(), 1, false),
+        (vec![file("a.crt", vec![item(1, 300, ItemKind::Leaf)])], 1, true),
+        (Vec::new(), 0, true),
+    ] {
+        let mut fixture = FilesFixture::new(watch());
+        for millis in [0, 60_000, 120_000] {
+            fixture.reading(millis, SourceReading { fault: Some(FileFault::Missing), ..source(Vec::new()) });
+        }
+        fixture.raised = fixture.findings(120_000);
+
+        fixture.reading(180_000, SourceReading { left_out, ..source(files) });
+
+        let verdict = fixture.verdict(180_000, F28, "prod/stored/pki");
+        assert_eq!(matches!(verdict, Some(Verdict::Good { .. })), is_over, "{verdict:?}");
+    }
+}
+
 #[test]
 fn what_was_raised_is_over_when_its_file_was_read_without_it_and_stands_while_it_may_lie_there() {
     let subject = "prod/stored/0101010101010101";
@@ -362,8 +415,10 @@ impl FilesFixture {
     }
 
     fn files(&mut self, millis: u64, files: Vec<Arc<StoredFile>>) {
-        let files = files.into();
-        let source = SourceReading { name: name("pki"), files, fault: None, looked_at: 1, left_out: 0 };
+        self.reading(millis, source(files));
+    }
+
+    fn reading(&mut self, millis: u64, source: SourceReading) {
         let reading = Reading::Files(Arc::new(FilesReading::new(vec![source])));
         self.take(millis, Probe::anew(of("prod"), ProbeKind::Files), None, reading);
     }
@@ -441,6 +496,10 @@ fn watch() -> FileWatch {
         serves: None,
         own: None,
     }
+}
+
+fn source(files: Vec<Arc<StoredFile>>) -> SourceReading {
+    SourceReading { name: name("pki"), files: files.into(), fault: None, looked_at: 1, left_out: 0 }
 }
 
 fn file(path: &str, items: Vec<Item>) -> Arc<StoredFile> {

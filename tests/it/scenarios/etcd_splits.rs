@@ -224,6 +224,18 @@ fn a_member_that_never_starts_is_told_after_ten_minutes_and_one_that_joins_is_no
 }
 
 #[test]
+fn the_ten_minutes_of_a_member_that_never_starts_are_counted_over_a_restart() {
+    let mut world = World::new();
+    world.at(seconds(60), |world| world.peers.unstarted = true);
+    world.at(seconds(400), World::kill);
+    world.at(seconds(410), World::restart);
+
+    world.run_until(seconds(800));
+
+    assert_eq!(world.told(), [(RuleId::F57, First)]);
+}
+
+#[test]
 fn beside_a_member_that_never_started_two_of_three_are_a_lost_quorum() {
     let mut world = World::new();
     world.peers.unstarted = true;

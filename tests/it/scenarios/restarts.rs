@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use vedette::model::incident::{Ending, Incident};
 use vedette::model::reason::MessageReason::{First, HappenedWhileMute, Resolved};
-use vedette::model::rule::RuleId;
+use vedette::model::rule::{Level, RuleId};
 
-use super::world::{Relay, World, api, seconds};
+use super::world::{Relay, World, api, etcd, seconds};
 
 #[test]
 fn a_hold_survives_a_restart() {
@@ -23,6 +23,42 @@ fn a_hold_survives_a_restart() {
     let first = world.mails[0].at;
     // Booked every 5 s, the gap is not booked: 60 + 30 + 2 + at most 5, and the confirmation.
     assert!(first >= seconds(90) && first <= seconds(101), "{first:?}");
+}
+
+#[test]
+fn ten_minutes_without_redundancy_are_counted_over_a_restart() {
+    for (rule, fault) in [
+        (RuleId::F22, (|world: &mut World| world.slay(&api(2))) as fn(&mut World)),
+        (RuleId::F02, |world| world.slay(&etcd(3))),
+        (RuleId::F03, |world| world.peers.cut(3)),
+    ] {
+        let mut world = World::new();
+        world.at(seconds(60), fault);
+        world.at(seconds(400), World::kill);
+        world.at(seconds(410), World::restart);
+
+        world.run_until(seconds(760));
+
+        let levels: Vec<Level> = world.mails.iter().map(|mail| mail.message.level).collect();
+        assert_eq!(levels, [Level::Warning, Level::Critical], "{rule}");
+        assert_eq!(world.threads().len(), 1, "{rule}");
+        let critical = world.mails[1].at;
+        assert!(critical >= seconds(660) && critical <= seconds(675), "{rule} at {critical:?}");
+    }
+}
+
+#[test]
+fn a_fault_that_comes_again_after_a_restart_has_lasted_since_then() {
+    let mut world = World::new();
+    world.at(seconds(60), |world| world.slay(&api(2)));
+    world.at(seconds(400), World::kill);
+    world.at(seconds(405), World::heal);
+    world.at(seconds(410), World::restart);
+    world.at(seconds(416), |world| world.slay(&api(2)));
+
+    world.run_until(seconds(990));
+
+    assert!(world.mails.iter().all(|mail| mail.message.level == Level::Warning), "{:?}", world.told());
 }
 
 #[test]

@@ -36,6 +36,7 @@ macro_rules! catalogue {
             F58 not_an_apiserver NotAnApiserver,
             F59 address AddressDead,
             F60 proxy ProxyFails,
+            F61 balancer BalancerLosesConnections,
         }
     };
 }

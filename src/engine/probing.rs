@@ -10,8 +10,9 @@ use crate::model::rule::RuleId;
 use crate::model::subject::Subject;
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::FindingKey;
-use crate::observe::budget::{REFILL, Taken, Urgency, Wanted};
+use crate::observe::budget::{REFILL, Taken, Wanted};
 use crate::observe::in_flight::Attention;
+use crate::observe::urgency::Urgency;
 
 use super::judging::isolated_key;
 use super::{Engine, Scope};
@@ -33,6 +34,10 @@ impl Engine {
         let goes_on = taken.goes_on();
         for (subject, first) in &taken.turned_bad {
             self.burst(subject, *first, now);
+            self.sample_vip_of(subject, now);
+        }
+        if let Some(vip) = &taken.sample {
+            self.sample_connections(vip, now);
         }
         if let Some(subject) = &taken.doubtful_chain {
             self.bursts.second_handshake(subject, now.mono);
@@ -95,6 +100,19 @@ impl Engine {
         self.bursts.start(subject, first, &inventory, self.view.policy(), now.mono);
     }
 
+    /// An instance may have gone bad, or the VIP: does the balancer still send connections there?
+    fn sample_vip_of(&mut self, subject: &Subject, now: Now) {
+        if let Some(cluster) = subject.cluster().filter(|_| subject.is_api()) {
+            self.sample_connections(&Subject::Vip(cluster.clone()), now);
+        }
+    }
+
+    fn sample_connections(&mut self, vip: &Subject, now: Now) {
+        let allowed = self.view.samples_allowed(vip, now.mono);
+        let planned = self.bursts.sample(vip, allowed, now.mono);
+        self.view.charge_samples(vip, planned, now.mono);
+    }
+
     pub(super) fn notice_overdue(&mut self, now: Now) {
         let policy = self.view.policy().clone();
         while let Some(attention) = self.in_flight.pop(&policy, now.mono) {
@@ -102,6 +120,7 @@ impl Engine {
                 Attention::Overdue(probe, scheduled) => {
                     if self.view.take_overdue(&probe, scheduled.mono, now.mono) {
                         self.burst(&probe.subject, scheduled, now);
+                        self.sample_vip_of(&probe.subject, now);
                     }
                 }
                 Attention::GivenUp(probe) => {
@@ -147,7 +166,7 @@ impl Engine {
         let scheduled = if wanted.was_deferred { now } else { now.minus(now.mono.since(wanted.due)) };
         let in_burst = wanted.urgency != Urgency::Scheduled;
         let clusters = self.view.inventory().clusters.len();
-        match self.in_flight.start(wanted.probe.clone(), scheduled, in_burst, self.view.policy(), clusters) {
+        match self.in_flight.start(wanted.probe.clone(), scheduled, wanted.urgency, self.view.policy(), clusters) {
             Ok(mut request) => {
                 request.hello = self.view.hello(&request.probe);
                 self.budget.charge(&wanted, now.mono);

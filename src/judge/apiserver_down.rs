@@ -1,4 +1,4 @@
-//! F22: an apiserver, or the API VIP in part, is down.
+//! F22: an apiserver is down while others are not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,37 +44,26 @@ impl Kind for Partial {
 
 impl Evidence for Partial {
     fn headline(&self, finding: &Finding) -> String {
-        if finding.subject.is_vip() {
-            "API VIP fails intermittently".into()
-        } else {
-            format!("kube-apiserver {} down", phrases::fit(finding.subject.short(), 24))
-        }
+        format!("kube-apiserver {} down", phrases::fit(finding.subject.short(), 24))
     }
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let place = phrases::place(&finding.subject, addresses);
-        let kind = if finding.subject.is_vip() { "" } else { "kube-apiserver " };
         let Self { symptom, ready, of, extent } = self;
         let state = phrases::symptom(symptom);
         let said = match extent {
-            Extent::Whole => format!("{kind}{place} is {state}."),
-            Extent::NewConnections => format!("{kind}{place} is {state}.{}", phrases::OPEN_ONES_ANSWER),
+            Extent::Whole => format!("kube-apiserver {place} is {state}."),
+            Extent::NewConnections => format!("kube-apiserver {place} is {state}.{}", phrases::OPEN_ONES_ANSWER),
             Extent::AtTimes { failures, window } => format!(
-                "{kind}{place} fails intermittently: {failures} times within {} it was {state}, and it responded in \
+                "kube-apiserver {place} fails intermittently: {failures} times within {} it was {state}, and it responded in \
                  between.",
                 phrases::lasting(*window)
             ),
         };
-        let direct = if finding.subject.is_vip() { "Probed directly, " } else { "" };
-        phrases::capital(format!("{said} {direct}{ready} of {of} instances are ready."))
+        format!("{said} {ready} of {of} instances are ready.")
     }
 
-    fn impact(&self, finding: &Finding) -> String {
-        if finding.subject.is_vip() {
-            return "Some requests through this address fail or hang while others work: kubectl and controllers see \
-                    errors that come and go. The apiservers respond when addressed directly."
-                .into();
-        }
+    fn impact(&self, _: &Finding) -> String {
         let is_last = self.ready <= 1 && self.extent == Extent::Whole;
         let rest = if is_last { " Only one ready instance is left." } else { "" };
         format!(
@@ -83,12 +72,8 @@ impl Evidence for Partial {
         )
     }
 
-    fn likely_cause(&self, finding: &Finding) -> String {
+    fn likely_cause(&self, _: &Finding) -> String {
         match self.extent {
-            Extent::AtTimes { .. } if finding.subject.is_vip() => {
-                "The load balancer sends some connections to a backend that is down and is not monitored here, two \
-                 hosts claim the address, or the load balancer itself is overloaded."
-            }
             Extent::AtTimes { .. } => {
                 "It restarts in a loop (its liveness probe fails, or it runs out of memory), or packets to its host \
                  are lost."
@@ -104,25 +89,8 @@ impl Evidence for Partial {
     }
 
     fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
-        if finding.subject.is_vip() {
-            return address_commands(&finding.subject, commands);
-        }
         commands_for(&self.symptom, std::slice::from_ref(&finding.subject), commands)
     }
-}
-
-/// Commands that ask often, since it fails only at times, and show what is behind it.
-fn address_commands(vip: &Subject, commands: &Commands<'_>) -> Vec<Command> {
-    let address = phrases::address(vip, commands.addresses);
-    let mut next = vec![commands.readyz_again(vip)];
-    let mut known = commands.addresses.keys();
-    let behind = known.find(|known| known.is_apiserver() && known.cluster() == vip.cluster());
-    if let Some(instance) = behind {
-        let held = commands.address_held(instance, phrases::host(&address));
-        next.push(held.note("on each: who holds the address?"));
-        next.extend(commands.balancer(instance));
-    }
-    next
 }
 
 impl Rule for OneBad {
@@ -131,7 +99,7 @@ impl Rule for OneBad {
             id: RuleId::F22,
             name: "ApiserverDown",
             in_short: "apiserver down",
-            title: "an apiserver is down, or the API VIP fails in part",
+            title: "an apiserver is down",
             impact: "Requests to this instance fail or hang: those through the API VIP fail in part unless the load \
                 balancer has taken it out. Clients pinned to it (kubelets, controllers on the same host) are cut \
                 off.",
@@ -145,8 +113,7 @@ impl Rule for OneBad {
     }
 
     fn explains(&self) -> &'static [Edge] {
-        // A balancer in front of a bad instance fails in part; F23 waits until it fails entirely for longer. A name may
-        // have the instances' own addresses.
+        // A name may have the instances' own addresses.
         const EDGES: [Edge; 1] = [Edge::in_cluster(RuleId::F59)];
         &EDGES
     }
@@ -158,13 +125,11 @@ impl Rule for OneBad {
             verdicts
                 .extend(instances.iter().map(|instance| (instance.clone(), judge_one(context, instance, &instances))));
         }
-        if let Some((name, cluster)) = context.cluster
-            && cluster.vip.is_some()
-            && !cluster.apiservers.is_empty()
-        {
-            let vip = Subject::Vip(name.clone());
-            verdicts.push((vip.clone(), judge_partly(context, &vip, &instances)));
-        }
+        // Former versions told here what F61 tells now.
+        let past = context.raised(RuleId::F22).filter(|finding| finding.subject.is_vip());
+        verdicts.extend(past.map(|finding| {
+            (finding.subject.clone(), context.subject_state(&finding.subject, Aspect::Answer).unless_bad())
+        }));
         verdicts
     }
 
@@ -237,18 +202,12 @@ fn judge_partly(context: &RuleContext<'_>, endpoint: &Subject, instances: &[Subj
         return if is_calm { subject_state.unless_bad() } else { Verdict::Unknown(Why::Unclear) };
     };
     let track = |subject: &Subject| context.view.track(subject, Aspect::Answer);
-    // A balancer fails in part with a bad instance behind it, and for a while after that has come back.
-    let was_bad = |instance: &Subject| {
-        let last = track(instance).and_then(|track| track.last_bad());
-        last.is_some_and(|last| context.now.mono.since(last) <= policy.partly_window)
-    };
     // A path of ours that loses packets fails everything in part; a place that has been down for long shows nothing
     // about it.
     let has_failed = |place: &Subject| {
         track(place).is_some_and(|track| track.failures(context.now.mono, policy.partly_window).next().is_some())
     };
-    let is_explained = endpoint.is_vip() && instances.iter().any(was_bad);
-    if is_explained || context.references().iter().any(has_failed) {
+    if context.references().iter().any(has_failed) {
         return Verdict::Unknown(Why::Unclear);
     }
     Verdict::Bad(Finding {

@@ -161,9 +161,10 @@ impl Rule for EtcdPartition {
 
     fn explains(&self) -> &'static [Edge] {
         // Which apiserver prefers which member is not known: so all faults of apiservers meanwhile are grouped with it.
-        const EDGES: [Edge; 6] = [
+        const EDGES: [Edge; 7] = [
             Edge::in_cluster(RuleId::F05),
             Edge::in_cluster(RuleId::F22),
+            Edge::in_cluster(RuleId::F61),
             Edge::in_cluster(RuleId::F25),
             Edge::in_cluster(RuleId::F49),
             Edge::in_cluster(RuleId::F58),

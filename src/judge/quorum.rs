@@ -179,11 +179,12 @@ impl Rule for QuorumLost {
     }
 
     fn explains(&self) -> &'static [Edge] {
-        const EDGES: [Edge; 9] = [
+        const EDGES: [Edge; 10] = [
             Edge::in_cluster(RuleId::F02),
             Edge::in_cluster(RuleId::F03),
             Edge::in_cluster(RuleId::F05),
             Edge::in_cluster(RuleId::F22),
+            Edge::in_cluster(RuleId::F61),
             Edge::in_cluster(RuleId::F24),
             Edge::in_cluster(RuleId::F25),
             Edge::in_cluster(RuleId::F49),

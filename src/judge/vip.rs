@@ -119,7 +119,7 @@ impl Evidence for Vip {
 
 /// While an instance behind the VIP is bad, or was since the VIP began to fail, every probe of the VIP must fail for
 /// this long before the VIP itself is reported: a balancer that rotates between instances lets every second probe
-/// through, so 15 bad ones in a row (2 s apart) are not due to the instance.
+/// through, so 30 bad ones in a row (1 s apart) are not due to the instance.
 const PARTLY_FAILING: Duration = Duration::from_secs(30);
 
 impl Rule for VipDead {
@@ -141,7 +141,7 @@ impl Rule for VipDead {
 
     fn explains(&self) -> &'static [Edge] {
         // It failed in part before it failed entirely.
-        const EDGES: [Edge; 1] = [Edge::at_subject(RuleId::F22)];
+        const EDGES: [Edge; 1] = [Edge::at_subject(RuleId::F61)];
         &EDGES
     }
 
@@ -177,7 +177,12 @@ impl Rule for VipDead {
 
 fn judge_vip(context: &RuleContext<'_>, vip: Subject, fails_over: bool) -> Verdict {
     let subject_state = context.subject_state(&vip, Aspect::Answer);
-    let SubjectState::Bad { bad, path_unproven } = subject_state else { return subject_state.unless_bad() };
+    // A balancer that is known to lose connections loses several in a row at times: no sign that the address is dead.
+    let is_lossy = context.view.connection_losses(&vip).is_some_and(|losses| losses.lossy_since().is_some());
+    let SubjectState::Bad { bad, path_unproven } = subject_state else {
+        let is_suspected = matches!(subject_state, SubjectState::Unknown(Why::Suspected { .. }));
+        return if is_lossy && is_suspected { Verdict::Unknown(Why::Unclear) } else { subject_state.unless_bad() };
+    };
     let suspected = Verdict::Unknown(Why::Suspected { since: bad.run.first });
     if !is_down(&bad.symptom) {
         // It leads to an instance that is not ready: the address itself works.

@@ -187,6 +187,8 @@ pub struct Policy {
     pub in_flight: usize,
     /// Probes of bursts under way at one endpoint.
     pub burst_in_flight: usize,
+    /// Samples of new connections under way at one endpoint: five a second, each for at most a connect and a handshake.
+    pub samples_in_flight: usize,
     /// With so many probes under way in all, a cluster starts no more than its share of them, bursts excepted: this is
     /// what the busiest vantage planned for starts in a second. Each holds some 20 KiB.
     pub in_flight_at_all: usize,
@@ -225,7 +227,7 @@ impl Default for Policy {
         }
         Self {
             readyz_interval: seconds(3),
-            vip_interval: seconds(2),
+            vip_interval: seconds(1),
             version_interval: seconds(10),
             etcd_status_interval: seconds(3),
             etcd_read_interval: seconds(10),
@@ -293,6 +295,7 @@ impl Default for Policy {
             ceiling_margin: 5,
             in_flight: 4,
             burst_in_flight: 3,
+            samples_in_flight: 15,
             in_flight_at_all: 1_000,
         }
     }

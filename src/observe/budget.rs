@@ -20,18 +20,7 @@ use crate::model::subject::Subject;
 use crate::model::time::Mono;
 
 use super::in_flight::Full;
-
-/// How much a probe is needed now. Ordered: the first goes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Urgency {
-    /// Its result confirms a fault or refutes it.
-    Confirmation,
-    /// The schedule asks for it.
-    Scheduled,
-    /// A further probe of a fault, in case another one gives no result. Sent while half of the ceiling is free, so that
-    /// the next confirmation finds its tokens.
-    Spare,
-}
+use super::urgency::Urgency;
 
 /// A probe that is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -127,7 +116,9 @@ impl Budget {
         match (known, urgency) {
             (None, _) => {}
             (Some(Urgency::Scheduled), Urgency::Confirmation)
-            | (Some(Urgency::Spare), Urgency::Confirmation | Urgency::Scheduled) => self.forget(&question),
+            | (Some(Urgency::Sample | Urgency::Spare), Urgency::Confirmation | Urgency::Scheduled) => {
+                self.forget(&question)
+            }
             (Some(Urgency::Confirmation), Urgency::Confirmation) if !is_same => return Taken::Again,
             (Some(Urgency::Scheduled), Urgency::Scheduled) => return Taken::Missed,
             (Some(_), _) => return Taken::Shared,
@@ -280,7 +271,10 @@ impl Bucket {
             self.used = self.used.saturating_sub(cost);
         }
         let kept = kept.filter(|(due, _)| *due > now);
-        let most = if urgency == Urgency::Spare { self.ceiling / 2 } else { self.ceiling };
+        let most = match urgency {
+            Urgency::Confirmation | Urgency::Scheduled => self.ceiling,
+            Urgency::Sample | Urgency::Spare => self.ceiling / 2,
+        };
         let most = most.saturating_sub(kept.map_or(0, |(_, requests)| requests));
         let fits = |used: u32| (used == 0 && kept.is_none()) || used.saturating_add(requests) <= most;
         let mut used = self.used;

@@ -14,8 +14,10 @@ use crate::model::probe::{Probe, ProbeKind};
 use crate::model::subject::{Name, Role, Subject};
 use crate::model::time::{Mono, Now};
 
-use super::budget::{PACE, Urgency};
+use super::budget::PACE;
 use super::client_hello;
+use super::connection_losses::{SAMPLE_PACE, SAMPLES};
+use super::urgency::Urgency;
 
 /// A little more than the span that confirms, so that rounding never costs a probe.
 const MARGIN: Duration = Duration::from_millis(20);
@@ -67,6 +69,25 @@ impl Bursts {
             self.plan(third, reference, Urgency::Confirmation);
         }
         true
+    }
+
+    /// Plans samples of new connections to `subject`, until [`SAMPLES`] are planned or `most` were added. Returns how many
+    /// were.
+    pub fn sample(&mut self, subject: &Subject, most: u32, now: Mono) -> u32 {
+        let probe = Probe::anew(subject.clone(), ProbeKind::Readyz);
+        let planned =
+            self.planned.get(&probe).into_iter().flatten().filter(|(_, urgency)| **urgency == Urgency::Sample);
+        let (mut last, mut known) = (now, 0);
+        for (at, _) in planned {
+            last = last.max(*at);
+            known += 1;
+        }
+        let wanted = SAMPLES.saturating_sub(known).min(most);
+        for _ in 0..wanted {
+            last = last.plus(SAMPLE_PACE);
+            self.plan(last, probe.clone(), Urgency::Sample);
+        }
+        wanted
     }
 
     /// Plans a probe that shows whether `subject` is still bad: its run of bad probes is in doubt, and its hold does

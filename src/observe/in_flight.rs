@@ -14,14 +14,16 @@ use crate::model::probe::{Hello, Probe, ProbeId, ProbeKind, ProbeRequest};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now};
 
+use super::urgency::Urgency;
+
 /// Probes under way.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct InFlight {
     next: u64,
     under_way: BTreeMap<ProbeId, Started>,
-    /// Ordinary probes and those of bursts; nothing for endpoints that have none.
-    at_endpoint: BTreeMap<Subject, (usize, usize)>,
-    /// Ordinary probes, of clusters that have any.
+    /// Nothing for endpoints that have none.
+    at_endpoint: BTreeMap<Subject, Counts>,
+    /// Scheduled probes, of clusters that have any.
     at_cluster: BTreeMap<Name, usize>,
     checks: BTreeSet<(Mono, ProbeId)>,
 }
@@ -30,8 +32,36 @@ pub struct InFlight {
 struct Started {
     probe: Probe,
     scheduled: Now,
-    in_burst: bool,
+    urgency: Urgency,
     is_overdue: bool,
+}
+
+/// Probes under way at one endpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Counts {
+    scheduled: usize,
+    burst: usize,
+    samples: usize,
+}
+
+impl Counts {
+    /// Those that share a bound with what is wanted so much.
+    const fn of(&mut self, urgency: Urgency) -> &mut usize {
+        match urgency {
+            Urgency::Scheduled => &mut self.scheduled,
+            Urgency::Confirmation | Urgency::Spare => &mut self.burst,
+            Urgency::Sample => &mut self.samples,
+        }
+    }
+}
+
+/// How many of these may be under way at one endpoint.
+const fn most(urgency: Urgency, policy: &Policy) -> usize {
+    match urgency {
+        Urgency::Scheduled => policy.in_flight,
+        Urgency::Confirmation | Urgency::Spare => policy.burst_in_flight,
+        Urgency::Sample => policy.samples_in_flight,
+    }
 }
 
 /// Why a probe cannot be started now.
@@ -62,27 +92,26 @@ impl InFlight {
         &mut self,
         probe: Probe,
         scheduled: Now,
-        in_burst: bool,
+        urgency: Urgency,
         policy: &Policy,
         clusters: usize,
     ) -> Result<ProbeRequest, Full> {
-        let (ordinary, burst) = self.at_endpoint.get(&probe.subject).copied().unwrap_or_default();
-        let is_full = if in_burst { burst >= policy.burst_in_flight } else { ordinary >= policy.in_flight };
-        if is_full {
+        let mut counts = self.at_endpoint.get(&probe.subject).copied().unwrap_or_default();
+        if *counts.of(urgency) >= most(urgency, policy) {
             return Err(Full::Endpoint);
         }
-        if !in_burst && self.has_its_share(&probe, policy, clusters) {
+        let is_scheduled = urgency == Urgency::Scheduled;
+        if is_scheduled && self.has_its_share(&probe, policy, clusters) {
             return Err(Full::Share);
         }
-        let (ordinary, burst) = self.at_endpoint.entry(probe.subject.clone()).or_default();
-        *(if in_burst { burst } else { ordinary }) += 1;
-        if let Some(cluster) = probe.subject.cluster().filter(|_| !in_burst) {
+        *self.at_endpoint.entry(probe.subject.clone()).or_default().of(urgency) += 1;
+        if let Some(cluster) = probe.subject.cluster().filter(|_| is_scheduled) {
             *self.at_cluster.entry(cluster.clone()).or_default() += 1;
         }
         let id = ProbeId(self.next);
         self.next += 1;
         self.checks.insert((scheduled.mono.plus(policy.slow_after), id));
-        self.under_way.insert(id, Started { probe: probe.clone(), scheduled, in_burst, is_overdue: false });
+        self.under_way.insert(id, Started { probe: probe.clone(), scheduled, urgency, is_overdue: false });
         Ok(ProbeRequest { id, probe, scheduled, hello: Hello::default() })
     }
 
@@ -167,14 +196,15 @@ impl InFlight {
 
     fn free(&mut self, airborne: &Started) {
         let subject = &airborne.probe.subject;
-        if let Some((ordinary, burst)) = self.at_endpoint.get_mut(subject) {
-            let count = if airborne.in_burst { &mut *burst } else { &mut *ordinary };
+        if let Some(counts) = self.at_endpoint.get_mut(subject) {
+            let count = counts.of(airborne.urgency);
             *count = count.saturating_sub(1);
-            if (*ordinary, *burst) == (0, 0) {
+            if *counts == Counts::default() {
                 self.at_endpoint.remove(subject);
             }
         }
-        let Some(cluster) = subject.cluster().filter(|_| !airborne.in_burst) else { return };
+        let is_scheduled = airborne.urgency == Urgency::Scheduled;
+        let Some(cluster) = subject.cluster().filter(|_| is_scheduled) else { return };
         if let Some(count) = self.at_cluster.get_mut(cluster) {
             *count = count.saturating_sub(1);
             if *count == 0 {

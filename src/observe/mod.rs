@@ -10,6 +10,7 @@ pub mod burst;
 pub mod certificate_files;
 pub mod client_hello;
 mod clock_error;
+pub mod connection_losses;
 pub mod culprit;
 pub mod database_growth;
 pub mod elections;
@@ -26,6 +27,7 @@ pub mod references;
 pub mod schedule;
 pub mod seat_shares;
 pub mod trusting;
+pub mod urgency;
 pub mod view;
 
 #[cfg(test)]

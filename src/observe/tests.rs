@@ -5,6 +5,7 @@ mod bursts;
 mod certificate_files;
 mod client_hello;
 mod clock;
+mod connection_losses;
 mod freshness;
 mod history;
 mod in_flight;

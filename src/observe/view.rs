@@ -24,6 +24,7 @@ use crate::model::verdict::Symptom;
 use super::certificate_files::FilesView;
 use super::client_hello::{ClientHellos, Passage};
 use super::clock_error::ClockError;
+use super::connection_losses::ConnectionLosses;
 use super::database_growth::DatabaseGrowth;
 use super::elections::Elections;
 use super::inventory_change::{Fate, InventoryChange};
@@ -134,6 +135,9 @@ pub struct View {
     tls_mismatch: BTreeMap<Subject, Unseen>,
     dates: ClockError,
     hellos: BTreeMap<Subject, ClientHellos>,
+    /// By API VIP.
+    #[serde(default)]
+    losses: BTreeMap<Subject, ConnectionLosses>,
     path: OwnNetwork,
     void_until: Option<Mono>,
     references: References,
@@ -167,6 +171,7 @@ impl View {
             tls_mismatch: BTreeMap::new(),
             dates: ClockError::default(),
             hellos: BTreeMap::new(),
+            losses: BTreeMap::new(),
             path: OwnNetwork::default(),
             void_until: None,
             moved: BTreeMap::new(),
@@ -184,6 +189,7 @@ impl View {
         self.vantage.retain(|probe, _| stays(&probe.subject));
         self.served.retain(|subject, _| stays(subject));
         self.hellos.retain(|subject, _| stays(subject));
+        self.losses.retain(|subject, _| stays(subject));
         self.counts.retain(|subject, _| stays(subject));
         self.statuses.retain(|subject, _| stays(subject));
         self.alarm_lists.retain(|subject, _| stays(subject));
@@ -271,6 +277,7 @@ impl View {
         self.void_until = Some(until);
         self.tracks.values_mut().for_each(ProbeRuns::forget_bad);
         self.references.forget_silence();
+        self.losses.values_mut().for_each(ConnectionLosses::forget);
     }
 
     /// What the next handshake with `subject` begins with. A probe of the handshake alone uses the large one.
@@ -314,6 +321,25 @@ impl View {
     #[must_use]
     pub fn track(&self, subject: &Subject, aspect: Aspect) -> Option<&ProbeRuns> {
         self.tracks.get(&(subject.clone(), aspect))
+    }
+
+    /// How many new connections to an API VIP are lost; `None` before the first.
+    #[must_use]
+    pub fn connection_losses(&self, vip: &Subject) -> Option<&ConnectionLosses> {
+        self.losses.get(vip)
+    }
+
+    /// How many samples of new connections to `vip` may be asked for at `now`.
+    #[must_use]
+    pub fn samples_allowed(&self, vip: &Subject, now: Mono) -> u32 {
+        self.losses.get(vip).map_or(0, |losses| losses.allowance(now))
+    }
+
+    /// So many samples of new connections to `vip` were asked for.
+    pub fn charge_samples(&mut self, vip: &Subject, samples: u32, now: Mono) {
+        if let Some(losses) = self.losses.get_mut(vip) {
+            losses.charge(samples, now);
+        }
     }
 
     /// The state of the bad run of a subject.

@@ -10,8 +10,9 @@ use crate::model::plan::{Plan, Scope};
 use crate::model::policy::Policy;
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::time::Mono;
-use crate::observe::budget::{Budget, Taken, Urgency, Wanted};
+use crate::observe::budget::{Budget, Taken, Wanted};
 use crate::observe::in_flight::Full;
+use crate::observe::urgency::Urgency;
 
 use Urgency::{Confirmation, Scheduled, Spare};
 

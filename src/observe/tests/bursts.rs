@@ -7,8 +7,8 @@ use crate::model::policy::Policy;
 use crate::model::probe::{Connection, Probe, ProbeKind};
 use crate::model::subject::Subject;
 use crate::model::time::Mono;
-use crate::observe::budget::Urgency::{Confirmation, Scheduled};
 use crate::observe::burst::Bursts;
+use crate::observe::urgency::Urgency::{Confirmation, Scheduled};
 
 const API: &str = "prod/apiserver/api-1";
 

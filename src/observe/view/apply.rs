@@ -14,6 +14,7 @@ use crate::model::time::{Now, UnixTime};
 use crate::model::verdict::Symptom;
 use crate::observe::assessment::Assessment;
 use crate::observe::client_hello;
+use crate::observe::connection_losses;
 use crate::observe::history;
 use crate::observe::probe_runs::Effect;
 
@@ -35,6 +36,8 @@ pub struct Taken {
     pub repeat: Vec<(Probe, Now)>,
     /// Handshakes to make with an endpoint that may not get our large ClientHello.
     pub test: Option<(Subject, client_hello::Test)>,
+    /// An API VIP of which new connections are lost, or no longer: samples of them follow.
+    pub sample: Option<Subject>,
     /// A proxy turned good or bad, or is bad.
     pub way: bool,
     /// Something in it is new, or not certain yet.
@@ -71,6 +74,7 @@ impl View {
             self.references.miss(&observation.probe.subject, observation.scheduled);
         }
         self.take_way(observation, now, &mut taken);
+        self.take_loss(observation, &mut taken);
         self.take_greeting(observation, &mut taken);
         match &observation.outcome {
             Ok(Reading::EtcdStatus(answers)) => self.take_status(observation, answers, now, &mut taken),
@@ -171,6 +175,15 @@ impl View {
                 None => track.forget_pace(),
             }
         }
+    }
+
+    fn take_loss(&mut self, observation: &Observation, taken: &mut Taken) {
+        let Some(lost) = connection_losses::loss(observation) else { return };
+        let vip = &observation.probe.subject;
+        let losses = self.losses.entry(vip.clone()).or_default();
+        let was_lossy = losses.lossy_since().is_some();
+        taken.sample = losses.take(observation.scheduled, lost).then(|| vip.clone());
+        taken.is_news |= was_lossy != losses.lossy_since().is_some();
     }
 
     fn take_greeting(&mut self, observation: &Observation, taken: &mut Taken) {

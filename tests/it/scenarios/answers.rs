@@ -13,7 +13,7 @@ use vedette::model::subject::Subject;
 use vedette::model::time::UnixTime;
 use vedette::model::vantage::{OwnClock, ResolverAnswer};
 
-use super::world::{Doing, World, api, etcd, name, seconds};
+use super::world::{Doing, World, api, etcd, name, seconds, vip};
 
 impl World {
     pub(super) fn observe(&self, request: &ProbeRequest) -> (Duration, Observation) {
@@ -124,6 +124,9 @@ impl World {
             return (seconds(1), Phases::default(), Err(Unseen { phase: Phase::Dial, cause: Cause::Timeout }));
         }
         match request.probe.kind {
+            ProbeKind::Readyz if self.loses(request) => {
+                (seconds(2), Phases::default(), Err(Unseen { phase: Phase::Tls, cause: Cause::Timeout }))
+            }
             ProbeKind::Readyz | ProbeKind::Livez | ProbeKind::Version | ProbeKind::Chain | ProbeKind::Addresses => {
                 self.ask(subject, request.probe.kind)
             }
@@ -235,6 +238,12 @@ impl World {
         }
     }
 
+    /// Whether chance takes this connection to the VIP.
+    fn loses(&self, request: &ProbeRequest) -> bool {
+        let Some((permille, seed)) = self.losing.filter(|_| request.probe.subject == vip()) else { return false };
+        chance_of(seed, request.id.0) < permille
+    }
+
     fn addresses(&self) -> Vec<AddressAnswer> {
         let dead = Err(Unseen { phase: Phase::Dial, cause: Cause::Timeout });
         let second = if self.dead_address { dead } else { Ok(()) };
@@ -248,7 +257,12 @@ impl World {
             return own;
         }
         let instances = [api(1), api(2)].map(|one| self.doing.get(&one).cloned().unwrap_or(Doing::Well));
-        let alive: Vec<&Doing> = instances.iter().filter(|doing| **doing != Doing::Refusing).collect();
+        let is_alive = |doing: &&Doing| match doing {
+            Doing::Refusing => false,
+            Doing::Frozen | Doing::Dark | Doing::Resetting | Doing::NotReady(_) => !self.checks_readyz,
+            _ => true,
+        };
+        let alive: Vec<&Doing> = instances.iter().filter(is_alive).collect();
         let turn = usize::try_from(self.counter % 2).unwrap();
         alive.get(turn % alive.len().max(1)).map_or(Doing::Refusing, |doing| (*doing).clone())
     }
@@ -347,4 +361,13 @@ fn greeting(request: &ProbeRequest, outcome: &Result<Reading, Unseen>) -> Option
         Ok(_) => true,
     };
     shakes_hands(request).then_some(Greeting { hello: request.hello, is_heard })
+}
+
+/// A number below a thousand, the same for the same two: SplitMix64.
+pub(super) fn chance_of(seed: u64, turn: u64) -> u64 {
+    let mut mixed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(turn.wrapping_mul(0xbf58_476d_1ce4_e5b9));
+    for by in [30, 27, 31] {
+        mixed = (mixed ^ (mixed >> by)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    }
+    mixed % 1000
 }

@@ -5,6 +5,7 @@
 mod again;
 mod alarms;
 mod answers;
+mod balancer;
 mod ceiling;
 mod chance;
 mod checkpoints;

@@ -117,6 +117,10 @@ pub(super) struct World {
     pub(super) cut_off: bool,
     pub(super) dead_dns: bool,
     /// One of the two addresses of the API VIP's name is dead.
+    /// The balancer asks each instance whether it is ready, and sends nothing to one that is not.
+    pub(super) checks_readyz: bool,
+    /// Of a thousand new connections to the VIP, and the seed from which chance takes them.
+    pub(super) losing: Option<(u64, u64)>,
     pub(super) dead_address: bool,
     pub(super) relay: Relay,
     /// Recipients whom the relay does not serve.
@@ -231,6 +235,12 @@ impl World {
         Self::with_policy(inventory, policy)
     }
 
+    /// The same, but for new connections to the VIP, which are as frequent as usual.
+    pub(super) fn sparing(inventory: Inventory) -> Self {
+        let policy = Self::unhurried(inventory.clone()).policy;
+        Self::with_policy(inventory, Policy { vip_interval: Policy::default().vip_interval, ..policy })
+    }
+
     fn with_policy(inventory: Inventory, policy: Policy) -> Self {
         let start = Now { wall: UnixTime::from_secs(1_790_000_000), mono: Mono(seconds(1_000)) };
         let inventory = Arc::new(inventory);
@@ -259,6 +269,8 @@ impl World {
             cut_off: false,
             dead_dns: false,
             dead_address: false,
+            checks_readyz: false,
+            losing: None,
             relay: Relay::Accepting,
             unserved: BTreeMap::new(),
             expired: BTreeSet::new(),

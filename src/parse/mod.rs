@@ -16,6 +16,7 @@ pub mod health;
 pub(crate) mod invisible;
 pub mod jwt;
 pub mod kubeconfig;
+mod line_buffer;
 pub mod pem;
 mod sanitize;
 mod talosconfig;

@@ -5,6 +5,7 @@
 //! row of a newer one is neither read nor removed, except where a change names that very row: it is there for the release
 //! that wrote it.
 
+use rusqlite::{Connection, Row};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,27 @@ pub(super) fn open<T: DeserializeOwned>(json: &str) -> Result<T, String> {
         ));
     }
     serde_json::from_str(json).map_err(|error| error.to_string())
+}
+
+/// The values of the rows that `query` gives, each row a name and a value; of one that cannot be read, a line that says
+/// so in `problems`.
+pub(super) fn read<T: DeserializeOwned>(
+    connection: &Connection,
+    query: &str,
+    problems: &mut Vec<String>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = connection.prepare(query)?;
+    let texts = |row: &Row<'_>| Ok((row.get::<_, String>(0), row.get::<_, String>(1)));
+    let mut values = Vec::new();
+    for row in statement.query_map([], texts)? {
+        let (name, json) = row?;
+        let name = name.unwrap_or_else(|_| "a row without a name".into());
+        match json.map_err(|error| error.to_string()).and_then(|json| open(&json)) {
+            Ok(value) => values.push(value),
+            Err(problem) => problems.push(format!("{name}: {problem}")),
+        }
+    }
+    Ok(values)
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! Values of the model to rows and back.
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use crate::model::exchange::{Change, PersistedState};
 use crate::model::incident::{Alarm, Ending, Incident, Stage};
@@ -12,8 +11,9 @@ use crate::model::silence::Silence;
 use crate::model::time::UnixTime;
 use crate::model::verdict::FindingKey;
 
+use super::envelope::{self, read};
 use super::error::StoreError;
-use super::{RECALLED, envelope, unsent};
+use super::{RECALLED, unsent};
 
 /// Applies one change inside `transaction`.
 pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), StoreError> {
@@ -226,23 +226,4 @@ pub(super) fn incidents(connection: &Connection) -> Result<(Vec<Incident>, Vec<S
     let mut problems = Vec::new();
     let all = "SELECT id, json FROM incidents ORDER BY opened_ms DESC, id";
     Ok((read(connection, all, &mut problems)?, problems))
-}
-
-pub(super) fn read<T: DeserializeOwned>(
-    connection: &Connection,
-    query: &str,
-    problems: &mut Vec<String>,
-) -> Result<Vec<T>, StoreError> {
-    let mut statement = connection.prepare(query)?;
-    let texts = |row: &Row<'_>| Ok((row.get::<_, String>(0), row.get::<_, String>(1)));
-    let mut values = Vec::new();
-    for row in statement.query_map([], texts)? {
-        let (name, json) = row?;
-        let name = name.unwrap_or_else(|_| "a row without a name".into());
-        match json.map_err(|error| error.to_string()).and_then(|json| envelope::open(&json)) {
-            Ok(value) => values.push(value),
-            Err(problem) => problems.push(format!("{name}: {problem}")),
-        }
-    }
-    Ok(values)
 }

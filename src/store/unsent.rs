@@ -13,9 +13,8 @@ use crate::model::delivery::{Delivery, DeliveryFailure, FailureClass, Progress, 
 use crate::model::message::{Message, MessageId};
 use crate::model::outlet::{Outlet, UnknownOutlet};
 
-use super::envelope::{open, seal};
+use super::envelope::{open, read, seal};
 use super::error::StoreError;
-use super::rows::read;
 
 /// A message as its row has it.
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,9 +1,9 @@
 //! Who may import whom: the house of the architecture page, held by reading every source file.
 //!
-//! Looks at paths that begin at the crate's root (`crate::x`, groups included, and chains of `super` that climb to it).
-//! Comments and literals do not count, nor do tests and their fixtures, which may borrow specimens from any folder.
+//! Looks at paths that begin with `crate`, `super` or `self`, groups included. Comments and literals do not count, nor do
+//! tests and their fixtures, which may borrow specimens from any folder.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -30,17 +30,34 @@ const ANY: &[&str] = &["*"];
 
 #[test]
 fn nobody_imports_upwards_or_sideways() {
-    let mut files = Vec::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
-    assert!(files.len() > 20, "the sources were not found");
-
-    let mut faults = Vec::new();
-    for file in files {
-        let name = file.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().to_string_lossy().into_owned();
-        faults.extend(check(&name, &fs::read_to_string(&file).unwrap()));
-    }
+    let faults: Vec<String> = house().iter().flat_map(|(file, text)| check(file, text)).collect();
 
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn inside_a_folder_nobody_imports_in_a_circle() {
+    let circles = circles(&house());
+
+    assert!(circles.is_empty(), "{}", circles.join("\n"));
+}
+
+#[test]
+fn a_planted_circle_is_found_and_what_a_parent_shares_with_its_modules_is_none() {
+    for (files, found) in [
+        (vec![("rows", "use super::unsent;"), ("unsent", "use super::rows::read;")], 2),
+        (vec![("rows", "use crate::store::{envelope, unsent};"), ("unsent", "fn f() { super::rows::read() }")], 2),
+        (vec![("a", "use super::b;"), ("b", "use super::c;"), ("c", "use super::{Store, a::A};")], 3),
+        (vec![("a/deep", "use super::super::b;"), ("a", "mod deep;"), ("b", "use super::a::A;")], 2),
+        (vec![("rows", "use super::unsent;"), ("unsent", "use super::Store;"), ("mod", "use rows::read;")], 0),
+        (vec![("a", "use self::deep::Deep;"), ("a/deep", "use super::Shared;")], 0),
+        (vec![("a", "use super::b;"), ("b", "// use super::a;\n#[cfg(test)]\nmod tests { use super::a; }")], 0),
+    ] {
+        let files: Vec<(String, String)> =
+            files.iter().map(|(file, text)| (format!("src/store/{file}.rs"), (*text).to_owned())).collect();
+
+        assert_eq!(circles(&files).len(), found, "{files:?}");
+    }
 }
 
 #[test]
@@ -110,7 +127,7 @@ fn check(file: &str, text: &str) -> Vec<String> {
     let tokens = tokens(text);
     let mut faults = Vec::new();
     for at in 0..tokens.len() {
-        for path in rooted(&tokens, at, module.len()) {
+        for path in paths_at(&tokens, at, &module) {
             let target = path[0].as_str();
             let both = path.get(1).map(|next| format!("{target}::{next}"));
             let is_known = MAY_IMPORT.iter().any(|(known, _)| *known == target);
@@ -142,30 +159,58 @@ fn module(file: &str) -> Option<Vec<String>> {
     (!is_free).then_some(parts)
 }
 
-/// Paths from the crate's root that begin at token `at`, in a module `depth` levels below the root.
-fn rooted(tokens: &[String], at: usize, depth: usize) -> Vec<Vec<String>> {
-    let is_inside = at > 0 && tokens[at - 1] == "::";
-    let mut next = at;
-    match tokens[at].as_str() {
-        "crate" if !is_inside => next += 1,
-        "super" if !is_inside => {
-            let mut climbed = 0;
-            while tokens.get(next).is_some_and(|token| token == "super") {
-                climbed += 1;
-                next += 2;
+/// Modules that reach themselves by imports among the modules of their parent.
+fn circles(files: &[(String, String)]) -> Vec<String> {
+    let modules: Vec<(Vec<String>, &String)> =
+        files.iter().filter_map(|(file, text)| Some((module(file)?, text))).collect();
+    let known: BTreeSet<&[String]> =
+        modules.iter().flat_map(|(module, _)| (1..=module.len()).map(|length| &module[..length])).collect();
+    let mut imports: BTreeMap<&[String], BTreeSet<&[String]>> = BTreeMap::new();
+    for (module, text) in &modules {
+        let mut tokens = tokens(text);
+        let tests = ["#", "[", "cfg", "(", "test", ")", "]", "mod", "tests", "{"];
+        let end = tokens.windows(tests.len()).position(|window| window == tests);
+        tokens.truncate(end.unwrap_or(tokens.len()));
+        for path in (0..tokens.len()).flat_map(|at| paths_at(&tokens, at, module)) {
+            let shared = module.iter().zip(&path).take_while(|(one, other)| one == other).count();
+            // The folders themselves have the table.
+            let is_beside = shared > 0 && shared < module.len() && shared < path.len();
+            if let Some(imported) = is_beside.then(|| known.get(&path[..=shared])).flatten() {
+                imports.entry(&module[..=shared]).or_default().insert(imported);
             }
-            if climbed < depth {
-                return Vec::new();
-            }
-            next -= 1;
         }
-        _ => return Vec::new(),
     }
-    if tokens.get(next).is_none_or(|token| token != "::") {
+    let reaches_itself = |module: &&&[String]| {
+        let (mut reached, mut open) = (BTreeSet::new(), vec![**module]);
+        while let Some(next) = open.pop() {
+            open.extend(imports.get(next).into_iter().flatten().filter(|import| reached.insert(**import)));
+        }
+        reached.contains(*module)
+    };
+    imports.keys().filter(reaches_itself).map(|module| format!("{} imports itself", module.join("::"))).collect()
+}
+
+/// Paths from the crate's root, of what token `at` of `module` begins to name.
+fn paths_at(tokens: &[String], at: usize, module: &[String]) -> Vec<Vec<String>> {
+    let is_inside = at > 0 && tokens[at - 1] == "::";
+    let mut prefix = match tokens[at].as_str() {
+        _ if is_inside => return Vec::new(),
+        "crate" => Vec::new(),
+        "self" | "super" => module.to_vec(),
+        _ => return Vec::new(),
+    };
+    let mut next = at;
+    while tokens.get(next).is_some_and(|token| token == "super") {
+        prefix.pop();
+        next += 2;
+    }
+    // Behind the last `super`, or behind `crate` or `self`.
+    let colons = if next == at { at + 1 } else { next - 1 };
+    if tokens.get(colons).is_none_or(|token| token != "::") {
         return Vec::new();
     }
     let mut paths = Vec::new();
-    tree(tokens, &mut (next + 1), &mut Vec::new(), &mut paths);
+    tree(tokens, &mut (colons + 1), &mut prefix, &mut paths);
     paths.retain(|path| !path.is_empty());
     paths
 }
@@ -260,6 +305,15 @@ fn literal(text: &str) -> Option<usize> {
         }
     }
     None
+}
+
+/// Every source file with its text.
+fn house() -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    assert!(files.len() > 20, "the sources were not found");
+    let named = |file: &PathBuf| file.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().to_string_lossy().into_owned();
+    files.iter().map(|file| (named(file), fs::read_to_string(file).unwrap())).collect()
 }
 
 fn sources(folder: &Path, files: &mut Vec<PathBuf>) {

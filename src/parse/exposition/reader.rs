@@ -4,6 +4,7 @@ use memchr::{memchr, memchr_iter, memchr3};
 
 use super::families::Families;
 use super::sample::Sample;
+use crate::parse::line_buffer::LineBuffer;
 
 /// Bytes of a line that is still read; etcd's longest have some 200, those of an apiserver some 600.
 pub const MAX_LINE: usize = 4096;
@@ -27,9 +28,7 @@ pub struct Reader {
     /// Samples that are still taken.
     left: usize,
     /// The line that the last piece ended in, as far as it came.
-    begun: Vec<u8>,
-    /// Whether that line is longer than is read.
-    is_long: bool,
+    begun: LineBuffer<MAX_LINE>,
     /// Whether the page has said that it is over.
     is_over: bool,
     /// Names of the last series that are not wanted, and which of them is the oldest: series of one name follow each
@@ -45,8 +44,7 @@ impl Reader {
         Self {
             families,
             left: most,
-            begun: Vec::new(),
-            is_long: false,
+            begun: LineBuffer::new(),
             is_over: false,
             unwanted: [const { Vec::new() }; 3],
             oldest: 0,
@@ -60,26 +58,24 @@ impl Reader {
     /// [`Flaw::TooManySamples`]: the rest of the page is not to be read.
     pub fn push(&mut self, piece: &[u8], mut take: impl FnMut(&Sample<'_>)) -> Result<(), Flaw> {
         let mut rest = piece;
-        if !self.begun.is_empty() || self.is_long {
+        if self.begun.has_begun() {
             let Some(end) = memchr(b'\n', rest) else {
-                self.begin(rest);
+                self.begun.add(rest);
                 return Ok(());
             };
-            self.begin(&rest[..end]);
+            self.begun.add(&rest[..end]);
             rest = &rest[end + 1..];
-            let mut line = std::mem::take(&mut self.begun);
-            if !std::mem::take(&mut self.is_long) {
+            if let Some(line) = self.begun.take() {
                 self.line(&line, &mut take)?;
+                self.begun.reuse(line);
             }
-            line.clear();
-            self.begun = line;
         }
         let mut start = 0;
         for end in memchr_iter(b'\n', rest) {
             self.line(&rest[start..end], &mut take)?;
             start = end + 1;
         }
-        self.begin(&rest[start..]);
+        self.begun.add(&rest[start..]);
         Ok(())
     }
 
@@ -88,27 +84,14 @@ impl Reader {
     /// # Errors
     /// [`Flaw::Cut`]: its last line has no end. What a number without one says cannot be known, so that line is left out.
     pub fn finish(mut self) -> Result<(), Flaw> {
-        let last = std::mem::take(&mut self.begun);
-        if self.is_over || (!self.is_long && (last.trim_ascii().is_empty() || last.trim_ascii() == END)) {
-            return Ok(());
-        }
-        Err(Flaw::Cut)
+        let says_nothing = |last: Vec<u8>| last.trim_ascii().is_empty() || last.trim_ascii() == END;
+        if self.is_over || self.begun.take().is_some_and(says_nothing) { Ok(()) } else { Err(Flaw::Cut) }
     }
 
     /// Bytes it has room for at the moment.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         self.begun.capacity() + self.unwanted.iter().map(Vec::capacity).sum::<usize>()
-    }
-
-    /// Keeps what has come of a line whose end has not.
-    fn begin(&mut self, part: &[u8]) {
-        if self.is_long || self.begun.len() + part.len() > MAX_LINE {
-            self.is_long = true;
-            self.begun.clear();
-        } else {
-            self.begun.extend_from_slice(part);
-        }
     }
 
     fn line(&mut self, line: &[u8], take: &mut impl FnMut(&Sample<'_>)) -> Result<(), Flaw> {

@@ -5,12 +5,12 @@
 //! that gives as many cells as there are headings.
 
 use super::MAX_ROW;
+use crate::parse::line_buffer::LineBuffer;
 
 /// The rows of a dump that arrives in pieces. Holds one row at most.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    begun: Vec<u8>,
-    is_long: bool,
+    begun: LineBuffer<MAX_ROW>,
     columns: Option<Columns>,
     unread: u32,
 }
@@ -34,30 +34,21 @@ impl Rows {
     pub(super) fn push(&mut self, piece: &[u8], mut take: impl FnMut(&Row<'_>) -> bool) {
         let mut rest = piece;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            self.begin(&rest[..end]);
+            self.begun.add(&rest[..end]);
             rest = &rest[end + 1..];
-            let row = std::mem::take(&mut self.begun);
-            if std::mem::take(&mut self.is_long) {
+            let Some(row) = self.begun.take() else {
                 self.unread = self.unread.saturating_add(1);
-            } else {
-                self.row(&String::from_utf8_lossy(&row), &mut take);
-            }
+                continue;
+            };
+            self.row(&String::from_utf8_lossy(&row), &mut take);
+            self.begun.reuse(row);
         }
-        self.begin(rest);
+        self.begun.add(rest);
     }
 
     /// Rows that could not be read, and whether the dump ends within a row or has none.
     pub(super) fn finish(self) -> (u32, bool) {
-        (self.unread, self.is_long || !self.begun.is_empty() || self.columns.is_none())
-    }
-
-    fn begin(&mut self, part: &[u8]) {
-        if self.is_long || self.begun.len() + part.len() > MAX_ROW {
-            self.is_long = true;
-            self.begun.clear();
-        } else {
-            self.begun.extend_from_slice(part);
-        }
+        (self.unread, self.begun.has_begun() || self.columns.is_none())
     }
 
     fn row(&mut self, line: &str, take: &mut impl FnMut(&Row<'_>) -> bool) {

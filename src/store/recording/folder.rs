@@ -6,13 +6,10 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::model::time::UnixTime;
-
+use super::files::{self, Segment, entries, found, in_order, number};
 use super::keeping::{self, Keep};
-use super::segment::{Head, Reader, Writer};
+use super::segment::{Head, Writer};
 
-/// The end of every file's name: what unpacks it is known to everybody.
-const SUFFIX: &str = ".vedette.gz";
 /// Folder of what is kept longer, in the folder of the segments.
 const KEPT: &str = "kept";
 /// The part of a segment that is being written.
@@ -27,19 +24,6 @@ pub struct Limits {
     pub kept: u64,
     /// Bytes of the filesystem that are left to others.
     pub reserve: u64,
-}
-
-/// A segment on disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Segment {
-    /// The file.
-    pub path: PathBuf,
-    /// When it began.
-    pub began: UnixTime,
-    /// When the next one began, or it was last written to.
-    pub ended: UnixTime,
-    /// Its size.
-    pub bytes: u64,
 }
 
 /// The folder of segments.
@@ -83,8 +67,7 @@ impl Folder {
             let text = format!("{free} MiB are free, and the last {reserve} MiB are left to the database");
             return Err(io::Error::new(io::ErrorKind::StorageFull, text));
         }
-        let time: String = head.began.wall.to_string().chars().filter(|c| !matches!(c, '-' | ':')).collect();
-        let path = self.path.join(format!("{:08}-{time}{SUFFIX}", self.next));
+        let path = self.path.join(files::name(self.next, head.began.wall));
         self.next += 1;
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         Ok((Writer::new(file, head)?, path))
@@ -173,45 +156,6 @@ impl Folder {
         });
         self.kept = kept.len();
         Ok(())
-    }
-}
-
-/// The segments in the folder at `path`, in the order in which they were written.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn in_order(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = entries(path)?;
-    files.retain(|file| number(file).is_some());
-    files.sort_by_key(|file| number(file));
-    Ok(files)
-}
-
-/// Whether `next` was written right after `path`, by their names.
-#[must_use]
-pub fn is_next(path: &Path, next: &Path) -> bool {
-    number(path).zip(number(next)).is_some_and(|(number, next)| number.checked_add(1) == Some(next))
-}
-
-fn number(path: &Path) -> Option<u64> {
-    let name = path.file_name()?.to_str()?;
-    name.strip_suffix(SUFFIX)?.split_once('-')?.0.parse().ok()
-}
-
-/// A segment of a run before; `None` for one of which nothing can be read.
-fn found(path: PathBuf) -> Option<Segment> {
-    let metadata = fs::metadata(&path).ok()?;
-    let began = Reader::open(&path).ok()?.head().began.wall;
-    let written = metadata.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
-    let written = UnixTime::from_millis(i64::try_from(written.as_millis()).ok()?);
-    Some(Segment { path, began, ended: written.max(began), bytes: metadata.len() })
-}
-
-fn entries(path: &Path) -> io::Result<Vec<PathBuf>> {
-    match fs::read_dir(path) {
-        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path())).collect(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::model::incident::{Incident, IncidentId};
 use crate::model::subject::Name;
 use crate::model::time::{Mono, UnixTime};
 
-use super::folder::{Segment, is_next};
+use super::files::{Segment, is_next};
 use super::record::{Kind, Record};
 use super::segment::{Head, ReadError, Reader, Writer};
 

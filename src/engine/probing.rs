@@ -33,7 +33,11 @@ impl Engine {
         self.is_snapshot_stale = true;
         let goes_on = taken.goes_on();
         for (subject, first) in &taken.turned_bad {
-            self.burst(subject, *first, now);
+            // One more connection lost by an address that is known to lose some needs no confirmation.
+            let is_lossy = self.view.connection_losses(subject).is_some_and(|losses| losses.lossy_since().is_some());
+            if !is_lossy {
+                self.burst(subject, *first, now);
+            }
             self.sample_vip_of(subject, now);
         }
         if let Some(vip) = &taken.sample {

@@ -59,7 +59,7 @@ impl Kind for LostConnections {
 
 impl LostConnections {
     /// Of a hundred.
-    const fn percent(&self) -> usize {
+    pub(super) const fn percent(&self) -> usize {
         if self.of == 0 { 0 } else { (self.lost * 100 + self.of / 2) / self.of }
     }
 }
@@ -71,7 +71,8 @@ impl Evidence for LostConnections {
 
     fn what(&self, finding: &Finding, addresses: &Addresses) -> String {
         let place = phrases::address(&finding.subject, addresses);
-        let how = self.last.map_or_else(String::new, |unseen| format!(" The last of them: {}.", phrases::state(unseen)));
+        let how =
+            self.last.map_or_else(String::new, |unseen| format!(" The last of them: {}.", phrases::state(unseen)));
         let said = format!(
             "Of the last {} new connections to the API VIP {place} {} were lost ({} %), the \
              others were answered.{how}",
@@ -84,7 +85,10 @@ impl Evidence for LostConnections {
             return said;
         }
         let verb = if down.len() == 1 { "is" } else { "are" };
-        format!("{said} Probed directly, {} {verb} down, and the load balancer still sends connections there.", phrases::list(&down))
+        format!(
+            "{said} Probed directly, {} {verb} down, and the load balancer still sends connections there.",
+            phrases::list(&down)
+        )
     }
 
     fn impact(&self, _: &Finding) -> String {

@@ -2,6 +2,7 @@
 
 mod address;
 mod apiservers;
+mod balancer;
 mod certificate_files;
 mod clearing;
 mod commands;

@@ -273,7 +273,8 @@ impl Bucket {
         let kept = kept.filter(|(due, _)| *due > now);
         let most = match urgency {
             Urgency::Confirmation | Urgency::Scheduled => self.ceiling,
-            Urgency::Sample | Urgency::Spare => self.ceiling / 2,
+            Urgency::Sample => self.ceiling - self.ceiling / 4,
+            Urgency::Spare => self.ceiling / 2,
         };
         let most = most.saturating_sub(kept.map_or(0, |(_, requests)| requests));
         let fits = |used: u32| (used == 0 && kept.is_none()) || used.saturating_add(requests) <= most;

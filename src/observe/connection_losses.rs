@@ -177,10 +177,12 @@ impl ConnectionLosses {
         self.last
     }
 
-    /// Lost connections among the latest, and how many these are.
+    /// Connections since the first loss, as far as they are in the window: how many were lost, and of how many.
     #[must_use]
     pub fn lost(&self) -> (usize, usize) {
-        (self.losses().count(), self.window.len())
+        let since = self.lossy.or(self.suspected).map_or(Mono::ORIGIN, |first| first.mono);
+        let counted = || self.window.iter().filter(|(at, _)| at.mono >= since);
+        (counted().filter(|(_, lost)| *lost).count(), counted().count())
     }
 
     /// Whether the latest connections, a whole window of them, were answered but for a stray one.
@@ -212,8 +214,7 @@ impl ConnectionLosses {
     /// Whether the answers since the last loss are no more than such a share leaves room for, so that the backend has not
     /// been taken out meanwhile: three times the usual distance of two losses.
     fn goes_on(&self, lost: usize) -> bool {
-        let since = self.suspected.map_or(Mono::ORIGIN, |first| first.mono);
-        let of = self.window.iter().filter(|(at, _)| at.mono >= since).count();
+        let (_, of) = self.lost();
         self.answered_since_loss() * lost <= 3 * of
     }
 

@@ -9,7 +9,7 @@ pub enum Urgency {
     Confirmation,
     /// The schedule asks for it.
     Scheduled,
-    /// One of many that count how often a connection is lost. Sent while half of the ceiling is free.
+    /// One of many that count how often a connection is lost. Sent while a quarter of the ceiling is free.
     Sample,
     /// A further probe of a fault, in case another one gives no result. Sent while half of the ceiling is free, so that
     /// the next confirmation finds its tokens.

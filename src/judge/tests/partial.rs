@@ -90,35 +90,6 @@ fn an_address_that_takes_no_new_connections_is_dead_though_open_ones_go_on() {
 }
 
 #[test]
-fn an_address_that_fails_in_part_with_sound_instances_is_named_itself() {
-    let good = each(&[0, 4000, 8000, 12_000, 16_000, 20_000], ready(VIP));
-    let bad = each(&[2000, 6000, 10_000, 14_000], unseen(VIP, HANGS));
-    check(
-        &with(well(21, &[VIP]), &[good, bad]),
-        F22,
-        VIP,
-        SLOW,
-        "The API VIP fails intermittently: 4 times within 1 min it was hanging: it accepts the connection, then does \
-         not respond in the TLS handshake, and it responded in between. Probed directly, 2 of 2 instances are ready.",
-    );
-}
-
-#[test]
-fn an_address_that_fails_in_part_before_a_bad_instance_is_not_named() {
-    let good = each(&[0, 4000, 8000, 12_000, 16_000, 20_000], ready(VIP));
-    let bad = each(&[2000, 6000, 10_000, 14_000], unseen(VIP, HANGS));
-    let instance = each(&TICKS, unseen(A2, HANGS));
-    check(
-        &with(well(21, &[VIP, A2]), &[good, bad, instance]),
-        F22,
-        A2,
-        SLOW,
-        "kube-apiserver api-2 is hanging: it accepts the connection, then does not respond in the TLS handshake. 1 of 2 \
-         instances are ready.",
-    );
-}
-
-#[test]
 fn an_instance_that_comes_and_goes_is_told_though_never_three_probes_in_a_row_are_bad() {
     let good = each(&[0, 6000, 12_000, 18_000, 21_020], ready(A2));
     let bad = each(&[3000, 9000, 15_000], dead(A2));
@@ -149,7 +120,6 @@ fn a_path_of_ours_that_loses_packets_accuses_nobody() {
         &[
             (F22, A1, Says::Unclear),
             (F22, A2, Says::Unclear),
-            (F22, VIP, Says::Unclear),
             (RuleId::F53, "prod", Says::Bad(crate::model::rule::Level::Info, 0)),
         ],
     );

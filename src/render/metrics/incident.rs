@@ -9,12 +9,13 @@ use crate::model::snapshot::Snapshot;
 use crate::model::subject::Subject;
 
 use super::Page;
+use super::drawing::Drawing;
 use super::family::{Family, count, instant};
 use super::sample::Labels;
 
 type Key = (Vec<(&'static str, String)>, RuleId, Level, &'static str);
 
-pub(super) fn families(page: Page<'_>) -> Vec<Family> {
+pub(super) fn families(page: Page<'_>) -> Vec<Drawing> {
     let snapshot = page.snapshot;
     let incidents = snapshot.incidents.iter().filter(|incident| incident.over.is_none()).map(|incident| {
         (place(&incident.headline.subject), incident.headline.rule, incident.level, stage(snapshot, incident))
@@ -36,7 +37,7 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     for rule in RuleId::ALL {
         rules.sample(&Labels::default().with("rule", rule.as_str()).with("name", words::of(rule).name), 1.0);
     }
-    vec![
+    let all = [
         counted(
             page.format.gauge(
                 "vedette_incidents",
@@ -53,7 +54,8 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
         ),
         silences,
         rules,
-    ]
+    ];
+    all.map(Drawing::from).into()
 }
 
 /// What an incident is about, as far as the inventory bounds it: a certificate's digest would make a series of each

@@ -44,7 +44,7 @@ pub struct Snapshot {
     /// Whether the vantage is isolated, since when.
     pub isolated_since: Option<UnixTime>,
     /// Ongoing alarms, pending ones included.
-    pub alarms: Vec<Alarm>,
+    pub alarms: Vec<Arc<Alarm>>,
     /// Incidents that are open, and up to 50 recent ones that are over, newest first.
     pub incidents: Vec<Arc<Incident>>,
     /// Silenced clusters, until when and why.

@@ -1,6 +1,7 @@
 //! Families about what is wrong: findings, and incidents, one per mail thread.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::judge::words;
 use crate::model::incident::{Alarm, Incident, Stage};
@@ -86,7 +87,7 @@ fn counted(mut family: Family, keys: impl Iterator<Item = Key>) -> Family {
 
 /// The stage of an incident: firing while any of its alarms fires.
 fn stage(snapshot: &Snapshot, incident: &Incident) -> &'static str {
-    let own = |alarm: &&Alarm| alarm.incident.as_ref() == Some(&incident.id);
+    let own = |alarm: &&Arc<Alarm>| alarm.incident.as_ref() == Some(&incident.id);
     let stages: Vec<&'static str> = snapshot.alarms.iter().filter(own).map(|alarm| name(alarm.stage)).collect();
     ["firing", "clearing", "pending"].into_iter().find(|stage| stages.contains(stage)).unwrap_or("firing")
 }

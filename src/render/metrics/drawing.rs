@@ -3,11 +3,11 @@
 //! A page has more of them than fit into memory at once where thousands of endpoints are watched, so that what has
 //! samples of each cluster is a name, a help and a function from a cluster to its samples.
 
-use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
 use crate::model::certificate_files::FilesReading;
+use crate::model::flat_map::FlatMap;
 use crate::model::observation::Observation;
 use crate::model::probe::Probe;
 use crate::model::snapshot::ClusterSnapshot;
@@ -27,7 +27,7 @@ pub(super) struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     /// The latest probe of every probe.
-    pub(super) fn observations(self) -> &'a BTreeMap<Probe, Arc<Observation>> {
+    pub(super) fn observations(self) -> &'a FlatMap<Probe, Arc<Observation>> {
         self.cluster.map_or(&self.page.snapshot.vantage, |(_, cluster_snapshot)| &cluster_snapshot.observations)
     }
 
@@ -116,8 +116,7 @@ fn endpoints<'a>(
 ) -> impl Iterator<Item = (&'a Name, &'a Subject, &'a Tally)> {
     let from = last.map_or(Unbounded, |(name, _)| Included(name));
     page.snapshot.clusters.range::<Name, _>((from, Unbounded)).flat_map(move |(name, cluster_snapshot)| {
-        let from = last.filter(|(within, _)| within == name).map_or(Unbounded, |(_, subject)| Excluded(subject));
-        let following = cluster_snapshot.tallies.range::<Subject, _>((from, Unbounded));
-        following.map(move |(subject, tally)| (name, subject, tally.as_ref()))
+        let last = last.filter(|(within, _)| within == name).map(|(_, subject)| subject);
+        cluster_snapshot.tallies.after(last).map(move |(subject, tally)| (name, subject, tally.as_ref()))
     })
 }

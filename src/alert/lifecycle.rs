@@ -6,6 +6,7 @@
 mod tracked;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -113,7 +114,7 @@ impl Lifecycle {
     }
 
     /// Forgets an alarm whose subject is no longer watched.
-    pub fn withdraw(&mut self, key: &FindingKey) -> Option<Alarm> {
+    pub fn withdraw(&mut self, key: &FindingKey) -> Option<Arc<Alarm>> {
         self.forget_suspicion(key);
         self.remove(key)
     }
@@ -129,7 +130,7 @@ impl Lifecycle {
     /// Notes which incident an alarm belongs to.
     pub fn set_incident(&mut self, key: &FindingKey, incident: Option<IncidentId>) {
         if let Some(tracked) = self.tracked_alarms.get_mut(key) {
-            tracked.alarm.incident = incident;
+            Arc::make_mut(&mut tracked.alarm).incident = incident;
             self.file(key);
         }
     }
@@ -137,11 +138,11 @@ impl Lifecycle {
     /// One alarm.
     #[must_use]
     pub fn alarm(&self, key: &FindingKey) -> Option<&Alarm> {
-        self.tracked_alarms.get(key).map(|tracked| &tracked.alarm)
+        self.tracked_alarms.get(key).map(|tracked| tracked.alarm.as_ref())
     }
 
     /// All alarms.
-    pub fn alarms(&self) -> impl Iterator<Item = &Alarm> {
+    pub fn alarms(&self) -> impl Iterator<Item = &Arc<Alarm>> {
         self.tracked_alarms.values().map(|tracked| &tracked.alarm)
     }
 
@@ -246,7 +247,7 @@ impl Lifecycle {
         self.file(key);
     }
 
-    fn remove(&mut self, key: &FindingKey) -> Option<Alarm> {
+    fn remove(&mut self, key: &FindingKey) -> Option<Arc<Alarm>> {
         let tracked = self.tracked_alarms.remove(key)?;
         self.placed.remove(&key.subject.cluster().cloned(), key);
         self.refile(key, &tracked.filed, &Filed::default());

@@ -36,7 +36,7 @@ const FILES_DEADLINE: Duration = Duration::from_secs(1);
 
 /// One set of credentials.
 pub(crate) struct Identity {
-    /// Whose they are, for the log.
+    /// Who uses them, or the first of those who do, for the log.
     of: Subject,
     credentials: Credentials,
     cluster: String,
@@ -97,11 +97,12 @@ impl Identity {
         }
         let issued_before = state.plugin.serial;
         self.ask_plugin(&mut state.plugin, now).await;
-        state.checked = Some(now.mono);
 
         let credentials = self.credentials.clone();
         let stamp = move || sources(&credentials).into_iter().map(credentials::stamp).collect::<Vec<_>>();
         let stamps = self.files.run(FILES_DEADLINE, stamp).await;
+        // Those who waited behind a file system that hangs do not each wait for it again.
+        state.checked = Some(self.clock.now().mono);
         let has_changed = stamps.as_ref().is_some_and(|stamps| *stamps != state.stamps);
         let is_unsettled = has_changed && state.unsettled != stamps;
         state.unsettled = stamps.clone().filter(|_| has_changed);

@@ -19,11 +19,13 @@ use crate::config::proxy::Proxy;
 use crate::config::settings::{self, Cluster, Credentials, Endpoint, NamedAddress, Settings, WatchedFiles};
 use crate::model::subject::{Name, Subject};
 
-/// All targets, and the identities they are seen with by the cluster or etcd cluster they are for.
+/// All targets, and the identities they are seen with.
 #[derive(Default)]
 pub(super) struct TargetSet {
     pub(super) targets: BTreeMap<Subject, Arc<Target>>,
-    identities: BTreeMap<Subject, Arc<Identity>>,
+    /// Whoever shows and trusts the same has one identity, read and checked once for all of them. By the credentials as
+    /// logs show them, without secrets, which tells most of them apart.
+    identities: BTreeMap<String, Vec<Arc<Identity>>>,
     /// By the cluster they belong to, or the vantage, with what they were made from.
     files: BTreeMap<Subject, (Vec<WatchedFiles>, Arc<Files>)>,
 }
@@ -134,8 +136,8 @@ impl TargetSetBuilder<'_> {
     }
 
     /// The access in which the metrics listeners of `etcd` are asked, directly whatever proxy its client ports want.
-    fn access_to_listeners(&self, of: Subject, etcd: &settings::Etcd) -> Access {
-        Access { identity: self.identity(of, etcd.at_listeners.clone(), String::new()), proxy: None }
+    fn access_to_listeners(&mut self, of: Subject, etcd: &settings::Etcd) -> Access {
+        Access { identity: self.identity(of, &etcd.at_listeners, String::new()), proxy: None }
     }
 
     /// The access of `of`; `server` is what an exec plugin gets.
@@ -143,16 +145,23 @@ impl TargetSetBuilder<'_> {
         let proxy = credentials.proxy.clone().map(Arc::new);
         let server = server.and_then(|endpoint| authority(&endpoint.address)).unwrap_or_default();
         let server = server.to_string().trim_end_matches('/').to_owned();
-        let identity = match self.before.identities.get(&of) {
-            Some(known) if known.is_of(credentials, &server) => Arc::clone(known),
-            Some(_) | None => self.identity(of.clone(), credentials.clone(), server),
-        };
-        self.target_set.identities.insert(of, Arc::clone(&identity));
-        Access { identity, proxy }
+        Access { identity: self.identity(of, credentials, server), proxy }
     }
 
-    fn identity(&self, of: Subject, credentials: Credentials, server: String) -> Arc<Identity> {
-        Arc::new(Identity::new(of, credentials, server, self.context.tls.clone(), self.context.clock.clone()))
+    fn identity(&mut self, of: Subject, credentials: &Credentials, server: String) -> Arc<Identity> {
+        let shown = format!("{credentials:?}");
+        let shared = self.target_set.identities.entry(shown.clone()).or_default();
+        let is_same = |known: &&Arc<Identity>| known.is_of(credentials, &server);
+        if let Some(known) = shared.iter().find(is_same) {
+            return Arc::clone(known);
+        }
+        let before = self.before.identities.get(&shown).into_iter().flatten().find(is_same).cloned();
+        let identity = before.unwrap_or_else(|| {
+            let (tls, clock) = (self.context.tls.clone(), self.context.clock.clone());
+            Arc::new(Identity::new(of, credentials.clone(), server, tls, clock))
+        });
+        shared.push(Arc::clone(&identity));
+        identity
     }
 }
 

@@ -72,7 +72,7 @@ impl Engine {
 
     /// Every alarm is to be written.
     pub(super) fn note_alarms(&mut self) {
-        self.noted.alarms.extend(self.lifecycle.alarms().map(Alarm::key));
+        self.noted.alarms.extend(self.lifecycle.alarms().map(|alarm| alarm.key()));
     }
 
     /// An incident is to be written.
@@ -105,7 +105,7 @@ impl Engine {
         let (ended, incidents) =
             self.incidents.all().map(|known| Incident::clone(known)).partition(|known: &Incident| known.over.is_some());
         PersistedState {
-            alarms: self.lifecycle.alarms().cloned().collect(),
+            alarms: self.lifecycle.alarms().map(|alarm| Alarm::clone(alarm)).collect(),
             incidents,
             owed: self.outbox.owed(),
             ended,

@@ -64,7 +64,7 @@ impl Engine {
         // The configuration may be another one than before.
         self.withdraw_unconfigured(now);
         let references: Vec<FindingKey> =
-            self.lifecycle.alarms().map(Alarm::key).filter(|key| key.rule == RuleId::F55).collect();
+            self.lifecycle.alarms().map(|alarm| alarm.key()).filter(|key| key.rule == RuleId::F55).collect();
         for key in &references {
             self.heed_reference(key);
         }

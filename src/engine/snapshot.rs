@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::alert::outbox::Outbox;
 use crate::model::delivery::Backlog;
+use crate::model::flat_map::FlatMap;
 use crate::model::inventory::Inventory;
 use crate::model::policy::Policy;
 use crate::model::reload::Configured;
@@ -26,7 +27,7 @@ pub(super) fn empty(inventory: Arc<Inventory>, policy: Arc<Policy>, now: Now) ->
         inventory,
         policy,
         clusters: BTreeMap::new(),
-        vantage: BTreeMap::new(),
+        vantage: FlatMap::default(),
         stored: None,
         isolated_since: None,
         alarms: Vec::new(),

@@ -3,7 +3,6 @@
 //! The certificate was renewed and the server still serves the old one, so it needs a reload. Reported only after both
 //! were seen side by side for the policy's `not_loaded_after`, because servers take a while to reload.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use crate::model::addresses::Addresses;
 use crate::model::certificate::Fingerprint;
 use crate::model::certificate_evidence::CertificateEvidence;
 use crate::model::finding::{Evidence, Kind};
+use crate::model::flat_map::FlatMap;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::UnixTime;
@@ -146,7 +146,7 @@ impl Rule for NotReloaded {
 
     fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
         let scope = context.cluster.map(|(name, _)| name);
-        if scope.is_none() || context.view.inventory().files(scope).is_none_or(BTreeMap::is_empty) {
+        if scope.is_none() || context.view.inventory().files(scope).is_none_or(FlatMap::is_empty) {
             return Vec::new();
         }
         let files_view = context.view.files_view(scope);

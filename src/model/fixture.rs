@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::certificate::Class;
+use super::flat_map::FlatMap;
 use super::inventory::{Cluster, Endpoint, Etcd, Inventory, Reference};
 use super::subject::{Name, Subject};
 use super::time::{Mono, Now, UnixTime};
@@ -26,8 +27,10 @@ pub(crate) fn inventory(apiservers: u8, members: u8) -> Inventory {
     let certificates = Class::Manual;
     let endpoint =
         || Endpoint { address: "10.0.0.1:1".into(), server_name: "server".into(), is_loopback: false, certificates };
-    let named = |kind: &str, count: u8| (1..=count).map(|n| (name(&format!("{kind}-{n}")), endpoint())).collect();
-    let members: BTreeMap<Name, Endpoint> = named("etcd", members);
+    let named = |kind: &str, count: u8| {
+        (1..=count).map(|n| (name(&format!("{kind}-{n}")), endpoint())).collect::<FlatMap<_, _>>()
+    };
+    let members: FlatMap<Name, Endpoint> = named("etcd", members);
     let etcds = (!members.is_empty())
         .then(|| (name("main"), Etcd { members, is_verified: true, ..Etcd::default() }))
         .into_iter()

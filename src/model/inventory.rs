@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::Class;
+use super::flat_map::FlatMap;
 use super::host_access::{Credential, HostAccess, Named};
 use super::links::Links;
 use super::place::Place;
@@ -30,8 +31,8 @@ pub struct Inventory {
     /// DNS servers that are probed.
     pub resolvers: Vec<Reference>,
     /// Files with certificates and tokens that belong to no cluster, by name of their source.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub files: BTreeMap<Name, FileWatch>,
+    #[serde(default, skip_serializing_if = "FlatMap::is_empty")]
+    pub files: FlatMap<Name, FileWatch>,
     /// Levels changed by the configuration, for all clusters.
     pub levels: BTreeMap<RuleId, Level>,
     /// Addresses that mails carry.
@@ -60,7 +61,7 @@ pub struct Cluster {
     /// s.
     pub vip_fails_over: bool,
     /// Instances by name.
-    pub apiservers: BTreeMap<Name, Endpoint>,
+    pub apiservers: FlatMap<Name, Endpoint>,
     /// Whether a CA is configured to verify what the apiservers and the API VIP serve.
     #[serde(default)]
     pub is_verified: bool,
@@ -68,10 +69,10 @@ pub struct Cluster {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
     /// etcd clusters by name.
-    pub etcds: BTreeMap<Name, Etcd>,
+    pub etcds: FlatMap<Name, Etcd>,
     /// Files with certificates and tokens, by name of their source.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub files: BTreeMap<Name, FileWatch>,
+    #[serde(default, skip_serializing_if = "FlatMap::is_empty")]
+    pub files: FlatMap<Name, FileWatch>,
     /// The configuration of its hosts.
     #[serde(default)]
     pub hosts: HostAccess,
@@ -95,11 +96,11 @@ pub struct Proxy {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Etcd {
     /// Members by name, dialled at their client port, or at their metrics listener where that is all we have.
-    pub members: BTreeMap<Name, Endpoint>,
+    pub members: FlatMap<Name, Endpoint>,
     /// Backend quota in bytes as configured, for members that do not report theirs.
     pub quota_bytes: Option<u64>,
     /// Metrics listeners by the name of their member.
-    pub listeners: BTreeMap<Name, MetricsListener>,
+    pub listeners: FlatMap<Name, MetricsListener>,
     /// Whether the client ports cannot be used: then the members are evaluated by their metrics listeners.
     pub is_metrics_only: bool,
     /// Whether a CA is configured to verify what the members serve.
@@ -274,7 +275,7 @@ impl Inventory {
 
     /// The sources of stored items of a cluster, or of the vantage.
     #[must_use]
-    pub fn files(&self, cluster: Option<&Name>) -> Option<&BTreeMap<Name, FileWatch>> {
+    pub fn files(&self, cluster: Option<&Name>) -> Option<&FlatMap<Name, FileWatch>> {
         match cluster {
             Some(name) => self.clusters.get(name).map(|cluster| &cluster.files),
             None => Some(&self.files),

@@ -22,6 +22,7 @@ pub mod file_fault;
 pub mod finding;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod flat_map;
 pub mod flow_control;
 pub mod freshness;
 pub mod gap;

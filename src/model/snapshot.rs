@@ -11,6 +11,7 @@ use super::certificate_files::FilesReading;
 use super::cost::Rate;
 use super::delivery::{Backlog, FailureClass};
 use super::etcd::MemberFacts;
+use super::flat_map::FlatMap;
 use super::incident::{Alarm, Incident};
 use super::inventory::Inventory;
 use super::observation::Observation;
@@ -38,13 +39,13 @@ pub struct Snapshot {
     /// Each cluster by name.
     pub clusters: BTreeMap<Name, Arc<ClusterSnapshot>>,
     /// Latest probe at each reference target, resolver and the own clock.
-    pub vantage: BTreeMap<Probe, Arc<Observation>>,
+    pub vantage: FlatMap<Probe, Arc<Observation>>,
     /// What the files that belong to no cluster hold, and when they were read.
     pub stored: Option<(UnixTime, Arc<FilesReading>)>,
     /// Whether the vantage is isolated, since when.
     pub isolated_since: Option<UnixTime>,
     /// Ongoing alarms, pending ones included.
-    pub alarms: Vec<Alarm>,
+    pub alarms: Vec<Arc<Alarm>>,
     /// Incidents that are open, and up to 50 recent ones that are over, newest first.
     pub incidents: Vec<Arc<Incident>>,
     /// Silenced clusters, until when and why.
@@ -75,16 +76,16 @@ pub struct Snapshot {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ClusterSnapshot {
     /// Latest probe by probe (latest scheduled; late arrivals do not replace it).
-    pub observations: BTreeMap<Probe, Arc<Observation>>,
+    pub observations: FlatMap<Probe, Arc<Observation>>,
     /// Chain last served at each endpoint, and when it was seen.
-    pub served: BTreeMap<Subject, (UnixTime, Arc<Served>)>,
+    pub served: FlatMap<Subject, (UnixTime, Arc<Served>)>,
     /// What its files hold, and when they were read.
     pub stored: Option<(UnixTime, Arc<FilesReading>)>,
     /// What was concluded about each etcd member.
-    pub members: BTreeMap<Subject, MemberFacts>,
+    pub members: FlatMap<Subject, MemberFacts>,
     /// Latency and outcome counts of each endpoint; members of rounds are named themselves. Shared with the snapshot
     /// before where nothing was added.
-    pub tallies: BTreeMap<Subject, Arc<Tally>>,
+    pub tallies: FlatMap<Subject, Arc<Tally>>,
     /// What the schedule spends on this cluster, confirmations not counted.
     pub planned: Rate,
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::certificate::{Certificate, Fingerprint};
 use crate::model::certificate_files::{FilesReading, Item, ItemKind, Life};
 use crate::model::completeness::{Absence, Completeness};
+use crate::model::flat_map::FlatMap;
 use crate::model::inventory::FileWatch;
 use crate::model::place::Place;
 use crate::model::subject::{Name, Subject};
@@ -65,7 +66,7 @@ impl FilesView {
         before: Option<&Self>,
         reading: &Arc<FilesReading>,
         at: Now,
-        watches: &BTreeMap<Name, FileWatch>,
+        watches: &FlatMap<Name, FileWatch>,
         served: &[(Subject, Arc<Certificate>)],
     ) -> Self {
         let source_states = reading
@@ -171,7 +172,7 @@ struct Candidate<'a> {
 /// issuer and names of what the endpoint serves.
 fn newest<'a>(
     reading: &'a FilesReading,
-    watches: &BTreeMap<Name, FileWatch>,
+    watches: &FlatMap<Name, FileWatch>,
     served: &[(Subject, Arc<Certificate>)],
 ) -> BTreeMap<Subject, Candidate<'a>> {
     let said: BTreeSet<&Subject> = watches.values().filter_map(|watch| watch.serves.as_ref()).collect();

@@ -47,11 +47,7 @@ fn add(
 ) {
     let (kind, connection) = (observation.probe.kind, observation.probe.connection);
     let word = outcome.unwrap_or_else(|unseen| unseen.cause.as_str());
-    let tally = match cluster_snapshot.tallies.get_mut(subject) {
-        Some(tally) => tally,
-        None => cluster_snapshot.tallies.entry(subject.clone()).or_default(),
-    };
-    let tally = Arc::make_mut(tally);
+    let tally = Arc::make_mut(cluster_snapshot.tallies.or_default(subject));
     let asked = Asked { kind, connection };
     tally.end(asked, word);
     if outcome.is_ok() {

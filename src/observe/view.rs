@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::certificate::Served;
 use crate::model::etcd::{EtcdAlarm, EtcdAlarmKind, MemberFacts, MemberListing, MemberMetrics, MemberStatus};
+use crate::model::flat_map::FlatMap;
 use crate::model::inventory::Inventory;
 use crate::model::observation::Observation;
 use crate::model::phase::Unseen;
@@ -116,7 +117,7 @@ pub struct View {
     policy: Arc<Policy>,
     tracks: BTreeMap<(Subject, Aspect), ProbeRuns>,
     pictures: BTreeMap<Name, Arc<ClusterSnapshot>>,
-    vantage: BTreeMap<Probe, Arc<Observation>>,
+    vantage: FlatMap<Probe, Arc<Observation>>,
     served: BTreeMap<Subject, ServedSeen>,
     shelves: BTreeMap<Option<Name>, FilesView>,
     counts: BTreeMap<Subject, (Now, Count)>,
@@ -156,7 +157,7 @@ impl View {
             policy: policy.into(),
             tracks: BTreeMap::new(),
             pictures,
-            vantage: BTreeMap::new(),
+            vantage: FlatMap::default(),
             served: BTreeMap::new(),
             shelves: BTreeMap::new(),
             counts: BTreeMap::new(),
@@ -459,7 +460,7 @@ impl View {
 
     /// The latest observation of each reference target, resolver and the own clock.
     #[must_use]
-    pub const fn vantage(&self) -> &BTreeMap<Probe, Arc<Observation>> {
+    pub const fn vantage(&self) -> &FlatMap<Probe, Arc<Observation>> {
         &self.vantage
     }
 

@@ -366,8 +366,8 @@ pub(crate) fn snapshot() -> Snapshot {
         stored: None,
         isolated_since: None,
         alarms: vec![
-            alarm(down, Stage::Firing { since }),
-            alarm(not_ready, Stage::Pending { since, held: Duration::from_secs(4) }),
+            Arc::new(alarm(down, Stage::Firing { since })),
+            Arc::new(alarm(not_ready, Stage::Pending { since, held: Duration::from_secs(4) })),
         ],
         incidents: vec![Arc::new(incident())],
         silences: Vec::new(),

@@ -1,5 +1,6 @@
 //! One alarm with the time booked on its hold: how a verdict changes it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,8 @@ use super::Step;
 /// One alarm with the time booked on its hold.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct TrackedAlarm {
-    pub(super) alarm: Alarm,
+    /// Shared with snapshots.
+    pub(super) alarm: Arc<Alarm>,
     /// Until when the time has been booked.
     pub(super) booked: Mono,
     /// When it was last recorded.
@@ -45,23 +47,26 @@ impl TrackedAlarm {
         self.stood = now;
         let worsened = finding.level > self.alarm.finding.level || finding.band() > self.alarm.finding.band();
         let since = self.alarm.finding.since.min(finding.since);
-        self.alarm.finding = Finding { since, ..finding };
+        let finding = Finding { since, ..finding };
+        if self.alarm.finding != finding {
+            Arc::make_mut(&mut self.alarm).finding = finding;
+        }
         match self.alarm.stage {
             Stage::Pending { since, held } => {
                 let held = held.saturating_add(passed);
                 if held >= self.alarm.finding.hold {
-                    self.alarm.stage = Stage::Firing { since: now.wall };
+                    self.set_stage(Stage::Firing { since: now.wall });
                     self.written = now.mono;
                     self.fired = Some(now.mono);
                     return Step::Fired;
                 }
-                self.alarm.stage = Stage::Pending { since, held };
+                self.set_stage(Stage::Pending { since, held });
                 Step::None
             }
             Stage::Firing { .. } if worsened => Step::Worsened,
             Stage::Firing { .. } => Step::None,
             Stage::Clearing { since, .. } => {
-                self.alarm.stage = Stage::Firing { since };
+                self.set_stage(Stage::Firing { since });
                 if worsened { Step::Worsened } else { Step::Changed }
             }
         }
@@ -80,7 +85,7 @@ impl TrackedAlarm {
             return Step::Recovered(since.wall);
         }
         let was_firing = matches!(self.alarm.stage, Stage::Firing { .. });
-        self.alarm.stage = Stage::Clearing { since: fired, good_since: since.wall, held };
+        self.set_stage(Stage::Clearing { since: fired, good_since: since.wall, held });
         if was_firing { Step::Changed } else { Step::None }
     }
 
@@ -88,10 +93,16 @@ impl TrackedAlarm {
     pub(super) fn doubt(&mut self, why: Why) -> Step {
         match (why, self.alarm.stage) {
             (Why::Suspected { .. }, Stage::Clearing { since, .. }) => {
-                self.alarm.stage = Stage::Firing { since };
+                self.set_stage(Stage::Firing { since });
                 Step::Changed
             }
             _ => Step::None,
+        }
+    }
+
+    fn set_stage(&mut self, stage: Stage) {
+        if self.alarm.stage != stage {
+            Arc::make_mut(&mut self.alarm).stage = stage;
         }
     }
 
@@ -105,7 +116,7 @@ impl TrackedAlarm {
     }
 
     pub(super) fn new(alarm: Alarm, fired: Option<Mono>, now: Now) -> Self {
-        Self { alarm, booked: now.mono, written: now.mono, stood: now, fired, filed: Filed::default() }
+        Self { alarm: Arc::new(alarm), booked: now.mono, written: now.mono, stood: now, fired, filed: Filed::default() }
     }
 
     /// Whether its severity is one that is mailed.

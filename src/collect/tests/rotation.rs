@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::servers::{FOREIGN, Fixture, Pair, Server, TRUSTED, answer, health, instance, request};
+use super::servers::{FOREIGN, Fixture, Pair, Server, TRUSTED, answer, health, inline, instance, name, request};
+use crate::collect::Collectors;
 use crate::collect::handshake::Tls;
 use crate::collect::identity::{Identity, ReadyCredentials};
-use crate::config::settings::{ClientPair, Credentials, Source};
+use crate::config::settings::{ClientPair, Cluster, Credentials, Source};
 use crate::model::probe::{Probe, ProbeKind};
+use crate::model::subject::Subject;
 use crate::model::time::{Clock, Mono, Now, UnixTime};
 
 /// A folder of credentials and an identity that reads them, a second of virtual time between two uses.
@@ -152,4 +154,27 @@ async fn settings_that_change_elsewhere_leave_an_open_connection_alone() {
     health(&other.probe(request(probe)).await);
 
     assert_eq!((accepted, server.accepted()), (1, 2));
+}
+
+#[tokio::test]
+async fn clusters_with_the_same_credentials_are_seen_with_one_identity() {
+    let mut fixture = Fixture::new().apiserver(([127, 0, 0, 1], 1).into());
+    let first = fixture.settings.clusters[0].clone();
+    // What is embedded differs in nothing that is shown.
+    let others = Credentials { anchors: Some(inline(&FOREIGN.pem())), ..Credentials::default() };
+    let clusters = [("same", first.credentials.clone()), ("other", others)];
+    let clusters = clusters.map(|(of, credentials)| Cluster { name: name(of), credentials, ..first.clone() });
+    fixture.settings.clusters.extend(clusters);
+    let (before, _observations) = fixture.collectors();
+    let after = before.replaced(&fixture.settings).unwrap();
+    let identity = |collectors: &Collectors, of: &str| {
+        let target = &collectors.target_set.targets[&Subject::Apiserver(name(of), name("a"))];
+        std::ptr::from_ref(target.identity().unwrap())
+    };
+
+    assert_eq!(identity(&before, "c"), identity(&before, "same"));
+    assert_ne!(identity(&before, "c"), identity(&before, "other"));
+    for of in ["c", "same", "other"] {
+        assert_eq!(identity(&before, of), identity(&after, of), "{of}");
+    }
 }

@@ -9,6 +9,7 @@ use crate::judge::expiry::level;
 use crate::judge::expiry::thresholds::Thresholds;
 use crate::model::certificate::{Class, Fingerprint};
 use crate::model::certificate_files::{Held, ItemKind, Life};
+use crate::model::flat_map::FlatMap;
 use crate::model::inventory::FileWatch;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::{Name, Subject};
@@ -34,7 +35,7 @@ const GRID: Duration = Duration::from_secs(3600);
 pub(super) struct Watched<'a> {
     pub(super) context: &'a RuleContext<'a>,
     pub(super) scope: Option<&'a Name>,
-    pub(super) watches: &'a BTreeMap<Name, FileWatch>,
+    pub(super) watches: &'a FlatMap<Name, FileWatch>,
     pub(super) files_view: Option<&'a FilesView>,
     pub(super) is_clock_trusted: bool,
     pub(super) depended: Depended<'a>,

@@ -1,6 +1,5 @@
 //! Sources of files: what their latest listing shows, and what is missing from it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -8,6 +7,7 @@ use proptest::prelude::*;
 use crate::model::certificate_files::{FileFault, FilesReading, SourceReading, StoredFile, Trouble};
 use crate::model::completeness::{Absence, Completeness, Missing, Shortfall};
 use crate::model::fixture::{at, name};
+use crate::model::flat_map::FlatMap;
 use crate::model::place::Place;
 use crate::observe::certificate_files::FilesView;
 
@@ -22,7 +22,7 @@ fn source(files: &[(&str, Option<FileFault>)]) -> SourceReading {
 
 fn after(before: Option<&FilesView>, second: u64, source: SourceReading) -> FilesView {
     let reading = Arc::new(FilesReading::new(vec![source]));
-    FilesView::after(before, &reading, at(second * 1000), &BTreeMap::new(), &[])
+    FilesView::after(before, &reading, at(second * 1000), &FlatMap::default(), &[])
 }
 
 fn completeness(view: &FilesView) -> &Completeness {

@@ -5,64 +5,85 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::certificate_files::{FileFault, FilesReading, ItemKind};
+use crate::model::certificate_files::{FileFault, FilesReading, ItemKind, SourceReading};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::UnixTime;
 
 use super::Page;
-use super::family::{Family, instant, len};
+use super::drawing::{Drawing, Scope};
+use super::family::{Family, count, instant, len};
 use super::sample::Labels;
 
-pub(super) fn families(page: Page<'_>) -> Vec<Family> {
-    let mut stored = page.format.gauge(
+pub(super) fn families(page: Page<'_>) -> Vec<Drawing> {
+    let stored = page.format.gauge(
         "vedette_file_certificates",
         "Certificates and tokens in the files of a configured path, each place counted.",
     );
-    let mut first = page.format.gauge(
+    let first = page.format.gauge(
         "vedette_file_certificate_not_after_timestamp_seconds",
         "Earliest expiry (notAfter) among the certificates and tokens of one kind under a configured path. Replaced ones \
          are left out; unreadable ones count as last read.",
     );
-    let mut files =
+    let files =
         page.format.gauge("vedette_files_examined", "Files under a configured path that the latest check examined.");
-    let mut left_out = page
+    let left_out = page
         .format
         .gauge("vedette_files_skipped", "Files, directories and certificates skipped because a limit was reached.");
-    let mut faults = page.format.gauge(
+    let faults = page.format.gauge(
         "vedette_file_read_errors",
         "Files under a configured path that cannot be read, by reason; the path itself counts as one when it is at fault.",
     );
-    let of_vantage = page.snapshot.stored.iter().map(|(_, reading)| (None, reading));
-    let of_clusters = page.snapshot.clusters.iter().filter_map(|(name, cluster_snapshot)| {
-        cluster_snapshot.stored.as_ref().map(|(_, reading)| (Some(name), reading))
-    });
-    for (cluster, reading) in of_vantage.chain(of_clusters) {
-        let ends = first_ends(reading);
-        for source in &reading.sources {
-            let labels = labels(cluster, &source.name);
-            files.sample(&labels, super::family::count(source.looked_at));
-            left_out.sample(&labels, super::family::count(source.left_out));
-            for kind in ItemKind::ALL {
-                let of_kind = source.files.iter().flat_map(|file| file.items.iter()).filter(|item| item.kind == kind);
-                let count = of_kind.count();
-                let labels = labels.clone().with("kind", label(kind));
-                if count > 0 {
-                    stored.sample(&labels, len(count));
-                }
-                first.known(&labels, ends.get(&(&source.name, kind)).copied().map(instant));
-            }
-            for fault in FileFault::ALL {
-                let is_so = |known: Option<FileFault>| known == Some(fault);
-                let of_files =
-                    source.files.iter().filter(|file| is_so(file.fault.map(|trouble| trouble.fault))).count();
-                let count = of_files + usize::from(is_so(source.fault));
-                if count > 0 {
-                    faults.sample(&labels.clone().with("reason", fault.as_str()), len(count));
-                }
-            }
+    vec![
+        stored.by_scope(certificates),
+        first.by_scope(ends),
+        files.by_scope(|scope, family| {
+            sources(scope).for_each(|(labels, source)| family.sample(&labels, count(source.looked_at)));
+        }),
+        left_out.by_scope(|scope, family| {
+            sources(scope).for_each(|(labels, source)| family.sample(&labels, count(source.left_out)));
+        }),
+        faults.by_scope(read_errors),
+    ]
+}
+
+fn certificates(scope: Scope<'_>, family: &mut Family) {
+    for (labels, source) in sources(scope) {
+        for kind in ItemKind::ALL {
+            let items = source.files.iter().flat_map(|file| file.items.iter());
+            positive(family, &labels.clone().with("kind", label(kind)), items.filter(|item| item.kind == kind).count());
         }
     }
-    vec![stored, first, files, left_out, faults]
+}
+
+fn ends(scope: Scope<'_>, family: &mut Family) {
+    let ends = scope.stored().map(first_ends).unwrap_or_default();
+    for (labels, source) in sources(scope) {
+        for kind in ItemKind::ALL {
+            let end = ends.get(&(&source.name, kind)).copied();
+            family.known(&labels.clone().with("kind", label(kind)), end.map(instant));
+        }
+    }
+}
+
+fn read_errors(scope: Scope<'_>, family: &mut Family) {
+    for (labels, source) in sources(scope) {
+        for fault in FileFault::ALL {
+            let of_files = source.files.iter().filter_map(|file| file.fault.map(|trouble| trouble.fault));
+            let times = of_files.chain(source.fault).filter(|known| *known == fault).count();
+            positive(family, &labels.clone().with("reason", fault.as_str()), times);
+        }
+    }
+}
+
+/// Adds a count unless it is zero.
+fn positive(family: &mut Family, labels: &Labels, times: usize) {
+    family.known(labels, Some(times).filter(|times| *times > 0).map(len));
+}
+
+fn sources(scope: Scope<'_>) -> impl Iterator<Item = (Labels, &SourceReading)> {
+    let cluster = scope.cluster.map(|(name, _)| name);
+    let sources = scope.stored().into_iter().flat_map(|reading| &reading.sources);
+    sources.map(move |source| (labels(cluster, &source.name), source))
 }
 
 /// As the field says it, a CA.

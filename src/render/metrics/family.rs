@@ -12,8 +12,11 @@ use crate::model::time::UnixTime;
 use super::format::Format;
 use super::sample::{Head, Kind, Labels, Sample, Value};
 
-/// Samples that become bytes together.
-const TOGETHER: usize = 64;
+/// Samples that become bytes together; one of a histogram has ten lines.
+const TOGETHER: usize = 16;
+
+/// Bytes from which a family is handed out in pieces. An allocator keeps less of what is freed in small ones.
+const PIECE: usize = 32 << 10;
 
 /// A metric family that collects its samples.
 #[derive(Debug)]
@@ -74,19 +77,13 @@ impl Family {
         Self { head, format, is_begun: false, samples: Vec::new(), drawn: Vec::new(), fault: None }
     }
 
-    /// This family, whose help and type were written before its first samples, elsewhere.
-    #[must_use]
-    pub const fn continued(mut self) -> Self {
-        self.is_begun = true;
-        self
-    }
-
     pub(super) fn name(&self) -> &str {
         &self.head.name
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
-        self.samples.is_empty() && self.drawn.is_empty()
+    /// Whether there is enough of it to be handed out.
+    pub(super) const fn fills_piece(&self) -> bool {
+        self.drawn.len() >= PIECE
     }
 
     /// Adds one sample of a gauge or counter.
@@ -130,8 +127,16 @@ impl Family {
     /// # Errors
     /// When it has no name.
     pub fn finish(mut self) -> prometheus::Result<Vec<u8>> {
+        self.take()
+    }
+
+    /// The bytes of the samples that were added since the last call.
+    ///
+    /// # Errors
+    /// When it has no name.
+    pub(super) fn take(&mut self) -> prometheus::Result<Vec<u8>> {
         self.write();
-        self.fault.map_or(Ok(self.drawn), Err)
+        self.fault.take().map_or_else(|| Ok(std::mem::take(&mut self.drawn)), Err)
     }
 
     fn add(&mut self, labels: &Labels, value: Value) {

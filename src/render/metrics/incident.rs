@@ -1,6 +1,7 @@
 //! Families about what is wrong: findings, and incidents, one per mail thread.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::judge::words;
 use crate::model::incident::{Alarm, Incident, Stage};
@@ -9,12 +10,13 @@ use crate::model::snapshot::Snapshot;
 use crate::model::subject::Subject;
 
 use super::Page;
+use super::drawing::Drawing;
 use super::family::{Family, count, instant};
 use super::sample::Labels;
 
 type Key = (Vec<(&'static str, String)>, RuleId, Level, &'static str);
 
-pub(super) fn families(page: Page<'_>) -> Vec<Family> {
+pub(super) fn families(page: Page<'_>) -> Vec<Drawing> {
     let snapshot = page.snapshot;
     let incidents = snapshot.incidents.iter().filter(|incident| incident.over.is_none()).map(|incident| {
         (place(&incident.headline.subject), incident.headline.rule, incident.level, stage(snapshot, incident))
@@ -36,7 +38,7 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
     for rule in RuleId::ALL {
         rules.sample(&Labels::default().with("rule", rule.as_str()).with("name", words::of(rule).name), 1.0);
     }
-    vec![
+    let all = [
         counted(
             page.format.gauge(
                 "vedette_incidents",
@@ -53,7 +55,8 @@ pub(super) fn families(page: Page<'_>) -> Vec<Family> {
         ),
         silences,
         rules,
-    ]
+    ];
+    all.map(Drawing::from).into()
 }
 
 /// What an incident is about, as far as the inventory bounds it: a certificate's digest would make a series of each
@@ -84,7 +87,7 @@ fn counted(mut family: Family, keys: impl Iterator<Item = Key>) -> Family {
 
 /// The stage of an incident: firing while any of its alarms fires.
 fn stage(snapshot: &Snapshot, incident: &Incident) -> &'static str {
-    let own = |alarm: &&Alarm| alarm.incident.as_ref() == Some(&incident.id);
+    let own = |alarm: &&Arc<Alarm>| alarm.incident.as_ref() == Some(&incident.id);
     let stages: Vec<&'static str> = snapshot.alarms.iter().filter(own).map(|alarm| name(alarm.stage)).collect();
     ["firing", "clearing", "pending"].into_iter().find(|stage| stages.contains(stage)).unwrap_or("firing")
 }

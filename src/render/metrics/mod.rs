@@ -8,6 +8,7 @@
 mod certificate;
 mod certificate_files;
 mod cluster;
+mod drawing;
 mod etcd;
 mod etcd_page;
 mod family;

@@ -1,11 +1,13 @@
 //! Families about vedette itself: its vantage, its schedule, its outbox, its store.
 
+use crate::model::cost::Rate;
 use crate::model::delivery::FailureClass;
 use crate::model::observation::{Observation, Reading};
 use crate::model::probe::ProbeKind;
 use crate::model::snapshot::HeartbeatState;
 
 use super::Page;
+use super::drawing::{Drawing, Scope};
 use super::family::{Family, count, flag, instant, len, seconds};
 use super::format::Format;
 use super::fresh::is_fresh;
@@ -19,15 +21,14 @@ const REVISION: &str = match option_env!("VEDETTE_REVISION") {
 /// The channel, which is an integration in Alertmanager's words.
 const EMAIL: &str = "email";
 
-pub(super) fn families(page: Page<'_>) -> Vec<Family> {
+pub(super) fn families(page: Page<'_>) -> Vec<Drawing> {
     let mut all = vec![build(page.format), heartbeat(page)];
     all.extend(engine(page));
     all.extend(configuration(page));
     all.extend(probes(page));
     all.extend(deliveries(page));
     all.extend(vantage(page));
-    all.extend(budget(page));
-    all
+    all.into_iter().map(Drawing::from).chain(budget(page)).collect()
 }
 
 fn build(format: Format) -> Family {
@@ -220,35 +221,35 @@ fn synchronised(observation: &Observation) -> Option<bool> {
     }
 }
 
-fn budget(page: Page<'_>) -> [Family; 4] {
-    let mut planned = page.format.gauge(
+fn budget(page: Page<'_>) -> [Drawing; 4] {
+    let planned = page.format.gauge(
         "vedette_requests_planned_per_second",
         "Requests per second that the schedule sends to the cluster, confirmation probes not counted.",
     );
-    for (name, cluster_snapshot) in &page.snapshot.clusters {
-        planned.sample(&Labels::default().with("cluster", name.as_str()), cluster_snapshot.planned.requests);
-    }
-    let mut connections = page.format.gauge(
+    let connections = page.format.gauge(
         "vedette_connections_planned_per_second",
         "New connections per second that the schedule opens to the cluster, confirmation probes not counted.",
     );
-    for (name, cluster_snapshot) in &page.snapshot.clusters {
-        connections.sample(&Labels::default().with("cluster", name.as_str()), cluster_snapshot.planned.connections);
-    }
-    let mut bytes = page.format.gauge(
+    let bytes = page.format.gauge(
         "vedette_response_bytes_planned_limit_per_second",
         "Maximum bytes of response bodies per second that the schedule reads from the cluster. Usual responses are much smaller.",
     );
-    for (name, cluster_snapshot) in &page.snapshot.clusters {
-        bytes.sample(&Labels::default().with("cluster", name.as_str()), cluster_snapshot.planned.bytes);
-    }
-    let mut ceiling = page.format.gauge(
+    let ceiling = page.format.gauge(
         "vedette_requests_limit_per_second",
         "Maximum number of requests to the cluster in any second, confirmation probes included.",
     );
-    for (name, cluster_snapshot) in &page.snapshot.clusters {
-        let most = page.snapshot.policy.ceiling(cluster_snapshot.planned.requests);
-        ceiling.sample(&Labels::default().with("cluster", name.as_str()), f64::from(most));
+    [
+        planned.by_scope(|scope, family| of_plan(scope, family, |plan| plan.requests)),
+        connections.by_scope(|scope, family| of_plan(scope, family, |plan| plan.connections)),
+        bytes.by_scope(|scope, family| of_plan(scope, family, |plan| plan.bytes)),
+        ceiling.by_scope(|scope, family| {
+            of_plan(scope, family, |plan| f64::from(scope.page.snapshot.policy.ceiling(plan.requests)));
+        }),
+    ]
+}
+
+fn of_plan(scope: Scope<'_>, family: &mut Family, value: impl Fn(&Rate) -> f64) {
+    if let Some((name, cluster_snapshot)) = scope.cluster {
+        family.sample(&Labels::default().with("cluster", name.as_str()), value(&cluster_snapshot.planned));
     }
-    [planned, ceiling, connections, bytes]
 }

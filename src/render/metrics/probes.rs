@@ -6,6 +6,7 @@ use crate::model::phase::{Cause, Unseen};
 use crate::model::probe::{Connection, Probe, ProbeKind};
 use crate::model::subject::Subject;
 
+use super::drawing::{Drawing, Scope};
 use super::family::{Family, flag, instant};
 use super::fresh::is_fresh;
 use super::sample::Labels;
@@ -16,59 +17,63 @@ const TOO_MANY_REQUESTS: u16 = 429;
 /// DNS response codes that are an answer: NOERROR and NXDOMAIN.
 const RESOLVER_ANSWERS: [u16; 2] = [0, 3];
 
-pub(super) fn families(page: Page<'_>) -> Vec<Family> {
-    let mut all = vec![last_probes(page)];
-    all.extend(states(page));
-    all
-}
-
-fn last_probes(page: Page<'_>) -> Family {
-    let mut last = page.format.gauge(
+pub(super) fn families(page: Page<'_>) -> Vec<Drawing> {
+    let last = page.format.gauge(
         "vedette_last_probe_timestamp_seconds",
         "Scheduled start of the latest probe that ended. A status poll stands for all members of its etcd cluster.",
     );
-    for (probe, observation) in observed(page) {
-        last.sample(&asked(&probe.subject, probe.kind, probe.connection), instant(observation.scheduled.wall));
-    }
-    last
-}
-
-fn states(page: Page<'_>) -> [Family; 2] {
-    let mut up = page.format.gauge(
+    let up = page.format.gauge(
         "vedette_instance_up",
         "Whether the latest probe got a response from the instance itself: a single sample, not the confirmed verdict \
          that vedette_incidents counts. Absent when unknown: no recent probe, a fault of vedette, or no network.",
     );
-    let mut ready = page.format.gauge(
+    let ready = page.format.gauge(
         "vedette_instance_ready",
         "Whether the instance reports itself ready. Absent when unknown: rejected (429), unauthorized, no recent probe.",
     );
-    for (probe, observation) in observed(page).filter(|(_, observation)| is_fresh(page, observation)) {
-        let labels = Labels::of(&probe.subject);
+    vec![last.by_scope(last_probes), up.by_scope(ups), ready.by_scope(readinesses)]
+}
+
+fn last_probes(scope: Scope<'_>, family: &mut Family) {
+    for (probe, observation) in scope.observations() {
+        family.sample(&asked(&probe.subject, probe.kind, probe.connection), instant(observation.scheduled.wall));
+    }
+}
+
+fn ups(scope: Scope<'_>, family: &mut Family) {
+    let page = scope.page;
+    for (probe, observation) in fresh(scope) {
+        let of_probe = |outcome: Option<bool>, family: &mut Family| {
+            family.known(&Labels::of(&probe.subject), outcome.map(flag));
+        };
         match (probe.kind, probe.connection) {
-            (ProbeKind::Readyz, Connection::New) => {
-                let answered = answered(page, observation.outcome.as_ref().map(|_| ()));
-                up.known(&labels, answered.map(flag));
-                ready.known(&labels, readiness(observation).or(answered.filter(|answered| !answered)).map(flag));
+            (ProbeKind::Readyz, Connection::New) | (ProbeKind::Reference, _) => {
+                of_probe(answered(page, observation.outcome.as_ref().map(|_| ())), family);
             }
-            (ProbeKind::Reference, _) => {
-                up.known(&labels, answered(page, observation.outcome.as_ref().map(|_| ())).map(flag))
-            }
-            (ProbeKind::Resolver, _) => up.known(&labels, resolves(page, observation).map(flag)),
+            (ProbeKind::Resolver, _) => of_probe(resolves(page, observation), family),
             (ProbeKind::EtcdStatus, _) => {
                 for (member, answer) in rounds::statuses(observation) {
-                    up.known(&Labels::of(&member), answered(page, answer.map(|_| ())).map(flag));
+                    family.known(&Labels::of(&member), answered(page, answer.map(|_| ())).map(flag));
                 }
             }
             (ProbeKind::EtcdHealth, _) => {
                 for (member, answer) in rounds::healths(observation) {
-                    up.known(&Labels::of(&member), answered(page, answer.map(|_| ())).map(flag));
+                    family.known(&Labels::of(&member), answered(page, answer.map(|_| ())).map(flag));
                 }
             }
             _ => {}
         }
     }
-    [up, ready]
+}
+
+fn readinesses(scope: Scope<'_>, family: &mut Family) {
+    let exempt =
+        fresh(scope).filter(|(probe, _)| (probe.kind, probe.connection) == (ProbeKind::Readyz, Connection::New));
+    for (probe, observation) in exempt {
+        let answered = answered(scope.page, observation.outcome.as_ref().map(|_| ()));
+        let ready = readiness(observation).or(answered.filter(|answered| !answered));
+        family.known(&Labels::of(&probe.subject), ready.map(flag));
+    }
 }
 
 /// Whether there was an answer; `None` when the probe does not show it.
@@ -125,10 +130,10 @@ fn resolves(page: Page<'_>, observation: &Observation) -> Option<bool> {
     }
 }
 
-/// The latest probe of every probe, clusters first.
-fn observed(page: Page<'_>) -> impl Iterator<Item = (&Probe, &Observation)> {
-    let clusters = page.snapshot.clusters.values().flat_map(|cluster_snapshot| &cluster_snapshot.observations);
-    clusters.chain(&page.snapshot.vantage).map(|(probe, observation)| (probe, observation.as_ref()))
+/// The latest probe of every probe, as far as it shows the present state.
+fn fresh(scope: Scope<'_>) -> impl Iterator<Item = (&Probe, &Observation)> {
+    let all = scope.observations().iter().map(|(probe, observation)| (probe, observation.as_ref()));
+    all.filter(move |(_, observation)| is_fresh(scope.page, observation))
 }
 
 pub(super) fn asked(subject: &Subject, kind: ProbeKind, connection: Connection) -> Labels {

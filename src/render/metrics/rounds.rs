@@ -6,13 +6,14 @@ use crate::model::phase::Unseen;
 use crate::model::probe::ProbeKind;
 use crate::model::subject::Subject;
 
-use super::Page;
+use super::drawing::Scope;
 use super::fresh::is_fresh;
 
-pub(super) fn fresh_rounds(page: Page<'_>, kind: ProbeKind) -> impl Iterator<Item = (&Subject, &Observation)> {
-    let observations = page.snapshot.clusters.values().flat_map(|cluster_snapshot| &cluster_snapshot.observations);
-    observations
-        .filter(move |(probe, observation)| probe.kind == kind && is_fresh(page, observation))
+pub(super) fn fresh_rounds(scope: Scope<'_>, kind: ProbeKind) -> impl Iterator<Item = (&Subject, &Observation)> {
+    scope
+        .observations()
+        .iter()
+        .filter(move |(probe, observation)| probe.kind == kind && is_fresh(scope.page, observation))
         .map(|(probe, observation)| (&probe.subject, observation.as_ref()))
 }
 

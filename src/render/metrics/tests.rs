@@ -1,6 +1,6 @@
 //! Claims about the metrics page as a whole.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -321,6 +321,47 @@ fn a_page_of_many_endpoints_comes_in_small_pieces_and_reads_as_one() {
         assert!(begins || family(line) == before, "{line} after {before}");
         before = family(line);
     }
+}
+
+#[test]
+fn a_page_of_many_clusters_has_what_the_page_of_each_has_and_the_vantage_once() {
+    let specimen = whole();
+    let page_of = |names: &[String]| {
+        let prod = &specimen.clusters[&fixture::name("prod")];
+        let etcds = &specimen.inventory.clusters[&fixture::name("prod")];
+        let mut snapshot = specimen.clone();
+        snapshot.clusters = names.iter().map(|name| (fixture::name(name), Arc::clone(prod))).collect();
+        let clusters = names.iter().map(|name| (fixture::name(name), etcds.clone())).collect();
+        snapshot.inventory = Arc::new(Inventory { clusters, ..Inventory::clone(&snapshot.inventory) });
+        let mut families: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut lines = Vec::new();
+        for line in text(&snapshot, fixture::now()).lines() {
+            match line.strip_prefix("# TYPE ") {
+                Some(family) => lines = vec![families.entry(family.to_owned()).or_default()],
+                None if line.starts_with('#') => {}
+                None => lines[0].push(line.to_owned()),
+            }
+        }
+        families
+    };
+    let names: Vec<String> = (0..70).map(|number| format!("c-{number:02}")).collect();
+    let of_none = page_of(&[]);
+    let mut expected: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for name in &names {
+        for (family, samples) in page_of(std::slice::from_ref(name)) {
+            let of_vantage = of_none.get(&family).map_or(&[][..], Vec::as_slice);
+            let of_cluster = samples.strip_suffix(of_vantage).expect("the vantage comes last");
+            expected.entry(family).or_default().extend_from_slice(of_cluster);
+        }
+    }
+    for (family, samples) in of_none {
+        expected.entry(family).or_default().extend(samples);
+    }
+
+    let found = page_of(&names);
+
+    assert!(found.values().any(|samples| samples.len() > 600), "families of one piece show nothing");
+    assert_eq!(found, expected);
 }
 
 #[test]

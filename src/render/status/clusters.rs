@@ -94,17 +94,16 @@ fn verdict(page: Page<'_>, name: &Name, gaps: &[Missing]) -> (State, String, Opt
 
 /// The alarm that decides the state of the cluster.
 fn loudest<'a>(page: Page<'a>, name: &Name) -> Option<&'a Alarm> {
-    page.snapshot
-        .alarms
-        .iter()
-        .filter(|alarm| alarm.finding.subject.cluster() == Some(name) && alarm.finding.level > Level::Info)
+    let alarms = page.snapshot.alarms.iter().map(AsRef::as_ref);
+    alarms
+        .filter(|alarm: &&Alarm| alarm.finding.subject.cluster() == Some(name) && alarm.finding.level > Level::Info)
         .max_by_key(|alarm| (state(&alarm.finding), alarm.is_firing(), alarm.finding.level))
 }
 
 /// The alarm of the proxy in front of this cluster while it is not clearing. The cluster is then shown as unknown,
 /// because its apiservers cannot be probed.
 fn behind_failing_proxy<'a>(page: Page<'a>, name: &Name) -> Option<&'a Alarm> {
-    page.snapshot.alarms.iter().find(|alarm| {
+    page.snapshot.alarms.iter().map(AsRef::as_ref).find(|alarm: &&Alarm| {
         !alarm.is_clearing() && alarm.finding.evidence.lost_clusters().iter().any(|(cluster, _)| cluster == name)
     })
 }

@@ -2,6 +2,8 @@
 //!
 //! A gap that *decides* keeps its cluster from being called ok.
 
+use std::sync::Arc;
+
 use crate::model::incident::Alarm;
 use crate::model::probe::ProbeKind;
 use crate::model::rule::Level;
@@ -137,7 +139,7 @@ fn untold_quotas(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot
 
 /// Findings that are only listed: what cannot be seen or cannot fail over here.
 fn listed(page: Page<'_>, name: &Name) -> Vec<Missing> {
-    let of_cluster = |alarm: &&Alarm| {
+    let of_cluster = |alarm: &&Arc<Alarm>| {
         alarm.finding.level == Level::Info
             && alarm.finding.band().is_none()
             && alarm.finding.subject.cluster() == Some(name)

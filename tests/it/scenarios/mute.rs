@@ -43,8 +43,9 @@ fn mute(world: &World) -> BTreeSet<FindingKey> {
     }
     let open = snapshot.incidents.iter().filter(|incident| incident.over.is_none());
     let open: Vec<&Incident> = open.map(|incident| incident.as_ref()).collect();
+    let alarms = snapshot.alarms.iter().map(AsRef::as_ref);
     let stands = |alarm: &&Alarm| matches!(alarm.stage, Stage::Firing { .. }) && alarm.finding.level > Level::Info;
-    let alarms = snapshot.alarms.iter().filter(stands);
+    let alarms = alarms.filter(stands);
     // Its own isolation is told when it is over.
     let alarms = alarms.filter(|alarm| alarm.finding.rule != RuleId::F04);
     alarms.map(Alarm::key).filter(|key| !open.iter().any(|incident| is_known(world, incident, key))).collect()

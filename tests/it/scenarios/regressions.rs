@@ -118,7 +118,7 @@ fn an_alarm_that_no_rule_judges_any_more_is_withdrawn() {
     world.at(seconds(120), |world| {
         world.kill();
         let mut sole = inventory();
-        sole.clusters.values_mut().next().unwrap().apiservers.remove(&name("api-1"));
+        sole.clusters.values_mut().next().unwrap().apiservers.retain(|known, _| *known != name("api-1"));
         world.reconfigure(sole);
         world.heal();
         world.restart();

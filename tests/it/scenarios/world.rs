@@ -183,7 +183,7 @@ pub(super) fn inventory() -> Inventory {
         apiservers: [("api-1", "10.0.0.11:6443"), ("api-2", "10.0.0.12:6443")]
             .map(|(known, address)| (name(known), endpoint(address)))
             .into(),
-        etcds: BTreeMap::from([(
+        etcds: [(
             name("main"),
             Etcd {
                 members: [("etcd-1", "10.0.0.21:2379"), ("etcd-2", "10.0.0.22:2379"), ("etcd-3", "10.0.0.23:2379")]
@@ -192,7 +192,8 @@ pub(super) fn inventory() -> Inventory {
                 is_verified: true,
                 ..Etcd::default()
             },
-        )]),
+        )]
+        .into(),
         is_verified: true,
         ..Cluster::default()
     };

@@ -61,7 +61,7 @@ impl View {
         }
         self.sizes.entry(subject.clone()).or_default().take(scheduled.mono, status.db_size_bytes);
         match status.db_quota_bytes {
-            Some(bytes) => self.set_quota(subject.clone(), Some(Quota { bytes, source: QuotaSource::Status })),
+            Some(bytes) => self.set_quota(&subject, Some(Quota { bytes, source: QuotaSource::Status })),
             // It reported one and does not any more, as after a downgrade.
             None => self.forget_quota(&subject, |source| source == QuotaSource::Status),
         }
@@ -156,7 +156,7 @@ impl View {
             let told = page.db_quota_bytes.map(|bytes| Quota { bytes, source: QuotaSource::Metrics });
             self.metrics.insert(member.clone(), (observation.scheduled, page.clone()));
             if let Some(cluster_snapshot) = member.cluster().and_then(|cluster| self.pictures.get_mut(cluster)) {
-                Arc::make_mut(cluster_snapshot).members.entry(member.clone()).or_default().slowest = slowest;
+                Arc::make_mut(cluster_snapshot).members.or_default(&member).slowest = slowest;
             }
             let is_only_source = !self.statuses.contains_key(&member);
             if let Some(bytes) = page.db_size_bytes.filter(|_| is_only_source) {
@@ -165,7 +165,7 @@ impl View {
             let tells_itself = self.statuses.get(&member).is_some_and(|(_, status)| status.db_quota_bytes.is_some());
             if !tells_itself {
                 match told {
-                    Some(_) => self.set_quota(member, told),
+                    Some(_) => self.set_quota(&member, told),
                     None => self.forget_quota(&member, |source| source == QuotaSource::Metrics),
                 }
             }
@@ -178,17 +178,17 @@ impl View {
         let Some(cluster_snapshot) = cluster_snapshot else { return };
         let quota = cluster_snapshot.members.get(member).and_then(|facts| facts.quota);
         if quota.is_some_and(|quota| is_void(quota.source)) {
-            Arc::make_mut(cluster_snapshot).members.entry(member.clone()).or_default().quota = None;
+            Arc::make_mut(cluster_snapshot).members.or_default(member).quota = None;
         }
     }
 
     /// A quota that is not reported leaves the known one as it is.
-    fn set_quota(&mut self, member: Subject, quota: Option<Quota>) {
+    fn set_quota(&mut self, member: &Subject, quota: Option<Quota>) {
         let cluster_snapshot = member.cluster().and_then(|cluster| self.pictures.get_mut(cluster));
         if let (Some(cluster_snapshot), Some(_)) = (cluster_snapshot, quota)
-            && cluster_snapshot.members.get(&member).and_then(|facts| facts.quota) != quota
+            && cluster_snapshot.members.get(member).and_then(|facts| facts.quota) != quota
         {
-            Arc::make_mut(cluster_snapshot).members.entry(member).or_default().quota = quota;
+            Arc::make_mut(cluster_snapshot).members.or_default(member).quota = quota;
         }
     }
 

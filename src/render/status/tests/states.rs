@@ -100,7 +100,8 @@ pub(super) fn outage() -> Snapshot {
         over: None,
         silenced: None,
     };
-    let alarm = |finding: Finding| Alarm { finding, stage: Stage::Firing { since }, incident: Some(id.clone()) };
+    let stage = Stage::Firing { since };
+    let alarm = |finding: Finding| Arc::new(Alarm { finding, stage, incident: Some(id.clone()) });
     Snapshot {
         alarms: vec![alarm(quorum), alarm(dead)],
         incidents: vec![Arc::new(incident)],
@@ -149,7 +150,7 @@ fn isolated() -> Snapshot {
         silenced: None,
     };
     let mut snapshot = outage();
-    snapshot.alarms.push(Alarm { finding, stage: Stage::Firing { since }, incident: Some(id) });
+    snapshot.alarms.push(Arc::new(Alarm { finding, stage: Stage::Firing { since }, incident: Some(id) }));
     snapshot.incidents.push(Arc::new(incident));
     Snapshot { isolated_since: Some(since), heartbeat: HeartbeatState::Isolated, ..snapshot }
 }
@@ -301,10 +302,9 @@ pub(super) fn many(numbers: Range<usize>, snapshot: &Snapshot) -> Snapshot {
         inventory.clusters.insert(to.clone(), known.clone());
         all.clusters.insert(to.clone(), Arc::new(moved_snapshot(&snapshot.clusters[&name("prod")], &to)));
         let finding = |finding: &Finding| Finding { subject: moved(&finding.subject, &to), ..finding.clone() };
-        all.alarms.extend(snapshot.alarms.iter().map(|alarm| Alarm {
-            finding: finding(&alarm.finding),
-            incident: Some(IncidentId(to.to_string())),
-            ..alarm.clone()
+        all.alarms.extend(snapshot.alarms.iter().map(|alarm| {
+            let incident = Some(IncidentId(to.to_string()));
+            Arc::new(Alarm { finding: finding(&alarm.finding), incident, ..Alarm::clone(alarm) })
         }));
         all.incidents.extend(snapshot.incidents.iter().map(|incident| {
             let parts = incident.parts.iter().map(|part| Part { finding: finding(&part.finding), ..part.clone() });

@@ -33,12 +33,8 @@ impl Engine {
         self.is_snapshot_stale = true;
         let goes_on = taken.goes_on();
         for (subject, first) in &taken.turned_bad {
-            // One more connection lost by an address that is known to lose some needs no confirmation.
-            let is_lossy = self.view.connection_losses(subject).is_some_and(|losses| losses.lossy_since().is_some());
-            if !is_lossy {
-                self.burst(subject, *first, now);
-            }
-            self.sample_vip_of(subject, now);
+            self.burst(subject, *first, now);
+            self.sample_behind(subject, *first, now);
         }
         if let Some(vip) = &taken.sample {
             self.sample_connections(vip, now);
@@ -100,14 +96,20 @@ impl Engine {
     }
 
     pub(super) fn burst(&mut self, subject: &Subject, first: Now, now: Now) {
+        // One more connection lost by an address that is known to lose some needs no confirmation.
+        if self.view.connection_losses(subject).is_some_and(|losses| losses.lossy_since().is_some()) {
+            return;
+        }
         let inventory = Arc::clone(self.view.inventory());
         self.bursts.start(subject, first, &inventory, self.view.policy(), now.mono);
     }
 
-    /// An instance may have gone bad, or the VIP: does the balancer still send connections there?
-    fn sample_vip_of(&mut self, subject: &Subject, now: Now) {
-        if let Some(cluster) = subject.cluster().filter(|_| subject.is_api()) {
-            self.sample_connections(&Subject::Vip(cluster.clone()), now);
+    /// An instance may have gone bad at `first`: does the balancer still send connections there?
+    fn sample_behind(&mut self, instance: &Subject, first: Now, now: Now) {
+        if let Some(cluster) = instance.cluster().filter(|_| instance.is_apiserver()) {
+            let vip = Subject::Vip(cluster.clone());
+            self.view.suspect_losses(&vip, first);
+            self.sample_connections(&vip, now);
         }
     }
 
@@ -124,7 +126,6 @@ impl Engine {
                 Attention::Overdue(probe, scheduled) => {
                     if self.view.take_overdue(&probe, scheduled.mono, now.mono) {
                         self.burst(&probe.subject, scheduled, now);
-                        self.sample_vip_of(&probe.subject, now);
                     }
                 }
                 Attention::GivenUp(probe) => {

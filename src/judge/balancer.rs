@@ -101,8 +101,8 @@ impl Evidence for LostConnections {
             return LIKELY_CAUSE.into();
         }
         format!(
-            "The load balancer's health check does not look at /readyz: it takes {} for healthy, because its port still \
-             accepts connections. Take it out of the load balancer by hand, and let the check ask /readyz over HTTPS.",
+            "The load balancer's health check does not ask for /readyz: it takes {} for healthy, because its port still \
+             accepts connections. Take it out of the load balancer by hand, and let the check ask for /readyz over HTTPS.",
             phrases::list(&names)
         )
     }

@@ -159,6 +159,8 @@ impl Bursts {
             let near = due.minus(PACE / 2)..due.plus(PACE / 2);
             let served: Vec<Mono> = times
                 .iter()
+                // Samples are counted, so one the less is one the less.
+                .filter(|(_, urgency)| **urgency != Urgency::Sample)
                 .filter(|(at, urgency)| near.contains(*at) || (**urgency == Urgency::Spare && due.plus(PACE) >= **at))
                 .map(|(at, _)| *at)
                 .collect();

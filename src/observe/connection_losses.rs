@@ -19,11 +19,11 @@ use crate::model::time::{Mono, Now};
 /// Connections over which the share is counted.
 const WINDOW: usize = 100;
 
-/// A loss adds this, an answer takes 1: in balance where one in 31 is lost.
-const LOSS: u32 = 30;
+/// A loss adds this, an answer takes 1: the ratio that tells one in ten from one in a hundred with the fewest samples.
+const LOSS: u32 = 24;
 
 /// The score at which losses are too many.
-const TOO_MANY: u32 = 180;
+const TOO_MANY: u32 = 118;
 
 /// So many losses in the window, which are 5 % of it, make a finding.
 const LOSSES: usize = 5;
@@ -46,8 +46,8 @@ const STEP: usize = SAMPLES as usize;
 /// Samples that follow a loss, beside the scheduled probes.
 pub const SAMPLES: u32 = 40;
 
-/// Between two samples.
-pub const SAMPLE_PACE: Duration = Duration::from_millis(200);
+/// Between two samples: five a second, seldom at the time of a scheduled probe, which would replace one.
+pub const SAMPLE_PACE: Duration = Duration::from_millis(190);
 
 /// At most so many samples in [`EPISODE`]: what loses connections for hours is not asked five times a second for hours.
 const MOST: u32 = 300;
@@ -114,7 +114,7 @@ pub fn loss(observation: &Observation) -> Option<Option<Unseen>> {
 
 impl ConnectionLosses {
     /// Takes the result of a connection begun at `at`, in whatever order they arrive. Returns whether samples should
-    /// follow.
+    /// follow: after a loss that is news, and where the balancer may have been mended.
     pub fn take(&mut self, at: Now, lost: Option<Unseen>) -> bool {
         let place = self.window.partition_point(|(known, _)| known.mono <= at.mono);
         self.window.insert(place, (at, lost.is_some()));
@@ -123,15 +123,13 @@ impl ConnectionLosses {
         }
         if let Some(unseen) = lost {
             self.score = self.score.saturating_add(LOSS);
-            let first = self.suspected.get_or_insert(at);
-            if at.mono < first.mono {
-                *first = at;
-            }
+            self.begin(at);
             self.last = Some(unseen);
-            if self.lossy.is_none() && self.is_too_lossy() {
+            let is_known = self.lossy.is_some();
+            if !is_known && self.is_too_lossy() {
                 self.lossy = self.suspected;
             }
-            return true;
+            return !is_known;
         }
         self.score = self.score.saturating_sub(1);
         if self.score == 0 {
@@ -141,6 +139,22 @@ impl ConnectionLosses {
             self.lossy = None;
         }
         self.lossy.is_some() && self.answered_since_loss() % STEP == CALM
+    }
+
+    /// An instance behind the balancer stopped answering at `first`: as suspicious as one loss, and from then on the
+    /// balancer has its time to take it out.
+    pub fn suspect(&mut self, first: Now) {
+        if self.lossy.is_none() {
+            self.score = self.score.max(LOSS);
+            self.begin(first);
+        }
+    }
+
+    fn begin(&mut self, at: Now) {
+        let first = self.suspected.get_or_insert(at);
+        if at.mono < first.mono {
+            *first = at;
+        }
     }
 
     /// Forgets everything, because our own network was lost meanwhile.

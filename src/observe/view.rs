@@ -330,6 +330,13 @@ impl View {
         self.losses.get(vip)
     }
 
+    /// An instance behind `vip` showed its first bad sign at `first`.
+    pub fn suspect_losses(&mut self, vip: &Subject, first: Now) {
+        if let Some(losses) = self.losses.get_mut(vip) {
+            losses.suspect(first);
+        }
+    }
+
     /// How many samples of new connections to `vip` may be asked for at `now`.
     #[must_use]
     pub fn samples_allowed(&self, vip: &Subject, now: Mono) -> u32 {

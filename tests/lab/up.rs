@@ -133,7 +133,7 @@ fn press(world: &mut World, key: &str) -> Result<Option<Instant>> {
             ("both apiservers are killed", at)
         }
         "2" => (
-            "api-2 is frozen: it accepts connections and answers nothing (a warning, mailed after 30 s)",
+            "api-2 is frozen: it accepts connections and answers nothing, and the VIP still sends connections there",
             world.freeze("api-2")?,
         ),
         "3" => ("the VIP is stopped, its instances are not", world.stop("vip")?),

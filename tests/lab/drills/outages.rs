@@ -11,13 +11,15 @@ use crate::net::output;
 use crate::pki::Life;
 use crate::tools::{Extra, OLDER_APISERVER};
 use crate::vedette::{Options, Relay};
+use crate::vip;
 use crate::world::World;
 
 use super::watch::{self, AFTER_HOLD, CRITICAL, Fault, TOO_LATE, kill_apiservers, start_apiservers};
 
 pub(crate) const DRILLS: &[Drill] = &[
     Drill::new("killed_apiservers_are_one_thread", killed_apiservers).tidy(),
-    Drill::new("a_frozen_apiserver_is_a_warning_of_its_own", frozen_apiserver).tidy(),
+    Drill::new("a_frozen_apiserver_behind_a_check_of_its_port_is_told_as_lost_connections", frozen_apiserver).tidy(),
+    Drill::new("a_frozen_apiserver_that_the_balancer_takes_out_is_a_warning_of_its_own", frozen_apiserver_taken_out),
     Drill::new("a_dead_vip_is_blamed_itself", dead_vip).tidy(),
     Drill::new("a_frozen_quorum_is_the_cause_of_all", frozen_quorum).tidy(),
     Drill::new("a_killed_quorum_is_told_by_tripwires", killed_quorum).tidy(),
@@ -45,10 +47,28 @@ fn killed_apiservers(world: &mut World) -> Result<()> {
     Ok(())
 }
 
+/// The balancer only opens a connection to see whether an instance is there, and a frozen one accepts it.
 fn frozen_apiserver(world: &mut World) -> Result<()> {
     watch::start(world, &Options::default())?;
+    let fault = hard("one apiserver frozen behind a TCP check", "API VIP loses connections");
+    let mails = watch::drill(world, &fault, |world| world.freeze("api-2"), |world| world.thaw("api-2"))?;
+    let text = &mails[0].text;
+    let said = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for wanted in ["api-2 (10.89.0.32:6443) is down", "health check does not ask for /readyz"] {
+        ensure!(said.contains(wanted), "'{wanted}' is missing:\n{text}");
+    }
+    Ok(())
+}
+
+/// The balancer asks each instance for /readyz: what clients lose ends within seconds, and what remains is the redundancy.
+fn frozen_apiserver_taken_out(world: &mut World) -> Result<()> {
+    world.stop("vip")?;
+    vip::check_readyz(world.size, &world.folder)?;
+    world.start("vip")?;
+    world.wait_ready(Duration::from_secs(30))?;
+    watch::start(world, &Options::default())?;
     let fault = Fault {
-        what: "one apiserver frozen (30 s hold)",
+        what: "one apiserver frozen behind a /readyz check (30 s hold)",
         symptom: "apiserver api-2",
         level: "[WARNING",
         within: AFTER_HOLD,

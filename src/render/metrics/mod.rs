@@ -11,6 +11,7 @@ mod cluster;
 mod etcd;
 mod etcd_page;
 mod family;
+mod flow_control;
 mod format;
 pub(in crate::render) mod fresh;
 mod incident;

@@ -8,18 +8,19 @@ use crate::model::time::Now;
 use super::family::Family;
 use super::format::Format;
 use super::tallied::{Drawn, Tallied};
-use super::{Page, certificate, certificate_files, cluster, etcd, incident, own, probes};
+use super::{Page, certificate, certificate_files, cluster, etcd, flow_control, incident, own, probes};
 
 /// Endpoints in one piece of a family that has up to thirty lines for each: 40 kB of text. An allocator keeps less of
 /// what is freed in small pieces.
 const AT_ONCE: usize = 8;
 
 /// Families that are drawn whole, a group at a time.
-const GROUPS: [fn(Page<'_>) -> Vec<Family>; 7] = [
+const GROUPS: [fn(Page<'_>) -> Vec<Family>; 8] = [
     own::families,
     cluster::families,
     incident::families,
     probes::families,
+    flow_control::families,
     etcd::families,
     certificate::families,
     certificate_files::families,

@@ -17,6 +17,7 @@ macro_rules! catalogue {
             F09 nospace NoSpace,
             F10 corrupt Corrupt,
             F17 version_skew VersionSkew,
+            F18 overload Overload,
             F22 apiserver_down OneBad,
             F23 vip VipDead,
             F24 api_down AllDown,

@@ -237,6 +237,7 @@ pub(crate) fn message(rule: RuleId, reason: MessageReason) -> Message {
     let mut incident = incident(rule);
     let (after, number) = match reason {
         MessageReason::First | MessageReason::Drill => (4, 1),
+        MessageReason::CulpritFound => (34, 2),
         MessageReason::Escalated | MessageReason::CauseFound | MessageReason::Remains => (600, 2),
         MessageReason::Repeated => (4 * 3600, 2),
         MessageReason::Resolved => (863, 2),

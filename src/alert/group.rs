@@ -364,9 +364,14 @@ fn notify(incident: &mut Incident, reason: MessageReason, now: UnixTime) -> u32 
         (Some(incident.level).max(incident.told.level), stands.max(incident.told.band))
     };
     for part in incident.parts.iter_mut().filter(|part| part.over.is_none()) {
-        let now = Said { level: Some(part.finding.level), band: part.finding.band() };
+        let names_culprit = part.finding.evidence.names_culprit();
+        let now = Said { level: Some(part.finding.level), band: part.finding.band(), names_culprit };
         let before = if starts_anew { Said::default() } else { part.said };
-        part.said = Said { level: now.level.max(before.level), band: now.band.max(before.band) };
+        part.said = Said {
+            level: now.level.max(before.level),
+            band: now.band.max(before.band),
+            names_culprit: now.names_culprit || before.names_culprit,
+        };
     }
     incident.told =
         Told { messages: number.saturating_add(1), last: Some(now), level, band, settled: incident.told.settled };

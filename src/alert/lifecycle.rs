@@ -51,7 +51,7 @@ pub enum Step {
     Raised,
     /// Its hold is over.
     Fired,
-    /// It fires at a higher severity than before, or passed a later threshold.
+    /// It fires at a higher severity than before, passed a later threshold, or names who does it.
     Worsened,
     /// It goes on as before; its evidence or stage changed and is to be recorded.
     Changed,

@@ -122,6 +122,7 @@ const fn is_end(reason: MessageReason) -> bool {
         MessageReason::First
         | MessageReason::Escalated
         | MessageReason::CauseFound
+        | MessageReason::CulpritFound
         | MessageReason::Repeated
         | MessageReason::Remains => false,
     }

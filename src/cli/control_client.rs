@@ -1,7 +1,7 @@
 //! Asking the running daemon over its control socket.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -58,6 +58,11 @@ pub(super) enum AskError {
 }
 
 impl Whom {
+    /// The configuration of the running vedette.
+    pub(super) fn config(&self) -> &Path {
+        &self.config
+    }
+
     /// The database file, for when the daemon does not answer.
     pub(super) fn store(&self) -> PathBuf {
         self.vantage().map_or_else(|| PathBuf::from(Vantage::STORE), |vantage| vantage.store)

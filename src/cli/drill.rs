@@ -276,6 +276,7 @@ mod tests {
                 vip_fails_over: false,
                 apiservers: vec![("api-1".parse().unwrap(), endpoint)],
                 etcds: Vec::new(),
+                flow_control: false,
                 files: Vec::new(),
                 hosts: Default::default(),
                 levels: BTreeMap::new(),

@@ -22,6 +22,7 @@ mod run;
 mod schema;
 mod silence;
 mod status;
+mod who;
 
 /// The arguments make no sense (sysexits' `EX_USAGE`).
 pub const USAGE: u8 = 64;
@@ -46,6 +47,7 @@ enum Command {
     Probe(probe::ProbeOnce),
     Drill(drill::Drill),
     Status(status::Status),
+    Who(who::Who),
     Incidents(incidents::Incidents),
     Silence(silence::Silence),
     Replay(replay::ReplayCommand),
@@ -60,6 +62,7 @@ impl Command {
             Self::Probe(probe) => probe.run(),
             Self::Drill(drill) => drill.run(),
             Self::Status(status) => status.run(),
+            Self::Who(who) => who.run(),
             Self::Incidents(incidents) => incidents.run(),
             Self::Silence(silence) => silence.run(),
             Self::Replay(replay) => replay.run(),

@@ -232,9 +232,11 @@ fn probes(inventory: &Inventory, settings: &Settings) -> BTreeSet<Probe> {
     let plan = Plan::new(inventory, &settings.policy);
     let planned = plan.probes().iter().map(|line| &line.probe);
     planned
+        // Who uses the cluster is for `vedette who`; whether it may be seen shows by the levels.
+        .filter(|probe| probe.kind != ProbeKind::RequestDump)
         .flat_map(|probe| {
             let is_asked = probe.subject.is_api();
-            let both = is_asked && probe.kind != ProbeKind::Addresses;
+            let both = is_asked && probe.kind != ProbeKind::Addresses && !probe.kind.is_dump();
             let kinds: &[ProbeKind] = if both {
                 &[ProbeKind::Livez, ProbeKind::Readyz, ProbeKind::Version]
             } else {

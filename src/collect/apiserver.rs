@@ -1,8 +1,11 @@
-//! Probes of apiservers and the API VIP: `/readyz?verbose`, `/livez`, `/version`.
+//! Probes of apiservers and the API VIP: `/readyz?verbose`, `/livez`, `/version`, and the dumps of priority and fairness
+//! (`dumps.rs`).
 //!
 //! HTTP/1.1 throughout: anonymous HTTP/2 requests are answered with a close since 1.29, which would make a kept
 //! connection measure new ones without noticing. A bearer token goes only to a server that strict verification trusts;
 //! to others the request is sent without it, which the health paths answer as well.
+
+mod dumps;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,7 +15,7 @@ use http::header::{self, HeaderValue};
 use super::connection_end::Ending;
 use super::context::{ProbeContext, ProbeResult};
 use super::handshake::Alpn;
-use super::http_client::{self, Limits, Request};
+use super::http_client::{self, Limits, Request, Sink};
 use super::identity::{Identity, ReadyCredentials};
 use super::kept_connection::KeptConnection;
 use super::phase_timer::PhaseTimer;
@@ -51,8 +54,8 @@ struct OpenConnection {
     has_answered: bool,
 }
 
-/// An answer with its whole body.
-type Answer = http_client::Answer<Vec<u8>>;
+/// The head of an answer; its body went where the caller wanted it.
+type Answer = http_client::Answer<()>;
 
 /// The chain of a connection opened for the request, whether the connection used is trusted, and the answer.
 type Asked = (Option<Arc<Served>>, bool, Result<Answer, Unseen>);
@@ -63,6 +66,8 @@ enum Page {
     Readyz,
     Livez,
     Version,
+    PriorityLevels,
+    RequestDump,
 }
 
 impl Apiserver {
@@ -89,6 +94,14 @@ impl Apiserver {
             ProbeKind::Version => Page::Version,
             ProbeKind::Chain => return Some(self.tls_endpoint.probe_chain(context, hello).await),
             ProbeKind::Addresses => return Some(self.tls_endpoint.probe_addresses(context, hello).await),
+            ProbeKind::PriorityLevels => {
+                let timer = PhaseTimer::new(&context.clock);
+                return Some(self.probe_levels(context, (connection, hello), &timer).await);
+            }
+            ProbeKind::RequestDump => {
+                let timer = PhaseTimer::new(&context.clock);
+                return Some(self.probe_requests(context, (connection, hello), &timer).await);
+            }
             ProbeKind::EtcdStatus
             | ProbeKind::EtcdRead
             | ProbeKind::EtcdAlarms
@@ -103,12 +116,11 @@ impl Apiserver {
         };
         let ready_credentials = self.tls_endpoint.identity.current().await;
         let timer = PhaseTimer::new(&context.clock);
-        let (served, is_trusted, answer) = match connection {
-            Connection::New => self.ask_anew(context, &ready_credentials, page, hello, &timer).await,
-            Connection::Reused => self.ask_kept(context, &ready_credentials, page, hello, &timer).await,
-        };
+        let mut body = Vec::new();
+        let (served, is_trusted, answer) =
+            self.ask(context, &ready_credentials, page, (connection, hello), &mut body, &timer).await;
         timer.end();
-        let outcome = answer.and_then(|answer| page.reading(&answer)).map_err(|unseen| {
+        let outcome = answer.and_then(|answer| page.reading(&answer, &body)).map_err(|unseen| {
             let cause = ready_credentials.blame_for_answer(unseen.cause, is_trusted);
             if matches!(cause, Cause::CredentialRejected | Cause::OwnCredential) {
                 self.tls_endpoint.identity.refused();
@@ -129,12 +141,29 @@ impl Apiserver {
         }
     }
 
+    /// Asks for `page`; its body goes to `sink`.
+    async fn ask(
+        &self,
+        context: &ProbeContext,
+        ready_credentials: &ReadyCredentials,
+        page: Page,
+        (connection, hello): (Connection, Hello),
+        sink: &mut impl Sink,
+        timer: &PhaseTimer,
+    ) -> Asked {
+        match connection {
+            Connection::New => self.ask_anew(context, ready_credentials, page, hello, sink, timer).await,
+            Connection::Reused => self.ask_kept(context, ready_credentials, page, hello, sink, timer).await,
+        }
+    }
+
     async fn ask_anew(
         &self,
         context: &ProbeContext,
         ready_credentials: &ReadyCredentials,
         page: Page,
         hello: Hello,
+        sink: &mut impl Sink,
         timer: &PhaseTimer,
     ) -> Asked {
         let opening = self.tls_endpoint.open(context, ready_credentials, (Alpn::Http1, hello), timer).await;
@@ -143,8 +172,8 @@ impl Apiserver {
             Err(unseen) => return (opening.served, false, Err(unseen)),
         };
         let request = self.request(context, page, ready_credentials, opened.is_trusted);
-        let answer = http_client::once(context, opened.stream, &request, Vec::new(), timer).await;
-        (opening.served, opened.is_trusted, answer)
+        let answer = http_client::once(context, opened.stream, &request, sink, timer).await;
+        (opening.served, opened.is_trusted, answer.map(http_client::Answer::head))
     }
 
     async fn ask_kept(
@@ -153,6 +182,7 @@ impl Apiserver {
         ready_credentials: &ReadyCredentials,
         page: Page,
         hello: Hello,
+        sink: &mut impl Sink,
         timer: &PhaseTimer,
     ) -> Asked {
         let Ok(mut kept) = tokio::time::timeout(context.policy.response_timeout, self.kept.lock()).await else {
@@ -169,7 +199,7 @@ impl Apiserver {
             let answer = match resting.wake().await {
                 Some(stream) => {
                     let line = OpenConnection { stream, peer, is_trusted, generation, has_answered: true };
-                    self.ask_over(context, ready_credentials, page, timer, line, &mut kept).await
+                    self.ask_over(context, ready_credentials, page, (sink, timer), line, &mut kept).await
                 }
                 None => {
                     timer.enter(Phase::FirstByte);
@@ -194,7 +224,7 @@ impl Apiserver {
             Err(unseen) => return (served, false, Err(unseen)),
         };
         let is_trusted = line.is_trusted;
-        let answer = self.ask_over(context, ready_credentials, page, timer, line, &mut kept).await;
+        let answer = self.ask_over(context, ready_credentials, page, (sink, timer), line, &mut kept).await;
         (served, is_trusted, answer.map_err(|cause| timer.unseen(cause)))
     }
 
@@ -204,14 +234,14 @@ impl Apiserver {
         context: &ProbeContext,
         ready_credentials: &ReadyCredentials,
         page: Page,
-        timer: &PhaseTimer,
+        (sink, timer): (&mut impl Sink, &PhaseTimer),
         line: OpenConnection,
         kept: &mut Option<Kept>,
     ) -> Result<Answer, Cause> {
         let OpenConnection { stream, peer, is_trusted, generation, has_answered } = line;
         let watch = stream.watch();
         let request = Request { is_last: false, ..self.request(context, page, ready_credentials, is_trusted) };
-        let exchange = http_client::exchange(stream, &request, Vec::new(), timer).await;
+        let exchange = http_client::exchange(stream, &request, sink, timer).await;
         if exchange.answer.as_ref().is_ok_and(|answer| answer.closes) {
             watch.announce();
         }
@@ -230,7 +260,7 @@ impl Apiserver {
             Some(stream) => context.close_gracefully(stream),
             None => {}
         }
-        exchange.answer
+        exchange.answer.map(http_client::Answer::head)
     }
 
     fn request(
@@ -281,6 +311,8 @@ impl Page {
             Self::Readyz => ProbeKind::Readyz,
             Self::Livez => ProbeKind::Livez,
             Self::Version => ProbeKind::Version,
+            Self::PriorityLevels => ProbeKind::PriorityLevels,
+            Self::RequestDump => ProbeKind::RequestDump,
         }
     }
 
@@ -291,27 +323,29 @@ impl Page {
             Self::Readyz => "/readyz?verbose",
             Self::Livez => "/livez",
             Self::Version => "/version?timeout=4s",
+            Self::PriorityLevels => "/debug/api_priority_and_fairness/dump_priority_levels?timeout=4s",
+            Self::RequestDump => "/debug/api_priority_and_fairness/dump_requests?includeRequestDetails=1&timeout=4s",
         }
     }
 
     const fn accept(self) -> Option<&'static str> {
         match self {
-            Self::Readyz | Self::Livez => None,
+            Self::Readyz | Self::Livez | Self::PriorityLevels | Self::RequestDump => None,
             Self::Version => Some("application/json"),
         }
     }
 
-    fn reading(self, answer: &Answer) -> Result<Reading, Unseen> {
+    fn reading(self, answer: &Answer, body: &[u8]) -> Result<Reading, Unseen> {
         let status = answer.status.as_u16();
         if matches!(status, 401 | 403) {
             return Err(Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRejected });
         }
         Ok(match self {
-            Self::Readyz | Self::Livez => {
-                let checks = parse::health::checks(&answer.body);
+            Self::Readyz | Self::Livez | Self::PriorityLevels | Self::RequestDump => {
+                let checks = parse::health::checks(body);
                 Reading::Health(Health {
                     status,
-                    foreign: parse::answer_origin::in_place_of_health(status, &answer.body, &checks),
+                    foreign: parse::answer_origin::in_place_of_health(status, body, &checks),
                     failing: checks.failing,
                     listed: checks.listed,
                     server_date: answer.date,
@@ -319,10 +353,10 @@ impl Page {
                 })
             }
             Self::Version => {
-                let git_version = parse::version::git_version(&answer.body);
+                let git_version = parse::version::git_version(body);
                 Reading::Version(Version {
                     status,
-                    foreign: parse::answer_origin::in_place_of_version(status, &answer.body, git_version.as_deref()),
+                    foreign: parse::answer_origin::in_place_of_version(status, body, git_version.as_deref()),
                     git_version,
                     server_date: answer.date,
                     retry_after_secs: answer.retry_after_secs,

@@ -1,6 +1,7 @@
 //! Tests of probes, against servers on this machine that misbehave on purpose.
 
 pub(crate) mod closed_port;
+mod dumps;
 mod kept;
 mod listeners;
 mod named;

@@ -15,7 +15,7 @@ use crate::model::subject::{Name, VANTAGE};
 use crate::parse::diagnostic::Diagnostic;
 use crate::parse::yaml::{Node, Position, Value};
 
-pub(super) const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 12] = [
     "name",
     "distribution",
     "ssh_user",
@@ -26,6 +26,7 @@ pub(super) const KEYS: [&str; 11] = [
     "apiservers",
     "etcd",
     "files",
+    "flow_control",
     "severities",
 ];
 pub(super) const CREDENTIALS_KEYS: [&str; 5] = ["ca", "client_certificate", "client_key", "token", "proxy"];
@@ -94,6 +95,7 @@ impl ReadContext<'_> {
             ssh_user: section.read("ssh_user", ssh_user),
         };
         let levels = self.levels(&section);
+        let flow_control = section.find("flow_control").map(|_| section.flag("flow_control"));
         let has = |key: &str| section.find(key).is_some_and(|node| node.value != Value::List(Vec::new()));
         if !["vip", "kubeconfig", "apiservers", "etcd", "files"].into_iter().any(has) {
             let hint = "give at least one of kubeconfig, vip, apiservers, etcd and files";
@@ -108,7 +110,10 @@ impl ReadContext<'_> {
         let vip = vip.map(|vip| Endpoint { certificates: class, ..vip });
         let files = Vec::new();
         let name = name?;
-        let mut cluster = Cluster { name, credentials, vip, vip_fails_over, apiservers, etcds, files, hosts, levels };
+        // Without a credential the answer could only be that there is none.
+        let flow_control = flow_control.unwrap_or_else(|| credentials.prove_who_we_are());
+        let mut cluster =
+            Cluster { name, credentials, vip, vip_fails_over, apiservers, etcds, flow_control, files, hosts, levels };
         cluster.files = self.files(&section, Some(&cluster));
         Some(Written { position, cluster })
     }

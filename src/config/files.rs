@@ -281,6 +281,7 @@ mod tests {
             vip_fails_over: false,
             apiservers: Vec::new(),
             etcds: Vec::new(),
+            flow_control: false,
             files: Vec::new(),
             hosts: Default::default(),
             levels: std::collections::BTreeMap::new(),

@@ -70,6 +70,7 @@ impl Cluster {
                     (etcd.name.clone(), known)
                 })
                 .collect(),
+            flow_control: self.flow_control,
             files: self.watched_files().iter().map(listed_files).collect(),
             hosts: self.hosts.clone(),
             credential: files_of(&self.credentials),

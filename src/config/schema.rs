@@ -175,6 +175,9 @@ struct Cluster {
     etcd: Option<Vec<Etcd>>,
     /// Certificates and tokens in files, whose expiry is monitored. Default: only those that vedette itself uses.
     files: Option<Vec<Files>>,
+    /// Whether its apiservers are asked which user, verb and resource holds their seats (API Priority and Fairness), to
+    /// name who overloads them. Needs the rights in config/rbac/vedette.yaml. Default: true where a credential is given.
+    flow_control: Option<bool>,
     /// Severities of rules, for this cluster. Default: none.
     severities: Option<Severities>,
 }

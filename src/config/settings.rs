@@ -155,6 +155,8 @@ pub struct Cluster {
     pub apiservers: Vec<(Name, Endpoint)>,
     /// etcd clusters.
     pub etcds: Vec<Etcd>,
+    /// Whether its apiservers are asked who uses them.
+    pub flow_control: bool,
     /// Files with certificates and tokens, without those that vedette uses itself.
     pub files: Vec<WatchedFiles>,
     /// What it was installed with, and the user for ssh on its hosts.
@@ -208,6 +210,14 @@ pub struct Credentials {
     pub exec: Option<ExecPlugin>,
     /// A proxy every connection to the apiservers goes through.
     pub proxy: Option<Proxy>,
+}
+
+impl Credentials {
+    /// Whether there is anything in them by which a server knows who we are.
+    #[must_use]
+    pub const fn prove_who_we_are(&self) -> bool {
+        self.client.is_some() || self.token.is_some() || self.exec.is_some()
+    }
 }
 
 /// Files with certificates and tokens, or a credential of our own that is watched like them.

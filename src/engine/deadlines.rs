@@ -20,6 +20,8 @@ pub(super) enum Deadline {
     Schedule,
     /// The next probe of a burst.
     Burst,
+    /// An instance is asked for its requests, because an overload is suspected.
+    DumpRound,
     /// The budget of a cluster allows a probe that was put off.
     Budget,
     /// A probe under way is given up.
@@ -45,10 +47,11 @@ pub(super) enum Deadline {
 }
 
 impl Deadline {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Restored,
         Self::Schedule,
         Self::Burst,
+        Self::DumpRound,
         Self::Budget,
         Self::Overdue,
         Self::Evaluation,
@@ -74,6 +77,7 @@ impl Engine {
             },
             Deadline::Schedule => self.schedule.next(),
             Deadline::Burst => self.bursts.next(),
+            Deadline::DumpRound => self.dump_rounds.next(),
             Deadline::Budget => self.budget.next(),
             Deadline::Overdue => self.in_flight.next(),
             Deadline::Evaluation => self.touched.next().filter(|_| self.is_awake()),

@@ -45,6 +45,7 @@ use crate::model::subject::Name;
 use crate::model::time::{Mono, Now};
 use crate::observe::budget::Budget;
 use crate::observe::burst::Bursts;
+use crate::observe::dump_rounds::DumpRounds;
 use crate::observe::in_flight::InFlight;
 use crate::observe::schedule::Schedule;
 use crate::observe::view::View;
@@ -68,6 +69,8 @@ pub struct Engine {
     schedule: Schedule,
     in_flight: InFlight,
     bursts: Bursts,
+    #[serde(default)]
+    dump_rounds: DumpRounds,
     budget: Budget,
     lifecycle: Lifecycle,
     incidents: Incidents,
@@ -134,6 +137,7 @@ impl Engine {
             schedule,
             in_flight: InFlight::default(),
             bursts: Bursts::default(),
+            dump_rounds: DumpRounds::default(),
             budget,
             lifecycle: Lifecycle::new(relations::relations()),
             incidents: Incidents::new(relations::relations()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::cost::Cost;
 use crate::model::exchange::Action;
 use crate::model::observation::Observation;
-use crate::model::probe::{Probe, ProbeId, ProbeRequest};
+use crate::model::probe::{Probe, ProbeId, ProbeKind, ProbeRequest};
 use crate::model::rule::RuleId;
 use crate::model::subject::Subject;
 use crate::model::time::{Mono, Now};
@@ -55,6 +55,9 @@ impl Engine {
         }
         if let Some((subject, test)) = &taken.test {
             self.bursts.test_hello(subject, test, now.mono);
+        }
+        for (instance, until) in taken.suspected {
+            self.dump_rounds.open(instance, until, now.mono);
         }
         if let Some(cluster) = taken.touched {
             self.touch(Some(cluster), goes_on, now);
@@ -140,6 +143,10 @@ impl Engine {
     pub(super) fn probe_due(&mut self, now: Now) {
         while let Some((probe, due, missed)) = self.schedule.pop(now.mono) {
             self.counters.skipped += missed;
+            if self.view.leaves_out(&probe, now.mono) {
+                self.counters.left_out += 1;
+                continue;
+            }
             let urgency = self.bursts.serve(&probe, due);
             let taken = self.want(probe, due, urgency, now);
             self.counters.skipped += u64::from(taken == Taken::Missed);
@@ -147,6 +154,7 @@ impl Engine {
         while let Some((probe, due, urgency)) = self.bursts.pop(now.mono) {
             self.want(probe, due, urgency, now);
         }
+        self.ask_suspected(now);
         let inventory = Arc::clone(self.view.inventory());
         let until = now.mono.plus(REFILL);
         loop {
@@ -155,6 +163,20 @@ impl Engine {
             self.send_probe(wanted, now);
         }
         self.counters.deferred = self.budget.deferred();
+    }
+
+    /// Asks the instances of which an overload is suspected for their requests.
+    fn ask_suspected(&mut self, now: Now) {
+        let policy = Arc::clone(self.view.policy());
+        let view = &self.view;
+        let is_suspected = |instance: &Subject| view.is_overload_suspected(instance, now.mono);
+        let mut due = Vec::new();
+        while let Some(round) = self.dump_rounds.pop(is_suspected, &policy, now.mono) {
+            due.push(round);
+        }
+        for (instance, due) in due {
+            self.want(Probe::anew(instance, ProbeKind::RequestDump), due, Urgency::Confirmation, now);
+        }
     }
 
     fn want(&mut self, probe: Probe, due: Mono, urgency: Urgency, now: Now) -> Taken {
@@ -175,6 +197,9 @@ impl Engine {
             Ok(mut request) => {
                 request.hello = self.view.hello(&request.probe);
                 self.budget.charge(&wanted, now.mono);
+                if request.probe.kind == ProbeKind::RequestDump {
+                    self.dump_rounds.note_asked(&request.probe.subject, now.mono);
+                }
                 self.counters.probes += 1;
                 self.counters.burst_probes += u64::from(in_burst);
                 self.actions.push_back(Action::Probe(request));

@@ -41,6 +41,7 @@ impl Engine {
         self.schedule.replace(Plan::new(&inventory, &policy), &inventory.vantage, now.mono);
         self.in_flight.give_up(has_left);
         self.bursts.drop_probes(has_left);
+        self.dump_rounds.drop_probes(has_left);
         self.budget.drop_probes(has_left);
         self.lifecycle.forget_suspicions(has_left);
         self.view.replace(Arc::clone(&inventory), policy, now.mono);

@@ -8,7 +8,9 @@ use crate::alert::outbox::Outbox;
 use crate::model::delivery::Backlog;
 use crate::model::flat_map::FlatMap;
 use crate::model::inventory::Inventory;
+use crate::model::plan::PlannedProbe;
 use crate::model::policy::Policy;
+use crate::model::probe::ProbeKind;
 use crate::model::reload::Configured;
 use crate::model::snapshot::{Counters, HeartbeatState, Snapshot};
 use crate::model::time::{Mono, Now, UnixTime};
@@ -97,10 +99,12 @@ impl Engine {
     }
 
     /// Whether every scheduled probe has had a result since the start. The slowest are those of a minute, such as the
-    /// TLS probes of etcd members; all others have one within their first interval.
+    /// TLS probes of etcd members; all others have one within their first interval. Dumps of requests go round the
+    /// instances for minutes and decide nothing.
     fn is_first_round_done(&self) -> bool {
+        let decides = |line: &&PlannedProbe| line.probe.kind != ProbeKind::RequestDump;
         self.snapshot.is_first_round_done
-            || self.schedule.plan().probes().iter().all(|line| match line.probe.subject.cluster() {
+            || self.schedule.plan().probes().iter().filter(decides).all(|line| match line.probe.subject.cluster() {
                 Some(cluster) => self
                     .view
                     .cluster_snapshot(cluster)

@@ -85,11 +85,7 @@ impl<'a> RuleContext<'a> {
     #[must_use]
     pub fn instances(&self) -> Vec<Subject> {
         let Some((name, cluster)) = self.cluster else { return Vec::new() };
-        let instances: Vec<Subject> = cluster.apiserver_subjects(name).collect();
-        match (instances.is_empty(), &cluster.vip) {
-            (true, Some(_)) => vec![Subject::Vip(name.clone())],
-            _ => instances,
-        }
+        cluster.instances(name)
     }
 
     /// Every endpoint of the cluster that serves a certificate: instances, the API VIP, etcd members.

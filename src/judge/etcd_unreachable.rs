@@ -135,8 +135,13 @@ impl Rule for EtcdUnreachable {
     }
 
     fn explains(&self) -> &'static [Edge] {
-        const EDGES: [Edge; 3] =
-            [Edge::in_cluster(RuleId::F49), Edge::in_cluster(RuleId::F50), Edge::in_cluster(RuleId::F58)];
+        // Requests that wait for etcd hold their seats.
+        const EDGES: [Edge; 4] = [
+            Edge::in_cluster(RuleId::F18),
+            Edge::in_cluster(RuleId::F49),
+            Edge::in_cluster(RuleId::F50),
+            Edge::in_cluster(RuleId::F58),
+        ];
         &EDGES
     }
 

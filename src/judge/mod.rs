@@ -53,8 +53,8 @@ pub trait Rule: Sync {
         true
     }
 
-    /// Whether its findings describe the setup rather than a fault: at severity info they are listed and open no
-    /// incident.
+    /// Whether its findings describe the setup, or a busy day, rather than a fault: at severity info they are listed and
+    /// open no incident.
     fn is_listed_only(&self) -> bool {
         false
     }

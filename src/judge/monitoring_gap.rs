@@ -16,6 +16,7 @@ use crate::model::phase::Cause;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Finding, Verdict, Why};
+use crate::observe::flow_control::Instance;
 use crate::observe::probe_runs::Run;
 use crate::observe::view::Aspect;
 
@@ -88,7 +89,7 @@ impl Evidence for Coverage {
         } else if gaps.iter().any(|gap| matches!(gap, Gap::NeverSeen(_))) {
             "What was never seen may be dead since before vedette started, or its address in the configuration is \
              wrong, or a firewall is in between."
-        } else if gaps.iter().any(|gap| matches!(gap, Gap::Refused(_) | Gap::ReadsRefused(_))) {
+        } else if gaps.iter().any(|gap| matches!(gap, Gap::Refused(_) | Gap::ReadsRefused(_) | Gap::LoadForbidden(_))) {
             "vedette's credential has too few rights there."
         } else {
             FROM_CONFIGURATION
@@ -176,6 +177,17 @@ pub fn unseen(gap: &Gap, addresses: &Addresses) -> String {
             "usage of {} unknown, because it does not report its quota (etcd before 3.6): set 'quota' of this etcd \
              to its --quota-backend-bytes",
             etcd.short()
+        ),
+        Gap::LoadForbidden(subjects) => format!(
+            "who overloads the API cannot be seen at {}: grant vedette's user \
+             /debug/api_priority_and_fairness/dump_priority_levels and dump_requests by config/rbac/vedette.yaml, or \
+             set flow_control to false",
+            places(subjects)
+        ),
+        Gap::NoFlowControl(subjects) => format!(
+            "who overloads the API cannot be seen at {}, which runs without API Priority and Fairness: switch it on, \
+             or set flow_control to false",
+            places(subjects)
         ),
     }
 }
@@ -323,6 +335,7 @@ fn gaps(context: &RuleContext<'_>) -> Vec<Gap> {
             gaps.push(Gap::QuotaUnknown(etcd));
         }
     }
+    gaps.extend(load_gaps(context));
     let deaf = without_listener(context);
     gaps.extend((!deaf.is_empty()).then_some(Gap::NoListener(deaf)));
     gaps.sort();
@@ -376,6 +389,14 @@ fn still_open(context: &RuleContext<'_>, gap: &Gap) -> Option<Gap> {
             let is_open = context.quota(etcd).is_none() && context.members(etcd).iter().any(is_untold);
             is_open.then(|| gap.clone())
         }
+        Gap::LoadForbidden(subjects) => {
+            let is_open = |one: &&Subject| instance(context, one).is_none_or(|known| known.levels().is_none());
+            let open: Vec<Subject> =
+                subjects.iter().filter(|one| asks_for_load(context, one)).filter(is_open).cloned().collect();
+            (!open.is_empty()).then_some(Gap::LoadForbidden(open))
+        }
+        // Known by the next answer, and no fault of the setup that a person could have made good meanwhile.
+        Gap::NoFlowControl(_) => None,
         // Until etcd's own list is read again.
         Gap::NotWatched { etcd, .. } => context.view.membership(etcd).is_none().then(|| gap.clone()),
         // Known from the configuration alone, or from other findings.
@@ -394,7 +415,8 @@ fn absorb(gaps: &mut Vec<Gap>, open: Gap) {
         match (known, &open) {
             (Gap::NeverSeen(known), Gap::NeverSeen(open))
             | (Gap::Refused(known), Gap::Refused(open))
-            | (Gap::NoCredential(known), Gap::NoCredential(open)) => {
+            | (Gap::NoCredential(known), Gap::NoCredential(open))
+            | (Gap::LoadForbidden(known), Gap::LoadForbidden(open)) => {
                 known.extend(open.iter().cloned());
                 known.sort();
                 known.dedup();
@@ -405,6 +427,27 @@ fn absorb(gaps: &mut Vec<Gap>, open: Gap) {
         }
     }
     gaps.push(open);
+}
+
+/// Instances that do not tell who uses them.
+fn load_gaps(context: &RuleContext<'_>) -> Vec<Gap> {
+    let instances = context.instances();
+    let of = |is_so: fn(&Instance) -> bool| -> Vec<Subject> {
+        let asked = instances.iter().filter(|one| asks_for_load(context, one));
+        asked.filter(|one| instance(context, one).is_some_and(is_so)).cloned().collect()
+    };
+    let (forbidden, missing) = (of(Instance::is_forbidden), of(Instance::is_missing));
+    let gaps = [(forbidden, Gap::LoadForbidden as fn(_) -> _), (missing, Gap::NoFlowControl)];
+    gaps.into_iter().filter(|(subjects, _)| !subjects.is_empty()).map(|(subjects, gap)| gap(subjects)).collect()
+}
+
+/// Whether the configuration wants `one` asked who uses it.
+fn asks_for_load(context: &RuleContext<'_>, one: &Subject) -> bool {
+    context.cluster.is_some_and(|(name, cluster)| cluster.flow_control && cluster.instances(name).contains(one))
+}
+
+fn instance<'a>(context: &RuleContext<'a>, one: &Subject) -> Option<&'a Instance> {
+    context.view.flow_control(one.cluster()?)?.instance(one)
 }
 
 /// The etcds none of whose members has a metrics listener, and the members that lack what others of theirs have.

@@ -179,10 +179,12 @@ impl Rule for QuorumLost {
     }
 
     fn explains(&self) -> &'static [Edge] {
-        const EDGES: [Edge; 10] = [
+        const EDGES: [Edge; 11] = [
             Edge::in_cluster(RuleId::F02),
             Edge::in_cluster(RuleId::F03),
             Edge::in_cluster(RuleId::F05),
+            // Requests that wait for etcd hold their seats.
+            Edge::in_cluster(RuleId::F18),
             Edge::in_cluster(RuleId::F22),
             Edge::in_cluster(RuleId::F61),
             Edge::in_cluster(RuleId::F24),

@@ -18,6 +18,7 @@ mod leader_changes;
 mod levels;
 mod monitoring_gap;
 mod not_an_apiserver;
+mod overload;
 mod partial;
 mod quota;
 mod redundancy;

@@ -5,7 +5,7 @@
 //! control plane, its nodes, the controllers of kube-system, and vedette itself.
 
 use crate::model::digest::stable_hash;
-use crate::observe::seat_shares::Sender;
+use crate::model::flow_control::Sender;
 
 /// Before every FlowSchema that Kubernetes suggests (the first of them is `system-leader-election` with 100) and behind
 /// the mandatory `exempt` (1) and `probes` (2). Source: `apiserver/pkg/apis/flowcontrol/bootstrap/default.go`.

@@ -18,6 +18,17 @@ pub struct Command {
     pub changes: bool,
 }
 
+/// An object of the Kubernetes API, for people to apply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Its name, and that of a file to keep it in.
+    pub name: String,
+    /// What it does, as the begin of a sentence.
+    pub what: String,
+    /// Its YAML; lines without a common indentation.
+    pub yaml: String,
+}
+
 /// What commands are made from: where everything is, and how its hosts are reached.
 #[derive(Debug, Clone, Copy)]
 pub struct Commands<'a> {

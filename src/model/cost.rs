@@ -82,6 +82,11 @@ pub const fn body_limit(kind: ProbeKind) -> usize {
         | ProbeKind::EtcdRead
         | ProbeKind::EtcdAlarms
         | ProbeKind::EtcdMembers => 64 * 1024,
+        // Some 130 bytes a level.
+        ProbeKind::PriorityLevels => 64 * 1024,
+        // Some 400 bytes a request that executes or waits: 2,600 of them, and a stock server has 600 seats. What comes
+        // behind is left unread.
+        ProbeKind::RequestDump => 1024 * 1024,
         // Some 50 bytes.
         ProbeKind::EtcdHealth => 4 * 1024,
         // Some 150 KB, with gRPC histograms switched on a few times that.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::addresses::Addresses;
 use super::certificate_evidence::{CertificateEvidence, ExpiryThreshold};
-use super::command::{Command, Commands};
+use super::command::{Command, Commands, Object};
 use super::phase::Unseen;
 use super::rule::{Level, RuleId};
 use super::subject::{Name, Subject};
@@ -85,6 +85,21 @@ pub trait Evidence: Recorded {
 
     /// What to run, with the right hosts, most useful first, what changes something last.
     fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command>;
+
+    /// What to do in which order, where that matters as much as the commands.
+    fn steps(&self, _finding: &Finding) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Objects that people may apply, and vedette never does.
+    fn objects(&self, _finding: &Finding) -> Vec<Object> {
+        Vec::new()
+    }
+
+    /// Whether it says who does it. People hear of that at once, though nothing became worse.
+    fn names_culprit(&self) -> bool {
+        false
+    }
 
     /// Who has to renew what the finding is about, and how, as the rest of "renewed by"; only for things that end.
     fn renewed_by(&self, _finding: &Finding) -> Option<&'static str> {

@@ -26,6 +26,8 @@ impl Policy {
             ProbeKind::Reference | ProbeKind::Resolver => self.reference_interval,
             ProbeKind::OwnClock => self.own_clock_interval,
             ProbeKind::Files => self.files_interval,
+            ProbeKind::PriorityLevels => self.priority_levels_interval,
+            ProbeKind::RequestDump => self.usual_shares_interval,
             ProbeKind::Tripwire => Duration::ZERO,
         }
     }

@@ -42,6 +42,10 @@ pub enum Gap {
     NoListener(Vec<Subject>),
     /// The database quota of this etcd is neither reported nor configured.
     QuotaUnknown(Subject),
+    /// These do not tell our user who holds their seats: the right is missing.
+    LoadForbidden(Vec<Subject>),
+    /// These have no API Priority and Fairness.
+    NoFlowControl(Vec<Subject>),
 }
 
 /// Something of which there is only one, or a number that helps nothing.

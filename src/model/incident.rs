@@ -103,6 +103,9 @@ pub struct Said {
     pub level: Option<Level>,
     /// The latest expiry threshold mailed about it.
     pub band: Option<ExpiryThreshold>,
+    /// Whether a mail said who does it.
+    #[serde(default)]
+    pub names_culprit: bool,
 }
 
 /// What has been mailed about an incident.

@@ -70,6 +70,9 @@ pub struct Cluster {
     pub proxy: Option<Proxy>,
     /// etcd clusters by name.
     pub etcds: FlatMap<Name, Etcd>,
+    /// Whether its apiservers are asked who uses them.
+    #[serde(default)]
+    pub flow_control: bool,
     /// Files with certificates and tokens, by name of their source.
     #[serde(default, skip_serializing_if = "FlatMap::is_empty")]
     pub files: FlatMap<Name, FileWatch>,
@@ -81,6 +84,18 @@ pub struct Cluster {
     pub credential: Credential,
     /// Levels changed for this cluster.
     pub levels: BTreeMap<RuleId, Level>,
+}
+
+impl Cluster {
+    /// The instances of this cluster, which is named `name`; its API VIP stands in for them where none is configured.
+    #[must_use]
+    pub fn instances(&self, name: &Name) -> Vec<Subject> {
+        let instances: Vec<Subject> = self.apiserver_subjects(name).collect();
+        match (instances.is_empty(), &self.vip) {
+            (true, Some(_)) => vec![Subject::Vip(name.clone())],
+            _ => instances,
+        }
+    }
 }
 
 /// A proxy that is part of the path.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::certificate::Served;
 use super::certificate_files::FilesReading;
 use super::etcd::{EtcdAlarm, MemberAnswer, MemberHealth, MemberListing, MemberMetrics, MemberStatus, ReadAnswer};
+use super::flow_control::{NoDump, PriorityLevels, RequestLoad};
 use super::health::{Health, Version};
 use super::phase::{Cause, Phases, Unseen};
 use super::probe::{Greeting, Probe, ProbeId};
@@ -76,7 +77,9 @@ impl Observation {
                 | Reading::Reference
                 | Reading::Resolver(_)
                 | Reading::OwnClock(_)
-                | Reading::Files(_),
+                | Reading::Files(_)
+                | Reading::PriorityLevels(_)
+                | Reading::RequestDump(_),
             ) => false,
         }
     }
@@ -137,4 +140,8 @@ pub enum Reading {
     OwnClock(OwnClock),
     /// The certificates and tokens in files.
     Files(Arc<FilesReading>),
+    /// The priority levels of an apiserver, or what came instead.
+    PriorityLevels(Result<Arc<PriorityLevels>, NoDump>),
+    /// The requests under way at an apiserver, or what came instead.
+    RequestDump(Result<Arc<RequestLoad>, NoDump>),
 }

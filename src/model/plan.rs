@@ -27,6 +27,9 @@ pub struct PlannedProbe {
     pub probe: Probe,
     /// How often.
     pub interval: Duration,
+    /// How much later than others it is first sent: what goes from one instance to the next has turns.
+    #[serde(default)]
+    pub turn: Duration,
     /// What one run costs.
     pub cost: Cost,
 }
@@ -93,7 +96,14 @@ impl PlannedProbe {
 
 /// A plan under construction.
 #[derive(Default)]
-struct Table(BTreeMap<Probe, (Duration, Cost)>);
+struct Table(BTreeMap<Probe, Timing>);
+
+/// When a probe is sent, and what it costs.
+struct Timing {
+    interval: Duration,
+    turn: Duration,
+    cost: Cost,
+}
 
 impl Table {
     fn add(&mut self, probe: Probe, policy: &Policy) {
@@ -102,7 +112,7 @@ impl Table {
 
     fn add_round(&mut self, probe: Probe, etcd: Option<&Etcd>, policy: &Policy) {
         let (interval, cost) = (policy.interval(&probe.subject, probe.kind), Cost::at(etcd, &probe));
-        self.0.insert(probe, (interval, cost));
+        self.0.insert(probe, Timing { interval, turn: Duration::ZERO, cost });
     }
 
     fn cluster(&mut self, name: &Name, cluster: &Cluster, policy: &Policy) {
@@ -110,6 +120,9 @@ impl Table {
             self.add(Probe::anew(subject.clone(), ProbeKind::Readyz), policy);
             self.add(Probe::reused(subject.clone(), ProbeKind::Livez), policy);
             self.add(Probe::reused(subject, ProbeKind::Version), policy);
+        }
+        if cluster.flow_control {
+            self.flow_control(name, cluster, policy);
         }
         if cluster.vip.is_some() {
             let vip = Subject::Vip(name.clone());
@@ -124,6 +137,20 @@ impl Table {
         }
         if !cluster.files.is_empty() {
             self.add(Probe::anew(Subject::Cluster(name.clone()), ProbeKind::Files), policy);
+        }
+    }
+
+    /// The levels of every instance, and the requests at one instance after the other.
+    fn flow_control(&mut self, name: &Name, cluster: &Cluster, policy: &Policy) {
+        let instances = cluster.instances(name);
+        let turns = u32::try_from(instances.len()).unwrap_or(u32::MAX);
+        for (instance, place) in instances.into_iter().zip(0..) {
+            self.add(Probe::reused(instance.clone(), ProbeKind::PriorityLevels), policy);
+            // Over a connection of its own: a megabyte on the kept one would delay the ordinary probes there.
+            let probe = Probe::anew(instance, ProbeKind::RequestDump);
+            let every = policy.interval(&probe.subject, probe.kind);
+            let cost = Cost::at(None, &probe);
+            self.0.insert(probe, Timing { interval: every * turns, turn: every * place, cost });
         }
     }
 
@@ -168,7 +195,8 @@ impl Table {
     }
 
     fn plan(self, scopes: impl IntoIterator<Item = Scope>) -> Plan {
-        let lines = self.0.into_iter().map(|(probe, (interval, cost))| PlannedProbe { probe, interval, cost });
+        let line = |(probe, Timing { interval, turn, cost })| PlannedProbe { probe, interval, turn, cost };
+        let lines = self.0.into_iter().map(line);
         let probes: Vec<_> = lines.collect();
         let mut rates: BTreeMap<Scope, Rate> = scopes.into_iter().map(|scope| (scope, Rate::default())).collect();
         for line in &probes {

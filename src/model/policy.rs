@@ -37,6 +37,14 @@ pub struct Policy {
     pub vip_interval: Duration,
     /// `/livez` and `/version` over the kept connection.
     pub version_interval: Duration,
+    /// Priority levels of each apiserver over the kept connection: some 1 KB, and the lock of priority and fairness for
+    /// microseconds. Source: knowledge of the handler, which wants 10 s between dumps.
+    pub priority_levels_interval: Duration,
+    /// Requests under way at one apiserver of a cluster after the other, while nothing is wrong: everybody's usual share
+    /// comes from them, and sixty an hour tell a rise from a habit.
+    pub usual_shares_interval: Duration,
+    /// The same at each apiserver while an overload is suspected.
+    pub request_dump_interval: Duration,
     /// Maintenance.Status round.
     pub etcd_status_interval: Duration,
     /// Linearizable read.
@@ -229,6 +237,9 @@ impl Default for Policy {
             readyz_interval: seconds(3),
             vip_interval: seconds(1),
             version_interval: seconds(10),
+            priority_levels_interval: seconds(10),
+            usual_shares_interval: seconds(60),
+            request_dump_interval: seconds(30),
             etcd_status_interval: seconds(3),
             etcd_read_interval: seconds(10),
             etcd_alarms_interval: seconds(30),

@@ -43,6 +43,10 @@ pub enum ProbeKind {
     OwnClock,
     /// The files of a cluster, or of the vantage, that hold certificates and tokens.
     Files,
+    /// `dump_priority_levels` of API Priority and Fairness: how many requests each level executes and lets wait.
+    PriorityLevels,
+    /// `dump_requests` of the same, with the details of each request: who holds the seats, and who waits for them.
+    RequestDump,
 }
 
 /// Whether a probe connects anew or uses the kept one.
@@ -126,6 +130,8 @@ impl ProbeKind {
             Self::Resolver => "resolver",
             Self::OwnClock => "own_clock",
             Self::Files => "files",
+            Self::PriorityLevels => "priority_levels",
+            Self::RequestDump => "request_dump",
         }
     }
 
@@ -148,8 +154,17 @@ impl ProbeKind {
             | Self::Reference
             | Self::Resolver
             | Self::OwnClock
-            | Self::Files => false,
+            | Self::Files
+            | Self::PriorityLevels
+            | Self::RequestDump => false,
         }
+    }
+
+    /// Whether it dumps the state of API Priority and Fairness. Such a probe shows who uses a server, and never whether
+    /// the server lives: it is the first that a busy server leaves unanswered.
+    #[must_use]
+    pub const fn is_dump(self) -> bool {
+        matches!(self, Self::PriorityLevels | Self::RequestDump)
     }
 }
 

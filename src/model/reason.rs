@@ -12,6 +12,8 @@ pub enum MessageReason {
     Escalated,
     /// A root cause was found.
     CauseFound,
+    /// Who does it is known now, and was not in the mails before.
+    CulpritFound,
     /// Still open after the repeat interval.
     Repeated,
     /// The cause ended but other findings of it are ongoing.
@@ -32,6 +34,7 @@ impl MessageReason {
             Self::First => "first",
             Self::Escalated => "escalated",
             Self::CauseFound => "cause_found",
+            Self::CulpritFound => "culprit_found",
             Self::Repeated => "repeated",
             Self::Remains => "remains",
             Self::Resolved => "resolved",

@@ -12,6 +12,7 @@ use super::cost::Rate;
 use super::delivery::{Backlog, FailureClass};
 use super::etcd::MemberFacts;
 use super::flat_map::FlatMap;
+use super::flow_control::LoadFacts;
 use super::incident::{Alarm, Incident};
 use super::inventory::Inventory;
 use super::observation::Observation;
@@ -86,6 +87,9 @@ pub struct ClusterSnapshot {
     /// Latency and outcome counts of each endpoint; members of rounds are named themselves. Shared with the snapshot
     /// before where nothing was added.
     pub tallies: FlatMap<Subject, Arc<Tally>>,
+    /// Who uses its apiservers.
+    #[serde(default)]
+    pub load: LoadFacts,
     /// What the schedule spends on this cluster, confirmations not counted.
     pub planned: Rate,
 }
@@ -113,6 +117,9 @@ pub struct Counters {
     pub probes: u64,
     /// Ticks skipped: the scheduler was late, or the probe before still waited to be sent.
     pub skipped: u64,
+    /// Planned probes left out because a server is overloaded, or asked to be left alone.
+    #[serde(default)]
+    pub left_out: u64,
     /// Probes asked for by bursts.
     pub burst_probes: u64,
     /// Probes that had to wait for the budget of their cluster, or for room among those under way.

@@ -48,6 +48,8 @@ impl Assessment {
                 | Reading::EtcdAlarms(_)
                 | Reading::EtcdMembers(_)
                 | Reading::Files(_)
+                | Reading::PriorityLevels(_)
+                | Reading::RequestDump(_)
                 | Reading::EtcdHealth(_)
                 | Reading::EtcdMetrics(_),
             ) => Self::Good,

@@ -3,7 +3,8 @@
 //! A controller that always lists has a large share on every quiet day, so a share alone blames nobody once an hour of
 //! quiet dumps is known. Before that the largest shares are named, with the remark that what is usual is not known yet.
 
-use super::seat_shares::{Share, UsualShares};
+use super::seat_shares::UsualShares;
+use crate::model::flow_control::{Share, Suspect, Suspicion};
 use crate::model::time::Mono;
 
 /// A sender below this part of all seats held and wanted overloads nobody alone: three such would have to act together,
@@ -19,26 +20,6 @@ const BUSY: u64 = 10;
 /// Culprits that are named at most: more than three large shares that are unusual do not fit into one.
 const NAMED: usize = 3;
 
-/// A sender with its usual share.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Suspect {
-    /// Who, with what it holds.
-    pub share: Share,
-    /// Its largest share in an hour when nothing was wrong; `None` while that is not known.
-    pub usual: Option<f64>,
-}
-
-/// What dumps say of the cause of an overload.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Suspicion {
-    /// These ask for far more than usual, the largest first.
-    Culprits(Vec<Suspect>),
-    /// Many ask, none of them for unusually much; the largest of them.
-    Everybody(Vec<Suspect>),
-    /// Nobody holds seats or waits for them: what loads the server has no user in the dumps, such as open watches.
-    NotVisible,
-}
-
 /// Reads `shares`, the largest first, against what is usual.
 #[must_use]
 pub fn suspicion(shares: &[Share], usual: &UsualShares, now: Mono) -> Suspicion {
@@ -48,18 +29,16 @@ pub fn suspicion(shares: &[Share], usual: &UsualShares, now: Mono) -> Suspicion 
     }
     let suspects = shares.iter().map(|share| Suspect { usual: usual.usual(&share.sender, now), share: share.clone() });
     let suspects: Vec<Suspect> = suspects.collect();
-    let culprits: Vec<Suspect> = suspects.iter().filter(|suspect| suspect.is_culprit()).take(NAMED).cloned().collect();
+    let culprits: Vec<Suspect> = suspects.iter().filter(|suspect| is_culprit(suspect)).take(NAMED).cloned().collect();
     if culprits.is_empty() {
         return Suspicion::Everybody(suspects.into_iter().take(NAMED).collect());
     }
     Suspicion::Culprits(culprits)
 }
 
-impl Suspect {
-    fn is_culprit(&self) -> bool {
-        let share = self.share.share;
-        share >= LARGE && self.usual.is_none_or(|usual| share >= 2.0 * usual && share >= usual + MORE)
-    }
+fn is_culprit(suspect: &Suspect) -> bool {
+    let share = suspect.share.share;
+    share >= LARGE && suspect.usual.is_none_or(|usual| share >= 2.0 * usual && share >= usual + MORE)
 }
 
 #[cfg(test)]

@@ -120,7 +120,9 @@ fn reading_text(reading: &Reading) -> String {
         | Reading::EtcdMetrics(_)
         | Reading::Chain
         | Reading::OwnClock(_)
-        | Reading::Files(_) => "responds".to_owned(),
+        | Reading::Files(_)
+        | Reading::PriorityLevels(_)
+        | Reading::RequestDump(_) => "responds".to_owned(),
     }
 }
 

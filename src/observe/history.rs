@@ -53,6 +53,10 @@ fn add(
     if outcome.is_ok() {
         tally.answered(asked, phases.total());
     }
+    // What a dump costs is known by its outcome; users do not wait for it.
+    if kind.is_dump() {
+        return;
+    }
     for (phase, spent) in phases.reached() {
         tally.reached(asked, phase, spent);
     }
@@ -66,6 +70,7 @@ fn word(reading: &Reading) -> &'static str {
         Reading::Health(Health { status: 200, .. }) => OK,
         Reading::Health(_) => NOT_READY,
         Reading::Version(version) if version.status != 200 => BAD_STATUS,
+        Reading::PriorityLevels(Err(_)) | Reading::RequestDump(Err(_)) => BAD_STATUS,
         Reading::Version(_)
         | Reading::EtcdStatus(_)
         | Reading::EtcdRead(_)
@@ -78,6 +83,8 @@ fn word(reading: &Reading) -> &'static str {
         | Reading::Reference
         | Reading::Resolver(_)
         | Reading::OwnClock(_)
-        | Reading::Files(_) => OK,
+        | Reading::Files(_)
+        | Reading::PriorityLevels(Ok(_))
+        | Reading::RequestDump(Ok(_)) => OK,
     }
 }

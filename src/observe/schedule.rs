@@ -36,7 +36,8 @@ impl Schedule {
     #[must_use]
     pub fn new(plan: Plan, vantage: &str, start: Mono) -> Self {
         let within = first_within(plan.probes().len());
-        let first = |line: &PlannedProbe| start.plus(phase(vantage, &line.probe, line.interval.min(within)));
+        let first =
+            |line: &PlannedProbe| start.plus(phase(vantage, &line.probe, line.interval.min(within))).plus(line.turn);
         let due = plan.probes().iter().enumerate().map(|(place, line)| (first(line), place)).collect();
         Self { plan, due }
     }
@@ -53,12 +54,12 @@ impl Schedule {
             .collect();
         let lines = self.plan.probes();
         let within = first_within(lines.iter().filter(|line| !known.contains_key(&line.probe)).count());
-        for (place, PlannedProbe { probe, interval, .. }) in lines.iter().enumerate() {
+        for (place, PlannedProbe { probe, interval, turn, .. }) in lines.iter().enumerate() {
             let soon = |within: Duration| now.plus(phase(vantage, probe, within.min(*interval)));
             let next = match known.get(probe) {
                 Some((due, same)) if same == interval => *due,
                 Some((due, _)) => (*due).min(soon(*interval)),
-                None => soon(within),
+                None => soon(within).plus(*turn),
             };
             self.due.insert((next, place));
         }

@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::model::flow_control::{RequestKey, RequestLoad, SeatUse};
+use serde::{Deserialize, Serialize};
+
+use crate::model::flow_control::{RequestKey, RequestLoad, SeatUse, Sender, Share};
 use crate::model::time::Mono;
 
 /// The level whose requests take no seats from others.
@@ -21,32 +23,6 @@ const KNOWN_AFTER: Duration = Duration::from_secs(3480);
 
 /// Senders whose shares are remembered; a storm has few of them, a quiet hour some dozens.
 const REMEMBERED: usize = 256;
-
-/// Who sends what, summed over namespaces, levels and instances.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Sender {
-    /// User name as the apiserver authenticated it.
-    pub user: String,
-    /// Verb, in small letters.
-    pub verb: String,
-    /// The resource, or the path of what is none.
-    pub what: String,
-}
-
-/// What one sender asks for.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Share {
-    /// Who.
-    pub sender: Sender,
-    /// Seats and requests.
-    pub uses: SeatUse,
-    /// Part of all seats held and wanted, 0 to 1.
-    pub share: f64,
-    /// Its FlowSchema and priority level, those of most of its seats.
-    pub flow_schema: (String, String),
-    /// The namespace of most of its seats; empty for all of them.
-    pub namespace: String,
-}
 
 /// The shares of all senders in the dumps of one moment, the largest first.
 #[must_use]
@@ -80,7 +56,7 @@ pub fn shares<'a>(loads: impl IntoIterator<Item = &'a RequestLoad>) -> Vec<Share
 }
 
 /// What is usual for whom. Holds an hour.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct UsualShares {
     /// When dumps were read.
     read: VecDeque<Mono>,
@@ -101,11 +77,39 @@ impl UsualShares {
         }
     }
 
+    /// Takes back what was noted from `since` on: an overload grows before anybody notices it, and what made it must not
+    /// become usual.
+    pub fn retract(&mut self, since: Mono) {
+        while self.read.back().is_some_and(|at| *at >= since) {
+            self.read.pop_back();
+        }
+        self.seen.retain(|_, shares| {
+            while shares.back().is_some_and(|(at, _)| *at >= since) {
+                shares.pop_back();
+            }
+            !shares.is_empty()
+        });
+    }
+
+    /// When shares were last noted.
+    #[must_use]
+    pub fn latest(&self) -> Option<Mono> {
+        self.read.back().copied()
+    }
+
+    /// Whether an hour of them is known.
+    #[must_use]
+    pub fn are_known(&self, now: Mono) -> bool {
+        self.read.front().is_some_and(|first| now.since(*first) >= KNOWN_AFTER)
+    }
+
     /// The largest share that `sender` had in the last hour; `None` until an hour was seen. A sender that was not seen in
     /// it has none.
     #[must_use]
     pub fn usual(&self, sender: &Sender, now: Mono) -> Option<f64> {
-        self.read.front().filter(|first| now.since(**first) >= KNOWN_AFTER)?;
+        if !self.are_known(now) {
+            return None;
+        }
         let shares = self.seen.get(sender).into_iter().flatten().map(|(_, share)| *share);
         Some(shares.fold(0.0, f64::max))
     }

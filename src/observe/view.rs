@@ -28,6 +28,7 @@ use super::clock_error::ClockError;
 use super::connection_losses::ConnectionLosses;
 use super::database_growth::DatabaseGrowth;
 use super::elections::Elections;
+use super::flow_control::FlowControl;
 use super::inventory_change::{Fate, InventoryChange};
 use super::own_network::OwnNetwork;
 use super::probe_runs::{Confirmation, ProbeRuns};
@@ -134,6 +135,9 @@ pub struct View {
     chosen: BTreeMap<Subject, Chosen>,
     /// Members that used TLS in their latest probe where none is configured, or none where it is.
     tls_mismatch: BTreeMap<Subject, Unseen>,
+    /// By cluster: who uses its apiservers.
+    #[serde(default)]
+    flow_controls: BTreeMap<Name, FlowControl>,
     dates: ClockError,
     hellos: BTreeMap<Subject, ClientHellos>,
     /// By API VIP.
@@ -170,6 +174,7 @@ impl View {
             lists_asked: BTreeMap::new(),
             chosen: BTreeMap::new(),
             tls_mismatch: BTreeMap::new(),
+            flow_controls: BTreeMap::new(),
             dates: ClockError::default(),
             hellos: BTreeMap::new(),
             losses: BTreeMap::new(),
@@ -205,6 +210,10 @@ impl View {
         self.sizes.retain(|subject, _| stays(subject));
         self.elections.retain(|subject, _| self.inventory.watches(subject));
         self.dates.retain(stays);
+        self.flow_controls.retain(|name, flow_control| {
+            flow_control.retain(stays);
+            self.inventory.clusters.contains_key(name)
+        });
         self.references.replace(&self.inventory, |place| place.is_cluster() || stays(place));
         let has_files = |scope: Option<&Name>| self.inventory.files(scope).is_some_and(|files| !files.is_empty());
         self.shelves.retain(|scope, _| has_files(scope.as_ref()));
@@ -429,6 +438,26 @@ impl View {
     #[must_use]
     pub fn member_list(&self, member: &Subject) -> Option<&(Now, Vec<MemberListing>)> {
         self.member_lists.get(member)
+    }
+
+    /// Who uses the apiservers of a cluster; `None` before the first sign.
+    #[must_use]
+    pub fn flow_control(&self, cluster: &Name) -> Option<&FlowControl> {
+        self.flow_controls.get(cluster)
+    }
+
+    /// Whether a planned probe that is due at `now` is left out: see [`FlowControl::leaves_out`].
+    #[must_use]
+    pub fn leaves_out(&self, probe: &Probe, now: Mono) -> bool {
+        let flow_control = probe.subject.cluster().and_then(|cluster| self.flow_controls.get(cluster));
+        flow_control.is_some_and(|known| known.leaves_out(&probe.subject, probe.kind, now))
+    }
+
+    /// Whether an overload of the cluster of `subject` is suspected.
+    #[must_use]
+    pub fn is_overload_suspected(&self, subject: &Subject, now: Mono) -> bool {
+        let flow_control = subject.cluster().and_then(|cluster| self.flow_controls.get(cluster));
+        flow_control.is_some_and(|known| known.is_suspected(now))
     }
 
     /// How a member used TLS in its latest probe where none is configured, or none where it is.

@@ -67,6 +67,8 @@ pub enum Block {
     Items(Vec<String>),
     /// Commands to copy, one each.
     Commands(Vec<Command>),
+    /// Lines of a text to copy as it is.
+    Verbatim(Vec<String>),
     /// What the probes saw.
     Probes(Vec<ProbeRow>),
 }

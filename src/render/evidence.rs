@@ -92,6 +92,8 @@ pub(super) const fn kind(kind: ProbeKind) -> &'static str {
         ProbeKind::Resolver => "DNS",
         ProbeKind::OwnClock => "clock",
         ProbeKind::Files => "files",
+        ProbeKind::PriorityLevels => "priority levels",
+        ProbeKind::RequestDump => "requests",
     }
 }
 

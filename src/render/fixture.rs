@@ -16,6 +16,7 @@ use crate::model::delivery::{Backlog, FailureClass};
 use crate::model::etcd::{
     EtcdAlarm, EtcdAlarmKind, MemberAnswer, MemberFacts, MemberStatus, Quota, QuotaSource, Slowest,
 };
+use crate::model::flow_control::{LoadFacts, PriorityLevel, PriorityLevels, SeatUse, Sender, Share, Suspect};
 use crate::model::health::Health;
 use crate::model::incident::{Alarm, Incident, IncidentId, Part, Stage, Told};
 use crate::model::inventory::{Cluster, Endpoint, Etcd, Inventory, Reference};
@@ -325,6 +326,7 @@ fn cluster_snapshot() -> ClusterSnapshot {
         stored: Some((now().wall.minus(millis(9000)), Arc::new(stored()))),
         members: [(subject("prod/etcd/main/etcd-2"), facts())].into(),
         tallies: [(subject("prod/apiserver/api-1"), Arc::new(tally()))].into(),
+        load: LoadFacts::default(),
         planned: Rate { requests: 2.5, connections: 1.5, bytes: 65_536.0 },
     }
 }
@@ -393,4 +395,40 @@ pub(crate) fn snapshot() -> Snapshot {
         store_works: Some(true),
         is_first_round_done: true,
     }
+}
+
+/// The same where the apiservers are asked who uses them, and one client uses most.
+pub(crate) fn busy() -> Snapshot {
+    let mut snapshot = snapshot();
+    let prod = name("prod");
+    let mut inventory = Inventory::clone(&snapshot.inventory);
+    inventory.clusters.get_mut(&prod).unwrap().flow_control = true;
+    snapshot.inventory = Arc::new(inventory);
+    let level = |executing, waiting| PriorityLevel { executing, waiting, ..PriorityLevel::default() };
+    let levels = [("exempt", level(2, 0)), ("of-our-own", level(1, 3)), ("workload-low", level(98, 402))];
+    let levels = levels.map(|(name, level)| (name.to_owned(), level)).into();
+    let dump = PriorityLevels { levels, ..PriorityLevels::default() };
+    let api = subject("prod/apiserver/api-1");
+    let seen = observation(api, ProbeKind::PriorityLevels, Ok(Reading::PriorityLevels(Ok(Arc::new(dump)))));
+    let mut cluster_snapshot = ClusterSnapshot::clone(&snapshot.clusters[&prod]);
+    let at = seen.scheduled;
+    cluster_snapshot.observations.insert(seen.probe.clone(), Arc::new(seen));
+    let share = |user: &str, share, waiting| Share {
+        sender: Sender { user: user.into(), verb: "list".into(), what: "configmaps".into() },
+        uses: SeatUse { executing: 3, waiting, ..SeatUse::default() },
+        share,
+        flow_schema: ("service-accounts".into(), "workload-low".into()),
+        namespace: String::new(),
+    };
+    cluster_snapshot.load = LoadFacts {
+        suspected_since: Some(at),
+        at: Some(at),
+        senders: vec![
+            Suspect { share: share("system:serviceaccount:telemetry:agent", 0.93, 380), usual: Some(0.02) },
+            Suspect { share: share("", 0.07, 22), usual: Some(0.05) },
+        ],
+        is_usual_known: true,
+    };
+    snapshot.clusters.insert(prod, Arc::new(cluster_snapshot));
+    snapshot
 }

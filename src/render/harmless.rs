@@ -29,6 +29,14 @@ pub fn line(text: &str, most: usize) -> String {
     out
 }
 
+/// A line of a text that is copied as it is: blanks stay, and what could change how it looks is shown as `?`. Nothing is
+/// cut, because a part of it would be another text.
+#[must_use]
+pub fn verbatim(text: &str) -> String {
+    let shown = |c: char| if c.is_control() || is_invisible(c) { '?' } else { c };
+    text.chars().map(shown).collect()
+}
+
 /// Characters that change how their neighbours are shown or are not seen at all: bidirectional controls, zero-width
 /// characters, soft hyphens, the byte order mark, tags. Source: Unicode TR36, section 2.
 const fn is_invisible(c: char) -> bool {

@@ -138,6 +138,13 @@ fn block(out: &mut String, block: &Block) {
                 ));
             }
         }
+        Block::Verbatim(lines) => {
+            let lines: Vec<String> = lines.iter().map(|line| safe(line)).collect();
+            out.push_str(&format!(
+                "<div class=\"code\" style=\"margin:0 0 6px;padding:7px 9px;background:#f4f6f7;border:1px solid #dfe3e6;color:#14181c;{MONO}font-size:12.5px;line-height:1.45;white-space:pre-wrap;overflow-wrap:anywhere\">{}</div>\n",
+                lines.join("\n")
+            ));
+        }
         Block::Probes(rows) => table(out, rows),
     }
 }

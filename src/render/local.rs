@@ -56,7 +56,7 @@ pub(super) fn document(mut document: Document, zone: Option<&Zone>) -> Document 
             Block::Items(items) => items.iter_mut().for_each(local),
             Block::Facts(facts) => facts.iter_mut().for_each(|(_, value)| local(value)),
             Block::Probes(probes) => probes.iter_mut().for_each(|observation| local(&mut observation.saw)),
-            Block::Links(_) | Block::Commands(_) => {}
+            Block::Links(_) | Block::Commands(_) | Block::Verbatim(_) => {}
         }
     }
     document

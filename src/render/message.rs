@@ -7,6 +7,7 @@
 use crate::judge::commands::Commands;
 use crate::judge::phrases;
 use crate::judge::words;
+use crate::model::command::Object;
 use crate::model::delivery::Attempt;
 use crate::model::incident::Part;
 use crate::model::message::{Caveat, Message};
@@ -18,7 +19,7 @@ use crate::model::verdict::Finding;
 
 use super::document::{Block, Command, Document, Section, Tone};
 use super::evidence;
-use super::harmless::{LONGEST, line};
+use super::harmless::{LONGEST, line, verbatim};
 use super::local;
 use super::recovered;
 use super::silence_note;
@@ -135,6 +136,7 @@ fn lead(message: &Message) -> Option<String> {
         MessageReason::CauseFound => {
             format!("Root cause found: {}.", words::of(incident.root().rule).title)
         }
+        MessageReason::CulpritFound => "Who does it is known now.".into(),
         MessageReason::Repeated => {
             format!("Still ongoing after {}.", phrases::lasting(message.composed.since(incident.opened)))
         }
@@ -164,6 +166,7 @@ fn preheader(message: &Message, root: &Finding) -> String {
         MessageReason::First
         | MessageReason::Escalated
         | MessageReason::CauseFound
+        | MessageReason::CulpritFound
         | MessageReason::Repeated
         | MessageReason::Remains => {
             let what = headline.what(&message.addresses);
@@ -225,7 +228,19 @@ fn next(message: &Message, root: &Finding, is_silent: bool) -> Vec<Section> {
     if !change.is_empty() {
         sections.push(Section::of("To fix", Block::Commands(change)));
     }
+    let steps = root.evidence.steps(root);
+    if !steps.is_empty() {
+        let steps = steps.iter().zip(1..).map(|(step, number)| line(&format!("{number}. {step}"), LONGEST));
+        sections.push(Section::of("In this order", Block::Items(steps.collect())));
+    }
+    sections.extend(root.evidence.objects(root).iter().map(object));
     sections
+}
+
+/// An object to apply, its lines as they are: indented, it would be another one.
+fn object(object: &Object) -> Section {
+    let file = text(&format!("{}, as {}.yaml:", object.what, object.name));
+    Section { title: "Object", blocks: vec![file, Block::Verbatim(object.yaml.lines().map(verbatim).collect())] }
 }
 
 /// Findings that began at the same time and are not consequences of it.
@@ -345,7 +360,7 @@ fn badge(message: &Message) -> String {
         MessageReason::Drill => "DRILL: a test, nothing is wrong".into(),
         MessageReason::Repeated => format!("STILL {}", level_word(message.level)),
         MessageReason::Remains => format!("STILL {}", level_word(message.level)),
-        MessageReason::First | MessageReason::Escalated | MessageReason::CauseFound => {
+        MessageReason::First | MessageReason::Escalated | MessageReason::CauseFound | MessageReason::CulpritFound => {
             let headline = latest(&message.incident, &message.incident.headline);
             let expired = headline.band() == Some(crate::model::verdict::ExpiryThreshold::Expired);
             let ended = if expired { ", EXPIRED" } else { "" };

@@ -19,6 +19,7 @@ pub(super) fn sentence(message: &Message) -> Option<String> {
             MessageReason::First
             | MessageReason::Escalated
             | MessageReason::CauseFound
+            | MessageReason::CulpritFound
             | MessageReason::Repeated
             | MessageReason::Remains
             | MessageReason::Drill => "the whole cluster is down",

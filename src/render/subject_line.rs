@@ -53,6 +53,7 @@ fn brackets(message: &Message) -> Vec<String> {
         MessageReason::First
         | MessageReason::Escalated
         | MessageReason::CauseFound
+        | MessageReason::CulpritFound
         | MessageReason::Repeated
         | MessageReason::Resolved
         | MessageReason::Drill => "",
@@ -69,6 +70,7 @@ fn beside(message: &Message) -> Vec<String> {
         MessageReason::First
         | MessageReason::Escalated
         | MessageReason::CauseFound
+        | MessageReason::CulpritFound
         | MessageReason::Repeated
         | MessageReason::Remains => true,
         MessageReason::Resolved | MessageReason::HappenedWhileMute | MessageReason::Drill => false,
@@ -107,7 +109,7 @@ fn status(message: &Message) -> String {
     let incident = &message.incident;
     let age = |until: UnixTime| compact(until.since(incident.opened));
     match message.reason {
-        MessageReason::First | MessageReason::Escalated | MessageReason::CauseFound => {
+        MessageReason::First | MessageReason::Escalated | MessageReason::CauseFound | MessageReason::CulpritFound => {
             match ending(incident, message.composed) {
                 Some(ending) => format!("{level}: {ending}"),
                 None => level.to_owned(),

@@ -15,6 +15,7 @@ use crate::judge::expiry::ServedExpiry;
 use crate::judge::nospace::NoSpaceAlarm;
 use crate::judge::not_an_apiserver::Impostor;
 use crate::judge::not_ready::OtherChecks;
+use crate::judge::overload::{Overloaded, Who};
 use crate::judge::quorum::Quorum;
 use crate::judge::stored::Unreadable;
 use crate::judge::untrusted::UntrustedChains;
@@ -38,10 +39,11 @@ use super::message::document;
 use super::text::text;
 use super::{harmless, incident_report, silence, subject_line};
 
-const REASONS: [MessageReason; 8] = [
+const REASONS: [MessageReason; 9] = [
     MessageReason::First,
     MessageReason::Escalated,
     MessageReason::CauseFound,
+    MessageReason::CulpritFound,
     MessageReason::Repeated,
     MessageReason::Remains,
     MessageReason::Resolved,
@@ -194,6 +196,23 @@ fn what_does_not_follow_is_told_as_there_at_the_same_time_in_subject_and_mail() 
 
     delivery.message.reason = MessageReason::Resolved;
     assert!(!subject_line::subject(&delivery.message).contains("also"), "over is over");
+}
+
+#[test]
+fn who_overloads_the_api_is_told_as_far_as_it_is_seen() {
+    let told = |reason, who: Option<Who>| {
+        let mut delivery = attempt(RuleId::F18, reason);
+        let incident = &mut delivery.message.incident;
+        if let Some(who) = who {
+            change(&mut incident.headline, |overloaded: &mut Overloaded| overloaded.who = who);
+            incident.parts[0].finding = incident.headline.clone();
+        }
+        text(&document(&delivery))
+    };
+
+    check("overload_unanswered", &told(MessageReason::First, Some(Who::Unanswered)));
+    check("overload_not_visible", &told(MessageReason::First, Some(Who::NotVisible)));
+    check("overload_culprit_found", &told(MessageReason::CulpritFound, None));
 }
 
 #[test]

@@ -40,6 +40,10 @@ fn section(out: &mut String, section: &Section) {
                 out.push_str(&fold(command));
                 out.push('\n');
             }),
+            Block::Verbatim(lines) => lines.iter().for_each(|line| {
+                out.push_str(line);
+                out.push('\n');
+            }),
             Block::Probes(rows) => table(out, rows),
         }
     }

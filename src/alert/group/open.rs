@@ -73,7 +73,8 @@ impl Open {
             let incident = Arc::make_mut(&mut open.incident);
             for part in &mut incident.parts {
                 let level = told.level.map(|level| level.min(part.finding.level));
-                part.said = Said { level, band: told.band.min(part.finding.band()) };
+                let band = told.band.min(part.finding.band());
+                part.said = Said { level, band, names_culprit: part.finding.evidence.names_culprit() };
             }
             let follows: Vec<bool> = open.incident.parts.iter().map(|part| open.follows(&part.finding)).collect();
             for (part, follows) in Arc::make_mut(&mut open.incident).parts.iter_mut().zip(follows) {
@@ -182,7 +183,7 @@ impl Open {
             return;
         }
         let is_loudest = Some(finding.level) > self.incident.told.level;
-        let at = if is_loudest { now } else { now.plus(policy.part_wait) };
+        let at = if is_loudest || self.names_culprit_first(&key) { now } else { now.plus(policy.part_wait) };
         self.timers.hasten(Timer::News, at);
         self.worse.insert(key);
     }
@@ -253,7 +254,10 @@ impl Open {
     /// What became worse has waited for more of it.
     fn news(&mut self) -> Option<MessageReason> {
         let worse = std::mem::take(&mut self.worse);
-        worse.iter().any(|key| self.is_worse(key)).then_some(MessageReason::Escalated)
+        if worse.iter().any(|key| self.is_graver(key)) {
+            return Some(MessageReason::Escalated);
+        }
+        worse.iter().any(|key| self.names_culprit_first(key)).then_some(MessageReason::CulpritFound)
     }
 
     /// Its mail is as old as its repetition wants.
@@ -294,9 +298,22 @@ impl Open {
         }
     }
 
+    /// Whether a part says what the mails about it did not: it is graver, or names who does it.
+    pub(super) fn is_worse(&self, key: &FindingKey) -> bool {
+        self.is_graver(key) || self.names_culprit_first(key)
+    }
+
+    /// Whether a part that was mailed says who does it, and no mail did.
+    fn names_culprit_first(&self, key: &FindingKey) -> bool {
+        let part = self.part(key).filter(|part| is_told(part.finding.level));
+        part.is_some_and(|part| {
+            part.said.level.is_some() && part.finding.evidence.names_culprit() && !part.said.names_culprit
+        })
+    }
+
     /// Whether a part is ongoing, is of a severity that is mailed, and is worse than what was mailed about it. A part
     /// that an ongoing cause explains must exceed every severity mailed, because the mail about its cause covers it.
-    pub(super) fn is_worse(&self, key: &FindingKey) -> bool {
+    fn is_graver(&self, key: &FindingKey) -> bool {
         let Some(part) = self.part(key).filter(|part| is_told(part.finding.level)) else { return false };
         if part.finding.band() > part.said.band {
             return true;

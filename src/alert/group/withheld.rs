@@ -55,7 +55,7 @@ impl Incidents {
                 }
                 MessageReason::CauseFound if open.incident.cause.as_ref().is_some_and(stands) => Some(open.say(reason)),
                 // What became worse and better again is not worth a mail afterwards.
-                MessageReason::CauseFound | MessageReason::Escalated => {
+                MessageReason::CauseFound | MessageReason::CulpritFound | MessageReason::Escalated => {
                     let is_worse = open.incident.ongoing().any(|finding| open.is_worse(&finding.key()));
                     is_worse.then(|| open.say(MessageReason::Escalated))
                 }
@@ -96,8 +96,9 @@ const fn rank(reason: MessageReason) -> u8 {
         MessageReason::Drill | MessageReason::Resolved | MessageReason::HappenedWhileMute => 0,
         MessageReason::Repeated => 1,
         MessageReason::Remains => 2,
-        MessageReason::Escalated => 3,
-        MessageReason::CauseFound => 4,
-        MessageReason::First => 5,
+        MessageReason::CulpritFound => 3,
+        MessageReason::Escalated => 4,
+        MessageReason::CauseFound => 5,
+        MessageReason::First => 6,
     }
 }

@@ -45,7 +45,10 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 impl TrackedAlarm {
     pub(super) fn stand(&mut self, finding: Finding, passed: Duration, now: Now) -> Step {
         self.stood = now;
-        let worsened = finding.level > self.alarm.finding.level || finding.band() > self.alarm.finding.band();
+        let before = &self.alarm.finding;
+        let worsened = finding.level > before.level
+            || finding.band() > before.band()
+            || finding.evidence.names_culprit() && !before.evidence.names_culprit();
         let since = self.alarm.finding.since.min(finding.since);
         let finding = Finding { since, ..finding };
         if self.alarm.finding != finding {

@@ -168,7 +168,10 @@ impl Entry {
         };
         let news = match self.message().reason {
             MessageReason::First | MessageReason::Drill => 0,
-            MessageReason::Escalated | MessageReason::CauseFound | MessageReason::Remains => 1,
+            MessageReason::Escalated
+            | MessageReason::CauseFound
+            | MessageReason::CulpritFound
+            | MessageReason::Remains => 1,
             MessageReason::Resolved | MessageReason::HappenedWhileMute => 2,
             MessageReason::Repeated => 3,
         };

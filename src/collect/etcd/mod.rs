@@ -103,7 +103,9 @@ impl Etcd {
             | ProbeKind::Reference
             | ProbeKind::Resolver
             | ProbeKind::OwnClock
-            | ProbeKind::Files => return None,
+            | ProbeKind::Files
+            | ProbeKind::PriorityLevels
+            | ProbeKind::RequestDump => return None,
         })
     }
 

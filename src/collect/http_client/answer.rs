@@ -39,6 +39,13 @@ impl Sink for Vec<u8> {
     }
 }
 
+/// What takes the body stays with the caller, who so has what was read of a body that was cut.
+impl<S: Sink> Sink for &mut S {
+    fn take(&mut self, piece: &[u8]) -> Result<(), Cause> {
+        (**self).take(piece)
+    }
+}
+
 /// An answer, whatever its status.
 #[derive(Debug)]
 pub(crate) struct Answer<B> {
@@ -105,6 +112,12 @@ pub(super) async fn read<B: Sink>(
 }
 
 impl<B> Answer<B> {
+    /// The same without what has taken the body.
+    pub(crate) fn head(self) -> Answer<()> {
+        let Self { status, date, retry_after_secs, closes, body: _ } = self;
+        Answer { status, date, retry_after_secs, closes, body: () }
+    }
+
     fn of(head: &Parts, body: B) -> Self {
         Self {
             status: head.status,

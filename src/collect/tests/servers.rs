@@ -251,6 +251,7 @@ impl Fixture {
             vip_fails_over: false,
             apiservers: Vec::new(),
             etcds: Vec::new(),
+            flow_control: false,
             files: Vec::new(),
             hosts: Default::default(),
             levels: [].into(),

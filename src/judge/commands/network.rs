@@ -84,6 +84,46 @@ impl Commands<'_> {
         Command::read(Id::PriorityLevels, format!("{kubectl} --server=https://{address} get --raw {path}"))
     }
 
+    /// Who holds the seats of an apiserver, and who waits for them.
+    pub(in crate::judge) fn requests(&self, subject: &Subject) -> Command {
+        let (kubectl, address) = (self.kubectl(subject), self.address(subject));
+        let path = "/debug/api_priority_and_fairness/dump_requests?includeRequestDetails=1";
+        Command::read(
+            Id::Requests,
+            format!("{kubectl} --server=https://{address} get --raw '{path}' | cut -c-400 | head -40"),
+        )
+    }
+
+    /// Which resources clients watch, by the number of open watches.
+    pub(in crate::judge) fn open_watches(&self, subject: &Subject) -> Command {
+        let (kubectl, address) = (self.kubectl(subject), self.address(subject));
+        let line = format!(
+            "{kubectl} --server=https://{address} get --raw /metrics | grep '^apiserver_longrunning_requests' | sort -k2 -gr | head"
+        );
+        Command::read(Id::OpenWatches, line).note("which resources are watched most; a large page")
+    }
+
+    /// Throttles one client by the object of that name.
+    pub(in crate::judge) fn apply_throttle(&self, subject: &Subject, name: &str) -> Command {
+        let (kubectl, address) = (self.kubectl(subject), self.address(subject));
+        let line = format!("{kubectl} --server=https://{address} apply -f {name}.yaml");
+        Command::change(Id::ApplyThrottle, line).note("the object below; throttles that client alone")
+    }
+
+    /// Undoes that.
+    pub(in crate::judge) fn undo_throttle(&self, subject: &Subject, name: &str) -> Command {
+        let (kubectl, address) = (self.kubectl(subject), self.address(subject));
+        let line = format!("{kubectl} --server=https://{address} delete -f {name}.yaml");
+        Command::change(Id::UndoThrottle, line).note("undoes it, once the client is fixed")
+    }
+
+    /// Gives vedette its rights, and seats of its own.
+    pub(in crate::judge) fn apply_rights(&self, subject: &Subject) -> Command {
+        let (kubectl, address) = (self.kubectl(subject), self.address(subject));
+        let line = format!("{kubectl} --server=https://{address} apply -f vedette.yaml");
+        Command::change(Id::ApplyRights, line).note("config/rbac/vedette.yaml: vedette's rights, and seats of its own")
+    }
+
     /// Work past the API VIP.
     pub(in crate::judge) fn nodes(&self, instance: &Subject) -> Command {
         let (kubectl, address) = (self.kubectl(instance), self.address(instance));

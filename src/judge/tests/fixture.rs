@@ -11,6 +11,7 @@ use crate::model::etcd::{
     ReadAnswer,
 };
 pub(super) use crate::model::fixture::{at, inventory, name, of};
+use crate::model::flow_control::{NoDump, PriorityLevel, PriorityLevels};
 use crate::model::health::{Foreign, Health, Version};
 use crate::model::inventory::{Inventory, MetricsListener};
 use crate::model::observation::{AddressAnswer, Observation, Reading};
@@ -191,6 +192,21 @@ pub(super) fn version(subject: &str) -> Option<Seen> {
 pub(super) fn version_status(subject: &str, status: u16) -> Option<Seen> {
     let version = Version { status, git_version: None, server_date: None, retry_after_secs: None, foreign: None };
     seen(Probe::reused(of(subject), ProbeKind::Version), Ok(Reading::Version(version)))
+}
+
+/// A dump of priority levels: their names, with the requests that wait and that were turned away since the start.
+pub(super) fn levels(subject: &str, levels: &[(&str, u32, u64)]) -> Option<Seen> {
+    let level = |(name, waiting, rejected): &(&str, u32, u64)| {
+        ((*name).to_owned(), PriorityLevel { waiting: *waiting, rejected: *rejected, ..PriorityLevel::default() })
+    };
+    let levels = levels.iter().map(level).collect();
+    no_levels(subject, Ok(PriorityLevels { levels, ..PriorityLevels::default() }))
+}
+
+/// What comes of a question for the priority levels.
+pub(super) fn no_levels(subject: &str, came: Result<PriorityLevels, NoDump>) -> Option<Seen> {
+    let reading = Reading::PriorityLevels(came.map(Arc::new));
+    seen(Probe::reused(of(subject), ProbeKind::PriorityLevels), Ok(reading))
 }
 
 /// Something else answers `/readyz`.

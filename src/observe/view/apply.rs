@@ -1,6 +1,7 @@
 //! How one observation changes what is known.
 
 mod certificates;
+mod flow_control;
 mod rounds;
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use crate::model::observation::{AddressAnswer, Observation, Reading};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::{Probe, ProbeKind};
 use crate::model::subject::{Name, Subject};
-use crate::model::time::{Now, UnixTime};
+use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::verdict::Symptom;
 use crate::observe::assessment::Assessment;
 use crate::observe::client_hello;
@@ -38,6 +39,9 @@ pub struct Taken {
     pub test: Option<(Subject, client_hello::Test)>,
     /// An API VIP of which new connections are lost, or no longer: samples of them follow.
     pub sample: Option<Subject>,
+    /// Instances that are to be asked for their requests, because an overload is suspected, each with the time before
+    /// which it wants to be left alone.
+    pub suspected: Vec<(Subject, Option<Mono>)>,
     /// A proxy turned good or bad, or is bad.
     pub way: bool,
     /// Something in it is new, or not certain yet.
@@ -68,6 +72,11 @@ impl View {
         self.keep(observation, &mut taken);
         if self.is_void(observation) {
             taken.is_void = true;
+            return taken;
+        }
+        // A dump says who uses a server, and nothing of whether it lives.
+        if observation.probe.kind.is_dump() {
+            self.take_dump(observation, now, &mut taken);
             return taken;
         }
         if self.is_unanswered(observation) {
@@ -158,7 +167,9 @@ impl View {
             | ProbeKind::Chain
             | ProbeKind::Addresses
             | ProbeKind::OwnClock
-            | ProbeKind::Files => return,
+            | ProbeKind::Files
+            | ProbeKind::PriorityLevels
+            | ProbeKind::RequestDump => return,
         };
         let assessment = self.assessment_of(observation);
         // Ordinary requests that queue until their deadline are the slowest of all.
@@ -169,6 +180,9 @@ impl View {
         let slow = (assessment == Assessment::Good || queued)
             .then(|| queued || observation.phases.total() > self.policy.slow_after);
         self.note(observation.probe.subject.clone(), aspect, observation.scheduled, assessment, now, taken);
+        if aspect == Aspect::Ordinary {
+            self.take_ordinary(observation, slow == Some(true), now, taken);
+        }
         if let Some(track) = self.tracks.get_mut(&(observation.probe.subject.clone(), aspect)) {
             match slow {
                 Some(slow) => track.take_pace(observation.scheduled, slow),
@@ -281,13 +295,15 @@ const fn is_frequent(kind: ProbeKind) -> bool {
         | ProbeKind::EtcdRead
         | ProbeKind::EtcdHealth
         | ProbeKind::Reference
-        | ProbeKind::Resolver => true,
+        | ProbeKind::Resolver
+        | ProbeKind::PriorityLevels => true,
         ProbeKind::EtcdAlarms
         | ProbeKind::EtcdMembers
         | ProbeKind::EtcdMetrics
         | ProbeKind::Chain
         | ProbeKind::Addresses
         | ProbeKind::OwnClock
-        | ProbeKind::Files => false,
+        | ProbeKind::Files
+        | ProbeKind::RequestDump => false,
     }
 }

@@ -12,6 +12,7 @@ mod drawing;
 mod etcd;
 mod etcd_page;
 mod family;
+mod flow_control;
 mod format;
 pub(in crate::render) mod fresh;
 mod incident;

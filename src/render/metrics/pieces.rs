@@ -7,14 +7,15 @@ use crate::model::time::Now;
 
 use super::drawing::Drawing;
 use super::format::Format;
-use super::{Page, certificate, certificate_files, cluster, etcd, incident, own, probes, tallied};
+use super::{Page, certificate, certificate_files, cluster, etcd, flow_control, incident, own, probes, tallied};
 
 /// The families of a page, those of a group by name.
-const GROUPS: [fn(Page<'_>) -> Vec<Drawing>; 9] = [
+const GROUPS: [fn(Page<'_>) -> Vec<Drawing>; 10] = [
     own::families,
     cluster::families,
     incident::families,
     probes::families,
+    flow_control::families,
     etcd::families,
     certificate::families,
     certificate_files::families,

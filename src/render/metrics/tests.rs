@@ -30,6 +30,25 @@ fn the_page_looks_like_this() {
 }
 
 #[test]
+fn priority_levels_have_a_series_each_those_of_the_cluster_one_together_and_no_user_is_a_label() {
+    let page = text(&fixture::busy(), fixture::now());
+
+    let labels = "cluster=\"prod\",component=\"apiserver\",instance=\"api-1\",priority_level=";
+    for (level, executing, waiting) in [("workload-low", 98, Some(402)), ("other", 1, Some(3)), ("exempt", 2, None)] {
+        let line = |name: &str, value| format!("vedette_apiserver_{name}_requests{{{labels}\"{level}\"}} {value}\n");
+        assert!(page.contains(&line("executing", executing)), "{page}");
+        assert_eq!(
+            waiting.is_some_and(|waiting| page.contains(&line("waiting", waiting))),
+            waiting.is_some(),
+            "{level}"
+        );
+    }
+    assert!(page.contains("vedette_cluster_overload_suspected{cluster=\"prod\"} 1\n"));
+    assert!(!page.contains("telemetry") && !page.contains("of-our-own"));
+    assert!(page.lines().filter(|line| line.starts_with("vedette_apiserver_")).count() <= 17);
+}
+
+#[test]
 fn two_scrapes_of_one_snapshot_are_the_same() {
     let snapshot = fixture::snapshot();
 

@@ -17,6 +17,7 @@ use crate::render::table::row::Saw;
 use super::facts::{ClusterLine, Detail, Endpoint, State};
 use super::gaps::Missing;
 use super::incidents::{self, RECOVERING};
+use super::load::load;
 use super::members::{deciding_round, members};
 use super::moment::{mono, said, short, wall};
 use super::probes::{API, broken, cell_of, latest, never, saw};
@@ -134,6 +135,7 @@ pub(super) fn detail(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnap
         planned: format!("{:.1} requests/s", cluster_snapshot.planned.requests),
         endpoints: subjects(page, name).iter().map(|subject| endpoint(page, subject, cluster_snapshot)).collect(),
         members: members(page, name, cluster_snapshot),
+        load: load(page, name, cluster_snapshot),
         quota_marks: page.snapshot.policy.quota_tiers.iter().map(QuotaTier::percent).collect(),
     }
 }

@@ -231,9 +231,57 @@ pub struct Detail {
     pub endpoints: Vec<Endpoint>,
     /// etcd members.
     pub members: Vec<Member>,
+    /// Who uses its apiservers; absent where they are not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<Load>,
     /// Shares of a member's quota that are marked on its bar, in percent.
     #[serde(skip)]
     pub quota_marks: Vec<String>,
+}
+
+/// Who uses the apiservers of a cluster.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Load {
+    /// Since when an overload is suspected.
+    pub suspected_since: Option<Moment>,
+    /// Priority levels, all instances together.
+    pub levels: Vec<LevelLine>,
+    /// When the oldest of the dumps was asked for that the levels are from.
+    pub levels_seen: Option<Moment>,
+    /// The largest senders, the largest first.
+    pub senders: Vec<SenderLine>,
+    /// When the oldest of the dumps was asked for that the senders are from.
+    pub senders_seen: Option<Moment>,
+}
+
+/// One priority level.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LevelLine {
+    /// Its name.
+    pub level: String,
+    /// Requests under way.
+    pub executing: u64,
+    /// Requests that wait.
+    pub waiting: u64,
+}
+
+/// One sender.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SenderLine {
+    /// Its user.
+    pub user: String,
+    /// Verb and resource.
+    pub asks: String,
+    /// Its priority level.
+    pub level: String,
+    /// Its part of all seats held or waited for.
+    pub share: String,
+    /// The same as is usual for it; `unknown` before an hour was seen.
+    pub usual: String,
+    /// Requests under way.
+    pub executing: u32,
+    /// Requests that wait.
+    pub waiting: u32,
 }
 
 /// One row of the matrix.

@@ -30,6 +30,20 @@ fn the_page_in_each_state() {
 }
 
 #[test]
+fn who_uses_the_api_is_shown_by_level_and_by_user() {
+    let status = status(&fixture::busy());
+
+    let plain = text(&status);
+    let part = plain.split("an overload is suspected").nth(1).unwrap().split("\nCERTIFICATES").next().unwrap();
+    insta::assert_snapshot!(part);
+    assert!(part.lines().all(|line| columns(line) <= WIDTH), "{part}");
+    let page = html(&status, true);
+    for shown in ["overload suspected", "workload-low", "system:serviceaccount:telemetry:agent", "93 %", "2 %"] {
+        assert!(page.contains(shown), "{shown}");
+    }
+}
+
+#[test]
 fn local_time_stands_beside_utc_for_people_and_not_in_the_json() {
     for (state, mut snapshot) in states::all() {
         let in_utc = status(&snapshot);

@@ -4,8 +4,8 @@
 //! States are words and one mark in front (`!` bad, `~` degraded, `?` unknown), no colours.
 
 use super::facts::{
-    Cell, CertificateFacts, ClusterLine, CommandLine, Detail, EvidenceLine, IncidentFacts, Moment, Notice, State,
-    Status,
+    Cell, CertificateFacts, ClusterLine, CommandLine, Detail, EvidenceLine, IncidentFacts, LevelLine, Load, Moment,
+    Notice, SenderLine, State, Status,
 };
 
 use crate::model::zone::Zone;
@@ -141,6 +141,26 @@ fn detail(out: &mut Sheet, detail: &Detail) {
         }
         member.alarms.iter().for_each(|alarm| out.say("  ! ", &format!("alarm {alarm}")));
         member.cells.iter().for_each(|cell| self::cell(out, "    ", cell));
+    }
+    detail.load.iter().for_each(|load| self::load(out, load));
+}
+
+fn load(out: &mut Sheet, load: &Load) {
+    let seen = |seen: &Option<Moment>| seen.as_ref().map_or_else(|| "not seen".to_owned(), |at| at.age.clone());
+    if let Some(since) = &load.suspected_since {
+        out.say("  ~ ", &format!("an overload is suspected since {}", full(since)));
+    }
+    let busy = load.levels.iter().filter(|level| level.executing + level.waiting > 0);
+    let busy: Vec<String> = busy
+        .map(|LevelLine { level, executing, waiting }| format!("{level} {executing} under way, {waiting} waiting"))
+        .collect();
+    let busy = if busy.is_empty() { "nothing under way".to_owned() } else { busy.join("; ") };
+    out.hang("  ", "    ", &format!("priority levels, {}: {busy}", seen(&load.levels_seen)));
+    out.hang("  ", "    ", &format!("largest senders, {}:", seen(&load.senders_seen)));
+    for SenderLine { user, asks, level, share, usual, executing, waiting } in &load.senders {
+        let text =
+            format!("{share} (usually {usual}) {user}: {asks}, {executing} under way, {waiting} waiting in {level}");
+        out.hang("    ", "      ", &text);
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::byte_size::words as size;
 use crate::model::etcd::{Condition, EtcdAlarm, EtcdAlarmKind, MemberAnswer, MemberMetrics, MemberStatus};
+use crate::model::flow_control::{NoDump, PriorityLevels};
 use crate::model::health::{Health, Version};
 use crate::model::observation::{AddressAnswer, Observation, Reading};
 use crate::model::phase::{Cause, Unseen};
@@ -94,10 +95,34 @@ pub(in crate::render) fn of(pass: Pass<'_>, observation: &Observation) -> Vec<Ro
             let error = clock.max_error.as_secs_f64();
             vec![row(pass, observation, Saw::Ok, &format!("{result}, error up to {error:.3} s"))]
         }
+        Ok(Reading::PriorityLevels(dump)) => vec![match dump {
+            Ok(levels) => row(pass, observation, Saw::Ok, &waiting(levels)),
+            Err(instead) => row(pass, observation, no_dump(*instead), &instead.to_string()),
+        }],
+        Ok(Reading::RequestDump(dump)) => vec![match dump {
+            Ok(load) => row(pass, observation, Saw::Ok, &format!("{} requests", load.requests())),
+            Err(instead) => row(pass, observation, no_dump(*instead), &instead.to_string()),
+        }],
         Err(unseen) => vec![Row {
             unseen: Some(*unseen),
             ..row(pass, observation, silent(*unseen), &failed(observation, *unseen))
         }],
+    }
+}
+
+/// How many wait in which levels.
+fn waiting(levels: &PriorityLevels) -> String {
+    let waits = levels.levels.iter().filter(|(_, level)| level.waiting > 0);
+    let waits: Vec<String> = waits.map(|(name, level)| format!("{} wait in {name}", level.waiting)).collect();
+    if waits.is_empty() { "nothing waits".to_owned() } else { waits.join(", ") }
+}
+
+/// A right that is missing and a server without priority and fairness are gaps, not faults.
+const fn no_dump(instead: NoDump) -> Saw {
+    match instead {
+        NoDump::Forbidden => Saw::Refused,
+        NoDump::Shed { .. } => Saw::Shed,
+        NoDump::Missing | NoDump::Status(_) | NoDump::Foreign => Saw::Unknown,
     }
 }
 

@@ -130,6 +130,9 @@ impl World {
             ProbeKind::Readyz | ProbeKind::Livez | ProbeKind::Version | ProbeKind::Chain | ProbeKind::Addresses => {
                 self.ask(subject, request.probe.kind)
             }
+            ProbeKind::PriorityLevels | ProbeKind::RequestDump => {
+                self.load.answer(subject, request.probe.kind, &self.behaviour(subject))
+            }
             ProbeKind::EtcdStatus => {
                 let answers: Vec<_> = (1..=3).map(|n| self.member(n, |id| self.status(id))).collect();
                 let waits = answers.iter().any(|(wait, _)| *wait > quick);
@@ -212,7 +215,9 @@ impl World {
             | ProbeKind::Reference
             | ProbeKind::Resolver
             | ProbeKind::OwnClock
-            | ProbeKind::Files => unreachable!("no apiserver is asked this"),
+            | ProbeKind::Files
+            | ProbeKind::PriorityLevels
+            | ProbeKind::RequestDump => unreachable!("no apiserver is asked this"),
         };
         match self.behaviour(subject) {
             Doing::Well => (quick, phases(quick), Ok(reading(&[], 200))),
@@ -229,6 +234,11 @@ impl World {
             }
             Doing::Wavering => fail(seconds(2), Phase::Tls, Cause::Timeout),
             Doing::Queueing if kind == ProbeKind::Version => fail(seconds(5), Phase::FirstByte, Cause::Timeout),
+            Doing::Crowded(by) if kind == ProbeKind::Version => (by, phases(by), Ok(reading(&[], 200))),
+            Doing::TurningAway(secs) if kind == ProbeKind::Version => {
+                (quick, phases(quick), Ok(turned_away(reading(&[], 429), secs)))
+            }
+            Doing::Crowded(_) | Doing::TurningAway(_) => (quick, phases(quick), Ok(reading(&[], 200))),
             Doing::Queueing => (quick, phases(quick), Ok(reading(&[], 200))),
             Doing::Unwelcoming => (quick, phases(quick), Ok(reading(&[], 401))),
             Doing::WantsLogin(cause) if kind == ProbeKind::Version => fail(quick, Phase::FirstByte, cause),
@@ -285,6 +295,8 @@ impl World {
                 | Doing::Slow(_)
                 | Doing::Wavering
                 | Doing::Queueing
+                | Doing::Crowded(_)
+                | Doing::TurningAway(_)
                 | Doing::Portal
                 | Doing::HealthAlone
                 | Doing::WantsLogin(_) => (quick, Ok(answer(u64::from(n)))),
@@ -335,6 +347,14 @@ fn is_any_heard<T>(answers: &[MemberAnswer<T>]) -> bool {
         let unseen = answer.answer.as_ref().err();
         unseen.is_none_or(|unseen| unseen.phase > Phase::Dial || unseen.cause == Cause::Refused)
     })
+}
+
+/// The same, with the wish to be left alone for a while.
+fn turned_away(mut reading: Reading, secs: u32) -> Reading {
+    if let Reading::Version(version) = &mut reading {
+        version.retry_after_secs = Some(secs);
+    }
+    reading
 }
 
 /// The same, answered by a login page.

@@ -28,6 +28,7 @@ use vedette::model::verdict::{Evidence, FindingKey};
 
 use super::disk::Disk;
 use super::durable::Durable;
+use super::load::Load;
 use super::peers::Peers;
 use super::recipients::{self, BOSS, OPS, Unserved};
 use super::tape::Tape;
@@ -62,6 +63,10 @@ pub(super) enum Doing {
     HealthAlone,
     /// Wants a login for all but the health checks, and got none for this cause.
     WantsLogin(Cause),
+    /// The exempt paths answer at once, everything else after this.
+    Crowded(Duration),
+    /// The exempt paths answer, everything else is turned away (429) with the wish to be left alone for so many seconds.
+    TurningAway(u32),
 }
 
 /// What the mail relay does.
@@ -132,6 +137,8 @@ pub(super) struct World {
     pub(super) distrust: BTreeMap<Subject, Trust>,
     /// Versions of instances that are not of the common one.
     pub(super) versions: BTreeMap<Subject, &'static str>,
+    /// Who uses the apiservers.
+    pub(super) load: Load,
     pub(super) store_fails: bool,
     pub(super) store_hangs: bool,
     durable: Durable,
@@ -228,6 +235,7 @@ impl World {
             etcd_status_interval: minute,
             etcd_read_interval: minute,
             etcd_alarms_interval: minute,
+            priority_levels_interval: minute,
             reference_interval: minute,
             own_clock_interval: minute,
             heartbeat_interval: minute,
@@ -278,6 +286,7 @@ impl World {
             ends: BTreeMap::new(),
             distrust: BTreeMap::new(),
             versions: BTreeMap::new(),
+            load: Load::default(),
             store_fails: false,
             store_hangs: false,
             durable: Durable::default(),

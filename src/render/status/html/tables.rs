@@ -2,7 +2,8 @@
 //! box.
 
 use crate::render::status::facts::{
-    Backend, Cell, CertificateFacts, ClusterLine, Detail, Endpoint, Member, State, Status,
+    Backend, Cell, CertificateFacts, ClusterLine, Detail, Endpoint, LevelLine, Load, Member, Moment, SenderLine, State,
+    Status,
 };
 
 use super::words::{full, moment, safe, took, word};
@@ -111,6 +112,7 @@ pub(super) fn detail(out: &mut String, detail: &Detail) {
         detail.endpoints.iter().for_each(|endpoint| self::endpoint(out, endpoint, &probes));
         close(out);
     }
+    detail.load.iter().for_each(|load| self::load(out, load));
     if !detail.members.is_empty() {
         let probes = used(&ROUNDS, detail.members.iter().map(|member| member.cells.as_slice()));
         let mut headings = vec!["member", "state", "database"];
@@ -123,6 +125,36 @@ pub(super) fn detail(out: &mut String, detail: &Detail) {
         close(out);
     }
     out.push_str("</section>\n");
+}
+
+/// Who uses the apiservers: their levels, and the largest senders.
+fn load(out: &mut String, load: &Load) {
+    let seen = |seen: &Option<Moment>| seen.as_ref().map_or_else(|| "not seen".to_owned(), |at| at.age.clone());
+    if let Some(since) = &load.suspected_since {
+        out.push_str(&format!("<p>{} since {}</p>\n", word(State::Degraded, "overload suspected"), full(since)));
+    }
+    let caption = format!("priority levels, {}", seen(&load.levels_seen));
+    open(out, &caption, "", &["level", "under way", "waiting"]);
+    for LevelLine { level, executing, waiting } in &load.levels {
+        out.push_str(&format!(
+            "<tr><th scope=\"row\">{}</th><td data-l=\"under way\">{executing}</td><td data-l=\"waiting\">{waiting}</td></tr>\n",
+            safe(level)
+        ));
+    }
+    close(out);
+    let caption = format!("largest senders, {}", seen(&load.senders_seen));
+    open(out, &caption, "", &["user", "asks", "share", "usually", "under way", "waiting", "level"]);
+    for SenderLine { user, asks, level, share, usual, executing, waiting } in &load.senders {
+        out.push_str(&format!(
+            "<tr><th scope=\"row\">{}</th><td data-l=\"asks\">{}</td><td data-l=\"share\">{share}</td>\
+             <td data-l=\"usually\">{usual}</td><td data-l=\"under way\">{executing}</td>\
+             <td data-l=\"waiting\">{waiting}</td><td data-l=\"level\">{}</td></tr>\n",
+            safe(user),
+            safe(asks),
+            safe(level),
+        ));
+    }
+    close(out);
 }
 
 /// Those of `columns` that some row has a cell for.

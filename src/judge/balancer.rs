@@ -60,7 +60,10 @@ impl Kind for LostConnections {
 impl LostConnections {
     /// Of a hundred.
     pub(super) const fn percent(&self) -> usize {
-        if self.of == 0 { 0 } else { (self.lost * 100 + self.of / 2) / self.of }
+        match (self.lost * 100 + self.of / 2).checked_div(self.of) {
+            Some(percent) => percent,
+            None => 0,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who is asked next for its requests while an overload is suspected: each instance at once, and again at the policy's
 //! interval until the suspicion ends.
 //!
-//! One dump of an instance is under way at a time: [`APART`] is longer than one may take. A suspicion that comes and goes
+//! One dump of an instance is under way at a time: `APART` is longer than one may take. A suspicion that comes and goes
 //! asks no more often than one that lasts.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -65,6 +65,8 @@ pub enum Block {
     Links(Vec<(&'static str, String)>),
     /// Items.
     Items(Vec<String>),
+    /// What to do, in this order.
+    Steps(Vec<String>),
     /// Commands to copy, one each.
     Commands(Vec<Command>),
     /// Lines of a text to copy as it is.

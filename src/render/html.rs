@@ -96,11 +96,8 @@ fn block(out: &mut String, block: &Block) {
         Block::Strong(text) => {
             out.push_str(&format!("<p style=\"margin:0 0 8px;font-weight:600\">{}</p>\n", prose(text)))
         }
-        Block::Items(items) => {
-            out.push_str("<ul style=\"margin:0 0 8px;padding-left:20px\">");
-            items.iter().for_each(|item| out.push_str(&format!("<li style=\"margin:0 0 4px\">{}</li>", prose(item))));
-            out.push_str("</ul>\n");
-        }
+        Block::Items(items) => list("ul", items, out),
+        Block::Steps(steps) => list("ol", steps, out),
         Block::Facts(facts) => {
             out.push_str(
                 "<table role=\"presentation\" cellpadding=\"0\" cellspacing=\"0\" style=\"margin:0 0 8px;width:100%\">",
@@ -147,6 +144,12 @@ fn block(out: &mut String, block: &Block) {
         }
         Block::Probes(rows) => table(out, rows),
     }
+}
+
+fn list(element: &str, items: &[String], out: &mut String) {
+    out.push_str(&format!("<{element} style=\"margin:0 0 8px;padding-left:20px\">"));
+    items.iter().for_each(|item| out.push_str(&format!("<li style=\"margin:0 0 4px\">{}</li>", prose(item))));
+    out.push_str(&format!("</{element}>\n"));
 }
 
 /// A sentence whose instants are not broken at their hyphens: they are what a tired reader compares with a clock.

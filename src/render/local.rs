@@ -53,7 +53,7 @@ pub(super) fn document(mut document: Document, zone: Option<&Zone>) -> Document 
     for block in document.sections.iter_mut().flat_map(|section| &mut section.blocks) {
         match block {
             Block::Text(text) | Block::Strong(text) => local(text),
-            Block::Items(items) => items.iter_mut().for_each(local),
+            Block::Items(items) | Block::Steps(items) => items.iter_mut().for_each(local),
             Block::Facts(facts) => facts.iter_mut().for_each(|(_, value)| local(value)),
             Block::Probes(probes) => probes.iter_mut().for_each(|observation| local(&mut observation.saw)),
             Block::Links(_) | Block::Commands(_) | Block::Verbatim(_) => {}

@@ -230,8 +230,8 @@ fn next(message: &Message, root: &Finding, is_silent: bool) -> Vec<Section> {
     }
     let steps = root.evidence.steps(root);
     if !steps.is_empty() {
-        let steps = steps.iter().zip(1..).map(|(step, number)| line(&format!("{number}. {step}"), LONGEST));
-        sections.push(Section::of("In this order", Block::Items(steps.collect())));
+        let steps = steps.iter().map(|step| line(step, LONGEST)).collect();
+        sections.push(Section::of("In this order", Block::Steps(steps)));
     }
     sections.extend(root.evidence.objects(root).iter().map(object));
     sections

@@ -29,6 +29,11 @@ fn section(out: &mut String, section: &Section) {
         match block {
             Block::Text(text) | Block::Strong(text) => push(out, "", text, ""),
             Block::Items(items) => items.iter().for_each(|item| push(out, "- ", item, "  ")),
+            Block::Steps(steps) => {
+                for (step, number) in steps.iter().zip(1..) {
+                    push(out, &format!("{number}. "), step, "   ");
+                }
+            }
             Block::Facts(facts) | Block::Links(facts) => {
                 let widest = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
                 for (name, value) in facts {

@@ -267,11 +267,9 @@ impl World {
             return own;
         }
         let instances = [api(1), api(2)].map(|one| self.doing.get(&one).cloned().unwrap_or(Doing::Well));
-        let is_alive = |doing: &&Doing| match doing {
-            Doing::Refusing => false,
-            Doing::Frozen | Doing::Dark | Doing::Resetting | Doing::NotReady(_) => !self.checks_readyz,
-            _ => true,
-        };
+        let is_ready =
+            |doing: &Doing| !matches!(doing, Doing::Frozen | Doing::Dark | Doing::Resetting | Doing::NotReady(_));
+        let is_alive = |doing: &&Doing| **doing != Doing::Refusing && (!self.checks_readyz || is_ready(doing));
         let alive: Vec<&Doing> = instances.iter().filter(is_alive).collect();
         let turn = usize::try_from(self.counter % 2).unwrap();
         alive.get(turn % alive.len().max(1)).map_or(Doing::Refusing, |doing| (*doing).clone())

@@ -19,7 +19,7 @@ use vedette::model::verdict::Finding;
 
 use super::PATIENCE;
 use super::findings::{
-    alarm, all_down, dead_address, dead_proxy, isolated, not_ready, partly_bad, silent_reference, stale, subject,
+    alarm, all_down, dead_address, dead_proxy, isolated, lossy, not_ready, silent_reference, stale, subject,
     without_address,
 };
 use super::list::List;
@@ -75,7 +75,7 @@ fn faults(world: &mut World, run: &mut Run) -> Result<()> {
         &at(&[("prod/etcd/main/etcd-1", &format!("{here}:2379"))]),
     )?;
     let vip = format!("{}:6443", Place::Vip.ip());
-    run.check(&partly_bad(), &at(&[("prod/vip", &vip), ("prod/apiserver/api-1", &format!("{here}:6443"))]))?;
+    run.check(&lossy(), &at(&[("prod/vip", &vip), ("prod/apiserver/api-1", &format!("{here}:6443"))]))?;
     let api = format!("{}:6443", Place::Api(1).ip());
     run.check(&dead_proxy(&format!("http://{here}:3128")), &at(&[("prod/apiserver/api-1", &api)]))?;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::net::Place;
 use vedette::judge::address::DeadAddresses;
 use vedette::judge::api_down::AllBad;
-use vedette::judge::apiserver_down::Partial;
+use vedette::judge::balancer::LostConnections;
 use vedette::judge::certificate_files::item::StoredExpiry;
 use vedette::judge::certificate_files::unread::Unread;
 use vedette::judge::client_hello::Hello;
@@ -135,10 +135,10 @@ pub(super) fn vip() -> Finding {
     of(RuleId::F23, "prod/vip", Arc::new(Vip { symptom: Symptom::Silent(REFUSED), ready, reused_answers: false }))
 }
 
-/// The API VIP that fails at times.
-pub(super) fn partly_bad() -> Finding {
-    let evidence = Arc::new(Partial { symptom: Symptom::Silent(REFUSED), ready: 1, of: 2, extent: Default::default() });
-    of(RuleId::F22, "prod/vip", evidence)
+/// The API VIP that loses some of the connections.
+pub(super) fn lossy() -> Finding {
+    let evidence = Arc::new(LostConnections { lost: 20, of: 100, last: Some(REFUSED), down: Vec::new() });
+    of(RuleId::F61, "prod/vip", evidence)
 }
 
 pub(super) fn untrusted(reason: &str) -> Finding {

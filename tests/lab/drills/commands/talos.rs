@@ -21,8 +21,8 @@ use vedette::model::rule::RuleId;
 use vedette::model::verdict::Finding;
 
 use super::findings::{
-    addresses, alarm, all_down, apart, elections, expiry, foreign, large_hellos_are_lost, member, mismatch, not_ready,
-    own_expires, partly_bad, quorum_lost, refused, several_clusters, slow, stale, unread, untrusted, vip,
+    addresses, alarm, all_down, apart, elections, expiry, foreign, large_hellos_are_lost, lossy, member, mismatch,
+    not_ready, own_expires, quorum_lost, refused, several_clusters, slow, stale, unread, untrusted, vip,
 };
 use super::list::List;
 use crate::host::Done;
@@ -110,7 +110,7 @@ fn findings(talosconfig: &str) -> Vec<Finding> {
         not_ready(RuleId::F50, "log"),
         foreign(),
         vip(),
-        partly_bad(),
+        lossy(),
         all_down(),
         slow(),
         untrusted("unknown_authority"),

@@ -144,16 +144,20 @@ fn judge_users(
 fn hurt_run(context: &RuleContext<'_>, instance: &Subject, flow_control: Option<&FlowControl>) -> Option<Run> {
     let track = |aspect| context.view.track(instance, aspect);
     let is_down = track(Aspect::Answer).is_some_and(|track| track.bad().is_some());
-    let run = *track(Aspect::Ordinary)?.slow().filter(|run| !is_down && is_fresh(context, run))?;
+    let slow = |aspect| track(aspect).and_then(|track| track.slow()).filter(|run| !is_down && is_fresh(context, run));
+    let waits =
+        flow_control.and_then(|known| known.instance(instance)).is_some_and(|known| known.busy().next().is_some());
+    let is_asked = || flow_control.is_some_and(|known| who::is_crowded(context, known, std::slice::from_ref(instance)));
+    // A server without CPU is slow at exempt requests as well, which are asked more often: they show it first.
+    let exempt = slow(Aspect::Answer).filter(|run| run.probes >= PROBES && (waits || is_asked()));
+    let Some(run) = slow(Aspect::Ordinary) else { return exempt.copied() };
     let is_shed = is_shed(context, instance);
     let is_confirmed = run.probes >= if is_shed { SHED_PROBES } else { PROBES };
     let freshness = Aspect::Answer.freshness(instance, context.policy());
     let is_exempt_fast = track(Aspect::Answer)
         .is_some_and(|track| track.brisk().is_some() && track.is_freshly_good(freshness, context.now.mono));
-    let waits =
-        flow_control.and_then(|known| known.instance(instance)).is_some_and(|known| known.busy().next().is_some());
-    let is_asked = || flow_control.is_some_and(|known| who::is_crowded(context, known, std::slice::from_ref(instance)));
-    (is_confirmed && (is_shed || is_exempt_fast || waits || is_asked())).then_some(run)
+    let is_hurt = is_confirmed && (is_shed || is_exempt_fast || waits || is_asked());
+    if is_hurt { Some(*run) } else { exempt.copied() }
 }
 
 fn is_shed(context: &RuleContext<'_>, instance: &Subject) -> bool {

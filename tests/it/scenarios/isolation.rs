@@ -214,6 +214,22 @@ fn time_in_which_we_stood_still_counts_for_no_hold() {
 }
 
 #[test]
+fn stopped_anew_while_we_stand_still_we_stood_still_once() {
+    let mut world = World::new();
+    for at in [60, 65] {
+        world.at(seconds(at), |world| world.stall(seconds(7)));
+    }
+
+    world.run_until(seconds(71));
+    assert!(world.snapshot().loop_lag < seconds(1), "{:?}", world.snapshot().loop_lag);
+    world.run_until(seconds(72));
+    assert!(world.snapshot().loop_lag > seconds(11), "{:?}", world.snapshot().loop_lag);
+    world.run_until(seconds(200));
+
+    assert!(world.mails.is_empty(), "{:?}", world.told());
+}
+
+#[test]
 fn what_was_mended_while_we_stood_still_is_not_told() {
     let mut world = World::new();
     world.at(seconds(60), |world| world.set(&api(2), Doing::Refusing));

@@ -104,6 +104,7 @@ pub(super) struct World {
     wall_step: i64,
     /// The process is stopped until then.
     stalled_until: Duration,
+    stalled_since: Duration,
     longest_stall: Duration,
     pending: BTreeMap<(Duration, u64), Input>,
     script: BTreeMap<(Duration, u64), Script>,
@@ -263,6 +264,7 @@ impl World {
             elapsed: Duration::ZERO,
             wall_step: 0,
             stalled_until: Duration::ZERO,
+            stalled_since: Duration::ZERO,
             longest_stall: Duration::ZERO,
             pending: BTreeMap::new(),
             script: BTreeMap::new(),
@@ -348,8 +350,12 @@ impl World {
 
     /// The process stands still, as on a machine that swaps; what comes meanwhile waits.
     pub(super) fn stall(&mut self, lasting: Duration) {
-        self.stalled_until = self.elapsed + lasting;
-        self.longest_stall = self.longest_stall.max(lasting);
+        // Stopped anew before it runs again, it has stood still since the first stop.
+        if self.stalled_until < self.elapsed {
+            self.stalled_since = self.elapsed;
+        }
+        self.stalled_until = self.stalled_until.max(self.elapsed + lasting);
+        self.longest_stall = self.longest_stall.max(self.stalled_until - self.stalled_since);
     }
 
     /// The configuration is changed while the process is down.

@@ -25,6 +25,11 @@ macro_rules! catalogue {
             F26 expiry CertificateEnds,
             F27 untrusted ChainUntrusted,
             F28 certificate_files StoredEnds,
+            F36 audit_loss AuditEventsLost,
+            F39 watches_ended WatchesEnded,
+            F43 deprecated_api DeprecatedApis,
+            F45 event_flood EventFlood,
+            F46 egress EgressFails,
             F49 slow Slow,
             F50 not_ready NotReady,
             F51 redundancy SinglePoints,
@@ -38,6 +43,8 @@ macro_rules! catalogue {
             F59 address AddressDead,
             F60 proxy ProxyFails,
             F61 balancer BalancerLosesConnections,
+            F64 configuration_reload ConfigurationNotLoaded,
+            F65 seats SeatsTaken,
         }
     };
 }

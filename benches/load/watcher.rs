@@ -156,7 +156,9 @@ fn configuration(pki: &Pki, port: u16, row: &Row, listen: &str, store: &str) -> 
         row.interval.as_millis()
     );
     for cluster in 0..row.targets.div_ceil(row.each) {
-        write!(text, "  - name: c{cluster}\n    credentials: {{ ca: {}", file("ca.crt"))?;
+        // Only the probes that are counted: who uses the servers is not asked.
+        writeln!(text, "  - name: c{cluster}\n    flow_control: false\n    apiserver_metrics: false")?;
+        write!(text, "    credentials: {{ ca: {}", file("ca.crt"))?;
         if row.mutual {
             write!(text, ", client_certificate: {}, client_key: {}", file("client.crt"), file("client.key"))?;
         }

@@ -277,6 +277,7 @@ mod tests {
                 apiservers: vec![("api-1".parse().unwrap(), endpoint)],
                 etcds: Vec::new(),
                 flow_control: false,
+                apiserver_metrics: false,
                 files: Vec::new(),
                 hosts: Default::default(),
                 levels: BTreeMap::new(),

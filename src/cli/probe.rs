@@ -236,7 +236,7 @@ fn probes(inventory: &Inventory, settings: &Settings) -> BTreeSet<Probe> {
         .filter(|probe| probe.kind != ProbeKind::RequestDump)
         .flat_map(|probe| {
             let is_asked = probe.subject.is_api();
-            let both = is_asked && probe.kind != ProbeKind::Addresses && !probe.kind.is_dump();
+            let both = is_asked && probe.kind != ProbeKind::Addresses && !probe.kind.shows_use();
             let kinds: &[ProbeKind] = if both {
                 &[ProbeKind::Livez, ProbeKind::Readyz, ProbeKind::Version]
             } else {

@@ -1,14 +1,16 @@
-//! Probes of apiservers and the API VIP: `/readyz?verbose`, `/livez`, `/version`, and the dumps of priority and fairness
-//! (`dumps.rs`).
+//! Probes of apiservers and the API VIP: `/readyz?verbose`, `/livez`, `/version`, the dumps of priority and fairness
+//! (`dumps.rs`), and `/metrics` (`metrics_page.rs`).
 //!
 //! HTTP/1.1 throughout: anonymous HTTP/2 requests are answered with a close since 1.29, which would make a kept
 //! connection measure new ones without noticing. A bearer token goes only to a server that strict verification trusts;
 //! to others the request is sent without it, which the health paths answer as well.
 
 mod dumps;
+mod metrics_page;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{self, HeaderValue};
 
@@ -27,6 +29,8 @@ use crate::model::observation::Reading;
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::{Connection, Hello, ProbeKind};
 use crate::parse;
+use crate::parse::apiserver_page::ApiserverPageReader;
+use crate::parse::flow_control::{LevelsReader, RequestsReader};
 
 /// An apiserver instance, or the API VIP.
 pub(crate) struct Apiserver {
@@ -60,6 +64,10 @@ type Answer = http_client::Answer<()>;
 /// The chain of a connection opened for the request, whether the connection used is trusted, and the answer.
 type Asked = (Option<Arc<Served>>, bool, Result<Answer, Unseen>);
 
+/// What a page of metrics may take: an apiserver with hundreds of custom resources gathers for seconds before the first
+/// byte.
+const WHOLE_PAGE: Duration = Duration::from_secs(15);
+
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Page {
@@ -68,6 +76,7 @@ enum Page {
     Version,
     PriorityLevels,
     RequestDump,
+    Metrics,
 }
 
 impl Apiserver {
@@ -95,12 +104,19 @@ impl Apiserver {
             ProbeKind::Chain => return Some(self.tls_endpoint.probe_chain(context, hello).await),
             ProbeKind::Addresses => return Some(self.tls_endpoint.probe_addresses(context, hello).await),
             ProbeKind::PriorityLevels => {
-                let timer = PhaseTimer::new(&context.clock);
-                return Some(self.probe_levels(context, (connection, hello), &timer).await);
+                let reader = LevelsReader::default();
+                let over = (connection, hello);
+                return Some(self.probe_use(context, Page::PriorityLevels, over, reader, dumps::levels).await);
             }
             ProbeKind::RequestDump => {
-                let timer = PhaseTimer::new(&context.clock);
-                return Some(self.probe_requests(context, (connection, hello), &timer).await);
+                let reader = RequestsReader::default();
+                let over = (connection, hello);
+                return Some(self.probe_use(context, Page::RequestDump, over, reader, dumps::requests).await);
+            }
+            ProbeKind::ApiserverMetrics => {
+                let reader = ApiserverPageReader::default();
+                let over = (connection, hello);
+                return Some(self.probe_use(context, Page::Metrics, over, reader, metrics_page::metrics).await);
             }
             ProbeKind::EtcdStatus
             | ProbeKind::EtcdRead
@@ -131,6 +147,22 @@ impl Apiserver {
             self.tls_endpoint.doubt(context);
         }
         Some(ProbeResult::of(&timer, served, outcome))
+    }
+
+    /// How the server is used, by `page`: `read` makes the reading of what `sink` got and of how the answer ended.
+    async fn probe_use<S: Sink>(
+        &self,
+        context: &ProbeContext,
+        page: Page,
+        over: (Connection, Hello),
+        mut sink: S,
+        read: impl FnOnce(S, Result<Answer, Unseen>) -> Result<Reading, Unseen>,
+    ) -> ProbeResult {
+        let timer = PhaseTimer::new(&context.clock);
+        let ready_credentials = self.tls_endpoint.identity.current().await;
+        let (served, _, answer) = self.ask(context, &ready_credentials, page, over, &mut sink, &timer).await;
+        timer.end();
+        ProbeResult::of(&timer, served, read(sink, answer))
     }
 
     /// Closes the kept connection with close_notify.
@@ -270,7 +302,7 @@ impl Apiserver {
         ready_credentials: &ReadyCredentials,
         is_trusted: bool,
     ) -> Request {
-        let limit = context.policy.response_timeout;
+        let limit = if page == Page::Metrics { WHOLE_PAGE } else { context.policy.response_timeout };
         let limits = Limits { bytes: body_limit(page.kind()), head: limit, whole: limit };
         let mut request = Request::get(&self.tls_endpoint.authority, page.target(), limits);
         if let Some(accept) = page.accept() {
@@ -313,6 +345,7 @@ impl Page {
             Self::Version => ProbeKind::Version,
             Self::PriorityLevels => ProbeKind::PriorityLevels,
             Self::RequestDump => ProbeKind::RequestDump,
+            Self::Metrics => ProbeKind::ApiserverMetrics,
         }
     }
 
@@ -325,12 +358,15 @@ impl Page {
             Self::Version => "/version?timeout=4s",
             Self::PriorityLevels => "/debug/api_priority_and_fairness/dump_priority_levels?timeout=4s",
             Self::RequestDump => "/debug/api_priority_and_fairness/dump_requests?includeRequestDetails=1&timeout=4s",
+            Self::Metrics => "/metrics",
         }
     }
 
     const fn accept(self) -> Option<&'static str> {
         match self {
             Self::Readyz | Self::Livez | Self::PriorityLevels | Self::RequestDump => None,
+            // A server with native histograms would otherwise be free to send protobuf.
+            Self::Metrics => Some("text/plain;version=0.0.4"),
             Self::Version => Some("application/json"),
         }
     }
@@ -341,7 +377,7 @@ impl Page {
             return Err(Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRejected });
         }
         Ok(match self {
-            Self::Readyz | Self::Livez | Self::PriorityLevels | Self::RequestDump => {
+            Self::Readyz | Self::Livez | Self::PriorityLevels | Self::RequestDump | Self::Metrics => {
                 let checks = parse::health::checks(body);
                 Reading::Health(Health {
                     status,

@@ -15,7 +15,7 @@ use crate::model::subject::{Name, VANTAGE};
 use crate::parse::diagnostic::Diagnostic;
 use crate::parse::yaml::{Node, Position, Value};
 
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 13] = [
     "name",
     "distribution",
     "ssh_user",
@@ -27,6 +27,7 @@ pub(super) const KEYS: [&str; 12] = [
     "etcd",
     "files",
     "flow_control",
+    "apiserver_metrics",
     "severities",
 ];
 pub(super) const CREDENTIALS_KEYS: [&str; 5] = ["ca", "client_certificate", "client_key", "token", "proxy"];
@@ -96,6 +97,7 @@ impl ReadContext<'_> {
         };
         let levels = self.levels(&section);
         let flow_control = section.find("flow_control").map(|_| section.flag("flow_control"));
+        let metrics = section.find("apiserver_metrics").map(|_| section.flag("apiserver_metrics"));
         let has = |key: &str| section.find(key).is_some_and(|node| node.value != Value::List(Vec::new()));
         if !["vip", "kubeconfig", "apiservers", "etcd", "files"].into_iter().any(has) {
             let hint = "give at least one of kubeconfig, vip, apiservers, etcd and files";
@@ -112,8 +114,20 @@ impl ReadContext<'_> {
         let name = name?;
         // Without a credential the answer could only be that there is none.
         let flow_control = flow_control.unwrap_or_else(|| credentials.prove_who_we_are());
-        let mut cluster =
-            Cluster { name, credentials, vip, vip_fails_over, apiservers, etcds, flow_control, files, hosts, levels };
+        let apiserver_metrics = metrics.unwrap_or_else(|| credentials.prove_who_we_are());
+        let mut cluster = Cluster {
+            name,
+            credentials,
+            vip,
+            vip_fails_over,
+            apiservers,
+            etcds,
+            flow_control,
+            apiserver_metrics,
+            files,
+            hosts,
+            levels,
+        };
         cluster.files = self.files(&section, Some(&cluster));
         Some(Written { position, cluster })
     }

@@ -282,6 +282,7 @@ mod tests {
             apiservers: Vec::new(),
             etcds: Vec::new(),
             flow_control: false,
+            apiserver_metrics: false,
             files: Vec::new(),
             hosts: Default::default(),
             levels: std::collections::BTreeMap::new(),

@@ -71,6 +71,7 @@ impl Cluster {
                 })
                 .collect(),
             flow_control: self.flow_control,
+            apiserver_metrics: self.apiserver_metrics,
             files: self.watched_files().iter().map(listed_files).collect(),
             hosts: self.hosts.clone(),
             credential: files_of(&self.credentials),

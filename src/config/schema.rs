@@ -178,6 +178,10 @@ struct Cluster {
     /// Whether its apiservers are asked which user, verb and resource holds their seats (API Priority and Fairness), to
     /// name who overloads them. Needs the rights in config/rbac/vedette.yaml. Default: true where a credential is given.
     flow_control: Option<bool>,
+    /// Whether the `/metrics` of its apiservers are read, one of them a minute and less often where they are large: seats
+    /// taken, pods scheduled, audit events lost, webhooks that fail, configuration that could not be read again. Needs the
+    /// rights in config/rbac/vedette.yaml. Default: true where a credential is given.
+    apiserver_metrics: Option<bool>,
     /// Severities of rules, for this cluster. Default: none.
     severities: Option<Severities>,
 }
@@ -371,7 +375,7 @@ impl JsonSchema for Severities {
         json_schema!({
             "description": "Rules by name: info (only listed), warning (mailed), critical (mailed, and repeated).",
             "type": "object",
-            "propertyNames": { "enum": RuleId::ALL.map(RuleId::as_str) },
+            "propertyNames": { "enum": RuleId::ALL.map(RuleId::as_str).to_vec() },
             "additionalProperties": { "enum": levels },
         })
     }

@@ -157,6 +157,8 @@ pub struct Cluster {
     pub etcds: Vec<Etcd>,
     /// Whether its apiservers are asked who uses them.
     pub flow_control: bool,
+    /// Whether the metrics of its apiservers are read.
+    pub apiserver_metrics: bool,
     /// Files with certificates and tokens, without those that vedette uses itself.
     pub files: Vec<WatchedFiles>,
     /// What it was installed with, and the user for ssh on its hosts.

@@ -100,7 +100,7 @@ impl Engine {
 
     pub(super) fn burst(&mut self, subject: &Subject, first: Now, now: Now) {
         // One more connection lost by an address that is known to lose some needs no confirmation.
-        if self.view.connection_losses(subject).is_some_and(|losses| losses.lossy_since().is_some()) {
+        if self.view.loses_connections_since(subject).is_some() {
             return;
         }
         let inventory = Arc::clone(self.view.inventory());

@@ -201,13 +201,7 @@ fn judge_partly(context: &RuleContext<'_>, endpoint: &Subject, instances: &[Subj
         let is_calm = failures.len() + 1 < policy.partly_failures || subject_state.good().is_none();
         return if is_calm { subject_state.unless_bad() } else { Verdict::Unknown(Why::Unclear) };
     };
-    let track = |subject: &Subject| context.view.track(subject, Aspect::Answer);
-    // A path of ours that loses packets fails everything in part; a place that has been down for long shows nothing
-    // about it.
-    let has_failed = |place: &Subject| {
-        track(place).is_some_and(|track| track.failures(context.now.mono, policy.partly_window).next().is_some())
-    };
-    if context.references().iter().any(has_failed) {
+    if context.references().iter().any(|place| context.has_failed(place)) {
         return Verdict::Unknown(Why::Unclear);
     }
     Verdict::Bad(Finding {

@@ -221,11 +221,7 @@ fn is_bad(context: &RuleContext<'_>, instance: &Subject) -> bool {
 
 /// A path of ours that loses packets fails everything in part: a reference target, or each instance that is not down.
 fn has_lossy_path(context: &RuleContext<'_>, instances: &[Subject], down: &[Subject]) -> bool {
-    let window = context.policy().partly_window;
-    let has_failed = |place: &Subject| {
-        let track = context.view.track(place, Aspect::Answer);
-        track.is_some_and(|track| track.failures(context.now.mono, window).next().is_some())
-    };
     let mut others = instances.iter().filter(|instance| !down.contains(instance)).peekable();
-    context.references().iter().any(has_failed) || (others.peek().is_some() && others.all(has_failed))
+    context.references().iter().any(|place| context.has_failed(place))
+        || (others.peek().is_some() && others.all(|instance| context.has_failed(instance)))
 }

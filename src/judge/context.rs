@@ -81,6 +81,15 @@ impl<'a> RuleContext<'a> {
         self.now.since(first).saturating_add(before)
     }
 
+    /// Whether `place` has failed at all lately: a path of ours that loses packets fails everything in part, while a
+    /// place that has been down for long shows nothing about it.
+    #[must_use]
+    pub fn has_failed(&self, place: &Subject) -> bool {
+        let window = self.policy().partly_window;
+        let track = self.view.track(place, Aspect::Answer);
+        track.is_some_and(|track| track.failures(self.now.mono, window).next().is_some())
+    }
+
     /// The instances of the cluster; its API VIP stands in for them where none is configured.
     #[must_use]
     pub fn instances(&self) -> Vec<Subject> {
@@ -268,7 +277,7 @@ impl SubjectState<'_> {
     #[must_use]
     pub const fn unless_bad(&self) -> Verdict {
         match self {
-            Self::Good(run) => Verdict::Good { since: run.first, until: run.last, probes: run.probes },
+            Self::Good(run) => run.good(),
             Self::Bad { bad, .. } => Verdict::Unknown(Why::Suspected { since: bad.run.first }),
             Self::Unknown(why) => Verdict::Unknown(*why),
         }
@@ -307,7 +316,7 @@ pub fn all_good<'r>(runs: impl IntoIterator<Item = &'r Run>) -> Option<Verdict> 
         last: if run.last.mono < all.last.mono { run.last } else { all.last },
         probes: all.probes.min(run.probes),
     });
-    merged.map(|run| Verdict::Good { since: run.first, until: run.last, probes: run.probes })
+    merged.map(Run::good)
 }
 
 /// A good verdict from several runs of which one suffices: it lasts since the oldest of them.

@@ -10,6 +10,7 @@ pub mod description;
 pub mod edges;
 mod instance;
 pub mod outage;
+mod pages;
 pub mod phrases;
 pub mod readiness;
 pub mod stored;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::addresses::Addresses;
+use crate::model::apiserver_metrics::NoPage;
 use crate::model::finding::{Evidence, Kind};
 use crate::model::gap::Gap;
 use crate::model::phase::Cause;
@@ -17,6 +18,7 @@ use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Finding, Verdict, Why};
 use crate::observe::flow_control::Instance;
+use crate::observe::metrics_pages::Missing;
 use crate::observe::probe_runs::Run;
 use crate::observe::view::Aspect;
 
@@ -182,6 +184,11 @@ pub fn unseen(gap: &Gap, addresses: &Addresses) -> String {
             "who overloads the API cannot be seen at {}: grant vedette's user \
              /debug/api_priority_and_fairness/dump_priority_levels and dump_requests by config/rbac/vedette.yaml, or \
              set flow_control to false",
+            places(subjects)
+        ),
+        Gap::MetricsForbidden(subjects) => format!(
+            "seats taken, audit events lost, webhooks that fail and configuration not loaded cannot be seen at {}: grant \
+             vedette's user /metrics by config/rbac/vedette.yaml, or set apiserver_metrics to false",
             places(subjects)
         ),
         Gap::NoFlowControl(subjects) => format!(
@@ -396,7 +403,7 @@ fn still_open(context: &RuleContext<'_>, gap: &Gap) -> Option<Gap> {
             (!open.is_empty()).then_some(Gap::LoadForbidden(open))
         }
         // Known by the next answer, and no fault of the setup that a person could have made good meanwhile.
-        Gap::NoFlowControl(_) => None,
+        Gap::NoFlowControl(_) | Gap::MetricsForbidden(_) => None,
         // Until etcd's own list is read again.
         Gap::NotWatched { etcd, .. } => context.view.membership(etcd).is_none().then(|| gap.clone()),
         // Known from the configuration alone, or from other findings.
@@ -437,8 +444,25 @@ fn load_gaps(context: &RuleContext<'_>) -> Vec<Gap> {
         asked.filter(|one| instance(context, one).is_some_and(is_so)).cloned().collect()
     };
     let (forbidden, missing) = (of(Instance::is_forbidden), of(Instance::is_missing));
-    let gaps = [(forbidden, Gap::LoadForbidden as fn(_) -> _), (missing, Gap::NoFlowControl)];
+    let no_pages = forbidden_pages(context);
+    let gaps = [
+        (forbidden, Gap::LoadForbidden as fn(_) -> _),
+        (missing, Gap::NoFlowControl),
+        (no_pages, Gap::MetricsForbidden),
+    ];
     gaps.into_iter().filter(|(subjects, _)| !subjects.is_empty()).map(|(subjects, gap)| gap(subjects)).collect()
+}
+
+/// Instances whose page of metrics we may not read.
+fn forbidden_pages(context: &RuleContext<'_>) -> Vec<Subject> {
+    let Some((name, cluster)) = context.cluster.filter(|(_, cluster)| cluster.apiserver_metrics) else {
+        return Vec::new();
+    };
+    let is_forbidden = |one: &Subject| {
+        let known = context.view.metrics_pages(name).and_then(|pages| pages.instance(one));
+        known.and_then(|known| known.missing()) == Some(Missing::Instead(NoPage::Forbidden))
+    };
+    cluster.instances(name).into_iter().filter(is_forbidden).collect()
 }
 
 /// Whether the configuration wants `one` asked who uses it.

@@ -19,6 +19,7 @@ mod levels;
 mod monitoring_gap;
 mod not_an_apiserver;
 mod overload;
+mod pages;
 mod partial;
 mod quota;
 mod redundancy;

@@ -178,7 +178,7 @@ impl Rule for VipDead {
 fn judge_vip(context: &RuleContext<'_>, vip: Subject, fails_over: bool) -> Verdict {
     let subject_state = context.subject_state(&vip, Aspect::Answer);
     // A balancer that is known to lose connections loses several in a row at times: no sign that the address is dead.
-    let is_lossy = context.view.connection_losses(&vip).is_some_and(|losses| losses.lossy_since().is_some());
+    let is_lossy = context.view.loses_connections_since(&vip).is_some();
     let SubjectState::Bad { bad, path_unproven } = subject_state else {
         let is_suspected = matches!(subject_state, SubjectState::Unknown(Why::Suspected { .. }));
         return if is_lossy && is_suspected { Verdict::Unknown(Why::Unclear) } else { subject_state.unless_bad() };

@@ -91,6 +91,7 @@ ids! {
     PriorityLevels "priority-levels" false,
     Requests "requests" false,
     OpenWatches "open-watches" false,
+    Metric "metric" false,
     ApplyThrottle "apply-throttle" false,
     UndoThrottle "undo-throttle" false,
     ApplyRights "apply-rights" false,

@@ -50,7 +50,7 @@ impl Cost {
         Self {
             requests,
             connections: if opens { requests } else { 0 },
-            bytes: u64::from(requests) * u64::try_from(body_limit(probe.kind)).unwrap_or(u64::MAX),
+            bytes: u64::from(requests) * planned_bytes(probe.kind),
         }
     }
 }
@@ -70,6 +70,16 @@ fn requests(etcd: Option<&Etcd>, probe: &Probe) -> u32 {
     u32::try_from(asked).unwrap_or(u32::MAX)
 }
 
+/// Bytes that the body of one answer is planned to have: as many as are read at most, but for pages of metrics, of which
+/// a larger one is asked for so much less often (`observe/metrics_pages.rs`).
+fn planned_bytes(kind: ProbeKind) -> u64 {
+    let most = if kind == ProbeKind::ApiserverMetrics { PLANNED_PAGE } else { body_limit(kind) };
+    u64::try_from(most).unwrap_or(u64::MAX)
+}
+
+/// Bytes of pages of an apiserver's metrics that are read in a minute: a larger page is asked for less often. 150 KB/s.
+pub const PLANNED_PAGE: usize = 9_000_000;
+
 /// Bytes read of the body of one answer to a probe of this kind; a longer one is an error.
 #[must_use]
 pub const fn body_limit(kind: ProbeKind) -> usize {
@@ -87,6 +97,8 @@ pub const fn body_limit(kind: ProbeKind) -> usize {
         // Some 400 bytes a request that executes or waits: 2,600 of them, and a stock server has 600 seats. What comes
         // behind is left unread.
         ProbeKind::RequestDump => 1024 * 1024,
+        // Some 3 MB, and 32 MB with hundreds of custom resources (cozystack#4343).
+        ProbeKind::ApiserverMetrics => 64 * 1024 * 1024,
         // Some 50 bytes.
         ProbeKind::EtcdHealth => 4 * 1024,
         // Some 150 KB, with gRPC histograms switched on a few times that.

@@ -28,6 +28,7 @@ impl Policy {
             ProbeKind::Files => self.files_interval,
             ProbeKind::PriorityLevels => self.priority_levels_interval,
             ProbeKind::RequestDump => self.usual_shares_interval,
+            ProbeKind::ApiserverMetrics => self.apiserver_metrics_interval,
             ProbeKind::Tripwire => Duration::ZERO,
         }
     }

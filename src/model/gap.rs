@@ -46,6 +46,8 @@ pub enum Gap {
     LoadForbidden(Vec<Subject>),
     /// These have no API Priority and Fairness.
     NoFlowControl(Vec<Subject>),
+    /// We may not read the `/metrics` of these.
+    MetricsForbidden(Vec<Subject>),
 }
 
 /// Something of which there is only one, or a number that helps nothing.

@@ -73,6 +73,9 @@ pub struct Cluster {
     /// Whether its apiservers are asked who uses them.
     #[serde(default)]
     pub flow_control: bool,
+    /// Whether the metrics of its apiservers are read.
+    #[serde(default)]
+    pub apiserver_metrics: bool,
     /// Files with certificates and tokens, by name of their source.
     #[serde(default, skip_serializing_if = "FlatMap::is_empty")]
     pub files: FlatMap<Name, FileWatch>,

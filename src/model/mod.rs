@@ -5,6 +5,7 @@
 //! no I/O live here.
 
 pub mod addresses;
+pub mod apiserver_metrics;
 pub mod byte_size;
 pub mod certificate;
 pub mod certificate_evidence;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::apiserver_metrics::{ApiserverMetrics, NoPage};
 use super::certificate::Served;
 use super::certificate_files::FilesReading;
 use super::etcd::{EtcdAlarm, MemberAnswer, MemberHealth, MemberListing, MemberMetrics, MemberStatus, ReadAnswer};
@@ -79,7 +80,8 @@ impl Observation {
                 | Reading::OwnClock(_)
                 | Reading::Files(_)
                 | Reading::PriorityLevels(_)
-                | Reading::RequestDump(_),
+                | Reading::RequestDump(_)
+                | Reading::ApiserverMetrics(_),
             ) => false,
         }
     }
@@ -144,4 +146,6 @@ pub enum Reading {
     PriorityLevels(Result<Arc<PriorityLevels>, NoDump>),
     /// The requests under way at an apiserver, or what came instead.
     RequestDump(Result<Arc<RequestLoad>, NoDump>),
+    /// What was wanted of `/metrics`, or what came instead.
+    ApiserverMetrics(Result<Arc<ApiserverMetrics>, NoPage>),
 }

@@ -124,6 +124,9 @@ impl Table {
         if cluster.flow_control {
             self.flow_control(name, cluster, policy);
         }
+        if cluster.apiserver_metrics {
+            self.in_turn(cluster.instances(name), ProbeKind::ApiserverMetrics, policy);
+        }
         if cluster.vip.is_some() {
             let vip = Subject::Vip(name.clone());
             self.add(Probe::anew(vip.clone(), ProbeKind::Readyz), policy);
@@ -142,12 +145,18 @@ impl Table {
 
     /// The levels of every instance, and the requests at one instance after the other.
     fn flow_control(&mut self, name: &Name, cluster: &Cluster, policy: &Policy) {
-        let instances = cluster.instances(name);
+        for instance in cluster.instances(name) {
+            self.add(Probe::reused(instance, ProbeKind::PriorityLevels), policy);
+        }
+        self.in_turn(cluster.instances(name), ProbeKind::RequestDump, policy);
+    }
+
+    /// One instance after the other, each over a connection of its own: a megabyte on the kept one would delay the
+    /// ordinary probes there.
+    fn in_turn(&mut self, instances: Vec<Subject>, kind: ProbeKind, policy: &Policy) {
         let turns = u32::try_from(instances.len()).unwrap_or(u32::MAX);
         for (instance, place) in instances.into_iter().zip(0..) {
-            self.add(Probe::reused(instance.clone(), ProbeKind::PriorityLevels), policy);
-            // Over a connection of its own: a megabyte on the kept one would delay the ordinary probes there.
-            let probe = Probe::anew(instance, ProbeKind::RequestDump);
+            let probe = Probe::anew(instance, kind);
             let every = policy.interval(&probe.subject, probe.kind);
             let cost = Cost::at(None, &probe);
             self.0.insert(probe, Timing { interval: every * turns, turn: every * place, cost });

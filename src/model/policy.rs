@@ -43,7 +43,9 @@ pub struct Policy {
     /// Requests under way at one apiserver of a cluster after the other, while nothing is wrong: everybody's usual share
     /// comes from them, and sixty an hour tell a rise from a habit.
     pub usual_shares_interval: Duration,
-    /// The same at each apiserver while an overload is suspected.
+    /// `/metrics` of one apiserver of a cluster after the other.
+    pub apiserver_metrics_interval: Duration,
+    /// Dumps of the requests of each apiserver while an overload is suspected.
     pub request_dump_interval: Duration,
     /// Maintenance.Status round.
     pub etcd_status_interval: Duration,
@@ -239,6 +241,7 @@ impl Default for Policy {
             version_interval: seconds(10),
             priority_levels_interval: seconds(10),
             usual_shares_interval: seconds(60),
+            apiserver_metrics_interval: seconds(60),
             request_dump_interval: seconds(30),
             etcd_status_interval: seconds(3),
             etcd_read_interval: seconds(10),

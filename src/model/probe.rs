@@ -47,6 +47,8 @@ pub enum ProbeKind {
     PriorityLevels,
     /// `dump_requests` of the same, with the details of each request: who holds the seats, and who waits for them.
     RequestDump,
+    /// `/metrics` of an apiserver, streamed through a filter of families: how much, never who, nor whether it lives.
+    ApiserverMetrics,
 }
 
 /// Whether a probe connects anew or uses the kept one.
@@ -132,6 +134,7 @@ impl ProbeKind {
             Self::Files => "files",
             Self::PriorityLevels => "priority_levels",
             Self::RequestDump => "request_dump",
+            Self::ApiserverMetrics => "apiserver_metrics",
         }
     }
 
@@ -156,15 +159,16 @@ impl ProbeKind {
             | Self::OwnClock
             | Self::Files
             | Self::PriorityLevels
-            | Self::RequestDump => false,
+            | Self::RequestDump
+            | Self::ApiserverMetrics => false,
         }
     }
 
-    /// Whether it dumps the state of API Priority and Fairness. Such a probe shows who uses a server, and never whether
-    /// the server lives: it is the first that a busy server leaves unanswered.
+    /// Whether it shows how a server is used, by the dumps of API Priority and Fairness or by its `/metrics`. Such a
+    /// probe never shows whether the server lives: it is the first that a busy server leaves unanswered.
     #[must_use]
-    pub const fn is_dump(self) -> bool {
-        matches!(self, Self::PriorityLevels | Self::RequestDump)
+    pub const fn shows_use(self) -> bool {
+        matches!(self, Self::PriorityLevels | Self::RequestDump | Self::ApiserverMetrics)
     }
 }
 

@@ -50,6 +50,7 @@ impl Assessment {
                 | Reading::Files(_)
                 | Reading::PriorityLevels(_)
                 | Reading::RequestDump(_)
+                | Reading::ApiserverMetrics(_)
                 | Reading::EtcdHealth(_)
                 | Reading::EtcdMetrics(_),
             ) => Self::Good,

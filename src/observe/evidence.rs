@@ -122,7 +122,8 @@ fn reading_text(reading: &Reading) -> String {
         | Reading::OwnClock(_)
         | Reading::Files(_)
         | Reading::PriorityLevels(_)
-        | Reading::RequestDump(_) => "responds".to_owned(),
+        | Reading::RequestDump(_)
+        | Reading::ApiserverMetrics(_) => "responds".to_owned(),
     }
 }
 

@@ -257,13 +257,18 @@ impl FlowControl {
     /// that, or because an overload is suspected and others take its place.
     #[must_use]
     pub fn leaves_out(&self, instance: &Subject, kind: ProbeKind, now: Mono) -> bool {
-        if kind != ProbeKind::Version && !kind.is_dump() {
+        if kind != ProbeKind::Version && !kind.shows_use() {
             return false;
         }
         let is_left_alone = self.left_alone_until(instance, kind).is_some_and(|until| now < until);
+        // The page of metrics is the dearest, and the first to be done without.
+        let is_shed = kind == ProbeKind::ApiserverMetrics && self.is_suspected(now);
         // The rounds of the suspicion ask every instance.
         let is_replaced = kind == ProbeKind::RequestDump && self.is_suspected(now);
-        is_left_alone || is_replaced || kind == ProbeKind::PriorityLevels && self.puts_off_levels(instance, now)
+        is_left_alone
+            || is_shed
+            || is_replaced
+            || kind == ProbeKind::PriorityLevels && self.puts_off_levels(instance, now)
     }
 
     /// Whether the levels of an instance were seen so lately that they can wait, while users are hurt. What is still to

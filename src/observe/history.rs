@@ -54,7 +54,7 @@ fn add(
         tally.answered(asked, phases.total());
     }
     // What a dump costs is known by its outcome; users do not wait for it.
-    if kind.is_dump() {
+    if kind.shows_use() {
         return;
     }
     for (phase, spent) in phases.reached() {
@@ -70,7 +70,9 @@ fn word(reading: &Reading) -> &'static str {
         Reading::Health(Health { status: 200, .. }) => OK,
         Reading::Health(_) => NOT_READY,
         Reading::Version(version) if version.status != 200 => BAD_STATUS,
-        Reading::PriorityLevels(Err(_)) | Reading::RequestDump(Err(_)) => BAD_STATUS,
+        Reading::PriorityLevels(Err(_)) | Reading::RequestDump(Err(_)) | Reading::ApiserverMetrics(Err(_)) => {
+            BAD_STATUS
+        }
         Reading::Version(_)
         | Reading::EtcdStatus(_)
         | Reading::EtcdRead(_)
@@ -85,6 +87,7 @@ fn word(reading: &Reading) -> &'static str {
         | Reading::OwnClock(_)
         | Reading::Files(_)
         | Reading::PriorityLevels(Ok(_))
-        | Reading::RequestDump(Ok(_)) => OK,
+        | Reading::RequestDump(Ok(_))
+        | Reading::ApiserverMetrics(Ok(_)) => OK,
     }
 }

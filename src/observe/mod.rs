@@ -22,6 +22,7 @@ pub mod in_flight;
 pub mod inventory_change;
 pub mod latency;
 pub mod membership;
+pub mod metrics_pages;
 pub mod own_network;
 pub mod probe_runs;
 pub mod quorum;

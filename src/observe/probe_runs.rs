@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::phase::Unseen;
 use crate::model::policy::Policy;
 use crate::model::time::{Mono, Now};
-use crate::model::verdict::{Symptom, Why};
+use crate::model::verdict::{Symptom, Verdict, Why};
 
 use super::assessment::Assessment;
 use super::own_network::OwnNetwork;
@@ -396,6 +396,12 @@ impl BadRun {
 }
 
 impl Run {
+    /// The verdict of good probes.
+    #[must_use]
+    pub const fn good(self) -> Verdict {
+        Verdict::Good { since: self.first, until: self.last, probes: self.probes }
+    }
+
     pub(super) fn extended(run: Option<Self>, scheduled: Now) -> Self {
         run.map_or(Self { first: scheduled, last: scheduled, probes: 1 }, |run| Self {
             last: scheduled,

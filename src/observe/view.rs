@@ -30,6 +30,7 @@ use super::database_growth::DatabaseGrowth;
 use super::elections::Elections;
 use super::flow_control::FlowControl;
 use super::inventory_change::{Fate, InventoryChange};
+use super::metrics_pages::MetricsPages;
 use super::own_network::OwnNetwork;
 use super::probe_runs::{Confirmation, ProbeRuns};
 use super::quorum::Count;
@@ -138,6 +139,9 @@ pub struct View {
     /// By cluster: who uses its apiservers.
     #[serde(default)]
     flow_controls: BTreeMap<Name, FlowControl>,
+    /// By cluster: the `/metrics` of its apiservers.
+    #[serde(default)]
+    metrics_pages: BTreeMap<Name, MetricsPages>,
     dates: ClockError,
     hellos: BTreeMap<Subject, ClientHellos>,
     /// By API VIP.
@@ -175,6 +179,7 @@ impl View {
             chosen: BTreeMap::new(),
             tls_mismatch: BTreeMap::new(),
             flow_controls: BTreeMap::new(),
+            metrics_pages: BTreeMap::new(),
             dates: ClockError::default(),
             hellos: BTreeMap::new(),
             losses: BTreeMap::new(),
@@ -212,6 +217,10 @@ impl View {
         self.dates.retain(stays);
         self.flow_controls.retain(|name, flow_control| {
             flow_control.retain(stays);
+            self.inventory.clusters.contains_key(name)
+        });
+        self.metrics_pages.retain(|name, pages| {
+            pages.retain(stays);
             self.inventory.clusters.contains_key(name)
         });
         self.references.replace(&self.inventory, |place| place.is_cluster() || stays(place));
@@ -339,6 +348,12 @@ impl View {
         self.losses.get(vip)
     }
 
+    /// Since when `vip` is known to lose a part of all new connections; `None` while it is not.
+    #[must_use]
+    pub fn loses_connections_since(&self, vip: &Subject) -> Option<Now> {
+        self.connection_losses(vip)?.lossy_since()
+    }
+
     /// An instance behind `vip` showed its first bad sign at `first`.
     pub fn suspect_losses(&mut self, vip: &Subject, first: Now) {
         if let Some(losses) = self.losses.get_mut(vip) {
@@ -446,11 +461,21 @@ impl View {
         self.flow_controls.get(cluster)
     }
 
-    /// Whether a planned probe that is due at `now` is left out: see [`FlowControl::leaves_out`].
+    /// What is known by the `/metrics` of the apiservers of `cluster`.
+    #[must_use]
+    pub fn metrics_pages(&self, cluster: &Name) -> Option<&MetricsPages> {
+        self.metrics_pages.get(cluster)
+    }
+
+    /// Whether a planned probe that is due at `now` is left out: see [`FlowControl::leaves_out`] and
+    /// [`MetricsPages::leaves_out`].
     #[must_use]
     pub fn leaves_out(&self, probe: &Probe, now: Mono) -> bool {
-        let flow_control = probe.subject.cluster().and_then(|cluster| self.flow_controls.get(cluster));
+        let Some(cluster) = probe.subject.cluster() else { return false };
+        let (flow_control, pages) = (self.flow_controls.get(cluster), self.metrics_pages.get(cluster));
         flow_control.is_some_and(|known| known.leaves_out(&probe.subject, probe.kind, now))
+            || probe.kind == ProbeKind::ApiserverMetrics
+                && pages.is_some_and(|known| known.leaves_out(&probe.subject, now))
     }
 
     /// Whether an overload of the cluster of `subject` is suspected.

@@ -9,14 +9,11 @@ use std::time::Duration;
 use super::exposition::{Families, Flaw, Reader, Sample};
 use super::sanitize::shown;
 use crate::model::etcd::{Buckets, MemberMetrics};
-use crate::model::time::UnixTime;
 
 /// Buckets kept of one distribution; etcd's widest has 16.
 const MAX_BUCKETS: usize = 64;
 /// Characters kept of a version or a reason.
 const MAX_TEXT: usize = 100;
-/// Largest whole number that a sample holds exactly.
-const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// What is wanted of a page.
 const FAMILIES: Families = Families::new(&[
@@ -105,27 +102,27 @@ impl PageReader {
 
 impl Found {
     fn take(&mut self, sample: &Sample<'_>) {
-        let (metrics, value) = (&mut self.metrics, sample.value);
+        let metrics = &mut self.metrics;
         self.is_etcd = self.is_etcd || sample.name.starts_with("etcd_");
         match sample.name {
-            "etcd_server_has_leader" => metrics.has_leader = flag(value),
-            "etcd_server_is_leader" => metrics.is_leader = flag(value),
-            "etcd_server_is_learner" => metrics.is_learner = flag(value),
-            "etcd_server_leader_changes_seen_total" => metrics.leader_changes = whole(value),
-            "etcd_mvcc_db_total_size_in_bytes" => metrics.db_size_bytes = whole(value),
-            "etcd_mvcc_db_total_size_in_use_in_bytes" => metrics.db_in_use_bytes = whole(value),
+            "etcd_server_has_leader" => metrics.has_leader = sample.flag(),
+            "etcd_server_is_leader" => metrics.is_leader = sample.flag(),
+            "etcd_server_is_learner" => metrics.is_learner = sample.flag(),
+            "etcd_server_leader_changes_seen_total" => metrics.leader_changes = sample.whole(),
+            "etcd_mvcc_db_total_size_in_bytes" => metrics.db_size_bytes = sample.whole(),
+            "etcd_mvcc_db_total_size_in_use_in_bytes" => metrics.db_in_use_bytes = sample.whole(),
             // Zero or less means etcd's default or no quota at all; neither is a number to count against.
-            "etcd_server_quota_backend_bytes" => metrics.db_quota_bytes = whole(value).filter(|quota| *quota > 0),
-            "etcd_disk_defrag_inflight" => metrics.is_defragmenting = flag(value),
+            "etcd_server_quota_backend_bytes" => metrics.db_quota_bytes = sample.whole().filter(|quota| *quota > 0),
+            "etcd_disk_defrag_inflight" => metrics.is_defragmenting = sample.flag(),
             "etcd_server_version" => {
                 metrics.version = sample.label("server_version").map(|version| shown(&version, MAX_TEXT));
             }
             "etcd_server_id" => {
                 metrics.member_id = sample.label("server_id").map(|id| shown(&id, MAX_TEXT));
             }
-            "process_start_time_seconds" => metrics.started = instant(value),
-            "process_open_fds" => metrics.open_descriptors = whole(value),
-            "process_max_fds" => metrics.most_descriptors = whole(value),
+            "process_start_time_seconds" => metrics.started = sample.instant(),
+            "process_open_fds" => metrics.open_descriptors = sample.whole(),
+            "process_max_fds" => metrics.most_descriptors = sample.whole(),
             "etcd_disk_wal_fsync_duration_seconds_bucket" => self.fsync.add(sample),
             "etcd_disk_backend_commit_duration_seconds_bucket" => self.commit.add(sample),
             "etcd_network_peer_round_trip_time_seconds_bucket" => self.round_trip.add(sample),
@@ -173,7 +170,7 @@ struct Distribution {
 
 impl Distribution {
     fn add(&mut self, sample: &Sample<'_>) {
-        let (Some(le), Some(count)) = (sample.label("le"), whole(sample.value)) else { return };
+        let (Some(le), Some(count)) = (sample.label("le"), sample.whole()) else { return };
         if le == "+Inf" {
             self.count = Some(self.count.unwrap_or(0).saturating_add(count));
         } else if let Some(bound) = le.parse::<f64>().ok().and_then(|bound| Duration::try_from_secs_f64(bound).ok())
@@ -187,20 +184,6 @@ impl Distribution {
     fn finish(self) -> Option<Buckets> {
         Some(Buckets { below: self.below.into_iter().collect(), count: self.count? })
     }
-}
-
-fn flag(value: f64) -> Option<bool> {
-    value.is_finite().then_some(value != 0.0)
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be within 0 and 2^53")]
-fn whole(value: f64) -> Option<u64> {
-    (0.0..=EXACT).contains(&value).then_some(value as u64)
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "checked to be within the years 1970 to 9999")]
-fn instant(seconds: f64) -> Option<UnixTime> {
-    (0.0..253_402_300_800.0).contains(&seconds).then(|| UnixTime::from_secs(seconds as i64))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! escaped, so that it can go on a screen or into a mail as it is.
 
 pub mod answer_origin;
+pub mod apiserver_page;
 pub mod certificate_files;
 mod der;
 pub mod diagnostic;

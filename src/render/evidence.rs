@@ -94,6 +94,7 @@ pub(super) const fn kind(kind: ProbeKind) -> &'static str {
         ProbeKind::Files => "files",
         ProbeKind::PriorityLevels => "priority levels",
         ProbeKind::RequestDump => "requests",
+        ProbeKind::ApiserverMetrics => "metrics",
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::judge::member_down::MemberSilent;
+use crate::model::apiserver_metrics::{ApiserverMetrics, Counter, Seats};
 use crate::model::certificate::{Certificate, Class, Fingerprint, Served, Trust};
 use crate::model::certificate_files::{FileFault, FilesReading, Item, ItemKind, Life, SourceReading, StoredFile};
 use crate::model::cost::Rate;
@@ -412,6 +413,15 @@ pub(crate) fn busy() -> Snapshot {
     let seen = observation(api, ProbeKind::PriorityLevels, Ok(Reading::PriorityLevels(Ok(Arc::new(dump)))));
     let mut cluster_snapshot = ClusterSnapshot::clone(&snapshot.clusters[&prod]);
     let at = seen.scheduled;
+    cluster_snapshot.observations.insert(seen.probe.clone(), Arc::new(seen));
+    let page = ApiserverMetrics {
+        bytes: 3_120_000,
+        seats: [("workload-low".to_owned(), Seats { used: 98, nominal: 600, limit: 600 })].into(),
+        counters: [(Counter::PodsBound, 4711)].into(),
+        ..ApiserverMetrics::default()
+    };
+    let page = Ok(Reading::ApiserverMetrics(Ok(Arc::new(page))));
+    let seen = observation(subject("prod/apiserver/api-1"), ProbeKind::ApiserverMetrics, page);
     cluster_snapshot.observations.insert(seen.probe.clone(), Arc::new(seen));
     let share = |user: &str, share, waiting| Share {
         sender: Sender { user: user.into(), verb: "list".into(), what: "configmaps".into() },

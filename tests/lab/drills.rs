@@ -9,6 +9,7 @@ mod listeners;
 mod mail_client;
 mod mute;
 mod outages;
+mod overload;
 mod partial;
 mod recorder;
 mod rotate;
@@ -36,6 +37,7 @@ pub(crate) const DRILLS: &[&[Drill]] = &[
     recorder::DRILLS,
     ceiling::DRILLS,
     outages::DRILLS,
+    overload::DRILLS,
     disk::DRILLS,
     versions::DRILLS,
     service::DRILLS,

@@ -44,6 +44,7 @@ mod process;
 mod prometheus;
 mod rbac;
 mod smtp;
+mod storm;
 mod table;
 mod tools;
 mod up;

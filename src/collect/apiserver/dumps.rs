@@ -5,15 +5,11 @@
 
 use std::sync::Arc;
 
-use super::{Answer, Apiserver, Page};
-use crate::collect::context::{ProbeContext, ProbeResult};
+use super::Answer;
 use crate::collect::http_client::Sink;
-use crate::collect::phase_timer::PhaseTimer;
-use crate::model::certificate::Served;
 use crate::model::flow_control::NoDump;
 use crate::model::observation::Reading;
 use crate::model::phase::{Cause, Phase, Unseen};
-use crate::model::probe::{Connection, Hello};
 use crate::parse::flow_control::{LevelsReader, RequestsReader};
 
 impl Sink for LevelsReader {
@@ -30,47 +26,19 @@ impl Sink for RequestsReader {
     }
 }
 
-impl Apiserver {
-    pub(super) async fn probe_levels(
-        &self,
-        context: &ProbeContext,
-        over: (Connection, Hello),
-        timer: &PhaseTimer,
-    ) -> ProbeResult {
-        let mut reader = LevelsReader::default();
-        let (served, answer) = self.ask_for_dump(context, Page::PriorityLevels, over, &mut reader, timer).await;
-        let levels = reader.finish(answer.is_ok());
-        let outcome = came(answer, !levels.levels.is_empty());
-        ProbeResult::of(timer, served, outcome.map(|came| Reading::PriorityLevels(came.map(|()| Arc::new(levels)))))
-    }
+/// The levels that were read of an answer.
+pub(super) fn levels(reader: LevelsReader, answer: Result<Answer, Unseen>) -> Result<Reading, Unseen> {
+    let levels = reader.finish(answer.is_ok());
+    let outcome = came(answer, !levels.levels.is_empty());
+    outcome.map(|came| Reading::PriorityLevels(came.map(|()| Arc::new(levels))))
+}
 
-    pub(super) async fn probe_requests(
-        &self,
-        context: &ProbeContext,
-        over: (Connection, Hello),
-        timer: &PhaseTimer,
-    ) -> ProbeResult {
-        let mut reader = RequestsReader::default();
-        let (served, answer) = self.ask_for_dump(context, Page::RequestDump, over, &mut reader, timer).await;
-        let load = reader.finish(answer.is_ok());
-        // Our own request is among them, so that no dump is without a row.
-        let outcome = came(answer, load.requests() > 0);
-        ProbeResult::of(timer, served, outcome.map(|came| Reading::RequestDump(came.map(|()| Arc::new(load)))))
-    }
-
-    async fn ask_for_dump(
-        &self,
-        context: &ProbeContext,
-        page: Page,
-        over: (Connection, Hello),
-        sink: &mut impl Sink,
-        timer: &PhaseTimer,
-    ) -> (Option<Arc<Served>>, Result<Answer, Unseen>) {
-        let ready_credentials = self.tls_endpoint.identity.current().await;
-        let (served, _, answer) = self.ask(context, &ready_credentials, page, over, sink, timer).await;
-        timer.end();
-        (served, answer)
-    }
+/// The requests that were read of an answer.
+pub(super) fn requests(reader: RequestsReader, answer: Result<Answer, Unseen>) -> Result<Reading, Unseen> {
+    let load = reader.finish(answer.is_ok());
+    // Our own request is among them, so that no dump is without a row.
+    let outcome = came(answer, load.requests() > 0);
+    outcome.map(|came| Reading::RequestDump(came.map(|()| Arc::new(load))))
 }
 
 /// Whether a dump came, or what instead. One that ended in the middle is one where any of it could be read.

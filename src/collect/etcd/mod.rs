@@ -105,7 +105,8 @@ impl Etcd {
             | ProbeKind::OwnClock
             | ProbeKind::Files
             | ProbeKind::PriorityLevels
-            | ProbeKind::RequestDump => return None,
+            | ProbeKind::RequestDump
+            | ProbeKind::ApiserverMetrics => return None,
         })
     }
 

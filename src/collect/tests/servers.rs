@@ -252,6 +252,7 @@ impl Fixture {
             apiservers: Vec::new(),
             etcds: Vec::new(),
             flow_control: false,
+            apiserver_metrics: false,
             files: Vec::new(),
             hosts: Default::default(),
             levels: [].into(),

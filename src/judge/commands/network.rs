@@ -103,6 +103,13 @@ impl Commands<'_> {
         Command::read(Id::OpenWatches, line).note("which resources are watched most; a large page")
     }
 
+    /// What an apiserver counts in the families whose names begin with `family`, a pattern of grep.
+    pub(in crate::judge) fn metric(&self, subject: &Subject, family: &str) -> Command {
+        let (kubectl, address) = (self.kubectl(subject), self.address(subject));
+        let line = format!("{kubectl} --server=https://{address} get --raw /metrics | grep '^{family}' | head -40");
+        Command::read(Id::Metric, line).note("a large page")
+    }
+
     /// Throttles one client by the object of that name.
     pub(in crate::judge) fn apply_throttle(&self, subject: &Subject, name: &str) -> Command {
         let (kubectl, address) = (self.kubectl(subject), self.address(subject));

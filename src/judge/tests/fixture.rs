@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::judge::context::RuleContext;
 use crate::judge::judge;
+use crate::model::apiserver_metrics::{ApiserverMetrics, NoPage};
 use crate::model::etcd::{
     Condition, EtcdAlarm, EtcdAlarmKind, MemberAnswer, MemberHealth, MemberListing, MemberMetrics, MemberStatus,
     ReadAnswer,
@@ -154,6 +155,16 @@ pub(super) fn end(probes: &[(u64, Option<Seen>)]) -> Now {
 /// The same probe at each of these milliseconds.
 pub(super) fn each(times: &[u64], seen: Option<Seen>) -> Vec<(u64, Option<Seen>)> {
     times.iter().copied().zip(std::iter::repeat(seen)).collect()
+}
+
+/// A page of metrics.
+pub(super) fn metrics_page(subject: &str, page: ApiserverMetrics) -> Option<Seen> {
+    seen(Probe::anew(of(subject), ProbeKind::ApiserverMetrics), Ok(Reading::ApiserverMetrics(Ok(Arc::new(page)))))
+}
+
+/// What came instead of one.
+pub(super) fn no_metrics_page(subject: &str, instead: NoPage) -> Option<Seen> {
+    seen(Probe::anew(of(subject), ProbeKind::ApiserverMetrics), Ok(Reading::ApiserverMetrics(Err(instead))))
 }
 
 /// Several probes, in the order of their times.

@@ -74,8 +74,12 @@ impl View {
             taken.is_void = true;
             return taken;
         }
-        // A dump says who uses a server, and nothing of whether it lives.
-        if observation.probe.kind.is_dump() {
+        // A dump or a page of metrics says how a server is used, and nothing of whether it lives.
+        if observation.probe.kind == ProbeKind::ApiserverMetrics {
+            self.take_metrics_page(observation);
+            return taken;
+        }
+        if observation.probe.kind.shows_use() {
             self.take_dump(observation, now, &mut taken);
             return taken;
         }
@@ -169,7 +173,8 @@ impl View {
             | ProbeKind::OwnClock
             | ProbeKind::Files
             | ProbeKind::PriorityLevels
-            | ProbeKind::RequestDump => return,
+            | ProbeKind::RequestDump
+            | ProbeKind::ApiserverMetrics => return,
         };
         let assessment = self.assessment_of(observation);
         // Ordinary requests that queue until their deadline are the slowest of all.
@@ -304,6 +309,7 @@ const fn is_frequent(kind: ProbeKind) -> bool {
         | ProbeKind::Addresses
         | ProbeKind::OwnClock
         | ProbeKind::Files
-        | ProbeKind::RequestDump => false,
+        | ProbeKind::RequestDump
+        | ProbeKind::ApiserverMetrics => false,
     }
 }

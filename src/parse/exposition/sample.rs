@@ -2,6 +2,11 @@
 
 use std::borrow::Cow;
 
+use crate::model::time::UnixTime;
+
+/// Largest whole number that a sample holds exactly.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// One sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample<'a> {
@@ -30,6 +35,26 @@ impl<'a> Sample<'a> {
         };
         let value = rest.split_ascii_whitespace().next()?.parse().ok()?;
         Some(Sample { name, labels, value })
+    }
+
+    /// Its value as yes or no.
+    #[must_use]
+    pub fn flag(&self) -> Option<bool> {
+        self.value.is_finite().then_some(self.value != 0.0)
+    }
+
+    /// Its value as a count, rounded down.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be within 0 and 2^53")]
+    pub fn whole(&self) -> Option<u64> {
+        (0.0..=EXACT).contains(&self.value).then_some(self.value as u64)
+    }
+
+    /// Its value as a time in seconds since 1970.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "checked to be within the years 1970 to 9999")]
+    pub fn instant(&self) -> Option<UnixTime> {
+        (0.0..253_402_300_800.0).contains(&self.value).then(|| UnixTime::from_secs(self.value as i64))
     }
 
     /// The value of the label `name`.

@@ -5,6 +5,7 @@
 //! configuration and from closed enums; error texts, names in certificates and serials never become one.
 //! Called by `expose` for `/metrics`; reads no clock and no process state.
 
+mod apiserver;
 mod certificate;
 mod certificate_files;
 mod cluster;

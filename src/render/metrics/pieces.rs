@@ -7,15 +7,18 @@ use crate::model::time::Now;
 
 use super::drawing::Drawing;
 use super::format::Format;
-use super::{Page, certificate, certificate_files, cluster, etcd, flow_control, incident, own, probes, tallied};
+use super::{
+    Page, apiserver, certificate, certificate_files, cluster, etcd, flow_control, incident, own, probes, tallied,
+};
 
 /// The families of a page, those of a group by name.
-const GROUPS: [fn(Page<'_>) -> Vec<Drawing>; 10] = [
+const GROUPS: [fn(Page<'_>) -> Vec<Drawing>; 11] = [
     own::families,
     cluster::families,
     incident::families,
     probes::families,
     flow_control::families,
+    apiserver::families,
     etcd::families,
     certificate::families,
     certificate_files::families,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::apiserver_metrics::{ApiserverMetrics, NoPage};
 use crate::model::byte_size::words as size;
 use crate::model::etcd::{Condition, EtcdAlarm, EtcdAlarmKind, MemberAnswer, MemberMetrics, MemberStatus};
 use crate::model::flow_control::{NoDump, PriorityLevels};
@@ -103,6 +104,10 @@ pub(in crate::render) fn of(pass: Pass<'_>, observation: &Observation) -> Vec<Ro
             Ok(load) => row(pass, observation, Saw::Ok, &format!("{} requests", load.requests())),
             Err(instead) => row(pass, observation, no_dump(*instead), &instead.to_string()),
         }],
+        Ok(Reading::ApiserverMetrics(page)) => vec![match page {
+            Ok(metrics) => row(pass, observation, Saw::Ok, &seats(metrics)),
+            Err(instead) => row(pass, observation, no_page(*instead), &instead.to_string()),
+        }],
         Err(unseen) => vec![Row {
             unseen: Some(*unseen),
             ..row(pass, observation, silent(*unseen), &failed(observation, *unseen))
@@ -115,6 +120,20 @@ fn waiting(levels: &PriorityLevels) -> String {
     let waits = levels.levels.iter().filter(|(_, level)| level.waiting > 0);
     let waits: Vec<String> = waits.map(|(name, level)| format!("{} wait in {name}", level.waiting)).collect();
     if waits.is_empty() { "nothing waits".to_owned() } else { waits.join(", ") }
+}
+
+/// How many seats are taken.
+fn seats(metrics: &ApiserverMetrics) -> String {
+    metrics.all_seats().map_or_else(|| "responds".to_owned(), |(used, all)| format!("{used} of {all} seats taken"))
+}
+
+/// The same for the page of metrics.
+const fn no_page(instead: NoPage) -> Saw {
+    match instead {
+        NoPage::Forbidden => Saw::Refused,
+        NoPage::Shed { .. } => Saw::Shed,
+        NoPage::Status(_) | NoPage::Foreign | NoPage::TooLarge => Saw::Unknown,
+    }
 }
 
 /// A right that is missing and a server without priority and fairness are gaps, not faults.

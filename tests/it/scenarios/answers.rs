@@ -133,6 +133,7 @@ impl World {
             ProbeKind::PriorityLevels | ProbeKind::RequestDump => {
                 self.load.answer(subject, request.probe.kind, &self.behaviour(subject))
             }
+            ProbeKind::ApiserverMetrics => self.metrics.answer(subject, self.elapsed(), &self.behaviour(subject)),
             ProbeKind::EtcdStatus => {
                 let answers: Vec<_> = (1..=3).map(|n| self.member(n, |id| self.status(id))).collect();
                 let waits = answers.iter().any(|(wait, _)| *wait > quick);
@@ -211,6 +212,7 @@ impl World {
             | ProbeKind::EtcdMembers
             | ProbeKind::EtcdHealth
             | ProbeKind::EtcdMetrics
+            | ProbeKind::ApiserverMetrics
             | ProbeKind::Tripwire
             | ProbeKind::Reference
             | ProbeKind::Resolver

@@ -18,6 +18,8 @@ mod faults;
 mod filling;
 mod isolation;
 mod load;
+mod metrics;
+mod metrics_rules;
 mod mute;
 mod ongoing;
 mod overload;

@@ -282,5 +282,5 @@ fn dumps_that_fail_say_nothing_of_an_instance_that_lives() {
 
     assert_eq!(world.told(), []);
     assert!(world.snapshot().worst(&name("prod")).is_none_or(|level| level == Level::Info));
-    assert_eq!(world.probes.iter().filter(|(_, probe)| probe.kind.is_dump() && probe.subject == vip()).count(), 0);
+    assert_eq!(world.probes.iter().filter(|(_, probe)| probe.kind.shows_use() && probe.subject == vip()).count(), 0);
 }

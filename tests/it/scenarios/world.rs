@@ -29,6 +29,7 @@ use vedette::model::verdict::{Evidence, FindingKey};
 use super::disk::Disk;
 use super::durable::Durable;
 use super::load::Load;
+use super::metrics::Metrics;
 use super::peers::Peers;
 use super::recipients::{self, BOSS, OPS, Unserved};
 use super::tape::Tape;
@@ -140,6 +141,7 @@ pub(super) struct World {
     pub(super) versions: BTreeMap<Subject, &'static str>,
     /// Who uses the apiservers.
     pub(super) load: Load,
+    pub(super) metrics: Metrics,
     pub(super) store_fails: bool,
     pub(super) store_hangs: bool,
     durable: Durable,
@@ -289,6 +291,7 @@ impl World {
             distrust: BTreeMap::new(),
             versions: BTreeMap::new(),
             load: Load::default(),
+            metrics: Metrics::default(),
             store_fails: false,
             store_hangs: false,
             durable: Durable::default(),
@@ -355,7 +358,7 @@ impl World {
             self.stalled_since = self.elapsed;
         }
         self.stalled_until = self.stalled_until.max(self.elapsed + lasting);
-        self.longest_stall = self.longest_stall.max(self.stalled_until - self.stalled_since);
+        self.longest_stall = self.longest_stall.max(self.stalled_until.saturating_sub(self.stalled_since));
     }
 
     /// The configuration is changed while the process is down.
@@ -534,6 +537,11 @@ impl World {
             wall: UnixTime::from_millis(self.true_time().as_millis() + self.wall_step),
             ..self.start.plus(self.elapsed)
         }
+    }
+
+    /// Since the start of the story.
+    pub(super) const fn elapsed(&self) -> Duration {
+        self.elapsed
     }
 
     /// The time that servers and certificates go by, whatever vedette's own clock says.

@@ -107,6 +107,9 @@ fn weighed(world: &mut World) -> Result<()> {
         "vedette_probe_phase_duration_seconds_count{instance=\"api-2\",probe=\"readyz\",phase=\"connect\"} > 2",
         "vedette_probe_phase_duration_seconds_count{instance=\"etcd-1\",probe=\"etcd_members\"} > 0",
         "count(process_cpu_seconds_total) == 1",
+        // What the apiservers say of themselves: 600 seats by default, but for those that have no queue.
+        "vedette_apiserver_seats{instance=\"api-1\"} > 500",
+        "vedette_apiserver_metrics_page_bytes{instance=\"api-1\"} > 100000",
     ] {
         wait_until(query, PATIENCE * 2, || world.ask(query).is_ok_and(|found| !found.is_empty()))
             .with_context(|| world.what_vedette_said())?;

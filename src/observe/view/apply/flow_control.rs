@@ -8,6 +8,7 @@ use crate::model::probe::ProbeKind;
 use crate::model::subject::Subject;
 use crate::model::time::Now;
 use crate::observe::flow_control::NoAnswer;
+use crate::observe::metrics_pages::Missing;
 
 use super::{Taken, View};
 
@@ -31,6 +32,18 @@ impl View {
             Ok(_) => return,
         }
         self.follow_suspicion(instance, now, taken);
+    }
+
+    /// A page of metrics, or what came instead.
+    pub(super) fn take_metrics_page(&mut self, observation: &Observation) {
+        let (instance, at) = (&observation.probe.subject, observation.scheduled);
+        let Some(cluster) = instance.cluster().filter(|_| self.is_instance(instance)).cloned() else { return };
+        let came = match &observation.outcome {
+            Ok(Reading::ApiserverMetrics(came)) => came.as_ref().map_err(|instead| Missing::Instead(*instead)),
+            Ok(_) => return,
+            Err(unseen) => Err(Missing::Unseen(*unseen)),
+        };
+        self.metrics_pages.entry(cluster).or_default().take(instance, at, observation.phases.total(), came);
     }
 
     /// An ordinary request: whether it was slow or turned away, and whether the server wants to be left alone.

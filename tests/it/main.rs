@@ -13,6 +13,7 @@ mod control;
 mod daemon;
 mod dashboards;
 mod docs_in_sync;
+mod fuzz;
 mod layers;
 mod recordings;
 mod reloading;

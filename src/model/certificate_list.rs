@@ -157,16 +157,14 @@ impl CertificateList {
     /// Puts what ends first in front, what has no end last, equal ends by their places; what was read twice is listed
     /// once.
     pub fn sort(&mut self) {
-        self.entries.sort_by(|one, other| {
-            (one.end, &one.place, &one.entry, one.fingerprint).cmp(&(
-                other.end,
-                &other.place,
-                &other.entry,
-                other.fingerprint,
-            ))
-        });
+        // Shorter ones first, so that line 9 is in front of line 10.
+        fn order(entry: &ListEntry) -> (End, &str, usize, &str, Option<Fingerprint>) {
+            (entry.end, &entry.place, entry.entry.len(), &entry.entry, entry.fingerprint)
+        }
+        self.entries.sort_by(|one, other| order(one).cmp(&order(other)));
         self.entries.dedup();
-        self.unread.sort();
+        self.unread
+            .sort_by(|one, other| (&one.place, one.entry.len(), one).cmp(&(&other.place, other.entry.len(), other)));
         self.unread.dedup();
     }
 

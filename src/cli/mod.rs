@@ -5,12 +5,13 @@
 
 use std::error::Error;
 use std::ffi::OsString;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 mod certificate_files;
+mod certs;
 mod check;
 mod control_client;
 pub mod drill;
@@ -45,6 +46,7 @@ enum Command {
     Run(run::Run),
     Check(check::Check),
     Probe(probe::ProbeOnce),
+    Certs(certs::Certs),
     Drill(drill::Drill),
     Status(status::Status),
     Who(who::Who),
@@ -60,6 +62,7 @@ impl Command {
             Self::Run(run) => run.run(),
             Self::Check(check) => check.run(),
             Self::Probe(probe) => probe.run(),
+            Self::Certs(certs) => certs.run(),
             Self::Drill(drill) => drill.run(),
             Self::Status(status) => status.run(),
             Self::Who(who) => who.run(),
@@ -87,15 +90,30 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// `vedette … | head` closes our stdout when it has seen enough: that is not a failure.
 fn failed(error: &anyhow::Error) -> ExitCode {
-    let is_closed_pipe = |cause: &(dyn Error + 'static)| {
-        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-    };
-    if error.chain().any(is_closed_pipe) {
+    if is_closed_pipe(error) {
         return ExitCode::SUCCESS;
     }
     // When stderr is closed as well, the error cannot be shown.
     writeln!(io::stderr().lock(), "vedette: {error:#}").ok();
     ExitCode::FAILURE
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let is_closed = |cause: &(dyn Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    };
+    error.chain().any(is_closed)
+}
+
+/// Columns to wrap at: what `COLUMNS` or the terminal itself says, everything on one line in a pipe.
+fn terminal_width() -> Option<u16> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    // A terminal that does not know its size, as over a serial line, says zero.
+    let told = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col);
+    asked.or_else(told).filter(|columns| *columns > 0)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! result is as reliable as an alarm; nothing is stored or mailed.
 
 use std::collections::BTreeSet;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -96,7 +96,7 @@ impl ProbeOnce {
         if self.json {
             writeln!(stdout, "{}", table::json(pass))?;
         } else {
-            write!(stdout, "{}", table::text(pass, Layout { width: terminal_width(), all: self.all }))?;
+            write!(stdout, "{}", table::text(pass, Layout { width: super::terminal_width(), all: self.all }))?;
         }
         let options: &[&str] = match (self.json, self.all) {
             (true, _) => &["--json"],
@@ -328,15 +328,4 @@ fn doubtful(observations: &[Observation], inventory: &Inventory) -> BTreeSet<Pro
 fn references(inventory: &Inventory) -> impl Iterator<Item = Probe> + '_ {
     let references = inventory.references.iter();
     references.map(|reference| Probe::anew(Subject::Reference(reference.name.clone()), ProbeKind::Reference))
-}
-
-/// Columns to wrap at: what `COLUMNS` or the terminal itself says, everything on one line in a pipe.
-fn terminal_width() -> Option<u16> {
-    if !io::stdout().is_terminal() {
-        return None;
-    }
-    let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    // A terminal that does not know its size, as over a serial line, says zero.
-    let told = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col);
-    asked.or_else(told).filter(|columns| *columns > 0)
 }

@@ -32,6 +32,8 @@ pub(crate) enum Alpn {
     Http1,
     /// `h2`.
     Http2,
+    /// None is named: a server that knows neither of them would refuse.
+    Unsaid,
 }
 
 /// What every handshake has in common: the crypto provider and the settings that need no credential.
@@ -46,8 +48,10 @@ pub(crate) struct Tls {
 /// What one handshake showed.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
-    /// The chain as it was sent, leaf first; empty when no certificate came.
+    /// The chain as it was sent, leaf first, at most [`Served::MAX_CHAIN`]; empty when no certificate came.
     pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// Certificates that were sent.
+    pub(crate) sent: usize,
     /// Names of client CAs the server listed.
     pub(crate) client_authorities: usize,
     /// Whether the server asked for a client certificate.
@@ -112,18 +116,34 @@ impl Tls {
         name: ServerName<'static>,
         wire: Box<dyn ByteStream>,
     ) -> Result<Session<Box<dyn ByteStream>>, Cause> {
+        let shaken = self.shake_plainly(recorder, (alpn, hello), name, wire).await;
+        shaken.map_err(|error| recorder.cause(&error))
+    }
+
+    /// The same, with the error as it came.
+    ///
+    /// # Errors
+    ///
+    /// Those of the wire; with [`rustls::Error`] inside, those of TLS.
+    pub(super) async fn shake_plainly(
+        &self,
+        recorder: &Arc<Recorder>,
+        (alpn, hello): (Alpn, Hello),
+        name: ServerName<'static>,
+        wire: Box<dyn ByteStream>,
+    ) -> std::io::Result<Session<Box<dyn ByteStream>>> {
         let mut config = ClientConfig::clone(match hello {
             Hello::Large => &self.base,
             Hello::Small => &self.small,
         });
         config.dangerous().set_certificate_verifier(Arc::<Recorder>::clone(recorder));
         config.client_auth_cert_resolver = Arc::<Recorder>::clone(recorder);
-        config.alpn_protocols = vec![match alpn {
-            Alpn::Http1 => b"http/1.1".to_vec(),
-            Alpn::Http2 => b"h2".to_vec(),
-        }];
-        let shaken = Session::connect(Arc::new(config), name, wire).await;
-        shaken.map_err(|error| recorder.cause(&error))
+        config.alpn_protocols = match alpn {
+            Alpn::Http1 => vec![b"http/1.1".to_vec()],
+            Alpn::Http2 => vec![b"h2".to_vec()],
+            Alpn::Unsaid => Vec::new(),
+        };
+        Session::connect(Arc::new(config), name, wire).await
     }
 }
 
@@ -180,7 +200,9 @@ impl ServerCertVerifier for Recorder {
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let sent = std::iter::once(end_entity).chain(intermediates).take(Served::MAX_CHAIN);
-        self.lock().chain = sent.map(|certificate| certificate.clone().into_owned()).collect();
+        let mut record = self.lock();
+        record.chain = sent.map(|certificate| certificate.clone().into_owned()).collect();
+        record.sent = intermediates.len() + 1;
         Ok(ServerCertVerified::assertion())
     }
 

@@ -29,6 +29,7 @@ mod names;
 mod own_clock;
 mod phase_timer;
 mod proxy;
+pub mod served_certificates;
 mod session;
 mod target_set;
 mod tls_detection;

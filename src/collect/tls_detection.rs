@@ -149,7 +149,7 @@ async fn plain_answer(context: &ProbeContext, Place { address, proxy, alpn }: Pl
     let timer = PhaseTimer::new(&context.clock);
     let mut connected = connect::dial(&context.names, address, proxy, &context.policy, &timer).await.ok()?;
     let greeting = match alpn {
-        Alpn::Http1 => REQUEST,
+        Alpn::Http1 | Alpn::Unsaid => REQUEST,
         Alpn::Http2 => PREFACE,
     };
     connected.wire.write_all(greeting).await.ok()?;

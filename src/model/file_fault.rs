@@ -24,8 +24,10 @@ pub enum FileFault {
     HalfWritten,
     /// Nothing in it is a certificate, a token or a kubeconfig.
     NothingInIt,
-    /// A form that is not read: PKCS#7, PKCS#12, a Java key store, an archive.
+    /// A form that is not read: an archive.
     Unsupported,
+    /// A PKCS#12 file whose password is not known.
+    Locked,
     /// A file that is not a valid kubeconfig.
     BrokenKubeconfig,
     /// The file system did not answer in time.
@@ -36,7 +38,7 @@ pub enum FileFault {
 
 impl FileFault {
     /// Every fault.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Missing,
         Self::NoMatch,
         Self::LinkLoop,
@@ -47,6 +49,7 @@ impl FileFault {
         Self::HalfWritten,
         Self::NothingInIt,
         Self::Unsupported,
+        Self::Locked,
         Self::BrokenKubeconfig,
         Self::Timeout,
         Self::Failed,
@@ -66,6 +69,7 @@ impl FileFault {
             Self::HalfWritten => "half_written",
             Self::NothingInIt => "nothing_in_it",
             Self::Unsupported => "unsupported",
+            Self::Locked => "locked",
             Self::BrokenKubeconfig => "broken_kubeconfig",
             Self::Timeout => "timeout",
             Self::Failed => "failed",
@@ -85,7 +89,8 @@ impl FileFault {
             Self::Unsteady => "changes while it is read",
             Self::HalfWritten => "is cut short",
             Self::NothingInIt => "holds no certificate and no token",
-            Self::Unsupported => "has a form that is not read (PKCS#7, PKCS#12, Java key store or archive)",
+            Self::Unsupported => "has an unsupported form (compressed, or an archive)",
+            Self::Locked => "is a locked PKCS#12 file, and its password is not known",
             Self::BrokenKubeconfig => "is a broken kubeconfig",
             Self::Timeout => "is on a file system that does not respond",
             Self::Failed => "cannot be read",

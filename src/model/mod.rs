@@ -10,6 +10,7 @@ pub mod byte_size;
 pub mod certificate;
 pub mod certificate_evidence;
 pub mod certificate_files;
+pub mod certificate_list;
 pub mod command;
 mod command_id;
 pub mod completeness;

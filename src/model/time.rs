@@ -70,6 +70,9 @@ impl UnixTime {
     /// 9999-12-31T23:59:59Z: the end of what has none. Source: RFC 5280 section 4.1.2.5.
     pub const NO_END: Self = Self::from_secs(253_402_300_799);
 
+    /// The start of validity of what does not say when it began.
+    pub const NEVER_BEGUN: Self = Self::from_millis(i64::MIN);
+
     /// Whether this end of validity means that there is no end.
     #[must_use]
     pub fn is_endless(self) -> bool {

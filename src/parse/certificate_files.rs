@@ -1,225 +1,376 @@
 //! The bytes of a file to the certificates and tokens in it, whatever kind of file it is.
 //!
-//! Recognises PEM, DER, kubeconfigs, talosconfigs and bearer tokens by content, never by name. Decodes no key: a key
-//! beside a certificate costs nothing and is not read. Opens nothing; files that a kubeconfig names come back as names.
-//! Called by `collect/files`.
+//! Recognises PEM, DER, PKCS#7, PKCS#12, Java key stores, kubeconfigs, talosconfigs, kubeadm's report of ends and bearer
+//! tokens by content, never by name. Decodes no key: a key beside a certificate costs nothing and is not read. Opens
+//! nothing; files that a kubeconfig names come back as names. Called by `collect/files`.
 
-use std::sync::Arc;
+mod binary;
+mod items;
 
-use secrecy::ExposeSecret as _;
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
 
 use super::kubeconfig::Material;
 use super::kubeconfig::embedded::{self, PieceKind};
 use super::pem::{self, FaultKind};
-use super::{jwt, talosconfig, x509};
+use super::text::{self, MAX_BYTES};
+use super::{jwt, kubeadm, pkcs7, talosconfig, x509};
 use crate::model::certificate::Certificate;
-use crate::model::certificate_files::{FileFault, Item, ItemKind, Life};
-use crate::model::digest::stable_hash;
-use crate::model::time::UnixTime;
+use crate::model::certificate_files::{FileFault, ItemKind};
 
 /// What a file holds.
 #[derive(Debug, Default)]
 pub struct Contents {
-    /// Certificates and tokens in the order of the text.
-    pub items: Vec<Item>,
-    /// Files that a kubeconfig names, relative to its folder.
-    pub named: Vec<(PieceKind, String)>,
-    /// Blocks and entries that could not be read.
-    pub damaged: u32,
+    /// Certificates, tokens and the like in the order of the text.
+    pub found: Vec<Found>,
+    /// Files that a kubeconfig names.
+    pub named: Vec<NamedFile>,
+    /// Blocks and entries that could not be read: which, and what is wrong with them.
+    pub faults: Vec<(Entry, Cow<'static, str>)>,
     /// Whether the text ends inside a block, as while it is being written.
     pub is_cut_short: bool,
     /// Why nothing could be read at all.
     pub fault: Option<FileFault>,
+    /// What is there instead of a certificate, where that is known.
+    pub instead: Option<&'static str>,
+    /// Whether the content promises a certificate, readable or not.
+    pub is_promised: bool,
 }
 
-/// A token that does not say when it began is taken to have lived this long: the longest that Kubernetes gives out.
-const UNKNOWN_LIFE: std::time::Duration = std::time::Duration::from_secs(365 * 86_400);
+/// One thing that has an end, or may have one.
+#[derive(Debug)]
+pub struct Found {
+    /// What was read of it.
+    pub what: What,
+    /// What it is.
+    pub kind: ItemKind,
+    /// Where in the file it is.
+    pub entry: Entry,
+}
+
+/// What was read of a thing with an end.
+#[derive(Debug)]
+pub enum What {
+    /// A certificate.
+    Certificate {
+        /// What it says.
+        certificate: Certificate,
+        /// Whether the full reader refused it, so that only part of it is known.
+        is_degraded: bool,
+    },
+    /// A token that says when it ends, or that it does not.
+    Token(jwt::Claims),
+    /// A certificate of which kubeadm tells.
+    Reported(kubeadm::Row),
+    /// A credential that does not say when it ends; the text says what it is.
+    NotKnowable(&'static str),
+}
+
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// All of it.
+    Whole,
+    /// The block that begins in this line, from 1.
+    Line(u64),
+    /// The certificate of this number, from 1.
+    Number(u32),
+    /// An entry with a name, fit to be shown.
+    Named(Box<str>),
+}
+
+/// A file that a kubeconfig names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedFile {
+    /// What it should hold.
+    pub kind: PieceKind,
+    /// Which entry names it.
+    pub entry: Box<str>,
+    /// Its path, relative to the kubeconfig's folder.
+    pub path: String,
+}
+
+/// How far to go.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// Bytes of a text that are read.
+    pub limit: usize,
+    /// Passwords for PKCS#12 files.
+    pub passwords: &'a [SecretString],
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self { limit: MAX_BYTES, passwords: &[] }
+    }
+}
+
+/// Times that a text is decoded from base64: a value of a Kubernetes Secret, and one encoded twice by mistake.
+const MAX_UNWRAPPED: u8 = 2;
 
 /// Everything in `bytes` that has an end.
-///
-/// Issuers come through `intern`, since the certificates of a machine have few of them.
 #[must_use]
-pub fn contents(bytes: &[u8], intern: &mut dyn FnMut(&str) -> Arc<str>) -> Contents {
+pub fn contents(bytes: &[u8], options: Options<'_>) -> Contents {
+    wrapped(bytes, options, MAX_UNWRAPPED)
+}
+
+fn wrapped(bytes: &[u8], options: Options<'_>, depth: u8) -> Contents {
     if bytes.trim_ascii().is_empty() {
-        return Contents { is_cut_short: true, fault: Some(FileFault::HalfWritten), ..Contents::default() };
+        let instead = Some("nothing: it is empty");
+        return Contents { is_cut_short: true, fault: Some(FileFault::HalfWritten), instead, ..Contents::default() };
     }
-    let scan = pem::scan(bytes);
+    if let Some(contents) = binary::contents(bytes, options) {
+        return contents;
+    }
+    let scan = pem::scan_within(bytes, options.limit);
     if scan.markers > 0 {
-        return of_pem(&scan, intern);
-    }
-    if let Some((read, is_for_clients)) = (bytes[0] == 0x30).then(|| x509::with_usage(bytes)).flatten() {
-        return Contents { items: vec![certificate(&read, is_for_clients, 1, intern)], ..Contents::default() };
+        return of_pem(scan);
     }
     if bytes.starts_with(b"eyJ")
-        && let Some(token) = token(bytes, ItemKind::Token, 1, intern)
+        && let Some(claims) = jwt::claims(bytes)
     {
-        return Contents { items: vec![token], ..Contents::default() };
+        return Contents {
+            found: vec![found(What::Token(claims), ItemKind::Token, Entry::Whole)],
+            ..Contents::default()
+        };
+    }
+    let text = text::decode(bytes).0;
+    if kubeadm::is_meant(&text) {
+        return of_report(&text);
     }
     if embedded::is_meant(bytes) {
-        return of_kubeconfig(bytes, intern);
+        return of_kubeconfig(bytes);
     }
     if talosconfig::is_meant(bytes) {
-        return of_talosconfig(bytes, intern);
+        return of_talosconfig(bytes);
     }
-    let fault = if is_other_form(bytes) { FileFault::Unsupported } else { FileFault::NothingInIt };
+    if let Some(bare) = depth.checked_sub(1).and_then(|depth| Some((unwrapped(&text)?, depth))) {
+        let inner = wrapped(&bare.0, options, bare.1);
+        if inner.is_promised {
+            return inner;
+        }
+    }
+    let fault = if binary::is_archive(bytes) { FileFault::Unsupported } else { FileFault::NothingInIt };
     Contents { fault: Some(fault), ..Contents::default() }
 }
 
 /// What a file holds that a kubeconfig names as its `kind`.
 #[must_use]
-pub fn piece(bytes: &[u8], kind: PieceKind, intern: &mut dyn FnMut(&str) -> Arc<str>) -> Contents {
-    let items = match kind {
-        PieceKind::Token => token(bytes, ItemKind::KubeconfigToken, 1, intern).into_iter().collect(),
-        PieceKind::Certificate | PieceKind::Authority => {
-            let mut found = of_pem(&pem::scan(bytes), intern);
-            if kind == PieceKind::Certificate {
-                found.items.iter_mut().for_each(in_kubeconfig);
-            }
-            return found;
+pub fn piece(bytes: &[u8], kind: PieceKind) -> Contents {
+    match kind {
+        PieceKind::Token => {
+            let what = jwt::claims(bytes).map_or(What::NotKnowable("opaque token"), What::Token);
+            Contents { found: vec![found(what, ItemKind::KubeconfigToken, Entry::Whole)], ..Contents::default() }
         }
-    };
-    Contents { items, ..Contents::default() }
+        PieceKind::Certificate | PieceKind::Authority => {
+            let mut contents = of_pem(pem::scan(bytes));
+            if kind == PieceKind::Certificate {
+                contents.found.iter_mut().for_each(|found| found.kind = in_kubeconfig(found.kind));
+            }
+            contents
+        }
+    }
 }
 
-fn of_pem(scan: &pem::Scan, intern: &mut dyn FnMut(&str) -> Arc<str>) -> Contents {
-    // Exactly as many as there will be, so that boxing them up moves nothing.
-    let items = Vec::with_capacity(scan.certificates.len());
-    let mut contents = Contents { items, damaged: saturated(scan.faults.len()), ..Contents::default() };
-    for (found, position) in scan.certificates.iter().zip(1..) {
-        match x509::with_usage(&found.der) {
-            Some((read, is_for_clients)) => {
-                contents.items.push(certificate(&read, is_for_clients, position, intern));
-            }
-            None => contents.damaged = contents.damaged.saturating_add(1),
-        }
+/// One certificate as a server sends it.
+///
+/// # Errors
+/// What it is instead.
+pub fn served(der: &[u8]) -> Result<Found, &'static str> {
+    x509::read(der).map(|read| certificate(read, Entry::Whole)).ok_or_else(|| binary::unread(der))
+}
+
+fn found(what: What, kind: ItemKind, entry: Entry) -> Found {
+    Found { what, kind, entry }
+}
+
+fn of_pem(mut scan: pem::Scan) -> Contents {
+    let mut contents = Contents {
+        found: Vec::with_capacity(scan.certificates.len()),
+        is_promised: !scan.certificates.is_empty() || !scan.containers.is_empty(),
+        ..Contents::default()
+    };
+    // Both kinds in the order of the text.
+    let mut blocks = std::mem::take(&mut scan.certificates);
+    if !scan.containers.is_empty() {
+        blocks.append(&mut scan.containers);
+        blocks.sort_by_key(|block| block.line);
+    }
+    for block in &blocks {
+        contents.block(&block.der, || Entry::Line(block.line));
+    }
+    for fault in scan.faults.iter().filter(|fault| fault.is_certificate) {
+        contents.is_promised = true;
+        contents.faults.push((Entry::Line(fault.line), said(fault.kind).into()));
     }
     contents.is_cut_short = scan.is_truncated || scan.faults.last().is_some_and(|fault| fault.kind == FaultKind::NoEnd);
-    if contents.items.is_empty() && scan.keys.is_empty() {
-        let is_pkcs7 = scan.others.iter().any(|other| other.label.starts_with("PKCS"));
-        contents.fault = Some(match () {
-            () if contents.is_cut_short => FileFault::HalfWritten,
-            () if is_pkcs7 => FileFault::Unsupported,
-            () => FileFault::NothingInIt,
-        });
-    } else if contents.items.is_empty() {
-        contents.fault = Some(FileFault::NothingInIt);
+    if contents.found.is_empty() {
+        let is_half = contents.is_cut_short && scan.keys.is_empty();
+        contents.fault = Some(if is_half { FileFault::HalfWritten } else { FileFault::NothingInIt });
+        contents.instead = scan
+            .keys
+            .first()
+            .map(|_| "a private key")
+            .or_else(|| scan.others.first().map(|other| instead_of(&other.label)));
     }
     contents
 }
 
-fn of_kubeconfig(bytes: &[u8], intern: &mut dyn FnMut(&str) -> Arc<str>) -> Contents {
-    let Some(pieces) = embedded::held(bytes) else {
-        return Contents { fault: Some(FileFault::BrokenKubeconfig), ..Contents::default() };
-    };
-    let mut contents = Contents::default();
-    for found in pieces {
-        match found.material {
-            Material::File(path) => contents.named.push((found.kind, path)),
-            Material::Inline(bytes) => {
-                let inner = piece(bytes.expose_secret(), found.kind, intern);
-                contents.damaged = contents.damaged.saturating_add(inner.damaged);
-                contents.items.extend(inner.items);
-            }
+impl Contents {
+    /// Takes a block that should hold a certificate: programs write containers under the label of certificates as well.
+    fn block(&mut self, der: &[u8], entry: impl Fn() -> Entry) {
+        if let Some(read) = x509::read(der) {
+            return self.found.push(certificate(read, entry()));
+        }
+        match pkcs7::certificates(der) {
+            Some(inner) if inner.is_empty() => self.faults.push((entry(), "the container holds no certificate".into())),
+            Some(inner) => inner.into_iter().for_each(|der| match x509::read(der) {
+                Some(read) => self.found.push(certificate(read, entry())),
+                None => self.faults.push((entry(), binary::unread(der).into())),
+            }),
+            None => self.faults.push((entry(), binary::unread(der).into())),
         }
     }
-    for (item, position) in contents.items.iter_mut().zip(1..) {
-        item.position = position;
-    }
-    contents
 }
 
-fn of_talosconfig(bytes: &[u8], intern: &mut dyn FnMut(&str) -> Arc<str>) -> Contents {
-    let mut contents = Contents::default();
-    for piece in talosconfig::pieces(bytes) {
-        let Some(pem) = piece.pem else {
-            contents.damaged = contents.damaged.saturating_add(1);
-            continue;
-        };
-        let mut inner = of_pem(&pem::scan(&pem), intern);
-        if !piece.is_authority {
-            inner.items.iter_mut().for_each(in_talosconfig);
-        }
-        contents.damaged = contents.damaged.saturating_add(inner.damaged);
-        contents.items.extend(inner.items);
-    }
-    for (item, position) in contents.items.iter_mut().zip(1..) {
-        item.position = position;
-    }
-    contents
-}
-
-const fn in_talosconfig(item: &mut Item) {
-    if matches!(item.kind, ItemKind::Leaf | ItemKind::Client) {
-        item.kind = ItemKind::TalosClient;
+const fn said(kind: FaultKind) -> &'static str {
+    match kind {
+        FaultKind::BadMarker => "the BEGIN line is cut short",
+        FaultKind::NoEnd => "the block has no END line",
+        FaultKind::Empty => "the block is empty",
+        FaultKind::NotBase64 => "the block is not base64",
     }
 }
 
-fn certificate(
-    read: &Certificate,
-    is_for_clients: bool,
-    position: u32,
-    intern: &mut dyn FnMut(&str) -> Arc<str>,
-) -> Item {
-    let kind = match (read.is_ca, is_for_clients) {
+/// What a PEM block of another label is.
+fn instead_of(label: &str) -> &'static str {
+    match label {
+        _ if label.ends_with("CERTIFICATE REQUEST") => "a certificate request",
+        _ if label.ends_with("CRL") => "a revocation list",
+        _ if label.ends_with("PUBLIC KEY") => "a public key",
+        _ => "PEM blocks of another kind",
+    }
+}
+
+fn certificate(read: x509::Read, entry: Entry) -> Found {
+    let kind = match (read.certificate.is_ca, read.is_for_clients) {
         (true, _) => ItemKind::Authority,
         (false, true) => ItemKind::Client,
         (false, false) => ItemKind::Leaf,
     };
-    Item {
-        fingerprint: read.fingerprint,
-        identity: read.identity(),
-        life: Some(Life { not_before: read.not_before, not_after: read.not_after }),
-        holder: read.subject.as_str().into(),
-        issuer: intern(&read.issuer),
-        key: read.key.and_then(|key| key.beginning()),
-        position,
-        kind,
+    found(What::Certificate { certificate: read.certificate, is_degraded: read.is_degraded }, kind, entry)
+}
+
+fn of_kubeconfig(bytes: &[u8]) -> Contents {
+    let mut contents = Contents { is_promised: true, ..Contents::default() };
+    let held = match embedded::held(bytes) {
+        Ok(held) => held,
+        Err(what) => {
+            contents.faults.push((Entry::Whole, format!("the kubeconfig is broken: {what}").into()));
+            contents.fault = Some(FileFault::BrokenKubeconfig);
+            return contents;
+        }
+    };
+    for piece in held.pieces {
+        match piece.material {
+            Material::File(path) => {
+                contents.named.push(NamedFile { kind: piece.kind, entry: piece.entry, path });
+            }
+            Material::Inline(bytes) => contents.entry(self::piece(bytes.expose_secret(), piece.kind), &piece.entry),
+        }
+    }
+    for (entry, from) in held.elsewhere {
+        contents.found.push(found(What::NotKnowable(from), ItemKind::KubeconfigToken, Entry::Named(entry)));
+    }
+    contents.faults.extend(held.faults.into_iter().map(|(entry, what)| (Entry::Named(entry), what.into())));
+    contents
+}
+
+fn of_talosconfig(bytes: &[u8]) -> Contents {
+    let mut contents = Contents { is_promised: true, ..Contents::default() };
+    for piece in talosconfig::pieces(bytes) {
+        let Some(pem) = piece.pem else {
+            contents.faults.push((Entry::Named(piece.context.into()), "the certificate is not base64".into()));
+            continue;
+        };
+        let mut inner = of_pem(pem::scan(&pem));
+        if !piece.is_authority {
+            inner.found.iter_mut().for_each(|found| found.kind = in_talosconfig(found.kind));
+        }
+        contents.entry(inner, &piece.context);
+    }
+    contents
+}
+
+impl Contents {
+    /// Takes what the entry `name` of a configuration holds.
+    fn entry(&mut self, inner: Self, name: &str) {
+        let entry = || Entry::Named(name.into());
+        if inner.found.is_empty() && inner.faults.is_empty() {
+            self.faults.push((entry(), "the entry holds no certificate".into()));
+        }
+        self.found.extend(inner.found.into_iter().map(|found| Found { entry: entry(), ..found }));
+        self.faults.extend(inner.faults.into_iter().map(|(_, what)| (entry(), what)));
     }
 }
 
-/// `None` for what is no JSON Web Token: a token of another kind has no end that could be read.
-fn token(bytes: &[u8], kind: ItemKind, position: u32, intern: &mut dyn FnMut(&str) -> Arc<str>) -> Option<Item> {
-    let claims = jwt::claims(bytes)?;
-    let life = claims.expires.map(|not_after| Life {
-        not_after,
-        not_before: claims.issued.unwrap_or_else(|| UnixTime::minus(not_after, UNKNOWN_LIFE)),
-    });
-    Some(Item {
-        fingerprint: claims.fingerprint,
-        identity: stable_hash(&["token", &claims.subject, &claims.issuer]),
-        life,
-        holder: claims.subject.into(),
-        issuer: intern(&claims.issuer),
-        key: None,
-        position,
-        kind,
-    })
+fn of_report(text: &str) -> Contents {
+    let mut contents = Contents { is_promised: true, ..Contents::default() };
+    let rows = match kubeadm::rows(text) {
+        Ok(rows) => rows,
+        Err(what) => {
+            contents.faults.push((Entry::Whole, what.into()));
+            contents.fault = Some(FileFault::HalfWritten);
+            return contents;
+        }
+    };
+    for row in rows {
+        let entry = Entry::Named(row.name.as_str().into());
+        if row.not_after.is_some() {
+            let kind = if row.is_ca { ItemKind::Authority } else { ItemKind::Leaf };
+            contents.found.push(found(What::Reported(row), kind, entry));
+        } else {
+            contents.faults.push((entry, "kubeadm reports that it is missing".into()));
+        }
+    }
+    contents
 }
 
-fn in_kubeconfig(item: &mut Item) {
-    item.kind = match item.kind {
+/// The bytes in a text that is nothing but base64 of PEM or of DER, as values of a Kubernetes Secret are. They are
+/// forgotten, since there may be a key among them; what is a key by its first bytes is not decoded.
+fn unwrapped(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let text = text.trim();
+    if !["LS0tLS1CRUdJTi", "MII", "MIA", "TFMwdExTMUNSVWRKVG"].iter().any(|start| text.starts_with(start)) {
+        return None;
+    }
+    let head = text.get(..12).and_then(|head| pem::BASE64.decode(head).ok());
+    if head.is_some_and(|head| matches!(head.as_slice(), [0x30, _, _, _, 0x02, 1, 0 | 1, ..])) {
+        return None;
+    }
+    let compact: Zeroizing<String> = Zeroizing::new(text.chars().filter(|c| !c.is_whitespace()).collect());
+    pem::BASE64.decode(compact.as_bytes()).ok().map(Zeroizing::new)
+}
+
+const fn in_kubeconfig(kind: ItemKind) -> ItemKind {
+    match kind {
         ItemKind::Leaf | ItemKind::Client => ItemKind::KubeconfigClient,
         ItemKind::Token => ItemKind::KubeconfigToken,
-        kind @ (ItemKind::Authority
+        ItemKind::Authority | ItemKind::KubeconfigClient | ItemKind::TalosClient | ItemKind::KubeconfigToken => kind,
+    }
+}
+
+const fn in_talosconfig(kind: ItemKind) -> ItemKind {
+    match kind {
+        ItemKind::Leaf | ItemKind::Client => ItemKind::TalosClient,
+        ItemKind::Authority
         | ItemKind::KubeconfigClient
         | ItemKind::TalosClient
-        | ItemKind::KubeconfigToken) => kind,
-    };
-}
-
-/// First bytes of PKCS#12 and DER PKCS#7 (a sequence), Java key stores, gzip, zip and tar.
-fn is_other_form(bytes: &[u8]) -> bool {
-    const JKS: [u8; 4] = [0xfe, 0xed, 0xfe, 0xed];
-    const JCEKS: [u8; 4] = [0xce, 0xce, 0xce, 0xce];
-    let is_tar = bytes.get(257..262) == Some(b"ustar");
-    [&[0x30, 0x82][..], &[0x30, 0x80], &JKS, &JCEKS, &[0x1f, 0x8b], b"PK\x03\x04"]
-        .iter()
-        .any(|magic| bytes.starts_with(magic))
-        || is_tar
-}
-
-fn saturated(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
+        | ItemKind::KubeconfigToken
+        | ItemKind::Token => kind,
+    }
 }
 
 #[cfg(test)]

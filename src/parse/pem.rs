@@ -11,13 +11,15 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::text::{self, Encoding, MAX_BYTES};
 
-/// Everything found in a PEM text. `markers` equals the sum of the lengths of the four lists.
+/// Everything found in a PEM text. `markers` equals the sum of the lengths of the five lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {
     /// How the bytes were laid out.
     pub encoding: Encoding,
     /// Certificates in the order of the text.
     pub certificates: Vec<Certificate>,
+    /// Containers of certificates (PKCS#7), decoded like certificates.
+    pub containers: Vec<Certificate>,
     /// Private keys; never decoded.
     pub keys: Vec<Key>,
     /// Whole blocks of other kinds, not decoded either.
@@ -26,7 +28,7 @@ pub struct Scan {
     pub faults: Vec<Fault>,
     /// BEGIN markers in the text.
     pub markers: usize,
-    /// Whether the input was longer than [`MAX_BYTES`].
+    /// Whether the input was longer than what is read.
     pub is_truncated: bool,
 }
 
@@ -64,6 +66,8 @@ pub struct Fault {
     pub line: u64,
     /// What is wrong with it.
     pub kind: FaultKind,
+    /// Whether its label promises certificates, as far as the label can be read.
+    pub is_certificate: bool,
 }
 
 /// What is wrong with a block.
@@ -87,21 +91,28 @@ pub enum FaultKind {
 const MAX_LABEL: usize = 64;
 
 /// Padding and stray trailing bits are forgiven: the content is what counts, and DER carries its own length.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
         .with_decode_allow_trailing_bits(true)
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Everything in `bytes` that PEM markers enclose.
+/// Everything in `bytes` that PEM markers enclose, as far as [`MAX_BYTES`] reach.
 #[must_use]
 pub fn scan(bytes: &[u8]) -> Scan {
-    let is_truncated = bytes.len() > MAX_BYTES;
-    let (text, encoding) = text::decode(&bytes[..bytes.len().min(MAX_BYTES)]);
+    scan_within(bytes, MAX_BYTES)
+}
+
+/// The same of the first `limit` bytes.
+#[must_use]
+pub fn scan_within(bytes: &[u8], limit: usize) -> Scan {
+    let is_truncated = bytes.len() > limit;
+    let (text, encoding) = text::decode(&bytes[..bytes.len().min(limit)]);
     let mut scan = Scan {
         encoding,
         certificates: Vec::new(),
+        containers: Vec::new(),
         keys: Vec::new(),
         others: Vec::new(),
         faults: Vec::new(),
@@ -148,32 +159,76 @@ fn marks(text: &str) -> Vec<Marker> {
     marks
 }
 
+/// What a label promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Label {
+    Certificate,
+    Container,
+    Key,
+    Other,
+}
+
+impl Label {
+    /// Programs differ in what they write in front of the word, and people in its case.
+    fn of(label: &str) -> Self {
+        let label = label.trim().to_ascii_uppercase();
+        match label.as_str() {
+            "ATTRIBUTE CERTIFICATE" => Self::Other,
+            "PKCS7" | "PKCS #7" | "PKCS #7 SIGNED DATA" | "CMS" | "CERTIFICATE CHAIN" => Self::Container,
+            "CERT" => Self::Certificate,
+            _ if label.ends_with("CERTIFICATE") || label.ends_with("CERTIFICATES") => Self::Certificate,
+            _ if label.ends_with("PRIVATE KEY") => Self::Key,
+            _ => Self::Other,
+        }
+    }
+
+    const fn promises_certificates(self) -> bool {
+        matches!(self, Self::Certificate | Self::Container)
+    }
+}
+
+/// Whether a BEGIN line that is cut short began to promise certificates.
+fn may_be_certificate(line: &str) -> bool {
+    let label = line.trim_end_matches('-').trim().to_ascii_uppercase();
+    Label::of(&label).promises_certificates()
+        || (!label.is_empty()
+            && ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE", "PKCS7"]
+                .iter()
+                .any(|full| full.starts_with(&label)))
+}
+
 impl Scan {
     /// Files the block whose label starts `rest`; `next` is the marker behind it.
     fn block(&mut self, rest: &str, next: Option<&Marker>, label_at: usize, line: u64) {
         // Dashes are found at the next marker at the latest, and a line of many markers is not read for each of them.
         let head = next.and_then(|next| rest.get(..next.label_at - label_at)).unwrap_or(rest);
         let first_line = head.split(['\r', '\n']).next().unwrap_or_default();
-        let Some(label) = first_line.split_once(DASHES).map(|(label, _)| label.trim()).filter(|l| l.len() <= MAX_LABEL)
+        let Some(written) =
+            first_line.split_once(DASHES).map(|(label, _)| label.trim()).filter(|l| l.len() <= MAX_LABEL)
         else {
-            return self.faults.push(Fault { line, kind: FaultKind::BadMarker });
+            let start: String = first_line.chars().take(MAX_LABEL).collect();
+            let is_certificate = may_be_certificate(&start);
+            return self.faults.push(Fault { line, kind: FaultKind::BadMarker, is_certificate });
         };
+        let label = Label::of(written);
+        let fault = |kind| Fault { line, kind, is_certificate: label.promises_certificates() };
         let Some(end) = next.filter(|next| !next.begins) else {
-            return self.faults.push(Fault { line, kind: FaultKind::NoEnd });
+            return self.faults.push(fault(FaultKind::NoEnd));
         };
         let body_from = first_line.find(DASHES).map_or(rest.len(), |dashes| dashes + DASHES.len());
         let body_to = (end.label_at - label_at).saturating_sub(DASHES.len() + END.len());
         let body = rest.get(body_from..body_to).unwrap_or_default();
         match label {
-            "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE" => match decode(body) {
-                Ok(der) => self.certificates.push(Certificate { line, der }),
-                Err(kind) => self.faults.push(Fault { line, kind }),
+            Label::Certificate | Label::Container => match decode(body) {
+                Ok(der) if label == Label::Certificate => self.certificates.push(Certificate { line, der }),
+                Ok(der) => self.containers.push(Certificate { line, der }),
+                Err(kind) => self.faults.push(fault(kind)),
             },
-            _ if label.ends_with("PRIVATE KEY") => {
-                let is_encrypted = label.starts_with("ENCRYPTED") || body.contains("4,ENCRYPTED");
+            Label::Key => {
+                let is_encrypted = written.starts_with("ENCRYPTED") || body.contains("4,ENCRYPTED");
                 self.keys.push(Key { line, is_encrypted });
             }
-            _ => self.others.push(Other { line, label: label.escape_debug().to_string() }),
+            Label::Other => self.others.push(Other { line, label: written.escape_debug().to_string() }),
         }
     }
 }
@@ -191,6 +246,10 @@ fn decode(body: &str) -> Result<Vec<u8>, FaultKind> {
             let lines = line.split('\r').filter(|line| !line.contains(':'));
             content.extend(lines.flat_map(str::chars).filter(|c| !is_filler(c)));
         }
+    }
+    // As the string of a JSON or YAML text, line ends are written out.
+    if content.contains('\\') {
+        content = content.replace("\\r", "").replace("\\n", "");
     }
     if content.is_empty() {
         return Err(FaultKind::Empty);
@@ -249,6 +308,11 @@ mod tests {
             plain.replace("AQID", "Comment: a header\nAnother: one\n\nAQID"),
             plain.replace("BAUG", "BAUG\n\n"),
             plain.replace("-----BEGIN", "------BEGIN"),
+            plain.replace("BEGIN CERTIFICATE", "BEGIN certificate"),
+            plain.replace("BEGIN CERTIFICATE", "BEGIN SERVER CERTIFICATE"),
+            plain.replace("BEGIN CERTIFICATE", "BEGIN CERT"),
+            format!("{{\"ca\": \"{}\"}}", plain.replace('\n', "\\n")),
+            format!("{{\"ca\": \"{}\"}}", plain.replace('\n', "\\r\\n")),
         ] {
             let scan = scan(dressed.as_bytes());
 
@@ -285,13 +349,13 @@ mod tests {
         let text = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\n!!!\n-----END RSA PRIVATE KEY-----\n\
             -----BEGIN PRIVATE KEY-----\n***\n-----END PRIVATE KEY-----\n\
             -----BEGIN ENCRYPTED PRIVATE KEY-----\n***\n-----END ENCRYPTED PRIVATE KEY-----\n\
-            -----BEGIN PKCS7-----\n***\n-----END PKCS7-----\n";
+            -----BEGIN X509 CRL-----\n***\n-----END X509 CRL-----\n";
 
         let scan = scan(format!("{text}{ONE}").as_bytes());
 
         let keys: Vec<(u64, bool)> = scan.keys.iter().map(|key| (key.line, key.is_encrypted)).collect();
         assert_eq!(keys, [(1, true), (6, false), (9, true)]);
-        assert_eq!(scan.others, [Other { line: 12, label: "PKCS7".to_owned() }]);
+        assert_eq!(scan.others, [Other { line: 12, label: "X509 CRL".to_owned() }]);
         assert_eq!((scan.certificates.len(), scan.faults.len()), (1, 0));
     }
 
@@ -314,8 +378,14 @@ mod tests {
         fn every_marker_is_accounted_for(pieces in proptest::collection::vec(piece(), 0..40)) {
             let scan = scan(&pieces.concat());
 
-            let found = scan.certificates.len() + scan.keys.len() + scan.others.len();
-            prop_assert_eq!(found + scan.faults.len(), scan.markers);
+            let found = scan.certificates.len() + scan.containers.len();
+            prop_assert_eq!(found + scan.keys.len() + scan.others.len() + scan.faults.len(), scan.markers);
+            let faults = scan.faults.iter().filter(|fault| fault.is_certificate).count();
+            let lower_bound = pieces.iter().filter(|piece| *piece == ONE.as_bytes()).count();
+            prop_assert!(found + faults <= scan.markers);
+            if scan.encoding == Encoding::Utf8 {
+                prop_assert!(found + faults >= lower_bound);
+            }
         }
 
         #[test]

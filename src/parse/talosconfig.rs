@@ -4,15 +4,19 @@
 
 use base64::Engine as _;
 
-use super::text;
-use super::yaml::{self, Node, Value};
+use super::yaml::{self, Entry, Node, Value};
+use super::{sanitize, text};
 
 /// Contexts that are read, so that a huge file takes bounded time; no real one has as many.
 const MAX_CONTEXTS: usize = 1_000;
+/// Characters kept of a name.
+const MAX_NAME: usize = 64;
 
 /// What a context holds, PEM.
 #[derive(Debug)]
 pub(super) struct Piece {
+    /// Its context, fit to be shown.
+    pub(super) context: String,
     /// Whether it is the CA, and not the client's certificate.
     pub(super) is_authority: bool,
     /// `None` for what is no base64.
@@ -31,10 +35,11 @@ pub(super) fn is_meant(bytes: &[u8]) -> bool {
 pub(super) fn pieces(bytes: &[u8]) -> Vec<Piece> {
     let text = text::decode(bytes).0;
     let mut pieces = Vec::new();
-    for context in contexts(&text).unwrap_or_default().iter().take(MAX_CONTEXTS) {
+    for entry in contexts(&text).unwrap_or_default().iter().take(MAX_CONTEXTS) {
         for (key, is_authority) in [("ca", true), ("crt", false)] {
-            let written = context.field(key).and_then(Node::scalar).filter(|written| !written.trim().is_empty());
-            pieces.extend(written.map(|written| Piece { is_authority, pem: decoded(written) }));
+            let written = entry.node.field(key).and_then(Node::scalar).filter(|written| !written.trim().is_empty());
+            let context = || format!("context {}", sanitize::shown(&entry.key, MAX_NAME));
+            pieces.extend(written.map(|written| Piece { context: context(), is_authority, pem: decoded(written) }));
         }
     }
     pieces
@@ -46,14 +51,13 @@ fn decoded(written: &str) -> Option<Vec<u8>> {
 }
 
 /// The contexts, when all of them are mappings: those of a kubeconfig are a list.
-fn contexts(text: &str) -> Option<Vec<Node>> {
+fn contexts(text: &str) -> Option<Vec<Entry>> {
     let documents = yaml::documents(text).ok()?;
     let [document] = documents.as_slice() else { return None };
     let Value::Map(entries) = &document.field("contexts")?.value else { return None };
-    let nodes: Vec<Node> = entries.iter().map(|entry| entry.node.clone()).collect();
-    let is_context =
-        |node: &Node| ["ca", "crt", "endpoints", "nodes", "auth"].iter().any(|key| node.field(key).is_some());
-    (!nodes.is_empty() && nodes.iter().any(is_context)).then_some(nodes)
+    let keys = ["ca", "crt", "endpoints", "nodes", "auth"];
+    let is_context = |entry: &Entry| keys.iter().any(|key| entry.node.field(key).is_some());
+    entries.iter().any(is_context).then(|| entries.clone())
 }
 
 #[cfg(test)]

@@ -36,10 +36,29 @@ pub fn certificate(der: &[u8]) -> Option<Certificate> {
 /// The same, and whether its extended key usage names clients alone.
 #[must_use]
 pub fn with_usage(der: &[u8]) -> Option<(Certificate, bool)> {
+    read(der).map(|read| (read.certificate, read.is_for_clients))
+}
+
+/// A certificate, and how it was read.
+#[derive(Debug)]
+pub struct Read {
+    /// The certificate.
+    pub certificate: Certificate,
+    /// Whether its extended key usage names clients alone.
+    pub is_for_clients: bool,
+    /// Whether the full reader refused it, so that it was walked by hand.
+    pub is_degraded: bool,
+}
+
+/// Reads the certificate that `der` begins with; what is behind it (as in OpenSSL's `TRUSTED CERTIFICATE`) is no part
+/// of it. `None` when not even its end can be found.
+#[must_use]
+pub fn read(der: &[u8]) -> Option<Read> {
+    let der = Elements(der).next()?.whole;
     // What the extensions say is most of the work, and three of them matter.
     match X509CertificateParser::new().with_deep_parse_extensions(false).parse(der) {
         Ok((_, read)) => Some(from_read(der, &read)),
-        Err(_) => Some((walk(der)?, false)),
+        Err(_) => walk(der),
     }
 }
 
@@ -58,25 +77,10 @@ const ANY_USAGE: &[u8] = &[0x55, 0x1d, 0x25, 0x00];
 const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
 const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
 
-fn from_read(der: &[u8], read: &X509Certificate<'_>) -> (Certificate, bool) {
-    let mut names = Vec::new();
-    let mut is_ca = false;
-    let mut is_for_clients = false;
+fn from_read(der: &[u8], read: &X509Certificate<'_>) -> Read {
+    let mut extensions = Extensions::default();
     for extension in read.extensions() {
-        let inner = || Elements(extension.value).next().filter(|inner| inner.tag == 0x30);
-        let elements = || Elements(inner().map(|inner| inner.content).unwrap_or_default());
-        match extension.oid.as_bytes() {
-            ALTERNATIVE_NAMES => names.extend(elements().filter_map(name_text).take(MAX_NAMES - names.len())),
-            BASIC_CONSTRAINTS => {
-                is_ca =
-                    elements().next().is_some_and(|first| first.tag == 1 && first.content.iter().any(|byte| *byte != 0))
-            }
-            EXTENDED_KEY_USAGE => {
-                let names = |usage: &[u8]| elements().any(|element| element.tag == 6 && element.content == usage);
-                is_for_clients |= names(CLIENT_AUTH) && !names(SERVER_AUTH) && !names(ANY_USAGE);
-            }
-            _ => {}
-        }
+        extensions.take(extension.oid.as_bytes(), extension.value);
     }
     let certificate = Certificate {
         fingerprint: fingerprint(der),
@@ -85,12 +89,42 @@ fn from_read(der: &[u8], read: &X509Certificate<'_>) -> (Certificate, bool) {
         serial: hex(read.raw_serial(), MAX_SERIAL),
         not_before: UnixTime::from_secs(read.validity().not_before.timestamp()),
         not_after: UnixTime::from_secs(read.validity().not_after.timestamp()),
-        names,
-        is_ca,
+        names: extensions.names,
+        is_ca: extensions.is_ca,
         is_self_issued: read.subject().as_raw() == read.issuer().as_raw(),
         key: Some(fingerprint(read.public_key().raw)),
     };
-    (certificate, is_for_clients)
+    Read { certificate, is_for_clients: extensions.is_for_clients, is_degraded: false }
+}
+
+/// What the extensions say that matters here.
+#[derive(Default)]
+struct Extensions {
+    names: Vec<String>,
+    is_ca: bool,
+    is_for_clients: bool,
+}
+
+impl Extensions {
+    fn take(&mut self, oid: &[u8], value: &[u8]) {
+        let inner = || Elements(value).next().filter(|inner| inner.tag == 0x30);
+        let elements = || Elements(inner().map(|inner| inner.content).unwrap_or_default());
+        match oid {
+            ALTERNATIVE_NAMES => {
+                let room = MAX_NAMES - self.names.len();
+                self.names.extend(elements().filter_map(name_text).take(room));
+            }
+            BASIC_CONSTRAINTS => {
+                let is_true = |first: Element<'_>| first.tag == 1 && first.content.iter().any(|byte| *byte != 0);
+                self.is_ca = elements().next().is_some_and(is_true);
+            }
+            EXTENDED_KEY_USAGE => {
+                let names = |usage: &[u8]| elements().any(|element| element.tag == 6 && element.content == usage);
+                self.is_for_clients |= names(CLIENT_AUTH) && !names(SERVER_AUTH) && !names(ANY_USAGE);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// DNS names and addresses: only names that a server can be asked for by. RFC 5280 section 4.2.1.6.
@@ -186,40 +220,59 @@ fn hex(bytes: &[u8], limit: usize) -> String {
     out
 }
 
-/// Steps over the fields of RFC 5280 section 4.1: version, serial, algorithm, issuer, validity, subject, key.
-fn walk(der: &[u8]) -> Option<Certificate> {
+/// Steps over the fields of RFC 5280 section 4.1: version, serial, algorithm, issuer, validity, subject, key and
+/// extensions. `None` without an end; a start that cannot be read is [`UnixTime::NEVER_BEGUN`].
+fn walk(der: &[u8]) -> Option<Read> {
     let certificate = Elements(der).next().filter(|element| element.tag == 0x30)?;
-    let body = Elements(certificate.content).next().filter(|element| element.tag == 0x30)?;
-    let fields: Vec<Element<'_>> = Elements(body.content).filter(|field| field.tag != 0xa0).take(6).collect();
+    let body = certificate.inside().next().filter(|element| element.tag == 0x30)?;
+    let fields: Vec<Element<'_>> = body.inside().filter(|field| field.tag != 0xa0).take(MAX_FIELDS).collect();
     let [serial, _, issuer, validity, rest @ ..] = fields.as_slice() else {
         return None;
     };
-    let dates: Vec<UnixTime> = Elements(validity.content).take(2).map_while(|date| instant(&date)).collect();
-    let [not_before, not_after] = dates.as_slice() else {
-        return None;
-    };
+    let mut dates = validity.inside();
+    let not_before = dates.next().filter(is_date)?;
+    let not_after = dates.next().and_then(|date| instant(&date))?;
     let name = |element: &Element<'_>| X509Name::from_der(element.whole).map(|(_, name)| holder(&name)).ok();
     let subject = rest.first();
-    Some(Certificate {
+    let mut extensions = Extensions::default();
+    let list = rest.iter().find(|field| field.tag == 0xa3).and_then(|field| field.inside().next());
+    for extension in list.into_iter().flat_map(|list| list.inside()).take(MAX_EXTENSIONS) {
+        let parts: Vec<Element<'_>> = extension.inside().filter(|part| part.tag != 1).take(2).collect();
+        if let [oid, value] = parts.as_slice() {
+            extensions.take(oid.content, value.content);
+        }
+    }
+    let certificate = Certificate {
         fingerprint: fingerprint(der),
         subject: subject.and_then(name).unwrap_or_default(),
         issuer: name(issuer).unwrap_or_default(),
         serial: hex(serial.content, MAX_SERIAL),
-        not_before: *not_before,
-        not_after: *not_after,
-        names: Vec::new(),
-        is_ca: false,
+        not_before: instant(&not_before).unwrap_or(UnixTime::NEVER_BEGUN),
+        not_after,
+        names: extensions.names,
+        is_ca: extensions.is_ca,
         is_self_issued: subject.is_some_and(|subject| subject.whole == issuer.whole),
         key: rest.get(1).filter(|key| key.tag == 0x30).map(|key| fingerprint(key.whole)),
-    })
+    };
+    Some(Read { certificate, is_for_clients: extensions.is_for_clients, is_degraded: true })
 }
 
-/// UTCTime and GeneralizedTime in their DER forms, seconds optional, always in UTC.
+/// Fields of a certificate without its version: six, two unique identifiers, and the extensions.
+const MAX_FIELDS: usize = 9;
+/// Extensions that are read of a certificate that was refused.
+const MAX_EXTENSIONS: usize = 64;
+
+/// UTCTime or GeneralizedTime.
+const fn is_date(date: &Element<'_>) -> bool {
+    matches!(date.tag, 0x17 | 0x18)
+}
+
+/// UTCTime and GeneralizedTime as RFC 5280 has them, and as programs with faults wrote them: without seconds, with an
+/// offset instead of `Z`, on the 30th of February, at second 60.
 fn instant(date: &Element<'_>) -> Option<UnixTime> {
-    let text = std::str::from_utf8(date.content).ok()?.strip_suffix('Z')?;
-    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
+    let text = std::str::from_utf8(date.content).ok()?;
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (text, zone) = text.split_at(end);
     let (year, rest) = match date.tag {
         0x17 => {
             let (year, rest) = text.split_at_checked(2)?;
@@ -234,12 +287,30 @@ fn instant(date: &Element<'_>) -> Option<UnixTime> {
         _ => return None,
     };
     let pair = |at: usize| rest.get(at..at + 2).and_then(|pair| pair.parse::<i8>().ok());
-    let second = if rest.len() >= 10 { pair(8)? } else { 0 };
-    let moment = jiff::civil::DateTime::new(year, pair(0)?, pair(2)?, pair(4)?, pair(6)?, second, 0).ok()?;
+    let (month, day) = (pair(0)?, pair(2)?);
+    let second = if rest.len() >= 10 { pair(8)?.min(59) } else { 0 };
+    let longest = jiff::civil::Date::new(year, month, 1).ok()?.days_in_month();
+    let moment = jiff::civil::DateTime::new(year, month, day.min(longest), pair(4)?, pair(6)?, second, 0).ok()?;
     match moment.to_zoned(jiff::tz::TimeZone::UTC) {
-        Ok(zoned) => Some(UnixTime::from_secs(zoned.timestamp().as_second())),
+        Ok(zoned) => Some(UnixTime::from_secs(zoned.timestamp().as_second() - offset(zone)?)),
         // The calendar has one day more than jiff has instants, and on it ends what has no end.
         Err(_) => (year == 9999).then_some(UnixTime::NO_END),
+    }
+}
+
+/// Seconds east of Greenwich: `Z`, nothing, `+hhmm` or `-hhmm`, behind a fraction of a second.
+fn offset(zone: &str) -> Option<i64> {
+    let zone = zone.strip_prefix('.').map_or(zone, |rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+    if matches!(zone, "Z" | "") {
+        return Some(0);
+    }
+    let (sign, digits) = zone.split_at_checked(1)?;
+    let number = |at: usize| digits.get(at..at + 2).and_then(|pair| pair.parse::<i64>().ok());
+    let seconds = (number(0)? * 60 + number(2)?) * 60;
+    match sign {
+        "+" => Some(seconds),
+        "-" => Some(-seconds),
+        _ => None,
     }
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers as well")]
 
 mod bans;
+mod certs;
 #[path = "../../src/collect/tests/closed_port.rs"]
 mod closed_port;
 mod command_line;
@@ -12,6 +13,7 @@ mod control;
 mod daemon;
 mod dashboards;
 mod docs_in_sync;
+mod fuzz;
 mod layers;
 mod recordings;
 mod reloading;

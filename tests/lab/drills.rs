@@ -4,6 +4,7 @@ mod adverse;
 mod boards;
 mod ceiling;
 mod commands;
+mod damaged;
 mod disk;
 mod listeners;
 mod mail_client;
@@ -26,6 +27,7 @@ use crate::drill::Drill;
 /// All families, those with the longest drills first: of each kind (`Choice::drills`) they are begun in this order, so
 /// that no lane is left alone with a long one.
 pub(crate) const DRILLS: &[&[Drill]] = &[
+    damaged::DRILLS,
     boards::DRILLS,
     commands::DRILLS,
     mute::DRILLS,

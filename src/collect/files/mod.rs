@@ -6,6 +6,7 @@
 //! by `vedette check`; the bench reads through a [`Reader`].
 
 mod glob;
+pub mod listing;
 mod open;
 mod source;
 mod walk;

@@ -5,6 +5,7 @@
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::num::NonZeroU32;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -12,7 +13,9 @@ use rustix::fs::{Mode, OFlags};
 use zeroize::optimization_barrier;
 
 use crate::model::certificate_files::FileFault;
-use crate::parse::text::MAX_BYTES;
+
+/// Characters of a path that are shown.
+const MAX_SHOWN: usize = 512;
 
 /// A file that is written while it is read is read this often before it is called unsteady.
 const ATTEMPTS: usize = 3;
@@ -82,13 +85,13 @@ impl Drop for Buffer {
     }
 }
 
-/// Reads the file into `buffer`, which forgets what it held.
+/// Reads the file, of `limit` bytes at most, into `buffer`, which forgets what it held.
 ///
 /// # Errors
 /// See [`FileFault`]; the buffer's content is then of no use.
-pub(super) fn read(path: &Path, buffer: &mut Buffer) -> Result<FileStamp, FileFault> {
+pub(super) fn read(path: &Path, buffer: &mut Buffer, limit: usize) -> Result<FileStamp, FileFault> {
     for _ in 0..ATTEMPTS {
-        if let Some(stamp) = read_once(path, buffer)? {
+        if let Some(stamp) = read_once(path, buffer, limit)? {
             return Ok(stamp);
         }
     }
@@ -96,7 +99,7 @@ pub(super) fn read(path: &Path, buffer: &mut Buffer) -> Result<FileStamp, FileFa
 }
 
 /// `None` when it was written meanwhile. A file that is replaced by another is still read as the one it was.
-fn read_once(path: &Path, buffer: &mut Buffer) -> Result<Option<FileStamp>, FileFault> {
+fn read_once(path: &Path, buffer: &mut Buffer, limit: usize) -> Result<Option<FileStamp>, FileFault> {
     // Without NONBLOCK, opening a FIFO waits for a writer.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let mut file: File = match rustix::fs::open(path, flags, Mode::empty()) {
@@ -109,7 +112,7 @@ fn read_once(path: &Path, buffer: &mut Buffer) -> Result<Option<FileStamp>, File
     if !before.is_file() {
         return Err(FileFault::NotRegular);
     }
-    let size = usize::try_from(before.len()).ok().filter(|size| *size <= MAX_BYTES).ok_or(FileFault::TooLarge)?;
+    let size = usize::try_from(before.len()).ok().filter(|size| *size <= limit).ok_or(FileFault::TooLarge)?;
     // One byte more than there should be, so that a single read tells that the end was reached.
     let room = buffer.empty(size + 1);
     let mut filled = 0;
@@ -143,4 +146,27 @@ pub(super) fn fault(error: &io::Error) -> FileFault {
         Some(rustix::io::Errno::TIMEDOUT | rustix::io::Errno::STALE) => FileFault::Timeout,
         Some(_) | None => FileFault::Failed,
     }
+}
+
+/// A path as it may be shown on a screen and in a mail: bytes that are no text and what does not print by number.
+pub(super) fn shown(path: &Path) -> Box<str> {
+    let text = path.to_string_lossy();
+    if text.len() <= MAX_SHOWN && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        return text.into();
+    }
+    let mut out = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c.is_alphanumeric() || c.is_ascii_graphic() || c == ' ' {
+                out.push(c)
+            } else {
+                out.extend(c.escape_unicode())
+            }
+        }
+        chunk.invalid().iter().for_each(|byte| out.push_str(&format!("\\x{byte:02x}")));
+    }
+    if out.chars().count() > MAX_SHOWN {
+        out = out.chars().take(MAX_SHOWN).chain(['…']).collect();
+    }
+    out.into()
 }

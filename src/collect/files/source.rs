@@ -10,21 +10,20 @@ use std::sync::Arc;
 use secrecy::ExposeSecret as _;
 
 use super::open::{self, Buffer, FileStamp};
-use super::walk::{self, Candidate, Care};
+use super::walk::{self, Candidate, Care, Reach};
 use crate::config::settings::{FilePlace, Source, WatchedFiles};
-use crate::model::certificate_files::{FileFault, Items, SourceReading, StoredFile, Trouble};
+use crate::model::certificate_files::{FileFault, Item, Items, SourceReading, StoredFile, Trouble};
 use crate::model::inventory::OwnPart;
 use crate::model::subject::Name;
 use crate::model::time::{Clock, Mono, UnixTime};
-use crate::parse::certificate_files::{self, Contents};
+use crate::parse::certificate_files::{self, Contents, Options};
 use crate::parse::kubeconfig::embedded::PieceKind;
+use crate::parse::text::MAX_BYTES;
 
 /// Certificates and tokens of one source that are kept: at 400 bytes each, 80 MB.
 const MAX_ITEMS: usize = 200_000;
 /// Files between two reads of the clock.
 const STRIDE: usize = 64;
-/// Characters of a path that are shown.
-const MAX_SHOWN: usize = 512;
 
 /// What the files of one source held when they were last read.
 #[derive(Default)]
@@ -73,20 +72,21 @@ impl SourceCache {
 
     fn probe_source(&mut self, watch: &WatchedFiles, source: &Source) -> SourceReading {
         let Ok(bytes) = source.read() else { return faulty(&watch.name, self.last.as_ref(), FileFault::Missing) };
-        let contents = self.understand(bytes.expose_secret(), of_own(watch).unwrap_or(As::Whatever(Care::Named)));
+        let form = of_own(watch).unwrap_or(As::Whatever(Care::Named));
+        let (items, contents) = self.understand(bytes.expose_secret(), form);
         let path = match source {
             Source::Inline(_) => "in the kubeconfig".to_owned(),
             Source::File(_) | Source::Credential(_) | Source::Env(_) => format!("{source:?}"),
         };
         let fault = contents.fault.map(|fault| Trouble { fault, last_read: None });
-        let file = StoredFile { path: path.into(), items: contents.items.into(), fault, damaged: contents.damaged };
+        let file = StoredFile { path: path.into(), items: items.into(), fault, damaged: contents.damaged() };
         let known = self.last.as_ref().and_then(|last| last.files.first()).filter(|known| ***known == file);
         let files = [known.cloned().unwrap_or_else(|| Arc::new(file))].into();
         SourceReading { name: watch.name.clone(), files, fault: None, looked_at: 1, left_out: 0 }
     }
 
     fn probe_files(&mut self, watch: &WatchedFiles, path: &Path, clock: &Clock, until: Option<Mono>) -> SourceReading {
-        let found = match walk::find(path, walk::MAX_FILES) {
+        let found = match walk::find(path, walk::MAX_FILES, Reach::Usual) {
             Ok(found) => found,
             Err(fault) => return faulty(&watch.name, self.last.as_ref(), fault),
         };
@@ -94,7 +94,7 @@ impl SourceCache {
         for (folder, fault) in found.troubles {
             let trouble = Some(Trouble { fault, last_read: None });
             scan.files.push(Arc::new(StoredFile {
-                path: shown(&folder),
+                path: open::shown(&folder),
                 items: Items::default(),
                 fault: trouble,
                 damaged: 0,
@@ -153,14 +153,14 @@ impl SourceCache {
         scan: &mut Scan<'_>,
     ) -> Option<CachedFile> {
         let is_named = form != As::Whatever(Care::Met);
-        let (stamp, contents) = match open::read(path, &mut scan.buffer) {
+        let (stamp, (items, contents)) = match open::read(path, &mut scan.buffer, MAX_BYTES) {
             Ok(stamp) => (Some(stamp), self.understand(scan.buffer.bytes(), form)),
             // Gone between the listing and now. A link that leads nowhere is still there.
             Err(FileFault::Missing) if !is_named && std::fs::symlink_metadata(path).is_err() => return None,
-            Err(fault) => (None, Contents { fault: Some(fault), ..Contents::default() }),
+            Err(fault) => (None, (Vec::new(), Contents { fault: Some(fault), ..Contents::default() })),
         };
         scan.buffer.forget();
-        let is_expected = || is_named || is_certificate_by_name(path);
+        let is_expected = || is_named || walk::is_certificate_by_name(path);
         let is_cut_short = contents.is_cut_short || contents.fault == Some(FileFault::HalfWritten);
         let had_items = before.as_ref().is_some_and(|(_, file)| !file.items.is_empty());
         let was_trusted = before.as_ref().is_some_and(|(had_position, file)| *had_position && file.fault.is_none());
@@ -171,22 +171,28 @@ impl SourceCache {
             Some(_) | None => None,
         };
         let beside = |name: String| path.parent().unwrap_or(Path::new("")).join(name);
-        let named: Vec<_> = contents.named.into_iter().map(|(kind, name)| (kind, beside(name))).collect();
+        let damaged = contents.damaged();
+        let named: Vec<_> = contents.named.into_iter().map(|named| (named.kind, beside(named.path))).collect();
         let (items, trouble) = match (fault, before) {
-            (None, _) => (contents.items.into(), None),
+            (None, _) => (items.into(), None),
             (Some(fault), None) => (Items::default(), Some(Trouble { fault, last_read: None })),
             (Some(fault), Some((_, file))) => {
                 let last_read = file.fault.map_or(self.scanned, |trouble| trouble.last_read);
                 (file.items.clone(), Some(Trouble { fault, last_read }))
             }
         };
-        let file = StoredFile { path: shown(path), items, fault: trouble, damaged: contents.damaged };
+        let file = StoredFile { path: open::shown(path), items, fault: trouble, damaged };
         let stamp = stamp.filter(|_| fault != Some(FileFault::HalfWritten));
         let named = (!named.is_empty()).then(|| Box::new(Named(named)));
         Some(CachedFile { path_hash: key, stamp, file: Arc::new(file), named })
     }
 
-    fn understand(&mut self, bytes: &[u8], form: As) -> Contents {
+    fn understand(&mut self, bytes: &[u8], form: As) -> (Vec<Item>, Contents) {
+        let mut contents = match form {
+            As::Whatever(_) => certificate_files::contents(bytes, Options::default()),
+            As::Piece(kind) => certificate_files::piece(bytes, kind),
+            As::OwnToken => certificate_files::piece(bytes, PieceKind::Token),
+        };
         let mut intern = |issuer: &str| {
             if let Some(known) = self.issuers.get(issuer) {
                 return Arc::clone(known);
@@ -195,11 +201,7 @@ impl SourceCache {
             self.issuers.insert(Arc::clone(&issuer));
             issuer
         };
-        match form {
-            As::Whatever(_) => certificate_files::contents(bytes, &mut intern),
-            As::Piece(kind) => certificate_files::piece(bytes, kind, &mut intern),
-            As::OwnToken => certificate_files::piece(bytes, PieceKind::Token, &mut intern),
-        }
+        (contents.items(&mut intern), contents)
     }
 }
 
@@ -283,12 +285,6 @@ const fn matters_anywhere(fault: FileFault) -> bool {
     )
 }
 
-/// Names by which a file says that it is a certificate.
-fn is_certificate_by_name(path: &Path) -> bool {
-    let is = |name: &&str| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(name));
-    ["crt", "pem", "cer", "cert", "der"].iter().any(is)
-}
-
 fn hash(path: &Path, form: As) -> u64 {
     let form = match form {
         As::Whatever(_) => 0_u8,
@@ -298,27 +294,4 @@ fn hash(path: &Path, form: As) -> u64 {
         As::Piece(PieceKind::Token) => 4,
     };
     crate::model::digest::stable_hash_of(&[&[form], path.as_os_str().as_bytes()])
-}
-
-/// A path as it may be shown on a screen and in a mail: bytes that are no text and what does not print by number.
-fn shown(path: &Path) -> Box<str> {
-    let text = path.to_string_lossy();
-    if text.len() <= MAX_SHOWN && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
-        return text.into();
-    }
-    let mut out = String::new();
-    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if c.is_alphanumeric() || c.is_ascii_graphic() || c == ' ' {
-                out.push(c)
-            } else {
-                out.extend(c.escape_unicode())
-            }
-        }
-        chunk.invalid().iter().for_each(|byte| out.push_str(&format!("\\x{byte:02x}")));
-    }
-    if out.chars().count() > MAX_SHOWN {
-        out = out.chars().take(MAX_SHOWN).chain(['…']).collect();
-    }
-    out.into()
 }

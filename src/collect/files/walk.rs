@@ -3,9 +3,13 @@
 //! Bounded in number and depth, and what is left out is counted. Links to files are followed, links to directories
 //! below a named one are not: a link to `/` must not make us read the machine. Hidden names are passed over, among
 //! them the `..data` behind which Kubernetes swaps whole directories; the links that lead there are files like others.
+//! Whoever asks for everything ([`Reach::Everything`]) gets hidden files and linked directories too, and whatever has
+//! the name of a certificate.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use super::glob;
@@ -19,6 +23,18 @@ pub(super) const MAX_FILES: usize = 50_000;
 const MAX_ENTRIES: usize = 1_000_000;
 /// Levels of directories below a named one.
 const MAX_DEPTH: usize = 8;
+/// The same for whoever asks for everything.
+const MAX_DEPTH_OF_ALL: usize = 32;
+
+/// How much of a directory is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Reach {
+    /// What a service keeps there: no hidden names, no keys, no links to other directories.
+    #[default]
+    Usual,
+    /// Every file that may hold a certificate.
+    Everything,
+}
 
 /// The files of a path.
 #[derive(Debug, Default)]
@@ -29,8 +45,15 @@ pub(super) struct Found {
     pub(super) troubles: Vec<(PathBuf, FileFault)>,
     /// Files and directories left out for a bound.
     pub(super) left_out: u64,
+    /// Directories that have the name of a certificate and nothing in them.
+    pub(super) empty: Vec<PathBuf>,
+    /// Links to directories above the one that is read, which are not followed.
+    pub(super) upward: Vec<PathBuf>,
     entries: usize,
     most: usize,
+    reach: Reach,
+    /// Directories by device and inode, each of which is read once.
+    visited: BTreeSet<(u64, u64)>,
 }
 
 /// A file to read.
@@ -53,13 +76,15 @@ pub(super) enum Care {
 ///
 /// # Errors
 /// When the path itself leads nowhere or a pattern matches nothing.
-pub(super) fn find(path: &Path, most: usize) -> Result<Found, FileFault> {
-    let mut found = Found { most, ..Found::default() };
-    if is_pattern(path) {
+pub(super) fn find(path: &Path, most: usize, reach: Reach) -> Result<Found, FileFault> {
+    let mut found = Found { most, reach, ..Found::default() };
+    // A name with brackets in it is a name, if there is such a file.
+    let is_name = reach == Reach::Everything && fs::symlink_metadata(path).is_ok();
+    if is_pattern(path) && !is_name {
         for matched in expand(path, &mut found) {
             match fs::metadata(&matched) {
                 Ok(seen) if seen.is_dir() => found.descend(&matched),
-                Ok(_) if is_key(&matched) => {}
+                Ok(_) if is_key(&matched) && reach == Reach::Usual => {}
                 Ok(_) | Err(_) => found.add(matched, Care::Named),
             }
         }
@@ -92,6 +117,9 @@ impl Found {
 
     /// Everything below `root`.
     fn descend(&mut self, root: &Path) {
+        let deepest = if self.reach == Reach::Everything { MAX_DEPTH_OF_ALL } else { MAX_DEPTH };
+        self.visit(root);
+        let top = fs::canonicalize(root).ok();
         let mut open = vec![(root.to_owned(), 0)];
         while let Some((folder, depth)) = open.pop() {
             let entries = match fs::read_dir(&folder) {
@@ -101,29 +129,60 @@ impl Found {
                     continue;
                 }
             };
-            for entry in entries.flatten() {
+            let is_swapped = folder.join(SWAPPED).is_symlink();
+            let mut is_empty = true;
+            for entry in entries {
+                is_empty = false;
+                let Ok(entry) = entry.map_err(|error| self.troubles.push((folder.clone(), fault(&error)))) else {
+                    break;
+                };
                 if !self.may_take_another() {
                     return;
                 }
-                if entry.file_name().as_bytes().first() == Some(&b'.') {
+                let name = entry.file_name();
+                let is_passed_over = match self.reach {
+                    Reach::Usual => name.as_bytes().starts_with(b"."),
+                    // What lies in these is linked beside them.
+                    Reach::Everything => is_swapped && name.as_bytes().starts_with(b".."),
+                };
+                if is_passed_over {
                     continue;
                 }
                 let path = entry.path();
-                match entry.file_type() {
-                    Ok(kind) if kind.is_dir() && depth < MAX_DEPTH => open.push((path, depth + 1)),
-                    Ok(kind) if kind.is_dir() => self.left_out += 1,
-                    Ok(kind) if kind.is_file() && !is_key(&path) => self.add(path, Care::Met),
-                    // A dangling link is included: a renewal that failed half way may leave one.
-                    Ok(kind)
-                        if kind.is_symlink()
-                            && !is_key(&path)
-                            && !fs::metadata(&path).is_ok_and(|seen| seen.is_dir()) =>
-                    {
-                        self.add(path, Care::Met);
+                let Ok(kind) = entry.file_type() else { continue };
+                let leads_to_directory = || fs::metadata(&path).is_ok_and(|seen| seen.is_dir());
+                if kind.is_dir() || (kind.is_symlink() && self.reach == Reach::Everything && leads_to_directory()) {
+                    if depth >= deepest {
+                        self.left_out += 1;
+                    } else if kind.is_symlink() && leads_above(&path, top.as_deref()) {
+                        self.upward.push(path);
+                    } else if self.visit(&path) {
+                        open.push((path, depth + 1));
                     }
-                    // FIFOs, sockets and devices in a directory are ignored without a fault.
-                    Ok(_) | Err(_) => {}
+                } else if self.is_wanted(&path, kind) {
+                    self.add(path, Care::Met);
                 }
+            }
+            if is_empty && self.reach == Reach::Everything && promises_by_name(&folder) {
+                self.empty.push(folder);
+            }
+        }
+    }
+
+    /// Whether the directory `path` is still to be read. A link may lead to one that was read, or into a circle.
+    fn visit(&mut self, path: &Path) -> bool {
+        self.reach == Reach::Usual
+            || fs::metadata(path).map_or(true, |seen| self.visited.insert((seen.dev(), seen.ino())))
+    }
+
+    fn is_wanted(&self, path: &Path, kind: fs::FileType) -> bool {
+        match self.reach {
+            // FIFOs, sockets and devices in a directory are ignored without a fault, unless they pose as certificates.
+            Reach::Everything => kind.is_file() || kind.is_symlink() || promises_by_name(path),
+            Reach::Usual if is_key(path) => false,
+            // A dangling link is included: a renewal that failed half way may leave one.
+            Reach::Usual => {
+                kind.is_file() || (kind.is_symlink() && !fs::metadata(path).is_ok_and(|seen| seen.is_dir()))
             }
         }
     }
@@ -181,7 +240,32 @@ fn expand(pattern: &Path, found: &mut Found) -> Vec<PathBuf> {
     reached
 }
 
+/// Whether the link `path` leads above `top`: followed, it would make us read the machine.
+fn leads_above(path: &Path, top: Option<&Path>) -> bool {
+    match (fs::canonicalize(path), top) {
+        (Ok(target), Some(top)) => top.starts_with(&target) && target != top,
+        (Ok(_) | Err(_), _) => false,
+    }
+}
+
+/// The link behind which Kubernetes swaps the content of a directory.
+const SWAPPED: &str = "..data";
+
+/// Names by which a file says that it holds certificates in the open.
+pub(super) fn is_certificate_by_name(path: &Path) -> bool {
+    has_extension(path, &["crt", "pem", "cer", "cert", "der"])
+}
+
+/// The same, and names of containers, which may be locked or hold keys alone.
+pub(super) fn promises_by_name(path: &Path) -> bool {
+    is_certificate_by_name(path) || has_extension(path, &["p7b", "p7c", "p12", "pfx", "jks", "jceks", "bks"])
+}
+
+fn has_extension(path: &Path, known: &[&str]) -> bool {
+    path.extension().is_some_and(|extension| known.iter().any(|name| extension.eq_ignore_ascii_case(name)))
+}
+
 /// Private keys are not even opened, unless the configuration names one of them by itself.
 fn is_key(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("key"))
+    has_extension(path, &["key"])
 }

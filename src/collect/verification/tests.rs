@@ -77,7 +77,8 @@ fn without_proof_of_the_key_nothing_is_said_of_the_chain_unless_the_key_itself_i
         (false, false, &root, Trust::Unproven),
         (false, false, &[], Trust::Unverified),
     ] {
-        let record = |chain| Record { chain, client_authorities: 0, asked_client: false, proved_key, has_odd_key };
+        let record =
+            |chain| Record { chain, sent: 0, client_authorities: 0, asked_client: false, proved_key, has_odd_key };
 
         assert_eq!(it.seen(record, vec![it.middle(900)], anchors).trust, trust);
     }
@@ -130,8 +131,14 @@ impl CrossSigned {
     }
 
     fn served(&self, rest: Vec<CertificateDer<'static>>, anchors: &[CertificateDer<'static>]) -> Served {
-        let record =
-            |chain| Record { chain, client_authorities: 0, asked_client: false, proved_key: true, has_odd_key: false };
+        let record = |chain| Record {
+            chain,
+            sent: 0,
+            client_authorities: 0,
+            asked_client: false,
+            proved_key: true,
+            has_odd_key: false,
+        };
         self.seen(record, rest, anchors)
     }
 

@@ -61,7 +61,9 @@ fn the_walk_finds_what_the_reader_finds() {
 
     let read = certificate(&der).unwrap();
 
-    assert_eq!(walk(&der), Some(Certificate { is_ca: false, ..read }));
+    let walked = walk(&der).unwrap();
+    assert_eq!(walked.certificate, read);
+    assert!(walked.is_degraded);
 }
 
 #[test]
@@ -83,6 +85,61 @@ fn a_certificate_that_ends_after_its_subject_still_gives_its_dates() {
     assert!(read.subject.starts_with("CN=a"));
 }
 
+#[test]
+fn dates_that_break_the_rules_are_read_as_they_are_meant() {
+    for (tag, text, shown) in [
+        (0x17, "501231235959Z", Some("1950-12-31T23:59:59Z")),
+        (0x17, "491231235959Z", Some("2049-12-31T23:59:59Z")),
+        (0x17, "4912312359Z", Some("2049-12-31T23:59:00Z")),
+        (0x17, "260101000000+0130", Some("2025-12-31T22:30:00Z")),
+        (0x17, "260101000000-0100", Some("2026-01-01T01:00:00Z")),
+        (0x18, "20500101000000Z", Some("2050-01-01T00:00:00Z")),
+        (0x18, "20500101000000.5Z", Some("2050-01-01T00:00:00Z")),
+        (0x18, "99991231235959Z", Some("9999-12-31T23:59:59Z")),
+        (0x18, "20270230000000Z", Some("2027-02-28T00:00:00Z")),
+        (0x18, "20270101235960Z", Some("2027-01-01T23:59:59Z")),
+        (0x18, "20271301000000Z", None),
+        (0x18, "20270100000000Z", None),
+        (0x18, "2027", None),
+        (0x18, "20270101000000+1", None),
+        (0x18, "20270101000000X", None),
+        (0x04, "20270101000000Z", None),
+    ] {
+        let whole = [&[tag, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+        let date = Elements(&whole).next().unwrap();
+
+        assert_eq!(instant(&date).map(|at| at.to_string()).as_deref(), shown, "{text}");
+    }
+}
+
+#[test]
+fn a_refused_certificate_is_degraded_and_keeps_what_can_be_read() {
+    let whole = der(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
+    let put = |from: &str, to: &str| {
+        let at = whole.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
+        let mut changed = whole.clone();
+        changed[at..at + to.len()].copy_from_slice(to.as_bytes());
+        read(&changed)
+    };
+
+    let end = put("20510304000000Z", "20510230000000Z").unwrap();
+    assert_eq!((end.is_degraded, end.certificate.not_after.to_string().as_str()), (true, "2051-02-28T00:00:00Z"));
+    assert!(end.certificate.is_ca && end.certificate.subject.starts_with("CN=a"));
+    let start = put("260102000000Z", "261302000000Z").unwrap();
+    assert_eq!((start.is_degraded, start.certificate.not_before), (true, UnixTime::NEVER_BEGUN));
+    assert!(put("20510304000000Z", "20511304000000Z").is_none());
+}
+
+#[test]
+fn what_is_behind_a_certificate_is_no_part_of_it() {
+    let whole = der(|_| {});
+
+    let read = read(&[whole.as_slice(), &[0x30, 1, 2, 3, 4, 5, 6]].concat()).unwrap();
+
+    assert!(!read.is_degraded);
+    assert_eq!(read.certificate.fingerprint, fingerprint(&whole));
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(input in proptest::collection::vec(any::<u8>(), 0..512)) {
@@ -101,7 +158,7 @@ proptest! {
         let kept = cut.index(der.len() * 4);
         der.truncate(kept);
 
-        for read in [certificate(&der), walk(&der)].into_iter().flatten() {
+        for read in [certificate(&der), walk(&der).map(|read| read.certificate)].into_iter().flatten() {
             prop_assert!(read.subject.chars().count() <= MAX_HOLDER);
             prop_assert!(read.serial.len() <= 2 * MAX_SERIAL);
             prop_assert!(read.names.iter().all(|name| name.chars().count() <= MAX_NAME));

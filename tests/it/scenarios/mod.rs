@@ -6,6 +6,7 @@ mod again;
 mod alarms;
 mod answers;
 mod balancer;
+mod behind;
 mod ceiling;
 mod chance;
 mod checkpoints;

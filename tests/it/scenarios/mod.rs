@@ -7,6 +7,7 @@ mod alarms;
 mod answers;
 mod balancer;
 mod behind;
+mod canaries;
 mod ceiling;
 mod chance;
 mod checkpoints;

@@ -39,7 +39,7 @@
 //! | [`parse`] | bytes from elsewhere to values, within bounds and without panics: certificates, kubeconfigs, health pages, YAML |
 //! | [`config`] | the file to `settings.rs`, with all its errors reported together; `inventory.rs` is the part that the engine gets |
 //! | [`collect`] | the probes: connects, shakes hands, asks, times each phase, records every served chain, decides nothing |
-//! | [`observe`] | what is known: `assessment.rs` reads one probe as good or bad, `probe_runs.rs` counts runs of them until a fault is confirmed, `own_network.rs` knows whether our own network works and `references.rs` which places could prove it, `quorum.rs` derives quorum and leader from the members' answers, `view.rs` holds it all; and what to probe next: `schedule.rs` by the clock, `burst.rs` on suspicion, `dump_rounds.rs` where `flow_control.rs` suspects an overload, `in_flight.rs` for what is under way |
+//! | [`observe`] | what is known: `assessment.rs` reads one probe as good or bad, `probe_runs.rs` counts runs of them until a fault is confirmed, `own_network.rs` knows whether our own network works and `references.rs` which places could prove it, `quorum.rs` derives quorum and leader from the members' answers, `view.rs` holds it all; and what to probe next: `schedule.rs` by the clock, `burst.rs` on suspicion, `dump_rounds.rs` where `flow_control.rs` suspects an overload, `in_flight.rs` for what is under way; `canaries.rs` counts what the canaries see, in runs as well |
 //! | [`judge`] | one file per rule, in the table [`RULES`](judge::RULES); a rule's names and alert ([`Description`](judge::description::Description)), its evidence with the words for it ([`Evidence`](model::finding::Evidence)) and its edges (`edges.rs`) are beside its evaluation; which commands to run on which distribution is in `commands/`, how findings are read back in `stored.rs` |
 //! | [`alert`] | `lifecycle.rs` holds and clears alarms, `group.rs` makes incidents and finds the root cause, `route.rs` says who hears of them, `outbox.rs` keeps messages until they are delivered, `refused_recipients.rs` knows the recipients who are refused, `silence.rs` which clusters are silenced |
 //! | [`engine`] | calls the three above in order: `mod.rs` the turn, `probing.rs` what is sent and comes back, `evaluation_due.rs` which cluster is evaluated when, `judging.rs` from observations to alarms, `assigning.rs` from alarms to incidents, `notifying.rs` and `composing.rs` from incidents to messages, `delivering.rs` from messages to attempts, `deadlines.rs` what it waits for and until when, `persisting.rs` and `restore.rs` what outlives a restart, `snapshot.rs` the snapshot |
@@ -76,6 +76,7 @@
 //! | told | reported to people, in a mail or on the status page |
 //! | kept connection | the one connection to a server that stays open between probes; probes over it carry the label `reused` |
 //! | gap | what cannot be seen of a cluster, and why |
+//! | canary | a small request with a credential of its own that goes the whole way of a client's request: through authorization, admission and storage |
 //! | outlet, delivery | a way by which messages reach people (mail); one message through one outlet to one recipient |
 //!
 //! # What is deliberately absent
@@ -94,6 +95,9 @@
 //!   Because the probes of a burst confirm a fault, the configured intervals hardly change how fast an alarm is.
 //! - **Anything the watched cluster must provide.** No cluster DNS, no object of the API, no agent. Names are resolved
 //!   once and kept, and resolved again when their addresses fail.
+//! - **Writes.** vedette only reads, except for the Lease of its canaries, in a namespace of its own, with a credential
+//!   that nothing else uses (`collect/canary.rs`). What they create is a dry run. Without that credential nothing is sent
+//!   that could write.
 //! - **Work that grows with the cluster.** The number of probes grows with the endpoints only, and `observe/budget.rs`
 //!   charges every request to its cluster, confirmations first.
 //! - **Anything unbounded.** Queues, answers, chains, probes under way and mails at once have a limit, and what is

@@ -10,7 +10,8 @@ use super::certificate_files::{self, Stored};
 use crate::config::budget::Planned;
 use crate::config::environment::{Environment, Sources};
 use crate::config::problem::Problem;
-use crate::config::settings::Settings;
+use crate::config::settings::{Cluster, Settings};
+use crate::model::canary::{Canaries, Canary};
 
 /// Check a configuration and report everything that is wrong with it
 ///
@@ -99,7 +100,21 @@ fn summary(settings: &Settings, stored: Option<&Stored>, warnings: &[Problem]) -
     if !warnings.is_empty() {
         parts.push(counted(warnings));
     }
-    format!("{}; planned requests/s: {}", parts.join(", "), planned.join(", "))
+    let canaries = settings.clusters.iter().filter_map(canaries).collect::<Vec<_>>();
+    let canaries = if canaries.is_empty() { String::new() } else { format!("; canaries: {}", canaries.join(", ")) };
+    format!("{}; planned requests/s: {}{canaries}", parts.join(", "), planned.join(", "))
+}
+
+/// `prod (lease, create; writes the Lease vedette/vedette-bastion-1)`, for a cluster that has any.
+fn canaries(cluster: &Cluster) -> Option<String> {
+    let Canaries { on, namespace, lease, .. } = cluster.canaries.as_ref()?;
+    let keys: Vec<&str> = on.iter().map(|canary| canary.as_str()).collect();
+    let writes = if on.contains(&Canary::Lease) {
+        format!("writes the Lease {namespace}/{lease}")
+    } else {
+        "writes nothing".into()
+    };
+    Some(format!("{} ({}; {writes})", cluster.name, keys.join(", ")))
 }
 
 /// `2 errors, 1 warning`.

@@ -278,6 +278,8 @@ mod tests {
                 etcds: Vec::new(),
                 flow_control: false,
                 apiserver_metrics: false,
+                writer: None,
+                canaries: None,
                 files: Vec::new(),
                 hosts: Default::default(),
                 levels: BTreeMap::new(),

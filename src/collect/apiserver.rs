@@ -128,7 +128,13 @@ impl Apiserver {
             | ProbeKind::Reference
             | ProbeKind::Resolver
             | ProbeKind::OwnClock
-            | ProbeKind::Files => return None,
+            | ProbeKind::Files
+            | ProbeKind::LeaseWrite
+            | ProbeKind::LeaseRead
+            | ProbeKind::CreateConfigMap
+            | ProbeKind::CreatePod
+            | ProbeKind::AccessReview
+            | ProbeKind::SecretRead => return None,
         };
         let ready_credentials = self.tls_endpoint.identity.current().await;
         let timer = PhaseTimer::new(&context.clock);

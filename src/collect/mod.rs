@@ -8,6 +8,7 @@ mod addresses;
 mod apiserver;
 mod authority;
 mod byte_stream;
+mod canary;
 mod client_hello_fallback;
 mod connect;
 mod connection_end;
@@ -128,6 +129,10 @@ impl Collectors {
         let (subject, kind) = (&request.probe.subject, request.probe.kind);
         let result = match (self.target_set.targets.get(subject), self.target_set.files(subject)) {
             (_, Some(files)) if kind == ProbeKind::Files => Some(Box::pin(files.scan(&self.context)).await),
+            _ if kind.canary().is_some() => match self.target_set.canaries.get(subject) {
+                Some(target) => Box::pin(target.probe(&self.context, kind, request.hello)).await,
+                None => None,
+            },
             (Some(target), _) => target.probe(&self.context, &request).await,
             (None, _) => None,
         };
@@ -137,7 +142,7 @@ impl Collectors {
         });
         let mut observation = self.context.dated(request, result);
         if observation.blames_us()
-            && let Some(identity) = self.target_set.targets.get(&observation.probe.subject).and_then(|it| it.identity())
+            && let Some(identity) = self.target_set.identity(&observation.probe)
         {
             observation.own_flaw = identity.current().await.diagnostic.clone();
         }

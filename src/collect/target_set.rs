@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::apiserver::Apiserver;
 use super::authority::authority;
+use super::canary::{CanaryTarget, Writer};
 use super::context::ProbeContext;
 use super::etcd::{Etcd, Member, MemberConnection, MetricsListener};
 use super::files::Files;
@@ -17,12 +18,17 @@ use super::tls_endpoint::TlsEndpoint;
 use super::{SetupError, Target};
 use crate::config::proxy::Proxy;
 use crate::config::settings::{self, Cluster, Credentials, Endpoint, NamedAddress, Settings, WatchedFiles};
+use crate::model::probe::Probe;
 use crate::model::subject::{Name, Subject};
 
 /// All targets, and the identities they are seen with.
 #[derive(Default)]
 pub(super) struct TargetSet {
     pub(super) targets: BTreeMap<Subject, Arc<Target>>,
+    /// The canaries at each instance of the clusters that have any.
+    pub(super) canaries: BTreeMap<Subject, Arc<CanaryTarget>>,
+    /// By cluster: what its canaries share.
+    writers: BTreeMap<Name, Arc<Writer>>,
     /// Whoever shows and trusts the same has one identity, read and checked once for all of them. By the credentials as
     /// logs show them, without secrets, which tells most of them apart.
     identities: BTreeMap<String, Vec<Arc<Identity>>>,
@@ -34,6 +40,7 @@ pub(super) struct TargetSet {
 struct TargetSetBuilder<'a> {
     context: &'a ProbeContext,
     before: &'a TargetSet,
+    vantage: &'a str,
     target_set: TargetSet,
 }
 
@@ -46,7 +53,8 @@ struct Access {
 impl TargetSet {
     /// Everything that `settings` name; what is in `before` already is shared with it.
     pub(super) fn new(context: &ProbeContext, settings: &Settings, before: &Self) -> Result<Self, SetupError> {
-        let mut builder = TargetSetBuilder { context, before, target_set: Self::default() };
+        let mut builder =
+            TargetSetBuilder { context, before, vantage: &settings.vantage.name, target_set: Self::default() };
         builder.add(Subject::Vantage, Target::Vantage);
         for NamedAddress { name, address } in settings.vantage.references.clone() {
             builder.add(Subject::Reference(name), Target::Reference(address));
@@ -60,6 +68,14 @@ impl TargetSet {
             builder.add_files(Subject::Cluster(cluster.name.clone()), cluster.watched_files());
         }
         Ok(builder.target_set)
+    }
+
+    /// Who we are in `probe`.
+    pub(super) fn identity(&self, probe: &Probe) -> Option<&Identity> {
+        if probe.kind.canary().is_some() {
+            return self.canaries.get(&probe.subject).map(|target| target.identity());
+        }
+        self.targets.get(&probe.subject)?.identity()
     }
 
     /// The files that belong to `subject`, a cluster or the vantage.
@@ -89,6 +105,7 @@ impl TargetSetBuilder<'_> {
         let endpoints: Vec<_> = vip.chain(instances).collect();
         let server = endpoints.first().map(|(_, endpoint)| *endpoint);
         let access = self.access(Subject::Cluster(name.clone()), &cluster.credentials, server);
+        self.add_canaries(cluster, server)?;
         for (subject, endpoint) in endpoints {
             let target = match self.before.targets.get(&subject) {
                 Some(known) if known.is_of(endpoint, &access.identity) => Arc::clone(known),
@@ -99,6 +116,30 @@ impl TargetSetBuilder<'_> {
             self.target_set.targets.insert(subject, target);
         }
         cluster.etcds.iter().try_for_each(|etcd| self.add_etcd(name, etcd))
+    }
+
+    /// The canaries go where users of the cluster are served: to the instances, or to the API VIP that stands in for them.
+    fn add_canaries(&mut self, cluster: &Cluster, server: Option<&Endpoint>) -> Result<(), SetupError> {
+        let (Some(credentials), Some(canaries)) = (&cluster.writer, &cluster.canaries) else { return Ok(()) };
+        let name = &cluster.name;
+        let access = self.access(Subject::Cluster(name.clone()), credentials, server);
+        let known = self.before.writers.get(name).filter(|known| known.is_of(canaries, self.vantage));
+        let new = || Arc::new(Writer::new(canaries.clone(), self.vantage.to_owned()));
+        let writer = known.map_or_else(new, Arc::clone);
+        self.target_set.writers.insert(name.clone(), Arc::clone(&writer));
+        let instances = cluster.apiservers.iter();
+        let instances =
+            instances.map(|(instance, endpoint)| (Subject::Apiserver(name.clone(), instance.clone()), endpoint));
+        let vip =
+            cluster.vip.iter().filter(|_| cluster.apiservers.is_empty()).map(|vip| (Subject::Vip(name.clone()), vip));
+        for (subject, endpoint) in instances.chain(vip) {
+            let known = self.before.canaries.get(&subject).map(|known| known.tls_endpoint());
+            let known = known.filter(|known| known.is_of(endpoint, &access.identity)).map(Arc::clone);
+            let tls_endpoint = known.map_or_else(|| tls_endpoint(subject.clone(), endpoint, &access), Ok)?;
+            let target = CanaryTarget::new(tls_endpoint, Arc::clone(&writer));
+            self.target_set.canaries.insert(subject, Arc::new(target));
+        }
+        Ok(())
     }
 
     fn add_etcd(&mut self, cluster: &Name, etcd: &settings::Etcd) -> Result<(), SetupError> {

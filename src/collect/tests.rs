@@ -1,5 +1,6 @@
 //! Tests of probes, against servers on this machine that misbehave on purpose.
 
+mod canaries;
 pub(crate) mod closed_port;
 mod dumps;
 mod kept;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::canaries;
 use super::material::Use;
 use super::proxy::Proxy;
 use super::read_context::ReadContext;
@@ -15,7 +16,7 @@ use crate::model::subject::{Name, VANTAGE};
 use crate::parse::diagnostic::Diagnostic;
 use crate::parse::yaml::{Node, Position, Value};
 
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 15] = [
     "name",
     "distribution",
     "ssh_user",
@@ -28,6 +29,8 @@ pub(super) const KEYS: [&str; 13] = [
     "files",
     "flow_control",
     "apiserver_metrics",
+    "writer",
+    "canaries",
     "severities",
 ];
 pub(super) const CREDENTIALS_KEYS: [&str; 5] = ["ca", "client_certificate", "client_key", "token", "proxy"];
@@ -73,8 +76,8 @@ impl Taken {
 }
 
 impl ReadContext<'_> {
-    /// The cluster in `node`. Without a usable name there is none.
-    pub(super) fn cluster(&self, node: &Node, names: &mut Taken) -> Option<Written> {
+    /// The cluster in `node`, monitored from `vantage`. Without a usable name there is none.
+    pub(super) fn cluster(&self, node: &Node, names: &mut Taken, vantage: &str) -> Option<Written> {
         let section = Section::open(node, &KEYS, self.complaints)?;
         let name = section.read_required("name", |text| match scalar::name(text)? {
             name if name.as_str() == VANTAGE => {
@@ -110,6 +113,7 @@ impl ReadContext<'_> {
             None => self.written_out(&section, vip, has("apiservers")),
         };
         let vip = vip.map(|vip| Endpoint { certificates: class, ..vip });
+        let canaries::Written { writer, canaries } = self.canaries(&section, &credentials, vantage);
         let files = Vec::new();
         let name = name?;
         // Without a credential the answer could only be that there is none.
@@ -118,6 +122,8 @@ impl ReadContext<'_> {
         let mut cluster = Cluster {
             name,
             credentials,
+            writer,
+            canaries,
             vip,
             vip_fails_over,
             apiservers,

@@ -21,6 +21,7 @@ impl Settings {
         all.extend(named(self.heartbeat.iter().filter_map(|heartbeat| heartbeat.ca.as_ref())));
         for cluster in &self.clusters {
             all.extend(named(sources(&cluster.credentials)));
+            all.extend(named(cluster.writer.iter().flat_map(sources)));
             for etcd in &cluster.etcds {
                 let password = etcd.login.as_ref().map(|login| &login.password);
                 all.extend(named(sources(&etcd.credentials).chain(sources(&etcd.at_listeners)).chain(password)));

@@ -95,10 +95,19 @@ impl Cluster {
     #[must_use]
     pub fn watched_files(&self) -> Vec<WatchedFiles> {
         let of_apiservers = owned(&Towards::Apiservers, &self.credentials);
+        let of_canaries = self.writer.iter().flat_map(|writer| of_writer(writer, &self.credentials));
         let of_etcds = self.etcds.iter().flat_map(|etcd| owned(&Towards::Etcd(etcd.name.clone()), &etcd.credentials));
         let of_listeners = self.etcds.iter().flat_map(at_listeners);
-        self.files.iter().cloned().chain(of_apiservers).chain(of_etcds).chain(of_listeners).collect()
+        self.files.iter().cloned().chain(of_apiservers).chain(of_canaries).chain(of_etcds).chain(of_listeners).collect()
     }
+}
+
+/// What proves who the canaries are; what the reader has too is watched as the reader's.
+fn of_writer(writer: &Credentials, reader: &Credentials) -> Vec<WatchedFiles> {
+    let known = owned(&Towards::Apiservers, reader);
+    let mut own = owned(&Towards::Canaries, writer);
+    own.retain(|watch| known.iter().all(|known| known.place != watch.place));
+    own
 }
 
 /// What metrics listeners over TLS want that the client ports do not.
@@ -123,6 +132,7 @@ fn owned(towards: &Towards, credentials: &Credentials) -> Vec<WatchedFiles> {
 fn own(towards: Towards, part: OwnPart, source: &Source) -> WatchedFiles {
     let whose = match &towards {
         Towards::Apiservers => "apiservers".to_owned(),
+        Towards::Canaries => "canaries".to_owned(),
         Towards::Etcd(name) => format!("etcd-{name}"),
         Towards::Listeners(name) => format!("listeners-{name}"),
         Towards::Relay => "relay".to_owned(),
@@ -283,6 +293,8 @@ mod tests {
             etcds: Vec::new(),
             flow_control: false,
             apiserver_metrics: false,
+            writer: None,
+            canaries: None,
             files: Vec::new(),
             hosts: Default::default(),
             levels: std::collections::BTreeMap::new(),

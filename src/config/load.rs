@@ -120,7 +120,7 @@ impl ReadContext<'_> {
         }
         let links = section.find("links").map(|node| self.links(node)).unwrap_or_default();
         let levels = self.levels(&section);
-        let clusters = self.clusters(&section, &policy);
+        let clusters = self.clusters(&section, &policy, &vantage.name);
         if section.find("mail").is_none() {
             let diagnostic = Diagnostic::warning(root.position, "no 'mail' section: no notifications will be sent");
             self.complaints.add(diagnostic.hint("add one; without it vedette only serves the status page and metrics"));
@@ -133,13 +133,13 @@ impl ReadContext<'_> {
         Some(settings)
     }
 
-    fn clusters(&self, section: &Section<'_>, policy: &Policy) -> Vec<super::settings::Cluster> {
+    fn clusters(&self, section: &Section<'_>, policy: &Policy, vantage: &str) -> Vec<super::settings::Cluster> {
         let Some(items) = section.list_required("clusters") else { return Vec::new() };
         if let (Some(node), true) = (section.find("clusters"), items.is_empty()) {
             self.complaints.add(Diagnostic::error(node.position, "'clusters' is empty: there is nothing to monitor"));
         }
         let mut names = Taken::default();
-        let written: Vec<Written> = items.iter().filter_map(|node| self.cluster(node, &mut names)).collect();
+        let written: Vec<Written> = items.iter().filter_map(|node| self.cluster(node, &mut names, vantage)).collect();
         for Written { position, cluster } in &written {
             self.budget(cluster, *position, policy);
         }

@@ -7,6 +7,7 @@
 pub mod address;
 pub mod blocking;
 pub mod budget;
+mod canaries;
 mod cluster;
 mod credentials;
 pub mod duration;
@@ -38,13 +39,17 @@ mod yaml_tree;
 
 #[cfg(test)]
 mod tests {
-    use super::{cluster, etcd, files, kubeconfig, links, load, mail_and_heartbeat, timing, vantage, written_source};
+    use super::{
+        canaries, cluster, etcd, files, kubeconfig, links, load, mail_and_heartbeat, timing, vantage, written_source,
+    };
 
     #[test]
     fn the_example_mentions_every_key() {
         let example = include_str!("../../config/vedette.example.yaml");
         let knobs = timing::KNOBS.map(|timing_key| timing_key.key);
-        let sections: [&[&str]; 17] = [
+        let sections: [&[&str]; 19] = [
+            &canaries::KEYS,
+            &canaries::WRITER_KEYS,
             &load::KEYS,
             &vantage::KEYS,
             &vantage::REFERENCE_KEYS,

@@ -182,6 +182,12 @@ struct Cluster {
     /// taken, pods scheduled, audit events lost, webhooks that fail, configuration that could not be read again. Needs the
     /// rights in config/rbac/vedette.yaml. Default: true where a credential is given.
     apiserver_metrics: Option<bool>,
+    /// A credential of its own for the canaries, the only one that vedette writes with. Default: none, and then vedette
+    /// writes nothing.
+    writer: Option<Writer>,
+    /// Small requests that go the whole way of a client's request. All are on where `writer` is given, and need the
+    /// objects and rights in config/rbac/canaries.yaml.
+    canaries: Option<Canaries>,
     /// Severities of rules, for this cluster. Default: none.
     severities: Option<Severities>,
 }
@@ -196,6 +202,42 @@ struct Kubeconfig {
     context: Option<String>,
     /// Whether a credential plugin named there may run. Default: false.
     allow_exec: Option<bool>,
+}
+
+/// The credential of the canaries: a kubeconfig, a client certificate with its key, or a token.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Writer {
+    /// A kubeconfig, for its credential alone: the addresses are the cluster's.
+    kubeconfig: Option<Kubeconfig>,
+    /// Client certificate chain, PEM, together with `client_key`.
+    client_certificate: Option<Source>,
+    /// Its private key, PEM.
+    client_key: Option<Source>,
+    /// Bearer token. Default: none.
+    token: Option<Source>,
+}
+
+/// Which canaries there are, and where.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Canaries {
+    /// The namespace in which all of them stay. Default: vedette.
+    namespace: Option<String>,
+    /// The Lease that is written. Default: vedette- and the name of the vantage.
+    lease_name: Option<String>,
+    /// The Secret that is read. Default: vedette-canary.
+    secret_name: Option<String>,
+    /// Whether the Lease is written every 15s, through one apiserver after the other. Default: true.
+    lease: Option<bool>,
+    /// Whether it is read from the watch cache of each apiserver (F38). Default: true.
+    propagation: Option<bool>,
+    /// Whether a ConfigMap and a Pod are created as dry runs every 30s (F21). Default: true.
+    create: Option<bool>,
+    /// Whether a SelfSubjectAccessReview is asked for every 30s (F34). Default: true.
+    authorization: Option<bool>,
+    /// Whether the Secret is read every minute (F35). Default: true.
+    secret: Option<bool>,
 }
 
 /// Credentials of vedette, and the CA to trust.
@@ -443,13 +485,15 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::config::{cluster, files, kubeconfig, links, load, mail_and_heartbeat, vantage, written_source};
+    use crate::config::{
+        canaries, cluster, files, kubeconfig, links, load, mail_and_heartbeat, vantage, written_source,
+    };
 
     #[test]
     fn every_section_has_the_keys_that_its_reader_knows() {
         let schema: Value = serde_json::from_str(&text()).unwrap();
         let knobs = KNOBS.map(|timing_key| timing_key.key);
-        let sections: [(&str, &[&str]); 15] = [
+        let sections: [(&str, &[&str]); 17] = [
             ("", &load::KEYS),
             ("Vantage", &vantage::KEYS),
             ("Reference", &vantage::REFERENCE_KEYS),
@@ -459,6 +503,8 @@ mod tests {
             ("Source", &written_source::SOURCE_KEYS),
             ("Cluster", &cluster::KEYS),
             ("Credentials", &cluster::CREDENTIALS_KEYS),
+            ("Writer", &canaries::WRITER_KEYS),
+            ("Canaries", &canaries::KEYS),
             ("Vip", &cluster::VIP_KEYS),
             ("Endpoint", &cluster::ENDPOINT_KEYS),
             ("Etcd", &cluster::ETCD_KEYS),

@@ -11,6 +11,7 @@ use url::Url;
 
 pub use super::address::{Address, Endpoint, Host, NamedAddress};
 use super::proxy::Proxy;
+use crate::model::canary::Canaries;
 use crate::model::certificate::Class;
 use crate::model::host_access::HostAccess;
 use crate::model::inventory::Own;
@@ -147,6 +148,10 @@ pub struct Cluster {
     pub name: Name,
     /// Our credentials for its apiservers, and the CAs we trust.
     pub credentials: Credentials,
+    /// The credential of the canaries, which nothing else uses; `None` without canaries.
+    pub writer: Option<Credentials>,
+    /// The canaries; `None` without a credential for them.
+    pub canaries: Option<Canaries>,
     /// The address clients use.
     pub vip: Option<Endpoint>,
     /// Whether the VIP moves to another host when its host fails (keepalived).

@@ -28,16 +28,23 @@ const fn timing_key(key: &'static str, millis: (u64, u64), of: fn(&mut Policy) -
 const INTERVAL: (u64, u64) = (500, 3_600_000);
 /// The handler holds the lock of priority and fairness while it writes.
 const DUMPS: (u64, u64) = (10_000, 3_600_000);
+/// Each calls every webhook that matches.
+const DRY_RUNS: (u64, u64) = (5_000, 3_600_000);
+/// The Lease is read some seconds after it was written.
+const LEASES: (u64, u64) = (10_000, 3_600_000);
 const DEADLINE: (u64, u64) = (100, 60_000);
 const HOLD: (u64, u64) = (1_000, 86_400_000);
 
 /// All of them. Under half a second between probes a burst would add nothing; with more than an hour it would be no
 /// monitoring.
-pub(super) const KNOBS: [TimingKey; 28] = [
+pub(super) const KNOBS: [TimingKey; 31] = [
     timing_key("readyz_interval", INTERVAL, |policy| &mut policy.readyz_interval),
     timing_key("vip_interval", INTERVAL, |policy| &mut policy.vip_interval),
     timing_key("version_interval", INTERVAL, |policy| &mut policy.version_interval),
     timing_key("priority_levels_interval", DUMPS, |policy| &mut policy.priority_levels_interval),
+    timing_key("lease_interval", LEASES, |policy| &mut policy.lease_interval),
+    timing_key("create_interval", DRY_RUNS, |policy| &mut policy.create_interval),
+    timing_key("secret_interval", DRY_RUNS, |policy| &mut policy.secret_interval),
     timing_key("etcd_status_interval", INTERVAL, |policy| &mut policy.etcd_status_interval),
     timing_key("etcd_read_interval", INTERVAL, |policy| &mut policy.etcd_read_interval),
     timing_key("etcd_alarms_interval", INTERVAL, |policy| &mut policy.etcd_alarms_interval),

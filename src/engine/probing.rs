@@ -53,6 +53,9 @@ impl Engine {
         for (probe, first) in taken.repeat {
             self.bursts.repeat(&probe, first, self.view.policy(), now.mono);
         }
+        for (probe, at) in taken.again {
+            self.bursts.probe_at(probe, at);
+        }
         if let Some((subject, test)) = &taken.test {
             self.bursts.test_hello(subject, test, now.mono);
         }
@@ -189,6 +192,11 @@ impl Engine {
     }
 
     fn send_probe(&mut self, wanted: Wanted, now: Now) {
+        let Probe { subject, kind, .. } = &wanted.probe;
+        // One that was asked for out of turn, before the configuration switched it off.
+        if kind.canary().is_some_and(|canary| !self.view.inventory().has_canary(subject, canary)) {
+            return;
+        }
         // A probe that waited for our own budget is dated from its start, because it was not sent before.
         let scheduled = if wanted.was_deferred { now } else { now.minus(now.mono.since(wanted.due)) };
         let in_burst = wanted.urgency != Urgency::Scheduled;

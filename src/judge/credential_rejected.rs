@@ -50,6 +50,11 @@ impl Kind for RefusedCredential {
 }
 
 impl RefusedCredential {
+    /// Whether it is the credential of the canaries that is refused, and not the one that vedette reads with.
+    fn is_of_canaries(&self) -> bool {
+        !self.by.is_empty() && self.by.iter().all(|(_, asked)| *asked == Asked::Canary)
+    }
+
     fn is_withheld(&self) -> bool {
         self.unseen.cause == Cause::TokenWithheld
     }
@@ -77,6 +82,10 @@ impl Evidence for RefusedCredential {
             (Cause::TokenWithheld, _) => {
                 format!("{place} asks for a login. The token or password is not sent because {}.", because(*trust))
             }
+            _ if self.is_of_canaries() => format!(
+                "{place} responds, but rejects the credential of vedette's canaries, the writer's ({unseen}). What \
+                 vedette reads with its other credential is seen."
+            ),
             _ => format!("{place} responds, but rejects vedette's credential ({unseen})."),
         }
     }
@@ -114,6 +123,9 @@ impl Evidence for RefusedCredential {
     fn next_commands(&self, finding: &Finding, commands: &Commands<'_>) -> Vec<Command> {
         if self.is_withheld() {
             return vec![commands.server_against_ca(&finding.subject), commands.check()];
+        }
+        if self.is_of_canaries() {
+            return vec![commands.check(), commands.probe()];
         }
         let mut next = vec![commands.check(), commands.own_certificate(&finding.subject)];
         if finding.subject.is_of_etcd() {
@@ -216,8 +228,9 @@ impl Rule for Refused {
 /// answered, or that it is not answered at all, shows nothing about our credential.
 fn judge_credential(context: &RuleContext<'_>, subject: &Subject, endpoints: &[Subject]) -> Verdict {
     let track = |(endpoint, asked): &(Subject, Asked)| context.view.track(endpoint, aspect(*asked));
-    let everything =
-        endpoints.iter().flat_map(|endpoint| [Asked::Health, Asked::Ordinary].map(|asked| (endpoint.clone(), asked)));
+    let everything = endpoints
+        .iter()
+        .flat_map(|endpoint| [Asked::Health, Asked::Ordinary, Asked::Canary].map(|asked| (endpoint.clone(), asked)));
     let refused: Vec<(Subject, Asked)> = everything.filter(|one| track(one).is_some_and(refuses)).collect();
     let raised = context.raised_of(RuleId::F52, subject).and_then(Finding::seen::<RefusedCredential>);
     let known: &[(Subject, Asked)] = raised.map_or(&[], |raised| &raised.by);
@@ -282,6 +295,7 @@ const fn aspect(asked: Asked) -> Aspect {
     match asked {
         Asked::Health => Aspect::Answer,
         Asked::Ordinary => Aspect::Ordinary,
+        Asked::Canary => Aspect::Canary,
     }
 }
 
@@ -327,4 +341,6 @@ pub enum Asked {
     Health,
     /// What everybody asks.
     Ordinary,
+    /// What the canaries ask, with a credential of their own.
+    Canary,
 }

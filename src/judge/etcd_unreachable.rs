@@ -136,8 +136,10 @@ impl Rule for EtcdUnreachable {
 
     fn explains(&self) -> &'static [Edge] {
         // Requests that wait for etcd hold their seats.
-        const EDGES: [Edge; 4] = [
+        const EDGES: [Edge; 6] = [
             Edge::in_cluster(RuleId::F18),
+            Edge::in_cluster(RuleId::F21),
+            Edge::in_cluster(RuleId::F38),
             Edge::in_cluster(RuleId::F49),
             Edge::in_cluster(RuleId::F50),
             Edge::in_cluster(RuleId::F58),

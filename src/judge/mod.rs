@@ -4,6 +4,7 @@
 //! unknown for expiry. The rules know of no holds or incidents: a finding only carries the hold it asks for. [`Evidence`](crate::model::finding::Evidence)
 //! provides the subject of a mail, and [`outage`] decides which findings a silence covers only where it includes outages.
 
+mod canary_state;
 pub mod commands;
 pub mod context;
 pub mod description;

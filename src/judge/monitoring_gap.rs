@@ -4,6 +4,7 @@
 //! Nothing of it is an outage: other rules report what is down. It shows what a status page without faults does not
 //! cover, managed control planes included.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::addresses::Addresses;
 use crate::model::apiserver_metrics::NoPage;
+use crate::model::canary::{Canary, CanaryLack};
 use crate::model::finding::{Evidence, Kind};
 use crate::model::gap::Gap;
 use crate::model::phase::Cause;
@@ -91,7 +93,15 @@ impl Evidence for Coverage {
         } else if gaps.iter().any(|gap| matches!(gap, Gap::NeverSeen(_))) {
             "What was never seen may be dead since before vedette started, or its address in the configuration is \
              wrong, or a firewall is in between."
-        } else if gaps.iter().any(|gap| matches!(gap, Gap::Refused(_) | Gap::ReadsRefused(_) | Gap::LoadForbidden(_))) {
+        } else if gaps.iter().any(|gap| {
+            matches!(
+                gap,
+                Gap::Refused(_)
+                    | Gap::ReadsRefused(_)
+                    | Gap::LoadForbidden(_)
+                    | Gap::CanariesLack { lack: CanaryLack::Right, .. }
+            )
+        }) {
             "vedette's credential has too few rights there."
         } else {
             FROM_CONFIGURATION
@@ -196,6 +206,36 @@ pub fn unseen(gap: &Gap, addresses: &Addresses) -> String {
              or set flow_control to false",
             places(subjects)
         ),
+        Gap::CanariesOff(canaries) if canaries.len() == Canary::ALL.len() => {
+            "what only a request with a right to write shows is not monitored: failing or slow admission webhooks (F21), \
+             slow authorization webhooks (F34), Secrets that cannot be decrypted (F35, in part), stale watch caches \
+             (F38): apply config/rbac/canaries.yaml and set 'writer'"
+                .into()
+        }
+        Gap::CanariesOff(canaries) => {
+            let shows: Vec<String> = canaries.iter().map(|canary| canary.shows().to_owned()).collect();
+            let keys: Vec<String> = canaries.iter().map(|canary| canary.as_str().to_owned()).collect();
+            let (shows, keys) = (phrases::list(&shows), phrases::list(&keys));
+            format!("not monitored, because its canary is off: {shows}: switch {keys} on under 'canaries'")
+        }
+        Gap::CanariesLack { lack, canaries } => {
+            let shows: Vec<String> = canaries.iter().map(|canary| canary.shows().to_owned()).collect();
+            let (why, then) = match lack {
+                CanaryLack::Right => (
+                    "the writer's user lacks a right in the namespace of the canaries, or the namespace is gone",
+                    "apply config/rbac/canaries.yaml for that user",
+                ),
+                CanaryLack::Object => (
+                    "the namespace of the canaries, or an object in it, is gone or being deleted",
+                    "apply config/rbac/canaries.yaml, with the names that the configuration has",
+                ),
+                CanaryLack::Contested => (
+                    "somebody else writes the Lease of the canaries",
+                    "give each vedette a vantage.name or lease_name of its own",
+                ),
+            };
+            format!("not monitored, because {why}: {}: {then}", phrases::list(&shows))
+        }
     }
 }
 
@@ -343,6 +383,7 @@ fn gaps(context: &RuleContext<'_>) -> Vec<Gap> {
         }
     }
     gaps.extend(load_gaps(context));
+    gaps.extend(canary_gaps(context));
     let deaf = without_listener(context);
     gaps.extend((!deaf.is_empty()).then_some(Gap::NoListener(deaf)));
     gaps.sort();
@@ -402,6 +443,11 @@ fn still_open(context: &RuleContext<'_>, gap: &Gap) -> Option<Gap> {
                 subjects.iter().filter(|one| asks_for_load(context, one)).filter(is_open).cloned().collect();
             (!open.is_empty()).then_some(Gap::LoadForbidden(open))
         }
+        Gap::CanariesLack { lack, canaries } => {
+            let is_open = |canary: &Canary| has_canary(context, *canary) && !has_run(context, *canary);
+            let canaries: Vec<Canary> = canaries.iter().copied().filter(is_open).collect();
+            (!canaries.is_empty()).then_some(Gap::CanariesLack { lack: *lack, canaries })
+        }
         // Known by the next answer, and no fault of the setup that a person could have made good meanwhile.
         Gap::NoFlowControl(_) | Gap::MetricsForbidden(_) => None,
         // Until etcd's own list is read again.
@@ -413,6 +459,7 @@ fn still_open(context: &RuleContext<'_>, gap: &Gap) -> Option<Gap> {
         | Gap::NoInstances
         | Gap::NoSharedAddress
         | Gap::Unresolved(_)
+        | Gap::CanariesOff(_)
         | Gap::NoListener(_) => None,
     }
 }
@@ -427,6 +474,14 @@ fn absorb(gaps: &mut Vec<Gap>, open: Gap) {
                 known.extend(open.iter().cloned());
                 known.sort();
                 known.dedup();
+                return;
+            }
+            (Gap::CanariesLack { lack, canaries }, Gap::CanariesLack { lack: open_lack, canaries: open })
+                if lack == open_lack =>
+            {
+                canaries.extend(open);
+                canaries.sort();
+                canaries.dedup();
                 return;
             }
             (known, open) if *known == *open => return,
@@ -463,6 +518,37 @@ fn forbidden_pages(context: &RuleContext<'_>) -> Vec<Subject> {
         known.and_then(|known| known.missing()) == Some(Missing::Instead(NoPage::Forbidden))
     };
     cluster.instances(name).into_iter().filter(is_forbidden).collect()
+}
+
+/// What the canaries would show and do not.
+fn canary_gaps(context: &RuleContext<'_>) -> Vec<Gap> {
+    let Some((name, _)) = context.cluster.filter(|(name, cluster)| !cluster.instances(name).is_empty()) else {
+        return Vec::new();
+    };
+    let off: Vec<Canary> = Canary::ALL.into_iter().filter(|canary| !has_canary(context, *canary)).collect();
+    let mut lacking: BTreeMap<CanaryLack, BTreeSet<Canary>> = BTreeMap::new();
+    if let Some(known) = context.view.canaries(name) {
+        for (kind, track) in context.instances().iter().flat_map(|instance| known.tracks(instance)) {
+            if let (Some(lack), Some(canary)) = (track.lack(), kind.canary()) {
+                lacking.entry(lack).or_default().insert(canary);
+            }
+        }
+    }
+    let lacks = lacking
+        .into_iter()
+        .map(|(lack, canaries)| Gap::CanariesLack { lack, canaries: canaries.into_iter().collect() });
+    (!off.is_empty()).then_some(Gap::CanariesOff(off)).into_iter().chain(lacks).collect()
+}
+
+fn has_canary(context: &RuleContext<'_>, canary: Canary) -> bool {
+    let canaries = context.cluster.and_then(|(_, cluster)| cluster.canaries.as_ref());
+    canaries.is_some_and(|canaries| canaries.has(canary))
+}
+
+/// Whether a canary of that kind has been answered as it should be, so that its setup is whole.
+fn has_run(context: &RuleContext<'_>, canary: Canary) -> bool {
+    let known = context.cluster.and_then(|(name, _)| context.view.canaries(name));
+    known.is_some_and(|known| known.good(canary).is_some())
 }
 
 /// Whether the configuration wants `one` asked who uses it.

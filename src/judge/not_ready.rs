@@ -14,7 +14,7 @@ use super::commands::{Command, Commands, Program};
 use super::context::RuleContext;
 use super::description::{Description, Shows};
 use super::edges::Edge;
-use super::readiness::{self, FailingChecks, blames_etcd, judge_both};
+use super::readiness::{self, FailingChecks, blames_etcd, blames_kms, judge_both};
 use super::stored::{ReadBack, Stored};
 use super::{Rule, phrases};
 
@@ -108,7 +108,12 @@ impl Rule for NotReady {
     }
 
     fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
-        judge_both(context, RuleId::F50, |parts| !blames_etcd(parts), |checks| Arc::new(OtherChecks(checks)))
+        judge_both(
+            context,
+            RuleId::F50,
+            |parts| !blames_etcd(parts) && !blames_kms(parts),
+            |checks| Arc::new(OtherChecks(checks)),
+        )
     }
 
     #[cfg(test)]
@@ -120,13 +125,13 @@ impl Rule for NotReady {
             "prod-eu1",
             Level::Warning,
             Arc::new(OtherChecks(FailingChecks {
-                parts: vec![(api("api-1"), vec!["kms-provider-0".into()])],
+                parts: vec![(api("api-1"), vec!["informer-sync".into()])],
                 of: 2,
                 etcd_agrees: Some(true),
             })),
         )
         .probes(vec![
-            lines::api("apiserver/api-1", 1200, "HTTP 500, failing checks: kms-provider-0"),
+            lines::api("apiserver/api-1", 1200, "HTTP 500, failing checks: informer-sync"),
             lines::api("apiserver/api-2", 1100, "HTTP 200"),
         ])
     }

@@ -20,11 +20,11 @@ use crate::observe::flow_control::{FlowControl, Instance};
 use crate::observe::probe_runs::Run;
 use crate::observe::view::Aspect;
 
-use super::Rule;
 use super::context::{RuleContext, all_good};
 use super::description::{Description, Shows};
 use super::edges::Edge;
 use super::stored::{ReadBack, Stored};
+use super::{Rule, authorization};
 
 pub use evidence::{Overloaded, Queueing};
 pub use who::{Culprit, Who};
@@ -71,7 +71,12 @@ impl Rule for Overload {
     }
 
     fn explains(&self) -> &'static [Edge] {
-        const EDGES: [Edge; 2] = [Edge::in_cluster(RuleId::F49), Edge::in_cluster(RuleId::F50)];
+        const EDGES: [Edge; 4] = [
+            Edge::in_cluster(RuleId::F21),
+            Edge::in_cluster(RuleId::F38),
+            Edge::in_cluster(RuleId::F49),
+            Edge::in_cluster(RuleId::F50),
+        ];
         &EDGES
     }
 
@@ -156,7 +161,8 @@ fn hurt_run(context: &RuleContext<'_>, instance: &Subject, flow_control: Option<
     let freshness = Aspect::Answer.freshness(instance, context.policy());
     let is_exempt_fast = track(Aspect::Answer)
         .is_some_and(|track| track.brisk().is_some() && track.is_freshly_good(freshness, context.now.mono));
-    let is_hurt = is_confirmed && (is_shed || is_exempt_fast || waits || is_asked());
+    let is_slow_before = || authorization::is_slow_at(context, instance);
+    let is_hurt = is_confirmed && (is_shed || waits || is_asked() || is_exempt_fast && !is_slow_before());
     if is_hurt { Some(*run) } else { exempt.copied() }
 }
 

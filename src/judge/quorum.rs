@@ -179,12 +179,14 @@ impl Rule for QuorumLost {
     }
 
     fn explains(&self) -> &'static [Edge] {
-        const EDGES: [Edge; 11] = [
+        const EDGES: [Edge; 13] = [
             Edge::in_cluster(RuleId::F02),
             Edge::in_cluster(RuleId::F03),
             Edge::in_cluster(RuleId::F05),
             // Requests that wait for etcd hold their seats.
             Edge::in_cluster(RuleId::F18),
+            Edge::in_cluster(RuleId::F21),
+            Edge::in_cluster(RuleId::F38),
             Edge::in_cluster(RuleId::F22),
             Edge::in_cluster(RuleId::F61),
             Edge::in_cluster(RuleId::F24),

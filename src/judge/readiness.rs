@@ -109,6 +109,11 @@ pub(super) fn blames_etcd(parts: &[String]) -> bool {
     blamed(parts).is_some()
 }
 
+/// Whether one of them is about the plugin that manages keys, and none about an etcd: `kms-providers`, `kms-provider-0`.
+pub(super) fn blames_kms(parts: &[String]) -> bool {
+    !blames_etcd(parts) && parts.iter().any(|part| part.starts_with("kms-provider"))
+}
+
 /// The verdict of `rule` about the checks that it `concerns`.
 pub(super) fn judge_both(
     context: &RuleContext<'_>,

@@ -359,6 +359,7 @@ fn phases(context: &RuleContext<'_>, endpoint: &Subject, aspect: Aspect) -> (Dur
         | Aspect::ConfiguredPages
         | Aspect::Started
         | Aspect::Addresses
+        | Aspect::Canary
         | Aspect::Way => Probe::anew(endpoint.clone(), ProbeKind::Readyz),
     };
     let cluster_snapshot = endpoint.cluster().and_then(|cluster| context.view.cluster_snapshot(cluster));

@@ -3,6 +3,7 @@
 mod address;
 mod apiservers;
 mod balancer;
+mod canaries;
 mod certificate_files;
 mod clearing;
 mod commands;

@@ -92,6 +92,8 @@ ids! {
     Requests "requests" false,
     OpenWatches "open-watches" false,
     Metric "metric" false,
+    Webhooks "webhooks" false,
+    DryRun "dry-run" false,
     ApplyThrottle "apply-throttle" false,
     UndoThrottle "undo-throttle" false,
     ApplyRights "apply-rights" false,

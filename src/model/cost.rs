@@ -84,6 +84,13 @@ pub const PLANNED_PAGE: usize = 9_000_000;
 #[must_use]
 pub const fn body_limit(kind: ProbeKind) -> usize {
     match kind {
+        // An object of ours has 1 KiB, and so has a Status, unless a webhook says much.
+        ProbeKind::LeaseWrite
+        | ProbeKind::LeaseRead
+        | ProbeKind::CreateConfigMap
+        | ProbeKind::CreatePod
+        | ProbeKind::AccessReview
+        | ProbeKind::SecretRead => 64 * 1024,
         // A verbose readyz has about 3 KiB, a version 0.4 KiB; an answer of etcd with twenty members some 4 KiB.
         ProbeKind::Readyz
         | ProbeKind::Livez

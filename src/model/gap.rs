@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::canary::{Canary, CanaryLack};
 use super::subject::Subject;
 
 /// Something of a cluster that cannot be seen from here. Ordered from the widest to the narrowest.
@@ -48,6 +49,15 @@ pub enum Gap {
     NoFlowControl(Vec<Subject>),
     /// We may not read the `/metrics` of these.
     MetricsForbidden(Vec<Subject>),
+    /// These canaries are not configured, or switched off.
+    CanariesOff(Vec<Canary>),
+    /// These canaries cannot be used: their own setup lacks something.
+    CanariesLack {
+        /// What.
+        lack: CanaryLack,
+        /// They.
+        canaries: Vec<Canary>,
+    },
 }
 
 /// Something of which there is only one, or a number that helps nothing.

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::canary::{Canaries, Canary};
 use super::certificate::Class;
 use super::flat_map::FlatMap;
 use super::host_access::{Credential, HostAccess, Named};
@@ -76,6 +77,9 @@ pub struct Cluster {
     /// Whether the metrics of its apiservers are read.
     #[serde(default)]
     pub apiserver_metrics: bool,
+    /// The canaries; `None` without a credential for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canaries: Option<Canaries>,
     /// Files with certificates and tokens, by name of their source.
     #[serde(default, skip_serializing_if = "FlatMap::is_empty")]
     pub files: FlatMap<Name, FileWatch>,
@@ -202,6 +206,8 @@ pub enum OwnPart {
 pub enum Towards {
     /// The apiservers of the cluster.
     Apiservers,
+    /// The apiservers of the cluster, for the canaries.
+    Canaries,
     /// One etcd cluster of it.
     Etcd(Name),
     /// The metrics listeners of one etcd cluster of it, where they want other credentials.
@@ -298,6 +304,16 @@ impl Inventory {
             Some(name) => self.clusters.get(name).map(|cluster| &cluster.files),
             None => Some(&self.files),
         }
+    }
+
+    /// Whether `canary` is sent to `instance`.
+    #[must_use]
+    pub fn has_canary(&self, instance: &Subject, canary: Canary) -> bool {
+        let known = instance.cluster().and_then(|name| self.clusters.get_key_value(name));
+        known.is_some_and(|(name, cluster)| {
+            let is_on = cluster.canaries.as_ref().is_some_and(|canaries| canaries.has(canary));
+            is_on && cluster.instances(name).contains(instance)
+        })
     }
 
     /// The etcd cluster that `subject` is.

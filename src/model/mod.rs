@@ -7,6 +7,7 @@
 pub mod addresses;
 pub mod apiserver_metrics;
 pub mod byte_size;
+pub mod canary;
 pub mod certificate;
 pub mod certificate_evidence;
 pub mod certificate_files;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::apiserver_metrics::{ApiserverMetrics, NoPage};
+use super::canary::CanaryAnswer;
 use super::certificate::Served;
 use super::certificate_files::FilesReading;
 use super::etcd::{EtcdAlarm, MemberAnswer, MemberHealth, MemberListing, MemberMetrics, MemberStatus, ReadAnswer};
@@ -81,7 +82,8 @@ impl Observation {
                 | Reading::Files(_)
                 | Reading::PriorityLevels(_)
                 | Reading::RequestDump(_)
-                | Reading::ApiserverMetrics(_),
+                | Reading::ApiserverMetrics(_)
+                | Reading::Canary(_),
             ) => false,
         }
     }
@@ -148,4 +150,6 @@ pub enum Reading {
     RequestDump(Result<Arc<RequestLoad>, NoDump>),
     /// What was wanted of `/metrics`, or what came instead.
     ApiserverMetrics(Result<Arc<ApiserverMetrics>, NoPage>),
+    /// What came of a canary.
+    Canary(CanaryAnswer),
 }

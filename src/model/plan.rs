@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::canary::{Canaries, Canary};
 use super::cost::{Cost, Rate};
 use super::inventory::{Cluster, Etcd, Inventory};
 use super::policy::Policy;
@@ -94,6 +95,26 @@ impl PlannedProbe {
     }
 }
 
+/// The canaries that go from one instance to the next.
+const ROTATING: [ProbeKind; 5] = [
+    ProbeKind::LeaseWrite,
+    ProbeKind::CreateConfigMap,
+    ProbeKind::CreatePod,
+    ProbeKind::AccessReview,
+    ProbeKind::SecretRead,
+];
+
+/// How much later than the Lease another canary is first sent, so that they do not come together.
+fn offset(kind: ProbeKind, every: Duration) -> Duration {
+    match kind.canary() {
+        Some(Canary::Create) if kind == ProbeKind::CreatePod => every * 6 / 10,
+        Some(Canary::Create) => every / 10,
+        Some(Canary::Authorization) => every / 3,
+        Some(Canary::Secret) => every / 5,
+        Some(Canary::Lease | Canary::Propagation) | None => Duration::ZERO,
+    }
+}
+
 /// A plan under construction.
 #[derive(Default)]
 struct Table(BTreeMap<Probe, Timing>);
@@ -126,6 +147,9 @@ impl Table {
         }
         if cluster.apiserver_metrics {
             self.in_turn(cluster.instances(name), ProbeKind::ApiserverMetrics, policy);
+        }
+        if let Some(canaries) = &cluster.canaries {
+            self.canaries(name, cluster, canaries, policy);
         }
         if cluster.vip.is_some() {
             let vip = Subject::Vip(name.clone());
@@ -160,6 +184,26 @@ impl Table {
             let every = policy.interval(&probe.subject, probe.kind);
             let cost = Cost::at(None, &probe);
             self.0.insert(probe, Timing { interval: every * turns, turn: every * place, cost });
+        }
+    }
+
+    /// What all instances answer alike is asked of one after the other; what each holds for itself, of each.
+    fn canaries(&mut self, name: &Name, cluster: &Cluster, canaries: &Canaries, policy: &Policy) {
+        let instances = cluster.instances(name);
+        let turns = u32::try_from(instances.len()).unwrap_or(u32::MAX);
+        for (instance, place) in instances.into_iter().zip(0..) {
+            for kind in ROTATING.into_iter().filter(|kind| kind.canary().is_some_and(|canary| canaries.has(canary))) {
+                let probe = Probe::anew(instance.clone(), kind);
+                let every = policy.interval(&instance, kind);
+                let turn = every * place + offset(kind, every);
+                self.0.insert(probe.clone(), Timing { interval: every * turns, turn, cost: Cost::at(None, &probe) });
+            }
+            if canaries.has(Canary::Propagation) {
+                let probe = Probe::anew(instance.clone(), ProbeKind::LeaseRead);
+                let interval = policy.interval(&instance, probe.kind);
+                let cost = Cost::at(None, &probe);
+                self.0.insert(probe, Timing { interval, turn: policy.lease_read_after, cost });
+            }
         }
     }
 

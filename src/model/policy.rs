@@ -47,6 +47,16 @@ pub struct Policy {
     pub apiserver_metrics_interval: Duration,
     /// Dumps of the requests of each apiserver while an overload is suspected.
     pub request_dump_interval: Duration,
+    /// The canaries' Lease is written through one instance after the other this often, and read from the cache of each. A
+    /// write costs what a kubelet's heartbeat costs.
+    pub lease_interval: Duration,
+    /// So long after a write the Lease is read: what is not seen by then is late. A cache is
+    /// fresh within milliseconds, and F38 calls five seconds stale.
+    pub lease_read_after: Duration,
+    /// Dry runs and access reviews at one instance after the other: each calls every webhook that matches.
+    pub create_interval: Duration,
+    /// The canaries' Secret, read through one instance after the other.
+    pub secret_interval: Duration,
     /// Maintenance.Status round.
     pub etcd_status_interval: Duration,
     /// Linearizable read.
@@ -243,6 +253,10 @@ impl Default for Policy {
             usual_shares_interval: seconds(60),
             apiserver_metrics_interval: seconds(60),
             request_dump_interval: seconds(30),
+            lease_interval: seconds(15),
+            lease_read_after: seconds(6),
+            create_interval: seconds(30),
+            secret_interval: seconds(60),
             etcd_status_interval: seconds(3),
             etcd_read_interval: seconds(10),
             etcd_alarms_interval: seconds(30),

@@ -49,6 +49,18 @@ pub enum ProbeKind {
     RequestDump,
     /// `/metrics` of an apiserver, streamed through a filter of families: how much, never who, nor whether it lives.
     ApiserverMetrics,
+    /// `PUT` of the canaries' Lease.
+    LeaseWrite,
+    /// `GET` of that Lease from the watch cache (`resourceVersion=0`).
+    LeaseRead,
+    /// Dry run of a ConfigMap's creation.
+    CreateConfigMap,
+    /// Dry run of the creation of a Pod of the `restricted` profile.
+    CreatePod,
+    /// A SelfSubjectAccessReview.
+    AccessReview,
+    /// `GET` of the canaries' Secret.
+    SecretRead,
 }
 
 /// Whether a probe connects anew or uses the kept one.
@@ -135,6 +147,12 @@ impl ProbeKind {
             Self::PriorityLevels => "priority_levels",
             Self::RequestDump => "request_dump",
             Self::ApiserverMetrics => "apiserver_metrics",
+            Self::LeaseWrite => "lease_write",
+            Self::LeaseRead => "lease_read",
+            Self::CreateConfigMap => "create_configmap",
+            Self::CreatePod => "create_pod",
+            Self::AccessReview => "access_review",
+            Self::SecretRead => "secret_read",
         }
     }
 
@@ -160,7 +178,13 @@ impl ProbeKind {
             | Self::Files
             | Self::PriorityLevels
             | Self::RequestDump
-            | Self::ApiserverMetrics => false,
+            | Self::ApiserverMetrics
+            | Self::LeaseWrite
+            | Self::LeaseRead
+            | Self::CreateConfigMap
+            | Self::CreatePod
+            | Self::AccessReview
+            | Self::SecretRead => false,
         }
     }
 

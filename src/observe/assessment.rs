@@ -51,6 +51,7 @@ impl Assessment {
                 | Reading::PriorityLevels(_)
                 | Reading::RequestDump(_)
                 | Reading::ApiserverMetrics(_)
+                | Reading::Canary(_)
                 | Reading::EtcdHealth(_)
                 | Reading::EtcdMetrics(_),
             ) => Self::Good,

@@ -106,6 +106,11 @@ impl Bursts {
         }
     }
 
+    /// Plans one more of `probe` at `at`.
+    pub fn probe_at(&mut self, probe: Probe, at: Mono) {
+        self.plan(at, probe, Urgency::Confirmation);
+    }
+
     /// Plans one more handshake with an endpoint whose chain is in doubt.
     pub fn second_handshake(&mut self, subject: &Subject, now: Mono) {
         self.plan(now.plus(PACE), Probe::anew(subject.clone(), ProbeKind::Chain), Urgency::Confirmation);

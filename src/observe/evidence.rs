@@ -36,7 +36,7 @@ pub fn lines(view: &View, cluster: Option<&Name>) -> Vec<ProbeLine> {
                 | ProbeKind::EtcdHealth
                 | ProbeKind::Reference
                 | ProbeKind::Resolver
-        )
+        ) || (observation.probe.kind.canary().is_some() && !is_well(view, observation))
     };
     let mut lines: Vec<ProbeLine> =
         probes.into_iter().filter(decides).flat_map(|observation| lines_of(view, observation)).collect();
@@ -50,6 +50,12 @@ pub fn lines(view: &View, cluster: Option<&Name>) -> Vec<ProbeLine> {
         lines.sort_by(|a, b| (&a.probe.subject, a.probe.kind).cmp(&(&b.probe.subject, b.probe.kind)));
     }
     lines
+}
+
+/// Whether a canary was answered, and not slowly: of those that are well a mail has no use.
+fn is_well(view: &View, observation: &Observation) -> bool {
+    let is_answer = matches!(&observation.outcome, Ok(Reading::Canary(answer)) if answer.result.is_answer());
+    is_answer && observation.phases.first_byte.unwrap_or_default() <= view.policy().slow_after
 }
 
 /// The latest probe at the files of `cluster`, or of the vantage: how many items, and which ends first.
@@ -94,6 +100,10 @@ fn lines_of(view: &View, observation: &Observation) -> Vec<ProbeLine> {
             let reason = health.reason.as_deref().map_or_else(String::new, |reason| format!(" ({reason})"));
             (health.condition == Condition::Well, format!("health: {}{reason}", health.condition.as_str()))
         }),
+        Ok(Reading::Canary(answer)) => {
+            let (subject, good) = (&observation.probe.subject, answer.result.is_answer());
+            vec![ProbeLine { good, ..line(view, observation, subject, Ok(answer.result.to_string())) }]
+        }
         Ok(reading) => {
             let good = matches!(Assessment::of(observation), Assessment::Good);
             vec![ProbeLine { good, ..line(view, observation, &observation.probe.subject, Ok(reading_text(reading))) }]
@@ -111,6 +121,7 @@ fn reading_text(reading: &Reading) -> String {
         Reading::Version(version) => version.git_version.clone().unwrap_or_else(|| format!("HTTP {}", version.status)),
         Reading::Resolver(answer) => format!("response code {}", answer.rcode),
         Reading::Reference => "responds".to_owned(),
+        Reading::Canary(answer) => answer.result.to_string(),
         Reading::Addresses(answers) => AddressAnswer::summary(answers),
         Reading::EtcdStatus(_)
         | Reading::EtcdRead(_)

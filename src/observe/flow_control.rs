@@ -257,10 +257,13 @@ impl FlowControl {
     /// that, or because an overload is suspected and others take its place.
     #[must_use]
     pub fn leaves_out(&self, instance: &Subject, kind: ProbeKind, now: Mono) -> bool {
+        let is_left_alone = self.left_alone_until(instance, kind).is_some_and(|until| now < until);
+        if kind.canary().is_some() {
+            return is_left_alone || self.puts_off_canary(kind, now);
+        }
         if kind != ProbeKind::Version && !kind.shows_use() {
             return false;
         }
-        let is_left_alone = self.left_alone_until(instance, kind).is_some_and(|until| now < until);
         // The page of metrics is the dearest, and the first to be done without.
         let is_shed = kind == ProbeKind::ApiserverMetrics && self.is_suspected(now);
         // The rounds of the suspicion ask every instance.
@@ -269,6 +272,13 @@ impl FlowControl {
             || is_shed
             || is_replaced
             || kind == ProbeKind::PriorityLevels && self.puts_off_levels(instance, now)
+    }
+
+    /// Canaries are the first to go while users are hurt. One is still sent then, unless requests are seen to wait: the
+    /// access review, which tells a slow authorization webhook from an overload.
+    fn puts_off_canary(&self, kind: ProbeKind, now: Mono) -> bool {
+        let waits = || self.instances.values().any(|instance| instance.busy().next().is_some());
+        self.is_hurt(now) && (kind != ProbeKind::AccessReview || waits())
     }
 
     /// Whether the levels of an instance were seen so lately that they can wait, while users are hurt. What is still to

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::model::etcd::MemberAnswer;
 use crate::model::health::{Health, Version};
 use crate::model::observation::{Observation, Reading};
-use crate::model::phase::{Phases, Unseen};
+use crate::model::phase::{Phase, Phases, Unseen};
 use crate::model::snapshot::ClusterSnapshot;
 use crate::model::subject::Subject;
 use crate::model::tally::{Asked, BAD_STATUS, NOT_READY, OK};
@@ -53,11 +53,13 @@ fn add(
     if outcome.is_ok() {
         tally.answered(asked, phases.total());
     }
-    // What a dump costs is known by its outcome; users do not wait for it.
+    // What a dump costs is known by its outcome; users do not wait for it. Of a canary only the server's
+    // time counts.
     if kind.shows_use() {
         return;
     }
-    for (phase, spent) in phases.reached() {
+    let is_kept = |phase: &Phase| kind.canary().is_none() || *phase == Phase::FirstByte;
+    for (phase, spent) in phases.reached().filter(|(phase, _)| is_kept(phase)) {
         tally.reached(asked, phase, spent);
     }
 }
@@ -73,6 +75,7 @@ fn word(reading: &Reading) -> &'static str {
         Reading::PriorityLevels(Err(_)) | Reading::RequestDump(Err(_)) | Reading::ApiserverMetrics(Err(_)) => {
             BAD_STATUS
         }
+        Reading::Canary(answer) if !answer.result.is_answer() => BAD_STATUS,
         Reading::Version(_)
         | Reading::EtcdStatus(_)
         | Reading::EtcdRead(_)
@@ -88,6 +91,7 @@ fn word(reading: &Reading) -> &'static str {
         | Reading::Files(_)
         | Reading::PriorityLevels(Ok(_))
         | Reading::RequestDump(Ok(_))
-        | Reading::ApiserverMetrics(Ok(_)) => OK,
+        | Reading::ApiserverMetrics(Ok(_))
+        | Reading::Canary(_) => OK,
     }
 }

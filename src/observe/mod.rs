@@ -7,6 +7,7 @@
 pub mod assessment;
 pub mod budget;
 pub mod burst;
+pub mod canaries;
 pub mod certificate_files;
 pub mod client_hello;
 mod clock_error;

@@ -106,7 +106,10 @@ fn first_within(probes: usize) -> Duration {
 ///
 /// In steps of [`TOGETHER`], so that probes of many clusters share a wake-up.
 fn phase(vantage: &str, probe: &Probe, within: Duration) -> Duration {
-    let hash = stable_hash(&[vantage, &probe.to_string()]);
+    // The canaries of a cluster keep their distances: the Lease is read so long after it was written.
+    let cluster = probe.subject.cluster().filter(|_| probe.kind.canary().is_some());
+    let text = cluster.map_or_else(|| probe.to_string(), ToString::to_string);
+    let hash = stable_hash(&[vantage, &text]);
     let thousandth = u32::try_from(hash % 1000).unwrap_or(0);
     let offset = within * thousandth / 1000;
     let steps = offset.as_nanos() / TOGETHER.as_nanos();

@@ -22,6 +22,7 @@ use crate::model::subject::{Name, Role, Subject};
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::Symptom;
 
+use super::canaries::CanaryRuns;
 use super::certificate_files::FilesView;
 use super::client_hello::{ClientHellos, Passage};
 use super::clock_error::ClockError;
@@ -69,6 +70,8 @@ pub enum Aspect {
     Started,
     /// Whether every address of its name answers, where one of them does.
     Addresses,
+    /// Whether it takes the credential of the canaries.
+    Canary,
     /// Whether the proxy in front of a cluster works.
     Way,
 }
@@ -90,12 +93,17 @@ impl Aspect {
             Self::ListedAlarm(_) => ProbeKind::EtcdAlarms,
             Self::ConfiguredPages => ProbeKind::EtcdMetrics,
             Self::Started => ProbeKind::EtcdMembers,
+            // The canaries go round the instances.
+            Self::Canary => return CANARY_COUNTS,
             // Whatever is reached through the proxy shows it.
             Self::Way => return policy.decides_for(policy.readyz_interval.max(policy.vip_interval)),
         };
         policy.decides_for(policy.interval(subject, kind))
     }
 }
+
+/// Whether the credential of the canaries is taken is known for so long: of twenty instances each has one a minute.
+const CANARY_COUNTS: Duration = Duration::from_secs(180);
 
 /// The chain an endpoint serves.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -142,6 +150,9 @@ pub struct View {
     /// By cluster: the `/metrics` of its apiservers.
     #[serde(default)]
     metrics_pages: BTreeMap<Name, MetricsPages>,
+    /// By cluster: what its canaries saw.
+    #[serde(default)]
+    canaries: BTreeMap<Name, CanaryRuns>,
     dates: ClockError,
     hellos: BTreeMap<Subject, ClientHellos>,
     /// By API VIP.
@@ -180,6 +191,7 @@ impl View {
             tls_mismatch: BTreeMap::new(),
             flow_controls: BTreeMap::new(),
             metrics_pages: BTreeMap::new(),
+            canaries: BTreeMap::new(),
             dates: ClockError::default(),
             hellos: BTreeMap::new(),
             losses: BTreeMap::new(),
@@ -223,6 +235,12 @@ impl View {
             pages.retain(stays);
             self.inventory.clusters.contains_key(name)
         });
+        self.canaries.retain(|name, canaries| {
+            canaries.retain(stays);
+            let of = |inventory: &Inventory| inventory.clusters.get(name).and_then(|known| known.canaries.clone());
+            // Another namespace or another set of them is another thing.
+            of(&before).is_some_and(|known| of(&self.inventory) == Some(known))
+        });
         self.references.replace(&self.inventory, |place| place.is_cluster() || stays(place));
         let has_files = |scope: Option<&Name>| self.inventory.files(scope).is_some_and(|files| !files.is_empty());
         self.shelves.retain(|scope, _| has_files(scope.as_ref()));
@@ -237,7 +255,9 @@ impl View {
             }
             let is_of_listeners = |kind| matches!(kind, ProbeKind::EtcdMetrics | ProbeKind::EtcdHealth);
             cluster_snapshot.observations.retain(|probe, _| {
+                let is_on = |canary| self.inventory.has_canary(&probe.subject, canary);
                 stays(&probe.subject)
+                    && probe.kind.canary().is_none_or(is_on)
                     && (!is_of_listeners(probe.kind) || inventory_change.listens_as_before(&probe.subject))
             });
             cluster_snapshot.members.retain(|subject, _| listens(subject));
@@ -459,6 +479,12 @@ impl View {
     #[must_use]
     pub fn flow_control(&self, cluster: &Name) -> Option<&FlowControl> {
         self.flow_controls.get(cluster)
+    }
+
+    /// What the canaries of a cluster saw; `None` before the first.
+    #[must_use]
+    pub fn canaries(&self, cluster: &Name) -> Option<&CanaryRuns> {
+        self.canaries.get(cluster)
     }
 
     /// What is known by the `/metrics` of the apiservers of `cluster`.

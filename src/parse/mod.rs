@@ -5,6 +5,7 @@
 
 pub mod answer_origin;
 pub mod apiserver_page;
+pub mod canary;
 pub mod certificate_files;
 mod der;
 pub mod diagnostic;

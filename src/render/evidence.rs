@@ -95,6 +95,12 @@ pub(super) const fn kind(kind: ProbeKind) -> &'static str {
         ProbeKind::PriorityLevels => "priority levels",
         ProbeKind::RequestDump => "requests",
         ProbeKind::ApiserverMetrics => "metrics",
+        ProbeKind::LeaseWrite => "write of a Lease",
+        ProbeKind::LeaseRead => "cached read",
+        ProbeKind::CreateConfigMap => "create a ConfigMap",
+        ProbeKind::CreatePod => "create a Pod",
+        ProbeKind::AccessReview => "access review",
+        ProbeKind::SecretRead => "read of a Secret",
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod adverse;
 mod boards;
+mod canaries;
 mod ceiling;
 mod commands;
 mod damaged;
@@ -35,6 +36,7 @@ pub(crate) const DRILLS: &[&[Drill]] = &[
     rotate::DRILLS,
     strangers::DRILLS,
     adverse::DRILLS,
+    canaries::DRILLS,
     partial::DRILLS,
     recorder::DRILLS,
     ceiling::DRILLS,

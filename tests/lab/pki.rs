@@ -126,6 +126,7 @@ impl Pki {
             ("controller-manager", "system:kube-controller-manager", None, &pki.cluster),
             ("scheduler", "system:kube-scheduler", None, &pki.cluster),
             ("vedette", "vedette", None, &pki.cluster),
+            ("vedette-writer", "vedette-writer", None, &pki.cluster),
             ("front-proxy-client", "front-proxy-client", None, &front_proxy),
             ("apiserver-etcd-client", "kube-apiserver-etcd-client", None, &pki.etcd),
             ("etcd/healthcheck-client", "kube-etcd-healthcheck-client", None, &pki.etcd),

@@ -12,9 +12,13 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::net::{Place, output};
 use crate::pki::{self, Pki};
+use crate::world::World;
 
 /// The manifest of the repository.
 const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/rbac/vedette.yaml");
+
+/// The manifest for the canaries: it names the Lease after a bastion, and so does the lab its own.
+const CANARIES: &str = include_str!("../../config/rbac/canaries.yaml");
 
 /// Writes a kubeconfig with embedded credentials, as kubeadm does: the VIP is the current context,
 /// and each instance is one more.
@@ -51,6 +55,13 @@ pub(crate) fn kubeconfig_for(file: &Path, pki: &Pki, user: &str, current: Place)
 /// Gives the user `vedette` the rights of the repository's manifest, by an administrator's kubectl.
 pub(crate) fn grant(kubectl: &mut Command) -> Result<()> {
     output(kubectl.args(["apply", "-f", MANIFEST])).map(drop)
+}
+
+/// Makes what the canaries of the vedette on `bastion` need, as the manifest says that it is done.
+pub(crate) fn grant_canaries(world: &World, bastion: &str) -> Result<()> {
+    let file = world.folder.join(format!("canaries-{bastion}.yaml"));
+    fs::write(&file, CANARIES.replace("bastion-1", bastion))?;
+    output(world.kubectl()?.args(["apply", "-f"]).arg(&file)).map(drop)
 }
 
 /// The path of the administrator's kubeconfig below a world's folder.

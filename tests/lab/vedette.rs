@@ -47,6 +47,8 @@ pub(crate) struct Options {
     pub(crate) by_name: bool,
     /// Files with certificates of the cluster.
     pub(crate) files: Vec<PathBuf>,
+    /// Whether there are canaries, with a credential of their own.
+    pub(crate) canaries: bool,
     /// Keys under `timing` and their values.
     pub(crate) timing: Vec<(String, String)>,
 }
@@ -60,6 +62,7 @@ impl Default for Options {
             heartbeat: true,
             by_name: false,
             files: Vec::new(),
+            canaries: false,
             timing: Vec::new(),
         }
     }
@@ -133,6 +136,11 @@ impl World {
                 host(place),
                 host(place)
             )?;
+        }
+        if options.canaries {
+            let writer = self.pki.leaf("vedette-writer");
+            let (certificate, key) = (file(writer.cert), file(writer.key));
+            writeln!(text, "    writer: {{ client_certificate: {certificate}, client_key: {key} }}")?;
         }
         if !options.files.is_empty() {
             writeln!(text, "    files:")?;

@@ -106,7 +106,13 @@ impl Etcd {
             | ProbeKind::Files
             | ProbeKind::PriorityLevels
             | ProbeKind::RequestDump
-            | ProbeKind::ApiserverMetrics => return None,
+            | ProbeKind::ApiserverMetrics
+            | ProbeKind::LeaseWrite
+            | ProbeKind::LeaseRead
+            | ProbeKind::CreateConfigMap
+            | ProbeKind::CreatePod
+            | ProbeKind::AccessReview
+            | ProbeKind::SecretRead => return None,
         })
     }
 

@@ -253,6 +253,8 @@ impl Fixture {
             etcds: Vec::new(),
             flow_control: false,
             apiserver_metrics: false,
+            writer: None,
+            canaries: None,
             files: Vec::new(),
             hosts: Default::default(),
             levels: [].into(),

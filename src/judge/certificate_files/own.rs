@@ -12,6 +12,7 @@ pub(super) fn proves_us(own: Option<&Own>) -> bool {
 pub(super) fn towards(own: &Own, most: usize) -> String {
     match &own.towards {
         Towards::Apiservers => String::new(),
+        Towards::Canaries => " for canaries".to_owned(),
         Towards::Etcd(name) | Towards::Listeners(name) => {
             format!(" for {}", phrases::fit(&format!("etcd {name}"), most))
         }
@@ -28,6 +29,11 @@ pub(super) fn effect(own: &Own) -> String {
              visible. The cluster itself is not affected."
                 .into()
         }
+        (OwnPart::Client | OwnPart::Token, Towards::Canaries) => {
+            "vedette's canaries can no longer authenticate: failing admission webhooks, slow authorization, stale caches \
+             and Secrets that cannot be decrypted are no longer noticed. The cluster itself is not affected."
+                .into()
+        }
         (OwnPart::Client | OwnPart::Token, Towards::Etcd(name)) => {
             format!(
                 "vedette can no longer probe etcd {name}, which serves nobody without a certificate. etcd itself \
@@ -40,7 +46,7 @@ pub(super) fn effect(own: &Own) -> String {
                  itself is not affected."
             )
         }
-        (OwnPart::Authority, Towards::Apiservers | Towards::Etcd(_) | Towards::Listeners(_)) => {
+        (OwnPart::Authority, Towards::Apiservers | Towards::Canaries | Towards::Etcd(_) | Towards::Listeners(_)) => {
             "vedette can no longer verify what the servers serve, nor send them a token; nor can anybody else who \
              trusts this CA."
                 .into()

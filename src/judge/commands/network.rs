@@ -110,6 +110,23 @@ impl Commands<'_> {
         Command::read(Id::Metric, line).note("a large page")
     }
 
+    /// Which webhooks take part in admission: their configurations, what happens when they fail, and what they call.
+    pub(in crate::judge) fn webhooks(&self, subject: &Subject) -> Command {
+        let (kubectl, address) = (self.kubectl(subject), self.address(subject));
+        let columns = "CONFIGURATION:.metadata.name,WEBHOOKS:.webhooks[*].name,POLICY:.webhooks[*].failurePolicy,\
+                       SECONDS:.webhooks[*].timeoutSeconds,SERVICE:.webhooks[*].clientConfig.service.name";
+        let kinds = "mutatingwebhookconfigurations,validatingwebhookconfigurations";
+        let line = format!("{kubectl} --server=https://{address} get {kinds} -o custom-columns='{columns}'");
+        Command::read(Id::Webhooks, line).note("no webhook takes part in reading or changing these")
+    }
+
+    /// What a client gets that creates something, with nothing stored.
+    pub(in crate::judge) fn dry_run(&self, subject: &Subject) -> Command {
+        let (kubectl, address) = (self.kubectl(subject), self.address(subject));
+        let line = format!("{kubectl} --server=https://{address} create configmap vedette-test --dry-run=server -v=6");
+        Command::read(Id::DryRun, line).note("stores nothing; shows the error and how long it takes")
+    }
+
     /// Throttles one client by the object of that name.
     pub(in crate::judge) fn apply_throttle(&self, subject: &Subject, name: &str) -> Command {
         let (kubectl, address) = (self.kubectl(subject), self.address(subject));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::judge::context::RuleContext;
 use crate::judge::judge;
 use crate::model::apiserver_metrics::{ApiserverMetrics, NoPage};
+use crate::model::canary::{CanaryAnswer, CanaryResult};
 use crate::model::etcd::{
     Condition, EtcdAlarm, EtcdAlarmKind, MemberAnswer, MemberHealth, MemberListing, MemberMetrics, MemberStatus,
     ReadAnswer,
@@ -218,6 +219,12 @@ pub(super) fn levels(subject: &str, levels: &[(&str, u32, u64)]) -> Option<Seen>
 pub(super) fn no_levels(subject: &str, came: Result<PriorityLevels, NoDump>) -> Option<Seen> {
     let reading = Reading::PriorityLevels(came.map(Arc::new));
     seen(Probe::reused(of(subject), ProbeKind::PriorityLevels), Ok(reading))
+}
+
+/// What comes of a canary.
+pub(super) fn canary(subject: &str, kind: ProbeKind, result: CanaryResult) -> Option<Seen> {
+    let said = (!result.is_answer()).then(|| "the server's words".to_owned());
+    seen(Probe::anew(of(subject), kind), Ok(Reading::Canary(CanaryAnswer { result, said })))
 }
 
 /// Something else answers `/readyz`.

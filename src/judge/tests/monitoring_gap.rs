@@ -1,6 +1,7 @@
 //! F53: what cannot be seen, gap by gap.
 
 use crate::judge::monitoring_gap::Coverage;
+use crate::model::canary::{Canaries, Canary};
 use crate::model::gap::Gap;
 use crate::model::inventory::{Inventory, MetricsListener};
 use crate::model::phase::{Cause, Phase, Unseen};
@@ -16,9 +17,21 @@ use super::fixture::{
 
 const REFUSED: Unseen = Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRejected };
 
+/// With every canary, as far as there is an API.
+fn with_canaries(mut inventory: Inventory) -> Inventory {
+    let canaries = || Canaries {
+        on: Canary::ALL.into(),
+        namespace: "vedette".into(),
+        lease: "vedette-bastion-1".into(),
+        secret: "vedette-canary".into(),
+    };
+    inventory.clusters.values_mut().for_each(|cluster| cluster.canaries = Some(canaries()));
+    inventory
+}
+
 /// What F53 lists of `prod` after `probes`.
 fn check(inventory: Inventory, probes: &[(u64, Option<Seen>)], expected: &[Gap]) {
-    let verdicts = verdicts(&view(inventory, probes), end(probes));
+    let verdicts = verdicts(&view(with_canaries(inventory), probes), end(probes));
     let listed =
         verdicts.iter().filter(|(key, _)| key.rule == F53 && key.subject == of("prod")).find_map(|(_, verdict)| {
             let Verdict::Bad(finding) = verdict else { return None };
@@ -129,7 +142,7 @@ fn only_probes_that_see_everything_clear_it() {
     let seen =
         |parts: &[Option<Seen>]| together(&parts.iter().map(|part| each(&[0, 500], part.clone())).collect::<Vec<_>>());
     for (probes, says) in [(seen(&both), Says::Good), (seen(&both[1..]), Says::NeverSeen)] {
-        let verdicts = verdicts(&view(listening(2, 3, 3), &probes), end(&probes));
+        let verdicts = verdicts(&view(with_canaries(listening(2, 3, 3)), &probes), end(&probes));
 
         assert_eq!(said(&verdicts, F53, "prod"), says);
     }

@@ -1,5 +1,6 @@
 //! How one observation changes what is known.
 
+mod canaries;
 mod certificates;
 mod flow_control;
 mod rounds;
@@ -35,6 +36,8 @@ pub struct Taken {
     pub partly_dead: Option<(Subject, Now)>,
     /// Probes whose first bad sign only they can confirm: two more follow at once, the first scheduled here.
     pub repeat: Vec<(Probe, Now)>,
+    /// Probes that are sent once more out of turn, each with the time.
+    pub again: Vec<(Probe, Mono)>,
     /// Handshakes to make with an endpoint that may not get our large ClientHello.
     pub test: Option<(Subject, client_hello::Test)>,
     /// An API VIP of which new connections are lost, or no longer: samples of them follow.
@@ -81,6 +84,10 @@ impl View {
         }
         if observation.probe.kind.shows_use() {
             self.take_dump(observation, now, &mut taken);
+            return taken;
+        }
+        if observation.probe.kind.canary().is_some() {
+            self.take_canary(observation, now, &mut taken);
             return taken;
         }
         if self.is_unanswered(observation) {
@@ -174,7 +181,13 @@ impl View {
             | ProbeKind::Files
             | ProbeKind::PriorityLevels
             | ProbeKind::RequestDump
-            | ProbeKind::ApiserverMetrics => return,
+            | ProbeKind::ApiserverMetrics
+            | ProbeKind::LeaseWrite
+            | ProbeKind::LeaseRead
+            | ProbeKind::CreateConfigMap
+            | ProbeKind::CreatePod
+            | ProbeKind::AccessReview
+            | ProbeKind::SecretRead => return,
         };
         let assessment = self.assessment_of(observation);
         // Ordinary requests that queue until their deadline are the slowest of all.
@@ -310,6 +323,12 @@ const fn is_frequent(kind: ProbeKind) -> bool {
         | ProbeKind::OwnClock
         | ProbeKind::Files
         | ProbeKind::RequestDump
-        | ProbeKind::ApiserverMetrics => false,
+        | ProbeKind::ApiserverMetrics
+        | ProbeKind::LeaseWrite
+        | ProbeKind::LeaseRead
+        | ProbeKind::CreateConfigMap
+        | ProbeKind::CreatePod
+        | ProbeKind::AccessReview
+        | ProbeKind::SecretRead => false,
     }
 }

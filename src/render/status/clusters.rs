@@ -20,7 +20,7 @@ use super::incidents::{self, RECOVERING};
 use super::load::load;
 use super::members::{deciding_round, members};
 use super::moment::{mono, said, short, wall};
-use super::probes::{API, broken, cell_of, latest, never, saw};
+use super::probes::{API, CANARIES, broken, cell_of, latest, never, saw};
 
 /// What is shown in place of a count while the vantage has no network.
 const NOT_SEEN: &str = "not visible";
@@ -135,6 +135,7 @@ pub(super) fn detail(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnap
         planned: format!("{:.1} requests/s", cluster_snapshot.planned.requests),
         endpoints: subjects(page, name).iter().map(|subject| endpoint(page, subject, cluster_snapshot)).collect(),
         members: members(page, name, cluster_snapshot),
+        canaries: canaries(page, name, cluster_snapshot),
         load: load(page, name, cluster_snapshot),
         quota_marks: page.snapshot.policy.quota_tiers.iter().map(QuotaTier::percent).collect(),
     }
@@ -156,6 +157,26 @@ fn endpoint(page: Page<'_>, subject: &Subject, cluster_snapshot: &ClusterSnapsho
         address: short(page.snapshot.inventory.address(subject)),
         cells,
     }
+}
+
+/// The instances with the canaries that are switched on.
+fn canaries(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot) -> Vec<Endpoint> {
+    let Some(cluster) = page.snapshot.inventory.clusters.get(name) else { return Vec::new() };
+    let Some(canaries) = &cluster.canaries else { return Vec::new() };
+    let is_on = |kind: &&ProbeKind| kind.canary().is_some_and(|canary| canaries.has(canary));
+    let row = |instance: &Subject| Endpoint {
+        name: if instance.is_vip() { "API VIP".to_owned() } else { instance.short().to_owned() },
+        address: short(page.snapshot.inventory.address(instance)),
+        cells: CANARIES
+            .iter()
+            .filter(is_on)
+            .map(|kind| {
+                let observation = latest(cluster_snapshot, instance, *kind);
+                observation.and_then(|observation| cell_of(page, observation, instance)).unwrap_or_else(|| never(*kind))
+            })
+            .collect(),
+    };
+    cluster.instances(name).iter().map(row).collect()
 }
 
 /// The API VIP and the instances.

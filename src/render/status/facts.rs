@@ -231,6 +231,9 @@ pub struct Detail {
     pub endpoints: Vec<Endpoint>,
     /// etcd members.
     pub members: Vec<Member>,
+    /// The instances, each with its latest canaries; none where there are no canaries.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub canaries: Vec<Endpoint>,
     /// Who uses its apiservers; absent where they are not asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<Load>,

@@ -20,6 +20,16 @@ use super::moment::{mono, short};
 /// Kinds of probes at an endpoint that serves an API, in the order of the matrix.
 pub(super) const API: [ProbeKind; 3] = [ProbeKind::Readyz, ProbeKind::Livez, ProbeKind::Version];
 
+/// Canaries, in the order of their matrix.
+pub(super) const CANARIES: [ProbeKind; 6] = [
+    ProbeKind::LeaseWrite,
+    ProbeKind::LeaseRead,
+    ProbeKind::CreateConfigMap,
+    ProbeKind::CreatePod,
+    ProbeKind::AccessReview,
+    ProbeKind::SecretRead,
+];
+
 /// The latest probe of `kind` at `subject`, over whichever connection.
 pub(super) fn latest<'a>(
     cluster_snapshot: &'a ClusterSnapshot,

@@ -142,6 +142,10 @@ fn detail(out: &mut Sheet, detail: &Detail) {
         member.alarms.iter().for_each(|alarm| out.say("  ! ", &format!("alarm {alarm}")));
         member.cells.iter().for_each(|cell| self::cell(out, "    ", cell));
     }
+    for endpoint in &detail.canaries {
+        out.say("  ", &format!("canaries through {}", endpoint.name));
+        endpoint.cells.iter().for_each(|cell| self::cell(out, "    ", cell));
+    }
     detail.load.iter().for_each(|load| self::load(out, load));
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::apiserver_metrics::{ApiserverMetrics, NoPage};
 use crate::model::byte_size::words as size;
+use crate::model::canary::{CanaryAnswer, CanaryResult};
 use crate::model::etcd::{Condition, EtcdAlarm, EtcdAlarmKind, MemberAnswer, MemberMetrics, MemberStatus};
 use crate::model::flow_control::{NoDump, PriorityLevels};
 use crate::model::health::{Health, Version};
@@ -108,6 +109,7 @@ pub(in crate::render) fn of(pass: Pass<'_>, observation: &Observation) -> Vec<Ro
             Ok(metrics) => row(pass, observation, Saw::Ok, &seats(metrics)),
             Err(instead) => row(pass, observation, no_page(*instead), &instead.to_string()),
         }],
+        Ok(Reading::Canary(answer)) => vec![row(pass, observation, canary(&answer.result), &canary_said(answer))],
         Err(unseen) => vec![Row {
             unseen: Some(*unseen),
             ..row(pass, observation, silent(*unseen), &failed(observation, *unseen))
@@ -133,6 +135,29 @@ const fn no_page(instead: NoPage) -> Saw {
         NoPage::Forbidden => Saw::Refused,
         NoPage::Shed { .. } => Saw::Shed,
         NoPage::Status(_) | NoPage::Foreign | NoPage::TooLarge => Saw::Unknown,
+    }
+}
+
+/// What a canary lacks is a gap, not a fault.
+const fn canary(result: &CanaryResult) -> Saw {
+    match result {
+        CanaryResult::Done { .. } | CanaryResult::Rejected => Saw::Ok,
+        CanaryResult::Forbidden => Saw::Refused,
+        CanaryResult::Shed { .. } => Saw::Shed,
+        CanaryResult::Missing | CanaryResult::Terminating | CanaryResult::Conflict | CanaryResult::Foreign => {
+            Saw::Unknown
+        }
+        CanaryResult::Webhook { .. }
+        | CanaryResult::TimedOut
+        | CanaryResult::Undecryptable
+        | CanaryResult::Status(_) => Saw::NotReady,
+    }
+}
+
+fn canary_said(answer: &CanaryAnswer) -> String {
+    match &answer.said {
+        Some(said) => format!("{}: {said}", answer.result),
+        None => answer.result.to_string(),
     }
 }
 

@@ -134,6 +134,14 @@ impl World {
                 self.load.answer(subject, request.probe.kind, &self.behaviour(subject))
             }
             ProbeKind::ApiserverMetrics => self.metrics.answer(subject, self.elapsed(), &self.behaviour(subject)),
+            ProbeKind::LeaseWrite
+            | ProbeKind::LeaseRead
+            | ProbeKind::CreateConfigMap
+            | ProbeKind::CreatePod
+            | ProbeKind::AccessReview
+            | ProbeKind::SecretRead => {
+                self.behind.answer(&request.probe, &self.behaviour(subject), self.elapsed, &self.probes)
+            }
             ProbeKind::EtcdStatus => {
                 let answers: Vec<_> = (1..=3).map(|n| self.member(n, |id| self.status(id))).collect();
                 let waits = answers.iter().any(|(wait, _)| *wait > quick);
@@ -218,6 +226,12 @@ impl World {
             | ProbeKind::Resolver
             | ProbeKind::OwnClock
             | ProbeKind::Files
+            | ProbeKind::LeaseWrite
+            | ProbeKind::LeaseRead
+            | ProbeKind::CreateConfigMap
+            | ProbeKind::CreatePod
+            | ProbeKind::AccessReview
+            | ProbeKind::SecretRead
             | ProbeKind::PriorityLevels
             | ProbeKind::RequestDump => unreachable!("no apiserver is asked this"),
         };

@@ -6,6 +6,8 @@ mod again;
 mod alarms;
 mod answers;
 mod balancer;
+mod behind;
+mod canaries;
 mod ceiling;
 mod chance;
 mod checkpoints;

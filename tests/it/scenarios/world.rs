@@ -26,6 +26,7 @@ use vedette::model::subject::{Name, Subject};
 use vedette::model::time::{Mono, Now, UnixTime};
 use vedette::model::verdict::{Evidence, FindingKey};
 
+use super::behind::Behind;
 use super::disk::Disk;
 use super::durable::Durable;
 use super::load::Load;
@@ -101,7 +102,7 @@ pub(super) struct World {
     pub(super) inventory: Arc<Inventory>,
     pub(super) policy: Policy,
     pub(super) start: Now,
-    elapsed: Duration,
+    pub(super) elapsed: Duration,
     wall_step: i64,
     /// The process is stopped until then.
     stalled_until: Duration,
@@ -142,6 +143,8 @@ pub(super) struct World {
     /// Who uses the apiservers.
     pub(super) load: Load,
     pub(super) metrics: Metrics,
+    /// What a request meets behind the apiservers.
+    pub(super) behind: Behind,
     pub(super) store_fails: bool,
     pub(super) store_hangs: bool,
     durable: Durable,
@@ -292,6 +295,7 @@ impl World {
             versions: BTreeMap::new(),
             load: Load::default(),
             metrics: Metrics::default(),
+            behind: Behind::default(),
             store_fails: false,
             store_hangs: false,
             durable: Durable::default(),

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use crate::model::canary::Canary;
 use crate::model::observation::{Observation, Reading};
-use crate::model::probe::ProbeKind;
+use crate::model::probe::{Probe, ProbeKind};
 use crate::model::subject::Subject;
 use crate::model::time::Now;
+use crate::observe::canaries::Sign;
 use crate::observe::flow_control::NoAnswer;
 use crate::observe::metrics_pages::Missing;
 
@@ -62,7 +64,20 @@ impl View {
             flow_control.leave_alone(instance, observation.probe.kind, at, seconds);
         }
         flow_control.take_slow(at);
+        // A slow authorization webhook looks like an overload, except to an access review.
+        let review = Probe::anew(instance.clone(), ProbeKind::AccessReview);
+        if self.inventory.has_canary(instance, Canary::Authorization)
+            && self.canary_sign(&review).is_none_or(|sign| sign == Sign::Good)
+        {
+            taken.repeat.push((review, at));
+        }
         self.follow_suspicion(instance, now, taken);
+    }
+
+    /// What the latest canary of that kind said there.
+    fn canary_sign(&self, probe: &Probe) -> Option<Sign> {
+        let known = probe.subject.cluster().and_then(|name| self.canaries.get(name))?;
+        known.track(&probe.subject, probe.kind)?.sign()
     }
 
     /// Shows what is known now, and asks for the requests where an overload is suspected.
@@ -86,7 +101,7 @@ impl View {
     }
 
     /// Whether users of the cluster are served there, and not by a balancer before it.
-    fn is_instance(&self, subject: &Subject) -> bool {
+    pub(super) fn is_instance(&self, subject: &Subject) -> bool {
         let cluster = subject.cluster().and_then(|name| self.inventory.clusters.get_key_value(name));
         cluster.is_some_and(|(name, cluster)| cluster.instances(name).contains(subject))
     }

@@ -8,6 +8,10 @@ use crate::render::status::facts::{
 
 use super::words::{full, moment, safe, took, word};
 
+/// The canaries, as columns.
+const CANARIES: [&str; 6] =
+    ["write of a Lease", "cached read", "create a ConfigMap", "create a Pod", "access review", "read of a Secret"];
+
 /// Columns of the matrix.
 const PROBES: [&str; 4] = ["GET /readyz", "GET /livez", "GET /version", "kept connection"];
 
@@ -110,6 +114,14 @@ pub(super) fn detail(out: &mut String, detail: &Detail) {
         headings.extend(&probes);
         open(out, &format!("apiservers, {}", detail.planned), &key(&PHASES), &headings);
         detail.endpoints.iter().for_each(|endpoint| self::endpoint(out, endpoint, &probes));
+        close(out);
+    }
+    if !detail.canaries.is_empty() {
+        let probes = used(&CANARIES, detail.canaries.iter().map(|endpoint| endpoint.cells.as_slice()));
+        let mut headings = vec!["apiserver"];
+        headings.extend(&probes);
+        open(out, "canaries", &key(&PHASES), &headings);
+        detail.canaries.iter().for_each(|endpoint| self::endpoint(out, endpoint, &probes));
         close(out);
     }
     detail.load.iter().for_each(|load| self::load(out, load));

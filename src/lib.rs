@@ -76,6 +76,7 @@
 //! | told | reported to people, in a mail or on the status page |
 //! | kept connection | the one connection to a server that stays open between probes; probes over it carry the label `reused` |
 //! | gap | what cannot be seen of a cluster, and why |
+//! | z-page | a page by which an apiserver reports on its own process: `/statusz`, `/flagz` |
 //! | outlet, delivery | a way by which messages reach people (mail); one message through one outlet to one recipient |
 //!
 //! # What is deliberately absent

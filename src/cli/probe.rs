@@ -236,7 +236,8 @@ fn probes(inventory: &Inventory, settings: &Settings) -> BTreeSet<Probe> {
         .filter(|probe| probe.kind != ProbeKind::RequestDump)
         .flat_map(|probe| {
             let is_asked = probe.subject.is_api();
-            let both = is_asked && probe.kind != ProbeKind::Addresses && !probe.kind.shows_use();
+            let both =
+                is_asked && probe.kind != ProbeKind::Addresses && !probe.kind.shows_use() && !probe.kind.is_zpage();
             let kinds: &[ProbeKind] = if both {
                 &[ProbeKind::Livez, ProbeKind::Readyz, ProbeKind::Version]
             } else {

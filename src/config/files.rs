@@ -283,6 +283,7 @@ mod tests {
             etcds: Vec::new(),
             flow_control: false,
             apiserver_metrics: false,
+            zpages: false,
             files: Vec::new(),
             hosts: Default::default(),
             levels: std::collections::BTreeMap::new(),

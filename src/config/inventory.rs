@@ -72,6 +72,7 @@ impl Cluster {
                 .collect(),
             flow_control: self.flow_control,
             apiserver_metrics: self.apiserver_metrics,
+            zpages: self.zpages,
             files: self.watched_files().iter().map(listed_files).collect(),
             hosts: self.hosts.clone(),
             credential: files_of(&self.credentials),

@@ -182,6 +182,10 @@ struct Cluster {
     /// taken, pods scheduled, audit events lost, webhooks that fail, configuration that could not be read again. Needs the
     /// rights in config/rbac/vedette.yaml. Default: true where a credential is given.
     apiserver_metrics: Option<bool>,
+    /// Whether its apiservers are asked for their z-pages (/statusz and /flagz, Kubernetes 1.36 and newer), to find
+    /// instances that run with other flags or restart again and again. Needs the rights in config/rbac/zpages.yaml.
+    /// Default: true where a credential is given.
+    zpages: Option<bool>,
     /// Severities of rules, for this cluster. Default: none.
     severities: Option<Severities>,
 }

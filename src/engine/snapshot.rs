@@ -100,10 +100,11 @@ impl Engine {
 
     /// Whether every scheduled probe has had a result since the start. The slowest are those of a minute, such as the
     /// TLS probes of etcd members; all others have one within their first interval. Dumps of requests and pages of
-    /// metrics go round the instances for minutes.
+    /// metrics go round the instances for minutes, and flags are repeated every ten minutes.
     fn is_first_round_done(&self) -> bool {
-        let decides =
-            |line: &&PlannedProbe| !matches!(line.probe.kind, ProbeKind::RequestDump | ProbeKind::ApiserverMetrics);
+        let decides = |line: &&PlannedProbe| {
+            !matches!(line.probe.kind, ProbeKind::RequestDump | ProbeKind::ApiserverMetrics | ProbeKind::Flagz)
+        };
         self.snapshot.is_first_round_done
             || self.schedule.plan().probes().iter().filter(decides).all(|line| match line.probe.subject.cluster() {
                 Some(cluster) => self

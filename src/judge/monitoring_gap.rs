@@ -21,6 +21,7 @@ use crate::observe::flow_control::Instance;
 use crate::observe::metrics_pages::Missing;
 use crate::observe::probe_runs::Run;
 use crate::observe::view::Aspect;
+use crate::observe::zpages;
 
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, SubjectState, all_good, gravest};
@@ -91,7 +92,9 @@ impl Evidence for Coverage {
         } else if gaps.iter().any(|gap| matches!(gap, Gap::NeverSeen(_))) {
             "What was never seen may be dead since before vedette started, or its address in the configuration is \
              wrong, or a firewall is in between."
-        } else if gaps.iter().any(|gap| matches!(gap, Gap::Refused(_) | Gap::ReadsRefused(_) | Gap::LoadForbidden(_))) {
+        } else if gaps.iter().any(|gap| {
+            matches!(gap, Gap::Refused(_) | Gap::ReadsRefused(_) | Gap::LoadForbidden(_) | Gap::ZpagesForbidden(_))
+        }) {
             "vedette's credential has too few rights there."
         } else {
             FROM_CONFIGURATION
@@ -194,6 +197,16 @@ pub fn unseen(gap: &Gap, addresses: &Addresses) -> String {
         Gap::NoFlowControl(subjects) => format!(
             "who overloads the API cannot be seen at {}, which runs without API Priority and Fairness: switch it on, \
              or set flow_control to false",
+            places(subjects)
+        ),
+        Gap::ZpagesForbidden(subjects) => format!(
+            "restarts and differing flags cannot be seen at {}: grant vedette's user /statusz and /flagz by \
+             config/rbac/zpages.yaml, or set zpages to false",
+            places(subjects)
+        ),
+        Gap::NoZpages(subjects) => format!(
+            "restarts and differing flags cannot be seen at {}, which has no /statusz and /flagz (they come with \
+             Kubernetes 1.36): upgrade, or set zpages to false",
             places(subjects)
         ),
     }
@@ -343,6 +356,7 @@ fn gaps(context: &RuleContext<'_>) -> Vec<Gap> {
         }
     }
     gaps.extend(load_gaps(context));
+    gaps.extend(zpage_gaps(context));
     let deaf = without_listener(context);
     gaps.extend((!deaf.is_empty()).then_some(Gap::NoListener(deaf)));
     gaps.sort();
@@ -402,8 +416,14 @@ fn still_open(context: &RuleContext<'_>, gap: &Gap) -> Option<Gap> {
                 subjects.iter().filter(|one| asks_for_load(context, one)).filter(is_open).cloned().collect();
             (!open.is_empty()).then_some(Gap::LoadForbidden(open))
         }
+        Gap::ZpagesForbidden(subjects) => {
+            let is_open = |one: &&Subject| told_of_itself(context, one).is_none_or(|known| !known.tells_all());
+            let open: Vec<Subject> =
+                subjects.iter().filter(|one| asks_for_zpages(context, one)).filter(is_open).cloned().collect();
+            (!open.is_empty()).then_some(Gap::ZpagesForbidden(open))
+        }
         // Known by the next answer, and no fault of the setup that a person could have made good meanwhile.
-        Gap::NoFlowControl(_) | Gap::MetricsForbidden(_) => None,
+        Gap::NoFlowControl(_) | Gap::MetricsForbidden(_) | Gap::NoZpages(_) => None,
         // Until etcd's own list is read again.
         Gap::NotWatched { etcd, .. } => context.view.membership(etcd).is_none().then(|| gap.clone()),
         // Known from the configuration alone, or from other findings.
@@ -423,7 +443,8 @@ fn absorb(gaps: &mut Vec<Gap>, open: Gap) {
             (Gap::NeverSeen(known), Gap::NeverSeen(open))
             | (Gap::Refused(known), Gap::Refused(open))
             | (Gap::NoCredential(known), Gap::NoCredential(open))
-            | (Gap::LoadForbidden(known), Gap::LoadForbidden(open)) => {
+            | (Gap::LoadForbidden(known), Gap::LoadForbidden(open))
+            | (Gap::ZpagesForbidden(known), Gap::ZpagesForbidden(open)) => {
                 known.extend(open.iter().cloned());
                 known.sort();
                 known.dedup();
@@ -463,6 +484,31 @@ fn forbidden_pages(context: &RuleContext<'_>) -> Vec<Subject> {
         known.and_then(|known| known.missing()) == Some(Missing::Instead(NoPage::Forbidden))
     };
     cluster.instances(name).into_iter().filter(is_forbidden).collect()
+}
+
+/// Instances that do not tell of their process and flags.
+fn zpage_gaps(context: &RuleContext<'_>) -> Vec<Gap> {
+    let instances = context.instances();
+    let of = |is_so: fn(&zpages::Instance) -> bool| -> Vec<Subject> {
+        let asked = instances.iter().filter(|one| asks_for_zpages(context, one));
+        asked.filter(|one| told_of_itself(context, one).is_some_and(is_so)).cloned().collect()
+    };
+    let forbidden = of(zpages::Instance::is_forbidden);
+    let missing: Vec<Subject> =
+        of(zpages::Instance::is_missing).into_iter().filter(|one| !forbidden.contains(one)).collect();
+    let gaps = [(forbidden, Gap::ZpagesForbidden as fn(_) -> _), (missing, Gap::NoZpages)];
+    gaps.into_iter().filter(|(subjects, _)| !subjects.is_empty()).map(|(subjects, gap)| gap(subjects)).collect()
+}
+
+/// Whether the configuration wants `one` asked for its z-pages.
+fn asks_for_zpages(context: &RuleContext<'_>, one: &Subject) -> bool {
+    context
+        .cluster
+        .is_some_and(|(name, cluster)| cluster.zpages && one.is_apiserver() && cluster.instances(name).contains(one))
+}
+
+fn told_of_itself<'a>(context: &RuleContext<'a>, one: &Subject) -> Option<&'a zpages::Instance> {
+    context.view.zpages(one.cluster()?)?.instance(one)
 }
 
 /// Whether the configuration wants `one` asked who uses it.

@@ -29,6 +29,8 @@ impl Policy {
             ProbeKind::PriorityLevels => self.priority_levels_interval,
             ProbeKind::RequestDump => self.usual_shares_interval,
             ProbeKind::ApiserverMetrics => self.apiserver_metrics_interval,
+            ProbeKind::Statusz => self.statusz_interval,
+            ProbeKind::Flagz => self.flagz_interval,
             ProbeKind::Tripwire => Duration::ZERO,
         }
     }

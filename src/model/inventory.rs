@@ -76,6 +76,9 @@ pub struct Cluster {
     /// Whether the metrics of its apiservers are read.
     #[serde(default)]
     pub apiserver_metrics: bool,
+    /// Whether its apiservers are asked for their z-pages.
+    #[serde(default)]
+    pub zpages: bool,
     /// Files with certificates and tokens, by name of their source.
     #[serde(default, skip_serializing_if = "FlatMap::is_empty")]
     pub files: FlatMap<Name, FileWatch>,

@@ -23,6 +23,7 @@ pub mod file_fault;
 pub mod finding;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod flag_differences;
 pub mod flat_map;
 pub mod flow_control;
 pub mod freshness;
@@ -56,3 +57,4 @@ pub mod time;
 pub mod vantage;
 pub mod verdict;
 pub mod zone;
+pub mod zpages;

@@ -16,6 +16,7 @@ use super::probe::{Greeting, Probe, ProbeId};
 use super::subject::Subject;
 use super::time::Now;
 use super::vantage::{OwnClock, ResolverAnswer};
+use super::zpages::{Flagz, NoZpage, Statusz};
 
 /// One probe, finished.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,7 +82,9 @@ impl Observation {
                 | Reading::Files(_)
                 | Reading::PriorityLevels(_)
                 | Reading::RequestDump(_)
-                | Reading::ApiserverMetrics(_),
+                | Reading::ApiserverMetrics(_)
+                | Reading::Statusz(_)
+                | Reading::Flagz(_),
             ) => false,
         }
     }
@@ -148,4 +151,8 @@ pub enum Reading {
     RequestDump(Result<Arc<RequestLoad>, NoDump>),
     /// What was wanted of `/metrics`, or what came instead.
     ApiserverMetrics(Result<Arc<ApiserverMetrics>, NoPage>),
+    /// What an apiserver tells of its process, or what came instead.
+    Statusz(Result<Arc<Statusz>, NoZpage>),
+    /// The flags that an apiserver runs with, or what came instead.
+    Flagz(Result<Arc<Flagz>, NoZpage>),
 }

@@ -127,6 +127,13 @@ impl Table {
         if cluster.apiserver_metrics {
             self.in_turn(cluster.instances(name), ProbeKind::ApiserverMetrics, policy);
         }
+        if cluster.zpages {
+            // Of the instances alone: behind an address each answer would come from another one.
+            for subject in cluster.apiserver_subjects(name) {
+                self.add(Probe::reused(subject.clone(), ProbeKind::Statusz), policy);
+                self.add(Probe::reused(subject, ProbeKind::Flagz), policy);
+            }
+        }
         if cluster.vip.is_some() {
             let vip = Subject::Vip(name.clone());
             self.add(Probe::anew(vip.clone(), ProbeKind::Readyz), policy);

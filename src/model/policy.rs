@@ -47,6 +47,12 @@ pub struct Policy {
     pub apiserver_metrics_interval: Duration,
     /// Dumps of the requests of each apiserver while an overload is suspected.
     pub request_dump_interval: Duration,
+    /// `/statusz` of each apiserver over the kept connection: some 0.6 KB. Asked as well when an instance comes back, so
+    /// that the interval only bounds how late a restart is seen that no probe noticed.
+    pub statusz_interval: Duration,
+    /// `/flagz` of each apiserver over the kept connection: some 8 KB. Flags do not change while a process lives, and it is
+    /// asked as well after each start, so that this only repeats what was lost.
+    pub flagz_interval: Duration,
     /// Maintenance.Status round.
     pub etcd_status_interval: Duration,
     /// Linearizable read.
@@ -243,6 +249,8 @@ impl Default for Policy {
             usual_shares_interval: seconds(60),
             apiserver_metrics_interval: seconds(60),
             request_dump_interval: seconds(30),
+            statusz_interval: seconds(60),
+            flagz_interval: seconds(600),
             etcd_status_interval: seconds(3),
             etcd_read_interval: seconds(10),
             etcd_alarms_interval: seconds(30),

@@ -49,6 +49,10 @@ pub enum ProbeKind {
     RequestDump,
     /// `/metrics` of an apiserver, streamed through a filter of families: how much, never who, nor whether it lives.
     ApiserverMetrics,
+    /// `/statusz`: when the process started, and which versions it has and emulates.
+    Statusz,
+    /// `/flagz`: the flags that the process runs with.
+    Flagz,
 }
 
 /// Whether a probe connects anew or uses the kept one.
@@ -135,6 +139,8 @@ impl ProbeKind {
             Self::PriorityLevels => "priority_levels",
             Self::RequestDump => "request_dump",
             Self::ApiserverMetrics => "apiserver_metrics",
+            Self::Statusz => "statusz",
+            Self::Flagz => "flagz",
         }
     }
 
@@ -160,7 +166,9 @@ impl ProbeKind {
             | Self::Files
             | Self::PriorityLevels
             | Self::RequestDump
-            | Self::ApiserverMetrics => false,
+            | Self::ApiserverMetrics
+            | Self::Statusz
+            | Self::Flagz => false,
         }
     }
 
@@ -169,6 +177,13 @@ impl ProbeKind {
     #[must_use]
     pub const fn shows_use(self) -> bool {
         matches!(self, Self::PriorityLevels | Self::RequestDump | Self::ApiserverMetrics)
+    }
+
+    /// Whether it reads a z-page, by which an apiserver tells of itself. Such a probe needs a right of its own, and never
+    /// shows whether the server lives.
+    #[must_use]
+    pub const fn is_zpage(self) -> bool {
+        matches!(self, Self::Statusz | Self::Flagz)
     }
 }
 

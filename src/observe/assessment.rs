@@ -51,6 +51,8 @@ impl Assessment {
                 | Reading::PriorityLevels(_)
                 | Reading::RequestDump(_)
                 | Reading::ApiserverMetrics(_)
+                | Reading::Statusz(_)
+                | Reading::Flagz(_)
                 | Reading::EtcdHealth(_)
                 | Reading::EtcdMetrics(_),
             ) => Self::Good,

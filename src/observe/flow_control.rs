@@ -257,6 +257,10 @@ impl FlowControl {
     /// that, or because an overload is suspected and others take its place.
     #[must_use]
     pub fn leaves_out(&self, instance: &Subject, kind: ProbeKind, now: Mono) -> bool {
+        // What is not needed to see the overload goes first.
+        if kind.is_zpage() {
+            return self.is_suspected(now);
+        }
         if kind != ProbeKind::Version && !kind.shows_use() {
             return false;
         }

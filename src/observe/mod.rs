@@ -9,7 +9,7 @@ pub mod budget;
 pub mod burst;
 pub mod certificate_files;
 pub mod client_hello;
-mod clock_error;
+pub mod clock_error;
 pub mod connection_losses;
 pub mod culprit;
 pub mod database_growth;
@@ -32,6 +32,7 @@ pub mod seat_shares;
 pub mod trusting;
 pub mod urgency;
 pub mod view;
+pub mod zpages;
 
 #[cfg(test)]
 mod tests;

@@ -25,3 +25,4 @@ pub mod text;
 pub mod version;
 pub mod x509;
 pub mod yaml;
+pub mod zpages;

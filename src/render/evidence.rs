@@ -95,6 +95,8 @@ pub(super) const fn kind(kind: ProbeKind) -> &'static str {
         ProbeKind::PriorityLevels => "priority levels",
         ProbeKind::RequestDump => "requests",
         ProbeKind::ApiserverMetrics => "metrics",
+        ProbeKind::Statusz => "GET /statusz",
+        ProbeKind::Flagz => "GET /flagz",
     }
 }
 

@@ -106,7 +106,9 @@ impl Etcd {
             | ProbeKind::Files
             | ProbeKind::PriorityLevels
             | ProbeKind::RequestDump
-            | ProbeKind::ApiserverMetrics => return None,
+            | ProbeKind::ApiserverMetrics
+            | ProbeKind::Statusz
+            | ProbeKind::Flagz => return None,
         })
     }
 

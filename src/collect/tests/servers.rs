@@ -253,6 +253,7 @@ impl Fixture {
             etcds: Vec::new(),
             flow_control: false,
             apiserver_metrics: false,
+            zpages: false,
             files: Vec::new(),
             hosts: Default::default(),
             levels: [].into(),

@@ -64,8 +64,9 @@ impl World {
     }
 
     /// As HTTP has it: whole seconds.
-    fn date(&self) -> UnixTime {
-        UnixTime::from_secs(self.true_time().as_millis().div_euclid(1000))
+    fn date(&self, subject: &Subject) -> UnixTime {
+        let ahead = self.ahead.get(subject).copied().unwrap_or(0);
+        UnixTime::from_secs((self.true_time().as_millis() + ahead).div_euclid(1000))
     }
 
     fn served(&self, subject: &Subject) -> Option<Arc<Served>> {
@@ -134,6 +135,9 @@ impl World {
                 self.load.answer(subject, request.probe.kind, &self.behaviour(subject))
             }
             ProbeKind::ApiserverMetrics => self.metrics.answer(subject, self.elapsed(), &self.behaviour(subject)),
+            ProbeKind::Statusz | ProbeKind::Flagz => {
+                self.zpages.answer(subject, request.probe.kind, &self.behaviour(subject))
+            }
             ProbeKind::EtcdStatus => {
                 let answers: Vec<_> = (1..=3).map(|n| self.member(n, |id| self.status(id))).collect();
                 let waits = answers.iter().any(|(wait, _)| *wait > quick);
@@ -190,7 +194,7 @@ impl World {
                 status,
                 listed: 40,
                 failing,
-                server_date: Some(self.date()),
+                server_date: Some(self.date(subject)),
                 retry_after_secs: None,
                 foreign: None,
             })
@@ -199,7 +203,7 @@ impl World {
             ProbeKind::Version => Reading::Version(Version {
                 status: if status == 500 { 200 } else { status },
                 git_version: Some(self.versions.get(subject).copied().unwrap_or("v1.36.3").into()),
-                server_date: Some(self.date()),
+                server_date: Some(self.date(subject)),
                 retry_after_secs: None,
                 foreign: None,
             }),
@@ -219,7 +223,9 @@ impl World {
             | ProbeKind::OwnClock
             | ProbeKind::Files
             | ProbeKind::PriorityLevels
-            | ProbeKind::RequestDump => unreachable!("no apiserver is asked this"),
+            | ProbeKind::RequestDump
+            | ProbeKind::Statusz
+            | ProbeKind::Flagz => unreachable!("no apiserver is asked this"),
         };
         match self.behaviour(subject) {
             Doing::Well => (quick, phases(quick), Ok(reading(&[], 200))),

@@ -39,3 +39,4 @@ mod trust;
 mod upgrades;
 mod version_skew;
 mod world;
+mod zpages;

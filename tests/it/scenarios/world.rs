@@ -33,6 +33,7 @@ use super::metrics::Metrics;
 use super::peers::Peers;
 use super::recipients::{self, BOSS, OPS, Unserved};
 use super::tape::Tape;
+use super::zpages::Zpages;
 
 /// What an endpoint does.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,6 +143,10 @@ pub(super) struct World {
     /// Who uses the apiservers.
     pub(super) load: Load,
     pub(super) metrics: Metrics,
+    /// What the apiservers tell of themselves.
+    pub(super) zpages: Zpages,
+    /// How far the clock of a server is ahead, in milliseconds.
+    pub(super) ahead: BTreeMap<Subject, i64>,
     pub(super) store_fails: bool,
     pub(super) store_hangs: bool,
     durable: Durable,
@@ -292,6 +297,8 @@ impl World {
             versions: BTreeMap::new(),
             load: Load::default(),
             metrics: Metrics::default(),
+            zpages: Zpages::default(),
+            ahead: BTreeMap::new(),
             store_fails: false,
             store_hangs: false,
             durable: Durable::default(),

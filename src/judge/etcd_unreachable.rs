@@ -136,8 +136,10 @@ impl Rule for EtcdUnreachable {
 
     fn explains(&self) -> &'static [Edge] {
         // Requests that wait for etcd hold their seats.
-        const EDGES: [Edge; 4] = [
+        const EDGES: [Edge; 5] = [
             Edge::in_cluster(RuleId::F18),
+            // Its liveness probe fails without etcd.
+            Edge::in_cluster(RuleId::F37),
             Edge::in_cluster(RuleId::F49),
             Edge::in_cluster(RuleId::F50),
             Edge::in_cluster(RuleId::F58),

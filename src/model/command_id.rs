@@ -92,6 +92,7 @@ ids! {
     Requests "requests" false,
     OpenWatches "open-watches" false,
     Metric "metric" false,
+    Flags "flags" false,
     ApplyThrottle "apply-throttle" false,
     UndoThrottle "undo-throttle" false,
     ApplyRights "apply-rights" false,

@@ -17,6 +17,7 @@ use crate::render::table::row::Saw;
 use super::facts::{ClusterLine, Detail, Endpoint, State};
 use super::gaps::Missing;
 use super::incidents::{self, RECOVERING};
+use super::itself;
 use super::load::load;
 use super::members::{deciding_round, members};
 use super::moment::{mono, said, short, wall};
@@ -154,6 +155,7 @@ fn endpoint(page: Page<'_>, subject: &Subject, cluster_snapshot: &ClusterSnapsho
     Endpoint {
         name: if is_vip { "API VIP".to_owned() } else { subject.short().to_owned() },
         address: short(page.snapshot.inventory.address(subject)),
+        itself: itself::of(page, subject, cluster_snapshot),
         cells,
     }
 }

@@ -1,6 +1,7 @@
 //! The drills, by family. One file per family, one line here.
 
 mod adverse;
+mod alike;
 mod boards;
 mod ceiling;
 mod commands;
@@ -33,6 +34,7 @@ pub(crate) const DRILLS: &[&[Drill]] = &[
     rotate::DRILLS,
     strangers::DRILLS,
     adverse::DRILLS,
+    alike::DRILLS,
     partial::DRILLS,
     recorder::DRILLS,
     ceiling::DRILLS,

@@ -77,6 +77,7 @@
 //! | kept connection | the one connection to a server that stays open between probes; probes over it carry the label `reused` |
 //! | gap | what cannot be seen of a cluster, and why |
 //! | canary | a small request with a credential of its own that goes the whole way of a client's request: through authorization, admission and storage |
+//! | z-page | a page by which an apiserver reports on its own process: `/statusz`, `/flagz` |
 //! | outlet, delivery | a way by which messages reach people (mail); one message through one outlet to one recipient |
 //!
 //! # What is deliberately absent

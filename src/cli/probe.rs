@@ -239,7 +239,8 @@ fn probes(inventory: &Inventory, settings: &Settings) -> BTreeSet<Probe> {
             let both = is_asked
                 && probe.kind != ProbeKind::Addresses
                 && !probe.kind.shows_use()
-                && probe.kind.canary().is_none();
+                && probe.kind.canary().is_none()
+                && !probe.kind.is_zpage();
             let kinds: &[ProbeKind] = if both {
                 &[ProbeKind::Livez, ProbeKind::Readyz, ProbeKind::Version]
             } else {

@@ -1,5 +1,5 @@
 //! Probes of apiservers and the API VIP: `/readyz?verbose`, `/livez`, `/version`, the dumps of priority and fairness
-//! (`dumps.rs`), and `/metrics` (`metrics_page.rs`).
+//! (`dumps.rs`), `/metrics` (`metrics_page.rs`), and the z-pages (`zpages.rs`).
 //!
 //! HTTP/1.1 throughout: anonymous HTTP/2 requests are answered with a close since 1.29, which would make a kept
 //! connection measure new ones without noticing. A bearer token goes only to a server that strict verification trusts;
@@ -7,6 +7,7 @@
 
 mod dumps;
 mod metrics_page;
+mod zpages;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -77,6 +78,8 @@ enum Page {
     PriorityLevels,
     RequestDump,
     Metrics,
+    Statusz,
+    Flagz,
 }
 
 impl Apiserver {
@@ -117,6 +120,14 @@ impl Apiserver {
                 let reader = ApiserverPageReader::default();
                 let over = (connection, hello);
                 return Some(self.probe_use(context, Page::Metrics, over, reader, metrics_page::metrics).await);
+            }
+            ProbeKind::Statusz => {
+                let timer = PhaseTimer::new(&context.clock);
+                return Some(self.probe_statusz(context, (connection, hello), &timer).await);
+            }
+            ProbeKind::Flagz => {
+                let timer = PhaseTimer::new(&context.clock);
+                return Some(self.probe_flagz(context, (connection, hello), &timer).await);
             }
             ProbeKind::EtcdStatus
             | ProbeKind::EtcdRead
@@ -352,6 +363,8 @@ impl Page {
             Self::PriorityLevels => ProbeKind::PriorityLevels,
             Self::RequestDump => ProbeKind::RequestDump,
             Self::Metrics => ProbeKind::ApiserverMetrics,
+            Self::Statusz => ProbeKind::Statusz,
+            Self::Flagz => ProbeKind::Flagz,
         }
     }
 
@@ -365,6 +378,8 @@ impl Page {
             Self::PriorityLevels => "/debug/api_priority_and_fairness/dump_priority_levels?timeout=4s",
             Self::RequestDump => "/debug/api_priority_and_fairness/dump_requests?includeRequestDetails=1&timeout=4s",
             Self::Metrics => "/metrics",
+            Self::Statusz => "/statusz?timeout=4s",
+            Self::Flagz => "/flagz?timeout=4s",
         }
     }
 
@@ -374,6 +389,8 @@ impl Page {
             // A server with native histograms would otherwise be free to send protobuf.
             Self::Metrics => Some("text/plain;version=0.0.4"),
             Self::Version => Some("application/json"),
+            Self::Statusz => Some(zpages::STATUSZ),
+            Self::Flagz => Some(zpages::FLAGZ),
         }
     }
 
@@ -383,7 +400,13 @@ impl Page {
             return Err(Unseen { phase: Phase::FirstByte, cause: Cause::CredentialRejected });
         }
         Ok(match self {
-            Self::Readyz | Self::Livez | Self::PriorityLevels | Self::RequestDump | Self::Metrics => {
+            Self::Readyz
+            | Self::Livez
+            | Self::PriorityLevels
+            | Self::RequestDump
+            | Self::Metrics
+            | Self::Statusz
+            | Self::Flagz => {
                 let checks = parse::health::checks(body);
                 Reading::Health(Health {
                     status,

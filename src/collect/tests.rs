@@ -13,6 +13,7 @@ pub(crate) mod servers;
 mod session;
 pub(crate) mod tcp_udp_port;
 mod trust;
+mod zpages;
 
 /// The machine's clocks: these tests talk to real sockets.
 pub(crate) use crate::daemon::clock::system as test_clock;

@@ -16,7 +16,7 @@ use crate::model::subject::{Name, VANTAGE};
 use crate::parse::diagnostic::Diagnostic;
 use crate::parse::yaml::{Node, Position, Value};
 
-pub(super) const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 16] = [
     "name",
     "distribution",
     "ssh_user",
@@ -31,6 +31,7 @@ pub(super) const KEYS: [&str; 15] = [
     "apiserver_metrics",
     "writer",
     "canaries",
+    "zpages",
     "severities",
 ];
 pub(super) const CREDENTIALS_KEYS: [&str; 5] = ["ca", "client_certificate", "client_key", "token", "proxy"];
@@ -99,8 +100,9 @@ impl ReadContext<'_> {
             ssh_user: section.read("ssh_user", ssh_user),
         };
         let levels = self.levels(&section);
-        let flow_control = section.find("flow_control").map(|_| section.flag("flow_control"));
-        let metrics = section.find("apiserver_metrics").map(|_| section.flag("apiserver_metrics"));
+        let switch = |key: &str| section.find(key).map(|_| section.flag(key));
+        let flow_control = switch("flow_control");
+        let (metrics, zpages) = (switch("apiserver_metrics"), switch("zpages"));
         let has = |key: &str| section.find(key).is_some_and(|node| node.value != Value::List(Vec::new()));
         if !["vip", "kubeconfig", "apiservers", "etcd", "files"].into_iter().any(has) {
             let hint = "give at least one of kubeconfig, vip, apiservers, etcd and files";
@@ -117,8 +119,7 @@ impl ReadContext<'_> {
         let files = Vec::new();
         let name = name?;
         // Without a credential the answer could only be that there is none.
-        let flow_control = flow_control.unwrap_or_else(|| credentials.prove_who_we_are());
-        let apiserver_metrics = metrics.unwrap_or_else(|| credentials.prove_who_we_are());
+        let proves_itself = credentials.prove_who_we_are();
         let mut cluster = Cluster {
             name,
             credentials,
@@ -128,8 +129,9 @@ impl ReadContext<'_> {
             vip_fails_over,
             apiservers,
             etcds,
-            flow_control,
-            apiserver_metrics,
+            flow_control: flow_control.unwrap_or(proves_itself),
+            apiserver_metrics: metrics.unwrap_or(proves_itself),
+            zpages: zpages.unwrap_or(proves_itself),
             files,
             hosts,
             levels,

@@ -295,6 +295,7 @@ mod tests {
             apiserver_metrics: false,
             writer: None,
             canaries: None,
+            zpages: false,
             files: Vec::new(),
             hosts: Default::default(),
             levels: std::collections::BTreeMap::new(),

@@ -73,6 +73,7 @@ impl Cluster {
             flow_control: self.flow_control,
             apiserver_metrics: self.apiserver_metrics,
             canaries: self.canaries.clone(),
+            zpages: self.zpages,
             files: self.watched_files().iter().map(listed_files).collect(),
             hosts: self.hosts.clone(),
             credential: files_of(&self.credentials),

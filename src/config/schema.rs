@@ -188,6 +188,10 @@ struct Cluster {
     /// Small requests that go the whole way of a client's request. All are on where `writer` is given, and need the
     /// objects and rights in config/rbac/canaries.yaml.
     canaries: Option<Canaries>,
+    /// Whether its apiservers are asked for their z-pages (/statusz and /flagz, Kubernetes 1.36 and newer), to find
+    /// instances that run with other flags or restart again and again. Needs the rights in config/rbac/zpages.yaml.
+    /// Default: true where a credential is given.
+    zpages: Option<bool>,
     /// Severities of rules, for this cluster. Default: none.
     severities: Option<Severities>,
 }

@@ -164,6 +164,8 @@ pub struct Cluster {
     pub flow_control: bool,
     /// Whether the metrics of its apiservers are read.
     pub apiserver_metrics: bool,
+    /// Whether its apiservers are asked for their z-pages.
+    pub zpages: bool,
     /// Files with certificates and tokens, without those that vedette uses itself.
     pub files: Vec<WatchedFiles>,
     /// What it was installed with, and the user for ssh on its hosts.

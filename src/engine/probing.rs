@@ -62,6 +62,13 @@ impl Engine {
         for (instance, until) in taken.suspected {
             self.dump_rounds.open(instance, until, now.mono);
         }
+        let zpages = [(taken.other_process, ProbeKind::Flagz), (taken.came_back, ProbeKind::Statusz)];
+        for (instance, kind) in zpages.into_iter().filter_map(|(instance, kind)| Some((instance?, kind))) {
+            let probe = Probe::reused(instance, kind);
+            if !self.view.leaves_out(&probe, now.mono) {
+                self.want(probe, now.mono, Urgency::Scheduled, now);
+            }
+        }
         if let Some(cluster) = taken.touched {
             self.touch(Some(cluster), goes_on, now);
         }

@@ -100,12 +100,13 @@ impl Engine {
 
     /// Whether every scheduled probe has had a result since the start. The slowest are those of a minute, such as the
     /// TLS probes of etcd members; all others have one within their first interval. Dumps of requests, pages of
-    /// metrics and canaries go round the instances for minutes.
+    /// metrics and canaries go round the instances for minutes, and flags are repeated every ten minutes.
     fn is_first_round_done(&self) -> bool {
-        let goes_round = |kind: ProbeKind| {
-            matches!(kind, ProbeKind::RequestDump | ProbeKind::ApiserverMetrics) || kind.canary().is_some()
+        let is_rare = |kind: ProbeKind| {
+            matches!(kind, ProbeKind::RequestDump | ProbeKind::ApiserverMetrics | ProbeKind::Flagz)
+                || kind.canary().is_some()
         };
-        let decides = |line: &&PlannedProbe| !goes_round(line.probe.kind);
+        let decides = |line: &&PlannedProbe| !is_rare(line.probe.kind);
         self.snapshot.is_first_round_done
             || self.schedule.plan().probes().iter().filter(decides).all(|line| match line.probe.subject.cluster() {
                 Some(cluster) => self

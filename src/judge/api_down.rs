@@ -127,11 +127,12 @@ impl Rule for AllDown {
 
     fn explains(&self) -> &'static [Edge] {
         // Apiservers that come back are alive before they are ready: F25 and F50 are the tail of the same outage.
-        const EDGES: [Edge; 8] = [
+        const EDGES: [Edge; 9] = [
             Edge::in_cluster(RuleId::F22),
             Edge::in_cluster(RuleId::F61),
             Edge::in_cluster(RuleId::F23),
             Edge::in_cluster(RuleId::F25),
+            Edge::in_cluster(RuleId::F37),
             Edge::in_cluster(RuleId::F49),
             Edge::in_cluster(RuleId::F58),
             Edge::in_cluster(RuleId::F50),

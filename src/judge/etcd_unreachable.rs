@@ -136,10 +136,12 @@ impl Rule for EtcdUnreachable {
 
     fn explains(&self) -> &'static [Edge] {
         // Requests that wait for etcd hold their seats.
-        const EDGES: [Edge; 6] = [
+        const EDGES: [Edge; 7] = [
             Edge::in_cluster(RuleId::F18),
             Edge::in_cluster(RuleId::F21),
             Edge::in_cluster(RuleId::F38),
+            // Its liveness probe fails without etcd.
+            Edge::in_cluster(RuleId::F37),
             Edge::in_cluster(RuleId::F49),
             Edge::in_cluster(RuleId::F50),
             Edge::in_cluster(RuleId::F58),

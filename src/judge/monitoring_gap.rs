@@ -23,6 +23,7 @@ use crate::observe::flow_control::Instance;
 use crate::observe::metrics_pages::Missing;
 use crate::observe::probe_runs::Run;
 use crate::observe::view::Aspect;
+use crate::observe::zpages;
 
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, SubjectState, all_good, gravest};
@@ -99,6 +100,7 @@ impl Evidence for Coverage {
                 Gap::Refused(_)
                     | Gap::ReadsRefused(_)
                     | Gap::LoadForbidden(_)
+                    | Gap::ZpagesForbidden(_)
                     | Gap::CanariesLack { lack: CanaryLack::Right, .. }
             )
         }) {
@@ -236,6 +238,16 @@ pub fn unseen(gap: &Gap, addresses: &Addresses) -> String {
             };
             format!("not monitored, because {why}: {}: {then}", phrases::list(&shows))
         }
+        Gap::ZpagesForbidden(subjects) => format!(
+            "restarts and differing flags cannot be seen at {}: grant vedette's user /statusz and /flagz by \
+             config/rbac/zpages.yaml, or set zpages to false",
+            places(subjects)
+        ),
+        Gap::NoZpages(subjects) => format!(
+            "restarts and differing flags cannot be seen at {}, which has no /statusz and /flagz (they come with \
+             Kubernetes 1.36): upgrade, or set zpages to false",
+            places(subjects)
+        ),
     }
 }
 
@@ -384,6 +396,7 @@ fn gaps(context: &RuleContext<'_>) -> Vec<Gap> {
     }
     gaps.extend(load_gaps(context));
     gaps.extend(canary_gaps(context));
+    gaps.extend(zpage_gaps(context));
     let deaf = without_listener(context);
     gaps.extend((!deaf.is_empty()).then_some(Gap::NoListener(deaf)));
     gaps.sort();
@@ -448,8 +461,14 @@ fn still_open(context: &RuleContext<'_>, gap: &Gap) -> Option<Gap> {
             let canaries: Vec<Canary> = canaries.iter().copied().filter(is_open).collect();
             (!canaries.is_empty()).then_some(Gap::CanariesLack { lack: *lack, canaries })
         }
+        Gap::ZpagesForbidden(subjects) => {
+            let is_open = |one: &&Subject| told_of_itself(context, one).is_none_or(|known| !known.tells_all());
+            let open: Vec<Subject> =
+                subjects.iter().filter(|one| asks_for_zpages(context, one)).filter(is_open).cloned().collect();
+            (!open.is_empty()).then_some(Gap::ZpagesForbidden(open))
+        }
         // Known by the next answer, and no fault of the setup that a person could have made good meanwhile.
-        Gap::NoFlowControl(_) | Gap::MetricsForbidden(_) => None,
+        Gap::NoFlowControl(_) | Gap::MetricsForbidden(_) | Gap::NoZpages(_) => None,
         // Until etcd's own list is read again.
         Gap::NotWatched { etcd, .. } => context.view.membership(etcd).is_none().then(|| gap.clone()),
         // Known from the configuration alone, or from other findings.
@@ -470,7 +489,8 @@ fn absorb(gaps: &mut Vec<Gap>, open: Gap) {
             (Gap::NeverSeen(known), Gap::NeverSeen(open))
             | (Gap::Refused(known), Gap::Refused(open))
             | (Gap::NoCredential(known), Gap::NoCredential(open))
-            | (Gap::LoadForbidden(known), Gap::LoadForbidden(open)) => {
+            | (Gap::LoadForbidden(known), Gap::LoadForbidden(open))
+            | (Gap::ZpagesForbidden(known), Gap::ZpagesForbidden(open)) => {
                 known.extend(open.iter().cloned());
                 known.sort();
                 known.dedup();
@@ -549,6 +569,31 @@ fn has_canary(context: &RuleContext<'_>, canary: Canary) -> bool {
 fn has_run(context: &RuleContext<'_>, canary: Canary) -> bool {
     let known = context.cluster.and_then(|(name, _)| context.view.canaries(name));
     known.is_some_and(|known| known.good(canary).is_some())
+}
+
+/// Instances that do not tell of their process and flags.
+fn zpage_gaps(context: &RuleContext<'_>) -> Vec<Gap> {
+    let instances = context.instances();
+    let of = |is_so: fn(&zpages::Instance) -> bool| -> Vec<Subject> {
+        let asked = instances.iter().filter(|one| asks_for_zpages(context, one));
+        asked.filter(|one| told_of_itself(context, one).is_some_and(is_so)).cloned().collect()
+    };
+    let forbidden = of(zpages::Instance::is_forbidden);
+    let missing: Vec<Subject> =
+        of(zpages::Instance::is_missing).into_iter().filter(|one| !forbidden.contains(one)).collect();
+    let gaps = [(forbidden, Gap::ZpagesForbidden as fn(_) -> _), (missing, Gap::NoZpages)];
+    gaps.into_iter().filter(|(subjects, _)| !subjects.is_empty()).map(|(subjects, gap)| gap(subjects)).collect()
+}
+
+/// Whether the configuration wants `one` asked for its z-pages.
+fn asks_for_zpages(context: &RuleContext<'_>, one: &Subject) -> bool {
+    context
+        .cluster
+        .is_some_and(|(name, cluster)| cluster.zpages && one.is_apiserver() && cluster.instances(name).contains(one))
+}
+
+fn told_of_itself<'a>(context: &RuleContext<'a>, one: &Subject) -> Option<&'a zpages::Instance> {
+    context.view.zpages(one.cluster()?)?.instance(one)
 }
 
 /// Whether the configuration wants `one` asked who uses it.

@@ -179,7 +179,7 @@ impl Rule for QuorumLost {
     }
 
     fn explains(&self) -> &'static [Edge] {
-        const EDGES: [Edge; 13] = [
+        const EDGES: [Edge; 14] = [
             Edge::in_cluster(RuleId::F02),
             Edge::in_cluster(RuleId::F03),
             Edge::in_cluster(RuleId::F05),
@@ -190,6 +190,8 @@ impl Rule for QuorumLost {
             Edge::in_cluster(RuleId::F22),
             Edge::in_cluster(RuleId::F61),
             Edge::in_cluster(RuleId::F24),
+            // Their liveness probes fail without etcd.
+            Edge::in_cluster(RuleId::F37),
             Edge::in_cluster(RuleId::F25),
             Edge::in_cluster(RuleId::F49),
             Edge::in_cluster(RuleId::F58),

@@ -157,7 +157,7 @@ pub(super) fn judge_both(
                 hold: match (all, instances.len()) {
                     (true, 1) => policy.single_instance_for,
                     (true, _) => Duration::ZERO,
-                    (false, _) => policy.redundancy_loss_for,
+                    (false, _) => policy.redundancy_loss_for + drain(context, &parts),
                 },
                 path_unproven,
                 evidence: evidence(FailingChecks {
@@ -170,6 +170,23 @@ pub(super) fn judge_both(
     };
     vec![(whole, verdict)]
 }
+
+/// How long instances that are shutting down stay so on purpose (F47), by their own flags: they answer and are not ready, so
+/// that load balancers take them out. None where another one is not ready for another reason.
+fn drain(context: &RuleContext<'_>, parts: &[(Subject, Vec<String>)]) -> Duration {
+    let delay = |(instance, failing): &(Subject, Vec<String>)| {
+        if failing.as_slice() != ["shutdown"] {
+            return None;
+        }
+        let known = context.view.zpages(instance.cluster()?)?.instance(instance)?;
+        known.flags()?.1.duration("shutdown-delay-duration")
+    };
+    let delays: Option<Vec<Duration>> = parts.iter().map(delay).collect();
+    delays.and_then(|delays| delays.into_iter().max()).unwrap_or_default().min(LONGEST_DRAIN)
+}
+
+/// A drain that is configured to take longer is told of nevertheless: OpenShift's longest is 210 s.
+const LONGEST_DRAIN: Duration = Duration::from_secs(600);
 
 /// Good only when every instance is ready: one that does not answer any more may be the one that was not.
 fn unconcerned(subject_states: &[(&Subject, SubjectState<'_>)]) -> Verdict {

@@ -360,7 +360,8 @@ fn phases(context: &RuleContext<'_>, endpoint: &Subject, aspect: Aspect) -> (Dur
         | Aspect::Started
         | Aspect::Addresses
         | Aspect::Canary
-        | Aspect::Way => Probe::anew(endpoint.clone(), ProbeKind::Readyz),
+        | Aspect::Way
+        | Aspect::Clock => Probe::anew(endpoint.clone(), ProbeKind::Readyz),
     };
     let cluster_snapshot = endpoint.cluster().and_then(|cluster| context.view.cluster_snapshot(cluster));
     let observation = cluster_snapshot.and_then(|cluster_snapshot| cluster_snapshot.observations.get(&probe));

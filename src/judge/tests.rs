@@ -15,6 +15,7 @@ mod etcd;
 mod etcd_membership;
 mod etcd_partition;
 mod fixture;
+mod instances_alike;
 mod leader_changes;
 mod levels;
 mod monitoring_gap;

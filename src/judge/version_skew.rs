@@ -3,6 +3,9 @@
 //! Each upgrade passes through this, one instance after the other, so it is told only a day later: then the upgrade was
 //! forgotten, or one host went back. More than one minor version apart is supported by neither Kubernetes nor etcd, and
 //! is told within the hour.
+//!
+//! An apiserver can also be of the new version and behave like the one before (`--emulated-version`), so that an upgrade
+//! is undone easily. That is meant to be ended, and is listed after a day.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,6 +20,7 @@ use crate::model::probe::{Probe, ProbeKind};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Finding, Verdict, Why};
+use crate::model::zpages::minor;
 use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands, Program};
@@ -49,6 +53,9 @@ const LIKELY_CAUSE: &str = "An upgrade that was begun and not finished, or undon
 pub struct Versions {
     /// Those that tell their version.
     pub parts: Vec<(Subject, String)>,
+    /// Those that behave like an older version than their program's, each with that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub emulated: Vec<(Subject, String)>,
 }
 
 impl Kind for Versions {
@@ -70,20 +77,23 @@ impl Versions {
         self.parts.iter().min_by_key(|(_, version)| (minor(version), version)).map(|(instance, _)| instance)
     }
 
+    /// Whether they are alike, and only behave like an older version.
+    fn is_alike(&self) -> bool {
+        let versions: BTreeSet<&str> = self.parts.iter().map(|(_, version)| version.as_str()).collect();
+        versions.len() < 2 && !self.emulated.is_empty()
+    }
+
     fn instances(&self) -> Vec<Subject> {
         self.parts.iter().map(|(instance, _)| instance.clone()).collect()
     }
 }
 
-/// Major and minor of `v1.36.3`, `3.6.16` and the like.
-fn minor(version: &str) -> Option<(u32, u32)> {
-    let mut numbers = version.trim_start_matches('v').split('.');
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-}
-
 impl Evidence for Versions {
     fn headline(&self, finding: &Finding) -> String {
         let is_of_etcd = finding.subject.etcd().is_some();
+        if self.is_alike() {
+            return "apiservers emulate an older version".into();
+        }
         let who = if is_of_etcd { format!("{} members", etcd_name(&finding.subject)) } else { "apiservers".into() };
         format!("{who} of different versions")
     }
@@ -92,7 +102,11 @@ impl Evidence for Versions {
         let each: Vec<String> = self
             .parts
             .iter()
-            .map(|(instance, version)| format!("{} runs {version}", phrases::place(instance, addresses)))
+            .map(|(instance, version)| {
+                let emulated = self.emulated.iter().find(|(one, _)| one == instance);
+                let emulates = emulated.map_or_else(String::new, |(_, version)| format!(" and emulates {version}"));
+                format!("{} runs {version}{emulates}", phrases::place(instance, addresses))
+            })
             .collect();
         let rest = if self.is_unsupported() {
             " More than one minor version apart is not supported, not even during an upgrade."
@@ -103,10 +117,18 @@ impl Evidence for Versions {
     }
 
     fn impact(&self, _: &Finding) -> String {
+        if self.is_alike() {
+            return "Nothing fails. What the newer version brought is not there, and the next upgrade cannot begin before \
+                    the emulation ends."
+                .into();
+        }
         IMPACT.into()
     }
 
     fn likely_cause(&self, _: &Finding) -> String {
+        if self.is_alike() {
+            return "The last step of an upgrade is missing: taking --emulated-version away again.".into();
+        }
         LIKELY_CAUSE.into()
     }
 
@@ -150,6 +172,11 @@ impl Rule for VersionSkew {
         &[]
     }
 
+    /// An emulation alone.
+    fn is_listed_only(&self) -> bool {
+        true
+    }
+
     fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
         let mut verdicts = Vec::new();
         let instances = context.instances();
@@ -174,7 +201,7 @@ impl Rule for VersionSkew {
         use crate::samples::{Sample, api};
 
         let parts = vec![(api("api-1"), "v1.37.0".into()), (api("api-2"), "v1.36.3".into())];
-        Sample::of("prod-eu1", Level::Warning, Arc::new(Versions { parts }))
+        Sample::of("prod-eu1", Level::Warning, Arc::new(Versions { parts, emulated: Vec::new() }))
     }
 }
 
@@ -186,6 +213,16 @@ fn apiserver_version(context: &RuleContext<'_>, instance: &Subject) -> Option<St
         Ok(Reading::Version(version)) => version.git_version.clone(),
         Ok(_) | Err(_) => None,
     }
+}
+
+/// Those of `parts` that behave like an older version, by their latest `/statusz`.
+fn emulated(context: &RuleContext<'_>, parts: &[(Subject, String)]) -> Vec<(Subject, String)> {
+    let zpages = context.cluster.and_then(|(name, _)| context.view.zpages(name));
+    let emulated = parts.iter().filter_map(|(instance, _)| {
+        let (_, status) = zpages?.instance(instance)?.status()?;
+        Some((instance.clone(), status.emulates()?.to_owned()))
+    });
+    emulated.collect()
 }
 
 /// An instance that does not answer now, or does not tell its version, shows nothing: the others may still differ, but
@@ -201,17 +238,19 @@ fn judge_alike(
     let parts: Vec<(Subject, String)> =
         instances.iter().filter(answers).filter_map(|instance| Some((instance.clone(), version(instance)?))).collect();
     let versions: BTreeSet<&str> = parts.iter().map(|(_, version)| version.as_str()).collect();
-    if versions.len() < 2 {
+    let emulated = emulated(context, &parts);
+    if versions.len() < 2 && emulated.is_empty() {
         let runs: Option<Vec<_>> =
             instances.iter().map(|instance| context.subject_state(instance, aspect).good().copied()).collect();
         let good = runs.filter(|_| parts.len() == instances.len()).and_then(|runs| all_good(&runs));
         return good.unwrap_or(Verdict::Unknown(if parts.is_empty() { Why::NeverSeen } else { Why::Unclear }));
     }
-    let evidence = Versions { parts };
+    let level = if versions.len() < 2 { Level::Info } else { Level::Warning };
+    let evidence = Versions { parts, emulated };
     let raised = context.raised_of(RuleId::F17, &subject);
     Verdict::Bad(Finding {
         rule: RuleId::F17,
-        level: Level::Warning,
+        level,
         since: raised.map_or(context.now.wall, |known| known.since),
         hold: if evidence.is_unsupported() { UNSUPPORTED } else { UPGRADE },
         path_unproven: false,
@@ -235,7 +274,7 @@ mod tests {
             ("v1.36.3", "unversioned", false),
         ] {
             let part = |name, version: &str| (crate::samples::api(name), version.to_owned());
-            let versions = Versions { parts: vec![part("api-1", one), part("api-2", other)] };
+            let versions = Versions { parts: vec![part("api-1", one), part("api-2", other)], emulated: Vec::new() };
 
             assert_eq!(versions.is_unsupported(), is_unsupported, "{one} {other}");
         }

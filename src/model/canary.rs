@@ -202,7 +202,9 @@ impl ProbeKind {
             | Self::Files
             | Self::PriorityLevels
             | Self::RequestDump
-            | Self::ApiserverMetrics => None,
+            | Self::ApiserverMetrics
+            | Self::Statusz
+            | Self::Flagz => None,
         }
     }
 }

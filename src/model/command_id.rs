@@ -94,6 +94,7 @@ ids! {
     Metric "metric" false,
     Webhooks "webhooks" false,
     DryRun "dry-run" false,
+    Flags "flags" false,
     ApplyThrottle "apply-throttle" false,
     UndoThrottle "undo-throttle" false,
     ApplyRights "apply-rights" false,

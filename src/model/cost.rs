@@ -106,6 +106,10 @@ pub const fn body_limit(kind: ProbeKind) -> usize {
         ProbeKind::RequestDump => 1024 * 1024,
         // Some 3 MB, and 32 MB with hundreds of custom resources (cozystack#4343).
         ProbeKind::ApiserverMetrics => 64 * 1024 * 1024,
+        // Some 0.6 KB.
+        ProbeKind::Statusz => 64 * 1024,
+        // Some 180 flags of 40 bytes each; lists of gates and of etcd members make it twice that.
+        ProbeKind::Flagz => 256 * 1024,
         // Some 50 bytes.
         ProbeKind::EtcdHealth => 4 * 1024,
         // Some 150 KB, with gRPC histograms switched on a few times that.

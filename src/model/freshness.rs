@@ -36,6 +36,8 @@ impl Policy {
             ProbeKind::LeaseWrite | ProbeKind::LeaseRead => self.lease_interval,
             ProbeKind::CreateConfigMap | ProbeKind::CreatePod | ProbeKind::AccessReview => self.create_interval,
             ProbeKind::SecretRead => self.secret_interval,
+            ProbeKind::Statusz => self.statusz_interval,
+            ProbeKind::Flagz => self.flagz_interval,
             ProbeKind::Tripwire => Duration::ZERO,
         }
     }

@@ -58,6 +58,10 @@ pub enum Gap {
         /// They.
         canaries: Vec<Canary>,
     },
+    /// These do not tell our user of their process and flags: the right is missing.
+    ZpagesForbidden(Vec<Subject>),
+    /// These have no z-pages: they are older than Kubernetes 1.36, or the pages are switched off.
+    NoZpages(Vec<Subject>),
 }
 
 /// Something of which there is only one, or a number that helps nothing.

@@ -80,6 +80,9 @@ pub struct Cluster {
     /// The canaries; `None` without a credential for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canaries: Option<Canaries>,
+    /// Whether its apiservers are asked for their z-pages.
+    #[serde(default)]
+    pub zpages: bool,
     /// Files with certificates and tokens, by name of their source.
     #[serde(default, skip_serializing_if = "FlatMap::is_empty")]
     pub files: FlatMap<Name, FileWatch>,

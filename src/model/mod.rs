@@ -25,6 +25,7 @@ pub mod file_fault;
 pub mod finding;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod flag_differences;
 pub mod flat_map;
 pub mod flow_control;
 pub mod freshness;
@@ -58,3 +59,4 @@ pub mod time;
 pub mod vantage;
 pub mod verdict;
 pub mod zone;
+pub mod zpages;

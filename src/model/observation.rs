@@ -17,6 +17,7 @@ use super::probe::{Greeting, Probe, ProbeId};
 use super::subject::Subject;
 use super::time::Now;
 use super::vantage::{OwnClock, ResolverAnswer};
+use super::zpages::{Flagz, NoZpage, Statusz};
 
 /// One probe, finished.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +84,9 @@ impl Observation {
                 | Reading::PriorityLevels(_)
                 | Reading::RequestDump(_)
                 | Reading::ApiserverMetrics(_)
-                | Reading::Canary(_),
+                | Reading::Canary(_)
+                | Reading::Statusz(_)
+                | Reading::Flagz(_),
             ) => false,
         }
     }
@@ -152,4 +155,8 @@ pub enum Reading {
     ApiserverMetrics(Result<Arc<ApiserverMetrics>, NoPage>),
     /// What came of a canary.
     Canary(CanaryAnswer),
+    /// What an apiserver tells of its process, or what came instead.
+    Statusz(Result<Arc<Statusz>, NoZpage>),
+    /// The flags that an apiserver runs with, or what came instead.
+    Flagz(Result<Arc<Flagz>, NoZpage>),
 }

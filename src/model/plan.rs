@@ -151,6 +151,13 @@ impl Table {
         if let Some(canaries) = &cluster.canaries {
             self.canaries(name, cluster, canaries, policy);
         }
+        if cluster.zpages {
+            // Of the instances alone: behind an address each answer would come from another one.
+            for subject in cluster.apiserver_subjects(name) {
+                self.add(Probe::reused(subject.clone(), ProbeKind::Statusz), policy);
+                self.add(Probe::reused(subject, ProbeKind::Flagz), policy);
+            }
+        }
         if cluster.vip.is_some() {
             let vip = Subject::Vip(name.clone());
             self.add(Probe::anew(vip.clone(), ProbeKind::Readyz), policy);

@@ -57,6 +57,12 @@ pub struct Policy {
     pub create_interval: Duration,
     /// The canaries' Secret, read through one instance after the other.
     pub secret_interval: Duration,
+    /// `/statusz` of each apiserver over the kept connection: some 0.6 KB. Asked as well when an instance comes back, so
+    /// that the interval only bounds how late a restart is seen that no probe noticed.
+    pub statusz_interval: Duration,
+    /// `/flagz` of each apiserver over the kept connection: some 8 KB. Flags do not change while a process lives, and it is
+    /// asked as well after each start, so that this only repeats what was lost.
+    pub flagz_interval: Duration,
     /// Maintenance.Status round.
     pub etcd_status_interval: Duration,
     /// Linearizable read.
@@ -257,6 +263,8 @@ impl Default for Policy {
             lease_read_after: seconds(6),
             create_interval: seconds(30),
             secret_interval: seconds(60),
+            statusz_interval: seconds(60),
+            flagz_interval: seconds(600),
             etcd_status_interval: seconds(3),
             etcd_read_interval: seconds(10),
             etcd_alarms_interval: seconds(30),

@@ -61,6 +61,10 @@ pub enum ProbeKind {
     AccessReview,
     /// `GET` of the canaries' Secret.
     SecretRead,
+    /// `/statusz`: when the process started, and which versions it has and emulates.
+    Statusz,
+    /// `/flagz`: the flags that the process runs with.
+    Flagz,
 }
 
 /// Whether a probe connects anew or uses the kept one.
@@ -153,6 +157,8 @@ impl ProbeKind {
             Self::CreatePod => "create_pod",
             Self::AccessReview => "access_review",
             Self::SecretRead => "secret_read",
+            Self::Statusz => "statusz",
+            Self::Flagz => "flagz",
         }
     }
 
@@ -184,7 +190,9 @@ impl ProbeKind {
             | Self::CreateConfigMap
             | Self::CreatePod
             | Self::AccessReview
-            | Self::SecretRead => false,
+            | Self::SecretRead
+            | Self::Statusz
+            | Self::Flagz => false,
         }
     }
 
@@ -193,6 +201,13 @@ impl ProbeKind {
     #[must_use]
     pub const fn shows_use(self) -> bool {
         matches!(self, Self::PriorityLevels | Self::RequestDump | Self::ApiserverMetrics)
+    }
+
+    /// Whether it reads a z-page, by which an apiserver tells of itself. Such a probe needs a right of its own, and never
+    /// shows whether the server lives.
+    #[must_use]
+    pub const fn is_zpage(self) -> bool {
+        matches!(self, Self::Statusz | Self::Flagz)
     }
 }
 

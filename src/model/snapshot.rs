@@ -11,6 +11,7 @@ use super::certificate_files::FilesReading;
 use super::cost::Rate;
 use super::delivery::{Backlog, FailureClass};
 use super::etcd::MemberFacts;
+use super::flag_differences::ZpageFacts;
 use super::flat_map::FlatMap;
 use super::flow_control::LoadFacts;
 use super::incident::{Alarm, Incident};
@@ -90,6 +91,9 @@ pub struct ClusterSnapshot {
     /// Who uses its apiservers.
     #[serde(default)]
     pub load: LoadFacts,
+    /// In what its apiservers differ.
+    #[serde(default)]
+    pub zpages: ZpageFacts,
     /// What the schedule spends on this cluster, confirmations not counted.
     pub planned: Rate,
 }

@@ -52,6 +52,8 @@ impl Assessment {
                 | Reading::RequestDump(_)
                 | Reading::ApiserverMetrics(_)
                 | Reading::Canary(_)
+                | Reading::Statusz(_)
+                | Reading::Flagz(_)
                 | Reading::EtcdHealth(_)
                 | Reading::EtcdMetrics(_),
             ) => Self::Good,

@@ -134,7 +134,9 @@ fn reading_text(reading: &Reading) -> String {
         | Reading::Files(_)
         | Reading::PriorityLevels(_)
         | Reading::RequestDump(_)
-        | Reading::ApiserverMetrics(_) => "responds".to_owned(),
+        | Reading::ApiserverMetrics(_)
+        | Reading::Statusz(_)
+        | Reading::Flagz(_) => "responds".to_owned(),
     }
 }
 

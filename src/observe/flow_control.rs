@@ -261,6 +261,10 @@ impl FlowControl {
         if kind.canary().is_some() {
             return is_left_alone || self.puts_off_canary(kind, now);
         }
+        // What is not needed to see the overload goes first.
+        if kind.is_zpage() {
+            return self.is_suspected(now);
+        }
         if kind != ProbeKind::Version && !kind.shows_use() {
             return false;
         }

@@ -50,6 +50,10 @@ fn add(
     let tally = Arc::make_mut(cluster_snapshot.tallies.or_default(subject));
     let asked = Asked { kind, connection };
     tally.end(asked, word);
+    // How long a z-page takes decides nothing, and a histogram of it would be lines for nobody.
+    if kind.is_zpage() {
+        return;
+    }
     if outcome.is_ok() {
         tally.answered(asked, phases.total());
     }
@@ -72,10 +76,12 @@ fn word(reading: &Reading) -> &'static str {
         Reading::Health(Health { status: 200, .. }) => OK,
         Reading::Health(_) => NOT_READY,
         Reading::Version(version) if version.status != 200 => BAD_STATUS,
-        Reading::PriorityLevels(Err(_)) | Reading::RequestDump(Err(_)) | Reading::ApiserverMetrics(Err(_)) => {
-            BAD_STATUS
-        }
         Reading::Canary(answer) if !answer.result.is_answer() => BAD_STATUS,
+        Reading::PriorityLevels(Err(_))
+        | Reading::RequestDump(Err(_))
+        | Reading::ApiserverMetrics(Err(_))
+        | Reading::Statusz(Err(_))
+        | Reading::Flagz(Err(_)) => BAD_STATUS,
         Reading::Version(_)
         | Reading::EtcdStatus(_)
         | Reading::EtcdRead(_)
@@ -92,6 +98,8 @@ fn word(reading: &Reading) -> &'static str {
         | Reading::PriorityLevels(Ok(_))
         | Reading::RequestDump(Ok(_))
         | Reading::ApiserverMetrics(Ok(_))
-        | Reading::Canary(_) => OK,
+        | Reading::Canary(_)
+        | Reading::Statusz(Ok(_))
+        | Reading::Flagz(Ok(_)) => OK,
     }
 }

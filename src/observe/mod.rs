@@ -10,7 +10,7 @@ pub mod burst;
 pub mod canaries;
 pub mod certificate_files;
 pub mod client_hello;
-mod clock_error;
+pub mod clock_error;
 pub mod connection_losses;
 pub mod culprit;
 pub mod database_growth;
@@ -33,6 +33,7 @@ pub mod seat_shares;
 pub mod trusting;
 pub mod urgency;
 pub mod view;
+pub mod zpages;
 
 #[cfg(test)]
 mod tests;

@@ -25,7 +25,7 @@ use crate::model::verdict::Symptom;
 use super::canaries::CanaryRuns;
 use super::certificate_files::FilesView;
 use super::client_hello::{ClientHellos, Passage};
-use super::clock_error::ClockError;
+use super::clock_error::{ClockError, ClockVote, OwnClockRun};
 use super::connection_losses::ConnectionLosses;
 use super::database_growth::DatabaseGrowth;
 use super::elections::Elections;
@@ -37,6 +37,7 @@ use super::probe_runs::{Confirmation, ProbeRuns};
 use super::quorum::Count;
 use super::references::References;
 use super::trusting::Trusting;
+use super::zpages::Zpages;
 
 mod apply;
 mod members;
@@ -74,6 +75,8 @@ pub enum Aspect {
     Canary,
     /// Whether the proxy in front of a cluster works.
     Way,
+    /// Whether the clock of an apiserver agrees with those of the others and ours.
+    Clock,
 }
 
 impl Aspect {
@@ -86,7 +89,7 @@ impl Aspect {
                 Role::Etcd => ProbeKind::EtcdStatus,
                 Role::OwnSide | Role::Outside => ProbeKind::Reference,
             },
-            Self::Ordinary => ProbeKind::Version,
+            Self::Ordinary | Self::Clock => ProbeKind::Version,
             Self::Leader | Self::Alarm(_) | Self::Mind | Self::Configured => ProbeKind::EtcdStatus,
             Self::Read => ProbeKind::EtcdRead,
             Self::Addresses => ProbeKind::Addresses,
@@ -153,6 +156,9 @@ pub struct View {
     /// By cluster: what its canaries saw.
     #[serde(default)]
     canaries: BTreeMap<Name, CanaryRuns>,
+    /// By cluster: what its apiservers tell of themselves.
+    #[serde(default)]
+    zpages: BTreeMap<Name, Zpages>,
     dates: ClockError,
     hellos: BTreeMap<Subject, ClientHellos>,
     /// By API VIP.
@@ -192,6 +198,7 @@ impl View {
             flow_controls: BTreeMap::new(),
             metrics_pages: BTreeMap::new(),
             canaries: BTreeMap::new(),
+            zpages: BTreeMap::new(),
             dates: ClockError::default(),
             hellos: BTreeMap::new(),
             losses: BTreeMap::new(),
@@ -241,6 +248,10 @@ impl View {
             // Another namespace or another set of them is another thing.
             of(&before).is_some_and(|known| of(&self.inventory) == Some(known))
         });
+        self.zpages.retain(|name, zpages| {
+            zpages.retain(stays);
+            self.inventory.clusters.get(name).is_some_and(|cluster| cluster.zpages)
+        });
         self.references.replace(&self.inventory, |place| place.is_cluster() || stays(place));
         let has_files = |scope: Option<&Name>| self.inventory.files(scope).is_some_and(|files| !files.is_empty());
         self.shelves.retain(|scope, _| has_files(scope.as_ref()));
@@ -263,6 +274,9 @@ impl View {
             cluster_snapshot.members.retain(|subject, _| listens(subject));
             cluster_snapshot.served.retain(|subject, _| stays(subject));
             cluster_snapshot.tallies.retain(|subject, _| is_watched(subject));
+        }
+        for name in self.inventory.clusters.keys().cloned().collect::<Vec<_>>() {
+            self.show_zpages(&name);
         }
         // Members may have come or gone, and how long a list counts may have changed.
         for etcd in chosen {
@@ -493,6 +507,12 @@ impl View {
         self.metrics_pages.get(cluster)
     }
 
+    /// What the apiservers of a cluster tell of themselves; `None` before the first answer.
+    #[must_use]
+    pub fn zpages(&self, cluster: &Name) -> Option<&Zpages> {
+        self.zpages.get(cluster)
+    }
+
     /// Whether a planned probe that is due at `now` is left out: see [`FlowControl::leaves_out`] and
     /// [`MetricsPages::leaves_out`].
     #[must_use]
@@ -577,6 +597,27 @@ impl View {
     #[must_use]
     pub fn clock_offset_millis(&self, now: Mono) -> Option<i64> {
         self.dates.median_millis(now)
+    }
+
+    /// What our own clock and those of the apiservers agree on, by the dates of the last minute; `None` where fewer than
+    /// three are heard, or no majority agrees.
+    #[must_use]
+    pub fn clock_vote(&self, now: Mono) -> Option<ClockVote> {
+        self.dates.vote(now)
+    }
+
+    /// By how many milliseconds the clock of `instance` is ahead of what the places agree on.
+    ///
+    /// Good to a second: the date has whole seconds, and the answer was under way.
+    #[must_use]
+    pub fn clock_deviation_millis(&self, instance: &Subject, now: Mono) -> Option<i64> {
+        self.dates.deviation_millis(instance, now)
+    }
+
+    /// Whether our own clock is wrong by what the places agree on, in votes in a row.
+    #[must_use]
+    pub const fn own_clock(&self) -> Option<OwnClockRun> {
+        self.dates.own()
     }
 
     /// Whether expiry may be evaluated by the wall clock: servers' dates agree with it, or there are none to ask.

@@ -30,3 +30,4 @@ pub mod text;
 pub mod version;
 pub mod x509;
 pub mod yaml;
+pub mod zpages;

@@ -101,6 +101,8 @@ pub(super) const fn kind(kind: ProbeKind) -> &'static str {
         ProbeKind::CreatePod => "create a Pod",
         ProbeKind::AccessReview => "access review",
         ProbeKind::SecretRead => "read of a Secret",
+        ProbeKind::Statusz => "GET /statusz",
+        ProbeKind::Flagz => "GET /flagz",
     }
 }
 

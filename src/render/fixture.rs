@@ -17,6 +17,7 @@ use crate::model::delivery::{Backlog, FailureClass};
 use crate::model::etcd::{
     EtcdAlarm, EtcdAlarmKind, MemberAnswer, MemberFacts, MemberStatus, Quota, QuotaSource, Slowest,
 };
+use crate::model::flag_differences::{FlagDifference, ZpageFacts};
 use crate::model::flow_control::{LoadFacts, PriorityLevel, PriorityLevels, SeatUse, Sender, Share, Suspect};
 use crate::model::health::Health;
 use crate::model::incident::{Alarm, Incident, IncidentId, Part, Stage, Told};
@@ -32,6 +33,7 @@ use crate::model::tally::{Asked, Tally};
 use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::vantage::{OwnClock, ResolverAnswer};
 use crate::model::verdict::Finding;
+use crate::model::zpages::Statusz;
 use crate::samples;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -328,6 +330,7 @@ fn cluster_snapshot() -> ClusterSnapshot {
         members: [(subject("prod/etcd/main/etcd-2"), facts())].into(),
         tallies: [(subject("prod/apiserver/api-1"), Arc::new(tally()))].into(),
         load: LoadFacts::default(),
+        zpages: ZpageFacts::default(),
         planned: Rate { requests: 2.5, connections: 1.5, bytes: 65_536.0 },
     }
 }
@@ -430,6 +433,7 @@ pub(crate) fn busy() -> Snapshot {
         flow_schema: ("service-accounts".into(), "workload-low".into()),
         namespace: String::new(),
     };
+    tell_of_themselves(&mut cluster_snapshot);
     cluster_snapshot.load = LoadFacts {
         suspected_since: Some(at),
         at: Some(at),
@@ -441,4 +445,25 @@ pub(crate) fn busy() -> Snapshot {
     };
     snapshot.clusters.insert(prod, Arc::new(cluster_snapshot));
     snapshot
+}
+
+/// The apiservers tell of themselves: one emulates an older version, and two of their flags differ.
+fn tell_of_themselves(cluster_snapshot: &mut ClusterSnapshot) {
+    let (one, other) = (subject("prod/apiserver/api-1"), subject("prod/apiserver/api-2"));
+    for (instance, hours, emulated) in [(&one, 50, "1.37"), (&other, 3, "1.36")] {
+        let status = Statusz {
+            started: Some(now().wall.minus(Duration::from_secs(hours * 3600))),
+            binary_version: Some("1.37.2".into()),
+            emulation_version: Some(emulated.into()),
+        };
+        let seen = observation(instance.clone(), ProbeKind::Statusz, Ok(Reading::Statusz(Ok(Arc::new(status)))));
+        cluster_snapshot.observations.insert(seen.probe.clone(), Arc::new(seen));
+    }
+    let flag = |name: &str, is_weighty| FlagDifference {
+        name: name.into(),
+        is_weighty,
+        values: vec![(Some("true".into()), vec![one.clone()]), (None, vec![other.clone()])],
+    };
+    let differences = vec![flag("anonymous-auth", true), flag("goaway-chance", false)];
+    cluster_snapshot.zpages = ZpageFacts { differences, compared: vec![one.clone(), other.clone()] };
 }

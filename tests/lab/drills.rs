@@ -1,6 +1,7 @@
 //! The drills, by family. One file per family, one line here.
 
 mod adverse;
+mod alike;
 mod boards;
 mod canaries;
 mod ceiling;
@@ -37,6 +38,7 @@ pub(crate) const DRILLS: &[&[Drill]] = &[
     strangers::DRILLS,
     adverse::DRILLS,
     canaries::DRILLS,
+    alike::DRILLS,
     partial::DRILLS,
     recorder::DRILLS,
     ceiling::DRILLS,

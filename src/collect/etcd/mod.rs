@@ -112,7 +112,9 @@ impl Etcd {
             | ProbeKind::CreateConfigMap
             | ProbeKind::CreatePod
             | ProbeKind::AccessReview
-            | ProbeKind::SecretRead => return None,
+            | ProbeKind::SecretRead
+            | ProbeKind::Statusz
+            | ProbeKind::Flagz => return None,
         })
     }
 

@@ -255,6 +255,7 @@ impl Fixture {
             apiserver_metrics: false,
             writer: None,
             canaries: None,
+            zpages: false,
             files: Vec::new(),
             hosts: Default::default(),
             levels: [].into(),

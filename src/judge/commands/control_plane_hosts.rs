@@ -217,6 +217,11 @@ impl Commands<'_> {
         Command::read(Id::Clocks, format!("{there}; date -u"))
     }
 
+    /// Our own clock, and whether a time service sets it.
+    pub(in crate::judge) fn own_clock(&self) -> Command {
+        Command::read(Id::Clocks, "timedatectl || date -u").note("is it synchronised, and by which service?")
+    }
+
     /// Which process listens where `subject` should.
     pub(in crate::judge) fn listening(&self, subject: &Subject) -> Command {
         let (host, address) = (self.host(subject), self.address(subject));

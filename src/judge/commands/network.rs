@@ -127,6 +127,13 @@ impl Commands<'_> {
         Command::read(Id::DryRun, line).note("stores nothing; shows the error and how long it takes")
     }
 
+    /// What an apiserver runs with for the flags of these names.
+    pub(in crate::judge) fn flags(&self, subject: &Subject, names: &[&str]) -> Command {
+        let (kubectl, address) = (self.kubectl(subject), self.address(subject));
+        let line = format!("{kubectl} --server=https://{address} get --raw /flagz | grep -E '^({})'", names.join("|"));
+        Command::read(Id::Flags, line)
+    }
+
     /// Throttles one client by the object of that name.
     pub(in crate::judge) fn apply_throttle(&self, subject: &Subject, name: &str) -> Command {
         let (kubectl, address) = (self.kubectl(subject), self.address(subject));

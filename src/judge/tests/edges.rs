@@ -4,43 +4,43 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::judge::edges::{causes, explains};
 use crate::judge::expiry::ServedExpiry;
-use crate::model::rule::RuleId::{
-    self, F01, F02, F03, F04, F05, F08, F09, F10, F17, F18, F21, F22, F23, F24, F25, F26, F27, F28, F34, F35, F36, F38,
-    F39, F43, F45, F46, F49, F50, F51, F52, F53, F54, F55, F56, F57, F58, F59, F60, F61, F64, F65,
-};
+use crate::model::rule::RuleId::{self, *};
 use crate::model::subject::Subject;
 use crate::model::verdict::{ExpiryThreshold, Finding};
 use crate::samples;
 
 /// What each rule explains when everything is about one cluster.
-const TABLE: [(RuleId, &[RuleId]); 41] = [
-    (F01, &[F02, F03, F05, F18, F21, F22, F24, F25, F38, F49, F50, F58, F61]),
+const TABLE: [(RuleId, &[RuleId]); 45] = [
+    (F01, &[F02, F03, F05, F18, F21, F22, F24, F25, F37, F38, F49, F50, F58, F61]),
     (F02, &[F05]),
     (F03, &[F05, F22, F25, F49, F50, F58, F61]),
     (
         F04,
         &[
-            F01, F02, F03, F05, F08, F09, F10, F17, F18, F21, F22, F23, F24, F25, F26, F27, F28, F34, F35, F36, F38,
-            F39, F43, F45, F46, F49, F50, F51, F52, F53, F54, F56, F57, F58, F59, F60, F61, F64, F65,
+            F01, F02, F03, F05, F08, F09, F10, F16, F17, F18, F21, F22, F23, F24, F25, F26, F27, F28, F34, F35, F36,
+            F37, F38, F39, F43, F45, F46, F49, F50, F51, F52, F53, F54, F56, F57, F58, F59, F60, F61, F62, F63, F64,
+            F65,
         ],
     ),
     (F05, &[F25, F49, F50, F58]),
     (F08, &[]),
     (F09, &[F08]),
     (F10, &[F08, F09]),
+    (F16, &[]),
     (F17, &[]),
     (F18, &[F21, F38, F49, F50]),
     (F21, &[]),
     (F22, &[F59]),
     (F23, &[F61]),
-    (F24, &[F22, F23, F25, F49, F50, F58, F59, F61]),
-    (F25, &[F18, F21, F38, F49, F50, F58]),
+    (F24, &[F22, F23, F25, F37, F49, F50, F58, F59, F61]),
+    (F25, &[F18, F21, F37, F38, F49, F50, F58]),
     (F26, &[]), // Explains only what is about the very endpoint that serves the certificate.
     (F27, &[]), // Explains only a login that was withheld because of it.
     (F28, &[]), // Explains only what our own credential has done once it has ended.
     (F34, &[F21, F49]),
     (F35, &[F22]),
     (F36, &[]),
+    (F37, &[F61]), // And what the very instance suffers.
     (F38, &[]),
     (F39, &[]),
     (F43, &[]),
@@ -59,6 +59,8 @@ const TABLE: [(RuleId, &[RuleId]); 41] = [
     (F59, &[]),
     (F60, &[]),
     (F61, &[F22]),
+    (F62, &[]),
+    (F63, &[]),
     (F64, &[]),
     (F65, &[]),
 ];

@@ -396,7 +396,7 @@ pub(super) fn listening(members: u8) -> Inventory {
     inventory
 }
 
-fn seen(probe: Probe, outcome: Result<Reading, Unseen>) -> Option<Seen> {
+pub(super) fn seen(probe: Probe, outcome: Result<Reading, Unseen>) -> Option<Seen> {
     let proves_path = outcome.as_ref().err().is_none_or(|unseen| unseen.cause != Cause::Timeout);
     Some(Seen { probe, outcome, took: Duration::from_millis(5), phase: Phase::FirstByte, proves_path })
 }

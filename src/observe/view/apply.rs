@@ -4,6 +4,7 @@ mod canaries;
 mod certificates;
 mod flow_control;
 mod rounds;
+mod zpages;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use crate::model::time::{Mono, Now, UnixTime};
 use crate::model::verdict::Symptom;
 use crate::observe::assessment::Assessment;
 use crate::observe::client_hello;
+use crate::observe::clock_error::{RIGHT, WRONG, is_apart};
 use crate::observe::connection_losses;
 use crate::observe::history;
 use crate::observe::probe_runs::Effect;
@@ -45,6 +47,10 @@ pub struct Taken {
     /// Instances that are to be asked for their requests, because an overload is suspected, each with the time before
     /// which it wants to be left alone.
     pub suspected: Vec<(Subject, Option<Mono>)>,
+    /// An instance whose flags are to be asked for, because its process is another one than that which told them.
+    pub other_process: Option<Subject>,
+    /// An instance that answers again: it is asked whether its process is another one.
+    pub came_back: Option<Subject>,
     /// A proxy turned good or bad, or is bad.
     pub way: bool,
     /// Something in it is new, or not certain yet.
@@ -90,6 +96,10 @@ impl View {
             self.take_canary(observation, now, &mut taken);
             return taken;
         }
+        if observation.probe.kind.is_zpage() {
+            self.take_zpage(observation, &mut taken);
+            return taken;
+        }
         if self.is_unanswered(observation) {
             self.references.miss(&observation.probe.subject, observation.scheduled);
         }
@@ -108,7 +118,7 @@ impl View {
             _ => self.apply_assessment(observation, now, &mut taken),
         }
         self.take_served(observation, &mut taken);
-        self.take_offset(observation);
+        self.take_offset(observation, now);
         taken
     }
 
@@ -187,7 +197,9 @@ impl View {
             | ProbeKind::CreateConfigMap
             | ProbeKind::CreatePod
             | ProbeKind::AccessReview
-            | ProbeKind::SecretRead => return,
+            | ProbeKind::SecretRead
+            | ProbeKind::Statusz
+            | ProbeKind::Flagz => return,
         };
         let assessment = self.assessment_of(observation);
         // Ordinary requests that queue until their deadline are the slowest of all.
@@ -260,7 +272,8 @@ impl View {
         match effect {
             Effect::TurnedBad => taken.turned_bad.push((subject, scheduled)),
             Effect::Late => taken.is_late = true,
-            Effect::TurnedGood | Effect::Same => {}
+            Effect::TurnedGood => taken.came_back = Some(subject).filter(|subject| self.tells_of_itself(subject)),
+            Effect::Same => {}
         }
     }
 
@@ -282,7 +295,7 @@ impl View {
         }
     }
 
-    fn take_offset(&mut self, observation: &Observation) {
+    fn take_offset(&mut self, observation: &Observation, now: Now) {
         let date: Option<UnixTime> = match &observation.outcome {
             Ok(Reading::Health(health)) => health.server_date,
             Ok(Reading::Version(version)) => version.server_date,
@@ -298,7 +311,19 @@ impl View {
         let half = spent / 2;
         // The server cut its fraction off: on average half a second.
         let offset = date.millis_since(observation.scheduled.wall.plus(half)).saturating_add(500);
-        self.dates.take(&observation.probe.subject, observation.scheduled.mono, offset);
+        let (subject, scheduled) = (&observation.probe.subject, observation.scheduled);
+        self.dates.take(subject, scheduled, offset);
+        let deviation = self.dates.deviation_millis(subject, scheduled.mono).filter(|_| subject.is_apiserver());
+        if let Some(deviation) = deviation {
+            let assessment = if is_apart(deviation, WRONG) {
+                Assessment::Bad(Symptom::Status(0))
+            } else if is_apart(deviation, RIGHT) {
+                Assessment::Unclear
+            } else {
+                Assessment::Good
+            };
+            self.follow(subject, Aspect::Clock, scheduled, assessment, now);
+        }
     }
 }
 
@@ -329,6 +354,8 @@ const fn is_frequent(kind: ProbeKind) -> bool {
         | ProbeKind::CreateConfigMap
         | ProbeKind::CreatePod
         | ProbeKind::AccessReview
-        | ProbeKind::SecretRead => false,
+        | ProbeKind::SecretRead
+        | ProbeKind::Statusz
+        | ProbeKind::Flagz => false,
     }
 }

@@ -24,6 +24,7 @@ mod protobuf;
 mod rounds;
 mod sample;
 mod tallied;
+mod zpages;
 
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Now;

@@ -9,16 +9,18 @@ use super::drawing::Drawing;
 use super::format::Format;
 use super::{
     Page, apiserver, certificate, certificate_files, cluster, etcd, flow_control, incident, own, probes, tallied,
+    zpages,
 };
 
 /// The families of a page, those of a group by name.
-const GROUPS: [fn(Page<'_>) -> Vec<Drawing>; 11] = [
+const GROUPS: [fn(Page<'_>) -> Vec<Drawing>; 12] = [
     own::families,
     cluster::families,
     incident::families,
     probes::families,
     flow_control::families,
     apiserver::families,
+    zpages::families,
     etcd::families,
     certificate::families,
     certificate_files::families,

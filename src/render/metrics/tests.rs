@@ -49,6 +49,25 @@ fn priority_levels_have_a_series_each_those_of_the_cluster_one_together_and_no_u
 }
 
 #[test]
+fn apiservers_tell_their_start_and_emulation_and_a_cluster_its_differing_flags() {
+    let page = text(&fixture::busy(), fixture::now());
+
+    let of = |instance: &str| format!("{{cluster=\"prod\",component=\"apiserver\",instance=\"{instance}\"}}");
+    let started = |hours: i64| fixture::now().wall.as_secs() - hours * 3600;
+    for (instance, hours, emulates) in [("api-1", 50, 0), ("api-2", 3, 1)] {
+        let labels = of(instance);
+        let start = format!("vedette_apiserver_start_timestamp_seconds{labels} {}", started(hours));
+        assert!(page.contains(&start), "{start}{page}");
+        assert!(page.contains(&format!("vedette_apiserver_emulates_older_version{labels} {emulates}\n")), "{page}");
+    }
+    for weight in ["high", "low"] {
+        let line = format!("vedette_cluster_differing_flags{{cluster=\"prod\",weight=\"{weight}\"}} 1\n");
+        assert!(page.contains(&line), "{page}");
+    }
+    assert!(!page.contains("anonymous-auth"), "flags are no labels");
+}
+
+#[test]
 fn two_scrapes_of_one_snapshot_are_the_same() {
     let snapshot = fixture::snapshot();
 

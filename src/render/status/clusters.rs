@@ -17,6 +17,7 @@ use crate::render::table::row::Saw;
 use super::facts::{ClusterLine, Detail, Endpoint, State};
 use super::gaps::Missing;
 use super::incidents::{self, RECOVERING};
+use super::itself;
 use super::load::load;
 use super::members::{deciding_round, members};
 use super::moment::{mono, said, short, wall};
@@ -155,6 +156,7 @@ fn endpoint(page: Page<'_>, subject: &Subject, cluster_snapshot: &ClusterSnapsho
     Endpoint {
         name: if is_vip { "API VIP".to_owned() } else { subject.short().to_owned() },
         address: short(page.snapshot.inventory.address(subject)),
+        itself: itself::of(page, subject, cluster_snapshot),
         cells,
     }
 }
@@ -167,6 +169,7 @@ fn canaries(page: Page<'_>, name: &Name, cluster_snapshot: &ClusterSnapshot) -> 
     let row = |instance: &Subject| Endpoint {
         name: if instance.is_vip() { "API VIP".to_owned() } else { instance.short().to_owned() },
         address: short(page.snapshot.inventory.address(instance)),
+        itself: None,
         cells: CANARIES
             .iter()
             .filter(is_on)

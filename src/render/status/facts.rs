@@ -294,6 +294,9 @@ pub struct Endpoint {
     pub name: String,
     /// The dialled address.
     pub address: String,
+    /// What it tells of itself: version, start, flags that differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub itself: Option<String>,
     /// One cell per kind of probe.
     pub cells: Vec<Cell>,
 }

@@ -14,6 +14,7 @@ mod facts;
 mod gaps;
 mod html;
 mod incidents;
+mod itself;
 mod load;
 mod members;
 mod moment;

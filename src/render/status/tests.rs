@@ -44,6 +44,24 @@ fn who_uses_the_api_is_shown_by_level_and_by_user() {
 }
 
 #[test]
+fn each_apiserver_is_shown_with_its_version_its_age_and_the_flags_in_which_it_differs() {
+    let status = status(&fixture::busy());
+
+    let plain = text(&status);
+    let page = html(&status, true);
+    for shown in [
+        "runs 1.37.2, started 2 d 2 h ago, differs in anonymous-auth, goaway-chance",
+        "runs 1.37.2, emulates 1.36, started 3 h ago, differs in anonymous-auth, goaway-chance",
+    ] {
+        let unfolded = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(unfolded.contains(shown), "{plain}");
+        assert!(page.contains(shown), "{page}");
+    }
+    let lines = plain.lines().filter(|line| line.contains("runs 1.37.2"));
+    assert!(lines.clone().count() == 2 && lines.clone().all(|line| columns(line) <= WIDTH), "{plain}");
+}
+
+#[test]
 fn local_time_stands_beside_utc_for_people_and_not_in_the_json() {
     for (state, mut snapshot) in states::all() {
         let in_utc = status(&snapshot);

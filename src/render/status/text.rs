@@ -127,6 +127,7 @@ fn detail(out: &mut Sheet, detail: &Detail) {
     out.title(&format!("{}: probes ({})", detail.cluster, detail.planned));
     for endpoint in &detail.endpoints {
         out.say("  ", &format!("{}  {}", endpoint.name, endpoint.address));
+        endpoint.itself.iter().for_each(|itself| out.say("    ", itself));
         endpoint.cells.iter().for_each(|cell| self::cell(out, "    ", cell));
     }
     for member in &detail.members {

@@ -12,6 +12,7 @@ use crate::model::observation::{AddressAnswer, Observation, Reading};
 use crate::model::phase::{Cause, Unseen};
 use crate::model::probe::Probe;
 use crate::model::subject::Subject;
+use crate::model::zpages::{NoZpage, Statusz};
 
 use super::row::{Row, Saw, row};
 use super::{Pass, certificate_files};
@@ -110,6 +111,14 @@ pub(in crate::render) fn of(pass: Pass<'_>, observation: &Observation) -> Vec<Ro
             Err(instead) => row(pass, observation, no_page(*instead), &instead.to_string()),
         }],
         Ok(Reading::Canary(answer)) => vec![row(pass, observation, canary(&answer.result), &canary_said(answer))],
+        Ok(Reading::Statusz(page)) => vec![match page {
+            Ok(status) => row(pass, observation, Saw::Ok, &started(status)),
+            Err(instead) => row(pass, observation, no_zpage(*instead), &instead.to_string()),
+        }],
+        Ok(Reading::Flagz(page)) => vec![match page {
+            Ok(flags) => row(pass, observation, Saw::Ok, &format!("{} flags", flags.len())),
+            Err(instead) => row(pass, observation, no_zpage(*instead), &instead.to_string()),
+        }],
         Err(unseen) => vec![Row {
             unseen: Some(*unseen),
             ..row(pass, observation, silent(*unseen), &failed(observation, *unseen))
@@ -167,6 +176,23 @@ const fn no_dump(instead: NoDump) -> Saw {
         NoDump::Forbidden => Saw::Refused,
         NoDump::Shed { .. } => Saw::Shed,
         NoDump::Missing | NoDump::Status(_) | NoDump::Foreign => Saw::Unknown,
+    }
+}
+
+/// Since when its process runs, in which versions.
+fn started(status: &Statusz) -> String {
+    let since = status.started.map(|started| format!("started {started}"));
+    let emulates = status.emulates().map(|version| format!("emulates {version}"));
+    let parts: Vec<String> = [since, status.binary_version.clone(), emulates].into_iter().flatten().collect();
+    parts.join(", ")
+}
+
+/// The same of z-pages.
+const fn no_zpage(instead: NoZpage) -> Saw {
+    match instead {
+        NoZpage::Forbidden => Saw::Refused,
+        NoZpage::Shed => Saw::Shed,
+        NoZpage::Missing | NoZpage::Status(_) | NoZpage::Foreign => Saw::Unknown,
     }
 }
 

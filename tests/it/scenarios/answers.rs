@@ -64,8 +64,9 @@ impl World {
     }
 
     /// As HTTP has it: whole seconds.
-    fn date(&self) -> UnixTime {
-        UnixTime::from_secs(self.true_time().as_millis().div_euclid(1000))
+    fn date(&self, subject: &Subject) -> UnixTime {
+        let ahead = self.ahead.get(subject).copied().unwrap_or(0);
+        UnixTime::from_secs((self.true_time().as_millis() + ahead).div_euclid(1000))
     }
 
     fn served(&self, subject: &Subject) -> Option<Arc<Served>> {
@@ -142,6 +143,9 @@ impl World {
             | ProbeKind::SecretRead => {
                 self.behind.answer(&request.probe, &self.behaviour(subject), self.elapsed, &self.probes)
             }
+            ProbeKind::Statusz | ProbeKind::Flagz => {
+                self.zpages.answer(subject, request.probe.kind, &self.behaviour(subject))
+            }
             ProbeKind::EtcdStatus => {
                 let answers: Vec<_> = (1..=3).map(|n| self.member(n, |id| self.status(id))).collect();
                 let waits = answers.iter().any(|(wait, _)| *wait > quick);
@@ -198,7 +202,7 @@ impl World {
                 status,
                 listed: 40,
                 failing,
-                server_date: Some(self.date()),
+                server_date: Some(self.date(subject)),
                 retry_after_secs: None,
                 foreign: None,
             })
@@ -207,7 +211,7 @@ impl World {
             ProbeKind::Version => Reading::Version(Version {
                 status: if status == 500 { 200 } else { status },
                 git_version: Some(self.versions.get(subject).copied().unwrap_or("v1.36.3").into()),
-                server_date: Some(self.date()),
+                server_date: Some(self.date(subject)),
                 retry_after_secs: None,
                 foreign: None,
             }),
@@ -233,7 +237,9 @@ impl World {
             | ProbeKind::AccessReview
             | ProbeKind::SecretRead
             | ProbeKind::PriorityLevels
-            | ProbeKind::RequestDump => unreachable!("no apiserver is asked this"),
+            | ProbeKind::RequestDump
+            | ProbeKind::Statusz
+            | ProbeKind::Flagz => unreachable!("no apiserver is asked this"),
         };
         match self.behaviour(subject) {
             Doing::Well => (quick, phases(quick), Ok(reading(&[], 200))),

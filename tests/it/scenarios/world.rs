@@ -34,6 +34,7 @@ use super::metrics::Metrics;
 use super::peers::Peers;
 use super::recipients::{self, BOSS, OPS, Unserved};
 use super::tape::Tape;
+use super::zpages::Zpages;
 
 /// What an endpoint does.
 #[derive(Debug, Clone, PartialEq)]
@@ -145,6 +146,10 @@ pub(super) struct World {
     pub(super) metrics: Metrics,
     /// What a request meets behind the apiservers.
     pub(super) behind: Behind,
+    /// What the apiservers tell of themselves.
+    pub(super) zpages: Zpages,
+    /// How far the clock of a server is ahead, in milliseconds.
+    pub(super) ahead: BTreeMap<Subject, i64>,
     pub(super) store_fails: bool,
     pub(super) store_hangs: bool,
     durable: Durable,
@@ -296,6 +301,8 @@ impl World {
             load: Load::default(),
             metrics: Metrics::default(),
             behind: Behind::default(),
+            zpages: Zpages::default(),
+            ahead: BTreeMap::new(),
             store_fails: false,
             store_hangs: false,
             durable: Durable::default(),

@@ -176,7 +176,8 @@ fn used<'a>(columns: &[&'static str], rows: impl Iterator<Item = &'a [Cell]>) ->
 }
 
 fn endpoint(out: &mut String, endpoint: &Endpoint, probes: &[&str]) {
-    row_head(out, &endpoint.name, &endpoint.address);
+    let itself = endpoint.itself.as_ref().map_or_else(String::new, |itself| format!(", {itself}"));
+    row_head(out, &endpoint.name, &format!("{}{itself}", endpoint.address));
     cells(out, &endpoint.cells, probes);
     out.push_str("</tr>\n");
 }

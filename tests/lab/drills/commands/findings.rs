@@ -18,6 +18,7 @@ use vedette::judge::etcd_membership::Membership;
 use vedette::judge::etcd_partition::Split;
 use vedette::judge::etcd_unreachable::EtcdChecks;
 use vedette::judge::expiry::ServedExpiry;
+use vedette::judge::flags_differ::Differences;
 use vedette::judge::isolated::Isolation;
 use vedette::judge::leader_changes::Elections;
 use vedette::judge::monitoring_gap::Coverage;
@@ -35,6 +36,7 @@ use vedette::judge::vip::Vip;
 use vedette::model::certificate::{Class, Fingerprint, Trust};
 use vedette::model::certificate_files::ItemKind;
 use vedette::model::etcd::{Apart, Apartness, EtcdAlarmKind, Group, Mismatch};
+use vedette::model::flag_differences::FlagDifference;
 use vedette::model::gap::Gap;
 use vedette::model::inventory::{Own, OwnPart, Towards};
 use vedette::model::phase::{Cause, Phase, Unseen};
@@ -139,6 +141,17 @@ pub(super) fn vip() -> Finding {
 pub(super) fn lossy() -> Finding {
     let evidence = Arc::new(LostConnections { lost: 20, of: 100, last: Some(REFUSED), down: Vec::new() });
     of(RuleId::F61, "prod/vip", evidence)
+}
+
+/// A flag with another value on each instance.
+pub(super) fn differing_flag() -> Finding {
+    let value = |value: &str, n: u8| (Some(value.to_owned()), vec![subject(&format!("prod/apiserver/api-{n}"))]);
+    let flag = FlagDifference {
+        name: "anonymous-auth".into(),
+        is_weighty: true,
+        values: vec![value("true", 1), value("false", 2)],
+    };
+    of(RuleId::F62, "prod", Arc::new(Differences { flags: vec![flag] }))
 }
 
 pub(super) fn untrusted(reason: &str) -> Finding {

@@ -115,7 +115,8 @@ fn content_flaws(bytes: &[u8], purpose: Use, place: &str, position: Position) ->
     });
     let mut diagnostics: Vec<Diagnostic> = damaged.collect();
     let is_der = bytes.first() == Some(&0x30) && scan.markers == 0;
-    let other = scan.others.first().map(|other| format!("it holds {}", other.label));
+    let container = scan.containers.first().map(|_| "it holds PKCS7".to_owned());
+    let other = container.or_else(|| scan.others.first().map(|other| format!("it holds {}", other.label)));
     let hint =
         if is_der { Some("it seems to be DER; convert it with openssl x509 -inform der".to_owned()) } else { other };
     let mut miss = |what: &str, hint: Option<String>| {

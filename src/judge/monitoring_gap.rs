@@ -4,14 +4,14 @@
 //! Nothing of it is an outage: other rules report what is down. It shows what a status page without faults does not
 //! cover, managed control planes included.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod optional;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::addresses::Addresses;
-use crate::model::apiserver_metrics::NoPage;
 use crate::model::canary::{Canary, CanaryLack};
 use crate::model::finding::{Evidence, Kind};
 use crate::model::gap::Gap;
@@ -19,11 +19,8 @@ use crate::model::phase::Cause;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Finding, Verdict, Why};
-use crate::observe::flow_control::Instance;
-use crate::observe::metrics_pages::Missing;
 use crate::observe::probe_runs::Run;
 use crate::observe::view::Aspect;
-use crate::observe::zpages;
 
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, SubjectState, all_good, gravest};
@@ -394,9 +391,9 @@ fn gaps(context: &RuleContext<'_>) -> Vec<Gap> {
             gaps.push(Gap::QuotaUnknown(etcd));
         }
     }
-    gaps.extend(load_gaps(context));
-    gaps.extend(canary_gaps(context));
-    gaps.extend(zpage_gaps(context));
+    gaps.extend(optional::load_gaps(context));
+    gaps.extend(optional::canary_gaps(context));
+    gaps.extend(optional::zpage_gaps(context));
     let deaf = without_listener(context);
     gaps.extend((!deaf.is_empty()).then_some(Gap::NoListener(deaf)));
     gaps.sort();
@@ -451,20 +448,27 @@ fn still_open(context: &RuleContext<'_>, gap: &Gap) -> Option<Gap> {
             is_open.then(|| gap.clone())
         }
         Gap::LoadForbidden(subjects) => {
-            let is_open = |one: &&Subject| instance(context, one).is_none_or(|known| known.levels().is_none());
+            let is_open =
+                |one: &&Subject| optional::instance(context, one).is_none_or(|known| known.levels().is_none());
             let open: Vec<Subject> =
-                subjects.iter().filter(|one| asks_for_load(context, one)).filter(is_open).cloned().collect();
+                subjects.iter().filter(|one| optional::asks_for_load(context, one)).filter(is_open).cloned().collect();
             (!open.is_empty()).then_some(Gap::LoadForbidden(open))
         }
         Gap::CanariesLack { lack, canaries } => {
-            let is_open = |canary: &Canary| has_canary(context, *canary) && !has_run(context, *canary);
+            let is_open =
+                |canary: &Canary| optional::has_canary(context, *canary) && !optional::has_run(context, *canary);
             let canaries: Vec<Canary> = canaries.iter().copied().filter(is_open).collect();
             (!canaries.is_empty()).then_some(Gap::CanariesLack { lack: *lack, canaries })
         }
         Gap::ZpagesForbidden(subjects) => {
-            let is_open = |one: &&Subject| told_of_itself(context, one).is_none_or(|known| !known.tells_all());
-            let open: Vec<Subject> =
-                subjects.iter().filter(|one| asks_for_zpages(context, one)).filter(is_open).cloned().collect();
+            let is_open =
+                |one: &&Subject| optional::told_of_itself(context, one).is_none_or(|known| !known.tells_all());
+            let open: Vec<Subject> = subjects
+                .iter()
+                .filter(|one| optional::asks_for_zpages(context, one))
+                .filter(is_open)
+                .cloned()
+                .collect();
             (!open.is_empty()).then_some(Gap::ZpagesForbidden(open))
         }
         // Known by the next answer, and no fault of the setup that a person could have made good meanwhile.
@@ -509,100 +513,6 @@ fn absorb(gaps: &mut Vec<Gap>, open: Gap) {
         }
     }
     gaps.push(open);
-}
-
-/// Instances that do not tell who uses them.
-fn load_gaps(context: &RuleContext<'_>) -> Vec<Gap> {
-    let instances = context.instances();
-    let of = |is_so: fn(&Instance) -> bool| -> Vec<Subject> {
-        let asked = instances.iter().filter(|one| asks_for_load(context, one));
-        asked.filter(|one| instance(context, one).is_some_and(is_so)).cloned().collect()
-    };
-    let (forbidden, missing) = (of(Instance::is_forbidden), of(Instance::is_missing));
-    let no_pages = forbidden_pages(context);
-    let gaps = [
-        (forbidden, Gap::LoadForbidden as fn(_) -> _),
-        (missing, Gap::NoFlowControl),
-        (no_pages, Gap::MetricsForbidden),
-    ];
-    gaps.into_iter().filter(|(subjects, _)| !subjects.is_empty()).map(|(subjects, gap)| gap(subjects)).collect()
-}
-
-/// Instances whose page of metrics we may not read.
-fn forbidden_pages(context: &RuleContext<'_>) -> Vec<Subject> {
-    let Some((name, cluster)) = context.cluster.filter(|(_, cluster)| cluster.apiserver_metrics) else {
-        return Vec::new();
-    };
-    let is_forbidden = |one: &Subject| {
-        let known = context.view.metrics_pages(name).and_then(|pages| pages.instance(one));
-        known.and_then(|known| known.missing()) == Some(Missing::Instead(NoPage::Forbidden))
-    };
-    cluster.instances(name).into_iter().filter(is_forbidden).collect()
-}
-
-/// What the canaries would show and do not.
-fn canary_gaps(context: &RuleContext<'_>) -> Vec<Gap> {
-    let Some((name, _)) = context.cluster.filter(|(name, cluster)| !cluster.instances(name).is_empty()) else {
-        return Vec::new();
-    };
-    let off: Vec<Canary> = Canary::ALL.into_iter().filter(|canary| !has_canary(context, *canary)).collect();
-    let mut lacking: BTreeMap<CanaryLack, BTreeSet<Canary>> = BTreeMap::new();
-    if let Some(known) = context.view.canaries(name) {
-        for (kind, track) in context.instances().iter().flat_map(|instance| known.tracks(instance)) {
-            if let (Some(lack), Some(canary)) = (track.lack(), kind.canary()) {
-                lacking.entry(lack).or_default().insert(canary);
-            }
-        }
-    }
-    let lacks = lacking
-        .into_iter()
-        .map(|(lack, canaries)| Gap::CanariesLack { lack, canaries: canaries.into_iter().collect() });
-    (!off.is_empty()).then_some(Gap::CanariesOff(off)).into_iter().chain(lacks).collect()
-}
-
-fn has_canary(context: &RuleContext<'_>, canary: Canary) -> bool {
-    let canaries = context.cluster.and_then(|(_, cluster)| cluster.canaries.as_ref());
-    canaries.is_some_and(|canaries| canaries.has(canary))
-}
-
-/// Whether a canary of that kind has been answered as it should be, so that its setup is whole.
-fn has_run(context: &RuleContext<'_>, canary: Canary) -> bool {
-    let known = context.cluster.and_then(|(name, _)| context.view.canaries(name));
-    known.is_some_and(|known| known.good(canary).is_some())
-}
-
-/// Instances that do not tell of their process and flags.
-fn zpage_gaps(context: &RuleContext<'_>) -> Vec<Gap> {
-    let instances = context.instances();
-    let of = |is_so: fn(&zpages::Instance) -> bool| -> Vec<Subject> {
-        let asked = instances.iter().filter(|one| asks_for_zpages(context, one));
-        asked.filter(|one| told_of_itself(context, one).is_some_and(is_so)).cloned().collect()
-    };
-    let forbidden = of(zpages::Instance::is_forbidden);
-    let missing: Vec<Subject> =
-        of(zpages::Instance::is_missing).into_iter().filter(|one| !forbidden.contains(one)).collect();
-    let gaps = [(forbidden, Gap::ZpagesForbidden as fn(_) -> _), (missing, Gap::NoZpages)];
-    gaps.into_iter().filter(|(subjects, _)| !subjects.is_empty()).map(|(subjects, gap)| gap(subjects)).collect()
-}
-
-/// Whether the configuration wants `one` asked for its z-pages.
-fn asks_for_zpages(context: &RuleContext<'_>, one: &Subject) -> bool {
-    context
-        .cluster
-        .is_some_and(|(name, cluster)| cluster.zpages && one.is_apiserver() && cluster.instances(name).contains(one))
-}
-
-fn told_of_itself<'a>(context: &RuleContext<'a>, one: &Subject) -> Option<&'a zpages::Instance> {
-    context.view.zpages(one.cluster()?)?.instance(one)
-}
-
-/// Whether the configuration wants `one` asked who uses it.
-fn asks_for_load(context: &RuleContext<'_>, one: &Subject) -> bool {
-    context.cluster.is_some_and(|(name, cluster)| cluster.flow_control && cluster.instances(name).contains(one))
-}
-
-fn instance<'a>(context: &RuleContext<'a>, one: &Subject) -> Option<&'a Instance> {
-    context.view.flow_control(one.cluster()?)?.instance(one)
 }
 
 /// The etcds none of whose members has a metrics listener, and the members that lack what others of theirs have.

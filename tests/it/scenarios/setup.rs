@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use vedette::judge::monitoring_gap::Coverage;
 use vedette::judge::redundancy::Points;
+use vedette::model::canary::Canary;
 use vedette::model::gap::{Gap, Single};
 use vedette::model::reason::MessageReason::First;
 use vedette::model::rule::{Level, RuleId};
@@ -23,18 +24,18 @@ fn gaps_and_single_points_are_listed_and_open_no_incident() {
 
     assert!(world.mails.is_empty() && world.open().is_empty(), "{:?}", world.open());
     let listed = world.listed();
-    assert!(listed.contains(&coverage(vec![Gap::NoEtcd, Gap::NoInstances])), "{listed:?}");
+    assert!(listed.contains(&coverage(vec![Gap::NoEtcd, Gap::NoInstances, no_canaries()])), "{listed:?}");
     let way = Single::WayIn("prod/vip".parse().unwrap());
     assert!(listed.iter().any(|it| it.get() == Some(&Points { points: vec![way.clone()] })), "{listed:?}");
 }
 
 #[test]
-fn a_cluster_that_lacks_only_metrics_listeners_lists_only_that() {
+fn a_cluster_that_lacks_only_metrics_listeners_and_a_writer_lists_only_these() {
     let mut world = World::new();
 
     world.run_until(seconds(120));
 
-    assert_eq!(world.listed(), [coverage(vec![deaf()])]);
+    assert_eq!(world.listed(), [coverage(vec![deaf(), no_canaries()])]);
 }
 
 #[test]
@@ -44,10 +45,10 @@ fn a_member_that_was_never_seen_is_listed_until_it_answers() {
     world.at(seconds(100), World::heal);
 
     world.run_until(seconds(90));
-    assert!(world.listed().contains(&coverage(vec![Gap::NeverSeen(vec![etcd(3)]), deaf()])));
+    assert!(world.listed().contains(&coverage(vec![Gap::NeverSeen(vec![etcd(3)]), deaf(), no_canaries()])));
 
     world.run_until(seconds(200));
-    assert_eq!(world.listed(), [coverage(vec![deaf()])]);
+    assert_eq!(world.listed(), [coverage(vec![deaf(), no_canaries()])]);
 }
 
 #[test]
@@ -60,7 +61,7 @@ fn a_member_that_was_seen_and_died_is_no_gap() {
 
     let is_gap = |evidence: &Arc<dyn Evidence>| evidence.get::<Coverage>().is_some();
     let gaps: Vec<_> = world.listed().into_iter().filter(is_gap).collect();
-    assert_eq!(gaps, [coverage(vec![deaf()])]);
+    assert_eq!(gaps, [coverage(vec![deaf(), no_canaries()])]);
 }
 
 #[test]
@@ -73,6 +74,11 @@ fn what_the_configuration_makes_loud_is_mailed() {
     world.run_until(seconds(120));
 
     assert_eq!(world.told(), [(RuleId::F51, First)]);
+}
+
+/// What is not seen without a credential for the canaries.
+fn no_canaries() -> Gap {
+    Gap::CanariesOff(Canary::ALL.to_vec())
 }
 
 /// What is not seen of the etcd of these stories, which has no metrics listeners.

@@ -23,9 +23,9 @@ use vedette::model::rule::RuleId;
 use vedette::model::verdict::Finding;
 
 use self::findings::{
-    addresses, alarm, all_down, apart, differing_flag, elections, expiry, foreign, large_hellos_are_lost, lossy,
-    member, mismatch, not_ready, own_expires, quorum_lost, refused, several_clusters, slow, stale, unread, untrusted,
-    vip,
+    addresses, alarm, all_down, apart, differing_flag, elections, expiry, failing_webhook, foreign,
+    large_hellos_are_lost, lossy, member, mismatch, not_ready, own_expires, quorum_lost, refused, several_clusters,
+    slow, stale, unread, untrusted, vip,
 };
 use self::list::List;
 use crate::clock;
@@ -94,6 +94,7 @@ fn faults(world: &mut World, run: &mut Run) -> Result<()> {
         refused("prod/etcd/main/etcd-1", Cause::CredentialRejected),
         lossy(),
         differing_flag(),
+        failing_webhook(),
     ] {
         run.check(world, &finding)?;
     }

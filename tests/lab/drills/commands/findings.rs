@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::net::Place;
 use vedette::judge::address::DeadAddresses;
+use vedette::judge::admission::AdmissionFails;
 use vedette::judge::api_down::AllBad;
 use vedette::judge::balancer::LostConnections;
 use vedette::judge::certificate_files::item::StoredExpiry;
@@ -33,6 +34,7 @@ use vedette::judge::reference_target::SilentReference;
 use vedette::judge::slow::{Slowness, Traffic};
 use vedette::judge::untrusted::UntrustedChains;
 use vedette::judge::vip::Vip;
+use vedette::model::canary::WebhookFault;
 use vedette::model::certificate::{Class, Fingerprint, Trust};
 use vedette::model::certificate_files::ItemKind;
 use vedette::model::etcd::{Apart, Apartness, EtcdAlarmKind, Group, Mismatch};
@@ -141,6 +143,19 @@ pub(super) fn vip() -> Finding {
 pub(super) fn lossy() -> Finding {
     let evidence = Arc::new(LostConnections { lost: 20, of: 100, last: Some(REFUSED), down: Vec::new() });
     of(RuleId::F61, "prod/vip", evidence)
+}
+
+/// An admission webhook that cannot be called.
+pub(super) fn failing_webhook() -> Finding {
+    let webhook = ("deny.example.org".to_owned(), WebhookFault::Unreachable, "no endpoints available".to_owned());
+    let evidence = AdmissionFails {
+        webhooks: vec![webhook],
+        times_out: false,
+        what: vec!["ConfigMap".to_owned()],
+        parts: vec![(subject("prod/apiserver/api-1"), Duration::from_millis(30))],
+        of: 2,
+    };
+    of(RuleId::F21, "prod", Arc::new(evidence))
 }
 
 /// A flag with another value on each instance.

@@ -51,8 +51,8 @@ fn differing_flags(world: &mut World) -> Result<()> {
 
     // The mail waits for an hour; the status page names the flag before, and one pass of vedette finds it.
     let page = world.page("/status.txt")?.body;
-    ensure!(page.contains("differs in --service-node-port-range"), "the flag is not named:\n{page}");
-    ensure!(!page.contains("--advertise-address"), "what is each instance's own is told:\n{page}");
+    ensure!(page.contains("differs in service-node-port-range"), "the flag is not named:\n{page}");
+    ensure!(!page.contains("advertise-address"), "what is each instance's own is told:\n{page}");
     let mut command = world.network.command(Place::Bastion, BINARY);
     let done = command.args(["probe", "--once"]).arg(&config).output()?;
     let said = String::from_utf8_lossy(&done.stdout);

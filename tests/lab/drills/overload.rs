@@ -18,7 +18,8 @@ use super::watch::{self, CRITICAL, SETTLED};
 
 pub(crate) const DRILLS: &[Drill] =
     &[Drill::new("a_storm_of_lists_is_told_with_who_does_it_and_ends_by_the_object_of_the_mail", storm_of_lists)
-        .alone()];
+        .alone()
+        .when_full()];
 
 /// Clients, as many as the nodes of a cluster of fair size.
 const CLIENTS: u16 = 200;

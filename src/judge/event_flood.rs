@@ -105,11 +105,7 @@ impl Rule for EventFlood {
     }
 
     fn judge(&self, context: &RuleContext<'_>) -> Vec<(Subject, Verdict)> {
-        let verdict = |(instance, known): (Subject, Result<&InstancePages, Why>)| {
-            let verdict = known.map_or_else(Verdict::Unknown, |known| judge_one(context, &instance, known));
-            (instance, verdict)
-        };
-        pages::instances(context).into_iter().map(verdict).collect()
+        pages::each(context, |instance, known| judge_one(context, instance, known))
     }
 
     #[cfg(test)]

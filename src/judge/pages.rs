@@ -34,6 +34,18 @@ pub(super) fn instances<'a>(context: &RuleContext<'a>) -> Vec<(Subject, Result<&
     cluster.instances(name).into_iter().map(known).collect()
 }
 
+/// A verdict for each of them, by `judge` where its page is fresh.
+pub(super) fn each(
+    context: &RuleContext<'_>,
+    judge: impl Fn(&Subject, &InstancePages) -> Verdict,
+) -> Vec<(Subject, Verdict)> {
+    let verdict = |(instance, known): (Subject, Result<&InstancePages, Why>)| {
+        let verdict = known.map_or_else(Verdict::Unknown, |known| judge(&instance, known));
+        (instance, verdict)
+    };
+    instances(context).into_iter().map(verdict).collect()
+}
+
 fn fresh<'a>(context: &RuleContext<'_>, known: Option<&'a InstancePages>) -> Result<&'a InstancePages, Why> {
     let known = known.ok_or(Why::NeverSeen)?;
     let (at, _) = known.latest().ok_or(Why::NeverSeen)?;
@@ -57,12 +69,7 @@ impl Limit {
         context: &RuleContext<'_>,
         evidence: impl Fn(Rise) -> E,
     ) -> Vec<(Subject, Verdict)> {
-        let verdict = |(instance, known): (Subject, Result<&InstancePages, Why>)| {
-            let verdict =
-                known.map_or_else(Verdict::Unknown, |known| self.judge_one(context, &instance, known, &evidence));
-            (instance, verdict)
-        };
-        instances(context).into_iter().map(verdict).collect()
+        each(context, |instance, known| self.judge_one(context, instance, known, &evidence))
     }
 
     fn judge_one<E: Evidence + 'static>(

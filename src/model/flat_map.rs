@@ -47,6 +47,11 @@ impl<K, V> FlatMap<K, V> {
         self.0.iter_mut().map(|(_, value)| value)
     }
 
+    /// All entries, in order of their keys, the values to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+        self.0.iter_mut().map(|(key, value)| (&*key, value))
+    }
+
     /// Keeps the entries for which `is_kept` holds.
     pub fn retain(&mut self, mut is_kept: impl FnMut(&K, &mut V) -> bool) {
         self.0.retain_mut(|(key, value)| is_kept(key, value));

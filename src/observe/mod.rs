@@ -30,6 +30,7 @@ pub mod quorum;
 pub mod references;
 pub mod schedule;
 pub mod seat_shares;
+mod tracks;
 pub mod trusting;
 pub mod urgency;
 pub mod view;

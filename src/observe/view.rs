@@ -36,6 +36,7 @@ use super::own_network::OwnNetwork;
 use super::probe_runs::{Confirmation, ProbeRuns};
 use super::quorum::Count;
 use super::references::References;
+use super::tracks::Tracks;
 use super::trusting::Trusting;
 use super::zpages::Zpages;
 
@@ -128,7 +129,7 @@ pub struct ServedSeen {
 pub struct View {
     inventory: Arc<Inventory>,
     policy: Arc<Policy>,
-    tracks: BTreeMap<(Subject, Aspect), ProbeRuns>,
+    tracks: Tracks,
     pictures: BTreeMap<Name, Arc<ClusterSnapshot>>,
     vantage: FlatMap<Probe, Arc<Observation>>,
     served: BTreeMap<Subject, ServedSeen>,
@@ -180,7 +181,7 @@ impl View {
             references: References::new(&inventory),
             inventory,
             policy: policy.into(),
-            tracks: BTreeMap::new(),
+            tracks: Tracks::default(),
             pictures,
             vantage: FlatMap::default(),
             served: BTreeMap::new(),
@@ -215,7 +216,6 @@ impl View {
         let before = std::mem::replace(&mut self.inventory, inventory);
         let inventory_change = InventoryChange::new(&before, &self.inventory);
         let stays = |subject: &Subject| inventory_change.fate(subject) == Fate::Stays;
-        self.tracks.retain(|(subject, _), _| stays(subject));
         self.vantage.retain(|probe, _| stays(&probe.subject));
         self.served.retain(|subject, _| stays(subject));
         self.hellos.retain(|subject, _| stays(subject));
@@ -230,7 +230,7 @@ impl View {
         // What a metrics listener reported belongs to another address than the client port.
         let listens = |subject: &Subject| stays(subject) && inventory_change.listens_as_before(subject);
         self.metrics.retain(|subject, _| listens(subject));
-        self.tracks.retain(|(subject, aspect), _| *aspect != Aspect::ConfiguredPages || listens(subject));
+        self.tracks.retain(|subject, aspect| stays(subject) && (aspect != Aspect::ConfiguredPages || listens(subject)));
         self.sizes.retain(|subject, _| stays(subject));
         self.elections.retain(|subject, _| self.inventory.watches(subject));
         self.dates.retain(stays);
@@ -301,7 +301,7 @@ impl View {
         // Members of a round have a deadline of their own, and everything else decides nothing alone.
         let decides = matches!(probe.kind, ProbeKind::Readyz | ProbeKind::Reference);
         let is_void = self.void_until.is_some_and(|until| scheduled < until);
-        decides && !is_void && is_first(self.tracks.entry((probe.subject.clone(), Aspect::Answer)).or_default())
+        decides && !is_void && is_first(self.tracks.or_default(&probe.subject, Aspect::Answer))
     }
 
     /// The vantage lost its network, or has it again: bad probes from in between do not count.
@@ -317,7 +317,7 @@ impl View {
     pub fn void_until(&mut self, until: Mono) -> BTreeSet<Subject> {
         self.void_until = Some(until);
         let policy = &self.policy;
-        let doubted = self.tracks.iter_mut().filter_map(|((subject, _), track)| {
+        let doubted = self.tracks.iter_mut().filter_map(|(subject, track)| {
             track.doubt_bad(policy);
             track.bad().is_some().then(|| subject.clone())
         });
@@ -328,7 +328,7 @@ impl View {
     /// confirmed anew.
     pub fn forget_until(&mut self, until: Mono) {
         self.void_until = Some(until);
-        self.tracks.values_mut().for_each(ProbeRuns::forget_bad);
+        self.tracks.iter_mut().for_each(|(_, track)| track.forget_bad());
         self.references.forget_silence();
         self.losses.values_mut().for_each(ConnectionLosses::forget);
     }
@@ -373,7 +373,7 @@ impl View {
     /// One subject under one aspect; `None` before its first probe.
     #[must_use]
     pub fn track(&self, subject: &Subject, aspect: Aspect) -> Option<&ProbeRuns> {
-        self.tracks.get(&(subject.clone(), aspect))
+        self.tracks.get(subject, aspect)
     }
 
     /// How many new connections to an API VIP are lost; `None` before the first.
@@ -411,7 +411,8 @@ impl View {
     /// The state of the bad run of a subject.
     #[must_use]
     pub fn confirmation(&self, subject: &Subject, aspect: Aspect, now: Mono) -> Confirmation {
-        self.track(subject, aspect).map_or(Confirmation::None, |track| {
+        let bad = self.track(subject, aspect).filter(|track| track.bad().is_some());
+        bad.map_or(Confirmation::None, |track| {
             track.confirmation(&self.policy, self.references.any_beside(subject.cluster()), now)
         })
     }
@@ -573,10 +574,8 @@ impl View {
 
     /// Every subject followed under the aspect `Answer`, with its track.
     pub fn answering(&self) -> impl Iterator<Item = (&Subject, &ProbeRuns)> {
-        self.tracks
-            .iter()
-            .filter(|((_, aspect), _)| *aspect == Aspect::Answer)
-            .map(|((subject, _), track)| (subject, track))
+        let followed = self.tracks.iter().filter(|(_, aspect, _)| *aspect == Aspect::Answer);
+        followed.map(|(subject, _, track)| (subject, track))
     }
 
     /// The places that could prove our path.

@@ -53,6 +53,8 @@ pub struct Taken {
     pub came_back: Option<Subject>,
     /// A proxy turned good or bad, or is bad.
     pub way: bool,
+    /// It is good, and as fast as it should be.
+    pub is_well: bool,
     /// Something in it is new, or not certain yet.
     pub is_news: bool,
     /// It came after a later scheduled probe and changed nothing.
@@ -209,11 +211,12 @@ impl View {
         let queued = queued || (aspect == Aspect::Ordinary && assessment == Assessment::Shed);
         let slow = (assessment == Assessment::Good || queued)
             .then(|| queued || observation.phases.total() > self.policy.slow_after);
+        taken.is_well = slow == Some(false);
         self.note(observation.probe.subject.clone(), aspect, observation.scheduled, assessment, now, taken);
         if aspect == Aspect::Ordinary {
             self.take_ordinary(observation, slow == Some(true), now, taken);
         }
-        if let Some(track) = self.tracks.get_mut(&(observation.probe.subject.clone(), aspect)) {
+        if let Some(track) = self.tracks.get_mut(&observation.probe.subject, aspect) {
             match slow {
                 Some(slow) => track.take_pace(observation.scheduled, slow),
                 None => track.forget_pace(),
@@ -248,7 +251,7 @@ impl View {
         assessment: Assessment,
         now: Now,
     ) -> Effect {
-        let track = self.tracks.entry((subject.clone(), aspect)).or_default();
+        let track = self.tracks.or_default(subject, aspect);
         track.take(scheduled, assessment, &self.path, now.mono)
     }
 
@@ -287,7 +290,7 @@ impl View {
             Some(_) => Assessment::Unclear,
         };
         let subject = observation.probe.subject.clone();
-        let track = self.tracks.entry((subject.clone(), Aspect::Addresses)).or_default();
+        let track = self.tracks.or_default(&subject, Aspect::Addresses);
         match track.take(observation.scheduled, assessment, &self.path, now.mono) {
             Effect::TurnedBad => taken.partly_dead = Some((subject, observation.scheduled)),
             Effect::Late => taken.is_late = true,

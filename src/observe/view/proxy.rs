@@ -73,7 +73,7 @@ impl View {
             _ => Assessment::Good,
         };
         let is_bad = way != Assessment::Good;
-        let track = self.tracks.entry((Subject::Cluster(cluster.clone()), Aspect::Way)).or_default();
+        let track = self.tracks.or_default(&Subject::Cluster(cluster.clone()), Aspect::Way);
         let was_lost = track.bad().is_some_and(|bad| bad.is_long_enough(&self.policy));
         let effect = track.take(observation.scheduled, way, &self.path, now.mono);
         taken.way = is_bad || effect != Effect::Same;
@@ -85,7 +85,7 @@ impl View {
             let behind = |subject: &Subject| self.inventory.proxy_before(subject).is_some();
             let tracks = self.tracks.iter_mut();
             tracks
-                .filter(|((subject, _), _)| subject.cluster() == Some(&cluster) && behind(subject))
+                .filter(|(subject, _)| subject.cluster() == Some(&cluster) && behind(subject))
                 .for_each(|(_, track)| track.forget_bad());
         }
     }

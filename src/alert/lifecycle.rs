@@ -151,6 +151,12 @@ impl Lifecycle {
         self.placed.of(&scope.cloned()).filter_map(|key| self.alarm(key))
     }
 
+    /// Whether nothing is raised of one cluster, or of the vantage, but what is only listed.
+    #[must_use]
+    pub fn is_quiet(&self, scope: Option<&Name>) -> bool {
+        self.of_scope(scope).all(|alarm| (self.relations.is_listed)(&alarm.finding))
+    }
+
     /// Alarms that belong to an incident.
     pub fn spoken_by(&self, incident: &IncidentId) -> impl Iterator<Item = &Alarm> {
         self.spoken.of(incident).filter_map(|key| self.alarm(key))

@@ -1,7 +1,8 @@
-//! Which clusters are evaluated when: at once where a subject changed between good and bad, within a second otherwise.
+//! Which clusters are evaluated when: at once where a subject changed between good and bad, within a second where
+//! something is not as it should be, within five where everything goes on well.
 //!
-//! Most observations repeat the one before. Evaluating after each of them would cost more than everything else the
-//! engine does, and would find nothing that the next evaluation does not find.
+//! Most observations repeat the one before. Evaluating after each of them would cost more than everything else that a
+//! probe does, and would find nothing that the next evaluation does not find.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,10 @@ use super::Scope;
 
 /// A cluster in which nothing changed is evaluated within this time of a new observation.
 const WITHIN: Duration = Duration::from_secs(1);
+
+/// A cluster of which nothing is told is evaluated within this time of a probe that was good and fast, as the one before
+/// it. What such probes can still add up to (a trend, a date that comes nearer, an age) is told after minutes.
+const WITHIN_WHERE_WELL: Duration = Duration::from_secs(5);
 
 /// For this long after a change every observation causes an evaluation at once, because the probes that confirm a fault
 /// may show other subjects as good, which is not a change of theirs. Longer than any probe that was under way at the
@@ -48,17 +53,24 @@ impl EvaluationDue {
         self.now.insert(scope);
     }
 
-    /// Something was seen there at `at` that goes on as before.
-    pub(super) fn go_on(&mut self, scope: Scope, at: Mono) {
+    /// Something was seen there at `at` that goes on as before; `is_well` where it is good and nothing is told.
+    pub(super) fn go_on(&mut self, scope: Scope, is_well: bool, at: Mono) {
         if self.turned.get(&scope).is_some_and(|turned| at.since(*turned) < UNREST) {
             self.now.insert(scope);
         } else {
             self.turned.remove(&scope);
-            let at = at.plus(WITHIN);
-            if let Entry::Vacant(free) = self.later.entry(scope.clone()) {
-                free.insert(at);
-                self.due.insert((at, scope));
+            let at = at.plus(if is_well { WITHIN_WHERE_WELL } else { WITHIN });
+            match self.later.entry(scope.clone()) {
+                Entry::Vacant(free) => {
+                    free.insert(at);
+                }
+                Entry::Occupied(planned) if *planned.get() <= at => return,
+                Entry::Occupied(mut planned) => {
+                    let later = planned.insert(at);
+                    self.due.remove(&(later, scope.clone()));
+                }
             }
+            self.due.insert((at, scope));
         }
     }
 
@@ -95,22 +107,38 @@ mod tests {
         let prod = Some("prod".parse::<Name>().unwrap());
         let mut touched = EvaluationDue::default();
 
-        touched.go_on(prod.clone(), at(0));
-        touched.go_on(prod.clone(), at(600));
+        touched.go_on(prod.clone(), false, at(0));
+        touched.go_on(prod.clone(), false, at(600));
         assert!(touched.take(at(999)).is_empty());
         assert_eq!(touched.next(), Some(at(1000)));
         assert_eq!(touched.take(at(1000)), BTreeSet::from([prod.clone()]));
         assert_eq!(touched.next(), None);
 
-        touched.go_on(prod.clone(), at(1100));
+        touched.go_on(prod.clone(), false, at(1100));
         touched.turn(prod.clone(), at(1200));
         assert_eq!(touched.take(at(1200)), BTreeSet::from([prod.clone()]));
         assert_eq!(touched.next(), None, "it was judged just now");
 
-        touched.go_on(prod.clone(), at(16_199));
+        touched.go_on(prod.clone(), false, at(16_199));
         assert_eq!(touched.take(at(16_199)), BTreeSet::from([prod.clone()]), "others may confirm it");
-        touched.go_on(prod.clone(), at(16_200));
+        touched.go_on(prod.clone(), false, at(16_200));
         assert!(touched.take(at(16_200)).is_empty());
         assert_eq!(touched.next(), Some(at(17_200)));
+    }
+
+    #[test]
+    fn what_is_well_is_judged_within_five_seconds_and_sooner_once_something_is_not() {
+        let prod = Some("prod".parse::<Name>().unwrap());
+        let mut touched = EvaluationDue::default();
+
+        touched.go_on(prod.clone(), true, at(0));
+        touched.go_on(prod.clone(), true, at(3000));
+        assert_eq!(touched.next(), Some(at(5000)));
+        touched.go_on(prod.clone(), false, at(3500));
+        assert_eq!(touched.next(), Some(at(4500)));
+        touched.go_on(prod.clone(), true, at(4000));
+        assert_eq!(touched.next(), Some(at(4500)));
+        assert_eq!(touched.take(at(4500)), BTreeSet::from([prod]));
+        assert_eq!(touched.next(), None);
     }
 }

@@ -31,7 +31,7 @@ impl Engine {
         self.counters.voided += u64::from(taken.is_void);
         self.counters.late += u64::from(taken.is_late);
         self.is_snapshot_stale = true;
-        let goes_on = taken.goes_on();
+        let (goes_on, is_well) = (taken.goes_on(), taken.is_well);
         for (subject, first) in &taken.turned_bad {
             self.burst(subject, *first, now);
             self.sample_behind(subject, *first, now);
@@ -70,7 +70,8 @@ impl Engine {
             }
         }
         if let Some(cluster) = taken.touched {
-            self.touch(Some(cluster), goes_on, now);
+            let is_well = is_well && self.lifecycle.is_quiet(Some(&cluster));
+            self.touch(Some(cluster), goes_on, is_well, now);
         }
         let proxy = self.view.inventory().proxy_before(&observation.probe.subject);
         let alarm = proxy.map(|known| FindingKey { rule: RuleId::F60, subject: Subject::Proxy(known.name.clone()) });
@@ -82,7 +83,7 @@ impl Engine {
             || self.view.path().is_isolated()
             || self.lifecycle.alarm(&isolated_key()).is_some()
         {
-            self.touch(None, goes_on, now);
+            self.touch(None, goes_on, false, now);
         }
     }
 
@@ -100,9 +101,9 @@ impl Engine {
         }
     }
 
-    fn touch(&mut self, scope: Scope, goes_on: bool, now: Now) {
+    fn touch(&mut self, scope: Scope, goes_on: bool, is_well: bool, now: Now) {
         if goes_on {
-            self.touched.go_on(scope, now.mono);
+            self.touched.go_on(scope, is_well, now.mono);
         } else {
             self.touched.turn(scope, now.mono);
         }

@@ -15,6 +15,9 @@ use crate::farm;
 use crate::pki::{Pki, SERVER};
 use crate::{peak, process};
 
+/// What is asked beside the probes that are counted, in the order in which it came into being, and is turned off.
+const UNASKED: [&str; 3] = ["flow_control", "apiserver_metrics", "zpages"];
+
 /// What a scrape takes.
 #[derive(Debug, Default)]
 pub(crate) struct Scrape {
@@ -38,14 +41,22 @@ impl Watcher {
         let listens_at = Reserved::new()?;
         let store = tempfile::Builder::new().prefix("load-").tempdir_in(pki.folder())?.keep();
         let config = store.join("vedette.yaml");
-        fs::write(
-            &config,
-            configuration(pki, port, row, &listens_at.address.to_string(), &store.display().to_string())?,
-        )?;
+        let program = std::env::var_os("VEDETTE").unwrap_or_else(|| env!("CARGO_BIN_EXE_vedette").into());
+        let (listen, place) = (listens_at.address.to_string(), store.display().to_string());
+        // A build of before one of these probes does not know its key, and has nothing to turn off.
+        for known in (0..=UNASKED.len()).rev() {
+            fs::write(&config, configuration(pki, port, row, &listen, &place, &UNASKED[..known])?)?;
+            let checked = Command::new(&program).args(["check", "config"]).arg(&config).output()?;
+            if checked.status.success() {
+                break;
+            }
+        }
         let log = fs::File::create(store.join("log"))?;
-        let child = Command::new(std::env::var_os("VEDETTE").unwrap_or_else(|| env!("CARGO_BIN_EXE_vedette").into()))
+        let child = Command::new(&program)
             .arg("run")
             .arg(&config)
+            // As its service does.
+            .env("MALLOC_ARENA_MAX", "1")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -148,7 +159,8 @@ impl Drop for Watcher {
     }
 }
 
-fn configuration(pki: &Pki, port: u16, row: &Row, listen: &str, store: &str) -> Result<String> {
+fn configuration(pki: &Pki, port: u16, row: &Row, listen: &str, store: &str, unasked: &[&str]) -> Result<String> {
+    let unasked: String = unasked.iter().map(|key| format!("    {key}: false\n")).collect();
     let file = |name: &str| format!("{{ file: {} }}", pki.file(name).display());
     let mut text = format!(
         "vantage: {{ name: bench, listen: \"{listen}\", store: {store}/vedette.db, resolvers: [] }}\n\
@@ -156,8 +168,7 @@ fn configuration(pki: &Pki, port: u16, row: &Row, listen: &str, store: &str) -> 
         row.interval.as_millis()
     );
     for cluster in 0..row.targets.div_ceil(row.each) {
-        // Only the probes that are counted: who uses the servers is not asked.
-        writeln!(text, "  - name: c{cluster}\n    flow_control: false\n    apiserver_metrics: false")?;
+        write!(text, "  - name: c{cluster}\n{unasked}")?;
         write!(text, "    credentials: {{ ca: {}", file("ca.crt"))?;
         if row.mutual {
             write!(text, ", client_certificate: {}, client_key: {}", file("client.crt"), file("client.key"))?;

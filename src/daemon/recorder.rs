@@ -22,7 +22,7 @@ use crate::model::delivery::Attempt;
 use crate::model::exchange::{Change, Input};
 use crate::model::time::{Clock, Mono, Now};
 use crate::render::subject_line;
-use crate::store::recording::{Head, Keep, Limits, Mailed, Record};
+use crate::store::recording::{Chunks, Head, Keep, Limits, Mailed, Record};
 
 use writing::{Job, Shared};
 
@@ -96,14 +96,12 @@ impl Recorder {
             return;
         }
         let began = self.clock.now();
-        let checkpoint = match engine.checkpoint() {
-            Ok(checkpoint) => checkpoint,
-            Err(error) => {
-                tracing::error!("nothing is recorded: {:#}", anyhow::Error::from(error));
-                self.due = now.mono.plus(SEGMENT);
-                return;
-            }
-        };
+        let mut checkpoint = Chunks::default();
+        if let Err(error) = engine.write_checkpoint(&mut checkpoint) {
+            tracing::error!("nothing is recorded: {:#}", anyhow::Error::from(error));
+            self.due = now.mono.plus(SEGMENT);
+            return;
+        }
         let spent = self.clock.now().since(began);
         self.due = now.mono.plus(SEGMENT.max(spent.saturating_mul(CHECKPOINT_SHARE)));
         let head = Head {

@@ -5,6 +5,7 @@
 //! which finding follows from which, and the snapshot, which is made of the rest and decides nothing but when the next
 //! one is due. MessagePack with names, because keys are structs, and so that a field with a default may be added.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -39,18 +40,28 @@ struct Read {
 }
 
 impl Engine {
-    /// The engine as bytes, for [`from_checkpoint`](Self::from_checkpoint).
+    /// The engine as bytes, as [`write_checkpoint`](Self::write_checkpoint) writes it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn checkpoint(&self) -> Result<Vec<u8>, UnwrittenError> {
+        let mut bytes = Vec::new();
+        self.write_checkpoint(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Writes the engine to `out`, for [`from_checkpoint`](Self::from_checkpoint).
     ///
     /// # Errors
     /// When a part of the state has no written form. Tests write every kind of state, but what is lost by it must not be
     /// more than a recording.
-    pub fn checkpoint(&self) -> Result<Vec<u8>, UnwrittenError> {
+    pub fn write_checkpoint(&self, out: &mut impl Write) -> Result<(), UnwrittenError> {
         let written = Written {
             engine: self,
             snapshot: self.snapshot.at,
             is_first_round_done: self.snapshot.is_first_round_done,
         };
-        rmp_serde::to_vec_named(&written).map_err(UnwrittenError)
+        rmp_serde::encode::write_named(out, &written).map_err(UnwrittenError)
     }
 
     /// An engine that does from now on what the one would have done that `bytes` were written of. Only its snapshot may

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::expose::RecorderCounters;
 use crate::model::time::{Now, UnixTime};
-use crate::store::recording::{Folder, Head, Keep, Limits, Record, Segment, Writer};
+use crate::store::recording::{Chunks, Folder, Head, Keep, Limits, Record, Segment, Writer};
 
 /// What is recorded is handed to the kernel this often, so that a crash of vedette loses no more than that.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -22,7 +22,7 @@ const KEEPING: usize = 64;
 
 /// What the thread is asked to do.
 pub(super) enum Job {
-    Begin { head: Box<Head>, checkpoint: Vec<u8>, dropped: u64 },
+    Begin { head: Box<Head>, checkpoint: Chunks, dropped: u64 },
     Record(Record),
     Keep(Keep),
 }
@@ -130,12 +130,12 @@ impl Thread<'_> {
         }
     }
 
-    fn begin(&mut self, head: &Head, checkpoint: Vec<u8>, dropped: u64) -> io::Result<()> {
+    fn begin(&mut self, head: &Head, checkpoint: Chunks, dropped: u64) -> io::Result<()> {
         let follows = head.follows && self.open.is_some();
         self.end()?;
         let head = Head { follows, ..head.clone() };
         let (mut writer, path) = self.folder.begin(&head)?;
-        writer.write(&Record::Checkpoint(checkpoint))?;
+        writer.write_checkpoint(checkpoint)?;
         if dropped > 0 {
             writer.write(&Record::Dropped(dropped))?;
         }

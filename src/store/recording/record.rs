@@ -2,6 +2,8 @@
 //!
 //! What it is and whose stands before the rest, so that a filter need not read it.
 
+use std::io::{self, Write};
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::exchange::Input;
@@ -9,6 +11,8 @@ use crate::model::incident::IncidentId;
 use crate::model::message::MessageId;
 use crate::model::subject::Name;
 use crate::model::time::{Now, UnixTime};
+
+use super::chunks::Chunks;
 
 /// Longest record that is read: a checkpoint of ten thousand endpoints is a third of it.
 const LONGEST: usize = 256 << 20;
@@ -114,8 +118,8 @@ impl Record {
         }
     }
 
-    /// Appends the record to `bytes`.
-    pub(super) fn write(&self, bytes: &mut Vec<u8>) -> Result<(), String> {
+    /// Writes the record to `out`.
+    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let proves_path =
             matches!(self, Self::Input { input: Input::Observed(observation), .. } if observation.proves_path);
         let encoded;
@@ -134,22 +138,16 @@ impl Record {
                 (Kind::Dropped, encoded.as_slice())
             }
         };
-        Frame { kind, scope: self.scope().map(Name::as_str), proves_path, payload }.write(bytes)
+        Frame { kind, scope: self.scope().map(Name::as_str), proves_path, payload }.write(out)
     }
 }
 
 impl<'a> Frame<'a> {
-    /// Appends the frame to `bytes`.
-    pub(super) fn write(&self, bytes: &mut Vec<u8>) -> Result<(), String> {
+    /// Writes the frame to `out`.
+    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let scope = self.scope.unwrap_or_default();
-        let scope_length = u8::try_from(scope.len()).map_err(|_| "a name is too long".to_owned())?;
-        let length = self.payload.len() + scope.len() + 3;
-        let length = u32::try_from(length).map_err(|_| "a record is too long".to_owned())?;
-        bytes.extend(length.to_le_bytes());
-        bytes.extend([self.kind.byte(), u8::from(self.proves_path), scope_length]);
-        bytes.extend(scope.as_bytes());
-        bytes.extend(self.payload);
-        Ok(())
+        head(self.kind, self.proves_path, scope, self.payload.len(), out)?;
+        out.write_all(self.payload)
     }
 
     /// The frame in `body`, which is everything behind its length.
@@ -176,14 +174,30 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// Writes a checkpoint to `out`, and frees each part of it behind it.
+pub(super) fn write_checkpoint(engine: Chunks, out: &mut impl Write) -> io::Result<()> {
+    head(Kind::Checkpoint, false, "", engine.len(), out)?;
+    engine.write_to(out)
+}
+
+/// What stands before the `payload` bytes of a record.
+fn head(kind: Kind, proves_path: bool, scope: &str, payload: usize, out: &mut impl Write) -> io::Result<()> {
+    let scope_length = u8::try_from(scope.len()).map_err(|_| io::Error::other("a name is too long"))?;
+    let length = payload + scope.len() + 3;
+    let length = u32::try_from(length).map_err(|_| io::Error::other("a record is too long"))?;
+    out.write_all(&length.to_le_bytes())?;
+    out.write_all(&[kind.byte(), u8::from(proves_path), scope_length])?;
+    out.write_all(scope.as_bytes())
+}
+
 /// The length in front of a frame, if it may be read.
 pub(super) fn length(bytes: [u8; 4]) -> Result<usize, String> {
     let length = usize::try_from(u32::from_le_bytes(bytes)).unwrap_or(usize::MAX);
     if length <= LONGEST { Ok(length) } else { Err(format!("its length of {length} bytes is impossible")) }
 }
 
-fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
-    rmp_serde::to_vec_named(value).map_err(|error| error.to_string())
+fn encode<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
+    rmp_serde::to_vec_named(value).map_err(io::Error::other)
 }
 
 fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, String> {

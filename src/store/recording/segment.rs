@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::subject::Name;
 use crate::model::time::Now;
 
+use super::chunks::Chunks;
 use super::record::{self, Frame, Record};
 
 /// The first line, without its version.
@@ -41,7 +42,6 @@ pub struct Head {
 /// Writes one segment.
 pub struct Writer<W: Write> {
     gzip: GzEncoder<W>,
-    buffer: Vec<u8>,
 }
 
 /// Reads one segment.
@@ -111,7 +111,7 @@ impl<W: Write> Writer<W> {
         let mut gzip = GzEncoder::new(file, Compression::fast());
         writeln!(gzip, "{NAME}{VERSION}")?;
         writeln!(gzip, "{}", serde_json::to_string(head)?)?;
-        Ok(Self { gzip, buffer: Vec::new() })
+        Ok(Self { gzip })
     }
 
     /// Appends a record.
@@ -119,15 +119,19 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// When it cannot be written; the file is then good for nothing more.
     pub fn write(&mut self, record: &Record) -> io::Result<()> {
-        self.buffer.clear();
-        record.write(&mut self.buffer).map_err(io::Error::other)?;
-        self.gzip.write_all(&self.buffer)
+        record.write(&mut self.gzip)
+    }
+
+    /// Appends the engine as it is, whose bytes are freed while they are written.
+    ///
+    /// # Errors
+    /// When it cannot be written; the file is then good for nothing more.
+    pub fn write_checkpoint(&mut self, engine: Chunks) -> io::Result<()> {
+        record::write_checkpoint(engine, &mut self.gzip)
     }
 
     pub(super) fn write_frame(&mut self, frame: &Frame<'_>) -> io::Result<()> {
-        self.buffer.clear();
-        frame.write(&mut self.buffer).map_err(io::Error::other)?;
-        self.gzip.write_all(&self.buffer)
+        frame.write(&mut self.gzip)
     }
 
     /// Bytes that are no record.

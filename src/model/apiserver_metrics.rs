@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,9 @@ pub struct ApiserverMetrics {
     pub webhooks: BTreeMap<String, WebhookCounts>,
     /// Objects read by lists, by resource, at most [`Self::MAX_RESOURCES`].
     pub listed: BTreeMap<String, Listed>,
+    /// Open watches, by resource, at most [`Self::MAX_RESOURCES`].
+    #[serde(default)]
+    pub watches: BTreeMap<String, u64>,
     /// Configuration files that the process reads again when they change.
     pub configurations: BTreeMap<Configuration, Loaded>,
 }
@@ -87,6 +91,59 @@ pub struct Listed {
     pub from_etcd: u64,
     /// From the watch cache.
     pub from_cache: u64,
+}
+
+impl WebhookCounts {
+    /// What was counted since `before`.
+    #[must_use]
+    pub const fn since(self, before: Self) -> Self {
+        Self {
+            calls: self.calls.saturating_sub(before.calls),
+            millis: self.millis.saturating_sub(before.millis),
+            not_called: self.not_called.saturating_sub(before.not_called),
+            failed_open: self.failed_open.saturating_sub(before.failed_open),
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            calls: self.calls.saturating_add(other.calls),
+            millis: self.millis.saturating_add(other.millis),
+            not_called: self.not_called.saturating_add(other.not_called),
+            failed_open: self.failed_open.saturating_add(other.failed_open),
+        }
+    }
+
+    /// How long one call took, on average; zero without any.
+    #[must_use]
+    pub fn mean(self) -> Duration {
+        Duration::from_millis(self.millis.checked_div(self.calls).unwrap_or(0))
+    }
+
+    /// Times that it could not be called, whatever its failurePolicy made of that.
+    #[must_use]
+    pub const fn failures(self) -> u64 {
+        self.not_called.saturating_add(self.failed_open)
+    }
+}
+
+impl Listed {
+    /// What was read since `before`.
+    #[must_use]
+    pub const fn since(self, before: Self) -> Self {
+        Self {
+            from_etcd: self.from_etcd.saturating_sub(before.from_etcd),
+            from_cache: self.from_cache.saturating_sub(before.from_cache),
+        }
+    }
+
+    /// Wherever from.
+    #[must_use]
+    pub const fn all(self) -> u64 {
+        self.from_etcd.saturating_add(self.from_cache)
+    }
 }
 
 /// A file that an apiserver reads again when it changes.

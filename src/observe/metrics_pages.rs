@@ -16,6 +16,7 @@ use crate::model::phase::Unseen;
 use crate::model::subject::Subject;
 use crate::model::time::{Mono, Now, UnixTime};
 
+use super::page_change::PageChange;
 use super::probe_runs::Run;
 
 /// How long counts are kept.
@@ -37,6 +38,8 @@ pub struct MetricsPages {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct InstancePages {
     latest: Option<(Now, Arc<ApiserverMetrics>)>,
+    #[serde(default)]
+    change: Option<PageChange>,
     /// From the oldest to the latest, of one process.
     counted: VecDeque<Counted>,
     started: Option<UnixTime>,
@@ -87,6 +90,12 @@ impl InstancePages {
     #[must_use]
     pub const fn latest(&self) -> Option<&(Now, Arc<ApiserverMetrics>)> {
         self.latest.as_ref()
+    }
+
+    /// What was counted between the latest two pages; `None` where they are not of one process.
+    #[must_use]
+    pub const fn change(&self) -> Option<&PageChange> {
+        self.change.as_ref()
     }
 
     /// How the latest question ended without a page; `None` while they come.
@@ -151,6 +160,8 @@ impl InstancePages {
     }
 
     fn take(&mut self, at: Now, page: &Arc<ApiserverMetrics>) {
+        let before = self.latest.take().filter(|(_, before)| before.started == page.started);
+        self.change = before.map(|(from, before)| PageChange::between((from, &before), (at, page)));
         // Another process counts anew.
         if self.started != page.started {
             self.started = page.started;

@@ -25,6 +25,7 @@ pub mod latency;
 pub mod membership;
 pub mod metrics_pages;
 pub mod own_network;
+pub mod page_change;
 pub mod probe_runs;
 pub mod quorum;
 pub mod references;

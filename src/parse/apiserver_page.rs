@@ -32,6 +32,7 @@ const FAMILIES: Families = Families::new(&[
     "apiserver_flowcontrol_current_executing_seats",
     "apiserver_flowcontrol_current_limit_seats",
     "apiserver_flowcontrol_nominal_limit_seats",
+    "apiserver_longrunning_requests",
     "apiserver_request_total",
     "apiserver_requested_deprecated_apis",
     "apiserver_storage_list_fetched_objects_total",
@@ -126,6 +127,7 @@ impl Found {
             "apiserver_flowcontrol_current_limit_seats" => self.seats(sample, |seats| &mut seats.limit),
             "apiserver_requested_deprecated_apis" if sample.value > 0.0 => self.deprecated(sample),
             "apiserver_storage_list_fetched_objects_total" => self.listed(sample),
+            "apiserver_longrunning_requests" if is("verb", "WATCH") => self.watches(sample),
             "apiserver_admission_webhook_admission_duration_seconds_count" => {
                 self.webhook(sample, |webhook| add(&mut webhook.calls, sample));
             }
@@ -172,6 +174,13 @@ impl Found {
         let is_cached = sample.label("storage").is_some_and(|storage| storage == "watchcache");
         let Some(listed) = entry(&mut self.metrics.listed, resource, ApiserverMetrics::MAX_RESOURCES) else { return };
         add(if is_cached { &mut listed.from_cache } else { &mut listed.from_etcd }, sample);
+    }
+
+    fn watches(&mut self, sample: &Sample<'_>) {
+        let resource = with_group(sample, "resource", "group");
+        if let Some(open) = entry(&mut self.metrics.watches, resource, ApiserverMetrics::MAX_RESOURCES) {
+            add(open, sample);
+        }
     }
 
     fn deprecated(&mut self, sample: &Sample<'_>) {
@@ -252,6 +261,9 @@ apiserver_flowcontrol_current_executing_seats{flow_schema=\"a\",priority_level=\
 apiserver_flowcontrol_current_executing_seats{flow_schema=\"b\",priority_level=\"workload-low\"} 6
 apiserver_flowcontrol_nominal_limit_seats{priority_level=\"workload-low\"} 245
 apiserver_flowcontrol_current_limit_seats{priority_level=\"workload-low\"} 240
+apiserver_longrunning_requests{component=\"apiserver\",group=\"apps\",resource=\"deployments\",scope=\"cluster\",verb=\"WATCH\"} 7
+apiserver_longrunning_requests{component=\"apiserver\",group=\"apps\",resource=\"deployments\",scope=\"namespace\",verb=\"WATCH\"} 2
+apiserver_longrunning_requests{component=\"apiserver\",group=\"\",resource=\"pods\",scope=\"resource\",verb=\"CONNECT\"} 5
 apiserver_request_total{code=\"201\",resource=\"pods\",subresource=\"binding\",verb=\"POST\"} 40
 apiserver_request_total{code=\"409\",resource=\"pods\",subresource=\"binding\",verb=\"POST\"} 2
 apiserver_request_total{code=\"201\",resource=\"events\",subresource=\"\",verb=\"POST\"} 500
@@ -288,6 +300,7 @@ process_start_time_seconds 1.7721e+09
         let webhook = WebhookCounts { calls: 5, millis: 2000, not_called: 2, failed_open: 1 };
         assert_eq!(page.webhooks, [("deny.example.org".to_owned(), webhook)].into());
         assert_eq!(page.listed, [("pods".to_owned(), Listed { from_etcd: 20, from_cache: 30 })].into());
+        assert_eq!(page.watches, [("deployments.apps".to_owned(), 9)].into());
         let loaded = &page.configurations[&Configuration::Encryption];
         assert_eq!((loaded.failed, loaded.hash.as_deref(), loaded.succeeded_at), (7, Some("sha256:2"), None));
         assert_eq!(loaded.failed_at.unwrap().as_millis(), 1_772_000_000_000);
@@ -310,6 +323,7 @@ process_start_time_seconds 1.7721e+09
             format!(
                 "apiserver_admission_webhook_fail_open_count{{name=\"w{n}\"}} 1\n\
                  apiserver_storage_list_fetched_objects_total{{resource=\"r{n}\"}} 1\n\
+                 apiserver_longrunning_requests{{resource=\"r{n}\",verb=\"WATCH\"}} 1\n\
                  apiserver_flowcontrol_nominal_limit_seats{{priority_level=\"l{n}\"}} 1\n\
                  apiserver_requested_deprecated_apis{{resource=\"r{n}\",removed_release=\"1.40\"}} 1\n"
             )
@@ -319,6 +333,7 @@ process_start_time_seconds 1.7721e+09
 
         assert_eq!(page.webhooks.len(), ApiserverMetrics::MAX_WEBHOOKS);
         assert_eq!(page.listed.len(), ApiserverMetrics::MAX_RESOURCES);
+        assert_eq!(page.watches.len(), ApiserverMetrics::MAX_RESOURCES);
         assert_eq!(page.seats.len(), ApiserverMetrics::MAX_LEVELS);
         assert_eq!(page.deprecated.len(), ApiserverMetrics::MAX_DEPRECATED);
     }

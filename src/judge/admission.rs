@@ -3,6 +3,7 @@
 //! Seen by dry runs of a ConfigMap and of a Pod, which every matching webhook takes part in. That policy or quota rejects
 //! one is an answer. Health checks and reads pass no webhook, and stay green.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +11,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::addresses::Addresses;
+use crate::model::apiserver_metrics::WebhookCounts;
 use crate::model::canary::{Canary, CanaryResult, WebhookFault};
 use crate::model::finding::{Evidence, Kind};
 use crate::model::probe::ProbeKind;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
+use crate::model::time::{Now, UnixTime};
 use crate::model::verdict::{Finding, Verdict};
 use crate::observe::canaries::Sign;
 use crate::observe::view::Aspect;
@@ -25,7 +28,7 @@ use super::context::RuleContext;
 use super::description::{Description, Shows};
 use super::edges::Edge;
 use super::stored::{ReadBack, Stored};
-use super::{Rule, phrases};
+use super::{Rule, pages, phrases};
 
 /// F21: an admission webhook fails or is slow.
 pub struct Admission;
@@ -33,6 +36,12 @@ pub struct Admission;
 /// Slow answers must last this long: a webhook that starts takes seconds for its first requests. Source: the scalability
 /// objectives of Kubernetes, which want single objects changed within 1 s, measured over 5 min.
 const SLOW_FOR: Duration = Duration::from_secs(300);
+
+/// A webhook whose calls take as long on average is slow: the same second that a dry run has.
+const SLOW_CALL: Duration = Duration::from_secs(1);
+
+/// Webhooks of the pages of metrics that a mail names.
+const NAMED: usize = 3;
 
 /// What stops working, whatever was seen.
 const IMPACT: &str = "Objects that the webhook takes part in cannot be created or changed, or wait for it: deploys, \
@@ -52,12 +61,53 @@ pub struct AdmissionFails {
     pub webhooks: Vec<(String, WebhookFault, String)>,
     /// Whether dry runs were not completed in the 4 s that they have.
     pub times_out: bool,
+    /// Webhooks that the pages of metrics show failing or slow meanwhile.
+    #[serde(default)]
+    pub counted: Vec<WebhookCounted>,
     /// What cannot be created, or is slow: `ConfigMap`, `Pod`.
     pub what: Vec<String>,
     /// Where, and how long the server took for the latest.
     pub parts: Vec<(Subject, Duration)>,
     /// Number of instances in the cluster.
     pub of: usize,
+}
+
+/// What the pages of metrics say of one webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookCounted {
+    /// Its name.
+    pub name: String,
+    /// What was counted at all instances whose pages tell.
+    pub counts: WebhookCounts,
+    /// Between pages that were asked for at these times.
+    pub between: (UnixTime, UnixTime),
+}
+
+impl WebhookCounted {
+    /// What the page shows, as a sentence without its full stop. It knows no failurePolicy, but a request that failed
+    /// because the webhook could not be called had Fail, and one that passed all the same had Ignore.
+    fn words(&self) -> String {
+        let Self { name, counts, between: (from, until) } = self;
+        let mut said = format!(
+            "by the metrics of the apiservers {name} was called {} from {from} to {until}, {} each on average",
+            times(counts.calls),
+            phrases::lasting(counts.mean())
+        );
+        if counts.not_called > 0 {
+            let count = times(counts.not_called);
+            said += &format!("; {count} the call failed and the request with it (its failurePolicy is Fail)");
+        }
+        if counts.failed_open > 0 {
+            let count = times(counts.failed_open);
+            said += &format!("; {count} the call failed and the request passed (its failurePolicy is Ignore)");
+        }
+        said
+    }
+}
+
+/// `once`, or `7 times`.
+fn times(count: u64) -> String {
+    if count == 1 { "once".into() } else { format!("{count} times") }
 }
 
 impl Kind for AdmissionFails {
@@ -67,6 +117,19 @@ impl Kind for AdmissionFails {
 impl AdmissionFails {
     fn is_slow_alone(&self) -> bool {
         self.webhooks.is_empty() && !self.times_out
+    }
+
+    /// The webhook that probably does it, where no answer names one.
+    fn probable(&self) -> Option<&str> {
+        self.counted.first().filter(|_| self.webhooks.is_empty()).map(|webhook| webhook.name.as_str())
+    }
+
+    /// Which webhook it is, as the end of a sentence.
+    fn which(&self) -> String {
+        match self.probable() {
+            Some(name) => format!("the apiserver does not say at which webhook; by its metrics it is probably {name}"),
+            None => "which webhook it is the apiserver does not say".into(),
+        }
     }
 
     fn instance<'a>(&'a self, finding: &'a Finding) -> &'a Subject {
@@ -87,6 +150,7 @@ impl Evidence for AdmissionFails {
     fn headline(&self, _: &Finding) -> String {
         match self.webhooks.first() {
             Some((name, _, _)) => format!("webhook fails: {}", phrases::fit(name, 24)),
+            // The same whether or not the metrics name it: another subject would be another thread for many mail programs.
             None if self.times_out => "creating objects hangs in admission".into(),
             None => "creating objects is slow in admission".into(),
         }
@@ -107,18 +171,21 @@ impl Evidence for AdmissionFails {
         if self.times_out {
             return format!(
                 "The dry run of creating {what} was not completed within 4 s {place}. /readyz, etcd and /version \
-                 answer quickly there, so it hangs in admission; which webhook it is the apiserver does not say."
+                 answer quickly there, so it hangs in admission; {}.",
+                self.which()
             );
         }
         let took = phrases::lasting(self.longest());
         format!(
             "The dry run of creating {what} took {took} {place}. /readyz, etcd and /version answer quickly there, so \
-             the time goes by in admission; which webhook it is the apiserver does not say."
+             the time goes by in admission; {}.",
+            self.which()
         )
     }
 
     fn listed(&self, finding: &Finding, addresses: &Addresses) -> Option<(String, Vec<String>)> {
-        let said: Vec<String> = self.webhooks.iter().map(|(_, _, said)| format!("it says: {said}")).collect();
+        let answers = self.webhooks.iter().map(|(_, _, said)| format!("it says: {said}"));
+        let said: Vec<String> = answers.chain(self.counted.iter().map(WebhookCounted::words)).collect();
         (!said.is_empty()).then(|| (self.what(finding, addresses), said))
     }
 
@@ -171,6 +238,10 @@ impl Evidence for AdmissionFails {
         .into()
     }
 
+    fn names_culprit(&self) -> bool {
+        !self.webhooks.is_empty() || self.probable().is_some()
+    }
+
     fn concerned(&self) -> Vec<Subject> {
         self.parts.iter().map(|(instance, _)| instance.clone()).collect()
     }
@@ -209,7 +280,7 @@ impl Rule for Admission {
 
     #[cfg(test)]
     fn sample(&self) -> crate::samples::Sample {
-        use crate::samples::{Sample, api, lines};
+        use crate::samples::{OPENED, Sample, api, lines};
 
         let said = "Internal error occurred: failed calling webhook \"policy.kyverno.svc-fail\": failed to call \
                     webhook: Post \"https://kyverno-svc.kyverno.svc:443/validate/fail?timeout=10s\": no endpoints \
@@ -221,6 +292,11 @@ impl Rule for Admission {
             Arc::new(AdmissionFails {
                 webhooks: vec![webhook],
                 times_out: false,
+                counted: vec![WebhookCounted {
+                    name: "policy.kyverno.svc-fail".into(),
+                    counts: WebhookCounts { calls: 42, millis: 1_260, not_called: 9, failed_open: 0 },
+                    between: [90, 30].map(|before| OPENED.minus(Duration::from_secs(before))).into(),
+                }],
                 what: vec!["ConfigMap".into(), "Pod".into()],
                 parts: vec![(api("api-1"), Duration::from_millis(12)), (api("api-2"), Duration::from_millis(14))],
                 of: 2,
@@ -239,6 +315,10 @@ fn judge_creates(context: &RuleContext<'_>, asked: &Asked<'_>) -> Verdict {
     let (level, bad) = if failing.is_empty() { (Level::Critical, hanging()) } else { (Level::Critical, failing) };
     let (level, bad) = if bad.is_empty() { (Level::Warning, slow()) } else { (level, bad) };
     let Some(since) = bad.iter().map(|bad| bad.run.first).min_by_key(|first| first.mono) else { return asked.good() };
+    let raised = context.raised_of(RuleId::F21, &asked.whole).and_then(Finding::seen::<AdmissionFails>);
+    let counted = counted(context, since);
+    // Pages come minutes apart, and may stop.
+    let before = raised.filter(|_| counted.is_empty()).map(|raised| raised.counted.clone());
     let hold = if level == Level::Critical { context.policy().redundancy_loss_for } else { SLOW_FOR };
     Verdict::Bad(Finding {
         rule: RuleId::F21,
@@ -247,11 +327,35 @@ fn judge_creates(context: &RuleContext<'_>, asked: &Asked<'_>) -> Verdict {
         since: since.wall,
         hold,
         path_unproven: false,
-        evidence: Arc::new(evidence(&bad, asked.instances.len())),
+        evidence: Arc::new(evidence(&bad, before.unwrap_or(counted), asked.instances.len())),
     })
 }
 
-fn evidence(bad: &[Bad<'_>], of: usize) -> AdmissionFails {
+/// The webhooks that could not be called or took long, by the pages that were asked for after `since`.
+fn counted(context: &RuleContext<'_>, since: Now) -> Vec<WebhookCounted> {
+    let mut found: BTreeMap<&str, WebhookCounted> = BTreeMap::new();
+    let known: Vec<_> = pages::instances(context);
+    let changes = known.iter().filter_map(|(_, known)| known.as_ref().ok()?.change());
+    for change in changes.filter(|change| change.until.mono >= since.mono) {
+        let is_bad = |counts: &WebhookCounts| counts.failures() > 0 || counts.mean() >= SLOW_CALL;
+        for (name, counts) in change.webhooks.iter().filter(|(_, counts)| is_bad(counts)) {
+            let between = (change.from.wall, change.until.wall);
+            let one = found.entry(name).or_insert_with(|| WebhookCounted {
+                name: name.clone(),
+                counts: WebhookCounts::default(),
+                between,
+            });
+            one.counts = one.counts.plus(*counts);
+            one.between = (one.between.0.min(between.0), one.between.1.max(between.1));
+        }
+    }
+    let mut found: Vec<WebhookCounted> = found.into_values().collect();
+    found.sort_by_key(|one| Reverse((one.counts.mean(), one.counts.failures())));
+    found.truncate(NAMED);
+    found
+}
+
+fn evidence(bad: &[Bad<'_>], counted: Vec<WebhookCounted>, of: usize) -> AdmissionFails {
     let mut webhooks: BTreeMap<&str, (WebhookFault, &str)> = BTreeMap::new();
     let mut parts: BTreeMap<&Subject, Duration> = BTreeMap::new();
     for one in bad {
@@ -269,6 +373,7 @@ fn evidence(bad: &[Bad<'_>], of: usize) -> AdmissionFails {
     AdmissionFails {
         webhooks: webhooks.into_iter().map(|(name, (fault, said))| (name.to_owned(), fault, said.to_owned())).collect(),
         times_out: bad.iter().any(|bad| bad.track.sign() == Some(Sign::TimedOut)),
+        counted,
         what: KINDS.iter().filter(is_in).map(|kind| name(kind).to_owned()).collect(),
         parts: parts.into_iter().map(|(instance, took)| (instance.clone(), took)).collect(),
         of,

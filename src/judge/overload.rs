@@ -5,6 +5,7 @@
 //! is busy, as on any day of batch jobs: that is listed.
 
 mod evidence;
+mod resources;
 mod steps;
 mod who;
 
@@ -27,6 +28,7 @@ use super::stored::{ReadBack, Stored};
 use super::{Rule, authorization};
 
 pub use evidence::{Overloaded, Queueing};
+pub use resources::{Lists, Resources, Watches};
 pub use who::{Culprit, Who};
 
 /// F18: somebody overloads the API servers.
@@ -138,6 +140,7 @@ fn judge_users(
             instances: instances.to_vec(),
             levels: flow_control.map_or_else(Vec::new, |known| known.busy_levels(instances)),
             who: Who::of(context, cluster, instances, flow_control).after(raised.map(|raised| &raised.who)),
+            resources: Resources::of(context).after(raised.map(|raised| &raised.resources)),
             own_user: flow_control.and_then(|known| known.own_user(instances)).map(str::to_owned),
         }),
         subject: whole,

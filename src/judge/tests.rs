@@ -10,6 +10,7 @@ mod commands;
 mod complete;
 mod confirmation;
 mod credential_rejected;
+mod culprits_by_pages;
 mod edges;
 mod etcd;
 mod etcd_membership;

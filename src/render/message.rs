@@ -136,7 +136,7 @@ fn lead(message: &Message) -> Option<String> {
         MessageReason::CauseFound => {
             format!("Root cause found: {}.", words::of(incident.root().rule).title)
         }
-        MessageReason::CulpritFound => "Who does it is known now.".into(),
+        MessageReason::CulpritFound => "The culprit is known now.".into(),
         MessageReason::Repeated => {
             format!("Still ongoing after {}.", phrases::lasting(message.composed.since(incident.opened)))
         }

@@ -14,6 +14,7 @@ use crate::model::subject::Subject;
 use crate::model::verdict::Finding;
 use crate::observe::flow_control::BusyLevel;
 
+use super::resources::Resources;
 use super::who::{Culprit, Who};
 use super::{IMPACT, LIKELY_CAUSE, steps};
 
@@ -33,6 +34,9 @@ pub struct Overloaded {
     pub levels: Vec<BusyLevel>,
     /// Who does it.
     pub who: Who,
+    /// Which resources it is about, by the pages of metrics.
+    #[serde(default)]
+    pub resources: Resources,
     /// The user that vedette is there, where that was seen.
     pub own_user: Option<String>,
 }
@@ -128,6 +132,7 @@ impl Evidence for Overloaded {
                 vec![self.who.sentence()]
             }
         };
+        items.extend(self.resources.items(&self.who, addresses));
         for (culprit, throttle) in self.objects_of() {
             if let Throttle::Never(reason) = throttle {
                 items.push(format!("no object throttles {}: {}", culprit.sender.user, reason.instead()));
@@ -268,9 +273,11 @@ impl Who {
 pub(super) fn sample() -> crate::samples::Sample {
     use std::sync::Arc;
 
+    use crate::judge::overload::Lists;
+    use crate::model::apiserver_metrics::Listed;
     use crate::model::flow_control::Sender;
     use crate::model::rule::Level;
-    use crate::samples::{Sample, api, lines};
+    use crate::samples::{OPENED, Sample, api, lines};
 
     let agent = Culprit {
         sender: Sender {
@@ -292,6 +299,18 @@ pub(super) fn sample() -> crate::samples::Sample {
         instances: vec![api("api-1"), api("api-2")],
         levels: vec![waits("node-high", 12, 3), waits("workload-low", 402, 1370)],
         who: Who::Culprits(vec![agent]),
+        resources: Resources {
+            lists: Some(Lists {
+                instance: api("api-1"),
+                between: [130, 10].map(|before| OPENED.minus(Duration::from_secs(before))).into(),
+                resources: vec![
+                    ("configmaps".into(), Listed { from_etcd: 0, from_cache: 1_240_000 }),
+                    ("pods".into(), Listed { from_etcd: 2_000, from_cache: 18_000 }),
+                ],
+                of: 1_262_000,
+            }),
+            watches: None,
+        },
         own_user: Some("vedette".into()),
     };
     Sample::of("prod-eu1", Level::Critical, Arc::new(overloaded))

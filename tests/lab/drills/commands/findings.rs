@@ -150,6 +150,7 @@ pub(super) fn failing_webhook() -> Finding {
     let webhook = ("deny.example.org".to_owned(), WebhookFault::Unreachable, "no endpoints available".to_owned());
     let evidence = AdmissionFails {
         webhooks: vec![webhook],
+        counted: Vec::new(),
         times_out: false,
         what: vec!["ConfigMap".to_owned()],
         parts: vec![(subject("prod/apiserver/api-1"), Duration::from_millis(30))],

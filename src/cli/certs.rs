@@ -24,6 +24,7 @@ use crate::daemon::clock;
 use crate::model::certificate_files::FileFault;
 use crate::model::certificate_list::{CertificateList, ListEvent, Unread};
 use crate::model::time::{Clock, Mono};
+use crate::render::certificate_calendar;
 use crate::render::certificate_list::{self, Listing};
 
 /// The exit code where something could not be read, or the result not be written.
@@ -59,6 +60,22 @@ pub(super) struct Certs {
     /// Print one JSON object a line instead of the table
     #[arg(long)]
     json: bool,
+
+    /// Print a calendar (RFC 5545) with an event for each end, and a reminder --warn before it
+    ///
+    /// What could not be read, and what has no end that is known here, goes to standard error.
+    #[arg(long, conflicts_with = "json")]
+    ics: bool,
+
+    /// List only what has TEXT in its place or subject, in any case; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    name: Vec<String>,
+
+    /// List only what has ended or ends within this time, is not yet valid or never is
+    ///
+    /// What could not be read is listed whatever the filters are; the exit code counts what is listed.
+    #[arg(long, value_name = "DURATION")]
+    within: Option<Span>,
 
     /// A file whose only line is a password for PKCS#12 files; may be given several times
     #[arg(long, value_name = "FILE")]
@@ -128,9 +145,14 @@ impl Certs {
             }
         }
         gathering.endpoints(endpoints)?;
-        let list = gathering.finish();
+        let mut list = gathering.finish();
 
         let now = clock.now().wall;
+        for name in list.select(&self.name, self.within.as_ref().map(|within| within.length), now) {
+            let place = listing::shown(OsStr::new(&name));
+            let reason = "is in no place and no subject: nothing matches this --name".into();
+            list.take(ListEvent::Unread(Unread { place, entry: "".into(), reason }));
+        }
         let width = super::terminal_width();
         let shown = Listing { list: &list, now, warn: self.warn.length, warn_text: &self.warn.text, width };
         let mut stdout = BufWriter::new(io::stdout().lock());
@@ -138,6 +160,12 @@ impl Certs {
             for object in certificate_list::json(shown) {
                 stdout.write_all(object.as_bytes())?;
             }
+        } else if self.ics {
+            for part in certificate_calendar::calendar(shown) {
+                stdout.write_all(part.as_bytes())?;
+            }
+            // When stderr is closed, the exit code still says that something could not be read.
+            io::stderr().lock().write_all(certificate_list::beside_calendar(shown).trim_start().as_bytes()).ok();
         } else {
             stdout.write_all(certificate_list::text(shown).as_bytes())?;
         }

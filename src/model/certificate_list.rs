@@ -17,6 +17,8 @@ pub struct CertificateList {
     pub notes: Vec<String>,
     /// Entries and faults beyond those that are kept.
     pub left_out: u64,
+    /// Entries that [`select`](Self::select) took out.
+    pub deselected: u64,
 }
 
 /// One certificate or credential at one place. Small, because there may be hundreds of thousands.
@@ -168,6 +170,30 @@ impl CertificateList {
         self.unread.dedup();
     }
 
+    /// Keeps the entries whose place or subject contains one of `names`, in any case, or all where there are no names;
+    /// and of these, with `within`, what has ended or ends within that time, is not yet valid or never is. The rest is
+    /// counted. What could not be read stays: it may be what was asked for.
+    ///
+    /// Returns the names that no entry contains: most likely they are misspelt, and an empty list would say all is well.
+    pub fn select(&mut self, names: &[String], within: Option<Duration>, now: UnixTime) -> Vec<String> {
+        let before = self.entries.len();
+        let lowered: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
+        let mut is_matched = vec![false; names.len()];
+        self.entries.retain(|entry| {
+            let texts = [&*entry.place, &*entry.entry, &*entry.subject].map(str::to_lowercase);
+            let mut is_named = names.is_empty();
+            for (name, is_matched) in lowered.iter().zip(&mut is_matched) {
+                if texts.iter().any(|text| text.contains(name)) {
+                    (is_named, *is_matched) = (true, true);
+                }
+            }
+            is_named && within.is_none_or(|within| entry.condition(now, within) != Condition::Well)
+        });
+        self.deselected += u64::try_from(before - self.entries.len()).unwrap_or(u64::MAX);
+        let unmatched = names.iter().zip(is_matched).filter(|(_, is_matched)| !is_matched);
+        unmatched.map(|(name, _)| name.clone()).collect()
+    }
+
     /// The exit code: 0 all well, 1 something ends soon, 2 something has ended or is broken, 3 something could not be
     /// read. Of several the worst counts, in the order 2, 3, 1, 0.
     #[must_use]
@@ -259,6 +285,46 @@ mod tests {
         ] {
             let list = CertificateList { entries, unread, ..Default::default() };
             assert_eq!(list.exit_code(at(0), WARN), code, "{list:?}");
+        }
+    }
+
+    #[test]
+    fn a_selection_counts_what_it_takes_out_and_keeps_what_could_not_be_read() {
+        let named = |place: &str, subject: &str, end| ListEntry {
+            place: place.into(),
+            subject: subject.into(),
+            ..entry(-9, end)
+        };
+        let day = i64::try_from(DAY).unwrap();
+        let all = [
+            named("/pki/etcd/server.crt", "CN=m1", End::At(at(-day))),
+            named("/pki/apiserver.crt", "CN=kube-apiserver", End::At(at(7 * day))),
+            named("/pki/other.crt", "CN=Kube-Proxy", End::At(at(7 * day + 1))),
+            named("/pki/ca.crt", "CN=kubernetes", End::Never),
+            ListEntry { entry: "user kube".into(), ..named("/admin.conf", "CN=me", End::NotKnowable) },
+        ];
+        let unread = vec![Unread { place: "b".into(), entry: "".into(), reason: "is missing".into() }];
+        let week = Some(Duration::from_secs(7 * DAY));
+        for (names, within, kept, unmatched) in [
+            (&[][..], None, &[0, 1, 2, 3, 4][..], &[][..]),
+            (&[], week, &[0, 1], &[]),
+            (&["KUBE-"], None, &[1, 2], &[]),
+            (&["kube-"], week, &[1], &[]),
+            (&["etcd", "user kube"], None, &[0, 4], &[]),
+            (&["etcd", "apisever"], None, &[0], &["apisever"]),
+            (&["kube-proxy"], week, &[], &[]),
+        ] {
+            let mut list =
+                CertificateList { entries: all.to_vec(), unread: unread.clone(), ..CertificateList::default() };
+            let names: Vec<String> = names.iter().map(|name| String::from(*name)).collect();
+
+            let found = list.select(&names, within, at(0));
+
+            let expected: Vec<ListEntry> = kept.iter().map(|place: &usize| all[*place].clone()).collect();
+            assert_eq!(list.entries, expected, "{names:?}");
+            assert_eq!(list.deselected, u64::try_from(all.len() - kept.len()).unwrap());
+            assert_eq!(list.unread, unread);
+            assert_eq!(found, unmatched.to_vec() as Vec<&str>, "{names:?}");
         }
     }
 

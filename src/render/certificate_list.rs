@@ -104,13 +104,38 @@ pub fn text(listing: Listing<'_>) -> String {
         }
         add_table(&mut out, &table);
     }
+    add_unread(&mut out, listing);
+    out
+}
+
+/// What a calendar cannot hold: what could not be read, and what has an end that is not known. Empty where there is
+/// nothing of it.
+#[must_use]
+pub fn beside_calendar(listing: Listing<'_>) -> String {
+    let mut out = String::new();
+    let not_knowable: Vec<&ListEntry> =
+        listing.list.entries.iter().filter(|entry| entry.end == End::NotKnowable).collect();
+    if !not_knowable.is_empty() {
+        let mut table = table(listing.width);
+        table.set_header(["NO END KNOWN HERE", "PLACE"]);
+        for entry in not_knowable {
+            table.add_row([what(entry), placed(&entry.place, &entry.entry)]);
+        }
+        add_table(&mut out, &table);
+    }
+    add_unread(&mut out, listing);
+    out
+}
+
+/// What could not be read, and what was left out.
+fn add_unread(out: &mut String, listing: Listing<'_>) {
     if !listing.list.unread.is_empty() {
         let mut table = table(listing.width);
         table.set_header(["NOT READ", "WHY"]);
         for Unread { place, entry, reason } in &listing.list.unread {
             table.add_row([placed(place, entry), line(reason, super::harmless::LONGEST)]);
         }
-        add_table(&mut out, &table);
+        add_table(out, &table);
     }
     if !listing.list.notes.is_empty() || listing.list.left_out > 0 {
         out.push('\n');
@@ -122,7 +147,6 @@ pub fn text(listing: Listing<'_>) -> String {
     for note in &listing.list.notes {
         writeln!(out, "{note}").expect("a text takes all");
     }
-    out
 }
 
 fn table(width: Option<u16>) -> Table {
@@ -176,7 +200,12 @@ fn summary(listing: Listing<'_>) -> String {
         1 => "; 1 could not be read".to_owned(),
         several => format!("; {several} could not be read"),
     };
-    format!("{found}{unread}\n")
+    let deselected = match listing.list.deselected {
+        0 => String::new(),
+        1 => "; 1 other does not match the filter".to_owned(),
+        several => format!("; {several} others do not match the filter"),
+    };
+    format!("{found}{unread}{deselected}\n")
 }
 
 /// Words for the time that is left.
@@ -202,7 +231,7 @@ fn end_text(end: End) -> String {
     }
 }
 
-fn what(entry: &ListEntry) -> String {
+pub(super) fn what(entry: &ListEntry) -> String {
     let kind = kind_words(entry.kind);
     let subject = line(&entry.subject, MAX_SUBJECT);
     let degraded = if entry.is_degraded { " (damaged, partly read)" } else { "" };
@@ -225,12 +254,12 @@ fn kind_words(kind: &str) -> &str {
     }
 }
 
-fn placed(place: &str, entry: &str) -> String {
+pub(super) fn placed(place: &str, entry: &str) -> String {
     if entry.is_empty() { place.to_owned() } else { format!("{place} ({entry})") }
 }
 
 /// As people write numbers: without the zero that says that a number is positive.
-fn serial(hex: &str) -> String {
+pub(super) fn serial(hex: &str) -> String {
     match hex.as_bytes() {
         [b'0', b'0', b'8'..=b'9' | b'a'..=b'f', ..] => hex[2..].to_owned(),
         _ => hex.to_owned(),
@@ -291,6 +320,7 @@ mod tests {
             ],
             notes: vec!["/srv/up is a link to a directory above, and is not followed".to_owned()],
             left_out: 0,
+            deselected: 0,
         };
         list.sort();
         list
@@ -308,6 +338,23 @@ mod tests {
         insta::assert_snapshot!("certificate_list", text(listing(&list, None)));
         insta::assert_snapshot!("certificate_list_narrow", text(listing(&list, Some(90))));
         insta::assert_snapshot!("certificate_list_empty", text(listing(&CertificateList::default(), None)));
+    }
+
+    #[test]
+    fn a_filter_says_how_much_it_took_out() {
+        let mut list = sample();
+        list.select(&["front-proxy".to_owned()], None, UnixTime::from_secs(NOW));
+
+        let first = text(listing(&list, None)).lines().next().unwrap().to_owned();
+
+        let rest = "1 has ended; 2 could not be read; 5 others do not match the filter";
+        assert_eq!(first, format!("1 certificate or credential: {rest}"));
+    }
+
+    #[test]
+    fn what_no_calendar_holds_is_said_beside_it() {
+        insta::assert_snapshot!("certificate_list_beside_calendar", beside_calendar(listing(&sample(), None)));
+        assert_eq!(beside_calendar(listing(&CertificateList::default(), None)), "");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Pure: no clock, no I/O, no decision. Called by `expose`, `notify` and `cli`.
 
+pub mod certificate_calendar;
 pub mod certificate_list;
 pub mod document;
 pub mod evidence;

@@ -167,6 +167,78 @@ fn exit_codes_and_states_say_how_bad_it_is() {
 }
 
 #[test]
+fn filters_choose_what_is_listed_and_hide_nothing_that_could_not_be_read() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name);
+    for (name, until) in [("apiserver.crt", 5), ("etcd.crt", 20), ("later.crt", 400), ("ended.crt", -1)] {
+        fs::write(at(name), issued(name, -9, until).pem()).unwrap();
+    }
+    let run = |arguments: &[&str]| {
+        let mut all = vec![OsStr::new("--json")];
+        all.extend(arguments.iter().map(OsStr::new));
+        all.push(home.path().as_os_str());
+        let output = certs(&all);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let objects: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let name = |object: &Value| match object["reason"].as_str() {
+            Some(reason) => reason.to_owned(),
+            None => text_of(object),
+        };
+        (objects.iter().map(name).collect::<Vec<String>>(), output.status.code().unwrap())
+    };
+    fn text_of(object: &Value) -> String {
+        text(object, "subject").trim_start_matches("CN=").to_owned()
+    }
+    let unmatched = "is in no place and no subject: nothing matches this --name";
+
+    for (arguments, listed, code) in [
+        (&["--within", "10d"][..], &["ended.crt", "apiserver.crt"][..], 2),
+        (&["--name", "cn=ETCD"], &["etcd.crt"], 1),
+        (&["--name", "etcd", "--within", "10d"], &[], 0),
+        (&["--name", "later", "--name", "apiserver"], &["apiserver.crt", "later.crt"], 1),
+        (&["--name", "later", "--name", "apisever"], &["later.crt", unmatched], 3),
+    ] {
+        assert_eq!(run(arguments), (listed.iter().map(|name| String::from(*name)).collect(), code), "{arguments:?}");
+    }
+    fs::write(at("broken.crt"), "hello").unwrap();
+    assert_eq!(run(&["--name", "later"]).0, ["later.crt", "holds no certificate and no token"]);
+    assert_eq!(certs(&[OsStr::new("--within"), OsStr::new("10"), home.path().as_os_str()]).status.code(), Some(64));
+}
+
+#[test]
+fn a_calendar_holds_each_end_and_what_has_none_is_said_beside_it() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name);
+    fs::write(at("soon.crt"), issued("soon", -9, 5).pem()).unwrap();
+    fs::write(at("later.crt"), good("later")).unwrap();
+    fs::write(at("broken.crt"), "hello").unwrap();
+    let ics = OsStr::new("--ics");
+
+    let output = certs(&[ics, home.path().as_os_str()]);
+
+    let calendar = String::from_utf8(output.stdout).unwrap();
+    let (objects, _) = listed(&[&at("soon.crt")]);
+    let start = format!("DTSTART:{}\r\n", text(&objects[0], "not_after").replace(['-', ':'], ""));
+    assert!(calendar.starts_with("BEGIN:VCALENDAR\r\nVERSION:2.0\r\n"), "{calendar}");
+    assert!(calendar.ends_with("END:VEVENT\r\nEND:VCALENDAR\r\n"), "{calendar}");
+    assert!(calendar.contains(&start), "{start} is not in {calendar}");
+    assert_eq!(calendar.matches("BEGIN:VEVENT").count(), 2);
+    assert!(calendar.contains("TRIGGER:-P30D\r\n"), "{calendar}");
+    let beside = String::from_utf8(output.stderr).unwrap();
+    assert!(beside.starts_with("NOT READ") && beside.contains("holds no certificate and no token"), "{beside}");
+    assert_eq!(output.status.code(), Some(3));
+    let uids = |calendar: &str| {
+        calendar.lines().filter(|line| line.starts_with("UID:")).map(str::to_owned).collect::<Vec<String>>()
+    };
+    let again = certs(&[ics, home.path().as_os_str()]);
+    assert_eq!(uids(&calendar), uids(&String::from_utf8(again.stdout).unwrap()));
+    fs::write(at("soon.crt"), issued("soon", -1, 300).pem()).unwrap();
+    let renewed = uids(&String::from_utf8(certs(&[ics, home.path().as_os_str()]).stdout).unwrap());
+    assert_eq!(renewed.iter().filter(|uid| uids(&calendar).contains(uid)).count(), 1, "{renewed:?}");
+    assert_eq!(certs(&[ics, OsStr::new("--json"), home.path().as_os_str()]).status.code(), Some(64));
+}
+
+#[test]
 fn a_certificate_has_all_its_fields_as_openssl_says_them() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("a.crt");

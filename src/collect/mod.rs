@@ -9,6 +9,7 @@ mod apiserver;
 mod authority;
 mod byte_stream;
 mod canary;
+mod clear_certificates;
 mod client_hello_fallback;
 mod connect;
 mod connection_end;

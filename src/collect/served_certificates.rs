@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use rustls::AlertDescription;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 
 use super::byte_stream::ByteStream;
+use super::clear_certificates;
 use super::error_cause;
 use super::handshake::{self, Alpn, Record, Tls};
 use crate::config::settings::{Address, Host};
@@ -23,6 +24,7 @@ use crate::model::certificate_list::{ListEntry, ListEvent, Unread};
 use crate::model::phase::{Cause, Phase, Unseen};
 use crate::model::probe::Hello;
 use crate::parse::certificate_files::{self, What};
+use crate::parse::tls_certificates::Served;
 
 /// Time for each step. Longer than a probe of the daemon has: whoever waits here is a person, and asks once.
 const RESOLVE: Duration = Duration::from_secs(10);
@@ -84,8 +86,20 @@ impl ServedCertificates {
                 seen = again;
             }
         }
-        let (record, ended) = seen;
+        let (mut record, ended) = seen;
         let mut events = Vec::new();
+        if record.chain.is_empty()
+            && ended.as_ref().is_err_and(Failure::may_be_of_old_tls)
+            && let Some(found) = clear(name, place).await
+        {
+            record.sent = found.sent;
+            record.chain = found.chain.into_iter().map(CertificateDer::from).collect();
+            events.push(ListEvent::Note(format!(
+                "{shown}: its certificates were read from a handshake that vedette cannot complete, because {}; nothing \
+                 proves that it has their key",
+                found.reason
+            )));
+        }
         let position = |at: usize| {
             if record.chain.len() > 1 { format!("certificate {}", at + 1).into() } else { Box::from("") }
         };
@@ -136,6 +150,12 @@ impl ServedCertificates {
     }
 }
 
+/// What is sent in clear text to a client that takes old versions and ciphers as well.
+async fn clear(name: &ServerName<'static>, place: SocketAddr) -> Option<Served> {
+    let name = if let ServerName::DnsName(name) = name { Some(name.as_ref()) } else { None };
+    tokio::time::timeout(HANDSHAKE, clear_certificates::of(place, name)).await.ok()?.ok()?
+}
+
 /// The addresses of `host`, each once, in the resolver's order.
 async fn resolved(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     let answer = tokio::time::timeout(RESOLVE, tokio::net::lookup_host((host, port))).await;
@@ -169,6 +189,23 @@ impl Failure {
             Self::Connect(_) => false,
             Self::Silent => true,
             Self::Handshake(error) => matches!(error_cause::of_io(error), Cause::Reset | Cause::Closed),
+        }
+    }
+
+    /// Whether the server may be one that rustls has nothing in common with. Some of them end the connection without an
+    /// alert.
+    fn may_be_of_old_tls(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::Silent => false,
+            Self::Handshake(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                Some(
+                    rustls::Error::AlertReceived(_)
+                    | rustls::Error::PeerIncompatible(_)
+                    | rustls::Error::PeerMisbehaved(_),
+                ) => true,
+                Some(_) => false,
+                None => self.may_be_of_the_path(),
+            },
         }
     }
 

@@ -27,6 +27,7 @@ pub mod pkcs7;
 mod sanitize;
 mod talosconfig;
 pub mod text;
+pub mod tls_certificates;
 pub mod version;
 pub mod x509;
 pub mod yaml;

@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use vedette::daemon::clock;
 use vedette::parse::certificate_files::{self, Options};
 use vedette::parse::kubeconfig::embedded;
-use vedette::parse::{java_keystore, jwt, kubeadm, kubeconfig, pem, pkcs7, pkcs12, x509};
+use vedette::parse::{java_keystore, jwt, kubeadm, kubeconfig, pem, pkcs7, pkcs12, tls_certificates, x509};
 
 /// A reader, and the files that are damaged for it.
 struct Target {
@@ -24,7 +24,7 @@ struct Target {
 }
 
 /// Every reader of certificates and credentials.
-const TARGETS: [Target; 8] = [
+const TARGETS: [Target; 9] = [
     Target { name: "pem", files: &["pem"], read: read_pem },
     Target { name: "der", files: &["der"], read: |bytes| drop(x509::read(bytes)) },
     Target { name: "pkcs7", files: &["p7b"], read: |bytes| drop(pkcs7::certificates(bytes)) },
@@ -32,6 +32,7 @@ const TARGETS: [Target; 8] = [
     Target { name: "java_keystore", files: &["jks", "jceks", "bks"], read: read_key_store },
     Target { name: "kubeconfig", files: &["yaml"], read: read_kubeconfig },
     Target { name: "jwt", files: &["jwt"], read: |bytes| drop(jwt::claims(bytes)) },
+    Target { name: "tls_certificates", files: &["tls"], read: |bytes| drop(tls_certificates::read(bytes)) },
     Target { name: "file", files: &[""], read: read_file },
 ];
 

@@ -1,5 +1,8 @@
 //! Endpoints as they are met: those that refuse whoever shows no certificate, and those that serve nothing.
 
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
 use rcgen::KeyPair;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -117,4 +120,90 @@ async fn an_endpoint_without_a_certificate_says_why() {
     }
     let closed = Reserved::new().unwrap();
     assert_eq!(&*list(closed.address).await.1[0].reason, "connect: connection refused");
+}
+
+/// OpenSSL's own server, for what rustls cannot speak; ended when it is dropped.
+struct OldServer {
+    process: Child,
+    place: SocketAddr,
+    /// What it goes on to print needs a reader, or it is ended by SIGPIPE.
+    _output: BufReader<ChildStdout>,
+}
+
+impl OldServer {
+    /// `None` where this OpenSSL does not offer what is asked of it, or is not there.
+    fn start(files: &std::path::Path, arguments: &[&str]) -> Option<Self> {
+        let mut process = Command::new("openssl")
+            .args(["s_server", "-accept", "127.0.0.1:0", "-key", "key", "-cert", "certificate"])
+            .args(arguments)
+            .current_dir(files)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let mut output = BufReader::new(process.stdout.take()?);
+        let mut lines = output.by_ref().lines().map_while(Result::ok);
+        let place = lines.find_map(|line| line.strip_prefix("ACCEPT ")?.parse().ok());
+        match place {
+            Some(place) => Some(Self { process, place, _output: output }),
+            None => {
+                process.wait().unwrap();
+                None
+            }
+        }
+    }
+}
+
+impl Drop for OldServer {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_only_older_clients_can_complete_is_seen_and_the_reason_is_said() {
+    let home = tempfile::tempdir().unwrap();
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "9", "-subj", "/CN=old"])
+        .args(["-keyout", "key", "-out", "certificate"])
+        .current_dir(home.path())
+        .output()
+        .expect("openssl is there, as the tests of the lab need it");
+    assert!(made.status.success(), "{made:?}");
+    let mut seen = 0;
+    for (arguments, reason) in [
+        (&["-tls1", "-cipher", "ALL:@SECLEVEL=0"][..], "TLS 1.0 is the newest version that it speaks"),
+        (&["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], "TLS 1.1 is the newest version that it speaks"),
+        (&["-tls1_2", "-cipher", "AES128-SHA:@SECLEVEL=0"], "it chooses TLS 1.2 with RSA key exchange"),
+        (
+            &["-tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA"],
+            "it chooses TLS 1.2 with a cipher in CBC mode or an older one",
+        ),
+        (
+            &["-tls1_2", "-cipher", "DHE-RSA-AES128-GCM-SHA256"],
+            "it chooses TLS 1.2 with finite-field Diffie-Hellman (DHE)",
+        ),
+        (
+            &["-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256", "-groups", "brainpoolP256r1"],
+            "it chooses TLS 1.2 with a curve or a signature that is rarely used",
+        ),
+    ] {
+        let Some(server) = OldServer::start(home.path(), arguments) else { continue };
+        seen += 1;
+        let address = Address { host: Host::Ip(server.place.ip()), port: server.place.port() };
+
+        let events = ServedCertificates::default().list(&address).await;
+
+        let note = format!(
+            "{address}: its certificates were read from a handshake that vedette cannot complete, because {reason}; \
+             nothing proves that it has their key"
+        );
+        assert_eq!(events[0], ListEvent::Note(note), "{arguments:?}: {events:?}");
+        let ListEvent::Found(found) = &events[1] else { panic!("{arguments:?}: {events:?}") };
+        assert_eq!((found.kind, &*found.subject), ("authority", "CN=old"), "{arguments:?}");
+        assert_eq!(events[2..], [ListEvent::Progress], "{arguments:?}");
+    }
+    assert!(seen >= 4, "OpenSSL offered only {seen} of the cases");
 }

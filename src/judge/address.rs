@@ -16,7 +16,7 @@ use crate::model::probe::{Probe, ProbeKind};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Finding, Verdict, Why};
-use crate::observe::view::Aspect;
+use crate::observe::aspect::Aspect;
 
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, SubjectState};

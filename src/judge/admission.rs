@@ -19,8 +19,8 @@ use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::{Now, UnixTime};
 use crate::model::verdict::{Finding, Verdict};
+use crate::observe::aspect::Aspect;
 use crate::observe::canaries::Sign;
-use crate::observe::view::Aspect;
 
 use super::canary_state::{Asked, Bad, is_brisk, longest};
 use super::commands::{Command, Commands, Program};

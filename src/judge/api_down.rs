@@ -11,7 +11,7 @@ use crate::model::phase::Cause;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Finding, Symptom, Verdict, Why};
-use crate::observe::view::Aspect;
+use crate::observe::aspect::Aspect;
 
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, SubjectState, any_good, gravest, is_down};

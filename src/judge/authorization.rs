@@ -15,8 +15,8 @@ use crate::model::probe::ProbeKind;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Finding, Verdict};
+use crate::observe::aspect::Aspect;
 use crate::observe::canaries::Sign;
-use crate::observe::view::Aspect;
 
 use super::canary_state::{Asked, Bad, is_brisk};
 use super::commands::{Command, Commands, Program};

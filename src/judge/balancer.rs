@@ -16,7 +16,7 @@ use crate::model::phase::Unseen;
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Finding, Verdict, Why};
-use crate::observe::view::Aspect;
+use crate::observe::aspect::Aspect;
 
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, is_down};

@@ -7,9 +7,9 @@ use crate::model::probe::ProbeKind;
 use crate::model::subject::Subject;
 use crate::model::time::Now;
 use crate::model::verdict::{Verdict, Why};
+use crate::observe::aspect::Aspect;
 use crate::observe::canaries::{CanaryRuns, Sign, Track};
 use crate::observe::probe_runs::Run;
-use crate::observe::view::Aspect;
 
 use super::context::RuleContext;
 

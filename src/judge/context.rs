@@ -10,9 +10,10 @@ use crate::model::rule::RuleId;
 use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::{Finding, Symptom, Verdict, Why};
+use crate::observe::aspect::Aspect;
 use crate::observe::membership::Membership;
 use crate::observe::probe_runs::{BadRun, Confirmation, Run};
-use crate::observe::view::{Aspect, View};
+use crate::observe::view::View;
 
 /// One cluster, or the vantage, at one time.
 #[derive(Debug, Clone, Copy)]

@@ -12,8 +12,8 @@ use crate::model::phase::{Cause, Unseen};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Finding, Verdict, Why};
+use crate::observe::aspect::Aspect;
 use crate::observe::probe_runs::{ProbeRuns, Run};
-use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, all_good};

@@ -16,9 +16,9 @@ use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::Now;
 use crate::model::verdict::{Finding, Symptom, Verdict, Why};
+use crate::observe::aspect::Aspect;
 use crate::observe::probe_runs::BadRun;
 use crate::observe::quorum::majority;
-use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands, Program};
 use super::context::{RuleContext, SubjectState, all_good, gravest};

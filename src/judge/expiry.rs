@@ -18,7 +18,8 @@ use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::{Now, UnixTime};
 use crate::model::verdict::{ExpiryThreshold, Finding, Verdict, Why};
-use crate::observe::view::{Aspect, ServedSeen};
+use crate::observe::aspect::Aspect;
+use crate::observe::view::ServedSeen;
 
 use super::commands::{Command, Commands};
 use super::context::RuleContext;

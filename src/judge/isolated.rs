@@ -10,8 +10,8 @@ use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::{Finding, Verdict, Why};
+use crate::observe::aspect::Aspect;
 use crate::observe::probe_runs::ProbeRuns;
-use crate::observe::view::Aspect;
 
 use super::Rule;
 use super::commands::{Command, Commands};

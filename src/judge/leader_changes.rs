@@ -13,8 +13,8 @@ use crate::model::finding::{Evidence, Kind};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Finding, Verdict, Why};
+use crate::observe::aspect::Aspect;
 use crate::observe::elections::Step;
-use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
 use super::context::RuleContext;

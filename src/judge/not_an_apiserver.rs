@@ -14,8 +14,8 @@ use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::Mono;
 use crate::model::verdict::{Finding, Symptom, Verdict, Why};
+use crate::observe::aspect::Aspect;
 use crate::observe::probe_runs::BadRun;
-use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands, Program};
 use super::context::{RuleContext, SubjectState, all_good, gravest};

@@ -17,9 +17,9 @@ use crate::model::probe::{Probe, ProbeKind};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::{Name, Subject};
 use crate::model::verdict::{Finding, Verdict, Why};
+use crate::observe::aspect::Aspect;
 use crate::observe::flow_control::{FlowControl, Instance};
 use crate::observe::probe_runs::Run;
-use crate::observe::view::Aspect;
 
 use super::context::{RuleContext, all_good};
 use super::description::{Description, Shows};

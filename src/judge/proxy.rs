@@ -16,7 +16,7 @@ use crate::model::phase::{Cause, Unseen};
 use crate::model::rule::{Level, RuleId};
 use crate::model::subject::{Name, Subject};
 use crate::model::verdict::{Finding, Symptom, Verdict, Why};
-use crate::observe::view::Aspect;
+use crate::observe::aspect::Aspect;
 
 use super::commands::{Command, Commands};
 use super::context::{RuleContext, SubjectState, all_good, gravest};

@@ -12,9 +12,9 @@ use crate::model::rule::{Level, RuleId};
 use crate::model::subject::{Name, Subject};
 use crate::model::time::Now;
 use crate::model::verdict::{Finding, Verdict, Why};
+use crate::observe::aspect::Aspect;
 use crate::observe::probe_runs::BadRun;
 use crate::observe::quorum::{Count, majority};
-use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands, Program};
 use super::context::{RuleContext, SubjectState};

@@ -13,8 +13,8 @@ use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::{Finding, Symptom, Verdict, Why};
+use crate::observe::aspect::Aspect;
 use crate::observe::probe_runs::Confirmation;
-use crate::observe::view::Aspect;
 
 use super::context::{RuleContext, SubjectState, all_good, gravest};
 use super::phrases;

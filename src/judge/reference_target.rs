@@ -16,8 +16,8 @@ use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::UnixTime;
 use crate::model::verdict::{Finding, Symptom, Verdict, Why};
+use crate::observe::aspect::Aspect;
 use crate::observe::probe_runs::Run;
-use crate::observe::view::Aspect;
 
 use super::commands::{Command, Commands};
 use super::context::RuleContext;

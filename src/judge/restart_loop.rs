@@ -16,7 +16,7 @@ use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::time::UnixTime;
 use crate::model::verdict::{Finding, Verdict, Why};
-use crate::observe::view::Aspect;
+use crate::observe::aspect::Aspect;
 use crate::observe::zpages::Restart;
 
 use super::commands::{Command, Commands, Program};

@@ -21,7 +21,7 @@ use crate::model::rule::{Level, RuleId};
 use crate::model::subject::Subject;
 use crate::model::verdict::{Finding, Verdict, Why};
 use crate::model::zpages::minor;
-use crate::observe::view::Aspect;
+use crate::observe::aspect::Aspect;
 
 use super::commands::{Command, Commands, Program};
 use super::context::{RuleContext, all_good};

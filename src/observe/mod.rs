@@ -4,6 +4,7 @@
 //! Pure: observations and `now` come in, tracks and due probes come out. `assessment.rs` reads one probe as good or
 //! bad; what a run of them means for a rule is decided in `judge`.
 
+pub mod aspect;
 pub mod assessment;
 pub mod budget;
 pub mod burst;

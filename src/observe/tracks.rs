@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::flat_map::FlatMap;
 use crate::model::subject::{Name, Subject};
 
+use super::aspect::Aspect;
 use super::probe_runs::ProbeRuns;
-use super::view::Aspect;
 
 type Followed = FlatMap<Subject, FlatMap<Aspect, ProbeRuns>>;
 

@@ -4,12 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::certificate::Served;
-use crate::model::etcd::{EtcdAlarm, EtcdAlarmKind, MemberFacts, MemberListing, MemberMetrics, MemberStatus};
+use crate::model::etcd::{EtcdAlarm, MemberFacts, MemberListing, MemberMetrics, MemberStatus};
 use crate::model::flat_map::FlatMap;
 use crate::model::inventory::Inventory;
 use crate::model::observation::Observation;
@@ -18,10 +17,11 @@ use crate::model::plan::Plan;
 use crate::model::policy::Policy;
 use crate::model::probe::{Hello, Probe, ProbeKind};
 use crate::model::snapshot::ClusterSnapshot;
-use crate::model::subject::{Name, Role, Subject};
+use crate::model::subject::{Name, Subject};
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::Symptom;
 
+use super::aspect::Aspect;
 use super::canaries::CanaryRuns;
 use super::certificate_files::FilesView;
 use super::client_hello::{ClientHellos, Passage};
@@ -46,68 +46,6 @@ mod proxy;
 
 pub use apply::Taken;
 use members::Chosen;
-
-/// Under which aspect a subject is followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Aspect {
-    /// Whether it answers the probe that decides: exempt health, Status, a reference's handshake.
-    Answer,
-    /// Whether it answers ordinary traffic.
-    Ordinary,
-    /// Whether an etcd cluster agrees on a leader.
-    Leader,
-    /// Whether an etcd cluster is free of alarms of a kind, as its members report.
-    Alarm(EtcdAlarmKind),
-    /// The same, by its list of alarms.
-    ListedAlarm(EtcdAlarmKind),
-    /// Whether an etcd member follows the leader that the majority follows.
-    Mind,
-    /// Whether an etcd member serves linearizable reads.
-    Read,
-    /// Whether the members of an etcd cluster are what they are configured as, by what they report.
-    Configured,
-    /// The same, by the pages of their metrics listeners.
-    ConfiguredPages,
-    /// Whether every voter of etcd's own list has started.
-    Started,
-    /// Whether every address of its name answers, where one of them does.
-    Addresses,
-    /// Whether it takes the credential of the canaries.
-    Canary,
-    /// Whether the proxy in front of a cluster works.
-    Way,
-    /// Whether the clock of an apiserver agrees with those of the others and ours.
-    Clock,
-}
-
-impl Aspect {
-    /// How old a probe of `subject` may be to show the present state.
-    #[must_use]
-    pub fn freshness(self, subject: &Subject, policy: &Policy) -> Duration {
-        let kind = match self {
-            Self::Answer => match subject.role() {
-                Role::Cluster | Role::Api | Role::Item => ProbeKind::Readyz,
-                Role::Etcd => ProbeKind::EtcdStatus,
-                Role::OwnSide | Role::Outside => ProbeKind::Reference,
-            },
-            Self::Ordinary | Self::Clock => ProbeKind::Version,
-            Self::Leader | Self::Alarm(_) | Self::Mind | Self::Configured => ProbeKind::EtcdStatus,
-            Self::Read => ProbeKind::EtcdRead,
-            Self::Addresses => ProbeKind::Addresses,
-            Self::ListedAlarm(_) => ProbeKind::EtcdAlarms,
-            Self::ConfiguredPages => ProbeKind::EtcdMetrics,
-            Self::Started => ProbeKind::EtcdMembers,
-            // The canaries go round the instances.
-            Self::Canary => return CANARY_COUNTS,
-            // Whatever is reached through the proxy shows it.
-            Self::Way => return policy.decides_for(policy.readyz_interval.max(policy.vip_interval)),
-        };
-        policy.decides_for(policy.interval(subject, kind))
-    }
-}
-
-/// Whether the credential of the canaries is taken is known for so long: of twenty instances each has one a minute.
-const CANARY_COUNTS: Duration = Duration::from_secs(180);
 
 /// The chain an endpoint serves.
 #[derive(Debug, Clone, Serialize, Deserialize)]

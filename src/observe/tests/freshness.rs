@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::model::fixture::of;
 use crate::model::policy::Policy;
-use crate::observe::view::Aspect;
+use crate::observe::aspect::Aspect;
 
 /// Sets an interval.
 type Change = fn(&mut Policy, Duration);

@@ -2,9 +2,9 @@
 
 use crate::model::observation::{Observation, Reading};
 use crate::model::time::Now;
+use crate::observe::aspect::Aspect;
 use crate::observe::assessment::Assessment;
 use crate::observe::canaries::Follow;
-use crate::observe::view::Aspect;
 
 use super::{Taken, View};
 

@@ -4,7 +4,6 @@
 //! Most observations repeat the one before. Evaluating after each of them would cost more than everything else that a
 //! probe does, and would find nothing that the next evaluation does not find.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -60,15 +59,11 @@ impl EvaluationDue {
         } else {
             self.turned.remove(&scope);
             let at = at.plus(if is_well { WITHIN_WHERE_WELL } else { WITHIN });
-            match self.later.entry(scope.clone()) {
-                Entry::Vacant(free) => {
-                    free.insert(at);
-                }
-                Entry::Occupied(planned) if *planned.get() <= at => return,
-                Entry::Occupied(mut planned) => {
-                    let later = planned.insert(at);
-                    self.due.remove(&(later, scope.clone()));
-                }
+            if self.later.get(&scope).is_some_and(|planned| *planned <= at) {
+                return;
+            }
+            if let Some(later) = self.later.insert(scope.clone(), at) {
+                self.due.remove(&(later, scope.clone()));
             }
             self.due.insert((at, scope));
         }

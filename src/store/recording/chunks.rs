@@ -15,7 +15,6 @@ const PIECE: usize = 64 << 20;
 pub struct Chunks {
     pieces: Vec<Vec<u8>>,
     room: usize,
-    length: usize,
 }
 
 impl Default for Chunks {
@@ -26,19 +25,19 @@ impl Default for Chunks {
 
 impl Chunks {
     const fn in_pieces_of(room: usize) -> Self {
-        Self { pieces: Vec::new(), room, length: 0 }
+        Self { pieces: Vec::new(), room }
     }
 
     /// Bytes in all pieces.
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.length
+    pub fn len(&self) -> usize {
+        self.pieces.iter().map(Vec::len).sum()
     }
 
     /// Whether there are none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.length == 0
+        self.pieces.is_empty()
     }
 
     /// Writes them to `out` and frees each behind it.
@@ -52,18 +51,12 @@ impl Chunks {
 
 impl Write for Chunks {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let free = self.pieces.last().map_or(0, |piece| self.room - piece.len());
-            let (now, later) = rest.split_at(free.min(rest.len()));
-            match self.pieces.last_mut() {
-                Some(piece) if free > 0 => piece.extend_from_slice(now),
-                _ => self.pieces.push(Vec::with_capacity(self.room)),
-            }
-            rest = later;
-        }
-        self.length += bytes.len();
-        Ok(bytes.len())
+        let begun = self.pieces.pop_if(|piece| piece.len() < self.room);
+        let mut piece = begun.unwrap_or_else(|| Vec::with_capacity(self.room));
+        let fits = bytes.len().min(self.room - piece.len());
+        piece.extend_from_slice(&bytes[..fits]);
+        self.pieces.push(piece);
+        Ok(fits)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -118,6 +118,23 @@ impl ListEntry {
         }
     }
 
+    /// A leaf as tests list it.
+    #[cfg(test)]
+    pub(crate) fn leaf(place: &str, subject: &str, end: End) -> Self {
+        Self {
+            place: place.into(),
+            entry: "".into(),
+            kind: "leaf",
+            subject: subject.into(),
+            issuer: "CN=kubernetes".into(),
+            serial: "00ff01".into(),
+            fingerprint: Some(Fingerprint([0xab; 32])),
+            not_before: None,
+            end,
+            is_degraded: false,
+        }
+    }
+
     /// How it is at `now`; `warn` is the time within which an end is soon.
     #[must_use]
     pub fn condition(&self, now: UnixTime, warn: Duration) -> Condition {

@@ -233,14 +233,14 @@ impl ProbeRuns {
 
     /// The state of the bad run.
     #[must_use]
-    pub fn confirmation(&self, policy: &Policy, has_reference: bool, now: Mono) -> Confirmation {
+    pub fn confirmation(&self, policy: &Policy, has_reference: impl FnOnce() -> bool, now: Mono) -> Confirmation {
         let Some(bad) = &self.bad else { return Confirmation::None };
         let enough = bad.is_long_enough(policy) && !bad.is_doubtful;
         if enough && bad.path_proven {
             return Confirmation::Confirmed { path_unproven: false };
         }
         let waited = now.since(bad.run.first.mono) >= policy.unproven_after;
-        if enough && waited && !has_reference {
+        if enough && waited && !has_reference() {
             return Confirmation::Confirmed { path_unproven: true };
         }
         Confirmation::Suspected

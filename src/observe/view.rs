@@ -349,10 +349,9 @@ impl View {
     /// The state of the bad run of a subject.
     #[must_use]
     pub fn confirmation(&self, subject: &Subject, aspect: Aspect, now: Mono) -> Confirmation {
-        let bad = self.track(subject, aspect).filter(|track| track.bad().is_some());
-        bad.map_or(Confirmation::None, |track| {
-            track.confirmation(&self.policy, self.references.any_beside(subject.cluster()), now)
-        })
+        let has_reference = || self.references.any_beside(subject.cluster());
+        self.track(subject, aspect)
+            .map_or(Confirmation::None, |track| track.confirmation(&self.policy, has_reference, now))
     }
 
     /// What a subject does while its latest probes are bad.

@@ -152,21 +152,6 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000;
 
-    fn entry(place: &str, subject: &str, end: End) -> ListEntry {
-        ListEntry {
-            place: place.into(),
-            entry: "".into(),
-            kind: "leaf",
-            subject: subject.into(),
-            issuer: "CN=kubernetes".into(),
-            serial: "00ff01".into(),
-            fingerprint: Some(Fingerprint([0xab; 32])),
-            not_before: None,
-            end,
-            is_degraded: false,
-        }
-    }
-
     fn in_days(days: i64) -> End {
         End::At(UnixTime::from_secs(NOW + days * 86_400))
     }
@@ -198,13 +183,13 @@ mod tests {
             fingerprint: None,
             serial: "".into(),
             issuer: "".into(),
-            ..entry("/root/.kube/config", "system:serviceaccount:ci:runner", in_days(3))
+            ..ListEntry::leaf("/root/.kube/config", "system:serviceaccount:ci:runner", in_days(3))
         };
         let text = drawn(
             vec![
                 token,
-                entry("/etc/kubernetes/pki/apiserver.crt", "CN=kube-apiserver", in_days(12)),
-                entry("/srv/odd, old.pem", "CN=a,O=b;c\\d", in_days(900)),
+                ListEntry::leaf("/etc/kubernetes/pki/apiserver.crt", "CN=kube-apiserver", in_days(12)),
+                ListEntry::leaf("/srv/odd, old.pem", "CN=a,O=b;c\\d", in_days(900)),
             ],
             MONTH,
         );
@@ -218,14 +203,14 @@ mod tests {
         let beyond = End::At(UnixTime::from_secs(-99_999_999_999_999));
         let ends = [End::Never, End::NotKnowable, beyond];
 
-        let text = drawn(ends.map(|end| entry("a", "CN=a", end)).to_vec(), MONTH);
+        let text = drawn(ends.map(|end| ListEntry::leaf("a", "CN=a", end)).to_vec(), MONTH);
 
         assert_eq!(text, "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//vedette//certs//EN\r\nEND:VCALENDAR\r\n");
     }
 
     #[test]
     fn an_event_is_the_same_as_long_as_its_certificate_is() {
-        let first = entry("a", "CN=a", in_days(5));
+        let first = ListEntry::leaf("a", "CN=a", in_days(5));
         let renewed = ListEntry { fingerprint: Some(Fingerprint([1; 32])), ..first.clone() };
         let elsewhere = ListEntry { place: "b".into(), ..first.clone() };
         let moved_down = ListEntry { entry: "line 9".into(), ..first.clone() };
@@ -243,7 +228,7 @@ mod tests {
     #[test]
     fn the_reminder_comes_before_the_end() {
         for (seconds, trigger) in [(0, "PT0S"), (86_400, "-P1D"), (30 * 86_400, "-P30D"), (90_000, "-PT90000S")] {
-            let text = drawn(vec![entry("a", "CN=a", in_days(5))], Duration::from_secs(seconds));
+            let text = drawn(vec![ListEntry::leaf("a", "CN=a", in_days(5))], Duration::from_secs(seconds));
 
             assert_eq!(values(&text, "TRIGGER"), [trigger]);
         }
@@ -268,7 +253,7 @@ mod tests {
         #[test]
         fn no_text_from_elsewhere_adds_a_line_or_a_property(subject in ".{0,400}", place in ".{0,200}") {
             let place: Arc<str> = place.into();
-            let found = ListEntry { place, ..entry("", &subject, in_days(5)) };
+            let found = ListEntry { place, ..ListEntry::leaf("", &subject, in_days(5)) };
             let text = drawn(vec![found], MONTH);
 
             let lines: Vec<&str> = text.split_terminator("\r\n").collect();

@@ -273,18 +273,8 @@ mod tests {
     const NOW: i64 = 1_800_000_000;
 
     fn entry(place: &str, subject: &str, start: i64, end: End) -> ListEntry {
-        ListEntry {
-            place: place.into(),
-            entry: "".into(),
-            kind: "leaf",
-            subject: subject.into(),
-            issuer: "CN=kubernetes".into(),
-            serial: "00ff01".into(),
-            fingerprint: Some(Fingerprint([0xab; 32])),
-            not_before: Some(UnixTime::from_secs(NOW + start)),
-            end,
-            is_degraded: false,
-        }
+        let not_before = Some(UnixTime::from_secs(NOW + start));
+        ListEntry { not_before, ..ListEntry::leaf(place, subject, end) }
     }
 
     fn sample() -> CertificateList {

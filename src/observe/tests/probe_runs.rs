@@ -159,7 +159,7 @@ fn the_path_must_be_proven_after_trouble_was_noticed_even_when_the_probe_began_b
 
         let expected =
             if is_confirmed { Confirmation::Confirmed { path_unproven: false } } else { Confirmation::Suspected };
-        assert_eq!(track.confirmation(&policy, true, at(8000).mono), expected, "proof at {proof}");
+        assert_eq!(track.confirmation(&policy, || true, at(8000).mono), expected, "proof at {proof}");
     }
 }
 
@@ -168,7 +168,7 @@ fn bad_probes_that_are_forgotten_leave_nothing_to_confirm() {
     let (mut track, _) = after(&[(0, silent()), (500, silent()), (1000, silent())]);
     track.forget_bad();
 
-    assert_eq!(track.confirmation(&Policy::default(), true, at(1000).mono), Confirmation::None);
+    assert_eq!(track.confirmation(&Policy::default(), || true, at(1000).mono), Confirmation::None);
     assert_eq!(track.why(at(1000).mono, Duration::from_secs(30)), Why::Unclear);
 }
 
@@ -189,12 +189,12 @@ fn after_a_stall_of_our_own_one_more_bad_probe_confirms_what_was_long_enough_bef
             track.take(at(*scheduled), silent(), &path, at(*scheduled).mono);
         }
         track.doubt_bad(&policy);
-        let stalled = track.confirmation(&policy, true, at(1000).mono);
+        let stalled = track.confirmation(&policy, || true, at(1000).mono);
         assert!(!matches!(stalled, Confirmation::Confirmed { .. }), "{before:?}");
 
         track.take(at(4000), assessment.clone(), &path, at(4000).mono);
 
-        assert_eq!(track.confirmation(&policy, true, at(4000).mono), expected, "{before:?} {assessment:?}");
+        assert_eq!(track.confirmation(&policy, || true, at(4000).mono), expected, "{before:?} {assessment:?}");
     }
 }
 
